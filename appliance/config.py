@@ -1,0 +1,318 @@
+"""Every setting of the appliance: its type, its bounds, its default, and where it may come from.
+
+A setting is looked for in this order, and the last one found wins: default, TOML file, environment,
+command line. Each source is checked alone, so that an error names the source. The result is frozen
+and built once, at the start. No other file reads the environment.
+"""
+
+import os
+import re
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_type_hints
+
+import msgspec
+from msgspec import Meta
+from msgspec.inspect import (
+    BoolType,
+    FloatType,
+    IntType,
+    LiteralType,
+    StrType,
+    StructType,
+    VarTupleType,
+)
+
+from appliance.errors import ConfigError
+
+LogLevel = Literal["debug", "info", "warning", "error"]
+Port = Annotated[int, Meta(ge=0, le=65535)]
+
+
+class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One table of the file. Its fields are its keys."""
+
+
+class Server(Section, frozen=True):
+    """`[server]`: how the appliance is reached and what it says about itself."""
+
+    host: Annotated[str, Meta(min_length=1)] = "127.0.0.1"
+    port: Port = 3000
+    """0: any free one."""
+    log_level: LogLevel = "info"
+    shutdown_grace_seconds: Annotated[float, Meta(ge=0, le=3600)] = 30.0
+    """Seconds that replies under way have to finish."""
+
+
+class AvailableModel(Section, frozen=True):
+    """`[[models.available_models]]`: one GGUF file and what it is called."""
+
+    id: Annotated[str, Meta(min_length=1)]
+    name: str = ""
+    """For people; `id` if empty."""
+    path: str = ""
+    """Relative to the folder of models; the embedded model if empty."""
+    context_length: Annotated[int, Meta(ge=0)] = 0
+    """Tokens that one sequence may span; 0: what `engine.n_ctx` says."""
+
+
+EMBEDDED_MODEL = AvailableModel(id="smollm2-135m-instruct", name="SmolLM2-135M-Instruct")
+
+
+class Models(Section, frozen=True):
+    """`[models]`: which models there are."""
+
+    model_dir: str = ""
+    """Empty: the folder `models` in the data folder."""
+    available_models: tuple[AvailableModel, ...] = ()
+
+    def listed(self) -> tuple[AvailableModel, ...]:
+        """The models of the configuration; the embedded one when it names none."""
+        return self.available_models or (EMBEDDED_MODEL,)
+
+
+class Engine(Section, frozen=True):
+    """`[engine]`: how a model is run; llama.cpp's own names."""
+
+    n_ctx: Annotated[int, Meta(ge=0)] = 0
+    """Tokens that one sequence may span; 0: what the model was trained with."""
+    n_batch: Annotated[int, Meta(ge=1, le=65536)] = 512
+    """Tokens of one step."""
+    n_ubatch: Annotated[int, Meta(ge=1, le=65536)] = 512
+    """Tokens of one computation on the device."""
+    n_seq_max: Annotated[int, Meta(ge=1, le=256)] = 4
+    """Sequences that run together."""
+    kv_unified: bool = True
+    """One KV cache for all sequences, rather than an equal share for each."""
+    n_threads: Annotated[int, Meta(ge=0, le=1024)] = 0
+    """0: one a physical core."""
+    max_waiting: Annotated[int, Meta(ge=0)] = 64
+    """Requests that may wait for a place."""
+
+
+class Limits(Section, frozen=True):
+    """`[limits]`: what a request may ask for."""
+
+    max_prompt_length: Annotated[int, Meta(ge=1)] = 200_000
+    """Characters."""
+    max_response_tokens: Annotated[int, Meta(ge=1)] = 2048
+    max_history_messages: Annotated[int, Meta(ge=1)] = 20
+    """Messages of a session that the model is shown, its system message not counted."""
+
+
+class Data(Section, frozen=True):
+    """`[data]`: where the appliance keeps what it must not lose."""
+
+    dir: str = ""
+    """Empty: this system's folder for a program's data."""
+
+
+class Config(Section, frozen=True):
+    """The whole configuration."""
+
+    server: Server = Server()
+    models: Models = Models()
+    engine: Engine = Engine()
+    limits: Limits = Limits()
+    data: Data = Data()
+
+
+PREFIX = "APPLIANCE_"
+SHORT_NAMES = {"SERVER_PORT": ("server", "port")}
+"""Names that the environment may use beside `APPLIANCE_<SECTION>_<KEY>`, which win over them."""
+
+_KUBERNETES = re.compile(r"APPLIANCE_(SERVICE_(HOST|PORT\w*)|PORT(_\d+_\w+)?)")
+"""What Kubernetes puts into every container beside a service that is named `appliance`."""
+
+_COMPLAINT = re.compile(
+    r"(?:Object (?P<fault>contains unknown|missing required) field `(?P<key>.*?)`)?"
+    r".*?(?: - at `\$\.?(?P<path>[^`]*)`)?",
+    re.DOTALL,
+)
+"""What msgspec says about a value that it refuses."""
+
+
+def load(
+    file: Path | None = None,
+    *,
+    flags: Mapping[str, Mapping[str, object]] | None = None,
+    environ: Mapping[str, str] | None = None,
+) -> Config:
+    """Reads every source and gives the configuration.
+
+    Args:
+        file: TOML; None: no file.
+        flags: what the command line said, as `{section: {key: value}}`; values may be text.
+        environ: instead of the process's own environment.
+
+    Raises:
+        ConfigError: a key is unknown or a value is wrong. The message names the key, the source and
+            what is allowed, in one line; `param` is the key, such as `server.port`.
+    """
+    merged: dict[str, dict[str, Any]] = {}
+    sources: list[tuple[str, Mapping[str, Mapping[str, object]], bool]] = []
+    if file is not None:
+        sources.append((str(file), _read_toml(file), True))
+    for variable, section, key, value in _read_environment(
+        os.environ if environ is None else environ
+    ):
+        sources.append((f"environment variable {variable}", {section: {key: value}}, False))
+    sources.append(("command line", flags or {}, False))
+    for source, tables, strict in sources:
+        _convert(tables, source, strict=strict)
+        for section, table in tables.items():
+            merged.setdefault(section, {}).update(table)
+    # Text of environment and command line was checked above; here it takes its type.
+    config = msgspec.convert(merged, Config, strict=False)
+    _check_together(config)
+    return config
+
+
+def _read_toml(file: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{file}: cannot be read: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{file}: not TOML: {error}") from error
+
+
+def scalar_keys() -> Iterator[tuple[str, str]]:
+    """Every `section, key` whose value is one number, one text or one switch."""
+    for section, table in get_type_hints(Config).items():
+        for key in table.__struct_fields__:
+            if key != "available_models":
+                yield section, key
+
+
+def _read_environment(environ: Mapping[str, str]) -> Iterator[tuple[str, str, str, str]]:
+    """`variable, section, key, value` of each setting, weaker names first; empty ones are unset."""
+    names = {f"{PREFIX}{section}_{key}".upper(): (section, key) for section, key in scalar_keys()}
+    for variable in environ:
+        if (
+            variable.startswith(PREFIX)
+            and variable not in names
+            and not _KUBERNETES.fullmatch(variable)
+        ):
+            raise ConfigError(
+                f"{variable}: there is no such setting (environment variable);"
+                f" there are {', '.join(sorted(names))}",
+                param=variable,
+            )
+    for variable, (section, key) in (SHORT_NAMES | names).items():
+        if value := environ.get(variable):
+            yield variable, section, key, value
+
+
+def _convert(tables: Mapping[str, object], source: str, *, strict: bool) -> Config:
+    try:
+        return msgspec.convert(tables, Config, strict=strict)
+    except msgspec.ValidationError as error:
+        raise _explain(str(error), source) from error
+
+
+def _explain(complaint: str, source: str) -> ConfigError:
+    """msgspec's complaint in the words of the file: key, what is allowed, source.
+
+    The value itself is not repeated: a line about a setting may end in a log.
+    """
+    found = _COMPLAINT.fullmatch(complaint)
+    path = (found and found["path"]) or ""
+    if not found or not found["fault"]:
+        return ConfigError(f"{path}: needs {_allowed(_type_at(path))} ({source})", param=path)
+    name = found["key"]
+    if not name or not name.isprintable():
+        name = repr(name)
+    key = f"{path}.{name}".lstrip(".")
+    if found["fault"] == "missing required":
+        return ConfigError(f"{key}: is missing ({source})", param=key)
+    table = _type_at(path)
+    known = [field.name for field in table.fields] if isinstance(table, StructType) else []
+    return ConfigError(
+        f"{key}: there is no such key ({source}); there are {', '.join(known)}", param=key
+    )
+
+
+def _type_at(path: str) -> msgspec.inspect.Type:
+    """The type of the setting that `path` names, such as `models.available_models[0].id`."""
+    found: msgspec.inspect.Type = msgspec.inspect.type_info(Config)
+    for name in re.findall(r"[a-z]\w*|\[", path):
+        if isinstance(found, VarTupleType):
+            found = found.item_type
+        elif isinstance(found, StructType):
+            found = next(field.type for field in found.fields if field.name == name)
+    return found
+
+
+def _allowed(wanted: msgspec.inspect.Type) -> str:
+    match wanted:
+        case IntType(ge=low, le=None):
+            return f"a whole number from {low} on"
+        case IntType(ge=low, le=high):
+            return f"a whole number from {low} to {high}"
+        case FloatType(ge=low, le=high):
+            return f"a number from {low} to {high}"
+        case BoolType():
+            return "true or false"
+        case LiteralType(values=values):
+            return f"one of {', '.join(map(str, values))}"
+        case StrType(min_length=1):
+            return "a text that is not empty"
+        case StrType():
+            return "a text"
+        case VarTupleType():
+            return "a list"
+        case _:
+            return "a table"
+
+
+def _check_together(config: Config) -> None:
+    """What only the merged values can break."""
+    engine = config.engine
+    if engine.n_ubatch > engine.n_batch:
+        raise ConfigError(
+            f"engine.n_ubatch: {engine.n_ubatch} is more than engine.n_batch, {engine.n_batch}",
+            param="engine.n_ubatch",
+        )
+    ids = [model.id for model in config.models.available_models]
+    twice = next((name for name in ids if ids.count(name) > 1), None)
+    if twice is not None:
+        raise ConfigError(
+            f"models.available_models: two models have the id {twice!r}",
+            param="models.available_models",
+        )
+
+
+# -- the environment of this process and of a worker ---------------------------------------------
+
+_WORKER_NAMES = frozenset(
+    {
+        *("PATH", "HOME", "USER", "LANG", "LANGUAGE", "TZ", "TMPDIR"),
+        *("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH"),
+        *("SYSTEMROOT", "SYSTEMDRIVE", "WINDIR", "COMSPEC", "PATHEXT"),
+        *("USERPROFILE", "TEMP", "TMP"),
+    }
+)
+_WORKER_PREFIXES = ("LC_", "CUDA_", "GGML_", "OMP_", "GOMP_", "PYTHON", "_PYI_")
+_WORKER_DEFAULTS = {"OMP_WAIT_POLICY": "passive"}
+"""Threads that wait for each other by spinning lose nearly all speed once another program wants a
+core: the one that is waited for is not the one that runs."""
+_SECRET = re.compile(r"KEY|TOKEN|SECRET|PASSW|CREDENTIAL")
+
+
+def worker_environment(environ: Mapping[str, str] | None = None) -> dict[str, str]:
+    """What a worker may see of the environment: enough to run native code, and no secret."""
+    source = os.environ if environ is None else environ
+    return _WORKER_DEFAULTS | {
+        name: value
+        for name, value in source.items()
+        if (name.upper() in _WORKER_NAMES or name.upper().startswith(_WORKER_PREFIXES))
+        and not _SECRET.search(name.upper())
+    }
+
+
+def has_display(environ: Mapping[str, str] | None = None) -> bool:
+    """Whether a browser could show a window, on a system where that depends on the environment."""
+    source = os.environ if environ is None else environ
+    return bool(source.get("DISPLAY") or source.get("WAYLAND_DISPLAY"))

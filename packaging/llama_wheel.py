@@ -1,0 +1,157 @@
+"""Prints the path of a llama-cpp-python wheel built with our flags, compiling it if there is none.
+
+The compile takes minutes, so the wheel is kept in the user's cache. pip's own wheel cache would not
+do: it is keyed by the address of the source and the Python version, and hands out a wheel that was
+compiled with other flags as if it were this one. The key here holds the flags too.
+
+    python packaging/llama_wheel.py             the wheel's path on stdout, progress on stderr
+"""
+
+import hashlib
+import os
+import platform
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import venv
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TextIO
+
+from platformdirs import user_cache_path
+
+LOCKS = Path(__file__).resolve().parent.parent / "requirements"
+CMAKE_ARGS = (
+    # One build for any CPU: a backend for each instruction set, the best one loaded at run time.
+    "-DGGML_BACKEND_DL=ON",
+    "-DGGML_CPU_ALL_VARIANTS=ON",
+    "-DGGML_NATIVE=OFF",
+    # Image input has a library of its own, which nothing here uses.
+    "-DLLAVA_BUILD=OFF",
+)
+STEP = re.compile(r"\s*\[(\d+)/(\d+)\]")
+"""How ninja, as pip shows it, begins the line of a finished step."""
+LOG_LINES_SHOWN = 40
+
+
+def wheel_folder() -> Path:
+    """Where the wheel for this source, these flags, this Python and this C library is kept."""
+    lock = (LOCKS / "llama.txt").read_text()
+    version = re.search(r"^llama-cpp-python==(\S+)", lock, re.MULTILINE)
+    if version is None:
+        raise SystemExit(f"{LOCKS / 'llama.txt'} does not pin llama-cpp-python")
+    parts = (
+        *re.findall(r"--hash=(\S+)", lock),
+        *CMAKE_ARGS,
+        sys.implementation.cache_tag,
+        platform.system(),
+        platform.machine(),
+        *platform.libc_ver(),
+    )
+    key = hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+    cache = user_cache_path("appliance", appauthor=False) / "wheels"
+    return cache / f"llama-cpp-python-{version[1]}-{key}"
+
+
+def progress(
+    lines: Iterable[str], screen: TextIO, *, live: bool, interval: float = 1.0
+) -> Iterator[str]:
+    """Passes the lines of a build on, and tells `screen` how far it is.
+
+    Args:
+        live: rewrite one line every `interval` seconds; otherwise a line each 10 %.
+    """
+    began = time.monotonic()
+    shown_at = 0.0
+    shown_tenth = -1
+    for line in lines:
+        yield line
+        step = STEP.match(line)
+        if step is None:
+            continue
+        done, total = int(step[1]), int(step[2])
+        now = time.monotonic()
+        tenth = 10 * done // total
+        if now - shown_at < interval and done < total if live else tenth == shown_tenth:
+            continue
+        shown_at, shown_tenth = now, tenth
+        minutes, seconds = divmod(int(now - began), 60)
+        text = f"Compiling llama.cpp: {100 * done // total:3} %  {done}/{total}"
+        screen.write(f"\r{text}  {minutes}:{seconds:02}" if live else f"{text}\n")
+        screen.flush()
+    if live and shown_at:
+        screen.write("\n")
+
+
+def compile_wheel(scratch: Path) -> Path:
+    """Compiles in `scratch`; gives the wheel.
+
+    Raises:
+        SystemExit: the compile failed; its last lines are shown and its log is kept.
+    """
+    screen = sys.stderr
+    tools = scratch / "venv"
+    venv.create(tools, with_pip=True)
+    bin_folder = tools / ("Scripts" if os.name == "nt" else "bin")
+    pip = [str(bin_folder / "python"), "-m", "pip", "--disable-pip-version-check"]
+    subprocess.run(
+        [*pip, "install", "--quiet", "--require-hashes", "-r", str(LOCKS / "llama-build.txt")],
+        check=True,
+        stdout=screen,
+    )
+    command = [*pip, "wheel", "--verbose", "--no-deps", "--require-hashes"]
+    # A cached wheel could have other flags; an isolated build would fetch tools that no lock names.
+    command += ["--no-cache-dir", "--no-binary", "llama-cpp-python", "--no-build-isolation"]
+    command += ["--wheel-dir", str(scratch / "wheel"), "-r", str(LOCKS / "llama.txt")]
+    environment = os.environ | {
+        "CMAKE_ARGS": " ".join(CMAKE_ARGS),
+        "PATH": os.pathsep.join((str(bin_folder), os.environ.get("PATH", os.defpath))),
+    }
+    log = scratch / "log.txt"
+    with (
+        log.open("w") as written,
+        subprocess.Popen(
+            command,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+        ) as build,
+    ):
+        assert build.stdout is not None
+        for line in progress(build.stdout, screen, live=screen.isatty()):
+            written.write(line)
+    if build.returncode != 0:
+        kept = Path(tempfile.gettempdir()) / f"llama-cpp-python-build-{os.getpid()}.log"
+        shutil.copy(log, kept)
+        tail = log.read_text().splitlines()[-LOG_LINES_SHOWN:]
+        print(*tail, sep="\n", file=screen)
+        raise SystemExit(f"llama.cpp did not compile; the whole log is in {kept}")
+    return next((scratch / "wheel").glob("*.whl"))
+
+
+def main() -> None:
+    """Finds or compiles the wheel, then prints its path."""
+    folder = wheel_folder()
+    found = next(folder.glob("*.whl"), None)
+    if found is None:
+        print(
+            "Compiling llama.cpp: about 10 minutes on two cores, and only this once",
+            file=sys.stderr,
+        )
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix="llama-wheel-") as scratch:
+            wheel = compile_wheel(Path(scratch))
+            # Whole or not at all, also when two builds end together.
+            part = folder / f"{wheel.name}.{os.getpid()}"
+            shutil.copy(wheel, part)
+            found = part.replace(folder / wheel.name)
+    print(found)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,280 @@
+"""Settings: where they may come from, who wins, and what is said about a wrong one."""
+
+import itertools
+import re
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from appliance import config
+from appliance.config import AvailableModel, Config, load, scalar_keys, worker_environment
+from appliance.errors import ConfigError
+
+EXAMPLE = Path(__file__).resolve().parent.parent / "config.example.toml"
+
+
+def written(folder: Path, text: str) -> Path:
+    file = folder / "config.toml"
+    file.write_text(text, encoding="utf-8")
+    return file
+
+
+def refused(text: str, folder: Path, **more: object) -> ConfigError:
+    with pytest.raises(ConfigError) as caught:
+        load(written(folder, text), environ={}, **more)  # type: ignore[arg-type]
+    return caught.value
+
+
+def test_nothing_said_gives_the_defaults() -> None:
+    assert load(environ={}) == Config()
+
+
+def test_each_source_wins_over_the_one_before(tmp_path: Path) -> None:
+    file = written(tmp_path, '[server]\nport = 1001\nhost = "::1"\nlog_level = "debug"')
+    environ = {"APPLIANCE_SERVER_PORT": "1002", "APPLIANCE_SERVER_HOST": "::2"}
+
+    built = load(file, environ=environ, flags={"server": {"port": 1003}})
+
+    assert (built.server.port, built.server.host) == (1003, "::2")
+    assert built.server.log_level == "debug"
+    assert built.server.shutdown_grace_seconds == Config().server.shutdown_grace_seconds
+
+
+def test_short_name_is_weaker_than_the_full_one() -> None:
+    assert load(environ={"SERVER_PORT": "8080"}).server.port == 8080
+    both = {"SERVER_PORT": "8080", "APPLIANCE_SERVER_PORT": "9090"}
+    assert load(environ=both).server.port == 9090
+
+
+def another(value: object) -> object:
+    match value:
+        case bool():
+            return not value
+        case int():
+            return value + 1
+        case float():
+            return value + 0.5
+        case _:
+            return "debug"
+
+
+@pytest.mark.parametrize(("section", "key"), list(scalar_keys()))
+def test_every_scalar_key_can_be_set_by_environment(section: str, key: str) -> None:
+    wanted = another(getattr(getattr(Config(), section), key))
+    # Whatever n_ubatch is set to, it fits.
+    environ = {"APPLIANCE_ENGINE_N_BATCH": "65536"}
+    environ[f"APPLIANCE_{section}_{key}".upper()] = str(wanted).lower()
+
+    assert getattr(getattr(load(environ=environ), section), key) == wanted
+
+
+def test_empty_variable_counts_as_unset() -> None:
+    assert load(environ={"APPLIANCE_SERVER_PORT": "", "SERVER_PORT": ""}) == Config()
+
+
+def test_variables_that_kubernetes_sets_beside_a_service_are_not_settings() -> None:
+    environ = {
+        "APPLIANCE_PORT": "tcp://10.0.0.1:3000",
+        "APPLIANCE_PORT_3000_TCP_ADDR": "10.0.0.1",
+        "APPLIANCE_SERVICE_HOST": "10.0.0.1",
+        "APPLIANCE_SERVICE_PORT_HTTP": "3000",
+    }
+    assert load(environ=environ) == Config()
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "allowed"),
+    [
+        ("[server]\nprot = 1", "server.prot", "host, port, log_level, shutdown_grace_seconds"),
+        ("[sever]\nport = 1", "sever", "server, models, engine, limits, data"),
+        ("[server]\nport = 65536", "server.port", "a whole number from 0 to 65535"),
+        ('[server]\nport = "80"', "server.port", "a whole number from 0 to 65535"),
+        ('[server]\nhost = ""', "server.host", "a text that is not empty"),
+        ('[server]\nlog_level = "loud"', "server.log_level", "one of debug, error, info, warning"),
+        ("[server]\nshutdown_grace_seconds = -1", "server.shutdown_grace_seconds", "from 0"),
+        ("server = 3", "server", "a table"),
+        ("[models]\nmodel_dir = 3", "models.model_dir", "a text"),
+        ("[models]\navailable_models = 3", "models.available_models", "a list"),
+        (
+            '[[models.available_models]]\nid = "a"\ncontext_length = -1',
+            "models.available_models[0].context_length",
+            "a whole number from 0 on",
+        ),
+        (
+            '[[models.available_models]]\nid = "a"\nfile = "b"',
+            "models.available_models[0].file",
+            "id, name, path, context_length",
+        ),
+        ('[[models.available_models]]\nname = "a"', "models.available_models[0].id", "missing"),
+        ("[engine]\nkv_unified = 1", "engine.kv_unified", "true or false"),
+        ("[limits]\nmax_response_tokens = 0", "limits.max_response_tokens", "from 1 on"),
+    ],
+)
+def test_wrong_setting_names_key_file_and_what_is_allowed(
+    text: str, key: str, allowed: str, tmp_path: Path
+) -> None:
+    error = refused(text, tmp_path)
+
+    assert error.param == key
+    assert error.message.startswith(f"{key}: ")
+    assert allowed in error.message
+    assert str(tmp_path / "config.toml") in error.message
+    assert "\n" not in error.message
+
+
+known = st.sampled_from([*Config.__struct_fields__, "port", "host", "available_models", "id"])
+values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(known | st.text(max_size=5), inner, max_size=3)
+    ),
+    max_leaves=10,
+)
+
+
+@given(st.dictionaries(known | st.text(max_size=5), values, max_size=3))
+def test_whatever_is_written_loads_or_is_refused_in_one_line(tables: dict[str, Any]) -> None:
+    refusal = None
+    try:
+        load(environ={}, flags=tables)
+    except ConfigError as error:
+        refusal = error
+    assert refusal is None or refusal.param
+    assert refusal is None or len(refusal.message.splitlines()) == 1
+
+
+def test_wrong_variable_is_named() -> None:
+    with pytest.raises(ConfigError, match=r"^server\.port: .*65535.*APPLIANCE_SERVER_PORT"):
+        load(environ={"APPLIANCE_SERVER_PORT": "many"})
+
+
+def test_unknown_variable_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"^APPLIANCE_SEVER_PORT: .*APPLIANCE_SERVER_PORT"):
+        load(environ={"APPLIANCE_SEVER_PORT": "1"})
+
+
+def test_wrong_flag_is_named() -> None:
+    with pytest.raises(ConfigError, match=r"^server\.port: .*\(command line\)"):
+        load(environ={}, flags={"server": {"port": "-1"}})
+    assert load(environ={}, flags={"server": {"port": "1003"}}).server.port == 1003
+
+
+def test_a_wrong_value_is_refused_even_where_a_stronger_source_hides_it(tmp_path: Path) -> None:
+    assert refused("[server]\nport = -1", tmp_path, flags={"server": {"port": 1}}).param
+
+
+def test_refusal_does_not_repeat_the_value() -> None:
+    with pytest.raises(ConfigError) as caught:
+        load(environ={"APPLIANCE_SERVER_PORT": "hunter2"})
+    assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize("content", [b"[server", b"\xff\xfe", b"port = 1\nport = 2"])
+def test_file_that_is_not_toml_is_named(content: bytes, tmp_path: Path) -> None:
+    file = tmp_path / "config.toml"
+    file.write_bytes(content)
+    with pytest.raises(ConfigError, match=re.escape(str(file))):
+        load(file, environ={})
+
+
+def test_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=re.escape(str(tmp_path / "none.toml"))):
+        load(tmp_path / "none.toml", environ={})
+
+
+def test_values_that_do_not_fit_together_are_refused(tmp_path: Path) -> None:
+    assert refused("[engine]\nn_ubatch = 1024", tmp_path).param == "engine.n_ubatch"
+    # Only together: each of these two sources is fine beside the other one.
+    file = written(tmp_path, "[engine]\nn_ubatch = 1024")
+    assert load(file, environ={"APPLIANCE_ENGINE_N_BATCH": "2048"}).engine.n_ubatch == 1024
+
+
+def test_two_models_of_one_id_are_refused(tmp_path: Path) -> None:
+    model = '[[models.available_models]]\nid = "twin"\n'
+    assert "twin" in refused(model * 2, tmp_path).message
+
+
+def test_models_listed_replace_the_embedded_one(tmp_path: Path) -> None:
+    assert load(environ={}).models.listed() == (config.EMBEDDED_MODEL,)
+    file = written(tmp_path, '[[models.available_models]]\nid = "a"\npath = "a.gguf"')
+    assert load(file, environ={}).models.listed() == (AvailableModel(id="a", path="a.gguf"),)
+
+
+def test_configuration_is_frozen() -> None:
+    with pytest.raises(AttributeError):
+        Config().server.port = 1  # type: ignore[misc]
+
+
+# -- the example ----------------------------------------------------------------------------------
+
+
+def test_example_holds_every_key_with_its_default_and_no_other() -> None:
+    example = tomllib.loads(EXAMPLE.read_text(encoding="utf-8"))
+    defaults = msgspec.to_builtins(Config())
+    del defaults["models"]["available_models"]
+    assert example == defaults
+
+
+def test_example_loads() -> None:
+    assert load(EXAMPLE, environ={}) == Config()
+
+
+def test_examples_model_holds_every_key_and_loads(tmp_path: Path) -> None:
+    commented = EXAMPLE.read_text(encoding="utf-8").partition("#\n# [[models.available_models]]")[2]
+    table = "\n".join(
+        line.removeprefix("# ") for line in commented.partition("\n\n")[0].splitlines()
+    )
+    file = written(tmp_path, f"[[models.available_models]]{table}")
+
+    (model,) = load(file, environ={}).models.available_models
+
+    written_keys = tomllib.loads(file.read_text())["models"]["available_models"][0].keys()
+    assert tuple(written_keys) == AvailableModel.__struct_fields__
+    assert model.path.endswith(".gguf")
+
+
+def test_example_explains_every_key() -> None:
+    lines = EXAMPLE.read_text(encoding="utf-8").splitlines()
+    unexplained = [
+        line
+        for before, line in itertools.pairwise(lines)
+        if re.match(r"(# )?\w+ = ", line) and not re.match(r"(# )?# \S", before)
+    ]
+    assert unexplained == []
+
+
+# -- a worker's environment -----------------------------------------------------------------------
+
+
+def test_worker_sees_what_native_code_needs_and_no_secret() -> None:
+    needed = {
+        "PATH": "/bin",
+        "HOME": "/home/someone",
+        "LC_ALL": "C.UTF-8",
+        "LD_LIBRARY_PATH": "/lib",
+        "CUDA_VISIBLE_DEVICES": "0",
+        "OMP_NUM_THREADS": "2",
+        "PYTHONPATH": "/src",
+    }
+    others = {
+        "API_KEY": "s",
+        "APPLIANCE_SERVER_PORT": "1",
+        "HF_TOKEN": "s",
+        "PYTHON_KEYRING_PASSWORD": "s",
+        "SSH_AUTH_SOCK": "s",
+    }
+    seen = worker_environment(needed | others)
+    assert needed.items() <= seen.items()
+    assert not others.keys() & seen.keys()
+    assert not {"s"} & set(seen.values())
+
+
+def test_person_has_the_last_word_on_a_workers_environment() -> None:
+    (name, default), *_ = worker_environment({}).items()
+    assert worker_environment({name: f"not {default}"})[name] == f"not {default}"

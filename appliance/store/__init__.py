@@ -1,0 +1,6 @@
+"""Everything that is kept: one SQLite file, and the only room that speaks SQL.
+
+`database` owns the connections, `migrations` the schema and its history, `sessions` the stored
+chats, `ids` how their names are made. Errors leave this room as those of `appliance.errors`; what
+APSW raises stays inside.
+"""

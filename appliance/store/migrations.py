@@ -1,0 +1,112 @@
+"""The schema, as the list of steps that made it.
+
+A step is known by its name. Once released it is never changed, moved or taken out: what should be
+different is a step of its own at the end.
+"""
+
+import time
+from collections.abc import Sequence
+
+import apsw
+import msgspec
+
+from appliance.errors import StoreTooNew
+from appliance.store.database import Database
+
+
+class Migration(msgspec.Struct, frozen=True):
+    """One step from schema to schema; `sql` may be several statements."""
+
+    name: str
+    sql: str
+
+
+# Why the tables look as they do:
+# - `number` is the order of making. Clocks are set back, so times do not sort a chat; a parent's
+#   number is always below its children's.
+# - `leaf_id` has no foreign key: messages go only with their session, and checking the key would
+#   cost a search through `sessions` for every one that goes.
+# - `content` comes last: what stands behind a long text is reached through all of its pages.
+# - The index `live_replies` holds what is being written now, a few rows at most. It finds a
+#   session's live reply without looking at its messages, and keeps a second one out.
+# - Words such as a role have no CHECK: taking a new one in would mean to write the table anew.
+_SESSIONS = """
+CREATE TABLE sessions (
+    number INTEGER PRIMARY KEY,
+    id TEXT NOT NULL UNIQUE,
+    title TEXT NOT NULL,
+    created_at INTEGER NOT NULL,
+    updated_at INTEGER NOT NULL,
+    leaf_id TEXT
+) STRICT;
+CREATE INDEX sessions_by_update ON sessions (updated_at);
+
+CREATE TABLE messages (
+    number INTEGER PRIMARY KEY,
+    id TEXT NOT NULL UNIQUE,
+    session_id TEXT NOT NULL REFERENCES sessions (id) ON DELETE CASCADE,
+    parent_id TEXT REFERENCES messages (id),
+    role TEXT NOT NULL,
+    status TEXT NOT NULL,
+    finish_reason TEXT,
+    model TEXT,
+    created_at INTEGER NOT NULL,
+    prompt_tokens INTEGER,
+    cached_tokens INTEGER,
+    completion_tokens INTEGER,
+    dropped_messages INTEGER,
+    queued_seconds REAL,
+    prefill_seconds REAL,
+    decode_seconds REAL,
+    seed INTEGER,
+    error_code TEXT,
+    error_message TEXT,
+    content TEXT NOT NULL
+) STRICT;
+CREATE INDEX messages_by_session ON messages (session_id);
+CREATE INDEX messages_by_parent ON messages (parent_id);
+CREATE UNIQUE INDEX live_replies ON messages (session_id) WHERE status = 'streaming';
+"""
+
+MIGRATIONS: Sequence[Migration] = (Migration("0001_sessions", _SESSIONS),)
+
+_RECORD = "CREATE TABLE IF NOT EXISTS migrations (name TEXT PRIMARY KEY, applied_at INTEGER) STRICT"
+
+
+def migrate(database: Database, migrations: Sequence[Migration] = MIGRATIONS) -> None:
+    """Brings the schema up to date; a step and its record are kept together or not at all.
+
+    Raises:
+        StoreTooNew: steps were taken that this version does not know; nothing was touched.
+        StoreError, StoreFull: a step failed; those before it stay taken.
+    """
+    with database.read() as connection:
+        applied = _applied(connection)
+    unknown = sorted(applied - {migration.name for migration in migrations})
+    if unknown:
+        raise StoreTooNew(
+            f"The database {database.path} was written by a newer version of the appliance "
+            f"({', '.join(unknown)}). Update the appliance."
+        )
+    for migration in migrations:
+        if migration.name not in applied:
+            _apply(database, migration)
+
+
+def _applied(connection: apsw.Connection) -> set[str]:
+    if not connection.table_exists("main", "migrations"):
+        return set()
+    return {name for (name,) in connection.execute("SELECT name FROM migrations")}
+
+
+def _apply(database: Database, migration: Migration) -> None:
+    with database.write() as connection:
+        # Another process may have been quicker.
+        if migration.name in _applied(connection):
+            return
+        connection.execute(_RECORD)
+        connection.execute(migration.sql)
+        connection.execute(
+            "INSERT INTO migrations (name, applied_at) VALUES (?, ?)",
+            (migration.name, time.time_ns() // 1_000_000),
+        )

@@ -1,0 +1,160 @@
+"""What a stored chat is made of, and how it is read from its tables."""
+
+from typing import Any, Literal
+
+import apsw
+import msgspec
+
+from appliance.errors import MessageNotFound, SessionNotFound
+
+Role = Literal["user", "assistant", "system"]
+FinalStatus = Literal["complete", "stopped", "interrupted", "failed"]
+Status = Literal["streaming"] | FinalStatus
+FinishReason = Literal["stop", "length", "cancelled"]
+
+
+class Usage(msgspec.Struct, frozen=True):
+    """What one reply took."""
+
+    prompt_tokens: int
+    cached_tokens: int
+    """Of the prompt's, those that did not have to be computed."""
+    completion_tokens: int
+    dropped_messages: int
+    """Messages left out of the prompt to make it fit."""
+    queued_seconds: float
+    prefill_seconds: float
+    decode_seconds: float
+    seed: int
+
+
+class MessageError(msgspec.Struct, frozen=True):
+    """Why a reply failed: a code of `appliance.errors` and a sentence."""
+
+    code: str
+    message: str
+
+
+class Message(msgspec.Struct, frozen=True):
+    """One node of a session's tree. Times are Unix milliseconds."""
+
+    id: str
+    session_id: str
+    parent_id: str | None
+    role: Role
+    content: str
+    status: Status
+    finish_reason: FinishReason | None
+    model: str | None
+    created_at: int
+    usage: Usage | None
+    error: MessageError | None
+
+
+class Session(msgspec.Struct, frozen=True):
+    """One stored chat. Times are Unix milliseconds."""
+
+    id: str
+    title: str
+    created_at: int
+    updated_at: int
+    """When a message was last added or a reply ended."""
+    leaf_id: str | None
+    """The newest message of the branch that is shown."""
+    live_message_id: str | None
+    """The reply that is being written now."""
+
+
+_SESSIONS = """
+SELECT sessions.id, title, sessions.created_at, updated_at, leaf_id, live.id
+FROM sessions
+LEFT JOIN messages AS live ON live.session_id = sessions.id AND live.status = 'streaming'
+"""
+
+_MESSAGES = """
+SELECT id, session_id, parent_id, role, content, status, finish_reason, model, created_at,
+       prompt_tokens, cached_tokens, completion_tokens, dropped_messages,
+       queued_seconds, prefill_seconds, decode_seconds, seed, error_code, error_message
+FROM messages
+"""
+
+_BRANCH = """
+WITH RECURSIVE branch (node, parent) AS (
+    SELECT number, parent_id FROM messages WHERE id = ? AND session_id = ?
+    UNION ALL
+    SELECT number, parent_id FROM branch JOIN messages ON id = parent
+)
+"""
+
+# A child's number is always above its parent's.
+_OF_BRANCH = "WHERE number IN (SELECT node FROM branch) ORDER BY number"
+
+
+def find_session(connection: apsw.Connection, session_id: str) -> Session:
+    """Raises SessionNotFound."""
+    row: Any = None
+    if _possible(session_id):
+        row = connection.execute(_SESSIONS + "WHERE sessions.id = ?", (session_id,)).fetchone()
+    if row is None:
+        raise SessionNotFound(f"There is no session {session_id!a}.")
+    return Session(*row)
+
+
+def all_sessions(connection: apsw.Connection) -> list[Session]:
+    """Newest updated first; of the same millisecond, newest made first."""
+    newest_first = "ORDER BY updated_at DESC, sessions.number DESC"
+    rows: Any = connection.execute(_SESSIONS + newest_first).fetchall()
+    return [Session(*row) for row in rows]
+
+
+def find_message(
+    connection: apsw.Connection,
+    message_id: str,
+    session_id: str | None = None,
+    *,
+    param: str | None = None,
+) -> Message:
+    """The message, if it is one of that session; `param` goes into the error.
+
+    Raises:
+        MessageNotFound: it is not.
+    """
+    row = None
+    if _possible(message_id):
+        row = connection.execute(_MESSAGES + "WHERE id = ?", (message_id,)).fetchone()
+    message = None if row is None else _to_message(row)
+    if message is None or session_id not in (None, message.session_id):
+        raise MessageNotFound(f"There is no message {message_id!a} here.", param=param)
+    return message
+
+
+def messages_of(connection: apsw.Connection, session_id: str) -> list[Message]:
+    """In the order of making; none of a session that does not exist."""
+    if not _possible(session_id):
+        return []
+    in_order = "WHERE session_id = ? ORDER BY number"
+    rows = connection.execute(_MESSAGES + in_order, (session_id,)).fetchall()
+    return [_to_message(row) for row in rows]
+
+
+def branch_to(connection: apsw.Connection, session_id: str, leaf_id: str) -> list[Message]:
+    """From the root to the leaf; none where the session has no such leaf."""
+    if not (_possible(leaf_id) and _possible(session_id)):
+        return []
+    rows = connection.execute(_BRANCH + _MESSAGES + _OF_BRANCH, (leaf_id, session_id)).fetchall()
+    return [_to_message(row) for row in rows]
+
+
+def _possible(some_id: str) -> bool:
+    """Ids are ASCII. Half a surrogate pair, which a URL can hold, is no text to SQLite."""
+    return some_id.isascii()
+
+
+def _to_message(row: Any) -> Message:
+    usage, error = row[9:17], row[17:]
+    fields: Any = (
+        *row[:9],
+        None if usage[0] is None else Usage(*usage),
+        None if error[0] is None else MessageError(*error),
+    )
+    return Message(*fields)

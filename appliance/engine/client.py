@@ -1,0 +1,464 @@
+"""The appliance's side of a worker: start it, feed it, watch it, start it again.
+
+Three threads per engine: the supervisor starts the worker and reads its events, a second one reads
+its log lines, and the watchdog kills a worker that no longer answers. Sinks are called on the
+supervisor's thread and must not block.
+"""
+
+import itertools
+import logging
+import queue
+import subprocess
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import IO, BinaryIO, Literal, cast
+
+import msgspec
+
+from appliance.engine import protocol
+from appliance.engine.protocol import (
+    Accepted,
+    Cancel,
+    Command,
+    Delta,
+    Event,
+    Failed,
+    Finished,
+    Generate,
+    Load,
+    LoadFailed,
+    Loading,
+    ModelInfo,
+    Ping,
+    Pong,
+    Prompt,
+    Ready,
+    SamplingParams,
+    SequenceEvent,
+    Timings,
+)
+from appliance.errors import (
+    ApplianceError,
+    ModelLoadFailed,
+    QueueFull,
+    ShuttingDown,
+    WorkerDied,
+    from_code,
+)
+
+log = logging.getLogger(__name__)
+
+Sink = Callable[[SequenceEvent], None]
+
+PING_INTERVAL = 1.0
+PONG_TIMEOUT = 10.0
+"""Seconds without an answer after which a worker with work to do is taken for hung."""
+STEP_TIMEOUT = 120.0
+"""Seconds after which one step is taken for hung: the longest honest one, a full batch of a large
+model on a slow machine, stays below."""
+LOAD_ATTEMPTS = 2
+"""Workers that may die while loading before the model is given up."""
+BACK_OFF = (0.0, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
+"""Seconds to wait before a restart, by the number of deaths since the last good minute."""
+
+
+class EngineState(msgspec.Struct, frozen=True, kw_only=True):
+    """What the engine is doing, for people and for `/readiness`."""
+
+    status: Literal["loading", "ready", "failed", "stopped"]
+    progress: float = 0.0
+    detail: str | None = None
+    model: ModelInfo | None = None
+    restarts: int = 0
+
+
+class _Request:
+    """A request that has not ended."""
+
+    def __init__(self, command: Generate, sink: Sink) -> None:
+        self.command = command
+        self.sink = sink
+        self.sent = False
+        self.accepted = False
+        self.begun = False
+        """Text of the reply was told: it can't be begun again in silence."""
+        self.deaths = 0
+
+
+class Engine:
+    """One model, served by one worker process at a time. Thread-safe."""
+
+    def __init__(
+        self,
+        name: str,
+        load: Load,
+        *,
+        command: Sequence[str],
+        environment: Mapping[str, str],
+        max_waiting: int,
+        pong_timeout: float = PONG_TIMEOUT,
+    ) -> None:
+        """`command` and `environment` start a worker; `max_waiting` requests may wait for it."""
+        self.name = name
+        self._load = load
+        self._command = list(command)
+        self._environment = dict(environment)
+        self._max_requests = load.n_seq_max + max_waiting
+        self._pong_timeout = pong_timeout
+        self._lock = threading.Lock()
+        self._changed = threading.Condition(self._lock)
+        self._state = EngineState(status="loading")
+        self._requests: dict[int, _Request] = {}
+        self._ids = itertools.count(1)
+        self._process: subprocess.Popen[bytes] | None = None
+        self._sending = threading.Lock()
+        self._last_pong = 0.0
+        self._closing = threading.Event()
+        self._threads = [
+            threading.Thread(target=self._supervise, name=f"engine {name}", daemon=True),
+            threading.Thread(target=self._watch, name=f"watchdog {name}", daemon=True),
+        ]
+
+    # -- what others call ------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Begin to load the model; returns at once."""
+        for thread in self._threads:
+            thread.start()
+
+    @property
+    def state(self) -> EngineState:
+        """A snapshot."""
+        return self._state
+
+    @property
+    def worker_pid(self) -> int | None:
+        """Process id of the worker, while there is one."""
+        process = self._process
+        return process.pid if process else None
+
+    def wait_ready(self, timeout: float) -> bool:
+        """Whether the model was ready within `timeout` seconds; False at once when it failed."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._state.status != "loading", timeout)
+            return self._state.status == "ready"
+
+    def submit(self, prompt: Prompt, sampling: SamplingParams, sink: Sink) -> int:
+        """Have a prompt completed; `sink` gets every event, the last one being terminal.
+
+        While the model loads, the request waits for it. Returns the id to cancel by.
+
+        Raises:
+            QueueFull, ShuttingDown, ModelLoadFailed: nothing was submitted.
+        """
+        with self._lock:
+            if self._state.status == "stopped":
+                raise ShuttingDown("the appliance is shutting down")
+            if self._state.status == "failed":
+                raise ModelLoadFailed(self._state.detail or f"{self.name} could not be loaded")
+            if len(self._requests) >= self._max_requests:
+                raise QueueFull(f"{len(self._requests)} requests are waiting for {self.name}")
+            request = _Request(Generate(next(self._ids), prompt, sampling), sink)
+            self._requests[request.command.id] = request
+            process = self._process if self._state.status == "ready" else None
+            request.sent = process is not None
+        # To that worker or to none: a later one is sent the request by `_on_ready`.
+        self._send(request.command, process)
+        return request.command.id
+
+    def generate(self, prompt: Prompt, sampling: SamplingParams) -> "Generation":
+        """Like `submit`, for a thread that waits for the events."""
+        return Generation(self, prompt, sampling)
+
+    def cancel(self, id: int) -> None:
+        """End a request; its sink hears `Finished`. One that has ended already is no error."""
+        with self._lock:
+            request = self._requests.get(id)
+            if request is None:
+                return
+            sent, process = request.sent, self._process
+        if sent:
+            self._send(Cancel(id), process)
+        else:
+            self._deliver(_cancelled(id))
+
+    def close(self) -> None:
+        """End the worker; every open request fails. Returns when all is gone."""
+        self._closing.set()
+        self._set_state(EngineState(status="stopped"))
+        process = self._process
+        if process and process.stdin:
+            with self._sending:
+                _close(process.stdin)
+            try:
+                process.wait(5)
+            except subprocess.TimeoutExpired:
+                process.kill()
+        for thread in self._threads:
+            thread.join()
+
+    # -- the supervisor's thread -----------------------------------------------------------------
+
+    def _supervise(self) -> None:
+        deaths = failed_loads = 0
+        while not self._closing.is_set():
+            began = time.monotonic()
+            try:
+                loaded, reason = self._run_worker()
+            except Exception as ex:
+                log.exception("worker of %s could not be run", self.name)
+                loaded, reason = False, f"the worker could not be run: {ex}"
+            if self._closing.is_set():
+                break
+            failed_loads = 0 if loaded else failed_loads + 1
+            deaths = 1 if time.monotonic() - began > 60 else deaths + 1
+            refused = self._state.status == "failed"
+            if refused or failed_loads >= LOAD_ATTEMPTS:
+                self._give_up(reason)
+                break
+            log.error("worker of %s ended: %s", self.name, reason)
+            restarts = self._state.restarts + 1
+            self._set_state(EngineState(status="loading", detail=reason, restarts=restarts))
+            self._fail_begun(reason)
+            self._closing.wait(BACK_OFF[min(deaths - 1, len(BACK_OFF) - 1)])
+        if self._closing.is_set():
+            self._fail_all(ShuttingDown("the appliance is shutting down"))
+
+    def _run_worker(self) -> tuple[bool, str]:
+        """One worker's life. Returns whether the model got loaded, and why the worker ended."""
+        process = subprocess.Popen(
+            self._command,
+            env=self._environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        assert process.stdout and process.stderr
+        last_words: deque[str] = deque(maxlen=5)
+        reader = threading.Thread(
+            target=self._read_log,
+            args=(process.stderr, last_words),
+            name=f"log {self.name}",
+            daemon=True,
+        )
+        reader.start()
+        loaded = False
+        problem = ""
+        try:
+            self._process = process
+            if self._closing.is_set():
+                process.kill()
+            self._send(self._load, process)
+            while events := protocol.read_events(cast(BinaryIO, process.stdout)):
+                for event in events:
+                    loaded = loaded or isinstance(event, Ready)
+                    self._take(event)
+        except ValueError as ex:
+            problem = f"it sent what nobody understands ({ex})"
+        finally:
+            self._process = None
+            process.kill()
+            code = process.wait()
+            reader.join(1)
+            with self._sending:
+                for pipe in (process.stdin, process.stdout, process.stderr):
+                    if pipe:
+                        _close(pipe)
+        return loaded, problem or _explain(code, last_words)
+
+    def _take(self, event: Event) -> None:
+        if isinstance(event, Pong):
+            self._last_pong = time.monotonic()
+            if event.step_seconds > STEP_TIMEOUT:
+                self._kill(f"a step has run for {event.step_seconds:.0f} s")
+        elif isinstance(event, Loading):
+            state = msgspec.structs.replace(self._state, progress=event.fraction)
+            self._set_state(state)
+        elif isinstance(event, Ready):
+            self._on_ready(event.model)
+        elif isinstance(event, LoadFailed):
+            self._set_state(EngineState(status="failed", detail=event.message))
+        else:
+            self._deliver(event)
+
+    def _on_ready(self, model: ModelInfo) -> None:
+        log.info("%s is ready: %s, n_ctx %d", self.name, model.description, model.n_ctx)
+        self._last_pong = time.monotonic()
+        with self._lock:
+            waiting = [request for request in self._requests.values() if not request.sent]
+            for request in waiting:
+                request.sent = True
+        self._set_state(
+            EngineState(status="ready", progress=1.0, model=model, restarts=self._state.restarts)
+        )
+        for request in waiting:
+            self._send(request.command, self._process)
+
+    def _deliver(self, event: SequenceEvent) -> None:
+        """Hand an event to its request; whoever takes out the terminal one is the last to speak."""
+        with self._lock:
+            request = self._requests.get(event.id)
+            if request is None:
+                return
+            if isinstance(event, Accepted):
+                if request.accepted:
+                    return  # told already, by a worker that died before the reply began
+                request.accepted = True
+            elif isinstance(event, Delta):
+                request.begun = True
+            if isinstance(event, Finished | Failed):
+                del self._requests[event.id]
+        try:
+            request.sink(event)
+        except Exception:
+            log.exception("a sink failed on %s", type(event).__name__)
+
+    # -- deaths ----------------------------------------------------------------------------------
+
+    def _fail_begun(self, reason: str) -> None:
+        """The worker is gone: replies it had begun have failed, the others wait for the next one.
+
+        Not twice: a request whose reading killed two workers may well be the reason.
+        """
+        with self._lock:
+            lost = []
+            for id, request in self._requests.items():
+                request.deaths += request.sent
+                request.sent = False
+                if request.begun or request.deaths > 1:
+                    lost.append(id)
+        self._fail(lost, WorkerDied(f"the model's worker ended in the middle: {reason}"))
+
+    def _give_up(self, reason: str) -> None:
+        detail = self._state.detail or f"the worker ended while loading: {reason}"
+        log.error("%s cannot be loaded: %s", self.name, detail)
+        self._set_state(EngineState(status="failed", detail=detail))
+        self._fail_all(ModelLoadFailed(detail))
+
+    def _fail_all(self, error: ApplianceError) -> None:
+        with self._lock:
+            ids = list(self._requests)
+        self._fail(ids, error)
+
+    def _fail(self, ids: list[int], error: ApplianceError) -> None:
+        for id in ids:
+            self._deliver(Failed(id, error.code, error.message))
+
+    def _kill(self, why: str) -> None:
+        process = self._process
+        if process:
+            log.error("worker of %s is killed: %s", self.name, why)
+            process.kill()
+
+    # -- other threads ---------------------------------------------------------------------------
+
+    def _watch(self) -> None:
+        while not self._closing.wait(PING_INTERVAL):
+            if self._state.status != "ready":
+                continue
+            if not self._requests:
+                self._last_pong = time.monotonic()
+                continue
+            silent = time.monotonic() - self._last_pong
+            if silent > self._pong_timeout:
+                self._kill(f"it has not answered for {silent:.0f} s")
+            elif self._sending.acquire(timeout=PING_INTERVAL):
+                # A lock that is not to be had means a full pipe: then silence says enough.
+                self._sending.release()
+                self._send(Ping(), self._process)
+
+    def _read_log(self, pipe: IO[bytes], last_words: "deque[str]") -> None:
+        for raw in pipe:
+            line = raw.decode("utf-8", "replace").rstrip()
+            level, _, text = line.partition(" ")
+            number = logging.getLevelNamesMapping().get(level)
+            if number is None:
+                number, text = logging.WARNING, line
+            last_words.append(text)
+            log.log(number, "%s", text, extra={"model": self.name})
+
+    def _send(self, command: Command, process: "subprocess.Popen[bytes] | None") -> None:
+        """Write a command. A worker that is gone is the supervisor's business, not the caller's."""
+        if process is None or process.stdin is None:
+            return
+        frame = protocol.encode(command)
+        with self._sending:
+            if process.stdin.closed:
+                return
+            try:
+                process.stdin.write(frame)
+                process.stdin.flush()
+            except OSError:
+                log.debug("worker of %s takes no commands any more", self.name)
+
+    def _set_state(self, state: EngineState) -> None:
+        with self._changed:
+            if self._state.status == "stopped":
+                return
+            self._state = state
+            self._changed.notify_all()
+
+
+class Generation:
+    """One request's events, for a thread that waits for them."""
+
+    def __init__(self, engine: Engine, prompt: Prompt, sampling: SamplingParams) -> None:
+        """Submits at once; raises what `Engine.submit` raises."""
+        self._engine = engine
+        self._events: queue.SimpleQueue[SequenceEvent] = queue.SimpleQueue()
+        self.id = engine.submit(prompt, sampling, self._events.put)
+
+    def first(self) -> Accepted | Finished:
+        """Wait for the first event, which says whether there will be a reply.
+
+        Raises:
+            ApplianceError: there will be none.
+        """
+        event = self._events.get()
+        if isinstance(event, Failed):
+            raise from_code(event.code, event.message, event.param)
+        assert isinstance(event, Accepted | Finished)
+        return event
+
+    def __iter__(self) -> Iterator[SequenceEvent]:
+        """The following events; ends after `Finished`.
+
+        Raises:
+            ApplianceError: the request failed.
+        """
+        while True:
+            event = self._events.get()
+            if isinstance(event, Failed):
+                raise from_code(event.code, event.message, event.param)
+            yield event
+            if isinstance(event, Finished):
+                return
+
+    def cancel(self) -> None:
+        """End it; the iteration goes on to `Finished`."""
+        self._engine.cancel(self.id)
+
+
+def _close(pipe: IO[bytes]) -> None:
+    try:
+        pipe.close()
+    except OSError:
+        log.debug("a pipe was broken already")
+
+
+def _cancelled(id: int) -> Finished:
+    return Finished(
+        id=id,
+        reason="cancelled",
+        prompt_tokens=0,
+        cached_tokens=0,
+        completion_tokens=0,
+        timings=Timings(queued=0, prefill=0, decode=0),
+    )
+
+
+def _explain(code: int, last_words: "deque[str]") -> str:
+    how = f"signal {-code}" if code < 0 else f"exit code {code}"
+    return f"{how}; last words: {last_words[-1]}" if last_words else how

@@ -1,0 +1,255 @@
+"""What crosses the border between the appliance and a worker: typed values, and nothing else.
+
+A frame is a 4-byte little-endian length and that many bytes of MessagePack. The appliance sends one
+`Command` a frame; a worker answers with a list of `Event`s a frame, everything that one step had to
+say. Every `Generate` gets exactly one `Accepted` or `Failed` first, and ends with exactly one
+`Finished` or `Failed`.
+"""
+
+import struct
+from typing import BinaryIO, Literal
+
+import msgspec
+
+MAX_FRAME = 256 * 1024 * 1024
+"""Bytes; a longer frame is taken for garbage on the pipe."""
+
+FinishReason = Literal["stop", "length", "cancelled"]
+
+
+class ChatMessage(msgspec.Struct, frozen=True):
+    """One message of a chat as the model's template sees it."""
+
+    role: str
+    content: str
+
+
+class ChatPrompt(msgspec.Struct, frozen=True, tag="chat"):
+    """Messages, rendered by the model's own chat template."""
+
+    messages: list[ChatMessage]
+    trim: bool = False
+    """Leave out the oldest messages after the system message until the rest fits; `Accepted` says
+    how many. Otherwise a prompt that is too long is refused."""
+
+
+class TextPrompt(msgspec.Struct, frozen=True, tag="text"):
+    """Text that the model continues as it stands."""
+
+    text: str
+
+
+class TokenPrompt(msgspec.Struct, frozen=True, tag="tokens"):
+    """Tokens of the model's own vocabulary, taken as they are."""
+
+    tokens: list[int]
+
+
+Prompt = ChatPrompt | TextPrompt | TokenPrompt
+
+
+class SamplingParams(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """How tokens are chosen; names and neutral values are llama.cpp's."""
+
+    max_tokens: int | None = None
+    """Completion tokens at most; None: as many as the context holds."""
+    temperature: float = 0.8
+    """0 takes the likeliest token."""
+    top_k: int = 40
+    """0: off."""
+    top_p: float = 0.95
+    min_p: float = 0.05
+    repeat_penalty: float = 1.0
+    """1.0: off; over the last 64 tokens."""
+    seed: int | None = None
+    """0 … 2³²-1; None: drawn by the worker and reported in `Accepted`."""
+    stop: tuple[str, ...] = ()
+    """Texts that end the reply and are not part of it."""
+
+
+# -- commands: appliance → worker ----------------------------------------------------------------
+
+
+class Load(msgspec.Struct, frozen=True, tag="load", kw_only=True):
+    """The first command; answered by `Loading`… and then `Ready` or `LoadFailed`."""
+
+    path: str
+    n_ctx: int
+    """Tokens that one sequence may span; 0: what the model was trained with."""
+    n_batch: int
+    n_ubatch: int
+    n_seq_max: int
+    kv_unified: bool
+    n_threads: int
+    """0: one a physical core."""
+
+
+class Generate(msgspec.Struct, frozen=True, tag="generate"):
+    """One sequence to complete."""
+
+    id: int
+    prompt: Prompt
+    sampling: SamplingParams
+
+
+class Cancel(msgspec.Struct, frozen=True, tag="cancel"):
+    """End a sequence at the next step; one that has ended already is no error."""
+
+    id: int
+
+
+class Ping(msgspec.Struct, frozen=True, tag="ping"):
+    """Answered at once by the intake thread, also in the middle of a step."""
+
+
+Command = Load | Generate | Cancel | Ping
+"""Closing the pipe tells the worker to end."""
+
+
+# -- events: worker → appliance ------------------------------------------------------------------
+
+
+class Loading(msgspec.Struct, frozen=True, tag="loading"):
+    """Progress of a load, 0 … 1."""
+
+    fraction: float
+
+
+class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """What the worker learned from the loaded model."""
+
+    description: str
+    """llama.cpp's own line, such as `llama 134M Q4_1`."""
+    n_ctx: int
+    """Tokens that one sequence may span."""
+    n_ctx_train: int
+    n_params: int
+    size: int
+    """Bytes of weights."""
+    n_seq_max: int
+    """Sequences that run together."""
+    device: str
+    """`cpu`, `cuda` or `metal`."""
+
+
+class Ready(msgspec.Struct, frozen=True, tag="ready"):
+    """The model is loaded and takes requests."""
+
+    model: ModelInfo
+
+
+class LoadFailed(msgspec.Struct, frozen=True, tag="load_failed"):
+    """The model cannot be loaded; the worker ends."""
+
+    message: str
+
+
+class Pong(msgspec.Struct, frozen=True, tag="pong"):
+    """The worker is alive."""
+
+    step_seconds: float
+    """How long the step under way has run; 0 when there is none."""
+
+
+class Accepted(msgspec.Struct, frozen=True, tag="accepted"):
+    """The prompt was read and fits; the sequence waits for a slot."""
+
+    id: int
+    prompt_tokens: int
+    seed: int
+    dropped_messages: int = 0
+
+
+class Prefill(msgspec.Struct, frozen=True, tag="prefill"):
+    """How much of the prompt is in the KV cache; sent at the start and after each chunk."""
+
+    id: int
+    done: int
+    """Tokens, cached ones included."""
+    cached_tokens: int
+
+
+class Delta(msgspec.Struct, frozen=True, tag="delta"):
+    """New text of a sequence; whole characters, never part of a stop text."""
+
+    id: int
+    text: str
+    tokens: int
+    """Completion tokens so far."""
+
+
+class Timings(msgspec.Struct, frozen=True, kw_only=True):
+    """Seconds, measured in the worker."""
+
+    queued: float
+    prefill: float
+    decode: float
+
+
+class Finished(msgspec.Struct, frozen=True, tag="finished", kw_only=True):
+    """The sequence ended as it should, or was cancelled."""
+
+    id: int
+    reason: FinishReason
+    prompt_tokens: int
+    cached_tokens: int
+    completion_tokens: int
+    timings: Timings
+
+
+class Failed(msgspec.Struct, frozen=True, tag="failed"):
+    """The sequence ended by an error of `appliance.errors`, named by its code."""
+
+    id: int
+    code: str
+    message: str
+    param: str | None = None
+
+
+SequenceEvent = Accepted | Prefill | Delta | Finished | Failed
+Event = Loading | Ready | LoadFailed | Pong | SequenceEvent
+
+
+# -- frames --------------------------------------------------------------------------------------
+
+_LENGTH = struct.Struct("<I")
+_encoder = msgspec.msgpack.Encoder()
+_commands = msgspec.msgpack.Decoder(Command)
+_events = msgspec.msgpack.Decoder(list[Event])
+
+
+def encode(message: Command | list[Event]) -> bytes:
+    """One whole frame."""
+    body = _encoder.encode(message)
+    return _LENGTH.pack(len(body)) + body
+
+
+def _read_frame(pipe: BinaryIO) -> bytes | None:
+    head = pipe.read(_LENGTH.size)
+    if len(head) < _LENGTH.size:
+        return None
+    (length,) = _LENGTH.unpack(head)
+    if length > MAX_FRAME:
+        raise ValueError(f"frame of {length} bytes")
+    body = pipe.read(length)
+    return body if len(body) == length else None
+
+
+def read_command(pipe: BinaryIO) -> Command | None:
+    """The next command; None when the other side is gone.
+
+    Raises:
+        ValueError: what came is not of this protocol (`msgspec.ValidationError` included).
+    """
+    body = _read_frame(pipe)
+    return None if body is None else _commands.decode(body)
+
+
+def read_events(pipe: BinaryIO) -> list[Event] | None:
+    """The next frame's events; None when the worker is gone.
+
+    Raises:
+        ValueError: what came is not of this protocol (`msgspec.ValidationError` included).
+    """
+    body = _read_frame(pipe)
+    return None if body is None else _events.decode(body)

@@ -1,0 +1,1 @@
+"""Runners: the native side of a worker. One file owns one library."""

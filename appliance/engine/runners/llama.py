@@ -1,0 +1,301 @@
+"""llama.cpp through llama-cpp-python's low-level functions. The only file that imports llama_cpp.
+
+Its `Llama` class and `_internals` helpers do not fit continuous batching: they own one sequence,
+restart positions at 0 and fold every code of `llama_decode` into one error.
+"""
+
+import ctypes
+import functools
+import logging
+import sysconfig
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import llama_cpp.llama_cpp as lib
+
+from appliance.engine.protocol import Load, ModelInfo, SamplingParams
+from appliance.engine.runners.base import DecodeFailed, LoadError, NoRoom
+from appliance.engine.runners.cpu import physical_cores
+from appliance.engine.scheduler import Batch
+
+log = logging.getLogger(__name__)
+
+PENALTY_LAST_N = 64
+"""Tokens that `repeat_penalty` looks back on; llama.cpp's own default."""
+
+
+class LlamaRunner:
+    """One model with one context. See `runners.base.Runner` for what is promised."""
+
+    def __init__(self, load: Load, progress: Callable[[float], None]) -> None:
+        """Load the model and make its context.
+
+        Raises:
+            LoadError: with llama.cpp's own last words.
+        """
+        _start_library()
+        _last_errors.clear()
+        path = Path(load.path)
+        if not path.is_file():
+            raise LoadError(f"there is no model file {path}")
+        self._model = _load_model(path, progress)
+        vocab = lib.llama_model_get_vocab(self._model)
+        assert vocab is not None
+        self._vocab = vocab
+        trained = lib.llama_model_n_ctx_train(self._model)
+        n_ctx = load.n_ctx or trained
+        n_threads = load.n_threads or physical_cores()
+        params = lib.llama_context_default_params()
+        params.n_ctx = n_ctx if load.kv_unified else n_ctx * load.n_seq_max
+        params.n_batch = load.n_batch
+        params.n_ubatch = min(load.n_ubatch, load.n_batch)
+        params.n_seq_max = load.n_seq_max
+        params.kv_unified = load.kv_unified
+        params.n_threads = params.n_threads_batch = n_threads
+        params.no_perf = True
+        context = lib.llama_init_from_model(self._model, params)
+        if not context:
+            lib.llama_model_free(self._model)
+            raise LoadError(f"llama.cpp could not make a context of {params.n_ctx} tokens{_why()}")
+        self._context = context
+        self._memory = lib.llama_get_memory(context)
+        self._batch = _NativeBatch(load.n_batch)
+        self._pieces: dict[int, bytes] = {}
+        self.n_cells = n_ctx
+        self.n_vocab = lib.llama_vocab_n_tokens(vocab)
+        self.info = ModelInfo(
+            description=_text(lib.llama_model_desc, self._model),
+            n_ctx=n_ctx,
+            n_ctx_train=trained,
+            n_params=lib.llama_model_n_params(self._model),
+            size=lib.llama_model_size(self._model),
+            n_seq_max=load.n_seq_max,
+            device="cpu",
+        )
+
+    # -- text; safe beside the step loop: the vocabulary never changes -----------------------------
+
+    @property
+    def chat_template(self) -> str | None:
+        template = lib.llama_model_chat_template(self._model, None)
+        return template.decode("utf-8", "replace") if template else None
+
+    @property
+    def bos(self) -> str:
+        return self._token_text(lib.llama_vocab_bos(self._vocab))
+
+    @property
+    def eos(self) -> str:
+        return self._token_text(lib.llama_vocab_eos(self._vocab))
+
+    def control_texts(self) -> list[str]:
+        control = lib.LLAMA_TOKEN_ATTR_CONTROL | lib.LLAMA_TOKEN_ATTR_USER_DEFINED
+        return [
+            self._token_text(token)
+            for token in range(self.n_vocab)
+            if lib.llama_vocab_get_attr(self._vocab, token) & control
+        ]
+
+    def tokenize(self, text: str, *, control: bool) -> list[int]:
+        data = text.encode("utf-8")
+        room = len(data) + 16
+        tokens = (lib.llama_token * room)()
+        count = lib.llama_tokenize(self._vocab, data, len(data), tokens, room, False, control)
+        if count < 0:
+            room = -count
+            tokens = (lib.llama_token * room)()
+            count = lib.llama_tokenize(self._vocab, data, len(data), tokens, room, False, control)
+        return list(tokens[:count])
+
+    def with_bos(self, tokens: list[int]) -> list[int]:
+        bos = lib.llama_vocab_bos(self._vocab)
+        if not lib.llama_vocab_get_add_bos(self._vocab) or tokens[:1] == [bos]:
+            return tokens
+        return [bos, *tokens]
+
+    def piece(self, token: int) -> bytes:
+        found = self._pieces.get(token)
+        if found is None:
+            found = self._pieces[token] = self._read_piece(token, special=False)
+        return found
+
+    def ends(self, token: int) -> bool:
+        return bool(lib.llama_vocab_is_eog(self._vocab, token))
+
+    def _token_text(self, token: int) -> str:
+        return (
+            self._read_piece(token, special=True).decode("utf-8", "replace") if token >= 0 else ""
+        )
+
+    def _read_piece(self, token: int, *, special: bool) -> bytes:
+        room = 64
+        while True:
+            buffer = ctypes.create_string_buffer(room)
+            size = lib.llama_token_to_piece(self._vocab, token, buffer, room, 0, special)
+            if size >= 0:
+                return buffer.raw[:size]
+            room = -size
+
+    # -- computing ---------------------------------------------------------------------------------
+
+    def sampler(self, params: SamplingParams, seed: int, recent: Iterable[int]) -> "LlamaSampler":
+        return LlamaSampler(self._context, params, seed, recent)
+
+    def decode(self, batch: Batch) -> None:
+        code = lib.llama_decode(self._context, self._batch.fill(batch))
+        if code == 1:
+            raise NoRoom
+        if code != 0:
+            raise DecodeFailed(f"llama_decode gave {code}{_why()}")
+
+    def cut(self, slot: int, length: int) -> int:
+        if lib.llama_memory_seq_rm(self._memory, slot, length, -1):
+            return length
+        lib.llama_memory_seq_rm(self._memory, slot, -1, -1)
+        return 0
+
+    def close(self) -> None:
+        lib.llama_free(self._context)
+        lib.llama_model_free(self._model)
+
+
+class LlamaSampler:
+    """llama.cpp's own sampler chain, in the order of llama.cpp's programs."""
+
+    def __init__(
+        self, context: int, params: SamplingParams, seed: int, recent: Iterable[int]
+    ) -> None:
+        self._context = context
+        self._chain = lib.llama_sampler_chain_init(lib.llama_sampler_chain_default_params())
+        if params.repeat_penalty != 1.0:
+            penalties = lib.llama_sampler_init_penalties(
+                PENALTY_LAST_N, params.repeat_penalty, 0.0, 0.0
+            )
+            for token in recent:
+                lib.llama_sampler_accept(penalties, token)
+            self._add(penalties)
+        if params.temperature <= 0:
+            self._add(lib.llama_sampler_init_greedy())
+            return
+        if params.top_k > 0:
+            self._add(lib.llama_sampler_init_top_k(params.top_k))
+        if params.top_p < 1:
+            self._add(lib.llama_sampler_init_top_p(params.top_p, 1))
+        if params.min_p > 0:
+            self._add(lib.llama_sampler_init_min_p(params.min_p, 1))
+        self._add(lib.llama_sampler_init_temp(params.temperature))
+        self._add(lib.llama_sampler_init_dist(seed))
+
+    def _add(self, sampler: int) -> None:
+        lib.llama_sampler_chain_add(self._chain, sampler)
+
+    def sample(self, output: int) -> int:
+        return int(lib.llama_sampler_sample(self._chain, self._context, output))
+
+    def close(self) -> None:
+        lib.llama_sampler_free(self._chain)
+
+
+class _NativeBatch:
+    """A `llama_batch` over our own arrays, filled by slices: no Python loop over the tokens."""
+
+    def __init__(self, size: int) -> None:
+        self._token = (lib.llama_token * size)()
+        self._pos = (lib.llama_pos * size)()
+        self._slot = (lib.llama_seq_id * size)()
+        self._logits = (ctypes.c_int8 * size)()
+        n_slots = (ctypes.c_int32 * size)(*[1] * size)
+        pointer = ctypes.POINTER(lib.llama_seq_id)
+        width = ctypes.sizeof(lib.llama_seq_id)
+        start = ctypes.addressof(self._slot)
+        slots = (pointer * size)(
+            *(ctypes.cast(start + index * width, pointer) for index in range(size))
+        )
+        self._keep = (n_slots, slots)
+        self._zeros = bytes(size)
+        self._native = lib.llama_batch(
+            n_tokens=0,
+            token=self._token,
+            embd=None,
+            pos=self._pos,
+            n_seq_id=n_slots,
+            seq_id=slots,
+            logits=self._logits,
+        )
+
+    def fill(self, batch: Batch) -> lib.llama_batch:
+        count = len(batch.tokens)
+        for array, values in (
+            (self._token, batch.tokens),
+            (self._pos, batch.positions),
+            (self._slot, batch.slots),
+        ):
+            array[:count] = values  # type: ignore[assignment]  # typeshed: c_int32
+        ctypes.memmove(self._logits, self._zeros, count)
+        for entry in batch.outputs:
+            self._logits[entry] = 1
+        self._native.n_tokens = count
+        return self._native
+
+
+# -- the library: once a process ---------------------------------------------------------------------
+
+_last_errors: list[str] = []
+
+
+def _log(level: int, text: bytes, _: object) -> None:
+    if level in (3, 4):  # GGML_LOG_LEVEL_WARN, GGML_LOG_LEVEL_ERROR
+        line = text.decode("utf-8", "replace").strip()
+        if line:
+            log.log(logging.ERROR if level == 4 else logging.WARNING, "%s", line)
+            if level == 4:
+                _last_errors[:] = [*_last_errors[-4:], line]
+
+
+_log_callback = lib.llama_log_callback(_log)
+"""Kept here: native code calls it for as long as the process lives."""
+
+
+def _why() -> str:
+    return ": " + "; ".join(_last_errors) if _last_errors else ""
+
+
+def _backend_folders() -> list[Path]:
+    """Where a build with loadable backends keeps them: beside the library, or in a `bin/`."""
+    package = Path(lib.__file__).parent
+    return [package / "lib", package.parent / "bin", Path(sysconfig.get_path("scripts"))]
+
+
+@functools.cache
+def _start_library() -> None:
+    lib.llama_log_set(_log_callback, None)
+    # By way of libllama: a wheel has no links, so libggml.so is another copy than the libggml.so.0
+    # that libllama uses, with a register of backends of its own.
+    load = lib._lib.ggml_backend_load_all_from_path  # noqa: SLF001 - it has no other name
+    load.argtypes, load.restype = [ctypes.c_char_p], None
+    for folder in _backend_folders():
+        if any(folder.glob("*ggml-cpu-*")):
+            load(str(folder).encode())
+            break
+    lib.llama_backend_init()
+
+
+def _load_model(path: Path, progress: Callable[[float], None]) -> int:
+    params = lib.llama_model_default_params()
+
+    def tell(fraction: float, _: object) -> bool:
+        progress(fraction)
+        return True
+
+    callback = lib.llama_progress_callback(tell)
+    params.progress_callback = callback
+    model = lib.llama_model_load_from_file(str(path).encode(), params)
+    if not model:
+        raise LoadError(f"llama.cpp could not load {path.name}{_why()}")
+    return int(model)
+
+
+def _text(function: Callable[..., int], *arguments: object) -> str:
+    buffer = ctypes.create_string_buffer(256)
+    function(*arguments, buffer, len(buffer))
+    return buffer.value.decode("utf-8", "replace")

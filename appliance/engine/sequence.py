@@ -1,0 +1,85 @@
+"""A sequence: one prompt and its completion inside the engine. Touched by the step loop alone."""
+
+import time
+from array import array
+
+from appliance.engine.protocol import Accepted, Finished, FinishReason, SamplingParams, Timings
+from appliance.engine.text import TextStream
+
+
+class Sequence:
+    """Tokens, how many of them are in the KV cache, and what has been told of them.
+
+    `tokens` holds the prompt and then the completion. `tokens[n_past:]` is pending: many tokens
+    while the prompt is read, one while decoding. A sequence that lost its slot needs no other state
+    than that to go on.
+    """
+
+    def __init__(
+        self,
+        id: int,
+        prompt: "array[int]",
+        sampling: SamplingParams,
+        *,
+        seed: int,
+        limit: int,
+        dropped_messages: int = 0,
+    ) -> None:
+        """`limit`: completion tokens at most, the context's end included."""
+        self.id = id
+        self.tokens = prompt
+        self.n_prompt = len(prompt)
+        self.sampling = sampling
+        self.seed = seed
+        self.limit = limit
+        self._dropped_messages = dropped_messages
+        self.text = TextStream(sampling.stop)
+        self.n_past = 0
+        self.n_cached = 0
+        self.slot: int | None = None
+        self._submitted = time.monotonic()
+        self._started = self._first_token = 0.0
+
+    @property
+    def n_completion(self) -> int:
+        """Tokens made so far."""
+        return len(self.tokens) - self.n_prompt
+
+    @property
+    def n_pending(self) -> int:
+        """Tokens that are not in the KV cache yet."""
+        return len(self.tokens) - self.n_past
+
+    def start(self, slot: int, cached: int) -> None:
+        """A slot was given, with `cached` leading tokens in it already."""
+        self.slot = slot
+        self.n_past = cached
+        if not self._started:
+            self._started = time.monotonic()
+            self.n_cached = cached
+
+    def append(self, token: int) -> None:
+        """A token was sampled."""
+        if not self._first_token:
+            self._first_token = time.monotonic()
+        self.tokens.append(token)
+
+    def accepted(self) -> Accepted:
+        """The first event."""
+        return Accepted(self.id, self.n_prompt, self.seed, self._dropped_messages)
+
+    def finished(self, reason: FinishReason) -> Finished:
+        """The terminal event."""
+        now = time.monotonic()
+        started = self._started or now
+        first = self._first_token or now
+        return Finished(
+            id=self.id,
+            reason=reason,
+            prompt_tokens=self.n_prompt,
+            cached_tokens=self.n_cached,
+            completion_tokens=self.n_completion,
+            timings=Timings(
+                queued=started - self._submitted, prefill=first - started, decode=now - first
+            ),
+        )

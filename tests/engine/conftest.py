@@ -1,0 +1,99 @@
+"""Engines for tests: the real model wherever it is fast enough, the fake runner for faults."""
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from appliance import paths
+from appliance.config import worker_environment
+from appliance.engine.client import Engine
+from appliance.engine.protocol import Load
+
+FAKE_RUNNER = Path(__file__).with_name("fake_runner.py")
+
+MakeEngine = Callable[..., Engine]
+
+
+def load_of(path: str, **changes: object) -> Load:
+    fields: dict[str, object] = {
+        "path": path,
+        "n_ctx": 2048,
+        "n_batch": 256,
+        "n_ubatch": 256,
+        "n_seq_max": 4,
+        "kv_unified": True,
+        "n_threads": 0,
+    }
+    return Load(**(fields | changes))  # type: ignore[arg-type]
+
+
+def real_engine(**changes: object) -> Engine:
+    """The embedded model in a worker of the appliance."""
+    return Engine(
+        "real",
+        load_of(str(paths.embedded_model()), **changes),
+        command=paths.worker_command(),
+        environment=worker_environment(),
+        max_waiting=64,
+    )
+
+
+def fake_engine(
+    path: str = "fake", *, environment: dict[str, str] | None = None, **changes: object
+) -> Engine:
+    """The fake runner in a worker process of its own."""
+    settings = {
+        name: changes.pop(name) for name in ("max_waiting", "pong_timeout") if name in changes
+    }
+    return Engine(
+        "fake",
+        load_of(path, **changes),
+        command=[sys.executable, str(FAKE_RUNNER)],
+        environment={
+            **worker_environment(),
+            "PYTHONPATH": os.pathsep.join(sys.path),
+            **(environment or {}),
+        },
+        **({"max_waiting": 64} | settings),  # type: ignore[arg-type]
+    )
+
+
+@pytest.fixture(scope="session")
+def _shared_engines() -> Iterator[dict[str, Engine]]:
+    engines: dict[str, Engine] = {}
+    yield engines
+    for engine in engines.values():
+        engine.close()
+
+
+@pytest.fixture(params=["fake", "real"])
+def engine(request: pytest.FixtureRequest, _shared_engines: dict[str, Engine]) -> Engine:
+    """A ready engine, of each kind in turn; shared, so leave it idle."""
+    kind = request.param
+    if kind not in _shared_engines:
+        _shared_engines[kind] = fake_engine() if kind == "fake" else real_engine()
+        _shared_engines[kind].start()
+    engine = _shared_engines[kind]
+    assert engine.wait_ready(60), engine.state
+    return engine
+
+
+@pytest.fixture
+def make_fake() -> Iterator[MakeEngine]:
+    """Starts fake engines that the test may break; waits until they are ready unless told not."""
+    made: list[Engine] = []
+
+    def make(*arguments: object, wait: bool = True, **changes: object) -> Engine:
+        engine = fake_engine(*arguments, **changes)  # type: ignore[arg-type]
+        made.append(engine)
+        engine.start()
+        if wait:
+            assert engine.wait_ready(20), engine.state
+        return engine
+
+    yield make
+    for engine in made:
+        engine.close()

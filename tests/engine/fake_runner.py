@@ -1,0 +1,132 @@
+"""A runner without a model, for scheduler, fault and load tests alone.
+
+Tokens are bytes. Every token of a reply depends on all that came before it, so that a wrong cell
+shows; a prompt with `echo:TEXT` and then a byte 3 or `<|im_end|>` is answered with TEXT. The
+environment bends it: FAKE_STEP_SECONDS a step, FAKE_N_CELLS of KV cache. Run as a program, this is
+a worker.
+"""
+
+import os
+import sys
+import time
+import zlib
+from collections.abc import Callable, Iterable
+
+from appliance.engine import worker
+from appliance.engine.protocol import Load, ModelInfo, SamplingParams
+from appliance.engine.runners.base import LoadError, NoRoom
+from appliance.engine.scheduler import Batch
+
+END = 0
+
+
+def next_letter(text: bytes) -> int:
+    """What a sequence goes on with."""
+    return ord("a") + zlib.crc32(text) % 26
+
+
+def reply_to(prompt: str, count: int) -> str:
+    """The first `count` letters of the reply to a prompt, however it was scheduled."""
+    text = prompt.encode()
+    for _ in range(count):
+        text += bytes([next_letter(text)])
+    return text[len(prompt.encode()) :].decode()
+
+
+class FakeSampler:
+    """Chooses letters by a checksum of all that the slot holds."""
+
+    def __init__(self, runner: "FakeRunner") -> None:
+        self._runner = runner
+        self._said = 0
+
+    def sample(self, output: int) -> int:
+        text = self._runner.text_at(output)
+        _, echo, rest = text.partition(b"echo:")
+        if not echo:
+            return next_letter(text)
+        wanted = rest.split(b"\x03")[0].split(b"<|im_end|>")[0]
+        self._said += 1
+        return wanted[self._said - 1] if self._said <= len(wanted) else END
+
+    def close(self) -> None:
+        self._runner.open_samplers -= 1
+
+
+class FakeRunner:
+    """Keeps the cells as lists of tokens and checks that every batch continues them."""
+
+    bos = eos = ""
+    chat_template = None
+    n_vocab = 256
+
+    def __init__(self, load: Load, progress: Callable[[float], None]) -> None:
+        if load.path == "crash":
+            os.abort()
+        if load.path != "fake":
+            raise LoadError(f"there is no model file {load.path}")
+        progress(0.5)
+        self.n_cells = int(os.environ.get("FAKE_N_CELLS", load.n_ctx or 4096))
+        self._step_seconds = float(os.environ.get("FAKE_STEP_SECONDS", "0"))
+        self._shared = load.kv_unified
+        self.cells: dict[int, list[int]] = {}
+        self.computed = 0
+        self.open_samplers = 0
+        self._entries: list[tuple[int, int]] = []
+        self.info = ModelInfo(
+            description="fake",
+            n_ctx=self.n_cells,
+            n_ctx_train=self.n_cells,
+            n_params=0,
+            size=0,
+            n_seq_max=load.n_seq_max,
+            device="cpu",
+        )
+
+    def control_texts(self) -> list[str]:
+        return []
+
+    def tokenize(self, text: str, *, control: bool) -> list[int]:
+        return list(text.encode())
+
+    def with_bos(self, tokens: list[int]) -> list[int]:
+        return tokens
+
+    def piece(self, token: int) -> bytes:
+        return bytes([token])
+
+    def ends(self, token: int) -> bool:
+        return token == END
+
+    def sampler(self, params: SamplingParams, seed: int, recent: Iterable[int]) -> FakeSampler:
+        self.open_samplers += 1
+        return FakeSampler(self)
+
+    def decode(self, batch: Batch) -> None:
+        held = sum(map(len, self.cells.values())) if self._shared else 0
+        if held + len(batch.tokens) > self.n_cells:
+            raise NoRoom
+        if self._step_seconds:
+            time.sleep(self._step_seconds)
+        for token, position, slot in zip(batch.tokens, batch.positions, batch.slots, strict=True):
+            cells = self.cells.setdefault(slot, [])
+            assert position == len(cells), f"slot {slot} holds {len(cells)}, got {position}"
+            cells.append(token)
+        self.computed += len(batch.tokens)
+        self._entries = list(zip(batch.slots, batch.positions, strict=True))
+
+    def text_at(self, output: int) -> bytes:
+        """All that the slot of a batch entry holds, up to that entry."""
+        slot, position = self._entries[output]
+        return bytes(self.cells[slot][: position + 1])
+
+    def cut(self, slot: int, length: int) -> int:
+        del self.cells.setdefault(slot, [])[length:]
+        return length
+
+    def close(self) -> None:
+        self.cells.clear()
+
+
+if __name__ == "__main__":
+    sys.exit(worker.main(FakeRunner))

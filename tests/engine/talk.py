@@ -1,0 +1,98 @@
+"""Talking to an engine in tests."""
+
+import threading
+from collections.abc import Callable
+
+from appliance.engine.client import Engine
+from appliance.engine.protocol import (
+    Accepted,
+    ChatMessage,
+    ChatPrompt,
+    Delta,
+    Failed,
+    Finished,
+    Prompt,
+    SamplingParams,
+    SequenceEvent,
+    TextPrompt,
+)
+
+GREEDY = SamplingParams(temperature=0, max_tokens=24)
+
+
+def chat(*contents: str) -> ChatPrompt:
+    """Messages of user and assistant in turn."""
+    return ChatPrompt(
+        [
+            ChatMessage(("user", "assistant")[index % 2], content)
+            for index, content in enumerate(contents)
+        ]
+    )
+
+
+class Heard:
+    """Everything that one request's sink was told."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        prompt: Prompt | str,
+        sampling: SamplingParams = GREEDY,
+        on_event: Callable[[SequenceEvent], None] | None = None,
+    ) -> None:
+        self.events: list[SequenceEvent] = []
+        self.ended = threading.Event()
+        self.begun = threading.Event()
+        self._on_event = on_event
+        text = TextPrompt(prompt) if isinstance(prompt, str) else prompt
+        self.id = engine.submit(text, sampling, self._take)
+
+    def _take(self, event: SequenceEvent) -> None:
+        self.events.append(event)
+        if isinstance(event, Delta):
+            self.begun.set()
+        if isinstance(event, Finished | Failed):
+            self.ended.set()
+        if self._on_event:
+            self._on_event(event)
+
+    def wait(self, timeout: float = 60) -> "Heard":
+        """Until the terminal event."""
+        assert self.ended.wait(timeout), f"no end; heard {self.events[-3:]}"
+        return self
+
+    @property
+    def text(self) -> str:
+        """The reply."""
+        return "".join(event.text for event in self.events if isinstance(event, Delta))
+
+    @property
+    def terminals(self) -> list[Finished | Failed]:
+        """There must be exactly one."""
+        return [event for event in self.events if isinstance(event, Finished | Failed)]
+
+    @property
+    def finished(self) -> Finished:
+        """The end of a request that went well."""
+        (end,) = self.terminals
+        assert isinstance(end, Finished), end
+        return end
+
+    @property
+    def failed(self) -> Failed:
+        """The end of a request that did not."""
+        (end,) = self.terminals
+        assert isinstance(end, Failed), end
+        return end
+
+    @property
+    def accepted(self) -> Accepted:
+        """The first event."""
+        first = self.events[0]
+        assert isinstance(first, Accepted), first
+        return first
+
+
+def ask(engine: Engine, prompt: Prompt | str, sampling: SamplingParams = GREEDY) -> Heard:
+    """Submit and wait for the end."""
+    return Heard(engine, prompt, sampling).wait()

@@ -1,0 +1,71 @@
+"""Whole characters only, and never a part of a stop text."""
+
+import itertools
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from appliance.engine.text import TextStream
+
+
+def run(pieces: list[bytes], stop: tuple[str, ...] = ()) -> tuple[list[str], bool]:
+    stream = TextStream(stop)
+    out = [stream.feed(piece) for piece in pieces]
+    out.append(stream.finish())
+    return out, stream.stopped
+
+
+def cut(text: str, stop: tuple[str, ...]) -> str:
+    """The text before the stop that is complete first: the promise, written down plainly."""
+    for end in range(len(text) + 1):
+        starts = [end - len(s) for s in stop if s and text[:end].endswith(s)]
+        if starts:
+            return text[: min(starts)]
+    return text
+
+
+def split(data: bytes, borders: list[int]) -> list[bytes]:
+    at = sorted({0, len(data), *(border % (len(data) + 1) for border in borders)})
+    return [data[a:b] for a, b in itertools.pairwise(at)] or [b""]
+
+
+@given(st.text(), st.lists(st.integers(0, 1000)))
+def test_any_split_of_any_text_gives_the_text(text: str, borders: list[int]) -> None:
+    out, stopped = run(split(text.encode(), borders))
+    assert "".join(out) == text
+    assert not stopped
+
+
+@given(
+    st.text("ab€", max_size=30),
+    st.lists(st.text("ab€", min_size=1, max_size=4), min_size=1, max_size=3).map(tuple),
+    st.lists(st.integers(0, 1000)),
+)
+def test_any_split_is_cut_where_the_first_stop_is_complete(
+    text: str, stop: tuple[str, ...], borders: list[int]
+) -> None:
+    out, stopped = run(split(text.encode(), borders), stop)
+    assert "".join(out) == cut(text, stop)
+    assert stopped == any(s in text for s in stop)
+
+
+def test_a_character_comes_out_when_its_last_byte_has_come() -> None:
+    stream = TextStream()
+    assert [stream.feed(bytes([byte])) for byte in "🙂".encode()] == ["", "", "", "🙂"]
+
+
+def test_an_unfinished_character_at_the_end_is_dropped() -> None:
+    assert run([b"ok", "🙂".encode()[:3]])[0] == ["ok", "", ""]
+
+
+def test_text_that_may_become_a_stop_is_held_and_released() -> None:
+    stream = TextStream(("END",))
+    assert [stream.feed(piece) for piece in (b"a E", b"N", b"d")] == ["a ", "", "ENd"]
+    assert stream.feed(b" EN") == " "
+    assert stream.finish() == "EN"
+
+
+@pytest.mark.parametrize("stop", [(), ("",)])
+def test_without_stop_texts_nothing_is_held(stop: tuple[str, ...]) -> None:
+    assert TextStream(stop).feed(b"abc") == "abc"

@@ -1,0 +1,1 @@
+"""The API: parse, guard, answer. HTTP and JSON stay in here."""

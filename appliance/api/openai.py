@@ -1,0 +1,318 @@
+"""OpenAI's API: chat completions, completions, models."""
+
+import secrets
+import threading
+import time
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import falcon
+import msgspec
+
+from appliance.api import sse
+from appliance.api.schemas import ChatCompletionRequest, CompletionRequest, OpenAIRequest, decode
+from appliance.engine.pool import ModelEntry, Pool
+from appliance.engine.protocol import (
+    ChatPrompt,
+    Delta,
+    Failed,
+    Finished,
+    Prompt,
+    SamplingParams,
+    SequenceEvent,
+    TextPrompt,
+    TokenPrompt,
+)
+from appliance.errors import ApplianceError, RequestError, from_code
+
+FIRST_WORD_SECONDS = 10.0
+"""How long the status line waits for the engine's first word; a loading model may take longer."""
+
+
+MAX_PROMPTS = 64
+"""Of one request."""
+
+
+class Shape(Protocol):
+    """How one endpoint writes its objects."""
+
+    object_name: str
+    id_prefix: str
+
+    def delta(self, index: int, text: str) -> dict[str, Any]:
+        """A choice of a chunk with text."""
+
+    def last(self, index: int, reason: str) -> dict[str, Any]:
+        """A choice of a chunk that ends it."""
+
+    def whole(self, index: int, text: str, reason: str) -> dict[str, Any]:
+        """A choice of a reply that is not streamed."""
+
+
+class ChatShape:
+    """`chat.completion`."""
+
+    object_name = "chat.completion"
+    id_prefix = "chatcmpl-"
+
+    def delta(self, index: int, text: str) -> dict[str, Any]:
+        return {"index": index, "delta": {"content": text}, "logprobs": None, "finish_reason": None}
+
+    def last(self, index: int, reason: str) -> dict[str, Any]:
+        return {"index": index, "delta": {}, "logprobs": None, "finish_reason": reason}
+
+    def whole(self, index: int, text: str, reason: str) -> dict[str, Any]:
+        message = {"role": "assistant", "content": text, "refusal": None}
+        return {"index": index, "message": message, "logprobs": None, "finish_reason": reason}
+
+
+class TextShape:
+    """`text_completion`."""
+
+    object_name = "text_completion"
+    id_prefix = "cmpl-"
+
+    def delta(self, index: int, text: str) -> dict[str, Any]:
+        return self._choice(index, text, None)
+
+    def last(self, index: int, reason: str) -> dict[str, Any]:
+        return self._choice(index, "", reason)
+
+    def whole(self, index: int, text: str, reason: str) -> dict[str, Any]:
+        return self._choice(index, text, reason)
+
+    def _choice(self, index: int, text: str, reason: str | None) -> dict[str, Any]:
+        return {"index": index, "text": text, "logprobs": None, "finish_reason": reason}
+
+
+class Completion:
+    """One request: its sequences in the engine, and the objects that tell of them."""
+
+    def __init__(
+        self, model: ModelEntry, prompts: list[Prompt], sampling: SamplingParams, shape: Shape
+    ) -> None:
+        self._model = model
+        self._prompts = prompts
+        self._sampling = sampling
+        self._shape = shape
+        self._ids: list[int] = []
+        self._finished: list[Finished] = []
+        self._head = {
+            "id": shape.id_prefix + secrets.token_hex(12),
+            "created": int(time.time()),
+            "model": model.id,
+            "system_fingerprint": None,
+        }
+
+    def submit(self, sink: Callable[[int], Callable[[SequenceEvent], None]]) -> None:
+        """Submit every prompt, or none: what an earlier one began is cancelled."""
+        try:
+            for index, prompt in enumerate(self._prompts):
+                self._ids.append(self._model.engine.submit(prompt, self._sampling, sink(index)))
+        except ApplianceError:
+            self.cancel()
+            raise
+
+    def cancel(self) -> None:
+        """End what has not ended."""
+        for id in self._ids:
+            self._model.engine.cancel(id)
+
+    # -- streamed --------------------------------------------------------------------------------
+
+    def stream(self, include_usage: bool) -> sse.SequenceStream:
+        """Submit, wait for the first word, and return the stream."""
+        first = [True] * len(self._prompts)
+
+        def encode(index: int, event: SequenceEvent) -> bytes:
+            if isinstance(event, Delta):
+                choice = self._shape.delta(index, event.text)
+            elif isinstance(event, Finished):
+                self._finished.append(event)
+                choice = self._shape.last(index, _reason(event))
+            else:
+                return b""
+            if first[index] and "delta" in choice:
+                choice["delta"] = {"role": "assistant", "content": "", **choice["delta"]}
+            first[index] = False
+            return sse.event(self._chunk([choice]))
+
+        def end() -> bytes:
+            return sse.event(self._chunk([], self.usage())) if include_usage else b""
+
+        stream = sse.SequenceStream(len(self._prompts), encode, end, self.cancel)
+        self.submit(stream.sink)
+        stream.wait_answered(FIRST_WORD_SECONDS)
+        return stream
+
+    def _chunk(
+        self, choices: list[dict[str, Any]], usage: dict[str, Any] | None = None
+    ) -> dict[str, Any]:
+        name = self._shape.object_name
+        kind = f"{name}.chunk" if name == ChatShape.object_name else name
+        return {**self._head, "object": kind, "choices": choices, "usage": usage}
+
+    # -- whole -----------------------------------------------------------------------------------
+
+    def run(self, on_disconnect: Callable[[Callable[[], None]], None]) -> dict[str, Any]:
+        """Submit, wait for the end, and return the object."""
+        texts = [""] * len(self._prompts)
+        reasons = [""] * len(self._prompts)
+        failures: list[Failed] = []
+        done = threading.Semaphore(0)
+
+        def sink(index: int) -> Callable[[SequenceEvent], None]:
+            def take(event: SequenceEvent) -> None:
+                if isinstance(event, Delta):
+                    texts[index] += event.text
+                elif isinstance(event, Finished):
+                    reasons[index] = _reason(event)
+                    self._finished.append(event)
+                    done.release()
+                elif isinstance(event, Failed):
+                    failures.append(event)
+                    done.release()
+
+            return take
+
+        self.submit(sink)
+        on_disconnect(self.cancel)
+        for _ in self._prompts:
+            done.acquire()
+            if failures:
+                self.cancel()
+                failed = failures[0]
+                raise from_code(failed.code, failed.message, failed.param)
+        choices = [
+            self._shape.whole(index, text, reason)
+            for index, (text, reason) in enumerate(zip(texts, reasons, strict=True))
+        ]
+        return {
+            **self._head,
+            "object": self._shape.object_name,
+            "choices": choices,
+            "usage": self.usage(),
+        }
+
+    def usage(self) -> dict[str, Any]:
+        """Tokens of all sequences together."""
+        prompt = sum(event.prompt_tokens for event in self._finished)
+        completion = sum(event.completion_tokens for event in self._finished)
+        cached = sum(event.cached_tokens for event in self._finished)
+        return {
+            "prompt_tokens": prompt,
+            "completion_tokens": completion,
+            "total_tokens": prompt + completion,
+            "prompt_tokens_details": {"cached_tokens": cached},
+        }
+
+
+class _Completions:
+    """What both endpoints do with a completion."""
+
+    def __init__(self, pool: Pool, max_response_tokens: int, max_prompt_length: int) -> None:
+        """The two limits are those of `[limits]`: tokens and characters."""
+        self._pool = pool
+        self._max_tokens = max_response_tokens
+        self._max_prompt_length = max_prompt_length
+
+    def _answer(
+        self,
+        req: falcon.Request,
+        resp: falcon.Response,
+        body: OpenAIRequest,
+        prompts: list[Prompt],
+        shape: Shape,
+    ) -> None:
+        model = self._pool.find(body.model)
+        if body.stream_options and not body.stream:
+            raise RequestError("stream_options goes with stream", param="stream_options")
+        completion = Completion(model, prompts, body.params(self._max_tokens), shape)
+        if body.stream:
+            usage = bool(body.stream_options and body.stream_options.include_usage)
+            sse.send(req, resp, completion.stream(usage))
+        else:
+            whole = completion.run(req.env["appliance.on_disconnect"])
+            resp.data = msgspec.json.encode(whole)
+            resp.content_type = falcon.MEDIA_JSON
+
+    def _check_length(self, length: int, param: str) -> None:
+        if length > self._max_prompt_length:
+            raise RequestError(
+                f"{param} has {length} characters, at most {self._max_prompt_length} are allowed",
+                param=param,
+            )
+
+
+class ChatCompletions(_Completions):
+    """`POST /v1/chat/completions`"""
+
+    def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """The messages' next one, streamed or whole."""
+        body = decode(req, ChatCompletionRequest)
+        messages = [message.plain() for message in body.messages]
+        self._check_length(sum(len(message.content) for message in messages), "messages")
+        self._answer(req, resp, body, [ChatPrompt(messages)], ChatShape())
+
+
+class Completions(_Completions):
+    """`POST /v1/completions`"""
+
+    def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """Each prompt's continuation, streamed or whole."""
+        body = decode(req, CompletionRequest)
+        prompts = _prompts(body)
+        for prompt in prompts:
+            if isinstance(prompt, TextPrompt):
+                self._check_length(len(prompt.text), "prompt")
+        self._answer(req, resp, body, prompts, TextShape())
+
+
+class Models:
+    """`GET /v1/models` and `GET /v1/models/{id}`"""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+        self._since = int(time.time())
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """All models."""
+        data = [self._object(model) for model in self._pool.models()]
+        resp.data = msgspec.json.encode({"object": "list", "data": data})
+        resp.content_type = falcon.MEDIA_JSON
+
+    def on_get_one(self, req: falcon.Request, resp: falcon.Response, model: str) -> None:
+        """One model, by id or name."""
+        resp.data = msgspec.json.encode(self._object(self._pool.find(model)))
+        resp.content_type = falcon.MEDIA_JSON
+
+    def _object(self, model: ModelEntry) -> dict[str, Any]:
+        return {
+            "id": model.id,
+            "object": "model",
+            "created": self._since,
+            "owned_by": "appliance",
+        }
+
+
+def _prompts(body: CompletionRequest) -> list[Prompt]:
+    prompt = body.prompt
+    if isinstance(prompt, str):
+        return [TextPrompt(prompt)]
+    tokens = [item for item in prompt if isinstance(item, int)]
+    if tokens:
+        if len(tokens) != len(prompt):
+            raise RequestError("prompt mixes tokens and texts", param="prompt")
+        return [TokenPrompt(tokens)]
+    if len(prompt) > MAX_PROMPTS:
+        raise RequestError(f"prompt has more than {MAX_PROMPTS} entries", param="prompt")
+    return [
+        TextPrompt(item) if isinstance(item, str) else TokenPrompt(item)
+        for item in prompt
+        if not isinstance(item, int)
+    ]
+
+
+def _reason(event: Finished) -> str:
+    # A cancelled request has nobody who could read the reason.
+    return "length" if event.reason == "length" else "stop"

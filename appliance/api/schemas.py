@@ -1,0 +1,178 @@
+"""What requests may contain. An unknown field is refused by name, a wrong type with its place."""
+
+import re
+from typing import Annotated, Literal, TypeVar
+
+import falcon
+import msgspec
+from msgspec import Meta
+
+from appliance.engine.protocol import ChatMessage, SamplingParams
+from appliance.errors import RequestError
+
+T = TypeVar("T")
+
+Temperature = Annotated[float, Meta(ge=0, le=2)]
+Share = Annotated[float, Meta(ge=0, le=1)]
+Tokens = Annotated[int, Meta(ge=1, le=2**31 - 1)]
+Seed = Annotated[int, Meta(ge=0, le=2**32 - 1)]
+StopText = Annotated[str, Meta(min_length=1, max_length=256)]
+StopTexts = StopText | Annotated[list[StopText], Meta(max_length=16)]
+
+
+class Body(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, frozen=True):
+    """A JSON object."""
+
+
+class Sampling(Body, kw_only=True, frozen=True):
+    """Sampling fields, OpenAI's names and llama.cpp's beside them. Null means the default."""
+
+    temperature: Temperature | None = None
+    top_p: Share | None = None
+    top_k: Annotated[int, Meta(ge=0, le=2**31 - 1)] | None = None
+    min_p: Share | None = None
+    repeat_penalty: Annotated[float, Meta(ge=0.1, le=10)] | None = None
+    seed: Seed | None = None
+    stop: StopTexts | None = None
+    max_tokens: Tokens | None = None
+
+    def params(self, max_response_tokens: int) -> SamplingParams:
+        """For the engine; at most `max_response_tokens`."""
+        given = {
+            name: value
+            for name in ("temperature", "top_p", "top_k", "min_p", "repeat_penalty", "seed")
+            if (value := getattr(self, name)) is not None
+        }
+        stop = (self.stop,) if isinstance(self.stop, str) else tuple(self.stop or ())
+        wanted = self.wanted_tokens()
+        limit = max_response_tokens if wanted is None else min(wanted, max_response_tokens)
+        return SamplingParams(**given, stop=stop, max_tokens=limit)
+
+    def wanted_tokens(self) -> int | None:
+        """How long a reply the caller wants."""
+        return self.max_tokens
+
+
+class TextPart(Body, frozen=True, tag="text", tag_field="type"):
+    """A piece of text of a message."""
+
+    text: str
+
+
+class MessageIn(Body, kw_only=True, frozen=True):
+    """A chat message."""
+
+    role: Literal["system", "developer", "user", "assistant"]
+    content: str | list[TextPart]
+    name: str | None = None
+
+    def plain(self) -> ChatMessage:
+        """As the model's template sees it."""
+        role = "system" if self.role == "developer" else self.role
+        if isinstance(self.content, str):
+            return ChatMessage(role, self.content)
+        return ChatMessage(role, "".join(part.text for part in self.content))
+
+
+class StreamOptions(Body, kw_only=True, frozen=True):
+    """OpenAI's `stream_options`."""
+
+    include_usage: bool = False
+
+
+class OpenAIRequest(Sampling, kw_only=True, frozen=True):
+    """What chat and text completions have in common."""
+
+    model: str | None = None
+    stream: bool | None = False
+    stream_options: StreamOptions | None = None
+    user: str | None = None
+    """Whom the caller serves; nothing here depends on it."""
+    n: Literal[1] | None = None
+    frequency_penalty: Literal[0] | None = None
+    presence_penalty: Literal[0] | None = None
+
+
+class ChatCompletionRequest(OpenAIRequest, kw_only=True, frozen=True):
+    """`POST /v1/chat/completions`."""
+
+    messages: Annotated[list[MessageIn], Meta(min_length=1)]
+    max_completion_tokens: Tokens | None = None
+
+    def wanted_tokens(self) -> int | None:
+        return self.max_completion_tokens or self.max_tokens
+
+
+Text = Annotated[str, Meta(min_length=1)]
+TokenId = Annotated[int, Meta(ge=0, le=2**31 - 1)]
+TokenIds = Annotated[list[TokenId], Meta(min_length=1)]
+
+
+class CompletionRequest(OpenAIRequest, kw_only=True, frozen=True):
+    """`POST /v1/completions`."""
+
+    prompt: Text | Annotated[list[TokenId | Text | TokenIds], Meta(min_length=1)]
+    """A text, tokens, or up to 64 of either."""
+
+
+class NewSession(Body, kw_only=True, frozen=True):
+    """`POST /api/sessions`."""
+
+    title: Annotated[str, Meta(max_length=200)] = ""
+
+
+class SessionChange(Body, kw_only=True, frozen=True):
+    """`PATCH /api/sessions/{id}`."""
+
+    title: Annotated[str, Meta(min_length=1, max_length=200)]
+
+
+class TurnIn(Sampling, kw_only=True, frozen=True):
+    """`POST /api/sessions/{id}/turns`."""
+
+    content: str
+    parent_id: str | msgspec.UnsetType | None = msgspec.UNSET
+    model: str | None = None
+    system_prompt: str | None = None
+
+
+_PLACE = re.compile(r" - at `\$\.?(?P<path>[^`]*)`$")
+_UNKNOWN = re.compile(r"contains unknown field `(?P<field>[^`]*)`")
+_MISSING = re.compile(r"missing required field `(?P<field>[^`]*)`")
+
+
+def decode(req: falcon.Request, kind: type[T], *, empty: T | None = None) -> T:
+    """The request's body as `kind`; `empty` stands for a body that is not there.
+
+    Raises:
+        RequestError: it is no JSON or not of that kind; `param` names the field.
+        falcon.HTTPUnsupportedMediaType: it does not say that it is JSON.
+    """
+    body = req.bounded_stream.read()
+    if not body and empty is not None:
+        return empty
+    media_type = (req.content_type or "").partition(";")[0].strip().lower()
+    if media_type != falcon.MEDIA_JSON:
+        # Also what keeps out other pages' forms: a browser sends this type only after asking.
+        raise falcon.HTTPUnsupportedMediaType(
+            description="the body must be JSON, with Content-Type: application/json"
+        )
+    try:
+        return msgspec.json.decode(body, type=kind)
+    except msgspec.ValidationError as ex:
+        raise _explained(str(ex)) from ex
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as ex:
+        raise RequestError(f"the body is not JSON: {ex}") from ex
+
+
+def _explained(text: str) -> RequestError:
+    place = _PLACE.search(text)
+    path = place["path"] if place else ""
+    message = _PLACE.sub("", text)
+    if unknown := _UNKNOWN.search(message):
+        path = ".".join(filter(None, (path, unknown["field"])))
+        return RequestError(f"{path} is not a field of this request", param=path)
+    if missing := _MISSING.search(message):
+        path = ".".join(filter(None, (path, missing["field"])))
+        return RequestError(f"{path} is missing", param=path)
+    return RequestError(f"{path}: {message}" if path else message, param=path or None)

@@ -1,0 +1,91 @@
+"""How the appliance is: health, readiness, status; and the page itself."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+import falcon
+import msgspec
+
+from appliance.api.errors import RETRY_AFTER
+from appliance.engine.pool import ModelEntry, Pool
+
+
+def _model_status(model: ModelEntry) -> dict[str, Any]:
+    state = model.engine.state
+    return {
+        "id": model.id,
+        "name": model.name,
+        "state": state.status,
+        "progress": state.progress,
+        "detail": state.detail,
+        "n_ctx": state.model.n_ctx if state.model else None,
+        "device": state.model.device if state.model else None,
+    }
+
+
+class System:
+    """`/health`, `/readiness` and `/api/status`"""
+
+    def __init__(self, pool: Pool, version: str) -> None:
+        self._pool = pool
+        self._version = version
+        self._started = time.monotonic()
+
+    def on_get_health(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """200 as long as the appliance answers at all."""
+        self._answer(resp, {"status": "ok"})
+
+    def on_get_readiness(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """200 when the default model takes requests, else 503."""
+        state = self._pool.find(None).engine.state
+        ready = state.status == "ready"
+        if not ready:
+            resp.status = falcon.HTTP_503
+            resp.set_header("Retry-After", str(RETRY_AFTER))
+        self._answer(resp, {"status": "ready" if ready else state.status})
+
+    def on_get_status(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """What the page shows of the appliance."""
+        self._answer(resp, {"version": self._version})
+
+    def _answer(self, resp: falcon.Response, head: dict[str, Any]) -> None:
+        body = {
+            **head,
+            "uptime_seconds": round(time.monotonic() - self._started, 3),
+            "timestamp": int(time.time() * 1000),
+            "models": [_model_status(model) for model in self._pool.models()],
+        }
+        resp.data = msgspec.json.encode(body)
+        resp.content_type = falcon.MEDIA_JSON
+
+
+CONTENT_POLICY = (
+    "default-src 'self'; img-src 'self' data: blob:; object-src 'none'; base-uri 'none'; "
+    "form-action 'none'; frame-ancestors 'none'"
+)
+
+UNBUILT = (
+    "The page is not built. In a checkout, `make ui` builds it; the API is here all the same.\n"
+)
+
+
+class Page:
+    """The page's document. Its files below `/assets` are a static route."""
+
+    def __init__(self, folder: Path) -> None:
+        """`folder` has the built page."""
+        self._document = folder / "index.html"
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """The document, never from a cache: it names the files of this very build."""
+        try:
+            resp.data = self._document.read_bytes()
+        except OSError:
+            resp.status = falcon.HTTP_503
+            resp.content_type = falcon.MEDIA_TEXT
+            resp.text = UNBUILT
+            return
+        resp.content_type = falcon.MEDIA_HTML
+        resp.cache_control = ["no-cache"]
+        resp.set_header("Content-Security-Policy", CONTENT_POLICY)

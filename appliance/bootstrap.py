@@ -1,0 +1,156 @@
+"""The composition root: builds every part, starts them in order, stops them in reverse."""
+
+import logging
+import signal
+import threading
+import time
+import webbrowser
+from types import FrameType
+
+from appliance import __version__, paths
+from appliance.api.app import build
+from appliance.api.server import Server, ServerLimits
+from appliance.chat.live import LiveReplies
+from appliance.chat.turn import Turns
+from appliance.config import AvailableModel, Config, worker_environment
+from appliance.engine.client import Engine
+from appliance.engine.pool import ModelEntry, Pool
+from appliance.engine.protocol import Load
+from appliance.errors import ModelNotFound
+from appliance.store.database import Database
+from appliance.store.migrations import migrate
+from appliance.store.sessions import Sessions
+
+log = logging.getLogger(__name__)
+
+SPARE_THREADS = 8
+"""Request threads beyond those that wait for a reply that is not streamed."""
+
+
+class Appliance:
+    """All parts of one running appliance."""
+
+    def __init__(self, config: Config) -> None:
+        """Opens the database and the port; loads nothing yet.
+
+        Raises:
+            ApplianceError: it cannot run like this; the message says why.
+        """
+        self._grace = config.server.shutdown_grace_seconds
+        self._deadline = 0.0
+        self._database = Database(paths.data_dir(config) / "appliance.db")
+        migrate(self._database)
+        sessions = Sessions(self._database)
+        interrupted = sessions.interrupt_streaming()
+        if interrupted:
+            log.warning("%d replies were cut short by the last end of the appliance", interrupted)
+        self._pool = Pool([_entry(config, model) for model in config.models.listed()])
+        self._live = LiveReplies(sessions)
+        turns = Turns(
+            sessions,
+            self._live,
+            max_history_messages=config.limits.max_history_messages,
+            max_prompt_length=config.limits.max_prompt_length,
+        )
+        app = build(
+            pool=self._pool,
+            sessions=sessions,
+            turns=turns,
+            limits=config.limits,
+            ui=paths.ui_dir(),
+            version=__version__,
+        )
+        threads = config.engine.n_seq_max + config.engine.max_waiting + SPARE_THREADS
+        self._server = Server(
+            app,
+            [(config.server.host, config.server.port)],
+            ServerLimits(
+                threads=threads, shutdown_grace_seconds=config.server.shutdown_grace_seconds
+            ),
+        )
+
+    @property
+    def address(self) -> str:
+        """Where the page is."""
+        host, port = self._server.addresses[0]
+        if host in ("0.0.0.0", "::"):  # noqa: S104 - read here, not bound
+            host = "127.0.0.1"
+        return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+    def run(self) -> None:
+        """Serve until `stop`; returns when everything is stored and gone."""
+        self._live.start()
+        self._pool.start()
+        self._server.serve()
+        # Replies that nobody follows have a right to their end as well.
+        while self._live.busy and time.monotonic() < self._deadline:
+            time.sleep(0.05)
+        self._pool.close()
+        self._live.close()
+        self._database.close()
+        log.info("stopped")
+
+    def stop(self) -> None:
+        """From any thread or a signal handler: finish what runs, take nothing new."""
+        self._deadline = time.monotonic() + self._grace
+        self._server.drain()
+
+    def stop_now(self) -> None:
+        """Like `stop`, without waiting for anything."""
+        self._deadline = 0.0
+        self._server.stop_now()
+
+
+def _entry(config: Config, model: AvailableModel) -> ModelEntry:
+    try:
+        path = paths.model_file(config, model)
+    except ModelNotFound as ex:
+        log.warning("%s", ex)
+        path = paths.models_dir(config) / model.path
+    engine = config.engine
+    load = Load(
+        path=str(path),
+        n_ctx=model.context_length or engine.n_ctx,
+        n_batch=engine.n_batch,
+        n_ubatch=engine.n_ubatch,
+        n_seq_max=engine.n_seq_max,
+        kv_unified=engine.kv_unified,
+        n_threads=engine.n_threads,
+    )
+    return ModelEntry(
+        model.id,
+        model.name or model.id,
+        Engine(
+            model.id,
+            load,
+            command=paths.worker_command(),
+            environment=worker_environment(),
+            max_waiting=engine.max_waiting,
+        ),
+    )
+
+
+def run(config: Config, *, open_browser: bool) -> int:
+    """Run the appliance until it is told to stop. Returns the exit code.
+
+    Raises:
+        ApplianceError: it could not start.
+    """
+    appliance = Appliance(config)
+    signals = 0
+
+    def on_signal(_number: int, _frame: FrameType | None) -> None:
+        nonlocal signals
+        signals += 1
+        if signals == 1:
+            appliance.stop()
+        else:
+            appliance.stop_now()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, on_signal)
+    print(f"The appliance is at {appliance.address}", flush=True)
+    if open_browser:
+        threading.Thread(target=webbrowser.open, args=(appliance.address,), daemon=True).start()
+    appliance.run()
+    return 0

@@ -1,0 +1,364 @@
+"""Replies in flight: the text so far, who follows it, and how it gets stored as it grows.
+
+A reply belongs to its session, not to a connection. Followers come and go, at any place in the
+text. The engine's thread adds to a reply and must not wait for a disk; one writer thread stores all
+replies, in one transaction a second, and each once more when it has ended.
+"""
+
+import logging
+import queue
+import threading
+import time
+from bisect import bisect_right
+from collections.abc import Callable
+
+import msgspec
+
+from appliance.engine.protocol import Accepted, Delta, Failed, Finished, Prefill, SequenceEvent
+from appliance.errors import (
+    ApplianceError,
+    MessageNotFound,
+    NotFound,
+    ShuttingDown,
+    StoreError,
+    WorkerDied,
+    from_code,
+)
+from appliance.store.sessions import FinalStatus, Message, MessageError, Sessions, Usage
+
+log = logging.getLogger(__name__)
+
+STORE_INTERVAL = 0.5
+"""Seconds between two writes of growing replies."""
+
+
+_INTERRUPTIONS = (WorkerDied, ShuttingDown)
+"""Errors that are no fault of the reply's: it could go on from where it is."""
+
+
+class TurnBegan(msgspec.Struct, frozen=True):
+    """The turn was accepted: the stored messages it is made of."""
+
+    user: Message
+    reply: Message
+    dropped_messages: int
+
+
+class PromptRead(msgspec.Struct, frozen=True):
+    """How much of the prompt has been read, in tokens."""
+
+    done: int
+    total: int
+    cached_tokens: int
+
+
+class TextAdded(msgspec.Struct, frozen=True):
+    """More of the reply; `offset` is the number of characters of the reply after it."""
+
+    offset: int
+    text: str
+
+
+class ReplyEnded(msgspec.Struct, frozen=True):
+    """The reply as it was stored; with the error if it failed. Nothing follows."""
+
+    message: Message
+    error: ApplianceError | None = None
+
+
+LiveEvent = TurnBegan | PromptRead | TextAdded | ReplyEnded
+
+
+class LiveReply:
+    """One reply being written. Thread-safe."""
+
+    def __init__(
+        self, user: Message, reply: Message, on_end: "Callable[[LiveReply], None]"
+    ) -> None:
+        """`on_end` is called on the engine's thread when the engine has said its last word."""
+        self.user = user
+        self.reply = reply
+        self._on_end = on_end
+        self._lock = threading.Lock()
+        self._answered = threading.Event()
+        self._texts: list[str] = []
+        self._offsets: list[int] = []
+        self._accepted: Accepted | None = None
+        self._read: PromptRead | None = None
+        self._last: Finished | Failed | None = None
+        self._ended: ReplyEnded | None = None
+        self._followers: set[Follower] = set()
+        self._cancel: Callable[[], None] | None = None
+        self._stopped = False
+        self.dropped_messages = 0
+        """Messages of the session that were not given to the engine at all."""
+
+    # -- the turn's side -------------------------------------------------------------------------
+
+    def submitted(self, cancel: Callable[[], None]) -> None:
+        """The engine has the sequence; `cancel` ends it."""
+        with self._lock:
+            self._cancel = cancel
+            stopped = self._stopped
+        if stopped:
+            cancel()
+
+    def stop(self) -> None:
+        """End the reply, now or as soon as the engine has it; the text so far is kept."""
+        with self._lock:
+            self._stopped = True
+            cancel = self._cancel
+        if cancel:
+            cancel()
+
+    def wait_answered(self, timeout: float) -> None:
+        """Wait for the engine's first word on the turn.
+
+        Raises:
+            ApplianceError: it was a refusal.
+        """
+        self._answered.wait(timeout)
+        with self._lock:
+            refused = self._last if not self._accepted else None
+        if isinstance(refused, Failed):
+            raise from_code(refused.code, refused.message, refused.param)
+
+    # -- the engine's side -----------------------------------------------------------------------
+
+    def take(self, event: SequenceEvent) -> None:
+        """The sink of the reply's sequence. Never blocks."""
+        with self._lock:
+            if isinstance(event, Accepted):
+                self._accepted = event
+            elif isinstance(event, Prefill) and self._accepted:
+                total = self._accepted.prompt_tokens
+                self._read = PromptRead(min(event.done, total), total, event.cached_tokens)
+            elif isinstance(event, Delta):
+                start = self._offsets[-1] if self._offsets else 0
+                self._texts.append(event.text)
+                self._offsets.append(start + len(event.text))
+            elif isinstance(event, Finished | Failed):
+                self._last = event
+        self._answered.set()
+        if isinstance(event, Finished | Failed):
+            self._on_end(self)
+        else:
+            self._wake()
+
+    # -- the writer's side -----------------------------------------------------------------------
+
+    @property
+    def text(self) -> str:
+        """All of it so far."""
+        with self._lock:
+            if len(self._texts) > 1:
+                self._texts[:] = ["".join(self._texts)]
+                del self._offsets[:-1]
+            return self._texts[0] if self._texts else ""
+
+    def store(self, sessions: Sessions) -> None:
+        """Store the whole reply and tell the followers how it ended.
+
+        Raises:
+            StoreError: it could not be stored; the followers are told that instead.
+        """
+        last, accepted = self._last, self._accepted
+        assert last is not None
+        error: ApplianceError | None = None
+        status: FinalStatus
+        usage: Usage | None = None
+        text = self.text
+        if isinstance(last, Failed):
+            error = from_code(last.code, last.message, last.param)
+            status = "interrupted" if text and isinstance(error, _INTERRUPTIONS) else "failed"
+        else:
+            status = "stopped" if last.reason == "cancelled" else "complete"
+            usage = Usage(
+                prompt_tokens=last.prompt_tokens,
+                cached_tokens=last.cached_tokens,
+                completion_tokens=last.completion_tokens,
+                dropped_messages=self._dropped(),
+                queued_seconds=last.timings.queued,
+                prefill_seconds=last.timings.prefill,
+                decode_seconds=last.timings.decode,
+                seed=accepted.seed if accepted else 0,
+            )
+        try:
+            message = sessions.finish_reply(
+                self.reply.id,
+                text,
+                status,
+                None if isinstance(last, Failed) else last.reason,
+                usage,
+                MessageError(error.code, error.message) if error else None,
+            )
+        except MessageNotFound as ex:  # its session was deleted meanwhile
+            self._end(ReplyEnded(msgspec.structs.replace(self.reply, content=text), ex))
+        except StoreError as ex:
+            self._end(ReplyEnded(msgspec.structs.replace(self.reply, content=text), ex))
+            raise
+        else:
+            self._end(ReplyEnded(message, error))
+
+    def _end(self, ended: ReplyEnded) -> None:
+        with self._lock:
+            self._ended = self._ended or ended
+        self._wake()
+
+    # -- the followers' side ---------------------------------------------------------------------
+
+    def follow(self, start: int = 0, *, from_turn: bool = False) -> "Follower":
+        """Follow from the character `start` on; `from_turn`: with `TurnBegan` first."""
+        follower = Follower(self, start, from_turn)
+        with self._lock:
+            self._followers.add(follower)
+        return follower
+
+    def leave(self, follower: "Follower") -> None:
+        """The follower is not woken any more."""
+        with self._lock:
+            self._followers.discard(follower)
+
+    def news(self, follower: "Follower") -> list[LiveEvent]:
+        """What the follower has not heard yet, in order."""
+        with self._lock:
+            if self._accepted is None and self._ended is None:
+                return []
+            events: list[LiveEvent] = []
+            if follower.wants_turn:
+                follower.wants_turn = False
+                events.append(TurnBegan(self.user, self.reply, self._dropped()))
+            if self._read != follower.read and not self._texts and self._read:
+                follower.read = self._read
+                events.append(self._read)
+            end = self._offsets[-1] if self._offsets else 0
+            if end > follower.offset:
+                events.append(TextAdded(end, self._from(follower.offset)))
+                follower.offset = end
+            if self._ended and not follower.ended:
+                follower.ended = True
+                events.append(self._ended)
+            return events
+
+    def _dropped(self) -> int:
+        accepted = self._accepted
+        return self.dropped_messages + (accepted.dropped_messages if accepted else 0)
+
+    def _from(self, offset: int) -> str:
+        first = bisect_right(self._offsets, offset)
+        start = self._offsets[first] - len(self._texts[first])
+        return "".join(self._texts[first:])[offset - start :]
+
+    def _wake(self) -> None:
+        with self._lock:
+            followers = list(self._followers)
+        for follower in followers:
+            follower.wake()
+
+
+class Follower:
+    """One reader of a live reply: remembers what it has heard."""
+
+    def __init__(self, live: LiveReply, start: int, wants_turn: bool) -> None:
+        self._live = live
+        self.offset = start
+        self.wants_turn = wants_turn
+        self.read: PromptRead | None = None
+        self.ended = False
+        self.wake: Callable[[], None] = lambda: None
+        """Called from any thread when there is news; must not block."""
+
+    def take(self) -> list[LiveEvent]:
+        """What is new since the last call; ends with `ReplyEnded`."""
+        return self._live.news(self)
+
+    def close(self) -> None:
+        """Hear no more. The reply goes on."""
+        self._live.leave(self)
+
+
+class LiveReplies:
+    """All replies in flight, and the thread that stores them."""
+
+    def __init__(self, sessions: Sessions) -> None:
+        self._sessions = sessions
+        self._lock = threading.Lock()
+        self._replies: dict[str, LiveReply] = {}
+        self._ended: queue.SimpleQueue[LiveReply | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._write, name="replies", daemon=True)
+
+    def start(self) -> None:
+        """Start the writer."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """Store what there is and stop the writer. The engines are closed by then."""
+        self._ended.put(None)
+        self._thread.join()
+
+    @property
+    def busy(self) -> bool:
+        """Something is being written."""
+        return bool(self._replies)
+
+    def begin(self, user: Message, reply: Message) -> LiveReply:
+        """A reply that has just been stored as streaming."""
+        live = LiveReply(user, reply, self._ended.put)
+        with self._lock:
+            self._replies[reply.session_id] = live
+        return live
+
+    def of_session(self, session_id: str) -> LiveReply:
+        """The reply that is being written in a session.
+
+        Raises:
+            NotFound: there is none.
+        """
+        with self._lock:
+            live = self._replies.get(session_id)
+        if live is None:
+            raise NotFound("no reply is being written in this session")
+        return live
+
+    def _write(self) -> None:
+        unsaved: list[LiveReply] = []
+        due = time.monotonic() + STORE_INTERVAL
+        while True:
+            try:
+                ended = self._ended.get(timeout=max(0.0, due - time.monotonic()))
+            except queue.Empty:
+                due = time.monotonic() + STORE_INTERVAL
+                self._grow()
+                unsaved = [live for live in unsaved if not self._finish(live)]
+                continue
+            if ended is None:
+                self._grow()
+                for live in unsaved:
+                    self._finish(live)
+                return
+            if not self._finish(ended):
+                unsaved.append(ended)
+
+    def _finish(self, live: LiveReply) -> bool:
+        """Whether there is nothing left to do for this reply."""
+        try:
+            live.store(self._sessions)
+        except StoreError as ex:
+            log.error("a reply could not be stored, which is tried again: %s", ex)
+            return False
+        except Exception:
+            log.exception("reply %s could not be stored", live.reply.id)
+        with self._lock:
+            if self._replies.get(live.reply.session_id) is live:
+                del self._replies[live.reply.session_id]
+        return True
+
+    def _grow(self) -> None:
+        with self._lock:
+            lives = list(self._replies.values())
+        if not lives:
+            return
+        try:
+            self._sessions.grow_replies({live.reply.id: live.text for live in lives})
+        except ApplianceError as ex:
+            log.error("growing replies could not be stored, which is tried again: %s", ex)

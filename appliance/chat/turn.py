@@ -1,0 +1,114 @@
+"""One chat turn: the person's message is stored, the engine is asked, the reply is in flight."""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from appliance.chat.live import Follower, LiveReplies
+from appliance.engine.client import Engine
+from appliance.engine.protocol import ChatMessage, ChatPrompt, Failed, SamplingParams
+from appliance.errors import ApplianceError, NotFound, RequestError
+from appliance.store.sessions import USE_LEAF, Message, Sessions
+
+FIRST_WORD_SECONDS = 10.0
+"""How long a turn waits for the engine's first word before the stream begins without it; a model
+that is still loading takes longer."""
+
+
+class TurnRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """What a person asks."""
+
+    content: str
+    parent_id: str | msgspec.UnsetType | None = USE_LEAF
+    """The message it follows; unset: the session's leaf; None: a new beginning."""
+    system_prompt: str | None = None
+    sampling: SamplingParams
+
+
+class Turns:
+    """Begins, follows and stops turns. Thread-safe."""
+
+    def __init__(
+        self,
+        sessions: Sessions,
+        live: LiveReplies,
+        *,
+        max_history_messages: int,
+        max_prompt_length: int,
+    ) -> None:
+        """`max_history_messages` and `max_prompt_length` (characters): see `[limits]`."""
+        self._sessions = sessions
+        self._live = live
+        self._max_history = max_history_messages
+        self._max_prompt_length = max_prompt_length
+
+    def begin(self, session_id: str, engine: Engine, request: TurnRequest) -> Follower:
+        """Store the message, submit the turn, and return a follower from the turn's beginning.
+
+        Raises:
+            ApplianceError: nothing was stored when it is the request's fault or the session is
+                busy; otherwise the message is stored, and its reply as failed.
+        """
+        if not request.content.strip():
+            raise RequestError("the message is empty", param="content")
+        if len(request.content) > self._max_prompt_length:
+            raise RequestError(
+                f"the message has {len(request.content)} characters, "
+                f"at most {self._max_prompt_length} are allowed",
+                param="content",
+            )
+        user, reply = self._sessions.begin_turn(
+            session_id, request.content, request.parent_id, engine.name
+        )
+        live = self._live.begin(user, reply)
+        follower = live.follow(from_turn=True)
+        try:
+            history = self._sessions.path(session_id, user.id)
+            kept = history[-self._max_history :]
+            live.dropped_messages = len(history) - len(kept)
+            id = engine.submit(_prompt(kept, request.system_prompt), request.sampling, live.take)
+        except ApplianceError as ex:
+            live.take(Failed(0, ex.code, ex.message, ex.param))
+            raise
+        live.submitted(lambda: engine.cancel(id))
+        live.wait_answered(FIRST_WORD_SECONDS)
+        return follower
+
+    def follow(self, session_id: str, start: int) -> Follower:
+        """Follow the reply under way from the character `start` on.
+
+        Raises:
+            SessionNotFound: there is no such session.
+            NotFound: nothing is being written in it.
+        """
+        self._sessions.get(session_id)
+        return self._live.of_session(session_id).follow(start)
+
+    def stop(self, session_id: str) -> None:
+        """End the reply under way, if there is one; its text so far is kept.
+
+        Raises:
+            SessionNotFound: there is no such session.
+        """
+        self._sessions.get(session_id)
+        try:
+            self._live.of_session(session_id).stop()
+        except NotFound:
+            return
+
+    def delete(self, session_id: str) -> None:
+        """Delete a session; a reply under way is stopped and not written.
+
+        Raises:
+            SessionNotFound: there is no such session.
+        """
+        self.stop(session_id)
+        self._sessions.delete(session_id)
+
+
+def _prompt(history: Sequence[Message], system_prompt: str | None) -> ChatPrompt:
+    # A reply that failed before its first word says nothing, and templates want roles to alternate.
+    messages = [ChatMessage(m.role, m.content) for m in history if m.content]
+    if system_prompt:
+        messages.insert(0, ChatMessage("system", system_prompt))
+    return ChatPrompt(messages, trim=True)

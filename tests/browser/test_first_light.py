@@ -1,0 +1,106 @@
+"""A person chats with the real model in a real browser."""
+
+from pathlib import Path
+
+import httpx
+from playwright.sync_api import Page, expect
+
+from tests.running import Running
+
+
+def send(page: Page, text: str) -> None:
+    page.get_by_role("textbox", name="Message").fill(text)
+    page.get_by_role("button", name="Send").click()
+
+
+def test_ask_stop_reload(page: Page, running: Running) -> None:
+    page.goto(running.url)
+    send(page, "Tell me about the sea.")
+    expect(page.get_by_role("article", name="Your message")).to_have_text("Tell me about the sea.")
+    reply = page.get_by_role("article", name="Reply")
+    expect(reply).not_to_be_empty()
+    # Text arrives while it is being written, not all at the end.
+    lengths: set[int] = set()
+    stop = page.get_by_role("button", name="Stop")
+    while stop.is_visible():
+        lengths.add(len(reply.inner_text()))
+    assert len(lengths) > 2
+
+    send(page, "Write a very long story about a lighthouse, in twenty chapters.")
+    expect(stop).to_be_visible()
+    second = reply.nth(1)
+    page.wait_for_function(
+        "() => (document.querySelectorAll('article[aria-label=Reply]')[1]?.innerText ?? '')"
+        ".length > 40"
+    )
+    stop.click()
+    expect(stop).to_be_hidden()
+    expect(second).to_contain_text("topped")
+    texts = page.get_by_role("article").all_inner_texts()
+    assert len(texts) == 4
+
+    page.reload()
+    expect(page.get_by_role("article")).to_have_count(4)
+    again = page.get_by_role("article").all_inner_texts()
+    assert [text.split("\n")[0] for text in again] == [text.split("\n")[0] for text in texts]
+
+
+def test_reloading_in_mid_answer_goes_on_with_it(page: Page, running: Running) -> None:
+    page.goto(running.url)
+    send(page, "Tell me a long story about a fox and a crow.")
+    stop = page.get_by_role("button", name="Stop")
+    expect(stop).to_be_visible()
+    page.wait_for_function(
+        "() => (document.querySelector('article[aria-label=Reply]')?.innerText ?? '').length > 30"
+    )
+    page.reload()
+    expect(page.get_by_role("button", name="Stop")).to_be_visible()
+    page.get_by_role("button", name="Stop").click()
+    expect(page.get_by_role("button", name="Stop")).to_be_hidden()
+    session = page.url.rpartition("/")[2]
+    stored = httpx.get(f"{running.url}/api/sessions/{session}/messages").json()["messages"]
+    shown = page.get_by_role("article", name="Reply").inner_text()
+    start = stored[1]["content"].strip().split("\n")[0][:60]
+    assert start in shown
+
+
+def test_chats_are_listed_switched_and_deleted(page: Page, running: Running) -> None:
+    page.goto(running.url)
+    for text in ("Say one word about apples.", "Say one word about pears."):
+        page.get_by_role("button", name="New chat").first.click()
+        send(page, text)
+        expect(page.get_by_role("article", name="Reply")).not_to_be_empty()
+        expect(page.get_by_role("button", name="Stop")).to_be_hidden()
+    rail = page.get_by_role("navigation")
+    rail.get_by_text("Say one word about apples.").click()
+    expect(page.get_by_role("article", name="Your message")).to_have_text(
+        "Say one word about apples."
+    )
+    rail.get_by_text("Say one word about apples.").hover()
+    page.get_by_role("button", name="Delete chat Say one word about apples.").click()
+    dialog = page.get_by_role("alertdialog").or_(page.get_by_role("dialog"))
+    expect(dialog).to_be_visible()
+    dialog.get_by_role("button", name="Delete").click()
+    expect(rail.get_by_text("Say one word about apples.")).to_have_count(0)
+    expect(rail.get_by_text("Say one word about pears.")).to_have_count(1)
+
+
+def test_the_chat_is_there_after_a_restart(page: Page, tmp_path: Path) -> None:
+    appliance = Running(tmp_path).start()
+    page.goto(appliance.url)
+    send(page, "Remember this sentence.")
+    expect(page.get_by_role("article", name="Reply")).not_to_be_empty()
+    expect(page.get_by_role("button", name="Stop")).to_be_hidden()
+    assert appliance.stop() == 0
+    appliance.start()
+    page.reload()
+    expect(page.get_by_role("article", name="Your message")).to_have_text("Remember this sentence.")
+    expect(page.get_by_role("article", name="Reply")).not_to_be_empty()
+    assert appliance.stop() == 0
+
+
+def test_a_message_that_is_too_long_says_what_to_do(page: Page, running: Running) -> None:
+    page.goto(running.url)
+    send(page, "hello " * 9000)
+    alert = page.get_by_role("alert")
+    expect(alert.first).to_contain_text("8192")

@@ -1,0 +1,42 @@
+"""What every test shares."""
+
+import os
+from collections.abc import Generator, Iterator
+
+import pytest
+
+from tests.running import Running
+
+REQUIRE_ALL = os.environ.get("REQUIRE_ALL") == "1"
+
+
+def _fail_if_skipped(report: pytest.TestReport | pytest.CollectReport) -> None:
+    """A test that was left out proves nothing: under REQUIRE_ALL=1 it counts as failed."""
+    if REQUIRE_ALL and report.outcome == "skipped" and not hasattr(report, "wasxfail"):
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
+        report.outcome = "failed"
+        report.longrepr = f"REQUIRE_ALL=1, and this was left out: {reason}"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Tests and fixtures that skip."""
+    report = yield
+    _fail_if_skipped(report)
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """Modules that skip as a whole."""
+    report = yield
+    _fail_if_skipped(report)
+    return report
+
+
+@pytest.fixture(scope="session")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """One appliance with the embedded model that many tests talk to; leave it as it was."""
+    appliance = Running(tmp_path_factory.mktemp("appliance")).start()
+    yield appliance
+    assert appliance.stop() == 0

@@ -1,0 +1,91 @@
+"""A real appliance in a process of its own, for tests that look at it from outside."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import httpx
+import psutil
+
+START_SECONDS = 60
+
+
+class Running:
+    """`appliance serve` on a free port with a data folder that outlives it."""
+
+    def __init__(self, folder: Path, **environment: str) -> None:
+        """`environment`: settings such as APPLIANCE_ENGINE_N_CTX."""
+        self.data = folder / "data"
+        self.log = folder / "log.txt"
+        self._environment = {
+            **{k: v for k, v in os.environ.items() if not k.startswith("APPLIANCE_")},
+            "XDG_CONFIG_HOME": str(folder / "config"),
+            "XDG_CACHE_HOME": str(folder / "cache"),
+            "APPLIANCE_DATA_DIR": str(self.data),
+            "APPLIANCE_SERVER_PORT": "0",
+            **environment,
+        }
+        self._process: subprocess.Popen[str] | None = None
+        self.url = ""
+
+    def start(self, *, ready: bool = True) -> "Running":
+        """Start it; wait until the model is loaded unless told not to. The port stays the same."""
+        log = self.log.open("a")
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "appliance", "serve"],
+            env=self._environment,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
+        )
+        log.close()
+        assert self._process.stdout
+        line = self._process.stdout.readline()
+        assert "http://" in line, (line, self.log.read_text())
+        self.url = line.split()[-1]
+        self._environment["APPLIANCE_SERVER_PORT"] = self.url.rpartition(":")[2]
+        if ready:
+            self.wait_ready()
+        return self
+
+    def wait_ready(self) -> None:
+        """Until `/readiness` says so."""
+        deadline = time.monotonic() + START_SECONDS
+        while httpx.get(self.url + "/readiness").status_code != 200:
+            assert time.monotonic() < deadline, self.log.read_text()
+            time.sleep(0.05)
+
+    @property
+    def pid(self) -> int:
+        """Of the appliance's own process."""
+        assert self._process
+        return self._process.pid
+
+    @property
+    def worker_pid(self) -> int:
+        """Of the worker with the model."""
+        (worker,) = psutil.Process(self.pid).children()
+        return worker.pid
+
+    def kill(self) -> None:
+        """As a power cut would."""
+        assert self._process
+        self._process.send_signal(signal.SIGKILL)
+        self._ended()
+
+    def stop(self) -> int:
+        """Politely; returns the exit code."""
+        assert self._process
+        if self._process.poll() is None:
+            self._process.send_signal(signal.SIGTERM)
+        return self._ended()
+
+    def _ended(self) -> int:
+        assert self._process
+        assert self._process.stdout
+        code = self._process.wait(60)
+        self._process.stdout.close()
+        return code

@@ -1,0 +1,66 @@
+"""A client that hangs up on a stateless request is noticed, and its sequence cancelled."""
+
+import json
+import socket
+import time
+from collections.abc import Iterator
+
+import httpx
+import pytest
+
+from tests.running import Running
+
+PREFILL = {"prompt": "word " * 7000, "max_tokens": 500}
+DECODE = {"prompt": "Once upon a time", "max_tokens": 4000, "temperature": 1.2}
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """One slot only: a sequence that goes on would keep the next request waiting."""
+    appliance = Running(
+        tmp_path_factory.mktemp("alone"),
+        APPLIANCE_ENGINE_N_SEQ_MAX="1",
+        APPLIANCE_ENGINE_N_BATCH="64",
+        APPLIANCE_ENGINE_N_UBATCH="64",
+        APPLIANCE_LIMITS_MAX_RESPONSE_TOKENS="8000",
+    ).start()
+    yield appliance
+    assert appliance.stop() == 0
+
+
+def hang_up(appliance: Running, body: dict[str, object], after: float) -> None:
+    host, _, port = appliance.url.removeprefix("http://").partition(":")
+    data = json.dumps(body).encode()
+    with socket.create_connection((host, int(port))) as client:
+        client.sendall(
+            b"POST /v1/completions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+            b"Content-Length: %d\r\n\r\n%s" % (len(data), data)
+        )
+        time.sleep(after)
+
+
+def slots_free_within(appliance: Running) -> float:
+    """Seconds until another request gets through."""
+    began = time.monotonic()
+    answer = httpx.post(
+        appliance.url + "/v1/completions", json={"prompt": "hi", "max_tokens": 1}, timeout=120
+    )
+    assert answer.status_code == 200
+    return time.monotonic() - began
+
+
+@pytest.mark.parametrize("stream", [True, False])
+@pytest.mark.parametrize("body", [PREFILL, DECODE], ids=["prefill", "decode"])
+def test_its_sequence_is_cancelled(alone: Running, body: dict[str, object], stream: bool) -> None:
+    whole = time.monotonic()
+    assert slots_free_within(alone) < 30
+    quick = time.monotonic() - whole
+    hang_up(alone, {**body, "stream": stream}, after=0.6)
+    # The prompt alone takes many seconds; one chunk of it and one short request take few.
+    assert slots_free_within(alone) < quick + 4
+
+
+def test_a_request_that_waits_is_cancelled_too(alone: Running) -> None:
+    hang_up(alone, {**DECODE, "stream": True}, after=0.3)
+    hang_up(alone, {**PREFILL, "stream": True}, after=0.3)
+    assert slots_free_within(alone) < 10

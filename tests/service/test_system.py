@@ -1,0 +1,113 @@
+"""Health, readiness, status, the page, and what the program says when it cannot run."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.running import Running
+
+
+@pytest.mark.parametrize("prefix", ["", "/v1"])
+def test_health_and_readiness(running: Running, prefix: str) -> None:
+    assert httpx.get(f"{running.url}{prefix}/health").json()["status"] == "ok"
+    ready = httpx.get(f"{running.url}{prefix}/readiness")
+    assert ready.status_code == 200
+    (model,) = ready.json()["models"]
+    assert (model["state"], model["n_ctx"], model["device"]) == ("ready", 8192, "cpu")
+
+
+def test_readiness_is_503_until_the_model_is_loaded(tmp_path: Path) -> None:
+    appliance = Running(tmp_path).start(ready=False)
+    try:
+        early = httpx.get(appliance.url + "/readiness")
+        assert early.status_code == 503
+        assert early.headers["Retry-After"]
+        assert httpx.get(appliance.url + "/health").status_code == 200
+        # A request that comes too early waits for the model instead of failing.
+        answer = httpx.post(
+            appliance.url + "/v1/completions", json={"prompt": "x", "max_tokens": 1}, timeout=60
+        )
+        assert answer.status_code == 200
+        appliance.wait_ready()
+    finally:
+        assert appliance.stop() == 0
+
+
+def test_a_model_that_is_not_there_leaves_the_appliance_alive(tmp_path: Path) -> None:
+    config = tmp_path / "config" / "appliance" / "config.toml"
+    config.parent.mkdir(parents=True)
+    config.write_text('[[models.available_models]]\nid = "gone"\npath = "gone.gguf"\n')
+    appliance = Running(tmp_path).start(ready=False)
+    try:
+        answer = httpx.post(
+            appliance.url + "/v1/completions", json={"prompt": "x", "max_tokens": 1}, timeout=60
+        )
+        assert answer.status_code == 503
+        assert answer.json()["error"]["code"] == "model_load_failed"
+        assert "gone.gguf" in answer.json()["error"]["message"]
+        (model,) = httpx.get(appliance.url + "/api/status").json()["models"]
+        assert model["state"] == "failed"
+        assert httpx.get(appliance.url + "/readiness").status_code == 503
+    finally:
+        assert appliance.stop() == 0
+
+
+def test_responses_carry_a_request_id_and_safe_headers(running: Running) -> None:
+    given = httpx.get(running.url + "/health", headers={"X-Request-Id": "abc-123"})
+    assert given.headers["X-Request-Id"] == "abc-123"
+    strange = httpx.get(running.url + "/health", headers={"X-Request-Id": "a b\tc"})
+    assert strange.headers["X-Request-Id"] != "a b\tc"
+    assert strange.headers["X-Content-Type-Options"] == "nosniff"
+
+
+def test_the_log_is_one_json_object_a_line_with_request_ids(running: Running) -> None:
+    httpx.post(running.url + "/v1/completions", json={}, headers={"X-Request-Id": "find-me"})
+    lines = [json.loads(line) for line in running.log.read_text().splitlines()]
+    (line,) = [line for line in lines if line.get("request_id") == "find-me"]
+    assert line["event"] == "POST /v1/completions 400"
+
+
+def test_the_page_is_served_with_a_policy(running: Running) -> None:
+    page = httpx.get(running.url + "/")
+    assert page.status_code == 200
+    assert page.headers["Content-Type"].startswith("text/html")
+    assert "default-src 'self'" in page.headers["Content-Security-Policy"]
+    script = page.text.split('src="')[1].split('"')[0]
+    asset = httpx.get(running.url + script)
+    assert asset.status_code == 200
+    assert "immutable" in asset.headers["Cache-Control"]
+
+
+def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "appliance", *arguments],
+        env={"PATH": "/usr/bin:/bin", **environment},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_a_wrong_setting_ends_with_78_and_a_line_that_names_the_key(tmp_path: Path) -> None:
+    file = tmp_path / "config.toml"
+    file.write_text("[server]\nprot = 1\n")
+    ended = run("serve", "--config", str(file), HOME=str(tmp_path))
+    assert ended.returncode == 78
+    assert "server.prot" in ended.stderr
+    assert len(ended.stderr.splitlines()) == 1
+    wrong = run("serve", HOME=str(tmp_path), APPLIANCE_SERVER_PORT="many")
+    assert wrong.returncode == 78
+    assert "server.port" in wrong.stderr
+
+
+def test_a_port_in_use_is_said_so(running: Running, tmp_path: Path) -> None:
+    port = running.url.rpartition(":")[2]
+    ended = run("serve", "--port", port, HOME=str(tmp_path))
+    assert ended.returncode == 78
+    assert port in ended.stderr
+    assert "Traceback" not in ended.stderr

@@ -1,0 +1,77 @@
+import type { ErrorBody } from "@/api/types";
+
+/** The server answered, and the answer is no. `message` is a sentence for a person. */
+export class ApiError extends Error {
+  readonly status: number;
+  readonly code: string;
+  readonly param: string | null;
+
+  constructor(status: number, body: Partial<ErrorBody>) {
+    super(body.message ?? `The server answered with status ${status}.`);
+    this.name = "ApiError";
+    this.status = status;
+    this.code = body.code ?? "unknown";
+    this.param = body.param ?? null;
+  }
+}
+
+/** No answer: the server is down, or the way to it is. */
+export class Unreachable extends Error {
+  constructor(cause: unknown) {
+    super("The server cannot be reached.", { cause });
+    this.name = "Unreachable";
+  }
+}
+
+export interface RequestOptions {
+  method?: "GET" | "POST" | "PATCH" | "DELETE";
+  body?: unknown;
+  signal?: AbortSignal;
+}
+
+function errorBody(text: string): Partial<ErrorBody> {
+  try {
+    const parsed = JSON.parse(text) as { error?: Partial<ErrorBody> } | null;
+    return parsed?.error ?? {};
+  } catch {
+    return {};
+  }
+}
+
+/**
+ * The response, if its status is a good one.
+ * Throws ApiError, Unreachable, or the signal's own AbortError.
+ */
+export async function send(path: string, options: RequestOptions = {}): Promise<Response> {
+  const { method = "GET", body, signal } = options;
+  let response: Response;
+  try {
+    response = await fetch(path, {
+      method,
+      ...(body === undefined
+        ? {}
+        : { body: JSON.stringify(body), headers: { "Content-Type": "application/json" } }),
+      ...(signal ? { signal } : {}),
+    });
+  } catch (error) {
+    if (signal?.aborted) throw error;
+    throw new Unreachable(error);
+  }
+  if (response.ok) return response;
+  const text = await response.text().catch(() => "");
+  // A proxy in front of a server that is down answers in its own words, not in ours.
+  const ours = text.startsWith("{");
+  if (!ours && [502, 503, 504].includes(response.status)) throw new Unreachable(text);
+  throw new ApiError(response.status, errorBody(text));
+}
+
+/** The JSON answer of a request. The type is the contract's word, not checked here. */
+export async function sendForJson<T>(path: string, options: RequestOptions = {}): Promise<T> {
+  const response = await send(path, options);
+  try {
+    return (await response.json()) as T;
+  } catch (error) {
+    if (options.signal?.aborted) throw error;
+    throw new Unreachable(error);
+  }
+}

@@ -1,0 +1,76 @@
+/**
+ * Cuts Markdown into its top-level blocks, so that a growing text re-renders only its last one.
+ * The blocks joined are the text again, and a text that grows keeps every block but the last.
+ * Reference definitions and footnotes reach across blocks: a text with one stays whole.
+ */
+export function splitBlocks(text: string): string[] {
+  const blocks: string[] = [];
+  let start = 0;
+  let kind: Kind = "other";
+  let fence: Fence | null = null;
+  let blankBefore = true;
+  for (let at = 0; at < text.length; ) {
+    const newline = text.indexOf("\n", at);
+    const end = newline < 0 ? text.length : newline + 1;
+    const line = text.slice(at, end);
+    if (fence && !(fence.quoted && !quoted.test(line))) {
+      if (closes(line, fence)) fence = null;
+    } else if (line.trim() === "") {
+      fence = null;
+      blankBefore = true;
+    } else {
+      if (definition.test(line)) return [text];
+      if (blankBefore && (start === at || !continues(kind, line))) {
+        if (at > start) blocks.push(text.slice(start, at));
+        start = at;
+        kind = kindOf(line);
+      }
+      fence = fenceOf(line, kind);
+      blankBefore = false;
+    }
+    at = end;
+  }
+  if (start < text.length) blocks.push(text.slice(start));
+  return blocks;
+}
+
+type Kind = "list" | "indented" | "other";
+
+interface Fence {
+  marks: string;
+  quoted: boolean;
+  inList: boolean;
+}
+
+const definition = /^ {0,3}\[[^\]]+\]:/;
+const listItem = /^ {0,3}(?:[-+*]|\d{1,9}[.)])(?:\s|$)/;
+/** The beginning of an item whose line is still being written. */
+const listItemToBe = /^ {0,3}\d{1,9}$/;
+const indented = /^(?: {4}|\t)/;
+const quoted = /^ {0,3}>/;
+const fenceLine = /^ {0,3}(?:> ?)*(`{3,}(?!.*`)|~{3,})/;
+const fenceLineInList = /^\s*(?:(?:[-+*]|\d{1,9}[.)])\s+)*(`{3,}(?!.*`)|~{3,})/;
+
+function kindOf(line: string): Kind {
+  if (listItem.test(line)) return "list";
+  return indented.test(line) ? "indented" : "other";
+}
+
+/** Whether `line`, after a blank line, still belongs to a block of this kind. */
+function continues(kind: Kind, line: string): boolean {
+  if (kind === "list") return /^\s/.test(line) || listItem.test(line) || listItemToBe.test(line);
+  return kind === "indented" && indented.test(line);
+}
+
+function fenceOf(line: string, kind: Kind): Fence | null {
+  if (kind === "indented") return null;
+  const inList = kind === "list";
+  const marks = (inList ? fenceLineInList : fenceLine).exec(line)?.[1];
+  return marks === undefined ? null : { marks, quoted: quoted.test(line), inList };
+}
+
+function closes(line: string, { marks, inList }: Fence): boolean {
+  const found = (inList ? /^\s*([`~]+)\s*$/ : /^ {0,3}(?:> ?)*([`~]+)\s*$/).exec(line)?.[1];
+  if (found === undefined || found.length < marks.length) return false;
+  return found === (marks[0] ?? "").repeat(found.length);
+}

@@ -1,0 +1,30 @@
+import { useEffect, useState } from "react";
+import type { Options } from "react-markdown";
+
+/** rehype plugins that colour code. */
+export type Highlighter = NonNullable<Options["rehypePlugins"]>;
+
+let loaded: Highlighter | null = null;
+
+/** The highlighter, fetched when the first code appears. */
+export function useHighlighter(wanted: boolean): Highlighter | null {
+  const [highlighter, setHighlighter] = useState(loaded);
+
+  useEffect(() => {
+    if (!wanted || highlighter) return;
+    let gone = false;
+    import("@/components/markdown/highlighter").then(
+      (module) => {
+        loaded = module.highlighter;
+        if (!gone) setHighlighter(loaded);
+      },
+      // Without it code is plain, which is still code.
+      () => undefined,
+    );
+    return () => {
+      gone = true;
+    };
+  }, [wanted, highlighter]);
+
+  return highlighter;
+}

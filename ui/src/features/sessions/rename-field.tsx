@@ -1,0 +1,45 @@
+import { useLayoutEffect, useRef } from "react";
+
+interface RenameFieldProps {
+  title: string;
+  /** The new title, or null when it stays as it is. */
+  onDone: (title: string | null) => void;
+}
+
+/** Enter and leaving store; Esc does not. */
+export function RenameField({ title, onDone }: RenameFieldProps) {
+  const input = useRef<HTMLInputElement>(null);
+  const done = useRef(false);
+
+  useLayoutEffect(() => {
+    input.current?.focus();
+    input.current?.select();
+  }, []);
+
+  const finish = (text: string | null) => {
+    // Enter takes the field away, and that makes it lose the focus too.
+    if (done.current) return;
+    done.current = true;
+    const changed = text?.trim() ?? "";
+    onDone(changed === "" || changed === title ? null : changed);
+  };
+  return (
+    <input
+      ref={input}
+      aria-label="Title of the chat"
+      defaultValue={title}
+      maxLength={200}
+      onBlur={(event) => {
+        finish(event.target.value);
+      }}
+      onKeyDown={(event) => {
+        if (event.nativeEvent.isComposing) return;
+        if (event.key === "Enter") finish(event.currentTarget.value);
+        if (event.key !== "Escape") return;
+        event.preventDefault();
+        finish(null);
+      }}
+      className="min-h-9 w-full rounded-control bg-hover px-3 text-sm outline-2 -outline-offset-2 outline-accent pointer-coarse:min-h-11"
+    />
+  );
+}

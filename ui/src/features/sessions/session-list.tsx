@@ -1,0 +1,110 @@
+import { useRef, useState } from "react";
+
+import type { Session } from "@/api/types";
+import { Button } from "@/components/button";
+import { DeleteDialog } from "@/features/sessions/delete-dialog";
+import { groupByDay } from "@/features/sessions/group-by-day";
+import { SessionRow } from "@/features/sessions/session-row";
+import { useSessions } from "@/features/sessions/sessions-context";
+import { useNow } from "@/lib/use-now";
+
+interface SessionListProps {
+  activeId: string | null;
+  hrefOf: (sessionId: string) => string;
+  /** A chat was chosen, the one that is open included. */
+  onOpen: () => void;
+  onDeleted: (sessionId: string) => void;
+}
+
+/** The chats by day, each with rename and delete. */
+export function SessionList({ activeId, hrefOf, onOpen, onDeleted }: SessionListProps) {
+  const sessions = useSessions((state) => state.sessions);
+  const rename = useSessions((state) => state.rename);
+  const remove = useSessions((state) => state.remove);
+  const [doomed, setDoomed] = useState<Session | null>(null);
+  const [failure, setFailure] = useState<string | null>(null);
+  const list = useRef<HTMLElement>(null);
+  // "Today" turns into "Yesterday" on a page that stays open.
+  const now = useNow(60_000);
+
+  const renameTo = async (session: Session, title: string) => {
+    setFailure(null);
+    try {
+      await rename(session.id, title);
+    } catch (error) {
+      setFailure(error instanceof Error ? error.message : String(error));
+    }
+  };
+  const deleteDoomed = async (session: Session) => {
+    await remove(session.id);
+    setDoomed(null);
+    // The button that had the focus went with its row.
+    list.current?.focus();
+    onDeleted(session.id);
+  };
+
+  return (
+    <nav
+      ref={list}
+      aria-label="Chats"
+      tabIndex={-1}
+      className="min-h-0 flex-1 overflow-y-auto px-2 pb-4 focus:outline-none"
+    >
+      {failure !== null && (
+        <p role="alert" className="px-3 py-2 text-sm text-danger">
+          The chat keeps its old title. {failure}
+        </p>
+      )}
+      <Emptiness />
+      {groupByDay(sessions, new Date(now)).map((group) => (
+        <section key={group.label} aria-label={group.label}>
+          <h2 className="px-3 pt-4 pb-1 text-xs font-medium text-faint">{group.label}</h2>
+          <ul className="flex flex-col gap-px">
+            {group.sessions.map((session) => (
+              <li key={session.id}>
+                <SessionRow
+                  session={session}
+                  active={session.id === activeId}
+                  href={hrefOf(session.id)}
+                  onOpen={onOpen}
+                  onRename={(title) => void renameTo(session, title)}
+                  onDelete={() => {
+                    setDoomed(session);
+                  }}
+                />
+              </li>
+            ))}
+          </ul>
+        </section>
+      ))}
+      {doomed && (
+        <DeleteDialog
+          session={doomed}
+          onCancel={() => {
+            setDoomed(null);
+          }}
+          onDelete={() => deleteDoomed(doomed)}
+        />
+      )}
+    </nav>
+  );
+}
+
+/** What stands where no chat does. */
+function Emptiness() {
+  const phase = useSessions((state) => state.phase);
+  const none = useSessions((state) => state.sessions.length === 0);
+  const load = useSessions((state) => state.load);
+  if (phase === "failed") {
+    return (
+      <div className="px-3 pt-4 text-sm text-muted">
+        <p>The chats could not be read.</p>
+        <Button className="mt-3" onClick={() => void load()}>
+          Try again
+        </Button>
+      </div>
+    );
+  }
+  if (phase !== "ready" || !none) return null;
+  return <p className="px-3 pt-4 text-sm text-faint">Your chats will be listed here.</p>;
+}

@@ -1,0 +1,32 @@
+import { Button } from "@/components/button";
+import { AlertIcon } from "@/components/icons";
+import { useStatus } from "@/features/status/status-context";
+import { useNow } from "@/lib/use-now";
+
+/** Says that the server is away, and when it is tried again. */
+export function OfflineBanner() {
+  const down = useStatus((state) => state.reach === "down");
+  return down ? <Banner /> : null;
+}
+
+function Banner() {
+  const nextTryAt = useStatus((state) => state.nextTryAt);
+  const probe = useStatus((state) => state.probe);
+  const now = useNow(500);
+  const left = nextTryAt === null ? 0 : Math.ceil((nextTryAt - now) / 1000);
+  return (
+    <div className="border-b border-line bg-raised text-sm">
+      <div className="flex items-center gap-3 px-4 py-2">
+        <AlertIcon className="size-4.5 text-warn" />
+        <p className="min-w-0 flex-1">
+          <span role="status">The server can’t be reached.</span>{" "}
+          <span className="text-muted tabular-nums">
+            Your chats are kept.{" "}
+            {left > 0 ? `Trying again in ${left} s.` : "Trying again…"}
+          </span>
+        </p>
+        <Button onClick={probe}>Try now</Button>
+      </div>
+    </div>
+  );
+}

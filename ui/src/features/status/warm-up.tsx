@@ -1,0 +1,68 @@
+import type { ModelStatus } from "@/api/types";
+import { AlertIcon } from "@/components/icons";
+import { ProgressBar } from "@/components/progress-bar";
+import { secondsLeft, servingModel, type LoadStart } from "@/features/status/status-store";
+import { useStatus } from "@/features/status/status-context";
+import { formatSeconds } from "@/lib/format";
+import { useNow } from "@/lib/use-now";
+
+/** What stands between the person and the first reply, if anything does. */
+export function WarmUp() {
+  const server = useStatus((state) => state.server);
+  const loadStart = useStatus((state) => state.loadStart);
+  if (!server) return null;
+  const model = servingModel(server);
+  if (!model) {
+    return (
+      <Trouble
+        title="No model is installed on this machine"
+        text="Put a GGUF file into the appliance's model folder, then start the appliance again."
+      />
+    );
+  }
+  if (model.state === "failed") {
+    return (
+      <Trouble
+        title={`${model.name} could not be loaded`}
+        text={model.detail ?? "The appliance's log says why."}
+      />
+    );
+  }
+  return model.state === "loading" ? <Loading model={model} start={loadStart} /> : null;
+}
+
+function Loading({ model, start }: { model: ModelStatus; start: LoadStart | null }) {
+  const now = useNow(1000);
+  const left = start && secondsLeft(start, model.progress, now);
+  return (
+    <section
+      aria-label="Model"
+      className="mt-6 rounded-panel border border-line bg-raised px-4 py-3.5 text-sm"
+    >
+      <div className="flex items-baseline justify-between gap-4">
+        <p className="min-w-0 truncate font-medium">Loading {model.name}</p>
+        <p className="shrink-0 text-muted tabular-nums">{Math.round(model.progress * 100)} %</p>
+      </div>
+      <ProgressBar label={`Loading ${model.name}`} value={model.progress} className="mt-2.5" />
+      <p className="mt-2.5 text-muted tabular-nums">
+        {model.detail ?? "The model is read from the disk into memory"}
+        {left === null ? "." : ` · about ${formatSeconds(Math.max(1, Math.round(left)))} left`}
+      </p>
+    </section>
+  );
+}
+
+function Trouble({ title, text }: { title: string; text: string }) {
+  return (
+    <section
+      aria-label="Model"
+      className="mt-6 flex gap-3 rounded-panel border border-line-strong px-4 py-3.5 text-sm"
+    >
+      <AlertIcon className="mt-0.5 size-4.5 text-danger" />
+      <div className="min-w-0">
+        <p className="font-medium">{title}</p>
+        <p className="mt-0.5 text-muted wrap-anywhere">{text}</p>
+      </div>
+    </section>
+  );
+}

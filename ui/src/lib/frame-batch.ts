@@ -1,0 +1,46 @@
+/**
+ * Gathers items and delivers them once per animation frame, so that a fast stream costs one
+ * rendering per frame and not one per token.
+ */
+export interface FrameBatch<T> {
+  push(item: T): void;
+  /** Delivers at once what is waiting. */
+  flush(): void;
+  /** Forgets what is waiting. */
+  cancel(): void;
+}
+
+// A hidden page gets no frames; the text must grow there all the same.
+const hiddenPageMs = 250;
+
+export function createFrameBatch<T>(deliver: (items: T[]) => void): FrameBatch<T> {
+  let waiting: T[] = [];
+  let frame = 0;
+  let timer: ReturnType<typeof setTimeout> | undefined;
+
+  const unschedule = () => {
+    cancelAnimationFrame(frame);
+    clearTimeout(timer);
+    frame = 0;
+  };
+  const flush = () => {
+    unschedule();
+    if (waiting.length === 0) return;
+    const items = waiting;
+    waiting = [];
+    deliver(items);
+  };
+  return {
+    push(item) {
+      waiting.push(item);
+      if (frame !== 0) return;
+      frame = requestAnimationFrame(flush);
+      timer = setTimeout(flush, hiddenPageMs);
+    },
+    flush,
+    cancel() {
+      unschedule();
+      waiting = [];
+    },
+  };
+}

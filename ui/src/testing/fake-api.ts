@@ -1,0 +1,269 @@
+import { vi } from "vitest";
+
+import type { Message, ModelStatus, ServerStatus, Session, Usage } from "@/api/types";
+import { codePointLength } from "@/lib/code-points";
+
+const encoder = new TextEncoder();
+
+/** One answer of the event stream kind, driven by the test. */
+export class FakeStream {
+  readonly response: Response;
+  cancelled = false;
+  private readonly control: ReadableStreamDefaultController<Uint8Array>;
+  private offset: number;
+
+  constructor(signal?: AbortSignal | null, from = 0) {
+    const controls: ReadableStreamDefaultController<Uint8Array>[] = [];
+    const body = new ReadableStream<Uint8Array>({
+      start: (control) => {
+        controls.push(control);
+      },
+      cancel: () => {
+        this.cancelled = true;
+      },
+    });
+    const [control] = controls;
+    if (!control) throw new Error("ReadableStream did not start.");
+    this.control = control;
+    this.offset = from;
+    this.response = new Response(body, { headers: { "Content-Type": "text/event-stream" } });
+    signal?.addEventListener("abort", () => {
+      this.cancelled = true;
+      this.break();
+    });
+  }
+
+  raw(text: string) {
+    this.control.enqueue(encoder.encode(text));
+  }
+
+  event(name: string, data: unknown) {
+    this.raw(`event: ${name}\ndata: ${JSON.stringify(data)}\n\n`);
+  }
+
+  delta(text: string) {
+    this.offset += codePointLength(text);
+    this.event("delta", { offset: this.offset, text });
+  }
+
+  end() {
+    this.control.close();
+  }
+
+  /** The socket dies. */
+  break() {
+    try {
+      this.control.error(new TypeError("network error"));
+    } catch {
+      return;
+    }
+  }
+}
+
+export const usage: Usage = {
+  prompt_tokens: 1100,
+  cached_tokens: 1024,
+  completion_tokens: 50,
+  dropped_messages: 0,
+  queued_seconds: 0.1,
+  prefill_seconds: 0.4,
+  decode_seconds: 2,
+  seed: 1,
+};
+
+export const readyModel: ModelStatus = {
+  id: "tiny",
+  name: "Tiny Instruct",
+  state: "ready",
+  progress: 1,
+  detail: null,
+  n_ctx: 4096,
+  device: "CPU",
+};
+
+interface Call {
+  method: string;
+  path: string;
+  body: unknown;
+}
+
+type Answer = Response | FakeStream | Error;
+
+function json(body: unknown, status = 200): Response {
+  return new Response(status === 204 ? null : JSON.stringify(body), { status });
+}
+
+/** A server of the contract, in memory. `install` puts it where fetch was. */
+export class FakeApi {
+  sessions: Session[] = [];
+  messages: Message[] = [];
+  server: ServerStatus = { version: "1.0.0", uptime_seconds: 1, models: [readyModel] };
+  down = false;
+  readonly calls: Call[] = [];
+  /** Streams handed out, newest last. */
+  readonly streams: FakeStream[] = [];
+  private readonly answers = new Map<string, Answer[]>();
+  private ids = 0;
+
+  install(): this {
+    vi.stubGlobal("fetch", (input: string, init?: RequestInit) => this.answer(input, init ?? {}));
+    return this;
+  }
+
+  /** The next call of `METHOD path` gets this instead of the usual answer. */
+  next(call: string, answer: Answer) {
+    this.answers.set(call, [...(this.answers.get(call) ?? []), answer]);
+  }
+
+  refuse(call: string, status: number, code: string, message: string) {
+    const error = { message, type: "invalid_request_error", param: null, code };
+    this.next(call, json({ error }, status));
+  }
+
+  get stream(): FakeStream {
+    const newest = this.streams.at(-1);
+    if (!newest) throw new Error("No stream was asked for.");
+    return newest;
+  }
+
+  callsOf(call: string): Call[] {
+    return this.calls.filter(({ method, path }) => `${method} ${path}` === call);
+  }
+
+  session(title: string, updatedAt = Date.now()): Session {
+    this.ids += 1;
+    const session = {
+      id: `s${this.ids}`,
+      title,
+      created_at: updatedAt,
+      updated_at: updatedAt,
+      leaf_id: null,
+      live_message_id: null,
+    };
+    this.sessions.unshift(session);
+    return session;
+  }
+
+  /** A message below the session's leaf, which becomes the leaf. */
+  message(session: Session, role: Message["role"], content: string, more: Partial<Message> = {}) {
+    this.ids += 1;
+    const message: Message = {
+      id: `m${this.ids}`,
+      session_id: session.id,
+      parent_id: session.leaf_id,
+      role,
+      content,
+      status: "complete",
+      finish_reason: role === "assistant" ? "stop" : null,
+      model: role === "assistant" ? "tiny" : null,
+      created_at: Date.now(),
+      usage: null,
+      error: null,
+      ...more,
+    };
+    this.messages.push(message);
+    session.leaf_id = message.id;
+    return message;
+  }
+
+  /** A question and the reply to it that is being written. */
+  liveReply(session: Session, question: string, soFar: string): Message {
+    this.message(session, "user", question);
+    const reply = this.message(session, "assistant", soFar, {
+      status: "streaming",
+      finish_reason: null,
+    });
+    session.live_message_id = reply.id;
+    return reply;
+  }
+
+  /** Ends the reply under way as the server stores it, and gives what `done` carries. */
+  settle(session: Session, content: string, more: Partial<Message> = {}): { message: Message } {
+    const at = this.messages.findIndex(({ id }) => id === session.live_message_id);
+    const old = this.messages[at];
+    if (!old) throw new Error("No reply is under way.");
+    const message: Message = {
+      ...old,
+      content,
+      status: "complete",
+      finish_reason: "stop",
+      usage,
+      ...more,
+    };
+    this.messages[at] = message;
+    session.live_message_id = null;
+    return { message };
+  }
+
+  private async answer(path: string, { method = "GET", body, signal }: RequestInit) {
+    await Promise.resolve();
+    signal?.throwIfAborted();
+    const parsed: unknown = typeof body === "string" ? JSON.parse(body) : undefined;
+    this.calls.push({ method, path, body: parsed });
+    if (this.down) throw new TypeError("Failed to fetch");
+    const [prepared, ...rest] = this.answers.get(`${method} ${path}`) ?? [];
+    if (prepared) {
+      this.answers.set(`${method} ${path}`, rest);
+      if (prepared instanceof Error) throw prepared;
+      if (prepared instanceof Response) return prepared;
+      this.streams.push(prepared);
+      return prepared.response;
+    }
+    return this.usual(method, path, parsed as Record<string, string> | undefined, signal);
+  }
+
+  private usual(
+    method: string,
+    path: string,
+    body: Record<string, string> | undefined,
+    signal: AbortSignal | null | undefined,
+  ): Response {
+    if (path === "/api/status") return json(this.server);
+    if (path === "/api/sessions") {
+      if (method === "GET") return json({ sessions: this.sessions });
+      return json(this.session(body?.title ?? ""), 201);
+    }
+    const [, id, rest] = /^\/api\/sessions\/([^/]+)(?:\/(.+))?$/.exec(path) ?? [];
+    const session = this.sessions.find((one) => one.id === id);
+    if (!session) return this.notFound("session_not_found", "No session has that id.");
+    if (rest === "messages") {
+      return json({ messages: this.messages.filter(({ session_id }) => session_id === id) });
+    }
+    if (rest === "stop") return json(null, 204);
+    if (rest === "turns") return this.turn(session, body ?? {}, signal);
+    if (rest?.startsWith("live")) {
+      if (session.live_message_id === null) return this.notFound("not_found", "No reply.");
+      return this.open(new FakeStream(signal, Number(rest.split("=")[1] ?? 0))).response;
+    }
+    if (method === "PATCH") session.title = body?.title ?? "";
+    if (method !== "DELETE") return json(session);
+    this.sessions = this.sessions.filter((one) => one !== session);
+    return json(null, 204);
+  }
+
+  private turn(
+    session: Session,
+    body: Record<string, unknown>,
+    signal: AbortSignal | null | undefined,
+  ): Response {
+    session.leaf_id = body.parent_id as string | null;
+    const user = this.message(session, "user", String(body.content));
+    const reply = this.message(session, "assistant", "", {
+      status: "streaming",
+      finish_reason: null,
+    });
+    session.live_message_id = reply.id;
+    const stream = this.open(new FakeStream(signal));
+    stream.event("turn", { user, reply, dropped_messages: 0 });
+    return stream.response;
+  }
+
+  private open(stream: FakeStream): FakeStream {
+    this.streams.push(stream);
+    return stream;
+  }
+
+  private notFound(code: string, message: string): Response {
+    return json({ error: { message, type: "not_found_error", param: null, code } }, 404);
+  }
+}

@@ -1,0 +1,26 @@
+import tailwindcss from "@tailwindcss/vite";
+import react from "@vitejs/plugin-react";
+import { defineConfig } from "vitest/config";
+
+const appliance = "http://127.0.0.1:3000";
+
+export default defineConfig({
+  plugins: [react(), tailwindcss()],
+  resolve: { tsconfigPaths: true },
+  build: {
+    target: "es2022",
+    // A data: address would break the page's own policy, default-src 'self'.
+    assetsInlineLimit: 0,
+  },
+  server: {
+    proxy: { "/api": appliance, "/v1": appliance, "/health": appliance, "/readiness": appliance },
+  },
+  test: {
+    environment: "jsdom",
+    setupFiles: ["./src/testing/setup.ts"],
+    css: true,
+    testTimeout: 60_000,
+    restoreMocks: true,
+    unstubGlobals: true,
+  },
+});

@@ -10,7 +10,7 @@ NPM := npm --prefix ui
 UI_SOURCES := $(shell find ui -type f -not -path 'ui/node_modules/*' -not -path 'ui/dist/*' 2>/dev/null)
 
 .DELETE_ON_ERROR:
-.PHONY: run test check soak lock clean tools
+.PHONY: run test check soak screenshots lock clean tools
 
 run: $(VENV)/.run ui/dist/index.html  ## build what is missing, start, open the page
 	@$(BIN)/appliance
@@ -28,6 +28,9 @@ check: $(VENV)/.dev ui/node_modules/.package-lock.json  ## linters and types, no
 
 soak: $(VENV)/.dev ui/dist/index.html  ## the long runs
 	$(BIN)/pytest -m soak
+
+screenshots: $(VENV)/.dev ui/dist/index.html  ## the README's pictures, from the running page
+	$(BIN)/python docs/screenshots.py
 
 clean:  ## away with everything that was built; the compiled llama.cpp stays in the user's cache
 	rm -rf $(VENV) build ui/dist ui/node_modules .pytest_cache .mypy_cache .ruff_cache .hypothesis

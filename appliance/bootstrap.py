@@ -14,6 +14,7 @@ from appliance.chat.live import LiveReplies
 from appliance.chat.turn import Turns
 from appliance.config import AvailableModel, Config, worker_environment
 from appliance.engine.client import Engine
+from appliance.engine.kv_store import forget_session
 from appliance.engine.pool import ModelEntry, Pool
 from appliance.engine.protocol import Load
 from appliance.errors import ModelNotFound
@@ -23,6 +24,7 @@ from appliance.store.sessions import Sessions
 
 log = logging.getLogger(__name__)
 
+MEGABYTE = 1_000_000
 SPARE_THREADS = 8
 """Request threads beyond those that wait for a reply that is not streamed."""
 
@@ -51,6 +53,7 @@ class Appliance:
             self._live,
             max_history_messages=config.limits.max_history_messages,
             max_prompt_length=config.limits.max_prompt_length,
+            on_delete=self._forget,
         )
         app = build(
             pool=self._pool,
@@ -90,6 +93,11 @@ class Appliance:
         self._database.close()
         log.info("stopped")
 
+    def _forget(self, session: str) -> None:
+        """A session was deleted: neither workers nor files keep anything of it."""
+        self._pool.forget(session)
+        forget_session(paths.cache_dir() / "kv", session)
+
     def stop(self) -> None:
         """From any thread or a signal handler: finish what runs, take nothing new."""
         self._deadline = time.monotonic() + self._grace
@@ -116,6 +124,10 @@ def _entry(config: Config, model: AvailableModel) -> ModelEntry:
         n_seq_max=engine.n_seq_max,
         kv_unified=engine.kv_unified,
         n_threads=engine.n_threads,
+        kv_folder=str(paths.cache_dir() / "kv") if engine.kv_disk_mb else "",
+        kv_memory_bytes=engine.kv_memory_mb * MEGABYTE,
+        kv_disk_bytes=engine.kv_disk_mb * MEGABYTE,
+        kv_min_tokens=engine.kv_min_tokens,
     )
     return ModelEntry(
         model.id,

@@ -89,6 +89,12 @@ class Engine(Section, frozen=True):
     """0: one a physical core."""
     max_waiting: Annotated[int, Meta(ge=0)] = 64
     """Requests that may wait for a place."""
+    kv_memory_mb: Annotated[int, Meta(ge=0)] = 1024
+    """Megabytes of host memory, for each model, that keep what chats without a place have read."""
+    kv_disk_mb: Annotated[int, Meta(ge=0)] = 4096
+    """Megabytes of disk, for all models, that keep it over restarts; 0: off."""
+    kv_min_tokens: Annotated[int, Meta(ge=1)] = 64
+    """Shorter chats are read again sooner than they are kept."""
 
 
 class Limits(Section, frozen=True):

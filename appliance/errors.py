@@ -13,6 +13,7 @@
     ├── Unavailable                 unavailable               true now, try again
     │   ├── ModelLoading            model_loading
     │   ├── ModelLoadFailed         model_load_failed
+    │   │   └── BadModelFile        bad_model_file
     │   ├── WorkerDied              worker_died
     │   ├── QueueFull               queue_full
     │   └── ShuttingDown            shutting_down
@@ -110,6 +111,12 @@ class ModelLoadFailed(Unavailable):
     """The model could not be loaded; the message says why."""
 
     code = "model_load_failed"
+
+
+class BadModelFile(ModelLoadFailed):
+    """The file is not a model that can be loaded; the message says what is wrong and where."""
+
+    code = "bad_model_file"
 
 
 class WorkerDied(Unavailable):

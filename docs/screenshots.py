@@ -40,10 +40,12 @@ def main() -> None:
             for question in QUESTIONS:
                 page.get_by_role("button", name="New chat").first.click()
                 ask(page, question)
+            expect(page.locator("pre code")).to_be_visible()
             page.screenshot(path=HERE / "chat.png")
             phone = browser.new_page(viewport={"width": 390, "height": 844})
             phone.goto(page.url)
             expect(phone.get_by_role("article", name="Reply").last).not_to_be_empty()
+            expect(phone.locator("pre code")).to_be_visible()
             phone.screenshot(path=HERE / "phone.png")
         finally:
             browser.close()

@@ -37,6 +37,8 @@ def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest
 @pytest.fixture(scope="session")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """One appliance with the embedded model that many tests talk to; leave it as it was."""
-    appliance = Running(tmp_path_factory.mktemp("appliance")).start()
+    appliance = Running(
+        tmp_path_factory.mktemp("appliance"), APPLIANCE_LIMITS_MAX_RESPONSE_TOKENS="400"
+    ).start()
     yield appliance
     assert appliance.stop() == 0

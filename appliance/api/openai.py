@@ -4,19 +4,21 @@ import secrets
 import threading
 import time
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
 import falcon
 import msgspec
 
 from appliance.api import sse
 from appliance.api.schemas import ChatCompletionRequest, CompletionRequest, OpenAIRequest, decode
+from appliance.api.shapes import ChatShape, Shape, TextShape
 from appliance.engine.pool import ModelEntry, Pool
 from appliance.engine.protocol import (
     ChatPrompt,
     Delta,
     Failed,
     Finished,
+    Logprobs,
     Prompt,
     SamplingParams,
     SequenceEvent,
@@ -29,71 +31,26 @@ FIRST_WORD_SECONDS = 10.0
 """How long the status line waits for the engine's first word; a loading model may take longer."""
 
 
-MAX_PROMPTS = 64
-"""Of one request."""
-
-
-class Shape(Protocol):
-    """How one endpoint writes its objects."""
-
-    object_name: str
-    id_prefix: str
-
-    def delta(self, index: int, text: str) -> dict[str, Any]:
-        """A choice of a chunk with text."""
-
-    def last(self, index: int, reason: str) -> dict[str, Any]:
-        """A choice of a chunk that ends it."""
-
-    def whole(self, index: int, text: str, reason: str) -> dict[str, Any]:
-        """A choice of a reply that is not streamed."""
-
-
-class ChatShape:
-    """`chat.completion`."""
-
-    object_name = "chat.completion"
-    id_prefix = "chatcmpl-"
-
-    def delta(self, index: int, text: str) -> dict[str, Any]:
-        return {"index": index, "delta": {"content": text}, "logprobs": None, "finish_reason": None}
-
-    def last(self, index: int, reason: str) -> dict[str, Any]:
-        return {"index": index, "delta": {}, "logprobs": None, "finish_reason": reason}
-
-    def whole(self, index: int, text: str, reason: str) -> dict[str, Any]:
-        message = {"role": "assistant", "content": text, "refusal": None}
-        return {"index": index, "message": message, "logprobs": None, "finish_reason": reason}
-
-
-class TextShape:
-    """`text_completion`."""
-
-    object_name = "text_completion"
-    id_prefix = "cmpl-"
-
-    def delta(self, index: int, text: str) -> dict[str, Any]:
-        return self._choice(index, text, None)
-
-    def last(self, index: int, reason: str) -> dict[str, Any]:
-        return self._choice(index, "", reason)
-
-    def whole(self, index: int, text: str, reason: str) -> dict[str, Any]:
-        return self._choice(index, text, reason)
-
-    def _choice(self, index: int, text: str, reason: str | None) -> dict[str, Any]:
-        return {"index": index, "text": text, "logprobs": None, "finish_reason": reason}
+MAX_CHOICES = 64
+"""Of one request: prompts × n."""
 
 
 class Completion:
     """One request: its sequences in the engine, and the objects that tell of them."""
 
     def __init__(
-        self, model: ModelEntry, prompts: list[Prompt], sampling: SamplingParams, shape: Shape
+        self,
+        model: ModelEntry,
+        prompts: list[Prompt],
+        sampling: SamplingParams,
+        shape: Shape,
+        *,
+        n: int = 1,
     ) -> None:
+        """`n` choices for each prompt."""
         self._model = model
-        self._prompts = prompts
-        self._sampling = sampling
+        self._prompts = [prompt for prompt in prompts for _ in range(n)]
+        self._samplings = [_nth(sampling, i) for _ in prompts for i in range(n)]
         self._shape = shape
         self._ids: list[int] = []
         self._finished: list[Finished] = []
@@ -108,7 +65,8 @@ class Completion:
         """Submit every prompt, or none: what an earlier one began is cancelled."""
         try:
             for index, prompt in enumerate(self._prompts):
-                self._ids.append(self._model.engine.submit(prompt, self._sampling, sink(index)))
+                sampling = self._samplings[index]
+                self._ids.append(self._model.engine.submit(prompt, sampling, sink(index)))
         except ApplianceError:
             self.cancel()
             raise
@@ -122,19 +80,19 @@ class Completion:
 
     def stream(self, include_usage: bool) -> sse.SequenceStream:
         """Submit, wait for the first word, and return the stream."""
-        first = [True] * len(self._prompts)
+        begun: set[int] = set()
 
         def encode(index: int, event: SequenceEvent) -> bytes:
             if isinstance(event, Delta):
-                choice = self._shape.delta(index, event.text)
+                choice = self._shape.delta(
+                    index, event.text, event.logprobs, first=index not in begun
+                )
+                begun.add(index)
             elif isinstance(event, Finished):
                 self._finished.append(event)
                 choice = self._shape.last(index, _reason(event))
             else:
                 return b""
-            if first[index] and "delta" in choice:
-                choice["delta"] = {"role": "assistant", "content": "", **choice["delta"]}
-            first[index] = False
             return sse.event(self._chunk([choice]))
 
         def end() -> bytes:
@@ -148,8 +106,7 @@ class Completion:
     def _chunk(
         self, choices: list[dict[str, Any]], usage: dict[str, Any] | None = None
     ) -> dict[str, Any]:
-        name = self._shape.object_name
-        kind = f"{name}.chunk" if name == ChatShape.object_name else name
+        kind = self._shape.chunk_name
         return {**self._head, "object": kind, "choices": choices, "usage": usage}
 
     # -- whole -----------------------------------------------------------------------------------
@@ -158,6 +115,7 @@ class Completion:
         """Submit, wait for the end, and return the object."""
         texts = [""] * len(self._prompts)
         reasons = [""] * len(self._prompts)
+        logprobs: list[list[Logprobs]] = [[] for _ in self._prompts]
         failures: list[Failed] = []
         done = threading.Semaphore(0)
 
@@ -165,6 +123,7 @@ class Completion:
             def take(event: SequenceEvent) -> None:
                 if isinstance(event, Delta):
                     texts[index] += event.text
+                    logprobs[index] += event.logprobs or ()
                 elif isinstance(event, Finished):
                     reasons[index] = _reason(event)
                     self._finished.append(event)
@@ -184,12 +143,17 @@ class Completion:
                 failed = failures[0]
                 raise from_code(failed.code, failed.message, failed.param)
         choices = [
-            self._shape.whole(index, text, reason)
-            for index, (text, reason) in enumerate(zip(texts, reasons, strict=True))
+            self._shape.whole(
+                index,
+                text,
+                reasons[index],
+                logprobs[index] if self._samplings[index].logprobs is not None else None,
+            )
+            for index, text in enumerate(texts)
         ]
         return {
             **self._head,
-            "object": self._shape.object_name,
+            "object": self._shape.whole_name,
             "choices": choices,
             "usage": self.usage(),
         }
@@ -203,7 +167,10 @@ class Completion:
             "prompt_tokens": prompt,
             "completion_tokens": completion,
             "total_tokens": prompt + completion,
-            "prompt_tokens_details": {"cached_tokens": cached},
+            "prompt_tokens_details": {
+                "cached_tokens": cached,
+                "cached_from": next((e.cached_from for e in self._finished if e.cached_from), None),
+            },
         }
 
 
@@ -227,7 +194,10 @@ class _Completions:
         model = self._pool.find(body.model)
         if body.stream_options and not body.stream:
             raise RequestError("stream_options goes with stream", param="stream_options")
-        completion = Completion(model, prompts, body.params(self._max_tokens), shape)
+        n = body.n or 1
+        if len(prompts) * n > MAX_CHOICES:
+            raise RequestError(f"more than {MAX_CHOICES} choices are wanted", param="n")
+        completion = Completion(model, prompts, body.params(self._max_tokens), shape, n=n)
         if body.stream:
             usage = bool(body.stream_options and body.stream_options.include_usage)
             sse.send(req, resp, completion.stream(usage))
@@ -304,13 +274,20 @@ def _prompts(body: CompletionRequest) -> list[Prompt]:
         if len(tokens) != len(prompt):
             raise RequestError("prompt mixes tokens and texts", param="prompt")
         return [TokenPrompt(tokens)]
-    if len(prompt) > MAX_PROMPTS:
-        raise RequestError(f"prompt has more than {MAX_PROMPTS} entries", param="prompt")
+    if len(prompt) > MAX_CHOICES:
+        raise RequestError(f"prompt has more than {MAX_CHOICES} entries", param="prompt")
     return [
         TextPrompt(item) if isinstance(item, str) else TokenPrompt(item)
         for item in prompt
         if not isinstance(item, int)
     ]
+
+
+def _nth(sampling: SamplingParams, number: int) -> SamplingParams:
+    """For the choice with that number: another seed, so that the choices differ."""
+    if sampling.seed is None:
+        return sampling
+    return msgspec.structs.replace(sampling, seed=(sampling.seed + number) % 2**32)
 
 
 def _reason(event: Finished) -> str:

@@ -1,7 +1,8 @@
 """What requests may contain. An unknown field is refused by name, a wrong type with its place."""
 
+import math
 import re
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import falcon
 import msgspec
@@ -33,24 +34,33 @@ class Sampling(Body, kw_only=True, frozen=True):
     min_p: Share | None = None
     repeat_penalty: Annotated[float, Meta(ge=0.1, le=10)] | None = None
     seed: Seed | None = None
+    frequency_penalty: Annotated[float, Meta(ge=-2, le=2)] | None = None
+    presence_penalty: Annotated[float, Meta(ge=-2, le=2)] | None = None
     stop: StopTexts | None = None
     max_tokens: Tokens | None = None
 
     def params(self, max_response_tokens: int) -> SamplingParams:
         """For the engine; at most `max_response_tokens`."""
-        given = {
-            name: value
-            for name in ("temperature", "top_p", "top_k", "min_p", "repeat_penalty", "seed")
-            if (value := getattr(self, name)) is not None
-        }
+        given = {name: value for name in _PLAIN if (value := getattr(self, name)) is not None}
         stop = (self.stop,) if isinstance(self.stop, str) else tuple(self.stop or ())
         wanted = self.wanted_tokens()
         limit = max_response_tokens if wanted is None else min(wanted, max_response_tokens)
-        return SamplingParams(**given, stop=stop, max_tokens=limit)
+        return SamplingParams(**given, **self.further(), stop=stop, max_tokens=limit)
+
+    def further(self) -> dict[str, Any]:
+        """Parameters that only some endpoints take."""
+        return {}
 
     def wanted_tokens(self) -> int | None:
         """How long a reply the caller wants."""
         return self.max_tokens
+
+
+_PLAIN = (
+    *("temperature", "top_p", "top_k", "min_p", "seed"),
+    *("repeat_penalty", "frequency_penalty", "presence_penalty"),
+)
+"""Fields that mean what `SamplingParams` means by the same name."""
 
 
 class TextPart(Body, frozen=True, tag="text", tag_field="type"):
@@ -80,6 +90,33 @@ class StreamOptions(Body, kw_only=True, frozen=True):
     include_usage: bool = False
 
 
+class PlainText(Body, kw_only=True, frozen=True, tag="text", tag_field="type"):
+    """`response_format`: as the model likes."""
+
+
+class JsonObject(Body, kw_only=True, frozen=True, tag="json_object", tag_field="type"):
+    """`response_format`: some JSON object."""
+
+
+class NamedSchema(Body, kw_only=True, frozen=True):
+    """A JSON schema with its name; `strict` is always so here."""
+
+    schema: dict[str, Any]
+    name: str = ""
+    description: str | None = None
+    strict: bool | None = None
+
+
+class JsonSchema(Body, kw_only=True, frozen=True, tag="json_schema", tag_field="type"):
+    """`response_format`: JSON of a schema."""
+
+    json_schema: NamedSchema
+
+
+ResponseFormat = PlainText | JsonObject | JsonSchema
+Bias = Annotated[float, Meta(ge=-100, le=100)]
+
+
 class OpenAIRequest(Sampling, kw_only=True, frozen=True):
     """What chat and text completions have in common."""
 
@@ -88,9 +125,26 @@ class OpenAIRequest(Sampling, kw_only=True, frozen=True):
     stream_options: StreamOptions | None = None
     user: str | None = None
     """Whom the caller serves; nothing here depends on it."""
-    n: Literal[1] | None = None
-    frequency_penalty: Literal[0] | None = None
-    presence_penalty: Literal[0] | None = None
+    n: Annotated[int, Meta(ge=1, le=16)] | None = None
+    logit_bias: Annotated[dict[str, Bias], Meta(max_length=1024)] | None = None
+    ignore_eos: bool | None = None
+    grammar: Annotated[str, Meta(min_length=1, max_length=65536)] | None = None
+    response_format: ResponseFormat | None = None
+
+    def further(self) -> dict[str, Any]:
+        if self.grammar and isinstance(self.response_format, JsonObject | JsonSchema):
+            raise RequestError("grammar and response_format exclude each other", param="grammar")
+        found: dict[str, Any] = {"logit_bias": _bias(self.logit_bias or {})}
+        if self.ignore_eos:
+            found["ignore_eos"] = True
+        if self.grammar:
+            found["grammar"] = self.grammar
+        if isinstance(self.response_format, JsonObject):
+            found["json_schema"] = '{"type": "object"}'
+        elif isinstance(self.response_format, JsonSchema):
+            schema = self.response_format.json_schema.schema
+            found["json_schema"] = msgspec.json.encode(schema).decode()
+        return found
 
 
 class ChatCompletionRequest(OpenAIRequest, kw_only=True, frozen=True):
@@ -98,6 +152,14 @@ class ChatCompletionRequest(OpenAIRequest, kw_only=True, frozen=True):
 
     messages: Annotated[list[MessageIn], Meta(min_length=1)]
     max_completion_tokens: Tokens | None = None
+    logprobs: bool | None = None
+    top_logprobs: Annotated[int, Meta(ge=0, le=20)] | None = None
+
+    def further(self) -> dict[str, Any]:
+        if self.top_logprobs is not None and not self.logprobs:
+            raise RequestError("top_logprobs goes with logprobs", param="top_logprobs")
+        wanted = (self.top_logprobs or 0) if self.logprobs else None
+        return {**super().further(), "logprobs": wanted}
 
     def wanted_tokens(self) -> int | None:
         return self.max_completion_tokens or self.max_tokens
@@ -113,6 +175,10 @@ class CompletionRequest(OpenAIRequest, kw_only=True, frozen=True):
 
     prompt: Text | Annotated[list[TokenId | Text | TokenIds], Meta(min_length=1)]
     """A text, tokens, or up to 64 of either."""
+    logprobs: Annotated[int, Meta(ge=0, le=5)] | None = None
+
+    def further(self) -> dict[str, Any]:
+        return {**super().further(), "logprobs": self.logprobs}
 
 
 class NewSession(Body, kw_only=True, frozen=True):
@@ -134,6 +200,16 @@ class TurnIn(Sampling, kw_only=True, frozen=True):
     parent_id: str | msgspec.UnsetType | None = msgspec.UNSET
     model: str | None = None
     system_prompt: str | None = None
+
+
+def _bias(given: dict[str, float]) -> tuple[tuple[int, float], ...]:
+    """OpenAI writes tokens as texts; -100 is a ban."""
+    try:
+        return tuple(
+            (int(token), -math.inf if bias <= -100 else bias) for token, bias in given.items()
+        )
+    except ValueError as ex:
+        raise RequestError("logit_bias: its keys must be tokens", param="logit_bias") from ex
 
 
 _PLACE = re.compile(r" - at `\$\.?(?P<path>[^`]*)`$")

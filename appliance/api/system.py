@@ -66,7 +66,7 @@ CONTENT_POLICY = (
 )
 
 UNBUILT = (
-    "The page is not built. In a checkout, `make ui` builds it; the API is here all the same.\n"
+    "The page is not built. In a checkout, `make run` builds it; the API is here all the same.\n"
 )
 
 

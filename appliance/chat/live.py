@@ -50,6 +50,7 @@ class PromptRead(msgspec.Struct, frozen=True):
     done: int
     total: int
     cached_tokens: int
+    cached_from: str | None
 
 
 class TextAdded(msgspec.Struct, frozen=True):
@@ -132,7 +133,7 @@ class LiveReply:
                 self._accepted = event
             elif isinstance(event, Prefill) and self._accepted:
                 total = self._accepted.prompt_tokens
-                self._read = PromptRead(min(event.done, total), total, event.cached_tokens)
+                self._read = PromptRead(event.done, total, event.cached_tokens, event.cached_from)
             elif isinstance(event, Delta):
                 start = self._offsets[-1] if self._offsets else 0
                 self._texts.append(event.text)
@@ -176,6 +177,7 @@ class LiveReply:
             usage = Usage(
                 prompt_tokens=last.prompt_tokens,
                 cached_tokens=last.cached_tokens,
+                cached_from=last.cached_from,
                 completion_tokens=last.completion_tokens,
                 dropped_messages=self._dropped(),
                 queued_seconds=last.timings.queued,

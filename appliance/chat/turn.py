@@ -1,6 +1,6 @@
 """One chat turn: the person's message is stored, the engine is asked, the reply is in flight."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 
@@ -35,12 +35,17 @@ class Turns:
         *,
         max_history_messages: int,
         max_prompt_length: int,
+        on_delete: Callable[[str], None],
     ) -> None:
-        """`max_history_messages` and `max_prompt_length` (characters): see `[limits]`."""
+        """`max_history_messages` and `max_prompt_length` (characters): see `[limits]`.
+
+        `on_delete` is told the id of a session that was deleted.
+        """
         self._sessions = sessions
         self._live = live
         self._max_history = max_history_messages
         self._max_prompt_length = max_prompt_length
+        self._on_delete = on_delete
 
     def begin(self, session_id: str, engine: Engine, request: TurnRequest) -> Follower:
         """Store the message, submit the turn, and return a follower from the turn's beginning.
@@ -66,7 +71,9 @@ class Turns:
             history = self._sessions.path(session_id, user.id)
             kept = history[-self._max_history :]
             live.dropped_messages = len(history) - len(kept)
-            id = engine.submit(_prompt(kept, request.system_prompt), request.sampling, live.take)
+            id = engine.submit(
+                _prompt(kept, request.system_prompt), request.sampling, live.take, session_id
+            )
         except ApplianceError as ex:
             live.take(Failed(0, ex.code, ex.message, ex.param))
             raise
@@ -104,6 +111,7 @@ class Turns:
         """
         self.stop(session_id)
         self._sessions.delete(session_id)
+        self._on_delete(session_id)
 
 
 def _prompt(history: Sequence[Message], system_prompt: str | None) -> ChatPrompt:

@@ -1,31 +1,26 @@
 """The appliance's side of a worker: start it, feed it, watch it, start it again.
 
-Three threads per engine: the supervisor starts the worker and reads its events, a second one reads
-its log lines, and the watchdog kills a worker that no longer answers. Sinks are called on the
-supervisor's thread and must not block.
+The supervisor thread starts the worker and reads its events; the watchdog kills a worker that does
+not answer any more. Sinks are called on the supervisor thread and must not block.
 """
 
 import itertools
 import logging
-import queue
-import subprocess
 import threading
 import time
-from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import IO, BinaryIO, Literal, cast
+from collections.abc import Callable, Mapping, Sequence
+from typing import Literal
 
 import msgspec
 
-from appliance.engine import protocol
 from appliance.engine.protocol import (
     Accepted,
     Cancel,
-    Command,
     Delta,
     Event,
     Failed,
     Finished,
+    Forget,
     Generate,
     Load,
     LoadFailed,
@@ -37,15 +32,16 @@ from appliance.engine.protocol import (
     Ready,
     SamplingParams,
     SequenceEvent,
+    Shutdown,
     Timings,
 )
+from appliance.engine.worker_process import WorkerProcess
 from appliance.errors import (
     ApplianceError,
     ModelLoadFailed,
     QueueFull,
     ShuttingDown,
     WorkerDied,
-    from_code,
 )
 
 log = logging.getLogger(__name__)
@@ -58,6 +54,8 @@ PONG_TIMEOUT = 10.0
 STEP_TIMEOUT = 120.0
 """Seconds after which one step is taken for hung: the longest honest one, a full batch of a large
 model on a slow machine, stays below."""
+SAVE_TIMEOUT = 10.0
+"""Seconds that a worker has to save its states when it is told to end."""
 LOAD_ATTEMPTS = 2
 """Workers that may die while loading before the model is given up."""
 BACK_OFF = (0.0, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
@@ -112,8 +110,7 @@ class Engine:
         self._state = EngineState(status="loading")
         self._requests: dict[int, _Request] = {}
         self._ids = itertools.count(1)
-        self._process: subprocess.Popen[bytes] | None = None
-        self._sending = threading.Lock()
+        self._worker: WorkerProcess | None = None
         self._last_pong = 0.0
         self._closing = threading.Event()
         self._threads = [
@@ -136,8 +133,8 @@ class Engine:
     @property
     def worker_pid(self) -> int | None:
         """Process id of the worker, while there is one."""
-        process = self._process
-        return process.pid if process else None
+        worker = self._worker
+        return worker.pid if worker else None
 
     def wait_ready(self, timeout: float) -> bool:
         """Whether the model was ready within `timeout` seconds; False at once when it failed."""
@@ -145,7 +142,9 @@ class Engine:
             self._changed.wait_for(lambda: self._state.status != "loading", timeout)
             return self._state.status == "ready"
 
-    def submit(self, prompt: Prompt, sampling: SamplingParams, sink: Sink) -> int:
+    def submit(
+        self, prompt: Prompt, sampling: SamplingParams, sink: Sink, session: str | None = None
+    ) -> int:
         """Have a prompt completed; `sink` gets every event, the last one being terminal.
 
         While the model loads, the request waits for it. Returns the id to cancel by.
@@ -160,17 +159,13 @@ class Engine:
                 raise ModelLoadFailed(self._state.detail or f"{self.name} could not be loaded")
             if len(self._requests) >= self._max_requests:
                 raise QueueFull(f"{len(self._requests)} requests are waiting for {self.name}")
-            request = _Request(Generate(next(self._ids), prompt, sampling), sink)
+            request = _Request(Generate(next(self._ids), prompt, sampling, session), sink)
             self._requests[request.command.id] = request
-            process = self._process if self._state.status == "ready" else None
-            request.sent = process is not None
-        # To that worker or to none: a later one is sent the request by `_on_ready`.
-        self._send(request.command, process)
+            worker = self._worker if self._state.status == "ready" else None
+            request.sent = worker is not None
+        if worker:  # and no other: a later one is sent the request by `_on_ready`
+            worker.send(request.command)
         return request.command.id
-
-    def generate(self, prompt: Prompt, sampling: SamplingParams) -> "Generation":
-        """Like `submit`, for a thread that waits for the events."""
-        return Generation(self, prompt, sampling)
 
     def cancel(self, id: int) -> None:
         """End a request; its sink hears `Finished`. One that has ended already is no error."""
@@ -178,24 +173,30 @@ class Engine:
             request = self._requests.get(id)
             if request is None:
                 return
-            sent, process = request.sent, self._process
-        if sent:
-            self._send(Cancel(id), process)
-        else:
+            worker = self._worker if request.sent else None
+        if worker:
+            worker.send(Cancel(id))
+        elif not request.sent:
             self._deliver(_cancelled(id))
 
+    def forget(self, session: str) -> None:
+        """A session was deleted: drop what the worker keeps of it."""
+        worker = self._worker
+        if worker:
+            worker.send(Forget(session))
+
     def close(self) -> None:
-        """End the worker; every open request fails. Returns when all is gone."""
+        """End the worker, which saves its states; every open request fails. Returns when all is
+        gone."""
         self._closing.set()
+        ready = self._state.status == "ready"
         self._set_state(EngineState(status="stopped"))
-        process = self._process
-        if process and process.stdin:
-            with self._sending:
-                _close(process.stdin)
-            try:
-                process.wait(5)
-            except subprocess.TimeoutExpired:
-                process.kill()
+        worker = self._worker
+        if worker:
+            if ready:
+                worker.send(Shutdown())
+            if not ready or not worker.wait(SAVE_TIMEOUT):
+                worker.kill()
         for thread in self._threads:
             thread.join()
 
@@ -228,45 +229,23 @@ class Engine:
 
     def _run_worker(self) -> tuple[bool, str]:
         """One worker's life. Returns whether the model got loaded, and why the worker ended."""
-        process = subprocess.Popen(
-            self._command,
-            env=self._environment,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-        )
-        assert process.stdout and process.stderr
-        last_words: deque[str] = deque(maxlen=5)
-        reader = threading.Thread(
-            target=self._read_log,
-            args=(process.stderr, last_words),
-            name=f"log {self.name}",
-            daemon=True,
-        )
-        reader.start()
+        worker = WorkerProcess(self.name, self._command, self._environment)
         loaded = False
         problem = ""
         try:
-            self._process = process
+            self._worker = worker
             if self._closing.is_set():
-                process.kill()
-            self._send(self._load, process)
-            while events := protocol.read_events(cast(BinaryIO, process.stdout)):
-                for event in events:
-                    loaded = loaded or isinstance(event, Ready)
-                    self._take(event)
+                worker.kill()
+            worker.send(self._load)
+            for event in worker.events():
+                loaded = loaded or isinstance(event, Ready)
+                self._take(event)
         except ValueError as ex:
             problem = f"it sent what nobody understands ({ex})"
         finally:
-            self._process = None
-            process.kill()
-            code = process.wait()
-            reader.join(1)
-            with self._sending:
-                for pipe in (process.stdin, process.stdout, process.stderr):
-                    if pipe:
-                        _close(pipe)
-        return loaded, problem or _explain(code, last_words)
+            self._worker = None
+            ended = worker.close()
+        return loaded, problem or ended
 
     def _take(self, event: Event) -> None:
         if isinstance(event, Pong):
@@ -286,6 +265,7 @@ class Engine:
     def _on_ready(self, model: ModelInfo) -> None:
         log.info("%s is ready: %s, n_ctx %d", self.name, model.description, model.n_ctx)
         self._last_pong = time.monotonic()
+        worker = self._worker
         with self._lock:
             waiting = [request for request in self._requests.values() if not request.sent]
             for request in waiting:
@@ -294,7 +274,8 @@ class Engine:
             EngineState(status="ready", progress=1.0, model=model, restarts=self._state.restarts)
         )
         for request in waiting:
-            self._send(request.command, self._process)
+            if worker:
+                worker.send(request.command)
 
     def _deliver(self, event: SequenceEvent) -> None:
         """Hand an event to its request; whoever takes out the terminal one is the last to speak."""
@@ -347,16 +328,17 @@ class Engine:
             self._deliver(Failed(id, error.code, error.message))
 
     def _kill(self, why: str) -> None:
-        process = self._process
-        if process:
+        worker = self._worker
+        if worker:
             log.error("worker of %s is killed: %s", self.name, why)
-            process.kill()
+            worker.kill()
 
     # -- other threads ---------------------------------------------------------------------------
 
     def _watch(self) -> None:
         while not self._closing.wait(PING_INTERVAL):
-            if self._state.status != "ready":
+            worker = self._worker
+            if self._state.status != "ready" or worker is None:
                 continue
             if not self._requests:
                 self._last_pong = time.monotonic()
@@ -364,34 +346,8 @@ class Engine:
             silent = time.monotonic() - self._last_pong
             if silent > self._pong_timeout:
                 self._kill(f"it has not answered for {silent:.0f} s")
-            elif self._sending.acquire(timeout=PING_INTERVAL):
-                # A lock that is not to be had means a full pipe: then silence says enough.
-                self._sending.release()
-                self._send(Ping(), self._process)
-
-    def _read_log(self, pipe: IO[bytes], last_words: "deque[str]") -> None:
-        for raw in pipe:
-            line = raw.decode("utf-8", "replace").rstrip()
-            level, _, text = line.partition(" ")
-            number = logging.getLevelNamesMapping().get(level)
-            if number is None:
-                number, text = logging.WARNING, line
-            last_words.append(text)
-            log.log(number, "%s", text, extra={"model": self.name})
-
-    def _send(self, command: Command, process: "subprocess.Popen[bytes] | None") -> None:
-        """Write a command. A worker that is gone is the supervisor's business, not the caller's."""
-        if process is None or process.stdin is None:
-            return
-        frame = protocol.encode(command)
-        with self._sending:
-            if process.stdin.closed:
-                return
-            try:
-                process.stdin.write(frame)
-                process.stdin.flush()
-            except OSError:
-                log.debug("worker of %s takes no commands any more", self.name)
+            elif worker.can_send(PING_INTERVAL):
+                worker.send(Ping())
 
     def _set_state(self, state: EngineState) -> None:
         with self._changed:
@@ -399,53 +355,6 @@ class Engine:
                 return
             self._state = state
             self._changed.notify_all()
-
-
-class Generation:
-    """One request's events, for a thread that waits for them."""
-
-    def __init__(self, engine: Engine, prompt: Prompt, sampling: SamplingParams) -> None:
-        """Submits at once; raises what `Engine.submit` raises."""
-        self._engine = engine
-        self._events: queue.SimpleQueue[SequenceEvent] = queue.SimpleQueue()
-        self.id = engine.submit(prompt, sampling, self._events.put)
-
-    def first(self) -> Accepted | Finished:
-        """Wait for the first event, which says whether there will be a reply.
-
-        Raises:
-            ApplianceError: there will be none.
-        """
-        event = self._events.get()
-        if isinstance(event, Failed):
-            raise from_code(event.code, event.message, event.param)
-        assert isinstance(event, Accepted | Finished)
-        return event
-
-    def __iter__(self) -> Iterator[SequenceEvent]:
-        """The following events; ends after `Finished`.
-
-        Raises:
-            ApplianceError: the request failed.
-        """
-        while True:
-            event = self._events.get()
-            if isinstance(event, Failed):
-                raise from_code(event.code, event.message, event.param)
-            yield event
-            if isinstance(event, Finished):
-                return
-
-    def cancel(self) -> None:
-        """End it; the iteration goes on to `Finished`."""
-        self._engine.cancel(self.id)
-
-
-def _close(pipe: IO[bytes]) -> None:
-    try:
-        pipe.close()
-    except OSError:
-        log.debug("a pipe was broken already")
 
 
 def _cancelled(id: int) -> Finished:
@@ -457,8 +366,3 @@ def _cancelled(id: int) -> Finished:
         completion_tokens=0,
         timings=Timings(queued=0, prefill=0, decode=0),
     )
-
-
-def _explain(code: int, last_words: "deque[str]") -> str:
-    how = f"signal {-code}" if code < 0 else f"exit code {code}"
-    return f"{how}; last words: {last_words[-1]}" if last_words else how

@@ -41,6 +41,11 @@ class Pool:
         known = ", ".join(model.id for model in self._models)
         raise ModelNotFound(f"there is no model {name!r}; there are: {known}", param="model")
 
+    def forget(self, session: str) -> None:
+        """A session was deleted: no model keeps anything of it."""
+        for model in self._models:
+            model.engine.forget(session)
+
     def start(self) -> None:
         """Begin to load; returns at once."""
         for model in self._models:

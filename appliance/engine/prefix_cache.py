@@ -1,25 +1,264 @@
-"""Prefixes of token sequences: how much two have in common. Pure Python."""
+"""Where the beginning of a prompt was computed already, and how it gets into a slot.
 
+Three tiers: the KV cells of slots, running and idle; host memory; disk. What a slot held is put
+into the store before the slot is given to another chat, and comes back from there. Pure Python:
+the cells themselves are moved by a `Memory`.
+"""
+
+import logging
 from array import array
+from typing import Protocol
 
-Tokens = array
-"""`array("i")` of token ids: compared by C, 4 bytes a token."""
+from appliance.engine.kv_store import KvStore, State
+from appliance.engine.protocol import CachedFrom
+from appliance.engine.sequence import Sequence
+from appliance.engine.slots import Cells, Slot
+from appliance.engine.tokens import common_prefix
+
+log = logging.getLogger(__name__)
+
+WORTH_MOVING = 32
+"""Tokens; fewer are computed sooner than a state is looked up, copied or kept."""
 
 
-def tokens_of(ids: list[int]) -> "array[int]":
-    """Token ids in the form that is compared fast."""
-    return array("i", ids)
+class Memory(Protocol):
+    """The KV cache, as the runner offers it."""
+
+    @property
+    def can_cut(self) -> bool:
+        """Whether a slot's state can be cut at any token; recurrent models can't."""
+
+    def cut(self, slot: int, length: int) -> int:
+        """Keep the first `length` tokens of a slot; return how many are left, or 0."""
+
+    def share(self, source: int, target: int, length: int) -> bool:
+        """Give the empty slot `target` the first `length` tokens of `source`."""
+
+    def save(self, slot: int) -> State:
+        """The state of a slot."""
+
+    def restore(self, slot: int, state: State) -> bool:
+        """Put a saved state into an empty slot; False: it does not fit or is damaged."""
 
 
-def common_prefix(a: "array[int]", b: "array[int]") -> int:
-    """Number of tokens that `a` and `b` share from the start."""
-    low, high = 0, min(len(a), len(b))
-    if a[:high] == b[:high]:
-        return high
-    while high - low > 1:
-        middle = (low + high) // 2
-        if a[low:middle] == b[low:middle]:
-            low = middle
+class PrefixCache:
+    """Owns the slots. Every method belongs to the step loop."""
+
+    def __init__(
+        self,
+        memory: Memory,
+        store: KvStore,
+        *,
+        n_slots: int,
+        n_cells: int,
+        partitioned: bool,
+    ) -> None:
+        """`n_cells`: tokens that the KV cache holds, in all, or of each slot when `partitioned`."""
+        self._memory = memory
+        self._store = store
+        self.slots = [Slot(index) for index in range(n_slots)]
+        self._cells = Cells()
+        self._n_cells = n_cells
+        self.partitioned = partitioned
+        self._clock = 0
+
+    # -- looking ---------------------------------------------------------------------------------
+
+    @property
+    def free(self) -> bool:
+        """There is a slot that no sequence runs in."""
+        return any(slot.sequence is None for slot in self.slots)
+
+    def reach(self, tokens: "array[int]") -> int:
+        """How many of the first tokens would not have to be computed now."""
+        slot = max(self._usable(slot, tokens) for slot in self.slots)
+        return max(slot, self._store.reach(tokens, whole=not self._memory.can_cut))
+
+    def free_cells(self) -> int:
+        """Cells that nobody holds."""
+        if self.partitioned:
+            return self._n_cells
+        return self._n_cells - Cells.count(self.slots)
+
+    def fits(self, sequence: Sequence) -> bool:
+        """Whether the sequence could be read now without pushing a running one out."""
+        running = self._running()
+        if self.partitioned or not running:
+            return True
+        shared = max(common_prefix(slot.tokens, sequence.tokens) for slot in running)
+        new = len(sequence.tokens) - shared
+        return Cells.count(running) + new + len(running) + 1 <= self._n_cells
+
+    # -- a sequence's life -----------------------------------------------------------------------
+
+    def place(self, sequence: Sequence) -> None:
+        """Give the sequence a slot, there must be a free one, with all of its prefix there is."""
+        self._clock += 1
+        # The last token is always computed: its logits are what the first sample needs.
+        tokens = sequence.tokens[:-1]
+        source = max(self.slots, key=lambda slot: (self._usable(slot, tokens), slot.used))
+        length = self._usable(source, tokens)
+        stored = self._store.reach(tokens, whole=not self._memory.can_cut)
+        if stored >= length + WORTH_MOVING:
+            slot, length, origin = self._from_store(tokens)
+        elif length and source.sequence is None and self._may_overwrite(source, length):
+            slot, origin = source, "slot"
+            length = self._cut(slot, length)
+        elif length >= WORTH_MOVING:
+            slot, length, origin = self._from_slot(source, length)
         else:
-            high = middle
-    return low
+            slot, length, origin = self._victim(), 0, "slot"
+            self.empty(slot.index)
+        slot.sequence = sequence
+        slot.session = sequence.session
+        slot.used = self._clock
+        sequence.start(slot.index, length, origin if length else None)
+
+    def advance(self, sequence: Sequence, count: int) -> None:
+        """The next `count` tokens of the sequence were computed."""
+        slot = self._slot_of(sequence)
+        end = sequence.n_past + count
+        slot.tokens += sequence.tokens[sequence.n_past : end]
+        slot.stored = False
+        self._cells.grow(slot, count)
+        sequence.n_past = end
+
+    def release(self, sequence: Sequence) -> None:
+        """The sequence has ended or must wait; its slot keeps what was computed."""
+        slot = self._slot_of(sequence)
+        slot.sequence = None
+        self._clock += 1
+        slot.used = self._clock
+        sequence.slot = None
+
+    # -- room ------------------------------------------------------------------------------------
+
+    def drop_idle(self) -> bool:
+        """Empty the idle slot used longest ago, into the store; False: none holds anything."""
+        idle = [slot for slot in self.slots if slot.sequence is None and slot.tokens]
+        if not idle:
+            return False
+        slot = min(idle, key=lambda slot: slot.used)
+        self._keep(slot)
+        self.empty(slot.index)
+        return True
+
+    def evict(self, sequence: Sequence) -> None:
+        """Take a running sequence's slot and cells; the store keeps what was computed."""
+        slot = self._slot_of(sequence)
+        self._keep(slot)
+        self.release(sequence)
+        self.empty(slot.index)
+        sequence.n_past = 0
+
+    def idle_cells(self) -> int:
+        """Cells that only idle slots hold; in a unified cache they slow every step down."""
+        if self.partitioned:
+            return 0
+        return Cells.count(self.slots) - Cells.count(self._running())
+
+    def empty(self, index: int) -> None:
+        """Forget what a slot holds, in the cells and here."""
+        self._cut(self.slots[index], 0)
+
+    def store_idle(self) -> bool:
+        """Put one idle slot that the store does not have into it; False: nothing left to do."""
+        for slot in self.slots:
+            if slot.sequence is None and slot.tokens and not slot.stored:
+                self._keep(slot)
+                slot.stored = True
+                return True
+        return False
+
+    def store_all(self) -> None:
+        """Put everything into the store; running sequences as far as they got."""
+        for slot in self.slots:
+            self._keep(slot)
+
+    def forget_session(self, session: str) -> None:
+        """Drop what idle slots and the store hold of a session."""
+        for slot in self.slots:
+            if slot.session == session and slot.sequence is None:
+                self.empty(slot.index)
+        self._store.forget(session)
+
+    # -- inside ----------------------------------------------------------------------------------
+
+    def _running(self) -> list[Slot]:
+        return [slot for slot in self.slots if slot.sequence is not None]
+
+    def _slot_of(self, sequence: Sequence) -> Slot:
+        assert sequence.slot is not None
+        return self.slots[sequence.slot]
+
+    def _usable(self, slot: Slot, tokens: "array[int]") -> int:
+        length = common_prefix(slot.tokens, tokens)
+        return length if self._memory.can_cut or length == len(slot.tokens) else 0
+
+    def _may_overwrite(self, slot: Slot, length: int) -> bool:
+        """Whether a sequence may go on in this slot, or had better copy from it."""
+        lost = len(slot.tokens) - length
+        if lost < WORTH_MOVING or self._only_free(slot):
+            if lost >= WORTH_MOVING:
+                self._keep(slot)
+            return True
+        return False
+
+    def _only_free(self, slot: Slot) -> bool:
+        return all(other is slot or other.sequence is not None for other in self.slots)
+
+    def _victim(self, keep: Slot | None = None) -> Slot:
+        """The free slot that is missed least, its state kept; `keep` is taken last."""
+        free = [slot for slot in self.slots if slot.sequence is None]
+        slot = min(free, key=lambda slot: (slot is keep, bool(slot.tokens), slot.used))
+        self._keep(slot)
+        return slot
+
+    def _from_slot(self, source: Slot, length: int) -> tuple[Slot, int, CachedFrom]:
+        slot = self._victim(keep=source)
+        if slot is source:
+            return slot, self._cut(slot, length), "slot"
+        self.empty(slot.index)
+        if not self._memory.share(source.index, slot.index, length):
+            self.empty(slot.index)
+            return slot, 0, "shared"
+        slot.tokens = source.tokens[:length]
+        self._cells.share(source, slot, length)
+        return slot, length, "shared"
+
+    def _from_store(self, tokens: "array[int]") -> tuple[Slot, int, CachedFrom]:
+        slot = self._victim()
+        self.empty(slot.index)
+        found = self._store.take(tokens, whole=not self._memory.can_cut)
+        if found is None:
+            return slot, 0, "disk"
+        while self.free_cells() < len(found.tokens) and self.drop_idle():
+            pass
+        if self.free_cells() < len(found.tokens) or not self._memory.restore(
+            slot.index, found.state
+        ):
+            log.warning("a stored state of %d tokens could not be restored", len(found.tokens))
+            self.empty(slot.index)
+            return slot, 0, found.origin
+        slot.tokens = found.tokens[:]
+        slot.runs = []
+        self._cells.grow(slot, len(slot.tokens))
+        slot.stored = True
+        return slot, self._cut(slot, common_prefix(found.tokens, tokens)), found.origin
+
+    def _cut(self, slot: Slot, length: int) -> int:
+        if len(slot.tokens) > length:
+            length = self._memory.cut(slot.index, length)
+            slot.stored = False
+        elif length == 0:
+            self._memory.cut(slot.index, 0)
+        slot.tokens = slot.tokens[:length]
+        self._cells.cut(slot, length, self.slots)
+        return length
+
+    def _keep(self, slot: Slot) -> None:
+        """Have the store hold what the slot holds, if it is worth it."""
+        if slot.stored or not self._store.wants(slot.tokens):
+            return
+        self._store.put(slot.tokens[:], self._memory.save(slot.index), slot.session)
+        slot.stored = True

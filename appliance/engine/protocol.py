@@ -16,6 +16,10 @@ MAX_FRAME = 256 * 1024 * 1024
 
 FinishReason = Literal["stop", "length", "cancelled"]
 
+CachedFrom = Literal["slot", "shared", "memory", "disk"]
+"""Where the cached beginning of a prompt was: in the slot itself, in another one, in host memory
+or in a file."""
+
 
 class ChatMessage(msgspec.Struct, frozen=True):
     """One message of a chat as the model's template sees it."""
@@ -60,7 +64,19 @@ class SamplingParams(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     top_p: float = 0.95
     min_p: float = 0.05
     repeat_penalty: float = 1.0
-    """1.0: off; over the last 64 tokens."""
+    """1.0: off; over the last 64 tokens, like the two that follow."""
+    frequency_penalty: float = 0.0
+    presence_penalty: float = 0.0
+    logit_bias: tuple[tuple[int, float], ...] = ()
+    """Token and what is added to its logit."""
+    ignore_eos: bool = False
+    """The model cannot end its reply itself."""
+    logprobs: int | None = None
+    """How many of the likeliest tokens to report beside the sampled one; None: none at all."""
+    grammar: str | None = None
+    """GBNF that the reply keeps to."""
+    json_schema: str | None = None
+    """JSON schema, as JSON, that the reply keeps to."""
     seed: int | None = None
     """0 … 2³²-1; None: drawn by the worker and reported in `Accepted`."""
     stop: tuple[str, ...] = ()
@@ -82,6 +98,12 @@ class Load(msgspec.Struct, frozen=True, tag="load", kw_only=True):
     kv_unified: bool
     n_threads: int
     """0: one a physical core."""
+    kv_folder: str = ""
+    """Where states are saved; empty: nowhere."""
+    kv_memory_bytes: int = 0
+    kv_disk_bytes: int = 0
+    kv_min_tokens: int = 64
+    """Shorter sequences are not worth saving."""
 
 
 class Generate(msgspec.Struct, frozen=True, tag="generate"):
@@ -90,6 +112,8 @@ class Generate(msgspec.Struct, frozen=True, tag="generate"):
     id: int
     prompt: Prompt
     sampling: SamplingParams
+    session: str | None = None
+    """Whose chat it is: its saved states go when the session goes."""
 
 
 class Cancel(msgspec.Struct, frozen=True, tag="cancel"):
@@ -102,8 +126,17 @@ class Ping(msgspec.Struct, frozen=True, tag="ping"):
     """Answered at once by the intake thread, also in the middle of a step."""
 
 
-Command = Load | Generate | Cancel | Ping
-"""Closing the pipe tells the worker to end."""
+class Forget(msgspec.Struct, frozen=True, tag="forget"):
+    """A session was deleted: drop what is cached and saved of it."""
+
+    session: str
+
+
+class Shutdown(msgspec.Struct, frozen=True, tag="shutdown"):
+    """Save states and end. A pipe that ends means: end at once."""
+
+
+Command = Load | Generate | Cancel | Ping | Forget | Shutdown
 
 
 # -- events: worker → appliance ------------------------------------------------------------------
@@ -167,6 +200,21 @@ class Prefill(msgspec.Struct, frozen=True, tag="prefill"):
     done: int
     """Tokens, cached ones included."""
     cached_tokens: int
+    cached_from: CachedFrom | None = None
+
+
+class TokenLogprob(msgspec.Struct, frozen=True, array_like=True):
+    """A token's text and the natural logarithm of its probability."""
+
+    text: bytes
+    logprob: float
+
+
+class Logprobs(msgspec.Struct, frozen=True, array_like=True):
+    """The token that was sampled, and the likeliest ones in its place."""
+
+    token: TokenLogprob
+    top: list[TokenLogprob]
 
 
 class Delta(msgspec.Struct, frozen=True, tag="delta"):
@@ -176,6 +224,8 @@ class Delta(msgspec.Struct, frozen=True, tag="delta"):
     text: str
     tokens: int
     """Completion tokens so far."""
+    logprobs: list[Logprobs] | None = None
+    """Of the tokens since the last delta, if they were asked for."""
 
 
 class Timings(msgspec.Struct, frozen=True, kw_only=True):
@@ -193,6 +243,7 @@ class Finished(msgspec.Struct, frozen=True, tag="finished", kw_only=True):
     reason: FinishReason
     prompt_tokens: int
     cached_tokens: int
+    cached_from: CachedFrom | None = None
     completion_tokens: int
     timings: Timings
 

@@ -1,39 +1,20 @@
-"""Who runs in the next step: slots, token budget, batch. Pure Python, no ctypes.
+"""Who runs in the next step: queue, token budget, batch. Pure Python, no ctypes.
 
-A slot is a place in the KV cache (llama.cpp's sequence id) that keeps its tokens after use, so that
-the next sequence with the same beginning need not read it again. Decoding sequences go into a batch
-first, one token each; what is left of `n_batch` is filled with prompt chunks, oldest first.
+Decoding sequences go into a batch first, one token each; what is left of `n_batch` is filled with
+prompt chunks, oldest first. Where each prompt's beginning comes from is the prefix cache's affair;
+the scheduler only lets a sequence wait while another one is just reading what both begin with.
 """
 
-from array import array
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Protocol
 
-from appliance.engine.prefix_cache import common_prefix
+from appliance.engine.prefix_cache import WORTH_MOVING, PrefixCache
 from appliance.engine.sequence import Sequence
+from appliance.engine.tokens import common_prefix
 
-
-class Memory(Protocol):
-    """The KV cache, as far as scheduling needs it."""
-
-    def cut(self, slot: int, length: int) -> int:
-        """Keep the first `length` tokens of a slot; return how many are left.
-
-        That is `length`, or 0 with models whose state cannot be cut there.
-        """
-
-
-@dataclass(slots=True)
-class Slot:
-    """What the KV cache holds of one llama.cpp sequence id."""
-
-    index: int
-    tokens: "array[int]" = field(default_factory=lambda: array("i"))
-    sequence: Sequence | None = None
-    used: int = 0
-    """Step of the last use; the smallest is given away first."""
+IDLE_CELLS = 1024
+"""Cells of idle slots that may stand beside running sequences; each one slows every step."""
 
 
 @dataclass(slots=True)
@@ -63,20 +44,15 @@ class Batch:
 
 
 class Scheduler:
-    """Owns slots and sequences. Every method belongs to the step loop."""
+    """Owns the sequences. Every method belongs to the step loop."""
 
-    def __init__(
-        self, memory: Memory, *, n_slots: int, n_cells: int, n_batch: int, partitioned: bool
-    ) -> None:
-        """`n_cells`: tokens that the KV cache holds, in all, or of each slot when `partitioned`."""
-        self._memory = memory
-        self._slots = [Slot(index) for index in range(n_slots)]
-        self._n_cells = n_cells
+    def __init__(self, cache: PrefixCache, *, n_batch: int, partitioned: bool) -> None:
+        """`partitioned`: every slot has cells of its own, so none can take another's."""
+        self._cache = cache
         self._n_batch = n_batch
         self._partitioned = partitioned
         self._waiting: deque[Sequence] = deque()
         self._running: list[Sequence] = []
-        self._step = 0
 
     # -- sequences -------------------------------------------------------------------------------
 
@@ -100,7 +76,7 @@ class Scheduler:
             self._waiting.remove(sequence)
             return
         self._running.remove(sequence)
-        self._release(sequence)
+        self._cache.release(sequence)
 
     def sequences(self) -> Iterator[Sequence]:
         """All that have not ended, running ones first."""
@@ -111,125 +87,79 @@ class Scheduler:
 
     def schedule(self) -> Batch:
         """The next batch; empty only when nothing is waiting or running."""
-        self._step += 1
         self._admit()
         self._make_room()
         batch = Batch()
-        room = self._free_cells()
+        budget = min(self._n_batch, self._cache.free_cells())
+        if self._partitioned:
+            budget = self._n_batch
         for sequence in self._running:
             if sequence.n_pending == 1:
                 batch.add(sequence, 1)
         for sequence in self._running:
-            if sequence.n_pending > 1:
-                budget = self._n_batch - len(batch.tokens)
-                if not self._partitioned:
-                    budget = min(budget, room - len(batch.tokens))
-                if budget <= 0:
-                    break
-                batch.add(sequence, min(budget, sequence.n_pending))
+            left = budget - len(batch.tokens)
+            if sequence.n_pending > 1 and left > 0:
+                batch.add(sequence, min(left, sequence.n_pending))
         return batch
 
     def computed(self, batch: Batch) -> None:
         """The batch went through `llama_decode`: its tokens are in the KV cache now."""
         for sequence, count in batch.parts:
-            slot = self._slot_of(sequence)
-            end = sequence.n_past + count
-            slot.tokens += sequence.tokens[sequence.n_past : end]
-            slot.used = self._step
-            sequence.n_past = end
+            self._cache.advance(sequence, count)
 
     def no_room(self) -> bool:
         """llama.cpp found no cells for the batch: make room, and say whether there was any to make.
 
         An idle slot is emptied, or else the sequence that came last goes back to the queue.
         """
-        return self._drop_idle() or self._preempt()
+        return self._cache.drop_idle() or self._preempt()
 
-    def forget(self, slot: int) -> None:
-        """What a slot holds is not to be trusted any more."""
-        self._memory.cut(slot, 0)
-        self._slots[slot].tokens = array("i")
-
-    # -- slots -----------------------------------------------------------------------------------
-
-    def _slot_of(self, sequence: Sequence) -> Slot:
-        assert sequence.slot is not None
-        return self._slots[sequence.slot]
-
-    def _release(self, sequence: Sequence) -> None:
-        slot = self._slot_of(sequence)
-        slot.sequence = None
-        sequence.slot = None
+    # -- admission -------------------------------------------------------------------------------
 
     def _admit(self) -> None:
-        while self._waiting:
-            sequence = self._waiting[0]
-            free = [slot for slot in self._slots if slot.sequence is None]
-            if not free or not self._fits(sequence):
+        for sequence in list(self._waiting):
+            if not self._cache.free or not self._cache.fits(sequence):
                 return
-            self._waiting.popleft()
-            # The last token is always computed: its logits are what the first sample needs.
-            usable = sequence.tokens[:-1]
-            shared, _, slot = max(
-                ((common_prefix(slot.tokens, usable), -slot.used, slot) for slot in free),
-                key=lambda entry: entry[:2],
-            )
-            self._take(slot, sequence, shared)
+            if self._waits_for_another(sequence):
+                continue
+            self._waiting.remove(sequence)
+            self._cache.place(sequence)
+            self._running.append(sequence)
 
-    def _take(self, slot: Slot, sequence: Sequence, shared: int) -> None:
-        kept = shared
-        if len(slot.tokens) > shared:
-            kept = self._memory.cut(slot.index, shared)
-        slot.tokens = slot.tokens[:kept]
-        slot.sequence = sequence
-        slot.used = self._step
-        sequence.start(slot.index, kept)
-        self._running.append(sequence)
+    def _waits_for_another(self, sequence: Sequence) -> bool:
+        """A running sequence is about to compute what this one begins with: once is enough."""
+        tokens = sequence.tokens[:-1]
+        shared = max(
+            (common_prefix(other.tokens, tokens) for other in self._running if other.reading),
+            default=0,
+        )
+        return shared >= self._cache.reach(tokens) + WORTH_MOVING
 
-    # -- cells -----------------------------------------------------------------------------------
-
-    def _free_cells(self) -> int:
-        return self._n_cells - sum(len(slot.tokens) for slot in self._slots)
-
-    def _fits(self, sequence: Sequence) -> bool:
-        """Whether the sequence could be read now without pushing a running one out."""
-        if self._partitioned or not self._running:
-            return True
-        held = sum(len(other.tokens) for other in self._running)
-        return held + len(sequence.tokens) + len(self._running) + 1 <= self._n_cells
+    # -- room ------------------------------------------------------------------------------------
 
     def _make_room(self) -> None:
         """See to it that every decoding sequence gets its token and prompts can move on."""
         if self._partitioned:
             return
+        while self._running and self._cache.idle_cells() > IDLE_CELLS:
+            self._cache.drop_idle()
         while self._running:
             decoding = sum(sequence.n_pending == 1 for sequence in self._running)
             reading = [sequence.n_pending for sequence in self._running if sequence.n_pending > 1]
-            wanted = decoding + min(sum(reading), self._n_batch)
-            free = self._free_cells()
-            if free >= wanted:
+            free = self._cache.free_cells()
+            if free >= decoding + min(sum(reading), self._n_batch):
                 return
-            if self._drop_idle():
+            if self._cache.drop_idle():
                 continue
             enough = free >= decoding + bool(reading)
             if enough or not self._preempt():
                 return
-
-    def _drop_idle(self) -> bool:
-        idle = [slot for slot in self._slots if slot.sequence is None and slot.tokens]
-        if not idle:
-            return False
-        self.forget(min(idle, key=lambda slot: slot.used).index)
-        return True
 
     def _preempt(self) -> bool:
         """Send the newest running sequence back to the head of the queue, never the only one."""
         if len(self._running) < 2:
             return False
         sequence = self._running.pop()
-        slot = self._slot_of(sequence)
-        self._release(sequence)
-        self.forget(slot.index)
-        sequence.n_past = 0
+        self._cache.evict(sequence)
         self._waiting.appendleft(sequence)
         return True

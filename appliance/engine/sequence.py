@@ -2,9 +2,23 @@
 
 import time
 from array import array
+from typing import TYPE_CHECKING
 
-from appliance.engine.protocol import Accepted, Finished, FinishReason, SamplingParams, Timings
+from appliance.engine.protocol import (
+    Accepted,
+    CachedFrom,
+    Delta,
+    Finished,
+    FinishReason,
+    Logprobs,
+    Prefill,
+    SamplingParams,
+    Timings,
+)
 from appliance.engine.text import TextStream
+
+if TYPE_CHECKING:
+    from appliance.engine.runners.base import Sampler
 
 
 class Sequence:
@@ -21,22 +35,29 @@ class Sequence:
         prompt: "array[int]",
         sampling: SamplingParams,
         *,
+        sampler: "Sampler",
         seed: int,
         limit: int,
         dropped_messages: int = 0,
+        session: str | None = None,
     ) -> None:
         """`limit`: completion tokens at most, the context's end included."""
         self.id = id
         self.tokens = prompt
         self.n_prompt = len(prompt)
         self.sampling = sampling
+        self.sampler = sampler
         self.seed = seed
         self.limit = limit
         self._dropped_messages = dropped_messages
         self.text = TextStream(sampling.stop)
         self.n_past = 0
         self.n_cached = 0
+        self.session = session
+        self.cached_from: CachedFrom | None = None
         self.slot: int | None = None
+        self.logprobs: list[Logprobs] = []
+        """Of tokens since the last delta."""
         self._submitted = time.monotonic()
         self._started = self._first_token = 0.0
 
@@ -50,13 +71,19 @@ class Sequence:
         """Tokens that are not in the KV cache yet."""
         return len(self.tokens) - self.n_past
 
-    def start(self, slot: int, cached: int) -> None:
+    @property
+    def reading(self) -> bool:
+        """The prompt is not read to its end yet."""
+        return self.n_past < self.n_prompt
+
+    def start(self, slot: int, cached: int, cached_from: CachedFrom | None) -> None:
         """A slot was given, with `cached` leading tokens in it already."""
         self.slot = slot
         self.n_past = cached
         if not self._started:
             self._started = time.monotonic()
             self.n_cached = cached
+            self.cached_from = cached_from
 
     def append(self, token: int) -> None:
         """A token was sampled."""
@@ -68,6 +95,16 @@ class Sequence:
         """The first event."""
         return Accepted(self.id, self.n_prompt, self.seed, self._dropped_messages)
 
+    def progress(self) -> Prefill:
+        """How far the prompt is read."""
+        return Prefill(self.id, self.n_past, self.n_cached, self.cached_from)
+
+    def delta(self, text: str) -> Delta:
+        """New text, with the log probabilities that have come together for it."""
+        logprobs, self.logprobs = self.logprobs, []
+        wanted = self.sampling.logprobs is not None
+        return Delta(self.id, text, self.n_completion, logprobs if wanted else None)
+
     def finished(self, reason: FinishReason) -> Finished:
         """The terminal event."""
         now = time.monotonic()
@@ -78,6 +115,7 @@ class Sequence:
             reason=reason,
             prompt_tokens=self.n_prompt,
             cached_tokens=self.n_cached,
+            cached_from=self.cached_from,
             completion_tokens=self.n_completion,
             timings=Timings(
                 queued=started - self._submitted, prefill=first - started, decode=now - first

@@ -53,6 +53,7 @@ CREATE TABLE messages (
     created_at INTEGER NOT NULL,
     prompt_tokens INTEGER,
     cached_tokens INTEGER,
+    cached_from TEXT,
     completion_tokens INTEGER,
     dropped_messages INTEGER,
     queued_seconds REAL,

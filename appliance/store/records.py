@@ -19,6 +19,8 @@ class Usage(msgspec.Struct, frozen=True):
     prompt_tokens: int
     cached_tokens: int
     """Of the prompt's, those that did not have to be computed."""
+    cached_from: str | None
+    """Where those were: `slot`, `shared`, `memory` or `disk`."""
     completion_tokens: int
     dropped_messages: int
     """Messages left out of the prompt to make it fit."""
@@ -73,7 +75,7 @@ LEFT JOIN messages AS live ON live.session_id = sessions.id AND live.status = 's
 
 _MESSAGES = """
 SELECT id, session_id, parent_id, role, content, status, finish_reason, model, created_at,
-       prompt_tokens, cached_tokens, completion_tokens, dropped_messages,
+       prompt_tokens, cached_tokens, cached_from, completion_tokens, dropped_messages,
        queued_seconds, prefill_seconds, decode_seconds, seed, error_code, error_message
 FROM messages
 """
@@ -151,7 +153,7 @@ def _possible(some_id: str) -> bool:
 
 
 def _to_message(row: Any) -> Message:
-    usage, error = row[9:17], row[17:]
+    usage, error = row[9:18], row[18:]
     fields: Any = (
         *row[:9],
         None if usage[0] is None else Usage(*usage),

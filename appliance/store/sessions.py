@@ -290,7 +290,8 @@ _USAGE = Usage.__struct_fields__
 _FINISH = """
 UPDATE messages
 SET content = ?, status = ?, finish_reason = ?,
-    prompt_tokens = ?, cached_tokens = ?, completion_tokens = ?, dropped_messages = ?,
+    prompt_tokens = ?, cached_tokens = ?, cached_from = ?,
+    completion_tokens = ?, dropped_messages = ?,
     queued_seconds = ?, prefill_seconds = ?, decode_seconds = ?, seed = ?,
     error_code = ?, error_message = ?
 WHERE id = ?

@@ -4,7 +4,10 @@ import shutil
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+
+# A reply of the real model on a busy machine takes its time.
+expect.set_options(timeout=60_000)
 
 ARGUMENTS = [
     "--no-sandbox",

@@ -33,6 +33,13 @@ def reply_to(prompt: str, count: int) -> str:
     return text[len(prompt.encode()) :].decode()
 
 
+class Cell:
+    """One cell of the KV cache; slots that share it hold the same object."""
+
+    def __init__(self, token: int) -> None:
+        self.token = token
+
+
 class FakeSampler:
     """Chooses letters by a checksum of all that the slot holds."""
 
@@ -49,6 +56,9 @@ class FakeSampler:
         self._said += 1
         return wanted[self._said - 1] if self._said <= len(wanted) else END
 
+    def logprobs(self, output: int, token: int, top: int) -> list[tuple[int, float]]:
+        return [(token, 0.0)] * (top + 1)
+
     def close(self) -> None:
         self._runner.open_samplers -= 1
 
@@ -59,6 +69,8 @@ class FakeRunner:
     bos = eos = ""
     chat_template = None
     n_vocab = 256
+    can_cut = True
+    fingerprint = "fake"
 
     def __init__(self, load: Load, progress: Callable[[float], None]) -> None:
         if load.path == "crash":
@@ -68,9 +80,10 @@ class FakeRunner:
         progress(0.5)
         self.n_cells = int(os.environ.get("FAKE_N_CELLS", load.n_ctx or 4096))
         self._step_seconds = float(os.environ.get("FAKE_STEP_SECONDS", "0"))
-        self._shared = load.kv_unified
-        self.cells: dict[int, list[int]] = {}
+        self._unified = load.kv_unified
+        self.cells: dict[int, list[Cell]] = {}
         self.computed = 0
+        self.shared = self.saved = 0
         self.open_samplers = 0
         self._entries: list[tuple[int, int]] = []
         self.info = ModelInfo(
@@ -103,26 +116,44 @@ class FakeRunner:
         return FakeSampler(self)
 
     def decode(self, batch: Batch) -> None:
-        held = sum(map(len, self.cells.values())) if self._shared else 0
-        if held + len(batch.tokens) > self.n_cells:
+        if self._unified and self.held() + len(batch.tokens) > self.n_cells:
             raise NoRoom
         if self._step_seconds:
             time.sleep(self._step_seconds)
         for token, position, slot in zip(batch.tokens, batch.positions, batch.slots, strict=True):
             cells = self.cells.setdefault(slot, [])
             assert position == len(cells), f"slot {slot} holds {len(cells)}, got {position}"
-            cells.append(token)
+            cells.append(Cell(token))
         self.computed += len(batch.tokens)
         self._entries = list(zip(batch.slots, batch.positions, strict=True))
 
     def text_at(self, output: int) -> bytes:
         """All that the slot of a batch entry holds, up to that entry."""
         slot, position = self._entries[output]
-        return bytes(self.cells[slot][: position + 1])
+        return bytes(cell.token for cell in self.cells[slot][: position + 1])
+
+    def held(self) -> int:
+        """Cells in use, those that several slots hold counted once."""
+        return len({id(cell) for cells in self.cells.values() for cell in cells})
 
     def cut(self, slot: int, length: int) -> int:
         del self.cells.setdefault(slot, [])[length:]
         return length
+
+    def share(self, source: int, target: int, length: int) -> bool:
+        assert not self.cells.get(target)
+        self.cells[target] = self.cells[source][:length]
+        self.shared += length
+        return True
+
+    def save(self, slot: int) -> bytes:
+        self.saved += 1
+        return bytes(cell.token for cell in self.cells[slot])
+
+    def restore(self, slot: int, state: bytes | bytearray) -> bool:
+        assert not self.cells.get(slot)
+        self.cells[slot] = [Cell(token) for token in state]
+        return True
 
     def close(self) -> None:
         self.cells.clear()

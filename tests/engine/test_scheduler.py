@@ -6,36 +6,61 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from appliance.engine.prefix_cache import common_prefix
+from appliance.engine.kv_store import KvStore
+from appliance.engine.prefix_cache import WORTH_MOVING, PrefixCache
 from appliance.engine.protocol import SamplingParams
 from appliance.engine.runners.base import NoRoom
-from appliance.engine.scheduler import Batch, Scheduler
+from appliance.engine.scheduler import IDLE_CELLS, Batch, Scheduler
 from appliance.engine.sequence import Sequence
+from appliance.engine.slots import Cells
+from appliance.engine.tokens import common_prefix
 from tests.engine.conftest import load_of
 from tests.engine.fake_runner import FakeRunner, reply_to
 
 
 def sequence(id: int, prompt: str, limit: int = 4) -> Sequence:
     tokens = array("i", list(prompt.encode()))
-    return Sequence(id, tokens, SamplingParams(), seed=0, limit=limit)
+    return Sequence(id, tokens, SamplingParams(), sampler=Silent(), seed=0, limit=limit)
+
+
+class Silent:
+    """The loop of these tests samples without a sequence's own sampler."""
+
+    def sample(self, output: int) -> int:
+        raise NotImplementedError
+
+    def logprobs(self, output: int, token: int, top: int) -> list[tuple[int, float]]:
+        raise NotImplementedError
+
+    def close(self) -> None:
+        raise NotImplementedError
 
 
 class Loop:
     """The step loop reduced to the bone: schedule, decode, sample."""
 
     def __init__(
-        self, n_slots: int = 4, n_cells: int = 1000, n_batch: int = 16, partitioned: bool = False
+        self,
+        n_slots: int = 4,
+        n_cells: int = 1000,
+        n_batch: int = 16,
+        partitioned: bool = False,
+        memory_bytes: int = 0,
     ) -> None:
         load = load_of("fake", n_ctx=n_cells, n_seq_max=n_slots, kv_unified=not partitioned)
         self.runner = FakeRunner(load, lambda fraction: None)
         self.n_batch = n_batch
-        self.scheduler = Scheduler(
-            self.runner,
-            n_slots=n_slots,
-            n_cells=n_cells,
-            n_batch=n_batch,
-            partitioned=partitioned,
+        self.store = KvStore(
+            fingerprint="fake",
+            folder=None,
+            memory_bytes=memory_bytes,
+            disk_bytes=0,
+            min_tokens=WORTH_MOVING,
         )
+        self.cache = PrefixCache(
+            self.runner, self.store, n_slots=n_slots, n_cells=n_cells, partitioned=partitioned
+        )
+        self.scheduler = Scheduler(self.cache, n_batch=n_batch, partitioned=partitioned)
         self.done: list[Sequence] = []
 
     def step(self) -> Batch:
@@ -48,12 +73,21 @@ class Loop:
             assert self.scheduler.no_room(), "nothing could be done"
             return batch
         self.scheduler.computed(batch)
+        self.check()
         for output, seq in zip(batch.outputs, batch.samples, strict=True):
             seq.append(self.runner.sampler(SamplingParams(), 0, ()).sample(output))
             if seq.n_completion >= seq.limit:
                 self.scheduler.remove(seq)
                 self.done.append(seq)
         return batch
+
+    def check(self) -> None:
+        """What the cache believes of the cells is what the cells hold."""
+        for slot in self.cache.slots:
+            held = [cell.token for cell in self.runner.cells.get(slot.index, [])]
+            assert held == list(slot.tokens)
+        if not self.cache.partitioned:
+            assert Cells.count(self.cache.slots) == self.runner.held()
 
     def run(self, *sequences: Sequence) -> None:
         for seq in sequences:
@@ -119,13 +153,22 @@ def test_the_slot_used_longest_ago_is_given_away() -> None:
 
 def test_a_model_whose_state_cannot_be_cut_starts_over() -> None:
     loop = Loop(n_slots=1)
+    make_uncuttable(loop.runner)
     loop.run(sequence(1, "one prompt"))
-    cut = loop.runner.cut
-    loop.runner.cut = lambda slot, length: cut(slot, 0)  # type: ignore[method-assign]
     other = sequence(2, "one pride")
     loop.run(other)
     assert other.n_cached == 0
     assert reply(other) == reply_to("one pride", 4)
+
+
+def test_a_model_whose_state_cannot_be_cut_goes_on_where_it_stands() -> None:
+    loop = Loop(n_slots=1)
+    make_uncuttable(loop.runner)
+    first = sequence(1, "one prompt")
+    loop.run(first)
+    goes_on = sequence(2, bytes(list(first.tokens)).decode() + " more")
+    loop.run(goes_on)
+    assert goes_on.n_cached == first.n_past
 
 
 def test_a_full_cache_takes_from_idle_slots_first() -> None:
@@ -157,21 +200,129 @@ def test_ending_a_waiting_sequence_takes_it_from_the_queue() -> None:
     assert list(loop.scheduler.sequences()) == [running]
 
 
+def test_eight_requests_with_the_same_unseen_beginning_cause_one_prefill() -> None:
+    loop = Loop(n_slots=8, n_cells=2000, n_batch=64)
+    sequences = [sequence(i, "S" * 500 + f"question {i}") for i in range(8)]
+    loop.run(*sequences)
+    for seq in sequences:
+        assert reply(seq) == reply_to("S" * 500 + f"question {seq.id}", 4)
+    new = 500 + sum(seq.n_prompt - 500 + seq.limit - 1 for seq in sequences)
+    assert loop.runner.computed <= new + 8
+    assert [seq.cached_from for seq in sequences] == [None] + ["shared"] * 7
+
+
+def test_a_prefix_is_shared_while_both_run() -> None:
+    loop = Loop(n_slots=2)
+    first = sequence(1, "P" * 100 + "first", limit=60)
+    loop.scheduler.add(first)
+    for _ in range(20):
+        loop.step()
+    second = sequence(2, "P" * 100 + "second")
+    loop.run(second)
+    assert (second.n_cached, second.cached_from) == (100, "shared")
+    assert reply(first) == reply_to("P" * 100 + "first", 60)
+
+
+def test_an_idle_chat_is_not_lost_to_another_with_the_same_beginning() -> None:
+    loop = Loop(n_slots=3)
+    loop.run(sequence(1, "S" * 100 + "a" * 100))
+    loop.run(sequence(2, "S" * 100 + "b" * 100))
+    again = sequence(3, "S" * 100 + "a" * 100 + "c")
+    loop.run(again)
+    assert (again.n_cached, again.cached_from) == (200, "slot")
+
+
+def test_more_chats_than_slots_cost_no_prefill_twice() -> None:
+    loop = Loop(n_slots=2, n_cells=1000, n_batch=64, memory_bytes=10**6)
+    chats = {i: f"chat {i}: " + chr(97 + i) * 100 for i in range(8)}
+    new = 0
+    for turn in range(4):
+        for i, text in list(chats.items()):
+            before = len(text) if turn else 0
+            seq = sequence(10 * turn + i, text + f" turn {turn}" * 6 * bool(turn))
+            loop.run(seq)
+            new += seq.n_prompt - before + 4
+            chats[i] = bytes(list(seq.tokens)).decode()
+            if turn:
+                assert seq.cached_from in ("memory", "slot", "shared")
+    assert loop.runner.computed <= new * 1.05
+
+
+def test_idle_cells_do_not_stand_beside_running_ones_for_long() -> None:
+    loop = Loop(n_slots=4, n_cells=8000, n_batch=512, memory_bytes=10**6)
+    for i in range(3):
+        loop.run(sequence(i, chr(97 + i) * 1000))
+    running = sequence(9, "z" * 40, limit=20)
+    loop.scheduler.add(running)
+    loop.step()
+    assert loop.cache.idle_cells() <= IDLE_CELLS
+    loop.run()
+    again = sequence(10, "a" * 1000 + "b")
+    loop.run(again)
+    assert (again.n_cached, again.cached_from) == (1000, "memory")
+
+
+def test_a_sequence_sent_back_to_the_queue_is_not_read_again() -> None:
+    loop = Loop(n_slots=2, n_cells=200, memory_bytes=10**6)
+    old, new = sequence(1, "a" * 80, limit=80), sequence(2, "b" * 80, limit=80)
+    loop.run(old, new)
+    assert reply(new) == reply_to("b" * 80, 80)
+    assert loop.runner.computed <= old.n_prompt + new.n_prompt + 160 + 2 * WORTH_MOVING
+
+
+def test_a_session_that_is_forgotten_leaves_nothing() -> None:
+    loop = Loop(n_slots=1, memory_bytes=10**6)
+    first = sequence(1, "a" * 100)
+    first.session = "secret"
+    loop.run(first)
+    loop.run(sequence(2, "b" * 100))
+    loop.cache.forget_session("secret")
+    assert loop.store.reach(array("i", b"a" * 400), whole=False) == 0
+
+
+BEGINNINGS = ["", "s" * 40, "s" * 40 + "t" * 40, "u" * 50]
 prompts = st.lists(
-    st.tuples(st.text("ab", min_size=1, max_size=60), st.integers(1, 20), st.integers(0, 30)),
+    st.tuples(
+        st.sampled_from(BEGINNINGS),
+        st.text("ab", min_size=1, max_size=60),
+        st.integers(1, 20),
+        st.integers(0, 30),
+    ),
     min_size=1,
     max_size=14,
 )
 
 
-@settings(deadline=None, max_examples=150)
-@given(prompts, st.integers(1, 4), st.integers(1, 40), st.booleans())
+@settings(deadline=None, max_examples=200)
+@given(
+    prompts,
+    st.integers(1, 4),
+    st.integers(1, 70),
+    st.booleans(),
+    st.booleans(),
+    st.sampled_from([0, 300, 10**6]),
+)
 def test_whatever_comes_each_gets_the_reply_it_would_get_alone(
-    wanted: list[tuple[str, int, int]], n_slots: int, n_batch: int, partitioned: bool
+    wanted: list[tuple[str, str, int, int]],
+    n_slots: int,
+    n_batch: int,
+    partitioned: bool,
+    can_cut: bool,
+    memory_bytes: int,
 ) -> None:
-    loop = Loop(n_slots, n_cells=81, n_batch=max(n_batch, n_slots), partitioned=partitioned)
+    loop = Loop(
+        n_slots,
+        n_cells=170,
+        n_batch=max(n_batch, n_slots),
+        partitioned=partitioned,
+        memory_bytes=memory_bytes,
+    )
+    if not can_cut:
+        make_uncuttable(loop.runner)
     steps = 0
-    todo = [(at, sequence(i, text, limit)) for i, (text, limit, at) in enumerate(wanted)]
+    todo = [
+        (at, sequence(i, begin + text, limit)) for i, (begin, text, limit, at) in enumerate(wanted)
+    ]
     while todo or not loop.scheduler.idle:
         for _, seq in [entry for entry in todo if entry[0] <= steps]:
             loop.scheduler.add(seq)
@@ -184,6 +335,22 @@ def test_whatever_comes_each_gets_the_reply_it_would_get_alone(
     for seq in loop.done:
         text = bytes(list(seq.tokens[: seq.n_prompt])).decode()
         assert reply(seq) == reply_to(text, seq.limit)
+
+
+def make_uncuttable(runner: FakeRunner) -> None:
+    """Like a recurrent model: a state stands as it is, or not at all."""
+    cut, share = runner.cut, runner.share
+
+    def cut_whole(slot: int, length: int) -> int:
+        return cut(slot, length if length == len(runner.cells.get(slot, [])) else 0)
+
+    def share_whole(source: int, target: int, length: int) -> bool:
+        assert length == len(runner.cells[source])
+        return share(source, target, length)
+
+    runner.can_cut = False
+    runner.cut = cut_whole  # type: ignore[method-assign]
+    runner.share = share_whole  # type: ignore[method-assign]
 
 
 @given(st.lists(st.integers(0, 3)), st.lists(st.integers(0, 3)))

@@ -43,7 +43,7 @@ def refused(response: httpx.Response) -> dict[str, Any]:
         ({"messages": HELLO, "seed": 2**32}, "seed"),
         ({"messages": HELLO, "stop": [""]}, "stop"),
         ({"messages": HELLO, "stop": ["x"] * 17}, "stop"),
-        ({"messages": HELLO, "n": 2}, "n"),
+        ({"messages": HELLO, "n": 0}, "n"),
         ({"messages": HELLO, "stream": "yes"}, "stream"),
         ({"messages": HELLO, "stream_options": {"include_usage": True}}, "stream_options"),
         ({"messages": HELLO, "colour": "blue"}, "colour"),

@@ -1,5 +1,7 @@
 """The official `openai` client works unchanged."""
 
+import json
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -135,3 +137,207 @@ def test_an_unknown_model(client: openai.OpenAI) -> None:
         client.chat.completions.create(model="gpt-9", messages=QUESTION)
     assert caught.value.code == "model_not_found"
     assert caught.value.param == "model"
+
+
+def test_several_choices_differ(client: openai.OpenAI, model: str) -> None:
+    reply = client.chat.completions.create(
+        model=model, messages=QUESTION, max_tokens=12, temperature=1.5, n=3, seed=5
+    )
+    assert [choice.index for choice in reply.choices] == [0, 1, 2]
+    assert len({choice.message.content for choice in reply.choices}) > 1
+    assert reply.usage
+    assert reply.usage.completion_tokens <= 36
+
+
+def test_logprobs_of_a_chat(client: openai.OpenAI, model: str) -> None:
+    settings: dict[str, Any] = {"model": model, "messages": QUESTION, "max_tokens": 8}
+    reply = client.chat.completions.create(**settings, temperature=0, logprobs=True, top_logprobs=4)
+    (choice,) = reply.choices
+    assert choice.logprobs
+    assert choice.logprobs.content
+    assert "".join(t.token for t in choice.logprobs.content) == choice.message.content
+    for token in choice.logprobs.content:
+        assert token.logprob <= 0
+        assert len(token.top_logprobs) == 4
+        # Greedy takes the likeliest, and the list is in order.
+        assert token.top_logprobs[0].token == token.token
+        values = [top.logprob for top in token.top_logprobs]
+        assert values == sorted(values, reverse=True)
+        assert sum(math.exp(value) for value in values) <= 1.0001
+    streamed = client.chat.completions.create(
+        **settings, temperature=0, logprobs=True, top_logprobs=4, stream=True
+    )
+    told = [
+        token
+        for chunk in streamed
+        for choice_ in chunk.choices
+        if choice_.logprobs
+        for token in choice_.logprobs.content or ()
+    ]
+    assert [t.token for t in told] == [t.token for t in choice.logprobs.content]
+
+
+def test_logprobs_of_a_text(client: openai.OpenAI, model: str) -> None:
+    reply = client.completions.create(
+        model=model, prompt="The sea is", max_tokens=6, temperature=0, logprobs=2
+    )
+    (choice,) = reply.choices
+    assert choice.logprobs
+    assert choice.logprobs.tokens
+    assert choice.logprobs.text_offset
+    assert choice.logprobs.token_logprobs
+    assert "".join(choice.logprobs.tokens) == choice.text
+    assert choice.logprobs.text_offset[0] == 0
+    assert all(value <= 0 for value in choice.logprobs.token_logprobs)
+
+
+def test_logit_bias_bans_and_forces(client: openai.OpenAI, model: str) -> None:
+    def say(**settings: Any) -> list[str]:
+        reply = client.chat.completions.create(
+            model=model,
+            messages=QUESTION,
+            max_tokens=4,
+            temperature=0,
+            logprobs=True,
+            **settings,
+        )
+        assert reply.choices[0].logprobs
+        return [token.token for token in reply.choices[0].logprobs.content or ()]
+
+    free = say()
+    forced = say(logit_bias={"28": 100})  # a comma in this vocabulary
+    assert forced == [",", ",", ",", ","]
+    assert free[0] not in forced
+    with pytest.raises(openai.BadRequestError) as caught:
+        say(logit_bias={"comma": 1})
+    assert caught.value.param == "logit_bias"
+    with pytest.raises(openai.BadRequestError) as caught:
+        say(logit_bias={"99999999": 1})
+    assert caught.value.param == "logit_bias"
+
+
+def test_penalties_keep_it_from_repeating_itself(client: openai.OpenAI, model: str) -> None:
+    def distinct(**settings: Any) -> int:
+        reply = client.completions.create(
+            model=model,
+            prompt="la la la la la la la la la la",
+            max_tokens=24,
+            temperature=0,
+            logprobs=0,
+            **settings,
+        )
+        assert reply.choices[0].logprobs
+        return len(set(reply.choices[0].logprobs.tokens or ()))
+
+    plain = distinct(extra_body={"ignore_eos": True})
+    for name in ("repeat_penalty", "frequency_penalty", "presence_penalty"):
+        assert distinct(extra_body={"ignore_eos": True, name: 2.0}) > plain
+
+
+def test_a_reply_that_may_not_end(client: openai.OpenAI, model: str) -> None:
+    reply = client.chat.completions.create(
+        model=model,
+        messages=[{"role": "user", "content": "Say yes."}],
+        max_tokens=200,
+        temperature=0,
+        extra_body={"ignore_eos": True},
+    )
+    assert reply.usage
+    assert reply.usage.completion_tokens == 200
+    assert reply.choices[0].finish_reason == "length"
+
+
+SCHEMA = {
+    "type": "object",
+    "properties": {
+        "name": {"type": "string", "maxLength": 12},
+        "age": {"type": "integer", "minimum": 0, "maximum": 99},
+        "kind": {"enum": ["cat", "dog"]},
+    },
+    "required": ["name", "age", "kind"],
+    "additionalProperties": False,
+}
+
+
+@pytest.mark.parametrize("temperature", [0, 1.5])
+def test_a_reply_keeps_to_a_json_schema(
+    client: openai.OpenAI, model: str, temperature: float
+) -> None:
+    reply = client.chat.completions.create(
+        model=model,
+        messages=[{"role": "user", "content": "Describe a pet."}],
+        max_tokens=120,
+        temperature=temperature,
+        seed=1,
+        response_format={
+            "type": "json_schema",
+            "json_schema": {"name": "pet", "schema": SCHEMA, "strict": True},
+        },
+    )
+    pet = json.loads(reply.choices[0].message.content or "")
+    assert set(pet) == {"name", "age", "kind"}
+    assert isinstance(pet["age"], int)
+    assert pet["kind"] in ("cat", "dog")
+
+
+def test_a_reply_is_a_json_object(client: openai.OpenAI, model: str) -> None:
+    reply = client.chat.completions.create(
+        model=model,
+        messages=[{"role": "user", "content": "Give me a small JSON object."}],
+        max_tokens=300,
+        temperature=0,
+        response_format={"type": "json_object"},
+    )
+    (choice,) = reply.choices
+    text = choice.message.content or ""
+    assert text.lstrip().startswith("{")
+    if choice.finish_reason == "stop":
+        assert isinstance(json.loads(text), dict)
+
+
+def test_a_reply_keeps_to_a_grammar(client: openai.OpenAI, model: str) -> None:
+    reply = client.completions.create(
+        model=model,
+        prompt="Is the sky blue? ",
+        max_tokens=10,
+        extra_body={"grammar": 'root ::= "yes" | "no"'},
+    )
+    assert reply.choices[0].text in ("yes", "no")
+
+
+@pytest.mark.parametrize(
+    ("body", "param"),
+    [
+        ({"grammar": "this is no grammar"}, "grammar"),
+        ({"grammar": "root ::= missing"}, "grammar"),
+        ({"response_format": {"type": "json_schema"}}, "response_format"),
+        (
+            {
+                "response_format": {
+                    "type": "json_schema",
+                    "json_schema": {"name": "x", "schema": {"type": "nonsense"}},
+                }
+            },
+            "response_format",
+        ),
+        (
+            {
+                "response_format": {
+                    "type": "json_schema",
+                    "json_schema": {"name": "x", "schema": {"$ref": "#/nowhere"}},
+                }
+            },
+            "response_format",
+        ),
+        ({"response_format": {"type": "yaml"}}, "response_format"),
+        ({"top_logprobs": 3}, "top_logprobs"),
+        ({"logprobs": True, "top_logprobs": 21}, "top_logprobs"),
+        ({"n": 17}, "n"),
+    ],
+)
+def test_what_cannot_be_kept_to_is_refused(
+    client: openai.OpenAI, model: str, body: dict[str, Any], param: str
+) -> None:
+    with pytest.raises(openai.BadRequestError) as caught:
+        client.chat.completions.create(model=model, messages=QUESTION, extra_body=body)
+    assert (caught.value.param or "").startswith(param)

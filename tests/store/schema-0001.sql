@@ -13,6 +13,7 @@ CREATE TABLE messages (
     created_at INTEGER NOT NULL,
     prompt_tokens INTEGER,
     cached_tokens INTEGER,
+    cached_from TEXT,
     completion_tokens INTEGER,
     dropped_messages INTEGER,
     queued_seconds REAL,
@@ -23,13 +24,13 @@ CREATE TABLE messages (
     error_message TEXT,
     content TEXT NOT NULL
 ) STRICT;
-INSERT INTO messages VALUES(1,'018bcfe5-73b8-72f8-99a1-dafcfd24b6e8','chat',NULL,'user','complete',NULL,NULL,1700000004000,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,'What is WAL?
+INSERT INTO messages VALUES(1,'018bcfe5-73b8-72f8-99a1-dafcfd24b6e8','chat',NULL,'user','complete',NULL,NULL,1700000004000,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,'What is WAL?
 In one line.');
-INSERT INTO messages VALUES(2,'018bcfe5-7b88-7541-b606-89afc2633bd8','chat','018bcfe5-73b8-72f8-99a1-dafcfd24b6e8','assistant','complete','stop','smollm2',1700000006000,40,32,7,0,0.0,0.25,1.5,4294967295,NULL,NULL,'A log – written ahead.');
-INSERT INTO messages VALUES(3,'018bcfe5-8740-7682-b0de-77e8433406ce','chat','018bcfe5-7b88-7541-b606-89afc2633bd8','user','complete',NULL,NULL,1700000009000,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,'And why?');
-INSERT INTO messages VALUES(4,'018bcfe5-8f10-7277-a00d-219ecf30882f','chat','018bcfe5-8740-7682-b0de-77e8433406ce','assistant','failed',NULL,'smollm2',1700000011000,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,'worker_died','The model''s process ended.','Because');
-INSERT INTO messages VALUES(5,'018bcfe5-9ac8-77b3-8fcb-736b926a21a3','chat','018bcfe5-7b88-7541-b606-89afc2633bd8','user','complete',NULL,NULL,1700000014000,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,'And why, again?');
-INSERT INTO messages VALUES(6,'018bcfe5-a298-73c7-9df8-5421a26644fc','chat','018bcfe5-9ac8-77b3-8fcb-736b926a21a3','assistant','streaming',NULL,'smollm2',1700000016000,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,'So that');
+INSERT INTO messages VALUES(2,'018bcfe5-7b88-7541-b606-89afc2633bd8','chat','018bcfe5-73b8-72f8-99a1-dafcfd24b6e8','assistant','complete','stop','smollm2',1700000006000,40,32,'slot',7,0,0.0,0.25,1.5,4294967295,NULL,NULL,'A log – written ahead.');
+INSERT INTO messages VALUES(3,'018bcfe5-8740-7682-b0de-77e8433406ce','chat','018bcfe5-7b88-7541-b606-89afc2633bd8','user','complete',NULL,NULL,1700000009000,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,'And why?');
+INSERT INTO messages VALUES(4,'018bcfe5-8f10-7277-a00d-219ecf30882f','chat','018bcfe5-8740-7682-b0de-77e8433406ce','assistant','failed',NULL,'smollm2',1700000011000,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,'worker_died','The model''s process ended.','Because');
+INSERT INTO messages VALUES(5,'018bcfe5-9ac8-77b3-8fcb-736b926a21a3','chat','018bcfe5-7b88-7541-b606-89afc2633bd8','user','complete',NULL,NULL,1700000014000,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,'And why, again?');
+INSERT INTO messages VALUES(6,'018bcfe5-a298-73c7-9df8-5421a26644fc','chat','018bcfe5-9ac8-77b3-8fcb-736b926a21a3','assistant','streaming',NULL,'smollm2',1700000016000,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,'So that');
 CREATE UNIQUE INDEX live_replies ON messages (session_id) WHERE status = 'streaming';
 CREATE INDEX messages_by_parent ON messages (parent_id);
 CREATE INDEX messages_by_session ON messages (session_id);

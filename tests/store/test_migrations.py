@@ -74,7 +74,7 @@ def test_the_chats_of_the_first_schema_are_still_read(tmp_path: Path) -> None:
     _, reply, _, failed, _, live = sessions.messages("chat")
     assert (reply.content, reply.model) == ("A log – written ahead.", "smollm2")
     assert (reply.status, reply.finish_reason) == ("complete", "stop")
-    assert reply.usage == Usage(40, 32, 7, 0, 0.0, 0.25, 1.5, 2**32 - 1)
+    assert reply.usage == Usage(40, 32, "slot", 7, 0, 0.0, 0.25, 1.5, 2**32 - 1)
     assert failed.error == MessageError("worker_died", "The model's process ended.")
     assert (live.status, live.content) == ("streaming", "So that")
     assert [message.content for message in sessions.path("chat", live.id)] == [

@@ -10,6 +10,7 @@ from tests.store.conftest import Clock
 USAGE = Usage(
     prompt_tokens=40,
     cached_tokens=32,
+    cached_from="disk",
     completion_tokens=7,
     dropped_messages=0,
     queued_seconds=0.0,

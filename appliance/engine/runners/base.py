@@ -3,8 +3,9 @@
 from collections.abc import Callable, Iterable
 from typing import Protocol
 
+from appliance.engine.prefix_cache import Memory
 from appliance.engine.protocol import Load, ModelInfo, SamplingParams
-from appliance.engine.scheduler import Batch, Memory
+from appliance.engine.scheduler import Batch
 
 
 class NoRoom(Exception):
@@ -21,16 +22,24 @@ class Sampler(Protocol):
     def sample(self, output: int) -> int:
         """The next token from the logits of the batch's entry `output`, accepted at once."""
 
+    def logprobs(self, output: int, token: int, top: int) -> list[tuple[int, float]]:
+        """The sampled token, then the `top` likeliest, with their natural log probabilities."""
+
     def close(self) -> None:
         """Free the native memory."""
 
 
 class Runner(Memory, Protocol):
-    """One loaded model with one context. All methods belong to the step loop, except that
-    `tokenize`, `piece` and the properties may be called from the intake thread meanwhile."""
+    """One loaded model with one context. Methods belong to the step loop, except that `tokenize`,
+    `piece`, `sampler` and the properties may be called from the intake thread meanwhile."""
 
     @property
     def info(self) -> ModelInfo: ...
+
+    @property
+    def fingerprint(self) -> str:
+        """Everything that saved states depend on: file, KV types, build; short and safe as a
+        file name."""
 
     @property
     def n_cells(self) -> int:
@@ -66,7 +75,11 @@ class Runner(Memory, Protocol):
         """Whether the model ends its reply with this token."""
 
     def sampler(self, params: SamplingParams, seed: int, recent: Iterable[int]) -> Sampler:
-        """A sampler chain for a sequence whose last tokens are `recent`."""
+        """A sampler chain for a sequence whose last tokens are `recent`.
+
+        Raises:
+            RequestError: the parameters cannot be used.
+        """
 
     def decode(self, batch: Batch) -> None:
         """Compute a batch.

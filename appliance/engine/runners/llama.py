@@ -6,22 +6,23 @@ restart positions at 0 and fold every code of `llama_decode` into one error.
 
 import ctypes
 import functools
+import hashlib
 import logging
+import sys
 import sysconfig
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import llama_cpp.llama_cpp as lib
 
+from appliance.engine.kv_store import State
 from appliance.engine.protocol import Load, ModelInfo, SamplingParams
 from appliance.engine.runners.base import DecodeFailed, LoadError, NoRoom
 from appliance.engine.runners.cpu import physical_cores
+from appliance.engine.runners.llama_sampler import LlamaSampler
 from appliance.engine.scheduler import Batch
 
 log = logging.getLogger(__name__)
-
-PENALTY_LAST_N = 64
-"""Tokens that `repeat_penalty` looks back on; llama.cpp's own default."""
 
 
 class LlamaRunner:
@@ -60,9 +61,13 @@ class LlamaRunner:
         self._context = context
         self._memory = lib.llama_get_memory(context)
         self._batch = _NativeBatch(load.n_batch)
+        self._unified = load.kv_unified
         self._pieces: dict[int, bytes] = {}
         self.n_cells = n_ctx
         self.n_vocab = lib.llama_vocab_n_tokens(vocab)
+        self._ending = [token for token in range(self.n_vocab) if self.ends(token)]
+        self.can_cut = self._probe()
+        self.fingerprint = _fingerprint(path, params)
         self.info = ModelInfo(
             description=_text(lib.llama_model_desc, self._model),
             n_ctx=n_ctx,
@@ -138,8 +143,10 @@ class LlamaRunner:
 
     # -- computing ---------------------------------------------------------------------------------
 
-    def sampler(self, params: SamplingParams, seed: int, recent: Iterable[int]) -> "LlamaSampler":
-        return LlamaSampler(self._context, params, seed, recent)
+    def sampler(self, params: SamplingParams, seed: int, recent: Iterable[int]) -> LlamaSampler:
+        return LlamaSampler(
+            self._context, self._vocab, params, seed=seed, recent=recent, ending=self._ending
+        )
 
     def decode(self, batch: Batch) -> None:
         code = lib.llama_decode(self._context, self._batch.fill(batch))
@@ -149,51 +156,47 @@ class LlamaRunner:
             raise DecodeFailed(f"llama_decode gave {code}{_why()}")
 
     def cut(self, slot: int, length: int) -> int:
-        if lib.llama_memory_seq_rm(self._memory, slot, length, -1):
+        if length and lib.llama_memory_seq_rm(self._memory, slot, length, -1):
             return length
         lib.llama_memory_seq_rm(self._memory, slot, -1, -1)
         return 0
 
+    def share(self, source: int, target: int, length: int) -> bool:
+        if self._unified:
+            lib.llama_memory_seq_cp(self._memory, source, target, 0, length if self.can_cut else -1)
+            return True
+        # Slots with cells of their own hold no other's: the prefix is copied by way of its state.
+        if not self.restore(target, self.save(source)):
+            return False
+        return self.cut(target, length) == length
+
+    def save(self, slot: int) -> bytearray:
+        size = lib.llama_state_seq_get_size(self._context, slot)
+        state = bytearray(size)
+        view = (ctypes.c_uint8 * size).from_buffer(state)
+        lib.llama_state_seq_get_data(self._context, view, size, slot)
+        return state
+
+    def restore(self, slot: int, state: State) -> bool:
+        source = (
+            ctypes.c_char_p(state)
+            if isinstance(state, bytes)
+            else (ctypes.c_char * len(state)).from_buffer(state)
+        )
+        pointer = ctypes.cast(source, ctypes.POINTER(ctypes.c_uint8))
+        return bool(lib.llama_state_seq_set_data(self._context, pointer, len(state), slot))
+
+    def _probe(self) -> bool:
+        """Whether slots can be cut anywhere; reading the weights in is a welcome by-product."""
+        batch = Batch(tokens=[0, 0], positions=[0, 1], slots=[0, 0], outputs=[1])
+        self.decode(batch)
+        can_cut = bool(lib.llama_memory_seq_rm(self._memory, 0, 1, -1))
+        lib.llama_memory_clear(self._memory, True)
+        return can_cut
+
     def close(self) -> None:
         lib.llama_free(self._context)
         lib.llama_model_free(self._model)
-
-
-class LlamaSampler:
-    """llama.cpp's own sampler chain, in the order of llama.cpp's programs."""
-
-    def __init__(
-        self, context: int, params: SamplingParams, seed: int, recent: Iterable[int]
-    ) -> None:
-        self._context = context
-        self._chain = lib.llama_sampler_chain_init(lib.llama_sampler_chain_default_params())
-        if params.repeat_penalty != 1.0:
-            penalties = lib.llama_sampler_init_penalties(
-                PENALTY_LAST_N, params.repeat_penalty, 0.0, 0.0
-            )
-            for token in recent:
-                lib.llama_sampler_accept(penalties, token)
-            self._add(penalties)
-        if params.temperature <= 0:
-            self._add(lib.llama_sampler_init_greedy())
-            return
-        if params.top_k > 0:
-            self._add(lib.llama_sampler_init_top_k(params.top_k))
-        if params.top_p < 1:
-            self._add(lib.llama_sampler_init_top_p(params.top_p, 1))
-        if params.min_p > 0:
-            self._add(lib.llama_sampler_init_min_p(params.min_p, 1))
-        self._add(lib.llama_sampler_init_temp(params.temperature))
-        self._add(lib.llama_sampler_init_dist(seed))
-
-    def _add(self, sampler: int) -> None:
-        lib.llama_sampler_chain_add(self._chain, sampler)
-
-    def sample(self, output: int) -> int:
-        return int(lib.llama_sampler_sample(self._chain, self._context, output))
-
-    def close(self) -> None:
-        lib.llama_sampler_free(self._chain)
 
 
 class _NativeBatch:
@@ -238,7 +241,7 @@ class _NativeBatch:
         return self._native
 
 
-# -- the library: once a process ---------------------------------------------------------------------
+# -- the library: once a process -------------------------------------------------------------------
 
 _last_errors: list[str] = []
 
@@ -293,6 +296,26 @@ def _load_model(path: Path, progress: Callable[[float], None]) -> int:
     if not model:
         raise LoadError(f"llama.cpp could not load {path.name}{_why()}")
     return int(model)
+
+
+def _fingerprint(path: Path, params: lib.llama_context_params) -> str:
+    """Of a file of many gigabytes the two ends, size and time have to do."""
+    info = path.stat()
+    edge = 1 << 20
+    with path.open("rb") as file:
+        ends = file.read(edge)
+        file.seek(max(0, info.st_size - edge))
+        ends += file.read(edge)
+    parts = (
+        info.st_size,
+        info.st_mtime_ns,
+        params.type_k,
+        params.type_v,
+        params.flash_attn_type,
+        lib.llama_version().decode(),
+        sys.byteorder,
+    )
+    return hashlib.sha256(repr(parts).encode() + ends).hexdigest()[:32]
 
 
 def _text(function: Callable[..., int], *arguments: object) -> str:

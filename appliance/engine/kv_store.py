@@ -1,0 +1,361 @@
+"""Saved KV states: in host memory, and in files that outlive the worker. Pure Python.
+
+The step loop puts states in and takes them out; one thread writes files. A state is found by
+comparing tokens, never by a hash alone. The whole store is a cache: what cannot be read is dropped
+and computed again.
+"""
+
+import contextlib
+import hashlib
+import logging
+import os
+import queue
+import struct
+import threading
+import zlib
+from array import array
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from appliance.engine.protocol import CachedFrom
+from appliance.engine.tokens import common_prefix
+
+log = logging.getLogger(__name__)
+
+MAGIC = b"APPLKV1\n"
+SUFFIX = ".kv"
+_LENGTH = struct.Struct("<I")
+_MAX_HEAD = 64 * 1024 * 1024
+COVERED = 16
+"""Tokens by which a stored state may fall short and still count as holding a sequence."""
+
+
+State = bytes | bytearray
+"""A state as llama.cpp writes it."""
+
+
+class Head(msgspec.Struct, frozen=True):
+    """What stands before the state in a file."""
+
+    fingerprint: str
+    tokens: bytes
+    """32-bit, this machine's byte order."""
+    tokens_check: int
+    """CRC-32 of the tokens."""
+    size: int
+    """Bytes of the state."""
+    check: int
+    """CRC-32 of the state."""
+
+
+class Found(msgspec.Struct, frozen=True):
+    """A state with the tokens it stands for."""
+
+    tokens: "array[int]"
+    state: State
+    origin: CachedFrom
+
+
+@dataclass(slots=True, eq=False)
+class Entry:
+    """One state, in memory, in a file, or both."""
+
+    tokens: "array[int]"
+    owner: str
+    """The session it belongs to, as `session_name` writes it."""
+    size: int
+    used: int
+    state: State | None = None
+    file: Path | None = None
+    let_go: bool = False
+    """Memory has no room for it: away with the state once it is in a file."""
+    dropped: bool = False
+
+
+class KvStore:
+    """States of one model. The public methods belong to the step loop."""
+
+    def __init__(
+        self,
+        *,
+        fingerprint: str,
+        folder: Path | None,
+        memory_bytes: int,
+        disk_bytes: int,
+        min_tokens: int,
+    ) -> None:
+        """
+        Args:
+            fingerprint: everything that a state depends on; states of another one are not used.
+            folder: for files of all models; None: memory only.
+            memory_bytes: states kept in memory; 0: none.
+            disk_bytes: of all files in the folder, whichever model they belong to.
+            min_tokens: shorter sequences are not worth keeping.
+        """
+        self.persistent = bool(folder and disk_bytes)
+        """States outlive the worker."""
+        self._fingerprint = fingerprint
+        self._root = folder if disk_bytes else None
+        self._folder = self._root / fingerprint if self._root else None
+        self._memory_bytes = memory_bytes
+        self._disk_bytes = disk_bytes
+        self._min_tokens = min_tokens
+        self._entries: list[Entry] = []
+        self._clock = 0
+        self._names = 0
+        self._lock = threading.Lock()
+        """Guards `file`, `state` and `dropped` of entries, which the writer sets too."""
+        self._to_write: queue.SimpleQueue[Entry | None] = queue.SimpleQueue()
+        self._writer: threading.Thread | None = None
+        if self._folder:
+            self._open(self._folder)
+
+    # -- finding ---------------------------------------------------------------------------------
+
+    def reach(self, tokens: "array[int]", *, whole: bool) -> int:
+        """The longest prefix of `tokens` that a state covers; `whole`: only as the state stands."""
+        best = self._best(tokens, whole)
+        return best[0] if best else 0
+
+    def take(self, tokens: "array[int]", *, whole: bool) -> Found | None:
+        """The state that reaches farthest. None: there is none that can be read."""
+        while best := self._best(tokens, whole):
+            entry = best[1]
+            self._clock += 1
+            entry.used = self._clock
+            with self._lock:
+                state, file = entry.state, entry.file
+            if state is not None:
+                return Found(entry.tokens, state, "memory")
+            if file is not None:
+                state = self._read(file)
+                if state is not None:
+                    return Found(entry.tokens, state, "disk")
+            self._drop(entry)
+        return None
+
+    def wants(self, tokens: "array[int]") -> bool:
+        """Whether a state of these tokens is worth keeping and not kept already."""
+        if len(tokens) < self._min_tokens or not (self._memory_bytes or self._folder):
+            return False
+        return all(
+            common_prefix(entry.tokens, tokens) < len(tokens) - COVERED for entry in self._entries
+        )
+
+    # -- keeping ---------------------------------------------------------------------------------
+
+    def put(
+        self, tokens: "array[int]", state: State, session: str | None, *, whole: bool = False
+    ) -> None:
+        """Keep a state; it takes the place of those that it continues (not if `whole`)."""
+        if not whole:
+            for entry in self._entries[:]:
+                if common_prefix(entry.tokens, tokens) == len(entry.tokens):
+                    self._drop(entry)
+        self._clock += 1
+        self._entries.append(
+            Entry(tokens, session_name(session), len(state), self._clock, state=state)
+        )
+        self._fit_memory()
+
+    def write_idle(self) -> None:
+        """Nothing else is to do: begin to write what is in memory only."""
+        for entry in self._entries:
+            self._write_later(entry)
+
+    def forget(self, session: str) -> None:
+        """Drop all states of a session, its files too."""
+        owner = session_name(session)
+        for entry in [entry for entry in self._entries if entry.owner == owner]:
+            self._drop(entry)
+
+    def close(self) -> None:
+        """Write what is in memory only, newest first, and end the writer."""
+        for entry in sorted(self._entries, key=lambda entry: -entry.used):
+            self._write_later(entry)
+        if self._writer:
+            self._to_write.put(None)
+            self._writer.join()
+
+    # -- inside: entries -------------------------------------------------------------------------
+
+    def _best(self, tokens: "array[int]", whole: bool) -> tuple[int, Entry] | None:
+        best: tuple[int, Entry] | None = None
+        for entry in self._entries:
+            length = common_prefix(entry.tokens, tokens)
+            if whole and length < len(entry.tokens):
+                continue
+            if length and (best is None or length > best[0]):
+                best = (length, entry)
+        return best
+
+    def _fit_memory(self) -> None:
+        """Push the states used longest ago out of memory, to disk if there is one."""
+        held = [entry for entry in self._entries if entry.state is not None]
+        over = sum(entry.size for entry in held) - self._memory_bytes
+        for entry in sorted(held, key=lambda entry: entry.used):
+            if over <= 0:
+                return
+            if entry.let_go and entry.state is not None:
+                over -= entry.size  # on its way out
+                continue
+            over -= entry.size
+            if self._folder is None:
+                self._drop(entry)
+            else:
+                with self._lock:
+                    entry.let_go = True
+                    if entry.file:
+                        entry.state = None
+                self._write_later(entry)
+
+    def _drop(self, entry: Entry) -> None:
+        self._entries.remove(entry)
+        with self._lock:
+            entry.dropped = True
+            entry.state = None
+            file = entry.file
+        if file:
+            _unlink(file)
+
+    # -- inside: files ---------------------------------------------------------------------------
+
+    def _open(self, folder: Path) -> None:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for file in sorted(folder.iterdir(), key=lambda file: file.stat().st_mtime):
+            if file.suffix != SUFFIX:
+                _unlink(file)  # half written when the last worker ended
+                continue
+            try:
+                head, _ = _read_head(file, self._fingerprint)
+            except (OSError, ValueError) as ex:
+                log.warning("saved state %s is dropped: %s", file.name, ex)
+                _unlink(file)
+                continue
+            self._clock += 1
+            tokens = array("i", head.tokens)
+            owner = file.name.partition("-")[0]
+            self._entries.append(Entry(tokens, owner, head.size, self._clock, file=file))
+
+    def _read(self, file: Path) -> bytes | None:
+        try:
+            head, start = _read_head(file, self._fingerprint)
+            with file.open("rb") as stream:
+                stream.seek(start)
+                state = stream.read()
+            if len(state) != head.size or zlib.crc32(state) != head.check:
+                raise ValueError("it is damaged")
+            os.utime(file)
+        except (OSError, ValueError) as ex:
+            log.warning("saved state %s is dropped: %s", file.name, ex)
+            return None
+        return state
+
+    def _write_later(self, entry: Entry) -> None:
+        if self._folder is None or entry.file is not None or entry.state is None:
+            return
+        if self._writer is None:
+            self._writer = threading.Thread(target=self._write_all, name="kv writer", daemon=True)
+            self._writer.start()
+        self._to_write.put(entry)
+
+    def _write_all(self) -> None:
+        while (entry := self._to_write.get()) is not None:
+            try:
+                self._write(entry)
+            except OSError as ex:
+                log.warning("a state could not be saved: %s", ex)
+                with self._lock:
+                    if entry.let_go:
+                        entry.state = None
+
+    def _write(self, entry: Entry) -> None:
+        assert self._folder
+        with self._lock:
+            state = entry.state
+            if entry.dropped or entry.file or state is None:
+                return
+            self._names += 1
+            name = f"{entry.owner}-{os.getpid()}-{self._names}"
+        tokens = entry.tokens.tobytes()
+        head = msgspec.msgpack.encode(
+            Head(self._fingerprint, tokens, zlib.crc32(tokens), len(state), zlib.crc32(state))
+        )
+        partial = self._folder / f"{name}.part"
+        with open(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as stream:
+            stream.write(MAGIC + _LENGTH.pack(len(head)) + head)
+            stream.write(state)
+        file = partial.with_suffix(SUFFIX)
+        partial.rename(file)
+        with self._lock:
+            entry.file = file
+            if entry.let_go:
+                entry.state = None
+            dropped = entry.dropped
+        if dropped:
+            _unlink(file)
+        self._fit_disk(file)
+
+    def _fit_disk(self, newest: Path) -> None:
+        assert self._root
+        files = sorted(
+            ((file.stat().st_mtime, file.stat().st_size, file) for file in _files(self._root)),
+            key=lambda row: (row[2] == newest, row[0]),
+        )
+        over = sum(size for _, size, _ in files) - self._disk_bytes
+        for _, size, file in files:
+            if over <= 0:
+                return
+            over -= size
+            _unlink(file)
+
+
+def forget_session(folder: Path, session: str) -> None:
+    """Delete a session's files of all models, also those of models that are not loaded."""
+    name = session_name(session)
+    for file in _files(folder):
+        if file.name.startswith(name + "-"):
+            _unlink(file)
+
+
+def session_name(session: str | None) -> str:
+    """How the files of a session begin; sessions are named by clients, so not by their ids."""
+    return hashlib.sha256(session.encode()).hexdigest()[:32] if session else "none"
+
+
+def _files(root: Path) -> Iterator[Path]:
+    return root.glob(f"*/*{SUFFIX}")
+
+
+def _unlink(file: Path) -> None:
+    with contextlib.suppress(OSError):
+        file.unlink()
+
+
+def _read_head(file: Path, fingerprint: str) -> tuple[Head, int]:
+    """The head, and where the state begins.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: it is not a state of this fingerprint.
+    """
+    with file.open("rb") as stream:
+        if stream.read(len(MAGIC)) != MAGIC:
+            raise ValueError("it is no saved state")
+        raw = stream.read(_LENGTH.size)
+        if len(raw) < _LENGTH.size:
+            raise ValueError("it is cut short")
+        (length,) = _LENGTH.unpack(raw)
+        if length > _MAX_HEAD:
+            raise ValueError("it is damaged")
+        head = msgspec.msgpack.decode(stream.read(length), type=Head)
+    start = len(MAGIC) + _LENGTH.size + length
+    if head.fingerprint != fingerprint:
+        raise ValueError("it belongs to another model or build")
+    whole = file.stat().st_size == start + head.size and len(head.tokens) % 4 == 0
+    if not whole or zlib.crc32(head.tokens) != head.tokens_check:
+        raise ValueError("it is damaged")
+    return head, start

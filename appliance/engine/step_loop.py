@@ -1,0 +1,176 @@
+"""The step loop: schedule, decode, sample, tell. Lives on the worker's main thread."""
+
+import logging
+import queue
+import time
+from pathlib import Path
+
+from appliance.engine.kv_store import KvStore
+from appliance.engine.outbox import Outbox
+from appliance.engine.prefix_cache import PrefixCache
+from appliance.engine.protocol import (
+    Cancel,
+    Event,
+    Failed,
+    FinishReason,
+    Forget,
+    Load,
+    Logprobs,
+    Shutdown,
+    TokenLogprob,
+)
+from appliance.engine.runners.base import DecodeFailed, NoRoom, Runner
+from appliance.engine.scheduler import Batch, Scheduler
+from appliance.engine.sequence import Sequence
+from appliance.errors import InternalError
+
+log = logging.getLogger(__name__)
+
+IDLE_SECONDS = 2.0
+"""Peace after which states are saved."""
+
+Arrival = Sequence | Cancel | Forget | Shutdown
+
+
+class StepLoop:
+    """Owns scheduler, prefix cache and store."""
+
+    def __init__(self, runner: Runner, load: Load, outbox: Outbox) -> None:
+        self._runner = runner
+        self._outbox = outbox
+        self._arrivals: queue.SimpleQueue[Arrival] = queue.SimpleQueue()
+        partitioned = not load.kv_unified
+        self._store = KvStore(
+            fingerprint=runner.fingerprint,
+            folder=Path(load.kv_folder) if load.kv_folder else None,
+            memory_bytes=load.kv_memory_bytes,
+            disk_bytes=load.kv_disk_bytes,
+            min_tokens=load.kv_min_tokens,
+        )
+        self._cache = PrefixCache(
+            runner,
+            self._store,
+            n_slots=load.n_seq_max,
+            n_cells=runner.n_cells,
+            partitioned=partitioned,
+        )
+        self._scheduler = Scheduler(self._cache, n_batch=load.n_batch, partitioned=partitioned)
+        self._step_began = 0.0
+
+    def arrive(self, what: "Arrival") -> None:
+        """From any thread."""
+        self._arrivals.put(what)
+
+    @property
+    def step_seconds(self) -> float:
+        """From any thread: how long the step under way has run."""
+        began = self._step_began
+        return time.monotonic() - began if began else 0.0
+
+    def run(self) -> None:
+        """Steps, until told to shut down; then saves states."""
+        while True:
+            events: list[Event] = []
+            while not self._arrivals.empty() or (self._scheduler.idle and not events):
+                arrival = self._arrivals.get() if not self._arrivals.empty() else self._wait()
+                if isinstance(arrival, Shutdown):
+                    self._cache.store_all()
+                    self._store.close()
+                    return
+                if isinstance(arrival, Cancel):
+                    events += self._cancel(arrival.id)
+                elif isinstance(arrival, Forget):
+                    self._cache.forget_session(arrival.session)
+                else:
+                    self._scheduler.add(arrival)
+            if not self._scheduler.idle:
+                self._step_began = time.monotonic()
+                events += self._step()
+                self._step_began = 0.0
+            if events:
+                self._outbox.send(events)
+
+    def _wait(self) -> "Arrival":
+        """Sleep until something arrives; after a moment of peace, save what idle slots hold."""
+        try:
+            return self._arrivals.get(timeout=IDLE_SECONDS)
+        except queue.Empty:
+            while self._arrivals.empty() and self._store.persistent and self._cache.store_idle():
+                pass
+            self._store.write_idle()
+        return self._arrivals.get()
+
+    def _cancel(self, id: int) -> list[Event]:
+        for sequence in self._scheduler.sequences():
+            if sequence.id == id:
+                return [self._end(sequence, "cancelled")]
+        return []
+
+    def _step(self) -> list[Event]:
+        batch = self._scheduler.schedule()
+        try:
+            self._runner.decode(batch)
+        except NoRoom:
+            if self._scheduler.no_room():
+                return []
+            return [self._end(sequence, "length") for sequence, _ in batch.parts]
+        except DecodeFailed as ex:
+            log.error("%s", ex)
+            return self._abandon(batch, str(ex))
+        self._scheduler.computed(batch)
+        events: list[Event] = [
+            sequence.progress() for sequence, _ in batch.parts if sequence.n_completion == 0
+        ]
+        for output, sequence in zip(batch.outputs, batch.samples, strict=True):
+            events += self._sample(sequence, output)
+        return events
+
+    def _sample(self, sequence: Sequence, output: int) -> list[Event]:
+        token = sequence.sampler.sample(output)
+        reason: FinishReason | None = None
+        text = ""
+        if self._runner.ends(token):
+            reason = "stop"
+        else:
+            sequence.append(token)
+            if sequence.sampling.logprobs is not None:
+                sequence.logprobs.append(self._logprobs(sequence, output, token))
+            text = sequence.text.feed(self._runner.piece(token))
+            if sequence.text.stopped:
+                reason = "stop"
+            elif sequence.n_completion >= sequence.limit:
+                reason = "length"
+        if reason:
+            text += sequence.text.finish()
+        events: list[Event] = []
+        if text:
+            events.append(sequence.delta(text))
+        if reason:
+            events.append(self._end(sequence, reason))
+        return events
+
+    def _logprobs(self, sequence: Sequence, output: int, token: int) -> Logprobs:
+        top = sequence.sampling.logprobs or 0
+        first, *rest = (
+            TokenLogprob(self._runner.piece(id), logprob)
+            for id, logprob in sequence.sampler.logprobs(output, token, top)
+        )
+        return Logprobs(first, rest)
+
+    def _abandon(self, batch: Batch, why: str) -> list[Event]:
+        fault = InternalError(f"the model could not compute this step: {why}")
+        events: list[Event] = []
+        for sequence, _ in batch.parts:
+            assert sequence.slot is not None
+            self._cache.empty(sequence.slot)
+            self._forget(sequence)
+            events.append(Failed(sequence.id, fault.code, fault.message))
+        return events
+
+    def _end(self, sequence: Sequence, reason: FinishReason) -> Event:
+        self._forget(sequence)
+        return sequence.finished(reason)
+
+    def _forget(self, sequence: Sequence) -> None:
+        self._scheduler.remove(sequence)
+        sequence.sampler.close()

@@ -1,0 +1,219 @@
+"""Saved states: budgets, files that outlive the worker, damage, sessions that are deleted."""
+
+import stat
+import threading
+from array import array
+from pathlib import Path
+
+import pytest
+
+from appliance.engine.kv_store import KvStore, forget_session
+
+MANY = 10**9
+
+
+def tokens(text: str) -> "array[int]":
+    return array("i", list(text.encode()))
+
+
+def store(folder: Path | None = None, **changes: object) -> KvStore:
+    settings: dict[str, object] = {
+        "fingerprint": "model",
+        "folder": folder,
+        "memory_bytes": MANY,
+        "disk_bytes": MANY if folder else 0,
+        "min_tokens": 4,
+    }
+    return KvStore(**(settings | changes))  # type: ignore[arg-type]
+
+
+def files(folder: Path) -> list[Path]:
+    return sorted(folder.rglob("*.kv"))
+
+
+def test_the_state_that_reaches_farthest_is_found() -> None:
+    kept = store()
+    kept.put(tokens("aaaa"), b"short", None)
+    kept.put(tokens("bbbbbb"), b"other", None)
+    kept.put(tokens("aaaabbbb"), b"long", None)
+    wanted = tokens("aaaabbcc")
+    assert kept.reach(wanted, whole=False) == 6
+    found = kept.take(wanted, whole=False)
+    assert found
+    assert (found.state, found.origin, found.tokens) == (b"long", "memory", tokens("aaaabbbb"))
+    assert kept.take(tokens("xyz"), whole=False) is None
+
+
+def test_a_state_that_cannot_be_cut_is_found_only_if_all_of_it_fits() -> None:
+    kept = store()
+    kept.put(tokens("aaaa"), b"short", None, whole=True)
+    kept.put(tokens("aaaabbbb"), b"long", None, whole=True)
+    found = kept.take(tokens("aaaabbcc"), whole=True)
+    assert found
+    assert found.state == b"short"
+
+
+def test_what_is_covered_or_short_is_not_wanted() -> None:
+    kept = store(min_tokens=10)
+    assert not kept.wants(tokens("short"))
+    assert kept.wants(tokens("x" * 40))
+    kept.put(tokens("x" * 40), b"state", None)
+    assert not kept.wants(tokens("x" * 40))
+    assert not kept.wants(tokens("x" * 30))
+    assert kept.wants(tokens("x" * 40 + "y" * 20))
+    assert not store(memory_bytes=0).wants(tokens("x" * 40))
+
+
+def test_memory_keeps_to_its_budget_and_lets_the_oldest_go() -> None:
+    kept = store(memory_bytes=250)
+    for letter in "abc":
+        kept.put(tokens(letter * 8), bytes(100), None)
+    assert kept.reach(tokens("a" * 8), whole=False) == 0
+    assert kept.reach(tokens("b" * 8), whole=False) == 8
+    assert kept.reach(tokens("c" * 8), whole=False) == 8
+
+
+def test_states_outlive_the_worker(tmp_path: Path) -> None:
+    first = store(tmp_path)
+    first.put(tokens("a chat of some length"), b"its state", "session")
+    first.close()
+    second = store(tmp_path)
+    found = second.take(tokens("a chat of some length, continued"), whole=False)
+    assert found
+    assert (found.state, found.origin) == (b"its state", "disk")
+    second.close()
+
+
+def test_what_memory_cannot_hold_goes_to_disk(tmp_path: Path) -> None:
+    kept = store(tmp_path, memory_bytes=150)
+    for letter in "abc":
+        kept.put(tokens(letter * 8), letter.encode() * 100, None)
+    kept.close()
+    for letter in "abc":
+        found = kept.take(tokens(letter * 9), whole=False)
+        assert found
+        assert found.state == letter.encode() * 100
+
+
+def test_the_disk_keeps_to_its_budget_over_all_models(tmp_path: Path) -> None:
+    for model in ("one", "two"):
+        kept = store(tmp_path, fingerprint=model, disk_bytes=3000)
+        for letter in "abcd":
+            kept.put(tokens(letter * 8), bytes(800), None)
+            kept.write_idle()
+        kept.close()
+    assert sum(file.stat().st_size for file in files(tmp_path)) <= 3000
+    assert all(file.parent.name == "two" for file in files(tmp_path))
+
+
+@pytest.mark.parametrize("place", [0, 10, 60, -1])
+def test_a_damaged_file_is_dropped_and_the_next_best_taken(tmp_path: Path, place: int) -> None:
+    kept = store(tmp_path)
+    kept.put(tokens("beginning"), b"s" * 1000, None)
+    kept.put(tokens("begin, differently"), b"t" * 1000, None)
+    kept.close()
+    (victim,) = [file for file in files(tmp_path) if b"t" * 1000 in file.read_bytes()]
+    data = bytearray(victim.read_bytes())
+    data[place] ^= 0xFF
+    victim.write_bytes(data)
+    again = store(tmp_path)
+    found = again.take(tokens("begin, differently"), whole=False)
+    assert found is None or found.state == b"s" * 1000
+    assert not victim.exists()
+
+
+@pytest.mark.parametrize("content", [b"", b"APPLKV1\n", b"hello", b"APPLKV1\n\xff\xff\xff\xff"])
+def test_a_foreign_file_is_dropped(tmp_path: Path, content: bytes) -> None:
+    folder = tmp_path / "model"
+    folder.mkdir()
+    (folder / "none-1-1.kv").write_bytes(content)
+    kept = store(tmp_path)
+    assert kept.reach(tokens("anything"), whole=False) == 0
+    assert files(tmp_path) == []
+
+
+def test_a_file_cut_short_is_dropped(tmp_path: Path) -> None:
+    kept = store(tmp_path)
+    kept.put(tokens("beginning"), b"s" * 1000, None)
+    kept.close()
+    (file,) = files(tmp_path)
+    whole = file.read_bytes()
+    for length in range(0, len(whole), 37):
+        file.write_bytes(whole[:length])
+        assert store(tmp_path).take(tokens("beginning"), whole=False) is None
+        assert files(tmp_path) == []
+
+
+def test_states_of_another_model_or_build_are_not_used(tmp_path: Path) -> None:
+    kept = store(tmp_path)
+    kept.put(tokens("beginning"), b"state", None)
+    kept.close()
+    other = store(tmp_path, fingerprint="other")
+    assert other.reach(tokens("beginning"), whole=False) == 0
+    (file,) = files(tmp_path)
+    moved = tmp_path / "other" / file.name
+    file.rename(moved)
+    assert store(tmp_path, fingerprint="other").reach(tokens("beginning"), whole=False) == 0
+    assert not moved.exists()
+
+
+def test_a_session_that_is_deleted_takes_its_states_along(tmp_path: Path) -> None:
+    kept = store(tmp_path)
+    kept.put(tokens("secret chat"), b"secret", "a/../b")
+    kept.put(tokens("other chat"), b"other", "other")
+    kept.close()
+    again = store(tmp_path)
+    again.forget("a/../b")
+    assert len(files(tmp_path)) == 1
+    assert again.reach(tokens("secret chat"), whole=False) == 0
+    forget_session(tmp_path, "other")
+    assert files(tmp_path) == []
+    assert again.take(tokens("other chat"), whole=False) is None
+
+
+def test_a_state_deleted_while_it_is_written_leaves_no_file(tmp_path: Path) -> None:
+    for _ in range(20):
+        kept = store(tmp_path)
+        kept.put(tokens("secret chat"), bytes(200_000), "secret")
+        kept.write_idle()
+        kept.forget("secret")
+        kept.close()
+        assert files(tmp_path) == []
+
+
+def test_files_are_for_their_owner_only(tmp_path: Path) -> None:
+    kept = store(tmp_path / "kv")
+    kept.put(tokens("private"), b"state", None)
+    kept.close()
+    (file,) = files(tmp_path)
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert stat.S_IMODE(file.parent.stat().st_mode) == 0o700
+
+
+def test_a_half_written_file_is_cleared_away(tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    folder.mkdir()
+    (folder / "none-1-1.part").write_bytes(b"half")
+    store(tmp_path)
+    assert list(folder.iterdir()) == []
+
+
+def test_a_disk_that_is_full_costs_the_states_and_nothing_else(tmp_path: Path) -> None:
+    kept = store(tmp_path)
+    folder = tmp_path / "model"
+    folder.rmdir()
+    folder.write_text("no folder any more")
+    kept.put(tokens("a chat"), b"state", None)
+    kept.write_idle()
+    kept.close()
+    assert kept.take(tokens("a chat"), whole=False)
+
+
+def test_without_a_folder_nothing_is_written(tmp_path: Path) -> None:
+    before = threading.active_count()
+    kept = store(None)
+    kept.put(tokens("a chat"), b"state", None)
+    kept.write_idle()
+    kept.close()
+    assert threading.active_count() == before
+    assert list(tmp_path.iterdir()) == []

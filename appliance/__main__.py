@@ -1,18 +1,20 @@
 """The one entry: a command for people, or a worker process when the appliance starts itself."""
 
-import multiprocessing
 import sys
 from typing import NoReturn
 
 
 def main() -> NoReturn:
     """Runs what the command line says; ends the process with its exit code."""
-    multiprocessing.freeze_support()
-    # Before anything else is imported: a worker starts in the time of a few modules.
+    # Before anything else is imported: these start in the time of a few modules.
     if sys.argv[1:2] == ["worker"]:
         from appliance.engine.worker import main as worker_main
 
         sys.exit(worker_main())
+    if sys.argv[1:2] == ["template"]:
+        from appliance.engine.template_child import main as template_main
+
+        sys.exit(template_main())
     from appliance import cli
 
     cli.main()

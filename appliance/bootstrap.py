@@ -7,24 +7,21 @@ import time
 import webbrowser
 from types import FrameType
 
-from appliance import __version__, paths
+from appliance import __version__, offer, paths
 from appliance.api.app import build
 from appliance.api.server import Server, ServerLimits
 from appliance.chat.live import LiveReplies
 from appliance.chat.turn import Turns
-from appliance.config import AvailableModel, Config, worker_environment
-from appliance.engine.client import Engine
+from appliance.config import Config
 from appliance.engine.kv_store import forget_session
-from appliance.engine.pool import ModelEntry, Pool
-from appliance.engine.protocol import Load
-from appliance.errors import ModelNotFound
+from appliance.engine.pool import Pool
+from appliance.models.memory import memory
 from appliance.store.database import Database
 from appliance.store.migrations import migrate
 from appliance.store.sessions import Sessions
 
 log = logging.getLogger(__name__)
 
-MEGABYTE = 1_000_000
 SPARE_THREADS = 8
 """Request threads beyond those that wait for a reply that is not streamed."""
 
@@ -46,7 +43,12 @@ class Appliance:
         interrupted = sessions.interrupt_streaming()
         if interrupted:
             log.warning("%d replies were cut short by the last end of the appliance", interrupted)
-        self._pool = Pool([_entry(config, model) for model in config.models.listed()])
+        self._pool = Pool(
+            offer.specs(config),
+            free_memory=lambda: memory().available,
+            keep_alive_seconds=config.models.keep_alive_seconds,
+            max_loaded=config.models.max_loaded,
+        )
         self._live = LiveReplies(sessions)
         turns = Turns(
             sessions,
@@ -96,7 +98,7 @@ class Appliance:
     def _forget(self, session: str) -> None:
         """A session was deleted: neither workers nor files keep anything of it."""
         self._pool.forget(session)
-        forget_session(paths.cache_dir() / "kv", session)
+        forget_session(offer.kv_folder(), session)
 
     def stop(self) -> None:
         """From any thread or a signal handler: finish what runs, take nothing new."""
@@ -107,39 +109,6 @@ class Appliance:
         """Like `stop`, without waiting for anything."""
         self._deadline = 0.0
         self._server.stop_now()
-
-
-def _entry(config: Config, model: AvailableModel) -> ModelEntry:
-    try:
-        path = paths.model_file(config, model)
-    except ModelNotFound as ex:
-        log.warning("%s", ex)
-        path = paths.models_dir(config) / model.path
-    engine = config.engine
-    load = Load(
-        path=str(path),
-        n_ctx=model.context_length or engine.n_ctx,
-        n_batch=engine.n_batch,
-        n_ubatch=engine.n_ubatch,
-        n_seq_max=engine.n_seq_max,
-        kv_unified=engine.kv_unified,
-        n_threads=engine.n_threads,
-        kv_folder=str(paths.cache_dir() / "kv") if engine.kv_disk_mb else "",
-        kv_memory_bytes=engine.kv_memory_mb * MEGABYTE,
-        kv_disk_bytes=engine.kv_disk_mb * MEGABYTE,
-        kv_min_tokens=engine.kv_min_tokens,
-    )
-    return ModelEntry(
-        model.id,
-        model.name or model.id,
-        Engine(
-            model.id,
-            load,
-            command=paths.worker_command(),
-            environment=worker_environment(),
-            max_waiting=engine.max_waiting,
-        ),
-    )
 
 
 def run(config: Config, *, open_browser: bool) -> int:

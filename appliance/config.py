@@ -55,6 +55,16 @@ class AvailableModel(Section, frozen=True):
     """Relative to the folder of models; the embedded model if empty."""
     context_length: Annotated[int, Meta(ge=0)] = 0
     """Tokens that one sequence may span; 0: what `engine.n_ctx` says."""
+    family: Literal["", "gpt2", "gptj", "gpt_neox", "dolly", "starcoder", "mpt", "replit"] = ""
+    """Of a file in the old GGML format, which does not say it itself."""
+    upstream: str = ""
+    """The address of an OpenAI-compatible server that runs the model, instead of a file."""
+    upstream_model: str = ""
+    """The model's name there; `id` if empty."""
+    upstream_key_variable: str = ""
+    """The environment variable that holds the key for it."""
+    prewarm: bool = False
+    """Load it at the start, rather than when it is first asked for. The first model always is."""
 
 
 EMBEDDED_MODEL = AvailableModel(id="smollm2-135m-instruct", name="SmolLM2-135M-Instruct")
@@ -65,6 +75,12 @@ class Models(Section, frozen=True):
 
     model_dir: str = ""
     """Empty: the folder `models` in the data folder."""
+    max_concurrent_requests: Annotated[int, Meta(ge=0)] = 0
+    """Requests of one model that run together, the others wait; 0: `engine.n_seq_max`."""
+    keep_alive_seconds: Annotated[float, Meta(ge=0)] = 0.0
+    """A model that is idle for longer is unloaded; 0: only when its memory is needed."""
+    max_loaded: Annotated[int, Meta(ge=0)] = 0
+    """Models loaded at a time; 0: as many as memory holds."""
     available_models: tuple[AvailableModel, ...] = ()
 
     def listed(self) -> tuple[AvailableModel, ...]:
@@ -316,6 +332,11 @@ def worker_environment(environ: Mapping[str, str] | None = None) -> dict[str, st
         if (name.upper() in _WORKER_NAMES or name.upper().startswith(_WORKER_PREFIXES))
         and not _SECRET.search(name.upper())
     }
+
+
+def variable(name: str, environ: Mapping[str, str] | None = None) -> str | None:
+    """What an environment variable says that the configuration names, such as a key's."""
+    return (os.environ if environ is None else environ).get(name)
 
 
 def has_display(environ: Mapping[str, str] | None = None) -> bool:

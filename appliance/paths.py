@@ -121,6 +121,11 @@ def worker_command() -> list[str]:
     return [sys.executable, "-m", "appliance", "worker"]
 
 
+def template_command() -> list[str]:
+    """The command line that starts the process which renders a worker's chat template."""
+    return [*worker_command()[:-1], "template"]
+
+
 def _bundle() -> Path | None:
     """The folder of a frozen build's resources; None in a checkout."""
     inside = getattr(sys, "_MEIPASS", None)

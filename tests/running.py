@@ -16,8 +16,8 @@ START_SECONDS = 60
 class Running:
     """`appliance serve` on a free port with a data folder that outlives it."""
 
-    def __init__(self, folder: Path, **environment: str) -> None:
-        """`environment`: settings such as APPLIANCE_ENGINE_N_CTX."""
+    def __init__(self, folder: Path, *, config: str = "", **environment: str) -> None:
+        """`config`: TOML; `environment`: settings such as APPLIANCE_ENGINE_N_CTX."""
         self.data = folder / "data"
         self.log = folder / "log.txt"
         self._environment = {
@@ -28,6 +28,9 @@ class Running:
             "APPLIANCE_SERVER_PORT": "0",
             **environment,
         }
+        file = folder / "config" / "appliance" / "config.toml"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(config)
         self._process: subprocess.Popen[str] | None = None
         self.url = ""
 
@@ -55,7 +58,7 @@ class Running:
         """Until `/readiness` says so."""
         deadline = time.monotonic() + START_SECONDS
         while httpx.get(self.url + "/readiness").status_code != 200:
-            assert time.monotonic() < deadline, self.log.read_text()
+            assert time.monotonic() < deadline, self.log.read_text()[-2000:]
             time.sleep(0.05)
 
     @property

@@ -19,12 +19,13 @@ LONGEST_FILE = 400
 # Patterns over module names without `appliance.`, one row for a room; the first that fits counts.
 # A module may import what stands beside it, unless `!` stands before it, and what COMMON lists.
 MAY_IMPORT: list[tuple[str, list[str]]] = [
-    ("__main__", ["cli", "engine.worker"]),
+    ("__main__", ["cli", "engine.template_child", "engine.worker"]),
     ("cli", ["bootstrap", "config", "logs", "paths"]),
+    ("offer", ["config", "paths", "models.*", "engine.*"]),
     (
         "bootstrap",
         [
-            *("config", "logs", "paths"),
+            *("config", "logs", "offer", "paths"),
             *("api.*", "chat.*", "desktop.*", "models.*", "security.*", "store.*"),
             *("engine.client", "engine.pool", "engine.upstream.*", "engine.protocol"),
             "engine.kv_store",  # files of deleted sessions, also of models that are not loaded
@@ -63,20 +64,21 @@ MAY_IMPORT: list[tuple[str, list[str]]] = [
 ]
 COMMON = ["errors"]
 # Functions of config.py that read the environment or a file; everybody may have its frozen types.
-CONFIG_IS_READ_BY = ["cli", "bootstrap"]
+CONFIG_IS_READ_BY = ["cli", "bootstrap", "offer"]
 
 # library: who may import it. Names that have no row are free.
 OWNERS: dict[str, list[str]] = {
     "apsw": ["store.*"],
     "click": ["cli"],
     "ctransformers": ["engine.runners.*"],
-    "ctypes": ["engine.runners.*", "engine.worker"],
+    "ctypes": ["engine.runners.*", "engine.template_child", "engine.worker", "models.memory"],
     "falcon": ["api.*"],
     "huggingface_hub": ["models.*"],
     "jinja2": ["engine.template"],
     "keyring": ["security.vault"],
     "llama_cpp": ["engine.runners.*"],
     "numpy": ["engine.runners.*"],
+    "openai": ["engine.upstream.*"],
     "platformdirs": ["paths"],
     "tomllib": ["config"],
     "waitress": [*(f"api.{name}" for name in ("server", "listener", "channel", "loop", "task"))],
@@ -84,7 +86,7 @@ OWNERS: dict[str, list[str]] = {
     "webview": ["desktop.*"],
     # What crosses to a worker is typed; nothing that comes back is ever unpickled.
     "marshal": [],
-    "multiprocessing": ["__main__"],
+    "multiprocessing": [],
     "pickle": [],
     "shelve": [],
     # APSW carries a SQLite of its own; two in one process corrupt a file that both have open.

@@ -12,7 +12,7 @@ import msgspec
 from appliance.api import sse
 from appliance.api.schemas import ChatCompletionRequest, CompletionRequest, OpenAIRequest, decode
 from appliance.api.shapes import ChatShape, Shape, TextShape
-from appliance.engine.pool import ModelEntry, Pool
+from appliance.engine.pool import Model, Pool
 from appliance.engine.protocol import (
     ChatPrompt,
     Delta,
@@ -40,7 +40,7 @@ class Completion:
 
     def __init__(
         self,
-        model: ModelEntry,
+        model: Model,
         prompts: list[Prompt],
         sampling: SamplingParams,
         shape: Shape,
@@ -52,7 +52,7 @@ class Completion:
         self._prompts = [prompt for prompt in prompts for _ in range(n)]
         self._samplings = [_nth(sampling, i) for _ in prompts for i in range(n)]
         self._shape = shape
-        self._ids: list[int] = []
+        self._cancels: list[Callable[[], None]] = []
         self._finished: list[Finished] = []
         self._head = {
             "id": shape.id_prefix + secrets.token_hex(12),
@@ -66,15 +66,15 @@ class Completion:
         try:
             for index, prompt in enumerate(self._prompts):
                 sampling = self._samplings[index]
-                self._ids.append(self._model.engine.submit(prompt, sampling, sink(index)))
+                self._cancels.append(self._model.submit(prompt, sampling, sink(index)))
         except ApplianceError:
             self.cancel()
             raise
 
     def cancel(self) -> None:
         """End what has not ended."""
-        for id in self._ids:
-            self._model.engine.cancel(id)
+        for cancel in self._cancels:
+            cancel()
 
     # -- streamed --------------------------------------------------------------------------------
 
@@ -256,7 +256,7 @@ class Models:
         resp.data = msgspec.json.encode(self._object(self._pool.find(model)))
         resp.content_type = falcon.MEDIA_JSON
 
-    def _object(self, model: ModelEntry) -> dict[str, Any]:
+    def _object(self, model: Model) -> dict[str, Any]:
         return {
             "id": model.id,
             "object": "model",

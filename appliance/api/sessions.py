@@ -78,8 +78,8 @@ class SessionTurns:
             system_prompt=body.system_prompt,
             sampling=body.params(self._max_tokens),
         )
-        engine = self._pool.find(body.model).engine
-        follower = self._turns.begin(session_id, engine, request)
+        model = self._pool.find(body.model)
+        follower = self._turns.begin(session_id, model.id, model.submit, request)
         sse.send(req, resp, sse.ReplyStream(follower))
 
     def on_post_stop(self, req: falcon.Request, resp: falcon.Response, session_id: str) -> None:

@@ -8,11 +8,11 @@ import falcon
 import msgspec
 
 from appliance.api.errors import RETRY_AFTER
-from appliance.engine.pool import ModelEntry, Pool
+from appliance.engine.pool import Model, Pool
 
 
-def _model_status(model: ModelEntry) -> dict[str, Any]:
-    state = model.engine.state
+def _model_status(model: Model) -> dict[str, Any]:
+    state = model.state
     return {
         "id": model.id,
         "name": model.name,
@@ -38,12 +38,11 @@ class System:
 
     def on_get_readiness(self, req: falcon.Request, resp: falcon.Response) -> None:
         """200 when the default model takes requests, else 503."""
-        state = self._pool.find(None).engine.state
-        ready = state.status == "ready"
-        if not ready:
+        model = self._pool.find(None)
+        if not model.ready:
             resp.status = falcon.HTTP_503
             resp.set_header("Retry-After", str(RETRY_AFTER))
-        self._answer(resp, {"status": "ready" if ready else state.status})
+        self._answer(resp, {"status": "ready" if model.ready else model.state.status})
 
     def on_get_status(self, req: falcon.Request, resp: falcon.Response) -> None:
         """What the page shows of the appliance."""

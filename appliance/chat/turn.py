@@ -5,10 +5,13 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from appliance.chat.live import Follower, LiveReplies
-from appliance.engine.client import Engine
-from appliance.engine.protocol import ChatMessage, ChatPrompt, Failed, SamplingParams
+from appliance.engine.client import Sink
+from appliance.engine.protocol import ChatMessage, ChatPrompt, Failed, Prompt, SamplingParams
 from appliance.errors import ApplianceError, NotFound, RequestError
 from appliance.store.sessions import USE_LEAF, Message, Sessions
+
+Submit = Callable[[Prompt, SamplingParams, Sink, str | None], Callable[[], None]]
+"""Has a prompt of a session completed by a model; returns what cancels it."""
 
 FIRST_WORD_SECONDS = 10.0
 """How long a turn waits for the engine's first word before the stream begins without it; a model
@@ -47,7 +50,7 @@ class Turns:
         self._max_prompt_length = max_prompt_length
         self._on_delete = on_delete
 
-    def begin(self, session_id: str, engine: Engine, request: TurnRequest) -> Follower:
+    def begin(self, session_id: str, model: str, submit: Submit, request: TurnRequest) -> Follower:
         """Store the message, submit the turn, and return a follower from the turn's beginning.
 
         Raises:
@@ -63,7 +66,7 @@ class Turns:
                 param="content",
             )
         user, reply = self._sessions.begin_turn(
-            session_id, request.content, request.parent_id, engine.name
+            session_id, request.content, request.parent_id, model
         )
         live = self._live.begin(user, reply)
         follower = live.follow(from_turn=True)
@@ -71,13 +74,13 @@ class Turns:
             history = self._sessions.path(session_id, user.id)
             kept = history[-self._max_history :]
             live.dropped_messages = len(history) - len(kept)
-            id = engine.submit(
+            cancel = submit(
                 _prompt(kept, request.system_prompt), request.sampling, live.take, session_id
             )
         except ApplianceError as ex:
             live.take(Failed(0, ex.code, ex.message, ex.param))
             raise
-        live.submitted(lambda: engine.cancel(id))
+        live.submitted(cancel)
         live.wait_answered(FIRST_WORD_SECONDS)
         return follower
 

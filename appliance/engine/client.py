@@ -8,6 +8,7 @@ import itertools
 import logging
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
 
@@ -58,18 +59,25 @@ SAVE_TIMEOUT = 10.0
 """Seconds that a worker has to save its states when it is told to end."""
 LOAD_ATTEMPTS = 2
 """Workers that may die while loading before the model is given up."""
-BACK_OFF = (0.0, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
-"""Seconds to wait before a restart, by the number of deaths since the last good minute."""
+MAX_DEATHS = 5
+DEATHS_SECONDS = 60.0
+"""So many deaths in so short a time are no accident."""
+BACK_OFF = (0.0, 1.0, 2.0, 4.0)
+"""Seconds to wait before a restart, by the number of deaths in the last minute."""
 
 
 class EngineState(msgspec.Struct, frozen=True, kw_only=True):
     """What the engine is doing, for people and for `/readiness`."""
 
-    status: Literal["loading", "ready", "failed", "stopped"]
+    status: Literal["unloaded", "loading", "ready", "failed", "stopped"]
     progress: float = 0.0
     detail: str | None = None
     model: ModelInfo | None = None
     restarts: int = 0
+    quarantined: bool = False
+    """It failed in a way that trying again by itself will not mend."""
+    since: float = msgspec.field(default_factory=time.monotonic)
+    """When this began; `time.monotonic()`."""
 
 
 class _Request:
@@ -129,6 +137,11 @@ class Engine:
     def state(self) -> EngineState:
         """A snapshot."""
         return self._state
+
+    @property
+    def busy(self) -> bool:
+        """Requests are in flight."""
+        return bool(self._requests)
 
     @property
     def worker_pid(self) -> int | None:
@@ -203,9 +216,9 @@ class Engine:
     # -- the supervisor's thread -----------------------------------------------------------------
 
     def _supervise(self) -> None:
-        deaths = failed_loads = 0
+        failed_loads = 0
+        deaths: deque[float] = deque(maxlen=MAX_DEATHS)
         while not self._closing.is_set():
-            began = time.monotonic()
             try:
                 loaded, reason = self._run_worker()
             except Exception as ex:
@@ -214,16 +227,29 @@ class Engine:
             if self._closing.is_set():
                 break
             failed_loads = 0 if loaded else failed_loads + 1
-            deaths = 1 if time.monotonic() - began > 60 else deaths + 1
-            refused = self._state.status == "failed"
-            if refused or failed_loads >= LOAD_ATTEMPTS:
-                self._give_up(reason)
+            now = time.monotonic()
+            deaths.append(now)
+            if self._state.status == "failed":  # the worker itself said why
+                self._give_up(self._state.detail or reason, quarantined=False)
+                break
+            if failed_loads >= LOAD_ATTEMPTS:
+                self._give_up(
+                    f"its worker ended while loading, {failed_loads} times: {reason}",
+                    quarantined=True,
+                )
+                break
+            if len(deaths) == MAX_DEATHS and now - deaths[0] < DEATHS_SECONDS:
+                self._give_up(
+                    f"its worker ended {MAX_DEATHS} times within a minute: {reason}",
+                    quarantined=False,
+                )
                 break
             log.error("worker of %s ended: %s", self.name, reason)
             restarts = self._state.restarts + 1
             self._set_state(EngineState(status="loading", detail=reason, restarts=restarts))
             self._fail_begun(reason)
-            self._closing.wait(BACK_OFF[min(deaths - 1, len(BACK_OFF) - 1)])
+            recent = sum(now - death < DEATHS_SECONDS for death in deaths)
+            self._closing.wait(BACK_OFF[min(recent, len(BACK_OFF)) - 1])
         if self._closing.is_set():
             self._fail_all(ShuttingDown("the appliance is shutting down"))
 
@@ -312,10 +338,13 @@ class Engine:
                     lost.append(id)
         self._fail(lost, WorkerDied(f"the model's worker ended in the middle: {reason}"))
 
-    def _give_up(self, reason: str) -> None:
-        detail = self._state.detail or f"the worker ended while loading: {reason}"
-        log.error("%s cannot be loaded: %s", self.name, detail)
-        self._set_state(EngineState(status="failed", detail=detail))
+    def _give_up(self, detail: str, *, quarantined: bool) -> None:
+        log.error("%s is given up: %s", self.name, detail)
+        restarts = self._state.restarts
+        self._set_state(
+            EngineState(status="failed", detail=detail, quarantined=quarantined, restarts=restarts)
+        )
+        self._fail_begun(detail)
         self._fail_all(ModelLoadFailed(detail))
 
     def _fail_all(self, error: ApplianceError) -> None:

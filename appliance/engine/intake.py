@@ -1,11 +1,15 @@
 """Prompts become sequences: rendered, tokenized, measured. Lives on the intake thread."""
 
 import logging
+import queue
 import random
+import threading
 from array import array
+from collections.abc import Callable
 
 from appliance.engine.outbox import Outbox
 from appliance.engine.protocol import (
+    Cancel,
     ChatMessage,
     ChatPrompt,
     Failed,
@@ -16,26 +20,46 @@ from appliance.engine.protocol import (
 )
 from appliance.engine.runners.base import Runner
 from appliance.engine.sequence import Sequence
-from appliance.engine.template import CHATML, ChatTemplate
+from appliance.engine.template_guard import TemplateGuard
 from appliance.errors import ApplianceError, ContextLengthExceeded, InternalError, RequestError
 
 log = logging.getLogger(__name__)
 
 
 class Intake:
-    """Prompts → sequences, for the step loop to take."""
+    """Prompts → sequences, for the step loop to take; in order, also with what cancels them."""
 
-    def __init__(self, runner: Runner, outbox: Outbox) -> None:
+    def __init__(
+        self,
+        runner: Runner,
+        template: TemplateGuard,
+        outbox: Outbox,
+        arrive: Callable[[Sequence | Cancel], None],
+    ) -> None:
+        """`arrive` hands over to the step loop."""
         self._runner = runner
+        self._template = template
         self._outbox = outbox
-        self._template = ChatTemplate(
-            runner.chat_template or CHATML,
-            bos=runner.bos,
-            eos=runner.eos,
-            control=runner.control_texts(),
-        )
+        self._arrive = arrive
+        self._commands: queue.SimpleQueue[Generate | Cancel] = queue.SimpleQueue()
 
-    def accept(self, command: Generate) -> Sequence | None:
+    def start(self) -> None:
+        """Start the intake thread, which ends with the process."""
+        threading.Thread(target=self._run, name="intake", daemon=True).start()
+
+    def put(self, command: Generate | Cancel) -> None:
+        """From any thread."""
+        self._commands.put(command)
+
+    def _run(self) -> None:
+        while True:
+            command = self._commands.get()
+            if isinstance(command, Cancel):
+                self._arrive(command)
+            elif sequence := self._accept(command):
+                self._arrive(sequence)
+
+    def _accept(self, command: Generate) -> Sequence | None:
         """The sequence, after telling that it was accepted; None when it was refused."""
         try:
             sequence = self._sequence(command)

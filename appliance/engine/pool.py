@@ -1,33 +1,173 @@
-"""The models of the configuration, each with its engine."""
+"""The models on offer: loaded when they are needed, kept while there is room.
 
-from collections.abc import Iterable
+Each loaded model has an engine of its own. When memory is short, the engine used longest ago gives
+way, never one with requests in flight.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterable
+from typing import Protocol
 
 import msgspec
 
-from appliance.engine.client import Engine
-from appliance.errors import ModelNotFound
+from appliance.engine.client import EngineState, Sink
+from appliance.engine.protocol import Prompt, SamplingParams
+from appliance.errors import ModelLoadFailed, ModelNotFound, ShuttingDown, Unavailable
+
+log = logging.getLogger(__name__)
+
+RETRY_FAILED_SECONDS = 5.0
+"""How long a failed load stands before the next request tries again."""
+JANITOR_SECONDS = 1.0
+"""From one look at idle engines to the next."""
+UNLOADED = EngineState(status="unloaded")
 
 
-class ModelEntry(msgspec.Struct, frozen=True):
-    """A model that the configuration lists."""
+class Loaded(Protocol):
+    """An engine, as the pool needs it: a worker's or one that runs elsewhere."""
+
+    @property
+    def state(self) -> EngineState: ...
+
+    @property
+    def busy(self) -> bool:
+        """Requests are in flight."""
+
+    def start(self) -> None:
+        """Begin to load; returns at once."""
+
+    def submit(
+        self, prompt: Prompt, sampling: SamplingParams, sink: Sink, session: str | None = None
+    ) -> int:
+        """Have a prompt completed; see `Engine.submit`."""
+
+    def cancel(self, id: int) -> None:
+        """End a request."""
+
+    def forget(self, session: str) -> None:
+        """A session was deleted."""
+
+    def close(self) -> None:
+        """Free everything; every open request fails."""
+
+
+class ModelSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """A model that is on offer."""
 
     id: str
     name: str
-    engine: Engine
+    make: Callable[[], Loaded]
+    """An engine for it, not started yet."""
+    need: Callable[[], int] = lambda: 0
+    """Bytes of memory that loading takes; 0: unknown or none of this machine's.
+
+    Raises ModelLoadFailed when the file cannot be loaded anyway."""
+    prewarm: bool = False
+
+
+class Model:
+    """One model on offer. Thread-safe."""
+
+    def __init__(self, spec: ModelSpec, pool: "Pool") -> None:
+        self.id = spec.id
+        self.name = spec.name
+        self.spec = spec
+        self._pool = pool
+        self.engine: Loaded | None = None
+        """Set by the pool."""
+        self.used = 0.0
+        self.proven = False
+        """It was loaded once, and can be again."""
+        self.refused: tuple[float, ModelLoadFailed] | None = None
+        """When and why it was not even tried to load it."""
+
+    @property
+    def state(self) -> EngineState:
+        """A snapshot."""
+        engine, refused = self.engine, self.refused
+        if engine:
+            return engine.state
+        if refused:
+            return EngineState(status="failed", detail=refused[1].message)
+        return UNLOADED
+
+    @property
+    def ready(self) -> bool:
+        """A request will be answered: it is loaded, or was and gave way."""
+        status = self.state.status
+        return status == "ready" or (status == "unloaded" and self.proven)
+
+    def submit(
+        self, prompt: Prompt, sampling: SamplingParams, sink: Sink, session: str | None = None
+    ) -> Callable[[], None]:
+        """Have a prompt completed, loading the model first if need be. Returns what cancels it.
+
+        Raises:
+            ApplianceError: nothing was submitted.
+        """
+        while True:
+            engine = self._pool.engine_of(self)
+            try:
+                id = engine.submit(prompt, sampling, sink, session)
+            except ShuttingDown:
+                if self.engine is engine or self._pool.closing:
+                    raise
+                continue  # it gave way to another model between the two lines
+            self.used = time.monotonic()
+            return lambda: engine.cancel(id)
+
+    def load(self) -> None:
+        """Begin to load it; returns when that is under way.
+
+        Raises:
+            ModelLoadFailed, Unavailable: there is no room.
+        """
+        self._pool.engine_of(self)
+
+    def unload(self) -> None:
+        """Free its memory; requests in flight fail."""
+        self._pool.unload(self)
 
 
 class Pool:
-    """Finds the engine of a model. The first model is the default."""
+    """All models on offer. The first one is the default."""
 
-    def __init__(self, models: Iterable[ModelEntry]) -> None:
-        """At least one model."""
-        self._models = list(models)
+    def __init__(
+        self,
+        specs: Iterable[ModelSpec],
+        *,
+        free_memory: Callable[[], int],
+        keep_alive_seconds: float,
+        max_loaded: int,
+    ) -> None:
+        """
+        Args:
+            specs: at least one.
+            free_memory: bytes that could be had now.
+            keep_alive_seconds: an engine idle for longer is closed; 0: never.
+            max_loaded: engines at a time; 0: as many as memory holds.
+        """
+        self._models = [Model(spec, self) for spec in specs]
+        self._free_memory = free_memory
+        self._keep_alive = keep_alive_seconds
+        self._max_loaded = max_loaded
+        self._changing = threading.Lock()
+        """Held while engines come and go, which takes seconds."""
+        self._closing = threading.Event()
+        self._janitor = threading.Thread(target=self._look_after, name="models", daemon=True)
 
-    def models(self) -> list[ModelEntry]:
+    @property
+    def closing(self) -> bool:
+        """`close` was called."""
+        return self._closing.is_set()
+
+    def models(self) -> list[Model]:
         """All of them, the default first."""
         return list(self._models)
 
-    def find(self, name: str | None) -> ModelEntry:
+    def find(self, name: str | None) -> Model:
         """The model with that id or name; None: the default.
 
         Raises:
@@ -41,17 +181,140 @@ class Pool:
         known = ", ".join(model.id for model in self._models)
         raise ModelNotFound(f"there is no model {name!r}; there are: {known}", param="model")
 
+    def start(self) -> None:
+        """Begin to load what is to be warm; returns at once."""
+        self._janitor.start()
+
+    def engine_of(self, model: Model) -> Loaded:
+        """The model's engine, started if it was not.
+
+        Raises:
+            ModelLoadFailed: it cannot be loaded; the message has the figures.
+            Unavailable: other models are busy in its place.
+            ShuttingDown: the appliance is stopping.
+        """
+        engine = model.engine
+        if engine is not None and not _failed_long_ago(engine):
+            return engine
+        with self._changing:
+            if self._closing.is_set():
+                raise ShuttingDown("the appliance is shutting down")
+            if model.engine is not None and not _failed_long_ago(model.engine):
+                return model.engine
+            if model.engine is not None:
+                self._close(model)
+            self._make_room_for(model)
+            engine = model.spec.make()
+            engine.start()
+            model.used = time.monotonic()
+            model.engine, model.refused = engine, None
+            return engine
+
+    def unload(self, model: Model) -> None:
+        """Close the model's engine, if it has one."""
+        with self._changing:
+            self._close(model)
+
     def forget(self, session: str) -> None:
         """A session was deleted: no model keeps anything of it."""
         for model in self._models:
-            model.engine.forget(session)
-
-    def start(self) -> None:
-        """Begin to load; returns at once."""
-        for model in self._models:
-            model.engine.start()
+            engine = model.engine
+            if engine:
+                engine.forget(session)
 
     def close(self) -> None:
-        """End all workers."""
+        """Close all engines, all at a time; nothing is loaded any more."""
+        self._closing.set()
+        if self._janitor.ident is not None:
+            self._janitor.join()
+        with self._changing:
+            closers = [
+                threading.Thread(target=self._close, args=(model,), name=f"close {model.id}")
+                for model in self._models
+            ]
+            for closer in closers:
+                closer.start()
+            for closer in closers:
+                closer.join()
+
+    # -- room; `_changing` is held -----------------------------------------------------------------
+
+    def _make_room_for(self, model: Model) -> None:
+        try:
+            need = model.spec.need()
+            while not self._has_room(need):
+                victim = self._victim()
+                if victim is None:
+                    self._refuse(model, need)
+                    return
+                log.info("%s gives way to %s", victim.id, model.id)
+                self._close(victim)
+        except ModelLoadFailed as ex:
+            model.refused = (time.monotonic(), ex)
+            raise
+
+    def _has_room(self, need: int) -> bool:
+        loaded = sum(model.engine is not None for model in self._models)
+        if self._max_loaded and loaded >= self._max_loaded:
+            return False
+        return need <= self._free_memory()
+
+    def _victim(self) -> Model | None:
+        idle = [model for model in self._models if model.engine and not model.engine.busy]
+        return min(idle, key=lambda model: model.used, default=None)
+
+    def _refuse(self, model: Model, need: int) -> None:
+        if any(other.engine for other in self._models):
+            raise Unavailable(
+                f"other models are at work; {model.id} can be loaded when one is done"
+            )
+        free = self._free_memory()
+        raise ModelLoadFailed(
+            f"{model.id} needs {need / 1e9:.1f} GB of memory, and {free / 1e9:.1f} GB are free"
+        )
+
+    def _close(self, model: Model) -> None:
+        engine, model.engine = model.engine, None
+        if engine:
+            model.proven = model.proven or engine.state.status == "ready"
+            engine.close()
+
+    # -- the janitor's thread ----------------------------------------------------------------------
+
+    def _look_after(self) -> None:
         for model in self._models:
-            model.engine.close()
+            if model.spec.prewarm:
+                self._warm(model)
+        while not self._closing.wait(JANITOR_SECONDS):
+            if self._keep_alive:
+                self._close_idle()
+
+    def _warm(self, model: Model) -> None:
+        try:
+            model.load()
+        except ShuttingDown:
+            return
+        except (ModelLoadFailed, Unavailable) as ex:
+            log.error("%s cannot be loaded: %s", model.id, ex)
+
+    def _close_idle(self) -> None:
+        now = time.monotonic()
+        for model in self._models:
+            engine = model.engine
+            if engine is None or engine.state.status != "ready":
+                continue
+            if engine.busy:
+                model.used = now
+            idle = now - max(model.used, engine.state.since)
+            if idle > self._keep_alive:
+                log.info("%s was idle for %.0f s and is unloaded", model.id, idle)
+                self.unload(model)
+
+
+def _failed_long_ago(engine: Loaded) -> bool:
+    state = engine.state
+    return (
+        state.status == "failed"
+        and not state.quarantined
+        and time.monotonic() - state.since > RETRY_FAILED_SECONDS
+    )

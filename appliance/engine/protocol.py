@@ -95,9 +95,16 @@ class Load(msgspec.Struct, frozen=True, tag="load", kw_only=True):
     n_batch: int
     n_ubatch: int
     n_seq_max: int
+    """Slots."""
     kv_unified: bool
     n_threads: int
     """0: one a physical core."""
+    max_running: int = 0
+    """Sequences that run together; 0: as many as there are slots."""
+    template_command: tuple[str, ...]
+    """Starts the process that renders the chat template."""
+    family: str = ""
+    """Of a file in the old GGML format; empty: the file is a GGUF."""
     kv_folder: str = ""
     """Where states are saved; empty: nowhere."""
     kv_memory_bytes: int = 0

@@ -46,11 +46,20 @@ class Batch:
 class Scheduler:
     """Owns the sequences. Every method belongs to the step loop."""
 
-    def __init__(self, cache: PrefixCache, *, n_batch: int, partitioned: bool) -> None:
-        """`partitioned`: every slot has cells of its own, so none can take another's."""
+    def __init__(
+        self, cache: PrefixCache, *, n_batch: int, partitioned: bool, max_running: int = 0
+    ) -> None:
+        """
+        Args:
+            cache: the slots.
+            n_batch: tokens of a step.
+            partitioned: every slot has cells of its own, so none can take another's.
+            max_running: sequences that run together; 0: as many as there are slots.
+        """
         self._cache = cache
         self._n_batch = n_batch
         self._partitioned = partitioned
+        self._max_running = max_running or len(cache.slots)
         self._waiting: deque[Sequence] = deque()
         self._running: list[Sequence] = []
 
@@ -118,7 +127,8 @@ class Scheduler:
 
     def _admit(self) -> None:
         for sequence in list(self._waiting):
-            if not self._cache.free or not self._cache.fits(sequence):
+            full = len(self._running) >= self._max_running or not self._cache.free
+            if full or not self._cache.fits(sequence):
                 return
             if self._waits_for_another(sequence):
                 continue

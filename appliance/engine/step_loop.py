@@ -54,7 +54,12 @@ class StepLoop:
             n_cells=runner.n_cells,
             partitioned=partitioned,
         )
-        self._scheduler = Scheduler(self._cache, n_batch=load.n_batch, partitioned=partitioned)
+        self._scheduler = Scheduler(
+            self._cache,
+            n_batch=load.n_batch,
+            partitioned=partitioned,
+            max_running=load.max_running,
+        )
         self._step_began = 0.0
 
     def arrive(self, what: "Arrival") -> None:

@@ -1,8 +1,8 @@
 """A worker process: one model, an intake thread and the step loop.
 
-The intake thread reads commands, turns prompts into sequences and answers pings; the step loop, on
-the main thread, runs them. When the appliance goes away the pipe ends, and at once so does the
-process.
+The reader thread takes commands and answers pings, the intake thread turns prompts into sequences,
+and the step loop, on the main thread, runs them. When the appliance goes away the pipe ends, and at
+once so does the process.
 """
 
 import ctypes
@@ -12,6 +12,7 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Callable
 from typing import BinaryIO
 
 from appliance.engine import protocol
@@ -30,11 +31,9 @@ from appliance.engine.protocol import (
     Ready,
     Shutdown,
 )
-from appliance.engine.runners.base import (
-    LoadError,
-    RunnerFactory,
-)
+from appliance.engine.runners.base import LoadError, Runner, RunnerFactory
 from appliance.engine.step_loop import StepLoop
+from appliance.engine.template_guard import TemplateGuard
 
 log = logging.getLogger(__name__)
 
@@ -61,30 +60,34 @@ def serve(commands: BinaryIO, events: BinaryIO, factory: RunnerFactory) -> int:
             told = time.monotonic()
             outbox.send([Loading(fraction)])
 
+    template = TemplateGuard(load.template_command)
     try:
         runner = factory(load, progress)
-        intake = Intake(runner, outbox)
-    except (LoadError, ValueError) as ex:
+    except LoadError as ex:
         outbox.send([LoadFailed(str(ex))])
         return 1
+    template.compile(
+        runner.chat_template, bos=runner.bos, eos=runner.eos, control=runner.control_texts()
+    )
     loop = StepLoop(runner, load, outbox)
+    intake = Intake(runner, template, outbox, loop.arrive)
+    intake.start()
     threading.Thread(
-        target=_take_commands, args=(commands, intake, loop, outbox), name="intake", daemon=True
+        target=_take_commands, args=(commands, intake, loop, outbox), name="reader", daemon=True
     ).start()
     outbox.send([Ready(runner.info)])
     loop.run()
     runner.close()
+    template.close()
     return 0
 
 
 def _take_commands(commands: BinaryIO, intake: Intake, loop: StepLoop, outbox: Outbox) -> None:
     try:
         while command := protocol.read_command(commands):
-            if isinstance(command, Generate):
-                sequence = intake.accept(command)
-                if sequence:
-                    loop.arrive(sequence)
-            elif isinstance(command, Cancel | Forget | Shutdown):
+            if isinstance(command, Generate | Cancel):
+                intake.put(command)
+            elif isinstance(command, Forget | Shutdown):
                 loop.arrive(command)
             elif isinstance(command, Ping):
                 outbox.send([Pong(loop.step_seconds)])
@@ -121,8 +124,15 @@ def main(factory: RunnerFactory | None = None) -> int:
     # Ctrl-C reaches the whole process group; only the appliance decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _die_with_parent()
-    if factory is None:
-        from appliance.engine.runners.llama import LlamaRunner
+    return serve(commands, events, factory or _runner)
 
-        factory = LlamaRunner
-    return serve(commands, events, factory)
+
+def _runner(load: Load, progress: Callable[[float], None]) -> Runner:
+    """The runner for the file; each brings its library along."""
+    if load.family:
+        from appliance.engine.runners.legacy import LegacyRunner
+
+        return LegacyRunner(load, progress, family=load.family)
+    from appliance.engine.runners.llama import LlamaRunner
+
+    return LlamaRunner(load, progress)

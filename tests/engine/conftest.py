@@ -20,6 +20,7 @@ MakeEngine = Callable[..., Engine]
 def load_of(path: str, **changes: object) -> Load:
     fields: dict[str, object] = {
         "path": path,
+        "template_command": tuple(paths.template_command()),
         "n_ctx": 2048,
         "n_batch": 256,
         "n_ubatch": 256,

@@ -38,10 +38,8 @@ def test_readiness_is_503_until_the_model_is_loaded(tmp_path: Path) -> None:
 
 
 def test_a_model_that_is_not_there_leaves_the_appliance_alive(tmp_path: Path) -> None:
-    config = tmp_path / "config" / "appliance" / "config.toml"
-    config.parent.mkdir(parents=True)
-    config.write_text('[[models.available_models]]\nid = "gone"\npath = "gone.gguf"\n')
-    appliance = Running(tmp_path).start(ready=False)
+    config = '[[models.available_models]]\nid = "gone"\npath = "gone.gguf"\n'
+    appliance = Running(tmp_path, config=config).start(ready=False)
     try:
         answer = httpx.post(
             appliance.url + "/v1/completions", json={"prompt": "x", "max_tokens": 1}, timeout=60

@@ -1,0 +1,144 @@
+"""What went wrong at an upstream, in this house's words: with what to do, never with the key."""
+
+import json
+import re
+import time
+from email.utils import parsedate_to_datetime
+
+from appliance.engine.upstream.question import Refused, names_unknown, too_long
+from appliance.errors import (
+    ApplianceError,
+    ContextLengthExceeded,
+    ModelLoadFailed,
+    ModelLoading,
+    QueueFull,
+    RequestError,
+    Unavailable,
+)
+
+MAX_READ = 4000
+MAX_TEXT = 300
+"""Characters of the upstream's own words that are looked at, and that are passed on."""
+
+
+class Explainer:
+    """Makes one `Refused` of whatever `openai` and `httpx2` raise."""
+
+    def __init__(self, address: str, model: str, api_key: str | None) -> None:
+        self._address = address
+        self._model = model
+        self._api_key = api_key
+
+    def explain(self, ex: Exception) -> Refused:
+        """`ex`: of `openai`, of `httpx2`, or a ValueError about what the upstream sent."""
+        import httpx2
+        import openai
+
+        if isinstance(ex, openai.APIStatusError):
+            after = _seconds(ex.response.headers.get("retry-after"))
+            return self._by_status(ex.status_code, self._text(ex.body), after)
+        cause = ex.__cause__ if isinstance(ex, openai.APIConnectionError) else ex
+        if isinstance(cause, httpx2.ConnectTimeout):
+            return self._down("no answer")
+        if isinstance(cause, httpx2.ConnectError):
+            return self._down(re.sub(r"^\[.*?\] ", "", str(cause)))
+        if isinstance(cause, httpx2.TimeoutException):
+            return self.broken("it has said nothing for too long")
+        if isinstance(cause, httpx2.HTTPError):
+            return self.broken("it broke the connection off")
+        if isinstance(ex, openai.APIError):
+            # An error that came inside a stream whose status was 200.
+            status = int(ex.code) if ex.code and re.fullmatch("[45][0-9][0-9]", ex.code) else 500
+            return self._by_status(status, self._text(ex.body), None)
+        return self.broken("it sent what nobody understands")
+
+    def broken(self, what: str) -> Refused:
+        """The exchange began, and ended as it should not."""
+        return Refused(Unavailable(f"the upstream {self._address} failed: {what}"))
+
+    def stranger(self) -> Refused:
+        """Status 200, and nothing of what OpenAI's API would say."""
+        return self.broken(
+            "it answered, but not as an OpenAI-compatible server does; "
+            "is the address right? Most end in /v1"
+        )
+
+    def no_model(self, known: list[str]) -> Refused:
+        """It listed its models, and the model is not among them."""
+        names = ", ".join(known[:10]) or "none"
+        return Refused(
+            ModelLoadFailed(
+                f"the upstream {self._address} has no model {self._model!r}; it has: {names}"
+            )
+        )
+
+    def _down(self, why: str) -> Refused:
+        return Refused(
+            Unavailable(
+                f"the upstream {self._address} cannot be reached ({why}): "
+                "is the server running, and is the address right?"
+            )
+        )
+
+    def _by_status(self, status: int, text: str, after: int | None) -> Refused:
+        said = f": {text[:MAX_TEXT]}" if text else ""
+        refuses = f"the upstream {self._address} refuses"
+        if status in (401, 403):
+            # Not in its own words, which may repeat the key.
+            return Refused(
+                Unavailable(
+                    f"{refuses} the key that the appliance has for it (status {status}): "
+                    "the key for this upstream is wrong or missing"
+                )
+            )
+        if status == 404:
+            return Refused(
+                ModelLoadFailed(
+                    f"the upstream {self._address} has no model {self._model!r}, or its address "
+                    f"is not right (status 404){said}"
+                )
+            )
+        if status in (429, 503):
+            return Refused(self._busy(status, text, after))
+        if 400 <= status < 500 or too_long(text):
+            return self._by_content(f"{refuses} the request{said}", text)
+        return self.broken(f"status {status}{said}")
+
+    def _by_content(self, message: str, text: str) -> Refused:
+        found = too_long(text)
+        if found:
+            return Refused(ContextLengthExceeded(message), too_long=found)
+        return Refused(RequestError(message), unknown=text if names_unknown(text) else "")
+
+    def _busy(self, status: int, text: str, after: int | None) -> ApplianceError:
+        if status == 503 and "loading" in text.lower():
+            return ModelLoading(f"the upstream {self._address} is still loading its model")
+        wait = "" if after is None else f"; it asks to come back in {after} s"
+        return QueueFull(f"the upstream {self._address} has too much to do{wait}")
+
+    def _text(self, body: object) -> str:
+        """The upstream's own words in one line."""
+        found = body
+        if isinstance(body, dict):
+            found = body.get("message") or body.get("detail") or body.get("error") or body
+            if any(body.get(key) == "context_length_exceeded" for key in ("code", "type")):
+                found = f"{found} (context_length_exceeded)"
+        if not isinstance(found, str):
+            found = "" if found is None else json.dumps(found, default=str)
+        if found.lstrip().startswith("<"):
+            return ""  # some proxy's page
+        if self._api_key:
+            found = found.replace(self._api_key, "…")
+        return " ".join(found[:MAX_READ].split())
+
+
+def _seconds(header: str | None) -> int | None:
+    """`Retry-After`: seconds from now, as a number or as a date."""
+    if header is None:
+        return None
+    if header.strip().isdigit():
+        return int(header)
+    try:
+        return max(0, round(parsedate_to_datetime(header).timestamp() - time.time()))
+    except ValueError:
+        return None

@@ -1,0 +1,143 @@
+"""What the chunks of an upstream's stream say: OpenAI's two shapes and their dialects, as one."""
+
+import msgspec
+
+from appliance.engine.protocol import FinishReason, Logprobs, TokenLogprob
+
+
+class Usage(msgspec.Struct, frozen=True):
+    """Tokens, as the upstream counts them."""
+
+    prompt_tokens: int
+    completion_tokens: int
+    cached_tokens: int
+
+
+class Part(msgspec.Struct, frozen=True):
+    """What one chunk says; an empty one says that the request was taken."""
+
+    text: str = ""
+    reason: FinishReason | None = None
+    usage: Usage | None = None
+    logprobs: list[Logprobs] | None = None
+
+
+class GivenUp(Exception):
+    """The upstream ended the reply for a reason of its own."""
+
+
+class _Details(msgspec.Struct, frozen=True):
+    cached_tokens: int | None = None
+
+
+class _Usage(msgspec.Struct, frozen=True):
+    prompt_tokens: int = 0
+    completion_tokens: int | None = None
+    prompt_tokens_details: _Details | None = None
+
+
+class _Delta(msgspec.Struct, frozen=True):
+    content: str | None = None
+    reasoning_content: str | None = None
+    reasoning: str | None = None
+
+
+class _Token(msgspec.Struct, frozen=True):
+    token: str
+    logprob: float
+    bytes: list[int] | None = None
+    top_logprobs: "list[_Token] | None" = None
+
+
+class _Logprobs(msgspec.Struct, frozen=True):
+    """`content` is of chat completions, and llama-server's everywhere; the rest of completions."""
+
+    content: list[_Token] | None = None
+    tokens: list[str] | None = None
+    token_logprobs: list[float | None] | None = None
+    top_logprobs: list[dict[str, float] | None] | None = None
+
+
+class _Choice(msgspec.Struct, frozen=True):
+    text: str | None = None
+    delta: _Delta | None = None
+    finish_reason: str | None = None
+    logprobs: _Logprobs | None = None
+
+
+class _Chunk(msgspec.Struct, frozen=True):
+    choices: list[_Choice] = []
+    usage: _Usage | None = None
+
+
+class Reader:
+    """Reads the chunks of one stream, in order."""
+
+    def __init__(self) -> None:
+        self._thinking = False
+
+    def read(self, chunk: object) -> Part:
+        """`chunk`: what its JSON was.
+
+        Raises:
+            ValueError: it is nothing of OpenAI's.
+            GivenUp: the upstream ended the reply for a reason of its own.
+        """
+        said = msgspec.convert(chunk, _Chunk)
+        usage = _usage(said.usage)
+        if not said.choices:
+            return Part(usage=usage)
+        choice = said.choices[0]
+        if choice.finish_reason in ("abort", "error"):
+            raise GivenUp(choice.finish_reason)
+        reason: FinishReason | None = None
+        if choice.finish_reason:
+            reason = "length" if choice.finish_reason == "length" else "stop"
+        return Part(self._text(choice), reason, usage, _logprobs(choice.logprobs))
+
+    def _text(self, choice: _Choice) -> str:
+        """Thoughts that a server has taken apart become the block again that the model wrote."""
+        delta = choice.delta
+        if delta is None:
+            return choice.text or ""
+        text = delta.reasoning_content or delta.reasoning or ""
+        if text and not self._thinking:
+            text = f"<think>\n{text}"
+            self._thinking = True
+        if self._thinking and (delta.content or choice.finish_reason):
+            text += "\n</think>\n\n"
+            self._thinking = False
+        return text + (delta.content or "")
+
+
+def _usage(usage: _Usage | None) -> Usage | None:
+    if usage is None or usage.completion_tokens is None:
+        return None
+    details = usage.prompt_tokens_details
+    cached = details.cached_tokens if details else None
+    return Usage(usage.prompt_tokens, usage.completion_tokens, cached or 0)
+
+
+def _logprobs(said: _Logprobs | None) -> list[Logprobs] | None:
+    if said is None:
+        return None
+    if said.content is not None:
+        return [
+            Logprobs(_token(entry), [_token(top) for top in entry.top_logprobs or []])
+            for entry in said.content
+        ]
+    tokens = said.tokens or []
+    logprobs = said.token_logprobs or [None] * len(tokens)
+    tops = said.top_logprobs or [None] * len(tokens)
+    return [
+        Logprobs(
+            TokenLogprob(token.encode(), 0.0 if logprob is None else logprob),
+            [TokenLogprob(text.encode(), value) for text, value in (top or {}).items()],
+        )
+        for token, logprob, top in zip(tokens, logprobs, tops, strict=False)
+    ]
+
+
+def _token(said: _Token) -> TokenLogprob:
+    text = said.token.encode() if said.bytes is None else bytes(said.bytes)
+    return TokenLogprob(text, said.logprob)

@@ -1,0 +1,77 @@
+"""One request to an upstream, from its submission to its terminal event."""
+
+import random
+import time
+
+from appliance.engine.client import Sink
+from appliance.engine.protocol import (
+    Failed,
+    Finished,
+    FinishReason,
+    Prompt,
+    SamplingParams,
+    Timings,
+)
+from appliance.engine.upstream.call import Call
+from appliance.engine.upstream.parts import Part, Usage
+from appliance.errors import ApplianceError
+
+
+class Request:
+    """A request that has not ended."""
+
+    def __init__(self, id: int, prompt: Prompt, sampling: SamplingParams, sink: Sink) -> None:
+        self.id = id
+        self.prompt = prompt
+        self.sampling = sampling
+        self.sink = sink
+        self.seed = random.getrandbits(31) if sampling.seed is None else sampling.seed
+        self.call = Call()
+        self.accepted = False
+        """Its thread speaks to the sink, and nobody else does from now on."""
+        self.stopped = False
+        self.error: ApplianceError | None = None
+        """Why it was stopped; None: it was cancelled."""
+        self.tokens = 0
+        """Counted here: a chunk is taken for a token, unless it tells of several."""
+        self.usage: Usage | None = None
+        self.reason: FinishReason | None = None
+        self._submitted = time.monotonic()
+        self._began = self._first = 0.0
+
+    def begin(self) -> None:
+        """A thread has taken it up."""
+        self._began = time.monotonic()
+
+    def take(self, part: Part) -> None:
+        """Count."""
+        self.usage = part.usage or self.usage
+        self.reason = part.reason or self.reason
+        if part.text or part.logprobs:
+            self.tokens += len(part.logprobs or ()) or 1
+            self._first = self._first or time.monotonic()
+
+    def ended(self) -> Finished:
+        """It ended by itself or was cancelled."""
+        now = time.monotonic()
+        began = self._began or now
+        first = self._first or now
+        usage = self.usage or Usage(0, self.tokens, 0)
+        return Finished(
+            id=self.id,
+            reason="cancelled" if self.stopped or self.reason is None else self.reason,
+            prompt_tokens=usage.prompt_tokens,
+            cached_tokens=usage.cached_tokens,
+            completion_tokens=usage.completion_tokens,
+            timings=Timings(
+                queued=began - self._submitted, prefill=first - began, decode=now - first
+            ),
+        )
+
+    def failed(self, error: ApplianceError) -> Failed:
+        """It ended by `error`."""
+        return Failed(self.id, error.code, error.message, error.param)
+
+    def stop_event(self) -> Finished | Failed:
+        """The last word of a request that was stopped."""
+        return self.failed(self.error) if self.error else self.ended()

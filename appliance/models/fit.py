@@ -1,0 +1,163 @@
+"""How much memory a model will take, said before anything is loaded."""
+
+from typing import Any
+
+import msgspec
+
+from appliance.errors import ModelLoadFailed
+from appliance.models.buffers import (
+    FLOAT,
+    Shape,
+    cache_size,
+    compute_size,
+    layer_of,
+    mask_size,
+    padded,
+)
+from appliance.models.ggml import TYPES
+from appliance.models.header import GgufHeader
+
+PROCESS = 48 << 20
+"""Bytes of a worker without a model: the interpreter and the libraries."""
+TOKEN = 360
+"""Bytes that a token of the vocabulary takes in llama.cpp's tables."""
+
+
+class Part(msgspec.Struct, frozen=True, kw_only=True):
+    """Bytes in one kind of memory."""
+
+    weights: int = 0
+    cache: int = 0
+    """Keys and values, and the states of recurrent layers."""
+    compute: int = 0
+    output: int = 0
+    process: int = 0
+
+    @property
+    def total(self) -> int:
+        return self.weights + self.cache + self.compute + self.output + self.process
+
+
+class Estimate(msgspec.Struct, frozen=True):
+    """What a model takes, once loaded and used."""
+
+    cpu: Part
+    gpu: Part
+
+
+def estimate(
+    header: GgufHeader,
+    *,
+    n_ctx: int,
+    n_seq_max: int,
+    kv_unified: bool,
+    n_batch: int,
+    n_ubatch: int,
+    type_k: str = "f16",
+    type_v: str = "f16",
+    n_gpu_layers: int = 0,
+    flash_attn: bool = True,
+    swa_full: bool = True,
+    n_outputs_max: int = 0,
+) -> Estimate:
+    """The memory that a worker with these parameters takes.
+
+    Those that `engine.protocol.Load` has mean the same here, the others what they mean to
+    llama.cpp, whose defaults they have; KV types go by ggml's names. Of a model that is spread
+    over several files, the tensors of this one are counted.
+
+    Raises:
+        ModelLoadFailed: there is no such KV type.
+    """
+    cells = padded(n_ctx or header.context_length, 256)
+    whole = cells * (1 if kv_unified else n_seq_max)
+    tokens = min(whole, n_batch, n_ubatch)
+    shape = Shape(
+        cells=cells,
+        streams=1 if kv_unified else n_seq_max,
+        sequences=n_seq_max,
+        tokens=tokens,
+        outputs=min(tokens, n_outputs_max or n_batch),
+        type_k=_kv_type(type_k),
+        type_v=_kv_type(type_v),
+        flash_attn=flash_attn,
+        swa_full=swa_full,
+    )
+    first = max(0, header.block_count + 1 - n_gpu_layers)
+    return Estimate(_cpu(header, shape, first), _gpu(header, shape, first))
+
+
+def gpu_layers(header: GgufHeader, free_gpu_bytes: int, **parameters: Any) -> int:
+    """The largest `n_gpu_layers` that fits; the output counts as a layer, as in llama.cpp.
+    `parameters` are the others of `estimate`."""
+    for n_gpu_layers in range(header.block_count + 1, 0, -1):
+        found = estimate(header, n_gpu_layers=n_gpu_layers, **parameters)
+        if found.gpu.total <= free_gpu_bytes:
+            return n_gpu_layers
+    return 0
+
+
+def fits(estimate: Estimate, free: int, free_gpu: int = 0) -> bool:
+    """Whether that many free bytes are enough."""
+    return estimate.cpu.total <= free and estimate.gpu.total <= free_gpu
+
+
+def check_fits(name: str, estimate: Estimate, free: int, free_gpu: int = 0) -> None:
+    """Nothing, if it fits.
+
+    Raises:
+        ModelLoadFailed: with both figures.
+    """
+    for need, have, what in (
+        (estimate.cpu.total, free, "memory"),
+        (estimate.gpu.total, free_gpu, "GPU memory"),
+    ):
+        if need > have:
+            raise ModelLoadFailed(
+                f"{name} needs {_gigabytes(need)} of {what}, {_gigabytes(have)} are free"
+            )
+
+
+def _gigabytes(size: int) -> str:
+    return f"{size / 1e9:.1f} GB" if size >= 50e6 else f"{size / 1e6:.1f} MB"
+
+
+def _kv_type(name: str) -> str:
+    if name.upper() not in TYPES:
+        raise ModelLoadFailed(f"there is no KV type {name}", param="type_k")
+    return name.upper()
+
+
+def _cpu(header: GgufHeader, shape: Shape, first: int) -> Part:
+    """What is left to the CPU when the layers from `first` on are elsewhere."""
+    layers = range(min(first, header.block_count))
+    everything = first > header.block_count
+    compute = compute_size(header, shape, layers, output=everything)
+    return Part(
+        weights=sum(t.size for t in header.tensors if layer_of(t, header) < first),
+        cache=sum(cache_size(header, shape, layer) for layer in layers),
+        # What goes to a GPU is laid out here first.
+        compute=max(
+            compute, mask_size(header, shape) + shape.tokens * header.embedding_length * FLOAT
+        ),
+        output=shape.sequences * header.vocab_size * FLOAT,
+        process=PROCESS + TOKEN * header.vocab_size,
+    )
+
+
+def _gpu(header: GgufHeader, shape: Shape, first: int) -> Part:
+    if first > header.block_count:
+        return Part()
+    layers = range(first, header.block_count)
+    there = [t for t in header.tensors if layer_of(t, header) >= first]
+    weights = sum(t.size for t in there)
+    elsewhere = [t for t in header.tensors if 0 <= layer_of(t, header) < first]
+    if not any(t.name == "output.weight" for t in there):  # then the embeddings serve as output
+        weights += sum(t.size for t in header.tensors if t.name == "token_embd.weight")
+    return Part(
+        weights=weights,
+        cache=sum(cache_size(header, shape, layer) for layer in layers),
+        # Long batches take the CPU's weights along, one at a time.
+        compute=compute_size(header, shape, layers, output=True)
+        + max((t.size for t in elsewhere), default=0),
+    )

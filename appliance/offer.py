@@ -1,0 +1,127 @@
+"""The models on offer: each configured model as something the pool can load."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from appliance import paths
+from appliance.config import AvailableModel, Config, variable, worker_environment
+from appliance.engine.client import Engine
+from appliance.engine.pool import Loaded, ModelSpec
+from appliance.engine.protocol import Load
+from appliance.engine.upstream.engine import UpstreamEngine
+from appliance.errors import ModelLoadFailed, ModelNotFound
+from appliance.models.fit import estimate
+from appliance.models.gguf import is_legacy_ggml, read_header
+
+MEGABYTE = 1_000_000
+
+
+def kv_folder() -> Path:
+    """Where saved KV states are kept."""
+    return paths.cache_dir() / "kv"
+
+
+def specs(config: Config) -> list[ModelSpec]:
+    """The models that the configuration lists; the first is kept warm."""
+    return [
+        ModelSpec(
+            id=model.id,
+            name=model.name or model.id,
+            make=_elsewhere(config, model) if model.upstream else _here(config, model),
+            need=_need(config, model),
+            prewarm=model.prewarm or number == 0,
+        )
+        for number, model in enumerate(config.models.listed())
+    ]
+
+
+def _together(config: Config) -> int:
+    return config.models.max_concurrent_requests or config.engine.n_seq_max
+
+
+def _elsewhere(config: Config, model: AvailableModel) -> Callable[[], Loaded]:
+    name = model.upstream_key_variable
+    return lambda: UpstreamEngine(
+        model.id,
+        model.upstream,
+        model=model.upstream_model or model.id,
+        api_key=variable(name) if name else None,
+        parallel=_together(config),
+        max_waiting=config.engine.max_waiting,
+    )
+
+
+def _here(config: Config, model: AvailableModel) -> Callable[[], Loaded]:
+    return lambda: Engine(
+        model.id,
+        _legacy_load(config, model) if model.family else _load(config, model),
+        command=paths.worker_command(),
+        environment=worker_environment(),
+        max_waiting=config.engine.max_waiting,
+    )
+
+
+def _need(config: Config, model: AvailableModel) -> Callable[[], int]:
+    def need() -> int:
+        if model.upstream:
+            return 0
+        file = _file(config, model)
+        if is_legacy_ggml(file):
+            if not model.family:
+                raise ModelLoadFailed(
+                    f"{file.name} is in the old GGML format: its entry must name its family"
+                )
+            return file.stat().st_size * 5 // 4
+        load = _load(config, model)
+        header = read_header(file)
+        return estimate(
+            header,
+            n_ctx=load.n_ctx or header.context_length,
+            n_seq_max=load.n_seq_max,
+            kv_unified=load.kv_unified,
+            n_batch=load.n_batch,
+            n_ubatch=load.n_ubatch,
+        ).cpu.total
+
+    return need
+
+
+def _file(config: Config, model: AvailableModel) -> Path:
+    try:
+        return paths.model_file(config, model)
+    except ModelNotFound as ex:
+        raise ModelLoadFailed(ex.message) from ex
+
+
+def _load(config: Config, model: AvailableModel) -> Load:
+    engine = config.engine
+    return Load(
+        path=str(_file(config, model)),
+        template_command=tuple(paths.template_command()),
+        n_ctx=model.context_length or engine.n_ctx,
+        n_batch=engine.n_batch,
+        n_ubatch=engine.n_ubatch,
+        n_seq_max=engine.n_seq_max,
+        max_running=min(_together(config), engine.n_seq_max),
+        kv_unified=engine.kv_unified,
+        n_threads=engine.n_threads,
+        kv_folder=str(kv_folder()) if engine.kv_disk_mb else "",
+        kv_memory_bytes=engine.kv_memory_mb * MEGABYTE,
+        kv_disk_bytes=engine.kv_disk_mb * MEGABYTE,
+        kv_min_tokens=engine.kv_min_tokens,
+    )
+
+
+def _legacy_load(config: Config, model: AvailableModel) -> Load:
+    """One sequence at a time, in short steps, and no states to save: the library can't."""
+    return Load(
+        path=str(_file(config, model)),
+        template_command=tuple(paths.template_command()),
+        family=model.family,
+        n_ctx=model.context_length,
+        n_batch=16,
+        n_ubatch=16,
+        n_seq_max=1,
+        kv_unified=True,
+        n_threads=config.engine.n_threads,
+    )

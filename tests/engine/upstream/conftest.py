@@ -1,0 +1,38 @@
+"""Engines on a server that misbehaves as a test wants."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from appliance.engine.client import Engine
+from tests.engine.upstream.hostile import HostileUpstream, MakeUpstream, upstream_engine
+
+
+@pytest.fixture
+def upstream() -> Iterator[HostileUpstream]:
+    made = HostileUpstream()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def make(upstream: HostileUpstream) -> Iterator[MakeUpstream]:
+    """Starts engines on `upstream`, or on another address."""
+    made: list[Engine] = []
+
+    def start(url: str = "", **changes: object) -> Engine:
+        engine = upstream_engine(url or upstream.url, **changes)
+        made.append(engine)
+        engine.start()
+        return engine
+
+    yield start
+    for engine in made:
+        engine.close()
+
+
+@pytest.fixture
+def far(make: MakeUpstream) -> Engine:
+    engine = make()
+    assert engine.wait_ready(30), engine.state
+    return engine

@@ -1,0 +1,146 @@
+"""Cancelling, waiting and closing: every request ends once, and the upstream hears of it."""
+
+import random
+import threading
+import time
+
+import psutil
+import pytest
+
+from appliance.engine.client import Engine
+from appliance.engine.protocol import (
+    Accepted,
+)
+from appliance.errors import QueueFull, ShuttingDown
+from tests.engine.talk import Heard, ask, chat
+from tests.engine.upstream.hostile import (
+    Exchange,
+    HostileUpstream,
+    MakeUpstream,
+    cut,
+    eventually,
+)
+
+
+@pytest.mark.parametrize("after_words", [False, True])
+def test_cancelling_endless_silence_ends_it_at_once_on_both_sides(
+    far: Engine, upstream: HostileUpstream, after_words: bool
+) -> None:
+    asked, hung_up = threading.Event(), threading.Event()
+
+    def answer(exchange: Exchange) -> None:
+        if after_words:
+            cut(exchange)
+        asked.set()
+        if exchange.wait_hung_up():
+            hung_up.set()
+
+    upstream.answer = answer
+    heard = Heard(far, chat("hi"))
+    assert (heard.begun if after_words else asked).wait(20)
+    far.cancel(heard.id)
+    assert heard.wait(5).finished.reason == "cancelled"
+    assert hung_up.wait(5)
+    assert heard.finished.completion_tokens == int(after_words)
+    # The thread that listened serves the next one.
+    upstream.answer = lambda exchange: exchange.reply("fine")
+    assert [ask(far, chat("hi")).text for _ in range(5)] == ["fine"] * 5
+
+
+def test_cancelling_at_any_moment_ends_each_request_once_and_leaves_nothing(
+    make: MakeUpstream, upstream: HostileUpstream
+) -> None:
+    rng = random.Random(7)
+
+    def answer(exchange: Exchange) -> None:
+        exchange.open()
+        for _ in range(10):
+            exchange.say("word ")
+            time.sleep(rng.random() * 0.004)
+        exchange.end()
+
+    upstream.answer = answer
+    engine = make(max_waiting=200)
+    ask(engine, chat("first"))
+    process = psutil.Process()
+    descriptors = process.num_fds()
+    heards = []
+    for i in range(200):
+        heards.append(Heard(engine, chat(str(i))))
+        time.sleep(rng.random() * 0.01)
+        engine.cancel(rng.choice(heards[-8:]).id)
+    for heard in heards:
+        heard.wait()
+        assert len(heard.terminals) == 1
+        assert heard.events[-1] is heard.terminals[0]
+        assert len(heard.events) == 1 or isinstance(heard.events[0], Accepted)
+    assert {heard.finished.reason for heard in heards} == {"cancelled", "stop"}
+    assert eventually(lambda: process.num_fds() <= descriptors)
+    assert ask(engine, chat("last")).finished.reason == "stop"
+
+
+def test_cancelling_from_inside_a_sink_is_possible(far: Engine, upstream: HostileUpstream) -> None:
+    def answer(exchange: Exchange) -> None:
+        cut(exchange)
+        exchange.wait_hung_up()
+
+    upstream.answer = answer
+    ids: list[int] = []
+    ready = threading.Event()
+
+    def on_event(event: object) -> None:
+        if isinstance(event, Accepted):
+            assert ready.wait(20)
+            far.cancel(ids[0])
+
+    heard = Heard(far, chat("hi"), on_event=on_event)
+    ids.append(heard.id)
+    ready.set()
+    assert heard.wait(10).finished.reason == "cancelled"
+
+
+def test_as_many_run_as_may_then_they_wait_then_they_are_refused(
+    make: MakeUpstream, upstream: HostileUpstream
+) -> None:
+    go_on = threading.Event()
+    running = []
+
+    def answer(exchange: Exchange) -> None:
+        running.append(exchange)
+        assert go_on.wait(20)
+        exchange.reply("fine")
+
+    upstream.answer = answer
+    engine = make(parallel=2, max_waiting=2)
+    heards = [Heard(engine, chat(str(i))) for i in range(4)]
+    with pytest.raises(QueueFull):
+        Heard(engine, chat("one too many"))
+    engine.cancel(heards[3].id)
+    assert heards[3].finished.reason == "cancelled"
+    Heard(engine, chat("in its place"))
+    assert eventually(lambda: len(running) == 2)
+    go_on.set()
+    for heard in heards[:3]:
+        assert heard.wait().text == "fine"
+    assert eventually(lambda: len(running) == 4)
+    asked = {exchange.body["messages"][0]["content"] for exchange in running}
+    assert asked == {"0", "1", "2", "in its place"}
+
+
+def test_closing_fails_what_runs_and_what_waits_and_takes_nothing_new(
+    make: MakeUpstream, upstream: HostileUpstream
+) -> None:
+    def answer(exchange: Exchange) -> None:
+        cut(exchange)
+        exchange.wait_hung_up()
+
+    upstream.answer = answer
+    engine = make(parallel=2, max_waiting=8)
+    heards = [Heard(engine, chat(str(i))) for i in range(6)]
+    assert heards[0].begun.wait(20) and heards[1].begun.wait(20)
+    engine.close()
+    for heard in heards:
+        assert heard.wait(5).failed.code == ShuttingDown.code
+    assert engine.state.status == "stopped"
+    with pytest.raises(ShuttingDown):
+        Heard(engine, chat("late"))

@@ -1,0 +1,34 @@
+"""Reading headers in a process that has little memory."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+READ = """
+import resource, sys
+from pathlib import Path
+from appliance.errors import BadModelFile
+from appliance.models.gguf import read_header
+resource.setrlimit(resource.RLIMIT_AS, (int(sys.argv[1]), int(sys.argv[1])))
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+for file in sys.argv[2:]:
+    try:
+        read_header(Path(file))
+        print("read")
+    except BadModelFile:
+        print("refused")
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+"""
+
+
+def read_elsewhere(*files: Path) -> tuple[list[str], int]:
+    """Read in a process that may have 256 MB; what came of it, and bytes that it took more."""
+    done = subprocess.run(
+        [sys.executable, "-c", READ, str(256 << 20), *map(str, files)],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
+    )
+    *verdicts, grown = done.stdout.split()
+    return verdicts, int(grown) * (1 if sys.platform == "darwin" else 1024)

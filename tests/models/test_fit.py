@@ -1,0 +1,248 @@
+"""The estimate of memory, held against what llama.cpp takes; and what follows from it."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from appliance import paths
+from appliance.errors import ModelLoadFailed
+from appliance.models.fit import Estimate, Part, check_fits, estimate, fits, gpu_layers
+from appliance.models.gguf import GgufHeader, read_header
+from tests.models import native
+from tests.models.architectures import deci, gemma3, granitehybrid, mamba, qwen3, qwen3moe
+from tests.models.gguf_writer import Gguf, llama, u32
+
+GGML_TYPES = {"f16": 1, "q4_0": 2, "q8_0": 8}
+MIB = 1 << 20
+# n_ctx, n_seq_max, kv_unified, n_batch, n_ubatch, type_k, type_v
+Cell = tuple[int, int, bool, int, int, str, str]
+FEW: list[Cell] = [
+    (2048, 4, True, 256, 256, "f16", "f16"),
+    (4096, 4, False, 2048, 512, "q8_0", "q4_0"),
+    (512, 1, True, 512, 512, "f16", "f16"),
+]
+MANY: list[Cell] = [
+    *((n_ctx, 1, True, 512, n_ubatch, kind, kind)
+      for n_ctx in (512, 2048, 8192, 32768)
+      for n_ubatch in (64, 512)
+      for kind in GGML_TYPES),
+    *((2048, n_seq_max, unified, 2048, n_ubatch, "f16", "q8_0")
+      for n_seq_max in (2, 8)
+      for unified in (True, False)
+      for n_ubatch in (128, 2048)),
+]  # fmt: skip
+
+
+NAMES = ("n_ctx", "n_seq_max", "kv_unified", "n_batch", "n_ubatch", "type_k", "type_v")
+
+
+def estimated(header: GgufHeader, cell: Cell, **more: Any) -> Estimate:
+    parameters: dict[str, Any] = dict(zip(NAMES, cell, strict=True))
+    return estimate(header, **parameters, **more)
+
+
+def native_cell(cell: Cell, *, flash_attn: bool = True) -> dict[str, Any]:
+    n_ctx, n_seq_max, unified, n_batch, n_ubatch, type_k, type_v = cell
+    return {
+        "n_ctx": n_ctx if unified else n_ctx * n_seq_max,
+        "n_seq_max": n_seq_max,
+        "kv_unified": unified,
+        "n_batch": n_batch,
+        "n_ubatch": n_ubatch,
+        "type_k": GGML_TYPES[type_k],
+        "type_v": GGML_TYPES[type_v],
+        "flash_attn_type": -1 if flash_attn else 0,
+    }
+
+
+def hold_against_llama_cpp(file: Path, cells: list[Cell], *, dry: bool) -> list[float]:
+    """How much larger than the truth each cell's estimate is, buffer by buffer checked."""
+    header = read_header(file)
+    errors = []
+    for cell, real in zip(
+        cells, native.sizes(file, [native_cell(cell) for cell in cells], dry=dry), strict=True
+    ):
+        part = estimated(header, cell).cpu
+        # llama.cpp's log has two decimals of a MiB.
+        assert part.cache == pytest.approx(real["cache"], rel=0.001, abs=0.02 * MIB), cell
+        assert part.output == pytest.approx(real["output"], rel=0.01, abs=0.02 * MIB), cell
+        weights = part.weights if dry else real["model"]
+        assert part.weights == pytest.approx(weights, rel=0.001, abs=0.02 * MIB), cell
+        total = weights + real["cache"] + real["compute"] + real["output"]
+        errors.append((part.total - part.process) / total - 1)
+    return errors
+
+
+def test_embedded_model_as_llama_cpp_has_it() -> None:
+    errors = hold_against_llama_cpp(paths.embedded_model(), FEW, dry=False)
+    assert all(-0.05 <= error <= 0.10 for error in errors), errors
+
+
+@pytest.mark.soak
+def test_embedded_model_in_many_cells() -> None:
+    assert len(MANY) >= 20
+    errors = hold_against_llama_cpp(paths.embedded_model(), MANY, dry=False)
+    assert all(-0.05 <= error <= 0.10 for error in errors), errors
+
+
+def test_process_as_the_system_has_it() -> None:
+    """Everything together, in a process that has computed a full batch. Memory that is set aside
+    for logits of every token is not touched when those of the last are wanted, so it isn't here."""
+    cell = (2048, 1, True, 512, 512, "f16", "f16")
+    asked = {**native_cell(cell), "n_outputs_max": 1}
+    (real,) = native.sizes(paths.embedded_model(), [asked], used=True)
+    total = estimated(read_header(paths.embedded_model()), cell, n_outputs_max=1).cpu.total
+    assert -0.05 <= total / real["peak"] - 1 <= 0.10
+
+
+# In the shapes of models that people run; the weights are a hole in the file.
+ARCHITECTURES: dict[str, Gguf] = {
+    "llama 3 8B": llama(
+        n_layer=32, n_embd=4096, n_head=32, n_head_kv=8, n_ff=14336, n_vocab=128_256, kind="Q4_K"
+    ),
+    "llama 3.2 1B, tied": llama(
+        n_layer=16, n_embd=2048, n_head=32, n_head_kv=8, n_ff=8192, n_vocab=128_256, kind="Q8_0",
+        tied=True,
+    ),
+    "heads by layer": deci(
+        [16, 8, 4, 2] * 7, n_embd=1024, n_head=16, n_ff=4096, n_vocab=32_000, kind="Q8_0"
+    ),
+    "qwen 3 0.6B": qwen3(
+        head_dim=128, n_layer=28, n_embd=1024, n_head=16, n_ff=3072, n_vocab=151_936, kind="Q8_0"
+    ),
+    "gemma 3 4B": gemma3(
+        window=1024, head_dim=256, n_layer=34, n_embd=2560, n_head=8, n_ff=10_240,
+        n_vocab=262_144, kind="Q4_0",
+    ),
+    "qwen 3 30B of experts": qwen3moe(
+        n_expert=128, n_used=8, n_ff=768, head_dim=128, n_layer=48, n_embd=2048, n_head=32,
+        n_vocab=151_936, kind="Q4_K",
+    ),
+    "mamba 370M": mamba(n_layer=48, n_embd=1024, n_vocab=50_280),
+    "granite hybrid": granitehybrid(
+        [0, 0, 2, 0] * 10, n_embd=1024, n_head=16, n_ff=4096, state=128
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_other_architectures_as_llama_cpp_has_them(name: str, tmp_path: Path) -> None:
+    file = ARCHITECTURES[name].save(tmp_path / "model.gguf")
+    cells = FEW if name != "mamba 370M" else [(*cell[:5], "f16", "f16") for cell in FEW]
+    errors = hold_against_llama_cpp(file, cells, dry=True)
+    assert all(-0.05 <= error <= 0.10 for error in errors), errors
+
+
+@pytest.mark.parametrize("name", ["llama 3 8B", "heads by layer", "gemma 3 4B"])
+def test_without_flash_attention(name: str, tmp_path: Path) -> None:
+    file = ARCHITECTURES[name].save(tmp_path / "model.gguf")
+    cell = FEW[0]
+    (real,) = native.sizes(file, [native_cell(cell, flash_attn=False)], dry=True)
+    part = estimated(read_header(file), cell, flash_attn=False).cpu
+    assert part.cache == pytest.approx(real["cache"], rel=0.001)
+    assert 0.95 <= part.compute / real["compute"] <= 1.20
+
+
+def test_windows_that_are_kept_short(tmp_path: Path) -> None:
+    file = ARCHITECTURES["gemma 3 4B"].save(tmp_path / "model.gguf")
+    cells = [(8192, 4, True, 512, 512, "f16", "f16"), (8192, 4, False, 512, 512, "f16", "f16")]
+    asked = [{**native_cell(cell), "swa_full": False} for cell in cells]
+    for cell, real in zip(cells, native.sizes(file, asked, dry=True), strict=True):
+        part = estimated(read_header(file), cell, swa_full=False).cpu
+        assert part.cache == pytest.approx(real["cache"], rel=0.001), cell
+
+
+# -- arithmetic -----------------------------------------------------------------------------------
+
+
+def header_of(tmp_path: Path, file: Gguf) -> GgufHeader:
+    return read_header(file.save(tmp_path / "model.gguf"))
+
+
+def test_cache_by_hand(tmp_path: Path) -> None:
+    """Two layers of 16 values a head: tokens × (keys + values) × 2 bytes."""
+    cell = (1000, 3, False, 64, 64, "f16", "f16")
+    plain = header_of(tmp_path, llama(n_head=4, n_head_kv=2))
+    assert estimated(plain, cell).cpu.cache == 1024 * 3 * 2 * (2 * 16 + 2 * 16) * 2
+    shared = (1000, 3, True, 64, 64, "f16", "f16")
+    assert estimated(plain, shared).cpu.cache == 1024 * 2 * (2 * 16 + 2 * 16) * 2
+    by_layer = header_of(tmp_path, deci([4, 1]))
+    assert estimated(by_layer, shared).cpu.cache == 1024 * (4 + 1) * 2 * 16 * 2
+    blocks = (1000, 3, True, 64, 64, "q8_0", "q4_0")
+    assert estimated(plain, blocks).cpu.cache == 1024 * 2 * (34 + 18)
+    trained = (0, 1, True, 64, 64, "f16", "f16")
+    assert estimated(plain, trained).cpu.cache == 256 * 2 * (2 * 16 + 2 * 16) * 2
+
+
+def test_recurrent_layers_cost_by_sequence_and_not_by_token(tmp_path: Path) -> None:
+    plain = header_of(tmp_path, mamba(n_layer=3, n_embd=64, state=16))
+    short = (256, 2, True, 64, 64, "f16", "f16")
+    long = (65536, 2, True, 64, 64, "f16", "f16")
+    assert estimated(plain, short).cpu.cache == 3 * 2 * (3 * 128 + 16 * 128) * 4
+    assert estimated(plain, short) == estimated(plain, long)
+
+
+def test_values_that_are_part_of_the_keys(tmp_path: Path) -> None:
+    latent = [u32(f"deepseek2.attention.{name}_length_mla", 24) for name in ("key", "value")]
+    plain = header_of(tmp_path, llama(arch="deepseek2", n_head_kv=1, extra=latent))
+    cell = (256, 1, True, 64, 64, "f16", "f16")
+    assert estimated(plain, cell).cpu.cache == 256 * 2 * 16 * 2
+
+
+CELL: Cell = (2048, 1, True, 512, 512, "f16", "f16")
+
+
+def test_layers_move_to_the_gpu(tmp_path: Path) -> None:
+    header = header_of(tmp_path, llama(n_layer=4, n_embd=256, n_ff=512, kind="Q8_0"))
+    none, some, every = (estimated(header, CELL, n_gpu_layers=n) for n in (0, 3, 5))
+    assert none.gpu == Part()
+    assert 0 < some.gpu.weights < every.gpu.weights
+    assert some.gpu.cache == none.cpu.cache // 2 == some.cpu.cache
+    assert (every.gpu.cache, every.cpu.cache) == (none.cpu.cache, 0)
+    weights = sum(tensor.size for tensor in header.tensors)
+    for split in (none, some, every):
+        assert split.cpu.weights + split.gpu.weights == weights
+    embeddings = next(t for t in header.tensors if t.name == "token_embd.weight")
+    assert every.cpu.weights == embeddings.size
+    assert every.cpu.compute < none.cpu.compute
+    assert estimated(header, CELL, n_gpu_layers=99) == every
+
+
+def test_tied_embeddings_are_on_both_sides(tmp_path: Path) -> None:
+    header = header_of(tmp_path, llama(n_layer=4, n_embd=256, kind="Q8_0", tied=True))
+    every = estimated(header, CELL, n_gpu_layers=5)
+    embeddings = next(t for t in header.tensors if t.name == "token_embd.weight")
+    weights = sum(tensor.size for tensor in header.tensors)
+    assert every.cpu.weights + every.gpu.weights == weights + embeddings.size
+
+
+def test_as_many_layers_as_fit() -> None:
+    header = read_header(paths.embedded_model())
+    parameters: dict[str, Any] = {
+        "n_ctx": 2048, "n_seq_max": 4, "kv_unified": True, "n_batch": 512, "n_ubatch": 512,
+    }  # fmt: skip
+    needs = [estimate(header, **parameters, n_gpu_layers=n).gpu.total for n in range(32)]
+    assert gpu_layers(header, needs[31], **parameters) == 31
+    assert gpu_layers(header, 0, **parameters) == 0
+    for free in (100 * MIB, 150 * MIB, 200 * MIB):
+        n = gpu_layers(header, free, **parameters)
+        assert needs[n] <= free < needs[n + 1], n
+
+
+def test_refusal_carries_figures() -> None:
+    needed = Estimate(Part(weights=5_100_000_000), Part(weights=800_000_000))
+    assert fits(needed, 5_100_000_000, 800_000_000)
+    assert not fits(needed, 5_099_999_999, 800_000_000)
+    assert not fits(needed, 5_100_000_000)
+    check_fits("Some model", needed, 5_100_000_000, 800_000_000)
+    with pytest.raises(ModelLoadFailed) as caught:
+        check_fits("Some model", needed, 3_200_000_000, 800_000_000)
+    assert str(caught.value) == "Some model needs 5.1 GB of memory, 3.2 GB are free"
+    with pytest.raises(ModelLoadFailed, match=r"0\.8 GB of GPU memory, 10\.0 MB are free"):
+        check_fits("Some model", needed, 6_000_000_000, 10_000_000)
+
+
+def test_unknown_kv_type() -> None:
+    with pytest.raises(ModelLoadFailed, match="no KV type f17"):
+        estimated(read_header(paths.embedded_model()), (2048, 1, True, 512, 512, "f17", "f16"))

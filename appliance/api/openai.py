@@ -11,14 +11,12 @@ import msgspec
 
 from appliance.api import sse
 from appliance.api.schemas import ChatCompletionRequest, CompletionRequest, OpenAIRequest, decode
-from appliance.api.shapes import ChatShape, Shape, TextShape
+from appliance.api.shapes import ChatShape, Reply, Shape, TextShape
 from appliance.engine.pool import Model, Pool
 from appliance.engine.protocol import (
-    ChatPrompt,
     Delta,
     Failed,
     Finished,
-    Logprobs,
     Prompt,
     SamplingParams,
     SequenceEvent,
@@ -84,9 +82,7 @@ class Completion:
 
         def encode(index: int, event: SequenceEvent) -> bytes:
             if isinstance(event, Delta):
-                choice = self._shape.delta(
-                    index, event.text, event.logprobs, first=index not in begun
-                )
+                choice = self._shape.delta(index, event, first=index not in begun)
                 begun.add(index)
             elif isinstance(event, Finished):
                 self._finished.append(event)
@@ -113,19 +109,16 @@ class Completion:
 
     def run(self, on_disconnect: Callable[[Callable[[], None]], None]) -> dict[str, Any]:
         """Submit, wait for the end, and return the object."""
-        texts = [""] * len(self._prompts)
-        reasons = [""] * len(self._prompts)
-        logprobs: list[list[Logprobs]] = [[] for _ in self._prompts]
+        replies = [Reply() for _ in self._prompts]
         failures: list[Failed] = []
         done = threading.Semaphore(0)
 
         def sink(index: int) -> Callable[[SequenceEvent], None]:
             def take(event: SequenceEvent) -> None:
                 if isinstance(event, Delta):
-                    texts[index] += event.text
-                    logprobs[index] += event.logprobs or ()
+                    replies[index].add(event)
                 elif isinstance(event, Finished):
-                    reasons[index] = _reason(event)
+                    replies[index].reason = _reason(event)
                     self._finished.append(event)
                     done.release()
                 elif isinstance(event, Failed):
@@ -142,15 +135,7 @@ class Completion:
                 self.cancel()
                 failed = failures[0]
                 raise from_code(failed.code, failed.message, failed.param)
-        choices = [
-            self._shape.whole(
-                index,
-                text,
-                reasons[index],
-                logprobs[index] if self._samplings[index].logprobs is not None else None,
-            )
-            for index, text in enumerate(texts)
-        ]
+        choices = [self._shape.whole(index, reply) for index, reply in enumerate(replies)]
         return {
             **self._head,
             "object": self._shape.whole_name,
@@ -220,9 +205,9 @@ class ChatCompletions(_Completions):
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         """The messages' next one, streamed or whole."""
         body = decode(req, ChatCompletionRequest)
-        messages = [message.plain() for message in body.messages]
-        self._check_length(sum(len(message.content) for message in messages), "messages")
-        self._answer(req, resp, body, [ChatPrompt(messages)], ChatShape())
+        prompt = body.prompt()
+        self._check_length(sum(len(message.content) for message in prompt.messages), "messages")
+        self._answer(req, resp, body, [prompt], ChatShape())
 
 
 class Completions(_Completions):
@@ -292,4 +277,4 @@ def _nth(sampling: SamplingParams, number: int) -> SamplingParams:
 
 def _reason(event: Finished) -> str:
     # A cancelled request has nobody who could read the reason.
-    return "length" if event.reason == "length" else "stop"
+    return "stop" if event.reason == "cancelled" else event.reason

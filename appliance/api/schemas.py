@@ -8,7 +8,13 @@ import falcon
 import msgspec
 from msgspec import Meta
 
-from appliance.engine.protocol import ChatMessage, SamplingParams
+from appliance.engine.protocol import (
+    CalledFunction,
+    ChatMessage,
+    ChatPrompt,
+    SamplingParams,
+    ToolCall,
+)
 from appliance.errors import RequestError
 
 T = TypeVar("T")
@@ -69,19 +75,85 @@ class TextPart(Body, frozen=True, tag="text", tag_field="type"):
     text: str
 
 
+class CalledFunctionIn(Body, kw_only=True, frozen=True):
+    """The function of a call, and the JSON text of its arguments."""
+
+    name: str
+    arguments: str
+
+
+class ToolCallIn(Body, kw_only=True, frozen=True):
+    """A call that an assistant's message made."""
+
+    id: str
+    function: CalledFunctionIn
+    type: Literal["function"] = "function"
+
+    def plain(self) -> ToolCall:
+        """As the model's template sees it."""
+        return ToolCall(self.id, CalledFunction(self.function.name, self.function.arguments))
+
+
 class MessageIn(Body, kw_only=True, frozen=True):
     """A chat message."""
 
-    role: Literal["system", "developer", "user", "assistant"]
-    content: str | list[TextPart]
+    role: Literal["system", "developer", "user", "assistant", "tool"]
+    content: str | list[TextPart] | None = None
     name: str | None = None
+    reasoning_content: str | None = None
+    refusal: str | None = None
+    """What OpenAI's replies carry; it comes back when a reply is sent as history."""
+    tool_calls: list[ToolCallIn] | None = None
+    tool_call_id: str | None = None
 
-    def plain(self) -> ChatMessage:
-        """As the model's template sees it."""
-        role = "system" if self.role == "developer" else self.role
-        if isinstance(self.content, str):
-            return ChatMessage(role, self.content)
-        return ChatMessage(role, "".join(part.text for part in self.content))
+    def plain(self, place: str) -> ChatMessage:
+        """As the model's template sees it; `place` is for errors.
+
+        Raises:
+            RequestError: it lacks what its role needs.
+        """
+        if self.content is None and not (self.role == "assistant" and self.tool_calls):
+            raise RequestError(f"{place}.content is missing", param=f"{place}.content")
+        if self.role == "tool" and not self.tool_call_id:
+            raise RequestError(f"{place}.tool_call_id is missing", param=f"{place}.tool_call_id")
+        content = self.content or ""
+        return ChatMessage(
+            "system" if self.role == "developer" else self.role,
+            content if isinstance(content, str) else "".join(part.text for part in content),
+            name=self.name,
+            reasoning_content=self.reasoning_content,
+            tool_calls=[call.plain() for call in self.tool_calls] if self.tool_calls else None,
+            tool_call_id=self.tool_call_id,
+        )
+
+
+class FunctionIn(Body, kw_only=True, frozen=True):
+    """A function that the model may call."""
+
+    name: Annotated[str, Meta(pattern="^[a-zA-Z0-9_.-]{1,64}$")]
+    description: str | None = None
+    parameters: dict[str, Any] | None = None
+    strict: bool | None = None
+
+
+class ToolIn(Body, kw_only=True, frozen=True):
+    """An entry of `tools`."""
+
+    type: Literal["function"]
+    function: FunctionIn
+
+
+class FunctionName(Body, kw_only=True, frozen=True):
+    """Names a function."""
+
+    name: str
+
+
+class NamedTool(Body, kw_only=True, frozen=True):
+    """A `tool_choice` that names the function."""
+
+    type: Literal["function"]
+    function: FunctionName
 
 
 class StreamOptions(Body, kw_only=True, frozen=True):
@@ -152,6 +224,10 @@ class ChatCompletionRequest(OpenAIRequest, kw_only=True, frozen=True):
 
     messages: Annotated[list[MessageIn], Meta(min_length=1)]
     max_completion_tokens: Tokens | None = None
+    tools: Annotated[list[ToolIn], Meta(max_length=128)] | None = None
+    tool_choice: Literal["auto", "none", "required"] | NamedTool | None = None
+    parallel_tool_calls: bool | None = None
+    """The model makes as many calls as it likes; a forced one is always one."""
     logprobs: bool | None = None
     top_logprobs: Annotated[int, Meta(ge=0, le=20)] | None = None
 
@@ -163,6 +239,19 @@ class ChatCompletionRequest(OpenAIRequest, kw_only=True, frozen=True):
 
     def wanted_tokens(self) -> int | None:
         return self.max_completion_tokens or self.max_tokens
+
+    def prompt(self) -> ChatPrompt:
+        """For the engine.
+
+        Raises:
+            RequestError: a message lacks what its role needs.
+        """
+        return ChatPrompt(
+            [message.plain(f"messages[{i}]") for i, message in enumerate(self.messages)],
+            understand=True,
+            tools=msgspec.to_builtins(self.tools) if self.tools else None,
+            tool_choice=msgspec.to_builtins(self.tool_choice) if self.tool_choice else "auto",
+        )
 
 
 Text = Annotated[str, Meta(min_length=1)]

@@ -1,9 +1,36 @@
 """How OpenAI's two completion endpoints write their objects."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from appliance.engine.protocol import Logprobs, TokenLogprob
+from appliance.engine.protocol import CallDelta, Delta, Logprobs, TokenLogprob
+
+
+@dataclass(slots=True)
+class Reply:
+    """A reply put together from its deltas."""
+
+    text: str = ""
+    reasoning: str = ""
+    calls: list[CallDelta] = field(default_factory=list)
+    logprobs: list[Logprobs] | None = None
+    reason: str = ""
+
+    def add(self, delta: Delta) -> None:
+        """The next delta."""
+        self.text += delta.text
+        self.reasoning += delta.reasoning
+        if delta.logprobs is not None:
+            self.logprobs = [*(self.logprobs or ()), *delta.logprobs]
+        for call in delta.calls:
+            if call.id is not None:
+                self.calls.append(call)
+            else:
+                before = self.calls[-1]
+                self.calls[-1] = CallDelta(
+                    before.index, before.id, before.name, before.arguments + call.arguments
+                )
 
 
 class Shape(Protocol):
@@ -14,17 +41,13 @@ class Shape(Protocol):
     chunk_name: str
     id_prefix: str
 
-    def delta(
-        self, index: int, text: str, logprobs: Sequence[Logprobs] | None, *, first: bool
-    ) -> dict[str, Any]:
-        """A choice of a chunk with text."""
+    def delta(self, index: int, delta: Delta, *, first: bool) -> dict[str, Any]:
+        """A choice of a chunk with something new."""
 
     def last(self, index: int, reason: str) -> dict[str, Any]:
         """A choice of a chunk that ends it."""
 
-    def whole(
-        self, index: int, text: str, reason: str, logprobs: Sequence[Logprobs] | None
-    ) -> dict[str, Any]:
+    def whole(self, index: int, reply: Reply) -> dict[str, Any]:
         """A choice of a reply that is not streamed."""
 
 
@@ -35,20 +58,30 @@ class ChatShape:
     chunk_name = "chat.completion.chunk"
     id_prefix = "chatcmpl-"
 
-    def delta(
-        self, index: int, text: str, logprobs: Sequence[Logprobs] | None, *, first: bool
-    ) -> dict[str, Any]:
-        delta = {"role": "assistant", "content": text} if first else {"content": text}
-        return self._choice(index, logprobs, None, delta=delta)
+    def delta(self, index: int, delta: Delta, *, first: bool) -> dict[str, Any]:
+        what: dict[str, Any] = {"role": "assistant"} if first else {}
+        if delta.reasoning:
+            what["reasoning_content"] = delta.reasoning
+        if delta.calls:
+            what["tool_calls"] = [_call_delta(call) for call in delta.calls]
+        if delta.text or not what.keys() - {"role"}:
+            what["content"] = delta.text
+        return self._choice(index, delta.logprobs, None, delta=what)
 
     def last(self, index: int, reason: str) -> dict[str, Any]:
         return self._choice(index, None, reason, delta={})
 
-    def whole(
-        self, index: int, text: str, reason: str, logprobs: Sequence[Logprobs] | None
-    ) -> dict[str, Any]:
-        message = {"role": "assistant", "content": text, "refusal": None}
-        return self._choice(index, logprobs, reason, message=message)
+    def whole(self, index: int, reply: Reply) -> dict[str, Any]:
+        message: dict[str, Any] = {
+            "role": "assistant",
+            "content": None if reply.calls and not reply.text else reply.text,
+            "refusal": None,
+        }
+        if reply.reasoning:
+            message["reasoning_content"] = reply.reasoning
+        if reply.calls:
+            message["tool_calls"] = [_call(call) for call in reply.calls]
+        return self._choice(index, reply.logprobs, reply.reason, message=message)
 
     def _choice(
         self,
@@ -76,18 +109,14 @@ class TextShape:
     def __init__(self) -> None:
         self._lengths: dict[int, int] = {}
 
-    def delta(
-        self, index: int, text: str, logprobs: Sequence[Logprobs] | None, *, first: bool
-    ) -> dict[str, Any]:
-        return self._choice(index, text, None, logprobs)
+    def delta(self, index: int, delta: Delta, *, first: bool) -> dict[str, Any]:
+        return self._choice(index, delta.text, None, delta.logprobs)
 
     def last(self, index: int, reason: str) -> dict[str, Any]:
         return self._choice(index, "", reason, None)
 
-    def whole(
-        self, index: int, text: str, reason: str, logprobs: Sequence[Logprobs] | None
-    ) -> dict[str, Any]:
-        return self._choice(index, text, reason, logprobs)
+    def whole(self, index: int, reply: Reply) -> dict[str, Any]:
+        return self._choice(index, reply.text, reply.reason, reply.logprobs)
 
     def _choice(
         self, index: int, text: str, reason: str | None, logprobs: Sequence[Logprobs] | None
@@ -112,3 +141,14 @@ def _text(token: TokenLogprob) -> str:
 
 def _chat_token(token: TokenLogprob) -> dict[str, Any]:
     return {"token": _text(token), "logprob": token.logprob, "bytes": list(token.text)}
+
+
+def _call(call: CallDelta) -> dict[str, Any]:
+    function = {"name": call.name, "arguments": call.arguments}
+    return {"id": call.id, "type": "function", "function": function}
+
+
+def _call_delta(call: CallDelta) -> dict[str, Any]:
+    if call.id is not None:
+        return {"index": call.index, **_call(call)}
+    return {"index": call.index, "function": {"arguments": call.arguments}}

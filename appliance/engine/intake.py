@@ -8,15 +8,12 @@ from array import array
 from collections.abc import Callable
 
 from appliance.engine.outbox import Outbox
+from appliance.engine.prompts import PromptReader
 from appliance.engine.protocol import (
     Cancel,
-    ChatMessage,
     ChatPrompt,
     Failed,
     Generate,
-    Prompt,
-    SamplingParams,
-    TextPrompt,
 )
 from appliance.engine.runners.base import Runner
 from appliance.engine.sequence import Sequence
@@ -38,7 +35,7 @@ class Intake:
     ) -> None:
         """`arrive` hands over to the step loop."""
         self._runner = runner
-        self._template = template
+        self._reader = PromptReader(runner, template)
         self._outbox = outbox
         self._arrive = arrive
         self._commands: queue.SimpleQueue[Generate | Cancel] = queue.SimpleQueue()
@@ -76,10 +73,8 @@ class Intake:
 
     def _sequence(self, command: Generate) -> Sequence:
         n_ctx = self._runner.info.n_ctx
-        sampling = command.sampling
-        if not all(0 <= token < self._runner.n_vocab for token, _ in sampling.logit_bias):
-            raise RequestError("logit_bias names a token that is none", param="logit_bias")
-        tokens, dropped = self._tokens(command.prompt, n_ctx - _reserve(sampling, n_ctx))
+        read = self._reader.read(command.prompt, command.sampling)
+        sampling, tokens = read.sampling, read.tokens
         if not tokens:
             raise RequestError("the prompt is empty", param="prompt")
         if len(tokens) >= n_ctx:
@@ -95,43 +90,9 @@ class Intake:
             array("i", tokens),
             sampling,
             sampler=self._runner.sampler(sampling, seed, tokens[-64:]),
+            parser=read.parser,
             seed=seed,
             limit=room if sampling.max_tokens is None else min(room, sampling.max_tokens),
-            dropped_messages=dropped,
+            dropped_messages=read.dropped_messages,
             session=command.session,
         )
-
-    def _tokens(self, prompt: Prompt, wanted: int) -> tuple[list[int], int]:
-        """The prompt's tokens, and how many messages were left out to get down to `wanted`."""
-        runner = self._runner
-        if isinstance(prompt, ChatPrompt):
-            return self._chat_tokens(prompt, wanted)
-        if isinstance(prompt, TextPrompt):
-            return runner.with_bos(runner.tokenize(prompt.text, control=True)), 0
-        n_vocab = runner.n_vocab
-        if not all(0 <= token < n_vocab for token in prompt.tokens):
-            raise RequestError(f"tokens must lie between 0 and {n_vocab - 1}", param="prompt")
-        return prompt.tokens, 0
-
-    def _chat_tokens(self, prompt: ChatPrompt, wanted: int) -> tuple[list[int], int]:
-        system = [m for m in prompt.messages[:1] if m.role == "system"]
-        rest = prompt.messages[len(system) :]
-        tokens = self._rendered(prompt.messages)
-        dropped = 0
-        # A question and its answer go together: many templates want the user to speak first.
-        while prompt.trim and len(tokens) > wanted and len(rest) - dropped > 1:
-            dropped = min(dropped + 2, len(rest) - 1)
-            tokens = self._rendered(system + rest[dropped:])
-        return tokens, dropped
-
-    def _rendered(self, messages: list[ChatMessage]) -> list[int]:
-        tokens: list[int] = []
-        for text, control in self._template.render(messages):
-            tokens += self._runner.tokenize(text, control=control)
-        return self._runner.with_bos(tokens)
-
-
-def _reserve(sampling: SamplingParams, n_ctx: int) -> int:
-    """Tokens of the context that trimming keeps free for the reply."""
-    quarter = n_ctx // 4
-    return quarter if sampling.max_tokens is None else min(sampling.max_tokens, quarter)

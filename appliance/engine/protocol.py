@@ -7,31 +7,55 @@ say. Every `Generate` gets exactly one `Accepted` or `Failed` first, and ends wi
 """
 
 import struct
-from typing import BinaryIO, Literal
+from typing import Any, BinaryIO, Literal
 
 import msgspec
 
 MAX_FRAME = 256 * 1024 * 1024
 """Bytes; a longer frame is taken for garbage on the pipe."""
 
-FinishReason = Literal["stop", "length", "cancelled"]
+FinishReason = Literal["stop", "length", "tool_calls", "cancelled"]
 
 CachedFrom = Literal["slot", "shared", "memory", "disk"]
 """Where the cached beginning of a prompt was: in the slot itself, in another one, in host memory
 or in a file."""
 
 
-class ChatMessage(msgspec.Struct, frozen=True):
-    """One message of a chat as the model's template sees it."""
+class CalledFunction(msgspec.Struct, frozen=True):
+    """A function and the JSON text of its arguments."""
+
+    name: str
+    arguments: str
+
+
+class ToolCall(msgspec.Struct, frozen=True):
+    """A call that the model made."""
+
+    id: str
+    function: CalledFunction
+    type: Literal["function"] = "function"
+
+
+class ChatMessage(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One message of a chat, in OpenAI's shape."""
 
     role: str
     content: str
+    name: str | None = None
+    reasoning_content: str | None = None
+    tool_calls: list[ToolCall] | None = None
+    tool_call_id: str | None = None
 
 
 class ChatPrompt(msgspec.Struct, frozen=True, tag="chat"):
     """Messages, rendered by the model's own chat template."""
 
     messages: list[ChatMessage]
+    understand: bool = False
+    """Reasoning and tool calls are told as such, rather than as part of the text."""
+    tools: list[dict[str, Any]] | None = None
+    """Functions that the model may call, in OpenAI's shape."""
+    tool_choice: Literal["auto", "none", "required"] | dict[str, Any] = "auto"
     trim: bool = False
     """Leave out the oldest messages after the system message until the rest fits; `Accepted` says
     how many. Otherwise a prompt that is too long is refused."""
@@ -224,13 +248,24 @@ class Logprobs(msgspec.Struct, frozen=True, array_like=True):
     top: list[TokenLogprob]
 
 
-class Delta(msgspec.Struct, frozen=True, tag="delta"):
-    """New text of a sequence; whole characters, never part of a stop text."""
+class CallDelta(msgspec.Struct, frozen=True, omit_defaults=True):
+    """More of a tool call: at first its id and name, then JSON text of its arguments."""
+
+    index: int
+    id: str | None = None
+    name: str | None = None
+    arguments: str = ""
+
+
+class Delta(msgspec.Struct, frozen=True, tag="delta", omit_defaults=True):
+    """What is new of a sequence; whole characters, never part of a stop text."""
 
     id: int
     text: str
     tokens: int
     """Completion tokens so far."""
+    reasoning: str = ""
+    calls: list[CallDelta] = []
     logprobs: list[Logprobs] | None = None
     """Of the tokens since the last delta, if they were asked for."""
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from appliance.engine.protocol import (
     Accepted,
     CachedFrom,
+    CallDelta,
     Delta,
     Finished,
     FinishReason,
@@ -14,6 +15,16 @@ from appliance.engine.protocol import (
     Prefill,
     SamplingParams,
     Timings,
+)
+from appliance.engine.reply import (
+    Content,
+    Piece,
+    Plain,
+    Reasoning,
+    ReplyParser,
+    ToolCallArguments,
+    ToolCallBegan,
+    joined,
 )
 from appliance.engine.text import TextStream
 
@@ -36,6 +47,7 @@ class Sequence:
         sampling: SamplingParams,
         *,
         sampler: "Sampler",
+        parser: ReplyParser | None = None,
         seed: int,
         limit: int,
         dropped_messages: int = 0,
@@ -50,7 +62,9 @@ class Sequence:
         self.seed = seed
         self.limit = limit
         self._dropped_messages = dropped_messages
-        self.text = TextStream(sampling.stop)
+        self._text = TextStream(sampling.stop)
+        self._parser = parser or Plain()
+        self._called = False
         self.n_past = 0
         self.n_cached = 0
         self.session = session
@@ -99,14 +113,41 @@ class Sequence:
         """How far the prompt is read."""
         return Prefill(self.id, self.n_past, self.n_cached, self.cached_from)
 
-    def delta(self, text: str) -> Delta:
-        """New text, with the log probabilities that have come together for it."""
+    @property
+    def stopped(self) -> bool:
+        """A stop text was met."""
+        return self._text.stopped
+
+    def say(self, data: bytes, *, last: bool) -> Delta | None:
+        """The bytes of one more token; returns what can be told now. `last`: all that is left."""
+        text = self._text.feed(data)
+        last = last or self._text.stopped
+        if last:
+            text += self._text.finish()
+        pieces = self._parser.feed(text)
+        if last:
+            pieces += self._parser.finish()
+        return self._delta(joined(pieces))
+
+    def _delta(self, pieces: list[Piece]) -> Delta | None:
+        if not pieces:
+            return None
+        calls = [_call(piece) for piece in pieces if not isinstance(piece, Content | Reasoning)]
+        self._called = self._called or bool(calls)
         logprobs, self.logprobs = self.logprobs, []
-        wanted = self.sampling.logprobs is not None
-        return Delta(self.id, text, self.n_completion, logprobs if wanted else None)
+        return Delta(
+            self.id,
+            "".join(piece.text for piece in pieces if isinstance(piece, Content)),
+            self.n_completion,
+            "".join(piece.text for piece in pieces if isinstance(piece, Reasoning)),
+            calls,
+            logprobs if self.sampling.logprobs is not None else None,
+        )
 
     def finished(self, reason: FinishReason) -> Finished:
         """The terminal event."""
+        if reason == "stop" and self._called:
+            reason = "tool_calls"
         now = time.monotonic()
         started = self._started or now
         first = self._first_token or now
@@ -121,3 +162,9 @@ class Sequence:
                 queued=started - self._submitted, prefill=first - started, decode=now - first
             ),
         )
+
+
+def _call(piece: ToolCallBegan | ToolCallArguments) -> CallDelta:
+    if isinstance(piece, ToolCallBegan):
+        return CallDelta(piece.index, piece.id, piece.name)
+    return CallDelta(piece.index, arguments=piece.delta)

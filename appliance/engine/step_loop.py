@@ -133,23 +133,20 @@ class StepLoop:
     def _sample(self, sequence: Sequence, output: int) -> list[Event]:
         token = sequence.sampler.sample(output)
         reason: FinishReason | None = None
-        text = ""
+        data = b""
         if self._runner.ends(token):
             reason = "stop"
         else:
             sequence.append(token)
+            data = self._runner.piece(token)
             if sequence.sampling.logprobs is not None:
                 sequence.logprobs.append(self._logprobs(sequence, output, token))
-            text = sequence.text.feed(self._runner.piece(token))
-            if sequence.text.stopped:
-                reason = "stop"
-            elif sequence.n_completion >= sequence.limit:
+            if sequence.n_completion >= sequence.limit:
                 reason = "length"
-        if reason:
-            text += sequence.text.finish()
-        events: list[Event] = []
-        if text:
-            events.append(sequence.delta(text))
+        delta = sequence.say(data, last=reason is not None)
+        if sequence.stopped:
+            reason = "stop"
+        events: list[Event] = [delta] if delta else []
         if reason:
             events.append(self._end(sequence, reason))
         return events

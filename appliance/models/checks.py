@@ -114,7 +114,7 @@ def _check_tensors(facts: Facts, layers: int, tensors: frozenset[str]) -> None:
         start = f"blk.{layer}"
         if facts.architecture in _BIASED and f"{start}.ssm_conv1d.weight" in tensors:
             needed = {f"{start}.ssm_conv1d.bias"}
-        elif facts.architecture == "phi3":
+        elif facts.architecture == "phi3" and f"{start}.attn_output.weight" in tensors:
             needed = {f"{start}.attn_qkv.weight", f"{start}.attn_q.weight"}
         else:
             continue

@@ -39,7 +39,7 @@ _LARGEST = 2**63 - 1
 _LEGACY = (b"lmgg", b"fmgg", b"tjgg", b"ggml", b"ggmf", b"ggjt")
 _U32, _I32, _STRING, _ARRAY = 4, 5, 8, 9
 _ALIGNMENT_KEY = "general.alignment"
-_TOKEN_IS_BYTE = 6
+_TOKEN_IS_BYTE = b"\x06\0\0\0"
 _TEMPLATE = "tokenizer.chat_template"
 _SCALARS = {
     number: struct.Struct(f"<{letter}")
@@ -165,13 +165,19 @@ def _read_array(reader: Reader, key: str) -> Value:
         )
     layout = _SCALARS[kind]
     if key == "tokenizer.ggml.token_type" and kind == _I32 and count <= MAX_STRINGS:
-        kinds = memoryview(reader.read(count * layout.size))
-        return Listed(count, has_bytes=_TOKEN_IS_BYTE in kinds.cast("i"))
+        return Listed(count, has_bytes=_has_byte_kind(reader.read(count * layout.size)))
     if count > MAX_LAYERS:
         reader.skip(count * layout.size)
         return Listed(count)
     reader.keep(count * 40)
     return tuple(value for (value,) in layout.iter_unpack(reader.read(count * layout.size)))
+
+
+def _has_byte_kind(kinds: bytes) -> bool:
+    at = kinds.find(_TOKEN_IS_BYTE)
+    while at % 4 and at >= 0:
+        at = kinds.find(_TOKEN_IS_BYTE, at + 1)
+    return at >= 0
 
 
 def _check_tokens(reader: Reader, count: int) -> bool:
@@ -183,9 +189,9 @@ def _check_tokens(reader: Reader, count: int) -> bool:
     tokens = reader.strings(count)
     if b"\0" in b"".join(tokens):
         tokens = [token.split(b"\0", 1)[0] for token in tokens]
-    if b"" in tokens:  # these get names of their own
-        tokens = [token or b"[EMPTY_%d]" % index for index, token in enumerate(tokens)]
     known = set(tokens)
+    if b"" in known:  # these get names of their own
+        known = {token or b"[EMPTY_%d]" % index for index, token in enumerate(tokens)}
     if len(known) < count:
         raise reader.bad("the vocabulary has a token twice", start)
     return all(b"<0x%02X>" % byte in known or bytes([byte]) in known for byte in range(256))

@@ -10,7 +10,7 @@ from appliance.errors import MessageNotFound, SessionNotFound
 Role = Literal["user", "assistant", "system"]
 FinalStatus = Literal["complete", "stopped", "interrupted", "failed"]
 Status = Literal["streaming"] | FinalStatus
-FinishReason = Literal["stop", "length", "cancelled"]
+FinishReason = Literal["stop", "length", "tool_calls", "cancelled"]
 
 
 class Usage(msgspec.Struct, frozen=True):

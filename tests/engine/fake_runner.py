@@ -10,7 +10,7 @@ import os
 import sys
 import time
 import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 
 from appliance.engine import worker
 from appliance.engine.protocol import Load, ModelInfo, SamplingParams
@@ -107,6 +107,9 @@ class FakeRunner:
 
     def piece(self, token: int) -> bytes:
         return bytes([token])
+
+    def reveal(self, texts: Collection[str]) -> None:
+        return
 
     def ends(self, token: int) -> bool:
         return token == END

@@ -1,6 +1,6 @@
 """What a worker asks of the native code that runs a model."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import Protocol
 
 from appliance.engine.prefix_cache import Memory
@@ -70,6 +70,9 @@ class Runner(Memory, Protocol):
 
     def piece(self, token: int) -> bytes:
         """The bytes of a token's text; none for control tokens."""
+
+    def reveal(self, texts: Collection[str]) -> None:
+        """From now on `piece` gives the text of these control tokens, if the model has them."""
 
     def ends(self, token: int) -> bool:
         """Whether the model ends its reply with this token."""

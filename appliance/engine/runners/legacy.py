@@ -10,7 +10,7 @@ import ctypes
 import functools
 import random
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -115,6 +115,9 @@ class LegacyRunner:
 
     def piece(self, token: int) -> bytes:
         return self._vocabulary.piece(token)
+
+    def reveal(self, texts: Collection[str]) -> None:
+        """These models are older than tool calls."""
 
     def ends(self, token: int) -> bool:
         return self._vocabulary.ends(token)

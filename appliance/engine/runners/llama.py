@@ -10,7 +10,7 @@ import hashlib
 import logging
 import sys
 import sysconfig
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 
 import llama_cpp.llama_cpp as lib
@@ -51,6 +51,8 @@ class LlamaRunner:
         params.n_batch = load.n_batch
         params.n_ubatch = min(load.n_ubatch, load.n_batch)
         params.n_seq_max = load.n_seq_max
+        # Each sequence samples once a step; room for the logits of a whole batch would be wasted.
+        params.n_outputs_max = load.n_seq_max
         params.kv_unified = load.kv_unified
         params.n_threads = params.n_threads_batch = n_threads
         params.no_perf = True
@@ -123,6 +125,12 @@ class LlamaRunner:
         if found is None:
             found = self._pieces[token] = self._read_piece(token, special=False)
         return found
+
+    def reveal(self, texts: Collection[str]) -> None:
+        for text in texts:
+            tokens = self.tokenize(text, control=True)
+            if len(tokens) == 1:
+                self._pieces[tokens[0]] = text.encode()
 
     def ends(self, token: int) -> bool:
         return bool(lib.llama_vocab_is_eog(self._vocab, token))

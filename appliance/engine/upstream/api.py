@@ -109,8 +109,10 @@ class UpstreamApi:
                 return card
         raise self._explainer.no_model([card.id for card in cards])
 
-    def stream(self, path: str, body: Mapping[str, Any], call: Call) -> Generator[Part]:
-        """The reply to `body`, chunk by chunk; one at least.
+    def stream(
+        self, path: str, body: Mapping[str, Any], call: Call, *, understand: bool
+    ) -> Generator[Part]:
+        """The reply to `body`, chunk by chunk; one at least. `understand`: see `Reader`.
 
         Raises:
             Refused: there is none, or it broke off.
@@ -118,7 +120,7 @@ class UpstreamApi:
         import openai
 
         taken = False
-        reader = Reader()
+        reader = Reader(understand=understand)
         with (
             self._explained(call),
             self._openai().post(

@@ -242,7 +242,10 @@ class UpstreamEngine:
         self._learned(request)
 
     def _listen(self, request: Request, question: Question) -> None:
-        with closing(self._api.stream(question.path, question.body(), request.call)) as parts:
+        stream = self._api.stream(
+            question.path, question.body(), request.call, understand=question.understand
+        )
+        with closing(stream) as parts:
             for part in parts:
                 request.take(part)
                 if not request.accepted:
@@ -251,7 +254,7 @@ class UpstreamEngine:
                     self._deliver(request, accepted)
                 if request.stopped:
                     return
-                if part.text or part.logprobs:
+                if part.says_something:
                     self._deliver(request, question.delta(request.id, part, request.tokens))
 
     def _learned(self, request: Request) -> None:

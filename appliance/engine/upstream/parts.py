@@ -2,7 +2,7 @@
 
 import msgspec
 
-from appliance.engine.protocol import FinishReason, Logprobs, TokenLogprob
+from appliance.engine.protocol import CallDelta, FinishReason, Logprobs, TokenLogprob
 
 
 class Usage(msgspec.Struct, frozen=True):
@@ -17,9 +17,16 @@ class Part(msgspec.Struct, frozen=True):
     """What one chunk says; an empty one says that the request was taken."""
 
     text: str = ""
+    reasoning: str = ""
+    calls: list[CallDelta] = []
     reason: FinishReason | None = None
     usage: Usage | None = None
     logprobs: list[Logprobs] | None = None
+
+    @property
+    def says_something(self) -> bool:
+        """It has something of the reply."""
+        return bool(self.text or self.reasoning or self.calls or self.logprobs)
 
 
 class GivenUp(Exception):
@@ -36,10 +43,22 @@ class _Usage(msgspec.Struct, frozen=True):
     prompt_tokens_details: _Details | None = None
 
 
+class _Function(msgspec.Struct, frozen=True):
+    name: str | None = None
+    arguments: str | None = None
+
+
+class _Call(msgspec.Struct, frozen=True):
+    index: int = 0
+    id: str | None = None
+    function: _Function = _Function()
+
+
 class _Delta(msgspec.Struct, frozen=True):
     content: str | None = None
     reasoning_content: str | None = None
     reasoning: str | None = None
+    tool_calls: list[_Call] | None = None
 
 
 class _Token(msgspec.Struct, frozen=True):
@@ -73,7 +92,9 @@ class _Chunk(msgspec.Struct, frozen=True):
 class Reader:
     """Reads the chunks of one stream, in order."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, understand: bool) -> None:
+        """`understand`: reasoning is told apart from the text."""
+        self._understand = understand
         self._thinking = False
 
     def read(self, chunk: object) -> Part:
@@ -90,16 +111,23 @@ class Reader:
         choice = said.choices[0]
         if choice.finish_reason in ("abort", "error"):
             raise GivenUp(choice.finish_reason)
-        reason: FinishReason | None = None
-        if choice.finish_reason:
-            reason = "length" if choice.finish_reason == "length" else "stop"
-        return Part(self._text(choice), reason, usage, _logprobs(choice.logprobs))
+        delta = choice.delta or _Delta()
+        return Part(
+            self._text(choice),
+            (delta.reasoning_content or delta.reasoning or "") if self._understand else "",
+            [_call(call) for call in delta.tool_calls or ()],
+            _reason(choice.finish_reason),
+            usage,
+            _logprobs(choice.logprobs),
+        )
 
     def _text(self, choice: _Choice) -> str:
         """Thoughts that a server has taken apart become the block again that the model wrote."""
         delta = choice.delta
         if delta is None:
             return choice.text or ""
+        if self._understand:
+            return delta.content or ""
         text = delta.reasoning_content or delta.reasoning or ""
         if text and not self._thinking:
             text = f"<think>\n{text}"
@@ -108,6 +136,23 @@ class Reader:
             text += "\n</think>\n\n"
             self._thinking = False
         return text + (delta.content or "")
+
+
+def _call(call: _Call) -> CallDelta:
+    function = call.function
+    return CallDelta(call.index, call.id or None, function.name, function.arguments or "")
+
+
+def _reason(reason: str | None) -> FinishReason | None:
+    match reason:
+        case None | "":
+            return None
+        case "length":
+            return "length"
+        case "tool_calls":
+            return "tool_calls"
+        case _:
+            return "stop"
 
 
 def _usage(usage: _Usage | None) -> Usage | None:

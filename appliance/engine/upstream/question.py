@@ -111,6 +111,11 @@ class Question:
         return "/chat/completions" if isinstance(self._prompt, ChatPrompt) else "/completions"
 
     @property
+    def understand(self) -> bool:
+        """Reasoning is wanted apart from the text."""
+        return isinstance(self._prompt, ChatPrompt) and self._prompt.understand
+
+    @property
     def param(self) -> str:
         """The field of the caller's request that a refusal is about."""
         return "messages" if isinstance(self._prompt, ChatPrompt) else "prompt"
@@ -153,8 +158,12 @@ class Question:
         # None at all would be what some understand by 0.
         wanted = None if logprobs is None else max(1, logprobs)
         if isinstance(prompt, ChatPrompt):
-            messages = [{"role": m.role, "content": m.content} for m in self._messages()]
-            told = {} if wanted is None else {"logprobs": True, "top_logprobs": wanted}
+            messages = msgspec.to_builtins(self._messages())
+            told: dict[str, Any] = {}
+            if wanted is not None:
+                told = {"logprobs": True, "top_logprobs": wanted}
+            if prompt.tools:
+                told |= {"tools": prompt.tools, "tool_choice": prompt.tool_choice}
             return {"messages": messages, **told}
         text = prompt.text if isinstance(prompt, TextPrompt) else prompt.tokens
         return {"prompt": text} if wanted is None else {"prompt": text, "logprobs": wanted}
@@ -181,9 +190,9 @@ class Question:
         """The event that tells of `part`; `tokens`: completion tokens so far."""
         wanted = self._sampling.logprobs
         if wanted is None or part.logprobs is None:
-            return Delta(id, part.text, tokens)
+            return Delta(id, part.text, tokens, part.reasoning, part.calls)
         told = [Logprobs(entry.token, entry.top[:wanted]) for entry in part.logprobs]
-        return Delta(id, part.text, tokens, told)
+        return Delta(id, part.text, tokens, part.reasoning, part.calls, told)
 
     def _messages(self) -> list[ChatMessage]:
         system, rest = self._parts()

@@ -47,7 +47,7 @@ class Request:
         """Count."""
         self.usage = part.usage or self.usage
         self.reason = part.reason or self.reason
-        if part.text or part.logprobs:
+        if part.says_something:
             self.tokens += len(part.logprobs or ()) or 1
             self._first = self._first or time.monotonic()
 

@@ -1,0 +1,111 @@
+"""Prompts become tokens, and with them comes what the model's reply will have to be read with."""
+
+from dataclasses import dataclass
+
+import msgspec
+
+from appliance.engine.protocol import (
+    ChatMessage,
+    ChatPrompt,
+    Prompt,
+    SamplingParams,
+    TextPrompt,
+    TokenPrompt,
+)
+from appliance.engine.reply import ReplyParser
+from appliance.engine.runners.base import Runner
+from appliance.engine.template_guard import TemplateGuard
+from appliance.engine.tools import detect
+from appliance.errors import RequestError
+
+
+@dataclass(slots=True)
+class Read:
+    """A prompt that was read."""
+
+    tokens: list[int]
+    sampling: SamplingParams
+    """With the schema that a forced tool call brings along."""
+    parser: ReplyParser | None = None
+    """Understands the reply; None: it is all text."""
+    dropped_messages: int = 0
+
+
+class PromptReader:
+    """Lives on the intake thread."""
+
+    def __init__(self, runner: Runner, template: TemplateGuard) -> None:
+        """`template` has been given the model's template to compile."""
+        self._runner = runner
+        self._template = template
+        self._style = detect(runner.chat_template)
+        runner.reveal(self._style.marks)
+
+    def read(self, prompt: Prompt, sampling: SamplingParams) -> Read:
+        """Tokens of the prompt.
+
+        Raises:
+            RequestError: it cannot be read; `param` names the field.
+        """
+        n_vocab = self._runner.n_vocab
+        if not all(0 <= token < n_vocab for token, _ in sampling.logit_bias):
+            raise RequestError("logit_bias names a token that is none", param="logit_bias")
+        if isinstance(prompt, ChatPrompt):
+            return self._chat(prompt, sampling)
+        if isinstance(prompt, TextPrompt):
+            tokens = self._runner.tokenize(prompt.text, control=True)
+            return Read(self._runner.with_bos(tokens), sampling)
+        assert isinstance(prompt, TokenPrompt)
+        if not all(0 <= token < n_vocab for token in prompt.tokens):
+            raise RequestError(f"tokens must lie between 0 and {n_vocab - 1}", param="prompt")
+        return Read(prompt.tokens, sampling)
+
+    def _chat(self, prompt: ChatPrompt, sampling: SamplingParams) -> Read:
+        n_ctx = self._runner.info.n_ctx
+        wanted = n_ctx - _reserve(sampling, n_ctx)
+        system = [m for m in prompt.messages[:1] if m.role == "system"]
+        rest = prompt.messages[len(system) :]
+        tokens, text = self._rendered(prompt, prompt.messages)
+        dropped = 0
+        # A question and its answer go together: many templates want the user to speak first.
+        while prompt.trim and len(tokens) > wanted and len(rest) - dropped > 1:
+            dropped = min(dropped + 2, len(rest) - 1)
+            tokens, text = self._rendered(prompt, system + rest[dropped:])
+        read = Read(tokens, sampling, dropped_messages=dropped)
+        if prompt.understand:
+            self._understand(prompt, read, text)
+        return read
+
+    def _rendered(self, prompt: ChatPrompt, messages: list[ChatMessage]) -> tuple[list[int], str]:
+        tools = prompt.tools if prompt.tool_choice != "none" else None
+        segments = self._template.render(messages, tools)
+        tokens: list[int] = []
+        for text, control in segments:
+            tokens += self._runner.tokenize(text, control=control)
+        return self._runner.with_bos(tokens), "".join(text for text, _ in segments)
+
+    def _understand(self, prompt: ChatPrompt, read: Read, text: str) -> None:
+        tools = prompt.tools or []
+        names = [tool["function"]["name"] for tool in tools]
+        if prompt.tool_choice == "none":
+            names = []
+        forced = self._style.forced(tools, prompt.tool_choice, text)
+        if forced is None:
+            read.parser = self._style.parser(text, names)
+            return
+        if read.sampling.grammar or read.sampling.json_schema:
+            raise RequestError(
+                "tool_choice forces a call, and response_format or grammar something else",
+                param="tool_choice",
+            )
+        schema = msgspec.json.encode(forced.schema).decode()
+        read.sampling = msgspec.structs.replace(read.sampling, json_schema=schema)
+        read.tokens += self._runner.tokenize(forced.prefix, control=True)
+        read.parser = self._style.parser(text, names, forced.format)
+        read.parser.feed(forced.prefix)
+
+
+def _reserve(sampling: SamplingParams, n_ctx: int) -> int:
+    """Tokens of the context that trimming keeps free for the reply."""
+    quarter = n_ctx // 4
+    return quarter if sampling.max_tokens is None else min(sampling.max_tokens, quarter)

@@ -1,0 +1,126 @@
+"""Tool calls through the official client, with the real model bound by a grammar."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import openai
+import pytest
+
+from tests.running import Running
+
+WEATHER: dict[str, Any] = {
+    "type": "function",
+    "function": {
+        "name": "get_weather",
+        "description": "The weather in a city.",
+        "parameters": {
+            "type": "object",
+            "properties": {
+                "city": {"type": "string", "maxLength": 20},
+                "unit": {"enum": ["celsius", "fahrenheit"]},
+            },
+            "required": ["city", "unit"],
+            "additionalProperties": False,
+        },
+    },
+}
+TIME: dict[str, Any] = {"type": "function", "function": {"name": "get_time"}}
+QUESTION: Any = [{"role": "user", "content": "What is the weather in Paris?"}]
+NAMED: Any = {"type": "function", "function": {"name": "get_weather"}}
+
+
+@pytest.fixture(scope="module")
+def client(running: Running) -> Iterator[openai.OpenAI]:
+    with openai.OpenAI(base_url=running.url + "/v1", api_key="none", max_retries=0) as client:
+        yield client
+
+
+def create(client: openai.OpenAI, **settings: Any) -> Any:
+    body = {"model": "smollm2-135m-instruct", "messages": QUESTION, "max_tokens": 100}
+    return client.chat.completions.create(**(body | settings))
+
+
+@pytest.mark.parametrize("choice", [NAMED, "required"])
+def test_a_forced_call_keeps_to_the_schema(client: openai.OpenAI, choice: Any) -> None:
+    reply = create(client, tools=[WEATHER], tool_choice=choice, temperature=1, seed=2)
+    (found,) = reply.choices
+    assert found.finish_reason == "tool_calls"
+    assert found.message.content is None
+    (call,) = found.message.tool_calls
+    assert call.function.name == "get_weather"
+    arguments = json.loads(call.function.arguments)
+    assert set(arguments) == {"city", "unit"}
+    assert arguments["unit"] in ("celsius", "fahrenheit")
+
+
+def test_a_streamed_call_comes_in_pieces(client: openai.OpenAI) -> None:
+    settings: dict[str, Any] = {"tools": [WEATHER], "tool_choice": NAMED, "temperature": 0}
+    whole = create(client, **settings).choices[0].message.tool_calls[0].function
+    pieces: list[Any] = []
+    reasons: list[str | None] = []
+    for chunk in create(client, **settings, stream=True):
+        for choice in chunk.choices:
+            pieces += choice.delta.tool_calls or []
+            reasons.append(choice.finish_reason)
+            assert not choice.delta.content
+    assert pieces[0].function.name == whole.name == "get_weather"
+    assert pieces[0].id
+    assert len(pieces) > 2
+    assert "".join(piece.function.arguments or "" for piece in pieces) == whole.arguments
+    assert reasons[-1] == "tool_calls"
+
+
+def test_one_of_several_tools_is_called(client: openai.OpenAI) -> None:
+    reply = create(client, tools=[TIME, WEATHER], tool_choice="required", temperature=0)
+    (call,) = reply.choices[0].message.tool_calls
+    assert call.function.name in ("get_time", "get_weather")
+    assert isinstance(json.loads(call.function.arguments), dict)
+
+
+def test_the_result_of_a_call_is_taken_as_history(client: openai.OpenAI) -> None:
+    call = {
+        "id": "call_1",
+        "type": "function",
+        "function": {"name": "get_weather", "arguments": '{"city": "Paris"}'},
+    }
+    messages = [
+        *QUESTION,
+        {"role": "assistant", "content": None, "tool_calls": [call]},
+        {"role": "tool", "tool_call_id": "call_1", "content": "21 degrees"},
+    ]
+    reply = create(client, messages=messages, tools=[WEATHER], max_tokens=8)
+    assert reply.choices[0].message.content is not None
+
+
+def test_without_a_choice_the_model_answers_as_it_likes(client: openai.OpenAI) -> None:
+    for choice in ("auto", "none"):
+        reply = create(client, tools=[WEATHER], tool_choice=choice, max_tokens=8)
+        assert reply.choices[0].finish_reason in ("stop", "length", "tool_calls")
+
+
+@pytest.mark.parametrize(
+    ("settings", "param"),
+    [
+        ({"tools": [WEATHER], "tool_choice": {**NAMED, "function": {"name": "x"}}}, "tool_choice"),
+        ({"tool_choice": "required"}, "tool_choice"),
+        ({"tools": [{"type": "function", "function": {"name": "a b"}}]}, "tools[0].function.name"),
+        ({"tools": [{"type": "retrieval"}]}, "tools"),
+        (
+            {
+                "tools": [WEATHER],
+                "tool_choice": NAMED,
+                "response_format": {"type": "json_object"},
+            },
+            "tool_choice",
+        ),
+        ({"messages": [{"role": "tool", "content": "x"}]}, "messages[0].tool_call_id"),
+        ({"messages": [{"role": "assistant", "content": None}]}, "messages[0].content"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_by_name(
+    client: openai.OpenAI, settings: dict[str, Any], param: str
+) -> None:
+    with pytest.raises(openai.BadRequestError) as caught:
+        create(client, **settings)
+    assert (caught.value.param or "").startswith(param)

@@ -13,8 +13,16 @@ import falcon
 import msgspec
 
 from appliance.api.errors import error_object
-from appliance.chat.live import Follower, LiveEvent, PromptRead, ReplyEnded, TextAdded, TurnBegan
-from appliance.engine.protocol import Accepted, Failed, Finished, SequenceEvent
+from appliance.chat.live import (
+    Follower,
+    LiveEvent,
+    PromptRead,
+    ReplyEnded,
+    TextAdded,
+    TurnBegan,
+    Waiting,
+)
+from appliance.engine.protocol import Accepted, Failed, Finished, Queued, SequenceEvent
 from appliance.errors import ApplianceError, ShuttingDown, from_code
 
 DONE = b"data: [DONE]\n\n"
@@ -113,7 +121,9 @@ class SequenceStream(Stream):
             if isinstance(event_, Failed):
                 error = from_code(event_.code, event_.message, event_.param)
                 return out + self._failed(error)
-            if not isinstance(event_, Accepted):
+            if isinstance(event_, Queued):
+                out += f": place {event_.place} in the queue\n\n".encode()
+            elif not isinstance(event_, Accepted):
                 out += self._encode(index, event_)
             if isinstance(event_, Finished):
                 self._open -= 1
@@ -158,6 +168,8 @@ class ReplyStream(Stream):
     def _encode(self, news: LiveEvent) -> bytes:
         if isinstance(news, TurnBegan):
             return event(news, "turn")
+        if isinstance(news, Waiting):
+            return event(news, "queued")
         if isinstance(news, PromptRead):
             return event(news, "prefill")
         if isinstance(news, TextAdded):

@@ -14,7 +14,15 @@ from collections.abc import Callable
 
 import msgspec
 
-from appliance.engine.protocol import Accepted, Delta, Failed, Finished, Prefill, SequenceEvent
+from appliance.engine.protocol import (
+    Accepted,
+    Delta,
+    Failed,
+    Finished,
+    Prefill,
+    Queued,
+    SequenceEvent,
+)
 from appliance.errors import (
     ApplianceError,
     MessageNotFound,
@@ -44,6 +52,12 @@ class TurnBegan(msgspec.Struct, frozen=True):
     dropped_messages: int
 
 
+class Waiting(msgspec.Struct, frozen=True):
+    """The turn waits for its place; 1: it is the next."""
+
+    place: int
+
+
 class PromptRead(msgspec.Struct, frozen=True):
     """How much of the prompt has been read, in tokens."""
 
@@ -67,7 +81,7 @@ class ReplyEnded(msgspec.Struct, frozen=True):
     error: ApplianceError | None = None
 
 
-LiveEvent = TurnBegan | PromptRead | TextAdded | ReplyEnded
+LiveEvent = TurnBegan | Waiting | PromptRead | TextAdded | ReplyEnded
 
 
 class LiveReply:
@@ -85,6 +99,7 @@ class LiveReply:
         self._texts: list[str] = []
         self._offsets: list[int] = []
         self._accepted: Accepted | None = None
+        self._waiting: Waiting | None = None
         self._read: PromptRead | None = None
         self._last: Finished | Failed | None = None
         self._ended: ReplyEnded | None = None
@@ -131,7 +146,10 @@ class LiveReply:
         with self._lock:
             if isinstance(event, Accepted):
                 self._accepted = event
+            elif isinstance(event, Queued):
+                self._waiting = Waiting(event.place)
             elif isinstance(event, Prefill) and self._accepted:
+                self._waiting = None
                 total = self._accepted.prompt_tokens
                 self._read = PromptRead(event.done, total, event.cached_tokens, event.cached_from)
             elif isinstance(event, Delta):
@@ -230,6 +248,9 @@ class LiveReply:
             if follower.wants_turn:
                 follower.wants_turn = False
                 events.append(TurnBegan(self.user, self.reply, self._dropped()))
+            if self._waiting and self._waiting != follower.waiting:
+                follower.waiting = self._waiting
+                events.append(self._waiting)
             if self._read != follower.read and not self._texts and self._read:
                 follower.read = self._read
                 events.append(self._read)
@@ -265,6 +286,7 @@ class Follower:
         self._live = live
         self.offset = start
         self.wants_turn = wants_turn
+        self.waiting: Waiting | None = None
         self.read: PromptRead | None = None
         self.ended = False
         self.wake: Callable[[], None] = lambda: None

@@ -224,6 +224,14 @@ class Accepted(msgspec.Struct, frozen=True, tag="accepted"):
     dropped_messages: int = 0
 
 
+class Queued(msgspec.Struct, frozen=True, tag="queued"):
+    """The sequence waits for a slot; told whenever its place changes."""
+
+    id: int
+    place: int
+    """1: the next."""
+
+
 class Prefill(msgspec.Struct, frozen=True, tag="prefill"):
     """How much of the prompt is in the KV cache; sent at the start and after each chunk."""
 
@@ -299,7 +307,7 @@ class Failed(msgspec.Struct, frozen=True, tag="failed"):
     param: str | None = None
 
 
-SequenceEvent = Accepted | Prefill | Delta | Finished | Failed
+SequenceEvent = Accepted | Queued | Prefill | Delta | Finished | Failed
 Event = Loading | Ready | LoadFailed | Pong | SequenceEvent
 
 

@@ -6,7 +6,7 @@ the scheduler only lets a sequence wait while another one is just reading what b
 """
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 
 from appliance.engine.prefix_cache import WORTH_MOVING, PrefixCache
@@ -66,9 +66,9 @@ class Scheduler:
     # -- sequences -------------------------------------------------------------------------------
 
     @property
-    def waiting(self) -> int:
-        """Sequences without a slot."""
-        return len(self._waiting)
+    def waiting(self) -> Collection[Sequence]:
+        """Sequences without a slot, in the order in which they will get one."""
+        return self._waiting
 
     @property
     def idle(self) -> bool:

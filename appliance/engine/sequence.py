@@ -13,6 +13,7 @@ from appliance.engine.protocol import (
     FinishReason,
     Logprobs,
     Prefill,
+    Queued,
     SamplingParams,
     Timings,
 )
@@ -70,6 +71,7 @@ class Sequence:
         self.session = session
         self.cached_from: CachedFrom | None = None
         self.slot: int | None = None
+        self._place = 0
         self.logprobs: list[Logprobs] = []
         """Of tokens since the last delta."""
         self._submitted = time.monotonic()
@@ -108,6 +110,13 @@ class Sequence:
     def accepted(self) -> Accepted:
         """The first event."""
         return Accepted(self.id, self.n_prompt, self.seed, self._dropped_messages)
+
+    def queued(self, place: int) -> Queued | None:
+        """Its place in the queue, if that is news."""
+        if place == self._place:
+            return None
+        self._place = place
+        return Queued(self.id, place)
 
     def progress(self) -> Prefill:
         """How far the prompt is read."""

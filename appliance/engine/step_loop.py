@@ -105,6 +105,10 @@ class StepLoop:
             self._store.write_idle()
         return self._arrivals.get()
 
+    def _places(self) -> list[Event]:
+        waiting = enumerate(self._scheduler.waiting, 1)
+        return [event for place, sequence in waiting if (event := sequence.queued(place))]
+
     def _cancel(self, id: int) -> list[Event]:
         for sequence in self._scheduler.sequences():
             if sequence.id == id:
@@ -113,6 +117,9 @@ class StepLoop:
 
     def _step(self) -> list[Event]:
         batch = self._scheduler.schedule()
+        places = self._places()
+        if places:  # before the step, which may take long
+            self._outbox.send(places)
         try:
             self._runner.decode(batch)
         except NoRoom:

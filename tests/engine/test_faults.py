@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
-from appliance.engine.protocol import Delta, SamplingParams, SequenceEvent
+from appliance.engine.protocol import Delta, Queued, SamplingParams, SequenceEvent
 from appliance.errors import ModelLoadFailed, QueueFull, ShuttingDown
 from tests.engine.conftest import MakeEngine
 from tests.engine.fake_runner import reply_to
@@ -176,3 +176,15 @@ def test_replies_of_any_length_come_whole(make_fake: MakeEngine) -> None:
     assert heard.text == wanted
     assert heard.finished.reason == "stop"
     assert all("\ufffd" not in e.text for e in heard.events if isinstance(e, Delta))
+
+
+def test_who_waits_is_told_the_place_in_the_queue(make_fake: MakeEngine) -> None:
+    engine = make_fake(environment=SLOW, n_seq_max=1)
+    heards = [Heard(engine, f"request {i}", SamplingParams(max_tokens=10)) for i in range(4)]
+    for i, heard in enumerate(heards):
+        heard.wait()
+        places = [event.place for event in heard.events if isinstance(event, Queued)]
+        assert places == sorted(places, reverse=True)
+        assert len(places) <= i
+        if i:
+            assert places[-1] == 1

@@ -194,9 +194,9 @@ def test_ending_a_waiting_sequence_takes_it_from_the_queue() -> None:
     loop.scheduler.add(running)
     loop.scheduler.add(waiting)
     loop.step()
-    assert loop.scheduler.waiting == 1
+    assert list(loop.scheduler.waiting) == [waiting]
     loop.scheduler.remove(waiting)
-    assert loop.scheduler.waiting == 0
+    assert not loop.scheduler.waiting
     assert list(loop.scheduler.sequences()) == [running]
 
 

@@ -15,6 +15,10 @@ def main() -> NoReturn:
         from appliance.engine.template_child import main as template_main
 
         sys.exit(template_main())
+    if sys.argv[1:2] == ["probe"]:
+        from appliance.engine.probe import main as probe_main
+
+        sys.exit(probe_main())
     from appliance import cli
 
     cli.main()

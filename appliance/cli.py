@@ -1,5 +1,6 @@
 """The commands that people and service managers type. Each imports what it needs, when it runs."""
 
+import json
 import sys
 from pathlib import Path
 from typing import NoReturn
@@ -47,6 +48,24 @@ def serve(config_file: Path | None, host: str | None, port: str | None, open_bro
 
     logs.set_up(config.server.log_level)
     sys.exit(run(config, open_browser=open_browser and _can_open_browser()))
+
+
+@appliance.command()
+@click.option(
+    "--config",
+    "config_file",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Configuration file (TOML).",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def doctor(config_file: Path | None, as_json: bool) -> None:
+    """Tell what this machine has and what the appliance makes of it."""
+    config = _load(config_file, {})
+    from appliance import doctor as physician
+
+    found = physician.examine(config)
+    click.echo(json.dumps(found, indent=2) if as_json else physician.render(found))
 
 
 def _load(named: Path | None, server_flags: dict[str, object]) -> Config:

@@ -26,6 +26,7 @@ from msgspec.inspect import (
 
 from appliance.errors import ConfigError
 
+Device = Literal["auto", "cpu", "cuda", "metal"]
 LogLevel = Literal["debug", "info", "warning", "error"]
 Port = Annotated[int, Meta(ge=0, le=65535)]
 
@@ -55,6 +56,8 @@ class AvailableModel(Section, frozen=True):
     """Relative to the folder of models; the embedded model if empty."""
     context_length: Annotated[int, Meta(ge=0)] = 0
     """Tokens that one sequence may span; 0: what `engine.n_ctx` says."""
+    device: Device | Literal[""] = ""
+    """Empty: `models.default_device`."""
     family: Literal["", "gpt2", "gptj", "gpt_neox", "dolly", "starcoder", "mpt", "replit"] = ""
     """Of a file in the old GGML format, which does not say it itself."""
     upstream: str = ""
@@ -73,6 +76,8 @@ EMBEDDED_MODEL = AvailableModel(id="smollm2-135m-instruct", name="SmolLM2-135M-I
 class Models(Section, frozen=True):
     """`[models]`: which models there are."""
 
+    default_device: Device = "auto"
+    """Where models run that name no device of their own."""
     model_dir: str = ""
     """Empty: the folder `models` in the data folder."""
     max_concurrent_requests: Annotated[int, Meta(ge=0)] = 0
@@ -101,6 +106,8 @@ class Engine(Section, frozen=True):
     """Sequences that run together."""
     kv_unified: bool = True
     """One KV cache for all sequences, rather than an equal share for each."""
+    n_gpu_layers: Annotated[int, Meta(ge=-1, le=9999)] = -1
+    """Layers of a model that a GPU computes; -1: as many as fit."""
     n_threads: Annotated[int, Meta(ge=0, le=1024)] = 0
     """0: one a physical core."""
     max_waiting: Annotated[int, Meta(ge=0)] = 64
@@ -141,7 +148,10 @@ class Config(Section, frozen=True):
 
 
 PREFIX = "APPLIANCE_"
-SHORT_NAMES = {"SERVER_PORT": ("server", "port")}
+SHORT_NAMES = {
+    "SERVER_PORT": ("server", "port"),
+    "DEFAULT_DEVICE": ("models", "default_device"),
+}
 """Names that the environment may use beside `APPLIANCE_<SECTION>_<KEY>`, which win over them."""
 
 _KUBERNETES = re.compile(r"APPLIANCE_(SERVICE_(HOST|PORT\w*)|PORT(_\d+_\w+)?)")

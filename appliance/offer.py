@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
+
 from appliance import paths
 from appliance.config import AvailableModel, Config, variable, worker_environment
 from appliance.engine.client import Engine
@@ -10,8 +12,9 @@ from appliance.engine.pool import Loaded, ModelSpec
 from appliance.engine.protocol import Load
 from appliance.engine.upstream.engine import UpstreamEngine
 from appliance.errors import ModelLoadFailed, ModelNotFound
-from appliance.models.fit import estimate
+from appliance.models.fit import Estimate, estimate
 from appliance.models.gguf import is_legacy_ggml, read_header
+from appliance.models.header import GgufHeader
 
 MEGABYTE = 1_000_000
 
@@ -54,7 +57,7 @@ def _elsewhere(config: Config, model: AvailableModel) -> Callable[[], Loaded]:
 def _here(config: Config, model: AvailableModel) -> Callable[[], Loaded]:
     return lambda: Engine(
         model.id,
-        _legacy_load(config, model) if model.family else _load(config, model),
+        _legacy_load(config, model) if model.family else _gguf_load(config, model),
         command=paths.worker_command(),
         environment=worker_environment(),
         max_waiting=config.engine.max_waiting,
@@ -72,18 +75,21 @@ def _need(config: Config, model: AvailableModel) -> Callable[[], int]:
                     f"{file.name} is in the old GGML format: its entry must name its family"
                 )
             return file.stat().st_size * 5 // 4
-        load = _load(config, model)
-        header = read_header(file)
-        return estimate(
-            header,
-            n_ctx=load.n_ctx or header.context_length,
-            n_seq_max=load.n_seq_max,
-            kv_unified=load.kv_unified,
-            n_batch=load.n_batch,
-            n_ubatch=load.n_ubatch,
-        ).cpu.total
+        return _estimate(read_header(file), _load(config, model)).cpu.total
 
     return need
+
+
+def _estimate(header: GgufHeader, load: Load, n_gpu_layers: int = 0) -> Estimate:
+    return estimate(
+        header,
+        n_ctx=load.n_ctx or header.context_length,
+        n_seq_max=load.n_seq_max,
+        kv_unified=load.kv_unified,
+        n_batch=load.n_batch,
+        n_ubatch=load.n_ubatch,
+        n_gpu_layers=n_gpu_layers,
+    )
 
 
 def _file(config: Config, model: AvailableModel) -> Path:
@@ -105,11 +111,23 @@ def _load(config: Config, model: AvailableModel) -> Load:
         max_running=min(_together(config), engine.n_seq_max),
         kv_unified=engine.kv_unified,
         n_threads=engine.n_threads,
+        device=model.device or config.models.default_device,
+        n_gpu_layers=engine.n_gpu_layers,
         kv_folder=str(kv_folder()) if engine.kv_disk_mb else "",
         kv_memory_bytes=engine.kv_memory_mb * MEGABYTE,
         kv_disk_bytes=engine.kv_disk_mb * MEGABYTE,
         kv_min_tokens=engine.kv_min_tokens,
     )
+
+
+def _gguf_load(config: Config, model: AvailableModel) -> Load:
+    """With what the file says of its layers, for the worker to compare with a GPU's memory."""
+    load = _load(config, model)
+    if load.device == "cpu":
+        return load
+    header = read_header(Path(load.path))
+    sizes = (_estimate(header, load, n).gpu.total for n in range(header.block_count + 2))
+    return msgspec.structs.replace(load, gpu_bytes=tuple(sizes))
 
 
 def _legacy_load(config: Config, model: AvailableModel) -> Load:

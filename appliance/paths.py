@@ -126,6 +126,11 @@ def template_command() -> list[str]:
     return [*worker_command()[:-1], "template"]
 
 
+def probe_command() -> list[str]:
+    """The command line that starts the process which asks llama.cpp about this machine."""
+    return [*worker_command()[:-1], "probe"]
+
+
 def _bundle() -> Path | None:
     """The folder of a frozen build's resources; None in a checkout."""
     inside = getattr(sys, "_MEIPASS", None)

@@ -19,8 +19,9 @@ LONGEST_FILE = 400
 # Patterns over module names without `appliance.`, one row for a room; the first that fits counts.
 # A module may import what stands beside it, unless `!` stands before it, and what COMMON lists.
 MAY_IMPORT: list[tuple[str, list[str]]] = [
-    ("__main__", ["cli", "engine.template_child", "engine.worker"]),
-    ("cli", ["bootstrap", "config", "logs", "paths"]),
+    ("__main__", ["cli", "engine.probe", "engine.template_child", "engine.worker"]),
+    ("cli", ["bootstrap", "config", "doctor", "logs", "paths"]),
+    ("doctor", ["config", "engine.pool", "offer", "paths", "models.*"]),
     ("offer", ["config", "paths", "models.*", "engine.*"]),
     (
         "bootstrap",
@@ -64,11 +65,11 @@ MAY_IMPORT: list[tuple[str, list[str]]] = [
 ]
 COMMON = ["errors"]
 # Functions of config.py that read the environment or a file; everybody may have its frozen types.
-CONFIG_IS_READ_BY = ["cli", "bootstrap", "offer"]
+CONFIG_IS_READ_BY = ["cli", "bootstrap", "doctor", "offer"]
 
 # library: who may import it. Names that have no row are free.
 OWNERS: dict[str, list[str]] = {
-    "apsw": ["store.*"],
+    "apsw": ["store.*", "doctor"],
     "click": ["cli"],
     "ctransformers": ["engine.runners.*"],
     "ctypes": ["engine.runners.*", "engine.template_child", "engine.worker", "models.memory"],

@@ -59,6 +59,8 @@ def another(value: object) -> object:
             return value + 1
         case float():
             return value + 0.5
+        case "auto":
+            return "cuda"
         case _:
             return "debug"
 

@@ -182,6 +182,9 @@ class _Completions:
         n = body.n or 1
         if len(prompts) * n > MAX_CHOICES:
             raise RequestError(f"more than {MAX_CHOICES} choices are wanted", param="n")
+        info = model.state.model
+        if info and info.warning:
+            resp.set_header("X-Appliance-Warning", info.warning)
         completion = Completion(model, prompts, body.params(self._max_tokens), shape, n=n)
         if body.stream:
             usage = bool(body.stream_options and body.stream_options.include_usage)

@@ -290,6 +290,8 @@ class Engine:
 
     def _on_ready(self, model: ModelInfo) -> None:
         log.info("%s is ready: %s, n_ctx %d", self.name, model.description, model.n_ctx)
+        if model.warning:
+            log.warning("%s: %s", self.name, model.warning)
         self._last_pong = time.monotonic()
         worker = self._worker
         with self._lock:

@@ -125,6 +125,12 @@ class Load(msgspec.Struct, frozen=True, tag="load", kw_only=True):
     """0: one a physical core."""
     max_running: int = 0
     """Sequences that run together; 0: as many as there are slots."""
+    device: str = "auto"
+    """`auto`, `cpu`, `cuda`, `metal`; one that is not there gives way to the processor."""
+    n_gpu_layers: int = -1
+    """-1: as many as fit."""
+    gpu_bytes: tuple[int, ...] = ()
+    """Memory that 0, 1, 2 … layers take on a GPU, estimated from the file; empty: unknown."""
     template_command: tuple[str, ...]
     """Starts the process that renders the chat template."""
     family: str = ""
@@ -193,7 +199,10 @@ class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
     n_seq_max: int
     """Sequences that run together."""
     device: str
-    """`cpu`, `cuda` or `metal`."""
+    """`cpu`, `cuda`, `metal` or another family of GPUs."""
+    n_gpu_layers: int = 0
+    warning: str | None = None
+    """What is not as it was asked for."""
 
 
 class Ready(msgspec.Struct, frozen=True, tag="ready"):

@@ -143,3 +143,15 @@ context_length = 1000000000
         assert states(appliance)[model] == "failed"
     assert ask(appliance, "first").status_code == 200
     assert appliance.stop() == 0
+
+
+def test_a_device_that_is_not_there_gives_way_with_a_warning(tmp_path: Path) -> None:
+    appliance = Running(tmp_path, DEFAULT_DEVICE="cuda").start()
+    answer = ask(appliance, "smollm2-135m-instruct")
+    assert answer.status_code == 200
+    assert "cuda" in answer.headers["X-Appliance-Warning"]
+    (model,) = httpx.get(appliance.url + "/api/status").json()["models"]
+    assert model["device"] == "cpu"
+    assert "cuda" in model["warning"]
+    assert "cuda was asked for" in appliance.log.read_text()
+    assert appliance.stop() == 0

@@ -5,11 +5,9 @@ restart positions at 0 and fold every code of `llama_decode` into one error.
 """
 
 import ctypes
-import functools
 import hashlib
 import logging
 import sys
-import sysconfig
 from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 
@@ -17,9 +15,12 @@ import llama_cpp.llama_cpp as lib
 
 from appliance.engine.kv_store import State
 from appliance.engine.protocol import Load, ModelInfo, SamplingParams
+from appliance.engine.runners import llama_library
 from appliance.engine.runners.base import DecodeFailed, LoadError, NoRoom
 from appliance.engine.runners.cpu import physical_cores
+from appliance.engine.runners.llama_library import last_errors
 from appliance.engine.runners.llama_sampler import LlamaSampler
+from appliance.engine.runners.placement import Placement, choose
 from appliance.engine.scheduler import Batch
 
 log = logging.getLogger(__name__)
@@ -34,32 +35,18 @@ class LlamaRunner:
         Raises:
             LoadError: with llama.cpp's own last words.
         """
-        _start_library()
-        _last_errors.clear()
+        llama_library.start()
+        llama_library.forget_errors()
         path = Path(load.path)
         if not path.is_file():
             raise LoadError(f"there is no model file {path}")
-        self._model = _load_model(path, progress)
+        place = choose(load, llama_library.devices())
+        self._model, context, params = _open(load, path, place, progress)
         vocab = lib.llama_model_get_vocab(self._model)
         assert vocab is not None
         self._vocab = vocab
         trained = lib.llama_model_n_ctx_train(self._model)
         n_ctx = load.n_ctx or trained
-        n_threads = load.n_threads or physical_cores()
-        params = lib.llama_context_default_params()
-        params.n_ctx = n_ctx if load.kv_unified else n_ctx * load.n_seq_max
-        params.n_batch = load.n_batch
-        params.n_ubatch = min(load.n_ubatch, load.n_batch)
-        params.n_seq_max = load.n_seq_max
-        # Each sequence samples once a step; room for the logits of a whole batch would be wasted.
-        params.n_outputs_max = load.n_seq_max
-        params.kv_unified = load.kv_unified
-        params.n_threads = params.n_threads_batch = n_threads
-        params.no_perf = True
-        context = lib.llama_init_from_model(self._model, params)
-        if not context:
-            lib.llama_model_free(self._model)
-            raise LoadError(f"llama.cpp could not make a context of {params.n_ctx} tokens{_why()}")
         self._context = context
         self._memory = lib.llama_get_memory(context)
         self._batch = _NativeBatch(load.n_batch)
@@ -77,7 +64,9 @@ class LlamaRunner:
             n_params=lib.llama_model_n_params(self._model),
             size=lib.llama_model_size(self._model),
             n_seq_max=load.n_seq_max,
-            device="cpu",
+            device=place.device if place.n_gpu_layers else "cpu",
+            n_gpu_layers=place.n_gpu_layers,
+            warning=place.warning,
         )
 
     # -- text; safe beside the step loop: the vocabulary never changes -----------------------------
@@ -161,7 +150,7 @@ class LlamaRunner:
         if code == 1:
             raise NoRoom
         if code != 0:
-            raise DecodeFailed(f"llama_decode gave {code}{_why()}")
+            raise DecodeFailed(f"llama_decode gave {code}{last_errors()}")
 
     def cut(self, slot: int, length: int) -> int:
         if length and lib.llama_memory_seq_rm(self._memory, slot, length, -1):
@@ -249,50 +238,45 @@ class _NativeBatch:
         return self._native
 
 
-# -- the library: once a process -------------------------------------------------------------------
-
-_last_errors: list[str] = []
-
-
-def _log(level: int, text: bytes, _: object) -> None:
-    if level in (3, 4):  # GGML_LOG_LEVEL_WARN, GGML_LOG_LEVEL_ERROR
-        line = text.decode("utf-8", "replace").strip()
-        if line:
-            log.log(logging.ERROR if level == 4 else logging.WARNING, "%s", line)
-            if level == 4:
-                _last_errors[:] = [*_last_errors[-4:], line]
-
-
-_log_callback = lib.llama_log_callback(_log)
-"""Kept here: native code calls it for as long as the process lives."""
-
-
-def _why() -> str:
-    return ": " + "; ".join(_last_errors) if _last_errors else ""
-
-
-def _backend_folders() -> list[Path]:
-    """Where a build with loadable backends keeps them: beside the library, or in a `bin/`."""
-    package = Path(lib.__file__).parent
-    return [package / "lib", package.parent / "bin", Path(sysconfig.get_path("scripts"))]
+def _open(
+    load: Load, path: Path, place: Placement, progress: Callable[[float], None]
+) -> tuple[int, lib.llama_context_p, lib.llama_context_params]:
+    """The model and its context; with fewer layers on the GPU when an allocation fails there."""
+    while True:
+        try:
+            model = _load_model(path, place.n_gpu_layers, progress)
+            params = _context_params(load, model)
+            context = lib.llama_init_from_model(model, params)
+            if context:
+                return model, context, params
+            lib.llama_model_free(model)
+            raise LoadError(
+                f"llama.cpp could not make a context of {params.n_ctx} tokens{last_errors()}"
+            )
+        except LoadError as ex:
+            if not place.shrink():
+                raise
+            log.warning("%s; trying with %d layers on the GPU", ex, place.n_gpu_layers)
 
 
-@functools.cache
-def _start_library() -> None:
-    lib.llama_log_set(_log_callback, None)
-    # By way of libllama: a wheel has no links, so libggml.so is another copy than the libggml.so.0
-    # that libllama uses, with a register of backends of its own.
-    load = lib._lib.ggml_backend_load_all_from_path  # noqa: SLF001 - it has no other name
-    load.argtypes, load.restype = [ctypes.c_char_p], None
-    for folder in _backend_folders():
-        if any(folder.glob("*ggml-cpu-*")):
-            load(str(folder).encode())
-            break
-    lib.llama_backend_init()
+def _context_params(load: Load, model: int) -> lib.llama_context_params:
+    n_ctx = load.n_ctx or lib.llama_model_n_ctx_train(model)
+    params: lib.llama_context_params = lib.llama_context_default_params()
+    params.n_ctx = n_ctx if load.kv_unified else n_ctx * load.n_seq_max
+    params.n_batch = load.n_batch
+    params.n_ubatch = min(load.n_ubatch, load.n_batch)
+    params.n_seq_max = load.n_seq_max
+    # Each sequence samples once a step; room for the logits of a whole batch would be wasted.
+    params.n_outputs_max = load.n_seq_max
+    params.kv_unified = load.kv_unified
+    params.n_threads = params.n_threads_batch = load.n_threads or physical_cores()
+    params.no_perf = True
+    return params
 
 
-def _load_model(path: Path, progress: Callable[[float], None]) -> int:
+def _load_model(path: Path, n_gpu_layers: int, progress: Callable[[float], None]) -> int:
     params = lib.llama_model_default_params()
+    params.n_gpu_layers = n_gpu_layers
 
     def tell(fraction: float, _: object) -> bool:
         progress(fraction)
@@ -302,7 +286,7 @@ def _load_model(path: Path, progress: Callable[[float], None]) -> int:
     params.progress_callback = callback
     model = lib.llama_model_load_from_file(str(path).encode(), params)
     if not model:
-        raise LoadError(f"llama.cpp could not load {path.name}{_why()}")
+        raise LoadError(f"llama.cpp could not load {path.name}{last_errors()}")
     return int(model)
 
 

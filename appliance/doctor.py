@@ -1,0 +1,88 @@
+"""`appliance doctor`: what this machine has and what the appliance makes of it."""
+
+import platform
+import subprocess
+from typing import Any
+
+import apsw
+import msgspec
+
+from appliance import __version__, offer, paths
+from appliance.config import Config, worker_environment
+from appliance.engine.pool import ModelSpec
+from appliance.errors import ApplianceError
+from appliance.models.memory import memory
+
+PROBE_SECONDS = 60
+
+
+def examine(config: Config) -> dict[str, Any]:
+    """All findings, ready for JSON; what could not be found out has an `error`."""
+    sizes = memory()
+    return {
+        "appliance": __version__,
+        "system": f"{platform.system()} {platform.release()} {platform.machine()}",
+        "python": platform.python_version(),
+        "sqlite": apsw.sqlite_lib_version(),
+        "memory": {"total": sizes.total, "available": sizes.available},
+        "llama.cpp": _probe(),
+        "folders": {
+            "data": str(paths.data_dir(config)),
+            "models": str(paths.models_dir(config)),
+            "cache": str(paths.cache_dir()),
+        },
+        "models": [_model(spec) for spec in offer.specs(config)],
+    }
+
+
+def _probe() -> dict[str, Any]:
+    try:
+        ended = subprocess.run(
+            paths.probe_command(),
+            env=worker_environment(),
+            capture_output=True,
+            timeout=PROBE_SECONDS,
+            check=True,
+        )
+        found: dict[str, Any] = msgspec.json.decode(ended.stdout)
+    except (OSError, subprocess.SubprocessError, msgspec.DecodeError) as ex:
+        return {"error": f"llama.cpp cannot be loaded: {ex}"}
+    return found
+
+
+def _model(spec: ModelSpec) -> dict[str, Any]:
+    found: dict[str, Any] = {"id": spec.id, "name": spec.name}
+    try:
+        found["need"] = spec.need()
+    except ApplianceError as ex:
+        found["error"] = ex.message
+    return found
+
+
+def render(found: dict[str, Any]) -> str:
+    """The findings for a person."""
+    library = found["llama.cpp"]
+    lines = [
+        f"appliance {found['appliance']} on {found['system']}, Python {found['python']}",
+        f"SQLite {found['sqlite']}",
+        f"memory {_size(found['memory']['available'])} free of {_size(found['memory']['total'])}",
+    ]
+    if "error" in library:
+        lines.append(library["error"])
+    else:
+        chosen = ", ".join(library["backends"]) or "built in"
+        lines += [f"llama.cpp {library['version']}, backend {chosen}", library["features"].strip()]
+        lines += [
+            f"device {device['name']}: {device['description']} ({device['family']}), "
+            f"{_size(device['free'])} free of {_size(device['total'])}"
+            for device in library["devices"]
+        ]
+    lines += [f"{name} folder {path}" for name, path in found["folders"].items()]
+    for model in found["models"]:
+        what = model.get("error") or f"needs {_size(model['need'])}"
+        lines.append(f"model {model['id']}: {what}")
+    return "\n".join(lines)
+
+
+def _size(size: int) -> str:
+    return f"{size / 1e9:.1f} GB"

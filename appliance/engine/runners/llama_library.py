@@ -1,0 +1,140 @@
+"""llama.cpp's library itself: loaded once a process, its backends, devices and log."""
+
+import ctypes
+import functools
+import logging
+import sysconfig
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import llama_cpp.llama_cpp as lib
+import msgspec
+
+log = logging.getLogger(__name__)
+
+_WARNING, _ERROR = 3, 4
+"""GGML_LOG_LEVEL_WARN, GGML_LOG_LEVEL_ERROR."""
+_KINDS = {0: "cpu", 1: "gpu", 2: "igpu", 3: "accelerator"}
+"""`enum ggml_backend_dev_type`."""
+_LOADED = "load_backend: loaded "
+
+
+class Device(msgspec.Struct, frozen=True):
+    """Something that can compute."""
+
+    name: str
+    """llama.cpp's, such as `CUDA0`."""
+    description: str
+    kind: str
+    """`cpu`, `gpu`, `igpu` or `accelerator`."""
+    family: str
+    """`cpu`, `cuda`, `metal`, `vulkan` …"""
+    free: int
+    """Bytes."""
+    total: int
+
+
+class Library(msgspec.Struct, frozen=True):
+    """What was loaded."""
+
+    version: str
+    features: str
+    """What llama.cpp says of the processor."""
+    backends: list[str]
+    """Files of backends that were chosen; none in a build that has all in one."""
+    devices: list[Device]
+
+
+_errors: list[str] = []
+_backends: list[str] = []
+
+
+def _log(level: int, text: bytes, _: object) -> None:
+    line = text.decode("utf-8", "replace").strip()
+    if line.startswith(_LOADED):
+        _backends.append(Path(line.rpartition(" ")[2]).name)
+    if level in (_WARNING, _ERROR) and line:
+        log.log(logging.ERROR if level == _ERROR else logging.WARNING, "%s", line)
+        if level == _ERROR:
+            _errors[:] = [*_errors[-4:], line]
+
+
+_log_callback = lib.llama_log_callback(_log)
+"""Kept here: native code calls it for as long as the process lives."""
+
+
+def forget_errors() -> None:
+    """What comes now begins anew."""
+    _errors.clear()
+
+
+def last_errors() -> str:
+    """llama.cpp's last words, to go behind a sentence of ours."""
+    return ": " + "; ".join(_errors) if _errors else ""
+
+
+def _backend_folders() -> list[Path]:
+    """Where a build with loadable backends keeps them: beside the library, or in a `bin/`."""
+    package = Path(lib.__file__).parent
+    return [package / "lib", package.parent / "bin", Path(sysconfig.get_path("scripts"))]
+
+
+@functools.cache
+def start() -> None:
+    """Load the library's backends, the best one for this processor among them."""
+    lib.llama_log_set(_log_callback, None)
+    # By way of libllama: a wheel has no links, so libggml.so is another copy than the libggml.so.0
+    # that libllama uses, with a register of backends of its own.
+    load = _native("ggml_backend_load_all_from_path", None, ctypes.c_char_p)
+    for folder in _backend_folders():
+        if any(folder.glob("*ggml-cpu-*")):
+            load(str(folder).encode())
+            break
+    lib.llama_backend_init()
+
+
+def devices() -> list[Device]:
+    """What can compute here, as llama.cpp sees it; after `start`."""
+    count = _native("ggml_backend_dev_count", ctypes.c_size_t)
+    get = _native("ggml_backend_dev_get", ctypes.c_void_p, ctypes.c_size_t)
+    return [_device(get(index)) for index in range(count())]
+
+
+def describe() -> Library:
+    """Everything about the library; after `start`."""
+    return Library(
+        version=lib.llama_version().decode(),
+        features=lib.llama_print_system_info().decode(),
+        backends=list(_backends),
+        devices=devices(),
+    )
+
+
+def _device(handle: int) -> Device:
+    pointer = ctypes.c_void_p
+    name = _native("ggml_backend_dev_name", ctypes.c_char_p, pointer)(handle)
+    description = _native("ggml_backend_dev_description", ctypes.c_char_p, pointer)(handle)
+    kind = _native("ggml_backend_dev_type", ctypes.c_int, pointer)(handle)
+    register = _native("ggml_backend_dev_backend_reg", pointer, pointer)(handle)
+    family = _native("ggml_backend_reg_name", ctypes.c_char_p, pointer)(register)
+    free, total = ctypes.c_size_t(), ctypes.c_size_t()
+    size = ctypes.POINTER(ctypes.c_size_t)
+    _native("ggml_backend_dev_memory", None, pointer, size, size)(
+        handle, ctypes.byref(free), ctypes.byref(total)
+    )
+    return Device(
+        name.decode(),
+        description.decode(),
+        _KINDS.get(kind, "accelerator"),
+        {"mtl": "metal"}.get(family.decode().lower(), family.decode().lower()),
+        free.value,
+        total.value,
+    )
+
+
+def _native(name: str, result: Any, *arguments: Any) -> Callable[..., Any]:
+    library: ctypes.CDLL = lib._lib  # noqa: SLF001 - it has no other name
+    function = library[name]
+    function.restype, function.argtypes = result, arguments
+    return function

@@ -1,0 +1,68 @@
+"""On which device a model runs, and how many of its layers fit there. Pure Python."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from appliance.engine.protocol import Load
+
+SPARE = 0.95
+"""Of a GPU's free memory, the part that is planned with: drivers take some as they go."""
+
+
+class Device(Protocol):
+    """See `llama_library.Device`."""
+
+    @property
+    def kind(self) -> str: ...
+    @property
+    def family(self) -> str: ...
+    @property
+    def free(self) -> int: ...
+
+
+@dataclass(slots=True)
+class Placement:
+    """Where the layers go."""
+
+    device: str
+    n_gpu_layers: int = 0
+    warning: str | None = None
+    """The device that was asked for is not there, or has too little memory."""
+
+    def shrink(self) -> bool:
+        """Fewer layers on the GPU; False: there are none left."""
+        if not self.n_gpu_layers:
+            return False
+        self.n_gpu_layers = self.n_gpu_layers * 3 // 4
+        self.warning = f"only {self.n_gpu_layers} layers fit on the {self.device} device"
+        return True
+
+
+def choose(load: Load, devices: Sequence[Device]) -> Placement:
+    """The device that was asked for, or the processor with a warning if it is not there."""
+    gpus = [device for device in devices if device.kind in ("gpu", "igpu")]
+    if load.device not in ("auto", "cpu"):
+        wanted = [gpu for gpu in gpus if gpu.family == load.device]
+        if not wanted:
+            there = ", ".join(sorted({gpu.family for gpu in gpus})) or "none"
+            return Placement(
+                "cpu",
+                warning=f"{load.device} was asked for and is not there (GPUs: {there}): "
+                "the processor is used instead",
+            )
+        gpus = wanted
+    if load.device == "cpu" or not gpus:
+        return Placement("cpu")
+    free = int(sum(gpu.free for gpu in gpus if gpu.family == gpus[0].family) * SPARE)
+    fitting = [layers for layers, need in enumerate(load.gpu_bytes) if need <= free]
+    layers = fitting[-1] if fitting else 0
+    if load.n_gpu_layers >= 0:
+        layers = load.n_gpu_layers
+    elif not load.gpu_bytes:
+        layers = 9999  # what llama.cpp takes for all
+    all_layers = len(load.gpu_bytes) - 1
+    warning = None
+    if load.n_gpu_layers < 0 and load.gpu_bytes and layers < all_layers:
+        warning = f"{layers} of {all_layers} layers fit on the {gpus[0].family} device"
+    return Placement(gpus[0].family, layers, warning)

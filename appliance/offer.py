@@ -88,6 +88,7 @@ def _estimate(header: GgufHeader, load: Load, n_gpu_layers: int = 0) -> Estimate
         kv_unified=load.kv_unified,
         n_batch=load.n_batch,
         n_ubatch=load.n_ubatch,
+        n_outputs_max=load.n_seq_max,
         n_gpu_layers=n_gpu_layers,
     )
 

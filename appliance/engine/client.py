@@ -105,6 +105,7 @@ class Engine:
         environment: Mapping[str, str],
         max_waiting: int,
         pong_timeout: float = PONG_TIMEOUT,
+        max_deaths: int = MAX_DEATHS,
     ) -> None:
         """`command` and `environment` start a worker; `max_waiting` requests may wait for it."""
         self.name = name
@@ -113,6 +114,7 @@ class Engine:
         self._environment = dict(environment)
         self._max_requests = load.n_seq_max + max_waiting
         self._pong_timeout = pong_timeout
+        self._max_deaths = max_deaths
         self._lock = threading.Lock()
         self._changed = threading.Condition(self._lock)
         self._state = EngineState(status="loading")
@@ -217,7 +219,7 @@ class Engine:
 
     def _supervise(self) -> None:
         failed_loads = 0
-        deaths: deque[float] = deque(maxlen=MAX_DEATHS)
+        deaths: deque[float] = deque(maxlen=self._max_deaths)
         while not self._closing.is_set():
             try:
                 loaded, reason = self._run_worker()
@@ -238,9 +240,9 @@ class Engine:
                     quarantined=True,
                 )
                 break
-            if len(deaths) == MAX_DEATHS and now - deaths[0] < DEATHS_SECONDS:
+            if len(deaths) == self._max_deaths and now - deaths[0] < DEATHS_SECONDS:
                 self._give_up(
-                    f"its worker ended {MAX_DEATHS} times within a minute: {reason}",
+                    f"its worker ended {self._max_deaths} times within a minute: {reason}",
                     quarantined=False,
                 )
                 break

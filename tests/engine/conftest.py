@@ -47,7 +47,9 @@ def fake_engine(
 ) -> Engine:
     """The fake runner in a worker process of its own."""
     settings = {
-        name: changes.pop(name) for name in ("max_waiting", "pong_timeout") if name in changes
+        name: changes.pop(name)
+        for name in ("max_waiting", "pong_timeout", "max_deaths")
+        if name in changes
     }
     return Engine(
         "fake",

@@ -197,7 +197,9 @@ def _sizes(file: str, cells: list[dict[str, Any]], dry: bool, used: bool) -> Non
             assert not native.lib.llama_decode(
                 context, native.lib.llama_batch_get_one(tokens, len(tokens))
             )
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        # Not getrusage's: that one remembers the process that started this one.
+        status = Path("/proc/self/status").read_text("ascii")
+        peak = int(status.partition("VmHWM:")[2].split()[0]) * 1024
         native.lib.llama_free(context)
         print(json.dumps(weights + native.taken() + Counter(peak=peak)), flush=True)
 

@@ -55,19 +55,18 @@ def test_a_forced_call_keeps_to_the_schema(client: openai.OpenAI, choice: Any) -
 
 
 def test_a_streamed_call_comes_in_pieces(client: openai.OpenAI) -> None:
-    settings: dict[str, Any] = {"tools": [WEATHER], "tool_choice": NAMED, "temperature": 0}
-    whole = create(client, **settings).choices[0].message.tool_calls[0].function
     pieces: list[Any] = []
     reasons: list[str | None] = []
-    for chunk in create(client, **settings, stream=True):
+    for chunk in create(client, tools=[WEATHER], tool_choice=NAMED, stream=True):
         for choice in chunk.choices:
             pieces += choice.delta.tool_calls or []
             reasons.append(choice.finish_reason)
             assert not choice.delta.content
-    assert pieces[0].function.name == whole.name == "get_weather"
+    assert pieces[0].function.name == "get_weather"
     assert pieces[0].id
     assert len(pieces) > 2
-    assert "".join(piece.function.arguments or "" for piece in pieces) == whole.arguments
+    arguments = json.loads("".join(piece.function.arguments or "" for piece in pieces))
+    assert set(arguments) == {"city", "unit"}
     assert reasons[-1] == "tool_calls"
 
 

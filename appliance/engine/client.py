@@ -53,8 +53,7 @@ PING_INTERVAL = 1.0
 PONG_TIMEOUT = 10.0
 """Seconds without an answer after which a worker with work to do is taken for hung."""
 STEP_TIMEOUT = 120.0
-"""Seconds after which one step is taken for hung: the longest honest one, a full batch of a large
-model on a slow machine, stays below."""
+"""Seconds of one step; a full batch of a large model on a slow machine stays below."""
 SAVE_TIMEOUT = 10.0
 """Seconds that a worker has to save its states when it is told to end."""
 LOAD_ATTEMPTS = 2
@@ -201,8 +200,7 @@ class Engine:
             worker.send(Forget(session))
 
     def close(self) -> None:
-        """End the worker, which saves its states; every open request fails. Returns when all is
-        gone."""
+        """End the worker, which saves its states; open requests fail. Returns when it is gone."""
         self._closing.set()
         ready = self._state.status == "ready"
         self._set_state(EngineState(status="stopped"))

@@ -10,7 +10,7 @@ NPM := npm --prefix ui
 UI_SOURCES := $(shell find ui -type f -not -path 'ui/node_modules/*' -not -path 'ui/dist/*' 2>/dev/null)
 
 .DELETE_ON_ERROR:
-.PHONY: run test check soak screenshots lock clean tools
+.PHONY: run test check soak bench screenshots lock clean tools
 
 run: $(VENV)/.run ui/dist/index.html  ## build what is missing, start, open the page
 	@$(BIN)/appliance
@@ -29,12 +29,15 @@ check: $(VENV)/.dev ui/node_modules/.package-lock.json  ## linters and types, no
 soak: $(VENV)/.dev ui/dist/index.html  ## the long runs
 	$(BIN)/pytest -m soak
 
+bench: $(VENV)/.dev build/bench/.done  ## speed and memory beside other servers; see benchmarks/README.md
+	$(BIN)/python -m benchmarks $(ARGS)
+
 screenshots: $(VENV)/.dev ui/dist/index.html  ## the README's pictures, from the running page
 	$(BIN)/python docs/screenshots.py
 
 clean:  ## away with everything that was built; the compiled llama.cpp stays in the user's cache
 	rm -rf $(VENV) build ui/dist ui/node_modules .pytest_cache .mypy_cache .ruff_cache .hypothesis
-	find appliance tests packaging -name __pycache__ -prune -exec rm -rf {} +
+	find appliance benchmarks tests packaging -name __pycache__ -prune -exec rm -rf {} +
 
 tools:
 	@PYTHON=$(PYTHON) sh packaging/check-tools.sh
@@ -61,6 +64,17 @@ $(VENV)/.run: $(LOCK)/run.txt $(LOCK)/build.txt $(LOCK)/model.txt $(LOCK)/llama.
 $(VENV)/.dev: $(VENV)/.run $(LOCK)/dev.txt
 	@echo "Installing the tools for checks and tests"
 	@$(PIP) install --quiet --require-hashes -r $(LOCK)/dev.txt
+	@touch $@
+
+# The servers that the benchmarks compare with; llama-cpp-python is the wheel that the appliance uses.
+build/bench/.done: $(LOCK)/bench.txt $(VENV)/.run
+	@echo "Installing the servers to compare with"
+	@$(PYTHON) -m venv build/bench
+	@build/bench/bin/python -m pip --disable-pip-version-check install --quiet \
+		--require-hashes -r $(LOCK)/bench.txt
+	@wheel=$$($(BIN)/python packaging/llama_wheel.py) && \
+		build/bench/bin/python -m pip --disable-pip-version-check install --quiet \
+		--no-deps --no-index --force-reinstall "$$wheel"
 	@touch $@
 
 # -- the page ---------------------------------------------------------------------------------------
@@ -90,6 +104,7 @@ lock: | tools
 	$(UV_COMPILE) pyproject.toml --no-emit-package llama-cpp-python -o $(LOCK)/run.txt
 	$(UV_COMPILE) pyproject.toml --no-emit-package llama-cpp-python --group dev \
 		--constraint $(LOCK)/run.txt -o $(LOCK)/dev.txt
+	$(UV_COMPILE) --group bench --no-emit-package llama-cpp-python -o $(LOCK)/bench.txt
 	$(UV_COMPILE) --group build -o $(LOCK)/build.txt
 	$(UV_COMPILE) --group llama-build -o $(LOCK)/llama-build.txt
 	$(UV_COMPILE) --group llama --no-deps -o $(LOCK)/llama.txt

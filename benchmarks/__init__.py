@@ -1,0 +1,1 @@
+"""How fast and how small the appliance is, beside other servers on the same file."""

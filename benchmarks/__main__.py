@@ -1,0 +1,121 @@
+"""The command: `python -m benchmarks`. Runs the rows one after the other and prints as it goes."""
+
+import platform
+import signal
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+import psutil
+
+from appliance import __version__
+from appliance.engine.runners.cpu import physical_cores
+from benchmarks.client import BenchmarkError
+from benchmarks.figures import Row
+from benchmarks.report import as_json, table
+from benchmarks.rows_cache import after_restart, chats_in_turn
+from benchmarks.rows_process import cost, governor
+from benchmarks.rows_speed import eight_streams, fresh_prompt, one_stream, shared_prompt
+from benchmarks.servers import PEERS, describe
+from benchmarks.stand import Settings, Stand
+
+ROWS: dict[int, Callable[[Stand], Row]] = {
+    1: one_stream,
+    2: eight_streams,
+    3: fresh_prompt,
+    4: shared_prompt,
+    5: chats_in_turn,
+    6: after_restart,
+    7: cost,
+    8: governor,
+}
+_QUIET_LOAD = 0.5
+SHARE_SERVERS = 4
+"""The rows up to this one use the same servers."""
+
+
+def _numbers(_context: click.Context, _param: click.Parameter, value: str) -> list[int]:
+    try:
+        found = sorted({int(part) for part in value.split(",")})
+    except ValueError as error:
+        raise click.BadParameter("numbers with commas, such as 1,2") from error
+    if unknown := [number for number in found if number not in ROWS]:
+        raise click.BadParameter(f"there is no row {unknown[0]}")
+    return found
+
+
+def _names(_context: click.Context, _param: click.Parameter, value: str) -> tuple[str, ...]:
+    known = ("bare", *PEERS)
+    found = tuple(part for part in value.split(",") if part)
+    if unknown := [name for name in found if name not in known]:
+        raise click.BadParameter(f"{unknown[0]} is none of {', '.join(known)}")
+    return found
+
+
+@click.command()
+@click.option("--rows", default="1,2,3,4,5,6,7,8", callback=_numbers, help="Which rows.")
+@click.option(
+    "--peers", default=",".join(["bare", *PEERS]), callback=_names, help="Compared with whom."
+)
+@click.option("--repeat", default=5, type=click.IntRange(1), help="Runs of each; 5.")
+@click.option("--threads", default=0, help="Of every server; 0: one a physical core.")
+@click.option("--quick", is_flag=True, help="Only to see that it works: 2 short runs of each.")
+@click.option("--json", "json_file", type=click.Path(path_type=Path), help="Figures as JSON.")
+def main(
+    rows: list[int],
+    peers: tuple[str, ...],
+    repeat: int,
+    threads: int,
+    quick: bool,
+    json_file: Path | None,
+) -> None:
+    """Measure the appliance beside other servers on the same file."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    settings = Settings(threads or physical_cores(), 2 if quick else repeat, peers, quick)
+    done: list[Row] = []
+    with Stand(settings) as stand:
+        about = _about(stand)
+        click.echo("".join(f"{key}: {value}\n" for key, value in about.items()))
+        for number in rows:
+            if number > SHARE_SERVERS:
+                stand.release()
+            done.append(_run(ROWS[number], number, stand))
+            click.echo(table(done[-1]))
+            if json_file is not None:
+                json_file.write_text(as_json(about, done), encoding="utf-8")
+    goals = [verdict for row in done for verdict in row.verdicts if verdict.met is not None]
+    click.echo(f"{sum(bool(v.met) for v in goals)} of {len(goals)} goals met")
+
+
+def _run(measure: Callable[[Stand], Row], number: int, stand: Stand) -> Row:
+    try:
+        return measure(stand)
+    except (BenchmarkError, OSError, psutil.Error) as error:
+        return Row(number, measure.__name__.replace("_", " "), "", notes=[f"failed: {error}"])
+
+
+def _about(stand: Stand) -> dict[str, Any]:
+    settings = stand.settings
+    return {
+        "appliance": __version__,
+        "when": datetime.now(UTC).isoformat(timespec="seconds"),
+        "machine": f"{platform.machine()}, {psutil.cpu_count()} processors, "
+        f"{psutil.virtual_memory().total / 1e9:.0f} GB, {platform.system()}",
+        "load_at_start": round(psutil.getloadavg()[0], 2),
+        **describe(stand.given(stand.shipped)),
+        "repeat": settings.repeat,
+        "sampling": "temperature 0, ignore_eos, streamed, one client for all",
+        **({"warning": "the machine is busy; wait until it is quiet"} if _is_busy() else {}),
+        **({"quick": "these are no figures, only a proof that it works"} if settings.quick else {}),
+    }
+
+
+def _is_busy() -> bool:
+    return psutil.getloadavg()[0] > _QUIET_LOAD
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,92 @@
+"""Rows 5 and 6: what is not computed again."""
+
+from benchmarks import prompts
+from benchmarks.client import Reply, stream
+from benchmarks.figures import Measure, Row, Verdict, at_most, ratios
+from benchmarks.servers import Appliance
+from benchmarks.stand import OURS, Stand, take_turns
+
+_SLOTS = 4
+
+
+def chats_in_turn(stand: Stand) -> Row:
+    """More chats than slots, each of which goes on when all the others had their turn."""
+    chats, turns, repeat = (6, 3, 1) if stand.settings.quick else (24, 5, stand.settings.repeat)
+    row = Row(
+        5,
+        f"{chats} chats in turn over {_SLOTS} slots, {turns} turns each: prompt tokens computed",
+        "each chat has its own system prompt; a message has about 40 tokens, a reply 24",
+    )
+    ours = stand.start_ours("chats", slots=_SLOTS, threads=stand.settings.threads)
+    try:
+        counts = take_turns(
+            {OURS: lambda turn: _count(ours, range(chats * turn, chats * (turn + 1)), turns)},
+            repeat,
+            row.notes,
+        )[OURS]
+    finally:
+        ours.stop()
+    computed = [float(c) for c, _ in counts]
+    new = [float(n) for _, n in counts]
+    row.measures.append(Measure("of prompts", "tokens", {"computed": computed, "new": new}))
+    row.verdicts.append(Verdict("computed ÷ new", ratios(computed, new), at_most(1.05)))
+    return row
+
+
+def _count(ours: Appliance, chats: range, turns: int) -> tuple[int, int]:
+    """Prompt tokens that were computed, and those that the chat had not had before."""
+    histories = {
+        number: [prompts.message("system", f"{number}. {prompts.words(12, number)}")]
+        for number in chats
+    }
+    seen = dict.fromkeys(chats, 0)
+    computed = new = 0
+    for turn in range(turns):
+        for number, history in histories.items():
+            history.append(prompts.message("user", prompts.words(36, 100 * number + turn)))
+            reply = stream(ours.url, prompts.chat(history, 24))
+            history.append(prompts.message("assistant", reply.text))
+            computed += reply.prompt_tokens - reply.cached_tokens
+            new += reply.prompt_tokens - seen[number]
+            seen[number] = reply.prompt_tokens + reply.tokens
+    return computed, new
+
+
+def after_restart(stand: Stand) -> Row:
+    """A long chat goes on after the appliance was stopped and started."""
+    settings = stand.settings
+    row = Row(6, "First token of a long chat after a restart", "then its next, short message")
+    sizes: list[int] = []
+
+    def run(turn: int) -> tuple[float, float]:
+        cold, history = _cold(stand, turn)
+        history.append(prompts.message("user", "And then?"))
+        ours = stand.start_ours("restart", slots=_SLOTS, threads=settings.threads)
+        try:
+            warm = stream(ours.url, prompts.chat(history, 2))
+        finally:
+            ours.stop()
+        sizes.append(warm.prompt_tokens)
+        row.settings = f"then its next, short message; {min(sizes)}–{max(sizes)} prompt tokens"
+        return warm.first_seconds, cold.first_seconds
+
+    found = take_turns({OURS: run}, settings.repeat, row.notes)[OURS]
+    warm = [first for first, _ in found]
+    cold = [second for _, second in found]
+    values = {"after the restart": warm, "cold prefill": cold}
+    row.measures.append(Measure("time to first token", "s", values))
+    row.verdicts.append(Verdict("after the restart ÷ cold", ratios(warm, cold), at_most(0.05)))
+    return row
+
+
+def _cold(stand: Stand, turn: int) -> tuple[Reply, list[dict[str, str]]]:
+    """The chat's beginning in an appliance that is warm, and stopped afterwards."""
+    ours = stand.start_ours("restart", slots=_SLOTS, threads=stand.settings.threads)
+    try:
+        stream(ours.url, prompts.question(8, -1, 8))
+        text = prompts.words(stand.settings.long, 7000 + turn)
+        history = [prompts.message("user", text)]
+        reply = stream(ours.url, prompts.chat(history, 16))
+    finally:
+        ours.stop()
+    return reply, [*history, prompts.message("assistant", reply.text)]

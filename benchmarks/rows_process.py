@@ -1,0 +1,117 @@
+"""Rows 7 and 8: what the appliance costs, and how it copes with a machine that is not its own."""
+
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from functools import partial
+from statistics import median
+
+import psutil
+
+from benchmarks import prompts
+from benchmarks.client import stream
+from benchmarks.figures import Goal, Measure, Row, Verdict, at_least, at_most, pairs, ratios
+from benchmarks.servers import Appliance, Bare, Busy
+from benchmarks.stand import Stand, take_turns
+
+_SLOTS = 4
+_MB = 1e6
+_AUTO = "appliance, its own choice"
+
+
+def cost(stand: Stand) -> Row:
+    """Start, memory, and what it does when nobody asks it anything."""
+    settings = stand.settings
+    seconds = 3.0 if settings.quick else 20.0
+    row = Row(7, "Start to ready, memory, idle CPU", f"idle for {seconds:.0f} s after some replies")
+    start = partial(stand.start_ours, "cost", slots=_SLOTS, threads=settings.threads)
+    first = start()
+    model = first.model_file() or stand.shipped
+    first.stop()
+
+    def load(_: int) -> float:
+        bare = Bare(stand.given(model), stand.log("bare-load"))
+        bare.stop()
+        return bare.load_seconds
+
+    def ready(_: int) -> float:
+        ours = start()
+        ours.stop()
+        return ours.start_seconds
+
+    found = take_turns({"ready": ready, "model load": load}, settings.repeat, row.notes)
+    beyond = pairs(found["ready"], found["model load"], lambda a, b: a - b)
+    row.measures.append(Measure("start", "s", found))
+    row.verdicts.append(Verdict("start to ready − model load, s", beyond, at_most(1.0)))
+    ours = start()
+    try:
+        _rest(ours, row, seconds, settings.repeat)
+    finally:
+        ours.stop()
+    return row
+
+
+def _rest(ours: Appliance, row: Row, seconds: float, repeat: int) -> None:
+    resident, proportional, idle = [], [], []
+    for turn in range(repeat):
+        stream(ours.url, prompts.question(64, turn, 16))
+        time.sleep(2)  # what a reply leaves to do, such as storing, is not idling
+        idle.append(_cpu_percent(ours.process, seconds))
+        memory = ours.process.memory_full_info()
+        resident.append(memory.rss / _MB)
+        proportional.append(memory.pss / _MB)
+    values = {"RSS": resident, "PSS": proportional}
+    row.measures.append(Measure("memory of the appliance's process, without workers", "MB", values))
+    row.measures.append(Measure("idle, workers included", "% of a core", {"CPU": idle}))
+    row.verdicts.append(Verdict("RSS, MB", resident, at_most(90)))
+    row.verdicts.append(Verdict("idle CPU, %", idle, at_most(0.5)))
+
+
+def _cpu_percent(process: psutil.Process, seconds: float) -> float:
+    """Of one core, with all children."""
+    family = [process, *process.children(recursive=True)]
+
+    def used() -> float:
+        return sum(times.user + times.system for times in (p.cpu_times() for p in family))
+
+    before, began = used(), time.perf_counter()
+    time.sleep(seconds)
+    return 100 * (used() - before) / (time.perf_counter() - began)
+
+
+def governor(stand: Stand) -> Row:
+    """Decode when something else has a core, and when nothing has."""
+    settings = stand.settings
+    choices = {_AUTO: 0} | {f"n_threads = {n}": n for n in range(1, settings.threads + 1)}
+    row = Row(8, "One core busy elsewhere: decode", f"one stream, {settings.max_tokens} tokens")
+    with ExitStack() as stack:
+        entrants: dict[str, Callable[[int], float]] = {}
+        for number, (name, threads) in enumerate(choices.items()):
+            ours = stand.start_ours(f"threads-{number}", slots=_SLOTS, threads=threads)
+            stack.callback(ours.stop)
+            entrants[name] = partial(_decode_rate, stand, ours)
+        _decode(stand, row, entrants, "idle", at_least(0.95))
+        busy = Busy(stand.log("busy"))
+        stack.callback(busy.stop)
+        _decode(stand, row, entrants, "one core busy", at_least(0.9))
+    return row
+
+
+def _decode_rate(stand: Stand, ours: Appliance, turn: int) -> float:
+    return stream(ours.url, prompts.question(24, turn, stand.settings.max_tokens)).decode_rate
+
+
+def _decode(
+    stand: Stand, row: Row, entrants: dict[str, Callable[[int], float]], state: str, goal: Goal
+) -> None:
+    for run in entrants.values():
+        run(-1)
+    found = take_turns(entrants, stand.settings.repeat, row.notes)
+    row.measures.append(Measure(f"decode, {state}", "tokens/s", found))
+    fixed = {name: values for name, values in found.items() if name != _AUTO and values}
+    if not fixed:
+        row.verdicts.append(Verdict(f"{state}: own choice ÷ best fixed setting", [], goal))
+        return
+    best = max(fixed, key=lambda name: median(fixed[name]))
+    values = ratios(found[_AUTO], fixed[best])
+    row.verdicts.append(Verdict(f"{state}: own choice ÷ {best}", values, goal))

@@ -1,0 +1,148 @@
+"""Rows 1–4: speed over HTTP, beside other servers."""
+
+from collections.abc import Callable
+from functools import partial
+from statistics import mean
+from typing import TypeVar
+
+from benchmarks import prompts
+from benchmarks.client import Reply, stream, streams
+from benchmarks.figures import Goal, Measure, Row, Verdict, at_least, at_most, ratios
+from benchmarks.stand import BARE, LLAMA_SERVER, OURS, Stand, take_turns
+
+T = TypeVar("T")
+Values = dict[str, list[float]]
+
+
+def one_stream(stand: Stand) -> Row:
+    """How much of what llama.cpp can do arrives at the other end of the connection."""
+    settings = stand.settings
+    row = Row(1, "One stream: decode", f"{settings.max_tokens} tokens after a prompt of about 40")
+
+    def body(turn: int) -> prompts.Body:
+        return prompts.question(24, turn, settings.max_tokens)
+
+    def over_http(url: str, turn: int) -> float:
+        return stream(url, body(turn)).decode_rate
+
+    entrants: dict[str, Callable[[int], float]] = {
+        name: partial(over_http, url) for name, url in stand.urls(row.notes).items()
+    }
+    if "bare" in settings.peers:
+        for name, model in {
+            BARE: stand.shipped,
+            stand.same_file(BARE): stand.layout(),
+        }.items():
+            loop = stand.bare(model)
+            entrants[name] = lambda turn, loop=loop: loop.run(body(turn))["rate"]  # type: ignore[misc]
+    found = take_turns(entrants, settings.repeat, row.notes, stand.drop)
+    row.measures.append(Measure("decode", "tokens/s", found))
+    _compare(row, "decode", found, stand.same_file(BARE), at_least(0.97))
+    _compare(row, "decode", found, LLAMA_SERVER, at_least(1.0))
+    _compare_same(stand, row, "decode", found, at_least(1.0))
+    return row
+
+
+def eight_streams(stand: Stand) -> Row:
+    """Many people at once."""
+    settings = stand.settings
+    row = Row(
+        2,
+        f"{settings.slots} streams, different prompts",
+        f"{settings.max_tokens} tokens each after prompts of about 80, asked for at once",
+    )
+
+    def run(url: str, turn: int) -> tuple[float, float]:
+        seeds = range(1000 * (turn + 1), 1000 * (turn + 1) + settings.slots)
+        replies = streams(url, [prompts.question(64, n, settings.max_tokens) for n in seeds])
+        return _total_rate(replies), _mean_first(replies)
+
+    found = _over_http(stand, row, run)
+    rates = {name: [rate for rate, _ in values] for name, values in found.items()}
+    firsts = {name: [first for _, first in values] for name, values in found.items()}
+    row.measures.append(Measure("all together", "tokens/s", rates))
+    row.measures.append(Measure("mean time to first token", "s", firsts))
+    _compare(row, "tokens/s", rates, LLAMA_SERVER, at_least(1.5))
+    _compare(row, "time to first token", firsts, LLAMA_SERVER, at_most(0.6))
+    _compare_same(stand, row, "tokens/s", rates, at_least(1.0))
+    _compare_same(stand, row, "time to first token", firsts, at_most(1.0))
+    return row
+
+
+def fresh_prompt(stand: Stand) -> Row:
+    """A prompt that no cache can know."""
+    settings = stand.settings
+    row = Row(3, "A fresh long prompt: time to first token", "one stream, another prompt every run")
+    sizes: list[float] = []
+
+    def run(url: str, turn: int) -> float:
+        reply = stream(url, prompts.question(settings.long, 9000 + turn, 2))
+        sizes.append(reply.prompt_tokens)
+        return reply.first_seconds
+
+    found = _over_http(stand, row, run)
+    row.settings += _size(sizes)
+    row.measures.append(Measure("time to first token", "s", found))
+    _compare(row, "time to first token", found, LLAMA_SERVER, at_most(0.5))
+    _compare_same(stand, row, "time to first token", found, None)
+    return row
+
+
+def shared_prompt(stand: Stand) -> Row:
+    """An office whose people all use the same instructions."""
+    settings = stand.settings
+    row = Row(
+        4,
+        f"{settings.slots} streams that share a long system prompt",
+        "asked for at once, another system prompt every run",
+    )
+    sizes: list[float] = []
+
+    def run(url: str, turn: int) -> float:
+        system = prompts.message("system", prompts.words(settings.long, 5000 + turn))
+        users = (prompts.message("user", prompts.words(12, n)) for n in range(settings.slots))
+        replies = streams(url, [prompts.chat([system, user], 8) for user in users])
+        sizes.extend(reply.prompt_tokens for reply in replies)
+        return _mean_first(replies)
+
+    found = _over_http(stand, row, run)
+    row.settings += _size(sizes)
+    row.measures.append(Measure("mean time to first token", "s", found))
+    _compare(row, "time to first token", found, LLAMA_SERVER, at_most(0.25))
+    _compare_same(stand, row, "time to first token", found, None)
+    return row
+
+
+def _over_http(stand: Stand, row: Row, run: Callable[[str, int], T]) -> dict[str, list[T]]:
+    urls = stand.urls(row.notes)
+    entrants = {name: partial(run, url) for name, url in urls.items()}
+    return take_turns(entrants, stand.settings.repeat, row.notes, stand.drop)
+
+
+def _total_rate(replies: list[Reply]) -> float:
+    """Tokens a second from the first request to the last word."""
+    seconds = max(r.last_at for r in replies) - min(r.sent_at for r in replies)
+    return sum(reply.tokens for reply in replies) / seconds
+
+
+def _mean_first(replies: list[Reply]) -> float:
+    return mean(reply.first_seconds for reply in replies)
+
+
+def _size(sizes: list[float]) -> str:
+    known = [size for size in sizes if size]
+    return f"; {min(known):.0f}–{max(known):.0f} prompt tokens" if known else ""
+
+
+def _compare(row: Row, what: str, found: Values, other: str, goal: Goal | None) -> None:
+    """A verdict about the appliance ÷ `other`, if both took part."""
+    if other in found:
+        values = ratios(found.get(OURS, []), found[other])
+        row.verdicts.append(Verdict(f"{what}: appliance ÷ {other}", values, goal))
+
+
+def _compare_same(stand: Stand, row: Row, what: str, found: Values, goal: Goal | None) -> None:
+    """The same with llama-server on the file that the appliance runs, if that is another one."""
+    other = stand.same_file(LLAMA_SERVER)
+    if other != LLAMA_SERVER:
+        _compare(row, what, found, other, goal)

@@ -1,0 +1,265 @@
+"""The processes that are measured: the appliance, other servers, the bare loop."""
+
+import http.client
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import IO, Any
+from urllib.parse import urlsplit
+
+import psutil
+
+from benchmarks import prompts
+from benchmarks.client import BenchmarkError, stream
+from benchmarks.peers import Given
+
+ROOT = Path(__file__).resolve().parent.parent
+PEER_PYTHON = ROOT / "build" / "bench" / "bin" / "python"
+"""Made by `make bench`."""
+PEERS = {
+    "llama-server": "llama_server",
+    "llama-cpp-python": "llama_cpp_python",
+    "mistralrs": "mistral_rs",
+}
+START_SECONDS = 120.0
+_STOP_SECONDS = 30.0
+_LAST_WORDS = 800
+
+
+class Child:
+    """A process with a pipe at both ends and its errors in a file."""
+
+    def __init__(self, command: list[str], log: Path, environment: dict[str, str]) -> None:
+        """Starts it."""
+        self.log = log
+        self._printed = b""
+        with log.open("ab") as errors:
+            self._process = subprocess.Popen(
+                command,
+                cwd=ROOT,
+                env=environment,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+            )
+
+    @property
+    def pid(self) -> int:
+        """Of the process."""
+        return self._process.pid
+
+    def write_line(self, line: str) -> None:
+        """Send it. What is read next says whether the process lives."""
+        with suppress(BrokenPipeError):
+            self._pipe(self._process.stdin).write(line.encode() + b"\n")
+            self._pipe(self._process.stdin).flush()
+
+    def read_line(self, prefix: str) -> str:
+        """The rest of the next line that begins with `prefix`; servers print their logs as well.
+
+        Raises:
+            BenchmarkError: there is none in `START_SECONDS`, or the process ended.
+        """
+        deadline = time.perf_counter() + START_SECONDS
+        while True:
+            line, newline, rest = self._printed.partition(b"\n")
+            if not newline:
+                self._printed += self._read_some(deadline)
+                continue
+            self._printed = rest
+            if line.startswith(prefix.encode()):
+                return line[len(prefix) :].decode().strip()
+
+    def _read_some(self, deadline: float) -> bytes:
+        output = self._pipe(self._process.stdout)
+        left = max(0.0, deadline - time.perf_counter())
+        came, _, _ = select.select([output], [], [], left)
+        data = os.read(output.fileno(), 1 << 16) if came else b""
+        if not data:
+            tail = self.log.read_text("utf-8", "replace")[-_LAST_WORDS:].strip()
+            raise BenchmarkError(f"{self.log.stem} did not answer; its log ends: {tail}")
+        return data
+
+    def stop(self, number: int | None = None) -> None:
+        """End its input, send it `number` if there is one, and wait; kill it if that is in vain."""
+        for pipe in (self._process.stdin, self._process.stdout):
+            with suppress(OSError):
+                self._pipe(pipe).close()
+        if number is not None and self._process.poll() is None:
+            self._process.send_signal(number)
+        try:
+            self._process.wait(_STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+    @staticmethod
+    def _pipe(pipe: IO[bytes] | None) -> IO[bytes]:
+        assert pipe is not None
+        return pipe
+
+
+class Appliance:
+    """`appliance serve` with folders of its own, which outlive it."""
+
+    def __init__(self, folder: Path, **settings: object) -> None:
+        """Start it and wait until the model is loaded.
+
+        Args:
+            folder: everything that it writes.
+            settings: names such as `engine_n_ctx` and their values.
+        """
+        folder.mkdir(parents=True, exist_ok=True)
+        environment = {
+            **_clean_environment(),
+            **{f"XDG_{kind}_HOME": str(folder / kind.lower()) for kind in ("CONFIG", "CACHE")},
+            "APPLIANCE_DATA_DIR": str(folder / "data"),
+            "APPLIANCE_SERVER_PORT": "0",
+            **{f"APPLIANCE_{key.upper()}": _text(value) for key, value in settings.items()},
+        }
+        began = time.perf_counter()
+        command = [sys.executable, "-m", "appliance", "serve"]
+        self._child = Child(command, folder / "appliance.log", environment)
+        try:
+            self.url = self._child.read_line("The appliance is at ")
+            self._wait_ready()
+        except BaseException:
+            self.stop()
+            raise
+        self.start_seconds = time.perf_counter() - began
+
+    def _wait_ready(self) -> None:
+        deadline = time.perf_counter() + START_SECONDS
+        while not is_ready(self.url):
+            if time.perf_counter() > deadline:
+                raise BenchmarkError(f"the appliance was not ready in {START_SECONDS:.0f} s")
+            time.sleep(0.005)
+
+    @property
+    def process(self) -> psutil.Process:
+        """The appliance's own."""
+        return psutil.Process(self._child.pid)
+
+    def model_file(self) -> Path | None:
+        """The file that its worker has mapped; None when that cannot be seen."""
+        for child in self.process.children(recursive=True):
+            with suppress(psutil.Error, AttributeError):
+                for region in child.memory_maps():
+                    if region.path.endswith(".gguf"):
+                        return Path(region.path)
+        return None
+
+    def stop(self) -> None:
+        """Politely."""
+        self._child.stop(signal.SIGTERM)
+
+
+class Peer:
+    """Another server."""
+
+    def __init__(self, name: str, told: Given, log: Path) -> None:
+        """Start it and wait until it has answered once.
+
+        Raises:
+            BenchmarkError: it is not installed, or does not work.
+        """
+        self._child = _peer(PEERS[name], told, log)
+        try:
+            self.url = "http://" + self._child.read_line("http://")
+            stream(self.url, prompts.question(8, -1, 8))
+        except BaseException:
+            self.stop()
+            raise
+
+    def stop(self) -> None:
+        """With its input."""
+        self._child.stop()
+
+
+class Bare:
+    """The loop over llama.cpp in a process of its own."""
+
+    def __init__(self, told: Given, log: Path) -> None:
+        """Start it and wait until the model is loaded."""
+        command = [sys.executable, "-m", "benchmarks.peers.bare", told.as_json()]
+        self._child = Child(command, log, _clean_environment())
+        try:
+            self.load_seconds: float = _figures(self._child)["load_seconds"]
+        except BaseException:
+            self.stop()
+            raise
+
+    def run(self, body: prompts.Body) -> dict[str, float]:
+        """What the loop measured for a chat; see `peers.bare`."""
+        turns = "".join(
+            f"<|im_start|>{each['role']}\n{each['content']}<|im_end|>\n"
+            for each in body["messages"]
+        )
+        asked = {"prompt": turns + "<|im_start|>assistant\n", "tokens": body["max_tokens"]}
+        self._child.write_line(json.dumps(asked))
+        return _figures(self._child)
+
+    def stop(self) -> None:
+        """With its input."""
+        self._child.stop()
+
+
+class Busy:
+    """A process that keeps one core busy; it ends with this one."""
+
+    _CODE = (
+        "import os\nparent = os.getppid()\nwhile os.getppid() == parent:\n for _ in range(10**6): 0"
+    )
+
+    def __init__(self, log: Path) -> None:
+        """Starts it."""
+        self._child = Child([sys.executable, "-c", self._CODE], log, _clean_environment())
+
+    def stop(self) -> None:
+        """At once."""
+        self._child.stop(signal.SIGKILL)
+
+
+def _figures(loop: Child) -> dict[str, float]:
+    found: dict[str, float] = json.loads("{" + loop.read_line("{"))
+    return found
+
+
+def _peer(module: str, told: Given, log: Path) -> Child:
+    if not PEER_PYTHON.is_file():
+        raise BenchmarkError("the other servers are not installed; `make bench` does it")
+    command = [str(PEER_PYTHON), "-m", f"benchmarks.peers.{module}", told.as_json()]
+    return Child(command, log, _clean_environment())
+
+
+def _clean_environment() -> dict[str, str]:
+    """Nobody's settings, and one thread setting for all: the one that they are told."""
+    mine = ("APPLIANCE_", "OMP_", "GOMP_", "RAYON_")
+    return {key: value for key, value in os.environ.items() if not key.startswith(mine)}
+
+
+def _text(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def is_ready(url: str) -> bool:
+    """Whether `/readiness` says so."""
+    connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=5)
+    try:
+        connection.request("GET", "/readiness")
+        return connection.getresponse().status == 200
+    except OSError:
+        return False
+    finally:
+        connection.close()
+
+
+def describe(told: Given) -> dict[str, Any]:
+    """For the head of the report."""
+    return {**told.__dict__, "model": Path(told.model).name}

@@ -19,9 +19,9 @@ def main() -> NoReturn:
         from appliance.engine.probe import main as probe_main
 
         sys.exit(probe_main())
-    from appliance import cli
+    from appliance.cli.main import main as cli_main
 
-    cli.main()
+    cli_main()
 
 
 if __name__ == "__main__":

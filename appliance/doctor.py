@@ -8,8 +8,9 @@ import apsw
 import msgspec
 
 from appliance import __version__, offer, paths
-from appliance.config import Config, worker_environment
+from appliance.config import Config
 from appliance.engine.pool import ModelSpec
+from appliance.environment import worker_environment
 from appliance.errors import ApplianceError
 from appliance.models.memory import memory
 

@@ -6,11 +6,12 @@ from pathlib import Path
 import msgspec
 
 from appliance import paths
-from appliance.config import AvailableModel, Config, variable, worker_environment
+from appliance.config import AvailableModel, Config
 from appliance.engine.client import Engine
 from appliance.engine.pool import Loaded, ModelSpec
 from appliance.engine.protocol import Load
 from appliance.engine.upstream.engine import UpstreamEngine
+from appliance.environment import variable, worker_environment
 from appliance.errors import ModelLoadFailed, ModelNotFound
 from appliance.models.fit import Estimate, estimate
 from appliance.models.gguf import is_legacy_ggml, read_header

@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from appliance import config
-from appliance.config import AvailableModel, Config, load, scalar_keys, worker_environment
+from appliance.config import AvailableModel, Config, load, scalar_keys
+from appliance.environment import worker_environment
 from appliance.errors import ConfigError
 
 EXAMPLE = Path(__file__).resolve().parent.parent / "config.example.toml"

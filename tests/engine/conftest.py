@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from appliance import paths
-from appliance.config import worker_environment
 from appliance.engine.client import Engine
 from appliance.engine.protocol import Load
+from appliance.environment import worker_environment
 
 FAKE_RUNNER = Path(__file__).with_name("fake_runner.py")
 

@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from appliance.config import worker_environment
 from appliance.engine import worker
 from appliance.engine.client import Engine
 from appliance.engine.protocol import ChatMessage, ChatPrompt, Delta, SamplingParams, TokenPrompt
 from appliance.engine.runners.legacy import factory
 from appliance.engine.runners.legacy_file import FAMILIES
+from appliance.environment import worker_environment
 from tests.engine import ggml_writer
 from tests.engine.conftest import load_of
 from tests.engine.talk import Heard, ask, chat

@@ -1,0 +1,30 @@
+"""`appliance serve`: the service itself."""
+
+import sys
+from pathlib import Path
+
+import click
+
+from appliance.cli import options
+from appliance.environment import has_display
+
+
+@click.command()
+@options.config_file
+@click.option("--host", metavar="ADDRESS", help="Address to listen on.")
+@click.option("--port", metavar="NUMBER", help="Port to listen on; 0 takes a free one.")
+@click.option(
+    "--open/--no-open", "open_browser", default=False, help="Open the page in the browser."
+)
+def serve(config_file: Path | None, host: str | None, port: str | None, open_browser: bool) -> None:
+    """Run the service, without a window unless asked."""
+    config = options.configuration(config_file, {"host": host, "port": port})
+    from appliance import logs
+    from appliance.bootstrap import run
+
+    logs.set_up(config.server.log_level)
+    sys.exit(run(config, open_browser=open_browser and _can_open_browser()))
+
+
+def _can_open_browser() -> bool:
+    return sys.platform in {"darwin", "win32"} or has_display()

@@ -20,19 +20,13 @@ LONGEST_FILE = 400
 # A module may import what stands beside it, unless `!` stands before it, and what COMMON lists.
 MAY_IMPORT: list[tuple[str, list[str]]] = [
     ("__main__", ["cli.main", "engine.probe", "engine.template_child", "engine.worker"]),
-    (
-        "cli.*",
-        [
-            *("bootstrap", "config", "doctor", "environment", "logs", "paths", "running"),
-            *("cli.*", "models.*", "offer"),
-        ],
-    ),
+    ("cli.*", ["bootstrap", "config", "doctor", "environment", "logs", "paths", "cli.*"]),
     ("doctor", ["config", "engine.pool", "environment", "offer", "paths", "models.*"]),
     ("offer", ["config", "environment", "paths", "models.*", "engine.*"]),
     (
         "bootstrap",
         [
-            *("config", "environment", "logs", "offer", "paths", "running"),
+            *("config", "logs", "offer", "paths"),
             *("api.*", "chat.*", "desktop.*", "models.*", "security.*", "store.*"),
             *("engine.client", "engine.pool", "engine.upstream.*", "engine.protocol"),
             "engine.kv_store",  # files of deleted sessions, also of models that are not loaded
@@ -42,7 +36,6 @@ MAY_IMPORT: list[tuple[str, list[str]]] = [
     ("logs", []),
     ("config", []),
     ("environment", []),
-    ("running", []),
     ("errors", []),
     (
         "api.*",

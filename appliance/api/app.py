@@ -7,7 +7,9 @@ import falcon
 from appliance.api import errors
 from appliance.api.middleware import RequestLog, SafeHeaders
 from appliance.api.openai import ChatCompletions, Completions, Models
+from appliance.api.operation import App
 from appliance.api.sessions import OneSession, SessionList, SessionTurns
+from appliance.api.spec import Spec
 from appliance.api.system import Page, System
 from appliance.chat.turn import Turns
 from appliance.config import Limits
@@ -18,11 +20,9 @@ from appliance.store.sessions import Sessions
 
 def build(
     *, pool: Pool, sessions: Sessions, turns: Turns, limits: Limits, ui: Path, version: str
-) -> "falcon.App[falcon.Request, falcon.Response]":
+) -> App:
     """The WSGI application. It wants the server's `appliance.*` entries in its environment."""
-    app: falcon.App[falcon.Request, falcon.Response] = falcon.App(
-        middleware=[RequestLog(), SafeHeaders()]
-    )
+    app = App(middleware=[RequestLog(), SafeHeaders()])
     app.req_options.strip_url_path_trailing_slash = True
     app.add_error_handler(Exception, errors.handle_anything)
     app.add_error_handler(falcon.HTTPError, errors.handle_http_error)
@@ -50,6 +50,7 @@ def build(
     app.add_route("/api/sessions/{session_id}/stop", session_turns, suffix="stop")
     app.add_route("/api/sessions/{session_id}/live", session_turns, suffix="live")
 
+    app.add_route("/openapi.json", Spec(app.routes, version))
     app.add_route("/", Page(ui))
     if (ui / "assets").is_dir():
         app.add_static_route("/assets", str(ui / "assets"))

@@ -10,6 +10,14 @@ import falcon
 import msgspec
 
 from appliance.api import sse
+from appliance.api.answers import (
+    ChatCompletion,
+    ChatCompletionChunk,
+    ModelObject,
+    ModelObjects,
+    TextCompletion,
+)
+from appliance.api.operation import Operations
 from appliance.api.schemas import ChatCompletionRequest, CompletionRequest, OpenAIRequest, decode
 from appliance.api.shapes import ChatShape, Reply, Shape, TextShape
 from appliance.engine.pool import Model, Pool
@@ -24,6 +32,8 @@ from appliance.engine.protocol import (
     TokenPrompt,
 )
 from appliance.errors import ApplianceError, RequestError, from_code
+
+operation = Operations("OpenAI")
 
 FIRST_WORD_SECONDS = 10.0
 """How long the status line waits for the engine's first word; a loading model may take longer."""
@@ -205,6 +215,7 @@ class _Completions:
 class ChatCompletions(_Completions):
     """`POST /v1/chat/completions`"""
 
+    @operation(takes=ChatCompletionRequest, gives=ChatCompletion, streams=ChatCompletionChunk)
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         """The messages' next one, streamed or whole."""
         body = decode(req, ChatCompletionRequest)
@@ -216,6 +227,7 @@ class ChatCompletions(_Completions):
 class Completions(_Completions):
     """`POST /v1/completions`"""
 
+    @operation(takes=CompletionRequest, gives=TextCompletion, streams=TextCompletion)
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Each prompt's continuation, streamed or whole."""
         body = decode(req, CompletionRequest)
@@ -233,24 +245,21 @@ class Models:
         self._pool = pool
         self._since = int(time.time())
 
+    @operation(gives=ModelObjects)
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         """All models."""
         data = [self._object(model) for model in self._pool.models()]
-        resp.data = msgspec.json.encode({"object": "list", "data": data})
+        resp.data = msgspec.json.encode(ModelObjects(data=data))
         resp.content_type = falcon.MEDIA_JSON
 
+    @operation(gives=ModelObject)
     def on_get_one(self, req: falcon.Request, resp: falcon.Response, model: str) -> None:
         """One model, by id or name."""
         resp.data = msgspec.json.encode(self._object(self._pool.find(model)))
         resp.content_type = falcon.MEDIA_JSON
 
-    def _object(self, model: Model) -> dict[str, Any]:
-        return {
-            "id": model.id,
-            "object": "model",
-            "created": self._since,
-            "owned_by": "appliance",
-        }
+    def _object(self, model: Model) -> ModelObject:
+        return ModelObject(id=model.id, created=self._since)
 
 
 def _prompts(body: CompletionRequest) -> list[Prompt]:

@@ -291,6 +291,12 @@ class TurnIn(Sampling, kw_only=True, frozen=True):
     system_prompt: str | None = None
 
 
+class LiveQuery(Body, kw_only=True, frozen=True):
+    """`GET /api/sessions/{id}/live`: from which character of the reply on."""
+
+    start: Annotated[int, Meta(ge=0, le=2**31 - 1)] = msgspec.field(default=0, name="from")
+
+
 def _bias(given: dict[str, float]) -> tuple[tuple[int, float], ...]:
     """OpenAI writes tokens as texts; -100 is a ban."""
     try:
@@ -328,6 +334,18 @@ def decode(req: falcon.Request, kind: type[T], *, empty: T | None = None) -> T:
         raise _explained(str(ex)) from ex
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as ex:
         raise RequestError(f"the body is not JSON: {ex}") from ex
+
+
+def decode_query(req: falcon.Request, kind: type[T]) -> T:
+    """The query's parameters as `kind`.
+
+    Raises:
+        RequestError: one is unknown or wrong; `param` names it.
+    """
+    try:
+        return msgspec.convert(req.params, kind, strict=False)
+    except msgspec.ValidationError as ex:
+        raise _explained(str(ex)) from ex
 
 
 def _explained(text: str) -> RequestError:

@@ -3,11 +3,31 @@
 import falcon
 import msgspec
 
-from appliance.api import sse
-from appliance.api.schemas import NewSession, SessionChange, TurnIn, decode
+from appliance.api import answers, sse
+from appliance.api.operation import Operations
+from appliance.api.schemas import (
+    LiveQuery,
+    NewSession,
+    SessionChange,
+    TurnIn,
+    decode,
+    decode_query,
+)
+from appliance.chat.live import PromptRead, TextAdded, TurnBegan, Waiting
 from appliance.chat.turn import TurnRequest, Turns
 from appliance.engine.pool import Pool
-from appliance.store.sessions import Sessions
+from appliance.store.sessions import Session, Sessions
+
+operation = Operations("Sessions")
+
+EVENTS = {
+    "turn": TurnBegan,
+    "queued": Waiting,
+    "prefill": PromptRead,
+    "delta": TextAdded,
+    "done": answers.Done,
+    "error": answers.Broken,
+}
 
 
 def _answer(resp: falcon.Response, body: object) -> None:
@@ -21,10 +41,12 @@ class SessionList:
     def __init__(self, sessions: Sessions) -> None:
         self._sessions = sessions
 
+    @operation(gives=answers.Sessions)
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         """All sessions, newest first."""
-        _answer(resp, {"sessions": self._sessions.list()})
+        _answer(resp, answers.Sessions(self._sessions.list()))
 
+    @operation(takes=NewSession, optional=True, gives=Session, status=201, errors=(507,))
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         """A new session; 201."""
         body = decode(req, NewSession, empty=NewSession())
@@ -41,23 +63,27 @@ class OneSession:
         self._sessions = sessions
         self._turns = turns
 
+    @operation(gives=Session)
     def on_get(self, req: falcon.Request, resp: falcon.Response, session_id: str) -> None:
         """The session."""
         _answer(resp, self._sessions.get(session_id))
 
+    @operation(takes=SessionChange, gives=Session, errors=(507,))
     def on_patch(self, req: falcon.Request, resp: falcon.Response, session_id: str) -> None:
         """Another title."""
         body = decode(req, SessionChange)
         _answer(resp, self._sessions.rename(session_id, body.title))
 
+    @operation(status=204, errors=(507,))
     def on_delete(self, req: falcon.Request, resp: falcon.Response, session_id: str) -> None:
         """Gone, with all messages; 204."""
         self._turns.delete(session_id)
         resp.status = falcon.HTTP_204
 
+    @operation(gives=answers.Messages)
     def on_get_messages(self, req: falcon.Request, resp: falcon.Response, session_id: str) -> None:
         """Every message of the tree, oldest first."""
-        _answer(resp, {"messages": self._sessions.messages(session_id)})
+        _answer(resp, answers.Messages(self._sessions.messages(session_id)))
 
 
 class SessionTurns:
@@ -69,6 +95,7 @@ class SessionTurns:
         self._pool = pool
         self._max_tokens = max_response_tokens
 
+    @operation(takes=TurnIn, streams=EVENTS, errors=(409, 507))
     def on_post(self, req: falcon.Request, resp: falcon.Response, session_id: str) -> None:
         """A turn; its reply as a stream. Hanging up does not end the reply."""
         body = decode(req, TurnIn)
@@ -82,12 +109,14 @@ class SessionTurns:
         follower = self._turns.begin(session_id, model.id, model.submit, request)
         sse.send(req, resp, sse.ReplyStream(follower))
 
+    @operation(status=204)
     def on_post_stop(self, req: falcon.Request, resp: falcon.Response, session_id: str) -> None:
         """End the reply under way; 204 whether or not there was one."""
         self._turns.stop(session_id)
         resp.status = falcon.HTTP_204
 
+    @operation(query=LiveQuery, streams=EVENTS)
     def on_get_live(self, req: falcon.Request, resp: falcon.Response, session_id: str) -> None:
         """The reply under way from the character `from` on."""
-        start = req.get_param_as_int("from", min_value=0, default=0)
+        start = decode_query(req, LiveQuery).start
         sse.send(req, resp, sse.ReplyStream(self._turns.follow(session_id, start)))

@@ -7,22 +7,26 @@ from typing import Any
 import falcon
 import msgspec
 
+from appliance.api.answers import ErrorAnswer, Health, ModelStatus, Status
 from appliance.api.errors import RETRY_AFTER
+from appliance.api.operation import Operations
 from appliance.engine.pool import Model, Pool
 
+operation = Operations("Appliance")
 
-def _model_status(model: Model) -> dict[str, Any]:
+
+def _model_status(model: Model) -> ModelStatus:
     state = model.state
-    return {
-        "id": model.id,
-        "name": model.name,
-        "state": state.status,
-        "progress": state.progress,
-        "detail": state.detail,
-        "n_ctx": state.model.n_ctx if state.model else None,
-        "device": state.model.device if state.model else None,
-        "warning": state.model.warning if state.model else None,
-    }
+    return ModelStatus(
+        id=model.id,
+        name=model.name,
+        state=state.status,
+        progress=state.progress,
+        detail=state.detail,
+        n_ctx=state.model.n_ctx if state.model else None,
+        device=state.model.device if state.model else None,
+        warning=state.model.warning if state.model else None,
+    )
 
 
 class System:
@@ -33,31 +37,36 @@ class System:
         self._version = version
         self._started = time.monotonic()
 
+    @operation(gives=Health)
     def on_get_health(self, req: falcon.Request, resp: falcon.Response) -> None:
         """200 as long as the appliance answers at all."""
-        self._answer(resp, {"status": "ok"})
+        _answer(resp, Health(status="ok", **self._now()))
 
+    @operation(gives=Health, also={503: (Health, ErrorAnswer)})
     def on_get_readiness(self, req: falcon.Request, resp: falcon.Response) -> None:
         """200 when the default model takes requests, else 503."""
         model = self._pool.find(None)
         if not model.ready:
             resp.status = falcon.HTTP_503
             resp.set_header("Retry-After", str(RETRY_AFTER))
-        self._answer(resp, {"status": "ready" if model.ready else model.state.status})
+        _answer(resp, Health(status="ready" if model.ready else model.state.status, **self._now()))
 
+    @operation(gives=Status)
     def on_get_status(self, req: falcon.Request, resp: falcon.Response) -> None:
         """What the page shows of the appliance."""
-        self._answer(resp, {"version": self._version})
+        _answer(resp, Status(version=self._version, **self._now()))
 
-    def _answer(self, resp: falcon.Response, head: dict[str, Any]) -> None:
-        body = {
-            **head,
+    def _now(self) -> dict[str, Any]:
+        return {
             "uptime_seconds": round(time.monotonic() - self._started, 3),
             "timestamp": int(time.time() * 1000),
             "models": [_model_status(model) for model in self._pool.models()],
         }
-        resp.data = msgspec.json.encode(body)
-        resp.content_type = falcon.MEDIA_JSON
+
+
+def _answer(resp: falcon.Response, body: msgspec.Struct) -> None:
+    resp.data = msgspec.json.encode(body)
+    resp.content_type = falcon.MEDIA_JSON
 
 
 CONTENT_POLICY = (
@@ -77,8 +86,11 @@ class Page:
         """`folder` has the built page."""
         self._document = folder / "index.html"
 
+    @operation(gives=falcon.MEDIA_HTML)
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
-        """The document, never from a cache: it names the files of this very build."""
+        """The page.
+
+        The document, never from a cache: it names the files of this very build."""
         try:
             resp.data = self._document.read_bytes()
         except OSError:

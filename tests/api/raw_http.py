@@ -208,6 +208,11 @@ class Reply:
             return data
 
     @property
+    def all_taken(self) -> bool:
+        with self._lock:
+            return not self._waiting
+
+    @property
     def finished(self) -> bool:
         with self._lock:
             return self._ended and not self._waiting

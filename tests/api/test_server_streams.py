@@ -287,7 +287,7 @@ def test_one_large_piece_is_no_backlog_and_holds_nobody_up() -> None:
         client = started(it.connect(receive_buffer=64 * 1024))
         neighbour = started(it.connect(), "/other")
         reply.put(large)
-        assert eventually(lambda: reply.takes > 1)
+        assert eventually(lambda: reply.all_taken)
         reply.put(b"and on", end=True)
         assert eventually(lambda: reply.closes)
         other.put(b"meanwhile")

@@ -1,0 +1,269 @@
+"""What answers contain: the types that `/openapi.json` describes and that tests hold answers to."""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import msgspec
+
+from appliance.engine.protocol import CachedFrom
+from appliance.store.sessions import Message, Session
+
+
+class ErrorObject(msgspec.Struct, frozen=True, kw_only=True):
+    """What went wrong: a sentence for people, a code for programs, the field at fault."""
+
+    message: str
+    type: str
+    param: str | None
+    code: str
+
+
+class ErrorAnswer(msgspec.Struct, frozen=True):
+    """The body of every error."""
+
+    error: ErrorObject
+
+
+# -- OpenAI's ------------------------------------------------------------------------------------
+
+
+class PromptTokensDetails(msgspec.Struct, frozen=True, kw_only=True):
+    """Of the prompt's tokens, those that did not have to be computed, and where they were."""
+
+    cached_tokens: int
+    cached_from: CachedFrom | None
+
+
+class TokenUsage(msgspec.Struct, frozen=True, kw_only=True):
+    """Tokens of all choices together."""
+
+    prompt_tokens: int
+    completion_tokens: int
+    total_tokens: int
+    prompt_tokens_details: PromptTokensDetails
+
+
+class AnswerFunction(msgspec.Struct, frozen=True, kw_only=True):
+    """A function and the JSON text of its arguments."""
+
+    name: str
+    arguments: str
+
+
+class AnswerToolCall(msgspec.Struct, frozen=True, kw_only=True):
+    """A call that the model made."""
+
+    id: str
+    type: Literal["function"]
+    function: AnswerFunction
+
+
+class AnswerMessage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The model's message."""
+
+    role: Literal["assistant"]
+    content: str | None
+    refusal: None
+    reasoning_content: str = ""
+    tool_calls: list[AnswerToolCall] = []
+
+
+class ChatToken(msgspec.Struct, frozen=True, kw_only=True):
+    """A token, its text as UTF-8, and the logarithm of its probability."""
+
+    token: str
+    logprob: float
+    bytes: list[int]
+
+
+class SampledChatToken(ChatToken, frozen=True, kw_only=True):
+    """The token that was sampled, with the likeliest ones in its place."""
+
+    top_logprobs: list[ChatToken]
+
+
+class ChatLogprobs(msgspec.Struct, frozen=True, kw_only=True):
+    """Of every token of the message."""
+
+    content: list[SampledChatToken]
+    refusal: None
+
+
+Finish = Literal["stop", "length", "tool_calls"]
+
+
+class ChatChoice(msgspec.Struct, frozen=True, kw_only=True):
+    """One of the messages that were asked for."""
+
+    index: int
+    message: AnswerMessage
+    logprobs: ChatLogprobs | None
+    finish_reason: Finish
+
+
+class ChatCompletion(msgspec.Struct, frozen=True, kw_only=True):
+    """A whole answer of `POST /v1/chat/completions`."""
+
+    id: str
+    object: Literal["chat.completion"]
+    created: int
+    model: str
+    system_fingerprint: None
+    choices: list[ChatChoice]
+    usage: TokenUsage
+
+
+class FunctionDelta(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """More of a function's call; the name comes first."""
+
+    arguments: str
+    name: str | None = None
+
+
+class ToolCallDelta(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """More of a call; id and type come first."""
+
+    index: int
+    function: FunctionDelta
+    id: str | None = None
+    type: Literal["function"] | None = None
+
+
+class MessageDelta(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """More of a message."""
+
+    role: Literal["assistant"] | None = None
+    content: str | None = None
+    reasoning_content: str | None = None
+    tool_calls: list[ToolCallDelta] | None = None
+
+
+class ChatChunkChoice(msgspec.Struct, frozen=True, kw_only=True):
+    """More of one of the messages."""
+
+    index: int
+    delta: MessageDelta
+    logprobs: ChatLogprobs | None
+    finish_reason: Finish | None
+
+
+class ChatCompletionChunk(msgspec.Struct, frozen=True, kw_only=True):
+    """The data of a streamed `POST /v1/chat/completions`, before `[DONE]`."""
+
+    id: str
+    object: Literal["chat.completion.chunk"]
+    created: int
+    model: str
+    system_fingerprint: None
+    choices: list[ChatChunkChoice]
+    usage: TokenUsage | None
+
+
+class TextLogprobs(msgspec.Struct, frozen=True, kw_only=True):
+    """Of every token of the text; `text_offset` is in characters."""
+
+    tokens: list[str]
+    token_logprobs: list[float]
+    top_logprobs: list[dict[str, float]]
+    text_offset: list[int]
+
+
+class TextChoice(msgspec.Struct, frozen=True, kw_only=True):
+    """One of the texts that were asked for, or more of it."""
+
+    index: int
+    text: str
+    logprobs: TextLogprobs | None
+    finish_reason: Finish | None
+
+
+class TextCompletion(msgspec.Struct, frozen=True, kw_only=True):
+    """An answer of `POST /v1/completions`, and the data of a streamed one before `[DONE]`."""
+
+    id: str
+    object: Literal["text_completion"]
+    created: int
+    model: str
+    system_fingerprint: None
+    choices: list[TextChoice]
+    usage: TokenUsage | None
+
+
+class ModelObject(msgspec.Struct, frozen=True, kw_only=True):
+    """A model, as OpenAI tells of it."""
+
+    id: str
+    object: Literal["model"] = "model"
+    created: int
+    owned_by: str = "appliance"
+
+
+class ModelObjects(msgspec.Struct, frozen=True, kw_only=True):
+    """All models."""
+
+    object: Literal["list"] = "list"
+    data: list[ModelObject]
+
+
+# -- stored chats --------------------------------------------------------------------------------
+
+
+class Sessions(msgspec.Struct, frozen=True):
+    """All sessions."""
+
+    sessions: Sequence[Session]
+
+
+class Messages(msgspec.Struct, frozen=True):
+    """All messages of a session."""
+
+    messages: Sequence[Message]
+
+
+class Done(msgspec.Struct, frozen=True):
+    """The data of a stream's last event, `done`: the reply as it was stored."""
+
+    message: Message
+
+
+class Broken(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The data of a stream's last event, `error`, with the reply as it was stored."""
+
+    error: ErrorObject
+    message: Message | None = None
+
+
+# -- the appliance itself ------------------------------------------------------------------------
+
+
+class ModelStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """What a model is doing."""
+
+    id: str
+    name: str
+    state: Literal["unloaded", "loading", "ready", "failed", "stopped"]
+    progress: float
+    """0 … 1, while it loads."""
+    detail: str | None
+    """Why it is not ready."""
+    n_ctx: int | None
+    device: str | None
+    warning: str | None
+
+
+class Status(msgspec.Struct, frozen=True, kw_only=True):
+    """What the page shows of the appliance. The timestamp is in Unix milliseconds."""
+
+    version: str
+    uptime_seconds: float
+    timestamp: int
+    models: list[ModelStatus]
+
+
+class Health(msgspec.Struct, frozen=True, kw_only=True):
+    """How the appliance is. The timestamp is in Unix milliseconds."""
+
+    status: Literal["ok", "ready", "unloaded", "loading", "failed", "stopped"]
+    uptime_seconds: float
+    timestamp: int
+    models: list[ModelStatus]

@@ -1,0 +1,131 @@
+"""`/openapi.json` tells of every route, with the types that validate."""
+
+import inspect
+import re
+from collections.abc import Iterator
+from typing import Any
+from unittest.mock import MagicMock
+
+import falcon
+import falcon.testing
+import pytest
+
+from appliance.api.app import build
+from appliance.api.operation import App, Operations
+from appliance.api.schemas import NewSession
+from appliance.api.spec import document
+
+
+@pytest.fixture(scope="module")
+def app(tmp_path_factory: pytest.TempPathFactory) -> App:
+    """The app with its whole table, and nothing behind it."""
+    parts: dict[str, Any] = {name: MagicMock() for name in inspect.signature(build).parameters}
+    return build(**{**parts, "ui": tmp_path_factory.mktemp("ui"), "version": "1.2.3"})
+
+
+@pytest.fixture(scope="module")
+def spec(app: App) -> dict[str, Any]:
+    answer = falcon.testing.TestClient(app).simulate_get("/openapi.json")
+    assert answer.status_code == 200
+    found: dict[str, Any] = answer.json
+    return found
+
+
+def operations(spec: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    for path, methods in spec["paths"].items():
+        for method, told in methods.items():
+            yield path, method, told
+
+
+def test_every_route_of_the_table_says_what_it_takes_and_gives(app: App) -> None:
+    assert len(app.routes) > 10
+    silent = [
+        f"{method} {route.path}: put @operation(…) above its responder"
+        for route in app.routes
+        for method in route.responders
+        if route.operation(method) is None
+    ]
+    assert silent == []
+
+
+def test_the_document_has_every_route(app: App, spec: dict[str, Any]) -> None:
+    table = {
+        (re.sub(r"\{(\w+)[^}]*\}", r"{\1}", route.path), method.lower())
+        for route in app.routes
+        for method in route.responders
+    }
+    assert {(path, method) for path, method, _ in operations(spec)} == table
+    assert ("/v1/chat/completions", "post") in table
+
+
+def test_operations_have_unique_ids_and_a_summary(spec: dict[str, Any]) -> None:
+    ids = [told["operationId"] for _, _, told in operations(spec)]
+    assert len(set(ids)) == len(ids)
+    assert [path for path, _, told in operations(spec) if not told["summary"]] == []
+
+
+def test_references_lead_somewhere(spec: dict[str, Any]) -> None:
+    def references(node: Any) -> Iterator[str]:
+        if isinstance(node, dict):
+            for key, value in node.items():
+                if key == "$ref":
+                    yield value
+                elif key == "mapping":
+                    yield from value.values()
+                else:
+                    yield from references(value)
+        elif isinstance(node, list):
+            for value in node:
+                yield from references(value)
+
+    found = set(references(spec))
+    assert found
+    known = {f"#/components/schemas/{name}" for name in spec["components"]["schemas"]}
+    assert found <= known
+
+
+def test_the_schema_is_the_one_that_validates(spec: dict[str, Any]) -> None:
+    schema = spec["components"]["schemas"]["ChatCompletionRequest"]
+    assert schema["additionalProperties"] is False
+    assert schema["required"] == ["messages"]
+    temperature = schema["properties"]["temperature"]["anyOf"][0]
+    assert (temperature["minimum"], temperature["maximum"]) == (0, 2)
+
+
+def test_query_and_path_parameters_are_told(spec: dict[str, Any]) -> None:
+    told = spec["paths"]["/api/sessions/{session_id}/live"]["get"]
+    places = {(p["name"], p["in"]): p["required"] for p in told["parameters"]}
+    assert places == {("session_id", "path"): True, ("from", "query"): False}
+
+
+def test_a_route_that_says_nothing_is_no_document() -> None:
+    class Silent:
+        def on_get(self, req: falcon.Request, resp: falcon.Response) -> None: ...
+
+    app = App()
+    app.add_route("/silent", Silent())
+    with pytest.raises(LookupError, match="GET /silent"):
+        document(app.routes, "1")
+
+
+def test_any_of_several_bodies_and_answers_can_be_told() -> None:
+    operation = Operations("Test")
+
+    class Two:
+        @operation(takes=(NewSession, list[str]), gives="text/plain", also={202: NewSession})
+        def on_put(self, req: falcon.Request, resp: falcon.Response) -> None:
+            """Does it.
+
+            And this is how.
+            """
+
+    app = App()
+    app.add_route("/two/{name:path}", Two())
+    told = document(app.routes, "1")["paths"]["/two/{name}"]["put"]
+    assert told["summary"] == "Does it."
+    assert told["description"] == "And this is how."
+    body = told["requestBody"]["content"]["application/json"]["schema"]
+    assert [set(one) for one in body["anyOf"]] == [{"$ref"}, {"type", "items"}]
+    assert set(told["responses"]["200"]["content"]) == {"text/plain"}
+    assert set(told["responses"]["202"]["content"]) == {"application/json"}
+    assert {"400", "404", "413", "415"} <= set(told["responses"])

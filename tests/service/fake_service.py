@@ -1,0 +1,46 @@
+"""`appliance`, with the fake runner as its only model: for load and faults. Run as a program."""
+
+import os
+import sys
+from pathlib import Path
+
+from appliance import offer, paths
+from appliance.config import Config
+from appliance.engine.client import Engine
+from appliance.engine.pool import ModelSpec
+from appliance.engine.protocol import Load
+from appliance.environment import worker_environment
+
+FAKE_RUNNER = Path(__file__).parents[1] / "engine" / "fake_runner.py"
+
+
+def specs(config: Config) -> list[ModelSpec]:
+    """In place of the configured models."""
+    engine = config.engine
+    load = Load(
+        path="fake",
+        template_command=tuple(paths.template_command()),
+        n_ctx=engine.n_ctx or 262_144,
+        n_batch=engine.n_batch,
+        n_ubatch=engine.n_ubatch,
+        n_seq_max=engine.n_seq_max,
+        kv_unified=False,
+        n_threads=1,
+    )
+    bent = {name: value for name, value in os.environ.items() if name.startswith("FAKE_")}
+    environment = {**worker_environment(), "PYTHONPATH": os.pathsep.join(sys.path), **bent}
+
+    def make() -> Engine:
+        command = [sys.executable, str(FAKE_RUNNER)]
+        return Engine(
+            "fake", load, command=command, environment=environment, max_waiting=engine.max_waiting
+        )
+
+    return [ModelSpec(id="fake", name="Fake", make=make, prewarm=True)]
+
+
+if __name__ == "__main__":
+    from appliance.cli.main import main
+
+    offer.specs = specs
+    main()

@@ -1,13 +1,14 @@
 """The composition root: builds every part, starts them in order, stops them in reverse."""
 
 import logging
+import os
 import signal
 import threading
 import time
 import webbrowser
 from types import FrameType
 
-from appliance import __version__, offer, paths
+from appliance import __version__, offer, paths, running
 from appliance.api.app import build
 from appliance.api.server import Server, ServerLimits
 from appliance.chat.live import LiveReplies
@@ -37,7 +38,8 @@ class Appliance:
         """
         self._grace = config.server.shutdown_grace_seconds
         self._deadline = 0.0
-        self._database = Database(paths.data_dir(config) / "appliance.db")
+        self._data = paths.data_dir(config)
+        self._database = Database(self._data / "appliance.db")
         migrate(self._database)
         sessions = Sessions(self._database)
         interrupted = sessions.interrupt_streaming()
@@ -73,6 +75,7 @@ class Appliance:
                 threads=threads, shutdown_grace_seconds=config.server.shutdown_grace_seconds
             ),
         )
+        running.announce(self._data, running.Service(self.address, os.getpid(), __version__))
 
     @property
     def address(self) -> str:
@@ -87,6 +90,7 @@ class Appliance:
         self._live.start()
         self._pool.start()
         self._server.serve()
+        running.withdraw(self._data, os.getpid())
         # Replies that nobody follows have a right to their end as well.
         while self._live.busy and time.monotonic() < self._deadline:
             time.sleep(0.05)

@@ -20,13 +20,19 @@ LONGEST_FILE = 400
 # A module may import what stands beside it, unless `!` stands before it, and what COMMON lists.
 MAY_IMPORT: list[tuple[str, list[str]]] = [
     ("__main__", ["cli.main", "engine.probe", "engine.template_child", "engine.worker"]),
-    ("cli.*", ["bootstrap", "config", "doctor", "environment", "logs", "paths", "cli.*"]),
+    (
+        "cli.*",
+        [
+            *("bootstrap", "config", "doctor", "environment", "logs", "paths", "running"),
+            *("cli.*", "models.*", "offer"),
+        ],
+    ),
     ("doctor", ["config", "engine.pool", "environment", "offer", "paths", "models.*"]),
     ("offer", ["config", "environment", "paths", "models.*", "engine.*"]),
     (
         "bootstrap",
         [
-            *("config", "logs", "offer", "paths"),
+            *("config", "environment", "logs", "offer", "paths", "running"),
             *("api.*", "chat.*", "desktop.*", "models.*", "security.*", "store.*"),
             *("engine.client", "engine.pool", "engine.upstream.*", "engine.protocol"),
             "engine.kv_store",  # files of deleted sessions, also of models that are not loaded
@@ -36,6 +42,7 @@ MAY_IMPORT: list[tuple[str, list[str]]] = [
     ("logs", []),
     ("config", []),
     ("environment", []),
+    ("running", []),
     ("errors", []),
     (
         "api.*",

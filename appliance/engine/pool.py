@@ -150,6 +150,9 @@ class Pool:
             max_loaded: engines at a time; 0: as many as memory holds.
         """
         self._models = [Model(spec, self) for spec in specs]
+        """Never changed, but replaced, with `_changing` held."""
+        self.on_missing: Callable[[], None] = lambda: None
+        """Called before a name is said to be unknown: it may be that `add` is due."""
         self._free_memory = free_memory
         self._keep_alive = keep_alive_seconds
         self._max_loaded = max_loaded
@@ -175,11 +178,36 @@ class Pool:
         """
         if name is None:
             return self._models[0]
-        for model in self._models:
-            if name in (model.id, model.name):
-                return model
+        found = self._named(name)
+        if found is None:
+            self.on_missing()
+            found = self._named(name)
+        if found is not None:
+            return found
         known = ", ".join(model.id for model in self._models)
         raise ModelNotFound(f"there is no model {name!r}; there are: {known}", param="model")
+
+    def _named(self, name: str) -> Model | None:
+        models = self._models
+        return next((m for m in models if m.id == name), None) or next(
+            (m for m in models if m.name == name), None
+        )
+
+    def add(self, specs: Iterable[ModelSpec]) -> None:
+        """More models on offer, after those that are there; an id that is taken is passed over."""
+        with self._changing:
+            taken = {model.id for model in self._models}
+            new = [Model(spec, self) for spec in specs if spec.id not in taken]
+            self._models = [*self._models, *new]
+
+    def remove(self, ids: Iterable[str]) -> None:
+        """Models that are on offer no longer; requests in flight fail. The default stays."""
+        gone = set(ids)
+        with self._changing:
+            leaving = [model for model in self._models[1:] if model.id in gone]
+            self._models = [model for model in self._models if model not in leaving]
+            for model in leaving:
+                self._close(model)
 
     def start(self) -> None:
         """Begin to load what is to be warm; returns at once."""
@@ -190,6 +218,7 @@ class Pool:
 
         Raises:
             ModelLoadFailed: it cannot be loaded; the message has the figures.
+            ModelNotFound: it was removed.
             Unavailable: other models are busy in its place.
             ShuttingDown: the appliance is stopping.
         """
@@ -199,6 +228,8 @@ class Pool:
         with self._changing:
             if self._closing.is_set():
                 raise ShuttingDown("the appliance is shutting down")
+            if model not in self._models:
+                raise ModelNotFound(f"{model.id} is on offer no longer", param="model")
             if model.engine is not None and not _failed_long_ago(model.engine):
                 return model.engine
             if model.engine is not None:

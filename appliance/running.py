@@ -1,0 +1,72 @@
+"""Where the running service is, told to other programs of the same user.
+
+The service writes a small file into its data folder when it listens, and takes it away when it
+stops. Whoever reads it finds out whether the service is still there: a killed one leaves its file.
+"""
+
+import contextlib
+import os
+import socket
+import urllib.parse
+from pathlib import Path
+
+import msgspec
+
+FILE = "service.json"
+PATIENCE_SECONDS = 2.0
+
+
+class Service(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A running service."""
+
+    url: str
+    pid: int
+    version: str
+    token: str = ""
+    """What lets the same user in without a key; empty: nobody asks for one."""
+
+
+def announce(folder: Path, service: Service) -> None:
+    """Tell, readable by the owner alone.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    file = folder / FILE
+    new = file.with_name(f"{FILE}.{service.pid}")
+    with contextlib.suppress(FileNotFoundError):
+        new.unlink()
+    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with open(descriptor, "wb") as out:
+        out.write(msgspec.json.encode(service))
+    new.replace(file)
+
+
+def withdraw(folder: Path, pid: int) -> None:
+    """Take the file away, if it is still that process's."""
+    told = _told(folder)
+    if told and told.pid == pid:
+        with contextlib.suppress(OSError):
+            (folder / FILE).unlink()
+
+
+def find(folder: Path) -> Service | None:
+    """The service that runs on this data folder; None: there is none that listens."""
+    service = _told(folder)
+    if service is None:
+        return None
+    address = urllib.parse.urlsplit(service.url)
+    if address.hostname is None or address.port is None:
+        return None
+    try:
+        with socket.create_connection((address.hostname, address.port), PATIENCE_SECONDS):
+            return service
+    except OSError:
+        return None
+
+
+def _told(folder: Path) -> Service | None:
+    try:
+        return msgspec.json.decode((folder / FILE).read_bytes(), type=Service)
+    except (OSError, msgspec.DecodeError, ValueError):
+        return None

@@ -5,8 +5,8 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from appliance.chat.live import Follower, LiveReplies
-from appliance.engine.client import Sink
 from appliance.engine.protocol import ChatMessage, ChatPrompt, Failed, Prompt, SamplingParams
+from appliance.engine.requests import Sink
 from appliance.errors import ApplianceError, NotFound, RequestError
 from appliance.store.sessions import USE_LEAF, Message, Sessions
 

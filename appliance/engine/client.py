@@ -9,17 +9,19 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import msgspec
 
+from appliance.engine.counters import Counters, Tally
 from appliance.engine.protocol import (
     Accepted,
     Cancel,
     Delta,
     Event,
     Failed,
+    Figures,
     Finished,
     Forget,
     Generate,
@@ -34,8 +36,8 @@ from appliance.engine.protocol import (
     SamplingParams,
     SequenceEvent,
     Shutdown,
-    Timings,
 )
+from appliance.engine.requests import Request, Sink, cancelled
 from appliance.engine.worker_process import WorkerProcess
 from appliance.errors import (
     ApplianceError,
@@ -46,8 +48,6 @@ from appliance.errors import (
 )
 
 log = logging.getLogger(__name__)
-
-Sink = Callable[[SequenceEvent], None]
 
 PING_INTERVAL = 1.0
 PONG_TIMEOUT = 10.0
@@ -79,19 +79,6 @@ class EngineState(msgspec.Struct, frozen=True, kw_only=True):
     """When this began; `time.monotonic()`."""
 
 
-class _Request:
-    """A request that has not ended."""
-
-    def __init__(self, command: Generate, sink: Sink) -> None:
-        self.command = command
-        self.sink = sink
-        self.sent = False
-        self.accepted = False
-        self.begun = False
-        """Text of the reply was told: it can't be begun again in silence."""
-        self.deaths = 0
-
-
 class Engine:
     """One model, served by one worker process at a time. Thread-safe."""
 
@@ -117,7 +104,8 @@ class Engine:
         self._lock = threading.Lock()
         self._changed = threading.Condition(self._lock)
         self._state = EngineState(status="loading")
-        self._requests: dict[int, _Request] = {}
+        self._requests: dict[int, Request] = {}
+        self._tally = Tally()
         self._ids = itertools.count(1)
         self._worker: WorkerProcess | None = None
         self._last_pong = 0.0
@@ -143,6 +131,11 @@ class Engine:
     def busy(self) -> bool:
         """Requests are in flight."""
         return bool(self._requests)
+
+    @property
+    def counters(self) -> Counters:
+        """What it has done, all its workers together."""
+        return self._tally.counters()
 
     @property
     def worker_pid(self) -> int | None:
@@ -173,8 +166,9 @@ class Engine:
                 raise ModelLoadFailed(self._state.detail or f"{self.name} could not be loaded")
             if len(self._requests) >= self._max_requests:
                 raise QueueFull(f"{len(self._requests)} requests are waiting for {self.name}")
-            request = _Request(Generate(next(self._ids), prompt, sampling, session), sink)
+            request = Request(Generate(next(self._ids), prompt, sampling, session), sink)
             self._requests[request.command.id] = request
+            self._tally.submitted(request.command.id)
             worker = self._worker if self._state.status == "ready" else None
             request.sent = worker is not None
         if worker:  # and no other: a later one is sent the request by `_on_ready`
@@ -191,7 +185,7 @@ class Engine:
         if worker:
             worker.send(Cancel(id))
         elif not request.sent:
-            self._deliver(_cancelled(id))
+            self._deliver(cancelled(id))
 
     def forget(self, session: str) -> None:
         """A session was deleted: drop what the worker keeps of it."""
@@ -246,6 +240,7 @@ class Engine:
                 break
             log.error("worker of %s ended: %s", self.name, reason)
             restarts = self._state.restarts + 1
+            self._tally.restarted()
             self._set_state(EngineState(status="loading", detail=reason, restarts=restarts))
             self._fail_begun(reason)
             recent = sum(now - death < DEATHS_SECONDS for death in deaths)
@@ -271,6 +266,7 @@ class Engine:
         finally:
             self._worker = None
             ended = worker.close()
+            self._tally.worker_ended()
         return loaded, problem or ended
 
     def _take(self, event: Event) -> None:
@@ -285,6 +281,8 @@ class Engine:
             self._on_ready(event.model)
         elif isinstance(event, LoadFailed):
             self._set_state(EngineState(status="failed", detail=event.message))
+        elif isinstance(event, Figures):
+            self._tally.told(event)
         else:
             self._deliver(event)
 
@@ -294,13 +292,15 @@ class Engine:
             log.warning("%s: %s", self.name, model.warning)
         self._last_pong = time.monotonic()
         worker = self._worker
+        ready = EngineState(
+            status="ready", progress=1.0, model=model, restarts=self._state.restarts
+        )
+        # In one go: a request that comes in between would be sent by nobody.
         with self._lock:
+            self._change_state(ready)
             waiting = [request for request in self._requests.values() if not request.sent]
             for request in waiting:
                 request.sent = True
-        self._set_state(
-            EngineState(status="ready", progress=1.0, model=model, restarts=self._state.restarts)
-        )
         for request in waiting:
             if worker:
                 worker.send(request.command)
@@ -319,6 +319,7 @@ class Engine:
                 request.begun = True
             if isinstance(event, Finished | Failed):
                 del self._requests[event.id]
+        self._tally.told(event)
         try:
             request.sink(event)
         except Exception:
@@ -381,19 +382,10 @@ class Engine:
                 worker.send(Ping())
 
     def _set_state(self, state: EngineState) -> None:
-        with self._changed:
-            if self._state.status == "stopped":
-                return
+        with self._lock:
+            self._change_state(state)
+
+    def _change_state(self, state: EngineState) -> None:
+        if self._state.status != "stopped":
             self._state = state
             self._changed.notify_all()
-
-
-def _cancelled(id: int) -> Finished:
-    return Finished(
-        id=id,
-        reason="cancelled",
-        prompt_tokens=0,
-        cached_tokens=0,
-        completion_tokens=0,
-        timings=Timings(queued=0, prefill=0, decode=0),
-    )

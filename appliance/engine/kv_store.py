@@ -145,6 +145,11 @@ class KvStore:
             common_prefix(entry.tokens, tokens) < len(tokens) - COVERED for entry in self._entries
         )
 
+    @property
+    def memory_held(self) -> int:
+        """Bytes of the states in memory."""
+        return sum(entry.size for entry in self._entries if entry.state is not None)
+
     # -- keeping ---------------------------------------------------------------------------------
 
     def put(

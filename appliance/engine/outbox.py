@@ -4,7 +4,7 @@ import os
 import threading
 from typing import BinaryIO
 
-from appliance.engine import protocol
+from appliance.engine import frames
 from appliance.engine.protocol import Event
 
 
@@ -19,7 +19,7 @@ class Outbox:
         """Write one frame; ends the process when nobody reads any more."""
         with self._lock:
             try:
-                self._pipe.write(protocol.encode(events))
+                self._pipe.write(frames.encode(events))
                 self._pipe.flush()
             except OSError:
                 os._exit(0)

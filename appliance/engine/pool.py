@@ -12,8 +12,10 @@ from typing import Protocol
 
 import msgspec
 
-from appliance.engine.client import EngineState, Sink
+from appliance.engine.client import EngineState
+from appliance.engine.counters import Counters
 from appliance.engine.protocol import Prompt, SamplingParams
+from appliance.engine.requests import Sink
 from appliance.errors import ModelLoadFailed, ModelNotFound, ShuttingDown, Unavailable
 
 log = logging.getLogger(__name__)
@@ -34,6 +36,10 @@ class Loaded(Protocol):
     @property
     def busy(self) -> bool:
         """Requests are in flight."""
+
+    @property
+    def counters(self) -> Counters:
+        """What it has done."""
 
     def start(self) -> None:
         """Begin to load; returns at once."""
@@ -82,6 +88,10 @@ class Model:
         """It was loaded once, and can be again."""
         self.refused: tuple[float, ModelLoadFailed] | None = None
         """When and why it was not even tried to load it."""
+        self.past = Counters()
+        """What its former engines did."""
+        self.leaving: Loaded | None = None
+        """An engine that is being closed and still counts."""
 
     @property
     def state(self) -> EngineState:
@@ -92,6 +102,13 @@ class Model:
         if refused:
             return EngineState(status="failed", detail=refused[1].message)
         return UNLOADED
+
+    @property
+    def counters(self) -> Counters:
+        """What was done with it since the appliance began, all its engines together."""
+        with self._pool.counting:
+            engines = [engine for engine in (self.leaving, self.engine) if engine]
+            return sum((engine.counters for engine in engines), self.past)
 
     @property
     def ready(self) -> bool:
@@ -158,6 +175,8 @@ class Pool:
         self._max_loaded = max_loaded
         self._changing = threading.Lock()
         """Held while engines come and go, which takes seconds."""
+        self.counting = threading.Lock()
+        """Held while an engine's counters become past: they count once."""
         self._closing = threading.Event()
         self._janitor = threading.Thread(target=self._look_after, name="models", daemon=True)
 
@@ -305,10 +324,15 @@ class Pool:
         )
 
     def _close(self, model: Model) -> None:
-        engine, model.engine = model.engine, None
+        with self.counting:
+            engine = model.leaving = model.engine
+            model.engine = None
         if engine:
             model.proven = model.proven or engine.state.status == "ready"
             engine.close()
+            with self.counting:
+                model.past += engine.counters.past()
+                model.leaving = None
 
     # -- the janitor's thread ----------------------------------------------------------------------
 

@@ -28,6 +28,10 @@ class Memory(Protocol):
     def can_cut(self) -> bool:
         """Whether a slot's state can be cut at any token; recurrent models can't."""
 
+    @property
+    def slot_bytes(self) -> tuple[int, int]:
+        """Bytes that the state of a slot takes whatever its length, and for each token."""
+
     def cut(self, slot: int, length: int) -> int:
         """Keep the first `length` tokens of a slot; return how many are left, or 0."""
 
@@ -150,6 +154,12 @@ class PrefixCache:
         self.release(sequence)
         self.empty(slot.index)
         sequence.n_past = 0
+
+    def bytes_held(self) -> tuple[int, int]:
+        """What is kept in cells, and what in host memory."""
+        fixed, each = self._memory.slot_bytes
+        filled = sum(bool(slot.tokens) for slot in self.slots)
+        return fixed * filled + each * Cells.count(self.slots), self._store.memory_held
 
     def idle_cells(self) -> int:
         """Cells that only idle slots hold; in a unified cache they slow every step down."""

@@ -1,18 +1,12 @@
 """What crosses the border between the appliance and a worker: typed values, and nothing else.
 
-A frame is a 4-byte little-endian length and that many bytes of MessagePack. The appliance sends one
-`Command` a frame; a worker answers with a list of `Event`s a frame, everything that one step had to
-say. Every `Generate` gets exactly one `Accepted` or `Failed` first, and ends with exactly one
-`Finished` or `Failed`.
+Every `Generate` gets exactly one `Accepted` or `Failed` first, and ends with exactly one `Finished`
+or `Failed`.
 """
 
-import struct
-from typing import Any, BinaryIO, Literal
+from typing import Any, Literal
 
 import msgspec
-
-MAX_FRAME = 256 * 1024 * 1024
-"""Bytes; a longer frame is taken for garbage on the pipe."""
 
 FinishReason = Literal["stop", "length", "tool_calls", "cancelled"]
 
@@ -316,50 +310,19 @@ class Failed(msgspec.Struct, frozen=True, tag="failed"):
     param: str | None = None
 
 
+class Figures(msgspec.Struct, frozen=True, tag="figures", kw_only=True):
+    """What a worker has done since it began, and what its KV states take now."""
+
+    prefilled_tokens: int
+    """Tokens of prompts that were computed."""
+    saved_tokens: int
+    """Tokens of prompts that were found in the cache instead."""
+    completion_tokens: int
+    kv_bytes: int
+    """In cells of the KV cache."""
+    kv_memory_bytes: int
+    """In host memory."""
+
+
 SequenceEvent = Accepted | Queued | Prefill | Delta | Finished | Failed
-Event = Loading | Ready | LoadFailed | Pong | SequenceEvent
-
-
-# -- frames --------------------------------------------------------------------------------------
-
-_LENGTH = struct.Struct("<I")
-_encoder = msgspec.msgpack.Encoder()
-_commands = msgspec.msgpack.Decoder(Command)
-_events = msgspec.msgpack.Decoder(list[Event])
-
-
-def encode(message: Command | list[Event]) -> bytes:
-    """One whole frame."""
-    body = _encoder.encode(message)
-    return _LENGTH.pack(len(body)) + body
-
-
-def _read_frame(pipe: BinaryIO) -> bytes | None:
-    head = pipe.read(_LENGTH.size)
-    if len(head) < _LENGTH.size:
-        return None
-    (length,) = _LENGTH.unpack(head)
-    if length > MAX_FRAME:
-        raise ValueError(f"frame of {length} bytes")
-    body = pipe.read(length)
-    return body if len(body) == length else None
-
-
-def read_command(pipe: BinaryIO) -> Command | None:
-    """The next command; None when the other side is gone.
-
-    Raises:
-        ValueError: what came is not of this protocol (`msgspec.ValidationError` included).
-    """
-    body = _read_frame(pipe)
-    return None if body is None else _commands.decode(body)
-
-
-def read_events(pipe: BinaryIO) -> list[Event] | None:
-    """The next frame's events; None when the worker is gone.
-
-    Raises:
-        ValueError: what came is not of this protocol (`msgspec.ValidationError` included).
-    """
-    body = _read_frame(pipe)
-    return None if body is None else _events.decode(body)
+Event = Loading | Ready | LoadFailed | Pong | Figures | SequenceEvent

@@ -12,6 +12,7 @@ from appliance.engine.protocol import (
     Cancel,
     Event,
     Failed,
+    Figures,
     FinishReason,
     Forget,
     Load,
@@ -61,6 +62,7 @@ class StepLoop:
             max_running=load.max_running,
         )
         self._step_began = 0.0
+        self._prefilled = self._saved = self._completed = 0
 
     def arrive(self, what: "Arrival") -> None:
         """From any thread."""
@@ -93,7 +95,7 @@ class StepLoop:
                 events += self._step()
                 self._step_began = 0.0
             if events:
-                self._outbox.send(events)
+                self._outbox.send([self._figures(), *events])
 
     def _wait(self) -> "Arrival":
         """Sleep until something arrives; after a moment of peace, save what idle slots hold."""
@@ -103,7 +105,18 @@ class StepLoop:
             while self._arrivals.empty() and self._store.persistent and self._cache.store_idle():
                 pass
             self._store.write_idle()
+            self._outbox.send([self._figures()])
         return self._arrivals.get()
+
+    def _figures(self) -> Figures:
+        in_cells, in_memory = self._cache.bytes_held()
+        return Figures(
+            prefilled_tokens=self._prefilled,
+            saved_tokens=self._saved,
+            completion_tokens=self._completed,
+            kv_bytes=in_cells,
+            kv_memory_bytes=in_memory,
+        )
 
     def _places(self) -> list[Event]:
         waiting = enumerate(self._scheduler.waiting, 1)
@@ -129,6 +142,8 @@ class StepLoop:
         except DecodeFailed as ex:
             log.error("%s", ex)
             return self._abandon(batch, str(ex))
+        # What is read again after a sequence had to give way counts once more: it was computed.
+        self._prefilled += sum(n for sequence, n in batch.parts if n > 1 or sequence.reading)
         self._scheduler.computed(batch)
         events: list[Event] = [
             sequence.progress() for sequence, _ in batch.parts if sequence.n_completion == 0
@@ -145,6 +160,7 @@ class StepLoop:
             reason = "stop"
         else:
             sequence.append(token)
+            self._completed += 1
             data = self._runner.piece(token)
             if sequence.sampling.logprobs is not None:
                 sequence.logprobs.append(self._logprobs(sequence, output, token))
@@ -181,5 +197,6 @@ class StepLoop:
         return sequence.finished(reason)
 
     def _forget(self, sequence: Sequence) -> None:
+        self._saved += sequence.n_cached
         self._scheduler.remove(sequence)
         sequence.sampler.close()

@@ -10,7 +10,7 @@ from typing import Any, BinaryIO
 
 import msgspec
 
-from appliance.engine.protocol import MAX_FRAME
+from appliance.engine.frames import MAX_FRAME
 
 TIME_LIMIT = 2.0
 """Seconds for compiling, and for each rendering. The worker sees to it."""

@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable
 from typing import BinaryIO
 
-from appliance.engine import protocol
+from appliance.engine import frames
 from appliance.engine.intake import Intake
 from appliance.engine.outbox import Outbox
 from appliance.engine.protocol import (
@@ -47,7 +47,7 @@ def serve(commands: BinaryIO, events: BinaryIO, factory: RunnerFactory) -> int:
     Returns the exit code.
     """
     outbox = Outbox(events)
-    load = protocol.read_command(commands)
+    load = frames.read_command(commands)
     if load is None:
         return 0
     if not isinstance(load, Load):
@@ -84,7 +84,7 @@ def serve(commands: BinaryIO, events: BinaryIO, factory: RunnerFactory) -> int:
 
 def _take_commands(commands: BinaryIO, intake: Intake, loop: StepLoop, outbox: Outbox) -> None:
     try:
-        while command := protocol.read_command(commands):
+        while command := frames.read_command(commands):
             if isinstance(command, Generate | Cancel):
                 intake.put(command)
             elif isinstance(command, Forget | Shutdown):

@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from typing import IO, BinaryIO, cast
 
-from appliance.engine import protocol
+from appliance.engine import frames
 from appliance.engine.protocol import Command, Event
 
 log = logging.getLogger(__name__)
@@ -51,12 +51,12 @@ class WorkerProcess:
             ValueError: it said something that is not of the protocol.
         """
         pipe = cast(BinaryIO, self._popen.stdout)
-        while events := protocol.read_events(pipe):
+        while events := frames.read_events(pipe):
             yield from events
 
     def send(self, command: Command) -> None:
         """Write a command. That a worker is gone is heard by who reads its events."""
-        frame = protocol.encode(command)
+        frame = frames.encode(command)
         pipe = cast(IO[bytes], self._popen.stdin)
         with self._sending:
             if pipe.closed:

@@ -69,6 +69,7 @@ class FakeRunner:
     bos = eos = ""
     chat_template = None
     n_vocab = 256
+    slot_bytes = (0, 1)
     can_cut = True
     fingerprint = "fake"
 

@@ -53,6 +53,7 @@ def factory(family: str) -> RunnerFactory:
 class LegacyRunner:
     """One model, one slot. See `runners.base.Runner` for what is promised."""
 
+    slot_bytes = (0, 0)  # the library does not say
     can_cut = True  # cells go by position, and those beyond the last token are never looked at
 
     def __init__(self, load: Load, progress: Callable[[float], None], *, family: str) -> None:

@@ -55,7 +55,7 @@ class LlamaRunner:
         self.n_cells = n_ctx
         self.n_vocab = lib.llama_vocab_n_tokens(vocab)
         self._ending = [token for token in range(self.n_vocab) if self.ends(token)]
-        self.can_cut = self._probe()
+        self.can_cut, self.slot_bytes = self._probe()
         self.fingerprint = _fingerprint(path, params)
         self.info = ModelInfo(
             description=_text(lib.llama_model_desc, self._model),
@@ -183,13 +183,17 @@ class LlamaRunner:
         pointer = ctypes.cast(source, ctypes.POINTER(ctypes.c_uint8))
         return bool(lib.llama_state_seq_set_data(self._context, pointer, len(state), slot))
 
-    def _probe(self) -> bool:
-        """Whether slots can be cut anywhere; reading the weights in is a welcome by-product."""
-        batch = Batch(tokens=[0, 0], positions=[0, 1], slots=[0, 0], outputs=[1])
-        self.decode(batch)
+    def _probe(self) -> tuple[bool, tuple[int, int]]:
+        """Whether slots can be cut anywhere, and `slot_bytes`; reading the weights in is a welcome
+        by-product."""
+        sizes = []
+        for position in (0, 1):
+            self.decode(Batch(tokens=[0], positions=[position], slots=[0], outputs=[0]))
+            sizes.append(lib.llama_state_seq_get_size(self._context, 0))
         can_cut = bool(lib.llama_memory_seq_rm(self._memory, 0, 1, -1))
         lib.llama_memory_clear(self._memory, True)
-        return can_cut
+        each = sizes[1] - sizes[0]
+        return can_cut, (sizes[0] - each, each)
 
     def close(self) -> None:
         lib.llama_free(self._context)

@@ -12,7 +12,8 @@ import threading
 import time
 from contextlib import closing
 
-from appliance.engine.client import EngineState, Sink
+from appliance.engine.client import EngineState
+from appliance.engine.counters import Counters, Tally
 from appliance.engine.protocol import (
     Accepted,
     Failed,
@@ -23,6 +24,7 @@ from appliance.engine.protocol import (
     TextPrompt,
     TokenPrompt,
 )
+from appliance.engine.requests import Sink
 from appliance.engine.upstream.api import UpstreamApi
 from appliance.engine.upstream.question import Question, Refused
 from appliance.engine.upstream.request import Request
@@ -89,6 +91,7 @@ class UpstreamEngine:
         self._lock = threading.Lock()
         self._closed = False
         self._requests: dict[int, Request] = {}
+        self._tally = Tally()
         self._ids = itertools.count(1)
         self._queue: queue.SimpleQueue[Request | None] = queue.SimpleQueue()
         self._unfinished = 0
@@ -108,6 +111,11 @@ class UpstreamEngine:
     def busy(self) -> bool:
         """Requests are in flight."""
         return bool(self._requests)
+
+    @property
+    def counters(self) -> Counters:
+        """What it has done, as far as the upstream tells."""
+        return self._tally.counters()
 
     @property
     def worker_pid(self) -> None:
@@ -140,6 +148,7 @@ class UpstreamEngine:
                 raise QueueFull(f"{len(self._requests)} requests are waiting for {self.name}")
             request = Request(next(self._ids), prompt, sampling, sink)
             self._requests[request.id] = request
+            self._tally.submitted(request.id)
             self._unfinished += 1
             if len(self._threads) < min(self._parallel, self._unfinished):
                 thread = threading.Thread(
@@ -276,6 +285,9 @@ class UpstreamEngine:
                 request.accepted = True
             if isinstance(event, Finished | Failed):
                 del self._requests[request.id]
+        self._tally.told(event)
+        if isinstance(event, Finished):
+            self._tally.worked(event)
         try:
             request.sink(event)
         except Exception:

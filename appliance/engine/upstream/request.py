@@ -3,7 +3,6 @@
 import random
 import time
 
-from appliance.engine.client import Sink
 from appliance.engine.protocol import (
     Failed,
     Finished,
@@ -12,6 +11,7 @@ from appliance.engine.protocol import (
     SamplingParams,
     Timings,
 )
+from appliance.engine.requests import Sink
 from appliance.engine.upstream.call import Call
 from appliance.engine.upstream.parts import Part, Usage
 from appliance.errors import ApplianceError

@@ -11,7 +11,7 @@ from types import FrameType
 from appliance import __version__, offer, paths, running
 from appliance.api.app import build
 from appliance.api.server import Server, ServerLimits
-from appliance.chat.live import LiveReplies
+from appliance.chat.replies import LiveReplies
 from appliance.chat.turn import Turns
 from appliance.config import Config
 from appliance.engine.kv_store import forget_session

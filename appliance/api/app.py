@@ -5,6 +5,8 @@ from pathlib import Path
 import falcon
 
 from appliance.api import errors
+from appliance.api.asking import Asking
+from appliance.api.chat_socket import ChatSocket
 from appliance.api.middleware import RequestLog, SafeHeaders
 from appliance.api.openai import ChatCompletions, Completions, Models
 from appliance.api.operation import App
@@ -41,7 +43,8 @@ def build(
         app.add_route(f"{prefix}/readiness", system, suffix="readiness")
 
     one = OneSession(sessions, turns)
-    session_turns = SessionTurns(turns, pool, limits.max_response_tokens)
+    asking = Asking(turns, pool, limits.max_response_tokens)
+    session_turns = SessionTurns(turns, asking)
     app.add_route("/api/status", system, suffix="status")
     app.add_route("/api/sessions", SessionList(sessions))
     app.add_route("/api/sessions/{session_id}", one)
@@ -50,7 +53,9 @@ def build(
     app.add_route("/api/sessions/{session_id}/stop", session_turns, suffix="stop")
     app.add_route("/api/sessions/{session_id}/live", session_turns, suffix="live")
 
+    app.add_route("/chat/ws", ChatSocket(turns, asking))
     app.add_route("/openapi.json", Spec(app.routes, version))
+
     app.add_route("/", Page(ui))
     if (ui / "assets").is_dir():
         app.add_static_route("/assets", str(ui / "assets"))

@@ -17,6 +17,7 @@ from waitress.channel import HTTPChannel
 from waitress.server import BaseWSGIServer
 
 from appliance.api.loop import Loop, guarded
+from appliance.api.pump import UpgradedStream
 from appliance.api.task import Draining, Parked, Refusal, Request, Run
 
 log = logging.getLogger(__name__)
@@ -43,6 +44,9 @@ class Channel(HTTPChannel):
         self.origin = origin
         self.parked = False
         self.refused = False
+        """The client may not know yet that the last word was said, and go on sending."""
+        self._upgraded: UpgradedStream | None = None
+        """Has the connection to itself: it is not HTTP any more."""
         self._lingering = False
         self._receiving = False
         """A request has begun to arrive since the last one was served."""
@@ -60,7 +64,7 @@ class Channel(HTTPChannel):
     @property
     def idle(self) -> bool:
         """Nothing is asked, nothing half asked, and nothing being answered."""
-        return not self.requests and self.request is None
+        return not (self.requests or self.request or self._lingering)
 
     def overdue(self, now: float) -> bool:
         """Whether the client has kept us waiting for too long. Asked about once a second."""
@@ -88,9 +92,21 @@ class Channel(HTTPChannel):
         else:
             self.handle_close()
 
+    def drain(self) -> None:
+        """The server stops: a connection that is not HTTP any more ends when it can."""
+        if self._upgraded is not None:
+            self._upgraded.drain()
+
     def readable(self) -> bool:
         """Whether there is anything to read for."""
-        return self._lingering or bool(super().readable())
+        if self._lingering:
+            return True
+        if self._upgraded is not None:
+            return self._upgraded.wants_input and not (self.will_close or self.close_when_flushed)
+        # Until it is decided, nobody knows whose the next bytes are.
+        if self.requests and self.requests[-1].upgrade:
+            return False
+        return bool(super().readable())
 
     def recv(self, buffer_size: int) -> bytes:
         """Empty when the client has gone, in whatever way."""
@@ -108,7 +124,10 @@ class Channel(HTTPChannel):
             super().handle_read()
 
     def received(self, data: bytes) -> bool:
-        """Parse what the client has sent."""
+        """Parse what the client has sent, or give it to whose connection it is."""
+        if self._upgraded is not None:
+            self._upgraded.receive(data, self._spawn)
+            return True
         taken = super().received(data)
         if self.request is not None and not self._receiving:
             self._receiving = True
@@ -183,6 +202,21 @@ class Channel(HTTPChannel):
         with self._callbacks_lock:
             self._callbacks.clear()
 
+    def switch(self, stream: UpgradedStream, early: bytes) -> None:
+        """The connection is `stream`'s from now on; `early` is what came for it already."""
+
+        def begin() -> None:
+            self._upgraded = stream
+            if early:
+                stream.receive(early, self._spawn)
+
+        self.loop.call_soon(begin)
+
+    def _spawn(self, call: Callable[[], None]) -> None:
+        """Have something done on a pool thread, while the connection stands."""
+        errand: Any = Errand(self, call)  # the stub wants waitress's own class
+        self.server.add_task(errand)
+
     def release(self) -> None:
         """A parked stream has ended: close the connection when all is sent (pump)."""
         self.forget_callbacks()
@@ -197,3 +231,21 @@ class Channel(HTTPChannel):
         """Waitress has writers wait here for slow readers; the pump drops those and never waits."""
         if not self.parked:
             super()._flush_outbufs_below_high_watermark()  # type: ignore[misc]
+
+
+class Errand:
+    """What a connection has to do that is no request: waitress's idea of a task."""
+
+    def __init__(self, channel: Channel, call: Callable[[], None]) -> None:
+        """`call` is done once."""
+        self._channel = channel
+        self._call = call
+
+    def service(self) -> None:
+        """Do it (pool thread), and have the loop look whether there is more to read."""
+        if self._channel.connected:
+            guarded(self._call)
+            self._channel.loop.wake()
+
+    def cancel(self) -> None:
+        """It is not done."""

@@ -21,7 +21,8 @@ class PumpedStream(Protocol):
 
     @property
     def keep_alive(self) -> bytes | None:
-        """What is sent into long silence, such as an SSE comment; None: nothing."""
+        """What is sent into long silence, such as an SSE comment; None: nothing. Asked each time
+        that there was one."""
 
     def attach(self, wake: Callable[[], None]) -> None:
         """Called once, on the request's thread.
@@ -42,6 +43,20 @@ class PumpedStream(Protocol):
 
     def close(self) -> None:
         """Called exactly once: after the end, when the client has gone, or instead of `attach`."""
+
+
+class UpgradedStream(PumpedStream, Protocol):
+    """Has a connection to itself that has left HTTP. The methods below are for the loop thread."""
+
+    @property
+    def wants_input(self) -> bool:
+        """Whether to read on; otherwise the client has to wait with what it sends."""
+
+    def receive(self, data: bytes, spawn: Callable[[Callable[[], None]], None]) -> None:
+        """Bytes of the client's. `spawn` has something done on a pool thread; must not block."""
+
+    def drain(self) -> None:
+        """The server takes nothing new: finish what runs, and then end. May come repeatedly."""
 
 
 class Sink(Protocol):
@@ -200,9 +215,10 @@ class Pump:
 
     def _break_silence(self, parked: _Parked) -> None:
         silence = time.monotonic() - parked.wrote_at
-        comment = parked.stream.keep_alive
         # A client that has not read yet what it was sent has no need of more.
-        if comment and silence >= self._keep_alive_seconds and not parked.sink.backlog:
+        if silence < self._keep_alive_seconds or parked.sink.backlog:
+            return
+        if comment := parked.stream.keep_alive:
             parked.wrote_at = time.monotonic()
             parked.sink.write(comment)
 

@@ -295,6 +295,8 @@ class LiveQuery(Body, kw_only=True, frozen=True):
     """`GET /api/sessions/{id}/live`: from which character of the reply on."""
 
     start: Annotated[int, Meta(ge=0, le=2**31 - 1)] = msgspec.field(default=0, name="from")
+    message_id: str | None = None
+    """Which reply; otherwise the one under way."""
 
 
 def _bias(given: dict[str, float]) -> tuple[tuple[int, float], ...]:
@@ -322,17 +324,32 @@ def decode(req: falcon.Request, kind: type[T], *, empty: T | None = None) -> T:
     body = req.bounded_stream.read()
     if not body and empty is not None:
         return empty
+    check_json(req)
+    found: T = decode_json(body, kind)
+    return found
+
+
+def check_json(req: falcon.Request) -> None:
+    """Raises falcon.HTTPUnsupportedMediaType where the body does not say that it is JSON."""
     media_type = (req.content_type or "").partition(";")[0].strip().lower()
     if media_type != falcon.MEDIA_JSON:
         # Also what keeps out other pages' forms: a browser sends this type only after asking.
         raise falcon.HTTPUnsupportedMediaType(
             description="the body must be JSON, with Content-Type: application/json"
         )
+
+
+def decode_json(body: bytes | str, kind: Any) -> Any:
+    """JSON as `kind`, a type or a union of tagged ones.
+
+    Raises:
+        RequestError: it is no JSON or not of that kind; `param` names the field.
+    """
     try:
         return msgspec.json.decode(body, type=kind)
     except msgspec.ValidationError as ex:
         raise _explained(str(ex)) from ex
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as ex:
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as ex:
         raise RequestError(f"the body is not JSON: {ex}") from ex
 
 

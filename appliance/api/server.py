@@ -5,12 +5,15 @@ runs the app, one request each; the pump writes the streams that requests have p
 each: `loop.py` what all share, `listener.py` an address, `channel.py` a connection, `task.py` a
 request on it, `pump.py` the streams.
 
-The app finds two functions in its WSGI environment:
+The app finds these functions in its WSGI environment:
 
 `appliance.park(stream)`
     has the body written by the pump, out of a `pump.PumpedStream`, once the app has returned.
 `appliance.on_disconnect(callback)`
     has something called once if the client goes away before its response is complete.
+`appliance.upgrade(stream, headers)`
+    there only if the client asks for a WebSocket: gives the connection to a `pump.UpgradedStream`
+    once the app has returned with status 101.
 """
 
 import logging
@@ -149,6 +152,8 @@ class Server:
         for channel in list(self._channels.values()):
             if channel.idle:
                 channel.finish_soon()
+            else:
+                channel.drain()
         waited = time.monotonic() - self._drain_since
         if waited >= self._limits.shutdown_grace_seconds and not self._expired:
             self._expired = True

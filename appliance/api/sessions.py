@@ -4,6 +4,7 @@ import falcon
 import msgspec
 
 from appliance.api import answers, sse
+from appliance.api.asking import FIRST_WORD_SECONDS, Asking
 from appliance.api.operation import Operations
 from appliance.api.schemas import (
     LiveQuery,
@@ -13,18 +14,26 @@ from appliance.api.schemas import (
     decode,
     decode_query,
 )
-from appliance.chat.live import PromptRead, TextAdded, TurnBegan, Waiting
-from appliance.chat.turn import TurnRequest, Turns
-from appliance.engine.pool import Pool
+from appliance.chat.events import (
+    PromptRead,
+    ReplyUsage,
+    TextAdded,
+    TurnAccepted,
+    TurnBegan,
+    Waiting,
+)
+from appliance.chat.turn import Turns
 from appliance.store.sessions import Session, Sessions
 
 operation = Operations("Sessions")
 
 EVENTS = {
     "turn": TurnBegan,
+    "accepted": TurnAccepted,
     "queued": Waiting,
     "prefill": PromptRead,
     "delta": TextAdded,
+    "usage": ReplyUsage,
     "done": answers.Done,
     "error": answers.Broken,
 }
@@ -89,24 +98,15 @@ class OneSession:
 class SessionTurns:
     """`/api/sessions/{session_id}/turns`, `/stop` and `/live`"""
 
-    def __init__(self, turns: Turns, pool: Pool, max_response_tokens: int) -> None:
-        """`max_response_tokens`: see `[limits]`."""
+    def __init__(self, turns: Turns, asking: Asking) -> None:
         self._turns = turns
-        self._pool = pool
-        self._max_tokens = max_response_tokens
+        self._asking = asking
 
     @operation(takes=TurnIn, streams=EVENTS, errors=(409, 507))
     def on_post(self, req: falcon.Request, resp: falcon.Response, session_id: str) -> None:
         """A turn; its reply as a stream. Hanging up does not end the reply."""
-        body = decode(req, TurnIn)
-        request = TurnRequest(
-            content=body.content,
-            parent_id=body.parent_id,
-            system_prompt=body.system_prompt,
-            sampling=body.params(self._max_tokens),
-        )
-        model = self._pool.find(body.model)
-        follower = self._turns.begin(session_id, model.id, model.submit, request)
+        follower = self._asking.turn(session_id, decode(req, TurnIn))
+        follower.wait_answered(FIRST_WORD_SECONDS)
         sse.send(req, resp, sse.ReplyStream(follower))
 
     @operation(status=204)
@@ -117,6 +117,14 @@ class SessionTurns:
 
     @operation(query=LiveQuery, streams=EVENTS)
     def on_get_live(self, req: falcon.Request, resp: falcon.Response, session_id: str) -> None:
-        """The reply under way from the character `from` on."""
-        start = decode_query(req, LiveQuery).start
-        sse.send(req, resp, sse.ReplyStream(self._turns.follow(session_id, start)))
+        """The reply under way from the character `from` on, or that of `message_id`.
+
+        `Last-Event-ID`, which a browser's EventSource sends when it comes back, says both.
+        """
+        query = decode_query(req, LiveQuery)
+        start, message_id = query.start, query.message_id
+        heard, _, offset = (req.get_header("Last-Event-ID") or "").rpartition(":")
+        if heard and offset.isdecimal():
+            message_id, start = heard, int(offset)
+        follower = self._turns.follow(session_id, start, message_id)
+        sse.send(req, resp, sse.ReplyStream(follower))

@@ -13,15 +13,18 @@ import falcon
 import msgspec
 
 from appliance.api.errors import error_object
-from appliance.chat.live import (
-    Follower,
+from appliance.chat.events import (
     LiveEvent,
     PromptRead,
     ReplyEnded,
+    ReplyUsage,
+    StoredFollower,
     TextAdded,
+    TurnAccepted,
     TurnBegan,
     Waiting,
 )
+from appliance.chat.live import Follower
 from appliance.engine.protocol import Accepted, Failed, Finished, Queued, SequenceEvent
 from appliance.errors import ApplianceError, ShuttingDown, from_code
 
@@ -29,12 +32,31 @@ DONE = b"data: [DONE]\n\n"
 HEADERS = {"Cache-Control": "no-cache, no-transform", "X-Accel-Buffering": "no"}
 
 
-def event(data: Any, name: str | None = None, id: int | None = None) -> bytes:
+def event(data: Any, name: str | None = None, id: str | None = None) -> bytes:
     """One event; `data` becomes JSON."""
     head = f"event: {name}\n" if name else ""
     if id is not None:
         head += f"id: {id}\n"
     return head.encode() + b"data: " + msgspec.json.encode(data) + b"\n\n"
+
+
+_NAMES: dict[type[LiveEvent], str] = {
+    TurnBegan: "turn",
+    TurnAccepted: "accepted",
+    Waiting: "queued",
+    PromptRead: "prefill",
+    TextAdded: "delta",
+    ReplyUsage: "usage",
+}
+
+
+def described(news: LiveEvent) -> tuple[str, Any]:
+    """Name and data of what a follower hears, the same over SSE and WebSocket."""
+    if not isinstance(news, ReplyEnded):
+        return _NAMES[type(news)], news
+    if news.error:
+        return "error", {**error_object(news.error), "message": news.message}
+    return "done", {"message": news.message}
 
 
 def send(req: falcon.Request, resp: falcon.Response, stream: "Stream") -> None:
@@ -149,7 +171,7 @@ class SequenceStream(Stream):
 class ReplyStream(Stream):
     """A live reply of a session. Hanging up does not end the reply."""
 
-    def __init__(self, follower: Follower) -> None:
+    def __init__(self, follower: Follower | StoredFollower) -> None:
         super().__init__()
         self._follower = follower
         self._expired = False
@@ -166,19 +188,12 @@ class ReplyStream(Stream):
         return out
 
     def _encode(self, news: LiveEvent) -> bytes:
-        if isinstance(news, TurnBegan):
-            return event(news, "turn")
-        if isinstance(news, Waiting):
-            return event(news, "queued")
-        if isinstance(news, PromptRead):
-            return event(news, "prefill")
+        if isinstance(news, ReplyEnded):
+            self.finished = True
+        name, data = described(news)
         if isinstance(news, TextAdded):
-            return event(news, "delta", news.offset)
-        assert isinstance(news, ReplyEnded)
-        self.finished = True
-        if news.error:
-            return event({**error_object(news.error), "message": news.message}, "error")
-        return event({"message": news.message}, "done")
+            return event(data, name, f"{self._follower.message_id}:{news.offset}")
+        return event(data, name)
 
     def expire(self) -> None:
         self._expired = True

@@ -1,10 +1,12 @@
-"""One request on its connection, and the three ways in which it is answered.
+"""One request on its connection, and the ways in which it is answered.
 
-The app answers it, on a pool thread; or it leaves the answer to the pump, which needs none; or the
-server refuses it without the app. waitress's parser and tasks do the HTTP.
+The app answers it, on a pool thread; or it leaves the answer to the pump, which needs none; or it
+switches the connection to another protocol; or the server refuses it without the app. waitress's
+parser and tasks do the HTTP.
 """
 
 import json
+from collections.abc import Mapping
 from contextlib import suppress
 from http import HTTPStatus
 from typing import TYPE_CHECKING
@@ -14,7 +16,7 @@ from waitress.parser import HTTPRequestParser, ParsingError
 from waitress.task import ErrorTask, WSGITask
 from waitress.utilities import Error
 
-from appliance.api.pump import PumpedStream
+from appliance.api.pump import PumpedStream, UpgradedStream
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
@@ -30,12 +32,30 @@ class Request(HTTPRequestParser):
 
     path = ""  # waitress's log names it, also when the request never came to have one
     command: str  # type: ignore[assignment]  # the stub says bytes
+    upgrade = False
+    """It asks for a WebSocket: what follows on the connection may not be HTTP."""
+    early = b""
+    """What the client sent after such a request, without waiting for the answer."""
+
+    def received(self, data: bytes) -> int:
+        """Take what belongs to the request, and what comes right after an upgrade."""
+        taken = super().received(data)
+        if self.upgrade and self.completed and taken < len(data):
+            self.early += data[taken:]
+            return len(data)
+        return taken
 
     def parse_header(self, header_plus: bytes) -> None:
         """Refuses also what has two lengths: one of them is for a proxy to be fooled by."""
         super().parse_header(header_plus)
         if self.chunked and "CONTENT_LENGTH" in self.headers:
             raise ParsingError("Content-Length and Transfer-Encoding exclude each other")
+        self.upgrade = (
+            (self.command, self.version) == ("GET", "1.1")
+            and not (self.chunked or self.content_length)
+            and self.headers.get("UPGRADE", "").lower() == "websocket"
+            and "upgrade" in self.headers.get("CONNECTION", "").lower()
+        )
 
 
 class Draining(Error):
@@ -102,12 +122,15 @@ class Run(WSGITask):
     channel: "Channel"
     request: Request  # type: ignore[assignment]  # the stub says `Error`
     _stream: PumpedStream | None = None
+    _switch: tuple[UpgradedStream, Mapping[str, str]] | None = None
 
     def get_environment(self) -> "WSGIEnvironment":
         """WSGI's, and what this server offers besides."""
         environ = super().get_environment()
         environ["appliance.on_disconnect"] = self.channel.on_disconnect
         environ["appliance.park"] = self._park
+        if self.request.upgrade:
+            environ["appliance.upgrade"] = self._upgrade
         return environ
 
     def _park(self, stream: PumpedStream) -> None:
@@ -119,6 +142,15 @@ class Run(WSGITask):
         if self._stream is not None:
             raise RuntimeError("a request can park one stream")
         self._stream = stream
+
+    def _upgrade(self, stream: UpgradedStream, headers: Mapping[str, str]) -> None:
+        """`environ["appliance.upgrade"]`: let `stream` have the connection once the app returned.
+
+        `headers` stand in the 101 beside the app's own. Like a parked stream, it is closed unused
+        when the app then fails or answers with anything but a 101.
+        """
+        self._park(stream)
+        self._switch = (stream, headers)
 
     def service(self) -> None:
         """Run the app and write its answer, or as much of it as a parked stream leaves to do."""
@@ -138,6 +170,10 @@ class Run(WSGITask):
         """While the server drains, a client is told not to send more, unless it has already."""
         if self.channel.loop.draining and len(self.channel.requests) == 1:
             self.set_close_on_finish()
+        if self.request.upgrade and not self.status.startswith("101"):
+            # Behind it may be frames, which are no requests.
+            self.set_close_on_finish()
+            self.channel.refused = True
         return super().build_response_header()
 
     def finish(self) -> None:
@@ -148,15 +184,22 @@ class Run(WSGITask):
         # Falcon declares an empty body where the app has set none.
         self.remove_content_length_header()
         self.content_length = None
+        if self._switch:
+            self.response_headers = [*self.response_headers, *self._switch[1].items()]
         self.write(b"")
         self.request.close()
         self.environ = None
         self.channel.parked = True
-        wake = self.channel.loop.pump.park(self._stream, Outlet(self))
+        outlet = RawOutlet(self) if self._switch else Outlet(self)
+        wake = self.channel.loop.pump.park(self._stream, outlet)
         self.channel.on_disconnect(wake)
+        if self._switch:
+            self.channel.switch(self._switch[0], self.request.early)
         raise Parked
 
     def _can_stream(self) -> bool:
+        if self._switch:
+            return self.status.startswith("101") and not self.wrote_header
         return (
             self.status.startswith("2")
             and self.has_body
@@ -202,3 +245,17 @@ class Outlet:
         """Cut the connection."""
         self._channel.release()
         self._channel.loop.call_soon(self._channel.handle_close)
+
+
+class RawOutlet(Outlet):
+    """The pump's way to a client that speaks another protocol than HTTP by now."""
+
+    def write(self, data: bytes) -> None:
+        """As it is."""
+        with suppress(ClientDisconnected):
+            self._channel.write_soon(data)
+
+    def end(self) -> None:
+        """All is said; what the client still sends is read and dropped before the end."""
+        self._channel.refused = True
+        self._channel.release()

@@ -1,19 +1,25 @@
-"""Replies in flight: the text so far, who follows it, and how it gets stored as it grows.
+"""A reply in flight: the text so far, and who follows it.
 
 A reply belongs to its session, not to a connection. Followers come and go, at any place in the
-text. The engine's thread adds to a reply and must not wait for a disk; one writer thread stores all
-replies, in one transaction a second, and each once more when it has ended.
+text. The engine's thread adds to it and must not wait for anybody.
 """
 
-import logging
-import queue
 import threading
-import time
 from bisect import bisect_right
 from collections.abc import Callable
 
 import msgspec
 
+from appliance.chat.events import (
+    LiveEvent,
+    PromptRead,
+    ReplyEnded,
+    TextAdded,
+    TurnAccepted,
+    TurnBegan,
+    Waiting,
+    usage_of,
+)
 from appliance.engine.protocol import (
     Accepted,
     Delta,
@@ -26,7 +32,6 @@ from appliance.engine.protocol import (
 from appliance.errors import (
     ApplianceError,
     MessageNotFound,
-    NotFound,
     ShuttingDown,
     StoreError,
     WorkerDied,
@@ -34,54 +39,8 @@ from appliance.errors import (
 )
 from appliance.store.sessions import FinalStatus, Message, MessageError, Sessions, Usage
 
-log = logging.getLogger(__name__)
-
-STORE_INTERVAL = 0.5
-"""Seconds between two writes of growing replies."""
-
-
 _INTERRUPTIONS = (WorkerDied, ShuttingDown)
 """Errors that are no fault of the reply's: it could go on from where it is."""
-
-
-class TurnBegan(msgspec.Struct, frozen=True):
-    """The turn was accepted: the stored messages it is made of."""
-
-    user: Message
-    reply: Message
-    dropped_messages: int
-
-
-class Waiting(msgspec.Struct, frozen=True):
-    """The turn waits for its place; 1: it is the next."""
-
-    place: int
-
-
-class PromptRead(msgspec.Struct, frozen=True):
-    """How much of the prompt has been read, in tokens."""
-
-    done: int
-    total: int
-    cached_tokens: int
-    cached_from: str | None
-
-
-class TextAdded(msgspec.Struct, frozen=True):
-    """More of the reply; `offset` is the number of characters of the reply after it."""
-
-    offset: int
-    text: str
-
-
-class ReplyEnded(msgspec.Struct, frozen=True):
-    """The reply as it was stored; with the error if it failed. Nothing follows."""
-
-    message: Message
-    error: ApplianceError | None = None
-
-
-LiveEvent = TurnBegan | Waiting | PromptRead | TextAdded | ReplyEnded
 
 
 class LiveReply:
@@ -248,29 +207,36 @@ class LiveReply:
             if follower.wants_turn:
                 follower.wants_turn = False
                 events.append(TurnBegan(self.user, self.reply, self._dropped()))
+            if self._accepted and not follower.accepted:
+                follower.accepted = True
+                accepted = self._accepted
+                events.append(TurnAccepted(accepted.prompt_tokens, self._dropped(), accepted.seed))
             if self._waiting and self._waiting != follower.waiting:
                 follower.waiting = self._waiting
                 events.append(self._waiting)
             if self._read != follower.read and not self._texts and self._read:
                 follower.read = self._read
                 events.append(self._read)
-            end = self._offsets[-1] if self._offsets else 0
-            if end > follower.offset:
-                events.append(TextAdded(end, self._from(follower.offset)))
-                follower.offset = end
+            events += self._added(follower)
             if self._ended and not follower.ended:
                 follower.ended = True
+                if self._ended.message.usage:
+                    events.append(usage_of(self._ended.message.usage))
                 events.append(self._ended)
             return events
+
+    def _added(self, follower: "Follower") -> list[TextAdded]:
+        """The text that the follower has not heard yet, in the pieces that the engine made."""
+        first = bisect_right(self._offsets, follower.offset)
+        added = []
+        for text, end in zip(self._texts[first:], self._offsets[first:], strict=True):
+            added.append(TextAdded(end, text[len(text) - (end - follower.offset) :]))
+            follower.offset = end
+        return added
 
     def _dropped(self) -> int:
         accepted = self._accepted
         return self.dropped_messages + (accepted.dropped_messages if accepted else 0)
-
-    def _from(self, offset: int) -> str:
-        first = bisect_right(self._offsets, offset)
-        start = self._offsets[first] - len(self._texts[first])
-        return "".join(self._texts[first:])[offset - start :]
 
     def _wake(self) -> None:
         with self._lock:
@@ -286,11 +252,30 @@ class Follower:
         self._live = live
         self.offset = start
         self.wants_turn = wants_turn
+        self.accepted = False
         self.waiting: Waiting | None = None
         self.read: PromptRead | None = None
         self.ended = False
         self.wake: Callable[[], None] = lambda: None
         """Called from any thread when there is news; must not block."""
+
+    @property
+    def session_id(self) -> str:
+        """Whose reply it is."""
+        return self._live.reply.session_id
+
+    @property
+    def message_id(self) -> str:
+        """The reply."""
+        return self._live.reply.id
+
+    def wait_answered(self, timeout: float) -> None:
+        """Wait for the engine's first word on the turn.
+
+        Raises:
+            ApplianceError: it was a refusal.
+        """
+        self._live.wait_answered(timeout)
 
     def take(self) -> list[LiveEvent]:
         """What is new since the last call; ends with `ReplyEnded`."""
@@ -299,90 +284,3 @@ class Follower:
     def close(self) -> None:
         """Hear no more. The reply goes on."""
         self._live.leave(self)
-
-
-class LiveReplies:
-    """All replies in flight, and the thread that stores them."""
-
-    def __init__(self, sessions: Sessions) -> None:
-        self._sessions = sessions
-        self._lock = threading.Lock()
-        self._replies: dict[str, LiveReply] = {}
-        self._ended: queue.SimpleQueue[LiveReply | None] = queue.SimpleQueue()
-        self._thread = threading.Thread(target=self._write, name="replies", daemon=True)
-
-    def start(self) -> None:
-        """Start the writer."""
-        self._thread.start()
-
-    def close(self) -> None:
-        """Store what there is and stop the writer. The engines are closed by then."""
-        self._ended.put(None)
-        self._thread.join()
-
-    @property
-    def busy(self) -> bool:
-        """Something is being written."""
-        return bool(self._replies)
-
-    def begin(self, user: Message, reply: Message) -> LiveReply:
-        """A reply that has just been stored as streaming."""
-        live = LiveReply(user, reply, self._ended.put)
-        with self._lock:
-            self._replies[reply.session_id] = live
-        return live
-
-    def of_session(self, session_id: str) -> LiveReply:
-        """The reply that is being written in a session.
-
-        Raises:
-            NotFound: there is none.
-        """
-        with self._lock:
-            live = self._replies.get(session_id)
-        if live is None:
-            raise NotFound("no reply is being written in this session")
-        return live
-
-    def _write(self) -> None:
-        unsaved: list[LiveReply] = []
-        due = time.monotonic() + STORE_INTERVAL
-        while True:
-            try:
-                ended = self._ended.get(timeout=max(0.0, due - time.monotonic()))
-            except queue.Empty:
-                due = time.monotonic() + STORE_INTERVAL
-                self._grow()
-                unsaved = [live for live in unsaved if not self._finish(live)]
-                continue
-            if ended is None:
-                self._grow()
-                for live in unsaved:
-                    self._finish(live)
-                return
-            if not self._finish(ended):
-                unsaved.append(ended)
-
-    def _finish(self, live: LiveReply) -> bool:
-        """Whether there is nothing left to do for this reply."""
-        try:
-            live.store(self._sessions)
-        except StoreError as ex:
-            log.error("a reply could not be stored, which is tried again: %s", ex)
-            return False
-        except Exception:
-            log.exception("reply %s could not be stored", live.reply.id)
-        with self._lock:
-            if self._replies.get(live.reply.session_id) is live:
-                del self._replies[live.reply.session_id]
-        return True
-
-    def _grow(self) -> None:
-        with self._lock:
-            lives = list(self._replies.values())
-        if not lives:
-            return
-        try:
-            self._sessions.grow_replies({live.reply.id: live.text for live in lives})
-        except ApplianceError as ex:
-            log.error("growing replies could not be stored, which is tried again: %s", ex)

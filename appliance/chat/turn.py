@@ -4,7 +4,9 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from appliance.chat.live import Follower, LiveReplies
+from appliance.chat.events import StoredFollower
+from appliance.chat.live import Follower
+from appliance.chat.replies import LiveReplies
 from appliance.engine.protocol import ChatMessage, ChatPrompt, Failed, Prompt, SamplingParams
 from appliance.engine.requests import Sink
 from appliance.errors import ApplianceError, NotFound, RequestError
@@ -12,10 +14,6 @@ from appliance.store.sessions import USE_LEAF, Message, Sessions
 
 Submit = Callable[[Prompt, SamplingParams, Sink, str | None], Callable[[], None]]
 """Has a prompt of a session completed by a model; returns what cancels it."""
-
-FIRST_WORD_SECONDS = 10.0
-"""How long a turn waits for the engine's first word before the stream begins without it; a model
-that is still loading takes longer."""
 
 
 class TurnRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,6 +51,8 @@ class Turns:
     def begin(self, session_id: str, model: str, submit: Submit, request: TurnRequest) -> Follower:
         """Store the message, submit the turn, and return a follower from the turn's beginning.
 
+        The engine may still refuse it: `Follower.wait_answered` tells.
+
         Raises:
             ApplianceError: nothing was stored when it is the request's fault or the session is
                 busy; otherwise the message is stored, and its reply as failed.
@@ -81,18 +81,34 @@ class Turns:
             live.take(Failed(0, ex.code, ex.message, ex.param))
             raise
         live.submitted(cancel)
-        live.wait_answered(FIRST_WORD_SECONDS)
         return follower
 
-    def follow(self, session_id: str, start: int) -> Follower:
-        """Follow the reply under way from the character `start` on.
+    def follow(
+        self, session_id: str, start: int, message_id: str | None = None
+    ) -> Follower | StoredFollower:
+        """Follow a reply from the character `start` on: the one under way, or that message.
+
+        A message that is complete by now is told from the store, so that who comes back late
+        misses nothing.
 
         Raises:
             SessionNotFound: there is no such session.
-            NotFound: nothing is being written in it.
+            NotFound: nothing is being written in it, or it has no such reply.
         """
         self._sessions.get(session_id)
-        return self._live.of_session(session_id).follow(start)
+        try:
+            live = self._live.of_session(session_id)
+        except NotFound:
+            if message_id is None:
+                raise
+        else:
+            if message_id in (None, live.reply.id):
+                return live.follow(start)
+        assert message_id is not None
+        message = self._sessions.message(message_id)
+        if message.session_id != session_id or message.role != "assistant":
+            raise NotFound(f"there is no reply {message_id!a} in this session", param="message_id")
+        return StoredFollower(message, start)
 
     def stop(self, session_id: str) -> None:
         """End the reply under way, if there is one; its text so far is kept.

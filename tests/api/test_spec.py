@@ -95,7 +95,11 @@ def test_the_schema_is_the_one_that_validates(spec: dict[str, Any]) -> None:
 def test_query_and_path_parameters_are_told(spec: dict[str, Any]) -> None:
     told = spec["paths"]["/api/sessions/{session_id}/live"]["get"]
     places = {(p["name"], p["in"]): p["required"] for p in told["parameters"]}
-    assert places == {("session_id", "path"): True, ("from", "query"): False}
+    assert places == {
+        ("session_id", "path"): True,
+        ("from", "query"): False,
+        ("message_id", "query"): False,
+    }
 
 
 def test_a_route_that_says_nothing_is_no_document() -> None:

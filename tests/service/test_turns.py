@@ -55,7 +55,9 @@ def test_a_turn_streams_its_reply_and_stores_both(session: str) -> None:
     names = [name for name, _ in heard]
     assert names[0] == "turn"
     assert names[-1] == "done"
-    assert set(names[1:-1]) <= {"prefill", "delta"}
+    assert names[1] == "accepted"
+    assert names[-2] == "usage"
+    assert set(names[2:-2]) <= {"queued", "prefill", "delta"}
     text = "".join(data["text"] for name, data in heard if name == "delta")
     done = heard[-1][1]["message"]
     assert done["content"] == text

@@ -1,0 +1,216 @@
+"""WebSockets: what is said becomes frames, and the connection stays the server's.
+
+The `websockets` library does the protocol, without any input or output of its own: bytes come from
+the loop thread, the pump takes what is to be sent, and messages are read on a pool thread, one at a
+time in their order. No connection has a thread to itself.
+"""
+
+import contextvars
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import falcon
+from websockets.datastructures import Headers
+from websockets.exceptions import NegotiationError
+from websockets.frames import CloseCode, Frame, Opcode
+from websockets.http11 import Request
+from websockets.protocol import State
+from websockets.server import ServerProtocol
+from websockets.typing import Subprotocol
+
+log = logging.getLogger(__name__)
+
+# The library would log every frame, which is what people wrote.
+_protocol_log = logging.getLogger(f"{__name__}.protocol")
+_protocol_log.setLevel(logging.WARNING)
+
+MAX_MESSAGE = 8 * 1024 * 1024
+"""Bytes of one message, and of those that wait to be read."""
+
+
+class Talk(Protocol):
+    """What is said over one WebSocket. Its methods are called one at a time, except `received`."""
+
+    ending: tuple[int, str] | None
+    """Close code and reason, once nothing follows what `take` has given; set by `take`."""
+
+    def attach(self, wake: Callable[[], None]) -> None:
+        """`wake` says, from any thread, that there is something to take."""
+
+    def received(self, text: str) -> None:
+        """A message of the client's, on a pool thread."""
+
+    def take(self) -> list[bytes]:
+        """Texts that are to be sent now, in UTF-8. On the pump's thread alone."""
+
+    def drain(self) -> None:
+        """The server takes nothing new: end when nothing is under way."""
+
+    def expire(self) -> None:
+        """The server is stopping: end now."""
+
+    def close(self) -> None:
+        """The connection is gone or will be."""
+
+
+class WebSocket:
+    """One open WebSocket: an `UpgradedStream` for the server, a `Talk` behind it."""
+
+    def __init__(self, talk: Talk) -> None:
+        """The handshake is done."""
+        self._talk = talk
+        self._protocol = ServerProtocol(
+            state=State.OPEN, max_size=MAX_MESSAGE, logger=_protocol_log
+        )
+        self._lock = threading.Lock()
+        """Held for the protocol and the inbox."""
+        self._pieces: list[bytes] = []
+        self._inbox: deque[str] = deque()
+        self._inbox_size = 0
+        self._reading = False
+        self._unanswered = False
+        """A ping went out, and nothing has come since."""
+        self._wake: Callable[[], None] = lambda: None
+        self._context = contextvars.copy_context()
+        """The request's, so that log lines go on carrying its id."""
+        self.finished = False
+
+    # -- the loop thread ---------------------------------------------------------------------------
+
+    @property
+    def wants_input(self) -> bool:
+        """Not while as much waits as one message may have."""
+        return self._inbox_size <= MAX_MESSAGE
+
+    def receive(self, data: bytes, spawn: Callable[[Callable[[], None]], None]) -> None:
+        """Bytes of the client's."""
+        with self._lock:
+            self._unanswered = False
+            self._protocol.receive_data(data)
+            for frame in self._protocol.events_received():
+                assert isinstance(frame, Frame)
+                self._collect(frame)
+            start = bool(self._inbox) and not self._reading
+            self._reading = self._reading or start
+        self._wake()
+        if start:
+            spawn(lambda: self._context.copy().run(self._read))
+
+    def _collect(self, frame: Frame) -> None:
+        if frame.opcode is Opcode.BINARY:
+            self._protocol.fail(CloseCode.UNSUPPORTED_DATA, "messages are text")
+        elif frame.opcode in (Opcode.TEXT, Opcode.CONT) and self._protocol.state is State.OPEN:
+            self._pieces.append(bytes(frame.data))
+            if frame.fin:
+                whole, self._pieces = b"".join(self._pieces), []
+                try:
+                    self._inbox.append(whole.decode())
+                except UnicodeDecodeError:
+                    self._protocol.fail(CloseCode.INVALID_DATA, "the message is not UTF-8")
+                else:
+                    self._inbox_size += len(whole)
+
+    def drain(self) -> None:
+        """The server takes nothing new."""
+        self._talk.drain()
+        self._wake()
+
+    # -- a pool thread -----------------------------------------------------------------------------
+
+    def _read(self) -> None:
+        while True:
+            with self._lock:
+                if not self._inbox:
+                    self._reading = False
+                    return
+                text = self._inbox.popleft()
+                self._inbox_size -= len(text.encode())
+            try:
+                self._talk.received(text)
+            except Exception:
+                log.exception("a message could not be answered")
+                with self._lock:
+                    self._protocol.fail(CloseCode.INTERNAL_ERROR, "the appliance failed")
+                self._wake()
+
+    # -- the pump ----------------------------------------------------------------------------------
+
+    def attach(self, wake: Callable[[], None]) -> None:
+        """The pump has it."""
+        self._wake = wake
+        self._talk.attach(wake)
+
+    @property
+    def keep_alive(self) -> bytes:
+        """A ping; a client that has not answered the last one is let go."""
+        with self._lock:
+            if self._protocol.state is not State.OPEN:
+                return b""
+            if self._unanswered:
+                self._protocol.fail(CloseCode.INTERNAL_ERROR, "no answer to a ping")
+                self._wake()
+            else:
+                self._unanswered = True
+                self._protocol.send_ping(b"")
+            return self._sent()
+
+    def take(self) -> bytes:
+        """Frames that are ready."""
+        with self._lock:
+            if self._protocol.state is State.OPEN:
+                for text in self._talk.take():
+                    self._protocol.send_text(text)
+                if self._talk.ending is not None:
+                    self._protocol.send_close(*self._talk.ending)
+            return self._sent()
+
+    def _sent(self) -> bytes:
+        data = b"".join(self._protocol.data_to_send())
+        if self._protocol.close_sent is not None:
+            self.finished = True
+        return data
+
+    def expire(self) -> None:
+        """The server is stopping."""
+        self._talk.expire()
+        self._wake()
+
+    def close(self) -> None:
+        """The connection is gone or will be."""
+        self._talk.close()
+
+
+def accept(
+    req: falcon.Request, resp: falcon.Response, talks: dict[str | None, Callable[[], Talk]]
+) -> None:
+    """Answer an opening handshake: the connection becomes a WebSocket once the app returns.
+
+    Args:
+        talks: what makes the talk, by subprotocol; None: of a client that offers none of them.
+
+    Raises:
+        falcon.HTTPError: it is no handshake that can be accepted.
+    """
+    upgrade = req.env.get("appliance.upgrade")
+    if upgrade is None:
+        raise falcon.HTTPError(
+            falcon.HTTP_426, description="this address speaks WebSocket, and no plain HTTP"
+        )
+
+    def choose(_protocol: ServerProtocol, offered: Sequence[Subprotocol]) -> Subprotocol | None:
+        found = next((name for name in offered if name in talks), None)
+        if found is None and None not in talks:
+            raise NegotiationError("no subprotocol that is spoken here")
+        return found
+
+    handshake = ServerProtocol(select_subprotocol=choose, logger=_protocol_log)
+    answer = handshake.accept(Request(req.relative_uri, Headers(req.headers)))
+    if answer.status_code != 101:
+        raise falcon.HTTPBadRequest(description=str(handshake.handshake_exc))
+    # Those that WSGI has no place for; the date is the server's.
+    ours = {name: value for name, value in answer.headers.raw_items() if name != "Date"}
+    resp.status = falcon.HTTP_101
+    upgrade(WebSocket(talks[handshake.subprotocol]()), ours)

@@ -1,0 +1,118 @@
+"""What is told of a reply to those who follow it, while it is written and afterwards."""
+
+from collections.abc import Callable
+
+import msgspec
+
+from appliance.errors import ApplianceError, from_code
+from appliance.store.sessions import Message, Usage
+
+
+class TurnBegan(msgspec.Struct, frozen=True):
+    """The turn was accepted: the stored messages it is made of."""
+
+    user: Message
+    reply: Message
+    dropped_messages: int
+
+
+class TurnAccepted(msgspec.Struct, frozen=True):
+    """The prompt fits, and this is what it is made of."""
+
+    prompt_tokens: int
+    dropped_messages: int
+    """Messages of the session that the model is not shown."""
+    seed: int
+
+
+class Waiting(msgspec.Struct, frozen=True):
+    """The turn waits for its place; 1: it is the next."""
+
+    place: int
+
+
+class PromptRead(msgspec.Struct, frozen=True):
+    """How much of the prompt has been read, in tokens."""
+
+    done: int
+    total: int
+    cached_tokens: int
+    cached_from: str | None
+
+
+class TextAdded(msgspec.Struct, frozen=True):
+    """More of the reply; `offset` is the number of characters of the reply after it."""
+
+    offset: int
+    text: str
+
+
+class ReplyUsage(msgspec.Struct, frozen=True):
+    """What the reply took; of one that the engine has finished."""
+
+    prompt_tokens: int
+    completion_tokens: int
+    cached_tokens: int
+    tokens_per_second: float
+    """While it was written; 0 of a reply without a second token."""
+
+
+class ReplyEnded(msgspec.Struct, frozen=True):
+    """The reply as it was stored; with the error if it failed. Nothing follows."""
+
+    message: Message
+    error: ApplianceError | None = None
+
+
+LiveEvent = TurnBegan | TurnAccepted | Waiting | PromptRead | TextAdded | ReplyUsage | ReplyEnded
+
+
+def usage_of(usage: Usage) -> ReplyUsage:
+    """What followers are told of what is stored."""
+    # The first token is prefill's; decoding made the others.
+    made = usage.completion_tokens - 1
+    speed = made / usage.decode_seconds if made > 0 and usage.decode_seconds > 0 else 0.0
+    return ReplyUsage(
+        usage.prompt_tokens, usage.completion_tokens, usage.cached_tokens, round(speed, 2)
+    )
+
+
+class StoredFollower:
+    """A reader of a reply that has ended: hears the same events as a `Follower`, all at once."""
+
+    wake: Callable[[], None]
+    """Never called: there is no news."""
+
+    def __init__(self, message: Message, start: int) -> None:
+        """`start`: the character to begin with."""
+        self._message = message
+        self._start = start
+        self._told = False
+
+    @property
+    def session_id(self) -> str:
+        """Whose reply it is."""
+        return self._message.session_id
+
+    @property
+    def message_id(self) -> str:
+        """The reply."""
+        return self._message.id
+
+    def take(self) -> list[LiveEvent]:
+        """All of it, once."""
+        if self._told:
+            return []
+        self._told = True
+        message = self._message
+        events: list[LiveEvent] = []
+        if rest := message.content[self._start :]:
+            events.append(TextAdded(len(message.content), rest))
+        if message.usage:
+            events.append(usage_of(message.usage))
+        failed = message.error
+        error = from_code(failed.code, failed.message) if failed else None
+        return [*events, ReplyEnded(message, error)]
+
+    def close(self) -> None:
+        """Hear no more."""

@@ -8,15 +8,22 @@
     │   │   ├── ModelNotFound       model_not_found
     │   │   ├── SessionNotFound     session_not_found
     │   │   └── MessageNotFound     message_not_found
-    │   └── Conflict                conflict
-    │       └── ReplyInProgress     reply_in_progress
+    │   ├── Conflict                conflict
+    │   │   └── ReplyInProgress     reply_in_progress
+    │   └── NotAllowed              not_allowed               whoever asks may not
+    │       ├── Unauthorized        unauthorized
+    │       ├── WrongHost           wrong_host
+    │       ├── WrongOrigin         wrong_origin
+    │       └── TooManyRequests     rate_limit_exceeded
+    │           └── TooManyBadKeys  too_many_bad_keys
     ├── Unavailable                 unavailable               true now, try again
     │   ├── ModelLoading            model_loading
     │   ├── ModelLoadFailed         model_load_failed
     │   │   └── BadModelFile        bad_model_file
     │   ├── WorkerDied              worker_died
     │   ├── QueueFull               queue_full
-    │   └── ShuttingDown            shutting_down
+    │   ├── ShuttingDown            shutting_down
+    │   └── VaultUnavailable        vault_unavailable
     ├── StoreError                  store_error
     │   ├── StoreFull               store_full
     │   └── StoreTooNew             store_too_new
@@ -95,6 +102,47 @@ class ReplyInProgress(Conflict):
     code = "reply_in_progress"
 
 
+class NotAllowed(RequestError):
+    """Whoever asks may not have this."""
+
+    code = "not_allowed"
+
+
+class Unauthorized(NotAllowed):
+    """It takes a key, and there was none, or not a good one."""
+
+    code = "unauthorized"
+
+
+class WrongHost(NotAllowed):
+    """The request names a host that this is not: a name that was made to point here, maybe."""
+
+    code = "wrong_host"
+
+
+class WrongOrigin(NotAllowed):
+    """A web page of somebody else's asks."""
+
+    code = "wrong_origin"
+
+
+class TooManyRequests(NotAllowed):
+    """More in a minute than the key or the address may ask."""
+
+    code = "rate_limit_exceeded"
+
+    def __init__(self, message: str, *, param: str | None = None, retry_after: int = 60) -> None:
+        """`retry_after`: seconds until it makes sense to ask again."""
+        super().__init__(message, param=param)
+        self.retry_after = retry_after
+
+
+class TooManyBadKeys(TooManyRequests):
+    """Somebody at this address seems to be guessing keys."""
+
+    code = "too_many_bad_keys"
+
+
 class Unavailable(ApplianceError):
     """The request is fine, and trying again later can help."""
 
@@ -135,6 +183,12 @@ class ShuttingDown(Unavailable):
     """The appliance is stopping and takes nothing new."""
 
     code = "shutting_down"
+
+
+class VaultUnavailable(Unavailable):
+    """The place of the keys cannot be read or written; the message says what to do."""
+
+    code = "vault_unavailable"
 
 
 class StoreError(ApplianceError):

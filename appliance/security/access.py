@@ -1,0 +1,39 @@
+"""Who is asking, and what that lets them do."""
+
+from typing import Literal, get_args
+
+import msgspec
+
+Scope = Literal["chat", "manage", "admin"]
+"""Each may do what the ones before it may: chat; manage models and settings; make keys."""
+
+SCOPES: tuple[Scope, ...] = get_args(Scope)
+
+
+def covers(held: Scope | None, needed: Scope) -> bool:
+    """Whether who holds one scope may do what needs another."""
+    return held is not None and SCOPES.index(held) >= SCOPES.index(needed)
+
+
+class Caller(msgspec.Struct, frozen=True, kw_only=True):
+    """Whoever sent a request."""
+
+    name: str
+    """For people: the key's, or where the request comes from."""
+    address: str
+    """As rates are counted: an IPv4 address, or the network of an IPv6 address."""
+    scope: Scope | None = None
+    """None: nobody in particular, who gets what is open to all."""
+    key_id: str | None = None
+    """Of the key that was shown, or that a cookie stands for."""
+    rpm: int | None = None
+    """Requests a minute of that key; None: what the configuration says, 0: no limit."""
+
+    @property
+    def owner(self) -> str:
+        """Whose requests these are, where requests wait: everybody gets the same share."""
+        return self.key_id or self.address
+
+    def may(self, scope: Scope) -> bool:
+        """Whether this caller may do what needs `scope`."""
+        return covers(self.scope, scope)

@@ -1,0 +1,104 @@
+"""Which host a request may name, and which web page may send one. Pure; for any thread.
+
+Both lists are exact, on every address that is listened on. A browser lets any page send requests to
+this machine: the page's origin tells, and for a name that was made to point here, the host.
+"""
+
+import ipaddress
+from collections.abc import Callable, Sequence
+from typing import Literal
+
+from appliance.errors import WrongHost, WrongOrigin
+
+From = Literal["program", "own page", "listed page", "any page"]
+"""Who sent a request: no web page, or one of the appliance's own, of an origin in
+`security.allowed_origins`, or of any other that `*` stands for there."""
+
+Local = tuple[str, int]
+"""Address and port of this end of a connection."""
+
+ANY = "*"
+
+
+class Doors:
+    """The two lists."""
+
+    def __init__(
+        self,
+        *,
+        host: str,
+        allowed_hosts: Sequence[str] = (),
+        allowed_origins: Sequence[str] = (),
+        auth: bool,
+    ) -> None:
+        """
+        Args:
+            host: what the configuration has the server listen on.
+            allowed_hosts: further names, which may have a port of their own.
+            allowed_origins: of other pages. `*` is any one, and means nothing without `auth`.
+            auth: callers show a key.
+        """
+        self._further = frozenset(map(str.lower, allowed_hosts))
+        self._names = self._further if _address(host) else self._further | {host.lower()}
+        self._origins = frozenset(map(str.lower, allowed_origins))
+        self._any = auth and ANY in allowed_origins
+
+    def check(self, header: Callable[[str], str | None], local: Local) -> From:
+        """Who sent a request.
+
+        Args:
+            header: gives a header's value, by its name in capitals with `_` for `-`.
+            local: this end of the connection.
+
+        Raises:
+            WrongHost: it is meant for somebody else.
+            WrongOrigin: its page may not ask.
+        """
+        host = (header("HOST") or "").lower()
+        if host not in self._hosts(local):
+            raise WrongHost(
+                "This request names a host that the appliance doesn't go by. Its names are those"
+                " in security.allowed_hosts, and the address that the request came to."
+            )
+        origin = header("ORIGIN")
+        if origin is None:
+            self._check_unnamed(header)
+            return "program"
+        origin = origin.lower()
+        if origin in (f"http://{host}", f"https://{host}"):
+            return "own page"
+        if origin != ANY and origin in self._origins:
+            return "listed page"
+        if self._any:
+            return "any page"
+        raise WrongOrigin(
+            "Web pages of this origin may not use the appliance. Those that may are listed in"
+            " security.allowed_origins."
+        )
+
+    def _check_unnamed(self, header: Callable[[str], str | None]) -> None:
+        """Images and scripts of other pages come without an origin, but browsers say so."""
+        site = (header("SEC_FETCH_SITE") or "none").lower()
+        if site in ("none", "same-origin") or header("SEC_FETCH_MODE") == "navigate":
+            return
+        raise WrongOrigin("Other web pages may not load anything from the appliance.")
+
+    def _hosts(self, local: Local) -> set[str]:
+        address, port = local
+        ip = _address(address)
+        names = set(self._names)  # 0.0.0.0 is none: browsers reach this machine by it
+        if ip is not None:
+            names.add(f"[{ip}]" if ip.version == 6 else str(ip))
+            if ip.is_loopback:
+                names |= {"localhost", "127.0.0.1", "[::1]"}
+        hosts = {f"{name}:{port}" for name in names} | self._further
+        return hosts | names if port == 80 else hosts
+
+
+def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        ip = ipaddress.ip_address(text.partition("%")[0])
+    except ValueError:
+        return None
+    mapped = ip.ipv4_mapped if isinstance(ip, ipaddress.IPv6Address) else None
+    return mapped or ip

@@ -1,0 +1,36 @@
+"""A vault and its keys, of their own for every test."""
+
+from pathlib import Path
+
+import pytest
+
+from appliance.security.files import FileVault
+from appliance.security.keys import Keys
+
+PLAIN = "sk-of-the-old-service-0123456789"
+"""A key that was not made here."""
+
+
+class Clock:
+    """Unix milliseconds that go on when told."""
+
+    def __init__(self) -> None:
+        self.now = 1_700_000_000_000
+
+    def __call__(self) -> int:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def vault(tmp_path: Path) -> FileVault:
+    return FileVault(tmp_path / "vault.json")
+
+
+@pytest.fixture
+def keys(vault: FileVault, clock: Clock) -> Keys:
+    return Keys(vault, clock=clock)

@@ -3,13 +3,15 @@
 import logging
 import os
 import signal
+import sys
 import threading
 import time
 import webbrowser
 from types import FrameType
 
-from appliance import __version__, offer, paths, running
+from appliance import __version__, doorkeeper, offer, paths, running
 from appliance.api.app import build
+from appliance.api.guard import Guard
 from appliance.api.server import Server, ServerLimits
 from appliance.chat.replies import LiveReplies
 from appliance.chat.turn import Turns
@@ -45,6 +47,9 @@ class Appliance:
         interrupted = sessions.interrupt_streaming()
         if interrupted:
             log.warning("%d replies were cut short by the last end of the appliance", interrupted)
+        door = doorkeeper.build(config)
+        guard = Guard(door.doors, door.callers, door.rates)
+        self._keys, self._logins, self._auth = door.keys, door.logins, door.auth
         self._pool = Pool(
             offer.specs(config),
             free_memory=lambda: memory().available,
@@ -64,6 +69,9 @@ class Appliance:
             sessions=sessions,
             turns=turns,
             limits=config.limits,
+            guard=guard,
+            keys=door.keys,
+            logins=door.logins,
             ui=paths.ui_dir(),
             version=__version__,
         )
@@ -74,8 +82,11 @@ class Appliance:
             ServerLimits(
                 threads=threads, shutdown_grace_seconds=config.server.shutdown_grace_seconds
             ),
+            admit=guard.refused,
         )
-        running.announce(self._data, running.Service(self.address, os.getpid(), __version__))
+        self._keys.on_revoke(self._server.cut)
+        token = self._logins.launch_token if self._auth else ""
+        running.announce(self._data, running.Service(self.address, os.getpid(), __version__, token))
 
     @property
     def address(self) -> str:
@@ -84,6 +95,11 @@ class Appliance:
         if host in ("0.0.0.0", "::"):  # noqa: S104 - read here, not bound
             host = "127.0.0.1"
         return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+    @property
+    def login_address(self) -> str | None:
+        """Where one browser gets in without a key, once; None: nobody needs one."""
+        return f"{self.address}/?token={self._logins.ticket()}" if self._auth else None
 
     def run(self) -> None:
         """Serve until `stop`; returns when everything is stored and gone."""
@@ -96,6 +112,7 @@ class Appliance:
             time.sleep(0.05)
         self._pool.close()
         self._live.close()
+        self._keys.close()
         self._database.close()
         log.info("stopped")
 
@@ -136,6 +153,10 @@ def run(config: Config, *, open_browser: bool) -> int:
         signal.signal(number, on_signal)
     print(f"The appliance is at {appliance.address}", flush=True)
     if open_browser:
-        threading.Thread(target=webbrowser.open, args=(appliance.address,), daemon=True).start()
+        page = appliance.login_address or appliance.address
+        threading.Thread(target=webbrowser.open, args=(page,), daemon=True).start()
+    elif sys.stdout.isatty() and (once := appliance.login_address):
+        # Never into a log.
+        print(f"Open it here, once and within five minutes: {once}", flush=True)
     appliance.run()
     return 0

@@ -5,6 +5,7 @@ command line. Each source is checked alone, so that an error names the source. T
 and built once, at the start. Besides `environment.py`, no other file reads the environment.
 """
 
+import ipaddress
 import os
 import re
 import tomllib
@@ -14,20 +15,13 @@ from typing import Annotated, Any, Literal, get_type_hints
 
 import msgspec
 from msgspec import Meta
-from msgspec.inspect import (
-    BoolType,
-    FloatType,
-    IntType,
-    LiteralType,
-    StrType,
-    StructType,
-    VarTupleType,
-)
 
+from appliance.complaints import explain
 from appliance.errors import ConfigError
 
 Device = Literal["auto", "cpu", "cuda", "metal"]
 LogLevel = Literal["debug", "info", "warning", "error"]
+Scope = Literal["chat", "manage", "admin"]
 Port = Annotated[int, Meta(ge=0, le=65535)]
 
 
@@ -120,6 +114,47 @@ class Engine(Section, frozen=True):
     """Shorter chats are read again sooner than they are kept."""
 
 
+class ApiKey(Section, frozen=True):
+    """`[[security.api_keys]]`: a key as plain text. `appliance keys import` moves it away."""
+
+    key: Annotated[str, Meta(min_length=1)]
+    name: str = ""
+    """For people; "key 1" and so on if empty."""
+    rate_limit_per_minute: Annotated[int, Meta(ge=0)] = 0
+    """0: what `limits.default_rate_limit_per_minute` says."""
+    scope: Scope = "chat"
+    enabled: bool = True
+
+    def __repr__(self) -> str:
+        return f"ApiKey(name={self.name!r}, key=…)"
+
+
+class Security(Section, frozen=True):
+    """`[security]`: who may use the appliance."""
+
+    enable_auth: bool = False
+    """Everybody shows a key, also on this machine. Elsewhere they always do."""
+    insecure_lan: bool = False
+    """Listening beyond this machine doesn't turn `enable_auth` on."""
+    allowed_origins: tuple[str, ...] = ()
+    """Of web pages that may use the appliance beside its own, such as `https://example.org`; `*`:
+    all of them, with a key."""
+    allowed_hosts: tuple[str, ...] = ()
+    """Names that the appliance goes by beside its address, such as `box.lan`."""
+    trusted_proxies: tuple[str, ...] = ()
+    """Addresses and networks whose `X-Forwarded-For` is believed."""
+    vault: Literal["keyring", "file", "credentials"] = "keyring"
+    """Where keys are kept: the system's keyring, a file, or what the service manager gives."""
+    vault_file: str = ""
+    """Empty: `keys.json` in the data folder."""
+    api_key: str = ""
+    """One key for everything; for `API_KEY`."""
+    api_keys: tuple[ApiKey, ...] = ()
+
+    def __repr__(self) -> str:
+        return f"Security(enable_auth={self.enable_auth!r}, vault={self.vault!r}, …)"
+
+
 class Limits(Section, frozen=True):
     """`[limits]`: what a request may ask for."""
 
@@ -128,6 +163,8 @@ class Limits(Section, frozen=True):
     max_response_tokens: Annotated[int, Meta(ge=1)] = 2048
     max_history_messages: Annotated[int, Meta(ge=1)] = 20
     """Messages of a session that the model is shown, its system message not counted."""
+    default_rate_limit_per_minute: Annotated[int, Meta(ge=0)] = 0
+    """Requests of a key, or of an address where there is no key; 0: any number."""
 
 
 class Data(Section, frozen=True):
@@ -143,6 +180,7 @@ class Config(Section, frozen=True):
     server: Server = Server()
     models: Models = Models()
     engine: Engine = Engine()
+    security: Security = Security()
     limits: Limits = Limits()
     data: Data = Data()
 
@@ -150,6 +188,8 @@ class Config(Section, frozen=True):
 PREFIX = "APPLIANCE_"
 SHORT_NAMES = {
     "SERVER_PORT": ("server", "port"),
+    "ENABLE_AUTH": ("security", "enable_auth"),
+    "API_KEY": ("security", "api_key"),
     "DEFAULT_DEVICE": ("models", "default_device"),
 }
 """Names that the environment may use beside `APPLIANCE_<SECTION>_<KEY>`, which win over them."""
@@ -157,12 +197,7 @@ SHORT_NAMES = {
 _KUBERNETES = re.compile(r"APPLIANCE_(SERVICE_(HOST|PORT\w*)|PORT(_\d+_\w+)?)")
 """What Kubernetes puts into every container beside a service that is named `appliance`."""
 
-_COMPLAINT = re.compile(
-    r"(?:Object (?P<fault>contains unknown|missing required) field `(?P<key>.*?)`)?"
-    r".*?(?: - at `\$\.?(?P<path>[^`]*)`)?",
-    re.DOTALL,
-)
-"""What msgspec says about a value that it refuses."""
+_ORIGIN = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^/\s?#@*]+")
 
 
 def load(
@@ -212,15 +247,21 @@ def _read_toml(file: Path) -> dict[str, Any]:
 
 def scalar_keys() -> Iterator[tuple[str, str]]:
     """Every `section, key` whose value is one number, one text or one switch."""
+    yield from ((section, key) for section, key, listed in _keys() if not listed)
+
+
+def _keys() -> Iterator[tuple[str, str, bool]]:
+    """Every `section, key` that the environment can set, and whether it is a list of texts."""
     for section, table in get_type_hints(Config).items():
-        for key in table.__struct_fields__:
-            if key != "available_models":
-                yield section, key
+        for key, kind in get_type_hints(table).items():
+            if key not in ("available_models", "api_keys"):
+                yield section, key, kind == tuple[str, ...]
 
 
-def _read_environment(environ: Mapping[str, str]) -> Iterator[tuple[str, str, str, str]]:
+def _read_environment(environ: Mapping[str, str]) -> Iterator[tuple[str, str, str, object]]:
     """`variable, section, key, value` of each setting, weaker names first; empty ones are unset."""
-    names = {f"{PREFIX}{section}_{key}".upper(): (section, key) for section, key in scalar_keys()}
+    lists = {(section, key) for section, key, listed in _keys() if listed}
+    names = {f"{PREFIX}{section}_{key}".upper(): (section, key) for section, key, _ in _keys()}
     for variable in environ:
         if (
             variable.startswith(PREFIX)
@@ -234,69 +275,15 @@ def _read_environment(environ: Mapping[str, str]) -> Iterator[tuple[str, str, st
             )
     for variable, (section, key) in (SHORT_NAMES | names).items():
         if value := environ.get(variable):
-            yield variable, section, key, value
+            parts = [part.strip() for part in value.split(",") if part.strip()]
+            yield variable, section, key, parts if (section, key) in lists else value
 
 
 def _convert(tables: Mapping[str, object], source: str, *, strict: bool) -> Config:
     try:
         return msgspec.convert(tables, Config, strict=strict)
     except msgspec.ValidationError as error:
-        raise _explain(str(error), source) from error
-
-
-def _explain(complaint: str, source: str) -> ConfigError:
-    """msgspec's complaint in the words of the file: key, what is allowed, source.
-
-    The value itself is not repeated: a line about a setting may end in a log.
-    """
-    found = _COMPLAINT.fullmatch(complaint)
-    path = (found and found["path"]) or ""
-    if not found or not found["fault"]:
-        return ConfigError(f"{path}: needs {_allowed(_type_at(path))} ({source})", param=path)
-    name = found["key"]
-    if not name or not name.isprintable():
-        name = repr(name)
-    key = f"{path}.{name}".lstrip(".")
-    if found["fault"] == "missing required":
-        return ConfigError(f"{key}: is missing ({source})", param=key)
-    table = _type_at(path)
-    known = [field.name for field in table.fields] if isinstance(table, StructType) else []
-    return ConfigError(
-        f"{key}: there is no such key ({source}); there are {', '.join(known)}", param=key
-    )
-
-
-def _type_at(path: str) -> msgspec.inspect.Type:
-    """The type of the setting that `path` names, such as `models.available_models[0].id`."""
-    found: msgspec.inspect.Type = msgspec.inspect.type_info(Config)
-    for name in re.findall(r"[a-z]\w*|\[", path):
-        if isinstance(found, VarTupleType):
-            found = found.item_type
-        elif isinstance(found, StructType):
-            found = next(field.type for field in found.fields if field.name == name)
-    return found
-
-
-def _allowed(wanted: msgspec.inspect.Type) -> str:
-    match wanted:
-        case IntType(ge=low, le=None):
-            return f"a whole number from {low} on"
-        case IntType(ge=low, le=high):
-            return f"a whole number from {low} to {high}"
-        case FloatType(ge=low, le=high):
-            return f"a number from {low} to {high}"
-        case BoolType():
-            return "true or false"
-        case LiteralType(values=values):
-            return f"one of {', '.join(map(str, values))}"
-        case StrType(min_length=1):
-            return "a text that is not empty"
-        case StrType():
-            return "a text"
-        case VarTupleType():
-            return "a list"
-        case _:
-            return "a table"
+        raise explain(str(error), source, Config) from error
 
 
 def _check_together(config: Config) -> None:
@@ -313,4 +300,29 @@ def _check_together(config: Config) -> None:
         raise ConfigError(
             f"models.available_models: two models have the id {twice!r}",
             param="models.available_models",
+        )
+    _check_security(config.security)
+
+
+def _check_security(security: Security) -> None:
+    for origin in security.allowed_origins:
+        if origin != "*" and not _ORIGIN.fullmatch(origin):
+            raise ConfigError(
+                'security.allowed_origins: needs origins such as "https://example.org", without a'
+                f' path, or "*"; there is {origin!r}',
+                param="security.allowed_origins",
+            )
+    for proxy in security.trusted_proxies:
+        try:
+            ipaddress.ip_network(proxy, strict=False)
+        except ValueError:
+            raise ConfigError(
+                f"security.trusted_proxies: needs addresses and networks; there is {proxy!r}",
+                param="security.trusted_proxies",
+            ) from None
+    names = [key.name for key in security.api_keys if key.name]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise ConfigError(
+            f"security.api_keys: two keys have the name {twice!r}", param="security.api_keys"
         )

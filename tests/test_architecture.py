@@ -27,15 +27,16 @@ MAY_IMPORT: list[tuple[str, list[str]]] = [
         "cli.*",
         [
             *("bootstrap", "config", "doctor", "environment", "logs", "paths", "running"),
-            *("cli.*", "models.*", "offer"),
+            *("cli.*", "doorkeeper", "models.*", "offer", "security.*"),
         ],
     ),
     ("doctor", ["config", "engine.pool", "environment", "offer", "paths", "models.*"]),
+    ("doorkeeper", ["config", "environment", "paths", "security.*"]),
     ("offer", ["config", "environment", "paths", "models.*", "engine.*"]),
     (
         "bootstrap",
         [
-            *("config", "environment", "logs", "offer", "paths", "running"),
+            *("config", "doorkeeper", "environment", "logs", "offer", "paths", "running"),
             *("api.*", "chat.*", "desktop.*", "models.*", "security.*", "store.*"),
             *("engine.client", "engine.pool", "engine.upstream.*", "engine.protocol"),
             "engine.kv_store",  # files of deleted sessions, also of models that are not loaded
@@ -43,7 +44,8 @@ MAY_IMPORT: list[tuple[str, list[str]]] = [
     ),
     ("paths", []),
     ("logs", []),
-    ("config", []),
+    ("complaints", []),
+    ("config", ["complaints"]),
     ("environment", []),
     ("running", []),
     ("errors", []),
@@ -79,7 +81,7 @@ MAY_IMPORT: list[tuple[str, list[str]]] = [
 ]
 COMMON = ["errors"]
 # Functions of config.py that read the environment or a file; everybody may have its frozen types.
-CONFIG_IS_READ_BY = ["cli.*", "bootstrap", "doctor", "offer"]
+CONFIG_IS_READ_BY = ["cli.*", "bootstrap", "doctor", "doorkeeper", "offer"]
 
 # library: who may import it. Names that have no row are free.
 OWNERS: dict[str, list[str]] = {
@@ -95,6 +97,7 @@ OWNERS: dict[str, list[str]] = {
     "numpy": ["engine.runners.*"],
     "openai": ["engine.upstream.*"],
     "platformdirs": ["paths"],
+    "tomlkit": ["cli.config_file"],
     "tomllib": ["config"],
     "waitress": [*(f"api.{name}" for name in ("server", "listener", "channel", "loop", "task"))],
     "websockets": ["api.server", "api.websocket"],

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from appliance import config
-from appliance.config import AvailableModel, Config, load, scalar_keys
+from appliance.config import ApiKey, AvailableModel, Config, load, scalar_keys
 from appliance.environment import worker_environment
 from appliance.errors import ConfigError
 
@@ -62,6 +62,8 @@ def another(value: object) -> object:
             return value + 0.5
         case "auto":
             return "cuda"
+        case "keyring":
+            return "file"
         case _:
             return "debug"
 
@@ -94,7 +96,7 @@ def test_variables_that_kubernetes_sets_beside_a_service_are_not_settings() -> N
     ("text", "key", "allowed"),
     [
         ("[server]\nprot = 1", "server.prot", "host, port, log_level, shutdown_grace_seconds"),
-        ("[sever]\nport = 1", "sever", "server, models, engine, limits, data"),
+        ("[sever]\nport = 1", "sever", "server, models, engine, security, limits, data"),
         ("[server]\nport = 65536", "server.port", "a whole number from 0 to 65535"),
         ('[server]\nport = "80"', "server.port", "a whole number from 0 to 65535"),
         ('[server]\nhost = ""', "server.host", "a text that is not empty"),
@@ -219,8 +221,9 @@ def test_configuration_is_frozen() -> None:
 
 def test_example_holds_every_key_with_its_default_and_no_other() -> None:
     example = tomllib.loads(EXAMPLE.read_text(encoding="utf-8"))
-    defaults = msgspec.to_builtins(Config())
+    defaults = msgspec.json.decode(msgspec.json.encode(Config()))
     del defaults["models"]["available_models"]
+    del defaults["security"]["api_keys"]
     assert example == defaults
 
 
@@ -240,6 +243,47 @@ def test_examples_model_holds_every_key_and_loads(tmp_path: Path) -> None:
     written_keys = tomllib.loads(file.read_text())["models"]["available_models"][0].keys()
     assert tuple(written_keys) == AvailableModel.__struct_fields__
     assert model.path.endswith(".gguf")
+
+
+def test_examples_key_holds_every_key_and_loads(tmp_path: Path) -> None:
+    commented = EXAMPLE.read_text(encoding="utf-8").partition("#\n# [[security.api_keys]]")[2]
+    table = "\n".join(
+        line.removeprefix("# ") for line in commented.partition("\n\n")[0].splitlines()
+    )
+    file = written(tmp_path, f"[[security.api_keys]]{table}")
+
+    (key,) = load(file, environ={}).security.api_keys
+
+    written_keys = tomllib.loads(file.read_text())["security"]["api_keys"][0].keys()
+    assert tuple(written_keys) == ApiKey.__struct_fields__
+    assert key.name == "office"
+
+
+@pytest.mark.parametrize(
+    ("line", "key"),
+    [
+        ('allowed_origins = ["example.org"]', "allowed_origins"),
+        ('allowed_origins = ["https://example.org/"]', "allowed_origins"),
+        ('trusted_proxies = ["proxy.lan"]', "trusted_proxies"),
+        ('api_keys = [{key="a", name="x"}, {key="b", name="x"}]', "api_keys"),
+    ],
+)
+def test_who_may_come_in_is_written_so_that_it_means_something(
+    line: str, key: str, tmp_path: Path
+) -> None:
+    assert refused(f"[security]\n{line}", tmp_path).param == f"security.{key}"
+
+
+def test_lists_of_texts_stand_in_the_environment_with_commas() -> None:
+    environ = {"APPLIANCE_SECURITY_ALLOWED_ORIGINS": "https://a.example, http://b.example:1"}
+    origins = load(environ=environ).security.allowed_origins
+    assert origins == ("https://a.example", "http://b.example:1")
+
+
+def test_a_key_is_not_in_what_is_printed_of_the_configuration() -> None:
+    keys = {"security": {"api_keys": [{"key": "canary-1"}], "api_key": "canary-2"}}
+    loaded = load(environ={}, flags=keys)
+    assert "canary" not in f"{loaded} {loaded.security} {loaded.security.api_keys}"
 
 
 def test_example_explains_every_key() -> None:

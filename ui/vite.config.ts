@@ -2,7 +2,12 @@ import tailwindcss from "@tailwindcss/vite";
 import react from "@vitejs/plugin-react";
 import { defineConfig } from "vitest/config";
 
-const appliance = "http://127.0.0.1:3000";
+// The appliance answers to its own host alone, and to pages of no other origin.
+const appliance = {
+  target: "http://127.0.0.1:3000",
+  changeOrigin: true,
+  headers: { origin: "http://127.0.0.1:3000", "sec-fetch-site": "same-origin" },
+};
 
 export default defineConfig({
   plugins: [react(), tailwindcss()],

@@ -6,6 +6,8 @@ from typing import Literal
 import msgspec
 
 from appliance.engine.protocol import CachedFrom
+from appliance.security.access import Scope
+from appliance.security.key_records import Key
 from appliance.store.sessions import Message, Session
 
 
@@ -267,3 +269,35 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
     uptime_seconds: float
     timestamp: int
     models: list[ModelStatus]
+
+
+# -- keys ----------------------------------------------------------------------------------------
+
+
+class Me(msgspec.Struct, frozen=True):
+    """Who is asking."""
+
+    name: str
+    scope: Scope | None
+    """None: nobody in particular yet, where a key is asked for."""
+    auth: bool
+    """Whether a key is asked for here."""
+
+
+class KeysAnswer(msgspec.Struct, frozen=True):
+    """All keys, without what nobody can see again."""
+
+    keys: list[Key]
+
+
+class MadeKey(msgspec.Struct, frozen=True):
+    """A key that was just made."""
+
+    id: str
+    name: str
+    scope: Scope
+    rpm: int | None
+    created_at: int
+    expires_at: int | None
+    key: str
+    """The secret, which is shown this once."""

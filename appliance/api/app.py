@@ -7,6 +7,9 @@ import falcon
 from appliance.api import errors
 from appliance.api.asking import Asking
 from appliance.api.chat_socket import ChatSocket
+from appliance.api.guard import ADMIN, ASK, CHAT, OPEN, Declared, Guard, GuardMiddleware
+from appliance.api.keys import KeyList, OneKey
+from appliance.api.login import Login
 from appliance.api.middleware import RequestLog, SafeHeaders
 from appliance.api.openai import ChatCompletions, Completions, Models
 from appliance.api.operation import App
@@ -17,46 +20,69 @@ from appliance.chat.turn import Turns
 from appliance.config import Limits
 from appliance.engine.pool import Pool
 from appliance.errors import ApplianceError
+from appliance.security.keys import Keys
+from appliance.security.logins import Logins
 from appliance.store.sessions import Sessions
 
 
 def build(
-    *, pool: Pool, sessions: Sessions, turns: Turns, limits: Limits, ui: Path, version: str
+    *,
+    pool: Pool,
+    sessions: Sessions,
+    turns: Turns,
+    limits: Limits,
+    guard: Guard,
+    keys: Keys,
+    logins: Logins,
+    ui: Path,
+    version: str,
 ) -> App:
     """The WSGI application. It wants the server's `appliance.*` entries in its environment."""
-    app = App(middleware=[RequestLog(), SafeHeaders()])
+    app = App(middleware=[RequestLog(), SafeHeaders(), GuardMiddleware(guard)])
     app.req_options.strip_url_path_trailing_slash = True
     app.add_error_handler(Exception, errors.handle_anything)
     app.add_error_handler(falcon.HTTPError, errors.handle_http_error)
     app.add_error_handler(ApplianceError, errors.handle_appliance_error)
+
+    def add(path: str, resource: object, rule: Declared, suffix: str | None = None) -> None:
+        """A route and who may call it; without a rule, nobody may."""
+        app.add_route(path, resource, suffix=suffix)
+        guard.declare(path, rule)
 
     chat = ChatCompletions(pool, limits.max_response_tokens, limits.max_prompt_length)
     text = Completions(pool, limits.max_response_tokens, limits.max_prompt_length)
     models = Models(pool)
     system = System(pool, version)
     for prefix in ("/v1", ""):
-        app.add_route(f"{prefix}/chat/completions", chat)
-        app.add_route(f"{prefix}/completions", text)
-        app.add_route(f"{prefix}/models", models)
-        app.add_route(f"{prefix}/models/{{model}}", models, suffix="one")
-        app.add_route(f"{prefix}/health", system, suffix="health")
-        app.add_route(f"{prefix}/readiness", system, suffix="readiness")
+        add(f"{prefix}/chat/completions", chat, ASK)
+        add(f"{prefix}/completions", text, ASK)
+        add(f"{prefix}/models", models, CHAT)
+        add(f"{prefix}/models/{{model}}", models, CHAT, "one")
+        add(f"{prefix}/health", system, OPEN, "health")
+        add(f"{prefix}/readiness", system, OPEN, "readiness")
 
     one = OneSession(sessions, turns)
     asking = Asking(turns, pool, limits.max_response_tokens)
     session_turns = SessionTurns(turns, asking)
-    app.add_route("/api/status", system, suffix="status")
-    app.add_route("/api/sessions", SessionList(sessions))
-    app.add_route("/api/sessions/{session_id}", one)
-    app.add_route("/api/sessions/{session_id}/messages", one, suffix="messages")
-    app.add_route("/api/sessions/{session_id}/turns", session_turns)
-    app.add_route("/api/sessions/{session_id}/stop", session_turns, suffix="stop")
-    app.add_route("/api/sessions/{session_id}/live", session_turns, suffix="live")
+    add("/api/status", system, CHAT, "status")
+    add("/api/sessions", SessionList(sessions), CHAT)
+    add("/api/sessions/{session_id}", one, CHAT)
+    add("/api/sessions/{session_id}/messages", one, CHAT, "messages")
+    add("/api/sessions/{session_id}/turns", session_turns, ASK)
+    add("/api/sessions/{session_id}/stop", session_turns, CHAT, "stop")
+    add("/api/sessions/{session_id}/live", session_turns, CHAT, "live")
 
-    app.add_route("/chat/ws", ChatSocket(turns, asking))
-    app.add_route("/openapi.json", Spec(app.routes, version))
+    add("/chat/ws", ChatSocket(turns, asking, guard), CHAT)
 
-    app.add_route("/", Page(ui))
+    login = Login(guard, logins)
+    add("/api/login", login, OPEN)
+    add("/api/logout", login, OPEN, "logout")
+    add("/api/me", login, OPEN, "me")
+    add("/api/keys", KeyList(keys), ADMIN)
+    add("/api/keys/{key_id}", OneKey(keys), ADMIN)
+
+    add("/openapi.json", Spec(app.routes, version), OPEN)
+    add("/", Page(ui, logins), OPEN)
     if (ui / "assets").is_dir():
         app.add_static_route("/assets", str(ui / "assets"))
     return app

@@ -8,17 +8,19 @@ has parked, and then no pool thread is in the channel.
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from socket import SHUT_WR, socket
 from typing import Any
 
+from waitress.adjustments import Adjustments
 from waitress.channel import HTTPChannel
 from waitress.server import BaseWSGIServer
 
 from appliance.api.loop import Loop, guarded
 from appliance.api.pump import UpgradedStream
 from appliance.api.task import Draining, Parked, Refusal, Request, Run
+from appliance.errors import ApplianceError
 
 log = logging.getLogger(__name__)
 
@@ -31,7 +33,6 @@ class Channel(HTTPChannel):
 
     task_class = Run
     error_task_class = Refusal
-    parser_class = Request
     logger = log
     requests: list[Request]
     requests_lock: threading.Lock
@@ -42,6 +43,10 @@ class Channel(HTTPChannel):
         """`origin` is whose connection this counts as; None: this machine's own."""
         self.loop = loop
         self.origin = origin
+        self.local: tuple[str, int] = sock.getsockname()[:2]
+        """Address and port of this end."""
+        self.owner: str | None = None
+        """Whose the response under way is, as the app says."""
         self.parked = False
         self.refused = False
         """The client may not know yet that the last word was said, and go on sending."""
@@ -58,6 +63,15 @@ class Channel(HTTPChannel):
         self._callbacks: list[Callable[[], None]] = []
         self._callbacks_lock = threading.Lock()
         super().__init__(listener, sock, address, listener.adj, map=loop.map)
+
+    def parser_class(  # type: ignore[override]  # the stub says a class
+        self, adj: Adjustments
+    ) -> Request:
+        """A request that begins to arrive, as waitress asks for it."""
+        return Request(adj, self._admit)
+
+    def _admit(self, headers: Mapping[str, str]) -> ApplianceError | None:
+        return self.loop.admit(headers, self.local) if self.loop.admit else None
 
     # -- the loop thread ---------------------------------------------------------------------------
 
@@ -197,10 +211,15 @@ class Channel(HTTPChannel):
                 return
         self.loop.call_soon(callback)
 
+    def belongs_to(self, owner: str) -> None:
+        """`environ["appliance.belongs_to"]`: whose the response is, until it is complete."""
+        self.owner = owner
+
     def forget_callbacks(self) -> None:
         """The response is complete."""
         with self._callbacks_lock:
             self._callbacks.clear()
+        self.owner = None
 
     def switch(self, stream: UpgradedStream, early: bytes) -> None:
         """The connection is `stream`'s from now on; `early` is what came for it already."""

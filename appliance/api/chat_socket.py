@@ -14,6 +14,7 @@ import msgspec
 
 from appliance.api.asking import Asking
 from appliance.api.errors import error_object
+from appliance.api.guard import Guard
 from appliance.api.operation import Operations
 from appliance.api.schemas import decode_json
 from appliance.api.socket_schemas import (
@@ -29,6 +30,7 @@ from appliance.chat.events import ReplyEnded, StoredFollower
 from appliance.chat.live import Follower
 from appliance.chat.turn import Turns
 from appliance.errors import ApplianceError, NotFound, RequestError, ShuttingDown
+from appliance.security.access import Caller
 
 operation = Operations("Chats of the original service")
 
@@ -36,43 +38,46 @@ GOING_AWAY = (1001, "the appliance is shutting down")
 SERVICE_RESTART = (1012, "the appliance is shutting down; the reply can be followed again later")
 
 
-def check_origin(req: falcon.Request) -> None:
-    """A browser opens sockets for any page; this is for ours.
-
-    Raises:
-        falcon.HTTPForbidden: the page is of another host.
-    """
-    origin = req.get_header("Origin")
-    if origin is not None and origin.partition("://")[2] != req.get_header("Host"):
-        raise falcon.HTTPForbidden(description="pages of other hosts may not connect")
-
-
 class ChatSocket:
     """`GET /chat/ws`"""
 
-    def __init__(self, turns: Turns, asking: Asking) -> None:
+    def __init__(self, turns: Turns, asking: Asking, guard: Guard) -> None:
         self._turns = turns
         self._asking = asking
+        self._guard = guard
 
     @operation(status=101, errors=(400, 426))
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         """A WebSocket."""
-        check_origin(req)
         session_id = req.get_param("session_id") or ""
+        caller: Caller = req.context.caller
+
+        def count() -> None:
+            self._guard.take(caller)
+
         accept(
             req,
             resp,
-            {"appliance.v1": lambda: EventTalk(self._turns, self._asking, session_id)},
+            {"appliance.v1": lambda: EventTalk(self._turns, self._asking, session_id, count)},
         )
 
 
 class EventTalk:
     """The subprotocol `appliance.v1`."""
 
-    def __init__(self, turns: Turns, asking: Asking, session_id: str) -> None:
-        """`session_id` is meant where a message names no session; empty: none is."""
+    def __init__(
+        self, turns: Turns, asking: Asking, session_id: str, count: Callable[[], None]
+    ) -> None:
+        """
+        Args:
+            turns: to follow and stop.
+            asking: to begin.
+            session_id: is meant where a message names no session; empty: none is.
+            count: called for each message that asks for a reply; raises if it is one too many.
+        """
         self._turns = turns
         self._asking = asking
+        self._count = count
         self._session_id = session_id
         self._lock = threading.Lock()
         self._followers: list[Follower | StoredFollower] = []
@@ -112,6 +117,7 @@ class EventTalk:
     def _begin(self, session_id: str, message: SocketTurn) -> None:
         if self._draining:
             raise ShuttingDown("the appliance is shutting down")
+        self._count()
         follower = self._asking.turn(session_id, message)
         with self._lock:
             self._begun.add(session_id)

@@ -9,11 +9,15 @@ import msgspec
 from appliance.errors import (
     ApplianceError,
     Conflict,
+    NotAllowed,
     NotFound,
     QueueFull,
     RequestError,
     StoreFull,
+    TooManyRequests,
+    Unauthorized,
     Unavailable,
+    WrongHost,
 )
 
 log = logging.getLogger(__name__)
@@ -24,12 +28,19 @@ RETRY_AFTER = 2
 _STATUS: list[tuple[type[ApplianceError], int]] = [
     (NotFound, 404),
     (Conflict, 409),
+    (Unauthorized, 401),
+    (WrongHost, 421),
+    (TooManyRequests, 429),
+    (NotAllowed, 403),
     (RequestError, 400),
     (QueueFull, 503),
     (Unavailable, 503),
     (StoreFull, 507),
     (ApplianceError, 500),
 ]
+
+_KINDS = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
+"""OpenAI's types of errors; any other is the request's or the server's."""
 
 _CODES = {
     400: "invalid_request",
@@ -51,7 +62,7 @@ def error_object(error: ApplianceError) -> dict[str, Any]:
 
 
 def _object(status: int, message: str, param: str | None, code: str) -> dict[str, Any]:
-    kind = "invalid_request_error" if status < 500 else "server_error"
+    kind = _KINDS.get(status, "invalid_request_error" if status < 500 else "server_error")
     return {"error": {"message": message, "type": kind, "param": param, "code": code}}
 
 
@@ -77,6 +88,10 @@ def handle_appliance_error(
     _write(resp, status, error_object(ex))
     if isinstance(ex, Unavailable):
         resp.set_header("Retry-After", str(RETRY_AFTER))
+    elif isinstance(ex, TooManyRequests):
+        resp.set_header("Retry-After", str(ex.retry_after))
+    elif isinstance(ex, Unauthorized):
+        resp.set_header("WWW-Authenticate", "Bearer")
 
 
 def handle_http_error(

@@ -3,7 +3,7 @@
 import logging
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
@@ -11,8 +11,14 @@ from waitress import wasyncore
 from waitress.trigger import trigger
 
 from appliance.api.pump import Pump
+from appliance.errors import ApplianceError
 
 log = logging.getLogger(__name__)
+
+
+Admit = Callable[[Mapping[str, str], tuple[str, int]], ApplianceError | None]
+"""Says what is wrong with a request, if anything, by its headers (names in capitals with `_` for
+`-`) and by address and port of this end. Asked on the loop thread, before there is a body."""
 
 
 class ServerLimits(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,9 +52,10 @@ class ServerLimits(msgspec.Struct, frozen=True, kw_only=True):
 class Loop:
     """The thread that watches the sockets, as others see it, and the pump beside it."""
 
-    def __init__(self, limits: ServerLimits) -> None:
+    def __init__(self, limits: ServerLimits, admit: Admit | None = None) -> None:
         """Nothing runs yet: whoever calls `turn` is the loop thread."""
         self.limits = limits
+        self.admit = admit
         self.pump = Pump(backlog=limits.backlog, keep_alive_seconds=limits.keep_alive_seconds)
         self.draining = False
         """Requests under way finish, others are refused."""

@@ -14,6 +14,10 @@ The app finds these functions in its WSGI environment:
 `appliance.upgrade(stream, headers)`
     there only if the client asks for a WebSocket: gives the connection to a `pump.UpgradedStream`
     once the app has returned with status 101.
+`appliance.local`
+    is the address and port of this end of the connection.
+`appliance.belongs_to(owner)`
+    says whose the response is, for `Server.cut`.
 """
 
 import logging
@@ -28,7 +32,7 @@ from waitress.task import ThreadedTaskDispatcher
 
 from appliance.api.channel import Channel
 from appliance.api.listener import Listener, explain, resolve
-from appliance.api.loop import Loop, ServerLimits
+from appliance.api.loop import Admit, Loop, ServerLimits
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
@@ -54,6 +58,7 @@ class Server:
         app: "WSGIApplication",
         listen: Sequence[tuple[str, int]],
         limits: ServerLimits | None = None,
+        admit: Admit | None = None,
     ) -> None:
         """Listens at once; clients wait until `serve`.
 
@@ -61,12 +66,13 @@ class Server:
             app: what answers requests.
             listen: hosts and ports. A name stands for all its addresses, port 0 for any free one.
             limits: what a client may cost.
+            admit: says what is wrong with a request, before its body is read.
 
         Raises:
             ConfigError: an address cannot be had; `param` is `server.port` or `server.host`.
         """
         self._limits = limits or ServerLimits()
-        self._loop = Loop(self._limits)
+        self._loop = Loop(self._limits, admit)
         self._pool = ThreadedTaskDispatcher()
         self._channels: dict[int, Channel] = {}
         self._listeners: list[Listener] = []
@@ -115,6 +121,19 @@ class Server:
         if self._drain_since is None:
             self._drain_since = time.monotonic()
             self._loop.wake()
+
+    def cut(self, owner: str) -> None:
+        """Cut every connection with a response under way that belongs to `owner`. For any thread.
+
+        Whoever asks later must have been refused already.
+        """
+
+        def cut_all() -> None:
+            for channel in list(self._channels.values()):
+                if channel.owner == owner:
+                    channel.handle_close()
+
+        self._loop.call_soon(cut_all)
 
     def stop_now(self) -> None:
         """Cut every connection and have `serve` return, within about a second.
@@ -185,6 +204,8 @@ def _adjustments(limits: ServerLimits) -> Adjustments:
         ident="appliance",
         # Without it, nobody reads while a request runs, and a client that has gone is not noticed.
         channel_request_lookahead=1,
+        # The guard knows which proxies to believe.
+        clear_untrusted_proxy_headers=False,
         outbuf_high_watermark=limits.backlog,
         recv_bytes=64 * 1024,
         # Waitress refuses what is as large as its limit.

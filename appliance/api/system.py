@@ -11,6 +11,7 @@ from appliance.api.answers import ErrorAnswer, Health, ModelStatus, Status
 from appliance.api.errors import RETRY_AFTER
 from appliance.api.operation import Operations
 from appliance.engine.pool import Model, Pool
+from appliance.security.logins import Logins
 
 operation = Operations("Appliance")
 
@@ -82,8 +83,9 @@ UNBUILT = (
 class Page:
     """The page's document. Its files below `/assets` are a static route."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, logins: Logins) -> None:
         """`folder` has the built page."""
+        self._logins = logins
         self._document = folder / "index.html"
 
     @operation(gives=falcon.MEDIA_HTML)

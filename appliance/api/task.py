@@ -6,17 +6,20 @@ parser and tasks do the HTTP.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from http import HTTPStatus
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from waitress.adjustments import Adjustments
 from waitress.channel import ClientDisconnected
 from waitress.parser import HTTPRequestParser, ParsingError
 from waitress.task import ErrorTask, WSGITask
 from waitress.utilities import Error
 
+from appliance.api.errors import error_object, status_of
 from appliance.api.pump import PumpedStream, UpgradedStream
+from appliance.errors import ApplianceError
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
@@ -37,6 +40,13 @@ class Request(HTTPRequestParser):
     early = b""
     """What the client sent after such a request, without waiting for the answer."""
 
+    def __init__(
+        self, adj: Adjustments, admit: Callable[[Mapping[str, str]], ApplianceError | None]
+    ) -> None:
+        """`admit` says what is wrong with these headers."""
+        super().__init__(adj)
+        self._admit = admit
+
     def received(self, data: bytes) -> int:
         """Take what belongs to the request, and what comes right after an upgrade."""
         taken = super().received(data)
@@ -50,12 +60,28 @@ class Request(HTTPRequestParser):
         super().parse_header(header_plus)
         if self.chunked and "CONTENT_LENGTH" in self.headers:
             raise ParsingError("Content-Length and Transfer-Encoding exclude each other")
+        if refused := self._admit(self.headers):
+            # Complete as it is: nobody asks for the body.
+            self.error = NotAdmitted(refused)
+            self.completed = True
+            self.expect_continue = False
         self.upgrade = (
-            (self.command, self.version) == ("GET", "1.1")
+            not self.error
+            and (self.command, self.version) == ("GET", "1.1")
             and not (self.chunked or self.content_length)
             and self.headers.get("UPGRADE", "").lower() == "websocket"
             and "upgrade" in self.headers.get("CONNECTION", "").lower()
         )
+
+
+class NotAdmitted(Error):
+    """What a request is told that was refused for its headers."""
+
+    def __init__(self, refused: ApplianceError) -> None:
+        super().__init__(refused.message)
+        self.code = status_of(refused)
+        self.reason = HTTPStatus(self.code).phrase
+        self.described: dict[str, Any] = error_object(refused)["error"]
 
 
 class Draining(Error):
@@ -85,7 +111,9 @@ class Refusal(ErrorTask):
         self.channel.refused = True
         self.write(body)
 
-    def _describe(self, error: Error) -> dict[str, str | None]:
+    def _describe(self, error: Error) -> dict[str, Any]:
+        if isinstance(error, NotAdmitted):
+            return error.described
         limits = self.channel.loop.limits
         kind = "invalid_request_error"
         match error.code:
@@ -131,6 +159,8 @@ class Run(WSGITask):
         environ["appliance.park"] = self._park
         if self.request.upgrade:
             environ["appliance.upgrade"] = self._upgrade
+        environ["appliance.local"] = self.channel.local
+        environ["appliance.belongs_to"] = self.channel.belongs_to
         return environ
 
     def _park(self, stream: PumpedStream) -> None:

@@ -18,17 +18,29 @@ config_file = click.option(
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
-def configuration(named: Path | None, server_flags: dict[str, object] | None = None) -> Config:
+def configuration(named: Path | None, **flags: dict[str, object]) -> Config:
     """The configuration from the file that was named, or from the usual one if there is one.
+
+    Args:
+        named: the file; None: none was named.
+        flags: by section, what the command line said; None where it said nothing.
 
     Raises:
         ConfigError: it cannot be used.
     """
+    given = {
+        section: {key: value for key, value in table.items() if value is not None}
+        for section, table in flags.items()
+    }
+    return load(file_of(named), flags=given)
+
+
+def file_of(named: Path | None) -> Path | None:
+    """The configuration file that was named, or the usual one; None if there is none."""
     from appliance.paths import default_config_file
 
     usual = default_config_file()
-    given = {key: value for key, value in (server_flags or {}).items() if value is not None}
-    return load(named or (usual if usual.is_file() else None), flags={"server": given})
+    return named or (usual if usual.is_file() else None)
 
 
 def print_json(found: Any) -> None:

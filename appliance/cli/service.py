@@ -16,9 +16,25 @@ from appliance.environment import has_display
 @click.option(
     "--open/--no-open", "open_browser", default=False, help="Open the page in the browser."
 )
-def serve(config_file: Path | None, host: str | None, port: str | None, open_browser: bool) -> None:
+@click.option(
+    "--insecure-lan",
+    is_flag=True,
+    default=None,
+    help="Listen on any address without asking for keys.",
+)
+def serve(
+    config_file: Path | None,
+    host: str | None,
+    port: str | None,
+    open_browser: bool,
+    insecure_lan: bool | None,
+) -> None:
     """Run the service, without a window unless asked."""
-    config = options.configuration(config_file, {"host": host, "port": port})
+    config = options.configuration(
+        config_file,
+        server={"host": host, "port": port},
+        security={"insecure_lan": insecure_lan},
+    )
     from appliance import logs
     from appliance.bootstrap import run
 

@@ -11,6 +11,7 @@ import falcon.testing
 import pytest
 
 from appliance.api.app import build
+from appliance.api.guard import OPEN
 from appliance.api.operation import App, Operations
 from appliance.api.schemas import NewSession
 from appliance.api.spec import document
@@ -20,6 +21,8 @@ from appliance.api.spec import document
 def app(tmp_path_factory: pytest.TempPathFactory) -> App:
     """The app with its whole table, and nothing behind it."""
     parts: dict[str, Any] = {name: MagicMock() for name in inspect.signature(build).parameters}
+    parts["guard"].rule_of.return_value = OPEN
+    parts["guard"].return_value.key_id = None
     return build(**{**parts, "ui": tmp_path_factory.mktemp("ui"), "version": "1.2.3"})
 
 

@@ -33,8 +33,8 @@ def hang_up(appliance: Running, body: dict[str, object], after: float) -> None:
     data = json.dumps(body).encode()
     with socket.create_connection((host, int(port))) as client:
         client.sendall(
-            b"POST /v1/completions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
-            b"Content-Length: %d\r\n\r\n%s" % (len(data), data)
+            b"POST /v1/completions HTTP/1.1\r\nHost: %s\r\nContent-Type: application/json\r\n"
+            b"Content-Length: %d\r\n\r\n%s" % (f"{host}:{port}".encode(), len(data), data)
         )
         time.sleep(after)
 

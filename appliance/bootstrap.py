@@ -9,9 +9,10 @@ import time
 import webbrowser
 from types import FrameType
 
-from appliance import __version__, doorkeeper, offer, paths, running
+from appliance import __version__, doorkeeper, library, offer, paths, running
 from appliance.api.app import build
 from appliance.api.guard import Guard
+from appliance.api.models import Library
 from appliance.api.server import Server, ServerLimits
 from appliance.chat.replies import LiveReplies
 from appliance.chat.turn import Turns
@@ -56,6 +57,8 @@ class Appliance:
             keep_alive_seconds=config.models.keep_alive_seconds,
             max_loaded=config.models.max_loaded,
         )
+        self._shelf = library.shelf(config)
+        library.connect(self._shelf, self._pool, config)
         self._live = LiveReplies(sessions)
         turns = Turns(
             sessions,
@@ -68,6 +71,7 @@ class Appliance:
             pool=self._pool,
             sessions=sessions,
             turns=turns,
+            library=Library(self._shelf, library.machine(config), library.remedies(config)),
             limits=config.limits,
             guard=guard,
             keys=door.keys,
@@ -105,6 +109,7 @@ class Appliance:
         """Serve until `stop`; returns when everything is stored and gone."""
         self._live.start()
         self._pool.start()
+        threading.Thread(target=self._shelf.refresh, name="shelf", daemon=True).start()
         self._server.serve()
         running.withdraw(self._data, os.getpid())
         # Replies that nobody follows have a right to their end as well.

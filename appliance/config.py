@@ -47,7 +47,10 @@ class AvailableModel(Section, frozen=True):
     name: str = ""
     """For people; `id` if empty."""
     path: str = ""
-    """Relative to the folder of models; the embedded model if empty."""
+    """Relative to the folder of models. Empty: the file that was downloaded for `id` or `name`, if
+    one of them is a model of the catalogue or of the hub, else the embedded model."""
+    quantization: str = ""
+    """Which file of such a model: `q4`, `q8`, `bf16`, or as GGUF files name it, `Q5_K_M`."""
     context_length: Annotated[int, Meta(ge=0)] = 0
     """Tokens that one sequence may span; 0: what `engine.n_ctx` says."""
     device: Device | Literal[""] = ""
@@ -80,6 +83,10 @@ class Models(Section, frozen=True):
     """A model that is idle for longer is unloaded; 0: only when its memory is needed."""
     max_loaded: Annotated[int, Meta(ge=0)] = 0
     """Models loaded at a time; 0: as many as memory holds."""
+    folders: tuple[str, ...] = ()
+    """More folders whose GGUF files are on offer."""
+    find_elsewhere: bool = True
+    """Models that other programs of this user have are on offer as well."""
     available_models: tuple[AvailableModel, ...] = ()
 
     def listed(self) -> tuple[AvailableModel, ...]:

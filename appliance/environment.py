@@ -2,7 +2,11 @@
 
 import os
 import re
+import sys
 from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
 
 _WORKER_NAMES = frozenset(
     {
@@ -39,3 +43,68 @@ def has_display(environ: Mapping[str, str] | None = None) -> bool:
     """Whether a browser could show a window, on a system where that depends on the environment."""
     source = os.environ if environ is None else environ
     return bool(source.get("DISPLAY") or source.get("WAYLAND_DISPLAY"))
+
+
+class Hub(msgspec.Struct, frozen=True, kw_only=True):
+    """How the hub is reached, by the names that its own programs use."""
+
+    endpoint: str = "https://huggingface.co"
+    token: str = ""
+    token_file: Path | None = None
+    """Where a token is when `token` is empty; it need not be there."""
+    offline: bool = False
+    """Nothing may be asked of the hub."""
+
+
+def hub(environ: Mapping[str, str] | None = None) -> Hub:
+    """`HF_ENDPOINT`, `HF_TOKEN`, `HF_HOME` and `HF_HUB_OFFLINE`. Proxies are httpx2's business,
+    which takes `HTTPS_PROXY` and the like by itself."""
+    source = os.environ if environ is None else environ
+    return Hub(
+        endpoint=(source.get("HF_ENDPOINT") or Hub().endpoint).rstrip("/"),
+        token=(source.get("HF_TOKEN") or source.get("HUGGING_FACE_HUB_TOKEN") or "").strip(),
+        token_file=_given(source, "HF_TOKEN_PATH") or _hub_home(source) / "token",
+        offline=any(
+            source.get(name, "").upper() in {"1", "ON", "YES", "TRUE"}
+            for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")
+        ),
+    )
+
+
+def model_folders(environ: Mapping[str, str] | None = None) -> list[tuple[str, Path]]:
+    """Where other programs of this user keep models, and which program it is; none of the folders
+    need be there."""
+    source = os.environ if environ is None else environ
+    home = _home(source)
+    found = [
+        ("huggingface", _given(source, "HF_HUB_CACHE") or _hub_home(source) / "hub"),
+        ("lmstudio", home / ".lmstudio" / "models"),
+        ("lmstudio", home / ".cache" / "lm-studio" / "models"),
+        ("ollama", _given(source, "OLLAMA_MODELS") or home / ".ollama" / "models"),
+        ("llama.cpp", _given(source, "LLAMA_CACHE") or _caches(source) / "llama.cpp"),
+    ]
+    if sys.platform.startswith("linux"):  # where Ollama's service keeps them
+        found.append(("ollama", Path("/usr/share/ollama/.ollama/models")))
+    return found
+
+
+def _given(source: Mapping[str, str], name: str) -> Path | None:
+    value = source.get(name)
+    return Path(value).expanduser() if value else None
+
+
+def _home(source: Mapping[str, str]) -> Path:
+    return _given(source, "HOME") or _given(source, "USERPROFILE") or Path("/nonexistent")
+
+
+def _hub_home(source: Mapping[str, str]) -> Path:
+    cache = _given(source, "XDG_CACHE_HOME") or _home(source) / ".cache"
+    return _given(source, "HF_HOME") or cache / "huggingface"
+
+
+def _caches(source: Mapping[str, str]) -> Path:
+    if sys.platform == "darwin":
+        return _home(source) / "Library" / "Caches"
+    if sys.platform == "win32":
+        return _given(source, "LOCALAPPDATA") or _home(source) / "AppData" / "Local"
+    return _given(source, "XDG_CACHE_HOME") or _home(source) / ".cache"

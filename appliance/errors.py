@@ -21,12 +21,15 @@
     │   ├── ModelLoadFailed         model_load_failed
     │   │   └── BadModelFile        bad_model_file
     │   ├── WorkerDied              worker_died
+    │   ├── HubUnavailable          hub_unavailable
+    │   ├── DownloadFailed          download_failed
     │   ├── QueueFull               queue_full
     │   ├── ShuttingDown            shutting_down
     │   └── VaultUnavailable        vault_unavailable
     ├── StoreError                  store_error
     │   ├── StoreFull               store_full
     │   └── StoreTooNew             store_too_new
+    ├── NoSpace                     no_space                  a model does not fit on the disk
     └── InternalError               internal_error            ours to mend
 
 `code` is stable: clients switch on it, and it crosses the border between processes. HTTP statuses
@@ -173,6 +176,18 @@ class WorkerDied(Unavailable):
     code = "worker_died"
 
 
+class HubUnavailable(Unavailable):
+    """The hub of models does not answer, or may not be asked."""
+
+    code = "hub_unavailable"
+
+
+class DownloadFailed(Unavailable):
+    """A file did not arrive as it should be; nothing of it is used."""
+
+    code = "download_failed"
+
+
 class QueueFull(Unavailable):
     """Too many requests are waiting already."""
 
@@ -207,6 +222,12 @@ class StoreTooNew(StoreError):
     """The database was written by a newer version of the appliance."""
 
     code = "store_too_new"
+
+
+class NoSpace(ApplianceError):
+    """The disk has no room for a model; the message has the figures."""
+
+    code = "no_space"
 
 
 class InternalError(ApplianceError):

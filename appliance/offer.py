@@ -5,7 +5,7 @@ from pathlib import Path
 
 import msgspec
 
-from appliance import paths
+from appliance import paths, whereabouts
 from appliance.config import AvailableModel, Config
 from appliance.engine.client import Engine
 from appliance.engine.pool import Loaded, ModelSpec
@@ -13,9 +13,12 @@ from appliance.engine.protocol import Load
 from appliance.engine.upstream.engine import UpstreamEngine
 from appliance.environment import variable, worker_environment
 from appliance.errors import ModelLoadFailed, ModelNotFound
-from appliance.models.fit import Estimate, estimate
-from appliance.models.gguf import is_legacy_ggml, read_header
+from appliance.models.facts import Weight
+from appliance.models.fit import LEAST_CONTEXT, Estimate, context_that_fits, estimate
+from appliance.models.gguf import is_legacy_ggml
 from appliance.models.header import GgufHeader
+from appliance.models.memory import memory
+from appliance.models.split import read_model
 
 MEGABYTE = 1_000_000
 
@@ -28,15 +31,23 @@ def kv_folder() -> Path:
 def specs(config: Config) -> list[ModelSpec]:
     """The models that the configuration lists; the first is kept warm."""
     return [
-        ModelSpec(
-            id=model.id,
-            name=model.name or model.id,
-            make=_elsewhere(config, model) if model.upstream else _here(config, model),
-            need=_need(config, model),
-            prewarm=model.prewarm or number == 0,
-        )
+        spec(config, model, prewarm=model.prewarm or number == 0)
         for number, model in enumerate(config.models.listed())
     ]
+
+
+def spec(
+    config: Config, model: AvailableModel, *, prewarm: bool = False, aliases: tuple[str, ...] = ()
+) -> ModelSpec:
+    """A model as something that the pool can load."""
+    return ModelSpec(
+        id=model.id,
+        name=model.name or model.id,
+        aliases=aliases,
+        make=_elsewhere(config, model) if model.upstream else _here(config, model),
+        need=_need(config, model),
+        prewarm=prewarm,
+    )
 
 
 def _together(config: Config) -> int:
@@ -76,9 +87,51 @@ def _need(config: Config, model: AvailableModel) -> Callable[[], int]:
                     f"{file.name} is in the old GGML format: its entry must name its family"
                 )
             return file.stat().st_size * 5 // 4
-        return _estimate(read_header(file), _load(config, model)).cpu.total
+        return _estimate(read_model(file), _load(config, model)).cpu.total
 
     return need
+
+
+def weigh(config: Config, header: GgufHeader) -> Weight:
+    """What a model takes of memory, loaded as `config` says."""
+    engine = config.engine
+
+    def at(n_ctx: int, n_gpu_layers: int = 0) -> Estimate:
+        return estimate(
+            header,
+            n_ctx=n_ctx,
+            n_seq_max=engine.n_seq_max,
+            kv_unified=engine.kv_unified,
+            n_batch=engine.n_batch,
+            n_ubatch=engine.n_ubatch,
+            n_outputs_max=engine.n_seq_max,
+            n_gpu_layers=n_gpu_layers,
+        )
+
+    n_ctx = engine.n_ctx or header.context_length
+    return Weight(
+        memory=at(n_ctx).cpu.total,
+        least=at(engine.n_ctx or min(n_ctx, LEAST_CONTEXT)).cpu.total,
+        gpu=at(n_ctx, header.block_count + 1).gpu.total,
+    )
+
+
+def _n_ctx(config: Config, model: AvailableModel, file: Path) -> int:
+    """As configured; else what the model was trained with, or so much of it as leaves half of this
+    machine's memory alone. It must not depend on what is free at the moment: saved states are of
+    one context size."""
+    engine = config.engine
+    if model.context_length or engine.n_ctx:
+        return model.context_length or engine.n_ctx
+    return context_that_fits(
+        read_model(file),
+        memory().total // 2,
+        n_seq_max=engine.n_seq_max,
+        kv_unified=engine.kv_unified,
+        n_batch=engine.n_batch,
+        n_ubatch=engine.n_ubatch,
+        n_outputs_max=engine.n_seq_max,
+    )
 
 
 def _estimate(header: GgufHeader, load: Load, n_gpu_layers: int = 0) -> Estimate:
@@ -96,17 +149,18 @@ def _estimate(header: GgufHeader, load: Load, n_gpu_layers: int = 0) -> Estimate
 
 def _file(config: Config, model: AvailableModel) -> Path:
     try:
-        return paths.model_file(config, model)
+        return whereabouts.model_file(config, model)
     except ModelNotFound as ex:
         raise ModelLoadFailed(ex.message) from ex
 
 
 def _load(config: Config, model: AvailableModel) -> Load:
     engine = config.engine
+    file = _file(config, model)
     return Load(
-        path=str(_file(config, model)),
+        path=str(file),
         template_command=tuple(paths.template_command()),
-        n_ctx=model.context_length or engine.n_ctx,
+        n_ctx=_n_ctx(config, model, file),
         n_batch=engine.n_batch,
         n_ubatch=engine.n_ubatch,
         n_seq_max=engine.n_seq_max,
@@ -127,7 +181,7 @@ def _gguf_load(config: Config, model: AvailableModel) -> Load:
     load = _load(config, model)
     if load.device == "cpu":
         return load
-    header = read_header(Path(load.path))
+    header = read_model(Path(load.path))
     sizes = (_estimate(header, load, n).gpu.total for n in range(header.block_count + 2))
     return msgspec.structs.replace(load, gpu_bytes=tuple(sizes))
 

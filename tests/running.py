@@ -26,6 +26,8 @@ class Running:
             "XDG_CACHE_HOME": str(folder / "cache"),
             "APPLIANCE_DATA_DIR": str(self.data),
             "APPLIANCE_SERVER_PORT": "0",
+            # What else is on this machine is no part of a test.
+            "APPLIANCE_MODELS_FIND_ELSEWHERE": "false",
             **environment,
         }
         file = folder / "config" / "appliance" / "config.toml"

@@ -113,7 +113,7 @@ def test_variables_that_kubernetes_sets_beside_a_service_are_not_settings() -> N
         (
             '[[models.available_models]]\nid = "a"\nfile = "b"',
             "models.available_models[0].file",
-            "id, name, path, context_length",
+            "id, name, path, quantization",
         ),
         ('[[models.available_models]]\nname = "a"', "models.available_models[0].id", "missing"),
         ("[engine]\nkv_unified = 1", "engine.kv_unified", "true or false"),

@@ -7,10 +7,20 @@ import falcon
 from appliance.api import errors
 from appliance.api.asking import Asking
 from appliance.api.chat_socket import ChatSocket
-from appliance.api.guard import ADMIN, ASK, CHAT, OPEN, Declared, Guard, GuardMiddleware
+from appliance.api.guard import (
+    ADMIN,
+    ASK,
+    CHAT,
+    MANAGE,
+    OPEN,
+    Declared,
+    Guard,
+    GuardMiddleware,
+)
 from appliance.api.keys import KeyList, OneKey
 from appliance.api.login import Login
 from appliance.api.middleware import RequestLog, SafeHeaders
+from appliance.api.models import Library, ModelShelf
 from appliance.api.openai import ChatCompletions, Completions, Models
 from appliance.api.operation import App
 from appliance.api.sessions import OneSession, SessionList, SessionTurns
@@ -30,6 +40,7 @@ def build(
     pool: Pool,
     sessions: Sessions,
     turns: Turns,
+    library: Library,
     limits: Limits,
     guard: Guard,
     keys: Keys,
@@ -73,6 +84,13 @@ def build(
     add("/api/sessions/{session_id}/live", session_turns, CHAT, "live")
 
     add("/chat/ws", ChatSocket(turns, asking, guard), CHAT)
+
+    shelf = ModelShelf(pool, library)
+    add("/api/models", shelf, CHAT)
+    for path in ("/api/models/{model}", "/api/models/{model}/{rest}"):  # an id may be OWNER/NAME
+        add(path, shelf, {"GET": CHAT, "DELETE": MANAGE}, "one")
+        add(f"{path}/load", shelf, MANAGE, "load")
+        add(f"{path}/unload", shelf, MANAGE, "unload")
 
     login = Login(guard, logins)
     add("/api/login", login, OPEN)

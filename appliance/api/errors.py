@@ -9,6 +9,7 @@ import msgspec
 from appliance.errors import (
     ApplianceError,
     Conflict,
+    NoSpace,
     NotAllowed,
     NotFound,
     QueueFull,
@@ -36,6 +37,7 @@ _STATUS: list[tuple[type[ApplianceError], int]] = [
     (QueueFull, 503),
     (Unavailable, 503),
     (StoreFull, 507),
+    (NoSpace, 507),
     (ApplianceError, 500),
 ]
 

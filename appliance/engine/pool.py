@@ -64,6 +64,8 @@ class ModelSpec(msgspec.Struct, frozen=True, kw_only=True):
 
     id: str
     name: str
+    aliases: tuple[str, ...] = ()
+    """What else it may be asked for as; weaker than any model's id or name."""
     make: Callable[[], Loaded]
     """An engine for it, not started yet."""
     need: Callable[[], int] = lambda: 0
@@ -168,7 +170,7 @@ class Pool:
         """
         self._models = [Model(spec, self) for spec in specs]
         """Never changed, but replaced, with `_changing` held."""
-        self.on_missing: Callable[[], None] = lambda: None
+        self.on_missing: Callable[[], object] = lambda: None
         """Called before a name is said to be unknown: it may be that `add` is due."""
         self._free_memory = free_memory
         self._keep_alive = keep_alive_seconds
@@ -209,7 +211,7 @@ class Pool:
     def _named(self, name: str) -> Model | None:
         models = self._models
         return next((m for m in models if m.id == name), None) or next(
-            (m for m in models if m.name == name), None
+            (m for m in models if m.name == name or name in m.spec.aliases), None
         )
 
     def add(self, specs: Iterable[ModelSpec]) -> None:
@@ -227,6 +229,13 @@ class Pool:
             self._models = [model for model in self._models if model not in leaving]
             for model in leaving:
                 self._close(model)
+
+    def forgive(self, ids: Iterable[str]) -> None:
+        """What kept these models from being loaded may be over."""
+        for id in ids:
+            for model in self._models:
+                if model.id == id:
+                    model.refused = None
 
     def start(self) -> None:
         """Begin to load what is to be warm; returns at once."""

@@ -23,6 +23,10 @@ TOKEN = 360
 """Bytes that a token of the vocabulary takes in llama.cpp's tables."""
 
 
+LEAST_CONTEXT = 4096
+"""Tokens; with less, a chat is soon too long."""
+
+
 class Part(msgspec.Struct, frozen=True, kw_only=True):
     """Bytes in one kind of memory."""
 
@@ -95,6 +99,18 @@ def gpu_layers(header: GgufHeader, free_gpu_bytes: int, **parameters: Any) -> in
         if found.gpu.total <= free_gpu_bytes:
             return n_gpu_layers
     return 0
+
+
+def context_that_fits(header: GgufHeader, memory: int, **parameters: Any) -> int:
+    """The longest context that the model was trained for, or a half, a quarter … of it, with which
+    it takes no more than `memory` bytes; never less than `LEAST_CONTEXT`. `parameters` are the
+    others of `estimate`."""
+    n_ctx = header.context_length
+    while n_ctx // 2 >= LEAST_CONTEXT:
+        if estimate(header, n_ctx=n_ctx, **parameters).cpu.total <= memory:
+            break
+        n_ctx //= 2
+    return n_ctx
 
 
 def fits(estimate: Estimate, free: int, free_gpu: int = 0) -> bool:

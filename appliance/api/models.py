@@ -1,0 +1,210 @@
+"""The models on this machine: what there is, what of it is loaded, loading and unloading."""
+
+from collections.abc import Iterable
+from typing import Literal
+
+import falcon
+import msgspec
+
+from appliance.api.operation import Operations
+from appliance.engine.client import EngineState
+from appliance.engine.pool import Model, Pool
+from appliance.errors import ModelNotFound
+from appliance.models.facts import Fits, Machine, fits
+from appliance.models.removal import remove
+from appliance.models.shelf import Entry, Shelf
+
+operation = Operations("Models")
+
+
+class LocalModel(msgspec.Struct, frozen=True, kw_only=True):
+    """A model that is on offer here, or a file that would be if it could be loaded."""
+
+    id: str
+    name: str
+    path: str | None
+    """None: it runs elsewhere, or is not downloaded."""
+    owner: Literal[
+        "appliance",
+        "bundled",
+        "folder",
+        "huggingface",
+        "lmstudio",
+        "ollama",
+        "llama.cpp",
+        "upstream",
+        "configuration",
+    ]
+    """The program that keeps the file; `upstream`: the model runs elsewhere; `configuration`: its
+    file is not here."""
+    repo: str
+    """Where on the hub it came from, if that is known; else empty, like the texts that follow."""
+    architecture: str
+    quantization: str
+    licence: str
+    size: int
+    """Bytes of its files."""
+    context_length: int
+    """Tokens that it was trained with; 0: unknown."""
+    memory_bytes: int
+    """What it would take, loaded, by estimate."""
+    fits: Fits | None
+    """None: unknown."""
+    embeds: bool
+    """It makes vectors out of texts, and writes none."""
+    downloaded: bool
+    default: bool
+    """Requests that name no model get this one."""
+    status: Literal["unloaded", "loading", "ready", "failed"]
+    progress: float
+    """0 … 1, while it loads."""
+    detail: str | None
+    """Why it is not ready."""
+    n_ctx: int | None
+    """Tokens that a chat may span, once it is loaded."""
+    device: str | None
+    warning: str | None
+
+
+class LocalModels(msgspec.Struct, frozen=True):
+    """All of them, the default first."""
+
+    models: list[LocalModel]
+
+
+class Library(msgspec.Struct, frozen=True):
+    """What there is to know of model files."""
+
+    shelf: Shelf
+    machine: Machine
+    remedies: dict[str, str]
+    """What gets a configured model whose file is not here, by its id."""
+
+
+class ModelShelf:
+    """`/api/models` and below"""
+
+    def __init__(self, pool: Pool, library: Library) -> None:
+        self._pool = pool
+        self._shelf = library.shelf
+        self._machine = library.machine
+        self._remedies = library.remedies
+
+    @operation(gives=LocalModels)
+    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """What there is, looked through just now."""
+        self._shelf.refresh()
+        _answer(resp, LocalModels(list(self._all())))
+
+    @operation(gives=LocalModel)
+    def on_get_one(
+        self, req: falcon.Request, resp: falcon.Response, model: str, rest: str = ""
+    ) -> None:
+        """One model."""
+        self._shelf.refresh()
+        _answer(resp, self._one(_name(model, rest)))
+
+    @operation(gives=LocalModel, status=202)
+    def on_post_load(
+        self, req: falcon.Request, resp: falcon.Response, model: str, rest: str = ""
+    ) -> None:
+        """Begin to load a model; 503 if it can't be loaded or there is no room."""
+        found = self._pool.find(_name(model, rest))
+        found.load()
+        self._accepted(resp, found.id)
+
+    @operation(gives=LocalModel, status=202)
+    def on_post_unload(
+        self, req: falcon.Request, resp: falcon.Response, model: str, rest: str = ""
+    ) -> None:
+        """Free a model's memory; requests that it is answering fail."""
+        found = self._pool.find(_name(model, rest))
+        found.unload()
+        self._accepted(resp, found.id)
+
+    @operation(status=204, errors=(409,))
+    def on_delete_one(
+        self, req: falcon.Request, resp: falcon.Response, model: str, rest: str = ""
+    ) -> None:
+        """Remove a model's files, if they are in the appliance's own folder."""
+        name = _name(model, rest)
+        self._shelf.refresh(at_once=True)
+        entry = self._shelf.find(name) or self._shelf.find(self._pool.find(name).id)
+        if entry is None:
+            raise ModelNotFound(f"the model {name!r} has no file here", param="model")
+        remove(entry, before=lambda: self._let_go(entry.id))
+        self._shelf.refresh(at_once=True)
+        resp.status = falcon.HTTP_204
+
+    def _let_go(self, id: str) -> None:
+        for model in self._pool.models():
+            if model.id == id:
+                model.unload()
+
+    def _accepted(self, resp: falcon.Response, id: str) -> None:
+        resp.status = falcon.HTTP_202
+        _answer(resp, self._one(id))
+
+    def _one(self, name: str) -> LocalModel:
+        found = next((model for model in self._all() if model.id == name), None)
+        if found is None:
+            id = self._pool.find(name).id
+            found = next(model for model in self._all() if model.id == id)
+        return found
+
+    def _all(self) -> Iterable[LocalModel]:
+        models = self._pool.models()
+        for number, model in enumerate(models):
+            yield self._told(model, self._shelf.find(model.id), default=number == 0)
+        offered = {model.id for model in models}
+        for entry in self._shelf.entries():
+            if entry.id not in offered:
+                yield self._told(None, entry, default=False)
+
+    def _told(self, model: Model | None, entry: Entry | None, *, default: bool) -> LocalModel:
+        state = model.state if model else EngineState(status="unloaded")
+        remedy = self._remedies.get(model.id) if model else None
+        facts = entry.facts if entry else None
+        weight = facts.weight if facts and not facts.fault else None
+        failed = state.status == "failed" or bool(facts and facts.fault)
+        known = entry or model
+        assert known
+        return LocalModel(
+            id=known.id,
+            name=known.name,
+            path=str(entry.path) if entry else None,
+            owner=entry.owner if entry else "upstream" if remedy is None else "configuration",
+            repo=entry.repo if entry else "",
+            architecture=facts.architecture if facts else "",
+            quantization=facts.quantization if facts else "",
+            licence=facts.licence if facts else "",
+            size=facts.size if facts else 0,
+            context_length=facts.context_length if facts else 0,
+            memory_bytes=weight.memory if weight else 0,
+            fits=fits(weight, self._machine.memory(), self._machine.gpu()) if weight else None,
+            embeds=bool(facts and facts.embeds),
+            downloaded=entry is not None or remedy is None,
+            default=default,
+            status="failed" if failed else _STATUS.get(state.status, "unloaded"),
+            progress=state.progress,
+            detail=state.detail or (facts and facts.fault) or (None if entry else remedy) or None,
+            n_ctx=state.model.n_ctx if state.model else None,
+            device=state.model.device if state.model else None,
+            warning=state.model.warning if state.model else None,
+        )
+
+
+_STATUS: dict[str, Literal["unloaded", "loading", "ready", "failed"]] = {
+    "loading": "loading",
+    "ready": "ready",
+}
+
+
+def _name(model: str, rest: str) -> str:
+    """Ids may have a slash, as names on the hub do."""
+    return f"{model}/{rest}" if rest else model
+
+
+def _answer(resp: falcon.Response, body: msgspec.Struct) -> None:
+    resp.data = msgspec.json.encode(body)
+    resp.content_type = falcon.MEDIA_JSON

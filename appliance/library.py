@@ -1,0 +1,120 @@
+"""The shelf of this installation, and how what stands on it comes on offer."""
+
+import subprocess
+import threading
+from collections.abc import Iterable, Sequence
+
+import msgspec
+
+from appliance import offer, paths, whereabouts
+from appliance.config import EMBEDDED_MODEL, AvailableModel, Config
+from appliance.engine.pool import Pool
+from appliance.environment import worker_environment
+from appliance.errors import ModelNotFound
+from appliance.models import catalogue
+from appliance.models.facts import Machine, Memory
+from appliance.models.memory import memory
+from appliance.models.shelf import Entry, Given, Shelf
+
+FILE = "shelf.json"
+SHARE = 0.85
+"""Of memory, the part that a model may take: the rest is other programs'."""
+PROBE_SECONDS = 60
+
+
+def shelf(config: Config) -> Shelf:
+    """What is on this machine, as this configuration would load it; nothing is looked at yet.
+
+    Raises:
+        ConfigError: a folder cannot be made.
+    """
+    key = msgspec.json.encode(config.engine).decode()
+    return Shelf(
+        whereabouts.places(config),
+        lambda: given(config),
+        weigh=lambda header: offer.weigh(config, header),
+        memory=Memory(paths.cache_dir() / FILE, key),
+    )
+
+
+def given(config: Config) -> Iterable[Given]:
+    """The configured models, and the one that came with the appliance if it isn't among them."""
+    own = paths.models_dir(config)
+    seen = set()
+    for model in config.models.listed():
+        path = None
+        if not model.upstream:
+            try:
+                path = whereabouts.model_file(config, model)
+            except ModelNotFound:
+                path = None
+        seen.add(path)
+        bundled = path is not None and not model.path and not whereabouts.hub_name(model)
+        ours = path is not None and path.is_relative_to(own)
+        owner = "bundled" if bundled else "appliance" if ours else "folder"
+        yield Given(model.id, model.name or model.id, path, owner)  # type: ignore[arg-type]
+    try:
+        embedded = paths.embedded_model()
+    except ModelNotFound:
+        return
+    if embedded not in seen:
+        yield Given(EMBEDDED_MODEL.id, EMBEDDED_MODEL.name, embedded, "bundled")
+
+
+def remedies(config: Config) -> dict[str, str]:
+    """What gets a configured model that the hub has, by the model's id."""
+    found = {model.id: whereabouts.remedy(model) for model in config.models.listed()}
+    return {id: remedy for id, remedy in found.items() if remedy}
+
+
+def connect(shelf: Shelf, pool: Pool, config: Config) -> None:
+    """From now on, what stands on the shelf is on offer in the pool, and what is taken away isn't.
+    The configured models stay on offer in any case."""
+    configured = {model.id for model in config.models.listed()}
+
+    def change(new: Sequence[Entry], gone: Sequence[Entry]) -> None:
+        pool.remove(entry.id for entry in gone if entry.id not in configured)
+        pool.add(
+            offer.spec(
+                config,
+                AvailableModel(id=entry.id, name=entry.name, path=str(entry.path)),
+                aliases=catalogue.aliases(entry.repo),
+            )
+            for entry in new
+            if entry.id not in configured and entry.loads
+        )
+        pool.forgive(entry.id for entry in new if entry.id in configured)
+
+    shelf.on_change = change
+    pool.on_missing = shelf.refresh
+
+
+def machine(config: Config) -> Machine:
+    """What models may take here. Whether there is a GPU is found out when it is first asked for,
+    since that starts a process."""
+    found: list[int] = []
+    asking = threading.Lock()
+
+    def gpu() -> int:
+        with asking:
+            if not found:
+                found.append(0 if config.models.default_device == "cpu" else _gpu_memory())
+            return found[0]
+
+    return Machine(lambda: int(memory().total * SHARE), gpu)
+
+
+def _gpu_memory() -> int:
+    try:
+        ended = subprocess.run(
+            paths.probe_command(),
+            env=worker_environment(),
+            capture_output=True,
+            timeout=PROBE_SECONDS,
+            check=True,
+        )
+        devices = msgspec.json.decode(ended.stdout)["devices"]
+        sizes = [device["total"] for device in devices if device["kind"] == "gpu"]
+    except (OSError, subprocess.SubprocessError, msgspec.DecodeError, LookupError, TypeError):
+        return 0
+    return int(sum(sizes) * SHARE)

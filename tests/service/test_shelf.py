@@ -1,0 +1,182 @@
+"""`/api/models`: every model file is on offer while it is there, and answers."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from appliance import paths
+from tests.models.gguf_writer import llama
+from tests.running import Running
+
+EMBEDDED = "smollm2-135m-instruct"
+FIELDS = {
+    *("id", "name", "path", "owner", "repo", "architecture", "quantization", "licence", "size"),
+    *("context_length", "memory_bytes", "fits", "embeds", "downloaded", "default", "status"),
+    *("progress", "detail", "n_ctx", "device", "warning"),
+}
+
+
+def models(appliance: Running) -> dict[str, dict[str, Any]]:
+    answer = httpx.get(appliance.url + "/api/models", timeout=30)
+    assert answer.status_code == 200, answer.text
+    return {model["id"]: model for model in answer.json()["models"]}
+
+
+def wait_for(appliance: Running, id: str, status: str) -> dict[str, Any]:
+    while (found := models(appliance)[id])["status"] == "loading":
+        pass
+    assert found["status"] == status, found
+    return found
+
+
+def test_the_embedded_model_is_told_whole(tmp_path: Path) -> None:
+    appliance = Running(tmp_path).start()
+    (model,) = models(appliance).values()
+    assert set(model) == FIELDS
+    assert (model["id"], model["owner"], model["status"]) == (EMBEDDED, "bundled", "ready")
+    assert (model["architecture"], model["quantization"]) == ("llama", "Q4_1")
+    assert (model["context_length"], model["n_ctx"]) == (8192, 8192)
+    assert model["size"] == paths.embedded_model().stat().st_size < model["memory_bytes"]
+    assert model["fits"] == "fits"
+    assert model["default"] and model["downloaded"]
+    assert appliance.stop() == 0
+
+
+def test_a_file_put_into_the_folder_is_on_offer_and_gone_when_it_is_taken_away(
+    tmp_path: Path,
+) -> None:
+    appliance = Running(tmp_path).start()
+    file = appliance.data / "models" / "mine.gguf"
+    shutil.copy(paths.embedded_model(), file)
+    # Nobody listed models in between: asking for it is enough.
+    body = {"model": "mine", "prompt": "One, two,", "max_tokens": 4}
+    answer = httpx.post(appliance.url + "/v1/completions", json=body, timeout=120)
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["model"] == "mine"
+    mine = models(appliance)["mine"]
+    assert (mine["owner"], mine["status"], mine["path"]) == ("appliance", "ready", str(file))
+    assert "mine" in [m["id"] for m in httpx.get(appliance.url + "/v1/models").json()["data"]]
+
+    assert httpx.delete(appliance.url + "/api/models/mine").status_code == 204
+    assert not file.exists()
+    assert set(models(appliance)) == {EMBEDDED}
+    answer = httpx.post(appliance.url + "/v1/completions", json=body, timeout=120)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (404, "model_not_found")
+    assert appliance.stop() == 0
+
+
+def test_models_are_loaded_and_unloaded(tmp_path: Path) -> None:
+    appliance = Running(tmp_path).start()
+    for verb, status in (("unload", "unloaded"), ("load", "ready")):
+        answer = httpx.post(f"{appliance.url}/api/models/{EMBEDDED}/{verb}", timeout=60)
+        assert answer.status_code == 202
+        assert answer.json()["id"] == EMBEDDED
+        wait_for(appliance, EMBEDDED, status)
+    answer = httpx.post(appliance.url + "/api/models/nobody/load")
+    assert (answer.status_code, answer.json()["error"]["code"]) == (404, "model_not_found")
+    assert appliance.stop() == 0
+
+
+@pytest.mark.parametrize("owner", ["huggingface", "lmstudio", "ollama", "llama.cpp"])
+def test_models_of_other_programs_answer_and_are_never_removed(owner: str, tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    places = {
+        "huggingface": home / "hf" / "hub" / "models--a--b" / "snapshots" / "0" / "tiny.gguf",
+        "lmstudio": home / ".lmstudio" / "models" / "a" / "b" / "tiny.gguf",
+        "ollama": home / ".ollama" / "models" / "blobs" / f"sha256-{'a' * 64}",
+        "llama.cpp": home / "llama" / "tiny.gguf",
+    }
+    file = places[owner]
+    file.parent.mkdir(parents=True)
+    shutil.copy(paths.embedded_model(), file)
+    if owner == "ollama":
+        manifest = home / ".ollama/models/manifests/registry.ollama.ai/library/tiny/latest"
+        manifest.parent.mkdir(parents=True)
+        layer = '{"mediaType": "application/vnd.ollama.image.model", "digest": "sha256:%s"}'
+        manifest.write_text('{"layers": [%s]}' % (layer % ("a" * 64)))
+    appliance = Running(
+        tmp_path,
+        APPLIANCE_MODELS_FIND_ELSEWHERE="true",
+        HOME=str(home),
+        HF_HOME=str(home / "hf"),
+        LLAMA_CACHE=str(home / "llama"),
+    ).start()
+    id = "tiny:latest" if owner == "ollama" else "tiny"
+    found = models(appliance)[id]
+    assert (found["owner"], found["path"]) == (owner, str(file))
+    body = {"model": id, "prompt": "One, two,", "max_tokens": 4}
+    answer = httpx.post(appliance.url + "/v1/completions", json=body, timeout=120)
+    assert answer.status_code == 200, answer.text
+    refused = httpx.delete(f"{appliance.url}/api/models/{id}")
+    assert (refused.status_code, refused.json()["error"]["code"]) == (409, "conflict")
+    assert str(file) in refused.json()["error"]["message"]
+    assert file.exists()
+    assert appliance.stop() == 0
+
+
+def test_the_embedded_model_cannot_be_removed(tmp_path: Path) -> None:
+    appliance = Running(tmp_path).start()
+    assert httpx.delete(f"{appliance.url}/api/models/{EMBEDDED}").status_code == 409
+    assert paths.embedded_model().is_file()
+    assert appliance.stop() == 0
+
+
+def test_a_bad_file_is_listed_with_its_fault_and_not_on_offer(tmp_path: Path) -> None:
+    appliance = Running(tmp_path).start(ready=False)
+    (appliance.data / "models").mkdir(exist_ok=True)
+    (appliance.data / "models" / "bad.gguf").write_text("not a model")
+    bad = models(appliance)["bad"]
+    assert (bad["status"], bad["fits"]) == ("failed", None)
+    assert "not a GGUF file" in bad["detail"]
+    assert httpx.post(appliance.url + "/api/models/bad/load").status_code == 404
+    assert appliance.stop() == 0
+
+
+CONFIGURED = """
+[[models.available_models]]
+id = "qwen"
+name = "Qwen/Qwen2.5-0.5B-Instruct"
+quantization = "q8"
+
+[[models.available_models]]
+id = "microsoft/Phi-3.5-mini-instruct"
+
+[[models.available_models]]
+id = "far"
+upstream = "http://127.0.0.1:1/v1"
+"""
+
+
+def test_a_configured_model_of_the_hub_waits_for_its_file(tmp_path: Path) -> None:
+    appliance = Running(tmp_path, config=CONFIGURED).start(ready=False)
+    found = models(appliance)
+    assert list(found) == ["qwen", "microsoft/Phi-3.5-mini-instruct", "far", EMBEDDED]
+    qwen = found["qwen"]
+    assert (qwen["owner"], qwen["downloaded"], qwen["path"]) == ("configuration", False, None)
+    assert found["far"]["owner"] == "upstream"
+    assert found["far"]["downloaded"]
+    # The remedy is named wherever somebody asks.
+    for id, remedy in (
+        ("qwen", "appliance pull Qwen/Qwen2.5-0.5B-Instruct:q8"),
+        ("microsoft/Phi-3.5-mini-instruct", "appliance pull microsoft/Phi-3.5-mini-instruct"),
+    ):
+        assert remedy in models(appliance)[id]["detail"]
+        refused = httpx.post(f"{appliance.url}/api/models/{id}/load", timeout=60)
+        assert refused.status_code == 503
+        assert remedy in refused.json()["error"]["message"]
+
+    folder = appliance.data / "models" / "Qwen" / "Qwen2.5-0.5B-Instruct-GGUF"
+    folder.mkdir(parents=True)
+    llama(n_layer=1).save(folder / "qwen2.5-0.5b-instruct-q4_k_m.gguf")
+    file = folder / "qwen2.5-0.5b-instruct-q8_0.gguf"
+    shutil.copy(paths.embedded_model(), file)
+    body = {"model": "qwen", "prompt": "One, two,", "max_tokens": 4}
+    answer = httpx.post(appliance.url + "/v1/completions", json=body, timeout=120)
+    assert answer.status_code == 200, answer.text
+    assert models(appliance)["qwen"]["path"] == str(file)
+    # A file of another quantization of the same repository is on offer by itself.
+    assert "qwen2.5-0.5b-instruct-q4_k_m" in models(appliance)
+    assert appliance.stop() == 0

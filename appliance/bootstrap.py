@@ -14,6 +14,7 @@ from appliance.api.app import build
 from appliance.api.guard import Guard
 from appliance.api.models import Library
 from appliance.api.server import Server, ServerLimits
+from appliance.chat.janitor import Janitor
 from appliance.chat.replies import LiveReplies
 from appliance.chat.turn import Turns
 from appliance.config import Config
@@ -23,6 +24,7 @@ from appliance.models.memory import memory
 from appliance.store.database import Database
 from appliance.store.migrations import migrate
 from appliance.store.sessions import Sessions
+from appliance.store.settings import Profile
 
 log = logging.getLogger(__name__)
 
@@ -65,14 +67,15 @@ class Appliance:
             self._live,
             max_history_messages=config.limits.max_history_messages,
             max_prompt_length=config.limits.max_prompt_length,
-            on_delete=self._forget,
         )
+        self._janitor = Janitor(sessions, self._forget)
         app = build(
             pool=self._pool,
             sessions=sessions,
+            profile=Profile(self._database),
             turns=turns,
             library=Library(self._shelf, library.machine(config), library.remedies(config)),
-            limits=config.limits,
+            config=config,
             guard=guard,
             keys=door.keys,
             logins=door.logins,
@@ -108,6 +111,7 @@ class Appliance:
     def run(self) -> None:
         """Serve until `stop`; returns when everything is stored and gone."""
         self._live.start()
+        self._janitor.start()
         self._pool.start()
         threading.Thread(target=self._shelf.refresh, name="shelf", daemon=True).start()
         self._server.serve()
@@ -115,6 +119,7 @@ class Appliance:
         # Replies that nobody follows have a right to their end as well.
         while self._live.busy and time.monotonic() < self._deadline:
             time.sleep(0.05)
+        self._janitor.close()
         self._pool.close()
         self._live.close()
         self._keys.close()
@@ -122,7 +127,7 @@ class Appliance:
         log.info("stopped")
 
     def _forget(self, session: str) -> None:
-        """A session was deleted: neither workers nor files keep anything of it."""
+        """A session was purged: neither workers nor files keep anything of it."""
         self._pool.forget(session)
         forget_session(offer.kv_folder(), session)
 

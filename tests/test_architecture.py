@@ -58,7 +58,7 @@ MAY_IMPORT: list[tuple[str, list[str]]] = [
     (
         "api.*",
         [
-            *("api.*", "chat.*", "store.sessions", "security.*", "models.*"),
+            *("api.*", "chat.*", "store.sessions", "store.settings", "security.*", "models.*"),
             *("engine.client", "engine.pool", "engine.protocol"),
         ],
     ),

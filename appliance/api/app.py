@@ -23,25 +23,28 @@ from appliance.api.middleware import RequestLog, SafeHeaders
 from appliance.api.models import Library, ModelShelf
 from appliance.api.openai import ChatCompletions, Completions, Models
 from appliance.api.operation import App
-from appliance.api.sessions import OneSession, SessionList, SessionTurns
+from appliance.api.sessions import OneSession, SessionList, SessionReplies
+from appliance.api.settings import ProfileSettings
 from appliance.api.spec import Spec
 from appliance.api.system import Page, System
 from appliance.chat.turn import Turns
-from appliance.config import Limits
+from appliance.config import Config
 from appliance.engine.pool import Pool
 from appliance.errors import ApplianceError
 from appliance.security.keys import Keys
 from appliance.security.logins import Logins
 from appliance.store.sessions import Sessions
+from appliance.store.settings import Profile
 
 
 def build(
     *,
     pool: Pool,
     sessions: Sessions,
+    profile: Profile,
     turns: Turns,
     library: Library,
-    limits: Limits,
+    config: Config,
     guard: Guard,
     keys: Keys,
     logins: Logins,
@@ -60,6 +63,7 @@ def build(
         app.add_route(path, resource, suffix=suffix)
         guard.declare(path, rule)
 
+    limits = config.limits
     chat = ChatCompletions(pool, limits.max_response_tokens, limits.max_prompt_length)
     text = Completions(pool, limits.max_response_tokens, limits.max_prompt_length)
     models = Models(pool)
@@ -73,15 +77,21 @@ def build(
         add(f"{prefix}/readiness", system, OPEN, "readiness")
 
     one = OneSession(sessions, turns)
-    asking = Asking(turns, pool, limits.max_response_tokens)
-    session_turns = SessionTurns(turns, asking)
+    asking = Asking(sessions, profile, turns, pool, limits.max_response_tokens)
+    replies = SessionReplies(turns, asking)
+    settings = ProfileSettings(profile, pool, limits, config.models.default_device)
     add("/api/status", system, CHAT, "status")
+    add("/api/settings", settings, {"GET": CHAT, "PUT": MANAGE, "PATCH": MANAGE})
     add("/api/sessions", SessionList(sessions), CHAT)
     add("/api/sessions/{session_id}", one, CHAT)
+    add("/api/sessions/{session_id}/restore", one, CHAT, "restore")
     add("/api/sessions/{session_id}/messages", one, CHAT, "messages")
-    add("/api/sessions/{session_id}/turns", session_turns, ASK)
-    add("/api/sessions/{session_id}/stop", session_turns, CHAT, "stop")
-    add("/api/sessions/{session_id}/live", session_turns, CHAT, "live")
+    message = "/api/sessions/{session_id}/messages/{message_id}"
+    add(f"{message}/regenerate", replies, ASK, "regenerate")
+    add(f"{message}/continue", replies, ASK, "continue")
+    add("/api/sessions/{session_id}/turns", replies, ASK)
+    add("/api/sessions/{session_id}/stop", replies, CHAT, "stop")
+    add("/api/sessions/{session_id}/live", replies, CHAT, "live")
 
     add("/chat/ws", ChatSocket(turns, asking, guard), CHAT)
 

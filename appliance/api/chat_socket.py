@@ -18,9 +18,11 @@ from appliance.api.guard import Guard
 from appliance.api.operation import Operations
 from appliance.api.schemas import decode_json
 from appliance.api.socket_schemas import (
+    SocketContinue,
     SocketFollow,
     SocketMessage,
     SocketPing,
+    SocketRegenerate,
     SocketStop,
     SocketTurn,
 )
@@ -114,11 +116,18 @@ class EventTalk:
         except ApplianceError as ex:
             self._answer({"type": "error", "session_id": session_id or None, **error_object(ex)})
 
-    def _begin(self, session_id: str, message: SocketTurn) -> None:
+    def _begin(
+        self, session_id: str, message: SocketTurn | SocketRegenerate | SocketContinue
+    ) -> None:
         if self._draining:
             raise ShuttingDown("the appliance is shutting down")
         self._count()
-        follower = self._asking.turn(session_id, message)
+        if isinstance(message, SocketTurn):
+            follower = self._asking.turn(session_id, message)
+        elif isinstance(message, SocketRegenerate):
+            follower = self._asking.regenerate(session_id, message.message_id, message)
+        else:
+            follower = self._asking.go_on(session_id, message.message_id, message)
         with self._lock:
             self._begun.add(session_id)
         self._follow(follower)
@@ -164,7 +173,7 @@ class EventTalk:
                         "type": name,
                         "session_id": follower.session_id,
                         "message_id": follower.message_id,
-                        **(data if isinstance(data, dict) else msgspec.structs.asdict(data)),
+                        **msgspec.to_builtins(data),
                     }
                 )
                 if isinstance(news, ReplyEnded):

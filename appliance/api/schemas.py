@@ -31,14 +31,18 @@ class Body(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, frozen=True
     """A JSON object."""
 
 
+TopK = Annotated[int, Meta(ge=0, le=2**31 - 1)]
+RepeatPenalty = Annotated[float, Meta(ge=0.1, le=10)]
+
+
 class Sampling(Body, kw_only=True, frozen=True):
     """Sampling fields, OpenAI's names and llama.cpp's beside them. Null means the default."""
 
     temperature: Temperature | None = None
     top_p: Share | None = None
-    top_k: Annotated[int, Meta(ge=0, le=2**31 - 1)] | None = None
+    top_k: TopK | None = None
     min_p: Share | None = None
-    repeat_penalty: Annotated[float, Meta(ge=0.1, le=10)] | None = None
+    repeat_penalty: RepeatPenalty | None = None
     seed: Seed | None = None
     frequency_penalty: Annotated[float, Meta(ge=-2, le=2)] | None = None
     presence_penalty: Annotated[float, Meta(ge=-2, le=2)] | None = None
@@ -268,35 +272,6 @@ class CompletionRequest(OpenAIRequest, kw_only=True, frozen=True):
 
     def further(self) -> dict[str, Any]:
         return {**super().further(), "logprobs": self.logprobs}
-
-
-class NewSession(Body, kw_only=True, frozen=True):
-    """`POST /api/sessions`."""
-
-    title: Annotated[str, Meta(max_length=200)] = ""
-
-
-class SessionChange(Body, kw_only=True, frozen=True):
-    """`PATCH /api/sessions/{id}`."""
-
-    title: Annotated[str, Meta(min_length=1, max_length=200)]
-
-
-class TurnIn(Sampling, kw_only=True, frozen=True):
-    """`POST /api/sessions/{id}/turns`."""
-
-    content: str
-    parent_id: str | msgspec.UnsetType | None = msgspec.UNSET
-    model: str | None = None
-    system_prompt: str | None = None
-
-
-class LiveQuery(Body, kw_only=True, frozen=True):
-    """`GET /api/sessions/{id}/live`: from which character of the reply on."""
-
-    start: Annotated[int, Meta(ge=0, le=2**31 - 1)] = msgspec.field(default=0, name="from")
-    message_id: str | None = None
-    """Which reply; otherwise the one under way."""
 
 
 def _bias(given: dict[str, float]) -> tuple[tuple[int, float], ...]:

@@ -19,12 +19,12 @@ from appliance.chat.events import (
     ReplyEnded,
     ReplyUsage,
     StoredFollower,
-    TextAdded,
     TurnAccepted,
     TurnBegan,
     Waiting,
 )
 from appliance.chat.live import Follower
+from appliance.chat.spoken import TextAdded
 from appliance.engine.protocol import Accepted, Failed, Finished, Queued, SequenceEvent
 from appliance.errors import ApplianceError, ShuttingDown, from_code
 

@@ -11,9 +11,9 @@ import falcon.testing
 import pytest
 
 from appliance.api.app import build
+from appliance.api.chat_schemas import NewSession
 from appliance.api.guard import OPEN
 from appliance.api.operation import App, Operations
-from appliance.api.schemas import NewSession
 from appliance.api.spec import document
 
 

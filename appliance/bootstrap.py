@@ -21,6 +21,9 @@ from appliance.config import Config
 from appliance.engine.kv_store import forget_session
 from appliance.engine.pool import Pool
 from appliance.models.memory import memory
+from appliance.observe import at_scrape
+from appliance.observe.figures import Dashboard
+from appliance.observe.metrics import Metrics
 from appliance.store.database import Database
 from appliance.store.migrations import migrate
 from appliance.store.sessions import Sessions
@@ -53,11 +56,13 @@ class Appliance:
         door = doorkeeper.build(config)
         guard = Guard(door.doors, door.callers, door.rates)
         self._keys, self._logins, self._auth = door.keys, door.logins, door.auth
+        metrics = Metrics(tracing=config.observability.enable_tracing)
         self._pool = Pool(
             offer.specs(config),
             free_memory=lambda: memory().available,
             keep_alive_seconds=config.models.keep_alive_seconds,
             max_loaded=config.models.max_loaded,
+            watch=metrics.watch,
         )
         self._shelf = library.shelf(config)
         library.connect(self._shelf, self._pool, config)
@@ -75,10 +80,12 @@ class Appliance:
             profile=Profile(self._database),
             turns=turns,
             library=Library(self._shelf, library.machine(config), library.remedies(config)),
-            config=config,
             guard=guard,
             keys=door.keys,
             logins=door.logins,
+            metrics=metrics,
+            dashboard=Dashboard(metrics.recent, self._pool.models, __version__),
+            config=config,
             ui=paths.ui_dir(),
             version=__version__,
         )
@@ -91,6 +98,7 @@ class Appliance:
             ),
             admit=guard.refused,
         )
+        self._measure(metrics, sessions)
         self._keys.on_revoke(self._server.cut)
         token = self._logins.launch_token if self._auth else ""
         running.announce(self._data, running.Service(self.address, os.getpid(), __version__, token))
@@ -125,6 +133,18 @@ class Appliance:
         self._keys.close()
         self._database.close()
         log.info("stopped")
+
+    def _measure(self, metrics: Metrics, sessions: Sessions) -> None:
+        """Metrics of what has numbers of its own."""
+        server = self._server
+        metrics.add(at_scrape.Build(__version__))
+        metrics.add(at_scrape.Models(self._pool.models))
+        for name, about, value in (
+            ("appliance_sessions", "Stored chats.", sessions.count),
+            ("appliance_connections", "Open connections.", lambda: server.connections),
+            ("appliance_streams", "Replies being streamed.", lambda: server.streams),
+        ):
+            metrics.add(at_scrape.Gauge(name, about, value))
 
     def _forget(self, session: str) -> None:
         """A session was purged: neither workers nor files keep anything of it."""

@@ -6,6 +6,7 @@ from typing import Literal
 import msgspec
 
 from appliance.engine.protocol import CachedFrom
+from appliance.observe.figures import Figures
 from appliance.security.access import Scope
 from appliance.security.key_records import Key
 from appliance.store.sessions import Message, Session
@@ -260,6 +261,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     uptime_seconds: float
     timestamp: int
     models: list[ModelStatus]
+    figures: Figures
 
 
 class Health(msgspec.Struct, frozen=True, kw_only=True):

@@ -7,6 +7,7 @@ import falcon
 from appliance.api import errors
 from appliance.api.asking import Asking
 from appliance.api.chat_socket import ChatSocket
+from appliance.api.counting import Counting, MetricsText
 from appliance.api.guard import (
     ADMIN,
     ASK,
@@ -31,6 +32,8 @@ from appliance.chat.turn import Turns
 from appliance.config import Config
 from appliance.engine.pool import Pool
 from appliance.errors import ApplianceError
+from appliance.observe.figures import Dashboard
+from appliance.observe.metrics import Metrics
 from appliance.security.keys import Keys
 from appliance.security.logins import Logins
 from appliance.store.sessions import Sessions
@@ -44,15 +47,18 @@ def build(
     profile: Profile,
     turns: Turns,
     library: Library,
-    config: Config,
     guard: Guard,
     keys: Keys,
     logins: Logins,
+    metrics: Metrics,
+    dashboard: Dashboard,
+    config: Config,
     ui: Path,
     version: str,
 ) -> App:
     """The WSGI application. It wants the server's `appliance.*` entries in its environment."""
-    app = App(middleware=[RequestLog(), SafeHeaders(), GuardMiddleware(guard)])
+    app = App(middleware=[RequestLog(), Counting(metrics), SafeHeaders(), GuardMiddleware(guard)])
+    limits = config.limits
     app.req_options.strip_url_path_trailing_slash = True
     app.add_error_handler(Exception, errors.handle_anything)
     app.add_error_handler(falcon.HTTPError, errors.handle_http_error)
@@ -67,7 +73,7 @@ def build(
     chat = ChatCompletions(pool, limits.max_response_tokens, limits.max_prompt_length)
     text = Completions(pool, limits.max_response_tokens, limits.max_prompt_length)
     models = Models(pool)
-    system = System(pool, version)
+    system = System(pool, dashboard)
     for prefix in ("/v1", ""):
         add(f"{prefix}/chat/completions", chat, ASK)
         add(f"{prefix}/completions", text, ASK)
@@ -109,6 +115,8 @@ def build(
     add("/api/keys", KeyList(keys), ADMIN)
     add("/api/keys/{key_id}", OneKey(keys), ADMIN)
 
+    if config.observability.enable_metrics:
+        add(config.observability.metrics_path, MetricsText(metrics), MANAGE)
     add("/openapi.json", Spec(app.routes, version), OPEN)
     add("/", Page(ui, logins), OPEN)
     if (ui / "assets").is_dir():

@@ -85,6 +85,14 @@ class Sessions:
         with self._database.read() as connection:
             return all_sessions(connection)
 
+    def count(self) -> int:
+        """How many there are."""
+        with self._database.read() as connection:
+            rows: Any = connection.execute(
+                "SELECT count(*) FROM sessions WHERE deleted_at IS NULL"
+            ).fetchall()
+            return int(rows[0][0])
+
     def get(self, session_id: str) -> Session:
         """Raises SessionNotFound."""
         with self._database.read() as connection:

@@ -50,12 +50,11 @@ class Guard:
         self._doors = doors
         self._callers = callers
         self._rates = rates
-        self.rules: dict[str, Declared] = {}
-        """As the route table declares them, by path."""
+        self._rules: dict[str, Declared] = {}
 
     def declare(self, path: str, rule: Declared) -> None:
         """The rule of a path, as the route table writes it."""
-        self.rules[path] = rule
+        self._rules[path] = rule
 
     def rule_of(self, path: str | None, method: str) -> Rule:
         """The rule of a request.
@@ -65,7 +64,7 @@ class Guard:
         """
         if method == "OPTIONS":
             return OPEN
-        declared = self.rules.get(path or "")
+        declared = self._rules.get(path or "")
         if declared is None:
             log.error("the route %s has no rule, and is closed", path)
             raise NotAllowed("Nobody may call this.")

@@ -4,7 +4,6 @@ from collections.abc import Callable
 
 import msgspec
 
-from appliance.chat.spoken import Spoken, TextAdded
 from appliance.errors import ApplianceError, from_code
 from appliance.store.sessions import Message, Usage
 
@@ -39,6 +38,13 @@ class PromptRead(msgspec.Struct, frozen=True):
     total: int
     cached_tokens: int
     cached_from: str | None
+
+
+class TextAdded(msgspec.Struct, frozen=True):
+    """More of the reply; `offset` is the number of characters of the reply after it."""
+
+    offset: int
+    text: str
 
 
 class ReplyUsage(msgspec.Struct, frozen=True):
@@ -78,7 +84,7 @@ class StoredFollower:
     """Never called: there is no news."""
 
     def __init__(self, message: Message, start: int) -> None:
-        """`start`: the place to begin with."""
+        """`start`: the character to begin with."""
         self._message = message
         self._start = start
         self._told = False
@@ -100,7 +106,8 @@ class StoredFollower:
         self._told = True
         message = self._message
         events: list[LiveEvent] = []
-        events += Spoken(message.content, message.reasoning).after(self._start)
+        if rest := message.content[self._start :]:
+            events.append(TextAdded(len(message.content), rest))
         if message.usage:
             events.append(usage_of(message.usage))
         failed = message.error

@@ -14,15 +14,20 @@ from appliance.api.app import build
 from appliance.api.guard import Guard
 from appliance.api.models import Library
 from appliance.api.server import Server, ServerLimits
+from appliance.chat.janitor import Janitor
 from appliance.chat.replies import LiveReplies
 from appliance.chat.turn import Turns
 from appliance.config import Config
 from appliance.engine.kv_store import forget_session
 from appliance.engine.pool import Pool
 from appliance.models.memory import memory
+from appliance.observe import at_scrape
+from appliance.observe.figures import Dashboard
+from appliance.observe.metrics import Metrics
 from appliance.store.database import Database
 from appliance.store.migrations import migrate
 from appliance.store.sessions import Sessions
+from appliance.store.settings import Profile
 
 log = logging.getLogger(__name__)
 
@@ -51,11 +56,13 @@ class Appliance:
         door = doorkeeper.build(config)
         guard = Guard(door.doors, door.callers, door.rates)
         self._keys, self._logins, self._auth = door.keys, door.logins, door.auth
+        metrics = Metrics(tracing=config.observability.enable_tracing)
         self._pool = Pool(
             offer.specs(config),
             free_memory=lambda: memory().available,
             keep_alive_seconds=config.models.keep_alive_seconds,
             max_loaded=config.models.max_loaded,
+            watch=metrics.watch,
         )
         self._shelf = library.shelf(config)
         library.connect(self._shelf, self._pool, config)
@@ -65,17 +72,20 @@ class Appliance:
             self._live,
             max_history_messages=config.limits.max_history_messages,
             max_prompt_length=config.limits.max_prompt_length,
-            on_delete=self._forget,
         )
+        self._janitor = Janitor(sessions, self._forget)
         app = build(
             pool=self._pool,
             sessions=sessions,
+            profile=Profile(self._database),
             turns=turns,
             library=Library(self._shelf, library.machine(config), library.remedies(config)),
-            limits=config.limits,
             guard=guard,
             keys=door.keys,
             logins=door.logins,
+            metrics=metrics,
+            dashboard=Dashboard(metrics.recent, self._pool.models, __version__),
+            config=config,
             ui=paths.ui_dir(),
             version=__version__,
         )
@@ -88,6 +98,7 @@ class Appliance:
             ),
             admit=guard.refused,
         )
+        self._measure(metrics, sessions)
         self._keys.on_revoke(self._server.cut)
         token = self._logins.launch_token if self._auth else ""
         running.announce(self._data, running.Service(self.address, os.getpid(), __version__, token))
@@ -108,6 +119,7 @@ class Appliance:
     def run(self) -> None:
         """Serve until `stop`; returns when everything is stored and gone."""
         self._live.start()
+        self._janitor.start()
         self._pool.start()
         threading.Thread(target=self._shelf.refresh, name="shelf", daemon=True).start()
         self._server.serve()
@@ -115,14 +127,27 @@ class Appliance:
         # Replies that nobody follows have a right to their end as well.
         while self._live.busy and time.monotonic() < self._deadline:
             time.sleep(0.05)
+        self._janitor.close()
         self._pool.close()
         self._live.close()
         self._keys.close()
         self._database.close()
         log.info("stopped")
 
+    def _measure(self, metrics: Metrics, sessions: Sessions) -> None:
+        """Metrics of what has numbers of its own."""
+        server = self._server
+        metrics.add(at_scrape.Build(__version__))
+        metrics.add(at_scrape.Models(self._pool.models))
+        for name, about, value in (
+            ("appliance_sessions", "Stored chats.", sessions.count),
+            ("appliance_connections", "Open connections.", lambda: server.connections),
+            ("appliance_streams", "Replies being streamed.", lambda: server.streams),
+        ):
+            metrics.add(at_scrape.Gauge(name, about, value))
+
     def _forget(self, session: str) -> None:
-        """A session was deleted: neither workers nor files keep anything of it."""
+        """A session was purged: neither workers nor files keep anything of it."""
         self._pool.forget(session)
         forget_session(offer.kv_folder(), session)
 

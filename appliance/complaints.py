@@ -35,7 +35,7 @@ def explain(complaint: str, source: str, root: type) -> ConfigError:
     name = found["key"]
     if not name or not name.isprintable():
         name = repr(name)
-    key = f"{path}.{name}".lstrip(".")
+    key = f"{path}.{name}" if path else name
     if found["fault"] == "missing required":
         return ConfigError(f"{key}: is missing ({source})", param=key)
     table = _type_at(path, root)
@@ -68,6 +68,8 @@ def _allowed(wanted: msgspec.inspect.Type) -> str:
             return "true or false"
         case LiteralType(values=values):
             return f"one of {', '.join(map(str, values))}"
+        case StrType(pattern=pattern) if pattern and pattern.startswith("^/"):
+            return "a path such as /metrics"
         case StrType(min_length=1):
             return "a text that is not empty"
         case StrType():

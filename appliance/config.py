@@ -174,6 +174,15 @@ class Limits(Section, frozen=True):
     """Requests of a key, or of an address where there is no key; 0: any number."""
 
 
+class Observability(Section, frozen=True):
+    """`[observability]`: what the appliance tells of its work."""
+
+    enable_metrics: bool = True
+    enable_tracing: bool = False
+    """A line in the log for every reply, with its ids, tokens and times."""
+    metrics_path: Annotated[str, Meta(pattern="^/[A-Za-z0-9_./-]+$")] = "/metrics"
+
+
 class Data(Section, frozen=True):
     """`[data]`: where the appliance keeps what it must not lose."""
 
@@ -189,6 +198,7 @@ class Config(Section, frozen=True):
     engine: Engine = Engine()
     security: Security = Security()
     limits: Limits = Limits()
+    observability: Observability = Observability()
     data: Data = Data()
 
 

@@ -8,7 +8,8 @@ import msgspec
 from appliance import paths, whereabouts
 from appliance.config import AvailableModel, Config
 from appliance.engine.client import Engine
-from appliance.engine.pool import Loaded, ModelSpec
+from appliance.engine.loaded import Loaded
+from appliance.engine.pool import ModelSpec
 from appliance.engine.protocol import Load
 from appliance.engine.upstream.engine import UpstreamEngine
 from appliance.environment import variable, worker_environment

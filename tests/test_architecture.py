@@ -43,7 +43,7 @@ MAY_IMPORT: list[tuple[str, list[str]]] = [
         [
             *("config", "doorkeeper", "environment", "library", "logs", "offer", "paths"),
             "running",
-            *("api.*", "chat.*", "desktop.*", "models.*", "security.*", "store.*"),
+            *("api.*", "chat.*", "desktop.*", "models.*", "observe.*", "security.*", "store.*"),
             *("engine.client", "engine.pool", "engine.upstream.*", "engine.protocol"),
             "engine.kv_store",  # files of deleted sessions, also of models that are not loaded
         ],
@@ -58,7 +58,8 @@ MAY_IMPORT: list[tuple[str, list[str]]] = [
     (
         "api.*",
         [
-            *("api.*", "chat.*", "store.sessions", "security.*", "models.*"),
+            *("api.*", "chat.*", "store.sessions", "store.settings", "security.*", "models.*"),
+            "observe.*",
             *("engine.client", "engine.pool", "engine.protocol"),
         ],
     ),
@@ -67,7 +68,8 @@ MAY_IMPORT: list[tuple[str, list[str]]] = [
     # The appliance's side of the engine, and then the worker's: they meet in the protocol alone.
     ("engine.client", [*ENGINE_OUTSIDE, "engine.worker_process"]),
     ("engine.worker_process", ["engine.frames", "engine.protocol"]),
-    ("engine.pool", [*ENGINE_OUTSIDE, "engine.client"]),
+    ("engine.loaded", [*ENGINE_OUTSIDE, "engine.client"]),
+    ("engine.pool", [*ENGINE_OUTSIDE, "engine.client", "engine.loaded"]),
     ("engine.upstream.*", [*ENGINE_OUTSIDE, "engine.upstream.*", "engine.client"]),
     ("engine.requests", ["engine.protocol"]),
     ("engine.counters", ["engine.protocol"]),
@@ -75,10 +77,14 @@ MAY_IMPORT: list[tuple[str, list[str]]] = [
         "engine.*",
         [
             "engine.*",
-            *("!engine.client", "!engine.pool", "!engine.upstream.*"),
+            *("!engine.client", "!engine.loaded", "!engine.pool", "!engine.upstream.*"),
             *("!engine.counters", "!engine.requests"),
             *("!engine.worker", "!engine.worker_process"),
         ],
+    ),
+    (
+        "observe.*",
+        ["observe.*", "engine.counters", "engine.pool", "engine.protocol", "models.memory"],
     ),
     ("store.*", ["store.*"]),
     ("security.*", ["security.*"]),
@@ -105,6 +111,7 @@ OWNERS: dict[str, list[str]] = {
     "numpy": ["engine.runners.*"],
     "openai": ["engine.upstream.*"],
     "platformdirs": ["paths"],
+    "prometheus_client": ["observe.*"],
     "tomlkit": ["cli.config_file"],
     "tomllib": ["config"],
     "waitress": [*(f"api.{name}" for name in ("server", "listener", "channel", "loop", "task"))],

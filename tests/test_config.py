@@ -64,6 +64,8 @@ def another(value: object) -> object:
             return "cuda"
         case "keyring":
             return "file"
+        case "/metrics":
+            return "/other"
         case _:
             return "debug"
 
@@ -96,7 +98,7 @@ def test_variables_that_kubernetes_sets_beside_a_service_are_not_settings() -> N
     ("text", "key", "allowed"),
     [
         ("[server]\nprot = 1", "server.prot", "host, port, log_level, shutdown_grace_seconds"),
-        ("[sever]\nport = 1", "sever", "server, models, engine, security, limits, data"),
+        ("[sever]\nport = 1", "sever", "security, limits, observability, data"),
         ("[server]\nport = 65536", "server.port", "a whole number from 0 to 65535"),
         ('[server]\nport = "80"', "server.port", "a whole number from 0 to 65535"),
         ('[server]\nhost = ""', "server.host", "a text that is not empty"),
@@ -116,6 +118,11 @@ def test_variables_that_kubernetes_sets_beside_a_service_are_not_settings() -> N
             "id, name, path, quantization",
         ),
         ('[[models.available_models]]\nname = "a"', "models.available_models[0].id", "missing"),
+        (
+            '[observability]\nmetrics_path = "metrics"',
+            "observability.metrics_path",
+            "a path such as /metrics",
+        ),
         ("[engine]\nkv_unified = 1", "engine.kv_unified", "true or false"),
         ("[limits]\nmax_response_tokens = 0", "limits.max_response_tokens", "from 1 on"),
     ],

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from typing import Literal
 
 import msgspec
-from msgspec import UNSET, UnsetType
 
 from appliance.engine.protocol import CachedFrom
+from appliance.observe.figures import Figures
 from appliance.security.access import Scope
 from appliance.security.key_records import Key
 from appliance.store.sessions import Message, Session
@@ -112,7 +112,6 @@ class ChatCompletion(msgspec.Struct, frozen=True, kw_only=True):
     created: int
     model: str
     system_fingerprint: None
-    service_tier: Literal["default"] | UnsetType = UNSET
     choices: list[ChatChoice]
     usage: TokenUsage
 
@@ -159,7 +158,6 @@ class ChatCompletionChunk(msgspec.Struct, frozen=True, kw_only=True):
     created: int
     model: str
     system_fingerprint: None
-    service_tier: Literal["default"] | UnsetType = UNSET
     choices: list[ChatChunkChoice]
     usage: TokenUsage | None
 
@@ -183,10 +181,7 @@ class TextChoice(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TextCompletion(msgspec.Struct, frozen=True, kw_only=True):
-    """An answer of `POST /v1/completions`, and the data of a streamed one before `[DONE]`.
-
-    The last four fields, the original service's, are those of a whole answer.
-    """
+    """An answer of `POST /v1/completions`, and the data of a streamed one before `[DONE]`."""
 
     id: str
     object: Literal["text_completion"]
@@ -195,10 +190,6 @@ class TextCompletion(msgspec.Struct, frozen=True, kw_only=True):
     system_fingerprint: None
     choices: list[TextChoice]
     usage: TokenUsage | None
-    text: str | UnsetType = UNSET
-    tokens: int | UnsetType = UNSET
-    duration_seconds: float | UnsetType = UNSET
-    tokens_per_second: float | UnsetType = UNSET
 
 
 class ModelObject(msgspec.Struct, frozen=True, kw_only=True):
@@ -270,6 +261,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     uptime_seconds: float
     timestamp: int
     models: list[ModelStatus]
+    figures: Figures
 
 
 class Health(msgspec.Struct, frozen=True, kw_only=True):

@@ -7,6 +7,7 @@ import falcon
 from appliance.api import errors
 from appliance.api.asking import Asking
 from appliance.api.chat_socket import ChatSocket
+from appliance.api.counting import Counting, MetricsText
 from appliance.api.guard import (
     ADMIN,
     ASK,
@@ -17,41 +18,47 @@ from appliance.api.guard import (
     Guard,
     GuardMiddleware,
 )
-from appliance.api.history import History, SessionIds
 from appliance.api.keys import KeyList, OneKey
 from appliance.api.login import Login
 from appliance.api.middleware import RequestLog, SafeHeaders
 from appliance.api.models import Library, ModelShelf
 from appliance.api.openai import ChatCompletions, Completions, Models
 from appliance.api.operation import App
-from appliance.api.original import Original
-from appliance.api.sessions import OneSession, SessionList, SessionTurns
+from appliance.api.sessions import OneSession, SessionList, SessionReplies
+from appliance.api.settings import ProfileSettings
 from appliance.api.spec import Spec
 from appliance.api.system import Page, System
 from appliance.chat.turn import Turns
-from appliance.config import Limits
+from appliance.config import Config
 from appliance.engine.pool import Pool
 from appliance.errors import ApplianceError
+from appliance.observe.figures import Dashboard
+from appliance.observe.metrics import Metrics
 from appliance.security.keys import Keys
 from appliance.security.logins import Logins
 from appliance.store.sessions import Sessions
+from appliance.store.settings import Profile
 
 
 def build(
     *,
     pool: Pool,
     sessions: Sessions,
+    profile: Profile,
     turns: Turns,
     library: Library,
-    limits: Limits,
     guard: Guard,
     keys: Keys,
     logins: Logins,
+    metrics: Metrics,
+    dashboard: Dashboard,
+    config: Config,
     ui: Path,
     version: str,
 ) -> App:
     """The WSGI application. It wants the server's `appliance.*` entries in its environment."""
-    app = App(middleware=[RequestLog(), SafeHeaders(), GuardMiddleware(guard)])
+    app = App(middleware=[RequestLog(), Counting(metrics), SafeHeaders(), GuardMiddleware(guard)])
+    limits = config.limits
     app.req_options.strip_url_path_trailing_slash = True
     app.add_error_handler(Exception, errors.handle_anything)
     app.add_error_handler(falcon.HTTPError, errors.handle_http_error)
@@ -62,11 +69,11 @@ def build(
         app.add_route(path, resource, suffix=suffix)
         guard.declare(path, rule)
 
-    original = Original(sessions, turns, pool, limits)
-    chat = ChatCompletions(pool, limits, original)
-    text = Completions(pool, limits, original)
+    limits = config.limits
+    chat = ChatCompletions(pool, limits.max_response_tokens, limits.max_prompt_length)
+    text = Completions(pool, limits.max_response_tokens, limits.max_prompt_length)
     models = Models(pool)
-    system = System(pool, version)
+    system = System(pool, dashboard)
     for prefix in ("/v1", ""):
         add(f"{prefix}/chat/completions", chat, ASK)
         add(f"{prefix}/completions", text, ASK)
@@ -76,21 +83,23 @@ def build(
         add(f"{prefix}/readiness", system, OPEN, "readiness")
 
     one = OneSession(sessions, turns)
-    asking = Asking(turns, pool, limits.max_response_tokens)
-    session_turns = SessionTurns(turns, asking)
+    asking = Asking(sessions, profile, turns, pool, limits.max_response_tokens)
+    replies = SessionReplies(turns, asking)
+    settings = ProfileSettings(profile, pool, limits, config.models.default_device)
     add("/api/status", system, CHAT, "status")
+    add("/api/settings", settings, {"GET": CHAT, "PUT": MANAGE, "PATCH": MANAGE})
     add("/api/sessions", SessionList(sessions), CHAT)
     add("/api/sessions/{session_id}", one, CHAT)
+    add("/api/sessions/{session_id}/restore", one, CHAT, "restore")
     add("/api/sessions/{session_id}/messages", one, CHAT, "messages")
-    add("/api/sessions/{session_id}/turns", session_turns, ASK)
-    add("/api/sessions/{session_id}/stop", session_turns, CHAT, "stop")
-    add("/api/sessions/{session_id}/live", session_turns, CHAT, "live")
+    message = "/api/sessions/{session_id}/messages/{message_id}"
+    add(f"{message}/regenerate", replies, ASK, "regenerate")
+    add(f"{message}/continue", replies, ASK, "continue")
+    add("/api/sessions/{session_id}/turns", replies, ASK)
+    add("/api/sessions/{session_id}/stop", replies, CHAT, "stop")
+    add("/api/sessions/{session_id}/live", replies, CHAT, "live")
 
-    add("/chat/ws", ChatSocket(turns, asking, original, guard), CHAT)
-    history = History(sessions, turns)
-    add("/sessions", SessionIds(sessions), CHAT)
-    add("/chat/history/{session_id}", history, CHAT)
-    add("/chat/history/{session_id}/rollback", history, CHAT, "rollback")
+    add("/chat/ws", ChatSocket(turns, asking, guard), CHAT)
 
     shelf = ModelShelf(pool, library)
     add("/api/models", shelf, CHAT)
@@ -106,6 +115,8 @@ def build(
     add("/api/keys", KeyList(keys), ADMIN)
     add("/api/keys/{key_id}", OneKey(keys), ADMIN)
 
+    if config.observability.enable_metrics:
+        add(config.observability.metrics_path, MetricsText(metrics), MANAGE)
     add("/openapi.json", Spec(app.routes, version), OPEN)
     add("/", Page(ui, logins), OPEN)
     if (ui / "assets").is_dir():

@@ -1,9 +1,13 @@
-"""Turns, as HTTP and WebSocket ask for them."""
+"""Replies, as HTTP and WebSocket ask for them."""
 
-from appliance.api.schemas import TurnIn
+import msgspec
+
+from appliance.api.chat_schemas import ReplyIn, TurnIn
 from appliance.chat.live import Follower
-from appliance.chat.turn import TurnRequest, Turns
+from appliance.chat.turn import ReplyRequest, Turns
 from appliance.engine.pool import Pool
+from appliance.store.sessions import Sessions
+from appliance.store.settings import NOTHING, Profile
 
 FIRST_WORD_SECONDS = 10.0
 """How long a status line waits for the engine's first word before the stream begins without it; a
@@ -11,25 +15,55 @@ model that is still loading takes longer."""
 
 
 class Asking:
-    """Makes turns of what requests contain."""
+    """Has replies begun as requests say, and where they say nothing, the session's settings, the
+    default profile and what is built in, in this order.
 
-    def __init__(self, turns: Turns, pool: Pool, max_response_tokens: int) -> None:
+    What its methods raise: see `Turns`.
+    """
+
+    def __init__(
+        self,
+        sessions: Sessions,
+        profile: Profile,
+        turns: Turns,
+        pool: Pool,
+        max_response_tokens: int,
+    ) -> None:
         """`max_response_tokens`: see `[limits]`."""
+        self._sessions = sessions
+        self._profile = profile
         self._turns = turns
         self._pool = pool
         self._max_tokens = max_response_tokens
 
     def turn(self, session_id: str, body: TurnIn) -> Follower:
-        """Begin a turn.
+        """Begin a turn."""
+        request = self._request(session_id, body)
+        return self._turns.begin(session_id, request, body.content, body.parent_id)
 
-        Raises:
-            ApplianceError: see `Turns.begin`.
-        """
-        request = TurnRequest(
-            content=body.content,
-            parent_id=body.parent_id,
-            system_prompt=body.system_prompt,
+    def regenerate(self, session_id: str, message_id: str, body: ReplyIn) -> Follower:
+        """Begin another reply beside this one, or one to a message that has none."""
+        request = self._request(session_id, body)
+        return self._turns.regenerate(session_id, message_id, request)
+
+    def go_on(self, session_id: str, message_id: str, body: ReplyIn) -> Follower:
+        """Have a reply go on, by the same model unless another is named."""
+        if body.model is None:
+            written_by = self._sessions.message(message_id).model
+            body = msgspec.structs.replace(body, model=written_by)
+        request = self._request(session_id, body)
+        return self._turns.go_on(session_id, message_id, request)
+
+    def _request(self, session_id: str, body: ReplyIn) -> ReplyRequest:
+        profile = self._profile.get()
+        body = body.over(self._sessions.get(session_id).settings or NOTHING)
+        system_prompt = body.system_prompt
+        body = body.over(profile)
+        model = self._pool.find(body.model)
+        return ReplyRequest(
+            model=model.id,
+            submit=model.submit,
+            system_prompt=system_prompt,
+            default_system_prompt=profile.system_prompt,
             sampling=body.params(self._max_tokens),
         )
-        model = self._pool.find(body.model)
-        return self._turns.begin(session_id, model.id, model.submit, request)

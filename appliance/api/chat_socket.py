@@ -1,8 +1,7 @@
 """`/chat/ws`: chats over a WebSocket.
 
 With the subprotocol `appliance.v1` both sides speak JSON objects with a `type`, and one socket
-serves any number of sessions, one request after the other or several at a time. Without it, the
-client speaks as those of the original service do.
+serves any number of sessions, one request after the other or several at a time.
 """
 
 import threading
@@ -17,13 +16,13 @@ from appliance.api.asking import Asking
 from appliance.api.errors import error_object
 from appliance.api.guard import Guard
 from appliance.api.operation import Operations
-from appliance.api.original import Original, fields_of, original_request
-from appliance.api.plain import PlainReply, PlainTalk
 from appliance.api.schemas import decode_json
 from appliance.api.socket_schemas import (
+    SocketContinue,
     SocketFollow,
     SocketMessage,
     SocketPing,
+    SocketRegenerate,
     SocketStop,
     SocketTurn,
 )
@@ -35,7 +34,7 @@ from appliance.chat.turn import Turns
 from appliance.errors import ApplianceError, NotFound, RequestError, ShuttingDown
 from appliance.security.access import Caller
 
-operation = Operations("Original service")
+operation = Operations("Chats of the original service")
 
 GOING_AWAY = (1001, "the appliance is shutting down")
 SERVICE_RESTART = (1012, "the appliance is shutting down; the reply can be followed again later")
@@ -44,10 +43,9 @@ SERVICE_RESTART = (1012, "the appliance is shutting down; the reply can be follo
 class ChatSocket:
     """`GET /chat/ws`"""
 
-    def __init__(self, turns: Turns, asking: Asking, original: Original, guard: Guard) -> None:
+    def __init__(self, turns: Turns, asking: Asking, guard: Guard) -> None:
         self._turns = turns
         self._asking = asking
-        self._original = original
         self._guard = guard
 
     @operation(status=101, errors=(400, 426))
@@ -59,17 +57,10 @@ class ChatSocket:
         def count() -> None:
             self._guard.take(caller)
 
-        def ask(text: str) -> PlainReply:
-            count()
-            return self._original.begin(original_request(fields_of(text), session_id))
-
         accept(
             req,
             resp,
-            {
-                "appliance.v1": lambda: EventTalk(self._turns, self._asking, session_id, count),
-                None: lambda: PlainTalk(ask),
-            },
+            {"appliance.v1": lambda: EventTalk(self._turns, self._asking, session_id, count)},
         )
 
 
@@ -125,11 +116,18 @@ class EventTalk:
         except ApplianceError as ex:
             self._answer({"type": "error", "session_id": session_id or None, **error_object(ex)})
 
-    def _begin(self, session_id: str, message: SocketTurn) -> None:
+    def _begin(
+        self, session_id: str, message: SocketTurn | SocketRegenerate | SocketContinue
+    ) -> None:
         if self._draining:
             raise ShuttingDown("the appliance is shutting down")
         self._count()
-        follower = self._asking.turn(session_id, message)
+        if isinstance(message, SocketTurn):
+            follower = self._asking.turn(session_id, message)
+        elif isinstance(message, SocketRegenerate):
+            follower = self._asking.regenerate(session_id, message.message_id, message)
+        else:
+            follower = self._asking.go_on(session_id, message.message_id, message)
         with self._lock:
             self._begun.add(session_id)
         self._follow(follower)
@@ -175,7 +173,7 @@ class EventTalk:
                         "type": name,
                         "session_id": follower.session_id,
                         "message_id": follower.message_id,
-                        **(data if isinstance(data, dict) else msgspec.structs.asdict(data)),
+                        **msgspec.to_builtins(data),
                     }
                 )
                 if isinstance(news, ReplyEnded):

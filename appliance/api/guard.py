@@ -50,11 +50,12 @@ class Guard:
         self._doors = doors
         self._callers = callers
         self._rates = rates
-        self._rules: dict[str, Declared] = {}
+        self.rules: dict[str, Declared] = {}
+        """As the route table declares them, by path."""
 
     def declare(self, path: str, rule: Declared) -> None:
         """The rule of a path, as the route table writes it."""
-        self._rules[path] = rule
+        self.rules[path] = rule
 
     def rule_of(self, path: str | None, method: str) -> Rule:
         """The rule of a request.
@@ -64,7 +65,7 @@ class Guard:
         """
         if method == "OPTIONS":
             return OPEN
-        declared = self._rules.get(path or "")
+        declared = self.rules.get(path or "")
         if declared is None:
             log.error("the route %s has no rule, and is closed", path)
             raise NotAllowed("Nobody may call this.")

@@ -40,6 +40,7 @@ class RequestLog:
             resp.status_code,
             extra={"seconds": round(seconds, 4), "client": req.remote_addr},
         )
+        clear_contextvars()
 
 
 class SafeHeaders:

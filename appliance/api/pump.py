@@ -138,6 +138,11 @@ class Pump:
         wake()
         return wake
 
+    @property
+    def streams(self) -> int:
+        """How many it has."""
+        return len(self._parked)
+
     def expire(self) -> None:
         """Tell every stream, also those still to come, to finish soon."""
         with self._changed:

@@ -97,6 +97,16 @@ class Server:
         """Where it listens, as numeric hosts and the ports that were given."""
         return [(str(it.effective_host), int(it.effective_port)) for it in self._listeners]
 
+    @property
+    def connections(self) -> int:
+        """That are open."""
+        return len(self._channels)
+
+    @property
+    def streams(self) -> int:
+        """That are being written."""
+        return self._loop.pump.streams
+
     def serve(self) -> None:
         """Serve, on this thread and those it starts, until `drain` is done or `stop_now` called."""
         self._serving = True

@@ -1,29 +1,24 @@
-"""Stored chats: sessions, their messages, and turns."""
+"""Stored chats: sessions, their messages, and the replies in them."""
 
 import falcon
 import msgspec
 
 from appliance.api import answers, sse
 from appliance.api.asking import FIRST_WORD_SECONDS, Asking
+from appliance.api.chat_schemas import LiveQuery, NewSession, ReplyIn, SessionChange, TurnIn
 from appliance.api.operation import Operations
-from appliance.api.schemas import (
-    LiveQuery,
-    NewSession,
-    SessionChange,
-    TurnIn,
-    decode,
-    decode_query,
-)
+from appliance.api.schemas import decode, decode_query
 from appliance.chat.events import (
     PromptRead,
     ReplyUsage,
-    TextAdded,
     TurnAccepted,
     TurnBegan,
     Waiting,
 )
+from appliance.chat.live import Follower
+from appliance.chat.spoken import TextAdded
 from appliance.chat.turn import Turns
-from appliance.store.sessions import Session, Sessions
+from appliance.store.sessions import Session, Sessions, Settings
 
 operation = Operations("Sessions")
 
@@ -52,21 +47,22 @@ class SessionList:
 
     @operation(gives=answers.Sessions)
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
-        """All sessions, newest first."""
+        """All sessions: pinned ones first, then newest updated first."""
         _answer(resp, answers.Sessions(self._sessions.list()))
 
-    @operation(takes=NewSession, optional=True, gives=Session, status=201, errors=(507,))
+    @operation(takes=NewSession, optional=True, gives=Session, status=201, errors=(409, 507))
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         """A new session; 201."""
         body = decode(req, NewSession, empty=NewSession())
-        session = self._sessions.create(body.title)
+        settings = body.settings.whole() if body.settings else Settings()
+        session = self._sessions.create(body.title, settings=settings)
         resp.status = falcon.HTTP_201
         resp.location = f"/api/sessions/{session.id}"
         _answer(resp, session)
 
 
 class OneSession:
-    """`/api/sessions/{session_id}`"""
+    """`/api/sessions/{session_id}`, and below it `/messages` and `/restore`"""
 
     def __init__(self, sessions: Sessions, turns: Turns) -> None:
         self._sessions = sessions
@@ -79,15 +75,20 @@ class OneSession:
 
     @operation(takes=SessionChange, gives=Session, errors=(507,))
     def on_patch(self, req: falcon.Request, resp: falcon.Response, session_id: str) -> None:
-        """Another title."""
+        """Another title, pin, leaf or settings."""
         body = decode(req, SessionChange)
-        _answer(resp, self._sessions.rename(session_id, body.title))
+        _answer(resp, self._sessions.update(session_id, body.plain()))
 
     @operation(status=204, errors=(507,))
     def on_delete(self, req: falcon.Request, resp: falcon.Response, session_id: str) -> None:
-        """Gone, with all messages; 204."""
+        """Gone, with all messages, and recoverable for a while; 204."""
         self._turns.delete(session_id)
         resp.status = falcon.HTTP_204
+
+    @operation(gives=Session, errors=(507,))
+    def on_post_restore(self, req: falcon.Request, resp: falcon.Response, session_id: str) -> None:
+        """A deleted session is there again."""
+        _answer(resp, self._sessions.restore(session_id))
 
     @operation(gives=answers.Messages)
     def on_get_messages(self, req: falcon.Request, resp: falcon.Response, session_id: str) -> None:
@@ -95,8 +96,11 @@ class OneSession:
         _answer(resp, answers.Messages(self._sessions.messages(session_id)))
 
 
-class SessionTurns:
-    """`/api/sessions/{session_id}/turns`, `/stop` and `/live`"""
+class SessionReplies:
+    """What makes replies in a session: `/turns`, `/messages/{message_id}/…`, `/stop`, `/live`.
+
+    Replies come as streams, and hanging up does not end them.
+    """
 
     def __init__(self, turns: Turns, asking: Asking) -> None:
         self._turns = turns
@@ -104,10 +108,24 @@ class SessionTurns:
 
     @operation(takes=TurnIn, streams=EVENTS, errors=(409, 507))
     def on_post(self, req: falcon.Request, resp: falcon.Response, session_id: str) -> None:
-        """A turn; its reply as a stream. Hanging up does not end the reply."""
-        follower = self._asking.turn(session_id, decode(req, TurnIn))
-        follower.wait_answered(FIRST_WORD_SECONDS)
-        sse.send(req, resp, sse.ReplyStream(follower))
+        """A turn: the person's message, and the reply to it."""
+        self._begun(req, resp, self._asking.turn(session_id, decode(req, TurnIn)))
+
+    @operation(takes=ReplyIn, optional=True, streams=EVENTS, errors=(409, 507))
+    def on_post_regenerate(
+        self, req: falcon.Request, resp: falcon.Response, session_id: str, message_id: str
+    ) -> None:
+        """Another reply beside this one, or one to a message that has none."""
+        body = decode(req, ReplyIn, empty=ReplyIn())
+        self._begun(req, resp, self._asking.regenerate(session_id, message_id, body))
+
+    @operation(takes=ReplyIn, optional=True, streams=EVENTS, errors=(409, 507))
+    def on_post_continue(
+        self, req: falcon.Request, resp: falcon.Response, session_id: str, message_id: str
+    ) -> None:
+        """A reply that was stopped, interrupted or too long goes on where it is."""
+        body = decode(req, ReplyIn, empty=ReplyIn())
+        self._begun(req, resp, self._asking.go_on(session_id, message_id, body))
 
     @operation(status=204)
     def on_post_stop(self, req: falcon.Request, resp: falcon.Response, session_id: str) -> None:
@@ -127,4 +145,8 @@ class SessionTurns:
         if heard and offset.isdecimal():
             message_id, start = heard, int(offset)
         follower = self._turns.follow(session_id, start, message_id)
+        sse.send(req, resp, sse.ReplyStream(follower))
+
+    def _begun(self, req: falcon.Request, resp: falcon.Response, follower: Follower) -> None:
+        follower.wait_answered(FIRST_WORD_SECONDS)
         sse.send(req, resp, sse.ReplyStream(follower))

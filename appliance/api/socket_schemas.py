@@ -5,13 +5,28 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from appliance.api.schemas import Body, TurnIn
+from appliance.api.chat_schemas import ReplyIn, TurnIn
+from appliance.api.schemas import Body
 
 
 class SocketTurn(TurnIn, kw_only=True, frozen=True, tag="turn"):
     """Over a WebSocket: begin a turn and follow it."""
 
     session_id: str = ""
+
+
+class SocketRegenerate(ReplyIn, kw_only=True, frozen=True, tag="regenerate"):
+    """Over a WebSocket: begin another reply beside this one and follow it."""
+
+    session_id: str = ""
+    message_id: str
+
+
+class SocketContinue(ReplyIn, kw_only=True, frozen=True, tag="continue"):
+    """Over a WebSocket: have a reply go on that was stopped, interrupted or too long."""
+
+    session_id: str = ""
+    message_id: str
 
 
 class SocketFollow(Body, kw_only=True, frozen=True, tag="follow"):
@@ -33,4 +48,6 @@ class SocketPing(Body, kw_only=True, frozen=True, tag="ping"):
     """Over a WebSocket: is anybody there?"""
 
 
-SocketMessage = SocketTurn | SocketFollow | SocketStop | SocketPing
+SocketMessage = (
+    SocketTurn | SocketRegenerate | SocketContinue | SocketFollow | SocketStop | SocketPing
+)

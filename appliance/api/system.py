@@ -11,6 +11,7 @@ from appliance.api.answers import ErrorAnswer, Health, ModelStatus, Status
 from appliance.api.errors import RETRY_AFTER
 from appliance.api.operation import Operations
 from appliance.engine.pool import Model, Pool
+from appliance.observe.figures import Dashboard
 from appliance.security.logins import Logins
 
 operation = Operations("Appliance")
@@ -33,10 +34,9 @@ def _model_status(model: Model) -> ModelStatus:
 class System:
     """`/health`, `/readiness` and `/api/status`"""
 
-    def __init__(self, pool: Pool, version: str) -> None:
+    def __init__(self, pool: Pool, dashboard: Dashboard) -> None:
         self._pool = pool
-        self._version = version
-        self._started = time.monotonic()
+        self._dashboard = dashboard
 
     @operation(gives=Health)
     def on_get_health(self, req: falcon.Request, resp: falcon.Response) -> None:
@@ -55,11 +55,12 @@ class System:
     @operation(gives=Status)
     def on_get_status(self, req: falcon.Request, resp: falcon.Response) -> None:
         """What the page shows of the appliance."""
-        _answer(resp, Status(version=self._version, **self._now()))
+        figures = self._dashboard.figures()
+        _answer(resp, Status(version=figures.version, figures=figures, **self._now()))
 
     def _now(self) -> dict[str, Any]:
         return {
-            "uptime_seconds": round(time.monotonic() - self._started, 3),
+            "uptime_seconds": self._dashboard.uptime_seconds,
             "timestamp": int(time.time() * 1000),
             "models": [_model_status(model) for model in self._pool.models()],
         }

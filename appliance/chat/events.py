@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import msgspec
 
+from appliance.chat.spoken import Spoken, TextAdded
 from appliance.errors import ApplianceError, from_code
 from appliance.store.sessions import Message, Usage
 
@@ -38,13 +39,6 @@ class PromptRead(msgspec.Struct, frozen=True):
     total: int
     cached_tokens: int
     cached_from: str | None
-
-
-class TextAdded(msgspec.Struct, frozen=True):
-    """More of the reply; `offset` is the number of characters of the reply after it."""
-
-    offset: int
-    text: str
 
 
 class ReplyUsage(msgspec.Struct, frozen=True):
@@ -84,7 +78,7 @@ class StoredFollower:
     """Never called: there is no news."""
 
     def __init__(self, message: Message, start: int) -> None:
-        """`start`: the character to begin with."""
+        """`start`: the place to begin with."""
         self._message = message
         self._start = start
         self._told = False
@@ -106,8 +100,7 @@ class StoredFollower:
         self._told = True
         message = self._message
         events: list[LiveEvent] = []
-        if rest := message.content[self._start :]:
-            events.append(TextAdded(len(message.content), rest))
+        events += Spoken(message.content, message.reasoning).after(self._start)
         if message.usage:
             events.append(usage_of(message.usage))
         failed = message.error

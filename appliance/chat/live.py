@@ -5,7 +5,6 @@ text. The engine's thread adds to it and must not wait for anybody.
 """
 
 import threading
-from bisect import bisect_right
 from collections.abc import Callable
 
 import msgspec
@@ -14,12 +13,12 @@ from appliance.chat.events import (
     LiveEvent,
     PromptRead,
     ReplyEnded,
-    TextAdded,
     TurnAccepted,
     TurnBegan,
     Waiting,
     usage_of,
 )
+from appliance.chat.spoken import Spoken
 from appliance.engine.protocol import (
     Accepted,
     Delta,
@@ -49,14 +48,16 @@ class LiveReply:
     def __init__(
         self, user: Message, reply: Message, on_end: "Callable[[LiveReply], None]"
     ) -> None:
-        """`on_end` is called on the engine's thread when the engine has said its last word."""
+        """`user`: what is replied to; `reply`: what there is of it already, if it goes on.
+
+        `on_end` is called on the engine's thread when the engine has said its last word.
+        """
         self.user = user
         self.reply = reply
         self._on_end = on_end
         self._lock = threading.Lock()
         self._answered = threading.Event()
-        self._texts: list[str] = []
-        self._offsets: list[int] = []
+        self._spoken = Spoken(reply.content, reply.reasoning)
         self._accepted: Accepted | None = None
         self._waiting: Waiting | None = None
         self._read: PromptRead | None = None
@@ -112,9 +113,8 @@ class LiveReply:
                 total = self._accepted.prompt_tokens
                 self._read = PromptRead(event.done, total, event.cached_tokens, event.cached_from)
             elif isinstance(event, Delta):
-                start = self._offsets[-1] if self._offsets else 0
-                self._texts.append(event.text)
-                self._offsets.append(start + len(event.text))
+                self._spoken.add(reasoning=event.reasoning)
+                self._spoken.add(text=event.text)
             elif isinstance(event, Finished | Failed):
                 self._last = event
         self._answered.set()
@@ -126,13 +126,10 @@ class LiveReply:
     # -- the writer's side -----------------------------------------------------------------------
 
     @property
-    def text(self) -> str:
-        """All of it so far."""
+    def said(self) -> tuple[str, str]:
+        """Text and reasoning so far."""
         with self._lock:
-            if len(self._texts) > 1:
-                self._texts[:] = ["".join(self._texts)]
-                del self._offsets[:-1]
-            return self._texts[0] if self._texts else ""
+            return self._spoken.whole()
 
     def store(self, sessions: Sessions) -> None:
         """Store the whole reply and tell the followers how it ended.
@@ -145,10 +142,11 @@ class LiveReply:
         error: ApplianceError | None = None
         status: FinalStatus
         usage: Usage | None = None
-        text = self.text
+        text, reasoning = self.said
+        said = bool(text or reasoning)
         if isinstance(last, Failed):
             error = from_code(last.code, last.message, last.param)
-            status = "interrupted" if text and isinstance(error, _INTERRUPTIONS) else "failed"
+            status = "interrupted" if said and isinstance(error, _INTERRUPTIONS) else "failed"
         else:
             status = "stopped" if last.reason == "cancelled" else "complete"
             usage = Usage(
@@ -161,6 +159,8 @@ class LiveReply:
                 prefill_seconds=last.timings.prefill,
                 decode_seconds=last.timings.decode,
                 seed=accepted.seed if accepted else 0,
+                context_tokens=last.prompt_tokens + last.completion_tokens,
+                n_ctx=accepted.n_ctx if accepted else None,
             )
         try:
             message = sessions.finish_reply(
@@ -170,14 +170,18 @@ class LiveReply:
                 None if isinstance(last, Failed) else last.reason,
                 usage,
                 MessageError(error.code, error.message) if error else None,
+                reasoning=reasoning,
             )
         except MessageNotFound as ex:  # its session was deleted meanwhile
-            self._end(ReplyEnded(msgspec.structs.replace(self.reply, content=text), ex))
+            self._end(ReplyEnded(self._unstored(text, reasoning), ex))
         except StoreError as ex:
-            self._end(ReplyEnded(msgspec.structs.replace(self.reply, content=text), ex))
+            self._end(ReplyEnded(self._unstored(text, reasoning), ex))
             raise
         else:
             self._end(ReplyEnded(message, error))
+
+    def _unstored(self, text: str, reasoning: str) -> Message:
+        return msgspec.structs.replace(self.reply, content=text, reasoning=reasoning)
 
     def _end(self, ended: ReplyEnded) -> None:
         with self._lock:
@@ -186,10 +190,11 @@ class LiveReply:
 
     # -- the followers' side ---------------------------------------------------------------------
 
-    def follow(self, start: int = 0, *, from_turn: bool = False) -> "Follower":
-        """Follow from the character `start` on; `from_turn`: with `TurnBegan` first."""
-        follower = Follower(self, start, from_turn)
+    def follow(self, start: int | None = None, *, from_turn: bool = False) -> "Follower":
+        """Follow from a place on; None: from what is new. `from_turn`: with `TurnBegan` first."""
         with self._lock:
+            place = self._spoken.began if start is None else start
+            follower = Follower(self, place, from_turn)
             self._followers.add(follower)
         return follower
 
@@ -214,25 +219,18 @@ class LiveReply:
             if self._waiting and self._waiting != follower.waiting:
                 follower.waiting = self._waiting
                 events.append(self._waiting)
-            if self._read != follower.read and not self._texts and self._read:
+            silent = self._spoken.end == self._spoken.began
+            if self._read != follower.read and silent and self._read:
                 follower.read = self._read
                 events.append(self._read)
-            events += self._added(follower)
+            events += self._spoken.after(follower.offset)
+            follower.offset = max(follower.offset, self._spoken.end)
             if self._ended and not follower.ended:
                 follower.ended = True
                 if self._ended.message.usage:
                     events.append(usage_of(self._ended.message.usage))
                 events.append(self._ended)
             return events
-
-    def _added(self, follower: "Follower") -> list[TextAdded]:
-        """The text that the follower has not heard yet, in the pieces that the engine made."""
-        first = bisect_right(self._offsets, follower.offset)
-        added = []
-        for text, end in zip(self._texts[first:], self._offsets[first:], strict=True):
-            added.append(TextAdded(end, text[len(text) - (end - follower.offset) :]))
-            follower.offset = end
-        return added
 
     def _dropped(self) -> int:
         accepted = self._accepted

@@ -101,6 +101,6 @@ class LiveReplies:
         if not lives:
             return
         try:
-            self._sessions.grow_replies({live.reply.id: live.text for live in lives})
+            self._sessions.grow_replies({live.reply.id: live.said for live in lives})
         except ApplianceError as ex:
             log.error("growing replies could not be stored, which is tried again: %s", ex)

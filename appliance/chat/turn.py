@@ -1,4 +1,4 @@
-"""One chat turn: the person's message is stored, the engine is asked, the reply is in flight."""
+"""One chat turn: what a person said is stored, the engine is asked, the reply is in flight."""
 
 from collections.abc import Callable, Sequence
 
@@ -16,18 +16,25 @@ Submit = Callable[[Prompt, SamplingParams, Sink, str | None], Callable[[], None]
 """Has a prompt of a session completed by a model; returns what cancels it."""
 
 
-class TurnRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """What a person asks."""
+class ReplyRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """How a reply is to be made."""
 
-    content: str
-    parent_id: str | msgspec.UnsetType | None = USE_LEAF
-    """The message it follows; unset: the session's leaf; None: a new beginning."""
+    model: str
+    """The model's id, and what has it complete a prompt."""
+    submit: Submit
     system_prompt: str | None = None
+    default_system_prompt: str | None = None
+    """Where the chat has no system message of its own either."""
     sampling: SamplingParams
 
 
 class Turns:
-    """Begins, follows and stops turns. Thread-safe."""
+    """Begins, follows and stops replies. Thread-safe.
+
+    What begins one raises an ApplianceError: nothing was stored when it is the request's fault or
+    the session is busy; otherwise all is stored, and the reply as failed. The engine may still
+    refuse it: `Follower.wait_answered` tells.
+    """
 
     def __init__(
         self,
@@ -36,47 +43,56 @@ class Turns:
         *,
         max_history_messages: int,
         max_prompt_length: int,
-        on_delete: Callable[[str], None],
     ) -> None:
-        """`max_history_messages` and `max_prompt_length` (characters): see `[limits]`.
-
-        `on_delete` is told the id of a session that was deleted.
-        """
+        """`max_history_messages` and `max_prompt_length` (characters): see `[limits]`."""
         self._sessions = sessions
         self._live = live
         self._max_history = max_history_messages
         self._max_prompt_length = max_prompt_length
-        self._on_delete = on_delete
 
-    def begin(self, session_id: str, model: str, submit: Submit, request: TurnRequest) -> Follower:
+    def begin(
+        self,
+        session_id: str,
+        request: ReplyRequest,
+        content: str,
+        parent_id: str | msgspec.UnsetType | None = USE_LEAF,
+    ) -> Follower:
         """Store the message, submit the turn, and return a follower from the turn's beginning.
 
-        The engine may still refuse it: `Follower.wait_answered` tells.
-
-        Raises:
-            ApplianceError: nothing was stored when it is the request's fault or the session is
-                busy; otherwise the message is stored, and its reply as failed.
+        `parent_id`: the message it follows; unset: the session's leaf; None: a new beginning.
         """
-        if not request.content.strip():
+        if not content.strip():
             raise RequestError("the message is empty", param="content")
-        if len(request.content) > self._max_prompt_length:
+        if len(content) > self._max_prompt_length:
             raise RequestError(
-                f"the message has {len(request.content)} characters, "
+                f"the message has {len(content)} characters, "
                 f"at most {self._max_prompt_length} are allowed",
                 param="content",
             )
-        user, reply = self._sessions.begin_turn(
-            session_id, request.content, request.parent_id, model
-        )
+        user, reply = self._sessions.begin_turn(session_id, content, parent_id, request.model)
+        return self._reply(user, reply, request)
+
+    def regenerate(self, session_id: str, message_id: str, request: ReplyRequest) -> Follower:
+        """Another reply beside `message_id`, which stays; to a message that is no reply, one."""
+        user, reply = self._sessions.begin_reply(session_id, message_id, request.model)
+        return self._reply(user, reply, request)
+
+    def go_on(self, session_id: str, message_id: str, request: ReplyRequest) -> Follower:
+        """Have a reply go on that was stopped, interrupted or cut for its length."""
+        user, reply = self._sessions.resume_reply(session_id, message_id, request.model)
+        return self._reply(user, reply, request)
+
+    def _reply(self, user: Message, reply: Message, request: ReplyRequest) -> Follower:
         live = self._live.begin(user, reply)
         follower = live.follow(from_turn=True)
         try:
-            history = self._sessions.path(session_id, user.id)
-            kept = history[-self._max_history :]
-            live.dropped_messages = len(history) - len(kept)
-            cancel = submit(
-                _prompt(kept, request.system_prompt), request.sampling, live.take, session_id
-            )
+            history = self._sessions.path(reply.session_id, user.id)
+            system, rest = _parted(history)
+            kept = rest[-self._max_history :]
+            live.dropped_messages = len(rest) - len(kept)
+            system = request.system_prompt or system or request.default_system_prompt
+            prompt = _prompt(system, kept, reply)
+            cancel = request.submit(prompt, request.sampling, live.take, reply.session_id)
         except ApplianceError as ex:
             live.take(Failed(0, ex.code, ex.message, ex.param))
             raise
@@ -86,7 +102,7 @@ class Turns:
     def follow(
         self, session_id: str, start: int, message_id: str | None = None
     ) -> Follower | StoredFollower:
-        """Follow a reply from the character `start` on: the one under way, or that message.
+        """Follow a reply from the place `start` on: the one under way, or that message.
 
         A message that is complete by now is told from the store, so that who comes back late
         misses nothing.
@@ -123,20 +139,33 @@ class Turns:
             return
 
     def delete(self, session_id: str) -> None:
-        """Delete a session; a reply under way is stopped and not written.
+        """Delete a session, as `Sessions.delete` does; a reply under way is stopped.
 
         Raises:
             SessionNotFound: there is no such session.
         """
         self.stop(session_id)
         self._sessions.delete(session_id)
-        self._on_delete(session_id)
 
 
-def _prompt(history: Sequence[Message], system_prompt: str | None) -> ChatPrompt:
+def _parted(history: Sequence[Message]) -> tuple[str | None, Sequence[Message]]:
+    """What stands in the branch as its system message, and the rest."""
+    if history and history[0].role == "system":
+        return history[0].content, history[1:]
+    return None, history
+
+
+def _prompt(system_prompt: str | None, history: Sequence[Message], reply: Message) -> ChatPrompt:
+    """`reply`: what there is of it already."""
     # A reply that failed before its first word says nothing, and templates want roles to alternate.
-    said = [m for m in history if m.content and not (system_prompt and m.role == "system")]
-    messages = [ChatMessage(m.role, m.content) for m in said]
+    messages = [_shown(message) for message in history if message.content]
     if system_prompt:
         messages.insert(0, ChatMessage("system", system_prompt))
-    return ChatPrompt(messages, trim=True)
+    goes_on = bool(reply.content or reply.reasoning)
+    if goes_on:
+        messages.append(_shown(reply))
+    return ChatPrompt(messages, understand=True, continue_final=goes_on, trim=True)
+
+
+def _shown(message: Message) -> ChatMessage:
+    return ChatMessage(message.role, message.content, reasoning_content=message.reasoning or None)

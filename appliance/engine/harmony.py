@@ -14,6 +14,7 @@ from appliance.engine.reply import (
     Content,
     Piece,
     Reasoning,
+    Segment,
     ToolCallArguments,
     ToolCallBegan,
     joined,
@@ -28,6 +29,18 @@ _OPENINGS = (CHANNEL, START, "to=")
 _RECIPIENT = re.compile(r"to=(?:functions\.)?([\w.-]+)")
 _LONGEST_HEADER = 512
 """Characters; what goes on for longer is no header."""
+
+
+def begun(thought: str, answer: str) -> list[Segment]:
+    """The beginning of a reply as the model writes it; without an answer the thought goes on."""
+    out: list[Segment] = []
+    if thought:
+        out += [(f"{CHANNEL}analysis{MESSAGE}", True), (thought, False)]
+    if thought and answer:
+        out += [(f"<|end|>{START}assistant", True)]
+    if answer:
+        out += [(f"{CHANNEL}final{MESSAGE}", True), (answer, False)]
+    return out
 
 
 class HarmonyParser:

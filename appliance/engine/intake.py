@@ -68,7 +68,7 @@ class Intake:
             fault = InternalError("the prompt could not be read")
             self._outbox.send([Failed(command.id, fault.code, fault.message)])
             return None
-        self._outbox.send([sequence.accepted()])
+        self._outbox.send([sequence.accepted(self._runner.info.n_ctx)])
         return sequence
 
     def _sequence(self, command: Generate) -> Sequence:

@@ -8,14 +8,14 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterable
-from typing import Protocol
 
 import msgspec
 
 from appliance.engine.client import EngineState
 from appliance.engine.counters import Counters
+from appliance.engine.loaded import Loaded
 from appliance.engine.protocol import Prompt, SamplingParams
-from appliance.engine.requests import Sink
+from appliance.engine.requests import Sink, Watch, refusal_told, unwatched
 from appliance.errors import ModelLoadFailed, ModelNotFound, ShuttingDown, Unavailable
 
 log = logging.getLogger(__name__)
@@ -25,38 +25,6 @@ RETRY_FAILED_SECONDS = 5.0
 JANITOR_SECONDS = 1.0
 """From one look at idle engines to the next."""
 UNLOADED = EngineState(status="unloaded")
-
-
-class Loaded(Protocol):
-    """An engine, as the pool needs it: a worker's or one that runs elsewhere."""
-
-    @property
-    def state(self) -> EngineState: ...
-
-    @property
-    def busy(self) -> bool:
-        """Requests are in flight."""
-
-    @property
-    def counters(self) -> Counters:
-        """What it has done."""
-
-    def start(self) -> None:
-        """Begin to load; returns at once."""
-
-    def submit(
-        self, prompt: Prompt, sampling: SamplingParams, sink: Sink, session: str | None = None
-    ) -> int:
-        """Have a prompt completed; see `Engine.submit`."""
-
-    def cancel(self, id: int) -> None:
-        """End a request."""
-
-    def forget(self, session: str) -> None:
-        """A session was deleted."""
-
-    def close(self) -> None:
-        """Free everything; every open request fails."""
 
 
 class ModelSpec(msgspec.Struct, frozen=True, kw_only=True):
@@ -119,23 +87,32 @@ class Model:
         return status == "ready" or (status == "unloaded" and self.proven)
 
     def submit(
-        self, prompt: Prompt, sampling: SamplingParams, sink: Sink, session: str | None = None
+        self,
+        prompt: Prompt,
+        sampling: SamplingParams,
+        sink: Sink,
+        session: str | None = None,
+        caller: str = "",
     ) -> Callable[[], None]:
         """Have a prompt completed, loading the model first if need be. Returns what cancels it.
+
+        `caller` is the name of who asks, for the metrics.
 
         Raises:
             ApplianceError: nothing was submitted.
         """
-        while True:
-            engine = self._pool.engine_of(self)
-            try:
-                id = engine.submit(prompt, sampling, sink, session)
-            except ShuttingDown:
-                if self.engine is engine or self._pool.closing:
-                    raise
-                continue  # it gave way to another model between the two lines
-            self.used = time.monotonic()
-            return lambda: engine.cancel(id)
+        watched = self._pool.watch(self.id, caller, prompt, sink)
+        with refusal_told(watched):
+            while True:
+                engine = self._pool.engine_of(self)
+                try:
+                    id = engine.submit(prompt, sampling, watched, session)
+                except ShuttingDown:
+                    if self.engine is engine or self._pool.closing:
+                        raise
+                    continue  # it gave way to another model between the two lines
+                self.used = time.monotonic()
+                return lambda: engine.cancel(id)
 
     def load(self) -> None:
         """Begin to load it; returns when that is under way.
@@ -160,6 +137,7 @@ class Pool:
         free_memory: Callable[[], int],
         keep_alive_seconds: float,
         max_loaded: int,
+        watch: Watch = unwatched,
     ) -> None:
         """
         Args:
@@ -167,6 +145,7 @@ class Pool:
             free_memory: bytes that could be had now.
             keep_alive_seconds: an engine idle for longer is closed; 0: never.
             max_loaded: engines at a time; 0: as many as memory holds.
+            watch: sees every request and its events.
         """
         self._models = [Model(spec, self) for spec in specs]
         """Never changed, but replaced, with `_changing` held."""
@@ -175,6 +154,7 @@ class Pool:
         self._free_memory = free_memory
         self._keep_alive = keep_alive_seconds
         self._max_loaded = max_loaded
+        self.watch = watch
         self._changing = threading.Lock()
         """Held while engines come and go, which takes seconds."""
         self.counting = threading.Lock()

@@ -31,6 +31,17 @@ class Read:
     dropped_messages: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class _Rendered:
+    """Messages as the model sees them."""
+
+    tokens: list[int]
+    prompt: str
+    """Up to where the assistant begins to speak."""
+    written: str
+    """What it has said already; `tokens` end with it."""
+
+
 class PromptReader:
     """Lives on the intake thread."""
 
@@ -65,33 +76,56 @@ class PromptReader:
         wanted = n_ctx - _reserve(sampling, n_ctx)
         system = [m for m in prompt.messages[:1] if m.role == "system"]
         rest = prompt.messages[len(system) :]
-        tokens, text = self._rendered(prompt, prompt.messages)
-        dropped = 0
+        shown = self._rendered(prompt, prompt.messages)
+        dropped, most = 0, len(rest) - (2 if prompt.continue_final else 1)
         # A question and its answer go together: many templates want the user to speak first.
-        while prompt.trim and len(tokens) > wanted and len(rest) - dropped > 1:
-            dropped = min(dropped + 2, len(rest) - 1)
-            tokens, text = self._rendered(prompt, system + rest[dropped:])
-        read = Read(tokens, sampling, dropped_messages=dropped)
+        while prompt.trim and len(shown.tokens) > wanted and dropped < most:
+            dropped = min(dropped + 2, most)
+            shown = self._rendered(prompt, system + rest[dropped:])
+        read = Read(shown.tokens, sampling, dropped_messages=dropped)
         if prompt.understand:
-            self._understand(prompt, read, text)
+            self._understand(prompt, read, shown)
         return read
 
-    def _rendered(self, prompt: ChatPrompt, messages: list[ChatMessage]) -> tuple[list[int], str]:
+    def _rendered(self, prompt: ChatPrompt, messages: list[ChatMessage]) -> "_Rendered":
         tools = prompt.tools if prompt.tool_choice != "none" else None
-        segments = self._template.render(messages, tools)
+        begun = messages[-1:] if prompt.continue_final else []
+        if any(m.role != "assistant" or m.tool_calls for m in begun):
+            raise RequestError("only a reply of the assistant's can go on", param="messages")
+        segments = self._template.render(messages[: len(messages) - len(begun)], tools)
+        text = "".join(text for text, _ in segments)
         tokens: list[int] = []
-        for text, control in segments:
-            tokens += self._runner.tokenize(text, control=control)
-        return self._runner.with_bos(tokens), "".join(text for text, _ in segments)
+        for part, control in segments:
+            tokens += self._runner.tokenize(part, control=control)
+        tokens = self._runner.with_bos(tokens)
+        written = ""
+        for reply in begun:
+            thought = reply.reasoning_content or ""
+            for part, control in self._style.begun(text, thought, reply.content):
+                tokens += self._tokens_within(part, control=control)
+                written += part
+        return _Rendered(tokens, text, written)
 
-    def _understand(self, prompt: ChatPrompt, read: Read, text: str) -> None:
+    def _tokens_within(self, text: str, *, control: bool) -> list[int]:
+        """Tokens of a text that stands in the middle of a line."""
+        tokens = self._runner.tokenize(text, control=control)
+        read = b"".join(map(self._runner.piece, tokens))
+        if len(read) - len(read.lstrip(b" ")) <= len(text) - len(text.lstrip(" ")):
+            return tokens
+        # SentencePiece: what begins a text is taken for the beginning of a word.
+        line = self._runner.tokenize("\n", control=False)
+        return self._runner.tokenize(f"\n{text}", control=control)[len(line) :]
+
+    def _understand(self, prompt: ChatPrompt, read: Read, shown: "_Rendered") -> None:
         tools = prompt.tools or []
         names = [tool["function"]["name"] for tool in tools]
+        text = shown.prompt
         if prompt.tool_choice == "none":
             names = []
         forced = self._style.forced(tools, prompt.tool_choice, text)
         if forced is None:
             read.parser = self._style.parser(text, names)
+            read.parser.feed(shown.written)
             return
         if read.sampling.grammar or read.sampling.json_schema:
             raise RequestError(

@@ -50,6 +50,8 @@ class ChatPrompt(msgspec.Struct, frozen=True, tag="chat"):
     tools: list[dict[str, Any]] | None = None
     """Functions that the model may call, in OpenAI's shape."""
     tool_choice: Literal["auto", "none", "required"] | dict[str, Any] = "auto"
+    continue_final: bool = False
+    """The last message is the beginning of a reply of the assistant's, which goes on from there."""
     trim: bool = False
     """Leave out the oldest messages after the system message until the rest fits; `Accepted` says
     how many. Otherwise a prompt that is too long is refused."""
@@ -225,6 +227,8 @@ class Accepted(msgspec.Struct, frozen=True, tag="accepted"):
     prompt_tokens: int
     seed: int
     dropped_messages: int = 0
+    n_ctx: int | None = None
+    """Tokens that one sequence may span; None: unknown."""
 
 
 class Queued(msgspec.Struct, frozen=True, tag="queued"):

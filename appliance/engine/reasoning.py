@@ -8,7 +8,7 @@ from typing import Literal
 
 import msgspec
 
-from appliance.engine.reply import Content, Piece, Reasoning, joined, possible_start
+from appliance.engine.reply import Content, Piece, Reasoning, Segment, joined, possible_start
 
 
 class Tags(msgspec.Struct, frozen=True):
@@ -29,6 +29,21 @@ def detect(template: str) -> Tags | None:
 def opened_by(prompt: str, tags: Tags) -> bool:
     """Whether a prompt ends with an opening tag, so that the reply starts inside the thought."""
     return prompt.rstrip().endswith(tags.opening)
+
+
+def begun(tags: Tags, thought: str, answer: str, *, opened: bool) -> list[Segment]:
+    """The beginning of a reply as the model writes it; without an answer the thought goes on.
+
+    `opened`: the prompt ends with the opening tag.
+    """
+    if not (thought or opened):
+        return [(answer, False)]
+    return [
+        ("" if opened else f"{tags.opening}\n", True),
+        (thought, False),
+        (f"\n{tags.closing}\n\n" if answer else "", True),
+        (answer, False),
+    ]
 
 
 class ReasoningParser:

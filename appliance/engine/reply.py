@@ -44,6 +44,10 @@ class ToolCallArguments(msgspec.Struct, frozen=True, tag="tool_call_arguments"):
 Piece = Content | Reasoning | ToolCallBegan | ToolCallArguments
 
 
+Segment = tuple[str, bool]
+"""Text for a model, and whether control tokens in it are meant as such."""
+
+
 class ReplyParser(Protocol):
     """Text in, pieces out."""
 

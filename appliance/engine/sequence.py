@@ -107,9 +107,9 @@ class Sequence:
             self._first_token = time.monotonic()
         self.tokens.append(token)
 
-    def accepted(self) -> Accepted:
-        """The first event."""
-        return Accepted(self.id, self.n_prompt, self.seed, self._dropped_messages)
+    def accepted(self, n_ctx: int) -> Accepted:
+        """The first event; `n_ctx`: tokens that it may span."""
+        return Accepted(self.id, self.n_prompt, self.seed, self._dropped_messages, n_ctx)
 
     def queued(self, place: int) -> Queued | None:
         """Its place in the queue, if that is news."""

@@ -26,6 +26,7 @@ from appliance.engine.messages import (
     wants_short_ids,
 )
 from appliance.engine.protocol import ChatMessage
+from appliance.engine.reply import Segment
 from appliance.errors import RequestError
 
 MAX_TEMPLATE = 64 * 1024
@@ -37,9 +38,6 @@ CHATML = """{% for message in messages %}{{ '<|im_start|>' + message['role'] + '
 message['content'] + '<|im_end|>' + '\\n' }}{% endfor %}\
 {% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}"""
 """For models that carry no template."""
-
-Segment = tuple[str, bool]
-"""Text, and whether control tokens in it are meant as such."""
 
 # Private-use characters stand for control-token text in messages while the template runs. Those
 # that somebody typed are masked themselves, so that nobody makes up a mark.

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from appliance.engine import harmony, reasoning
-from appliance.engine.reply import Chain, Plain, ReplyParser
+from appliance.engine.reply import Chain, Plain, ReplyParser, Segment
 from appliance.engine.tool_calls import (
     ARGS,
     CALL_ID,
@@ -81,6 +81,15 @@ class Style(msgspec.Struct, frozen=True):
             return calls
         opened = reasoning.opened_by(prompt, self.tags)
         return Chain(reasoning.ReasoningParser(self.tags, opened=opened), calls)
+
+    def begun(self, prompt: str, thought: str, answer: str) -> list[Segment]:
+        """How this model writes the beginning of a reply to the rendered `prompt`."""
+        if self.tools is ToolFormat.HARMONY:
+            return harmony.begun(thought, answer)
+        if self.tags is None:
+            return [(answer, False)]
+        opened = reasoning.opened_by(prompt, self.tags)
+        return reasoning.begun(self.tags, thought, answer, opened=opened)
 
     def forced(self, tools: Sequence[Tool], choice: Choice, prompt: str) -> Forced | None:
         """What binds the reply to the rendered `prompt` to the call that was chosen; None when the

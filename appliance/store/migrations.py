@@ -69,7 +69,26 @@ CREATE INDEX messages_by_parent ON messages (parent_id);
 CREATE UNIQUE INDEX live_replies ON messages (session_id) WHERE status = 'streaming';
 """
 
-MIGRATIONS: Sequence[Migration] = (Migration("0001_sessions", _SESSIONS),)
+# - `deleted_at` is set while a deletion can be undone; nobody sees such a session.
+# - `settings` are JSON: SQL never looks into them, and a new one needs no step of its own.
+# - `profile` has one row.
+_CHATS = """
+ALTER TABLE sessions ADD COLUMN pinned INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE sessions ADD COLUMN settings TEXT;
+ALTER TABLE sessions ADD COLUMN deleted_at INTEGER;
+CREATE INDEX deleted_sessions ON sessions (deleted_at) WHERE deleted_at IS NOT NULL;
+
+ALTER TABLE messages ADD COLUMN reasoning TEXT NOT NULL DEFAULT '';
+ALTER TABLE messages ADD COLUMN context_tokens INTEGER;
+ALTER TABLE messages ADD COLUMN n_ctx INTEGER;
+
+CREATE TABLE profile (number INTEGER PRIMARY KEY, settings TEXT) STRICT;
+"""
+
+MIGRATIONS: Sequence[Migration] = (
+    Migration("0001_sessions", _SESSIONS),
+    Migration("0002_chats", _CHATS),
+)
 
 _RECORD = "CREATE TABLE IF NOT EXISTS migrations (name TEXT PRIMARY KEY, applied_at INTEGER) STRICT"
 

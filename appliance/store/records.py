@@ -1,11 +1,12 @@
 """What a stored chat is made of, and how it is read from its tables."""
 
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import apsw
 import msgspec
 
 from appliance.errors import MessageNotFound, SessionNotFound
+from appliance.store.settings import Settings, from_column
 
 Role = Literal["user", "assistant", "system"]
 FinalStatus = Literal["complete", "stopped", "interrupted", "failed"]
@@ -28,6 +29,20 @@ class Usage(msgspec.Struct, frozen=True):
     prefill_seconds: float
     decode_seconds: float
     seed: int
+    context_tokens: int
+    """Of the context, those in use when the reply ended."""
+    n_ctx: int | None
+    """Tokens that the context holds; None: a server elsewhere ran the model and did not say."""
+
+    def and_then(self, rest: Self) -> Self:
+        """Of a reply that went on: what was written is added up, the rest is the newest."""
+        return msgspec.structs.replace(
+            rest,
+            completion_tokens=self.completion_tokens + rest.completion_tokens,
+            queued_seconds=self.queued_seconds,
+            prefill_seconds=self.prefill_seconds,
+            decode_seconds=self.decode_seconds + rest.decode_seconds,
+        )
 
 
 class MessageError(msgspec.Struct, frozen=True):
@@ -45,6 +60,8 @@ class Message(msgspec.Struct, frozen=True):
     parent_id: str | None
     role: Role
     content: str
+    reasoning: str
+    """What the model thought before it answered."""
     status: Status
     finish_reason: FinishReason | None
     model: str | None
@@ -58,6 +75,7 @@ class Session(msgspec.Struct, frozen=True):
 
     id: str
     title: str
+    pinned: bool
     created_at: int
     updated_at: int
     """When a message was last added or a reply ended."""
@@ -65,28 +83,38 @@ class Session(msgspec.Struct, frozen=True):
     """The newest message of the branch that is shown."""
     live_message_id: str | None
     """The reply that is being written now."""
+    settings: Settings | None
+    """What this chat sets otherwise than the default profile; None: nothing."""
 
 
 _SESSIONS = """
-SELECT sessions.id, title, sessions.created_at, updated_at, leaf_id, live.id
+SELECT sessions.id, title, pinned, sessions.created_at, updated_at, leaf_id, live.id, settings
 FROM sessions
 LEFT JOIN messages AS live ON live.session_id = sessions.id AND live.status = 'streaming'
+WHERE deleted_at IS NULL
 """
 
 _MESSAGES = """
-SELECT id, session_id, parent_id, role, content, status, finish_reason, model, created_at,
-       prompt_tokens, cached_tokens, cached_from, completion_tokens, dropped_messages,
-       queued_seconds, prefill_seconds, decode_seconds, seed, error_code, error_message
+SELECT id, session_id, parent_id, role, content, reasoning, status, finish_reason, model,
+       created_at, prompt_tokens, cached_tokens, cached_from, completion_tokens, dropped_messages,
+       queued_seconds, prefill_seconds, decode_seconds, seed,
+       ifnull(context_tokens, prompt_tokens + completion_tokens), n_ctx, error_code, error_message
 FROM messages
 """
 
-_BRANCH = """
+_VISIBLE = """
+ AND EXISTS (
+    SELECT 1 FROM sessions WHERE sessions.id = messages.session_id AND deleted_at IS NULL
+)
+"""
+
+_BRANCH = f"""
 WITH RECURSIVE branch (node, parent) AS (
-    SELECT number, parent_id FROM messages WHERE id = ? AND session_id = ?
+    SELECT number, parent_id FROM messages WHERE id = ? AND session_id = ? {_VISIBLE}
     UNION ALL
     SELECT number, parent_id FROM branch JOIN messages ON id = parent
 )
-"""
+"""  # noqa: S608 - our own words
 
 # A child's number is always above its parent's.
 _OF_BRANCH = "WHERE number IN (SELECT node FROM branch) ORDER BY number"
@@ -95,18 +123,17 @@ _OF_BRANCH = "WHERE number IN (SELECT node FROM branch) ORDER BY number"
 def find_session(connection: apsw.Connection, session_id: str) -> Session:
     """Raises SessionNotFound."""
     row: Any = None
-    if _possible(session_id):
-        row = connection.execute(_SESSIONS + "WHERE sessions.id = ?", (session_id,)).fetchone()
+    if possible(session_id):
+        row = connection.execute(_SESSIONS + "AND sessions.id = ?", (session_id,)).fetchone()
     if row is None:
         raise SessionNotFound(f"There is no session {session_id!a}.")
-    return Session(*row)
+    return _to_session(row)
 
 
 def all_sessions(connection: apsw.Connection) -> list[Session]:
-    """Newest updated first; of the same millisecond, newest made first."""
-    newest_first = "ORDER BY updated_at DESC, sessions.number DESC"
-    rows: Any = connection.execute(_SESSIONS + newest_first).fetchall()
-    return [Session(*row) for row in rows]
+    """Pinned ones first, then newest updated first; of the same millisecond, newest made first."""
+    order = "ORDER BY pinned DESC, updated_at DESC, sessions.number DESC"
+    return [_to_session(row) for row in connection.execute(_SESSIONS + order).fetchall()]
 
 
 def find_message(
@@ -115,15 +142,19 @@ def find_message(
     session_id: str | None = None,
     *,
     param: str | None = None,
+    deleted: bool = False,
 ) -> Message:
     """The message, if it is one of that session; `param` goes into the error.
+
+    `deleted`: also if its session is deleted, as long as it can be restored.
 
     Raises:
         MessageNotFound: it is not.
     """
     row = None
-    if _possible(message_id):
-        row = connection.execute(_MESSAGES + "WHERE id = ?", (message_id,)).fetchone()
+    if possible(message_id):
+        wanted = "WHERE id = ?" + ("" if deleted else _VISIBLE)
+        row = connection.execute(_MESSAGES + wanted, (message_id,)).fetchone()
     message = None if row is None else _to_message(row)
     if message is None or session_id not in (None, message.session_id):
         raise MessageNotFound(f"There is no message {message_id!a} here.", param=param)
@@ -132,30 +163,44 @@ def find_message(
 
 def messages_of(connection: apsw.Connection, session_id: str) -> list[Message]:
     """In the order of making; none of a session that does not exist."""
-    if not _possible(session_id):
+    if not possible(session_id):
         return []
-    in_order = "WHERE session_id = ? ORDER BY number"
+    in_order = f"WHERE session_id = ? {_VISIBLE} ORDER BY number"
     rows = connection.execute(_MESSAGES + in_order, (session_id,)).fetchall()
     return [_to_message(row) for row in rows]
 
 
 def branch_to(connection: apsw.Connection, session_id: str, leaf_id: str) -> list[Message]:
     """From the root to the leaf; none where the session has no such leaf."""
-    if not (_possible(leaf_id) and _possible(session_id)):
+    if not (possible(leaf_id) and possible(session_id)):
         return []
     rows = connection.execute(_BRANCH + _MESSAGES + _OF_BRANCH, (leaf_id, session_id)).fetchall()
     return [_to_message(row) for row in rows]
 
 
-def _possible(some_id: str) -> bool:
+def possible(some_id: str) -> bool:
     """Ids are ASCII. Half a surrogate pair, which a URL can hold, is no text to SQLite."""
     return some_id.isascii()
 
 
+def _to_session(row: Any) -> Session:
+    id, title, pinned, created_at, updated_at, leaf_id, live_id, settings = row
+    return Session(
+        id,
+        title,
+        bool(pinned),
+        created_at,
+        updated_at,
+        leaf_id,
+        live_id,
+        from_column(settings),
+    )
+
+
 def _to_message(row: Any) -> Message:
-    usage, error = row[9:18], row[18:]
+    usage, error = row[10:21], row[21:]
     fields: Any = (
-        *row[:9],
+        *row[:10],
         None if usage[0] is None else Usage(*usage),
         None if error[0] is None else MessageError(*error),
     )

@@ -5,12 +5,12 @@ Any thread may call. What a method that writes has returned from is on the disk.
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Final
+from typing import Any, Final
 
-import apsw
 import msgspec
 
-from appliance.errors import Conflict, MessageNotFound, ReplyInProgress, RequestError
+from appliance.errors import Conflict, MessageNotFound, RequestError
+from appliance.store import replies
 from appliance.store.database import Database
 from appliance.store.ids import TimeOrderedIds
 from appliance.store.records import (
@@ -28,7 +28,8 @@ from appliance.store.records import (
     find_session,
     messages_of,
 )
-from appliance.store.text import check_text, encodable, title_from
+from appliance.store.settings import NOTHING, Settings, to_column
+from appliance.store.text import check_text, title_from
 
 __all__ = [
     "USE_LEAF",
@@ -38,7 +39,9 @@ __all__ = [
     "MessageError",
     "Role",
     "Session",
+    "SessionChanges",
     "Sessions",
+    "Settings",
     "Status",
     "Usage",
 ]
@@ -51,10 +54,22 @@ def _unix_milliseconds() -> int:
     return time.time_ns() // 1_000_000
 
 
+class SessionChanges(msgspec.Struct, frozen=True, kw_only=True):
+    """What is to be another way; what is not given stays."""
+
+    title: str | msgspec.UnsetType = msgspec.UNSET
+    pinned: bool | msgspec.UnsetType = msgspec.UNSET
+    leaf_id: str | msgspec.UnsetType | None = msgspec.UNSET
+    """The message that the chat goes on from; None: it begins anew."""
+    settings: Mapping[str, Any] | msgspec.UnsetType | None = msgspec.UNSET
+    """Fields of `Settings`; None takes one back, or all of them."""
+
+
 class Sessions:
     """Every method raises StoreFull or StoreError where the database does, and then wrote nothing.
 
-    Text with half a surrogate pair, which UTF-8 cannot hold, is a RequestError naming its field.
+    Text with half a surrogate pair, which UTF-8 cannot hold, is a RequestError naming its field. A
+    deleted session is there for `restore` alone, until it is purged.
     """
 
     def __init__(self, database: Database, clock: Callable[[], int] = _unix_milliseconds) -> None:
@@ -63,17 +78,29 @@ class Sessions:
         self._clock = clock
         self._new_id = TimeOrderedIds(clock)
 
+    # -- sessions --------------------------------------------------------------------------------
+
     def list(self) -> Sequence[Session]:
-        """Every session, newest updated first."""
+        """Every session: pinned ones first, then newest updated first."""
         with self._database.read() as connection:
             return all_sessions(connection)
+
+    def count(self) -> int:
+        """How many there are."""
+        with self._database.read() as connection:
+            rows: Any = connection.execute(
+                "SELECT count(*) FROM sessions WHERE deleted_at IS NULL"
+            ).fetchall()
+            return int(rows[0][0])
 
     def get(self, session_id: str) -> Session:
         """Raises SessionNotFound."""
         with self._database.read() as connection:
             return find_session(connection, session_id)
 
-    def create(self, title: str = "", session_id: str | None = None) -> Session:
+    def create(
+        self, title: str = "", session_id: str | None = None, settings: Settings = NOTHING
+    ) -> Session:
         """A new, empty session; without an id it is given one.
 
         Raises:
@@ -81,56 +108,95 @@ class Sessions:
             Conflict: there is a session of that id.
         """
         check_text(title, "title")
+        settings.check()
         session_id = session_id or self._new_id()
         if not session_id.isascii():
             raise RequestError("The id of a session is ASCII text.", param="id")
         now = self._clock()
         with self._database.write() as connection:
+            # The one that is deleted can't come back now, and nobody but us knows of it.
             connection.execute(
-                "INSERT INTO sessions (id, title, created_at, updated_at) VALUES (?, ?, ?, ?)"
-                " ON CONFLICT DO NOTHING",
-                (session_id, title, now, now),
+                "DELETE FROM sessions WHERE id = ? AND deleted_at IS NOT NULL", (session_id,)
+            )
+            connection.execute(
+                "INSERT INTO sessions (id, title, created_at, updated_at, settings)"
+                " VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+                (session_id, title, now, now, to_column(settings)),
             )
             if connection.changes() == 0:
                 raise Conflict(f"There is a session {session_id} already.", param="id")
-        return Session(session_id, title, now, now, None, None)
-
-    def rename(self, session_id: str, title: str) -> Session:
-        """Gives another title; the session keeps its place in the list.
-
-        Raises:
-            SessionNotFound: unknown id.
-        """
-        check_text(title, "title")
-        with self._database.write() as connection:
-            find_session(connection, session_id)
-            connection.execute("UPDATE sessions SET title = ? WHERE id = ?", (title, session_id))
             return find_session(connection, session_id)
 
-    def move_leaf(self, session_id: str, leaf_id: str | None) -> None:
-        """Has the chat go on from another message; None: from a new beginning.
+    def update(self, session_id: str, changes: SessionChanges) -> Session:
+        """Changes a session, which keeps its place in the list unless it is pinned or let go.
+
+        Two that change different settings at the same time both get what they want.
 
         Raises:
             SessionNotFound: unknown id.
-            MessageNotFound: that session has no such message.
+            MessageNotFound: the new leaf is no message of that session.
         """
+        given = {
+            name: value
+            for name, value in msgspec.structs.asdict(changes).items()
+            if value is not msgspec.UNSET
+        }
+        check_text(given.get("title", ""), "title")
         with self._database.write() as connection:
-            find_session(connection, session_id)
-            if leaf_id is not None:
-                find_message(connection, leaf_id, session_id, param="leaf_id")
-            connection.execute(
-                "UPDATE sessions SET leaf_id = ? WHERE id = ?", (leaf_id, session_id)
-            )
+            session = find_session(connection, session_id)
+            if given.get("leaf_id") is not None:
+                find_message(connection, given["leaf_id"], session_id, param="leaf_id")
+            if "settings" in given:
+                wanted = given["settings"]
+                settings = (session.settings or NOTHING).changed(wanted) if wanted else NOTHING
+                settings.check()
+                given["settings"] = to_column(settings)
+            for name, value in given.items():
+                connection.execute(
+                    f"UPDATE sessions SET {name} = ? WHERE id = ?",  # noqa: S608 - our own names
+                    (value, session_id),
+                )
+            return find_session(connection, session_id)
 
     def delete(self, session_id: str) -> None:
-        """Deletes the session and all its messages.
+        """Takes the session and its messages out of sight; `restore` brings them back.
 
         Raises:
             SessionNotFound: unknown id.
         """
         with self._database.write() as connection:
             find_session(connection, session_id)
-            connection.execute("DELETE FROM sessions WHERE id = ?", (session_id,))
+            connection.execute(
+                "UPDATE sessions SET deleted_at = ? WHERE id = ?", (self._clock(), session_id)
+            )
+
+    def restore(self, session_id: str) -> Session:
+        """Undoes `delete`; of a session that is there it changes nothing.
+
+        Raises:
+            SessionNotFound: unknown id, or that of a session that was purged.
+        """
+        with self._database.write() as connection:
+            if session_id.isascii():
+                connection.execute(
+                    "UPDATE sessions SET deleted_at = NULL WHERE id = ?", (session_id,)
+                )
+            return find_session(connection, session_id)
+
+    def purge(self, seconds: float) -> Sequence[str]:
+        """Removes for good what was deleted at least `seconds` ago.
+
+        Returns:
+            The ids of the sessions that are gone.
+        """
+        until = self._clock() - int(seconds * 1000)
+        with self._database.write() as connection:
+            rows: Any = connection.execute(
+                "DELETE FROM sessions WHERE deleted_at <= ? RETURNING id", (until,)
+            ).fetchall()
+        return [session_id for (session_id,) in rows]
+
+    # -- messages --------------------------------------------------------------------------------
 
     def messages(self, session_id: str) -> Sequence[Message]:
         """The whole tree in the order of making, so parents before their children.
@@ -181,7 +247,10 @@ class Sessions:
         """
         with self._database.write() as connection:
             session = find_session(connection, session_id)
-            return self._add(connection, session, parent_id, role, content, status, model)
+            made = self._new_id(), self._clock()
+            return replies.add(connection, made, session, parent_id, role, content, status, model)
+
+    # -- replies ---------------------------------------------------------------------------------
 
     def begin_turn(
         self,
@@ -202,28 +271,71 @@ class Sessions:
         with self._database.write() as connection:
             session = find_session(connection, session_id)
             parent = session.leaf_id if parent_id is USE_LEAF else parent_id
-            user = self._add(connection, session, parent, "user", content, "complete", None)
-            reply = self._add(connection, session, user.id, "assistant", "", "streaming", model)
+            made = self._new_id(), self._clock()
+            user = replies.add(connection, made, session, parent, "user", content, "complete", None)
+            made = self._new_id(), self._clock()
+            reply = replies.add(
+                connection, made, session, user.id, "assistant", "", "streaming", model
+            )
             if not session.title:
                 connection.execute(
                     "UPDATE sessions SET title = ? WHERE id = ?", (title_from(content), session_id)
                 )
         return user, reply
 
-    def grow_replies(self, updates: Mapping[str, str]) -> None:
-        """Stores the whole text so far of live replies, by message id, in one transaction.
+    def begin_reply(
+        self, session_id: str, message_id: str, model: str | None = None
+    ) -> tuple[Message, Message]:
+        """Another reply beside `message_id`, or one to it if it is no reply: empty and streaming.
+
+        Returns:
+            What is replied to, and the reply.
+
+        Raises:
+            SessionNotFound, MessageNotFound: unknown ids.
+            RequestError: nothing was asked before that reply.
+            ReplyInProgress: a reply of that session is still being written.
+        """
+        with self._database.write() as connection:
+            session = find_session(connection, session_id)
+            asked = replies.question(connection, session_id, message_id)
+            made = self._new_id(), self._clock()
+            reply = replies.add(
+                connection, made, session, asked.id, "assistant", "", "streaming", model
+            )
+        return asked, reply
+
+    def resume_reply(
+        self, session_id: str, message_id: str, model: str | None = None
+    ) -> tuple[Message, Message]:
+        """Has a reply that broke off stream again, with all that it has.
+
+        Returns:
+            What is replied to, and the reply.
+
+        Raises:
+            SessionNotFound, MessageNotFound: unknown ids.
+            RequestError: it is no reply, or nothing was asked before it.
+            Conflict: it is complete, or the chat went on after it.
+            ReplyInProgress: a reply of that session is still being written.
+        """
+        with self._database.write() as connection:
+            session = find_session(connection, session_id)
+            asked = replies.question(connection, session_id, message_id)
+            return asked, replies.resume(connection, self._clock(), session, message_id, model)
+
+    def grow_replies(self, updates: Mapping[str, tuple[str, str]]) -> None:
+        """Stores content and reasoning so far of live replies, by message id, in one transaction.
 
         Ids of replies that have ended or were deleted meanwhile are passed over.
         """
-        for content in updates.values():
+        for content, reasoning in updates.values():
             check_text(content, "content")
+            check_text(reasoning, "reasoning")
         if not updates:
             return
         with self._database.write() as connection:
-            connection.executemany(
-                "UPDATE messages SET content = ? WHERE id = ? AND status = 'streaming'",
-                [(content, message_id) for message_id, content in updates.items()],
-            )
+            replies.grow(connection, updates)
 
     def finish_reply(
         self,
@@ -233,30 +345,33 @@ class Sessions:
         finish_reason: FinishReason | None = None,
         usage: Usage | None = None,
         error: MessageError | None = None,
+        *,
+        reasoning: str = "",
     ) -> Message:
         """Ends a live reply and gives it as it is stored.
 
-        The first ending stays: a reply that has ended already is given as it is.
+        The first ending stays: a reply that has ended already is given as it is. What a reply that
+        went on took before is added to `usage`.
 
         Raises:
-            MessageNotFound: unknown id, such as that of a reply whose session was deleted.
+            MessageNotFound: unknown id, or its session was deleted: then the ending is stored all
+                the same, for `restore`.
         """
         check_text(content, "content")
-        tokens = msgspec.structs.astuple(usage) if usage else (None,) * len(_USAGE)
-        # Errors quote file names, which can be any bytes; the reply must end all the same.
-        failure = (error.code, encodable(error.message)) if error else (None, None)
+        check_text(reasoning, "reasoning")
         with self._database.write() as connection:
-            message = find_message(connection, message_id)
-            if message.status != "streaming":
-                return message
-            connection.execute(
-                _FINISH, (content, status, finish_reason, *tokens, *failure, message_id)
-            )
-            connection.execute(
-                "UPDATE sessions SET updated_at = ? WHERE id = ?",
-                (self._clock(), message.session_id),
-            )
-            return find_message(connection, message_id)
+            message = find_message(connection, message_id, deleted=True)
+            if message.status == "streaming":
+                replies.finish(
+                    connection,
+                    self._clock(),
+                    message,
+                    (content, reasoning),
+                    (status, finish_reason),
+                    usage,
+                    error,
+                )
+        return self.message(message_id)
 
     def interrupt_streaming(self) -> int:
         """At start-up: what was being written when the process died becomes `interrupted`.
@@ -265,49 +380,4 @@ class Sessions:
             How many replies that were; each keeps its text so far.
         """
         with self._database.write() as connection:
-            connection.execute(
-                "UPDATE messages SET status = 'interrupted' WHERE status = 'streaming'"
-            )
-            return connection.changes()
-
-    def _add(
-        self,
-        connection: apsw.Connection,
-        session: Session,
-        parent_id: str | None,
-        role: Role,
-        content: str,
-        status: Status,
-        model: str | None,
-    ) -> Message:
-        check_text(content, "content")
-        check_text(model or "", "model")
-        if parent_id is not None:
-            find_message(connection, parent_id, session.id, param="parent_id")
-        if status == "streaming" and session.live_message_id is not None:
-            raise ReplyInProgress("This session is still being answered.")
-        message_id, now = self._new_id(), self._clock()
-        connection.execute(
-            "INSERT INTO messages"
-            " (id, session_id, parent_id, role, content, status, model, created_at)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            (message_id, session.id, parent_id, role, content, status, model, now),
-        )
-        connection.execute(
-            "UPDATE sessions SET leaf_id = ?, updated_at = ? WHERE id = ?",
-            (message_id, now, session.id),
-        )
-        return find_message(connection, message_id)
-
-
-_USAGE = Usage.__struct_fields__
-
-_FINISH = """
-UPDATE messages
-SET content = ?, status = ?, finish_reason = ?,
-    prompt_tokens = ?, cached_tokens = ?, cached_from = ?,
-    completion_tokens = ?, dropped_messages = ?,
-    queued_seconds = ?, prefill_seconds = ?, decode_seconds = ?, seed = ?,
-    error_code = ?, error_message = ?
-WHERE id = ?
-"""
+            return replies.interrupt(connection)

@@ -11,10 +11,11 @@ import falcon.testing
 import pytest
 
 from appliance.api.app import build
+from appliance.api.chat_schemas import NewSession
 from appliance.api.guard import OPEN
 from appliance.api.operation import App, Operations
-from appliance.api.schemas import NewSession
 from appliance.api.spec import document
+from appliance.config import Config
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +24,8 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> App:
     parts: dict[str, Any] = {name: MagicMock() for name in inspect.signature(build).parameters}
     parts["guard"].rule_of.return_value = OPEN
     parts["guard"].return_value.key_id = None
-    return build(**{**parts, "ui": tmp_path_factory.mktemp("ui"), "version": "1.2.3"})
+    real = {"config": Config(), "ui": tmp_path_factory.mktemp("ui"), "version": "1.2.3"}
+    return build(**{**parts, **real})
 
 
 @pytest.fixture(scope="module")

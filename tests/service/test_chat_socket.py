@@ -16,7 +16,7 @@ from websockets.sync.client import ClientConnection, connect
 from websockets.typing import Subprotocol
 
 from tests.running import Running
-from tests.service.test_turns import LONG, messages, new_session
+from tests.service.chats import LONG, messages, new_session
 
 SHORT = {"content": "What is bread?", "max_tokens": 12, "temperature": 0}
 
@@ -94,6 +94,20 @@ def test_a_turn_is_told_from_its_beginning_to_its_end(
     assert heard[1]["prompt_tokens"] == reply["usage"]["prompt_tokens"]
     assert heard[-2]["completion_tokens"] == reply["usage"]["completion_tokens"]
     assert heard[-2]["tokens_per_second"] > 0
+
+
+def test_a_reply_is_made_again_and_goes_on(ws: ClientConnection, session: str, id: str) -> None:
+    say(ws, "turn", session_id=id, **{**SHORT, "max_tokens": 4})
+    first = hear_all(ws)[-1]["message"]
+    say(ws, "regenerate", session_id=id, message_id=first["id"], max_tokens=4, temperature=0)
+    second = hear_all(ws)[-1]["message"]
+    assert (second["parent_id"], second["content"]) == (first["parent_id"], first["content"])
+    say(ws, "continue", session_id=id, message_id=first["id"], max_tokens=4, temperature=0)
+    heard = hear_all(ws)
+    assert heard[-1]["message"]["id"] == first["id"]
+    assert heard[-1]["message"]["content"] == first["content"] + text_of(heard)
+    say(ws, "continue", session_id=id, message_id="none")
+    assert hear(ws)["error"]["code"] == "message_not_found"
 
 
 def test_one_socket_serves_many_sessions_one_after_the_other_and_together(

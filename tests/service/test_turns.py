@@ -12,42 +12,13 @@ import psutil
 import pytest
 
 from tests.running import Running
+from tests.service.chats import LONG, messages, new_session, settled, turn
 from tests.service.sse import events
-
-LONG = {"content": "Tell me a very long story.", "max_tokens": 400, "temperature": 1, "seed": 3}
 
 
 @pytest.fixture
 def session(running: Running) -> str:
     return new_session(running)
-
-
-def new_session(running: Running) -> str:
-    answer = httpx.post(running.url + "/api/sessions", json={})
-    assert answer.status_code == 201
-    assert answer.headers["Location"].endswith(answer.json()["id"])
-    return f"{running.url}/api/sessions/{answer.json()['id']}"
-
-
-def turn(session: str, content: str, **settings: Any) -> list[tuple[str, Any]]:
-    body = {"content": content, "max_tokens": 12, "temperature": 0, **settings}
-    with httpx.stream("POST", session + "/turns", json=body, timeout=60) as response:
-        assert response.status_code == 200
-        return list(events(response))
-
-
-def messages(session: str) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = httpx.get(session + "/messages").json()["messages"]
-    return found
-
-
-def settled(session: str) -> dict[str, Any]:
-    """The newest message, once it is not being written any more."""
-    deadline = time.monotonic() + 60
-    while (last := messages(session)[-1])["status"] == "streaming":
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-    return last
 
 
 def test_a_turn_streams_its_reply_and_stores_both(session: str) -> None:
@@ -178,6 +149,22 @@ def test_deleting_a_session_in_mid_reply_ends_it(session: str) -> None:
         rest = list(stream)
     assert rest[-1][0] == "error"
     assert httpx.get(session).status_code == 404
+
+
+def test_a_chat_deleted_in_mid_reply_comes_back_with_what_was_said(session: str) -> None:
+    with httpx.stream("POST", session + "/turns", json=LONG, timeout=60) as response:
+        heard = ""
+        for name, data in events(response):
+            if name == "delta":
+                heard += data["text"]
+                if len(heard) > 20:
+                    httpx.delete(session)
+    restored = httpx.post(session + "/restore")
+    assert restored.status_code == 200
+    assert restored.json() == httpx.get(session).json()
+    reply = settled(session)
+    assert (reply["status"], reply["content"]) == ("stopped", heard)
+    assert turn(session, "And on?")[-1][0] == "done"
 
 
 def test_a_message_too_long_for_the_context_is_stored_and_refused(session: str) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 
 from tests.running import Running
-from tests.service.test_turns import new_session, turn
+from tests.service.chats import new_session, turn
 
 STORY = "There was a miller who had three sons, a mill, a donkey and a cat. " * 40
 

@@ -27,7 +27,7 @@ while True:
     user, reply = sessions.begin_turn(session.id, "question " * 500)
     print("stored", user.id, flush=True)
     print("stored", reply.id, flush=True)
-    sessions.grow_replies({reply.id: "half " * 500})
+    sessions.grow_replies({reply.id: ("half " * 500, "")})
     print("grown", reply.id, flush=True)
     sessions.finish_reply(reply.id, "whole " * 500, "complete", "stop")
     print("finished", reply.id, flush=True)

@@ -12,7 +12,7 @@ import pytest
 from appliance.errors import StoreError, StoreFull
 from appliance.store.database import Database
 from appliance.store.migrations import migrate
-from appliance.store.sessions import Message, Session, Sessions
+from appliance.store.sessions import Message, Session, SessionChanges, Sessions
 from tests.store.faulty_disk import faulty_disk
 
 LONG = "words " * 2_000
@@ -42,7 +42,9 @@ def _everything(sessions: Sessions) -> tuple[Sequence[Session], list[Sequence[Me
 
 WRITES: dict[str, Callable[[Sessions, str, str], object]] = {
     "create": lambda sessions, session_id, reply_id: sessions.create("new"),
-    "rename": lambda sessions, session_id, reply_id: sessions.rename(session_id, LONG),
+    "update": lambda sessions, session_id, reply_id: sessions.update(
+        session_id, SessionChanges(title=LONG)
+    ),
     "delete": lambda sessions, session_id, reply_id: sessions.delete(session_id),
     "add": lambda sessions, session_id, reply_id: sessions.add_message(
         session_id, reply_id, "user", LONG, "complete"
@@ -50,7 +52,7 @@ WRITES: dict[str, Callable[[Sessions, str, str], object]] = {
     "turn": lambda sessions, session_id, reply_id: sessions.begin_turn(
         sessions.list()[-1].id, LONG
     ),
-    "grow": lambda sessions, session_id, reply_id: sessions.grow_replies({reply_id: LONG}),
+    "grow": lambda sessions, session_id, reply_id: sessions.grow_replies({reply_id: (LONG, "")}),
     "finish": lambda sessions, session_id, reply_id: sessions.finish_reply(
         reply_id, LONG, "complete"
     ),

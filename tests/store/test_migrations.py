@@ -19,7 +19,7 @@ FROZEN = (HERE / "schema-0001.sql").read_text(encoding="utf-8")
 
 NEXT = Migration(
     "next",
-    "ALTER TABLE sessions ADD COLUMN pinned INTEGER;"
+    "ALTER TABLE sessions ADD COLUMN next INTEGER;"
     "UPDATE sessions SET title = title || '!';"
     "CREATE TABLE notes (text TEXT) STRICT;"
     "INSERT INTO notes SELECT title FROM sessions;"
@@ -31,6 +31,14 @@ def _load(path: Path, sql: str = FROZEN) -> None:
     connection = apsw.Connection(str(path))
     connection.execute(sql)
     connection.close()
+
+
+def _load_and_migrate(path: Path) -> None:
+    """The frozen chats, in today's schema."""
+    _load(path)
+    database = Database(path)
+    migrate(database)
+    database.close()
 
 
 def _schema(path: Path) -> Sequence[object]:
@@ -69,12 +77,12 @@ def test_the_chats_of_the_first_schema_are_still_read(tmp_path: Path) -> None:
     migrate(database)
     sessions = Sessions(database)
     chat, empty = sessions.list()
-    assert empty == Session("empty", "Empty", 1700000001000, 1700000001000, None, None)
+    assert empty == Session("empty", "Empty", False, 1700000001000, 1700000001000, None, None, None)
     assert (chat.id, chat.title, chat.leaf_id) == ("chat", "What is WAL?", chat.live_message_id)
     _, reply, _, failed, _, live = sessions.messages("chat")
     assert (reply.content, reply.model) == ("A log – written ahead.", "smollm2")
     assert (reply.status, reply.finish_reason) == ("complete", "stop")
-    assert reply.usage == Usage(40, 32, "slot", 7, 0, 0.0, 0.25, 1.5, 2**32 - 1)
+    assert reply.usage == Usage(40, 32, "slot", 7, 0, 0.0, 0.25, 1.5, 2**32 - 1, 47, None)
     assert failed.error == MessageError("worker_died", "The model's process ended.")
     assert (live.status, live.content) == ("streaming", "So that")
     assert [message.content for message in sessions.path("chat", live.id)] == [
@@ -120,7 +128,7 @@ def test_a_newer_database_is_refused_and_not_touched(tmp_path: Path) -> None:
 
 def test_a_step_that_fails_leaves_the_old_state(tmp_path: Path) -> None:
     path = tmp_path / "old.db"
-    _load(path)
+    _load_and_migrate(path)
     before = _everything(path)
     database = Database(path)
     broken = Migration("next", NEXT.sql + "INSERT INTO no_such_table VALUES (1);")
@@ -159,7 +167,7 @@ migrate(database, [*MIGRATIONS, Migration("next", sql)])
 def test_a_death_before_any_statement_leaves_the_old_state(tmp_path: Path) -> None:
     for statement in itertools.count(1):
         path = tmp_path / f"{statement}.db"
-        _load(path)
+        _load_and_migrate(path)
         before = _everything(path)
         child = subprocess.run(
             [sys.executable, "-c", MIGRATOR, str(path), str(statement), NEXT.sql],

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from appliance.errors import Conflict, MessageNotFound, SessionNotFound
 from appliance.store.database import Database
-from appliance.store.sessions import Message, Session, Sessions
+from appliance.store.sessions import Message, Session, SessionChanges, Sessions
 from tests.store.conftest import Clock
 
 UNKNOWN = ["", "no-such-id", "\ud800", "ü", "a\0b"]
@@ -21,7 +21,7 @@ def add(sessions: Sessions, session_id: str, parent_id: str | None, content: str
 
 def test_a_new_session_is_empty(sessions: Sessions, clock: Clock) -> None:
     made = sessions.create("Plans")
-    assert made == Session(made.id, "Plans", clock.now, clock.now, None, None)
+    assert made == Session(made.id, "Plans", False, clock.now, clock.now, None, None, None)
     assert sessions.get(made.id) == made
     assert sessions.messages(made.id) == []
     assert sessions.create().title == ""
@@ -39,13 +39,13 @@ def test_the_newest_updated_session_comes_first(sessions: Sessions) -> None:
     assert [session.title for session in sessions.list()] == ["c", "b", "a"]
     add(sessions, first.id, None)
     assert [session.title for session in sessions.list()] == ["a", "c", "b"]
-    sessions.rename(second.id, "renaming is no news")
+    sessions.update(second.id, SessionChanges(title="renaming is no news"))
     assert sessions.list() == [sessions.get(one.id) for one in (first, third, second)]
 
 
 def test_renaming_changes_the_title_alone(sessions: Sessions) -> None:
     made = sessions.create("old")
-    renamed = sessions.rename(made.id, "new")
+    renamed = sessions.update(made.id, SessionChanges(title="new"))
     assert renamed == sessions.get(made.id) == msgspec.structs.replace(made, title="new")
 
 
@@ -66,7 +66,7 @@ def test_unknown_ids_are_not_found(sessions: Sessions, unknown: str) -> None:
     session = sessions.create()
     for call in (
         lambda: sessions.get(unknown),
-        lambda: sessions.rename(unknown, "title"),
+        lambda: sessions.update(unknown, SessionChanges(title="title")),
         lambda: sessions.delete(unknown),
         lambda: sessions.messages(unknown),
         lambda: sessions.path(unknown, unknown),
@@ -97,6 +97,7 @@ def test_a_message_comes_back_as_it_was_added(sessions: Sessions, clock: Clock) 
         parent_id=system.id,
         role="assistant",
         content="Hi.",
+        reasoning="",
         status="interrupted",
         finish_reason=None,
         model="smollm2",

@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from appliance.errors import RequestError
-from appliance.store.sessions import MessageError, Sessions
+from appliance.store.sessions import MessageError, SessionChanges, Sessions, Settings
 from appliance.store.text import TITLE_LENGTH, title_from
 
 HALF = "a\ud83db"
@@ -25,9 +25,10 @@ def test_text_comes_back_as_it_was(sessions: Sessions, text: str) -> None:
 
 def test_nul_survives(sessions: Sessions) -> None:
     user, reply = sessions.begin_turn(sessions.create().id, "a\0b")
-    sessions.grow_replies({reply.id: "\0"})
+    sessions.grow_replies({reply.id: ("\0", "a\0")})
     assert sessions.message(user.id).content == "a\0b"
-    assert sessions.message(reply.id).content == "\0"
+    grown = sessions.message(reply.id)
+    assert (grown.content, grown.reasoning) == ("\0", "a\0")
     assert sessions.finish_reply(reply.id, "c\0d\0", "complete").content == "c\0d\0"
 
 
@@ -38,11 +39,29 @@ def test_half_a_surrogate_pair_is_refused_and_named(sessions: Sessions) -> None:
         "content": [
             lambda: sessions.begin_turn(session.id, HALF),
             lambda: sessions.add_message(session.id, None, "user", HALF, "complete"),
-            lambda: sessions.grow_replies({reply.id: HALF}),
+            lambda: sessions.grow_replies({reply.id: (HALF, "")}),
             lambda: sessions.finish_reply(reply.id, HALF, "complete"),
         ],
-        "title": [lambda: sessions.create(HALF), lambda: sessions.rename(session.id, HALF)],
-        "model": [lambda: sessions.add_message(session.id, None, "user", "", "complete", HALF)],
+        "reasoning": [
+            lambda: sessions.grow_replies({reply.id: ("", HALF)}),
+            lambda: sessions.finish_reply(reply.id, "", "complete", reasoning=HALF),
+        ],
+        "title": [
+            lambda: sessions.create(HALF),
+            lambda: sessions.update(session.id, SessionChanges(title=HALF)),
+        ],
+        "model": [
+            lambda: sessions.add_message(session.id, None, "user", "", "complete", HALF),
+            lambda: sessions.begin_reply(session.id, reply.id, HALF),
+            lambda: sessions.resume_reply(session.id, reply.id, HALF),
+        ],
+        "settings.system_prompt": [
+            lambda: sessions.create(settings=Settings(system_prompt=HALF)),
+            lambda: sessions.update(session.id, SessionChanges(settings={"system_prompt": HALF})),
+        ],
+        "settings.stop": [
+            lambda: sessions.update(session.id, SessionChanges(settings={"stop": ("a", HALF)})),
+        ],
         "id": [lambda: sessions.create(session_id=HALF)],
     }
     for field, calls in refused.items():

@@ -17,6 +17,8 @@ USAGE = Usage(
     prefill_seconds=0.25,
     decode_seconds=1.5,
     seed=2**32 - 1,
+    context_tokens=47,
+    n_ctx=2048,
 )
 
 
@@ -75,7 +77,7 @@ def test_the_first_message_gives_a_title_where_there_is_none(sessions: Sessions)
 
 def test_live_replies_grow_together(sessions: Sessions) -> None:
     replies = [sessions.begin_turn(sessions.create().id, "hello")[1] for _ in range(3)]
-    sessions.grow_replies({reply.id: f"text {reply.id}" for reply in replies})
+    sessions.grow_replies({reply.id: (f"text {reply.id}", "") for reply in replies})
     for reply in replies:
         grown = sessions.message(reply.id)
         assert grown == msgspec.structs.replace(reply, content=f"text {reply.id}")
@@ -88,7 +90,9 @@ def test_growth_passes_over_what_has_ended(sessions: Sessions) -> None:
     )
     final = sessions.finish_reply(ended.id, "final", "complete", "stop")
     sessions.delete(deleted.session_id)
-    sessions.grow_replies({ended.id: "late", deleted.id: "late", live.id: "so far"})
+    sessions.grow_replies(
+        {ended.id: ("late", ""), deleted.id: ("late", ""), live.id: ("so far", "")}
+    )
     assert sessions.message(ended.id) == final
     assert sessions.message(live.id).content == "so far"
 
@@ -133,7 +137,7 @@ def test_a_start_interrupts_what_was_streaming_and_nothing_else(sessions: Sessio
     _, ended = sessions.begin_turn(sessions.create().id, "hello")
     final = sessions.finish_reply(ended.id, "done", "complete")
     live = [sessions.begin_turn(sessions.create().id, "hello")[1] for _ in range(2)]
-    sessions.grow_replies({live[0].id: "so far"})
+    sessions.grow_replies({live[0].id: ("so far", "")})
     assert sessions.interrupt_streaming() == 2
     assert [sessions.message(one.id).status for one in live] == ["interrupted"] * 2
     assert [sessions.message(one.id).content for one in live] == ["so far", ""]

@@ -164,6 +164,9 @@ class Question:
                 told = {"logprobs": True, "top_logprobs": wanted}
             if prompt.tools:
                 told |= {"tools": prompt.tools, "tool_choice": prompt.tool_choice}
+            if prompt.continue_final:
+                # vLLM's and SGLang's names; llama-server takes the last message for what it is.
+                told |= {"continue_final_message": True, "add_generation_prompt": False}
             return {"messages": messages, **told}
         text = prompt.text if isinstance(prompt, TextPrompt) else prompt.tokens
         return {"prompt": text} if wanted is None else {"prompt": text, "logprobs": wanted}
@@ -236,7 +239,8 @@ class Question:
     def _trim(self) -> bool:
         if not self._may_trim:
             return False
-        most = len(self._parts()[1]) - 1
+        assert isinstance(self._prompt, ChatPrompt)
+        most = len(self._parts()[1]) - (2 if self._prompt.continue_final else 1)
         if self.dropped >= most:
             return False
         self._trims += 1

@@ -1,0 +1,56 @@
+"""Removes for good what was deleted, once nobody can want it back."""
+
+import logging
+import threading
+from collections.abc import Callable
+
+from appliance.errors import StoreError
+from appliance.store.sessions import Sessions
+
+log = logging.getLogger(__name__)
+
+UNDO_SECONDS = 600.0
+"""How long a deleted session can be restored."""
+INTERVAL = 30.0
+"""Seconds from one look to the next."""
+
+
+class Janitor:
+    """A thread that tidies up, at the start and then every now and again."""
+
+    def __init__(
+        self,
+        sessions: Sessions,
+        on_purge: Callable[[str], None],
+        *,
+        undo_seconds: float = UNDO_SECONDS,
+        interval: float = INTERVAL,
+    ) -> None:
+        """`on_purge` is told the id of each session that is gone."""
+        self._sessions = sessions
+        self._on_purge = on_purge
+        self._undo_seconds = undo_seconds
+        self._interval = interval
+        self._closing = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="janitor", daemon=True)
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """End it."""
+        self._closing.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while True:
+            try:
+                for session_id in self._sessions.purge(self._undo_seconds):
+                    self._on_purge(session_id)
+            except StoreError as ex:
+                log.error("deleted chats could not be removed, which is tried again: %s", ex)
+            except Exception:
+                log.exception("deleted chats could not be removed")
+            if self._closing.wait(self._interval):
+                return

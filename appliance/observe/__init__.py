@@ -1,0 +1,1 @@
+"""What the appliance tells of its work: metrics, figures for the page, traces."""

@@ -1,0 +1,96 @@
+"""The whole route table behind its real guard, with nothing behind the routes."""
+
+import inspect
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from unittest.mock import MagicMock
+
+import falcon
+from falcon.testing import Result, TestClient
+
+from appliance.api.app import build
+from appliance.api.guard import Guard, Rule
+from appliance.api.operation import App
+from appliance.security.callers import Callers
+from appliance.security.doors import Doors
+from appliance.security.files import FileVault
+from appliance.security.keys import Keys
+from appliance.security.limits import Rates
+from appliance.security.logins import Logins
+
+PORT = 3000
+REACHED = 299
+"""The status of a request that the guard let through."""
+
+
+class Reached:
+    """Stands in the place of every resource."""
+
+    def process_resource(
+        self, req: falcon.Request, resp: falcon.Response, resource: object, params: object
+    ) -> None:
+        resp.status = f"{REACHED} Reached"
+        resp.complete = True
+
+
+class Guarded:
+    """An app whose every request that may be answered is answered with `REACHED`."""
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        auth: bool,
+        origins: tuple[str, ...] = (),
+        hosts: tuple[str, ...] = (),
+        host: str = "127.0.0.1",
+        default_rpm: int = 0,
+        **of_callers: Any,
+    ) -> None:
+        self.keys = Keys(FileVault(folder / "keys.json"))
+        self.logins = Logins()
+        self.guard = Guard(
+            Doors(host=host, allowed_hosts=hosts, allowed_origins=origins, auth=auth),
+            Callers(self.keys, self.logins, auth=auth, **of_callers),
+            Rates(default_rpm),
+        )
+        parts: dict[str, Any] = {name: MagicMock() for name in inspect.signature(build).parameters}
+        parts |= {"guard": self.guard, "keys": self.keys, "logins": self.logins, "ui": folder}
+        self.app: App = build(**parts)
+        self.app.add_middleware(Reached())
+        self._client = TestClient(self.app)
+
+    def routes(self) -> Iterator[tuple[str, str, Rule]]:
+        """Method, path with something in its fields, and rule of every route."""
+        for route in self.app.routes:
+            path = falcon.uri.decode(route.path)
+            while "{" in path:
+                head, _, rest = path.partition("{")
+                path = f"{head}x{rest.partition('}')[2]}"
+            for method in route.responders:
+                yield method, path, self.guard.rule_of(route.path, method)
+
+    def ask(
+        self,
+        method: str,
+        path: str,
+        *,
+        local: str = "127.0.0.1",
+        peer: str = "127.0.0.1",
+        body: str | None = None,
+        **headers: Any,
+    ) -> Result:
+        """A request; `headers` with `_` for `-`, None for one that is not sent."""
+        sent = {"Host": f"{local}:{PORT}"} | {
+            name.replace("_", "-").title(): value for name, value in headers.items()
+        }
+        return self._client.simulate_request(
+            method,
+            path.partition("?")[0],
+            query_string=path.partition("?")[2],
+            headers={name: value for name, value in sent.items() if value is not None},
+            body=body,
+            remote_addr=peer,
+            extras={"appliance.local": (local, PORT), "appliance.belongs_to": lambda _: None},
+        )

@@ -1,0 +1,40 @@
+"""Who comes back at a place in a reply hears all that follows it, once."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from appliance.chat.spoken import Spoken, TextAdded
+
+
+def heard(pieces: list[TextAdded]) -> str:
+    """The words in their order, those of the reasoning in capitals."""
+    return "".join(piece.text + piece.reasoning.upper() for piece in pieces)
+
+
+@given(
+    st.text("ab", max_size=3),
+    st.text("ab", max_size=3),
+    st.lists(st.booleans(), max_size=20),
+    st.data(),
+)
+def test_what_follows_a_place(
+    text: str, thought: str, kinds: list[bool], data: st.DataObject
+) -> None:
+    spoken = Spoken(text, thought)
+    assert spoken.began == spoken.end == len(text + thought)
+    words = thought.upper() + text
+    for thinks in kinds:
+        more = data.draw(st.text("xyz", max_size=4))
+        spoken.add(**{"reasoning" if thinks else "text": more})
+        words += more.upper() if thinks else more
+        if data.draw(st.booleans()):
+            answer, reasoning = spoken.whole()
+            assert answer == "".join(letter for letter in words if letter.islower())
+            assert reasoning.upper() == "".join(letter for letter in words if letter.isupper())
+        assert spoken.end == len(words)
+        place = data.draw(st.integers(0, len(words) + 1))
+        told = spoken.after(place)
+        assert heard(told) == words[place:]
+        for piece in told:
+            place += len(piece.text) + len(piece.reasoning)
+            assert piece.offset == place

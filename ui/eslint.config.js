@@ -29,7 +29,7 @@ function border(files, forbidden, message) {
 }
 
 export default defineConfig(
-  globalIgnores(["dist"]),
+  globalIgnores(["dist", "src/api/types.gen.ts"]),
   js.configs.recommended,
   {
     files: ["**/*.{ts,tsx}"],

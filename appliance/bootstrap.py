@@ -89,7 +89,8 @@ class Appliance:
             ui=paths.ui_dir(),
             version=__version__,
         )
-        threads = config.engine.n_seq_max + config.engine.max_waiting + SPARE_THREADS
+        # A queue takes up to twice what there is room for, so that nobody fills it up for others.
+        threads = 2 * (config.engine.n_seq_max + config.engine.max_waiting) + SPARE_THREADS
         self._server = Server(
             app,
             [(config.server.host, config.server.port)],

@@ -1,5 +1,8 @@
 """Replies, as HTTP and WebSocket ask for them."""
 
+import copy
+from functools import partial
+
 import msgspec
 
 from appliance.api.chat_schemas import ReplyIn, TurnIn
@@ -35,6 +38,13 @@ class Asking:
         self._turns = turns
         self._pool = pool
         self._max_tokens = max_response_tokens
+        self._owner = ""
+
+    def of(self, owner: str) -> "Asking":
+        """The same, for one owner's requests; see `Engine.submit`."""
+        asking = copy.copy(self)
+        asking._owner = owner  # noqa: SLF001 - one of our own
+        return asking
 
     def turn(self, session_id: str, body: TurnIn) -> Follower:
         """Begin a turn."""
@@ -62,7 +72,7 @@ class Asking:
         model = self._pool.find(body.model)
         return ReplyRequest(
             model=model.id,
-            submit=model.submit,
+            submit=partial(model.submit, owner=self._owner),
             system_prompt=system_prompt,
             default_system_prompt=profile.system_prompt,
             sampling=body.params(self._max_tokens),

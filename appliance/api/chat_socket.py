@@ -53,6 +53,7 @@ class ChatSocket:
         """A WebSocket."""
         session_id = req.get_param("session_id") or ""
         caller: Caller = req.context.caller
+        asking = self._asking.of(caller.owner)
 
         def count() -> None:
             self._guard.take(caller)
@@ -60,7 +61,7 @@ class ChatSocket:
         accept(
             req,
             resp,
-            {"appliance.v1": lambda: EventTalk(self._turns, self._asking, session_id, count)},
+            {"appliance.v1": lambda: EventTalk(self._turns, asking, session_id, count)},
         )
 
 

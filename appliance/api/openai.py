@@ -54,8 +54,10 @@ class Completion:
         shape: Shape,
         *,
         n: int = 1,
+        owner: str = "",
     ) -> None:
-        """`n` choices for each prompt."""
+        """`n` choices for each prompt; `owner`: see `Engine.submit`."""
+        self._owner = owner
         self._model = model
         self._prompts = [prompt for prompt in prompts for _ in range(n)]
         self._samplings = [_nth(sampling, i) for _ in prompts for i in range(n)]
@@ -74,7 +76,8 @@ class Completion:
         try:
             for index, prompt in enumerate(self._prompts):
                 sampling = self._samplings[index]
-                self._cancels.append(self._model.submit(prompt, sampling, sink(index)))
+                cancel = self._model.submit(prompt, sampling, sink(index), owner=self._owner)
+                self._cancels.append(cancel)
         except ApplianceError:
             self.cancel()
             raise
@@ -195,7 +198,10 @@ class _Completions:
         info = model.state.model
         if info and info.warning:
             resp.set_header("X-Appliance-Warning", info.warning)
-        completion = Completion(model, prompts, body.params(self._max_tokens), shape, n=n)
+        owner = req.context.caller.owner
+        completion = Completion(
+            model, prompts, body.params(self._max_tokens), shape, n=n, owner=owner
+        )
         if body.stream:
             usage = bool(body.stream_options and body.stream_options.include_usage)
             sse.send(req, resp, completion.stream(usage))

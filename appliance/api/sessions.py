@@ -109,7 +109,11 @@ class SessionReplies:
     @operation(takes=TurnIn, streams=EVENTS, errors=(409, 507))
     def on_post(self, req: falcon.Request, resp: falcon.Response, session_id: str) -> None:
         """A turn: the person's message, and the reply to it."""
-        self._begun(req, resp, self._asking.turn(session_id, decode(req, TurnIn)))
+        self._begun(
+            req,
+            resp,
+            self._asking.of(req.context.caller.owner).turn(session_id, decode(req, TurnIn)),
+        )
 
     @operation(takes=ReplyIn, optional=True, streams=EVENTS, errors=(409, 507))
     def on_post_regenerate(
@@ -117,7 +121,11 @@ class SessionReplies:
     ) -> None:
         """Another reply beside this one, or one to a message that has none."""
         body = decode(req, ReplyIn, empty=ReplyIn())
-        self._begun(req, resp, self._asking.regenerate(session_id, message_id, body))
+        self._begun(
+            req,
+            resp,
+            self._asking.of(req.context.caller.owner).regenerate(session_id, message_id, body),
+        )
 
     @operation(takes=ReplyIn, optional=True, streams=EVENTS, errors=(409, 507))
     def on_post_continue(
@@ -125,7 +133,9 @@ class SessionReplies:
     ) -> None:
         """A reply that was stopped, interrupted or too long goes on where it is."""
         body = decode(req, ReplyIn, empty=ReplyIn())
-        self._begun(req, resp, self._asking.go_on(session_id, message_id, body))
+        self._begun(
+            req, resp, self._asking.of(req.context.caller.owner).go_on(session_id, message_id, body)
+        )
 
     @operation(status=204)
     def on_post_stop(self, req: falcon.Request, resp: falcon.Response, session_id: str) -> None:

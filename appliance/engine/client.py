@@ -38,6 +38,7 @@ from appliance.engine.protocol import (
     Shutdown,
 )
 from appliance.engine.requests import Request, Sink, cancelled
+from appliance.engine.share import is_full
 from appliance.engine.worker_process import WorkerProcess
 from appliance.errors import (
     ApplianceError,
@@ -150,11 +151,17 @@ class Engine:
             return self._state.status == "ready"
 
     def submit(
-        self, prompt: Prompt, sampling: SamplingParams, sink: Sink, session: str | None = None
+        self,
+        prompt: Prompt,
+        sampling: SamplingParams,
+        sink: Sink,
+        session: str | None = None,
+        owner: str = "",
     ) -> int:
         """Have a prompt completed; `sink` gets every event, the last one being terminal.
 
-        While the model loads, the request waits for it. Returns the id to cancel by.
+        While the model loads, the request waits for it. Where requests wait, owners take turns.
+        Returns the id to cancel by.
 
         Raises:
             QueueFull, ShuttingDown, ModelLoadFailed: nothing was submitted.
@@ -164,9 +171,10 @@ class Engine:
                 raise ShuttingDown("the appliance is shutting down")
             if self._state.status == "failed":
                 raise ModelLoadFailed(self._state.detail or f"{self.name} could not be loaded")
-            if len(self._requests) >= self._max_requests:
+            owners = [request.command.owner for request in self._requests.values()]
+            if is_full(owners, owner, self._max_requests):
                 raise QueueFull(f"{len(self._requests)} requests are waiting for {self.name}")
-            request = Request(Generate(next(self._ids), prompt, sampling, session), sink)
+            request = Request(Generate(next(self._ids), prompt, sampling, session, owner), sink)
             self._requests[request.command.id] = request
             self._tally.submitted(request.command.id)
             worker = self._worker if self._state.status == "ready" else None

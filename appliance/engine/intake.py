@@ -95,4 +95,5 @@ class Intake:
             limit=room if sampling.max_tokens is None else min(room, sampling.max_tokens),
             dropped_messages=read.dropped_messages,
             session=command.session,
+            owner=command.owner,
         )

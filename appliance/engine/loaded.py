@@ -30,7 +30,12 @@ class Loaded(Protocol):
         """Begin to load; returns at once."""
 
     def submit(
-        self, prompt: Prompt, sampling: SamplingParams, sink: Sink, session: str | None = None
+        self,
+        prompt: Prompt,
+        sampling: SamplingParams,
+        sink: Sink,
+        session: str | None = None,
+        owner: str = "",
     ) -> int:
         """Have a prompt completed; see `Engine.submit`."""
 

@@ -93,6 +93,7 @@ class Model:
         sink: Sink,
         session: str | None = None,
         caller: str = "",
+        owner: str = "",
     ) -> Callable[[], None]:
         """Have a prompt completed, loading the model first if need be. Returns what cancels it.
 
@@ -106,7 +107,7 @@ class Model:
             while True:
                 engine = self._pool.engine_of(self)
                 try:
-                    id = engine.submit(prompt, sampling, watched, session)
+                    id = engine.submit(prompt, sampling, watched, session, owner)
                 except ShuttingDown:
                     if self.engine is engine or self._pool.closing:
                         raise

@@ -147,6 +147,8 @@ class Generate(msgspec.Struct, frozen=True, tag="generate"):
     sampling: SamplingParams
     session: str | None = None
     """Whose chat it is: its saved states go when the session goes."""
+    owner: str = ""
+    """Who asks: owners take turns where requests wait."""
 
 
 class Cancel(msgspec.Struct, frozen=True, tag="cancel"):

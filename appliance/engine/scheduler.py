@@ -5,10 +5,10 @@ prompt chunks, oldest first. Where each prompt's beginning comes from is the pre
 the scheduler only lets a sequence wait while another one is just reading what both begin with.
 """
 
-from collections import deque
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 
+from appliance.engine.line import Line
 from appliance.engine.prefix_cache import WORTH_MOVING, PrefixCache
 from appliance.engine.sequence import Sequence
 from appliance.engine.tokens import common_prefix
@@ -60,7 +60,7 @@ class Scheduler:
         self._n_batch = n_batch
         self._partitioned = partitioned
         self._max_running = max_running or len(cache.slots)
-        self._waiting: deque[Sequence] = deque()
+        self._waiting = Line()
         self._running: list[Sequence] = []
 
     # -- sequences -------------------------------------------------------------------------------
@@ -77,7 +77,7 @@ class Scheduler:
 
     def add(self, sequence: Sequence) -> None:
         """A sequence arrives; it is run as soon as there is a slot and room."""
-        self._waiting.append(sequence)
+        self._waiting.add(sequence)
 
     def remove(self, sequence: Sequence) -> None:
         """A sequence has ended, whatever the reason. Its slot keeps what was computed."""
@@ -132,7 +132,7 @@ class Scheduler:
                 return
             if self._waits_for_another(sequence):
                 continue
-            self._waiting.remove(sequence)
+            self._waiting.served(sequence)
             self._cache.place(sequence)
             self._running.append(sequence)
 
@@ -171,5 +171,5 @@ class Scheduler:
             return False
         sequence = self._running.pop()
         self._cache.evict(sequence)
-        self._waiting.appendleft(sequence)
+        self._waiting.put_back(sequence)
         return True

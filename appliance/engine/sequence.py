@@ -53,8 +53,13 @@ class Sequence:
         limit: int,
         dropped_messages: int = 0,
         session: str | None = None,
+        owner: str = "",
     ) -> None:
-        """`limit`: completion tokens at most, the context's end included."""
+        """
+        Args:
+            limit: completion tokens at most, the context's end included.
+            owner: whose it is, where sequences wait.
+        """
         self.id = id
         self.tokens = prompt
         self.n_prompt = len(prompt)
@@ -69,6 +74,7 @@ class Sequence:
         self.n_past = 0
         self.n_cached = 0
         self.session = session
+        self.owner = owner
         self.cached_from: CachedFrom | None = None
         self.slot: int | None = None
         self._place = 0

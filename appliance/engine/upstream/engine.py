@@ -132,6 +132,7 @@ class UpstreamEngine:
         sampling: SamplingParams,
         sink: Sink,
         session: str | None = None,  # noqa: ARG002 - what is cached there is the upstream's affair
+        owner: str = "",  # noqa: ARG002 - so is who waits there
     ) -> int:
         """Have a prompt completed; `sink` gets every event, the last one being terminal.
 

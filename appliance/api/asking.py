@@ -9,6 +9,7 @@ from appliance.api.chat_schemas import ReplyIn, TurnIn
 from appliance.chat.live import Follower
 from appliance.chat.turn import ReplyRequest, Turns
 from appliance.engine.pool import Pool
+from appliance.security.access import Caller
 from appliance.store.sessions import Sessions
 from appliance.store.settings import NOTHING, Profile
 
@@ -38,12 +39,12 @@ class Asking:
         self._turns = turns
         self._pool = pool
         self._max_tokens = max_response_tokens
-        self._owner = ""
+        self._caller = Caller(name="", address="")
 
-    def of(self, owner: str) -> "Asking":
-        """The same, for one owner's requests; see `Engine.submit`."""
+    def of(self, caller: Caller) -> "Asking":
+        """The same, for what one caller asks."""
         asking = copy.copy(self)
-        asking._owner = owner  # noqa: SLF001 - one of our own
+        asking._caller = caller  # noqa: SLF001 - one of our own
         return asking
 
     def turn(self, session_id: str, body: TurnIn) -> Follower:
@@ -72,7 +73,7 @@ class Asking:
         model = self._pool.find(body.model)
         return ReplyRequest(
             model=model.id,
-            submit=partial(model.submit, owner=self._owner),
+            submit=partial(model.submit, caller=self._caller.key_name, owner=self._caller.owner),
             system_prompt=system_prompt,
             default_system_prompt=profile.system_prompt,
             sampling=body.params(self._max_tokens),

@@ -53,7 +53,7 @@ class ChatSocket:
         """A WebSocket."""
         session_id = req.get_param("session_id") or ""
         caller: Caller = req.context.caller
-        asking = self._asking.of(caller.owner)
+        asking = self._asking.of(caller)
 
         def count() -> None:
             self._guard.take(caller)

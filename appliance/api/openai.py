@@ -32,6 +32,7 @@ from appliance.engine.protocol import (
     TokenPrompt,
 )
 from appliance.errors import ApplianceError, RequestError, from_code
+from appliance.security.access import Caller
 
 operation = Operations("OpenAI")
 
@@ -54,10 +55,10 @@ class Completion:
         shape: Shape,
         *,
         n: int = 1,
-        owner: str = "",
+        caller: Caller,
     ) -> None:
-        """`n` choices for each prompt; `owner`: see `Engine.submit`."""
-        self._owner = owner
+        """`n` choices for each prompt."""
+        self._caller = caller
         self._model = model
         self._prompts = [prompt for prompt in prompts for _ in range(n)]
         self._samplings = [_nth(sampling, i) for _ in prompts for i in range(n)]
@@ -76,7 +77,13 @@ class Completion:
         try:
             for index, prompt in enumerate(self._prompts):
                 sampling = self._samplings[index]
-                cancel = self._model.submit(prompt, sampling, sink(index), owner=self._owner)
+                cancel = self._model.submit(
+                    prompt,
+                    sampling,
+                    sink(index),
+                    caller=self._caller.key_name,
+                    owner=self._caller.owner,
+                )
                 self._cancels.append(cancel)
         except ApplianceError:
             self.cancel()
@@ -198,9 +205,8 @@ class _Completions:
         info = model.state.model
         if info and info.warning:
             resp.set_header("X-Appliance-Warning", info.warning)
-        owner = req.context.caller.owner
         completion = Completion(
-            model, prompts, body.params(self._max_tokens), shape, n=n, owner=owner
+            model, prompts, body.params(self._max_tokens), shape, n=n, caller=req.context.caller
         )
         if body.stream:
             usage = bool(body.stream_options and body.stream_options.include_usage)

@@ -112,7 +112,7 @@ class SessionReplies:
         self._begun(
             req,
             resp,
-            self._asking.of(req.context.caller.owner).turn(session_id, decode(req, TurnIn)),
+            self._asking.of(req.context.caller).turn(session_id, decode(req, TurnIn)),
         )
 
     @operation(takes=ReplyIn, optional=True, streams=EVENTS, errors=(409, 507))
@@ -124,7 +124,7 @@ class SessionReplies:
         self._begun(
             req,
             resp,
-            self._asking.of(req.context.caller.owner).regenerate(session_id, message_id, body),
+            self._asking.of(req.context.caller).regenerate(session_id, message_id, body),
         )
 
     @operation(takes=ReplyIn, optional=True, streams=EVENTS, errors=(409, 507))
@@ -134,7 +134,7 @@ class SessionReplies:
         """A reply that was stopped, interrupted or too long goes on where it is."""
         body = decode(req, ReplyIn, empty=ReplyIn())
         self._begun(
-            req, resp, self._asking.of(req.context.caller.owner).go_on(session_id, message_id, body)
+            req, resp, self._asking.of(req.context.caller).go_on(session_id, message_id, body)
         )
 
     @operation(status=204)

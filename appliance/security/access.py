@@ -34,6 +34,11 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
         """Whose requests these are, where requests wait: everybody gets the same share."""
         return self.key_id or self.address
 
+    @property
+    def key_name(self) -> str:
+        """What the key is called; empty where there is none."""
+        return self.name if self.key_id else ""
+
     def may(self, scope: Scope) -> bool:
         """Whether this caller may do what needs `scope`."""
         return covers(self.scope, scope)

@@ -12,6 +12,7 @@ from falcon.testing import Result, TestClient
 from appliance.api.app import build
 from appliance.api.guard import Guard, Rule
 from appliance.api.operation import App
+from appliance.config import Config
 from appliance.security.callers import Callers
 from appliance.security.doors import Doors
 from appliance.security.files import FileVault
@@ -56,7 +57,8 @@ class Guarded:
             Rates(default_rpm),
         )
         parts: dict[str, Any] = {name: MagicMock() for name in inspect.signature(build).parameters}
-        parts |= {"guard": self.guard, "keys": self.keys, "logins": self.logins, "ui": folder}
+        parts |= {"guard": self.guard, "keys": self.keys, "logins": self.logins}
+        parts |= {"config": Config(), "ui": folder}
         self.app: App = build(**parts)
         self.app.add_middleware(Reached())
         self._client = TestClient(self.app)

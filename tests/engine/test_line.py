@@ -1,5 +1,6 @@
 """Whose request is next: owners take turns, and nobody can fill the queue up for others."""
 
+import time
 from array import array
 from collections import Counter
 
@@ -120,18 +121,21 @@ def test_a_full_queue_has_room_for_another_owner(make_fake: MakeEngine) -> None:
     engine = make_fake(n_seq_max=1, max_waiting=3)
     heard: list[tuple[str, SequenceEvent]] = []
 
-    def submit(owner: str) -> None:
+    def submit(owner: str, tokens: int = 5) -> None:
         def sink(event: SequenceEvent) -> None:
             heard.append((owner, event))
 
-        engine.submit(TextPrompt("x"), SamplingParams(max_tokens=30), sink, owner=owner)
+        engine.submit(TextPrompt("x"), SamplingParams(max_tokens=tokens), sink, owner=owner)
 
-    for _ in range(4):
+    submit("greedy", 1500)  # long enough for the others to come
+    for _ in range(3):
         submit("greedy")
     with pytest.raises(QueueFull):
         submit("greedy")
     submit("other")
+    deadline = time.monotonic() + 60
     while sum(isinstance(event, Finished) for _, event in list(heard)) < 5:
-        pass
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
     ends = [owner for owner, event in heard if isinstance(event, Finished)]
-    assert ends.index("other") <= 1
+    assert ends.index("other") == 1

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from appliance.engine.protocol import CachedFrom
 from appliance.observe.figures import Figures
@@ -112,6 +113,7 @@ class ChatCompletion(msgspec.Struct, frozen=True, kw_only=True):
     created: int
     model: str
     system_fingerprint: None
+    service_tier: Literal["default"] | UnsetType = UNSET
     choices: list[ChatChoice]
     usage: TokenUsage
 
@@ -158,6 +160,7 @@ class ChatCompletionChunk(msgspec.Struct, frozen=True, kw_only=True):
     created: int
     model: str
     system_fingerprint: None
+    service_tier: Literal["default"] | UnsetType = UNSET
     choices: list[ChatChunkChoice]
     usage: TokenUsage | None
 
@@ -181,7 +184,10 @@ class TextChoice(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TextCompletion(msgspec.Struct, frozen=True, kw_only=True):
-    """An answer of `POST /v1/completions`, and the data of a streamed one before `[DONE]`."""
+    """An answer of `POST /v1/completions`, and the data of a streamed one before `[DONE]`.
+
+    The last four fields, the original service's, are those of a whole answer.
+    """
 
     id: str
     object: Literal["text_completion"]
@@ -190,6 +196,10 @@ class TextCompletion(msgspec.Struct, frozen=True, kw_only=True):
     system_fingerprint: None
     choices: list[TextChoice]
     usage: TokenUsage | None
+    text: str | UnsetType = UNSET
+    tokens: int | UnsetType = UNSET
+    duration_seconds: float | UnsetType = UNSET
+    tokens_per_second: float | UnsetType = UNSET
 
 
 class ModelObject(msgspec.Struct, frozen=True, kw_only=True):

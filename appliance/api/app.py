@@ -18,12 +18,14 @@ from appliance.api.guard import (
     Guard,
     GuardMiddleware,
 )
+from appliance.api.history import History, SessionIds
 from appliance.api.keys import KeyList, OneKey
 from appliance.api.login import Login
 from appliance.api.middleware import RequestLog, SafeHeaders
 from appliance.api.models import Library, ModelShelf
 from appliance.api.openai import ChatCompletions, Completions, Models
 from appliance.api.operation import App
+from appliance.api.original import Original
 from appliance.api.sessions import OneSession, SessionList, SessionReplies
 from appliance.api.settings import ProfileSettings
 from appliance.api.spec import Spec
@@ -70,8 +72,10 @@ def build(
         guard.declare(path, rule)
 
     limits = config.limits
-    chat = ChatCompletions(pool, limits.max_response_tokens, limits.max_prompt_length)
-    text = Completions(pool, limits.max_response_tokens, limits.max_prompt_length)
+    asking = Asking(sessions, profile, turns, pool, limits.max_response_tokens)
+    original = Original(sessions, asking, pool, limits)
+    chat = ChatCompletions(pool, limits, original)
+    text = Completions(pool, limits, original)
     models = Models(pool)
     system = System(pool, dashboard)
     for prefix in ("/v1", ""):
@@ -83,7 +87,6 @@ def build(
         add(f"{prefix}/readiness", system, OPEN, "readiness")
 
     one = OneSession(sessions, turns)
-    asking = Asking(sessions, profile, turns, pool, limits.max_response_tokens)
     replies = SessionReplies(turns, asking)
     settings = ProfileSettings(profile, pool, limits, config.models.default_device)
     add("/api/status", system, CHAT, "status")
@@ -99,7 +102,11 @@ def build(
     add("/api/sessions/{session_id}/stop", replies, CHAT, "stop")
     add("/api/sessions/{session_id}/live", replies, CHAT, "live")
 
-    add("/chat/ws", ChatSocket(turns, asking, guard), CHAT)
+    add("/chat/ws", ChatSocket(turns, asking, original, guard), CHAT)
+    history = History(sessions, turns)
+    add("/sessions", SessionIds(sessions), CHAT)
+    add("/chat/history/{session_id}", history, CHAT)
+    add("/chat/history/{session_id}/rollback", history, CHAT, "rollback")
 
     shelf = ModelShelf(pool, library)
     add("/api/models", shelf, CHAT)

@@ -1,7 +1,8 @@
 """`/chat/ws`: chats over a WebSocket.
 
 With the subprotocol `appliance.v1` both sides speak JSON objects with a `type`, and one socket
-serves any number of sessions, one request after the other or several at a time.
+serves any number of sessions, one request after the other or several at a time. Without it, the
+client speaks as those of the original service do.
 """
 
 import threading
@@ -16,6 +17,8 @@ from appliance.api.asking import Asking
 from appliance.api.errors import error_object
 from appliance.api.guard import Guard
 from appliance.api.operation import Operations
+from appliance.api.original import Original, fields_of, original_request
+from appliance.api.plain import PlainReply, PlainTalk
 from appliance.api.schemas import decode_json
 from appliance.api.socket_schemas import (
     SocketContinue,
@@ -34,7 +37,7 @@ from appliance.chat.turn import Turns
 from appliance.errors import ApplianceError, NotFound, RequestError, ShuttingDown
 from appliance.security.access import Caller
 
-operation = Operations("Chats of the original service")
+operation = Operations("Original service")
 
 GOING_AWAY = (1001, "the appliance is shutting down")
 SERVICE_RESTART = (1012, "the appliance is shutting down; the reply can be followed again later")
@@ -43,9 +46,10 @@ SERVICE_RESTART = (1012, "the appliance is shutting down; the reply can be follo
 class ChatSocket:
     """`GET /chat/ws`"""
 
-    def __init__(self, turns: Turns, asking: Asking, guard: Guard) -> None:
+    def __init__(self, turns: Turns, asking: Asking, original: Original, guard: Guard) -> None:
         self._turns = turns
         self._asking = asking
+        self._original = original
         self._guard = guard
 
     @operation(status=101, errors=(400, 426))
@@ -58,10 +62,18 @@ class ChatSocket:
         def count() -> None:
             self._guard.take(caller)
 
+        def ask(text: str) -> PlainReply:
+            count()
+            request = original_request(fields_of(text), session_id)
+            return self._original.begin(request, caller)
+
         accept(
             req,
             resp,
-            {"appliance.v1": lambda: EventTalk(self._turns, asking, session_id, count)},
+            {
+                "appliance.v1": lambda: EventTalk(self._turns, asking, session_id, count),
+                None: lambda: PlainTalk(ask),
+            },
         )
 
 

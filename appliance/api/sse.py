@@ -29,6 +29,7 @@ from appliance.engine.protocol import Accepted, Failed, Finished, Queued, Sequen
 from appliance.errors import ApplianceError, ShuttingDown, from_code
 
 DONE = b"data: [DONE]\n\n"
+MEDIA_TYPE = "text/event-stream; charset=utf-8"
 HEADERS = {"Cache-Control": "no-cache, no-transform", "X-Accel-Buffering": "no"}
 
 
@@ -38,6 +39,12 @@ def event(data: Any, name: str | None = None, id: str | None = None) -> bytes:
     if id is not None:
         head += f"id: {id}\n"
     return head.encode() + b"data: " + msgspec.json.encode(data) + b"\n\n"
+
+
+def plain(text: str) -> bytes:
+    """An event whose data is the text itself; lines of the text are lines of the data."""
+    lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    return "".join(f"data: {line}\n" for line in lines).encode() + b"\n"
 
 
 _NAMES: dict[type[LiveEvent], str] = {
@@ -61,7 +68,7 @@ def described(news: LiveEvent) -> tuple[str, Any]:
 
 def send(req: falcon.Request, resp: falcon.Response, stream: "Stream") -> None:
     """Answer with a stream. It is closed when it has ended or the client has gone."""
-    resp.content_type = "text/event-stream; charset=utf-8"
+    resp.content_type = MEDIA_TYPE
     resp.set_headers(HEADERS)
     req.env["appliance.park"](stream)
 

@@ -1,6 +1,7 @@
 """Whole characters only, and never a part of a stop text."""
 
 import itertools
+from random import Random
 
 import pytest
 from hypothesis import given
@@ -69,3 +70,26 @@ def test_text_that_may_become_a_stop_is_held_and_released() -> None:
 @pytest.mark.parametrize("stop", [(), ("",)])
 def test_without_stop_texts_nothing_is_held(stop: tuple[str, ...]) -> None:
     assert TextStream(stop).feed(b"abc") == "abc"
+
+
+WORDS = ["a", "é", "€", "🙂", "👩‍👩‍👧", "नमस्ते", "e\u0301", "\u2028", "\n", " ", "日本語"]
+WORDS += ["<|im_", "end|>"]
+STOPS = ["🙂", "日本", "<|im_end|>", "\n\n", "€🙂", "é ", "\u0301", "👧", "end"]
+
+
+def test_ten_thousand_splits_show_no_broken_character_and_no_stop() -> None:
+    random = Random(20260101)
+    for number in range(10_000):
+        text = "".join(random.choices(WORDS, k=random.randrange(1, 24)))
+        stop = tuple(random.sample(STOPS, k=random.randrange(4)))
+        data = text.encode()
+        # Every third case byte by byte, as a model with a byte-level vocabulary may answer.
+        borders = range(len(data)) if number % 3 == 0 else random.choices(range(1000), k=12)
+        out, stopped = run(split(data, list(borders)), stop)
+        shown = "".join(out)
+        assert "\ufffd" not in shown
+        assert not any(s in shown for s in stop)
+        assert shown == cut(text, stop), (text, stop)
+        assert stopped == any(s in text for s in stop)
+        # Nor may a piece that was shown already have been the beginning of a stop that came.
+        assert text.startswith(shown)

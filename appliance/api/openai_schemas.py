@@ -1,0 +1,288 @@
+"""What requests of OpenAI's endpoints may contain: every field of theirs is kept to or refused."""
+
+import math
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta
+
+from appliance.api.schemas import Body, Sampling, Tokens
+from appliance.engine.protocol import CalledFunction, ChatMessage, ChatPrompt, ToolCall
+from appliance.errors import RequestError
+
+
+class TextPart(Body, frozen=True, tag="text", tag_field="type"):
+    """A piece of text of a message."""
+
+    text: str
+
+
+class CalledFunctionIn(Body, kw_only=True, frozen=True):
+    """The function of a call, and the JSON text of its arguments."""
+
+    name: str
+    arguments: str
+
+
+class ToolCallIn(Body, kw_only=True, frozen=True):
+    """A call that an assistant's message made."""
+
+    id: str
+    function: CalledFunctionIn
+    type: Literal["function"] = "function"
+
+    def plain(self) -> ToolCall:
+        """As the model's template sees it."""
+        return ToolCall(self.id, CalledFunction(self.function.name, self.function.arguments))
+
+
+class MessageIn(Body, kw_only=True, frozen=True):
+    """A chat message."""
+
+    role: Literal["system", "developer", "user", "assistant", "tool"]
+    content: str | list[TextPart] | None = None
+    name: str | None = None
+    reasoning_content: str | None = None
+    refusal: str | None = None
+    """What OpenAI's replies carry; it comes back when a reply is sent as history, as do the next
+    three."""
+    annotations: Annotated[list[None], Meta(max_length=0)] | None = None
+    audio: None = None
+    function_call: None = None
+    tool_calls: list[ToolCallIn] | None = None
+    tool_call_id: str | None = None
+
+    def plain(self, place: str) -> ChatMessage:
+        """As the model's template sees it; `place` is for errors.
+
+        Raises:
+            RequestError: it lacks what its role needs.
+        """
+        if self.content is None and not (self.role == "assistant" and self.tool_calls):
+            raise RequestError(f"{place}.content is missing", param=f"{place}.content")
+        if self.role == "tool" and not self.tool_call_id:
+            raise RequestError(f"{place}.tool_call_id is missing", param=f"{place}.tool_call_id")
+        content = self.content or ""
+        return ChatMessage(
+            "system" if self.role == "developer" else self.role,
+            content if isinstance(content, str) else "".join(part.text for part in content),
+            name=self.name,
+            reasoning_content=self.reasoning_content,
+            tool_calls=[call.plain() for call in self.tool_calls] if self.tool_calls else None,
+            tool_call_id=self.tool_call_id,
+        )
+
+
+class FunctionIn(Body, kw_only=True, frozen=True):
+    """A function that the model may call."""
+
+    name: Annotated[str, Meta(pattern="^[a-zA-Z0-9_.-]{1,64}$")]
+    description: str | None = None
+    parameters: dict[str, Any] | None = None
+    strict: bool | None = None
+
+
+class ToolIn(Body, kw_only=True, frozen=True):
+    """An entry of `tools`."""
+
+    type: Literal["function"]
+    function: FunctionIn
+
+
+class FunctionName(Body, kw_only=True, frozen=True):
+    """Names a function."""
+
+    name: str
+
+
+class NamedTool(Body, kw_only=True, frozen=True):
+    """A `tool_choice` that names the function."""
+
+    type: Literal["function"]
+    function: FunctionName
+
+
+class StreamOptions(Body, kw_only=True, frozen=True):
+    """OpenAI's `stream_options`."""
+
+    include_usage: bool | None = False
+    include_obfuscation: bool | None = False
+
+    def check(self) -> None:
+        """Raises RequestError: what is asked for is not done here."""
+        if self.include_obfuscation:
+            param = "stream_options.include_obfuscation"
+            raise RequestError(f"{param} can only be false here", param=param)
+
+
+class PlainText(Body, kw_only=True, frozen=True, tag="text", tag_field="type"):
+    """`response_format`: as the model likes."""
+
+
+class JsonObject(Body, kw_only=True, frozen=True, tag="json_object", tag_field="type"):
+    """`response_format`: some JSON object."""
+
+
+class NamedSchema(Body, kw_only=True, frozen=True):
+    """A JSON schema with its name; `strict` is always so here."""
+
+    schema: dict[str, Any]
+    name: str = ""
+    description: str | None = None
+    strict: bool | None = None
+
+
+class JsonSchema(Body, kw_only=True, frozen=True, tag="json_schema", tag_field="type"):
+    """`response_format`: JSON of a schema."""
+
+    json_schema: NamedSchema
+
+
+Identifier = Annotated[str, Meta(max_length=512)]
+ResponseFormat = PlainText | JsonObject | JsonSchema
+Bias = Annotated[float, Meta(ge=-100, le=100)]
+
+
+class OpenAIRequest(Sampling, kw_only=True, frozen=True):
+    """What chat and text completions have in common."""
+
+    model: str | None = None
+    stream: bool | None = False
+    stream_options: StreamOptions | None = None
+    user: Identifier | None = None
+    """Whom the caller serves: it stands in the log."""
+    n: Annotated[int, Meta(ge=1, le=16)] | None = None
+    logit_bias: Annotated[dict[str, Bias], Meta(max_length=1024)] | None = None
+    ignore_eos: bool | None = None
+    grammar: Annotated[str, Meta(min_length=1, max_length=65536)] | None = None
+    response_format: ResponseFormat | None = None
+
+    @property
+    def one_call(self) -> bool:
+        """The reply is to end after its first tool call."""
+        return False
+
+    def served(self) -> str | None:
+        """Whom the caller serves."""
+        return self.user
+
+    def told(self) -> dict[str, str]:
+        """What the answer says again."""
+        return {}
+
+    def further(self) -> dict[str, Any]:
+        if self.grammar and isinstance(self.response_format, JsonObject | JsonSchema):
+            raise RequestError("grammar and response_format exclude each other", param="grammar")
+        found: dict[str, Any] = {"logit_bias": _bias(self.logit_bias or {})}
+        if self.ignore_eos:
+            found["ignore_eos"] = True
+        if self.grammar:
+            found["grammar"] = self.grammar
+        if isinstance(self.response_format, JsonObject):
+            found["json_schema"] = '{"type": "object"}'
+        elif isinstance(self.response_format, JsonSchema):
+            schema = self.response_format.json_schema.schema
+            found["json_schema"] = msgspec.json.encode(schema).decode()
+        return found
+
+
+class ChatCompletionRequest(OpenAIRequest, kw_only=True, frozen=True):
+    """`POST /v1/chat/completions`."""
+
+    messages: Annotated[list[MessageIn], Meta(min_length=1)]
+    max_completion_tokens: Tokens | None = None
+    tools: Annotated[list[ToolIn], Meta(max_length=128)] | None = None
+    tool_choice: Literal["auto", "none", "required"] | NamedTool | None = None
+    parallel_tool_calls: bool | None = None
+    """False: the reply ends after its first call. A forced one is always one."""
+    logprobs: bool | None = None
+    top_logprobs: Annotated[int, Meta(ge=0, le=20)] | None = None
+    safety_identifier: Identifier | None = None
+    """Like `user`."""
+    prompt_cache_key: Identifier | None = None
+    """All prompts share one cache, which needs no key to be found in."""
+    service_tier: Literal["auto", "default"] | None = None
+    modalities: list[Literal["text"]] | None = None
+    # What OpenAI's service has and this one has not: null is all that they may be.
+    audio: None = None
+    function_call: None = None
+    functions: None = None
+    metadata: None = None
+    moderation: None = None
+    prediction: None = None
+    prompt_cache_options: None = None
+    prompt_cache_retention: None = None
+    reasoning_effort: None = None
+    store: bool | None = None
+    """Only false: nothing of such a request is kept."""
+    verbosity: None = None
+    web_search_options: None = None
+
+    def further(self) -> dict[str, Any]:
+        if self.top_logprobs is not None and not self.logprobs:
+            raise RequestError("top_logprobs goes with logprobs", param="top_logprobs")
+        if self.store:
+            raise RequestError("store can only be false here", param="store")
+        wanted = (self.top_logprobs or 0) if self.logprobs else None
+        return {**super().further(), "logprobs": wanted}
+
+    def wanted_tokens(self) -> int | None:
+        return self.max_completion_tokens or self.max_tokens
+
+    @property
+    def one_call(self) -> bool:
+        return self.parallel_tool_calls is False
+
+    def served(self) -> str | None:
+        return self.safety_identifier or self.user
+
+    def told(self) -> dict[str, str]:
+        return {"service_tier": "default"} if self.service_tier else {}
+
+    def prompt(self) -> ChatPrompt:
+        """For the engine.
+
+        Raises:
+            RequestError: a message lacks what its role needs.
+        """
+        return ChatPrompt(
+            [message.plain(f"messages[{i}]") for i, message in enumerate(self.messages)],
+            understand=True,
+            tools=msgspec.to_builtins(self.tools) if self.tools else None,
+            tool_choice=msgspec.to_builtins(self.tool_choice) if self.tool_choice else "auto",
+        )
+
+
+Text = Annotated[str, Meta(min_length=1)]
+TokenId = Annotated[int, Meta(ge=0, le=2**31 - 1)]
+TokenIds = Annotated[list[TokenId], Meta(min_length=1)]
+
+
+class CompletionRequest(OpenAIRequest, kw_only=True, frozen=True):
+    """`POST /v1/completions`."""
+
+    prompt: Text | Annotated[list[TokenId | Text | TokenIds], Meta(min_length=1)]
+    """A text, tokens, or up to 64 of either."""
+    logprobs: Annotated[int, Meta(ge=0, le=5)] | None = None
+    best_of: Annotated[int, Meta(ge=1)] | None = None
+    """No more than `n`: there is no choosing among others."""
+    echo: bool | None = None
+    """Only false."""
+    suffix: None = None
+
+    def further(self) -> dict[str, Any]:
+        if self.echo:
+            raise RequestError("echo can only be false here", param="echo")
+        if (self.best_of or 1) > (self.n or 1):
+            raise RequestError("best_of can be at most n here", param="best_of")
+        return {**super().further(), "logprobs": self.logprobs}
+
+
+def _bias(given: dict[str, float]) -> tuple[tuple[int, float], ...]:
+    """OpenAI writes tokens as texts; -100 is a ban."""
+    try:
+        return tuple(
+            (int(token), -math.inf if bias <= -100 else bias) for token, bias in given.items()
+        )
+    except ValueError as ex:
+        raise RequestError("logit_bias: its keys must be tokens", param="logit_bias") from ex

@@ -26,6 +26,7 @@ from appliance.observe.figures import Dashboard
 from appliance.observe.metrics import Metrics
 from appliance.store.database import Database
 from appliance.store.migrations import migrate
+from appliance.store.search import Search
 from appliance.store.sessions import Sessions
 from appliance.store.settings import Profile
 
@@ -77,6 +78,7 @@ class Appliance:
         app = build(
             pool=self._pool,
             sessions=sessions,
+            search=Search(self._database),
             profile=Profile(self._database),
             turns=turns,
             library=Library(self._shelf, library.machine(config), library.remedies(config)),

@@ -58,8 +58,8 @@ MAY_IMPORT: list[tuple[str, list[str]]] = [
     (
         "api.*",
         [
-            *("api.*", "chat.*", "store.sessions", "store.settings", "security.*", "models.*"),
-            "observe.*",
+            *("api.*", "chat.*", "security.*", "models.*", "observe.*"),
+            *("store.*", "!store.database", "!store.migrations"),
             *("engine.client", "engine.pool", "engine.protocol"),
         ],
     ),

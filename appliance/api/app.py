@@ -26,6 +26,7 @@ from appliance.api.models import Library, ModelShelf
 from appliance.api.openai import ChatCompletions, Completions, Models
 from appliance.api.operation import App
 from appliance.api.original import Original
+from appliance.api.search import ChatSearch
 from appliance.api.sessions import OneSession, SessionList, SessionReplies
 from appliance.api.settings import ProfileSettings
 from appliance.api.spec import Spec
@@ -38,6 +39,7 @@ from appliance.observe.figures import Dashboard
 from appliance.observe.metrics import Metrics
 from appliance.security.keys import Keys
 from appliance.security.logins import Logins
+from appliance.store.search import Search
 from appliance.store.sessions import Sessions
 from appliance.store.settings import Profile
 
@@ -46,6 +48,7 @@ def build(
     *,
     pool: Pool,
     sessions: Sessions,
+    search: Search,
     profile: Profile,
     turns: Turns,
     library: Library,
@@ -91,6 +94,7 @@ def build(
     settings = ProfileSettings(profile, pool, limits, config.models.default_device)
     add("/api/status", system, CHAT, "status")
     add("/api/settings", settings, {"GET": CHAT, "PUT": MANAGE, "PATCH": MANAGE})
+    add("/api/search", ChatSearch(search), CHAT)
     add("/api/sessions", SessionList(sessions), CHAT)
     add("/api/sessions/{session_id}", one, CHAT)
     add("/api/sessions/{session_id}/restore", one, CHAT, "restore")

@@ -105,6 +105,14 @@ class TurnIn(ReplyIn, kw_only=True, frozen=True):
     """The message it follows; not given: the session's leaf; null: a new beginning."""
 
 
+class SearchQuery(Body, kw_only=True, frozen=True):
+    """`GET /api/search`: words that a hit has all of; what stands in "…" is one word."""
+
+    q: Annotated[str, Meta(max_length=500)]
+    limit: Annotated[int, Meta(ge=1, le=100)] = 20
+    offset: Annotated[int, Meta(ge=0, le=2**31 - 1)] = 0
+
+
 class LiveQuery(Body, kw_only=True, frozen=True):
     """`GET /api/sessions/{id}/live`: from which character of the reply on, reasoning counted."""
 

@@ -85,9 +85,42 @@ ALTER TABLE messages ADD COLUMN n_ctx INTEGER;
 CREATE TABLE profile (number INTEGER PRIMARY KEY, settings TEXT) STRICT;
 """
 
+# - The index has no copy of the texts, only what finds them. Triggers keep it in step, so that no
+#   way of writing a message can pass it by.
+# - A reply is taken in when it has ended: while it grows, its text is written twice a second.
+_SEARCH = """
+CREATE VIEW messages_to_search AS
+SELECT number, content FROM messages WHERE status <> 'streaming';
+
+CREATE VIRTUAL TABLE message_search USING fts5 (
+    content,
+    content = 'messages_to_search',
+    content_rowid = 'number',
+    tokenize = 'trigram remove_diacritics 1',
+    detail = none
+);
+INSERT INTO message_search (message_search) VALUES ('rebuild');
+
+CREATE TRIGGER message_made AFTER INSERT ON messages WHEN new.status <> 'streaming' BEGIN
+    INSERT INTO message_search (rowid, content) VALUES (new.number, new.content);
+END;
+CREATE TRIGGER message_changed AFTER UPDATE OF content, status ON messages
+WHEN old.status <> 'streaming' OR new.status <> 'streaming' BEGIN
+    INSERT INTO message_search (message_search, rowid, content)
+    SELECT 'delete', old.number, old.content WHERE old.status <> 'streaming';
+    INSERT INTO message_search (rowid, content)
+    SELECT new.number, new.content WHERE new.status <> 'streaming';
+END;
+CREATE TRIGGER message_removed AFTER DELETE ON messages WHEN old.status <> 'streaming' BEGIN
+    INSERT INTO message_search (message_search, rowid, content)
+    VALUES ('delete', old.number, old.content);
+END;
+"""
+
 MIGRATIONS: Sequence[Migration] = (
     Migration("0001_sessions", _SESSIONS),
     Migration("0002_chats", _CHATS),
+    Migration("0003_search", _SEARCH),
 )
 
 _RECORD = "CREATE TABLE IF NOT EXISTS migrations (name TEXT PRIMARY KEY, applied_at INTEGER) STRICT"

@@ -12,7 +12,9 @@ import pytest
 from appliance.errors import StoreError, StoreTooNew
 from appliance.store.database import Database
 from appliance.store.migrations import MIGRATIONS, Migration, migrate
-from appliance.store.sessions import MessageError, Session, Sessions, Usage
+from appliance.store.search import Search
+from appliance.store.sessions import MessageError, Session, Sessions, Settings, Usage
+from appliance.store.settings import Profile
 
 HERE = Path(__file__).parent
 FROZEN = (HERE / "schema-0001.sql").read_text(encoding="utf-8")
@@ -91,8 +93,17 @@ def test_the_chats_of_the_first_schema_are_still_read(tmp_path: Path) -> None:
         "And why, again?",
         "So that",
     ]
+    assert (chat.pinned, chat.settings, reply.reasoning) == (False, None, "")
+    assert Profile(database).get() == Settings()
+    search = Search(database)
+    assert [hit.message_id for hit in search.find("written", 9).hits] == [reply.id]
+    assert search.find("so that", 9).hits == []
     assert sessions.interrupt_streaming() == 1
+    assert [hit.message_id for hit in search.find("so that", 9).hits] == [live.id]
     sessions.begin_turn("chat", "It goes on")
+    sessions.delete("chat")
+    assert sessions.purge(0) == ["chat"]
+    assert search.find("written", 9).hits == []
     database.close()
 
 

@@ -1,0 +1,211 @@
+"""Full-text search over all chats.
+
+The index knows which messages have which three characters in a row: so words are found wherever
+they stand, in the middle of others, in code, and in writing that has no spaces. It does not know
+where they are, which keeps it as small as the texts: what it brings is looked at once more. Words
+of one or two characters are looked for in the texts themselves. Case and the accents of Latin
+letters make no difference.
+"""
+
+import re
+import unicodedata
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from itertools import islice
+from typing import Any
+
+import msgspec
+
+from appliance.store.database import Database
+from appliance.store.records import Role
+from appliance.store.text import check_text
+
+BEFORE, SNIPPET = 60, 240
+"""Characters of a snippet before its first hit, and in all."""
+
+
+class Segment(msgspec.Struct, frozen=True):
+    """A piece of a snippet; `hit`: it is what was looked for."""
+
+    text: str
+    hit: bool
+
+
+class Hit(msgspec.Struct, frozen=True):
+    """One message, or the title of a session, that has every word."""
+
+    session_id: str
+    session_title: str
+    message_id: str | None
+    """None: it is the title."""
+    role: Role | None
+    created_at: int
+    """Of the message; of a title: when its session was last updated. Unix milliseconds."""
+    snippet: list[Segment]
+
+
+class Page(msgspec.Struct, frozen=True):
+    """Some of the hits, titles first and then the newest messages first."""
+
+    hits: list[Hit]
+    more: bool
+    """There are others behind them."""
+
+
+class Search:
+    """Any thread may call."""
+
+    def __init__(self, database: Database) -> None:
+        """`database` is migrated."""
+        self._database = database
+
+    def find(self, query: str, limit: int, offset: int = 0) -> Page:
+        """Messages and titles that have every word of `query`; what stands in "…" is one word.
+
+        Raises:
+            RequestError: the query holds half a surrogate pair.
+            StoreError: the database failed.
+        """
+        check_text(query, "q")
+        words = _words(query)
+        if not words:
+            return Page([], False)
+        wanted = [[_folded(spelling)[0] for spelling in _spellings(word)] for word in words]
+        with self._database.read() as connection:
+            titles = [row for row in connection.execute(_TITLES) if _has(row[1], wanted)]
+            hits = [
+                Hit(session_id, title, None, None, updated_at, _snippet(title, wanted))
+                for session_id, title, updated_at in titles[offset : offset + limit + 1]
+            ]
+            rows: Any = connection.execute(*_candidates(words))
+            true = (row for row in rows if _has(row[-1], wanted))
+            first = max(0, offset - len(titles))
+            some = list(islice(true, first, first + limit + 1 - len(hits)))
+            rows.close()
+        hits += [
+            Hit(session_id, title, message_id, role, created_at, _snippet(content, wanted))
+            for session_id, title, message_id, role, created_at, content in some
+        ]
+        return Page(hits[:limit], len(hits) > limit)
+
+
+_TITLES: Any = """
+SELECT id, title, updated_at FROM sessions
+WHERE deleted_at IS NULL ORDER BY updated_at DESC, number DESC
+"""
+
+_MESSAGES = """
+SELECT messages.session_id, title, messages.id, role, messages.created_at, messages.content
+FROM {source} JOIN sessions ON sessions.id = messages.session_id
+WHERE deleted_at IS NULL AND status <> 'streaming' AND {conditions}
+ORDER BY {order} DESC
+"""
+
+_INDEXED = "message_search JOIN messages ON messages.number = message_search.rowid"
+_TRIGRAMS = 64
+"""Of one word, those that the index is asked for."""
+
+
+def _words(query: str) -> list[str]:
+    """What to look for; half a pair of quotes is a character like any other."""
+    plain = "".join(" " if unicodedata.category(c) == "Cc" else c for c in query)
+    found = re.findall(r'"([^"]*\S[^"]*)"|(\S+)', plain)
+    words = dict.fromkeys(phrase.strip() or word for phrase, word in found)
+    return [word for word in words if _folded(word)[0]]
+
+
+def _spellings(word: str) -> list[str]:
+    """The same in other characters: an accent can be a part of its letter or stand behind it."""
+    return list(dict.fromkeys([word, *(unicodedata.normalize(f, word) for f in ("NFC", "NFD"))]))
+
+
+def _candidates(words: Sequence[str]) -> tuple[str, list[str]]:
+    """SQL, and its values, for messages that may have all words; newest first."""
+    conditions, values, indexed = [], [], []
+    for word in words:
+        trigrams = [_trigrams(spelling) for spelling in _spellings(word)]
+        if all(trigrams):
+            indexed.append(f"({' OR '.join(trigrams)})")
+            continue
+        forms = {f for s in _spellings(word) for f in (s, s.lower(), s.upper(), s.title())}
+        likes = " OR ".join(r"messages.content LIKE ? ESCAPE '\'" for _ in forms)
+        conditions.append(f"({likes})")
+        values += ["%{}%".format(re.sub(r"([\\%_])", r"\\\1", form)) for form in forms]
+    if indexed:
+        conditions.append("message_search MATCH ?")
+        values.append(" AND ".join(indexed))
+    sql = _MESSAGES.format(
+        source=_INDEXED if indexed else "messages",
+        conditions=" AND ".join(conditions),
+        order="message_search.rowid" if indexed else "messages.number",
+    )
+    return sql, values
+
+
+def _trigrams(word: str) -> str:
+    """What the index is asked for a word; empty for one that is too short."""
+    # SQLite folds them itself, by the tables of an older Unicode than Python's.
+    letters = "".join(character for character in word if _fold(character))
+    asked = dict.fromkeys(letters[at : at + 3] for at in range(len(letters) - 2))
+    quoted = ['"{}"'.format(trigram.replace('"', '""')) for trigram in asked]
+    return f"({' AND '.join(quoted[:_TRIGRAMS])})" if quoted else ""
+
+
+def _has(text: str, wanted: Sequence[Sequence[str]]) -> bool:
+    folded, _ = _folded(text)
+    return all(any(spelling in folded for spelling in word) for word in wanted)
+
+
+def _snippet(text: str, wanted: Sequence[Sequence[str]]) -> list[Segment]:
+    """What stands around the first hit, on one line."""
+    folded, places = _folded(text)
+    spellings = [spelling for word in wanted for spelling in word]
+    firsts = [at for spelling in spellings if (at := folded.find(spelling)) >= 0]
+    start = max(0, places[min(firsts)] - BEFORE) if firsts else 0
+    if start:  # from a word on, if there is one
+        space = re.search(r"\s", text[start : start + BEFORE // 2])
+        start += space.end() if space else 0
+    window = text[start : start + SNIPPET]
+    segments = list(_segments(window, spellings))
+    if start:
+        segments.insert(0, Segment("…", False))
+    if start + SNIPPET < len(text):
+        segments.append(Segment("…", False))
+    return segments
+
+
+def _segments(text: str, wanted: Sequence[str]) -> Iterator[Segment]:
+    folded, places = _folded(text)
+    longest_first = sorted(wanted, key=len, reverse=True)
+    end = 0
+    for match in re.finditer("|".join(map(re.escape, longest_first)), folded):
+        first = places[match.start()]
+        behind = places[match.end()] if match.end() < len(places) else len(text)
+        if first > end:
+            yield Segment(_on_one_line(text[end:first]), False)
+        yield Segment(_on_one_line(text[first:behind]), True)
+        end = behind
+    if end < len(text):
+        yield Segment(_on_one_line(text[end:]), False)
+
+
+def _on_one_line(text: str) -> str:
+    return re.sub(r"\s+", " ", text)
+
+
+def _folded(text: str) -> tuple[str, Sequence[int]]:
+    """The text as the index sees it, and where in it each character came from."""
+    if text.isascii():
+        return text.lower(), range(len(text))
+    kept = [(at, fold) for at, character in enumerate(text) if (fold := _fold(character))]
+    return "".join(fold for _, fold in kept), [at for at, _ in kept]
+
+
+@lru_cache(maxsize=4096)
+def _fold(character: str) -> str:
+    """One character, or none for what only changes the one before."""
+    if unicodedata.combining(character):
+        return ""
+    base = unicodedata.normalize("NFD", character)[0]
+    folded = (base if base.isascii() else character).lower()
+    return folded if len(folded) == 1 else character

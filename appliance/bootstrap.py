@@ -12,7 +12,6 @@ from types import FrameType
 from appliance import __version__, doorkeeper, library, offer, paths, running
 from appliance.api.app import build
 from appliance.api.guard import Guard
-from appliance.api.models import Library
 from appliance.api.server import Server, ServerLimits
 from appliance.chat.janitor import Janitor
 from appliance.chat.replies import LiveReplies
@@ -26,11 +25,9 @@ from appliance.observe.figures import Dashboard
 from appliance.observe.metrics import Metrics
 from appliance.store.database import Database
 from appliance.store.migrations import migrate
-from appliance.store.retention import Retention
 from appliance.store.search import Search
 from appliance.store.sessions import Sessions
 from appliance.store.settings import Profile
-from appliance.store.transfer import Transfer
 
 log = logging.getLogger(__name__)
 
@@ -52,7 +49,7 @@ class Appliance:
         self._data = paths.data_dir(config)
         self._database = Database(self._data / "appliance.db")
         migrate(self._database)
-        sessions = Sessions(self._database, max_sessions=config.limits.max_sessions)
+        sessions = Sessions(self._database)
         interrupted = sessions.interrupt_streaming()
         if interrupted:
             log.warning("%d replies were cut short by the last end of the appliance", interrupted)
@@ -67,8 +64,9 @@ class Appliance:
             max_loaded=config.models.max_loaded,
             watch=metrics.watch,
         )
-        self._shelf = library.shelf(config)
-        library.connect(self._shelf, self._pool, config)
+        stock = library.library(config)
+        self._shelf, self._downloads = stock.shelf, stock.downloads
+        library.connect(stock, self._pool, config)
         self._live = LiveReplies(sessions)
         turns = Turns(
             sessions,
@@ -76,19 +74,14 @@ class Appliance:
             max_history_messages=config.limits.max_history_messages,
             max_prompt_length=config.limits.max_prompt_length,
         )
-        self._janitor = Janitor(
-            Retention(self._database),
-            self._forget,
-            ttl_seconds=config.limits.session_ttl_seconds,
-        )
+        self._janitor = Janitor(sessions, self._forget)
         app = build(
             pool=self._pool,
             sessions=sessions,
             search=Search(self._database),
-            chats=Transfer(self._database, config.limits.max_sessions),
             profile=Profile(self._database),
             turns=turns,
-            library=Library(self._shelf, library.machine(config), library.remedies(config)),
+            library=stock,
             guard=guard,
             keys=door.keys,
             logins=door.logins,
@@ -131,12 +124,14 @@ class Appliance:
         self._live.start()
         self._janitor.start()
         self._pool.start()
+        self._downloads.start()
         threading.Thread(target=self._shelf.refresh, name="shelf", daemon=True).start()
         self._server.serve()
         running.withdraw(self._data, os.getpid())
         # Replies that nobody follows have a right to their end as well.
         while self._live.busy and time.monotonic() < self._deadline:
             time.sleep(0.05)
+        self._downloads.close()
         self._janitor.close()
         self._pool.close()
         self._live.close()

@@ -9,8 +9,7 @@
     │   │   ├── SessionNotFound     session_not_found
     │   │   └── MessageNotFound     message_not_found
     │   ├── Conflict                conflict
-    │   │   ├── ReplyInProgress     reply_in_progress
-    │   │   └── TooManySessions     too_many_sessions
+    │   │   └── ReplyInProgress     reply_in_progress
     │   └── NotAllowed              not_allowed               whoever asks may not
     │       ├── Unauthorized        unauthorized
     │       ├── WrongHost           wrong_host
@@ -104,12 +103,6 @@ class ReplyInProgress(Conflict):
     """The session is still being answered."""
 
     code = "reply_in_progress"
-
-
-class TooManySessions(Conflict):
-    """There are as many sessions as the configuration allows."""
-
-    code = "too_many_sessions"
 
 
 class NotAllowed(RequestError):

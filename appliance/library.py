@@ -6,13 +6,15 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from appliance import offer, paths, whereabouts
+from appliance import environment, offer, paths, whereabouts
 from appliance.config import EMBEDDED_MODEL, AvailableModel, Config
 from appliance.engine.pool import Pool
-from appliance.environment import worker_environment
 from appliance.errors import ModelNotFound
 from appliance.models import catalogue
+from appliance.models.downloads import Downloads
 from appliance.models.facts import Machine, Memory
+from appliance.models.hub import Hub
+from appliance.models.library import Library
 from appliance.models.memory import memory
 from appliance.models.shelf import Entry, Given, Shelf
 
@@ -22,18 +24,29 @@ SHARE = 0.85
 PROBE_SECONDS = 60
 
 
-def shelf(config: Config) -> Shelf:
-    """What is on this machine, as this configuration would load it; nothing is looked at yet.
+def library(config: Config) -> Library:
+    """What is on this machine, as this configuration would load it, and what can be had; nothing
+    is looked at yet.
 
     Raises:
         ConfigError: a folder cannot be made.
     """
     key = msgspec.json.encode(config.engine).decode()
-    return Shelf(
+    shelf = Shelf(
         whereabouts.places(config),
         lambda: given(config),
         weigh=lambda header: offer.weigh(config, header),
         memory=Memory(paths.cache_dir() / FILE, key),
+    )
+    hub = Hub(environment.hub())
+    downloads = Downloads(paths.models_dir(config), hub)
+    downloads.on_done = lambda: shelf.refresh(at_once=True)
+    return Library(
+        shelf=shelf,
+        machine=machine(config),
+        hub=hub,
+        downloads=downloads,
+        remedies=remedies(config),
     )
 
 
@@ -67,7 +80,7 @@ def remedies(config: Config) -> dict[str, str]:
     return {id: remedy for id, remedy in found.items() if remedy}
 
 
-def connect(shelf: Shelf, pool: Pool, config: Config) -> None:
+def connect(library: Library, pool: Pool, config: Config) -> None:
     """From now on, what stands on the shelf is on offer in the pool, and what is taken away isn't.
     The configured models stay on offer in any case."""
     configured = {model.id for model in config.models.listed()}
@@ -85,8 +98,8 @@ def connect(shelf: Shelf, pool: Pool, config: Config) -> None:
         )
         pool.forgive(entry.id for entry in new if entry.id in configured)
 
-    shelf.on_change = change
-    pool.on_missing = shelf.refresh
+    library.shelf.on_change = change
+    pool.on_missing = library.shelf.refresh
 
 
 def machine(config: Config) -> Machine:
@@ -108,7 +121,7 @@ def _gpu_memory() -> int:
     try:
         ended = subprocess.run(
             paths.probe_command(),
-            env=worker_environment(),
+            env=environment.worker_environment(),
             capture_output=True,
             timeout=PROBE_SECONDS,
             check=True,

@@ -8,6 +8,7 @@ from appliance.api import errors
 from appliance.api.asking import Asking
 from appliance.api.chat_socket import ChatSocket
 from appliance.api.counting import Counting, MetricsText
+from appliance.api.downloads import CatalogueResource, DownloadsResource
 from appliance.api.guard import (
     ADMIN,
     ASK,
@@ -22,7 +23,7 @@ from appliance.api.history import History, SessionIds
 from appliance.api.keys import KeyList, OneKey
 from appliance.api.login import Login
 from appliance.api.middleware import RequestLog, SafeHeaders
-from appliance.api.models import Library, ModelShelf
+from appliance.api.models import ModelShelf
 from appliance.api.openai import ChatCompletions, Completions, Models
 from appliance.api.operation import App
 from appliance.api.original import Original
@@ -31,11 +32,11 @@ from appliance.api.sessions import OneSession, SessionList, SessionReplies
 from appliance.api.settings import ProfileSettings
 from appliance.api.spec import Spec
 from appliance.api.system import Page, System
-from appliance.api.transfer import ChatTransfer
 from appliance.chat.turn import Turns
 from appliance.config import Config
 from appliance.engine.pool import Pool
 from appliance.errors import ApplianceError
+from appliance.models.library import Library
 from appliance.observe.figures import Dashboard
 from appliance.observe.metrics import Metrics
 from appliance.security.keys import Keys
@@ -43,7 +44,6 @@ from appliance.security.logins import Logins
 from appliance.store.search import Search
 from appliance.store.sessions import Sessions
 from appliance.store.settings import Profile
-from appliance.store.transfer import Transfer
 
 
 def build(
@@ -51,7 +51,6 @@ def build(
     pool: Pool,
     sessions: Sessions,
     search: Search,
-    chats: Transfer,
     profile: Profile,
     turns: Turns,
     library: Library,
@@ -94,15 +93,12 @@ def build(
 
     one = OneSession(sessions, turns)
     replies = SessionReplies(turns, asking)
-    transfer = ChatTransfer(chats, version)
     settings = ProfileSettings(profile, pool, limits, config.models.default_device)
     add("/api/status", system, CHAT, "status")
     add("/api/settings", settings, {"GET": CHAT, "PUT": MANAGE, "PATCH": MANAGE})
     add("/api/search", ChatSearch(search), CHAT)
     add("/api/sessions", SessionList(sessions), CHAT)
-    add("/api/sessions/import", transfer, CHAT, "import")
     add("/api/sessions/{session_id}", one, CHAT)
-    add("/api/sessions/{session_id}/export", transfer, CHAT, "export")
     add("/api/sessions/{session_id}/restore", one, CHAT, "restore")
     add("/api/sessions/{session_id}/messages", one, CHAT, "messages")
     message = "/api/sessions/{session_id}/messages/{message_id}"
@@ -124,6 +120,12 @@ def build(
         add(path, shelf, {"GET": CHAT, "DELETE": MANAGE}, "one")
         add(f"{path}/load", shelf, MANAGE, "load")
         add(f"{path}/unload", shelf, MANAGE, "unload")
+    downloads = DownloadsResource(library)
+    add("/api/catalogue", CatalogueResource(library), MANAGE)
+    add("/api/downloads", downloads, MANAGE)
+    add("/api/downloads/{download_id}", downloads, MANAGE, "one")
+    for verb in ("pause", "resume", "cancel"):
+        add(f"/api/downloads/{{download_id}}/{verb}", downloads, MANAGE, verb)
 
     login = Login(guard, logins)
     add("/api/login", login, OPEN)

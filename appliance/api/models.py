@@ -10,9 +10,10 @@ from appliance.api.operation import Operations
 from appliance.engine.client import EngineState
 from appliance.engine.pool import Model, Pool
 from appliance.errors import ModelNotFound
-from appliance.models.facts import Fits, Machine, fits
+from appliance.models.facts import Fits, fits
+from appliance.models.library import Library
 from appliance.models.removal import remove
-from appliance.models.shelf import Entry, Shelf
+from appliance.models.shelf import Entry
 
 operation = Operations("Models")
 
@@ -70,15 +71,6 @@ class LocalModels(msgspec.Struct, frozen=True):
     """All of them, the default first."""
 
     models: list[LocalModel]
-
-
-class Library(msgspec.Struct, frozen=True):
-    """What there is to know of model files."""
-
-    shelf: Shelf
-    machine: Machine
-    remedies: dict[str, str]
-    """What gets a configured model whose file is not here, by its id."""
 
 
 class ModelShelf:

@@ -41,6 +41,17 @@ export interface components {
             name: string;
             arguments: string;
         };
+        /** @description The list that came with the appliance, or what of it was looked for, and what the hub has. */
+        Catalogue: {
+            models: components["schemas"]["Suggestion"][];
+            hub: components["schemas"]["HubModel"][];
+            offline: boolean;
+        };
+        /** @description The query of `GET /api/catalogue`. */
+        CatalogueQuery: {
+            /** @default  */
+            q?: string;
+        };
         /** @description One of the messages that were asked for. */
         ChatChoice: {
             index: number;
@@ -64,6 +75,8 @@ export interface components {
             created: number;
             model: string;
             system_fingerprint: null;
+            /** @enum {unknown} */
+            service_tier?: "default";
             choices: components["schemas"]["ChatChoice"][];
             usage: components["schemas"]["TokenUsage"];
         };
@@ -75,6 +88,8 @@ export interface components {
             created: number;
             model: string;
             system_fingerprint: null;
+            /** @enum {unknown} */
+            service_tier?: "default";
             choices: components["schemas"]["ChatChunkChoice"][];
             usage: components["schemas"]["TokenUsage"] | null;
         };
@@ -133,6 +148,38 @@ export interface components {
             logprobs?: boolean | null;
             /** @default null */
             top_logprobs?: number | null;
+            /** @default null */
+            safety_identifier?: string | null;
+            /** @default null */
+            prompt_cache_key?: string | null;
+            /** @default null */
+            service_tier?: ("auto" | "default") | null;
+            /** @default null */
+            modalities?: "text"[] | null;
+            /** @default null */
+            audio?: null;
+            /** @default null */
+            function_call?: null;
+            /** @default null */
+            functions?: null;
+            /** @default null */
+            metadata?: null;
+            /** @default null */
+            moderation?: null;
+            /** @default null */
+            prediction?: null;
+            /** @default null */
+            prompt_cache_options?: null;
+            /** @default null */
+            prompt_cache_retention?: null;
+            /** @default null */
+            reasoning_effort?: null;
+            /** @default null */
+            store?: boolean | null;
+            /** @default null */
+            verbosity?: null;
+            /** @default null */
+            web_search_options?: null;
         };
         /** @description Of every token of the message. */
         ChatLogprobs: {
@@ -190,10 +237,26 @@ export interface components {
             prompt: string | (number | string | number[])[];
             /** @default null */
             logprobs?: number | null;
+            /** @default null */
+            best_of?: number | null;
+            /** @default null */
+            echo?: boolean | null;
+            /** @default null */
+            suffix?: null;
         };
         /** @description The data of a stream's last event, `done`: the reply as it was stored. */
         Done: {
             message: components["schemas"]["Message"];
+        };
+        /** @description `POST /api/downloads`. */
+        DownloadIn: {
+            model: string;
+            /** @default  */
+            quantization?: string;
+        };
+        /** @description All downloads, the oldest first. */
+        DownloadList: {
+            downloads: components["schemas"]["Told"][];
         };
         /** @description The body of every error. */
         ErrorAnswer: {
@@ -248,6 +311,28 @@ export interface components {
             timestamp: number;
             models: components["schemas"]["ModelStatus"][];
         };
+        /** @description A message of a chat. */
+        HistoryMessage: {
+            role: string;
+            content: string;
+        };
+        /** @description One message, or the title of a session, that has every word. */
+        Hit: {
+            session_id: string;
+            session_title: string;
+            message_id: string | null;
+            role: ("assistant" | "system" | "user") | null;
+            created_at: number;
+            snippet: components["schemas"]["Segment"][];
+        };
+        /** @description A repository that a search found. */
+        HubModel: {
+            repo: string;
+            licence: string;
+            downloads: number;
+            likes: number;
+            gated: boolean;
+        };
         /** @description `response_format`: some JSON object. */
         JsonObject: {
             /** @enum {unknown} */
@@ -296,6 +381,20 @@ export interface components {
             max_history_messages?: number;
             /** @default 0 */
             default_rate_limit_per_minute?: number;
+        };
+        /** @description A model of the list. */
+        Listed: {
+            id: string;
+            title: string;
+            family: string;
+            repo: string;
+            names: string[];
+            licence: string;
+            parameters: number;
+            context_length: number;
+            size: number;
+            quantization: string;
+            about: string;
         };
         /** @description `GET /api/sessions/{id}/live`: from which character of the reply on, reasoning counted. */
         LiveQuery: {
@@ -407,6 +506,12 @@ export interface components {
             /** @default null */
             refusal?: string | null;
             /** @default null */
+            annotations?: null[] | null;
+            /** @default null */
+            audio?: null;
+            /** @default null */
+            function_call?: null;
+            /** @default null */
             tool_calls?: components["schemas"]["ToolCallIn"][] | null;
             /** @default null */
             tool_call_id?: string | null;
@@ -483,6 +588,45 @@ export interface components {
             title?: string;
             /** @default null */
             settings?: components["schemas"]["SettingsIn"] | null;
+        };
+        /** @description The body of the original service's requests. Names may be in kebab case as well. */
+        OriginalRequest: {
+            /** @default null */
+            temperature?: number | null;
+            /** @default null */
+            top_p?: number | null;
+            /** @default null */
+            top_k?: number | null;
+            /** @default null */
+            min_p?: number | null;
+            /** @default null */
+            repeat_penalty?: number | null;
+            /** @default null */
+            seed?: number | null;
+            /** @default null */
+            frequency_penalty?: number | null;
+            /** @default null */
+            presence_penalty?: number | null;
+            /** @default null */
+            stop?: string | string[] | null;
+            /** @default null */
+            max_tokens?: number | null;
+            prompt: string;
+            /** @default null */
+            model_name?: string | null;
+            /** @default null */
+            session_id?: string | null;
+            /** @default null */
+            max_token?: number | null;
+            /** @default null */
+            system_prompt?: string | null;
+            /** @default null */
+            device?: ("auto" | "cpu" | "cuda" | "metal") | null;
+        };
+        /** @description Some of the hits, titles first and then the newest messages first. */
+        Page: {
+            hits: components["schemas"]["Hit"][];
+            more: boolean;
         };
         /** @description `response_format`: as the model likes. */
         PlainText: {
@@ -562,12 +706,29 @@ export interface components {
             cached_tokens: number;
             tokens_per_second: number;
         };
+        /** @description `POST /chat/history/{id}/rollback`. */
+        Rollback: {
+            amount: number;
+        };
         /** @description The token that was sampled, with the likeliest ones in its place. */
         SampledChatToken: {
             token: string;
             logprob: number;
             bytes: number[];
             top_logprobs: components["schemas"]["ChatToken"][];
+        };
+        /** @description `GET /api/search`: words that a hit has all of; what stands in "…" is one word. */
+        SearchQuery: {
+            q: string;
+            /** @default 20 */
+            limit?: number;
+            /** @default 0 */
+            offset?: number;
+        };
+        /** @description A piece of a snippet; `hit`: it is what was looked for. */
+        Segment: {
+            text: string;
+            hit: boolean;
         };
         /** @description One stored chat. Times are Unix milliseconds. */
         Session: {
@@ -635,7 +796,16 @@ export interface components {
         /** @description OpenAI's `stream_options`. */
         StreamOptions: {
             /** @default false */
-            include_usage?: boolean;
+            include_usage?: boolean | null;
+            /** @default false */
+            include_obfuscation?: boolean | null;
+        };
+        /** @description A model worth having. */
+        Suggestion: {
+            model: components["schemas"]["Listed"];
+            /** @enum {unknown} */
+            fits: "fits" | "partly" | "too_big";
+            downloaded: boolean;
         };
         /** @description More of the reply, of its text or of its reasoning; `offset` is the place after it. */
         TextAdded: {
@@ -652,7 +822,11 @@ export interface components {
             logprobs: components["schemas"]["TextLogprobs"] | null;
             finish_reason: ("length" | "stop" | "tool_calls") | null;
         };
-        /** @description An answer of `POST /v1/completions`, and the data of a streamed one before `[DONE]`. */
+        /**
+         * @description An answer of `POST /v1/completions`, and the data of a streamed one before `[DONE]`.
+         *
+         *         The last four fields, the original service's, are those of a whole answer.
+         */
         TextCompletion: {
             id: string;
             /** @enum {unknown} */
@@ -662,6 +836,10 @@ export interface components {
             system_fingerprint: null;
             choices: components["schemas"]["TextChoice"][];
             usage: components["schemas"]["TokenUsage"] | null;
+            text?: string;
+            tokens?: number;
+            duration_seconds?: number;
+            tokens_per_second?: number;
         };
         /** @description Of every token of the text; `text_offset` is in characters. */
         TextLogprobs: {
@@ -684,6 +862,21 @@ export interface components {
             completion_tokens: number;
             total_tokens: number;
             prompt_tokens_details: components["schemas"]["PromptTokensDetails"];
+        };
+        /** @description A download, for people. */
+        Told: {
+            id: string;
+            repo: string;
+            file: string;
+            files: number;
+            licence: string;
+            /** @enum {unknown} */
+            status: "cancelled" | "done" | "failed" | "paused" | "running" | "waiting";
+            done_bytes: number;
+            total_bytes: number;
+            bytes_per_second: number;
+            error: string | null;
+            created_at: number;
         };
         /** @description More of a call; id and type come first. */
         ToolCallDelta: {

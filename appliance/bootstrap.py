@@ -25,9 +25,11 @@ from appliance.observe.figures import Dashboard
 from appliance.observe.metrics import Metrics
 from appliance.store.database import Database
 from appliance.store.migrations import migrate
+from appliance.store.retention import Retention
 from appliance.store.search import Search
 from appliance.store.sessions import Sessions
 from appliance.store.settings import Profile
+from appliance.store.transfer import Transfer
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +51,7 @@ class Appliance:
         self._data = paths.data_dir(config)
         self._database = Database(self._data / "appliance.db")
         migrate(self._database)
-        sessions = Sessions(self._database)
+        sessions = Sessions(self._database, max_sessions=config.limits.max_sessions)
         interrupted = sessions.interrupt_streaming()
         if interrupted:
             log.warning("%d replies were cut short by the last end of the appliance", interrupted)
@@ -74,11 +76,16 @@ class Appliance:
             max_history_messages=config.limits.max_history_messages,
             max_prompt_length=config.limits.max_prompt_length,
         )
-        self._janitor = Janitor(sessions, self._forget)
+        self._janitor = Janitor(
+            Retention(self._database),
+            self._forget,
+            ttl_seconds=config.limits.session_ttl_seconds,
+        )
         app = build(
             pool=self._pool,
             sessions=sessions,
             search=Search(self._database),
+            chats=Transfer(self._database, config.limits.max_sessions),
             profile=Profile(self._database),
             turns=turns,
             library=stock,

@@ -168,6 +168,10 @@ class Limits(Section, frozen=True):
     max_prompt_length: Annotated[int, Meta(ge=1)] = 200_000
     """Characters."""
     max_response_tokens: Annotated[int, Meta(ge=1)] = 2048
+    max_sessions: Annotated[int, Meta(ge=0)] = 0
+    """Stored chats; 0: any number. One more is refused, and none is ever given up for it."""
+    session_ttl_seconds: Annotated[float, Meta(ge=0)] = 0.0
+    """Chats that nothing happened in for longer are deleted, pinned ones kept; 0: never."""
     max_history_messages: Annotated[int, Meta(ge=1)] = 20
     """Messages of a session that the model is shown, its system message not counted."""
     default_rate_limit_per_minute: Annotated[int, Meta(ge=0)] = 0

@@ -9,7 +9,8 @@
     │   │   ├── SessionNotFound     session_not_found
     │   │   └── MessageNotFound     message_not_found
     │   ├── Conflict                conflict
-    │   │   └── ReplyInProgress     reply_in_progress
+    │   │   ├── ReplyInProgress     reply_in_progress
+    │   │   └── TooManySessions     too_many_sessions
     │   └── NotAllowed              not_allowed               whoever asks may not
     │       ├── Unauthorized        unauthorized
     │       ├── WrongHost           wrong_host
@@ -103,6 +104,12 @@ class ReplyInProgress(Conflict):
     """The session is still being answered."""
 
     code = "reply_in_progress"
+
+
+class TooManySessions(Conflict):
+    """There are as many sessions as the configuration allows."""
+
+    code = "too_many_sessions"
 
 
 class NotAllowed(RequestError):

@@ -63,7 +63,17 @@ MAY_IMPORT: list[tuple[str, list[str]]] = [
             *("engine.client", "engine.pool", "engine.protocol"),
         ],
     ),
-    ("chat.*", ["chat.*", "engine.protocol", "engine.requests", "store.sessions"]),
+    (
+        "chat.*",
+        [
+            "chat.*",
+            "engine.protocol",
+            "engine.requests",
+            "store.*",
+            "!store.database",
+            "!store.migrations",
+        ],
+    ),
     ("engine.protocol", []),
     ("engine.share", []),
     # The appliance's side of the engine, and then the worker's: they meet in the protocol alone.

@@ -32,6 +32,7 @@ from appliance.api.sessions import OneSession, SessionList, SessionReplies
 from appliance.api.settings import ProfileSettings
 from appliance.api.spec import Spec
 from appliance.api.system import Page, System
+from appliance.api.transfer import ChatTransfer
 from appliance.chat.turn import Turns
 from appliance.config import Config
 from appliance.engine.pool import Pool
@@ -44,6 +45,7 @@ from appliance.security.logins import Logins
 from appliance.store.search import Search
 from appliance.store.sessions import Sessions
 from appliance.store.settings import Profile
+from appliance.store.transfer import Transfer
 
 
 def build(
@@ -51,6 +53,7 @@ def build(
     pool: Pool,
     sessions: Sessions,
     search: Search,
+    chats: Transfer,
     profile: Profile,
     turns: Turns,
     library: Library,
@@ -93,12 +96,15 @@ def build(
 
     one = OneSession(sessions, turns)
     replies = SessionReplies(turns, asking)
+    transfer = ChatTransfer(chats, version)
     settings = ProfileSettings(profile, pool, limits, config.models.default_device)
     add("/api/status", system, CHAT, "status")
     add("/api/settings", settings, {"GET": CHAT, "PUT": MANAGE, "PATCH": MANAGE})
     add("/api/search", ChatSearch(search), CHAT)
     add("/api/sessions", SessionList(sessions), CHAT)
+    add("/api/sessions/import", transfer, CHAT, "import")
     add("/api/sessions/{session_id}", one, CHAT)
+    add("/api/sessions/{session_id}/export", transfer, CHAT, "export")
     add("/api/sessions/{session_id}/restore", one, CHAT, "restore")
     add("/api/sessions/{session_id}/messages", one, CHAT, "messages")
     message = "/api/sessions/{session_id}/messages/{message_id}"

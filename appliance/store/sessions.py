@@ -28,6 +28,7 @@ from appliance.store.records import (
     find_session,
     messages_of,
 )
+from appliance.store.retention import check_room
 from appliance.store.settings import NOTHING, Settings, to_column
 from appliance.store.text import check_text, title_from
 
@@ -72,8 +73,18 @@ class Sessions:
     deleted session is there for `restore` alone, until it is purged.
     """
 
-    def __init__(self, database: Database, clock: Callable[[], int] = _unix_milliseconds) -> None:
-        """`database` is migrated; `clock` gives Unix milliseconds."""
+    def __init__(
+        self,
+        database: Database,
+        clock: Callable[[], int] = _unix_milliseconds,
+        *,
+        max_sessions: int = 0,
+    ) -> None:
+        """`database` is migrated; `clock` gives Unix milliseconds.
+
+        `max_sessions`: see `[limits]`; deleted ones do not count.
+        """
+        self._max_sessions = max_sessions
         self._database = database
         self._clock = clock
         self._new_id = TimeOrderedIds(clock)
@@ -106,6 +117,7 @@ class Sessions:
         Raises:
             RequestError: the id is not ASCII.
             Conflict: there is a session of that id.
+            TooManySessions: there are as many as there may be.
         """
         check_text(title, "title")
         settings.check()
@@ -118,6 +130,7 @@ class Sessions:
             connection.execute(
                 "DELETE FROM sessions WHERE id = ? AND deleted_at IS NOT NULL", (session_id,)
             )
+            check_room(connection, self._max_sessions)
             connection.execute(
                 "INSERT INTO sessions (id, title, created_at, updated_at, settings)"
                 " VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
@@ -182,19 +195,6 @@ class Sessions:
                     "UPDATE sessions SET deleted_at = NULL WHERE id = ?", (session_id,)
                 )
             return find_session(connection, session_id)
-
-    def purge(self, seconds: float) -> Sequence[str]:
-        """Removes for good what was deleted at least `seconds` ago.
-
-        Returns:
-            The ids of the sessions that are gone.
-        """
-        until = self._clock() - int(seconds * 1000)
-        with self._database.write() as connection:
-            rows: Any = connection.execute(
-                "DELETE FROM sessions WHERE deleted_at <= ? RETURNING id", (until,)
-            ).fetchall()
-        return [session_id for (session_id,) in rows]
 
     # -- messages --------------------------------------------------------------------------------
 

@@ -7,6 +7,7 @@ import pytest
 
 from appliance.store.database import Database
 from appliance.store.migrations import migrate
+from appliance.store.retention import Retention
 from appliance.store.sessions import Sessions
 
 
@@ -37,6 +38,11 @@ def database(path: Path) -> Iterator[Database]:
 @pytest.fixture
 def clock() -> Clock:
     return Clock()
+
+
+@pytest.fixture
+def retention(database: Database, clock: Clock) -> Retention:
+    return Retention(database, clock)
 
 
 @pytest.fixture

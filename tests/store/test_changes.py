@@ -11,8 +11,10 @@ from appliance.errors import (
     ReplyInProgress,
     RequestError,
     SessionNotFound,
+    TooManySessions,
 )
 from appliance.store.database import Database
+from appliance.store.retention import Retention
 from appliance.store.sessions import Message, SessionChanges, Sessions, Settings, Usage
 from appliance.store.settings import Profile
 from tests.store.conftest import Clock
@@ -147,20 +149,59 @@ def test_a_reply_that_ends_after_the_deletion_is_there_after_the_undo(sessions: 
     assert (stored.content, stored.status) == ("half a word", "stopped")
 
 
-def test_what_was_deleted_is_purged_after_a_while(sessions: Sessions, clock: Clock) -> None:
+def test_what_was_deleted_is_purged_after_a_while(
+    sessions: Sessions, retention: Retention, clock: Clock
+) -> None:
     old, young, kept = (sessions.create(title) for title in "abc")
     reply = ended(sessions, old.id)
     sessions.delete(old.id)
     clock.now += 60_000
     sessions.delete(young.id)
-    assert sessions.purge(60) == [old.id]
-    assert sessions.purge(60) == []
+    assert retention.purge(60) == [old.id]
+    assert retention.purge(60) == []
     with pytest.raises(SessionNotFound):
         sessions.restore(old.id)
     with pytest.raises(MessageNotFound):
         sessions.finish_reply(reply.id, "", "complete")
     assert sessions.restore(young.id).title == "b"
     assert {session.id for session in sessions.list()} == {young.id, kept.id}
+
+
+def test_what_nothing_happened_in_expires(
+    sessions: Sessions, retention: Retention, clock: Clock
+) -> None:
+    old, pinned, live, used = (sessions.create(title) for title in ("a", "b", "c", "d"))
+    ended(sessions, old.id)
+    sessions.update(pinned.id, SessionChanges(pinned=True))
+    sessions.begin_turn(live.id, "hello")
+    clock.now += 60_000
+    ended(sessions, used.id)
+    young = sessions.create("e")
+    assert retention.expire(60) == [old.id]
+    assert retention.expire(60) == []
+    with pytest.raises(SessionNotFound):
+        sessions.restore(old.id)
+    kept = {session.id for session in sessions.list()}
+    assert kept == {pinned.id, live.id, used.id, young.id}
+
+
+def test_one_session_too_many_is_refused_and_none_given_up(
+    database: Database, clock: Clock
+) -> None:
+    sessions = Sessions(database, clock, max_sessions=2)
+    first, second = sessions.create("a"), sessions.create("b")
+    for _ in range(2):
+        with pytest.raises(TooManySessions, match=r"2 chats.*limits\.max_sessions"):
+            sessions.create("c")
+        assert sessions.list() == [second, first]
+    sessions.delete(first.id)
+    third = sessions.create("c")
+    # Whoever takes a deletion back gets it back, even so.
+    assert {session.id for session in (sessions.restore(first.id), third)} <= {
+        session.id for session in sessions.list()
+    }
+    with pytest.raises(TooManySessions):
+        sessions.create("d")
 
 
 def test_the_id_of_a_deleted_session_is_free(sessions: Sessions) -> None:

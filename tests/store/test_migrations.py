@@ -12,6 +12,7 @@ import pytest
 from appliance.errors import StoreError, StoreTooNew
 from appliance.store.database import Database
 from appliance.store.migrations import MIGRATIONS, Migration, migrate
+from appliance.store.retention import Retention
 from appliance.store.search import Search
 from appliance.store.sessions import MessageError, Session, Sessions, Settings, Usage
 from appliance.store.settings import Profile
@@ -102,7 +103,7 @@ def test_the_chats_of_the_first_schema_are_still_read(tmp_path: Path) -> None:
     assert [hit.message_id for hit in search.find("so that", 9).hits] == [live.id]
     sessions.begin_turn("chat", "It goes on")
     sessions.delete("chat")
-    assert sessions.purge(0) == ["chat"]
+    assert Retention(database).purge(0) == ["chat"]
     assert search.find("written", 9).hits == []
     database.close()
 

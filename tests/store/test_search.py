@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from appliance.errors import RequestError
 from appliance.store.database import Database
+from appliance.store.retention import Retention
 from appliance.store.search import SNIPPET, Hit, Search, Segment
 from appliance.store.sessions import Message, SessionChanges, Sessions
 
@@ -196,7 +197,7 @@ def test_the_index_follows_every_change(sessions: Sessions, search: Search) -> N
 
 
 def test_what_is_deleted_is_not_found(
-    sessions: Sessions, search: Search, database: Database
+    sessions: Sessions, search: Search, retention: Retention, database: Database
 ) -> None:
     message = said(sessions, "a secret", "secret")
     sessions.delete(message.session_id)
@@ -204,7 +205,7 @@ def test_what_is_deleted_is_not_found(
     sessions.restore(message.session_id)
     assert found(search, "secret") == [None, message.id]
     sessions.delete(message.session_id)
-    sessions.purge(0)
+    retention.purge(0)
     assert found(search, "secret") == []
     with database.write() as connection:
         # Raises if the index has anything that the messages don't, or the other way round.

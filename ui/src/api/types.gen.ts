@@ -181,6 +181,15 @@ export interface components {
             /** @default null */
             web_search_options?: null;
         };
+        /** @description A chat as a file, on its way in. */
+        ChatFile: {
+            /** @enum {unknown} */
+            format: "appliance.chat";
+            version: number;
+            metadata: components["schemas"]["FileMetadata"];
+            session: components["schemas"]["FileSession"];
+            messages: components["schemas"]["FileMessage"][];
+        };
         /** @description Of every token of the message. */
         ChatLogprobs: {
             content: components["schemas"]["SampledChatToken"][];
@@ -269,6 +278,44 @@ export interface components {
             param: string | null;
             code: string;
         };
+        /** @description A chat as a file, on its way out: what `ChatFile` takes. */
+        ExportedChat: {
+            /**
+             * @default appliance.chat
+             * @enum {unknown}
+             */
+            format?: "appliance.chat";
+            /** @default 1 */
+            version?: number;
+            metadata: components["schemas"]["FileMetadata"];
+            session: components["schemas"]["ExportedSession"];
+            messages: components["schemas"]["ExportedMessage"][];
+        };
+        /** @description A message, on its way out. */
+        ExportedMessage: {
+            id: string;
+            parent_id: string | null;
+            /** @enum {unknown} */
+            role: "assistant" | "system" | "user";
+            content: string;
+            reasoning: string;
+            status: "streaming" | ("complete" | "failed" | "interrupted" | "stopped");
+            finish_reason: ("cancelled" | "length" | "stop" | "tool_calls") | null;
+            model: string | null;
+            created_at: number;
+            usage: components["schemas"]["Usage"] | null;
+            error: components["schemas"]["MessageError"] | null;
+        };
+        /** @description A session, on its way out. */
+        ExportedSession: {
+            id: string;
+            title: string;
+            pinned: boolean;
+            created_at: number;
+            updated_at: number;
+            leaf_id: string | null;
+            settings: components["schemas"]["Settings"] | null;
+        };
         /** @description How busy the appliance is. */
         Figures: {
             tokens_per_second: number;
@@ -282,6 +329,55 @@ export interface components {
             memory: components["schemas"]["MemoryFigures"];
             uptime_seconds: number;
             version: string;
+        };
+        /** @description Why a reply failed. */
+        FileError: {
+            code: string;
+            message: string;
+        };
+        /** @description One message; its parent stands before it. */
+        FileMessage: {
+            id: string;
+            parent_id: string | null;
+            /** @enum {unknown} */
+            role: "assistant" | "system" | "user";
+            content: string;
+            reasoning: string;
+            status: "streaming" | ("complete" | "failed" | "interrupted" | "stopped");
+            finish_reason: ("cancelled" | "length" | "stop" | "tool_calls") | null;
+            model: string | null;
+            created_at: number;
+            usage: components["schemas"]["FileUsage"] | null;
+            error: components["schemas"]["FileError"] | null;
+        };
+        /** @description Where a file comes from. Unix milliseconds. */
+        FileMetadata: {
+            exported_at: number;
+            appliance: string;
+        };
+        /** @description A session. */
+        FileSession: {
+            id: string;
+            title: string;
+            pinned: boolean;
+            created_at: number;
+            updated_at: number;
+            leaf_id: string | null;
+            settings: components["schemas"]["SettingsIn"] | null;
+        };
+        /** @description What a reply took. */
+        FileUsage: {
+            prompt_tokens: number;
+            cached_tokens: number;
+            cached_from: string | null;
+            completion_tokens: number;
+            dropped_messages: number;
+            queued_seconds: number;
+            prefill_seconds: number;
+            decode_seconds: number;
+            seed: number;
+            context_tokens: number;
+            n_ctx: number | null;
         };
         /** @description More of a function's call; the name comes first. */
         FunctionDelta: {
@@ -377,6 +473,10 @@ export interface components {
             max_prompt_length?: number;
             /** @default 2048 */
             max_response_tokens?: number;
+            /** @default 0 */
+            max_sessions?: number;
+            /** @default 0 */
+            session_ttl_seconds?: number;
             /** @default 20 */
             max_history_messages?: number;
             /** @default 0 */

@@ -1,0 +1,93 @@
+"""What was deleted or expired goes by itself, and with it what else was kept of it."""
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from appliance.chat.janitor import Janitor
+from appliance.errors import StoreFull
+from appliance.store.database import Database
+from appliance.store.migrations import migrate
+from appliance.store.retention import Retention
+from appliance.store.sessions import Sessions
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[Database]:
+    opened = Database(tmp_path / "appliance.db")
+    migrate(opened)
+    yield opened
+    opened.close()
+
+
+def wait_until(true: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 30
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_deleted_chats_go_at_the_start_and_afterwards(database: Database) -> None:
+    sessions = Sessions(database)
+    before, later, kept = (sessions.create(title).id for title in "abc")
+    sessions.delete(before)
+    gone: list[str] = []
+    janitor = Janitor(Retention(database), gone.append, undo_seconds=0, interval=0.01)
+    janitor.start()
+    wait_until(lambda: gone == [before])
+    sessions.delete(later)
+    wait_until(lambda: gone == [before, later])
+    janitor.close()
+    assert [session.id for session in sessions.list()] == [kept]
+
+
+def test_a_deletion_can_be_undone_for_a_while(database: Database) -> None:
+    sessions = Sessions(database)
+    session = sessions.create("a")
+    sessions.delete(session.id)
+    gone: list[str] = []
+    janitor = Janitor(Retention(database), gone.append, interval=0.01)
+    janitor.start()
+    time.sleep(0.1)
+    janitor.close()
+    assert gone == []
+    assert sessions.restore(session.id) == session
+
+
+def test_chats_expire_if_they_are_to(database: Database) -> None:
+    sessions = Sessions(database, lambda: 1_000)
+    old = sessions.create("old").id
+    young = Sessions(database).create("young").id
+    gone: list[str] = []
+    janitor = Janitor(Retention(database), gone.append, ttl_seconds=3600, interval=0.01)
+    janitor.start()
+    wait_until(lambda: gone == [old])
+    janitor.close()
+    assert [session.id for session in sessions.list()] == [young]
+
+
+def test_a_full_disk_does_not_end_it(
+    database: Database, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    sessions = Sessions(database)
+    session_id = sessions.create("a").id
+    sessions.delete(session_id)
+    retention = Retention(database)
+    purge = retention.purge
+    tries: list[int] = []
+
+    def full_once(seconds: float) -> object:
+        tries.append(1)
+        if len(tries) == 1:
+            raise StoreFull("the disk is full")
+        return purge(seconds)
+
+    monkeypatch.setattr(retention, "purge", full_once)
+    gone: list[str] = []
+    janitor = Janitor(retention, gone.append, undo_seconds=0, interval=0.01)
+    janitor.start()
+    wait_until(lambda: gone == [session_id])
+    janitor.close()
+    assert "tried again" in caplog.text

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import httpx
@@ -16,8 +17,22 @@ START_SECONDS = 60
 class Running:
     """`appliance serve` on a free port with a data folder that outlives it."""
 
-    def __init__(self, folder: Path, *, config: str = "", **environment: str) -> None:
-        """`config`: TOML; `environment`: settings such as APPLIANCE_ENGINE_N_CTX."""
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        config: str = "",
+        program: Sequence[str] = ("-m", "appliance"),
+        **environment: str,
+    ) -> None:
+        """
+        Args:
+            folder: of everything that it writes.
+            config: TOML.
+            program: what Python runs; another one can have another engine.
+            environment: settings such as APPLIANCE_ENGINE_N_CTX.
+        """
+        self._program = program
         self.data = folder / "data"
         self.log = folder / "log.txt"
         self._environment = {
@@ -36,11 +51,11 @@ class Running:
         self._process: subprocess.Popen[str] | None = None
         self.url = ""
 
-    def start(self, *, ready: bool = True) -> "Running":
+    def start(self, *flags: str, ready: bool = True) -> "Running":
         """Start it; wait until the model is loaded unless told not to. The port stays the same."""
         log = self.log.open("a")
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "appliance", "serve"],
+            [sys.executable, *self._program, "serve", *flags],
             env=self._environment,
             stdout=subprocess.PIPE,
             stderr=log,
@@ -55,6 +70,23 @@ class Running:
         if ready:
             self.wait_ready()
         return self
+
+    def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Another command, with the same settings."""
+        return subprocess.run(
+            [sys.executable, *self._program, *arguments],
+            env=self._environment,
+            capture_output=True,
+            text=True,
+            timeout=START_SECONDS,
+            check=False,
+        )
+
+    def make_key(self, name: str, *options: str) -> str:
+        """A key that the command line made."""
+        made = self.command("keys", "create", name, *options)
+        assert made.returncode == 0, made.stderr
+        return made.stdout.strip()
 
     def wait_ready(self) -> None:
         """Until `/readiness` says so."""

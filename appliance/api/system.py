@@ -9,6 +9,7 @@ import msgspec
 
 from appliance.api.answers import ErrorAnswer, Health, ModelStatus, Status
 from appliance.api.errors import RETRY_AFTER
+from appliance.api.login import set_cookie
 from appliance.api.operation import Operations
 from appliance.engine.pool import Model, Pool
 from appliance.observe.figures import Dashboard
@@ -89,11 +90,21 @@ class Page:
         self._logins = logins
         self._document = folder / "index.html"
 
-    @operation(gives=falcon.MEDIA_HTML)
+    @operation(gives=falcon.MEDIA_HTML, also={303: None})
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         """The page.
 
-        The document, never from a cache: it names the files of this very build."""
+        The document, never from a cache: it names the files of this very build. With `token`, a
+        ticket that was printed or opened here, the browser is logged in first.
+        """
+        ticket = req.get_param("token")
+        if ticket is not None:
+            if value := self._logins.redeem(ticket):
+                set_cookie(req, resp, value)
+            # Not to stay in the address and the history.
+            resp.status = falcon.HTTP_303
+            resp.location = "/"
+            return
         try:
             resp.data = self._document.read_bytes()
         except OSError:

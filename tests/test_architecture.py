@@ -77,7 +77,8 @@ MAY_IMPORT: list[tuple[str, list[str]]] = [
     ("engine.protocol", []),
     ("engine.share", []),
     # The appliance's side of the engine, and then the worker's: they meet in the protocol alone.
-    ("engine.client", [*ENGINE_OUTSIDE, "engine.worker_process"]),
+    ("engine.client", [*ENGINE_OUTSIDE, "engine.open_requests", "engine.worker_process"]),
+    ("engine.open_requests", ENGINE_OUTSIDE),
     ("engine.worker_process", ["engine.frames", "engine.protocol"]),
     ("engine.loaded", [*ENGINE_OUTSIDE, "engine.client"]),
     ("engine.pool", [*ENGINE_OUTSIDE, "engine.client", "engine.loaded"]),
@@ -89,7 +90,7 @@ MAY_IMPORT: list[tuple[str, list[str]]] = [
         [
             "engine.*",
             *("!engine.client", "!engine.loaded", "!engine.pool", "!engine.upstream.*"),
-            *("!engine.counters", "!engine.requests"),
+            *("!engine.counters", "!engine.open_requests", "!engine.requests"),
             *("!engine.worker", "!engine.worker_process"),
         ],
     ),

@@ -47,6 +47,30 @@ class TokenUsage(msgspec.Struct, frozen=True, kw_only=True):
     prompt_tokens_details: PromptTokensDetails
 
 
+class EmbeddingUsage(msgspec.Struct, frozen=True, kw_only=True):
+    """Tokens of all inputs together."""
+
+    prompt_tokens: int
+    total_tokens: int
+
+
+class EmbeddingObject(msgspec.Struct, frozen=True, kw_only=True):
+    """The vector of one input: numbers, or base64 of 32-bit floats, little-endian."""
+
+    object: Literal["embedding"] = "embedding"
+    index: int
+    embedding: list[float] | str
+
+
+class EmbeddingList(msgspec.Struct, frozen=True, kw_only=True):
+    """An answer of `POST /v1/embeddings`, in the order of the inputs."""
+
+    object: Literal["list"] = "list"
+    data: list[EmbeddingObject]
+    model: str
+    usage: EmbeddingUsage
+
+
 class AnswerFunction(msgspec.Struct, frozen=True, kw_only=True):
     """A function and the JSON text of its arguments."""
 

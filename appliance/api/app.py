@@ -9,6 +9,7 @@ from appliance.api.asking import Asking
 from appliance.api.chat_socket import ChatSocket
 from appliance.api.counting import Counting, MetricsText
 from appliance.api.downloads import CatalogueResource, DownloadsResource
+from appliance.api.embeddings import Embeddings
 from appliance.api.guard import (
     ADMIN,
     ASK,
@@ -84,11 +85,13 @@ def build(
     original = Original(sessions, asking, pool, limits)
     chat = ChatCompletions(pool, limits, original)
     text = Completions(pool, limits, original)
+    embeddings = Embeddings(pool, limits.max_prompt_length)
     models = Models(pool)
     system = System(pool, dashboard)
     for prefix in ("/v1", ""):
         add(f"{prefix}/chat/completions", chat, ASK)
         add(f"{prefix}/completions", text, ASK)
+        add(f"{prefix}/embeddings", embeddings, ASK)
         add(f"{prefix}/models", models, CHAT)
         add(f"{prefix}/models/{{model}}", models, CHAT, "one")
         add(f"{prefix}/health", system, OPEN, "health")

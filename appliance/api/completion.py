@@ -3,7 +3,7 @@
 import secrets
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -32,7 +32,7 @@ class Completion:
     def __init__(
         self,
         model: Model,
-        prompts: list[Prompt],
+        prompts: Sequence[Prompt],
         sampling: SamplingParams,
         shape: Shape,
         *,

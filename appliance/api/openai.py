@@ -1,6 +1,7 @@
 """OpenAI's API: chat completions, completions, models."""
 
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import falcon
@@ -51,7 +52,7 @@ class _Completions:
         req: falcon.Request,
         resp: falcon.Response,
         body: OpenAIRequest,
-        prompts: list[Prompt],
+        prompts: Sequence[Prompt],
         shape: Shape,
     ) -> None:
         model = self._pool.find(body.model)
@@ -137,7 +138,7 @@ class Completions(_Completions):
             self._send(req, resp, self._original.answer_text(req, resp, fields))
             return
         body: CompletionRequest = decode_json(raw, CompletionRequest)
-        prompts = _prompts(body)
+        prompts = prompts_of(body.prompt, "prompt", MAX_CHOICES)
         for prompt in prompts:
             if isinstance(prompt, TextPrompt):
                 self._check_length(len(prompt.text), "prompt")
@@ -171,19 +172,25 @@ class Models:
         return ModelObject(id=model.id, created=self._since)
 
 
-def _prompts(body: CompletionRequest) -> list[Prompt]:
-    prompt = body.prompt
-    if isinstance(prompt, str):
-        return [TextPrompt(prompt)]
-    tokens = [item for item in prompt if isinstance(item, int)]
+def prompts_of(
+    given: str | Sequence[int | str | list[int]], param: str, most: int
+) -> list[TextPrompt | TokenPrompt]:
+    """What OpenAI lets a caller write in four ways: a text, tokens, or up to `most` of either.
+
+    Raises:
+        RequestError: it is none of these; `param` is named.
+    """
+    if isinstance(given, str):
+        return [TextPrompt(given)]
+    tokens = [item for item in given if isinstance(item, int)]
     if tokens:
-        if len(tokens) != len(prompt):
-            raise RequestError("prompt mixes tokens and texts", param="prompt")
+        if len(tokens) != len(given):
+            raise RequestError(f"{param} mixes tokens and texts", param=param)
         return [TokenPrompt(tokens)]
-    if len(prompt) > MAX_CHOICES:
-        raise RequestError(f"prompt has more than {MAX_CHOICES} entries", param="prompt")
+    if len(given) > most:
+        raise RequestError(f"{param} has more than {most} entries", param=param)
     return [
         TextPrompt(item) if isinstance(item, str) else TokenPrompt(item)
-        for item in prompt
+        for item in given
         if not isinstance(item, int)
     ]

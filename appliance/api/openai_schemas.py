@@ -286,3 +286,14 @@ def _bias(given: dict[str, float]) -> tuple[tuple[int, float], ...]:
         )
     except ValueError as ex:
         raise RequestError("logit_bias: its keys must be tokens", param="logit_bias") from ex
+
+
+class EmbeddingRequest(Body, kw_only=True, frozen=True):
+    """`POST /v1/embeddings`."""
+
+    input: Text | Annotated[list[TokenId | Text | TokenIds], Meta(min_length=1)]
+    """A text, tokens, or up to 2048 of either."""
+    model: str | None = None
+    encoding_format: Literal["float", "base64"] | None = None
+    dimensions: Annotated[int, Meta(ge=1)] | None = None
+    user: str | None = None

@@ -7,6 +7,7 @@ import msgspec
 from appliance.chat.events import StoredFollower
 from appliance.chat.live import Follower
 from appliance.chat.replies import LiveReplies
+from appliance.chat.window import left_out
 from appliance.engine.protocol import ChatMessage, ChatPrompt, Failed, Prompt, SamplingParams
 from appliance.engine.requests import Sink
 from appliance.errors import ApplianceError, NotFound, RequestError
@@ -88,8 +89,8 @@ class Turns:
         try:
             history = self._sessions.path(reply.session_id, user.id)
             system, rest = _parted(history)
-            kept = rest[-self._max_history :]
-            live.dropped_messages = len(rest) - len(kept)
+            live.dropped_messages = left_out(len(rest), self._max_history)
+            kept = rest[live.dropped_messages :]
             system = request.system_prompt or system or request.default_system_prompt
             prompt = _prompt(system, kept, reply)
             cancel = request.submit(prompt, request.sampling, live.take, reply.session_id)

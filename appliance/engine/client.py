@@ -4,25 +4,22 @@ The supervisor thread starts the worker and reads its events; the watchdog kills
 not answer any more. Sinks are called on the supervisor thread and must not block.
 """
 
-import itertools
 import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
 
 import msgspec
 
 from appliance.engine.counters import Counters, Tally
+from appliance.engine.open_requests import OpenRequests
 from appliance.engine.protocol import (
-    Accepted,
     Cancel,
-    Delta,
+    Embed,
     Event,
-    Failed,
     Figures,
-    Finished,
     Forget,
     Generate,
     Load,
@@ -34,14 +31,15 @@ from appliance.engine.protocol import (
     Prompt,
     Ready,
     SamplingParams,
-    SequenceEvent,
     Shutdown,
+    TextPrompt,
+    TokenPrompt,
+    cancelled,
 )
-from appliance.engine.requests import Request, Sink, cancelled
+from appliance.engine.requests import Sink
 from appliance.engine.share import is_full
 from appliance.engine.worker_process import WorkerProcess
 from appliance.errors import (
-    ApplianceError,
     ModelLoadFailed,
     QueueFull,
     ShuttingDown,
@@ -93,6 +91,7 @@ class Engine:
         max_waiting: int,
         pong_timeout: float = PONG_TIMEOUT,
         max_deaths: int = MAX_DEATHS,
+        back_off: Sequence[float] = BACK_OFF,
     ) -> None:
         """`command` and `environment` start a worker; `max_waiting` requests may wait for it."""
         self.name = name
@@ -102,12 +101,12 @@ class Engine:
         self._max_requests = load.n_seq_max + max_waiting
         self._pong_timeout = pong_timeout
         self._max_deaths = max_deaths
+        self._back_off = back_off
         self._lock = threading.Lock()
         self._changed = threading.Condition(self._lock)
         self._state = EngineState(status="loading")
-        self._requests: dict[int, Request] = {}
         self._tally = Tally()
-        self._ids = itertools.count(1)
+        self._requests = OpenRequests(self._tally)
         self._worker: WorkerProcess | None = None
         self._last_pong = 0.0
         self._closing = threading.Event()
@@ -131,7 +130,7 @@ class Engine:
     @property
     def busy(self) -> bool:
         """Requests are in flight."""
-        return bool(self._requests)
+        return len(self._requests) > 0
 
     @property
     def counters(self) -> Counters:
@@ -166,34 +165,42 @@ class Engine:
         Raises:
             QueueFull, ShuttingDown, ModelLoadFailed: nothing was submitted.
         """
+        return self._submit(lambda id: Generate(id, prompt, sampling, session, owner), owner, sink)
+
+    def embed(
+        self,
+        inputs: list[TextPrompt | TokenPrompt],
+        dimensions: int | None,
+        sink: Sink,
+        owner: str = "",
+    ) -> int:
+        """Have vectors made of the inputs; `sink` gets every event, the last one being terminal:
+        `Embedded`, if all goes well. Otherwise like `submit`."""
+        return self._submit(lambda id: Embed(id, inputs, dimensions, owner), owner, sink)
+
+    def _submit(self, command: Callable[[int], Generate | Embed], owner: str, sink: Sink) -> int:
         with self._lock:
             if self._state.status == "stopped":
                 raise ShuttingDown("the appliance is shutting down")
             if self._state.status == "failed":
                 raise ModelLoadFailed(self._state.detail or f"{self.name} could not be loaded")
-            owners = [request.command.owner for request in self._requests.values()]
-            if is_full(owners, owner, self._max_requests):
+            if is_full(self._requests.owners(), owner, self._max_requests):
                 raise QueueFull(f"{len(self._requests)} requests are waiting for {self.name}")
-            request = Request(Generate(next(self._ids), prompt, sampling, session, owner), sink)
-            self._requests[request.command.id] = request
-            self._tally.submitted(request.command.id)
             worker = self._worker if self._state.status == "ready" else None
-            request.sent = worker is not None
+            sent = self._requests.add(command, sink, sent=worker is not None)
         if worker:  # and no other: a later one is sent the request by `_on_ready`
-            worker.send(request.command)
-        return request.command.id
+            worker.send(sent)
+        return sent.id
 
     def cancel(self, id: int) -> None:
         """End a request; its sink hears `Finished`. One that has ended already is no error."""
         with self._lock:
-            request = self._requests.get(id)
-            if request is None:
-                return
-            worker = self._worker if request.sent else None
-        if worker:
+            sent = self._requests.was_sent(id)
+            worker = self._worker
+        if sent is False:
+            self._requests.deliver(cancelled(id))
+        elif sent and worker:
             worker.send(Cancel(id))
-        elif not request.sent:
-            self._deliver(cancelled(id))
 
     def forget(self, session: str) -> None:
         """A session was deleted: drop what the worker keeps of it."""
@@ -252,9 +259,9 @@ class Engine:
             self._set_state(EngineState(status="loading", detail=reason, restarts=restarts))
             self._fail_begun(reason)
             recent = sum(now - death < DEATHS_SECONDS for death in deaths)
-            self._closing.wait(BACK_OFF[min(recent, len(BACK_OFF)) - 1])
+            self._closing.wait(self._back_off[min(recent, len(self._back_off)) - 1])
         if self._closing.is_set():
-            self._fail_all(ShuttingDown("the appliance is shutting down"))
+            self._requests.fail_all(ShuttingDown("the appliance is shutting down"))
 
     def _run_worker(self) -> tuple[bool, str]:
         """One worker's life. Returns whether the model got loaded, and why the worker ended."""
@@ -292,7 +299,7 @@ class Engine:
         elif isinstance(event, Figures):
             self._tally.told(event)
         else:
-            self._deliver(event)
+            self._requests.deliver(event)
 
     def _on_ready(self, model: ModelInfo) -> None:
         log.info("%s is ready: %s, n_ctx %d", self.name, model.description, model.n_ctx)
@@ -306,48 +313,15 @@ class Engine:
         # In one go: a request that comes in between would be sent by nobody.
         with self._lock:
             self._change_state(ready)
-            waiting = [request for request in self._requests.values() if not request.sent]
-            for request in waiting:
-                request.sent = True
-        for request in waiting:
+            waiting = self._requests.take_unsent()
+        for command in waiting:
             if worker:
-                worker.send(request.command)
-
-    def _deliver(self, event: SequenceEvent) -> None:
-        """Hand an event to its request; whoever takes out the terminal one is the last to speak."""
-        with self._lock:
-            request = self._requests.get(event.id)
-            if request is None:
-                return
-            if isinstance(event, Accepted):
-                if request.accepted:
-                    return  # told already, by a worker that died before the reply began
-                request.accepted = True
-            elif isinstance(event, Delta):
-                request.begun = True
-            if isinstance(event, Finished | Failed):
-                del self._requests[event.id]
-        self._tally.told(event)
-        try:
-            request.sink(event)
-        except Exception:
-            log.exception("a sink failed on %s", type(event).__name__)
+                worker.send(command)
 
     # -- deaths ----------------------------------------------------------------------------------
 
     def _fail_begun(self, reason: str) -> None:
-        """The worker is gone: replies it had begun have failed, the others wait for the next one.
-
-        Not twice: a request whose reading killed two workers may well be the reason.
-        """
-        with self._lock:
-            lost = []
-            for id, request in self._requests.items():
-                request.deaths += request.sent
-                request.sent = False
-                if request.begun or request.deaths > 1:
-                    lost.append(id)
-        self._fail(lost, WorkerDied(f"the model's worker ended in the middle: {reason}"))
+        self._requests.worker_ended(WorkerDied(f"the model's worker ended in the middle: {reason}"))
 
     def _give_up(self, detail: str, *, quarantined: bool) -> None:
         log.error("%s is given up: %s", self.name, detail)
@@ -356,16 +330,7 @@ class Engine:
             EngineState(status="failed", detail=detail, quarantined=quarantined, restarts=restarts)
         )
         self._fail_begun(detail)
-        self._fail_all(ModelLoadFailed(detail))
-
-    def _fail_all(self, error: ApplianceError) -> None:
-        with self._lock:
-            ids = list(self._requests)
-        self._fail(ids, error)
-
-    def _fail(self, ids: list[int], error: ApplianceError) -> None:
-        for id in ids:
-            self._deliver(Failed(id, error.code, error.message))
+        self._requests.fail_all(ModelLoadFailed(detail))
 
     def _kill(self, why: str) -> None:
         worker = self._worker
@@ -380,7 +345,7 @@ class Engine:
             worker = self._worker
             if self._state.status != "ready" or worker is None:
                 continue
-            if not self._requests:
+            if not len(self._requests):
                 self._last_pong = time.monotonic()
                 continue
             silent = time.monotonic() - self._last_pong

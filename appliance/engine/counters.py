@@ -7,12 +7,14 @@ import msgspec
 from appliance.engine.protocol import (
     Accepted,
     Delta,
+    Embedded,
     Event,
     Failed,
     Figures,
     Finished,
     Prefill,
     Queued,
+    Terminal,
 )
 
 NOTHING = Figures(
@@ -79,26 +81,24 @@ class Tally:
                 self._running.add(event.id)
             elif isinstance(event, Queued):
                 self._running.discard(event.id)
-            elif isinstance(event, Finished | Failed):
-                if isinstance(event, Finished):
+            elif isinstance(event, Terminal):
+                if isinstance(event, Finished | Embedded):
                     self._read(event.id, event.prompt_tokens)
                 self._failed += isinstance(event, Failed)
                 self._open.pop(event.id, None)
                 self._running.discard(event.id)
 
-    def worked(self, end: Finished) -> None:
-        """A request ended in an engine whose worker, being elsewhere, says nothing more."""
+    def worked(self, prefilled: int, saved: int, completed: int) -> None:
+        """Tokens of a request that ended, in an engine without a worker that would say so."""
+        done = Figures(
+            prefilled_tokens=prefilled,
+            saved_tokens=saved,
+            completion_tokens=completed,
+            kv_bytes=0,
+            kv_memory_bytes=0,
+        )
         with self._lock:
-            self._past = _sum(
-                self._past,
-                Figures(
-                    prefilled_tokens=end.prompt_tokens - end.cached_tokens,
-                    saved_tokens=end.cached_tokens,
-                    completion_tokens=end.completion_tokens,
-                    kv_bytes=0,
-                    kv_memory_bytes=0,
-                ),
-            )
+            self._past = _sum(self._past, done)
 
     def worker_ended(self) -> None:
         """What it held is gone, and what it was running waits for the next one."""

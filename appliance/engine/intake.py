@@ -1,4 +1,5 @@
-"""Prompts become sequences: rendered, tokenized, measured. Lives on the intake thread."""
+"""Prompts become sequences, and texts inputs for embeddings: rendered, tokenized, measured.
+Lives on the intake thread."""
 
 import logging
 import queue
@@ -7,11 +8,13 @@ import threading
 from array import array
 from collections.abc import Callable
 
+from appliance.engine.embedding import EmbeddingJob
 from appliance.engine.outbox import Outbox
 from appliance.engine.prompts import PromptReader
 from appliance.engine.protocol import (
     Cancel,
     ChatPrompt,
+    Embed,
     Failed,
     Generate,
 )
@@ -31,20 +34,20 @@ class Intake:
         runner: Runner,
         template: TemplateGuard,
         outbox: Outbox,
-        arrive: Callable[[Sequence | Cancel], None],
+        arrive: Callable[[Sequence | EmbeddingJob | Cancel], None],
     ) -> None:
         """`arrive` hands over to the step loop."""
         self._runner = runner
         self._reader = PromptReader(runner, template)
         self._outbox = outbox
         self._arrive = arrive
-        self._commands: queue.SimpleQueue[Generate | Cancel] = queue.SimpleQueue()
+        self._commands: queue.SimpleQueue[Generate | Embed | Cancel] = queue.SimpleQueue()
 
     def start(self) -> None:
         """Start the intake thread, which ends with the process."""
         threading.Thread(target=self._run, name="intake", daemon=True).start()
 
-    def put(self, command: Generate | Cancel) -> None:
+    def put(self, command: Generate | Embed | Cancel) -> None:
         """From any thread."""
         self._commands.put(command)
 
@@ -53,13 +56,14 @@ class Intake:
             command = self._commands.get()
             if isinstance(command, Cancel):
                 self._arrive(command)
-            elif sequence := self._accept(command):
-                self._arrive(sequence)
+            elif read := self._accept(command):
+                self._arrive(read)
 
-    def _accept(self, command: Generate) -> Sequence | None:
-        """The sequence, after telling that it was accepted; None when it was refused."""
+    def _accept(self, command: Generate | Embed) -> Sequence | EmbeddingJob | None:
+        """What is to be computed, after telling that it was accepted; None when it was refused."""
+        read: Sequence | EmbeddingJob
         try:
-            sequence = self._sequence(command)
+            read = self._job(command) if isinstance(command, Embed) else self._sequence(command)
         except ApplianceError as ex:
             self._outbox.send([Failed(command.id, ex.code, ex.message, ex.param)])
             return None
@@ -68,10 +72,31 @@ class Intake:
             fault = InternalError("the prompt could not be read")
             self._outbox.send([Failed(command.id, fault.code, fault.message)])
             return None
-        self._outbox.send([sequence.accepted(self._runner.info.n_ctx)])
-        return sequence
+        self._outbox.send([read.accepted(self._runner.info.n_ctx)])
+        return read
+
+    def _job(self, command: Embed) -> EmbeddingJob:
+        model = self._runner.embedding_model()
+        if command.dimensions not in (None, model.dimensions):
+            raise RequestError(
+                f"this model's embeddings have {model.dimensions} dimensions, and no others",
+                param="dimensions",
+            )
+        inputs = []
+        for number, prompt in enumerate(command.inputs):
+            tokens = self._reader.read_input(prompt, f"input[{number}]")
+            if len(tokens) > model.longest:
+                raise ContextLengthExceeded(
+                    f"input[{number}] has {len(tokens)} tokens, "
+                    f"and an input may have {model.longest}",
+                    param=f"input[{number}]",
+                )
+            inputs.append(array("i", tokens))
+        return EmbeddingJob(command.id, inputs)
 
     def _sequence(self, command: Generate) -> Sequence:
+        if not self._runner.generates:
+            raise RequestError("this model gives embeddings, and writes no text", param="model")
         n_ctx = self._runner.info.n_ctx
         read = self._reader.read(command.prompt, command.sampling)
         sampling, tokens = read.sampling, read.tokens

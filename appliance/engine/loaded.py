@@ -4,7 +4,7 @@ from typing import Protocol
 
 from appliance.engine.client import EngineState
 from appliance.engine.counters import Counters
-from appliance.engine.protocol import Prompt, SamplingParams
+from appliance.engine.protocol import Prompt, SamplingParams, TextPrompt, TokenPrompt
 from appliance.engine.requests import Sink
 
 
@@ -38,6 +38,15 @@ class Loaded(Protocol):
         owner: str = "",
     ) -> int:
         """Have a prompt completed; see `Engine.submit`."""
+
+    def embed(
+        self,
+        inputs: list[TextPrompt | TokenPrompt],
+        dimensions: int | None,
+        sink: Sink,
+        owner: str = "",
+    ) -> int:
+        """Have vectors made of the inputs; see `Engine.embed`."""
 
     def cancel(self, id: int) -> None:
         """End a request."""

@@ -14,7 +14,7 @@ import msgspec
 from appliance.engine.client import EngineState
 from appliance.engine.counters import Counters
 from appliance.engine.loaded import Loaded
-from appliance.engine.protocol import Prompt, SamplingParams
+from appliance.engine.protocol import Prompt, SamplingParams, TextPrompt, TokenPrompt
 from appliance.engine.requests import Sink, Watch, refusal_told, unwatched
 from appliance.errors import ModelLoadFailed, ModelNotFound, ShuttingDown, Unavailable
 
@@ -104,16 +104,31 @@ class Model:
         """
         watched = self._pool.watch(self.id, caller, prompt, sink)
         with refusal_told(watched):
-            while True:
-                engine = self._pool.engine_of(self)
-                try:
-                    id = engine.submit(prompt, sampling, watched, session, owner)
-                except ShuttingDown:
-                    if self.engine is engine or self._pool.closing:
-                        raise
-                    continue  # it gave way to another model between the two lines
-                self.used = time.monotonic()
-                return lambda: engine.cancel(id)
+            return self._ask(
+                lambda engine: engine.submit(prompt, sampling, watched, session, owner)
+            )
+
+    def embed(
+        self,
+        inputs: list[TextPrompt | TokenPrompt],
+        dimensions: int | None,
+        sink: Sink,
+        owner: str = "",
+    ) -> Callable[[], None]:
+        """Have vectors made of the inputs, like `submit`."""
+        return self._ask(lambda engine: engine.embed(inputs, dimensions, sink, owner))
+
+    def _ask(self, ask: Callable[[Loaded], int]) -> Callable[[], None]:
+        while True:
+            engine = self._pool.engine_of(self)
+            try:
+                id = ask(engine)
+            except ShuttingDown:
+                if self.engine is engine or self._pool.closing:
+                    raise
+                continue  # it gave way to another model between the two lines
+            self.used = time.monotonic()
+            return lambda: engine.cancel(id)
 
     def load(self) -> None:
         """Begin to load it; returns when that is under way.

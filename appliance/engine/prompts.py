@@ -16,6 +16,7 @@ from appliance.engine.reply import ReplyParser
 from appliance.engine.runners.base import Runner
 from appliance.engine.template_guard import TemplateGuard
 from appliance.engine.tools import detect
+from appliance.engine.trimming import beginnings
 from appliance.errors import RequestError
 
 
@@ -67,9 +68,28 @@ class PromptReader:
             tokens = self._runner.tokenize(prompt.text, control=True)
             return Read(self._runner.with_bos(tokens), sampling)
         assert isinstance(prompt, TokenPrompt)
-        if not all(0 <= token < n_vocab for token in prompt.tokens):
-            raise RequestError(f"tokens must lie between 0 and {n_vocab - 1}", param="prompt")
+        self._check_tokens(prompt.tokens, "prompt")
         return Read(prompt.tokens, sampling)
+
+    def read_input(self, prompt: TextPrompt | TokenPrompt, param: str) -> list[int]:
+        """Tokens of something to make a vector of, with what the model wants around a text.
+
+        Raises:
+            RequestError: there is nothing to read; `param` is named.
+        """
+        if isinstance(prompt, TextPrompt):
+            tokens = self._runner.wrapped(prompt.text)
+        else:
+            tokens = prompt.tokens
+            self._check_tokens(tokens, param)
+        if not tokens:
+            raise RequestError(f"{param} is empty", param=param)
+        return tokens
+
+    def _check_tokens(self, tokens: list[int], param: str) -> None:
+        n_vocab = self._runner.n_vocab
+        if not all(0 <= token < n_vocab for token in tokens):
+            raise RequestError(f"tokens must lie between 0 and {n_vocab - 1}", param=param)
 
     def _chat(self, prompt: ChatPrompt, sampling: SamplingParams) -> Read:
         n_ctx = self._runner.info.n_ctx
@@ -77,15 +97,20 @@ class PromptReader:
         system = [m for m in prompt.messages[:1] if m.role == "system"]
         rest = prompt.messages[len(system) :]
         shown = self._rendered(prompt, prompt.messages)
-        dropped, most = 0, len(rest) - (2 if prompt.continue_final else 1)
-        # A question and its answer go together: many templates want the user to speak first.
-        while prompt.trim and len(shown.tokens) > wanted and dropped < most:
-            dropped = min(dropped + 2, most)
-            shown = self._rendered(prompt, system + rest[dropped:])
+        dropped = 0
+        if prompt.trim and len(shown.tokens) > wanted:
+            asked = rest[:-1] if prompt.continue_final else rest
+            places = iter(beginnings(asked, n_ctx * 3 // 8, self._count))
+            while len(shown.tokens) > wanted and (place := next(places, 0)):
+                dropped = place
+                shown = self._rendered(prompt, system + rest[dropped:])
         read = Read(shown.tokens, sampling, dropped_messages=dropped)
         if prompt.understand:
             self._understand(prompt, read, shown)
         return read
+
+    def _count(self, text: str) -> int:
+        return len(self._runner.tokenize(text, control=False))
 
     def _rendered(self, prompt: ChatPrompt, messages: list[ChatMessage]) -> "_Rendered":
         tools = prompt.tools if prompt.tool_choice != "none" else None

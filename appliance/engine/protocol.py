@@ -1,7 +1,7 @@
 """What crosses the border between the appliance and a worker: typed values, and nothing else.
 
 Every `Generate` gets exactly one `Accepted` or `Failed` first, and ends with exactly one `Finished`
-or `Failed`.
+or `Failed`; an `Embed` with `Embedded` or `Failed`, or `Finished` when it was cancelled.
 """
 
 from typing import Any, Literal
@@ -151,8 +151,19 @@ class Generate(msgspec.Struct, frozen=True, tag="generate"):
     """Who asks: owners take turns where requests wait."""
 
 
+class Embed(msgspec.Struct, frozen=True, tag="embed"):
+    """Texts or tokens to make vectors of, one each."""
+
+    id: int
+    inputs: list[TextPrompt | TokenPrompt]
+    dimensions: int | None = None
+    """How long a vector must be; the request fails if this model's are not."""
+    owner: str = ""
+    """Whose it is; see `Generate`."""
+
+
 class Cancel(msgspec.Struct, frozen=True, tag="cancel"):
-    """End a sequence at the next step; one that has ended already is no error."""
+    """End a request at the next step; one that has ended already is no error."""
 
     id: int
 
@@ -171,7 +182,7 @@ class Shutdown(msgspec.Struct, frozen=True, tag="shutdown"):
     """Save states and end. A pipe that ends means: end at once."""
 
 
-Command = Load | Generate | Cancel | Ping | Forget | Shutdown
+Command = Load | Generate | Embed | Cancel | Ping | Forget | Shutdown
 
 
 # -- events: worker → appliance ------------------------------------------------------------------
@@ -307,8 +318,18 @@ class Finished(msgspec.Struct, frozen=True, tag="finished", kw_only=True):
     timings: Timings
 
 
+class Embedded(msgspec.Struct, frozen=True, tag="embedded"):
+    """The vectors of an `Embed`, in the order of its inputs."""
+
+    id: int
+    vectors: list[bytes]
+    """32-bit floats, little-endian; of length 1."""
+    prompt_tokens: int
+    """Of all inputs together."""
+
+
 class Failed(msgspec.Struct, frozen=True, tag="failed"):
-    """The sequence ended by an error of `appliance.errors`, named by its code."""
+    """The request ended by an error of `appliance.errors`, named by its code."""
 
     id: int
     code: str
@@ -330,5 +351,18 @@ class Figures(msgspec.Struct, frozen=True, tag="figures", kw_only=True):
     """In host memory."""
 
 
-SequenceEvent = Accepted | Queued | Prefill | Delta | Finished | Failed
+Terminal = Finished | Embedded | Failed
+SequenceEvent = Accepted | Queued | Prefill | Delta | Terminal
 Event = Loading | Ready | LoadFailed | Pong | Figures | SequenceEvent
+
+
+def cancelled(id: int) -> Finished:
+    """The end of a request that was cancelled before anything was made of it."""
+    return Finished(
+        id=id,
+        reason="cancelled",
+        prompt_tokens=0,
+        cached_tokens=0,
+        completion_tokens=0,
+        timings=Timings(queued=0, prefill=0, decode=0),
+    )

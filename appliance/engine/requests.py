@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
-from appliance.engine.protocol import Finished, Generate, Prompt, SequenceEvent, Timings
+from appliance.engine.protocol import Embed, Generate, Prompt, SequenceEvent
 from appliance.errors import ApplianceError
 
 Sink = Callable[[SequenceEvent], None]
@@ -54,7 +54,7 @@ def unwatched(_model: str, _caller: str, _prompt: Prompt, sink: Sink) -> Watched
 class Request:
     """What was asked, and how far it has come."""
 
-    def __init__(self, command: Generate, sink: Sink) -> None:
+    def __init__(self, command: Generate | Embed, sink: Sink) -> None:
         self.command = command
         self.sink = sink
         self.sent = False
@@ -62,15 +62,3 @@ class Request:
         self.begun = False
         """Text of the reply was told: it can't be begun again in silence."""
         self.deaths = 0
-
-
-def cancelled(id: int) -> Finished:
-    """The end of a request that no worker has seen."""
-    return Finished(
-        id=id,
-        reason="cancelled",
-        prompt_tokens=0,
-        cached_tokens=0,
-        completion_tokens=0,
-        timings=Timings(queued=0, prefill=0, decode=0),
-    )

@@ -3,8 +3,10 @@
 import logging
 import queue
 import time
+from collections.abc import Callable
 from pathlib import Path
 
+from appliance.engine.embedding import Embedding, EmbeddingJob
 from appliance.engine.kv_store import KvStore
 from appliance.engine.outbox import Outbox
 from appliance.engine.prefix_cache import PrefixCache
@@ -19,6 +21,7 @@ from appliance.engine.protocol import (
     Logprobs,
     Shutdown,
     TokenLogprob,
+    cancelled,
 )
 from appliance.engine.runners.base import DecodeFailed, NoRoom, Runner
 from appliance.engine.scheduler import Batch, Scheduler
@@ -30,11 +33,11 @@ log = logging.getLogger(__name__)
 IDLE_SECONDS = 2.0
 """Peace after which states are saved."""
 
-Arrival = Sequence | Cancel | Forget | Shutdown
+Arrival = Sequence | EmbeddingJob | Cancel | Forget | Shutdown
 
 
 class StepLoop:
-    """Owns scheduler, prefix cache and store."""
+    """Owns scheduler, prefix cache, store and embeddings."""
 
     def __init__(self, runner: Runner, load: Load, outbox: Outbox) -> None:
         self._runner = runner
@@ -61,6 +64,7 @@ class StepLoop:
             partitioned=partitioned,
             max_running=load.max_running,
         )
+        self._embedding = Embedding(runner)
         self._step_began = 0.0
         self._prefilled = self._saved = self._completed = 0
 
@@ -78,7 +82,7 @@ class StepLoop:
         """Steps, until told to shut down; then saves states."""
         while True:
             events: list[Event] = []
-            while not self._arrivals.empty() or (self._scheduler.idle and not events):
+            while not self._arrivals.empty() or (self._idle and not events):
                 arrival = self._arrivals.get() if not self._arrivals.empty() else self._wait()
                 if isinstance(arrival, Shutdown):
                     self._cache.store_all()
@@ -88,20 +92,34 @@ class StepLoop:
                     events += self._cancel(arrival.id)
                 elif isinstance(arrival, Forget):
                     self._cache.forget_session(arrival.session)
+                elif isinstance(arrival, EmbeddingJob):
+                    self._embedding.add(arrival)
                 else:
                     self._scheduler.add(arrival)
+            # In turn: neither has to wait for more than one batch of the other.
             if not self._scheduler.idle:
-                self._step_began = time.monotonic()
-                events += self._step()
-                self._step_began = 0.0
+                events += self._timed(self._step)
+            if self._embedding.busy:
+                events += self._timed(self._embedding.step)
             if events:
                 self._outbox.send([self._figures(), *events])
+
+    @property
+    def _idle(self) -> bool:
+        return self._scheduler.idle and not self._embedding.busy
+
+    def _timed(self, step: Callable[[], list[Event]]) -> list[Event]:
+        self._step_began = time.monotonic()
+        events = step()
+        self._step_began = 0.0
+        return events
 
     def _wait(self) -> "Arrival":
         """Sleep until something arrives; after a moment of peace, save what idle slots hold."""
         try:
             return self._arrivals.get(timeout=IDLE_SECONDS)
         except queue.Empty:
+            self._embedding.rest()
             while self._arrivals.empty() and self._store.persistent and self._cache.store_idle():
                 pass
             self._store.write_idle()
@@ -111,7 +129,7 @@ class StepLoop:
     def _figures(self) -> Figures:
         in_cells, in_memory = self._cache.bytes_held()
         return Figures(
-            prefilled_tokens=self._prefilled,
+            prefilled_tokens=self._prefilled + self._embedding.computed,
             saved_tokens=self._saved,
             completion_tokens=self._completed,
             kv_bytes=in_cells,
@@ -126,6 +144,8 @@ class StepLoop:
         for sequence in self._scheduler.sequences():
             if sequence.id == id:
                 return [self._end(sequence, "cancelled")]
+        if self._embedding.remove(id):
+            return [cancelled(id)]
         return []
 
     def _step(self) -> list[Event]:

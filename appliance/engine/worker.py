@@ -21,6 +21,7 @@ from appliance.engine.outbox import Outbox
 from appliance.engine.protocol import (
     Cancel,
     Command,
+    Embed,
     Forget,
     Generate,
     Load,
@@ -85,7 +86,7 @@ def serve(commands: BinaryIO, events: BinaryIO, factory: RunnerFactory) -> int:
 def _take_commands(commands: BinaryIO, intake: Intake, loop: StepLoop, outbox: Outbox) -> None:
     try:
         while command := frames.read_command(commands):
-            if isinstance(command, Generate | Cancel):
+            if isinstance(command, Generate | Embed | Cancel):
                 intake.put(command)
             elif isinstance(command, Forget | Shutdown):
                 loop.arrive(command)

@@ -7,6 +7,7 @@ a worker.
 """
 
 import os
+import struct
 import sys
 import time
 import zlib
@@ -14,7 +15,7 @@ from collections.abc import Callable, Collection, Iterable
 
 from appliance.engine import worker
 from appliance.engine.protocol import Load, ModelInfo, SamplingParams
-from appliance.engine.runners.base import LoadError, NoRoom
+from appliance.engine.runners.base import EmbeddingModel, LoadError, NoRoom
 from appliance.engine.scheduler import Batch
 
 END = 0
@@ -63,6 +64,45 @@ class FakeSampler:
         self._runner.open_samplers -= 1
 
 
+def vector_of(text: str | bytes) -> bytes:
+    """The fake embedding of a text."""
+    check = zlib.crc32(text.encode() if isinstance(text, str) else text)
+    return struct.pack("<2f", check & 0xFFFF, check >> 16)
+
+
+class FakeEmbedder:
+    """Vectors by a checksum of all that a slot holds. Short batches, few cells and slots."""
+
+    dimensions = 2
+    n_batch = 16
+    n_slots = 3
+    whole = False
+
+    def __init__(self, n_cells: int, step_seconds: float) -> None:
+        self.n_cells = n_cells
+        self._step_seconds = step_seconds
+        self._cells: dict[int, bytes] = {}
+
+    def compute(self, batch: Batch) -> None:
+        assert 0 < len(batch.tokens) <= self.n_batch
+        time.sleep(self._step_seconds)
+        for token, position, slot in zip(batch.tokens, batch.positions, batch.slots, strict=True):
+            held = self._cells.get(slot, b"")
+            assert position == len(held)
+            assert 0 <= slot < self.n_slots
+            self._cells[slot] = held + bytes([token])
+        assert sum(map(len, self._cells.values())) <= self.n_cells
+
+    def vector(self, slot: int) -> bytes:
+        return vector_of(self._cells[slot])
+
+    def clear(self, slot: int) -> None:
+        self._cells.pop(slot, None)
+
+    def close(self) -> None:
+        self._cells.clear()
+
+
 class FakeRunner:
     """Keeps the cells as lists of tokens and checks that every batch continues them."""
 
@@ -70,6 +110,7 @@ class FakeRunner:
     chat_template = None
     n_vocab = 256
     slot_bytes = (0, 1)
+    generates = True
     can_cut = True
     fingerprint = "fake"
 
@@ -158,6 +199,15 @@ class FakeRunner:
         assert not self.cells.get(slot)
         self.cells[slot] = [Cell(token) for token in state]
         return True
+
+    def wrapped(self, text: str) -> list[int]:
+        return self.tokenize(text, control=False)
+
+    def embedding_model(self) -> EmbeddingModel:
+        return EmbeddingModel(FakeEmbedder.dimensions, self.n_cells)
+
+    def embedder(self, longest: int) -> "FakeEmbedder":
+        return FakeEmbedder(max(32, longest), self._step_seconds)
 
     def close(self) -> None:
         self.cells.clear()

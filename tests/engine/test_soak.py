@@ -4,10 +4,11 @@ import os
 import random
 import signal
 import time
+from collections import Counter
 
 import pytest
 
-from appliance.engine.protocol import Finished, SamplingParams
+from appliance.engine.protocol import Finished, Prefill, SamplingParams
 from tests.engine.conftest import MakeEngine, real_engine
 from tests.engine.fake_runner import reply_to
 from tests.engine.talk import Heard, ask
@@ -17,25 +18,31 @@ pytestmark = pytest.mark.soak
 GREEDY = SamplingParams(temperature=0, max_tokens=12)
 
 
-def test_a_thousand_cancellations_at_random_moments_on_the_real_model() -> None:
+@pytest.mark.parametrize("quarter", range(4))
+def test_a_thousand_cancellations_at_random_moments_on_the_real_model(quarter: int) -> None:
+    """In quarters, each a few minutes at most."""
     engine = real_engine()
     engine.start()
     assert engine.wait_ready(60)
-    chance = random.Random(7)
+    chance = random.Random(quarter)
+    moments = Counter[str]()
     prompt = "The capital of France is"
     wanted = ask(engine, prompt, GREEDY).text
-    for round_ in range(1000):
+    for round_ in range(250):
         victim = Heard(
             engine,
             "word " * chance.choice([1, 50, 400]) + str(round_),
             SamplingParams(max_tokens=200),
         )
         time.sleep(chance.random() * chance.choice([0.002, 0.05, 0.3]))
+        moments[moment(victim)] += 1
         engine.cancel(victim.id)
         after = Heard(engine, prompt, GREEDY)
         assert len(victim.wait().terminals) == 1
         assert after.wait().finished.reason in ("length", "stop")
     assert engine.state.restarts == 0
+    assert min(moments["queued"], moments["prefill"], moments["decode"]) > 0, moments
+    print(f"quarter {quarter}: cancelled while {dict(moments)}")
     # Every slot is to be had again: as many sequences as there are slots decode together.
     together = [Heard(engine, f"{prompt} {i}", GREEDY) for i in range(4)]
     assert all(heard.wait().finished.completion_tokens for heard in together)
@@ -43,30 +50,50 @@ def test_a_thousand_cancellations_at_random_moments_on_the_real_model() -> None:
     engine.close()
 
 
+def moment(heard: Heard) -> str:
+    """What is being done with a request."""
+    if heard.ended.is_set():
+        return "ended"
+    if heard.begun.is_set():
+        return "decode"
+    return "prefill" if any(isinstance(event, Prefill) for event in heard.events) else "queued"
+
+
+@pytest.mark.parametrize("quarter", range(4))
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSTOP])
 def test_a_hundred_deaths_or_hangs_under_eight_streams(
-    make_fake: MakeEngine, how: signal.Signals
+    make_fake: MakeEngine, how: signal.Signals, quarter: int
 ) -> None:
+    """In quarters, each a few minutes at most."""
     engine = make_fake(
         environment={"FAKE_STEP_SECONDS": "0.005"},
         pong_timeout=1.5,
         max_deaths=1000,
+        back_off=(0.0,),
         n_seq_max=4,
         n_ctx=4096,
     )
-    chance = random.Random(3)
-    for round_ in range(100):
+    chance = random.Random(quarter)
+    whole = lost = 0
+    for round_ in range(25):
         assert engine.wait_ready(90), engine.state
         prompts = [f"round {round_} stream {i}" for i in range(8)]
         heards = [Heard(engine, p, SamplingParams(max_tokens=150)) for p in prompts]
         time.sleep(chance.random() * 0.4)
         pid = engine.worker_pid
-        if pid:
-            os.kill(pid, how)
+        assert pid
+        os.kill(pid, how)
         for prompt, heard in zip(prompts, heards, strict=True):
             (end,) = heard.wait(60).terminals
             if isinstance(end, Finished):
                 assert heard.text == reply_to(prompt, 150)
+                whole += 1
             else:
                 assert end.code == "worker_died"
+                assert heard.begun.is_set(), "a reply that had not begun was not begun again"
                 assert reply_to(prompt, 150).startswith(heard.text)
+                lost += 1
+    # Those that were being written ended, and those that waited were begun again by themselves.
+    assert engine.state.restarts == 25
+    assert whole and lost
+    print(f"{how.name}, quarter {quarter}: {whole} whole, {lost} broken off")

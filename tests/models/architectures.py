@@ -4,7 +4,20 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from tests.models.gguf_writer import Gguf, Pair, Tensor, llama, u32
+from tests.models.gguf_writer import (
+    BOOL,
+    F32,
+    I32,
+    Gguf,
+    Pair,
+    Tensor,
+    array,
+    llama,
+    scalar,
+    strings,
+    text,
+    u32,
+)
 
 
 def deci(n_head_kv: Sequence[int], **shape: Any) -> Gguf:
@@ -150,3 +163,66 @@ def granitehybrid(
         if kv == 0:
             tensors += [Tensor(f"blk.{layer}.{name}", dims) for name, dims in shapes.items()]
     return replace(plain, tensors=tuple(tensors))
+
+
+def wpm_vocabulary(size: int = 288) -> list[Pair]:
+    """BERT's kind: words by their letters, with a token before and behind every text."""
+    tokens = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    letters = "abcdefghijklmnopqrstuvwxyz0123456789.,?!"
+    tokens += [f"▁{letter}" for letter in letters] + list(letters)
+    tokens += [f"▁word{n}" for n in range(size - len(tokens))]
+    kinds = [3, 2, 3, 3, 3, *[1] * (size - 5)]
+    ids = {"padding": 0, "unknown": 1, "bos": 2, "eos": 3, "seperator": 3, "mask": 4}
+    return [
+        text("tokenizer.ggml.model", "bert"),
+        strings("tokenizer.ggml.tokens", tokens),
+        array("tokenizer.ggml.scores", F32, [0.0] * size),
+        array("tokenizer.ggml.token_type", I32, kinds),
+        u32("tokenizer.ggml.token_type_count", 2),
+        *(u32(f"tokenizer.ggml.{name}_token_id", id) for name, id in ids.items()),
+    ]
+
+
+def bert(
+    *,
+    n_layer: int = 2,
+    n_embd: int = 64,
+    n_ff: int = 96,
+    n_vocab: int = 288,
+    n_ctx: int = 256,
+    pooling: int = 1,
+) -> Gguf:
+    """Embeddings alone; `pooling` as llama.cpp counts: 0 none, 1 mean, 2 the first, 3 the last,
+    4 a score of its own."""
+    pairs = [
+        text("general.architecture", "bert"),
+        text("general.name", "Tiny"),
+        u32("bert.context_length", n_ctx),
+        u32("bert.embedding_length", n_embd),
+        u32("bert.block_count", n_layer),
+        u32("bert.feed_forward_length", n_ff),
+        u32("bert.attention.head_count", 4),
+        u32("bert.pooling_type", pooling),
+        scalar("bert.attention.causal", BOOL, value=False),
+        scalar("bert.attention.layer_norm_epsilon", F32, 1e-5),
+        *wpm_vocabulary(n_vocab),
+    ]
+    matrices = {
+        "token_embd": (n_embd, n_vocab),
+        "token_types": (n_embd, 2),
+        "position_embd": (n_embd, n_ctx),
+    }
+    tensors = [Tensor(f"{name}.weight", shape) for name, shape in matrices.items()]
+    linear: dict[str, tuple[int, ...]] = {"token_embd_norm": (n_embd,)}
+    for layer in range(n_layer):
+        linear |= {
+            f"blk.{layer}.{name}": (n_embd, n_embd)
+            for name in ("attn_q", "attn_k", "attn_v", "attn_output")
+        }
+        linear |= {f"blk.{layer}.ffn_up": (n_embd, n_ff), f"blk.{layer}.ffn_down": (n_ff, n_embd)}
+        linear |= {
+            f"blk.{layer}.{name}": (n_embd,) for name in ("attn_output_norm", "layer_output_norm")
+        }
+    for name, shape in linear.items():
+        tensors += [Tensor(f"{name}.weight", shape), Tensor(f"{name}.bias", shape[-1:])]
+    return Gguf(tuple(pairs), tuple(tensors))

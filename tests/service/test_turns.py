@@ -64,8 +64,8 @@ def test_the_history_is_the_context_and_is_not_read_twice(session: str) -> None:
 def test_a_long_history_is_trimmed_and_says_so(session: str) -> None:
     for i in range(12):
         heard = turn(session, f"Message number {i}.", max_tokens=1)
-    assert heard[0][1]["dropped_messages"] == 3
-    assert heard[-1][1]["message"]["usage"]["dropped_messages"] == 3
+    assert heard[0][1]["dropped_messages"] == 10
+    assert heard[-1][1]["message"]["usage"]["dropped_messages"] == 10
     assert len(messages(session)) == 24
 
 

@@ -1,6 +1,7 @@
 """What a worker asks of the native code that runs a model."""
 
 from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass
 from typing import Protocol
 
 from appliance.engine.prefix_cache import Memory
@@ -29,6 +30,44 @@ class Sampler(Protocol):
         """Free the native memory."""
 
 
+@dataclass(frozen=True, slots=True)
+class EmbeddingModel:
+    """What a model's embeddings are."""
+
+    dimensions: int
+    longest: int
+    """Tokens of an input, at most."""
+
+
+class Embedder(Protocol):
+    """A second context, which makes vectors. Slots are its own. Belongs to the step loop."""
+
+    n_batch: int
+    """Tokens of one batch."""
+    n_slots: int
+    """Inputs that are computed together."""
+    n_cells: int
+    """Tokens of the inputs that are computed together."""
+    whole: bool
+    """An input goes into one batch as a whole: its tokens look at those that follow, too."""
+
+    def compute(self, batch: Batch) -> None:
+        """Compute a batch; `outputs` and `samples` don't matter.
+
+        Raises:
+            DecodeFailed: it could not be computed.
+        """
+
+    def vector(self, slot: int) -> bytes:
+        """The vector of an input that was computed to its end; see `protocol.Embedded`."""
+
+    def clear(self, slot: int) -> None:
+        """Forget what a slot holds."""
+
+    def close(self) -> None:
+        """Free everything."""
+
+
 class Runner(Memory, Protocol):
     """One loaded model with one context. Methods belong to the step loop, except that `tokenize`,
     `piece`, `sampler` and the properties may be called from the intake thread meanwhile."""
@@ -44,6 +83,10 @@ class Runner(Memory, Protocol):
     @property
     def n_cells(self) -> int:
         """Tokens that the KV cache holds, in all, or of each slot when partitioned."""
+
+    @property
+    def generates(self) -> bool:
+        """Whether it writes text; some models give embeddings alone."""
 
     @property
     def n_vocab(self) -> int:
@@ -64,6 +107,10 @@ class Runner(Memory, Protocol):
 
     def tokenize(self, text: str, *, control: bool) -> list[int]:
         """Tokens of a text, nothing added; `control`: control tokens in it are meant as such."""
+
+    def wrapped(self, text: str) -> list[int]:
+        """Tokens of a text with what the model wants before and behind it; control tokens in it are
+        text."""
 
     def with_bos(self, tokens: list[int]) -> list[int]:
         """The tokens with the model's start token in front, if it wants one and has none yet."""
@@ -90,6 +137,20 @@ class Runner(Memory, Protocol):
         Raises:
             NoRoom: no cells; make room and try again.
             DecodeFailed: anything else.
+        """
+
+    def embedding_model(self) -> EmbeddingModel:
+        """What its embeddings are.
+
+        Raises:
+            RequestError: it gives none.
+        """
+
+    def embedder(self, longest: int) -> Embedder:
+        """Something that makes vectors of inputs of up to so many tokens.
+
+        Raises:
+            LoadError: there is no memory for it.
         """
 
     def close(self) -> None:

@@ -18,7 +18,13 @@ import numpy as np
 
 from appliance.engine.kv_store import State
 from appliance.engine.protocol import Load, ModelInfo, SamplingParams
-from appliance.engine.runners.base import DecodeFailed, LoadError, RunnerFactory
+from appliance.engine.runners.base import (
+    DecodeFailed,
+    Embedder,
+    EmbeddingModel,
+    LoadError,
+    RunnerFactory,
+)
 from appliance.engine.runners.cpu import physical_cores
 from appliance.engine.runners.legacy_file import Family, family_of, read_header
 from appliance.engine.runners.legacy_text import Vocabulary
@@ -53,6 +59,7 @@ def factory(family: str) -> RunnerFactory:
 class LegacyRunner:
     """One model, one slot. See `runners.base.Runner` for what is promised."""
 
+    generates = True
     slot_bytes = (0, 0)  # the library does not say
     can_cut = True  # cells go by position, and those beyond the last token are never looked at
 
@@ -111,6 +118,9 @@ class LegacyRunner:
     def tokenize(self, text: str, *, control: bool) -> list[int]:
         return self._vocabulary.tokenize(text, control=control)
 
+    def wrapped(self, text: str) -> list[int]:
+        return self.tokenize(text, control=False)
+
     def with_bos(self, tokens: list[int]) -> list[int]:
         return tokens
 
@@ -154,6 +164,14 @@ class LegacyRunner:
 
     def restore(self, _slot: int, _state: State) -> bool:
         return False
+
+    def embedding_model(self) -> EmbeddingModel:
+        """There are none: the library makes embeddings of LLaMA's files only, which no longer
+        come here."""
+        raise RequestError("models in the old GGML format give no embeddings", param="model")
+
+    def embedder(self, _longest: int) -> Embedder:
+        raise LoadError("models in the old GGML format give no embeddings")
 
     def close(self) -> None:
         del self._llm

@@ -16,12 +16,15 @@ import llama_cpp.llama_cpp as lib
 from appliance.engine.kv_store import State
 from appliance.engine.protocol import Load, ModelInfo, SamplingParams
 from appliance.engine.runners import llama_library
-from appliance.engine.runners.base import DecodeFailed, LoadError, NoRoom
+from appliance.engine.runners.base import DecodeFailed, EmbeddingModel, LoadError, NoRoom
 from appliance.engine.runners.cpu import physical_cores
+from appliance.engine.runners.llama_batch import NativeBatch
+from appliance.engine.runners.llama_embedder import LlamaEmbedder
 from appliance.engine.runners.llama_library import last_errors
 from appliance.engine.runners.llama_sampler import LlamaSampler
 from appliance.engine.runners.placement import Placement, choose
 from appliance.engine.scheduler import Batch
+from appliance.errors import RequestError
 
 log = logging.getLogger(__name__)
 
@@ -49,13 +52,15 @@ class LlamaRunner:
         n_ctx = load.n_ctx or trained
         self._context = context
         self._memory = lib.llama_get_memory(context)
-        self._batch = _NativeBatch(load.n_batch)
+        self.generates = bool(self._memory)
+        self._batch = NativeBatch(load.n_batch)
+        self._n_threads = params.n_threads
         self._unified = load.kv_unified
         self._pieces: dict[int, bytes] = {}
         self.n_cells = n_ctx
         self.n_vocab = lib.llama_vocab_n_tokens(vocab)
         self._ending = [token for token in range(self.n_vocab) if self.ends(token)]
-        self.can_cut, self.slot_bytes = self._probe()
+        self.can_cut, self.slot_bytes = self._probe() if self.generates else (True, (0, 0))
         self.fingerprint = _fingerprint(path, params)
         self.info = ModelInfo(
             description=_text(lib.llama_model_desc, self._model),
@@ -93,15 +98,20 @@ class LlamaRunner:
         ]
 
     def tokenize(self, text: str, *, control: bool) -> list[int]:
+        return self._tokenize(text, wrapped=False, control=control)
+
+    def wrapped(self, text: str) -> list[int]:
+        return self._tokenize(text, wrapped=True, control=False)
+
+    def _tokenize(self, text: str, *, wrapped: bool, control: bool) -> list[int]:
         data = text.encode("utf-8")
         room = len(data) + 16
-        tokens = (lib.llama_token * room)()
-        count = lib.llama_tokenize(self._vocab, data, len(data), tokens, room, False, control)
-        if count < 0:
-            room = -count
+        while True:
             tokens = (lib.llama_token * room)()
-            count = lib.llama_tokenize(self._vocab, data, len(data), tokens, room, False, control)
-        return list(tokens[:count])
+            count = lib.llama_tokenize(self._vocab, data, len(data), tokens, room, wrapped, control)
+            if count >= 0:
+                return list(tokens[:count])
+            room = -count
 
     def with_bos(self, tokens: list[int]) -> list[int]:
         bos = lib.llama_vocab_bos(self._vocab)
@@ -195,51 +205,22 @@ class LlamaRunner:
         each = sizes[1] - sizes[0]
         return can_cut, (sizes[0] - each, each)
 
+    def embedding_model(self) -> EmbeddingModel:
+        if lib.llama_pooling_type(self._context) == lib.LLAMA_POOLING_TYPE_RANK:
+            raise RequestError("this model compares texts, and gives no embeddings", param="model")
+        return EmbeddingModel(
+            lib.llama_model_n_embd_out(self._model),
+            LlamaEmbedder.longest(self._context, self._model, self.info.n_ctx),
+        )
+
+    def embedder(self, longest: int) -> LlamaEmbedder:
+        return LlamaEmbedder(
+            self._context, self._model, longest, n_threads=self._n_threads, can_cut=self.can_cut
+        )
+
     def close(self) -> None:
         lib.llama_free(self._context)
         lib.llama_model_free(self._model)
-
-
-class _NativeBatch:
-    """A `llama_batch` over our own arrays, filled by slices: no Python loop over the tokens."""
-
-    def __init__(self, size: int) -> None:
-        self._token = (lib.llama_token * size)()
-        self._pos = (lib.llama_pos * size)()
-        self._slot = (lib.llama_seq_id * size)()
-        self._logits = (ctypes.c_int8 * size)()
-        n_slots = (ctypes.c_int32 * size)(*[1] * size)
-        pointer = ctypes.POINTER(lib.llama_seq_id)
-        width = ctypes.sizeof(lib.llama_seq_id)
-        start = ctypes.addressof(self._slot)
-        slots = (pointer * size)(
-            *(ctypes.cast(start + index * width, pointer) for index in range(size))
-        )
-        self._keep = (n_slots, slots)
-        self._zeros = bytes(size)
-        self._native = lib.llama_batch(
-            n_tokens=0,
-            token=self._token,
-            embd=None,
-            pos=self._pos,
-            n_seq_id=n_slots,
-            seq_id=slots,
-            logits=self._logits,
-        )
-
-    def fill(self, batch: Batch) -> lib.llama_batch:
-        count = len(batch.tokens)
-        for array, values in (
-            (self._token, batch.tokens),
-            (self._pos, batch.positions),
-            (self._slot, batch.slots),
-        ):
-            array[:count] = values  # type: ignore[assignment]  # typeshed: c_int32
-        ctypes.memmove(self._logits, self._zeros, count)
-        for entry in batch.outputs:
-            self._logits[entry] = 1
-        self._native.n_tokens = count
-        return self._native
 
 
 def _open(

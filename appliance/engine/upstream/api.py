@@ -6,6 +6,7 @@ is sent: a request carries the headers of `_HEADERS` and the key that was handed
 """
 
 import logging
+import struct
 import threading
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
@@ -56,6 +57,27 @@ class ModelCard(msgspec.Struct, frozen=True):
 
 class _Models(msgspec.Struct, frozen=True):
     data: list[ModelCard]
+
+
+class _Vector(msgspec.Struct, frozen=True):
+    index: int
+    embedding: list[float]
+
+
+class _VectorUsage(msgspec.Struct, frozen=True):
+    prompt_tokens: int = 0
+
+
+class Vectors(msgspec.Struct, frozen=True):
+    """What `POST /embeddings` answers."""
+
+    data: list[_Vector]
+    usage: _VectorUsage = _VectorUsage()
+
+    def packed(self) -> list[bytes]:
+        """See `protocol.Embedded`."""
+        ordered = sorted(self.data, key=lambda entry: entry.index)
+        return [struct.pack(f"<{len(e.embedding)}f", *e.embedding) for e in ordered]
 
 
 class UpstreamApi:
@@ -132,6 +154,23 @@ class UpstreamApi:
                 yield reader.read(chunk)
         if not taken:
             raise self._explainer.stranger()
+
+    def embed(self, inputs: list[str | list[int]], call: Call, **extra: Any) -> Vectors:
+        """The vectors of the inputs.
+
+        Raises:
+            Refused: there are none.
+        """
+        body = {"model": self._model, "input": inputs, "encoding_format": "float", **extra}
+        with self._explained(call):
+            found = self._openai().post("/embeddings", cast_to=object, body=body)
+            try:
+                vectors = msgspec.convert(found, Vectors)
+            except msgspec.ValidationError:
+                raise self._explainer.stranger() from None
+        if sorted(entry.index for entry in vectors.data) != list(range(len(inputs))):
+            raise self._explainer.stranger()
+        return vectors
 
     def close(self) -> None:
         """Nothing is asked any more."""

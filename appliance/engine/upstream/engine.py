@@ -10,24 +10,26 @@ import logging
 import queue
 import threading
 import time
+from collections.abc import Callable
 from contextlib import closing
 
 from appliance.engine.client import EngineState
 from appliance.engine.counters import Counters, Tally
 from appliance.engine.protocol import (
     Accepted,
-    Failed,
+    Embedded,
     Finished,
     Prompt,
     SamplingParams,
     SequenceEvent,
+    Terminal,
     TextPrompt,
     TokenPrompt,
 )
 from appliance.engine.requests import Sink
 from appliance.engine.upstream.api import UpstreamApi
 from appliance.engine.upstream.question import Question, Refused
-from appliance.engine.upstream.request import Request
+from appliance.engine.upstream.request import EmbedRequest, Request
 from appliance.engine.upstream.watcher import Watcher
 from appliance.errors import (
     ApplianceError,
@@ -142,12 +144,25 @@ class UpstreamEngine:
         Raises:
             QueueFull, ShuttingDown: nothing was submitted.
         """
+        return self._take(lambda id: Request(id, prompt, sampling, sink))
+
+    def embed(
+        self,
+        inputs: list[TextPrompt | TokenPrompt],
+        dimensions: int | None,
+        sink: Sink,
+        owner: str = "",  # noqa: ARG002 - see `submit`
+    ) -> int:
+        """Have vectors made of the inputs, as the upstream makes them; like `submit`."""
+        return self._take(lambda id: EmbedRequest(id, inputs, dimensions, sink))
+
+    def _take(self, make: Callable[[int], Request]) -> int:
         with self._lock:
             if self._closed:
                 raise ShuttingDown("the appliance is shutting down")
             if len(self._requests) >= self._max_requests:
                 raise QueueFull(f"{len(self._requests)} requests are waiting for {self.name}")
-            request = Request(next(self._ids), prompt, sampling, sink)
+            request = make(next(self._ids))
             self._requests[request.id] = request
             self._tally.submitted(request.id)
             self._unfinished += 1
@@ -200,10 +215,12 @@ class UpstreamEngine:
 
     def _serve(self) -> None:
         while request := self._queue.get():
-            last: Finished | Failed
+            last: Terminal
             try:
                 request.begin()
-                if not request.stopped:
+                if isinstance(request, EmbedRequest):
+                    self._embed(request)
+                elif not request.stopped:
                     self._converse(request)
                 last = request.ended()
             except ApplianceError as ex:
@@ -251,6 +268,24 @@ class UpstreamEngine:
             raise WorkerDied(f"the reply of {self.name} broke off: {problem}")
         self._learned(request)
 
+    def _embed(self, request: EmbedRequest) -> None:
+        """Ask once.
+
+        Raises:
+            ApplianceError: there are no vectors.
+        """
+        extra = {} if request.dimensions is None else {"dimensions": request.dimensions}
+        try:
+            found = self._api.embed(request.inputs, request.call, **extra)
+        except Refused as refused:
+            if isinstance(refused.error, RequestError):
+                refused.error.param = "input"
+            raise refused.error from refused
+        tokens = found.usage.prompt_tokens
+        request.embedded = Embedded(request.id, found.packed(), tokens)
+        self._deliver(request, Accepted(request.id, tokens, 0))
+        self._watcher.saw(well=True)
+
     def _listen(self, request: Request, question: Question) -> None:
         stream = self._api.stream(
             question.path, question.body(), request.call, understand=question.understand
@@ -284,11 +319,14 @@ class UpstreamEngine:
                 if request.stopped:
                     return  # whoever stopped it speaks, or has spoken
                 request.accepted = True
-            if isinstance(event, Finished | Failed):
+            if isinstance(event, Terminal):
                 del self._requests[request.id]
         self._tally.told(event)
         if isinstance(event, Finished):
-            self._tally.worked(event)
+            saved = event.cached_tokens
+            self._tally.worked(event.prompt_tokens - saved, saved, event.completion_tokens)
+        elif isinstance(event, Embedded):
+            self._tally.worked(event.prompt_tokens, 0, 0)
         try:
             request.sink(event)
         except Exception:

@@ -4,12 +4,16 @@ import random
 import time
 
 from appliance.engine.protocol import (
+    Embedded,
     Failed,
     Finished,
     FinishReason,
     Prompt,
     SamplingParams,
+    Terminal,
+    TextPrompt,
     Timings,
+    TokenPrompt,
 )
 from appliance.engine.requests import Sink
 from appliance.engine.upstream.call import Call
@@ -51,7 +55,7 @@ class Request:
             self.tokens += len(part.logprobs or ()) or 1
             self._first = self._first or time.monotonic()
 
-    def ended(self) -> Finished:
+    def ended(self) -> Terminal:
         """It ended by itself or was cancelled."""
         now = time.monotonic()
         began = self._began or now
@@ -72,6 +76,27 @@ class Request:
         """It ended by `error`."""
         return Failed(self.id, error.code, error.message, error.param)
 
-    def stop_event(self) -> Finished | Failed:
+    def stop_event(self) -> Terminal:
         """The last word of a request that was stopped."""
         return self.failed(self.error) if self.error else self.ended()
+
+
+class EmbedRequest(Request):
+    """A request for vectors that has not ended."""
+
+    def __init__(
+        self,
+        id: int,
+        inputs: list[TextPrompt | TokenPrompt],
+        dimensions: int | None,
+        sink: Sink,
+    ) -> None:
+        super().__init__(id, TextPrompt(""), SamplingParams(), sink)
+        self.inputs = [
+            prompt.text if isinstance(prompt, TextPrompt) else prompt.tokens for prompt in inputs
+        ]
+        self.dimensions = dimensions
+        self.embedded: Embedded | None = None
+
+    def ended(self) -> Terminal:
+        return self.embedded or super().ended()

@@ -1,8 +1,9 @@
 """llama.cpp's own server with a model file, in a process that ends with its standard input.
 
-    python llama_server.py MODEL N_CTX N_PARALLEL
+    python llama_server.py MODEL N_CTX N_PARALLEL [POOLING]
 
-Prints the server's address.
+With POOLING, as llama.cpp counts, it gives embeddings alone; -1: as the file says. Prints the
+server's address.
 """
 
 import sys
@@ -11,7 +12,7 @@ import xllamacpp
 
 
 def main() -> None:
-    path, n_ctx, n_parallel = sys.argv[1:]
+    path, n_ctx, n_parallel, *pooling = sys.argv[1:]
     params = xllamacpp.CommonParams()
     params.model.path = path
     params.model_alias = {"smollm2"}
@@ -25,6 +26,10 @@ def main() -> None:
     # each other by spinning.
     params.n_batch = params.n_ubatch = 32
     params.cpuparams.n_threads = params.cpuparams_batch.n_threads = 1
+    if pooling:
+        params.embedding = True
+        params.pooling_type = xllamacpp.llama_pooling_type(int(pooling[0]))
+        params.n_batch = params.n_ubatch = int(n_ctx)
     server = xllamacpp.Server(params)
     print(server.listening_address, flush=True)
     sys.stdin.read()

@@ -267,6 +267,44 @@ export interface components {
         DownloadList: {
             downloads: components["schemas"]["Told"][];
         };
+        /** @description An answer of `POST /v1/embeddings`, in the order of the inputs. */
+        EmbeddingList: {
+            /**
+             * @default list
+             * @enum {unknown}
+             */
+            object?: "list";
+            data: components["schemas"]["EmbeddingObject"][];
+            model: string;
+            usage: components["schemas"]["EmbeddingUsage"];
+        };
+        /** @description The vector of one input: numbers, or base64 of 32-bit floats, little-endian. */
+        EmbeddingObject: {
+            /**
+             * @default embedding
+             * @enum {unknown}
+             */
+            object?: "embedding";
+            index: number;
+            embedding: number[] | string;
+        };
+        /** @description `POST /v1/embeddings`. */
+        EmbeddingRequest: {
+            input: string | (number | string | number[])[];
+            /** @default null */
+            model?: string | null;
+            /** @default null */
+            encoding_format?: ("base64" | "float") | null;
+            /** @default null */
+            dimensions?: number | null;
+            /** @default null */
+            user?: string | null;
+        };
+        /** @description Tokens of all inputs together. */
+        EmbeddingUsage: {
+            prompt_tokens: number;
+            total_tokens: number;
+        };
         /** @description The body of every error. */
         ErrorAnswer: {
             error: components["schemas"]["ErrorObject"];

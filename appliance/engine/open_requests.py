@@ -1,0 +1,107 @@
+"""The requests that an engine has not ended yet, on the appliance's side."""
+
+import itertools
+import logging
+import threading
+from collections.abc import Callable
+
+from appliance.engine.counters import Tally
+from appliance.engine.protocol import (
+    Accepted,
+    Delta,
+    Embed,
+    Failed,
+    Generate,
+    SequenceEvent,
+    Terminal,
+)
+from appliance.engine.requests import Request, Sink
+from appliance.errors import ApplianceError
+
+log = logging.getLogger(__name__)
+
+
+class OpenRequests:
+    """Sees to it that each ends exactly once. Thread-safe; sinks are called without a lock."""
+
+    def __init__(self, tally: Tally) -> None:
+        self._tally = tally
+        self._lock = threading.Lock()
+        self._requests: dict[int, Request] = {}
+        self._ids = itertools.count(1)
+
+    def __len__(self) -> int:
+        return len(self._requests)
+
+    def add(
+        self, command: Callable[[int], Generate | Embed], sink: Sink, *, sent: bool
+    ) -> Generate | Embed:
+        """A new one; `sent`: a worker is told of it at once. Returns the command with its id."""
+        with self._lock:
+            request = Request(command(next(self._ids)), sink)
+            request.sent = sent
+            self._requests[request.command.id] = request
+            self._tally.submitted(request.command.id)
+        return request.command
+
+    def owners(self) -> list[str]:
+        """Of each one, whose it is."""
+        with self._lock:
+            return [request.command.owner for request in self._requests.values()]
+
+    def was_sent(self, id: int) -> bool | None:
+        """Whether a worker knows of it; None: it has ended."""
+        request = self._requests.get(id)
+        return request.sent if request else None
+
+    def take_unsent(self) -> list[Generate | Embed]:
+        """Those that no worker knows of; now one is told."""
+        with self._lock:
+            waiting = [request for request in self._requests.values() if not request.sent]
+            for request in waiting:
+                request.sent = True
+        return [request.command for request in waiting]
+
+    def deliver(self, event: SequenceEvent) -> None:
+        """Hand an event to its request; whoever takes out the terminal one is the last to speak."""
+        with self._lock:
+            request = self._requests.get(event.id)
+            if request is None:
+                return
+            if isinstance(event, Accepted):
+                if request.accepted:
+                    return  # told already, by a worker that died before the reply began
+                request.accepted = True
+            elif isinstance(event, Delta):
+                request.begun = True
+            if isinstance(event, Terminal):
+                del self._requests[event.id]
+        self._tally.told(event)
+        try:
+            request.sink(event)
+        except Exception:
+            log.exception("a sink failed on %s", type(event).__name__)
+
+    def worker_ended(self, error: ApplianceError) -> None:
+        """Replies it had begun fail with `error`, the others wait for the next worker.
+
+        Not twice: a request whose reading killed two workers may well be the reason.
+        """
+        with self._lock:
+            lost = []
+            for id, request in self._requests.items():
+                request.deaths += request.sent
+                request.sent = False
+                if request.begun or request.deaths > 1:
+                    lost.append(id)
+        self._fail(lost, error)
+
+    def fail_all(self, error: ApplianceError) -> None:
+        """Every one ends."""
+        with self._lock:
+            ids = list(self._requests)
+        self._fail(ids, error)
+
+    def _fail(self, ids: list[int], error: ApplianceError) -> None:
+        for id in ids:
+            self.deliver(Failed(id, error.code, error.message))

@@ -1,0 +1,38 @@
+"""Which messages are left out when a chat is longer than the context."""
+
+import itertools
+
+from appliance.engine.protocol import ChatMessage
+from appliance.engine.trimming import AROUND, beginnings
+
+
+def talk(count: int, size: int) -> list[ChatMessage]:
+    return [ChatMessage(("user", "assistant")[i % 2], "x" * size) for i in range(count)]
+
+
+def test_beginnings_are_questions_and_the_last_one_is_among_them() -> None:
+    messages = talk(21, 10)
+    found = beginnings(messages, 50, len)
+    assert found[-1] == 20
+    assert found == sorted(set(found))
+    assert all(messages[place].role == "user" for place in found)
+
+
+def test_the_same_beginnings_turn_after_turn() -> None:
+    """What comes later moves no beginning: the last one aside, there are only more of them."""
+    before: list[int] = []
+    for count in range(1, 101, 2):
+        found = beginnings(talk(count, 30), 200, len)
+        assert found[: len(before)] == before
+        before = found[:-1] if found and found[-1] == count - 1 else found
+
+
+def test_beginnings_are_apart() -> None:
+    found = [0, *beginnings(talk(101, 30), 200, len)[:-1]]
+    sizes = [(b - a) * (30 + AROUND) for a, b in itertools.pairwise(found)]
+    assert all(200 <= size < 200 + 2 * (30 + AROUND) for size in sizes)
+
+
+def test_a_single_question_has_no_other_beginning() -> None:
+    assert beginnings(talk(1, 1000), 50, len) == []
+    assert beginnings([], 50, len) == []

@@ -20,7 +20,8 @@
     ├── Unavailable                 unavailable               true now, try again
     │   ├── ModelLoading            model_loading
     │   ├── ModelLoadFailed         model_load_failed
-    │   │   └── BadModelFile        bad_model_file
+    │   │   ├── BadModelFile        bad_model_file
+    │   │   └── ModelNotDownloaded  model_not_downloaded
     │   ├── WorkerDied              worker_died
     │   ├── HubUnavailable          hub_unavailable
     │   ├── DownloadFailed          download_failed
@@ -175,6 +176,12 @@ class BadModelFile(ModelLoadFailed):
     """The file is not a model that can be loaded; the message says what is wrong and where."""
 
     code = "bad_model_file"
+
+
+class ModelNotDownloaded(ModelLoadFailed):
+    """The model's file is not on this machine; the message says what gets it."""
+
+    code = "model_not_downloaded"
 
 
 class WorkerDied(Unavailable):

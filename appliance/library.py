@@ -3,6 +3,7 @@
 import subprocess
 import threading
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 import msgspec
 
@@ -75,9 +76,15 @@ def given(config: Config) -> Iterable[Given]:
 
 
 def remedies(config: Config) -> dict[str, str]:
-    """What gets a configured model that the hub has, by the model's id."""
-    found = {model.id: whereabouts.remedy(model) for model in config.models.listed()}
-    return {id: remedy for id, remedy in found.items() if remedy}
+    """What gets a configured model that is not here, by the model's id."""
+    found = {}
+    for model in config.models.listed():
+        if model.path and not model.upstream:
+            file = paths.models_dir(config) / Path(model.path).expanduser()
+            found[model.id] = f"put its file at {file}"
+        elif remedy := whereabouts.remedy(model):
+            found[model.id] = remedy
+    return found
 
 
 def connect(library: Library, pool: Pool, config: Config) -> None:

@@ -13,7 +13,7 @@ from appliance.engine.pool import ModelSpec
 from appliance.engine.protocol import Load
 from appliance.engine.upstream.engine import UpstreamEngine
 from appliance.environment import variable, worker_environment
-from appliance.errors import ModelLoadFailed, ModelNotFound
+from appliance.errors import ModelLoadFailed, ModelNotDownloaded, ModelNotFound
 from appliance.models.facts import Weight
 from appliance.models.fit import LEAST_CONTEXT, Estimate, context_that_fits, estimate
 from appliance.models.gguf import is_legacy_ggml
@@ -152,7 +152,7 @@ def _file(config: Config, model: AvailableModel) -> Path:
     try:
         return whereabouts.model_file(config, model)
     except ModelNotFound as ex:
-        raise ModelLoadFailed(ex.message) from ex
+        raise ModelNotDownloaded(ex.message, param="model") from ex
 
 
 def _load(config: Config, model: AvailableModel) -> Load:

@@ -81,7 +81,7 @@ def model_file(config: Config, model: AvailableModel) -> Path:
         return embedded_model()
     file = models_dir(config) / Path(model.path).expanduser()
     if not file.is_file():
-        raise ModelNotFound(f"The file of the model {model.id} is not here: {file}")
+        raise ModelNotFound(f"The file of the model {model.id} is not here: put it at {file}")
     return file
 
 

@@ -227,19 +227,30 @@ class TextCompletion(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ModelObject(msgspec.Struct, frozen=True, kw_only=True):
-    """A model, as OpenAI tells of it."""
+    """A model, as OpenAI and the original service tell of it."""
 
     id: str
     object: Literal["model"] = "model"
     created: int
     owned_by: str = "appliance"
+    name: str
+    context_length: int
+    """Tokens that a chat may span; what it was trained with until it is loaded; 0: unknown."""
+    quantization: str
+    """Empty: unknown, like the device until it is loaded."""
+    device: str
+    loaded: bool
+    downloaded: bool
+    """False: its file is not here, and `detail` says what gets it."""
+    detail: str | None
 
 
 class ModelObjects(msgspec.Struct, frozen=True, kw_only=True):
-    """All models."""
+    """All models, and their names."""
 
     object: Literal["list"] = "list"
     data: list[ModelObject]
+    models: list[str]
 
 
 # -- stored chats --------------------------------------------------------------------------------

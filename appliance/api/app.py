@@ -86,14 +86,15 @@ def build(
     chat = ChatCompletions(pool, limits, original)
     text = Completions(pool, limits, original)
     embeddings = Embeddings(pool, limits.max_prompt_length)
-    models = Models(pool)
+    shelf = ModelShelf(pool, library)
+    models = Models(shelf)
     system = System(pool, dashboard)
     for prefix in ("/v1", ""):
         add(f"{prefix}/chat/completions", chat, ASK)
         add(f"{prefix}/completions", text, ASK)
         add(f"{prefix}/embeddings", embeddings, ASK)
         add(f"{prefix}/models", models, CHAT)
-        add(f"{prefix}/models/{{model}}", models, CHAT, "one")
+        add(f"{prefix}/models/{{model:path}}", models, CHAT, "one")
         add(f"{prefix}/health", system, OPEN, "health")
         add(f"{prefix}/readiness", system, OPEN, "readiness")
 
@@ -123,7 +124,6 @@ def build(
     add("/chat/history/{session_id}", history, CHAT)
     add("/chat/history/{session_id}/rollback", history, CHAT, "rollback")
 
-    shelf = ModelShelf(pool, library)
     add("/api/models", shelf, CHAT)
     for path in ("/api/models/{model}", "/api/models/{model}/{rest}"):  # an id may be OWNER/NAME
         add(path, shelf, {"GET": CHAT, "DELETE": MANAGE}, "one")

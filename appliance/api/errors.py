@@ -9,6 +9,7 @@ import msgspec
 from appliance.errors import (
     ApplianceError,
     Conflict,
+    ModelNotDownloaded,
     NoSpace,
     NotAllowed,
     NotFound,
@@ -28,6 +29,7 @@ RETRY_AFTER = 2
 
 _STATUS: list[tuple[type[ApplianceError], int]] = [
     (NotFound, 404),
+    (ModelNotDownloaded, 404),
     (Conflict, 409),
     (Unauthorized, 401),
     (WrongHost, 421),
@@ -88,7 +90,7 @@ def handle_appliance_error(
     if status == 500:
         log.error("%s", ex, exc_info=ex)
     _write(resp, status, error_object(ex))
-    if isinstance(ex, Unavailable):
+    if isinstance(ex, Unavailable) and not isinstance(ex, ModelNotDownloaded):
         resp.set_header("Retry-After", str(RETRY_AFTER))
     elif isinstance(ex, TooManyRequests):
         resp.set_header("Retry-After", str(ex.retry_after))

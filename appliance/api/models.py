@@ -128,6 +128,20 @@ class ModelShelf:
         self._shelf.refresh(at_once=True)
         resp.status = falcon.HTTP_204
 
+    def offered(self) -> list[LocalModel]:
+        """What there is to know of the models on offer, looked through just now."""
+        self._shelf.refresh()
+        return [self._local(model) for model in self._pool.models()]
+
+    def offered_as(self, name: str) -> LocalModel:
+        """The model with that id or name. Raises ModelNotFound."""
+        self._shelf.refresh()
+        return self._local(self._pool.find(name))
+
+    def _local(self, model: Model) -> LocalModel:
+        default = model is self._pool.models()[0]
+        return self._told(model, self._shelf.find(model.id), default=default)
+
     def _let_go(self, id: str) -> None:
         for model in self._pool.models():
             if model.id == id:

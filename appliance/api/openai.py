@@ -17,6 +17,7 @@ from appliance.api.answers import (
     TextCompletion,
 )
 from appliance.api.completion import Completion
+from appliance.api.models import LocalModel, ModelShelf
 from appliance.api.openai_schemas import (
     ChatCompletionRequest,
     CompletionRequest,
@@ -27,7 +28,7 @@ from appliance.api.original import Original, OriginalRequest, fields_of, has_own
 from appliance.api.schemas import decode_json, read_json
 from appliance.api.shapes import ChatShape, Shape, TextShape
 from appliance.config import Limits
-from appliance.engine.pool import Model, Pool
+from appliance.engine.pool import Pool
 from appliance.engine.protocol import Prompt, TextPrompt, TokenPrompt
 from appliance.errors import RequestError
 
@@ -151,25 +152,36 @@ class Completions(_Completions):
 class Models:
     """`GET /v1/models` and `GET /v1/models/{id}`"""
 
-    def __init__(self, pool: Pool) -> None:
-        self._pool = pool
+    def __init__(self, shelf: ModelShelf) -> None:
+        self._shelf = shelf
         self._since = int(time.time())
 
     @operation(gives=ModelObjects)
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
-        """All models."""
-        data = [self._object(model) for model in self._pool.models()]
-        resp.data = msgspec.json.encode(ModelObjects(data=data))
+        """All models on offer, the default first; also those whose file is not here yet."""
+        data = [self._object(model) for model in self._shelf.offered()]
+        names = [model.name for model in data]
+        resp.data = msgspec.json.encode(ModelObjects(data=data, models=names))
         resp.content_type = falcon.MEDIA_JSON
 
     @operation(gives=ModelObject)
     def on_get_one(self, req: falcon.Request, resp: falcon.Response, model: str) -> None:
-        """One model, by id or name."""
-        resp.data = msgspec.json.encode(self._object(self._pool.find(model)))
+        """One model, by id or name, which may have a slash."""
+        resp.data = msgspec.json.encode(self._object(self._shelf.offered_as(model)))
         resp.content_type = falcon.MEDIA_JSON
 
-    def _object(self, model: Model) -> ModelObject:
-        return ModelObject(id=model.id, created=self._since)
+    def _object(self, known: LocalModel) -> ModelObject:
+        return ModelObject(
+            id=known.id,
+            created=self._since,
+            name=known.name,
+            context_length=known.n_ctx or known.context_length,
+            quantization=known.quantization,
+            device=known.device or "",
+            loaded=known.status == "ready",
+            downloaded=known.downloaded,
+            detail=known.detail,
+        )
 
 
 def prompts_of(

@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import socket
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -281,37 +280,6 @@ def test_a_reply_that_outlasts_the_grace_is_cut_with_service_restart(tmp_path: P
     assert reply["status"] == "interrupted"
     assert reply["content"]
     assert appliance.stop() == 0
-
-
-def test_the_socket_killed_at_every_tenth_token_loses_and_repeats_nothing(
-    running: Running, session: str, id: str
-) -> None:
-    deltas: list[dict[str, Any]] = []
-    sockets = 0
-    body = {**LONG, "max_tokens": 120}
-    ended: dict[str, Any] = {}
-    while not ended:
-        sockets += 1
-        with dial(running.url) as ws:
-            if deltas:
-                at = {"message_id": deltas[-1]["message_id"], "from": deltas[-1]["offset"]}
-                say(ws, "follow", session_id=id, **at)
-            else:
-                say(ws, "turn", session_id=id, **body)
-            heard = 0
-            while heard < 10 and not ended:
-                event = hear(ws)
-                if event["type"] == "delta":
-                    deltas.append(event)
-                    heard += 1
-                elif event["type"] == "done":
-                    ended = event["message"]
-            # As a dead network would: without a word.
-            ws.socket.shutdown(socket.SHUT_RDWR)
-    assert sockets > 10
-    assert text_of(deltas) == ended["content"]
-    assert [d["offset"] for d in deltas] == sorted({d["offset"] for d in deltas})
-    assert httpx.get(f"{session}/messages").json()["messages"][-1] == ended
 
 
 def test_many_sockets_follow_one_reply(running: Running, session: str, id: str) -> None:

@@ -165,7 +165,8 @@ def test_a_configured_model_of_the_hub_waits_for_its_file(tmp_path: Path) -> Non
     ):
         assert remedy in models(appliance)[id]["detail"]
         refused = httpx.post(f"{appliance.url}/api/models/{id}/load", timeout=60)
-        assert refused.status_code == 503
+        assert refused.status_code == 404
+        assert refused.json()["error"]["code"] == "model_not_downloaded"
         assert remedy in refused.json()["error"]["message"]
 
     folder = appliance.data / "models" / "Qwen" / "Qwen2.5-0.5B-Instruct-GGUF"

@@ -44,8 +44,8 @@ def test_a_model_that_is_not_there_leaves_the_appliance_alive(tmp_path: Path) ->
         answer = httpx.post(
             appliance.url + "/v1/completions", json={"prompt": "x", "max_tokens": 1}, timeout=60
         )
-        assert answer.status_code == 503
-        assert answer.json()["error"]["code"] == "model_load_failed"
+        assert answer.status_code == 404
+        assert answer.json()["error"]["code"] == "model_not_downloaded"
         assert "gone.gguf" in answer.json()["error"]["message"]
         (model,) = httpx.get(appliance.url + "/api/status").json()["models"]
         assert model["state"] == "failed"

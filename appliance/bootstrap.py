@@ -70,16 +70,18 @@ class Appliance:
         self._shelf, self._downloads = stock.shelf, stock.downloads
         library.connect(stock, self._pool, config)
         self._live = LiveReplies(sessions)
+        self._janitor = Janitor(
+            Retention(self._database),
+            self._forget,
+            undo_seconds=config.data.undo_seconds,
+            ttl_seconds=config.limits.session_ttl_seconds,
+        )
         turns = Turns(
             sessions,
             self._live,
             max_history_messages=config.limits.max_history_messages,
             max_prompt_length=config.limits.max_prompt_length,
-        )
-        self._janitor = Janitor(
-            Retention(self._database),
-            self._forget,
-            ttl_seconds=config.limits.session_ttl_seconds,
+            on_delete=self._janitor.look,
         )
         app = build(
             pool=self._pool,

@@ -192,6 +192,8 @@ class Data(Section, frozen=True):
 
     dir: str = ""
     """Empty: this system's folder for a program's data."""
+    undo_seconds: Annotated[float, Meta(ge=0)] = 600.0
+    """How long a deleted chat can be restored; then it is removed for good."""
 
 
 class Config(Section, frozen=True):

@@ -83,6 +83,8 @@ class ReplyIn(Sampling, kw_only=True, frozen=True):
     """
 
     model: ModelName | None = None
+    device: Device | None = None
+    """Where the model should run; if it runs elsewhere, `accepted` has a warning."""
     system_prompt: SystemPrompt | None = None
 
     def over(self, settings: Settings) -> "ReplyIn":

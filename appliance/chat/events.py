@@ -24,6 +24,10 @@ class TurnAccepted(msgspec.Struct, frozen=True):
     dropped_messages: int
     """Messages of the session that the model is not shown."""
     seed: int
+    n_ctx: int | None
+    """Tokens that the context holds; None: unknown."""
+    warning: str | None
+    """What is not as it was asked for."""
 
 
 class Waiting(msgspec.Struct, frozen=True):

@@ -9,8 +9,6 @@ from appliance.store.retention import Retention
 
 log = logging.getLogger(__name__)
 
-UNDO_SECONDS = 600.0
-"""How long a deleted session can be restored."""
 INTERVAL = 30.0
 """Seconds from one look to the next."""
 
@@ -23,20 +21,21 @@ class Janitor:
         retention: Retention,
         on_purge: Callable[[str], None],
         *,
+        undo_seconds: float,
         ttl_seconds: float = 0,
-        undo_seconds: float = UNDO_SECONDS,
         interval: float = INTERVAL,
     ) -> None:
         """`on_purge` is told the id of each session that is gone.
 
-        `ttl_seconds`: see `[limits] session_ttl_seconds`.
+        `undo_seconds` and `ttl_seconds`: see `[data] undo_seconds`, `[limits] session_ttl_seconds`.
         """
         self._retention = retention
         self._on_purge = on_purge
         self._ttl_seconds = ttl_seconds
         self._undo_seconds = undo_seconds
         self._interval = interval
-        self._closing = threading.Event()
+        self._closing = False
+        self._news = threading.Event()
         self._thread = threading.Thread(target=self._run, name="janitor", daemon=True)
 
     def start(self) -> None:
@@ -45,19 +44,26 @@ class Janitor:
 
     def close(self) -> None:
         """End it."""
-        self._closing.set()
+        self._closing = True
+        self._news.set()
         self._thread.join()
 
+    def look(self) -> None:
+        """Something was deleted, and perhaps for good."""
+        if not self._undo_seconds:
+            self._news.set()
+
     def _run(self) -> None:
-        while True:
+        while not self._closing:
             try:
                 self._tidy()
             except StoreError as ex:
                 log.error("chats could not be removed, which is tried again: %s", ex)
             except Exception:
                 log.exception("chats could not be removed")
-            if self._closing.wait(self._interval):
-                return
+            self._news.wait(self._interval)
+            if not self._closing:
+                self._news.clear()
 
     def _tidy(self) -> None:
         gone = list(self._retention.purge(self._undo_seconds))

@@ -68,6 +68,8 @@ class LiveReply:
         self._stopped = False
         self.dropped_messages = 0
         """Messages of the session that were not given to the engine at all."""
+        self.warning: Callable[[], str | None] = lambda: None
+        """What is not as it was asked for, once the prompt was accepted."""
 
     # -- the turn's side -------------------------------------------------------------------------
 
@@ -215,7 +217,15 @@ class LiveReply:
             if self._accepted and not follower.accepted:
                 follower.accepted = True
                 accepted = self._accepted
-                events.append(TurnAccepted(accepted.prompt_tokens, self._dropped(), accepted.seed))
+                events.append(
+                    TurnAccepted(
+                        accepted.prompt_tokens,
+                        self._dropped(),
+                        accepted.seed,
+                        accepted.n_ctx,
+                        self.warning(),
+                    )
+                )
             if self._waiting and self._waiting != follower.waiting:
                 follower.waiting = self._waiting
                 events.append(self._waiting)

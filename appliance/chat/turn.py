@@ -23,6 +23,8 @@ class ReplyRequest(msgspec.Struct, frozen=True, kw_only=True):
     model: str
     """The model's id, and what has it complete a prompt."""
     submit: Submit
+    warning: Callable[[], str | None] = lambda: None
+    """What is not as it was asked for, once the model is loaded."""
     system_prompt: str | None = None
     default_system_prompt: str | None = None
     """Where the chat has no system message of its own either."""
@@ -44,8 +46,13 @@ class Turns:
         *,
         max_history_messages: int,
         max_prompt_length: int,
+        on_delete: Callable[[], None],
     ) -> None:
-        """`max_history_messages` and `max_prompt_length` (characters): see `[limits]`."""
+        """`max_history_messages` and `max_prompt_length` (characters): see `[limits]`.
+
+        `on_delete` is called when a session was deleted.
+        """
+        self._on_delete = on_delete
         self._sessions = sessions
         self._live = live
         self._max_history = max_history_messages
@@ -89,6 +96,7 @@ class Turns:
         try:
             history = self._sessions.path(reply.session_id, user.id)
             system, rest = _parted(history)
+            live.warning = request.warning
             live.dropped_messages = left_out(len(rest), self._max_history)
             kept = rest[live.dropped_messages :]
             system = request.system_prompt or system or request.default_system_prompt
@@ -147,6 +155,7 @@ class Turns:
         """
         self.stop(session_id)
         self._sessions.delete(session_id)
+        self._on_delete()
 
 
 def _parted(history: Sequence[Message]) -> tuple[str | None, Sequence[Message]]:

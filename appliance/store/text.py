@@ -7,6 +7,8 @@ from appliance.errors import RequestError
 TITLE_LENGTH = 60
 """Characters at most of a title taken from a message."""
 
+_FENCES = ("```", "~~~")
+
 
 def check_text(text: str, field: str) -> None:
     """Python and JSON can hold half a surrogate pair, UTF-8 and so SQLite cannot.
@@ -28,7 +30,13 @@ def encodable(text: str) -> str:
 
 
 def title_from(content: str) -> str:
-    """The first line that says something, cut at a word where it has several."""
-    line = next((line.strip() for line in content.splitlines() if line.strip()), "")
+    """The first line that says something, without its Markdown, cut at a word where it has several.
+
+    No model is asked: a title is there at once, in the person's own words, and costs no time that
+    somebody's reply would need.
+    """
+    lines = [line.strip() for line in content.splitlines() if line.strip()]
+    said = (line.lstrip("#>*+-`~ \t") for line in lines if not line.startswith(_FENCES))
+    line = next(filter(None, said), lines[0] if lines else "")
     # Shortening looks at all of a text, and a line can be a whole book.
     return textwrap.shorten(line[:1000], TITLE_LENGTH, placeholder="") or line[:TITLE_LENGTH]

@@ -48,7 +48,7 @@ def test_a_deletion_can_be_undone_for_a_while(database: Database) -> None:
     session = sessions.create("a")
     sessions.delete(session.id)
     gone: list[str] = []
-    janitor = Janitor(Retention(database), gone.append, interval=0.01)
+    janitor = Janitor(Retention(database), gone.append, undo_seconds=600, interval=0.01)
     janitor.start()
     time.sleep(0.1)
     janitor.close()
@@ -61,7 +61,9 @@ def test_chats_expire_if_they_are_to(database: Database) -> None:
     old = sessions.create("old").id
     young = Sessions(database).create("young").id
     gone: list[str] = []
-    janitor = Janitor(Retention(database), gone.append, ttl_seconds=3600, interval=0.01)
+    janitor = Janitor(
+        Retention(database), gone.append, undo_seconds=600, ttl_seconds=3600, interval=0.01
+    )
     janitor.start()
     wait_until(lambda: gone == [old])
     janitor.close()
@@ -91,3 +93,16 @@ def test_a_full_disk_does_not_end_it(
     wait_until(lambda: gone == [session_id])
     janitor.close()
     assert "tried again" in caplog.text
+
+
+def test_without_an_undo_a_deleted_chat_goes_at_once(database: Database) -> None:
+    sessions = Sessions(database)
+    gone: list[str] = []
+    janitor = Janitor(Retention(database), gone.append, undo_seconds=0, interval=3600)
+    janitor.start()
+    for title in "abc":
+        session_id = sessions.create(title).id
+        sessions.delete(session_id)
+        janitor.look()
+        wait_until(lambda: session_id in gone)  # noqa: B023 - called at once
+    janitor.close()

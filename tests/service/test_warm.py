@@ -31,7 +31,7 @@ def until(condition: Callable[[], bool]) -> None:
 
 
 def test_a_chat_is_warm_after_a_restart_and_leaves_nothing_when_deleted(tmp_path: Path) -> None:
-    appliance = Running(tmp_path).start()
+    appliance = Running(tmp_path, APPLIANCE_DATA_UNDO_SECONDS="0").start()
     session = new_session(appliance)
     first = usage(session, STORY + "What is it about?")
     assert first["cached_from"] is None

@@ -92,6 +92,13 @@ def test_a_reply_ends_even_if_its_error_quotes_a_broken_file_name(sessions: Sess
         ("x" * 61, "x" * 60),
         ("字" * 200, "字" * 60),
         (" \n\t", ""),
+        ("# Plan\n\nfor today", "Plan"),
+        ("```python\nprint(1)\n```\nWhat is this?", "print(1)"),
+        ("> quoted", "quoted"),
+        ("- [ ] one\n- [ ] two", "[ ] one"),
+        ("---\n\n**Bold** words", "Bold** words"),
+        ("###", "###"),
+        ("```", "```"),
     ],
 )
 def test_a_title_is_the_first_line_cut_at_a_word(content: str, title: str) -> None:

@@ -835,6 +835,8 @@ export interface components {
             /** @default null */
             model?: string | null;
             /** @default null */
+            device?: ("auto" | "cpu" | "cuda" | "metal") | null;
+            /** @default null */
             system_prompt?: string | null;
         };
         /** @description What the reply took; of one that the engine has finished. */
@@ -1046,6 +1048,8 @@ export interface components {
             prompt_tokens: number;
             dropped_messages: number;
             seed: number;
+            n_ctx: number | null;
+            warning: string | null;
         };
         /** @description The turn was accepted: the stored messages it is made of. */
         TurnBegan: {
@@ -1077,6 +1081,8 @@ export interface components {
             max_tokens?: number | null;
             /** @default null */
             model?: string | null;
+            /** @default null */
+            device?: ("auto" | "cpu" | "cuda" | "metal") | null;
             /** @default null */
             system_prompt?: string | null;
             content: string;

@@ -30,6 +30,7 @@ from appliance.store.search import Search
 from appliance.store.sessions import Sessions
 from appliance.store.settings import Profile
 from appliance.store.transfer import Transfer
+from appliance.tuning import Tuning
 
 log = logging.getLogger(__name__)
 
@@ -69,6 +70,7 @@ class Appliance:
         stock = library.library(config)
         self._shelf, self._downloads = stock.shelf, stock.downloads
         library.connect(stock, self._pool, config)
+        self._tuning = Tuning(config, self._pool)
         self._live = LiveReplies(sessions)
         self._janitor = Janitor(
             Retention(self._database),
@@ -135,6 +137,7 @@ class Appliance:
         self._pool.start()
         self._downloads.start()
         threading.Thread(target=self._shelf.refresh, name="shelf", daemon=True).start()
+        self._tuning.start()
         self._server.serve()
         running.withdraw(self._data, os.getpid())
         # Replies that nobody follows have a right to their end as well.
@@ -142,6 +145,7 @@ class Appliance:
             time.sleep(0.05)
         self._downloads.close()
         self._janitor.close()
+        self._tuning.close()
         self._pool.close()
         self._live.close()
         self._keys.close()

@@ -110,7 +110,14 @@ class Engine(Section, frozen=True):
     n_gpu_layers: Annotated[int, Meta(ge=-1, le=9999)] = -1
     """Layers of a model that a GPU computes; -1: as many as fit."""
     n_threads: Annotated[int, Meta(ge=0, le=1024)] = 0
-    """0: one a physical core."""
+    """0: one a physical core, fewer while other programs want the cores."""
+    flash_attn: Literal["auto", "on", "off"] = "auto"
+    type_k: Literal["auto", "f16", "q8_0", "q4_0"] = "auto"
+    """How the KV cache keeps its keys; auto: f16, or what `tune` found to be as good and faster."""
+    type_v: Literal["auto", "f16", "q8_0", "q4_0"] = "auto"
+    """How it keeps its values; other types than f16 need flash attention."""
+    tune: bool = True
+    """Find out, when nobody is waiting, how each model runs fastest on this machine."""
     max_waiting: Annotated[int, Meta(ge=0)] = 64
     """Requests that may wait for a place."""
     kv_memory_mb: Annotated[int, Meta(ge=0)] = 1024
@@ -316,6 +323,11 @@ def _check_together(config: Config) -> None:
         raise ConfigError(
             f"engine.n_ubatch: {engine.n_ubatch} is more than engine.n_batch, {engine.n_batch}",
             param="engine.n_ubatch",
+        )
+    if engine.flash_attn == "off" and engine.type_v not in ("auto", "f16"):
+        raise ConfigError(
+            f"engine.type_v: {engine.type_v} needs flash attention, and engine.flash_attn is off",
+            param="engine.type_v",
         )
     ids = [model.id for model in config.models.available_models]
     twice = next((name for name in ids if ids.count(name) > 1), None)

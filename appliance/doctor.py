@@ -7,9 +7,9 @@ from typing import Any
 import apsw
 import msgspec
 
-from appliance import __version__, offer, paths
+from appliance import __version__, offer, paths, tuned
 from appliance.config import Config
-from appliance.engine.pool import ModelSpec
+from appliance.engine.loaded import ModelSpec
 from appliance.environment import worker_environment
 from appliance.errors import ApplianceError
 from appliance.models.memory import memory
@@ -32,7 +32,7 @@ def examine(config: Config) -> dict[str, Any]:
             "models": str(paths.models_dir(config)),
             "cache": str(paths.cache_dir()),
         },
-        "models": [_model(spec) for spec in offer.specs(config)],
+        "models": [_model(config, spec) for spec in offer.specs(config)],
     }
 
 
@@ -51,10 +51,12 @@ def _probe() -> dict[str, Any]:
     return found
 
 
-def _model(spec: ModelSpec) -> dict[str, Any]:
+def _model(config: Config, spec: ModelSpec) -> dict[str, Any]:
     found: dict[str, Any] = {"id": spec.id, "name": spec.name}
     try:
         found["need"] = spec.need()
+        file = spec.file()
+        found["tuned"] = tuned.summary(config, file) if file else ""
     except ApplianceError as ex:
         found["error"] = ex.message
     return found
@@ -80,7 +82,8 @@ def render(found: dict[str, Any]) -> str:
         ]
     lines += [f"{name} folder {path}" for name, path in found["folders"].items()]
     for model in found["models"]:
-        what = model.get("error") or f"needs {_size(model['need'])}"
+        how = f"; tuned: {model['tuned']}" if model.get("tuned") else ""
+        what = model.get("error") or f"needs {_size(model['need'])}{how}"
         lines.append(f"model {model['id']}: {what}")
     return "\n".join(lines)
 

@@ -1,15 +1,15 @@
 """The models on offer: each configured model as something the pool can load."""
 
+import logging
 from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
 
-from appliance import paths, whereabouts
+from appliance import paths, tuned, whereabouts
 from appliance.config import AvailableModel, Config
 from appliance.engine.client import Engine
-from appliance.engine.loaded import Loaded
-from appliance.engine.pool import ModelSpec
+from appliance.engine.loaded import Loaded, ModelSpec
 from appliance.engine.protocol import Load
 from appliance.engine.upstream.engine import UpstreamEngine
 from appliance.environment import variable, worker_environment
@@ -19,7 +19,9 @@ from appliance.models.fit import LEAST_CONTEXT, Estimate, context_that_fits, est
 from appliance.models.gguf import is_legacy_ggml
 from appliance.models.header import GgufHeader
 from appliance.models.memory import memory
-from appliance.models.split import read_model
+from appliance.models.split import number, read_model
+
+log = logging.getLogger(__name__)
 
 MEGABYTE = 1_000_000
 
@@ -47,8 +49,16 @@ def spec(
         aliases=aliases,
         make=_elsewhere(config, model) if model.upstream else _here(config, model),
         need=_need(config, model),
+        file=lambda: _whole_gguf(config, model),
         prewarm=prewarm,
     )
+
+
+def _whole_gguf(config: Config, model: AvailableModel) -> Path | None:
+    if model.upstream or model.family:
+        return None
+    file = _file(config, model)
+    return None if number(file.name) or is_legacy_ggml(file) else file
 
 
 def _together(config: Config) -> int:
@@ -74,6 +84,7 @@ def _here(config: Config, model: AvailableModel) -> Callable[[], Loaded]:
         command=paths.worker_command(),
         environment=worker_environment(),
         max_waiting=config.engine.max_waiting,
+        distrust=lambda: tuned.forget(_file(config, model)),
     )
 
 
@@ -88,7 +99,17 @@ def _need(config: Config, model: AvailableModel) -> Callable[[], int]:
                     f"{file.name} is in the old GGML format: its entry must name its family"
                 )
             return file.stat().st_size * 5 // 4
-        return _estimate(read_model(file), _load(config, model)).cpu.total
+        load = _load(config, model)
+        form = tuned.form(config, file)
+        size = _estimate(read_model(file), load).cpu.total
+        if form is None:
+            return size
+        try:
+            return max(size, _estimate(read_model(Path(form.path)), load).cpu.total)
+        except ModelLoadFailed as ex:
+            log.warning("the tuned form of %s is given up: %s", model.id, ex)
+            tuned.forget(file)
+            return size
 
     return need
 
@@ -168,6 +189,9 @@ def _load(config: Config, model: AvailableModel) -> Load:
         max_running=min(_together(config), engine.n_seq_max),
         kv_unified=engine.kv_unified,
         n_threads=engine.n_threads,
+        flash_attn=engine.flash_attn,
+        type_k=tuned.kv_type(engine.type_k),
+        type_v=tuned.kv_type(engine.type_v),
         device=model.device or config.models.default_device,
         n_gpu_layers=engine.n_gpu_layers,
         kv_folder=str(kv_folder()) if engine.kv_disk_mb else "",
@@ -178,8 +202,10 @@ def _load(config: Config, model: AvailableModel) -> Load:
 
 
 def _gguf_load(config: Config, model: AvailableModel) -> Load:
-    """With what the file says of its layers, for the worker to compare with a GPU's memory."""
+    """With what tuning found for the processor, and with what the file says of its layers, for the
+    worker to compare with a GPU's memory."""
     load = _load(config, model)
+    load = msgspec.structs.replace(load, tuned=tuned.form(config, Path(load.path)))
     if load.device == "cpu":
         return load
     header = read_model(Path(load.path))

@@ -131,6 +131,11 @@ def probe_command() -> list[str]:
     return [*worker_command()[:-1], "probe"]
 
 
+def tuner_command() -> list[str]:
+    """The command line that starts the process which measures a model."""
+    return [*worker_command()[:-1], "tuner"]
+
+
 def _bundle() -> Path | None:
     """The folder of a frozen build's resources; None in a checkout."""
     inside = getattr(sys, "_MEIPASS", None)

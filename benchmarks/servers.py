@@ -160,6 +160,23 @@ class Appliance:
         self._child.stop(signal.SIGTERM)
 
 
+def tune(folder: Path, seconds: float) -> None:
+    """Have the appliance find out how the model runs fastest here.
+
+    It keeps that in `folder`/appliance/tuned.
+
+    Raises:
+        BenchmarkError: it could not.
+    """
+    environment = {**_clean_environment(), "XDG_CACHE_HOME": str(folder)}
+    command = [sys.executable, "-m", "appliance", "tune", "--seconds", str(seconds)]
+    done = subprocess.run(
+        command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        raise BenchmarkError(f"tuning failed: {done.stderr[-_LAST_WORDS:]}")
+
+
 class Peer:
     """Another server."""
 

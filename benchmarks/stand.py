@@ -13,7 +13,7 @@ from appliance.config import Config
 from benchmarks import prompts
 from benchmarks.client import BenchmarkError, stream
 from benchmarks.peers import Given
-from benchmarks.servers import PEERS, Appliance, Bare, Peer
+from benchmarks.servers import PEERS, Appliance, Bare, Peer, tune
 
 OURS = "appliance"
 BARE = "bare llama.cpp"
@@ -82,16 +82,31 @@ class Stand:
 
     # -- servers -----------------------------------------------------------------------------------
 
-    def start_ours(self, folder: str, *, slots: int, threads: int) -> Appliance:
+    def start_ours(
+        self, folder: str, *, slots: int, threads: int, unified: bool = Config().engine.kv_unified
+    ) -> Appliance:
         """An appliance that the caller stops; `threads` 0: as it likes."""
+        self._hand_out_tuned(self.scratch / folder)
         cells = self.settings.cells
-        unified = Config().engine.kv_unified
         return Appliance(
             self.scratch / folder,
             engine_n_ctx=cells if unified else cells // slots,
             engine_n_seq_max=slots,
+            engine_kv_unified=unified,
             engine_n_threads=threads,
         )
+
+    def _hand_out_tuned(self, folder: Path) -> None:
+        """Tune once, as the appliance does by itself; all of them have it from the start."""
+        home = self.scratch / "tuned"
+        found = home / "appliance" / "tuned"
+        if not found.is_dir():
+            tune(home, 10.0 if self.settings.quick else 60.0)
+        place = folder / "cache" / "appliance" / "tuned"
+        place.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for file in found.iterdir():
+            if not (place / file.name).exists():
+                (place / file.name).hardlink_to(file)
 
     def ours(self) -> Appliance:
         """The one that rows share."""

@@ -43,6 +43,7 @@ class Running:
             "APPLIANCE_SERVER_PORT": "0",
             # What else is on this machine is no part of a test.
             "APPLIANCE_MODELS_FIND_ELSEWHERE": "false",
+            "APPLIANCE_ENGINE_TUNE": "false",  # it wants the machine for itself
             **environment,
         }
         file = folder / "config" / "appliance" / "config.toml"

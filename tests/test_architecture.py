@@ -17,32 +17,49 @@ ROOT = Path(__file__).resolve().parent.parent
 LONGEST_FILE = 400
 
 # What the appliance's side of the engine has in common.
-ENGINE_OUTSIDE = ["engine.counters", "engine.protocol", "engine.requests", "engine.share"]
+ENGINE_OUTSIDE = [
+    *("engine.counters", "engine.loaded", "engine.protocol", "engine.requests", "engine.share"),
+]
 
 # Patterns over module names without `appliance.`, one row for a room; the first that fits counts.
 # A module may import what stands beside it, unless `!` stands before it, and what COMMON lists.
 MAY_IMPORT: list[tuple[str, list[str]]] = [
-    ("__main__", ["cli.main", "engine.probe", "engine.template_child", "engine.worker"]),
+    (
+        "__main__",
+        [
+            *("cli.main", "engine.probe", "engine.template_child", "engine.worker"),
+            "engine.runners.llama_tune",
+        ],
+    ),
     (
         "cli.*",
         [
             *("bootstrap", "config", "doctor", "environment", "logs", "paths", "running"),
             *("cli.*", "doorkeeper", "library", "models.*", "offer", "security.*", "whereabouts"),
+            *("engine.tune", "engine.tune_profile", "tuned"),
         ],
     ),
-    ("doctor", ["config", "engine.pool", "environment", "offer", "paths", "models.*"]),
+    ("doctor", ["config", "engine.loaded", "environment", "offer", "paths", "tuned", "models.*"]),
     ("doorkeeper", ["config", "environment", "paths", "security.*"]),
-    ("offer", ["config", "environment", "paths", "whereabouts", "models.*", "engine.*"]),
+    ("offer", ["config", "environment", "paths", "tuned", "whereabouts", "models.*", "engine.*"]),
+    ("tuned", ["config", "paths", "engine.protocol", "engine.tune_profile"]),
     ("whereabouts", ["config", "environment", "paths", "models.*"]),
     (
         "library",
         ["config", "environment", "offer", "paths", "whereabouts", "models.*", "engine.pool"],
     ),
     (
+        "tuning",
+        [
+            *("config", "environment", "paths", "tuned", "models.memory"),
+            *("engine.pool", "engine.tune", "engine.tune_profile"),
+        ],
+    ),
+    (
         "bootstrap",
         [
             *("config", "doorkeeper", "environment", "library", "logs", "offer", "paths"),
-            "running",
+            *("running", "tuning"),
             *("api.*", "chat.*", "desktop.*", "models.*", "observe.*", "security.*", "store.*"),
             *("engine.client", "engine.pool", "engine.upstream.*", "engine.protocol"),
             "engine.kv_store",  # files of deleted sessions, also of models that are not loaded
@@ -60,7 +77,7 @@ MAY_IMPORT: list[tuple[str, list[str]]] = [
         [
             *("api.*", "chat.*", "security.*", "models.*", "observe.*"),
             *("store.*", "!store.database", "!store.migrations"),
-            *("engine.client", "engine.pool", "engine.protocol"),
+            *("engine.client", "engine.loaded", "engine.pool", "engine.protocol"),
         ],
     ),
     (
@@ -77,12 +94,16 @@ MAY_IMPORT: list[tuple[str, list[str]]] = [
     ("engine.protocol", []),
     ("engine.share", []),
     # The appliance's side of the engine, and then the worker's: they meet in the protocol alone.
-    ("engine.client", [*ENGINE_OUTSIDE, "engine.open_requests", "engine.worker_process"]),
+    (
+        "engine.client",
+        [*ENGINE_OUTSIDE, "engine.open_requests", "engine.restarts", "engine.worker_process"],
+    ),
+    ("engine.restarts", []),
     ("engine.open_requests", ENGINE_OUTSIDE),
     ("engine.worker_process", ["engine.frames", "engine.protocol"]),
-    ("engine.loaded", [*ENGINE_OUTSIDE, "engine.client"]),
-    ("engine.pool", [*ENGINE_OUTSIDE, "engine.client", "engine.loaded"]),
-    ("engine.upstream.*", [*ENGINE_OUTSIDE, "engine.upstream.*", "engine.client"]),
+    ("engine.loaded", ENGINE_OUTSIDE),
+    ("engine.pool", ENGINE_OUTSIDE),
+    ("engine.upstream.*", [*ENGINE_OUTSIDE, "engine.upstream.*"]),
     ("engine.requests", ["engine.protocol"]),
     ("engine.counters", ["engine.protocol"]),
     (
@@ -106,7 +127,7 @@ MAY_IMPORT: list[tuple[str, list[str]]] = [
 COMMON = ["errors"]
 # Functions that read the environment or a file; everybody may have the frozen types beside them.
 CONFIG_IS_READ_BY = [
-    *("cli.*", "bootstrap", "doctor", "doorkeeper", "library", "offer", "whereabouts"),
+    *("cli.*", "bootstrap", "doctor", "doorkeeper", "library", "offer", "tuning", "whereabouts"),
 ]
 
 # library: who may import it. Names that have no row are free.

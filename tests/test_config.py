@@ -70,9 +70,13 @@ def another(value: object) -> object:
             return "debug"
 
 
+CHOICES = {"flash_attn": "off", "type_k": "q8_0", "type_v": "q4_0"}
+"""Values of keys that take none of what `another` makes."""
+
+
 @pytest.mark.parametrize(("section", "key"), list(scalar_keys()))
 def test_every_scalar_key_can_be_set_by_environment(section: str, key: str) -> None:
-    wanted = another(getattr(getattr(Config(), section), key))
+    wanted = CHOICES.get(key) or another(getattr(getattr(Config(), section), key))
     # Whatever n_ubatch is set to, it fits.
     environ = {"APPLIANCE_ENGINE_N_BATCH": "65536"}
     environ[f"APPLIANCE_{section}_{key}".upper()] = str(wanted).lower()
@@ -82,6 +86,13 @@ def test_every_scalar_key_can_be_set_by_environment(section: str, key: str) -> N
 
 def test_empty_variable_counts_as_unset() -> None:
     assert load(environ={"APPLIANCE_SERVER_PORT": "", "SERVER_PORT": ""}) == Config()
+
+
+def test_values_in_another_type_need_flash_attention() -> None:
+    environ = {"APPLIANCE_ENGINE_FLASH_ATTN": "off", "APPLIANCE_ENGINE_TYPE_V": "q8_0"}
+    with pytest.raises(ConfigError) as told:
+        load(environ=environ)
+    assert told.value.param == "engine.type_v"
 
 
 def test_variables_that_kubernetes_sets_beside_a_service_are_not_settings() -> None:

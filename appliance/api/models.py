@@ -7,7 +7,7 @@ import falcon
 import msgspec
 
 from appliance.api.operation import Operations
-from appliance.engine.client import EngineState
+from appliance.engine.loaded import EngineState
 from appliance.engine.pool import Model, Pool
 from appliance.errors import ModelNotFound
 from appliance.models.facts import Fits, fits

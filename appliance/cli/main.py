@@ -6,7 +6,7 @@ from typing import NoReturn
 import click
 
 from appliance import __version__
-from appliance.cli import doctor, keys, service
+from appliance.cli import doctor, keys, service, speed
 from appliance.errors import ApplianceError, ConfigError
 
 EXIT_CONFIG = 78
@@ -25,7 +25,7 @@ def appliance(context: click.Context) -> None:
         context.invoke(service.serve, open_browser=True)
 
 
-for command in (service.serve, doctor.doctor, keys.keys):
+for command in (service.serve, doctor.doctor, keys.keys, speed.bench, speed.tune):
     appliance.add_command(command)
 
 

@@ -7,13 +7,12 @@ not answer any more. Sinks are called on the supervisor thread and must not bloc
 import logging
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from typing import Literal
 
 import msgspec
 
 from appliance.engine.counters import Counters, Tally
+from appliance.engine.loaded import EngineState
 from appliance.engine.open_requests import OpenRequests
 from appliance.engine.protocol import (
     Cancel,
@@ -37,6 +36,7 @@ from appliance.engine.protocol import (
     cancelled,
 )
 from appliance.engine.requests import Sink
+from appliance.engine.restarts import BACK_OFF, MAX_DEATHS, Restarts
 from appliance.engine.share import is_full
 from appliance.engine.worker_process import WorkerProcess
 from appliance.errors import (
@@ -55,27 +55,6 @@ STEP_TIMEOUT = 120.0
 """Seconds of one step; a full batch of a large model on a slow machine stays below."""
 SAVE_TIMEOUT = 10.0
 """Seconds that a worker has to save its states when it is told to end."""
-LOAD_ATTEMPTS = 2
-"""Workers that may die while loading before the model is given up."""
-MAX_DEATHS = 5
-DEATHS_SECONDS = 60.0
-"""So many deaths in so short a time are no accident."""
-BACK_OFF = (0.0, 1.0, 2.0, 4.0)
-"""Seconds to wait before a restart, by the number of deaths in the last minute."""
-
-
-class EngineState(msgspec.Struct, frozen=True, kw_only=True):
-    """What the engine is doing, for people and for `/readiness`."""
-
-    status: Literal["unloaded", "loading", "ready", "failed", "stopped"]
-    progress: float = 0.0
-    detail: str | None = None
-    model: ModelInfo | None = None
-    restarts: int = 0
-    quarantined: bool = False
-    """It failed in a way that trying again by itself will not mend."""
-    since: float = msgspec.field(default_factory=time.monotonic)
-    """When this began; `time.monotonic()`."""
 
 
 class Engine:
@@ -89,19 +68,26 @@ class Engine:
         command: Sequence[str],
         environment: Mapping[str, str],
         max_waiting: int,
+        distrust: Callable[[], None] = lambda: None,
         pong_timeout: float = PONG_TIMEOUT,
         max_deaths: int = MAX_DEATHS,
         back_off: Sequence[float] = BACK_OFF,
     ) -> None:
-        """`command` and `environment` start a worker; `max_waiting` requests may wait for it."""
+        """
+        Args:
+            command: starts a worker.
+            environment: a worker's.
+            max_waiting: requests that may wait for it.
+            distrust: told when the tuned form of the model could not be loaded.
+        """
         self.name = name
         self._load = load
         self._command = list(command)
         self._environment = dict(environment)
         self._max_requests = load.n_seq_max + max_waiting
+        self._distrust = distrust
         self._pong_timeout = pong_timeout
-        self._max_deaths = max_deaths
-        self._back_off = back_off
+        self._restarts = Restarts(max_deaths, back_off)
         self._lock = threading.Lock()
         self._changed = threading.Condition(self._lock)
         self._state = EngineState(status="loading")
@@ -109,6 +95,7 @@ class Engine:
         self._requests = OpenRequests(self._tally)
         self._worker: WorkerProcess | None = None
         self._last_pong = 0.0
+        self._retired = False
         self._closing = threading.Event()
         self._threads = [
             threading.Thread(target=self._supervise, name=f"engine {name}", daemon=True),
@@ -180,7 +167,7 @@ class Engine:
 
     def _submit(self, command: Callable[[int], Generate | Embed], owner: str, sink: Sink) -> int:
         with self._lock:
-            if self._state.status == "stopped":
+            if self._retired or self._state.status == "stopped":
                 raise ShuttingDown("the appliance is shutting down")
             if self._state.status == "failed":
                 raise ModelLoadFailed(self._state.detail or f"{self.name} could not be loaded")
@@ -208,6 +195,15 @@ class Engine:
         if worker:
             worker.send(Forget(session))
 
+    def retire(self) -> bool:
+        """Take nothing more, unless requests are in flight; whether that is so now.
+
+        `close` is still to be called.
+        """
+        with self._lock:
+            self._retired = self._retired or not self._requests
+            return self._retired
+
     def close(self) -> None:
         """End the worker, which saves its states; open requests fail. Returns when it is gone."""
         self._closing.set()
@@ -225,8 +221,6 @@ class Engine:
     # -- the supervisor's thread -----------------------------------------------------------------
 
     def _supervise(self) -> None:
-        failed_loads = 0
-        deaths: deque[float] = deque(maxlen=self._max_deaths)
         while not self._closing.is_set():
             try:
                 loaded, reason = self._run_worker()
@@ -235,31 +229,19 @@ class Engine:
                 loaded, reason = False, f"the worker could not be run: {ex}"
             if self._closing.is_set():
                 break
-            failed_loads = 0 if loaded else failed_loads + 1
-            now = time.monotonic()
-            deaths.append(now)
+            hopeless = self._restarts.died(reason, loaded=loaded)
             if self._state.status == "failed":  # the worker itself said why
                 self._give_up(self._state.detail or reason, quarantined=False)
                 break
-            if failed_loads >= LOAD_ATTEMPTS:
-                self._give_up(
-                    f"its worker ended while loading, {failed_loads} times: {reason}",
-                    quarantined=True,
-                )
-                break
-            if len(deaths) == self._max_deaths and now - deaths[0] < DEATHS_SECONDS:
-                self._give_up(
-                    f"its worker ended {self._max_deaths} times within a minute: {reason}",
-                    quarantined=False,
-                )
+            if hopeless:
+                self._give_up(hopeless, quarantined=not loaded)
                 break
             log.error("worker of %s ended: %s", self.name, reason)
-            restarts = self._state.restarts + 1
+            number = self._state.restarts + 1
             self._tally.restarted()
-            self._set_state(EngineState(status="loading", detail=reason, restarts=restarts))
+            self._set_state(EngineState(status="loading", detail=reason, restarts=number))
             self._fail_begun(reason)
-            recent = sum(now - death < DEATHS_SECONDS for death in deaths)
-            self._closing.wait(self._back_off[min(recent, len(self._back_off)) - 1])
+            self._closing.wait(self._restarts.wait)
         if self._closing.is_set():
             self._requests.fail_all(ShuttingDown("the appliance is shutting down"))
 
@@ -273,6 +255,7 @@ class Engine:
             if self._closing.is_set():
                 worker.kill()
             worker.send(self._load)
+            trusted = self._load.tuned is None
             for event in worker.events():
                 loaded = loaded or isinstance(event, Ready)
                 self._take(event)
@@ -282,7 +265,14 @@ class Engine:
             self._worker = None
             ended = worker.close()
             self._tally.worker_ended()
+        if not (loaded or trusted or self._closing.is_set()):
+            log.warning("%s is loaded from its original file from now on", self.name)
+            self._give_up_tuned()
         return loaded, problem or ended
+
+    def _give_up_tuned(self) -> None:
+        self._load = msgspec.structs.replace(self._load, tuned=None)
+        self._distrust()
 
     def _take(self, event: Event) -> None:
         if isinstance(event, Pong):
@@ -305,6 +295,8 @@ class Engine:
         log.info("%s is ready: %s, n_ctx %d", self.name, model.description, model.n_ctx)
         if model.warning:
             log.warning("%s: %s", self.name, model.warning)
+        if model.tuned == "refused":
+            self._give_up_tuned()
         self._last_pong = time.monotonic()
         worker = self._worker
         ready = EngineState(

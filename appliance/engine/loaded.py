@@ -1,11 +1,29 @@
 """What the pool needs of an engine, whether it is a worker's or runs elsewhere."""
 
-from typing import Protocol
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal, Protocol
 
-from appliance.engine.client import EngineState
+import msgspec
+
 from appliance.engine.counters import Counters
-from appliance.engine.protocol import Prompt, SamplingParams, TextPrompt, TokenPrompt
+from appliance.engine.protocol import ModelInfo, Prompt, SamplingParams, TextPrompt, TokenPrompt
 from appliance.engine.requests import Sink
+
+
+class EngineState(msgspec.Struct, frozen=True, kw_only=True):
+    """What the engine is doing, for people and for `/readiness`."""
+
+    status: Literal["unloaded", "loading", "ready", "failed", "stopped"]
+    progress: float = 0.0
+    detail: str | None = None
+    model: ModelInfo | None = None
+    restarts: int = 0
+    quarantined: bool = False
+    """It failed in a way that trying again by itself will not mend."""
+    since: float = msgspec.field(default_factory=time.monotonic)
+    """When this began; `time.monotonic()`."""
 
 
 class Loaded(Protocol):
@@ -54,5 +72,28 @@ class Loaded(Protocol):
     def forget(self, session: str) -> None:
         """A session was deleted."""
 
+    def retire(self) -> bool:
+        """Take nothing more, unless requests are in flight; whether that is so now."""
+
     def close(self) -> None:
         """Free everything; every open request fails."""
+
+
+class ModelSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """A model that is on offer."""
+
+    id: str
+    name: str
+    aliases: tuple[str, ...] = ()
+    """What else it may be asked for as; weaker than any model's id or name."""
+    make: Callable[[], Loaded]
+    """An engine for it, not started yet."""
+    need: Callable[[], int] = lambda: 0
+    """Bytes of memory that loading takes; 0: unknown or none of this machine's.
+
+    Raises ModelLoadFailed when the file cannot be loaded anyway."""
+    file: Callable[[], Path | None] = lambda: None
+    """The whole GGUF that llama.cpp runs on this machine; None: it is something else.
+
+    Raises ModelLoadFailed when it is not there."""
+    prewarm: bool = False

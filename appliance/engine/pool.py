@@ -9,11 +9,8 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 
-import msgspec
-
-from appliance.engine.client import EngineState
 from appliance.engine.counters import Counters
-from appliance.engine.loaded import Loaded
+from appliance.engine.loaded import EngineState, Loaded, ModelSpec
 from appliance.engine.protocol import Prompt, SamplingParams, TextPrompt, TokenPrompt
 from appliance.engine.requests import Sink, Watch, refusal_told, unwatched
 from appliance.errors import ModelLoadFailed, ModelNotFound, ShuttingDown, Unavailable
@@ -25,22 +22,6 @@ RETRY_FAILED_SECONDS = 5.0
 JANITOR_SECONDS = 1.0
 """From one look at idle engines to the next."""
 UNLOADED = EngineState(status="unloaded")
-
-
-class ModelSpec(msgspec.Struct, frozen=True, kw_only=True):
-    """A model that is on offer."""
-
-    id: str
-    name: str
-    aliases: tuple[str, ...] = ()
-    """What else it may be asked for as; weaker than any model's id or name."""
-    make: Callable[[], Loaded]
-    """An engine for it, not started yet."""
-    need: Callable[[], int] = lambda: 0
-    """Bytes of memory that loading takes; 0: unknown or none of this machine's.
-
-    Raises ModelLoadFailed when the file cannot be loaded anyway."""
-    prewarm: bool = False
 
 
 class Model:
@@ -124,9 +105,10 @@ class Model:
             try:
                 id = ask(engine)
             except ShuttingDown:
-                if self.engine is engine or self._pool.closing:
+                if self._pool.closing:
                     raise
-                continue  # it gave way to another model between the two lines
+                self._pool.settle()  # it gave way between the two lines
+                continue
             self.used = time.monotonic()
             return lambda: engine.cancel(id)
 
@@ -270,6 +252,25 @@ class Pool:
         with self._changing:
             self._close(model)
 
+    def unload_idle(self, model: Model) -> bool:
+        """Close the model's engine, if it has one without requests in flight; whether it did."""
+        with self._changing:
+            if model.engine is None or not model.engine.retire():
+                return False
+            self._close(model)
+            return True
+
+    def settle(self) -> None:
+        """Wait until engines that are being closed are gone."""
+        with self._changing:
+            return
+
+    @property
+    def busy(self) -> bool:
+        """Some model has requests in flight, or is being loaded."""
+        engines = [model.engine for model in self._models]
+        return any(e and (e.busy or e.state.status == "loading") for e in engines)
+
     def forget(self, session: str) -> None:
         """A session was deleted: no model keeps anything of it."""
         for model in self._models:
@@ -302,8 +303,9 @@ class Pool:
                 if victim is None:
                     self._refuse(model, need)
                     return
-                log.info("%s gives way to %s", victim.id, model.id)
-                self._close(victim)
+                if victim.engine and victim.engine.retire():
+                    log.info("%s gives way to %s", victim.id, model.id)
+                    self._close(victim)
         except ModelLoadFailed as ex:
             model.refused = (time.monotonic(), ex)
             raise
@@ -366,9 +368,8 @@ class Pool:
             if engine.busy:
                 model.used = now
             idle = now - max(model.used, engine.state.since)
-            if idle > self._keep_alive:
+            if idle > self._keep_alive and self.unload_idle(model):
                 log.info("%s was idle for %.0f s and is unloaded", model.id, idle)
-                self.unload(model)
 
 
 def _failed_long_ago(engine: Loaded) -> bool:

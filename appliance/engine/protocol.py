@@ -106,6 +106,19 @@ class SamplingParams(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
 # -- commands: appliance → worker ----------------------------------------------------------------
 
 
+class Tuned(msgspec.Struct, frozen=True, kw_only=True):
+    """How the model runs fastest on this machine's processor; see `engine.tune`."""
+
+    path: str
+    """The original file, or one with its weights rewritten."""
+    n_threads: int
+    n_threads_batch: int
+    n_ubatch: int
+    flash_attn: str
+    type_k: str
+    type_v: str
+
+
 class Load(msgspec.Struct, frozen=True, tag="load", kw_only=True):
     """The first command; answered by `Loading`… and then `Ready` or `LoadFailed`."""
 
@@ -118,7 +131,16 @@ class Load(msgspec.Struct, frozen=True, tag="load", kw_only=True):
     """Slots."""
     kv_unified: bool
     n_threads: int
-    """0: one a physical core."""
+    """0: at most one a physical core, fewer while other programs want the cores."""
+    n_threads_batch: int = 0
+    """For prompts; 0: as `n_threads`."""
+    flash_attn: str = "auto"
+    """`auto`, `on`, `off`."""
+    type_k: str = "f16"
+    """Of the KV cache: `f16`, `q8_0`, `q4_0`."""
+    type_v: str = "f16"
+    tuned: Tuned | None = None
+    """Used on the processor, in place of the settings of the same names."""
     max_running: int = 0
     """Sequences that run together; 0: as many as there are slots."""
     device: str = "auto"
@@ -212,6 +234,8 @@ class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
     n_gpu_layers: int = 0
     warning: str | None = None
     """What is not as it was asked for."""
+    tuned: Literal["", "used", "refused"] = ""
+    """Whether `Load.tuned` was used; refused: it could not be loaded, and the original was."""
 
 
 class Ready(msgspec.Struct, frozen=True, tag="ready"):

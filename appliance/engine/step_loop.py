@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from appliance.engine.embedding import Embedding, EmbeddingJob
+from appliance.engine.governor import Governor, Kind
 from appliance.engine.kv_store import KvStore
 from appliance.engine.outbox import Outbox
 from appliance.engine.prefix_cache import PrefixCache
@@ -67,6 +68,7 @@ class StepLoop:
         self._embedding = Embedding(runner)
         self._step_began = 0.0
         self._prefilled = self._saved = self._completed = 0
+        self._governor = Governor(*runner.threads) if any(runner.threads) else None
 
     def arrive(self, what: "Arrival") -> None:
         """From any thread."""
@@ -154,7 +156,7 @@ class StepLoop:
         if places:  # before the step, which may take long
             self._outbox.send(places)
         try:
-            self._runner.decode(batch)
+            self._decode(batch)
         except NoRoom:
             if self._scheduler.no_room():
                 return []
@@ -171,6 +173,18 @@ class StepLoop:
         for output, sequence in zip(batch.outputs, batch.samples, strict=True):
             events += self._sample(sequence, output)
         return events
+
+    def _decode(self, batch: Batch) -> None:
+        governor = self._governor
+        if governor is None:
+            self._runner.decode(batch)
+            return
+        count = len(batch.tokens)
+        kind: Kind = "prefill" if count > 2 * len(batch.samples) else "decode"
+        self._runner.use_threads(governor.suggest(kind))
+        began = time.perf_counter()
+        self._runner.decode(batch)
+        governor.observe(kind, count, time.perf_counter() - began)
 
     def _sample(self, sequence: Sequence, output: int) -> list[Event]:
         token = sequence.sampler.sample(output)

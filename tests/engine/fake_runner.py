@@ -112,6 +112,7 @@ class FakeRunner:
     slot_bytes = (0, 1)
     generates = True
     can_cut = True
+    threads = (0, 0)
     fingerprint = "fake"
 
     def __init__(self, load: Load, progress: Callable[[float], None]) -> None:
@@ -180,6 +181,9 @@ class FakeRunner:
     def held(self) -> int:
         """Cells in use, those that several slots hold counted once."""
         return len({id(cell) for cells in self.cells.values() for cell in cells})
+
+    def use_threads(self, count: int) -> None:
+        raise AssertionError("this runner has no threads to choose from")
 
     def cut(self, slot: int, length: int) -> int:
         del self.cells.setdefault(slot, [])[length:]

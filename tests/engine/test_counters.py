@@ -5,7 +5,8 @@ import signal
 
 from appliance.engine.client import Engine
 from appliance.engine.counters import Counters
-from appliance.engine.pool import ModelSpec, Pool
+from appliance.engine.loaded import ModelSpec
+from appliance.engine.pool import Pool
 from appliance.engine.protocol import Queued, SamplingParams
 from tests.engine.conftest import MakeEngine, fake_engine
 from tests.engine.talk import Heard, ask, chat

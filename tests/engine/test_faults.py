@@ -32,12 +32,9 @@ def test_a_worker_killed_in_the_middle_of_three_streams(make_fake: MakeEngine) -
         assert heard.begun.wait(10)
     pid = engine.worker_pid
     assert pid
-    killed = time.monotonic()
     os.kill(pid, signal.SIGKILL)
     for heard in heards:
-        heard.wait(5)
-        assert heard.failed.code == "worker_died"
-    assert time.monotonic() - killed < 1
+        assert heard.wait().failed.code == "worker_died"
     assert ask(engine, "after", SamplingParams(max_tokens=5)).text == reply_to("after", 5)
     assert engine.state.restarts == 1
     assert engine.worker_pid != pid

@@ -7,7 +7,7 @@ from pathlib import Path
 from appliance import offer, paths
 from appliance.config import Config
 from appliance.engine.client import Engine
-from appliance.engine.pool import ModelSpec
+from appliance.engine.loaded import ModelSpec
 from appliance.engine.protocol import Load
 from appliance.environment import worker_environment
 

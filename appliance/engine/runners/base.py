@@ -89,6 +89,13 @@ class Runner(Memory, Protocol):
         """Whether it writes text; some models give embeddings alone."""
 
     @property
+    def threads(self) -> tuple[int, int]:
+        """The most threads that make sense for decode and for prefill; 0, 0: not ours to choose."""
+
+    def use_threads(self, count: int) -> None:
+        """From the next `decode` on."""
+
+    @property
     def n_vocab(self) -> int:
         """Tokens are 0 … n_vocab-1."""
 

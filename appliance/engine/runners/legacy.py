@@ -77,6 +77,7 @@ class LegacyRunner:
         progress(0.0)
         n_ctx = min(load.n_ctx or header.n_ctx, header.n_ctx)
         self._n_threads = load.n_threads or physical_cores()
+        self.threads = (0, 0)
         self._llm = _open(path, kind, n_ctx)
         self.n_cells = n_ctx
         self.n_vocab = header.n_vocab
@@ -151,6 +152,9 @@ class LegacyRunner:
 
     def decode(self, batch: Batch) -> None:
         self._eval(batch.tokens, batch.positions[0])
+
+    def use_threads(self, count: int) -> None:
+        self._n_threads = count
 
     def cut(self, _slot: int, length: int) -> int:
         return length

@@ -15,14 +15,12 @@ import llama_cpp.llama_cpp as lib
 
 from appliance.engine.kv_store import State
 from appliance.engine.protocol import Load, ModelInfo, SamplingParams
-from appliance.engine.runners import llama_library
-from appliance.engine.runners.base import DecodeFailed, EmbeddingModel, LoadError, NoRoom
-from appliance.engine.runners.cpu import physical_cores
+from appliance.engine.runners import llama_library, llama_load
+from appliance.engine.runners.base import DecodeFailed, EmbeddingModel, NoRoom
 from appliance.engine.runners.llama_batch import NativeBatch
 from appliance.engine.runners.llama_embedder import LlamaEmbedder
 from appliance.engine.runners.llama_library import last_errors
 from appliance.engine.runners.llama_sampler import LlamaSampler
-from appliance.engine.runners.placement import Placement, choose
 from appliance.engine.scheduler import Batch
 from appliance.errors import RequestError
 
@@ -40,11 +38,9 @@ class LlamaRunner:
         """
         llama_library.start()
         llama_library.forget_errors()
-        path = Path(load.path)
-        if not path.is_file():
-            raise LoadError(f"there is no model file {path}")
-        place = choose(load, llama_library.devices())
-        self._model, context, params = _open(load, path, place, progress)
+        opened = llama_load.open_model(load, progress)
+        self._model, context, params = opened.model, opened.context, opened.params
+        place = opened.place
         vocab = lib.llama_model_get_vocab(self._model)
         assert vocab is not None
         self._vocab = vocab
@@ -61,7 +57,10 @@ class LlamaRunner:
         self.n_vocab = lib.llama_vocab_n_tokens(vocab)
         self._ending = [token for token in range(self.n_vocab) if self.ends(token)]
         self.can_cut, self.slot_bytes = self._probe() if self.generates else (True, (0, 0))
-        self.fingerprint = _fingerprint(path, params)
+        self.fingerprint = _fingerprint(opened.path, params)
+        # A step on a GPU does not wait for threads, and a number that was asked for stands.
+        governed = not load.n_threads and not place.n_gpu_layers
+        self.threads = (params.n_threads, params.n_threads_batch) if governed else (0, 0)
         self.info = ModelInfo(
             description=_text(lib.llama_model_desc, self._model),
             n_ctx=n_ctx,
@@ -72,6 +71,7 @@ class LlamaRunner:
             device=place.device if place.n_gpu_layers else "cpu",
             n_gpu_layers=place.n_gpu_layers,
             warning=place.warning,
+            tuned=opened.tuned,
         )
 
     # -- text; safe beside the step loop: the vocabulary never changes -----------------------------
@@ -162,6 +162,10 @@ class LlamaRunner:
         if code != 0:
             raise DecodeFailed(f"llama_decode gave {code}{last_errors()}")
 
+    def use_threads(self, count: int) -> None:
+        # llama.cpp itself tells prompts from decoding by a batch of one token.
+        lib.llama_set_n_threads(self._context, count, count)
+
     def cut(self, slot: int, length: int) -> int:
         if length and lib.llama_memory_seq_rm(self._memory, slot, length, -1):
             return length
@@ -221,58 +225,6 @@ class LlamaRunner:
     def close(self) -> None:
         lib.llama_free(self._context)
         lib.llama_model_free(self._model)
-
-
-def _open(
-    load: Load, path: Path, place: Placement, progress: Callable[[float], None]
-) -> tuple[int, lib.llama_context_p, lib.llama_context_params]:
-    """The model and its context; with fewer layers on the GPU when an allocation fails there."""
-    while True:
-        try:
-            model = _load_model(path, place.n_gpu_layers, progress)
-            params = _context_params(load, model)
-            context = lib.llama_init_from_model(model, params)
-            if context:
-                return model, context, params
-            lib.llama_model_free(model)
-            raise LoadError(
-                f"llama.cpp could not make a context of {params.n_ctx} tokens{last_errors()}"
-            )
-        except LoadError as ex:
-            if not place.shrink():
-                raise
-            log.warning("%s; trying with %d layers on the GPU", ex, place.n_gpu_layers)
-
-
-def _context_params(load: Load, model: int) -> lib.llama_context_params:
-    n_ctx = load.n_ctx or lib.llama_model_n_ctx_train(model)
-    params: lib.llama_context_params = lib.llama_context_default_params()
-    params.n_ctx = n_ctx if load.kv_unified else n_ctx * load.n_seq_max
-    params.n_batch = load.n_batch
-    params.n_ubatch = min(load.n_ubatch, load.n_batch)
-    params.n_seq_max = load.n_seq_max
-    # Each sequence samples once a step; room for the logits of a whole batch would be wasted.
-    params.n_outputs_max = load.n_seq_max
-    params.kv_unified = load.kv_unified
-    params.n_threads = params.n_threads_batch = load.n_threads or physical_cores()
-    params.no_perf = True
-    return params
-
-
-def _load_model(path: Path, n_gpu_layers: int, progress: Callable[[float], None]) -> int:
-    params = lib.llama_model_default_params()
-    params.n_gpu_layers = n_gpu_layers
-
-    def tell(fraction: float, _: object) -> bool:
-        progress(fraction)
-        return True
-
-    callback = lib.llama_progress_callback(tell)
-    params.progress_callback = callback
-    model = lib.llama_model_load_from_file(str(path).encode(), params)
-    if not model:
-        raise LoadError(f"llama.cpp could not load {path.name}{last_errors()}")
-    return int(model)
 
 
 def _fingerprint(path: Path, params: lib.llama_context_params) -> str:

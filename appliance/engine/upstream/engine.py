@@ -13,8 +13,8 @@ import time
 from collections.abc import Callable
 from contextlib import closing
 
-from appliance.engine.client import EngineState
 from appliance.engine.counters import Counters, Tally
+from appliance.engine.loaded import EngineState
 from appliance.engine.protocol import (
     Accepted,
     Embedded,
@@ -91,7 +91,7 @@ class UpstreamEngine:
         self._watcher = Watcher(name, self._api, parallel)
         self._without: set[str] = set()
         self._lock = threading.Lock()
-        self._closed = False
+        self._closed = self._retired = False
         self._requests: dict[int, Request] = {}
         self._tally = Tally()
         self._ids = itertools.count(1)
@@ -113,6 +113,12 @@ class UpstreamEngine:
     def busy(self) -> bool:
         """Requests are in flight."""
         return bool(self._requests)
+
+    def retire(self) -> bool:
+        """Take nothing more, unless requests are in flight; whether that is so now."""
+        with self._lock:
+            self._retired = self._retired or not self._requests
+            return self._retired
 
     @property
     def counters(self) -> Counters:
@@ -158,7 +164,7 @@ class UpstreamEngine:
 
     def _take(self, make: Callable[[int], Request]) -> int:
         with self._lock:
-            if self._closed:
+            if self._closed or self._retired:
                 raise ShuttingDown("the appliance is shutting down")
             if len(self._requests) >= self._max_requests:
                 raise QueueFull(f"{len(self._requests)} requests are waiting for {self.name}")

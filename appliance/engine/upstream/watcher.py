@@ -5,7 +5,7 @@ import threading
 
 import msgspec
 
-from appliance.engine.client import EngineState
+from appliance.engine.loaded import EngineState
 from appliance.engine.protocol import ModelInfo
 from appliance.engine.upstream.api import ModelCard, UpstreamApi
 from appliance.engine.upstream.call import Call

@@ -1,0 +1,133 @@
+"""`appliance bench` and `appliance tune`: how fast a model runs here, and making it faster."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from appliance.cli import options
+from appliance.errors import ModelNotFound
+
+if TYPE_CHECKING:
+    from appliance.config import Config
+    from appliance.engine.tune import Measured
+    from appliance.engine.tune_profile import Setting
+
+ROUNDS = 5
+
+
+@click.command()
+@click.argument("model", required=False)
+@options.config_file
+@options.as_json
+@click.option("--rounds", type=click.IntRange(1, 100), default=ROUNDS, help="Of each; medians.")
+def bench(model: str | None, config_file: Path | None, as_json: bool, rounds: int) -> None:
+    """Measure how fast MODEL reads prompts and writes on this machine's processor.
+
+    MODEL is an id, a name or a GGUF file; without one, the default model.
+    """
+    config = options.configuration(config_file)
+    from appliance import paths, tuned
+    from appliance.engine.tune import measure
+    from appliance.engine.tune_profile import profile_for, weights_of
+    from appliance.environment import worker_environment
+
+    file = _file(config, model)
+    profile = profile_for(file, tuned.folder()) if config.engine.tune else None
+    forms: dict[str, tuple[Path, Setting | None]] = {"as shipped": (file, None)}
+    if profile and profile.faster:
+        weights = weights_of(profile, tuned.folder()) or file
+        forms["tuned"] = (weights, profile.best.setting)
+    found = {}
+    for name, (weights, setting) in forms.items():
+        found[name] = measure(
+            weights,
+            setting=setting,
+            rounds=rounds,
+            command=paths.tuner_command(),
+            environment=worker_environment(),
+        )
+    if as_json:
+        options.print_json({"file": str(file), **{name: _json(m) for name, m in found.items()}})
+        return
+    click.echo(f"{file.name}, medians of {rounds}, tokens/s")
+    for name, measured in found.items():
+        speed = measured.speed
+        click.echo(
+            f"  {name + ', ' + measured.weights:<22} prompts {speed.prefill:6.0f}   "
+            f"one stream {speed.decode:6.1f}   8 streams {speed.decode_8:6.1f}"
+        )
+
+
+@click.command()
+@click.argument("model", required=False)
+@options.config_file
+@options.as_json
+@click.option(
+    "--seconds", type=click.FloatRange(5, 3600), default=120.0, help="Time it may take; 120."
+)
+@click.option("--forget", is_flag=True, help="Run the original file again; measure nothing.")
+def tune(
+    model: str | None, config_file: Path | None, as_json: bool, seconds: float, forget: bool
+) -> None:
+    """Find out how MODEL runs fastest on this machine, and keep it.
+
+    Nothing is kept whose output is not true to the original file, which is never touched. A running
+    service uses what was found from the model's next load on.
+    """
+    config = options.configuration(config_file)
+    from appliance import paths, tuned
+    from appliance.engine.tune import render
+    from appliance.engine.tune import tune as find_fastest
+    from appliance.environment import worker_environment
+
+    file = _file(config, model)
+    if forget:
+        tuned.forget(file)
+        click.echo(f"{file.name} runs as it was shipped.", err=as_json)
+        return
+    profile = find_fastest(
+        file,
+        tuned.folder(),
+        budget_seconds=seconds,
+        progress=lambda line: click.echo(line, err=True),
+        command=paths.tuner_command(),
+        environment=worker_environment(),
+    )
+    if as_json:
+        import msgspec
+
+        options.print_json(msgspec.to_builtins(profile))
+    else:
+        click.echo(render(profile))
+
+
+def _file(config: "Config", named: str | None) -> Path:
+    """The GGUF file of a model.
+
+    Raises:
+        ModelNotFound: there is none, or it is none that llama.cpp runs here.
+    """
+    from appliance import offer
+
+    for spec in offer.specs(config):
+        if named in (None, spec.id, spec.name):
+            file = spec.file()
+            if file is None:
+                raise ModelNotFound(f"{spec.id} is no whole GGUF file that runs on this machine")
+            return file
+    file = Path(named or "").expanduser()
+    if not file.is_file():
+        known = ", ".join(spec.id for spec in offer.specs(config))
+        raise ModelNotFound(f"there is no model and no file {named!r}; there are: {known}")
+    return file
+
+
+def _json(measured: "Measured") -> dict[str, Any]:
+    import msgspec
+
+    return {
+        "weights": measured.weights,
+        "setting": msgspec.to_builtins(measured.setting),
+        "tokens_per_second": msgspec.to_builtins(measured.speed),
+    }

@@ -1,0 +1,60 @@
+"""What measurements on this machine depend on: its processor, and the build of llama.cpp."""
+
+import hashlib
+import importlib.metadata
+import importlib.util
+import platform
+import subprocess
+import sys
+from pathlib import Path
+
+from appliance import __version__
+from appliance.engine.runners.cpu import physical_cores
+
+_CPU_LINES = ("model name", "flags", "Features", "CPU implementer", "CPU part", "CPU variant")
+
+
+def hardware() -> str:
+    """Processor, its instruction sets and the cores that this process may use; 16 hex digits."""
+    return _digest(platform.machine(), _processor(), str(physical_cores()))
+
+
+def build() -> str:
+    """The llama.cpp that would run here, native files included; 16 hex digits.
+
+    Nothing of it is imported: the appliance itself never loads native code of models.
+    """
+    try:
+        version = importlib.metadata.version("llama-cpp-python")
+    except importlib.metadata.PackageNotFoundError:
+        version = f"of appliance {__version__}"
+    return _digest(version, *(f"{file.name} {file.stat().st_size}" for file in _libraries()))
+
+
+def _libraries() -> list[Path]:
+    spec = importlib.util.find_spec("llama_cpp")
+    if spec is None or spec.origin is None:
+        return []
+    package = Path(spec.origin).parent
+    folders = (package / "lib", package.parent / "bin")
+    return sorted(file for folder in folders for file in folder.glob("*ggml*") if file.is_file())
+
+
+def _processor() -> str:
+    if sys.platform == "linux":
+        try:
+            lines = Path("/proc/cpuinfo").read_text("utf-8", "replace").splitlines()
+        except OSError:
+            return platform.processor()
+        return "\n".join(sorted({line for line in lines if line.startswith(_CPU_LINES)}))
+    if sys.platform == "darwin":
+        names = ["machdep.cpu.brand_string", "hw.model"]
+        told = subprocess.run(
+            ["/usr/sbin/sysctl", "-n", *names], capture_output=True, text=True, check=False
+        )
+        return told.stdout
+    return platform.processor()
+
+
+def _digest(*parts: str) -> str:
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]

@@ -1,0 +1,89 @@
+"""Row 9: one KV cache that all slots share, or a part for each."""
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from functools import partial
+from statistics import mean
+
+from benchmarks import prompts
+from benchmarks.client import Reply, stream, streams
+from benchmarks.figures import Measure, Row, Verdict, ratios
+from benchmarks.servers import Appliance
+from benchmarks.stand import Stand, take_turns
+
+UNIFIED = "one for all"
+PARTITIONED = "a part for each"
+
+
+def shared_or_apart(stand: Stand) -> Row:
+    """What decides the default of `engine.kv_unified`."""
+    settings = stand.settings
+    row = Row(
+        9,
+        "KV cache: one for all slots, or a part for each",
+        f"{settings.slots} slots, {settings.cells} cells in all",
+    )
+    with ExitStack() as stack:
+        running: dict[str, Appliance] = {}
+        for name in (UNIFIED, PARTITIONED):
+            ours = stand.start_ours(
+                name.replace(" ", "-"),
+                slots=settings.slots,
+                threads=settings.threads,
+                unified=name == UNIFIED,
+            )
+            stack.callback(ours.stop)
+            running[name] = ours
+        _measure(stand, row, running, "one short stream, decode, tokens/s", _short)
+        _measure(stand, row, running, "8 long streams, decode together, tokens/s", _long)
+        _measure(stand, row, running, "8 streams that share a long prompt, first token, s", _shared)
+    return row
+
+
+def _measure(
+    stand: Stand,
+    row: Row,
+    running: dict[str, Appliance],
+    what: str,
+    run: Callable[[Stand, Appliance, int], float],
+) -> None:
+    entrants = {name: partial(run, stand, ours) for name, ours in running.items()}
+    found = take_turns(entrants, stand.settings.repeat, row.notes)
+    unit = what.rpartition(" ")[2]
+    row.measures.append(Measure(what.rpartition(",")[0], unit, found))
+    values = ratios(found[UNIFIED], found[PARTITIONED])
+    row.verdicts.append(Verdict(f"{what}: {UNIFIED} ÷ {PARTITIONED}", values, None))
+
+
+def _short(stand: Stand, ours: Appliance, turn: int) -> float:
+    """After the long ones of the turn before: idle slots hold what those read."""
+    return stream(ours.url, prompts.question(24, turn, stand.settings.max_tokens)).decode_rate
+
+
+def _long(stand: Stand, ours: Appliance, turn: int) -> float:
+    words = stand.settings.long
+    seeds = range(7000 + 100 * turn, 7000 + 100 * turn + stand.settings.slots)
+    replies = streams(
+        ours.url, [prompts.question(words, n, stand.settings.max_tokens) for n in seeds]
+    )
+    return _together(replies)
+
+
+def _shared(stand: Stand, ours: Appliance, turn: int) -> float:
+    system = prompts.message("system", prompts.words(stand.settings.long, 8000 + turn))
+    users = (prompts.message("user", prompts.words(12, n)) for n in range(stand.settings.slots))
+    replies = streams(ours.url, [prompts.chat([system, user], 8) for user in users])
+    return mean(reply.first_seconds for reply in replies)
+
+
+def _together(replies: list[Reply]) -> float:
+    """Tokens a second while all of them write."""
+    began = max(reply.sent_at + reply.first_seconds for reply in replies)
+    ended = min(reply.last_at for reply in replies)
+    whole = sum(reply.tokens for reply in replies)
+    share = [
+        (min(ended, r.last_at) - began) / (r.last_at - r.sent_at - r.first_seconds)
+        for r in replies
+        if r.last_at > r.sent_at + r.first_seconds
+    ]
+    return whole * mean(share) / (ended - began) if ended > began else 0.0

@@ -9,6 +9,8 @@ import time
 import webbrowser
 from types import FrameType
 
+import msgspec
+
 from appliance import __version__, doorkeeper, library, offer, paths, running
 from appliance.api.app import build
 from appliance.api.guard import Guard
@@ -41,8 +43,12 @@ SPARE_THREADS = 8
 class Appliance:
     """All parts of one running appliance."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, *, warm: bool = True) -> None:
         """Opens the database and the port; loads nothing yet.
+
+        Args:
+            config: of everything.
+            warm: load at the start what the configuration wants warm.
 
         Raises:
             ApplianceError: it cannot run like this; the message says why.
@@ -61,7 +67,7 @@ class Appliance:
         self._keys, self._logins, self._auth = door.keys, door.logins, door.auth
         metrics = Metrics(tracing=config.observability.enable_tracing)
         self._pool = Pool(
-            offer.specs(config),
+            [msgspec.structs.replace(s, prewarm=s.prewarm and warm) for s in offer.specs(config)],
             free_memory=lambda: memory().available,
             keep_alive_seconds=config.models.keep_alive_seconds,
             max_loaded=config.models.max_loaded,

@@ -16,6 +16,7 @@ from appliance.models.downloads import Downloads
 from appliance.models.facts import Machine, Memory
 from appliance.models.hub import Hub
 from appliance.models.library import Library
+from appliance.models.local import Loaded, LocalModel, tell
 from appliance.models.memory import memory
 from appliance.models.shelf import Entry, Given, Shelf
 
@@ -85,6 +86,25 @@ def remedies(config: Config) -> dict[str, str]:
         elif remedy := whereabouts.remedy(model):
             found[model.id] = remedy
     return found
+
+
+def unserved(library: Library, config: Config) -> list[LocalModel]:
+    """What a service would have on offer, told without one: nothing of it is loaded."""
+    entries = {entry.id: entry for entry in library.shelf.refresh()}
+    named = [(model.id, model.name or model.id) for model in config.models.listed()]
+    named += [(id, entry.name) for id, entry in entries.items() if id not in dict(named)]
+    return [
+        tell(
+            id,
+            name,
+            entries.get(id),
+            machine=library.machine,
+            remedy=library.remedies.get(id),
+            loaded=Loaded(),
+            default=number == 0,
+        )
+        for number, (id, name) in enumerate(named)
+    ]
 
 
 def connect(library: Library, pool: Pool, config: Config) -> None:

@@ -1,7 +1,6 @@
 """The models on this machine: what there is, what of it is loaded, loading and unloading."""
 
 from collections.abc import Iterable
-from typing import Literal
 
 import falcon
 import msgspec
@@ -10,61 +9,12 @@ from appliance.api.operation import Operations
 from appliance.engine.loaded import EngineState
 from appliance.engine.pool import Model, Pool
 from appliance.errors import ModelNotFound
-from appliance.models.facts import Fits, fits
 from appliance.models.library import Library
+from appliance.models.local import Loaded, LocalModel, tell
 from appliance.models.removal import remove
 from appliance.models.shelf import Entry
 
 operation = Operations("Models")
-
-
-class LocalModel(msgspec.Struct, frozen=True, kw_only=True):
-    """A model that is on offer here, or a file that would be if it could be loaded."""
-
-    id: str
-    name: str
-    path: str | None
-    """None: it runs elsewhere, or is not downloaded."""
-    owner: Literal[
-        "appliance",
-        "bundled",
-        "folder",
-        "huggingface",
-        "lmstudio",
-        "ollama",
-        "llama.cpp",
-        "upstream",
-        "configuration",
-    ]
-    """The program that keeps the file; `upstream`: the model runs elsewhere; `configuration`: its
-    file is not here."""
-    repo: str
-    """Where on the hub it came from, if that is known; else empty, like the texts that follow."""
-    architecture: str
-    quantization: str
-    licence: str
-    size: int
-    """Bytes of its files."""
-    context_length: int
-    """Tokens that it was trained with; 0: unknown."""
-    memory_bytes: int
-    """What it would take, loaded, by estimate."""
-    fits: Fits | None
-    """None: unknown."""
-    embeds: bool
-    """It makes vectors out of texts, and writes none."""
-    downloaded: bool
-    default: bool
-    """Requests that name no model get this one."""
-    status: Literal["unloaded", "loading", "ready", "failed"]
-    progress: float
-    """0 … 1, while it loads."""
-    detail: str | None
-    """Why it is not ready."""
-    n_ctx: int | None
-    """Tokens that a chat may span, once it is loaded."""
-    device: str | None
-    warning: str | None
 
 
 class LocalModels(msgspec.Struct, frozen=True):
@@ -168,42 +118,29 @@ class ModelShelf:
                 yield self._told(None, entry, default=False)
 
     def _told(self, model: Model | None, entry: Entry | None, *, default: bool) -> LocalModel:
-        state = model.state if model else EngineState(status="unloaded")
-        remedy = self._remedies.get(model.id) if model else None
-        facts = entry.facts if entry else None
-        weight = facts.weight if facts and not facts.fault else None
-        failed = state.status == "failed" or bool(facts and facts.fault)
-        known = entry or model
+        known = model or entry
         assert known
-        return LocalModel(
-            id=known.id,
-            name=known.name,
-            path=str(entry.path) if entry else None,
-            owner=entry.owner if entry else "upstream" if remedy is None else "configuration",
-            repo=entry.repo if entry else "",
-            architecture=facts.architecture if facts else "",
-            quantization=facts.quantization if facts else "",
-            licence=facts.licence if facts else "",
-            size=facts.size if facts else 0,
-            context_length=facts.context_length if facts else 0,
-            memory_bytes=weight.memory if weight else 0,
-            fits=fits(weight, self._machine.memory(), self._machine.gpu()) if weight else None,
-            embeds=bool(facts and facts.embeds),
-            downloaded=entry is not None or remedy is None,
+        return tell(
+            known.id,
+            known.name,
+            entry,
+            machine=self._machine,
+            remedy=self._remedies.get(known.id),
+            loaded=_loaded(model.state) if model else Loaded(),
             default=default,
-            status="failed" if failed else _STATUS.get(state.status, "unloaded"),
-            progress=state.progress,
-            detail=state.detail or (facts and facts.fault) or (None if entry else remedy) or None,
-            n_ctx=state.model.n_ctx if state.model else None,
-            device=state.model.device if state.model else None,
-            warning=state.model.warning if state.model else None,
         )
 
 
-_STATUS: dict[str, Literal["unloaded", "loading", "ready", "failed"]] = {
-    "loading": "loading",
-    "ready": "ready",
-}
+def _loaded(state: EngineState) -> Loaded:
+    info = state.model
+    return Loaded(
+        status="unloaded" if state.status == "stopped" else state.status,
+        progress=state.progress,
+        detail=state.detail,
+        n_ctx=info.n_ctx if info else None,
+        device=info.device if info else None,
+        warning=info.warning if info else None,
+    )
 
 
 def _name(model: str, rest: str) -> str:

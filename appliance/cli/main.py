@@ -6,7 +6,7 @@ from typing import NoReturn
 import click
 
 from appliance import __version__
-from appliance.cli import doctor, keys, service, speed
+from appliance.cli import doctor, keys, models, pull, run, service, speed
 from appliance.errors import ApplianceError, ConfigError
 
 EXIT_CONFIG = 78
@@ -25,7 +25,10 @@ def appliance(context: click.Context) -> None:
         context.invoke(service.serve, open_browser=True)
 
 
-for command in (service.serve, doctor.doctor, keys.keys, speed.bench, speed.tune):
+for command in (
+    *(service.serve, doctor.doctor, keys.keys, *models.COMMANDS, pull.pull, run.run),
+    *(speed.bench, speed.tune),
+):
     appliance.add_command(command)
 
 

@@ -546,8 +546,7 @@ export interface components {
             id: string;
             name: string;
             path: string | null;
-            /** @enum {unknown} */
-            owner: "appliance" | "bundled" | "configuration" | "folder" | "huggingface" | "llama.cpp" | "lmstudio" | "ollama" | "upstream";
+            owner: ("appliance" | "bundled" | "folder" | "huggingface" | "llama.cpp" | "lmstudio" | "ollama") | ("configuration" | "upstream");
             repo: string;
             architecture: string;
             quantization: string;
@@ -658,7 +657,7 @@ export interface components {
         Messages: {
             messages: components["schemas"]["Message"][];
         };
-        /** @description A model, as OpenAI tells of it. */
+        /** @description A model, as OpenAI and the original service tell of it. */
         ModelObject: {
             id: string;
             /**
@@ -669,8 +668,15 @@ export interface components {
             created: number;
             /** @default appliance */
             owned_by?: string;
+            name: string;
+            context_length: number;
+            quantization: string;
+            device: string;
+            loaded: boolean;
+            downloaded: boolean;
+            detail: string | null;
         };
-        /** @description All models. */
+        /** @description All models, and their names. */
         ModelObjects: {
             /**
              * @default list
@@ -678,6 +684,7 @@ export interface components {
              */
             object?: "list";
             data: components["schemas"]["ModelObject"][];
+            models: string[];
         };
         /** @description What a model is doing. */
         ModelStatus: {

@@ -1,0 +1,182 @@
+"""`appliance list`, `show`, `rm`, `ps`, `stop`: the models on this machine.
+
+They ask the service when one runs, and otherwise look for themselves.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import click
+
+from appliance.cli import options
+from appliance.cli.client import connect, encoded
+from appliance.config import Config
+from appliance.errors import ModelNotFound
+
+HEADS = ("ID", "QUANTIZATION", "SIZE", "FITS", "OWNER", "STATUS")
+FITS = {"fits": "yes", "partly": "partly", "too_big": "too big", None: ""}
+
+
+@click.command("list")
+@options.config_file
+@options.as_json
+def list_models(config_file: Path | None, as_json: bool) -> None:
+    """List the models on this machine, wherever they are."""
+    models = everything(options.configuration(config_file))
+    if as_json:
+        options.print_json(models)
+    else:
+        rows = [
+            (m["id"], m["quantization"], size(m["size"]), FITS[m["fits"]], m["owner"], _state(m))
+            for m in models
+        ]
+        click.echo(table(HEADS, rows))
+
+
+@click.command()
+@click.argument("model")
+@options.config_file
+@options.as_json
+def show(model: str, config_file: Path | None, as_json: bool) -> None:
+    """Tell all about a model."""
+    found = find(options.configuration(config_file), model)
+    if as_json:
+        options.print_json(found)
+        return
+    told = {
+        **found,
+        "size": size(found["size"]),
+        "memory_bytes": size(found["memory_bytes"]),
+        "fits": FITS[found["fits"]],
+        "status": _state(found),
+    }
+    width = max(map(len, told))
+    for name, value in told.items():
+        if value not in (None, "", 0, False):
+            click.echo(f"{name.replace('_', ' '):{width}}  {value if value is not True else 'yes'}")
+
+
+@click.command()
+@click.argument("model")
+@options.config_file
+@options.as_json
+def rm(model: str, config_file: Path | None, as_json: bool) -> None:
+    """Remove a model's files, if they are the appliance's own."""
+    config = options.configuration(config_file)
+    found = find(config, model)
+    client = connect(config)
+    if client:
+        client.call("DELETE", f"/api/models/{quote(found['id'])}")
+    else:
+        from appliance.library import library
+        from appliance.models.removal import remove
+
+        shelf = library(config).shelf
+        shelf.refresh()
+        entry = shelf.find(found["id"])
+        if entry is None:
+            raise ModelNotFound(f"{found['id']} has no file here")
+        remove(entry, before=lambda: None)
+    if as_json:
+        options.print_json({"removed": found["id"]})
+    else:
+        click.echo(f"{found['id']} is removed: {found['path']}")
+
+
+@click.command()
+@options.config_file
+@options.as_json
+def ps(config_file: Path | None, as_json: bool) -> None:
+    """List the models that are loaded."""
+    client = connect(options.configuration(config_file))
+    models = client.call("GET", "/api/models")["models"] if client else []
+    loaded = [model for model in models if model["status"] in ("loading", "ready")]
+    if as_json:
+        options.print_json(loaded)
+    elif not client:
+        click.echo("The appliance is not running.")
+    else:
+        rows = [
+            (m["id"], m["device"] or "", str(m["n_ctx"] or ""), size(m["memory_bytes"]), _state(m))
+            for m in loaded
+        ]
+        click.echo(table(("ID", "DEVICE", "CONTEXT", "MEMORY", "STATUS"), rows))
+
+
+@click.command()
+@click.argument("model")
+@options.config_file
+@options.as_json
+def stop(model: str, config_file: Path | None, as_json: bool) -> None:
+    """Unload a model; requests that it is answering fail."""
+    config = options.configuration(config_file)
+    client = connect(config)
+    if client:
+        found = client.call("POST", f"/api/models/{quote(model)}/unload")
+    else:
+        found = find(config, model)
+    if as_json:
+        options.print_json(found)
+    else:
+        click.echo(f"{found['id']} is not loaded.")
+
+
+COMMANDS = (list_models, show, rm, ps, stop)
+
+
+def everything(config: Config) -> list[dict[str, Any]]:
+    """All models, as `GET /api/models` tells them."""
+    client = connect(config)
+    if client:
+        listed: list[dict[str, Any]] = client.call("GET", "/api/models")["models"]
+        return listed
+    from appliance.library import library, unserved
+
+    return [encoded(model) for model in unserved(library(config), config)]
+
+
+def find(config: Config, name: str) -> dict[str, Any]:
+    """One model, by its id, its name, or where on the hub it came from.
+
+    Raises:
+        ModelNotFound: there is none.
+    """
+    from appliance.models import catalogue
+
+    models = everything(config)
+    for model in models:
+        if name in (model["id"], model["name"]):
+            return model
+    for model in models:
+        if model["repo"] and name in catalogue.aliases(model["repo"]):
+            return model
+    raise ModelNotFound(f"there is no model {name!r} here; `appliance list` tells which there are")
+
+
+def size(count: int) -> str:
+    """Bytes, for people."""
+    if not count:
+        return ""
+    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"
+
+
+def table(heads: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
+    """Columns as wide as what is in them."""
+    widths = [max(map(len, column)) for column in zip(heads, *rows, strict=True)]
+    lines = [
+        "  ".join(f"{cell:{width}}" for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in (heads, *rows)
+    ]
+    return "\n".join(lines)
+
+
+def _state(model: dict[str, Any]) -> str:
+    if not model["downloaded"]:
+        return f"not downloaded: {model['detail']}"
+    if model["status"] == "failed":
+        return f"failed: {model['detail']}"
+    if model["status"] == "loading":
+        return f"loading, {model['progress']:.0%}"
+    return str(model["status"])

@@ -1,0 +1,88 @@
+"""`appliance pull`: a model from the hub, downloaded by the service if one runs."""
+
+import sys
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import click
+
+from appliance.cli import options
+from appliance.cli.client import connect, encoded
+from appliance.cli.models import size
+from appliance.config import Config
+from appliance.errors import DownloadFailed
+
+LOOK_SECONDS = 0.25
+Look = Callable[[], dict[str, Any]]
+
+
+@click.command()
+@click.argument("model")
+@click.option(
+    "--quantization",
+    default="",
+    metavar="NAME",
+    help="q4, q8, bf16, or as GGUF files name it, such as Q5_K_M.",
+)
+@options.config_file
+@options.as_json
+def pull(model: str, quantization: str, config_file: Path | None, as_json: bool) -> None:
+    """Download a model: NAME, NAME:QUANTIZATION, OWNER/NAME/FILE.gguf, or its address.
+
+    It can be interrupted: the same command goes on where it was.
+    """
+    config = options.configuration(config_file)
+    with ExitStack() as stack:
+        look, goes_on = _begin(config, model, quantization, stack)
+        try:
+            ended = _watch(look, quiet=as_json)
+        except KeyboardInterrupt:
+            click.echo(f"\n{goes_on}", err=True)
+            sys.exit(130)
+    if as_json:
+        options.print_json(ended)
+    if ended["status"] != "done":
+        raise DownloadFailed(ended["error"] or f"the download of {model} is {ended['status']}")
+    if not as_json:
+        click.echo(f"{ended['repo']} is here: {ended['file']}")
+
+
+def _begin(config: Config, model: str, wanted: str, stack: ExitStack) -> tuple[Look, str]:
+    """How to look at the download, and what becomes of it when nobody looks any more."""
+    client = connect(config)
+    if client:
+        body = {"model": model, "quantization": wanted}
+        id = client.call("POST", "/api/downloads", body)["id"]
+        return lambda: client.call("GET", f"/api/downloads/{id}"), "The service goes on with it."
+    from appliance.library import library
+    from appliance.models import names
+
+    downloads = library(config).downloads
+    downloads.start()
+    stack.callback(downloads.close)
+    name, said = names.parse(model)
+    id = downloads.add(name, wanted or said).id
+    return lambda: encoded(downloads.find(id)), "The same command goes on with it."
+
+
+def _watch(look: Look, *, quiet: bool) -> dict[str, Any]:
+    live = sys.stderr.isatty() and not quiet
+    while True:
+        told = look()
+        if live:
+            click.echo(f"\r{_line(told):78}", err=True, nl=False)
+        if told["status"] not in ("waiting", "running"):
+            if live:
+                click.echo(err=True)
+            return told
+        time.sleep(LOOK_SECONDS)
+
+
+def _line(told: dict[str, Any]) -> str:
+    done, total, speed = told["done_bytes"], told["total_bytes"], told["bytes_per_second"]
+    left = f", {(total - done) / speed:.0f} s left" if speed else ""
+    share = done / total if total else 1.0
+    return f"{share:4.0%}  {size(done) or '0'} of {size(total)}, {size(speed) or '0'}/s{left}"

@@ -17,7 +17,7 @@ from appliance.api.answers import (
     TextCompletion,
 )
 from appliance.api.completion import Completion
-from appliance.api.models import LocalModel, ModelShelf
+from appliance.api.models import ModelShelf
 from appliance.api.openai_schemas import (
     ChatCompletionRequest,
     CompletionRequest,
@@ -31,6 +31,7 @@ from appliance.config import Limits
 from appliance.engine.pool import Pool
 from appliance.engine.protocol import Prompt, TextPrompt, TokenPrompt
 from appliance.errors import RequestError
+from appliance.models.local import LocalModel
 
 operation = Operations("OpenAI")
 

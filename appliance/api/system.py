@@ -28,7 +28,7 @@ def _model_status(model: Model) -> ModelStatus:
         detail=state.detail,
         n_ctx=state.model.n_ctx if state.model else None,
         device=state.model.device if state.model else None,
-        warning=state.model.warning if state.model else None,
+        warning=model.place.warning,
     )
 
 

@@ -12,6 +12,7 @@ from appliance.api import sse
 from appliance.api.answers import (
     ChatCompletion,
     ChatCompletionChunk,
+    ErrorAnswer,
     ModelObject,
     ModelObjects,
     TextCompletion,
@@ -37,6 +38,10 @@ operation = Operations("OpenAI")
 
 MAX_CHOICES = 64
 """Of one request: prompts × n."""
+
+
+DONE_TEXT = "[DONE]"
+"""The data of a stream's last event."""
 
 
 class _Completions:
@@ -103,7 +108,8 @@ class ChatCompletions(_Completions):
     @operation(
         takes=(ChatCompletionRequest, OriginalRequest),
         gives=ChatCompletion,
-        streams=ChatCompletionChunk,
+        streams=(ChatCompletionChunk, ErrorAnswer, DONE_TEXT, str),
+        plain_errors=True,
     )
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         """The messages' next one, streamed or whole.
@@ -125,7 +131,9 @@ class Completions(_Completions):
     """`POST /v1/completions`"""
 
     @operation(
-        takes=(CompletionRequest, OriginalRequest), gives=TextCompletion, streams=TextCompletion
+        takes=(CompletionRequest, OriginalRequest),
+        gives=TextCompletion,
+        streams=(TextCompletion, ErrorAnswer, DONE_TEXT),
     )
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Each prompt's continuation, streamed or whole.

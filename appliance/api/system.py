@@ -90,7 +90,7 @@ class Page:
         self._logins = logins
         self._document = folder / "index.html"
 
-    @operation(gives=falcon.MEDIA_HTML, also={303: None})
+    @operation(gives=falcon.MEDIA_HTML, also={303: None, 503: "text/plain"})
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         """The page.
 

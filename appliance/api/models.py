@@ -6,6 +6,7 @@ import falcon
 import msgspec
 
 from appliance.api.operation import Operations
+from appliance.engine.loaded import EngineState
 from appliance.engine.pool import Model, Pool
 from appliance.errors import ModelNotFound
 from appliance.models.library import Library
@@ -125,13 +126,12 @@ class ModelShelf:
             entry,
             machine=self._machine,
             remedy=self._remedies.get(known.id),
-            loaded=_loaded(model) if model else Loaded(),
+            loaded=_loaded(model.state) if model else Loaded(),
             default=default,
         )
 
 
-def _loaded(model: Model) -> Loaded:
-    state = model.state
+def _loaded(state: EngineState) -> Loaded:
     info = state.model
     return Loaded(
         status="unloaded" if state.status == "stopped" else state.status,
@@ -139,7 +139,7 @@ def _loaded(model: Model) -> Loaded:
         detail=state.detail,
         n_ctx=info.n_ctx if info else None,
         device=info.device if info else None,
-        warning=model.place.warning,
+        warning=info.warning if info else None,
     )
 
 

@@ -1,5 +1,7 @@
 """How many requests a caller has a minute."""
 
+import threading
+
 from appliance.errors import TooManyRequests
 from appliance.security.access import Caller
 from appliance.security.rate_limit import RateLimiter, Verdict
@@ -13,6 +15,10 @@ class Rates:
         self._default = default_per_minute
         self._keys = RateLimiter()
         self._addresses = RateLimiter()
+        self._lock = threading.Lock()
+        self.allowed = 0
+        """Requests that were let in, limited or not."""
+        self.blocked = 0
 
     def take(self, caller: Caller) -> Verdict | None:
         """Counts one request of a caller; None: nothing limits this caller.
@@ -22,7 +28,11 @@ class Rates:
         """
         limit, limiter = self._of(caller)
         verdict = limiter.take(caller.owner, limit) if limit else None
-        if verdict and not verdict.allowed:
+        allowed = verdict is None or verdict.allowed
+        with self._lock:
+            self.allowed += allowed
+            self.blocked += not allowed
+        if verdict and not allowed:
             raise TooManyRequests(
                 f"{limit} requests a minute are allowed. Wait {verdict.retry_after} seconds.",
                 retry_after=verdict.retry_after,

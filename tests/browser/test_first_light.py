@@ -79,18 +79,21 @@ def test_chats_are_listed_switched_and_deleted(page: Page, running: Running) -> 
         send(page, text)
         expect(page.get_by_role("article", name="Reply")).not_to_be_empty()
         expect(page.get_by_role("button", name="Stop")).to_be_hidden()
-    rail = page.get_by_role("navigation")
+    rail = page.get_by_role("navigation", name="Chats")
     rail.get_by_text("Say one word about apples.").click()
     expect(page.get_by_role("article", name="Your message")).to_have_text(
         "Say one word about apples."
     )
     rail.get_by_text("Say one word about apples.").hover()
-    page.get_by_role("button", name="Delete chat Say one word about apples.").click()
-    dialog = page.get_by_role("alertdialog").or_(page.get_by_role("dialog"))
+    page.get_by_role("button", name="Actions for chat Say one word about apples.").click()
+    page.get_by_role("menuitem", name="Delete").click()
+    dialog = page.get_by_role("dialog")
     expect(dialog).to_be_visible()
     dialog.get_by_role("button", name="Delete").click()
     expect(rail.get_by_text("Say one word about apples.")).to_have_count(0)
     expect(rail.get_by_text("Say one word about pears.")).to_have_count(1)
+    page.get_by_role("button", name="Undo").click()
+    expect(rail.get_by_text("Say one word about apples.")).to_have_count(1)
 
 
 def test_the_chat_is_there_after_a_restart(page: Page, tmp_path: Path) -> None:
@@ -110,5 +113,6 @@ def test_the_chat_is_there_after_a_restart(page: Page, tmp_path: Path) -> None:
 def test_a_message_that_is_too_long_says_what_to_do(page: Page, running: Running) -> None:
     page.goto(running.url)
     send(page, "hello " * 9000)
-    alert = page.get_by_role("alert")
-    expect(alert.first).to_contain_text("8192")
+    reply = page.get_by_role("article", name="Reply")
+    expect(reply).to_contain_text("8192")
+    expect(reply.get_by_role("button", name="Edit the message")).to_be_visible()

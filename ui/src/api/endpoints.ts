@@ -1,7 +1,7 @@
 import { send, sendForJson } from "@/api/client";
-import type { Message, ServerStatus, Session } from "@/api/types";
+import type { Message, Profile, SearchHit, ServerStatus, Session, Settings } from "@/api/types";
 
-function sessionPath(id: string, rest = ""): string {
+export function sessionPath(id: string, rest = ""): string {
   return `/api/sessions/${encodeURIComponent(id)}${rest}`;
 }
 
@@ -17,12 +17,44 @@ export function getSession(id: string, signal?: AbortSignal): Promise<Session> {
   return sendForJson(sessionPath(id), signal ? { signal } : {});
 }
 
-export function renameSession(id: string, title: string): Promise<Session> {
-  return sendForJson(sessionPath(id), { method: "PATCH", body: { title } });
+export interface SessionChange {
+  title?: string;
+  pinned?: boolean;
+  leaf_id?: string;
+  settings?: Settings | null;
 }
 
+export function changeSession(id: string, change: SessionChange): Promise<Session> {
+  return sendForJson(sessionPath(id), { method: "PATCH", body: change });
+}
+
+/** It can be brought back for a while: see `restoreSession`. */
 export async function deleteSession(id: string): Promise<void> {
   await send(sessionPath(id), { method: "DELETE" });
+}
+
+export function restoreSession(id: string): Promise<Session> {
+  return sendForJson(sessionPath(id, "/restore"), { method: "POST" });
+}
+
+/** Makes a session of a file that `exportPath` gave. */
+export function importSession(file: unknown): Promise<Session> {
+  return sendForJson("/api/sessions/import", { method: "POST", body: file });
+}
+
+/** Where a session can be fetched as a file. */
+export function exportPath(id: string): string {
+  return sessionPath(id, "/export");
+}
+
+/** Chats and messages that have all the words. */
+export function searchMessages(
+  query: string,
+  offset: number,
+  signal: AbortSignal,
+): Promise<{ hits: SearchHit[]; more: boolean }> {
+  const parameters = new URLSearchParams({ q: query, limit: "20", offset: String(offset) });
+  return sendForJson(`/api/search?${parameters.toString()}`, { signal });
 }
 
 /** Every node of the session's tree, oldest first. */
@@ -31,15 +63,22 @@ export async function listMessages(id: string, signal?: AbortSignal): Promise<Me
   return (await sendForJson<{ messages: Message[] }>(path, signal ? { signal } : {})).messages;
 }
 
-export interface TurnRequest {
-  content: string;
-  /** The message that this one answers; null starts the session. */
-  parent_id: string | null;
-}
+/** What begins a reply. */
+export type ReplyStart =
+  /** `parent_id`: the message that this one answers; null starts the session. */
+  | { kind: "turn"; content: string; parent_id: string | null }
+  /** Another reply beside this one, or the rest of it. */
+  | { kind: "regenerate" | "continue"; message_id: string };
 
-/** Opens the event stream of a new turn. */
-export function startTurn(id: string, turn: TurnRequest, signal: AbortSignal): Promise<Response> {
-  return send(sessionPath(id, "/turns"), { method: "POST", body: turn, signal });
+/** Opens the event stream of a new reply. */
+export function startReply(id: string, start: ReplyStart, signal: AbortSignal): Promise<Response> {
+  if (start.kind === "turn") {
+    const { content, parent_id } = start;
+    const body = { content, parent_id };
+    return send(sessionPath(id, "/turns"), { method: "POST", body, signal });
+  }
+  const path = sessionPath(id, `/messages/${encodeURIComponent(start.message_id)}/${start.kind}`);
+  return send(path, { method: "POST", body: {}, signal });
 }
 
 /** Opens the event stream of the reply under way, from a code point offset on. */
@@ -53,4 +92,12 @@ export async function stopReply(id: string): Promise<void> {
 
 export function getStatus(signal?: AbortSignal): Promise<ServerStatus> {
   return sendForJson("/api/status", signal ? { signal } : {});
+}
+
+export function getProfile(): Promise<Profile> {
+  return sendForJson("/api/settings");
+}
+
+export async function putProfile(settings: Settings): Promise<void> {
+  await send("/api/settings", { method: "PUT", body: settings });
 }

@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 
 import { ApiError, Unreachable } from "@/api/client";
 import { followReply, type ReplyEvent, type ReplySource } from "@/api/follow-reply";
+import { overHttp } from "@/api/reply-way";
 import type { Session } from "@/api/types";
 import { FakeApi, FakeStream } from "@/testing/fake-api";
 
@@ -13,9 +14,10 @@ let failure: unknown;
 
 /** Follows in the background; `events` and `failure` tell how it goes. */
 function follow(source: Partial<ReplySource> = {}) {
+  const wanted = { sessionId: session.id, ...source };
   const run = async () => {
     try {
-      for await (const event of followReply({ sessionId: session.id, ...source }, abort.signal)) {
+      for await (const event of followReply(overHttp, wanted, abort.signal)) {
         events.push(event);
       }
     } catch (error) {
@@ -37,7 +39,7 @@ function typesOf(): string[] {
   return events.map(({ type }) => type);
 }
 
-const turn = { content: "Hello", parent_id: null };
+const start = { kind: "turn", content: "Hello", parent_id: null } as const;
 
 beforeEach(() => {
   vi.useFakeTimers();
@@ -55,7 +57,7 @@ afterEach(() => {
 
 describe("followReply", () => {
   it("gives a turn's events in order and ends with done", async () => {
-    follow({ turn });
+    follow({ start });
     await settle();
     api.stream.event("prefill", { done: 1, total: 2, cached_tokens: 0 });
     api.stream.delta("Hi ");
@@ -67,7 +69,7 @@ describe("followReply", () => {
   });
 
   it("goes on from its offset when the socket drops, and counts code points", async () => {
-    follow({ turn });
+    follow({ start });
     await settle();
     api.stream.delta("🦙🦙 é");
     await settle();
@@ -95,7 +97,7 @@ describe("followReply", () => {
   });
 
   it("asks again from its offset when text is missing", async () => {
-    follow({ turn });
+    follow({ start });
     await settle();
     api.stream.delta("one ");
     api.stream.event("delta", { offset: 13, text: "three" });
@@ -107,7 +109,7 @@ describe("followReply", () => {
   });
 
   it("keeps asking while the server is away, more and more seldom", async () => {
-    follow({ turn });
+    follow({ start });
     await settle();
     api.down = true;
     api.stream.break();
@@ -123,7 +125,7 @@ describe("followReply", () => {
   });
 
   it("says gone when the reply ended out of sight", async () => {
-    follow({ turn });
+    follow({ start });
     await settle();
     session.live_message_id = null;
     api.stream.end();
@@ -135,7 +137,7 @@ describe("followReply", () => {
   it("throws the refusal of a turn, and asks no more", async () => {
     const call = `POST /api/sessions/${session.id}/turns`;
     api.refuse(call, 400, "context_length_exceeded", "Too long.");
-    follow({ turn });
+    follow({ start });
     await settle(10_000);
     expect(failure).toBeInstanceOf(ApiError);
     expect(api.calls).toHaveLength(1);
@@ -143,14 +145,14 @@ describe("followReply", () => {
 
   it("never sends a turn twice when the server can't be reached", async () => {
     api.down = true;
-    follow({ turn });
+    follow({ start });
     await settle(10_000);
     expect(failure).toBeInstanceOf(Unreachable);
     expect(api.calls).toHaveLength(1);
   });
 
   it("ignores events that it does not know", async () => {
-    follow({ turn });
+    follow({ start });
     await settle();
     api.stream.event("weather", { rain: true });
     api.stream.delta("dry");
@@ -159,7 +161,7 @@ describe("followReply", () => {
   });
 
   it("closes its socket when aborted", async () => {
-    follow({ turn });
+    follow({ start });
     await settle();
     abort.abort();
     await settle();

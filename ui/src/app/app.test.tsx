@@ -62,7 +62,8 @@ describe("the page", () => {
     const session = api.session("A chat");
     history.replaceState(null, "", `#/s/${session.id}`);
     render(<App />);
-    await user.click(await screen.findByRole("button", { name: "Delete chat A chat" }));
+    await user.click(await screen.findByRole("button", { name: "Actions for chat A chat" }));
+    await user.click(screen.getByRole("menuitem", { name: "Delete" }));
     await user.click(screen.getByRole("button", { name: "Delete" }));
     expect(await screen.findByRole("heading", { name: "What would you like to know?" })).toBeTruthy();
     expect(location.hash).toBe("#/");
@@ -74,9 +75,9 @@ describe("the page", () => {
     await user.click(screen.getByRole("button", { name: "Hide chats" }));
     unmount();
     render(<App />);
-    expect(screen.getByRole("complementary", { name: "Chats and model" }).hasAttribute("inert")).toBe(true);
+    expect(screen.getByRole("complementary", { name: "Chats and views" }).hasAttribute("inert")).toBe(true);
     await user.click(screen.getByRole("button", { name: "Show chats" }));
-    expect(screen.getByRole("complementary", { name: "Chats and model" }).hasAttribute("inert")).toBe(
+    expect(screen.getByRole("complementary", { name: "Chats and views" }).hasAttribute("inert")).toBe(
       false,
     );
   });
@@ -148,7 +149,8 @@ describe("axe", () => {
     await user.click(link);
     await screen.findByRole("heading", { name: "Hello" });
     expect(await axeViolations()).toEqual([]);
-    await user.click(screen.getByRole("button", { name: "Delete chat A chat" }));
+    await user.click(screen.getByRole("button", { name: "Actions for chat A chat" }));
+    await user.click(screen.getByRole("menuitem", { name: "Delete" }));
     expect(await axeViolations()).toEqual([]);
     await user.click(screen.getByRole("button", { name: "Keep" }));
     api.down = true;

@@ -1,61 +1,209 @@
-import { useEffect, useState } from "react";
+import { useEffect, useMemo, useState } from "react";
+import { useTranslation } from "react-i18next";
 import { useStore } from "zustand";
 
-import { compose } from "@/app/compose";
+import { CommandSheet } from "@/app/command-sheet";
+import { useCommands, type Commands } from "@/app/commands";
+import { compose, type Stores } from "@/app/compose";
 import { Layout } from "@/app/layout";
-import { goTo, useView } from "@/app/views";
+import { Providers } from "@/app/providers";
+import { Rail } from "@/app/rail";
+import { SideViewFrame } from "@/app/side-view";
+import { goTo, hrefOfSession, hrefOfView, useView, type SideView } from "@/app/views";
 import { preloadMarkdown } from "@/components/markdown/markdown";
-import { ChatContext } from "@/features/chat/chat-context";
+import { Toasts } from "@/components/toasts";
+import { may, type AccessState } from "@/features/access/access-store";
+import { SignIn } from "@/features/access/sign-in";
 import { ChatView } from "@/features/chat/chat-view";
+import { inputId } from "@/features/chat/composer";
+import { SearchDialog } from "@/features/sessions/search-dialog";
 import { sessionTitle } from "@/features/sessions/session-title";
-import { SessionsContext } from "@/features/sessions/sessions-context";
+import { SettingsPanel } from "@/features/settings/settings-panel";
 import { OfflineBanner } from "@/features/status/offline-banner";
-import { StatusContext } from "@/features/status/status-context";
 import { servingModel, type StatusState } from "@/features/status/status-store";
 import { WarmUp } from "@/features/status/warm-up";
+import { useStoredFlag } from "@/lib/use-stored-flag";
+
+type Overlay = "search" | "sheet" | null;
 
 export function App() {
-  const [{ chat, sessions, status }] = useState(compose);
-  const { sessionId } = useView();
-  const session = useStore(sessions, (state) =>
+  const [stores] = useState(compose);
+  const { t } = useTranslation();
+  const view = useView();
+  const { sessionId } = view;
+  const [overlay, setOverlay] = useState<Overlay>(null);
+  const [settingsOpen, setSettingsOpen] = useState(false);
+  const [railHidden, setRailHidden] = useStoredFlag("rail-hidden");
+  const session = useStore(stores.sessions, (state) =>
     state.sessions.find(({ id }) => id === sessionId),
   );
-  const hold = useStore(status, holdOf);
-  const able = useStore(status, isAble);
-  const title = session ? sessionTitle(session) : null;
+  const locked = useStore(stores.access, isLocked);
+  const manages = useStore(stores.access, (state) => may(state, "manage"));
+  const admin = useStore(stores.access, (state) => may(state, "admin"));
+  const percent = useStore(stores.status, loadingPercent);
+  const able = useStore(stores.status, isAble);
+  const title = titleOf();
+  const allowed = useMemo((): SideView[] => ["models", ...(admin ? ["keys" as const] : []), "status"], [admin]);
+  const commands = useMemo(
+    (): Commands => ({
+      newChat: () => {
+        goTo(hrefOfSession(null));
+      },
+      search: () => {
+        setOverlay("search");
+      },
+      sheet: () => {
+        setOverlay("sheet");
+      },
+      previous: () => {
+        step(stores, sessionId, -1);
+      },
+      next: () => {
+        step(stores, sessionId, 1);
+      },
+      settings: () => {
+        setSettingsOpen((open) => !open);
+      },
+      rail: () => {
+        setRailHidden(!railHidden);
+      },
+      focus: () => {
+        document.getElementById(inputId)?.focus();
+      },
+      ...Object.fromEntries(
+        allowed.map((name) => [
+          name,
+          () => {
+            goTo(hrefOfView(name));
+          },
+        ]),
+      ),
+    }),
+    [stores, sessionId, railHidden, setRailHidden, allowed],
+  );
+
+  function titleOf(): string | null {
+    if (view.name !== "chat") return t(`app.${view.name}`);
+    if (session) return sessionTitle(session, t);
+    return sessionId === null ? null : t("app.chat");
+  }
+
+  useCommands(commands);
+  useWatching(stores);
 
   useEffect(() => {
-    void sessions.getState().load();
-    preloadMarkdown();
-    return status.getState().watch();
-  }, [sessions, status]);
+    if (view.name === "chat") stores.chat.getState().open(view.sessionId, view.messageId);
+  }, [stores, view]);
 
   useEffect(() => {
-    chat.getState().open(sessionId);
-  }, [chat, sessionId]);
+    if (settingsOpen) void stores.settings.getState().load(sessionId);
+  }, [stores, settingsOpen, sessionId]);
 
   useEffect(() => {
-    document.title = title ?? "Appliance";
-  }, [title]);
+    document.title = title ?? t("app.name");
+  }, [title, t]);
 
+  const close = () => {
+    setOverlay(null);
+  };
+  if (locked) return <SignIn onEnter={stores.access.getState().enter} />;
   return (
-    <StatusContext value={status}>
-      <SessionsContext value={sessions}>
-        <ChatContext value={chat}>
-          <Layout activeId={sessionId} title={title} banner={<OfflineBanner />}>
-            <ChatView
-              hold={hold}
-              about={<WarmUp />}
-              able={able}
-              onNewChat={() => {
-                goTo(null);
+    <Providers stores={stores}>
+      <Layout
+        title={title}
+        banner={<OfflineBanner />}
+        railHidden={railHidden}
+        onHideRail={setRailHidden}
+        rail={(place) => (
+          <Rail
+            view={view}
+            allowed={allowed}
+            onSearch={() => {
+              setOverlay("search");
+            }}
+            onSheet={() => {
+              setOverlay("sheet");
+            }}
+            {...place}
+          />
+        )}
+        settings={
+          settingsOpen ? (
+            <Settings
+              stores={stores}
+              onClose={() => {
+                setSettingsOpen(false);
               }}
             />
-          </Layout>
-        </ChatContext>
-      </SessionsContext>
-    </StatusContext>
+          ) : null
+        }
+        onSettings={setSettingsOpen}
+        onNewChat={() => {
+          goTo(hrefOfSession(null));
+        }}
+      >
+        {view.name === "chat" ? (
+          <ChatView
+            hold={percent === null ? null : t("chat.hold", { percent })}
+            about={<WarmUp />}
+            able={able}
+            onNewChat={() => {
+              goTo(hrefOfSession(null));
+            }}
+          />
+        ) : (
+          <SideViewFrame
+            name={view.name}
+            manages={manages}
+            onModelsChanged={stores.status.getState().probe}
+          />
+        )}
+      </Layout>
+      {overlay === "search" && (
+        <SearchDialog
+          onClose={close}
+          onOpen={(id, messageId) => {
+            close();
+            goTo(hrefOfSession(id, messageId));
+          }}
+        />
+      )}
+      {overlay === "sheet" && <CommandSheet commands={commands} onClose={close} />}
+      <Toasts />
+    </Providers>
   );
+}
+
+function Settings({ stores, onClose }: { stores: Stores; onClose: () => void }) {
+  const server = useStore(stores.status, (state) => state.server);
+  const models = server?.models ?? [];
+  return <SettingsPanel choices={{ models }} onClose={onClose} />;
+}
+
+function useWatching({ access, sessions, status }: Stores) {
+  useEffect(() => {
+    preloadMarkdown();
+    void access.getState().ask();
+    const stopSessions = sessions.getState().watch();
+    const stopStatus = status.getState().watch();
+    return () => {
+      stopSessions();
+      stopStatus();
+    };
+  }, [access, sessions, status]);
+}
+
+/** Opens the chat above or below the open one in the list. */
+function step({ sessions }: Stores, sessionId: string | null, by: number) {
+  const list = sessions.getState().sessions;
+  const at = list.findIndex(({ id }) => id === sessionId);
+  const next = list[at < 0 ? 0 : at + by];
+  if (next) goTo(hrefOfSession(next.id));
+}
+
+/** Whether nothing is to be had without a key. */
+function isLocked({ me }: AccessState): boolean {
+  return me !== null && me.auth && me.scope === null;
 }
 
 /** Whether there is a model that answers, now or soon. Not known yet counts as yes. */
@@ -63,10 +211,9 @@ function isAble({ server }: StatusState): boolean {
   return server === null || ![undefined, "failed"].includes(servingModel(server)?.state);
 }
 
-/** Why nothing can be sent now. A sleeping model wakes when it is asked, so it holds nothing up. */
-function holdOf({ reach, server }: StatusState): string | null {
+/** How far the model is that nothing can be sent to yet. A sleeping one wakes when it is asked. */
+function loadingPercent({ reach, server }: StatusState): number | null {
   const model = servingModel(server);
   if (reach === "down" || model?.state !== "loading") return null;
-  const percent = Math.round(model.progress * 100);
-  return `Loading the model, ${percent} %. You can write already.`;
+  return Math.round(model.progress * 100);
 }

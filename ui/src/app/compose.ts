@@ -1,25 +1,48 @@
+import { overSocket } from "@/api/reply-way";
+import { ChatSocket } from "@/api/socket";
 import { becomeSession } from "@/app/views";
+import { createToastStore, type ToastStore } from "@/components/toasts";
+import { createAccessStore, type AccessStore } from "@/features/access/access-store";
 import { createChatStore, type ChatStore } from "@/features/chat/chat-store";
 import { createSessionsStore, type SessionsStore } from "@/features/sessions/sessions-store";
+import {
+  createPreferencesStore,
+  type PreferencesStore,
+} from "@/features/settings/preferences-store";
+import { createSettingsStore, type SettingsStore } from "@/features/settings/settings-store";
 import { createStatusStore, type StatusStore } from "@/features/status/status-store";
 
 export interface Stores {
+  access: AccessStore;
   chat: ChatStore;
   sessions: SessionsStore;
   status: StatusStore;
+  settings: SettingsStore;
+  preferences: PreferencesStore;
+  toasts: ToastStore;
 }
 
 /** Builds every store and ties them together; they do not know each other. */
 export function compose(): Stores {
   const status = createStatusStore({
     onBack() {
+      void access.getState().ask();
       void sessions.getState().load();
       chat.getState().reload();
     },
   });
   const { probe } = status.getState();
-  const sessions = createSessionsStore({ onUnreachable: probe });
+  const sessions = createSessionsStore({
+    onUnreachable: probe,
+    onList(list) {
+      const { sessionId } = chat.getState();
+      const open = list.find(({ id }) => id === sessionId);
+      if (open) chat.getState().hearOf(open);
+    },
+  });
+  const socket = new ChatSocket(`${location.origin.replace(/^http/, "ws")}/chat/ws`);
   const chat = createChatStore({
+    way: overSocket(socket),
     onSessionCreated(session) {
       sessions.getState().add(session);
       becomeSession(session.id);
@@ -29,5 +52,26 @@ export function compose(): Stores {
     },
     onUnreachable: probe,
   });
-  return { chat, sessions, status };
+  const settings = createSettingsStore({
+    onUnreachable: probe,
+    onSessionChanged() {
+      void sessions.getState().load();
+    },
+  });
+  const access = createAccessStore({
+    onEntered() {
+      probe();
+      void sessions.getState().load();
+      chat.getState().reload();
+    },
+  });
+  return {
+    access,
+    chat,
+    sessions,
+    status,
+    settings,
+    preferences: createPreferencesStore(),
+    toasts: createToastStore(),
+  };
 }

@@ -1,86 +1,122 @@
 import { useState, type ReactNode } from "react";
+import { useTranslation } from "react-i18next";
 
-import { Rail } from "@/app/rail";
-import { goTo } from "@/app/views";
 import { IconButton } from "@/components/button";
 import { Modal } from "@/components/dialog";
-import { PanelIcon, PlusIcon } from "@/components/icons";
+import { PanelIcon, PlusIcon, SettingsIcon } from "@/components/icons";
 import { classNames } from "@/lib/class-names";
 import { useMediaQuery } from "@/lib/use-media-query";
-import { useStoredFlag } from "@/lib/use-stored-flag";
 
 interface LayoutProps {
-  activeId: string | null;
-  /** The chat's title; null for a new chat. */
+  /** What the rail has; it is told when it lies over the page. */
+  rail: (place: { onClose?: () => void; onChosen: () => void }) => ReactNode;
+  railHidden: boolean;
+  onHideRail: (hidden: boolean) => void;
+  /** null: closed. */
+  settings: ReactNode;
+  onSettings: (open: boolean) => void;
+  onNewChat: () => void;
+  /** The page's heading; null where the view has its own. */
   title: string | null;
   banner: ReactNode;
   children: ReactNode;
 }
 
-/** The rail at the left, or a sheet over the page where there is no room for it. */
-export function Layout({ activeId, title, banner, children }: LayoutProps) {
+/**
+ * The rail at the start, the settings at the end: beside the page where there is room, so that they
+ * cover nothing, or sheets over it.
+ */
+export function Layout(props: LayoutProps) {
+  const { rail, railHidden, onHideRail, settings, onSettings, onNewChat, title } = props;
+  const { t } = useTranslation();
   const wide = useMediaQuery("(min-width: 48rem)");
-  const [hidden, setHidden] = useStoredFlag("rail-hidden");
+  const roomy = useMediaQuery("(min-width: 72rem)");
   const [sheet, setSheet] = useState(false);
-  const railShown = wide && !hidden;
+  const railShown = wide && !railHidden;
   const closeSheet = () => {
     setSheet(false);
+  };
+  const closeSettings = () => {
+    onSettings(false);
   };
 
   return (
     <div className="flex h-full overflow-hidden">
       {wide && (
         <aside
-          aria-label="Chats and model"
-          inert={hidden}
+          aria-label={t("app.rail")}
+          inert={railHidden}
           className={classNames(
-            "w-65 shrink-0 border-r border-line bg-rail transition-[margin,visibility]",
-            hidden && "invisible -ml-65",
+            "w-65 shrink-0 border-e border-line bg-rail transition-[margin,visibility]",
+            railHidden && "invisible -ms-65",
           )}
         >
-          <Rail activeId={activeId} onChosen={closeSheet} />
+          {rail({ onChosen: closeSheet })}
         </aside>
       )}
       {!wide && sheet && (
         <Modal
-          label="Chats and model"
+          label={t("app.rail")}
           onClose={closeSheet}
-          className="m-0 h-dvh max-h-none w-[min(20rem,85vw)] animate-slide-in border-r border-line bg-rail"
+          className="my-0 ms-0 me-auto h-dvh max-h-none w-[min(20rem,85vw)] animate-slide-in border-e border-line bg-rail"
         >
-          <Rail activeId={activeId} onClose={closeSheet} onChosen={closeSheet} />
+          {rail({ onClose: closeSheet, onChosen: closeSheet })}
         </Modal>
       )}
       <main className="flex min-w-0 flex-1 flex-col">
-        {banner}
+        {props.banner}
         <header className="flex h-13 shrink-0 items-center gap-1 px-2">
           <IconButton
-            label={railShown ? "Hide chats" : "Show chats"}
+            label={railShown ? t("app.hideRail") : t("app.showRail")}
             aria-expanded={railShown}
             onClick={() => {
-              if (wide) setHidden(railShown);
+              if (wide) onHideRail(railShown);
               else setSheet(true);
             }}
           >
-            <PanelIcon />
+            <PanelIcon className="size-4.5 rtl:-scale-x-100" />
           </IconButton>
-          {title === null ? (
-            <div className="flex-1">{activeId !== null && <h1 className="sr-only">Chat</h1>}</div>
-          ) : (
-            <h1 className="min-w-0 flex-1 truncate px-2 text-sm font-medium text-muted">{title}</h1>
-          )}
+          <div className="min-w-0 flex-1">
+            {title !== null && (
+              <h1 dir="auto" className="truncate px-2 text-start text-sm font-medium text-muted">
+                {title}
+              </h1>
+            )}
+          </div>
           {!railShown && !sheet && (
-            <IconButton
-              label="New chat"
-              onClick={() => {
-                goTo(null);
-              }}
-            >
+            <IconButton label={t("app.newChat")} onClick={onNewChat}>
               <PlusIcon />
             </IconButton>
           )}
+          <IconButton
+            label={t("app.settings")}
+            aria-expanded={settings !== null}
+            onClick={() => {
+              onSettings(settings === null);
+            }}
+          >
+            <SettingsIcon />
+          </IconButton>
         </header>
-        {children}
+        {props.children}
       </main>
+      {settings !== null && roomy && (
+        <aside
+          aria-label={t("app.settings")}
+          className="w-84 shrink-0 animate-arrive border-s border-line bg-rail"
+        >
+          {settings}
+        </aside>
+      )}
+      {settings !== null && !roomy && (
+        <Modal
+          label={t("app.settings")}
+          onClose={closeSettings}
+          className="my-0 ms-auto me-0 h-dvh max-h-none w-[min(22rem,100vw)] max-w-none animate-slide-in-end border-s border-line bg-rail"
+        >
+          {settings}
+        </Modal>
+      )}
     </div>
   );
 }

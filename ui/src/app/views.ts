@@ -1,27 +1,49 @@
-import { useSyncExternalStore } from "react";
+import { useMemo, useSyncExternalStore } from "react";
+
+/** Views beside the chat; each is fetched when it is opened. */
+export const sideViews = ["models", "keys", "status"] as const;
+
+export type SideView = (typeof sideViews)[number];
 
 /** Where the page is, as its address says it after the #. */
 export interface View {
+  name: "chat" | SideView;
   /** null: a new chat. */
   sessionId: string | null;
+  /** The message to show. */
+  messageId: string | null;
 }
 
-export function hrefOfSession(sessionId: string | null): string {
-  return sessionId === null ? "#/" : `#/s/${encodeURIComponent(sessionId)}`;
+const newChat: View = { name: "chat", sessionId: null, messageId: null };
+
+export function hrefOfSession(sessionId: string | null, messageId: string | null = null): string {
+  if (sessionId === null) return "#/";
+  const message = messageId === null ? "" : `/m/${encodeURIComponent(messageId)}`;
+  return `#/s/${encodeURIComponent(sessionId)}${message}`;
+}
+
+export function hrefOfView(view: SideView): string {
+  return `#/${view}`;
 }
 
 export function viewOf(hash: string): View {
-  const match = /^#\/s\/([^/]+)$/.exec(hash);
-  if (!match?.[1]) return { sessionId: null };
+  const name = sideViews.find((view) => hrefOfView(view) === hash);
+  if (name) return { ...newChat, name };
+  const [, session, message] = /^#\/s\/([^/]+)(?:\/m\/([^/]+))?$/.exec(hash) ?? [];
+  if (session === undefined) return newChat;
   try {
-    return { sessionId: decodeURIComponent(match[1]) };
+    return {
+      name: "chat",
+      sessionId: decodeURIComponent(session),
+      messageId: message === undefined ? null : decodeURIComponent(message),
+    };
   } catch {
-    return { sessionId: null };
+    return newChat;
   }
 }
 
-export function goTo(sessionId: string | null) {
-  location.hash = hrefOfSession(sessionId);
+export function goTo(href: string) {
+  location.hash = href;
 }
 
 /** Without a step for the browser's Back: a new chat that got its session is no step. */
@@ -37,5 +59,6 @@ function subscribe(changed: () => void) {
 }
 
 export function useView(): View {
-  return viewOf(useSyncExternalStore(subscribe, () => location.hash));
+  const hash = useSyncExternalStore(subscribe, () => location.hash);
+  return useMemo(() => viewOf(hash), [hash]);
 }

@@ -1,4 +1,5 @@
 import { useEffect, useState } from "react";
+import { useTranslation } from "react-i18next";
 
 import { IconButton } from "@/components/button";
 import { CheckIcon, CloseIcon, CopyIcon } from "@/components/icons";
@@ -14,7 +15,8 @@ interface CopyButtonProps {
 
 /** Copies, and says for a moment how it went. */
 export function CopyButton({ label, text, className }: CopyButtonProps) {
-  const [outcome, setOutcome] = useState<"copied" | "failed" | null>(null);
+  const { t } = useTranslation();
+  const [outcome, setOutcome] = useState<"copied" | "refused" | null>(null);
 
   useEffect(() => {
     if (outcome === null) return;
@@ -27,22 +29,21 @@ export function CopyButton({ label, text, className }: CopyButtonProps) {
   }, [outcome]);
 
   const copy = async () => {
-    setOutcome((await copyText(text())) ? "copied" : "failed");
+    setOutcome((await copyText(text())) ? "copied" : "refused");
   };
-  const said = { copied: "Copied", failed: "Copying was refused by the browser" };
   return (
     <>
       <IconButton
-        label={outcome ? said[outcome] : label}
+        label={outcome ? t(`copy.${outcome}`) : label}
         onClick={() => void copy()}
         {...(className === undefined ? {} : { className })}
       >
         {outcome === null && <CopyIcon className="size-4" />}
         {outcome === "copied" && <CheckIcon className="size-4" />}
-        {outcome === "failed" && <CloseIcon className="size-4" />}
+        {outcome === "refused" && <CloseIcon className="size-4" />}
       </IconButton>
       <span role="status" className="sr-only">
-        {outcome && said[outcome]}
+        {outcome && t(`copy.${outcome}`)}
       </span>
     </>
   );

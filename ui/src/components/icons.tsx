@@ -62,6 +62,39 @@ export const ImageIcon = icon(
   </>,
 );
 
+export const PinIcon = icon(<path d="M9 4h6l-.6 6 3.1 3.5H6.5L9.6 10 9 4zM12 13.5V20" />);
+export const MoreIcon = icon(<path d="M5.5 12h.01M12 12h.01M18.5 12h.01" strokeWidth="2.6" />);
+export const SearchIcon = icon(<path d="M15.8 15.8L20 20M17.5 11a6.5 6.5 0 1 1-13 0 6.5 6.5 0 0 1 13 0z" />);
+export const SettingsIcon = icon(
+  <path d="M4 7.5h9M17.5 7.5H20M4 16.5h2.5M11 16.5h9M13 7.5a2.2 2.2 0 1 0 4.5 0 2.2 2.2 0 0 0-4.5 0zM6.5 16.5a2.2 2.2 0 1 0 4.5 0 2.2 2.2 0 0 0-4.5 0z" />,
+);
+export const KeyboardIcon = icon(
+  <>
+    <rect x="3" y="6" width="18" height="12.5" rx="2.5" />
+    <path d="M7 10h.01M10.4 10h.01M13.7 10h.01M17 10h.01M7.5 14.5h9" />
+  </>,
+);
+export const ModelIcon = icon(
+  <path d="M12 3.5l7.5 4.2v8.6L12 20.5l-7.5-4.2V7.7L12 3.5zM4.7 7.8L12 12l7.3-4.2M12 12v8.3" />,
+);
+export const KeyIcon = icon(
+  <path d="M12.5 11.5L20 4M16.5 7.5l2.5 2.5M13.5 14.5a4.5 4.5 0 1 1-9 0 4.5 4.5 0 0 1 9 0z" />,
+);
+export const PulseIcon = icon(<path d="M3.5 12.5h3.8l2.5-6.5 4.2 12 2.6-5.5h3.9" />);
+export const RefreshIcon = icon(<path d="M19.5 12a7.5 7.5 0 1 1-2.4-5.5M19.5 4v4.5H15" />);
+export const PlayIcon = icon(<path d="M5 5.5l6.5 6.5L5 18.5zM13 5.5l6.5 6.5-6.5 6.5z" />);
+export const ChevronStartIcon = icon(<path d="M14.5 6L8.5 12l6 6" />);
+export const ChevronEndIcon = icon(<path d="M9.5 6l6 6-6 6" />);
+export const ChevronDownIcon = icon(<path d="M6 9.5l6 6 6-6" />);
+export const InfoIcon = icon(
+  <>
+    <circle cx="12" cy="12" r="8.5" />
+    <path d="M12 11v5.2M12 7.8v.1" />
+  </>,
+);
+export const DownloadIcon = icon(<path d="M12 4.5v10.5M7.5 11l4.5 4.5 4.5-4.5M5 19.5h14" />);
+export const UploadIcon = icon(<path d="M12 15.5V5M7.5 9L12 4.5 16.5 9M5 19.5h14" />);
+
 export function StopIcon({ className }: IconProps) {
   return (
     <svg viewBox="0 0 24 24" className={className ?? "size-4.5"} aria-hidden="true">

@@ -1,23 +1,13 @@
 import { useState } from "react";
 
-function read(name: string): boolean {
-  try {
-    return localStorage.getItem(name) === "yes";
-  } catch {
-    return false;
-  }
-}
+import { readStored, writeStored } from "@/lib/stored";
 
 /** A choice that this browser remembers; where it may not, it lasts as long as the page. */
 export function useStoredFlag(name: string): [boolean, (value: boolean) => void] {
-  const [value, setValue] = useState(() => read(name));
+  const [value, setValue] = useState(() => readStored(name) === "yes");
   const store = (next: boolean) => {
     setValue(next);
-    try {
-      localStorage.setItem(name, next ? "yes" : "no");
-    } catch {
-      return;
-    }
+    writeStored(name, next ? "yes" : "no");
   };
   return [value, store];
 }

@@ -1,6 +1,14 @@
 import { vi } from "vitest";
 
-import type { Message, ModelStatus, ServerStatus, Session, Usage } from "@/api/types";
+import type {
+  Message,
+  ModelStatus,
+  SearchHit,
+  ServerStatus,
+  Session,
+  Settings,
+  Usage,
+} from "@/api/types";
 import { codePointLength } from "@/lib/code-points";
 
 const encoder = new TextEncoder();
@@ -46,6 +54,11 @@ export class FakeStream {
     this.event("delta", { offset: this.offset, text });
   }
 
+  thought(reasoning: string) {
+    this.offset += codePointLength(reasoning);
+    this.event("delta", { offset: this.offset, reasoning });
+  }
+
   end() {
     this.control.close();
   }
@@ -63,12 +76,15 @@ export class FakeStream {
 export const usage: Usage = {
   prompt_tokens: 1100,
   cached_tokens: 1024,
+  cached_from: "slot",
   completion_tokens: 50,
   dropped_messages: 0,
   queued_seconds: 0.1,
   prefill_seconds: 0.4,
   decode_seconds: 2,
   seed: 1,
+  context_tokens: 1150,
+  n_ctx: 4096,
 };
 
 export const readyModel: ModelStatus = {
@@ -79,7 +95,36 @@ export const readyModel: ModelStatus = {
   detail: null,
   n_ctx: 4096,
   device: "CPU",
+  warning: null,
 };
+
+const nothingSet: Settings = {
+  model: null,
+  device: null,
+  temperature: null,
+  top_p: null,
+  top_k: null,
+  max_tokens: null,
+  repeat_penalty: null,
+  system_prompt: null,
+  stop: null,
+};
+
+const builtIn: Settings = {
+  model: "tiny",
+  device: "auto",
+  temperature: 0.8,
+  top_p: 0.95,
+  top_k: 40,
+  max_tokens: 4096,
+  repeat_penalty: 1,
+  system_prompt: "",
+  stop: [],
+};
+
+function titleOf(body: Record<string, unknown> | undefined): string {
+  return typeof body?.title === "string" ? body.title : "";
+}
 
 interface Call {
   method: string;
@@ -97,11 +142,14 @@ function json(body: unknown, status = 200): Response {
 export class FakeApi {
   sessions: Session[] = [];
   messages: Message[] = [];
+  profile = nothingSet;
+  hits: SearchHit[] = [];
   server: ServerStatus = { version: "1.0.0", uptime_seconds: 1, models: [readyModel] };
   down = false;
   readonly calls: Call[] = [];
   /** Streams handed out, newest last. */
   readonly streams: FakeStream[] = [];
+  private readonly deleted: Session[] = [];
   private readonly answers = new Map<string, Answer[]>();
   private ids = 0;
 
@@ -132,13 +180,15 @@ export class FakeApi {
 
   session(title: string, updatedAt = Date.now()): Session {
     this.ids += 1;
-    const session = {
+    const session: Session = {
       id: `s${this.ids}`,
       title,
+      pinned: false,
       created_at: updatedAt,
       updated_at: updatedAt,
       leaf_id: null,
       live_message_id: null,
+      settings: null,
     };
     this.sessions.unshift(session);
     return session;
@@ -153,6 +203,7 @@ export class FakeApi {
       parent_id: session.leaf_id,
       role,
       content,
+      reasoning: "",
       status: "complete",
       finish_reason: role === "assistant" ? "stop" : null,
       model: role === "assistant" ? "tiny" : null,
@@ -209,35 +260,62 @@ export class FakeApi {
       this.streams.push(prepared);
       return prepared.response;
     }
-    return this.usual(method, path, parsed as Record<string, string> | undefined, signal);
+    return this.usual(method, path, parsed as Record<string, unknown> | undefined, signal);
   }
 
   private usual(
     method: string,
     path: string,
-    body: Record<string, string> | undefined,
+    body: Record<string, unknown> | undefined,
     signal: AbortSignal | null | undefined,
   ): Response {
     if (path === "/api/status") return json(this.server);
+    if (path === "/api/settings") {
+      if (method === "PUT") this.profile = { ...nothingSet, ...body };
+      return json({ ...this.profile, defaults: builtIn, limits: { max_response_tokens: 4096 } });
+    }
+    if (path.startsWith("/api/search")) return json({ hits: this.hits, more: false });
+    if (path === "/api/sessions/import") return json(this.session(titleOf(body)), 201);
     if (path === "/api/sessions") {
       if (method === "GET") return json({ sessions: this.sessions });
-      return json(this.session(body?.title ?? ""), 201);
+      return json(this.session(titleOf(body)), 201);
     }
+    return this.ofSession(method, path, body ?? {}, signal);
+  }
+
+  private ofSession(
+    method: string,
+    path: string,
+    body: Record<string, unknown>,
+    signal: AbortSignal | null | undefined,
+  ): Response {
     const [, id, rest] = /^\/api\/sessions\/([^/]+)(?:\/(.+))?$/.exec(path) ?? [];
+    if (rest === "restore") {
+      const back = this.deleted.find((one) => one.id === id);
+      if (!back) return this.notFound("session_not_found", "No session has that id.");
+      this.sessions.unshift(back);
+      return json(back);
+    }
     const session = this.sessions.find((one) => one.id === id);
     if (!session) return this.notFound("session_not_found", "No session has that id.");
     if (rest === "messages") {
       return json({ messages: this.messages.filter(({ session_id }) => session_id === id) });
     }
     if (rest === "stop") return json(null, 204);
-    if (rest === "turns") return this.turn(session, body ?? {}, signal);
+    if (rest === "export") return json({ format: "appliance.chat", version: 1, session });
+    if (rest === "turns") return this.turn(session, body, signal);
+    const [, messageId, what] = /^messages\/([^/]+)\/(regenerate|continue)$/.exec(rest ?? "") ?? [];
+    if (messageId !== undefined) {
+      return this.further(session, messageId, what === "continue", signal);
+    }
     if (rest?.startsWith("live")) {
       if (session.live_message_id === null) return this.notFound("not_found", "No reply.");
       return this.open(new FakeStream(signal, Number(rest.split("=")[1] ?? 0))).response;
     }
-    if (method === "PATCH") session.title = body?.title ?? "";
+    if (method === "PATCH") Object.assign(session, body);
     if (method !== "DELETE") return json(session);
     this.sessions = this.sessions.filter((one) => one !== session);
+    this.deleted.push(session);
     return json(null, 204);
   }
 
@@ -248,6 +326,35 @@ export class FakeApi {
   ): Response {
     session.leaf_id = body.parent_id as string | null;
     const user = this.message(session, "user", String(body.content));
+    return this.reply(session, user, signal);
+  }
+
+  /** Another reply beside one, or the rest of it. */
+  private further(
+    session: Session,
+    replyId: string,
+    goesOn: boolean,
+    signal: AbortSignal | null | undefined,
+  ): Response {
+    const old = this.messages.find(({ id }) => id === replyId);
+    const user = this.messages.find(({ id }) => id === old?.parent_id);
+    if (!old || !user) return this.notFound("message_not_found", "No message has that id.");
+    if (goesOn) {
+      Object.assign(old, { status: "streaming", finish_reason: null });
+      session.live_message_id = old.id;
+      const stream = this.open(new FakeStream(signal, codePointLength(old.content)));
+      stream.event("turn", { user, reply: old, dropped_messages: 0 });
+      return stream.response;
+    }
+    session.leaf_id = user.id;
+    return this.reply(session, user, signal);
+  }
+
+  private reply(
+    session: Session,
+    user: Message,
+    signal: AbortSignal | null | undefined,
+  ): Response {
     const reply = this.message(session, "assistant", "", {
       status: "streaming",
       finish_reason: null,

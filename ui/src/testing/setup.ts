@@ -1,6 +1,8 @@
 import { cleanup, configure } from "@testing-library/react";
 import { afterEach, beforeEach } from "vitest";
 
+import "@/lib/i18n";
+
 // A busy machine takes its time to fetch a chunk; a test that waits is not a test that measures.
 configure({ asyncUtilTimeout: 15_000 });
 
@@ -18,7 +20,17 @@ class NoResizeObserver implements ResizeObserver {
   }
 }
 
+/** Nobody listens there: replies come over HTTP, which the tests' server speaks. */
+class NoWebSocket {
+  onclose: (() => void) | null = null;
+
+  constructor() {
+    queueMicrotask(() => this.onclose?.());
+  }
+}
+
 Object.assign(globalThis, {
+  WebSocket: NoWebSocket,
   ResizeObserver: NoResizeObserver,
   matchMedia: (media: string) => ({
     media,

@@ -1,4 +1,5 @@
 import { useRef, type ReactNode } from "react";
+import { useTranslation } from "react-i18next";
 
 import { CopyButton } from "@/components/copy-button";
 
@@ -8,14 +9,15 @@ interface CodeBlockProps {
 }
 
 export function CodeBlock({ language, children }: CodeBlockProps) {
+  const { t } = useTranslation();
   const ref = useRef<HTMLPreElement>(null);
-  const name = language ?? "text";
+  const name = language ?? t("markdown.plain");
   return (
-    <figure className="code-block" aria-label={`Code, ${name}`}>
+    <figure className="code-block" aria-label={t("markdown.code", { language: name })} dir="ltr">
       <figcaption>
         <span>{name}</span>
         <CopyButton
-          label="Copy code"
+          label={t("copy.code")}
           className="size-8"
           text={() => ref.current?.textContent.replace(/\n$/, "") ?? ""}
         />

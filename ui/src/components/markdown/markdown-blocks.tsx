@@ -1,10 +1,12 @@
 import type { Root } from "mdast";
 import { memo, useMemo, type ReactNode } from "react";
+import { useTranslation } from "react-i18next";
 import ReactMarkdown, { type Components } from "react-markdown";
 import remarkGfm from "remark-gfm";
 import remend from "remend";
 
 import { CodeBlock } from "@/components/markdown/code-block";
+import { PlainCode, InlineCode } from "@/components/markdown/inline-code";
 import { isSafeUrl } from "@/components/markdown/safe-url";
 import { splitBlocks } from "@/components/markdown/split-blocks";
 import { useHighlighter, type Highlighter } from "@/components/markdown/use-highlighter";
@@ -36,6 +38,36 @@ function heading(level: number) {
   };
 }
 
+/** Nothing is fetched from elsewhere unless the person asks for it. */
+function ImageLink({ src, name }: { src: string; name: string }) {
+  const { t } = useTranslation();
+  const { host } = new URL(src);
+  return (
+    <a href={src} target="_blank" rel="noopener noreferrer" className="image-link">
+      <ImageIcon className="size-4" />
+      <span>{name ? t("markdown.namedImage", { name, host }) : t("markdown.image", { host })}</span>
+    </a>
+  );
+}
+
+function TableFrame({ children }: { children?: ReactNode }) {
+  const { t } = useTranslation();
+  return (
+    <div className="table-frame" tabIndex={0} role="group" aria-label={t("markdown.table")}>
+      <table>{children}</table>
+    </div>
+  );
+}
+
+function TaskMark({ done }: { done: boolean }) {
+  const { t } = useTranslation();
+  return (
+    <span role="img" aria-label={done ? t("markdown.done") : t("markdown.toDo")} className="task">
+      {done ? "☑" : "☐"}
+    </span>
+  );
+}
+
 const components: Components = {
   h1: heading(1),
   h2: heading(2),
@@ -47,42 +79,27 @@ const components: Components = {
     if (!href || !isSafeUrl(href)) return <span>{children}</span>;
     return (
       <a href={href} target="_blank" rel="noopener noreferrer">
-        {children}
+        <PlainCode value={true}>{children}</PlainCode>
       </a>
     );
   },
-  // Nothing is fetched from elsewhere unless the person asks for it.
   img({ src, alt }) {
     const name = alt ?? "";
     if (typeof src !== "string" || !isSafeUrl(src)) return <span>{name}</span>;
-    return (
-      <a href={src} target="_blank" rel="noopener noreferrer" className="image-link">
-        <ImageIcon className="size-4" />
-        <span>
-          Open image{name && `: ${name}`} ({new URL(src).host})
-        </span>
-      </a>
-    );
+    return <ImageLink src={src} name={name} />;
   },
   pre({ node, children }) {
     const code = node?.children[0];
     const names: unknown = code?.type === "element" ? code.properties.className : null;
-    return <CodeBlock language={languageOf(names)}>{children}</CodeBlock>;
-  },
-  table({ children }) {
     return (
-      <div className="table-frame" tabIndex={0} role="group" aria-label="Table">
-        <table>{children}</table>
-      </div>
+      <CodeBlock language={languageOf(names)}>
+        <PlainCode value={true}>{children}</PlainCode>
+      </CodeBlock>
     );
   },
-  input({ checked }) {
-    return (
-      <span role="img" aria-label={checked ? "Done" : "To do"} className="task">
-        {checked ? "☑" : "☐"}
-      </span>
-    );
-  },
+  code: ({ className, children }) => <InlineCode className={className}>{children}</InlineCode>,
+  table: ({ children }) => <TableFrame>{children}</TableFrame>,
+  input: ({ checked }) => <TaskMark done={checked === true} />,
 };
 
 function languageOf(classNames: unknown): string | null {

@@ -6,9 +6,14 @@ import type { ChatStore } from "@/features/chat/chat-store";
 
 export const ChatContext = createContext<ChatStore | null>(null);
 
-/** One value of the chat around; a component reads only what it shows. */
-export function useChat<T>(select: (state: ChatState) => T): T {
+/** The chat around, for those who look at it in their own time. */
+export function useChatStore(): ChatStore {
   const store = use(ChatContext);
   if (!store) throw new Error("useChat needs a ChatContext around it.");
-  return useStore(store, select);
+  return store;
+}
+
+/** One value of the chat around; a component reads only what it shows. */
+export function useChat<T>(select: (state: ChatState) => T): T {
+  return useStore(useChatStore(), select);
 }

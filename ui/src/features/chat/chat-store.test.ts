@@ -1,12 +1,18 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 
+import { overHttp } from "@/api/reply-way";
 import { branchTo } from "@/features/chat/branch";
 import { createChatStore, type ChatStore } from "@/features/chat/chat-store";
 import { FakeApi } from "@/testing/fake-api";
 
 let api: FakeApi;
 let chat: ChatStore;
-const deps = { onSessionCreated: vi.fn(), onSessionChanged: vi.fn(), onUnreachable: vi.fn() };
+const deps = {
+  way: overHttp,
+  onSessionCreated: vi.fn(),
+  onSessionChanged: vi.fn(),
+  onUnreachable: vi.fn(),
+};
 
 const state = () => chat.getState();
 const settle = (ms = 50) => vi.advanceTimersByTimeAsync(ms);
@@ -38,7 +44,7 @@ async function opened() {
 describe("sending", () => {
   it("makes a session named after the first message, and streams the reply", async () => {
     void state().send("Why is the sky blue?\nReally?");
-    expect(state().pending).toBe("Why is the sky blue?\nReally?");
+    expect(state().pending).toEqual({ kind: "turn", content: "Why is the sky blue?\nReally?" });
     await settle();
     const [session] = api.sessions;
     expect(deps.onSessionCreated).toHaveBeenCalledWith(expect.objectContaining({ id: session?.id }));
@@ -92,7 +98,7 @@ describe("sending", () => {
     expect(state().drafts[session.id]).toBe("");
     await settle();
     expect(state().drafts[session.id]).toBe("Long text");
-    expect(state().notice).toEqual({
+    expect(state().notice).toMatchObject({
       code: "context_length_exceeded",
       message: "5,212 tokens, and 4,096 fit.",
     });
@@ -248,18 +254,18 @@ describe("a failed reply", () => {
   }
 
   it("is asked again in its place", async () => {
-    const { session, question, reply } = await failed();
-    void state().retry(reply.id);
+    const { session, reply } = await failed();
+    void state().regenerate(reply.id);
     await settle();
-    const [call] = api.callsOf(`POST /api/sessions/${session.id}/turns`);
-    expect(call?.body).toEqual({ content: "Again?", parent_id: question.parent_id });
+    const path = `/api/sessions/${session.id}/messages/${reply.id}/regenerate`;
+    expect(api.callsOf(`POST ${path}`)).toHaveLength(1);
     expect(shown()).toEqual(["user: Hi", "assistant: Hello", "user: Again?", "assistant: "]);
   });
 
   it("stays in sight when asking again fails too", async () => {
     const { reply } = await failed();
     api.down = true;
-    void state().retry(reply.id);
+    void state().regenerate(reply.id);
     await settle();
     expect(state().leafId).toBe(reply.id);
     expect(state().notice?.code).toBe("unreachable");
@@ -267,7 +273,7 @@ describe("a failed reply", () => {
 
   it("gives its question back for editing", async () => {
     const { session, question, reply } = await failed();
-    state().edit(reply.id);
+    state().takeBack(reply.id);
     expect(state().drafts[session.id]).toBe("Again?");
     expect(state().leafId).toBe(question.parent_id);
   });

@@ -2,6 +2,7 @@ import { act, fireEvent, render, screen, waitFor, within } from "@testing-librar
 import userEvent from "@testing-library/user-event";
 import { beforeEach, describe, expect, it, vi } from "vitest";
 
+import { overHttp } from "@/api/reply-way";
 import { ChatContext } from "@/features/chat/chat-context";
 import { createChatStore, type ChatStore } from "@/features/chat/chat-store";
 import { ChatView } from "@/features/chat/chat-view";
@@ -39,6 +40,7 @@ beforeEach(() => {
   onNewChat.mockClear();
   api = new FakeApi().install();
   chat = createChatStore({
+    way: overHttp,
     onSessionCreated: () => undefined,
     onSessionChanged: () => undefined,
     onUnreachable: () => undefined,
@@ -119,11 +121,13 @@ describe("a reply being written", () => {
     const [session] = api.sessions;
     if (!session) throw new Error("no session");
     api.stream.event("done", api.settle(session, "Good **day**"));
-    expect(
-      await screen.findByTitle(
-        "25.0 tokens/s · 50 tokens · 1,024 cached · first token after 0.5 s",
-      ),
-    ).toBeTruthy();
+    const details = await screen.findByTitle("Details of this reply");
+    expect(Array.from(details.querySelectorAll("span > span"), (figure) => figure.textContent)).toEqual([
+      "25.0 tokens/s",
+      "50 tokens",
+      "1,024 cached",
+      "first token after 0.5 s",
+    ]);
     expect(reply().getAttribute("aria-busy")).toBe("false");
     expect(screen.getByRole("button", { name: "Send" })).toBeTruthy();
   });
@@ -176,7 +180,7 @@ describe("how a reply ended", () => {
 
   it("says why it failed, and asks again", async () => {
     const user = userEvent.setup();
-    const { session } = await showReply({
+    const { session, message } = await showReply({
       content: "",
       status: "failed",
       error: { code: "worker_died", message: "The model's process ended." },
@@ -184,7 +188,8 @@ describe("how a reply ended", () => {
     expect(screen.getByText("The model's process ended.")).toBeTruthy();
     await user.click(screen.getByRole("button", { name: "Try again" }));
     await waitFor(() => {
-      expect(api.callsOf(`POST /api/sessions/${session.id}/turns`)).toHaveLength(1);
+      const path = `/api/sessions/${session.id}/messages/${message.id}/regenerate`;
+      expect(api.callsOf(`POST ${path}`)).toHaveLength(1);
     });
   });
 

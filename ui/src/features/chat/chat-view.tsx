@@ -1,12 +1,15 @@
-import { useEffect, useLayoutEffect, useState, type ReactNode } from "react";
+import { useEffect, useLayoutEffect, type ReactNode } from "react";
+import { useTranslation } from "react-i18next";
 
 import { Button, IconButton } from "@/components/button";
 import { ArrowDownIcon } from "@/components/icons";
+import { Announcements } from "@/features/chat/announcements";
 import { useChat } from "@/features/chat/chat-context";
 import { isBusy } from "@/features/chat/chat-state";
 import { Composer } from "@/features/chat/composer";
 import { EmptyChat } from "@/features/chat/empty-chat";
-import { MessageList } from "@/features/chat/message-list";
+import { messageAnchor, MessageList } from "@/features/chat/message-list";
+import { adviceFor, wordOf } from "@/features/chat/notice";
 import { useFollowEnd } from "@/features/chat/use-follow-end";
 
 interface ChatViewProps {
@@ -21,24 +24,30 @@ interface ChatViewProps {
 
 /** One chat: what was said, and the input. */
 export function ChatView({ hold, about, able, onNewChat }: ChatViewProps) {
+  const { t } = useTranslation();
   const sessionId = useChat((state) => state.sessionId);
   const phase = useChat((state) => state.phase);
   const pending = useChat((state) => state.pending);
   const empty = useChat((state) => state.leafId === null && !isBusy(state));
-  const { scroller, content, away, jump } = useFollowEnd();
+  const targetId = useChat((state) => state.targetId);
+  const { scroller, content, away, jump, show } = useFollowEnd();
 
   useStopOnEscape();
   // Opening a chat and sending both lead to the newest words.
   useLayoutEffect(jump, [jump, sessionId, phase, pending !== null]);
+  useLayoutEffect(() => {
+    const target = targetId === null ? null : document.getElementById(messageAnchor(targetId));
+    if (target) show(target);
+  }, [show, sessionId, phase, targetId]);
 
   return (
-    <section aria-label="Chat" className="flex min-h-0 flex-1 flex-col">
+    <section aria-label={t("app.chat")} className="flex min-h-0 flex-1 flex-col">
       <div className="soft-edges min-h-0 flex-1">
         <div
           ref={scroller}
           tabIndex={0}
           role="group"
-          aria-label="Messages"
+          aria-label={t("chat.messages")}
           className="even-gutters h-full overflow-y-auto outline-offset-[-2px]"
         >
           <div ref={content} className="reading-column flex min-h-full flex-col">
@@ -54,9 +63,9 @@ export function ChatView({ hold, about, able, onNewChat }: ChatViewProps) {
       <div className="relative">
         {away && (
           <IconButton
-            label="Jump to newest"
+            label={t("chat.jump")}
             look="plain"
-            className="absolute -top-12 left-1/2 -translate-x-1/2 animate-arrive rounded-full shadow-float"
+            className="absolute inset-x-0 -top-12 mx-auto animate-arrive rounded-full shadow-float"
             onClick={jump}
           >
             <ArrowDownIcon />
@@ -87,43 +96,30 @@ function useStopOnEscape() {
   }, [busy, stop]);
 }
 
-/** For those who listen: that a reply is written and that it ended, not each of its words. */
-function Announcements() {
-  const busy = useChat(isBusy);
-  const [wasBusy, setWasBusy] = useState(busy);
-  const [said, setSaid] = useState("");
-  if (busy !== wasBusy) {
-    setWasBusy(busy);
-    setSaid(busy ? "A reply is being written." : "The reply has ended.");
-  }
-  return (
-    <p role="status" className="sr-only">
-      {said}
-    </p>
-  );
-}
-
 function Missing({ onNewChat }: { onNewChat: () => void }) {
+  const { t } = useTranslation();
   return (
     <div className="flex flex-col items-start py-16">
-      <h2 className="text-xl font-semibold">This chat is not here any more</h2>
-      <p className="mt-2 mb-5 text-muted">It was deleted, or its address is wrong.</p>
-      <Button onClick={onNewChat}>Start a new chat</Button>
+      <h2 className="text-xl font-semibold">{t("chat.missing")}</h2>
+      <p className="mt-2 mb-5 text-muted">{t("chat.missingWhy")}</p>
+      <Button onClick={onNewChat}>{t("chat.startNew")}</Button>
     </div>
   );
 }
 
 function NotRead() {
+  const { t } = useTranslation();
   const notice = useChat((state) => state.notice);
   const reload = useChat((state) => state.reload);
+  if (!notice) return null;
+  const away = notice.code === "unreachable";
   return (
     <div className="flex flex-col items-start py-16">
-      <h2 className="text-xl font-semibold">This chat could not be read</h2>
+      <h2 className="text-xl font-semibold">{t("chat.notRead")}</h2>
       <p className="mt-2 mb-5 text-muted">
-        {notice?.message}
-        {notice?.code === "unreachable" && " The chat opens by itself when the server is back."}
+        {wordOf(notice, t)} {away ? t("chat.opensAgain") : adviceFor(notice.code, t)}
       </p>
-      {notice?.code !== "unreachable" && <Button onClick={reload}>Try again</Button>}
+      {!away && <Button onClick={reload}>{t("app.tryAgain")}</Button>}
     </div>
   );
 }

@@ -1,10 +1,14 @@
 import { useLayoutEffect, useRef, type KeyboardEvent, type SubmitEvent } from "react";
+import { useTranslation } from "react-i18next";
 
 import { IconButton } from "@/components/button";
 import { ArrowUpIcon, StopIcon } from "@/components/icons";
+import { branchTo } from "@/features/chat/branch";
 import { useChat } from "@/features/chat/chat-context";
-import { draftKey, isBusy } from "@/features/chat/chat-state";
+import { draftKey, isBusy, type ChatState } from "@/features/chat/chat-state";
+import { ContextMeter } from "@/features/chat/context-meter";
 import { NoticeLine } from "@/features/chat/notice-line";
+import { fitHeight } from "@/lib/fit-height";
 
 interface ComposerProps {
   /** Why nothing can be sent now, or null. */
@@ -13,22 +17,25 @@ interface ComposerProps {
 
 const round = "size-9 rounded-full";
 
+/** Where commands find the input. */
+export const inputId = "message";
+
 export function Composer({ hold }: ComposerProps) {
+  const { t } = useTranslation();
   const sessionId = useChat((state) => state.sessionId);
   const draft = useChat((state) => state.drafts[draftKey(state.sessionId)] ?? "");
   const phase = useChat((state) => state.phase);
   const busy = useChat(isBusy);
   const stopping = useChat((state) => state.stopping);
+  const lastOwnId = useChat(lastOwnMessage);
   const send = useChat((state) => state.send);
   const stop = useChat((state) => state.stop);
+  const startEdit = useChat((state) => state.startEdit);
   const setDraft = useChat((state) => state.setDraft);
   const input = useRef<HTMLTextAreaElement>(null);
 
   useLayoutEffect(() => {
-    const area = input.current;
-    if (!area) return;
-    area.style.height = "auto";
-    area.style.height = `${area.scrollHeight}px`;
+    if (input.current) fitHeight(input.current);
   }, [draft]);
 
   // A finger would get the keyboard over half of the page at every change of chat.
@@ -43,9 +50,14 @@ export function Composer({ hold }: ComposerProps) {
   };
   const keyDown = (event: KeyboardEvent<HTMLTextAreaElement>) => {
     // While an input method composes, Enter takes its suggestion.
-    if (event.key !== "Enter" || event.shiftKey || event.nativeEvent.isComposing) return;
-    event.preventDefault();
-    submit();
+    if (event.nativeEvent.isComposing || event.shiftKey) return;
+    if (event.key === "Enter") {
+      event.preventDefault();
+      submit();
+    } else if (event.key === "ArrowUp" && draft === "" && lastOwnId !== null) {
+      event.preventDefault();
+      startEdit(lastOwnId);
+    }
   };
 
   return (
@@ -55,15 +67,16 @@ export function Composer({ hold }: ComposerProps) {
         onSubmit={submit}
         className="flex items-end gap-2 rounded-[1.375rem] border border-line-strong bg-raised p-1.5 transition-colors focus-within:border-line-bold"
       >
-        <label htmlFor="message" className="sr-only">
-          Message
+        <label htmlFor={inputId} className="sr-only">
+          {t("chat.message")}
         </label>
         <textarea
           ref={input}
-          id="message"
+          id={inputId}
           rows={1}
+          dir="auto"
           value={draft}
-          placeholder="Write a message"
+          placeholder={t("chat.placeholder")}
           enterKeyHint="send"
           onChange={(event) => {
             setDraft(event.target.value);
@@ -73,7 +86,7 @@ export function Composer({ hold }: ComposerProps) {
         />
         {busy ? (
           <IconButton
-            label="Stop"
+            label={t("chat.stop")}
             look="plain"
             className={round}
             disabled={stopping}
@@ -82,14 +95,25 @@ export function Composer({ hold }: ComposerProps) {
             <StopIcon className="size-5" />
           </IconButton>
         ) : (
-          <IconButton label="Send" type="submit" look="accent" className={round} disabled={!ready}>
+          <IconButton
+            label={t("chat.send")}
+            type="submit"
+            look="accent"
+            className={round}
+            disabled={!ready}
+          >
             <ArrowUpIcon />
           </IconButton>
         )}
       </form>
-      <p className="mt-2 min-h-5 text-center text-xs leading-5 text-faint tabular-nums">
-        {hold ?? "Replies are written on this machine, and can be wrong."}
-      </p>
+      <div className="mt-2 flex min-h-5 items-center justify-center gap-4 text-xs leading-5 text-faint tabular-nums">
+        <p className="min-w-0">{hold ?? t("chat.footnote")}</p>
+        <ContextMeter />
+      </div>
     </div>
   );
+}
+
+function lastOwnMessage({ messages, leafId }: ChatState): string | null {
+  return branchTo(messages, leafId).findLast(({ role }) => role === "user")?.id ?? null;
 }

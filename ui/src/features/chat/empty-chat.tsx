@@ -1,22 +1,7 @@
 import type { ReactNode } from "react";
+import { useTranslation } from "react-i18next";
 
 import { useChat } from "@/features/chat/chat-context";
-
-/** What a small model on a small machine does well, without the web and without files. */
-const examples = [
-  {
-    title: "Explain something",
-    prompt: "Explain in a few sentences why the sky is blue.",
-  },
-  {
-    title: "Write a little code",
-    prompt: "Write a Python function that counts how often each word occurs in a text.",
-  },
-  {
-    title: "Find the words",
-    prompt: "Write a short, friendly email that moves our meeting to Friday at ten.",
-  },
-];
 
 interface EmptyChatProps {
   /** Nothing can be sent yet: an example waits in the input. */
@@ -28,36 +13,50 @@ interface EmptyChatProps {
 }
 
 export function EmptyChat({ held, about, able }: EmptyChatProps) {
-  const send = useChat((state) => state.send);
-  const setDraft = useChat((state) => state.setDraft);
+  const { t } = useTranslation();
   return (
     <div className="flex flex-1 flex-col justify-center pt-6 pb-16">
       <h1 className="text-[1.625rem] leading-tight font-semibold tracking-tight text-balance">
-        What would you like to know?
+        {t("welcome.title")}
       </h1>
-      <p className="mt-2 text-muted">
-        The model runs on this machine. What you write stays on it.
-      </p>
+      <p className="mt-2 text-muted">{t("welcome.lead")}</p>
       {about}
-      {able && (
-        <ul aria-label="Examples" className="mt-7 grid gap-2 sm:grid-cols-3">
-          {examples.map(({ title, prompt }) => (
-            <li key={title}>
-              <button
-                type="button"
-                onClick={() => {
-                  if (held) setDraft(prompt);
-                  else void send(prompt);
-                }}
-                className="flex h-full w-full flex-col items-start rounded-panel border border-line px-4 py-3 text-left transition-colors hover:border-line-strong hover:bg-raised"
-              >
-                <span className="text-sm font-medium">{title}</span>
-                <span className="mt-1 text-sm leading-5 text-pretty text-muted">{prompt}</span>
-              </button>
-            </li>
-          ))}
-        </ul>
-      )}
+      {able && <Examples held={held} />}
     </div>
+  );
+}
+
+/** What a small model on a small machine does well, without the web and without files. */
+const examples = [
+  ["welcome.explain", "welcome.explainPrompt"],
+  ["welcome.code", "welcome.codePrompt"],
+  ["welcome.words", "welcome.wordsPrompt"],
+] as const;
+
+function Examples({ held }: { held: boolean }) {
+  const { t } = useTranslation();
+  const send = useChat((state) => state.send);
+  const setDraft = useChat((state) => state.setDraft);
+  return (
+    <ul aria-label={t("welcome.examples")} className="mt-7 grid gap-2 sm:grid-cols-3">
+      {examples.map(([title, promptKey]) => {
+        const prompt = t(promptKey);
+        return (
+          <li key={title}>
+            <button
+              type="button"
+              onClick={() => {
+                if (held) setDraft(prompt);
+                else void send(prompt);
+              }}
+              className="flex h-full w-full flex-col items-start rounded-panel border border-line px-4 py-3 text-start transition-colors hover:border-line-strong hover:bg-raised"
+            >
+              <span className="text-sm font-medium">{t(title)}</span>
+              <span className="mt-1 text-sm leading-5 text-pretty text-muted">{prompt}</span>
+            </button>
+          </li>
+        );
+      })}
+    </ul>
   );
 }

@@ -1,34 +1,42 @@
+import type { TFunction } from "i18next";
 import { memo } from "react";
+import { useTranslation } from "react-i18next";
 
 import type { Message } from "@/api/types";
-import { CopyButton } from "@/components/copy-button";
 import { Markdown } from "@/components/markdown/markdown";
+import type { Version } from "@/features/chat/branch";
 import { useChat } from "@/features/chat/chat-context";
-import { figuresOf } from "@/features/chat/figures";
+import { Reasoning } from "@/features/chat/reasoning";
+import { ReplyActions } from "@/features/chat/reply-actions";
 import { ReplyFailure } from "@/features/chat/reply-failure";
 import { WaitingLine } from "@/features/chat/waiting-line";
-import { plural } from "@/lib/format";
+import { formatCount } from "@/lib/format";
 
 interface ReplyProps {
   message: Message;
+  version: Version | null;
 }
 
-export const Reply = memo(function Reply({ message }: ReplyProps) {
+export const Reply = memo(function Reply({ message, version }: ReplyProps) {
+  const { t } = useTranslation();
   const live = useChat((state) => (state.live?.id === message.id ? state.live : null));
-  const stopping = useChat((state) => state.stopping);
+  const awaited = useChat(
+    ({ pending }) => pending?.kind === "continue" && pending.replyId === message.id,
+  );
   const text = live ? live.text : message.content;
+  const reasoning = live ? live.reasoning : message.reasoning;
   return (
-    <article aria-label="Reply" aria-busy={live !== null}>
-      {text !== "" && <Markdown text={text} growing={live !== null} />}
-      {live ? (
-        <WaitingLine
-          prefill={live.prefill}
-          writing={text !== ""}
-          linked={live.linked}
-          stopping={stopping}
-        />
+    <article aria-label={t("chat.reply")} aria-busy={live !== null || awaited}>
+      {reasoning !== "" && <Reasoning text={reasoning} growing={live !== null && text === ""} />}
+      {text !== "" && (
+        <div dir="auto">
+          <Markdown text={text} growing={live !== null} />
+        </div>
+      )}
+      {live || awaited ? (
+        <WaitingLine live={live} />
       ) : (
-        <Ending message={message} />
+        <Ending message={message} version={version} />
       )}
     </article>
   );
@@ -36,64 +44,38 @@ export const Reply = memo(function Reply({ message }: ReplyProps) {
 
 /** A reply that the server has not begun. */
 export function AwaitedReply() {
-  const stopping = useChat((state) => state.stopping);
+  const { t } = useTranslation();
   return (
-    <article aria-label="Reply" aria-busy>
-      <WaitingLine prefill={null} writing={false} linked stopping={stopping} />
+    <article aria-label={t("chat.reply")} aria-busy>
+      <WaitingLine live={null} />
     </article>
   );
 }
 
-function Ending({ message }: ReplyProps) {
-  const { content, usage } = message;
-  const remark = remarkOn(message);
-  const dropped = usage?.dropped_messages ?? 0;
+function Ending({ message, version }: ReplyProps) {
+  const { t } = useTranslation();
+  const remark = remarkOn(message, t);
+  const dropped = message.usage?.dropped_messages ?? 0;
   return (
     <>
       {remark !== null && <p className="mt-2 text-sm text-muted">{remark}</p>}
       {dropped > 0 && (
         <p className="mt-2 text-sm text-muted">
-          The model did not see {plural(dropped, "earlier message")}: the chat is longer than what
-          it can read at once.
+          {t("ending.dropped", { count: dropped, formatted: formatCount(dropped) })}
         </p>
       )}
       {message.status === "failed" && <ReplyFailure message={message} />}
-      {content !== "" && (
-        <div className="-ml-2 flex min-h-8 items-center gap-2 text-[0.8125rem] text-faint">
-          <CopyButton label="Copy reply" className="size-8" text={() => content} />
-          {usage && <Figures figures={figuresOf(usage)} />}
-        </div>
-      )}
+      <ReplyActions message={message} version={version} />
     </>
   );
 }
 
-/** One line: what does not fit wraps out of sight, and is in the tooltip. */
-function Figures({ figures }: { figures: string[] }) {
-  return (
-    <p
-      title={figures.join(" · ")}
-      className="flex h-5 flex-wrap gap-x-1.5 overflow-hidden leading-5 tabular-nums"
-    >
-      {figures.map((figure) => (
-        <span key={figure} className="not-first:before:mr-1.5 not-first:before:content-['·']">
-          {figure}
-        </span>
-      ))}
-    </p>
-  );
-}
-
-function remarkOn({ status, content, finish_reason }: Message): string | null {
-  if (status === "stopped") {
-    return content === "" ? "You stopped this reply before its first word." : "You stopped this reply.";
-  }
+function remarkOn({ status, content, finish_reason }: Message, t: TFunction): string | null {
+  const empty = content === "";
+  if (status === "stopped") return empty ? t("ending.stoppedEmpty") : t("ending.stopped");
   if (status === "interrupted") {
-    return content === ""
-      ? "Interrupted: the appliance stopped before the first word."
-      : "Interrupted: the appliance stopped in the middle of this reply. The text so far is kept.";
+    return empty ? t("ending.interruptedEmpty") : t("ending.interrupted");
   }
-  if (status === "streaming") return "The rest of this reply is still on its way.";
-  if (finish_reason === "length") return "The reply ends here because it reached its length limit.";
-  return null;
+  if (status === "streaming") return t("ending.streaming");
+  return finish_reason === "length" ? t("ending.length") : null;
 }

@@ -11,6 +11,8 @@ export interface FollowEnd {
   /** The reader is somewhere above, and the newest text is out of sight. */
   away: boolean;
   jump: () => void;
+  /** Brings an element into the middle, and follows the end no more. */
+  show: (element: Element) => void;
 }
 
 /**
@@ -28,6 +30,11 @@ export function useFollowEnd(): FollowEnd {
     setAway(false);
     const frame = scroller.current;
     if (frame) frame.scrollTop = frame.scrollHeight;
+  }, []);
+
+  const show = useCallback((element: Element) => {
+    following.current = false;
+    element.scrollIntoView({ block: "center" });
   }, []);
 
   useEffect(() => {
@@ -59,5 +66,5 @@ export function useFollowEnd(): FollowEnd {
     };
   }, []);
 
-  return { scroller, content, away, jump };
+  return { scroller, content, away, jump, show };
 }

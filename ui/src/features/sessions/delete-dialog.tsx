@@ -1,4 +1,5 @@
 import { useState } from "react";
+import { useTranslation } from "react-i18next";
 
 import type { Session } from "@/api/types";
 import { Button } from "@/components/button";
@@ -13,6 +14,7 @@ interface DeleteDialogProps {
 }
 
 export function DeleteDialog({ session, onCancel, onDelete }: DeleteDialogProps) {
+  const { t } = useTranslation();
   const [deleting, setDeleting] = useState(false);
   const [failure, setFailure] = useState<string | null>(null);
 
@@ -28,24 +30,24 @@ export function DeleteDialog({ session, onCancel, onDelete }: DeleteDialogProps)
   };
   return (
     <Dialog
-      title="Delete this chat?"
+      title={t("sessions.deleteTitle")}
       onClose={onCancel}
       actions={
         <>
-          <Button onClick={onCancel}>Keep</Button>
+          <Button onClick={onCancel}>{t("sessions.keep")}</Button>
           <Button look="danger" disabled={deleting} onClick={() => void confirm()}>
-            Delete
+            {t("sessions.delete")}
           </Button>
         </>
       }
     >
       <p className="wrap-anywhere">
-        <span className="font-medium text-text">{sessionTitle(session)}</span> and all of its
-        messages will be gone from this machine. This can’t be undone.
+        <span className="font-medium text-text">{sessionTitle(session, t)}</span>{" "}
+        {t("sessions.deleteText")}
       </p>
       {failure !== null && (
         <p role="alert" className="mt-3 text-danger">
-          It could not be deleted. {failure}
+          {t("sessions.notDeleted")} {failure}
         </p>
       )}
     </Dialog>

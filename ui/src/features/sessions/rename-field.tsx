@@ -1,4 +1,5 @@
 import { useLayoutEffect, useRef } from "react";
+import { useTranslation } from "react-i18next";
 
 interface RenameFieldProps {
   title: string;
@@ -8,6 +9,7 @@ interface RenameFieldProps {
 
 /** Enter and leaving store; Esc does not. */
 export function RenameField({ title, onDone }: RenameFieldProps) {
+  const { t } = useTranslation();
   const input = useRef<HTMLInputElement>(null);
   const done = useRef(false);
 
@@ -26,7 +28,7 @@ export function RenameField({ title, onDone }: RenameFieldProps) {
   return (
     <input
       ref={input}
-      aria-label="Title of the chat"
+      aria-label={t("sessions.titleField")}
       defaultValue={title}
       maxLength={200}
       onBlur={(event) => {

@@ -1,7 +1,8 @@
 import { render, screen, within } from "@testing-library/react";
-import userEvent from "@testing-library/user-event";
+import userEvent, { type UserEvent } from "@testing-library/user-event";
 import { beforeEach, describe, expect, it, vi } from "vitest";
 
+import { createToastStore, ToastContext, Toasts } from "@/components/toasts";
 import { SessionList } from "@/features/sessions/session-list";
 import { SessionsContext } from "@/features/sessions/sessions-context";
 import { createSessionsStore } from "@/features/sessions/sessions-store";
@@ -11,20 +12,31 @@ import { FakeApi } from "@/testing/fake-api";
 let api: FakeApi;
 const onOpen = vi.fn();
 const onDeleted = vi.fn();
+const onBack = vi.fn();
 
 async function show(activeId: string | null = null) {
   const store = createSessionsStore({ onUnreachable: () => undefined });
   render(
-    <SessionsContext value={store}>
-      <SessionList
-        activeId={activeId}
-        hrefOf={(id) => `#/s/${id}`}
-        onOpen={onOpen}
-        onDeleted={onDeleted}
-      />
-    </SessionsContext>,
+    <ToastContext value={createToastStore()}>
+      <SessionsContext value={store}>
+        <SessionList
+          activeId={activeId}
+          hrefOf={(id) => `#/s/${id}`}
+          onOpen={onOpen}
+          onDeleted={onDeleted}
+          onBack={onBack}
+        />
+        <Toasts />
+      </SessionsContext>
+    </ToastContext>,
   );
   await store.getState().load();
+}
+
+/** Runs an action of a chat's menu. */
+async function choose(user: UserEvent, title: string, action: string) {
+  await user.click(await screen.findByRole("button", { name: `Actions for chat ${title}` }));
+  await user.click(screen.getByRole("menuitem", { name: action }));
 }
 
 beforeEach(() => {
@@ -71,7 +83,7 @@ describe("renaming", () => {
     const user = userEvent.setup();
     const session = api.session("Old title");
     await show();
-    await user.click(await screen.findByRole("button", { name: "Rename chat Old title" }));
+    await choose(user, "Old title", "Rename");
     const field = screen.getByRole("textbox", { name: "Title of the chat" });
     expect(document.activeElement).toBe(field);
     await user.keyboard(typed);
@@ -89,7 +101,7 @@ describe("renaming", () => {
   it("keeps the old title with Esc, and when nothing is left of it", async () => {
     const session = await rename("New title{Escape}");
     expect(screen.getByRole("link", { name: "Old title" })).toBeTruthy();
-    await userEvent.click(screen.getByRole("button", { name: "Rename chat Old title" }));
+    await choose(userEvent.setup(), "Old title", "Rename");
     await userEvent.keyboard("{Backspace}{Enter}");
     expect(screen.getByRole("link", { name: "Old title" })).toBeTruthy();
     expect(api.callsOf(`PATCH /api/sessions/${session.id}`)).toHaveLength(0);
@@ -98,17 +110,17 @@ describe("renaming", () => {
   it("takes the old title back when the new one can't be stored", async () => {
     api.refuse("PATCH /api/sessions/s1", 500, "store_error", "The disk says no.");
     await rename("New title{Enter}");
-    expect((await screen.findByRole("alert")).textContent).toContain("The disk says no.");
+    expect(await screen.findByText(/The disk says no\./)).toBeTruthy();
     expect(screen.getByRole("link", { name: "Old title" })).toBeTruthy();
   });
 });
 
 describe("deleting", () => {
-  async function ask() {
+  async function ask(activeId: string | null = null) {
     const user = userEvent.setup();
     const session = api.session("Doomed");
-    await show();
-    await user.click(await screen.findByRole("button", { name: "Delete chat Doomed" }));
+    await show(activeId);
+    await choose(user, "Doomed", "Delete");
     return { user, session, dialog: screen.getByRole("dialog", { name: "Delete this chat?" }) };
   }
 
@@ -121,6 +133,14 @@ describe("deleting", () => {
     expect(api.sessions).toHaveLength(0);
     expect(onDeleted).toHaveBeenCalledWith(session.id);
     expect(screen.queryByRole("dialog")).toBeNull();
+  });
+
+  it("can be taken back, and leads back to the chat that was open", async () => {
+    const { user, session, dialog } = await ask("s1");
+    await user.click(within(dialog).getByRole("button", { name: "Delete" }));
+    await user.click(await screen.findByRole("button", { name: "Undo" }));
+    expect(await screen.findByRole("link", { name: "Doomed" })).toBeTruthy();
+    expect(onBack).toHaveBeenCalledWith(session.id);
   });
 
   it("keeps the chat when it is not wanted", async () => {
@@ -137,5 +157,41 @@ describe("deleting", () => {
     expect((await within(dialog).findByRole("alert")).textContent).toContain("The disk says no.");
     await user.click(within(dialog).getByRole("button", { name: "Delete" }));
     expect(await screen.findByText("Your chats will be listed here.")).toBeTruthy();
+  });
+});
+
+describe("the menu of a chat", () => {
+  it("pins and unpins", async () => {
+    const user = userEvent.setup();
+    api.session("Other");
+    api.session("Dear");
+    await show();
+    await choose(user, "Other", "Pin");
+    const group = await screen.findByRole("region", { name: "Pinned" });
+    expect(within(group).getByRole("link", { name: "Other" })).toBeTruthy();
+    await choose(user, "Other", "Unpin");
+    await vi.waitFor(() => {
+      expect(screen.queryByRole("region", { name: "Pinned" })).toBeNull();
+    });
+  });
+
+  it("is moved through by arrows, and closed by Esc with the focus where it was", async () => {
+    const user = userEvent.setup();
+    api.session("A chat");
+    await show();
+    const button = await screen.findByRole("button", { name: "Actions for chat A chat" });
+    button.focus();
+    await user.keyboard("{Enter}");
+    expect(document.activeElement?.textContent).toBe("Rename");
+    await user.keyboard("{ArrowDown}{ArrowDown}");
+    expect(document.activeElement?.textContent).toBe("Export");
+    await user.keyboard("{End}");
+    expect(document.activeElement?.textContent).toBe("Delete");
+    await user.keyboard("{ArrowDown}");
+    expect(document.activeElement?.textContent).toBe("Rename");
+    expect(await axeViolations()).toEqual([]);
+    await user.keyboard("{Escape}");
+    expect(screen.queryByRole("menu")).toBeNull();
+    expect(document.activeElement).toBe(button);
   });
 });

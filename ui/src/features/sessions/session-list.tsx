@@ -1,4 +1,5 @@
 import { useRef, useState } from "react";
+import { useTranslation } from "react-i18next";
 
 import type { Session } from "@/api/types";
 import { Button } from "@/components/button";
@@ -6,6 +7,7 @@ import { DeleteDialog } from "@/features/sessions/delete-dialog";
 import { groupByDay } from "@/features/sessions/group-by-day";
 import { SessionRow } from "@/features/sessions/session-row";
 import { useSessions } from "@/features/sessions/sessions-context";
+import { useSessionActions } from "@/features/sessions/use-session-actions";
 import { useNow } from "@/lib/use-now";
 
 interface SessionListProps {
@@ -14,49 +16,42 @@ interface SessionListProps {
   /** A chat was chosen, the one that is open included. */
   onOpen: () => void;
   onDeleted: (sessionId: string) => void;
+  /** The chat that was open when it was deleted is back. */
+  onBack: (sessionId: string) => void;
 }
 
-/** The chats by day, each with rename and delete. */
-export function SessionList({ activeId, hrefOf, onOpen, onDeleted }: SessionListProps) {
+/** The chats by day, each with its actions. */
+export function SessionList({ activeId, hrefOf, onOpen, onDeleted, onBack }: SessionListProps) {
+  const { t } = useTranslation();
   const sessions = useSessions((state) => state.sessions);
-  const rename = useSessions((state) => state.rename);
   const remove = useSessions((state) => state.remove);
+  const actions = useSessionActions();
   const [doomed, setDoomed] = useState<Session | null>(null);
-  const [failure, setFailure] = useState<string | null>(null);
   const list = useRef<HTMLElement>(null);
   // "Today" turns into "Yesterday" on a page that stays open.
   const now = useNow(60_000);
 
-  const renameTo = async (session: Session, title: string) => {
-    setFailure(null);
-    try {
-      await rename(session.id, title);
-    } catch (error) {
-      setFailure(error instanceof Error ? error.message : String(error));
-    }
-  };
   const deleteDoomed = async (session: Session) => {
+    const wasOpen = session.id === activeId;
     await remove(session.id);
     setDoomed(null);
     // The button that had the focus went with its row.
     list.current?.focus();
     onDeleted(session.id);
+    actions.offerUndo(session, (id) => {
+      if (wasOpen) onBack(id);
+    });
   };
 
   return (
     <nav
       ref={list}
-      aria-label="Chats"
+      aria-label={t("sessions.label")}
       tabIndex={-1}
       className="min-h-0 flex-1 overflow-y-auto px-2 pb-4 focus:outline-none"
     >
-      {failure !== null && (
-        <p role="alert" className="px-3 py-2 text-sm text-danger">
-          The chat keeps its old title. {failure}
-        </p>
-      )}
       <Emptiness />
-      {groupByDay(sessions, new Date(now)).map((group) => (
+      {groupByDay(sessions, new Date(now), t).map((group) => (
         <section key={group.label} aria-label={group.label}>
           <h2 className="px-3 pt-4 pb-1 text-xs font-medium text-faint">{group.label}</h2>
           <ul className="flex flex-col gap-px">
@@ -67,7 +62,15 @@ export function SessionList({ activeId, hrefOf, onOpen, onDeleted }: SessionList
                   active={session.id === activeId}
                   href={hrefOf(session.id)}
                   onOpen={onOpen}
-                  onRename={(title) => void renameTo(session, title)}
+                  onRename={(title) => {
+                    actions.rename(session, title);
+                  }}
+                  onPin={() => {
+                    actions.togglePin(session);
+                  }}
+                  onExport={() => {
+                    actions.download(session);
+                  }}
                   onDelete={() => {
                     setDoomed(session);
                   }}
@@ -92,19 +95,20 @@ export function SessionList({ activeId, hrefOf, onOpen, onDeleted }: SessionList
 
 /** What stands where no chat does. */
 function Emptiness() {
+  const { t } = useTranslation();
   const phase = useSessions((state) => state.phase);
   const none = useSessions((state) => state.sessions.length === 0);
   const load = useSessions((state) => state.load);
   if (phase === "failed") {
     return (
       <div className="px-3 pt-4 text-sm text-muted">
-        <p>The chats could not be read.</p>
+        <p>{t("sessions.notRead")}</p>
         <Button className="mt-3" onClick={() => void load()}>
-          Try again
+          {t("app.tryAgain")}
         </Button>
       </div>
     );
   }
   if (phase !== "ready" || !none) return null;
-  return <p className="px-3 pt-4 text-sm text-faint">Your chats will be listed here.</p>;
+  return <p className="px-3 pt-4 text-sm text-faint">{t("sessions.none")}</p>;
 }

@@ -1,14 +1,12 @@
 import { useState } from "react";
+import { useTranslation } from "react-i18next";
 
 import type { Session } from "@/api/types";
-import { IconButton } from "@/components/button";
-import { PencilIcon, TrashIcon } from "@/components/icons";
+import { DownloadIcon, MoreIcon, PencilIcon, PinIcon, TrashIcon } from "@/components/icons";
+import { Menu } from "@/components/menu";
 import { RenameField } from "@/features/sessions/rename-field";
 import { sessionTitle } from "@/features/sessions/session-title";
 import { classNames } from "@/lib/class-names";
-
-/** On a screen that is touched nothing hovers: there they stay, in the background. */
-const action = "size-7 pointer-coarse:size-10 pointer-coarse:text-line-bold";
 
 interface SessionRowProps {
   session: Session;
@@ -16,12 +14,16 @@ interface SessionRowProps {
   href: string;
   onOpen: () => void;
   onRename: (title: string) => void;
+  onPin: () => void;
+  onExport: () => void;
   onDelete: () => void;
 }
 
-export function SessionRow({ session, active, href, onOpen, onRename, onDelete }: SessionRowProps) {
+export function SessionRow(props: SessionRowProps) {
+  const { session, active, href, onOpen, onRename } = props;
+  const { t } = useTranslation();
   const [renaming, setRenaming] = useState(false);
-  const title = sessionTitle(session);
+  const title = sessionTitle(session, t);
 
   if (renaming) {
     return (
@@ -51,38 +53,49 @@ export function SessionRow({ session, active, href, onOpen, onRename, onDelete }
           active ? "text-text" : "text-muted group-hover:text-text",
         )}
       >
-        <span className="truncate">{title}</span>
+        <span dir="auto" className="truncate">
+          {title}
+        </span>
         {session.live_message_id !== null && (
           <span
             role="img"
-            aria-label="A reply is being written"
+            aria-label={t("sessions.live")}
             className="size-1.5 shrink-0 animate-breathe rounded-full bg-accent"
           />
         )}
       </a>
-      <div
-        className={classNames(
-          "flex pr-1 not-pointer-coarse:absolute not-pointer-coarse:right-0",
-          "not-pointer-coarse:rounded-r-control not-pointer-coarse:bg-hover",
-          "not-pointer-coarse:opacity-0 group-hover:opacity-100 focus-within:opacity-100",
-        )}
-      >
-        <IconButton
-          label={`Rename chat ${title}`}
-          className={action}
-          onClick={() => {
-            setRenaming(true);
-          }}
-        >
-          <PencilIcon className="size-4" />
-        </IconButton>
-        <IconButton
-          label={`Delete chat ${title}`}
-          className={action}
-          onClick={onDelete}
-        >
-          <TrashIcon className="size-4" />
-        </IconButton>
+      {/* On a screen that is touched nothing hovers: there it stays, in the background. */}
+      <div className="not-pointer-coarse:absolute not-pointer-coarse:end-0 not-pointer-coarse:rounded-e-control not-pointer-coarse:bg-hover not-pointer-coarse:pe-1 not-pointer-coarse:opacity-0 group-hover:opacity-100 focus-within:opacity-100 has-aria-expanded:opacity-100">
+        <Menu
+          label={t("sessions.menu", { title })}
+          icon={<MoreIcon />}
+          className="size-7 pointer-coarse:size-10 pointer-coarse:text-line-bold"
+          items={[
+            {
+              label: t("sessions.rename"),
+              icon: <PencilIcon className="size-4" />,
+              run: () => {
+                setRenaming(true);
+              },
+            },
+            {
+              label: session.pinned ? t("sessions.unpin") : t("sessions.pin"),
+              icon: <PinIcon className="size-4" />,
+              run: props.onPin,
+            },
+            {
+              label: t("sessions.export"),
+              icon: <DownloadIcon className="size-4" />,
+              run: props.onExport,
+            },
+            {
+              label: t("sessions.delete"),
+              icon: <TrashIcon className="size-4" />,
+              run: props.onDelete,
+              danger: true,
+            },
+          ]}
+        />
       </div>
     </div>
   );

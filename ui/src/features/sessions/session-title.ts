@@ -1,5 +1,5 @@
-import type { Session } from "@/api/types";
+import type { TFunction } from "i18next";
 
-export function sessionTitle(session: Session): string {
-  return session.title === "" ? "Untitled chat" : session.title;
+export function sessionTitle({ title }: { title: string }, t: TFunction): string {
+  return title === "" ? t("sessions.untitled") : title;
 }

@@ -1,3 +1,6 @@
+import type { TFunction } from "i18next";
+import { useTranslation } from "react-i18next";
+
 import type { ModelStatus } from "@/api/types";
 import { servingModel } from "@/features/status/status-store";
 import { useStatus } from "@/features/status/status-context";
@@ -6,22 +9,23 @@ import { formatCount } from "@/lib/format";
 
 /** The model that answers, and how it is: the foot of the rail. */
 export function ModelLine() {
+  const { t } = useTranslation();
   const reach = useStatus((state) => state.reach);
   const model = useStatus((state) => servingModel(state.server));
   const known = useStatus((state) => state.server !== null);
   const down = reach === "down";
   return (
-    <div className="flex items-center gap-3 px-3 py-2 text-sm">
+    <div className="flex min-w-0 flex-1 items-center gap-3 px-3 py-2 text-sm">
       <span
         aria-hidden="true"
         className={classNames("size-2 shrink-0 rounded-full", down ? "bg-danger" : dotFor(model))}
       />
       <div className="min-w-0">
         <p className="truncate leading-5 font-medium">
-          {model?.name ?? (known ? "No model" : "Appliance")}
+          {model?.name ?? (known ? t("status.noModel") : t("app.name"))}
         </p>
         <p className="truncate text-xs leading-4 text-faint tabular-nums">
-          {down ? "Server unreachable" : wordFor(model, known)}
+          {down ? t("status.unreachableShort") : wordFor(model, known, t)}
         </p>
       </div>
     </div>
@@ -34,20 +38,19 @@ function dotFor(model: ModelStatus | null): string {
   return model?.state === "failed" ? "bg-danger" : "bg-faint";
 }
 
-function wordFor(model: ModelStatus | null, known: boolean): string {
-  if (!model) return known ? "Nothing is installed" : "Connecting…";
+function wordFor(model: ModelStatus | null, known: boolean, t: TFunction): string {
+  if (!model) return known ? t("status.nothing") : t("status.connecting");
   switch (model.state) {
-    case "ready":
-      return ["Ready", model.device, contextOf(model)].filter(Boolean).join(" · ");
+    case "ready": {
+      const { n_ctx, device } = model;
+      const reads = n_ctx === null ? null : t("status.reads", { formatted: formatCount(n_ctx) });
+      return [t("status.ready"), device, reads].filter(Boolean).join(" · ");
+    }
     case "loading":
-      return `Loading · ${Math.round(model.progress * 100)} %`;
+      return t("status.loading", { percent: Math.round(model.progress * 100) });
     case "failed":
-      return "Could not be loaded";
+      return t("status.failed");
     case "unloaded":
-      return "Sleeps until it is asked";
+      return t("status.sleeping");
   }
-}
-
-function contextOf({ n_ctx }: ModelStatus): string | null {
-  return n_ctx === null ? null : `reads ${formatCount(n_ctx)} tokens`;
 }

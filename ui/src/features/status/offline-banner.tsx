@@ -1,3 +1,5 @@
+import { useTranslation } from "react-i18next";
+
 import { Button } from "@/components/button";
 import { AlertIcon } from "@/components/icons";
 import { useStatus } from "@/features/status/status-context";
@@ -10,6 +12,7 @@ export function OfflineBanner() {
 }
 
 function Banner() {
+  const { t } = useTranslation();
   const nextTryAt = useStatus((state) => state.nextTryAt);
   const probe = useStatus((state) => state.probe);
   const now = useNow(500);
@@ -19,13 +22,13 @@ function Banner() {
       <div className="flex items-center gap-3 px-4 py-2">
         <AlertIcon className="size-4.5 text-warn" />
         <p className="min-w-0 flex-1">
-          <span role="status">The server can’t be reached.</span>{" "}
+          <span role="status">{t("status.unreachable")}</span>{" "}
           <span className="text-muted tabular-nums">
-            Your chats are kept.{" "}
-            {left > 0 ? `Trying again in ${left} s.` : "Trying again…"}
+            {t("status.kept")}{" "}
+            {left > 0 ? t("status.againIn", { seconds: left }) : t("status.again")}
           </span>
         </p>
-        <Button onClick={probe}>Try now</Button>
+        <Button onClick={probe}>{t("status.tryNow")}</Button>
       </div>
     </div>
   );

@@ -27,6 +27,8 @@ export interface StatusState {
   watch: () => () => void;
   /** Asks at once. */
   probe: () => void;
+  /** Asks every second, for who looks at the figures, until the returned function is called. */
+  hurry: () => () => void;
 }
 
 export interface StatusStoreDeps {
@@ -50,6 +52,7 @@ export function servingModel(server: ServerStatus | null): ModelStatus | null {
 export function createStatusStore(deps: StatusStoreDeps): StatusStore {
   let timer: ReturnType<typeof setTimeout> | undefined;
   let watchers = 0;
+  let hurried = 0;
   let asking = false;
   let failures = 0;
 
@@ -69,7 +72,7 @@ export function createStatusStore(deps: StatusStoreDeps): StatusStore {
         nextTryAt: null,
         loadStart: model?.state === "loading" ? startOf(model, loadStart) : null,
       }));
-      later(model?.state === "loading" ? loadingMs : readyMs);
+      later(model?.state === "loading" || hurried > 0 ? loadingMs : readyMs);
       if (wasDown) deps.onBack();
     }
 
@@ -113,6 +116,13 @@ export function createStatusStore(deps: StatusStoreDeps): StatusStore {
       },
       probe() {
         void ask();
+      },
+      hurry() {
+        hurried += 1;
+        void ask();
+        return () => {
+          hurried -= 1;
+        };
       },
     };
   });

@@ -1,3 +1,5 @@
+import { useTranslation } from "react-i18next";
+
 import type { ModelStatus } from "@/api/types";
 import { AlertIcon } from "@/components/icons";
 import { ProgressBar } from "@/components/progress-bar";
@@ -8,23 +10,19 @@ import { useNow } from "@/lib/use-now";
 
 /** What stands between the person and the first reply, if anything does. */
 export function WarmUp() {
+  const { t } = useTranslation();
   const server = useStatus((state) => state.server);
   const loadStart = useStatus((state) => state.loadStart);
   if (!server) return null;
   const model = servingModel(server);
   if (!model) {
-    return (
-      <Trouble
-        title="No model is installed on this machine"
-        text="Put a GGUF file into the appliance's model folder, then start the appliance again."
-      />
-    );
+    return <Trouble title={t("warmUp.none")} text={t("warmUp.noneText")} />;
   }
   if (model.state === "failed") {
     return (
       <Trouble
-        title={`${model.name} could not be loaded`}
-        text={model.detail ?? "The appliance's log says why."}
+        title={t("warmUp.failed", { name: model.name })}
+        text={model.detail ?? t("warmUp.failedText")}
       />
     );
   }
@@ -32,30 +30,33 @@ export function WarmUp() {
 }
 
 function Loading({ model, start }: { model: ModelStatus; start: LoadStart | null }) {
+  const { t } = useTranslation();
   const now = useNow(1000);
   const left = start && secondsLeft(start, model.progress, now);
+  const title = t("warmUp.loading", { name: model.name });
   return (
     <section
-      aria-label="Model"
+      aria-label={t("warmUp.label")}
       className="mt-6 rounded-panel border border-line bg-raised px-4 py-3.5 text-sm"
     >
       <div className="flex items-baseline justify-between gap-4">
-        <p className="min-w-0 truncate font-medium">Loading {model.name}</p>
-        <p className="shrink-0 text-muted tabular-nums">{Math.round(model.progress * 100)} %</p>
+        <p className="min-w-0 truncate font-medium">{title}</p>
+        <p className="shrink-0 text-muted tabular-nums">{t("units.percent", { value: Math.round(model.progress * 100) })}</p>
       </div>
-      <ProgressBar label={`Loading ${model.name}`} value={model.progress} className="mt-2.5" />
+      <ProgressBar label={title} value={model.progress} className="mt-2.5" />
       <p className="mt-2.5 text-muted tabular-nums">
-        {model.detail ?? "The model is read from the disk into memory"}
-        {left === null ? "." : ` · about ${formatSeconds(Math.max(1, Math.round(left)))} left`}
+        {model.detail ?? t("warmUp.reading")}
+        {left !== null && ` · ${t("warmUp.left", { time: formatSeconds(Math.max(1, left)) })}`}
       </p>
     </section>
   );
 }
 
 function Trouble({ title, text }: { title: string; text: string }) {
+  const { t } = useTranslation();
   return (
     <section
-      aria-label="Model"
+      aria-label={t("warmUp.label")}
       className="mt-6 flex gap-3 rounded-panel border border-line-strong px-4 py-3.5 text-sm"
     >
       <AlertIcon className="mt-0.5 size-4.5 text-danger" />

@@ -1,0 +1,63 @@
+import { useCallback, useEffect, useState } from "react";
+
+import { searchMessages } from "@/api/endpoints";
+import type { SearchHit } from "@/api/types";
+
+/** Between two letters nothing is asked. */
+const pauseMs = 150;
+
+interface Found {
+  query: string;
+  hits: readonly SearchHit[];
+  more: boolean;
+  failed: boolean;
+}
+
+const nothing: Found = { query: "", hits: [], more: false, failed: false };
+
+interface Search extends Omit<Found, "query"> {
+  /** The answer to what is asked now is here. */
+  settled: boolean;
+  fetchMore: () => void;
+}
+
+/** The messages that have the words of `query`; an older answer stands until the new one comes. */
+export function useSearch(query: string): Search {
+  const [found, setFound] = useState(nothing);
+
+  useEffect(() => {
+    const abort = new AbortController();
+    const ask = async () => {
+      try {
+        const { hits, more } = await searchMessages(query, 0, abort.signal);
+        setFound({ query, hits, more, failed: false });
+      } catch {
+        if (!abort.signal.aborted) setFound({ ...nothing, query, failed: true });
+      }
+    };
+    const timer = setTimeout(() => {
+      if (query === "") setFound(nothing);
+      else void ask();
+    }, pauseMs);
+    return () => {
+      clearTimeout(timer);
+      abort.abort();
+    };
+  }, [query]);
+
+  const fetchMore = useCallback(() => {
+    const { signal } = new AbortController();
+    searchMessages(found.query, found.hits.length, signal).then(
+      ({ hits, more }) => {
+        setFound((now) =>
+          now.query === found.query ? { ...now, hits: [...now.hits, ...hits], more } : now,
+        );
+      },
+      () => {
+        setFound((now) => ({ ...now, failed: true }));
+      },
+    );
+  }, [found]);
+
+  return { ...found, hits: query === "" ? [] : found.hits, settled: found.query === query, fetchMore };
+}

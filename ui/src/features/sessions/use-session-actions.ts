@@ -1,0 +1,71 @@
+import { useTranslation } from "react-i18next";
+
+import type { Session } from "@/api/types";
+import { useNotify } from "@/components/toasts";
+import { sessionTitle } from "@/features/sessions/session-title";
+import { useSessions } from "@/features/sessions/sessions-context";
+import { giveFile, takeFile } from "@/lib/bridge";
+import { fileName } from "@/lib/save-file";
+
+export interface SessionActions {
+  rename: (session: Session, title: string) => void;
+  togglePin: (session: Session) => void;
+  download: (session: Session) => void;
+  /** Asks for the file of an export; `onMade` gets the new session. */
+  upload: (onMade: (sessionId: string) => void) => void;
+  /** Says that a session is gone, and offers the way back; `onBack` gets it if that is taken. */
+  offerUndo: (session: Session, onBack: (sessionId: string) => void) => void;
+}
+
+/** What can be done with a session, each with a word about how it went where that is not seen. */
+export function useSessionActions(): SessionActions {
+  const { t } = useTranslation();
+  const notify = useNotify();
+  const change = useSessions((state) => state.change);
+  const restore = useSessions((state) => state.restore);
+  const exportFile = useSessions((state) => state.exportFile);
+  const importFile = useSessions((state) => state.importFile);
+
+  const attempt = async (failure: string, act: () => Promise<void>) => {
+    try {
+      await act();
+    } catch (error) {
+      // A file that is no JSON says so in words for programmers.
+      const reason = error instanceof Error && !(error instanceof SyntaxError) ? error.message : "";
+      notify({ text: `${failure} ${reason}`.trim() });
+    }
+  };
+  return {
+    rename(session, title) {
+      void attempt(t("sessions.notChanged"), () => change(session.id, { title }));
+    },
+    togglePin(session) {
+      void attempt(t("sessions.notChanged"), () => change(session.id, { pinned: !session.pinned }));
+    },
+    download(session) {
+      void attempt(t("sessions.notExported"), async () => {
+        await giveFile(fileName(sessionTitle(session, t), "json"), await exportFile(session.id));
+      });
+    },
+    upload(onMade) {
+      void attempt(t("sessions.notImported"), async () => {
+        const file = await takeFile();
+        if (!file) return;
+        const session = await importFile(file);
+        notify({ text: t("sessions.imported", { title: sessionTitle(session, t) }) });
+        onMade(session.id);
+      });
+    },
+    offerUndo(session, onBack) {
+      const undo = () =>
+        void attempt(t("sessions.notRestored"), async () => {
+          const { id } = await restore(session.id);
+          onBack(id);
+        });
+      notify({
+        text: t("sessions.deleted", { title: sessionTitle(session, t) }),
+        action: { label: t("sessions.undo"), run: undo },
+      });
+    },
+  };
+}

@@ -1,0 +1,154 @@
+import { useState } from "react";
+import { useTranslation } from "react-i18next";
+
+import { Field, inputLook } from "@/components/field";
+import type { Scope } from "@/features/settings/settings-store";
+import { UnsetButton } from "@/features/settings/unset-button";
+import { useSetting } from "@/features/settings/use-setting";
+
+/** What the server offers. */
+export interface Choices {
+  models: readonly {
+    id: string;
+    name: string;
+    /** Where it runs, once it is loaded. */
+    device: string | null;
+    /** What is not as it was configured, such as another device. */
+    warning: string | null;
+  }[];
+}
+
+interface AnswerFieldsProps {
+  scope: Scope;
+  choices: Choices;
+}
+
+export function AnswerFields({ scope, choices }: AnswerFieldsProps) {
+  return (
+    <>
+      <ModelField scope={scope} choices={choices} />
+      <SystemPromptField scope={scope} />
+      <StopField scope={scope} />
+    </>
+  );
+}
+
+function ModelField({ scope, choices }: AnswerFieldsProps) {
+  const { t } = useTranslation();
+  const { value, inherited, set } = useSetting(scope, "model");
+  const chosen = choices.models.find(({ id }) => id === (value ?? inherited));
+  const device = chosen?.device ?? null;
+  const where = device === null ? undefined : t("settings.deviceOn", { device });
+  const nameOf = (id: string) => choices.models.find((model) => model.id === id)?.name ?? id;
+  return (
+    <Field
+      label={t("settings.model")}
+      hint={[where, chosen?.warning].filter(Boolean).join(". ") || undefined}
+    >
+      {({ id, describedBy }) => (
+        <select
+          id={id}
+          aria-describedby={describedBy}
+          value={value ?? ""}
+          onChange={(event) => {
+            set(event.target.value === "" ? null : event.target.value);
+          }}
+          className={inputLook}
+        >
+          <option value="">
+            {inherited === null
+              ? t("settings.modelDefault")
+              : `${t("settings.inherited")}: ${nameOf(inherited)}`}
+          </option>
+          {choices.models.map((model) => (
+            <option key={model.id} value={model.id}>
+              {model.name}
+            </option>
+          ))}
+          {value !== null && nameOf(value) === value && <option value={value}>{value}</option>}
+        </select>
+      )}
+    </Field>
+  );
+}
+
+function SystemPromptField({ scope }: { scope: Scope }) {
+  const { t } = useTranslation();
+  const { value, inherited, set } = useSetting(scope, "system_prompt");
+  const name = t("settings.system_prompt");
+  return (
+    <Field
+      label={name}
+      hint={t("settings.systemHint")}
+      aside={
+        <UnsetButton
+          name={name}
+          set={value !== null}
+          onUnset={() => {
+            set(null);
+          }}
+        />
+      }
+    >
+      {({ id, describedBy }) => (
+        <textarea
+          id={id}
+          rows={4}
+          dir="auto"
+          aria-describedby={describedBy}
+          value={value ?? ""}
+          placeholder={inherited ?? ""}
+          onChange={(event) => {
+            set(event.target.value === "" ? null : event.target.value);
+          }}
+          className={`${inputLook} resize-y`}
+        />
+      )}
+    </Field>
+  );
+}
+
+function StopField({ scope }: { scope: Scope }) {
+  const { t } = useTranslation();
+  const { value, inherited, set } = useSetting(scope, "stop");
+  // An empty line is not stored, and must not vanish under the fingers.
+  const [typed, setTyped] = useState<string | null>(null);
+  const name = t("settings.stop");
+  return (
+    <Field
+      label={name}
+      hint={t("settings.stopHint")}
+      aside={
+        <UnsetButton
+          name={name}
+          set={value !== null}
+          onUnset={() => {
+            setTyped(null);
+            set(null);
+          }}
+        />
+      }
+    >
+      {({ id, describedBy }) => (
+        <textarea
+          id={id}
+          rows={2}
+          dir="auto"
+          spellCheck={false}
+          aria-describedby={describedBy}
+          value={typed ?? value?.join("\n") ?? ""}
+          placeholder={inherited?.join("\n") ?? ""}
+          onChange={(event) => {
+            setTyped(event.target.value);
+            const lines = event.target.value.split("\n").filter((line) => line !== "");
+            set(lines.length === 0 ? null : lines);
+          }}
+          onBlur={() => {
+            setTyped(null);
+          }}
+          className={`${inputLook} resize-y font-mono`}
+        />
+      )}
+    </Field>
+  );
+}

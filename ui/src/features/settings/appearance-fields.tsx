@@ -1,0 +1,47 @@
+import { createContext, use } from "react";
+import { useTranslation } from "react-i18next";
+import { useStore } from "zustand";
+
+import { Field, inputLook } from "@/components/field";
+import { SegmentedChoice } from "@/components/segmented-choice";
+import type { PreferencesStore } from "@/features/settings/preferences-store";
+import { themes } from "@/lib/appearance";
+import { isLanguage, languageNames } from "@/lib/i18n";
+
+export const PreferencesContext = createContext<PreferencesStore | null>(null);
+
+export function AppearanceFields() {
+  const { t } = useTranslation();
+  const store = use(PreferencesContext);
+  if (!store) throw new Error("AppearanceFields needs a PreferencesContext around it.");
+  const { theme, language, setTheme, setLanguage } = useStore(store);
+  return (
+    <>
+      <SegmentedChoice
+        label={t("settings.theme")}
+        value={theme}
+        options={themes.map((value) => ({ value, label: t(`settings.themes.${value}`) }))}
+        onChange={setTheme}
+      />
+      <Field label={t("settings.language")}>
+        {({ id }) => (
+          <select
+            id={id}
+            value={language}
+            onChange={(event) => {
+              setLanguage(isLanguage(event.target.value) ? event.target.value : "system");
+            }}
+            className={inputLook}
+          >
+            <option value="system">{t("settings.languageSystem")}</option>
+            {Object.entries(languageNames).map(([code, name]) => (
+              <option key={code} value={code} lang={code}>
+                {name}
+              </option>
+            ))}
+          </select>
+        )}
+      </Field>
+    </>
+  );
+}

@@ -1,0 +1,105 @@
+import { useState } from "react";
+import { useTranslation } from "react-i18next";
+
+import { Button, IconButton } from "@/components/button";
+import { CloseIcon } from "@/components/icons";
+import { SegmentedChoice } from "@/components/segmented-choice";
+import { AnswerFields, type Choices } from "@/features/settings/answer-fields";
+import { AppearanceFields } from "@/features/settings/appearance-fields";
+import { ResetButton } from "@/features/settings/reset-button";
+import { SamplingFields } from "@/features/settings/sampling-fields";
+import { useSettings } from "@/features/settings/settings-context";
+import type { Scope } from "@/features/settings/settings-store";
+
+interface SettingsPanelProps {
+  choices: Choices;
+  onClose: () => void;
+}
+
+/** How replies are made, for this chat or for every chat; and how the page looks. */
+export function SettingsPanel({ choices, onClose }: SettingsPanelProps) {
+  const { t } = useTranslation();
+  const [wanted, setScope] = useState<Scope>("chat");
+  const sessionId = useSettings((state) => state.sessionId);
+  const phase = useSettings((state) => state.phase);
+  const load = useSettings((state) => state.load);
+  // A chat that does not exist yet has nothing of its own.
+  const scope = sessionId === null ? "all" : wanted;
+
+  return (
+    <div className="flex h-full flex-col">
+      <header className="flex h-13 shrink-0 items-center gap-3 ps-5 pe-2">
+        <h2 className="flex-1 font-semibold">{t("settings.title")}</h2>
+        <SavingWord />
+        <IconButton label={t("app.close")} onClick={onClose}>
+          <CloseIcon />
+        </IconButton>
+      </header>
+      <div className="flex min-h-0 flex-1 flex-col gap-7 overflow-y-auto px-5 pt-1 pb-8">
+        {phase === "failed" && (
+          <div className="text-sm text-muted">
+            <p>{t("settings.notRead")}</p>
+            <Button className="mt-3" onClick={() => void load(sessionId)}>
+              {t("app.tryAgain")}
+            </Button>
+          </div>
+        )}
+        {phase === "ready" && (
+          <>
+            {sessionId !== null && (
+              <div>
+                <SegmentedChoice
+                  label={t("settings.scope")}
+                  value={scope}
+                  options={[
+                    { value: "chat", label: t("settings.thisChat") },
+                    { value: "all", label: t("settings.newChats") },
+                  ]}
+                  onChange={setScope}
+                />
+                <p className="mt-1.5 text-xs leading-4.5 text-faint">
+                  {scope === "chat" ? t("settings.scopeChat") : t("settings.scopeAll")}
+                </p>
+              </div>
+            )}
+            <Section title={t("settings.answer")}>
+              <AnswerFields scope={scope} choices={choices} />
+            </Section>
+            <Section title={t("settings.writing")}>
+              <SamplingFields scope={scope} />
+            </Section>
+            <ResetButton scope={scope} />
+          </>
+        )}
+        <Section title={t("settings.page")}>
+          <AppearanceFields />
+        </Section>
+      </div>
+    </div>
+  );
+}
+
+function Section({ title, children }: { title: string; children: React.ReactNode }) {
+  return (
+    <section aria-label={title} className="flex flex-col gap-4">
+      <h3 className="border-b border-line pb-1.5 text-xs font-medium text-faint">{title}</h3>
+      {children}
+    </section>
+  );
+}
+
+function SavingWord() {
+  const { t } = useTranslation();
+  const saving = useSettings((state) => state.saving);
+  const words = {
+    idle: "",
+    waiting: t("settings.saving"),
+    saved: t("settings.saved"),
+    failed: t("settings.notSaved"),
+  };
+  return (
+    <p role="status" className={`text-xs ${saving === "failed" ? "text-danger" : "text-faint"}`}>
+      {words[saving]}
+    </p>
+  );
+}

@@ -1,0 +1,24 @@
+import { useTranslation } from "react-i18next";
+
+interface UnsetButtonProps {
+  name: string;
+  /** Whether it differs from what it follows. */
+  set: boolean;
+  onUnset: () => void;
+}
+
+/** Back to the value that is followed; where it is followed already, the word for that. */
+export function UnsetButton({ name, set, onUnset }: UnsetButtonProps) {
+  const { t } = useTranslation();
+  if (!set) return <span className="text-xs text-faint">{t("settings.inherited")}</span>;
+  return (
+    <button
+      type="button"
+      aria-label={t("settings.useDefault", { name })}
+      onClick={onUnset}
+      className="min-h-7 rounded-control px-1.5 text-xs text-accent hover:underline"
+    >
+      {t("settings.inherited")} ↺
+    </button>
+  );
+}

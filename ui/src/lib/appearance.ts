@@ -1,0 +1,23 @@
+/** Light or dark, as the person wants it. */
+export const themes = ["system", "light", "dark"] as const;
+
+export type Theme = (typeof themes)[number];
+
+const darkSystem = () => matchMedia("(prefers-color-scheme: dark)");
+
+/** Colours the page, and goes on following the system where that is wanted, until called off. */
+export function showTheme(theme: Theme): () => void {
+  const root = document.documentElement;
+  const system = darkSystem();
+  const paint = () => {
+    const dark = theme === "dark" || (theme === "system" && system.matches);
+    root.dataset.theme = dark ? "dark" : "light";
+    const ground = getComputedStyle(root).getPropertyValue("--bg").trim();
+    document.querySelector('meta[name="theme-color"]')?.setAttribute("content", ground);
+  };
+  paint();
+  system.addEventListener("change", paint);
+  return () => {
+    system.removeEventListener("change", paint);
+  };
+}

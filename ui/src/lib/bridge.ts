@@ -1,0 +1,48 @@
+import { saveFile } from "@/lib/save-file";
+
+/** What the appliance's own window can do and a page can't. */
+interface WindowApi {
+  /** The path, or null when the person thought better of it. */
+  save_file: (name: string, text: string) => Promise<string | null>;
+  open_file: () => Promise<{ name: string; text: string } | null>;
+}
+
+declare global {
+  interface Window {
+    pywebview?: { api?: Partial<WindowApi> };
+  }
+}
+
+function windowApi(): Partial<WindowApi> {
+  return window.pywebview?.api ?? {};
+}
+
+/** Puts a file where the person wants it. In the window it asks where; a browser downloads. */
+export async function giveFile(name: string, content: Blob): Promise<void> {
+  const { save_file } = windowApi();
+  if (save_file) await save_file(name, await content.text());
+  else saveFile(name, content);
+}
+
+/** A file that the person chooses; null when they chose none. */
+export async function takeFile(): Promise<Blob | null> {
+  const { open_file } = windowApi();
+  if (!open_file) return chooseFile();
+  const file = await open_file();
+  return file && new Blob([file.text]);
+}
+
+function chooseFile(): Promise<File | null> {
+  const input = document.createElement("input");
+  input.type = "file";
+  input.accept = ".json,application/json";
+  return new Promise((resolve) => {
+    input.addEventListener("change", () => {
+      resolve(input.files?.[0] ?? null);
+    });
+    input.addEventListener("cancel", () => {
+      resolve(null);
+    });
+    input.click();
+  });
+}

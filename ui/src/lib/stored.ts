@@ -1,0 +1,17 @@
+/** What this browser remembers; where it may not, nothing is remembered and nothing breaks. */
+
+export function readStored(name: string): string | null {
+  try {
+    return localStorage.getItem(name);
+  } catch {
+    return null;
+  }
+}
+
+export function writeStored(name: string, value: string) {
+  try {
+    localStorage.setItem(name, value);
+  } catch {
+    return;
+  }
+}

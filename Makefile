@@ -10,7 +10,8 @@ NPM := npm --prefix ui
 UI_SOURCES := $(shell find ui -type f -not -path 'ui/node_modules/*' -not -path 'ui/dist/*' 2>/dev/null)
 
 .DELETE_ON_ERROR:
-.PHONY: run test check soak bench screenshots lock clean tools
+.PHONY: run test check soak bench screenshots lock clean tools \
+	window frozen frozen-server portable packages
 
 run: $(VENV)/.run ui/dist/index.html  ## build what is missing, start, open the page
 	@$(BIN)/appliance
@@ -36,7 +37,7 @@ screenshots: $(VENV)/.dev ui/dist/index.html  ## the README's pictures, from the
 	$(BIN)/python docs/screenshots.py
 
 clean:  ## away with everything that was built; the compiled llama.cpp stays in the user's cache
-	rm -rf $(VENV) build ui/dist ui/node_modules .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) build dist ui/dist ui/node_modules .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find appliance benchmarks tests packaging -name __pycache__ -prune -exec rm -rf {} +
 
 tools:
@@ -89,6 +90,35 @@ ui/dist/index.html: ui/node_modules/.package-lock.json $(UI_SOURCES)
 	@$(NPM) run build
 	@touch $@
 
+# -- frozen and packed ------------------------------------------------------------------------------
+
+$(VENV)/.freeze: $(LOCK)/freeze.txt | $(VENV)/.run
+	@echo "Installing the tools for freezing and packing"
+	@$(PIP) install --quiet --require-hashes -r $(LOCK)/freeze.txt
+	@touch $@
+
+# PyGObject is compiled: Debian's libgirepository1.0-dev, libcairo2-dev and pkg-config.
+$(VENV)/.window: $(LOCK)/window.txt | $(VENV)/.run
+	@echo "Installing what windows are made with"
+	@$(PIP) install --quiet --require-hashes -r $(LOCK)/window.txt
+	@touch $@
+
+window: $(VENV)/.window  ## both engines of a window, for tests and for freezing
+
+PYINSTALLER := $(BIN)/pyinstaller --noconfirm --log-level WARN --distpath dist --workpath build/frozen
+
+frozen-server: $(VENV)/.freeze ui/dist/index.html  ## dist/appliance-server: a folder that needs nothing else
+	$(PYINSTALLER) appliance.spec
+
+frozen: $(VENV)/.freeze $(VENV)/.window ui/dist/index.html  ## dist/appliance: with the window
+	$(PYINSTALLER) appliance.spec -- --window
+
+portable: $(VENV)/.freeze ui/dist/index.html  ## dist/appliance-portable: the service in one file
+	$(PYINSTALLER) appliance.spec -- --portable
+
+packages: frozen frozen-server  ## .deb, .rpm and .tar.gz of both, in dist/
+	$(BIN)/python packaging/packages.py
+
 # -- locks ------------------------------------------------------------------------------------------
 
 # Newest versions that pyproject.toml and ui/package.json allow, with hashes and without registry
@@ -106,6 +136,8 @@ lock: | tools
 		--constraint $(LOCK)/run.txt -o $(LOCK)/dev.txt
 	$(UV_COMPILE) --group bench --no-emit-package llama-cpp-python -o $(LOCK)/bench.txt
 	$(UV_COMPILE) --group build -o $(LOCK)/build.txt
+	$(UV_COMPILE) --group freeze --constraint $(LOCK)/dev.txt -o $(LOCK)/freeze.txt
+	$(UV_COMPILE) --group window --constraint $(LOCK)/dev.txt -o $(LOCK)/window.txt
 	$(UV_COMPILE) --group llama-build -o $(LOCK)/llama-build.txt
 	$(UV_COMPILE) --group llama --no-deps -o $(LOCK)/llama.txt
 	$(UV_COMPILE) --group model --no-deps -o $(LOCK)/model.txt

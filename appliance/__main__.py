@@ -23,6 +23,10 @@ def main() -> NoReturn:
         from appliance.engine.runners.llama_tune import main as tuner_main
 
         sys.exit(tuner_main())
+    if sys.argv[1:2] == ["window"]:
+        from appliance.desktop.window import main as window_main
+
+        sys.exit(window_main())
     from appliance.cli.main import main as cli_main
 
     cli_main()

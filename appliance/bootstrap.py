@@ -21,18 +21,20 @@ from appliance.chat.turn import Turns
 from appliance.config import Config
 from appliance.engine.kv_store import forget_session
 from appliance.engine.pool import Pool
+from appliance.environment import service_manager
+from appliance.errors import ModelNotFound
 from appliance.models.memory import memory
 from appliance.observe import at_scrape
 from appliance.observe.figures import Dashboard
 from appliance.observe.metrics import Metrics
-from appliance.store.database import Database
-from appliance.store.migrations import migrate
 from appliance.store.retention import Retention
 from appliance.store.search import Search
 from appliance.store.sessions import Sessions
 from appliance.store.settings import Profile
 from appliance.store.transfer import Transfer
+from appliance.store.upgrade import open_upgraded, went_well
 from appliance.tuning import Tuning
+from appliance.watch import Manager, ModelState, Watch
 
 log = logging.getLogger(__name__)
 
@@ -56,8 +58,9 @@ class Appliance:
         self._grace = config.server.shutdown_grace_seconds
         self._deadline = 0.0
         self._data = paths.data_dir(config)
-        self._database = Database(self._data / "appliance.db")
-        migrate(self._database)
+        self._alone = running.Alone(self._data)
+        database_file = self._data / "appliance.db"
+        self._database = open_upgraded(database_file, __version__)
         sessions = Sessions(self._database, max_sessions=config.limits.max_sessions)
         interrupted = sessions.interrupt_streaming()
         if interrupted:
@@ -122,6 +125,13 @@ class Appliance:
         self._keys.on_revoke(self._server.cut)
         token = self._logins.launch_token if self._auth else ""
         running.announce(self._data, running.Service(self.address, os.getpid(), __version__, token))
+        self._watch = Watch(
+            Manager(service_manager()),
+            address=self.address,
+            model=self._model_state,
+            read_database=self._read_database,
+            on_ready=lambda: went_well(database_file),
+        )
 
     @property
     def address(self) -> str:
@@ -144,6 +154,7 @@ class Appliance:
         self._downloads.start()
         threading.Thread(target=self._shelf.refresh, name="shelf", daemon=True).start()
         self._tuning.start()
+        self._watch.start()
         self._server.serve()
         running.withdraw(self._data, os.getpid())
         # Replies that nobody follows have a right to their end as well.
@@ -156,6 +167,7 @@ class Appliance:
         self._live.close()
         self._keys.close()
         self._database.close()
+        self._alone.end()
         log.info("stopped")
 
     def _measure(self, metrics: Metrics, sessions: Sessions) -> None:
@@ -170,6 +182,17 @@ class Appliance:
         ):
             metrics.add(at_scrape.Gauge(name, about, value))
 
+    def _model_state(self) -> ModelState:
+        try:
+            model = self._pool.find(None)
+        except ModelNotFound as ex:
+            return ModelState("no model", "failed", ex.message)
+        return ModelState(model.name, model.state.status, model.state.detail or "")
+
+    def _read_database(self) -> None:
+        with self._database.read() as connection:
+            connection.execute("SELECT 1 FROM sqlite_schema").fetchall()
+
     def _forget(self, session: str) -> None:
         """A session was purged: neither workers nor files keep anything of it."""
         self._pool.forget(session)
@@ -178,6 +201,7 @@ class Appliance:
     def stop(self) -> None:
         """From any thread or a signal handler: finish what runs, take nothing new."""
         self._deadline = time.monotonic() + self._grace
+        self._watch.stop()
         self._server.drain()
 
     def stop_now(self) -> None:
@@ -186,8 +210,13 @@ class Appliance:
         self._server.stop_now()
 
 
-def run(config: Config, *, open_browser: bool) -> int:
+def run(config: Config, *, open_browser: bool, until_eof: bool = False) -> int:
     """Run the appliance until it is told to stop. Returns the exit code.
+
+    Args:
+        config: everything it needs to know.
+        open_browser: on the page.
+        until_eof: the end of stdin tells it to stop, like a signal.
 
     Raises:
         ApplianceError: it could not start.
@@ -212,5 +241,14 @@ def run(config: Config, *, open_browser: bool) -> int:
     elif sys.stdout.isatty() and (once := appliance.login_address):
         # Never into a log.
         print(f"Open it here, once and within five minutes: {once}", flush=True)
+    if until_eof:
+        threading.Thread(target=_stop_at_eof, args=(appliance,), daemon=True).start()
     appliance.run()
     return 0
+
+
+def _stop_at_eof(appliance: Appliance) -> None:
+    # The bare descriptor: a thread that waits inside `sys.stdin` holds up the end of the process.
+    while os.read(0, 4096):
+        pass
+    appliance.stop()

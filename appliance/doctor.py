@@ -1,32 +1,24 @@
 """`appliance doctor`: what this machine has and what the appliance makes of it."""
 
 import platform
-import subprocess
 from typing import Any
 
-import apsw
-import msgspec
-
-from appliance import __version__, offer, paths, tuned
+from appliance import about, offer, paths, tuned
 from appliance.config import Config
 from appliance.engine.loaded import ModelSpec
-from appliance.environment import worker_environment
 from appliance.errors import ApplianceError
 from appliance.models.memory import memory
-
-PROBE_SECONDS = 60
 
 
 def examine(config: Config) -> dict[str, Any]:
     """All findings, ready for JSON; what could not be found out has an `error`."""
     sizes = memory()
+    library = about.probe()
     return {
-        "appliance": __version__,
+        **about.versions(library),
         "system": f"{platform.system()} {platform.release()} {platform.machine()}",
-        "python": platform.python_version(),
-        "sqlite": apsw.sqlite_lib_version(),
         "memory": {"total": sizes.total, "available": sizes.available},
-        "llama.cpp": _probe(),
+        "llama.cpp": library,
         "folders": {
             "data": str(paths.data_dir(config)),
             "models": str(paths.models_dir(config)),
@@ -34,21 +26,6 @@ def examine(config: Config) -> dict[str, Any]:
         },
         "models": [_model(config, spec) for spec in offer.specs(config)],
     }
-
-
-def _probe() -> dict[str, Any]:
-    try:
-        ended = subprocess.run(
-            paths.probe_command(),
-            env=worker_environment(),
-            capture_output=True,
-            timeout=PROBE_SECONDS,
-            check=True,
-        )
-        found: dict[str, Any] = msgspec.json.decode(ended.stdout)
-    except (OSError, subprocess.SubprocessError, msgspec.DecodeError) as ex:
-        return {"error": f"llama.cpp cannot be loaded: {ex}"}
-    return found
 
 
 def _model(config: Config, spec: ModelSpec) -> dict[str, Any]:
@@ -66,8 +43,8 @@ def render(found: dict[str, Any]) -> str:
     """The findings for a person."""
     library = found["llama.cpp"]
     lines = [
-        f"appliance {found['appliance']} on {found['system']}, Python {found['python']}",
-        f"SQLite {found['sqlite']}",
+        f"appliance {found['appliance']} (commit {found['commit']}) on {found['system']}",
+        f"SQLite {found['sqlite']}, Python {found['python']}",
         f"memory {_size(found['memory']['available'])} free of {_size(found['memory']['total'])}",
     ]
     if "error" in library:

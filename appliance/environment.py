@@ -34,6 +34,28 @@ def worker_environment(environ: Mapping[str, str] | None = None) -> dict[str, st
     }
 
 
+def child_environment(environ: Mapping[str, str] | None = None) -> dict[str, str]:
+    """For what starts programs of the system, such as a browser.
+
+    A frozen build's starter puts its own folder first among those of libraries; others' programs
+    must not find it.
+    """
+    found = dict(os.environ if environ is None else environ)
+    original = found.pop("LD_LIBRARY_PATH_ORIG", None)
+    if original is not None:
+        found["LD_LIBRARY_PATH"] = original
+    elif getattr(sys, "frozen", False):
+        found.pop("LD_LIBRARY_PATH", None)
+    return found
+
+
+def service_manager(environ: Mapping[str, str] | None = None) -> dict[str, str]:
+    """What systemd tells a service: where it listens, and how often it wants to hear."""
+    source = os.environ if environ is None else environ
+    names = ("NOTIFY_SOCKET", "WATCHDOG_USEC")
+    return {name: source[name] for name in names if source.get(name)}
+
+
 def variable(name: str, environ: Mapping[str, str] | None = None) -> str | None:
     """What an environment variable says that the configuration names, such as a key's."""
     return (os.environ if environ is None else environ).get(name)

@@ -111,7 +111,18 @@ def embedded_model() -> Path:
 
 def ui_dir() -> Path:
     """The built page: a folder with `index.html`. It is not there before the page is built."""
-    return (_bundle() or Path(__file__).resolve().parent.parent) / "ui" / "dist"
+    return (_bundle() or source_dir()) / "ui" / "dist"
+
+
+def source_dir() -> Path:
+    """The folder that holds the package: a checkout's root, unless this is a frozen build."""
+    return Path(__file__).resolve().parent.parent
+
+
+def build_file() -> Path | None:
+    """What a frozen build carries about itself; None in a checkout."""
+    bundle = _bundle()
+    return None if bundle is None else bundle / "build.json"
 
 
 def worker_command() -> list[str]:
@@ -134,6 +145,23 @@ def probe_command() -> list[str]:
 def tuner_command() -> list[str]:
     """The command line that starts the process which measures a model."""
     return [*worker_command()[:-1], "tuner"]
+
+
+def serve_command() -> list[str]:
+    """The command line of a service that ends when its stdin does."""
+    return [*worker_command()[:-1], "serve", "--until-eof"]
+
+
+def window_command() -> list[str]:
+    """The command line of a window, to which its engine's name is added."""
+    return [*worker_command()[:-1], "window"]
+
+
+def icon() -> Path | None:
+    """The picture of the appliance, if it is here."""
+    bundle = _bundle()
+    file = bundle / "icon.png" if bundle else source_dir() / "packaging" / "icons" / "icon-256.png"
+    return file if file.is_file() else None
 
 
 def _bundle() -> Path | None:

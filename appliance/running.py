@@ -10,9 +10,13 @@ import socket
 import urllib.parse
 from pathlib import Path
 
+import filelock
 import msgspec
 
+from appliance.errors import ConfigError
+
 FILE = "service.json"
+LOCK = "service.lock"
 PATIENCE_SECONDS = 2.0
 
 
@@ -24,6 +28,30 @@ class Service(msgspec.Struct, frozen=True, omit_defaults=True):
     version: str
     token: str = ""
     """What lets the same user in without a key; empty: nobody asks for one."""
+
+
+class Alone:
+    """The data folder, for whoever changes its files; `end` when done."""
+
+    def __init__(self, folder: Path) -> None:
+        """Take it.
+
+        Raises:
+            ConfigError: a service uses it; the message says which.
+        """
+        self._lock = filelock.FileLock(folder / LOCK)
+        try:
+            self._lock.acquire(blocking=False)
+        except filelock.Timeout as ex:
+            other = find(folder)
+            where = f", process {other.pid} at {other.url}" if other else ""
+            raise ConfigError(
+                f"data.dir: another appliance uses {folder}{where}", param="data.dir"
+            ) from ex
+
+    def end(self) -> None:
+        """Leave it to others."""
+        self._lock.release()
 
 
 def announce(folder: Path, service: Service) -> None:

@@ -22,17 +22,17 @@ class Running:
         folder: Path,
         *,
         config: str = "",
-        program: Sequence[str] = ("-m", "appliance"),
+        command: Sequence[str] = (sys.executable, "-m", "appliance"),
         **environment: str,
     ) -> None:
         """
         Args:
             folder: of everything that it writes.
             config: TOML.
-            program: what Python runs; another one can have another engine.
+            command: what is run; another one can be frozen, or have another engine.
             environment: settings such as APPLIANCE_ENGINE_N_CTX.
         """
-        self._program = program
+        self._command = command
         self.data = folder / "data"
         self.log = folder / "log.txt"
         self._environment = {
@@ -56,7 +56,7 @@ class Running:
         """Start it; wait until the model is loaded unless told not to. The port stays the same."""
         log = self.log.open("a")
         self._process = subprocess.Popen(
-            [sys.executable, *self._program, "serve", *flags],
+            [*self._command, "serve", *flags],
             env=self._environment,
             stdout=subprocess.PIPE,
             stderr=log,
@@ -75,7 +75,7 @@ class Running:
     def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Another command, with the same settings."""
         return subprocess.run(
-            [sys.executable, *self._program, *arguments],
+            [*self._command, *arguments],
             env=self._environment,
             capture_output=True,
             text=True,

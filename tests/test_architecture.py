@@ -27,19 +27,32 @@ MAY_IMPORT: list[tuple[str, list[str]]] = [
     (
         "__main__",
         [
-            *("cli.main", "engine.probe", "engine.template_child", "engine.worker"),
+            *(
+                "cli.main",
+                "desktop.window",
+                "engine.probe",
+                "engine.template_child",
+                "engine.worker",
+            ),
             "engine.runners.llama_tune",
         ],
     ),
     (
         "cli.*",
         [
-            *("bootstrap", "config", "doctor", "environment", "logs", "paths", "running"),
-            *("cli.*", "doorkeeper", "library", "models.*", "offer", "security.*", "whereabouts"),
-            *("engine.tune", "engine.tune_profile", "tuned"),
+            *("about", "bootstrap", "config", "doctor", "environment", "logs", "paths", "running"),
+            *("cli.*", "desktop.*", "doorkeeper", "library", "models.*", "offer", "security.*"),
+            *("engine.tune", "engine.tune_profile", "store.backup", "tuned", "whereabouts"),
         ],
     ),
-    ("doctor", ["config", "engine.loaded", "environment", "offer", "paths", "tuned", "models.*"]),
+    ("about", ["environment", "paths"]),
+    (
+        "doctor",
+        [
+            *("about", "config", "engine.loaded", "environment", "offer", "paths", "tuned"),
+            "models.*",
+        ],
+    ),
     ("doorkeeper", ["config", "environment", "paths", "security.*"]),
     ("offer", ["config", "environment", "paths", "tuned", "whereabouts", "models.*", "engine.*"]),
     ("tuned", ["config", "paths", "engine.protocol", "engine.tune_profile"]),
@@ -59,7 +72,7 @@ MAY_IMPORT: list[tuple[str, list[str]]] = [
         "bootstrap",
         [
             *("config", "doorkeeper", "environment", "library", "logs", "offer", "paths"),
-            *("running", "tuning"),
+            *("running", "tuning", "watch"),
             *("api.*", "chat.*", "desktop.*", "models.*", "observe.*", "security.*", "store.*"),
             *("engine.client", "engine.pool", "engine.upstream.*", "engine.protocol"),
             "engine.kv_store",  # files of deleted sessions, also of models that are not loaded
@@ -71,6 +84,7 @@ MAY_IMPORT: list[tuple[str, list[str]]] = [
     ("config", ["complaints"]),
     ("environment", []),
     ("running", []),
+    ("watch", []),
     ("errors", []),
     (
         "api.*",
@@ -122,22 +136,23 @@ MAY_IMPORT: list[tuple[str, list[str]]] = [
     ("store.*", ["store.*"]),
     ("security.*", ["security.*"]),
     ("models.*", ["models.*"]),
-    ("desktop.*", ["desktop.*"]),
+    ("desktop.*", ["desktop.*", "running"]),
 ]
 COMMON = ["errors"]
 # Functions that read the environment or a file; everybody may have the frozen types beside them.
 CONFIG_IS_READ_BY = [
+    "about",
     *("cli.*", "bootstrap", "doctor", "doorkeeper", "library", "offer", "tuning", "whereabouts"),
 ]
 
 # library: who may import it. Names that have no row are free.
 OWNERS: dict[str, list[str]] = {
-    "apsw": ["store.*", "doctor"],
+    "apsw": ["store.*", "about"],
     "click": ["cli.*"],
     "ctransformers": ["engine.runners.*"],
     "ctypes": ["engine.runners.*", "engine.template_child", "engine.worker", "models.memory"],
     "falcon": ["api.*"],
-    "filelock": ["models.jobs"],
+    "filelock": ["desktop.instance", "models.jobs", "running"],
     "httpx2": ["cli.*", "engine.upstream.*", "models.*"],
     "huggingface_hub": ["models.hub"],
     "jinja2": ["engine.template"],

@@ -1,33 +1,50 @@
 """The group of all commands, and how a command ends."""
 
 import sys
+from pathlib import Path
 from typing import NoReturn
 
 import click
 
-from appliance import __version__
-from appliance.cli import doctor, keys, models, pull, run, service, speed
+from appliance.cli import backup, doctor, keys, models, options, pull, run, service, speed, window
 from appliance.errors import ApplianceError, ConfigError
 
 EXIT_CONFIG = 78
 """`EX_CONFIG` of sysexits: what is wrong is the configuration, and starting again won't help."""
 
 
+def _print_version(context: click.Context, _option: click.Parameter, asked: bool) -> None:
+    if asked and not context.resilient_parsing:
+        from appliance import about
+
+        click.echo(about.line())
+        context.exit()
+
+
 @click.group(invoke_without_command=True)
-@click.version_option(__version__, prog_name="appliance")
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_print_version,
+    help="Tell the version, commit, llama.cpp and SQLite.",
+)
+@options.config_file
+@click.option("--ready-seconds", default=8.0, hidden=True)  # that a window has to show the page
 @click.pass_context
-def appliance(context: click.Context) -> None:
+def appliance(context: click.Context, config_file: Path | None, ready_seconds: float) -> None:
     """Local language models behind one window and one API.
 
-    Without a command: start, and open the page in the browser.
+    Without a command: open the window, on the service that runs or on one of its own.
     """
     if context.invoked_subcommand is None:
-        context.invoke(service.serve, open_browser=True)
+        window.open_window(context, config_file, ready_seconds)
 
 
 for command in (
     *(service.serve, doctor.doctor, keys.keys, *models.COMMANDS, pull.pull, run.run),
-    *(speed.bench, speed.tune),
+    *(speed.bench, speed.tune, backup.backup, backup.restore),
 ):
     appliance.add_command(command)
 

@@ -22,14 +22,16 @@ from appliance.environment import has_display
     default=None,
     help="Listen on any address without asking for keys.",
 )
+@click.option("--until-eof", is_flag=True, hidden=True)  # of who holds the other end of stdin
 def serve(
     config_file: Path | None,
     host: str | None,
     port: str | None,
     open_browser: bool,
     insecure_lan: bool | None,
+    until_eof: bool,
 ) -> None:
-    """Run the service, without a window unless asked."""
+    """Run the service, without a window."""
     config = options.configuration(
         config_file,
         server={"host": host, "port": port},
@@ -39,7 +41,8 @@ def serve(
     from appliance.bootstrap import run
 
     logs.set_up(config.server.log_level)
-    sys.exit(run(config, open_browser=open_browser and _can_open_browser()))
+    open_browser = open_browser and _can_open_browser()
+    sys.exit(run(config, open_browser=open_browser, until_eof=until_eof))
 
 
 def _can_open_browser() -> bool:

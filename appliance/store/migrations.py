@@ -133,6 +133,18 @@ def migrate(database: Database, migrations: Sequence[Migration] = MIGRATIONS) ->
         StoreTooNew: steps were taken that this version does not know; nothing was touched.
         StoreError, StoreFull: a step failed; those before it stay taken.
     """
+    for migration in pending(database, migrations):
+        _apply(database, migration)
+
+
+def pending(
+    database: Database, migrations: Sequence[Migration] = MIGRATIONS
+) -> Sequence[Migration]:
+    """The steps that are still to be taken.
+
+    Raises:
+        StoreTooNew: steps were taken that this version does not know.
+    """
     with database.read() as connection:
         applied = _applied(connection)
     unknown = sorted(applied - {migration.name for migration in migrations})
@@ -141,9 +153,7 @@ def migrate(database: Database, migrations: Sequence[Migration] = MIGRATIONS) ->
             f"The database {database.path} was written by a newer version of the appliance "
             f"({', '.join(unknown)}). Update the appliance."
         )
-    for migration in migrations:
-        if migration.name not in applied:
-            _apply(database, migration)
+    return [migration for migration in migrations if migration.name not in applied]
 
 
 def _applied(connection: apsw.Connection) -> set[str]:

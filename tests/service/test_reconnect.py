@@ -3,6 +3,7 @@
 import os
 import signal
 import socket
+import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -24,7 +25,7 @@ def steady(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """An appliance whose model writes slowly and evenly, so that there is time to come back."""
     appliance = Running(
         tmp_path_factory.mktemp("steady"),
-        program=("-m", "tests.service.fake_service"),
+        command=(sys.executable, "-m", "tests.service.fake_service"),
         FAKE_STEP_SECONDS="0.02",
     ).start()
     yield appliance

@@ -1,5 +1,6 @@
 """Keys share one model: whoever asks much waits behind whoever asks little."""
 
+import sys
 import threading
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -18,7 +19,7 @@ def test_a_hundred_requests_of_one_key_delay_anothers_first_by_one_generation_at
 ) -> None:
     appliance = Running(
         tmp_path,
-        program=(str(FAKE_SERVICE),),
+        command=(sys.executable, str(FAKE_SERVICE)),
         ENABLE_AUTH="true",
         APPLIANCE_SECURITY_VAULT="file",
         APPLIANCE_ENGINE_N_SEQ_MAX="1",

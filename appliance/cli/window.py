@@ -1,0 +1,56 @@
+"""`appliance` without a verb: the window, or the service where there is no screen."""
+
+import signal
+import sys
+from pathlib import Path
+from types import FrameType
+
+import click
+
+from appliance.cli import options, service
+from appliance.config import Config
+from appliance.environment import child_environment, has_display
+
+
+def open_window(context: click.Context, config_file: Path | None, ready_seconds: float) -> None:
+    """Open the window on the running service, or start one; without a screen: serve."""
+    if not (sys.platform in {"darwin", "win32"} or has_display()):
+        context.invoke(service.serve, config_file=config_file)
+    config = options.configuration(config_file)
+    from appliance import logs, paths
+    from appliance.desktop.launcher import Desk, Launcher
+
+    logs.set_up(config.server.log_level)
+    named = ["--config", str(config_file.absolute())] if config_file else []
+    launcher = Launcher(
+        Desk(
+            folder=paths.data_dir(config),
+            storage=paths.cache_dir() / "window",
+            usual_url=_usual_url(config),
+            serve_command=[*paths.serve_command(), *named],
+            window_command=paths.window_command(),
+            environment=child_environment(),
+            icon=str(paths.icon() or ""),
+            ready_seconds=ready_seconds,
+        ),
+        say=click.echo,
+    )
+
+    def on_signal(_number: int, _frame: FrameType | None) -> None:
+        launcher.stop()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, on_signal)
+    sys.exit(launcher.run())
+
+
+def _usual_url(config: Config) -> str:
+    """Where a service listens that another user or the system started with these settings."""
+    host = config.server.host
+    if host in ("0.0.0.0", "::", "localhost"):  # noqa: S104 - read here, not bound
+        host = "127.0.0.1"
+    return (
+        f"http://[{host}]:{config.server.port}"
+        if ":" in host
+        else (f"http://{host}:{config.server.port}")
+    )

@@ -1,0 +1,110 @@
+"""What the page may ask of the window, because HTTP can't do it; `bridge.js` is its other half."""
+
+import contextlib
+import os
+import tempfile
+import webbrowser
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+LARGEST_FILE = 64 * 1024 * 1024
+"""Bytes of a file that is read for an import."""
+SCHEMES = {"http", "https", "mailto"}
+ZOOM_STEP = 1.1
+SMALLEST_ZOOM, LARGEST_ZOOM = 0.3, 3.0
+JSON_FILES = ("Chats (*.json)", "All files (*.*)")
+
+
+class Bridge:
+    """Its methods run on threads of pywebview. What they raise rejects the page's promise."""
+
+    def __init__(
+        self, *, zoom: float, set_zoom: Callable[[float], None], on_ready: Callable[[], None]
+    ) -> None:
+        self._zoom = zoom
+        self._set_zoom = set_zoom
+        self._on_ready = on_ready
+        self._dialog: Callable[..., Any] | None = None
+
+    def __dir__(self) -> list[str]:
+        # pywebview would make JavaScript of what it sees here, by eval.
+        return []
+
+    def use_dialogs(self, dialog: Callable[..., Any]) -> None:
+        """`dialog`: `create_file_dialog` of the window, which is made after this."""
+        self._dialog = dialog
+
+    @property
+    def zoom_factor(self) -> float:
+        """1.0: as large as the page says."""
+        return self._zoom
+
+    def ready(self) -> None:
+        """The page is drawn."""
+        self._on_ready()
+
+    def save_file(self, name: str, text: str) -> str | None:
+        """Ask where, and write there whole or not at all: the path; None if the person declined.
+
+        Raises:
+            OSError: it cannot be written; what was there before is as it was.
+        """
+        chosen = self._choose("SAVE", save_filename=Path(name).name, file_types=JSON_FILES)
+        if chosen is None:
+            return None
+        part = ""
+        try:
+            with tempfile.NamedTemporaryFile(
+                "w", encoding="utf-8", dir=chosen.parent, prefix=".appliance-", delete=False
+            ) as file:
+                part = file.name
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+            Path(part).replace(chosen)
+        except OSError:
+            with contextlib.suppress(OSError):
+                Path(part).unlink()
+            raise
+        return str(chosen)
+
+    def open_file(self) -> dict[str, str] | None:
+        """Ask which, and read it: `name` and `text`; None if the person declined.
+
+        Raises:
+            ValueError: it is too large or no text.
+            OSError: it cannot be read.
+        """
+        chosen = self._choose("OPEN", file_types=JSON_FILES)
+        if chosen is None:
+            return None
+        if chosen.stat().st_size > LARGEST_FILE:
+            raise ValueError(f"{chosen.name} is larger than {LARGEST_FILE >> 20} MB.")
+        try:
+            return {"name": chosen.name, "text": chosen.read_text(encoding="utf-8")}
+        except UnicodeDecodeError as ex:
+            raise ValueError(f"{chosen.name} is not a text file.") from ex
+
+    def open_external(self, url: str) -> bool:
+        """Open a page or write a mail outside; whether that could be done."""
+        if urlsplit(url).scheme not in SCHEMES:
+            return False
+        return webbrowser.open(url)
+
+    def zoom(self, step: int) -> float:
+        """Larger, smaller, or (0) as the page says; the factor."""
+        factor = self._zoom * ZOOM_STEP**step if step else 1.0
+        self._zoom = min(max(factor, SMALLEST_ZOOM), LARGEST_ZOOM)
+        self._set_zoom(self._zoom)
+        return self._zoom
+
+    def _choose(self, kind: str, **options: Any) -> Path | None:
+        assert self._dialog
+        from webview import FileDialog
+
+        chosen = self._dialog(FileDialog[kind], **options)
+        if not chosen:
+            return None
+        return Path(chosen if isinstance(chosen, str) else chosen[0])

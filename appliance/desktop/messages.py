@@ -1,0 +1,56 @@
+"""What launcher and window tell each other: a line of JSON each."""
+
+import msgspec
+
+
+class Show(msgspec.Struct, frozen=True, tag=True):
+    """To the window, first of all: what to show and how."""
+
+    url: str
+    token: str
+    """Empty: none is needed."""
+    asks_before_closing: bool
+    """Closing the window ends the service, and so a reply that is being written."""
+    memory_file: str
+    storage_folder: str
+    """Where the engine keeps what a browser keeps."""
+    icon: str
+    """A picture's path, or empty."""
+
+
+class ComeForward(msgspec.Struct, frozen=True, tag=True):
+    """To the window: somebody started the appliance again."""
+
+
+class Ready(msgspec.Struct, frozen=True, tag=True):
+    """From the window: the page is drawn."""
+
+
+class Failed(msgspec.Struct, frozen=True, tag=True):
+    """From the window: this engine shows nothing, and why."""
+
+    why: str
+
+
+ToWindow = Show | ComeForward
+FromWindow = Ready | Failed
+_TO_WINDOW: msgspec.json.Decoder[ToWindow] = msgspec.json.Decoder(ToWindow)
+_FROM_WINDOW: msgspec.json.Decoder[FromWindow] = msgspec.json.Decoder(FromWindow)
+
+
+def line(message: ToWindow | FromWindow) -> bytes:
+    """The message as it is sent."""
+    return msgspec.json.encode(message) + b"\n"
+
+
+def to_window(said: bytes) -> ToWindow:
+    """The message that a window was sent; DecodeError if it is none."""
+    return _TO_WINDOW.decode(said)
+
+
+def from_window(said: bytes) -> FromWindow | None:
+    """The message of a window; None for whatever else its libraries print."""
+    try:
+        return _FROM_WINDOW.decode(said)
+    except msgspec.DecodeError:
+        return None

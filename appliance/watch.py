@@ -1,0 +1,144 @@
+"""Tells the service manager how the appliance is: ready, loading, well, stopping.
+
+One thread. It speaks systemd's notification protocol, which is a line of text to a Unix socket, and
+is silent where nobody listens. The watchdog is fed by what clients see: an answer over HTTP and a
+row out of the database.
+"""
+
+import logging
+import socket
+import threading
+import time
+import urllib.request
+from collections.abc import Callable, Mapping
+
+import msgspec
+
+from appliance.errors import StoreError
+
+log = logging.getLogger(__name__)
+
+LOOK_SECONDS = 0.2
+"""From one look at a model that loads to the next."""
+MORE_SECONDS = 30
+"""What a model that loads is given, again and again, before the service manager loses patience."""
+WARM_SECONDS = 10.0
+"""A model that nobody has begun to load by then is left asleep on purpose."""
+ANSWER_SECONDS = 10.0
+LONG_SERVED_SECONDS = 600.0
+"""A service that has answered for that long is good enough, even if its model failed."""
+_OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+
+class Manager:
+    """Where the service manager listens, and how often it wants to hear that all is well."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        """`environ`: what systemd puts into a service's environment; nothing: nobody listens."""
+        self._address = environ.get("NOTIFY_SOCKET", "")
+        period = environ.get("WATCHDOG_USEC", "")
+        self.watchdog_seconds = int(period) / 1e6 if period.isdigit() else 0.0
+
+    def tell(self, **state: object) -> None:
+        """Say it, as `READY=1`, `STATUS=…`; that it was not heard is only logged."""
+        if not self._address:
+            return
+        text = "\n".join(f"{name}={value}" for name, value in state.items())
+        address = self._address
+        try:
+            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as to_manager:
+                to_manager.sendto(
+                    text.encode(), "\0" + address[1:] if address[0] == "@" else address
+                )
+        except OSError as ex:
+            log.warning("the service manager was not reached: %s", ex)
+
+
+class ModelState(msgspec.Struct, frozen=True):
+    """How the model is that answers by default."""
+
+    name: str
+    status: str
+    detail: str = ""
+
+
+class Watch:
+    """From `start` to `stop`."""
+
+    def __init__(
+        self,
+        manager: Manager,
+        *,
+        address: str,
+        model: Callable[[], ModelState],
+        read_database: Callable[[], None],
+        on_ready: Callable[[], None],
+    ) -> None:
+        """
+        Args:
+            manager: who is told.
+            address: where the appliance serves.
+            model: how the default model is now.
+            read_database: reads a row; raises StoreError if it can't.
+            on_ready: called once, when the appliance has shown that it works.
+        """
+        self._manager = manager
+        self._address = address
+        self._model = model
+        self._read_database = read_database
+        self._on_ready = on_ready
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="watch", daemon=True)
+
+    def start(self) -> None:
+        """Begin to look."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Say that the end has begun; then be silent."""
+        self._stopping.set()
+        self._manager.tell(STOPPING=1, STATUS="Finishing replies")
+
+    def _run(self) -> None:
+        began = time.monotonic()
+        proven = False
+        told = ""
+        pause = LOOK_SECONDS
+        next_feed = next_extension = began
+        while not self._stopping.wait(pause):
+            now = time.monotonic()
+            model = self._model()
+            if model.status == "unloaded" and now - began < WARM_SECONDS:
+                continue
+            if model.status != told:
+                told = model.status
+                self._tell_state(model)
+            if model.status == "loading" and now >= next_extension:
+                next_extension = now + MORE_SECONDS / 3
+                self._manager.tell(EXTEND_TIMEOUT_USEC=MORE_SECONDS * 1_000_000)
+            if not proven and (model.status == "ready" or now - began > LONG_SERVED_SECONDS):
+                proven = True
+                self._on_ready()
+            if self._manager.watchdog_seconds and now >= next_feed:
+                next_feed = now + self._manager.watchdog_seconds / 3
+                if self._well():
+                    self._manager.tell(WATCHDOG=1)
+            pause = 1.0 if proven else LOOK_SECONDS
+
+    def _tell_state(self, model: ModelState) -> None:
+        status = f"{model.name}: {model.status} {model.detail}".strip()
+        if model.status == "loading":
+            self._manager.tell(STATUS=status)
+        else:
+            # Also when it failed: other models, chats and settings are there all the same.
+            self._manager.tell(READY=1, STATUS=status)
+
+    def _well(self) -> bool:
+        try:
+            with _OPENER.open(self._address + "/health", timeout=ANSWER_SECONDS) as answer:
+                answer.read()
+            self._read_database()
+        except (OSError, StoreError) as ex:
+            log.warning("not well: %s", ex)
+            return False
+        return True

@@ -1,0 +1,189 @@
+"""What goes into a frozen build, asked by `appliance.spec`.
+
+PyInstaller follows imports by itself. Here is what it can't see – the page, the model, libraries
+that are loaded by name – and what it would take along too much.
+"""
+
+import json
+import re
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+from typing import Any
+
+import contents
+
+ROOT = Path(__file__).resolve().parent.parent
+BUILD = ROOT / "build"
+SITE = Path(sysconfig.get_path("platlib"))
+
+sys.path.insert(0, str(ROOT))
+
+Entry = tuple[str, str, str]
+"""Where in the folder, where from, and PyInstaller's word for its kind."""
+
+WINDOW_LIBRARIES = [
+    "gi",
+    "cairo",
+    "PySide6",
+    "shiboken6",
+    "qtpy",
+    "webview",
+    "bottle",
+    "proxy_tools",
+]
+NEVER = [
+    *("tkinter", "_tkinter", "IPython", "PIL", "matplotlib", "torch", "transformers"),
+    *(
+        "pytest",
+        "_pytest",
+        "mypy",
+        "setuptools",
+        "pkg_resources",
+        "pip",
+        "playwright",
+        "hypothesis",
+    ),
+    *(
+        "psutil",
+        "greenlet",
+        "numpy.f2py",
+        "numpy.testing",
+        "PyQt5",
+        "PyQt6",
+        "PySide2",
+        "cefpython3",
+    ),
+]
+GTK_IS_THE_SYSTEMS = ("share/", "gi_typelibs/", "lib/gdk-pixbuf", "lib/gtk-3.0", "lib/gio")
+"""Of another distribution's GTK nothing fits the one on the machine that runs this."""
+ASKED_FOR_BY_NOBODY = re.compile(r"\.so\.\d+\.|libllama\.so\.0")
+"""A wheel has no links: each library is in it three times, under every name that it could have."""
+OUR_LIBRARIES = ("libpython", "libssl", "libcrypto", "libffi", "libgomp", "libstdc++", "libgcc_s")
+
+
+_origins: dict[str, Path] = {}
+"""Where libraries without their symbols came from."""
+
+
+def name(window: bool) -> str:
+    """Of the folder below `dist/`."""
+    return "appliance" if window else "appliance-server"
+
+
+def datas() -> list[tuple[str, str]]:
+    """Files, and the folders they go to."""
+    from appliance import about, paths
+
+    page = paths.ui_dir()
+    if not (page / "index.html").is_file():
+        raise SystemExit("The page is not built: run `make ui/dist/index.html` first.")
+    BUILD.mkdir(exist_ok=True)
+    build = BUILD / "build.json"
+    build.write_text(json.dumps({"commit": about.commit()}))
+    icon_file = BUILD / "icon.png"
+    icon_file.write_bytes((ROOT / "packaging/icons/icon-256.png").read_bytes())
+    return [
+        (str(page), "ui/dist"),
+        (str(paths.embedded_model()), "models"),
+        (str(build), "."),
+        (str(icon_file), "."),
+        (str(ROOT / "config.example.toml"), "."),
+        (str(ROOT / "LICENSE"), "."),
+        (str(ROOT / "appliance/desktop/bridge.js"), "appliance/desktop"),
+    ]
+
+
+def native_libraries() -> list[tuple[str, str]]:
+    """llama.cpp with a backend for every processor, and what old model files need."""
+    backends = [
+        *(SITE / "bin").glob("*ggml-*"),
+        *Path(sysconfig.get_path("scripts")).glob("*ggml-*"),
+    ]
+    if not any("ggml-cpu-" in file.name for file in backends):
+        raise SystemExit(
+            "llama.cpp was not built with a backend for every processor; see `make run`."
+        )
+    ending = {"win32": ".dll", "darwin": ".dylib"}.get(sys.platform, ".so")
+    legacy = SITE / "ctransformers" / "lib"
+    return [
+        *((str(file), "bin") for file in sorted(backends)),
+        *(
+            (str(file), "llama_cpp/lib")
+            for file in sorted((SITE / "llama_cpp/lib").iterdir())
+            if not ASKED_FOR_BY_NOBODY.search(file.name)
+        ),
+        *(
+            (str(file), f"ctransformers/lib/{file.parent.name}")
+            for file in sorted(legacy.glob(f"*/*{ending}"))
+            if file.parent.name != "cuda"
+        ),
+    ]
+
+
+def hidden_imports(window: bool) -> list[str]:
+    """What is imported by a name that only the running program knows."""
+    return ["webview.platforms.gtk", "cairo", "gi"] if window and sys.platform == "linux" else []
+
+
+def excluded(window: bool) -> list[str]:
+    """What is here and not wanted."""
+    qt = ["PySide6", "shiboken6", "qtpy"]
+    return [*NEVER, *(qt if window else WINDOW_LIBRARIES)]
+
+
+def take_out(analysis: Any, window: bool) -> None:
+    """Debugging symbols; and GTK with all that it needs, which comes from the system's packages."""
+    analysis.binaries = [
+        (inside, str(_without_symbols(inside, Path(source))), kind)
+        for inside, source, kind in analysis.binaries
+    ]
+    if not (window and sys.platform == "linux"):
+        return
+    analysis.datas = [one for one in analysis.datas if not one[0].startswith(GTK_IS_THE_SYSTEMS)]
+    analysis.binaries = [
+        (inside, source, kind)
+        for inside, source, kind in analysis.binaries
+        if not inside.startswith(GTK_IS_THE_SYSTEMS)
+        and (
+            "/" in inside
+            or ".so" not in inside
+            or inside.startswith(OUR_LIBRARIES)
+            or _ours(source)
+        )
+    ]
+
+
+def _without_symbols(inside: str, library: Path) -> Path:
+    """Of libraries that were compiled here, some are three times as large as they need be."""
+    # NumPy's wheel was changed after it was linked, which `strip` does not bear.
+    if sys.platform != "linux" or inside.startswith("numpy") or not _ours(str(library)):
+        return library
+    lighter = BUILD / "light" / inside
+    lighter.parent.mkdir(parents=True, exist_ok=True)
+    subprocess.run(["strip", "--strip-unneeded", "-o", lighter, library], check=True)
+    _origins[str(lighter)] = library
+    return lighter
+
+
+def _ours(source: str) -> bool:
+    return Path(source).is_relative_to(SITE) or Path(source).is_relative_to(sys.base_prefix)
+
+
+def inventory(analysis: Any) -> list[Entry]:
+    """The list of everything inside, and the licences of all of it."""
+    found: list[Entry] = [*analysis.pure, *analysis.binaries, *analysis.datas]
+    folder = BUILD / "contents"
+    sources = [_origins.get(source, Path(source)) for _, source, _ in found if source]
+    contents.write(folder, sources, ROOT / "ui")
+    return [
+        (str(file.relative_to(folder)), str(file), "DATA")
+        for file in sorted(folder.rglob("*"))
+        if file.is_file()
+    ]
+
+
+def icon() -> str | None:
+    """The program's own picture, where programs have one."""
+    return str(ROOT / "packaging/icons/icon.ico") if sys.platform == "win32" else None

@@ -1,0 +1,269 @@
+"""Makes the packages for Linux out of the frozen folders.
+
+    python packaging/packages.py [server] [desktop]      both if none is named
+
+`dist/` gets a .deb, an .rpm and a .tar.gz of each, and `SHA256SUMS`. The version is that of the
+frozen program; `VERSION` in the environment overrides it, for trying an upgrade.
+"""
+
+import functools
+import gzip
+import hashlib
+import json
+import os
+import platform
+import re
+import shutil
+import string
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+LINUX = ROOT / "packaging" / "linux"
+DIST = ROOT / "dist"
+TREES = ROOT / "build" / "packages"
+ARCH = {"x86_64": "amd64", "aarch64": "arm64"}
+SYMBOL = re.compile(r"\bGLIBC_(\d+(?:\.\d+)+)\b")
+APP_ID = "org.appliance.Appliance"
+
+WORDS = {
+    "server": {
+        "name": "appliance-server",
+        "other": "appliance",
+        "summary": "language models on this machine, as a service",
+        "which": "This package is the service, for a machine without a screen or for a LAN.",
+        "deb_recommends": "",
+    },
+    "desktop": {
+        "name": "appliance",
+        "other": "appliance-server",
+        "summary": "language models on this machine, in a window",
+        "which": "This package is the window, for a person at this machine.",
+        "deb_recommends": "gnome-keyring",
+    },
+}
+GTK = {
+    "deb": ["gir1.2-webkit2-4.1", "libgirepository-1.0-1", "libcairo-gobject2"],
+    "rpm": ["webkit2gtk4.1", "gobject-introspection", "cairo-gobject"],
+}
+
+
+def version() -> str:
+    """Of the packages."""
+    text = (ROOT / "appliance" / "__init__.py").read_text("utf-8")
+    found = re.search(r'__version__ = "([^"]+)"', text)
+    assert found
+    return os.environ.get("VERSION") or found[1]
+
+
+def moment() -> int:
+    """Seconds since 1970 of the last commit: what every file in a package is dated."""
+    said = subprocess.run(
+        ["git", "-C", str(ROOT), "log", "-1", "--format=%ct"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return int(said.stdout)
+
+
+def glibc_floor(folder: Path) -> str:
+    """The oldest C library that every program and library in `folder` runs with.
+
+    Raises:
+        SystemExit: none of them needs any, so something was not looked at.
+    """
+    found: set[tuple[int, ...]] = set()
+    for file in folder.rglob("*"):
+        if file.is_file() and not file.is_symlink() and file.open("rb").read(4) == b"\x7fELF":
+            said = subprocess.run(
+                ["objdump", "-T", str(file)], capture_output=True, text=True, check=True
+            ).stdout
+            found |= {tuple(map(int, one.split("."))) for one in SYMBOL.findall(said)}
+    if not found:
+        raise SystemExit(f"{folder} has no program that needs a C library")
+    return ".".join(map(str, max(found)))
+
+
+def lay_out(kind: str) -> Path:
+    """The files of a package as they will lie below `/`, without /etc."""
+    words = WORDS[kind]
+    tree = TREES / words["name"]
+    shutil.rmtree(tree, ignore_errors=True)
+    frozen = DIST / ("appliance" if kind == "desktop" else "appliance-server")
+    if not (frozen / "appliance").is_file():
+        raise SystemExit(f"{frozen} is not there: make frozen, or make frozen-server")
+    # Links to the same files: nothing is copied before it is packed.
+    shutil.copytree(frozen, tree / "usr/lib/appliance", symlinks=True, copy_function=os.link)
+    (tree / "usr/bin").mkdir(parents=True)
+    (tree / "usr/bin/appliance").symlink_to("../lib/appliance/appliance")
+    put_gzip(LINUX / "appliance.1", tree / "usr/share/man/man1/appliance.1.gz")
+    completions(tree, frozen / "appliance")
+    documents(tree / "usr/share/doc" / words["name"], words["name"])
+    if kind == "server":
+        put(ROOT / "systemd/appliance.service", tree / "usr/lib/systemd/system/appliance.service")
+    else:
+        put(LINUX / f"{APP_ID}.desktop", tree / f"usr/share/applications/{APP_ID}.desktop")
+        put(LINUX / f"{APP_ID}.metainfo.xml", tree / f"usr/share/metainfo/{APP_ID}.metainfo.xml")
+        icons = tree / "usr/share/icons/hicolor"
+        put(ROOT / "packaging/icons/icon.svg", icons / f"scalable/apps/{APP_ID}.svg")
+        for size in (16, 32, 48, 64, 128, 256, 512):
+            picture = ROOT / f"packaging/icons/icon-{size}.png"
+            put(picture, icons / f"{size}x{size}/apps/{APP_ID}.png")
+    return tree
+
+
+def completions(tree: Path, program: Path) -> None:
+    """What a shell asks for when Tab is pressed, as the program itself tells it."""
+    places = {
+        "bash": "usr/share/bash-completion/completions/appliance",
+        "zsh": "usr/share/zsh/vendor-completions/_appliance",
+        "fish": "usr/share/fish/vendor_completions.d/appliance.fish",
+    }
+    for shell, place in places.items():
+        said = subprocess.run(
+            [str(program)],
+            env={"PATH": os.environ["PATH"], "_APPLIANCE_COMPLETE": f"{shell}_source"},
+            capture_output=True,
+            check=True,
+        ).stdout
+        file = tree / place
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(said)
+
+
+def documents(folder: Path, name: str) -> None:
+    put(ROOT / "README.md", folder / "README.md")
+    notice = LINUX / "copyright"
+    put(notice, folder / "copyright")
+    changes = (LINUX / "changelog").read_text("utf-8")
+    filled = string.Template(changes).substitute(name=name, version=version())
+    write_gzip(filled.encode(), folder / "changelog.gz")
+
+
+def put(source: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(source, target)
+
+
+def put_gzip(source: Path, target: Path) -> None:
+    write_gzip(source.read_bytes(), target)
+
+
+def write_gzip(content: bytes, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    # Without a date inside, the same content is always the same file.
+    target.write_bytes(gzip.compress(content, 9, mtime=0))
+
+
+def set_modes(tree: Path) -> None:
+    """What a umask made of it is undone: 755 for folders and programs, 644 for the rest."""
+    for path in tree.rglob("*"):
+        if not path.is_symlink():
+            runs = path.is_dir() or (os.access(path, os.X_OK) and _is_program(path))
+            path.chmod(0o755 if runs else 0o644)
+
+
+def _is_program(path: Path) -> bool:
+    return path.open("rb").read(4) == b"\x7fELF" and ".so" not in path.name
+
+
+def nfpm(kind: str, tree: Path, floor: str) -> list[Path]:
+    """Pack `tree` as .deb and .rpm."""
+    words = WORDS[kind]
+    gtk = GTK if kind == "desktop" else {"deb": [], "rpm": []}
+    scripts = {
+        "postinstall": str(LINUX / "postinst"),
+        "preremove": str(LINUX / "prerm"),
+        "postremove": str(LINUX / "postrm"),
+    }
+    filled = string.Template((ROOT / "packaging/nfpm.yaml").read_text("utf-8")).substitute(
+        words,
+        arch=ARCH[platform.machine()],
+        version=version(),
+        mtime=f'"{_iso(moment())}"',
+        tree=json.dumps(str(tree)),
+        overrides=json.dumps(str(LINUX / f"{words['name']}.lintian-overrides")),
+        scripts=json.dumps(scripts if kind == "server" else {}),
+        deb_depends=", ".join([f"libc6 (>= {floor})", *gtk["deb"]]),
+        rpm_depends=", ".join([f"glibc >= {floor}", *gtk["rpm"]]),
+    )
+    recipe = TREES / f"{words['name']}.yaml"
+    recipe.write_text(filled, encoding="utf-8")
+    made = []
+    for packager in ("deb", "rpm"):
+        command = [Path(sys.executable).with_name("nfpm"), "package", "--config", recipe]
+        command += ["--packager", packager, "--target", DIST]
+        said = subprocess.run(
+            list(map(str, command)), cwd=ROOT, capture_output=True, text=True, check=False
+        )
+        if said.returncode != 0:
+            raise SystemExit(said.stdout + said.stderr)
+        found = re.search(r"created package: (\S+)", said.stdout)
+        assert found, said.stdout
+        made.append(Path(found[1]))
+    return made
+
+
+def _iso(seconds: int) -> str:
+    import datetime
+
+    return datetime.datetime.fromtimestamp(seconds, datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def archive(kind: str, tree: Path, floor: str) -> Path:
+    """The same files for every other Linux, with a script that puts them in place."""
+    name = f"{WORDS[kind]['name']}-{version()}-linux-{platform.machine()}"
+    target = DIST / f"{name}.tar.gz"
+    install = string.Template((LINUX / "install.sh").read_text("utf-8"))
+    script = TREES / "install.sh"
+    script.write_text(install.safe_substitute(GLIBC_FLOOR=floor), encoding="utf-8")
+    date = moment()
+
+    def plain(member: tarfile.TarInfo) -> tarfile.TarInfo:
+        member.uid = member.gid = 0
+        member.uname = member.gname = "root"
+        member.mtime = date
+        return member
+
+    with (
+        target.open("wb") as out,
+        gzip.GzipFile("", "wb", 6, out, mtime=0) as packed,
+        tarfile.open(fileobj=packed, mode="w") as tar,
+    ):
+        script.chmod(0o755)
+        tar.add(script, f"{name}/install.sh", filter=plain)
+        tar.add(ROOT / "config.example.toml", f"{name}/config.example.toml", filter=plain)
+        for path in sorted(tree.rglob("*")):
+            member = f"{name}/{path.relative_to(tree)}"
+            tar.add(path, member, recursive=False, filter=plain)
+    return target
+
+
+def main() -> None:
+    """Makes what is named on the command line."""
+    kinds = sys.argv[1:] or ["server", "desktop"]
+    TREES.mkdir(parents=True, exist_ok=True)
+    made: list[Path] = []
+    for kind in kinds:
+        tree = lay_out(kind)
+        set_modes(tree)
+        floor = glibc_floor(tree)
+        print(f"{WORDS[kind]['name']}: needs glibc {floor}", flush=True)
+        made += [*nfpm(kind, tree, floor), archive(kind, tree, floor)]
+    for file in made:
+        print(f"{file.stat().st_size / 1e6:8.1f} MB  {file.relative_to(ROOT)}")
+    sums = "".join(f"{_sha256(file)}  {file.name}\n" for file in sorted(made))
+    (DIST / "SHA256SUMS").write_text(sums, encoding="utf-8")
+
+
+@functools.cache
+def _sha256(file: Path) -> str:
+    with file.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
+
+
+if __name__ == "__main__":
+    main()

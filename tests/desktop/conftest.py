@@ -1,0 +1,66 @@
+"""A screen that nobody sees, with a window manager, and the appliance's window on it."""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from appliance.desktop import engines
+from tests.desktop.screen import Screen
+
+PROGRAMS = {
+    "Xvfb": "xvfb",
+    "openbox": "openbox",
+    "xdotool": "xdotool",
+    "import": "imagemagick",
+    "xev": "x11-utils",
+}
+
+
+@pytest.fixture(scope="session")
+def screen() -> Iterator[Screen]:
+    """One for all tests; they close their windows."""
+    for program, package in PROGRAMS.items():
+        if shutil.which(program) is None:
+            pytest.skip(f"{program} is missing: install the Debian package `{package}`")
+    told, tell = os.pipe()
+    server = subprocess.Popen(
+        ["Xvfb", "-displayfd", str(tell), "-screen", "0", "1280x900x24", "-nolisten", "tcp"],
+        pass_fds=[tell],
+        stderr=subprocess.DEVNULL,
+    )
+    os.close(tell)
+    with os.fdopen(told) as said:
+        display = f":{said.readline().strip()}"
+    manager = subprocess.Popen(
+        ["openbox"], env=os.environ | {"DISPLAY": display}, stderr=subprocess.DEVNULL
+    )
+    yield Screen(display)
+    for process in (manager, server):
+        process.terminate()
+        process.wait(30)
+
+
+@pytest.fixture(params=["gtk", "qt"])
+def engine(request: pytest.FixtureRequest) -> str:
+    """Each engine that people have."""
+    name: str = request.param
+    if name not in engines.installed():
+        what = {
+            "gtk": "GTK's web view is missing: Debian's gir1.2-webkit2-4.1, and `make window`",
+            "qt": "Qt's web view is missing: `make window`",
+        }
+        pytest.skip(what[name])
+    return name
+
+
+@pytest.fixture
+def browser_log(tmp_path: Path) -> Path:
+    """What a "browser" was asked to open, a line each; `BROWSER` names it."""
+    script = tmp_path / "browser"
+    script.write_text(f'#!/bin/sh\necho "$1" >> "{tmp_path}/opened"\n')
+    script.chmod(0o755)
+    return tmp_path / "opened"

@@ -1,0 +1,122 @@
+"""`appliance` without a verb, as a person starts it."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from tests.desktop.screen import Screen
+from tests.waiting import wait_until
+
+PATIENT = "120"
+"""Seconds that an engine has in tests that are not about running out of them."""
+
+
+class Desk:
+    """One user with a data folder."""
+
+    def __init__(self, folder: Path, screen: Screen, rung: str = "", **environment: str) -> None:
+        """`rung`: what showed the page last time."""
+        self.data = folder / "data"
+        self.data.mkdir(mode=0o700, exist_ok=True)
+        self.log = folder / "log.txt"
+        self._screen = screen
+        self._memory = self.data / "window.json"
+        if rung:
+            self._memory.write_text(json.dumps({"rung": rung}))
+        self.environment = {
+            **{k: v for k, v in os.environ.items() if not k.startswith("APPLIANCE_")},
+            **screen.environment,
+            "XDG_CONFIG_HOME": str(folder / "config"),
+            "XDG_CACHE_HOME": str(folder / "cache"),
+            "APPLIANCE_DATA_DIR": str(self.data),
+            "APPLIANCE_SERVER_PORT": "0",
+            "BROWSER": str(folder / "browser"),
+            **environment,
+        }
+        self.process: subprocess.Popen[str] | None = None
+
+    def start(self, *arguments: str, patience: str = PATIENT) -> "Desk":
+        """Start it and come back at once."""
+        with self.log.open("a") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "appliance", "--ready-seconds", patience, *arguments],
+                env=self.environment,
+                stdout=log,
+                stderr=log,
+                text=True,
+            )
+        return self
+
+    def again(self) -> int:
+        """A second start by the same user: its exit code."""
+        return subprocess.run(
+            [sys.executable, "-m", "appliance"], env=self.environment, check=False, timeout=60
+        ).returncode
+
+    def memory(self) -> dict[str, Any]:
+        """What is remembered."""
+        try:
+            found: dict[str, Any] = json.loads(self._memory.read_text())
+        except (FileNotFoundError, json.JSONDecodeError):
+            return {}
+        return found
+
+    def wait_shown(self) -> str:
+        """Until the page is drawn; the way that showed it."""
+        wait_until(lambda: "tried" in self.memory(), f"no page: {self.tail()}", 180)
+        return str(self.memory()["rung"])
+
+    def window(self) -> str:
+        """The window's number on the screen."""
+        wait_until(self._screen.windows, f"no window: {self.tail()}")
+        return self._screen.windows()[-1]
+
+    def service(self) -> dict[str, Any]:
+        """What the service tells of itself."""
+        found: dict[str, Any] = json.loads((self.data / "service.json").read_text())
+        return found
+
+    def ask(self, path: str) -> Any:
+        """GET from the service."""
+        service = self.service()
+        headers = {"Authorization": f"Bearer {service['token']}"} if "token" in service else {}
+        return httpx.get(service["url"] + path, headers=headers).json()
+
+    def wait_ready(self) -> None:
+        """Until the model answers."""
+        url = self.service()["url"]
+        wait_until(
+            lambda: httpx.get(url + "/readiness").status_code == 200, f"not ready: {self.tail()}"
+        )
+
+    def replies(self) -> list[dict[str, Any]]:
+        """Every reply of every chat."""
+        sessions = self.ask("/api/sessions")["sessions"]
+        found = [self.ask(f"/api/sessions/{one['id']}/messages") for one in sessions]
+        return [m for chat in found for m in chat["messages"] if m["role"] == "assistant"]
+
+    def gone(self) -> bool:
+        """Whether it has ended."""
+        assert self.process
+        return self.process.poll() is not None
+
+    def end(self) -> int:
+        """As the session manager ends programs."""
+        assert self.process
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(90)
+
+    def said(self) -> str:
+        """Its whole log."""
+        return self.log.read_text()
+
+    def tail(self) -> str:
+        """The last lines of its log."""
+        return self.log.read_text()[-3000:] if self.log.exists() else ""

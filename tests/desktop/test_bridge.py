@@ -1,0 +1,201 @@
+"""What a page can ask of the window, under the content policy that the appliance's own page has."""
+
+import http.server
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from appliance.api.system import CONTENT_POLICY
+from appliance.desktop.bridge import Bridge
+from appliance.desktop.messages import Ready, Show, from_window, line
+from tests.desktop.screen import Screen
+from tests.waiting import wait_until
+
+DOCUMENT = b"""<!doctype html><meta charset=utf-8><title>t</title><div id=root><p>Here</p></div>
+<a id=away href="https://example.com/page?a=1">away</a> <a id=file href="file:///etc/passwd">f</a>
+<script src=/page.js></script>"""
+# Says what it finds to the server, and does what the server's /next tells it.
+SCRIPT = b"""
+const say = (what, value) => fetch("/said", {method: "POST", body: JSON.stringify({what, value})});
+addEventListener("applianceready", async () => {
+  await say("api", Object.keys(window.pywebview.api).sort());
+  for (;;) {
+    const { call, args, click } = await (await fetch("/next")).json();
+    if (click) { document.getElementById(click).click(); continue; }
+    if (!call) { await new Promise((go) => setTimeout(go, 100)); continue; }
+    try { await say(call, await window.pywebview.api[call](...args)); }
+    catch (error) { await say(call, "rejected: " + error.message); }
+  }
+});
+"""
+
+
+class Page:
+    """A page that does what the test says, and its server."""
+
+    def __init__(self) -> None:
+        self.said: list[dict[str, Any]] = []
+        self.to_do: list[dict[str, Any]] = []
+        page = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                if self.path == "/next":
+                    body = json.dumps(page.to_do.pop(0) if page.to_do else {}).encode()
+                else:
+                    body = SCRIPT if self.path == "/page.js" else DOCUMENT
+                kind = "text/javascript" if self.path == "/page.js" else "text/html"
+                self.send_response(200)
+                self.send_header("Content-Type", kind)
+                self.send_header("Content-Security-Policy", CONTENT_POLICY)
+                self.end_headers()
+                self.wfile.write(body)
+
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                page.said.append(json.loads(body))
+                self.send_response(204)
+                self.end_headers()
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        self.url = f"http://127.0.0.1:{self.server.server_port}"
+
+    def answer(self, what: str) -> Any:
+        """What the page said of it, once it has; it is then forgotten."""
+        wait_until(lambda: any(one["what"] == what for one in self.said), f"nothing about {what}")
+        found = next(one for one in self.said if one["what"] == what)
+        self.said.remove(found)
+        return found["value"]
+
+    def call(self, name: str, *arguments: object) -> Callable[[], Any]:
+        """Have the page call the window; what comes back is waited for by calling this."""
+        self.to_do.append({"call": name, "args": arguments})
+        return lambda: self.answer(name)
+
+
+@pytest.fixture
+def page(screen: Screen, engine: str, tmp_path: Path, browser_log: Path) -> Iterator[Page]:
+    """Shown in a window of its own, without a service behind it."""
+    page = Page()
+    window = subprocess.Popen(
+        [sys.executable, "-m", "appliance", "window", engine],
+        env=os.environ
+        | screen.environment
+        | {"BROWSER": str(tmp_path / "browser"), "XDG_CACHE_HOME": str(tmp_path)},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    assert window.stdin and window.stdout
+    order = Show(page.url, "", False, str(tmp_path / "window.json"), str(tmp_path / "kept"), "")
+    window.stdin.write(line(order))
+    window.stdin.flush()
+    while not isinstance(from_window(window.stdout.readline()), Ready):
+        assert window.poll() is None
+    assert page.answer("api") == ["open_external", "open_file", "save_file", "zoom"]
+    yield page
+    window.stdin.close()
+    try:
+        assert window.wait(60) == 0
+    finally:
+        window.kill()
+        window.wait()
+        window.stdout.close()
+        page.server.shutdown()
+        page.server.server_close()
+
+
+def wait_for_dialog(screen: Screen) -> None:
+    """A dialog takes keys a moment after it is there, which nothing outside it can see."""
+    wait_until(lambda: screen.active() not in ["", *screen.windows()], "no dialog in front")
+    time.sleep(1)
+
+
+def choose(screen: Screen, file: Path) -> None:
+    """Type a path into the dialog that is open, and take it."""
+    wait_for_dialog(screen)
+    screen.press("ctrl+a")
+    screen.type(str(file))
+    screen.press("Return")
+
+
+def test_a_file_is_saved_whole_where_the_person_says(
+    page: Page, screen: Screen, tmp_path: Path
+) -> None:
+    text = json.dumps({"words": "ä – 日本 \\ ' \" \n"}) * 1000
+    saved = page.call("save_file", "../../chat.json", text)
+    choose(screen, tmp_path / "mine.json")
+    assert saved() == str(tmp_path / "mine.json")
+    assert (tmp_path / "mine.json").read_text(encoding="utf-8") == text
+    assert not list(tmp_path.glob(".appliance-*"))
+    declined = page.call("save_file", "chat.json", "other")
+    wait_for_dialog(screen)
+    screen.press("Escape")
+    assert declined() is None
+
+
+def test_a_file_is_read(page: Page, screen: Screen, tmp_path: Path) -> None:
+    (tmp_path / "chat.json").write_text('{"a": "ä\'\\\\"}', encoding="utf-8")
+    opened = page.call("open_file")
+    choose(screen, tmp_path / "chat.json")
+    assert opened() == {"name": "chat.json", "text": '{"a": "ä\'\\\\"}'}
+    (tmp_path / "picture.json").write_bytes(b"\xff\xfe\x00")
+    refused = page.call("open_file")
+    choose(screen, tmp_path / "picture.json")
+    assert "picture.json is not a text file" in refused()
+
+
+def test_what_leads_away_opens_in_the_browser_and_files_never(
+    page: Page, browser_log: Path
+) -> None:
+    page.to_do.append({"click": "file"})
+    page.to_do.append({"click": "away"})
+    wait_until(browser_log.exists, "nothing was opened")
+    assert page.call("open_external", "mailto:a@example.com")() is True
+    for url in ("file:///etc/passwd", "javascript:alert(1)", "/bin/sh", ""):
+        assert page.call("open_external", url)() is False
+    assert browser_log.read_text().split() == [
+        "https://example.com/page?a=1",
+        "mailto:a@example.com",
+    ]
+
+
+def test_the_page_grows_and_shrinks_and_it_is_remembered(
+    page: Page, screen: Screen, tmp_path: Path
+) -> None:
+    assert page.call("zoom", 1)() == pytest.approx(1.1)
+    (window,) = screen.windows()
+    screen.do("windowfocus", "--sync", window)
+    screen.click(window, 300, 300)
+    screen.press("ctrl+minus", "ctrl+minus")
+    wait_until(lambda: page.call("zoom", -1)() < 0.9, "the keys do nothing")
+    assert page.call("zoom", 0)() == 1
+    assert page.call("zoom", 1)() == pytest.approx(1.1)
+    screen.press("alt+F4")
+    wait_until(lambda: not screen.windows(), "the window does not close")
+    assert json.loads((tmp_path / "window.json").read_text())["zoom"] == pytest.approx(1.1)
+
+
+def test_what_cannot_be_written_leaves_what_was_there(tmp_path: Path) -> None:
+    bridge = Bridge(zoom=1, set_zoom=lambda _: None, on_ready=lambda: None)
+    folder = tmp_path / "none"
+    bridge.use_dialogs(lambda *_, **__: (str(folder / "chat.json"),))
+    with pytest.raises(OSError, match="none"):
+        bridge.save_file("chat.json", "text")
+    (tmp_path / "full").symlink_to("/dev/full")
+    bridge.use_dialogs(lambda *_, **__: str(tmp_path / "chat.json"))
+    (tmp_path / "chat.json").write_text("before")
+    with pytest.raises(UnicodeEncodeError):
+        bridge.save_file("chat.json", "\ud800")
+    assert (tmp_path / "chat.json").read_text() == "before"

@@ -1,0 +1,81 @@
+"""It always opens: engines that fail, that show nothing, and that are not there."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+from appliance.desktop.engines import BROWSER, Rung, installed, ladder
+from tests.desktop.desk import Desk
+from tests.desktop.screen import Screen
+from tests.waiting import wait_until
+
+
+def test_what_worked_is_tried_first() -> None:
+    both = ["gtk", "qt"]
+    assert [rung.name for rung in ladder(both)] == ["gtk", "gtk, software", "qt", "qt, software"]
+    assert ladder(both, "qt, software")[0] == Rung("qt", software=True)
+    assert len(ladder(both, "qt, software")) == 4
+    assert ladder(["native"]) == [Rung("native")]
+
+
+def test_the_browser_stays_until_there_is_another_engine() -> None:
+    assert ladder(["gtk"], BROWSER, ["gtk"]) == []
+    assert [rung.engine for rung in ladder(["gtk", "qt"], BROWSER, ["gtk"])][::2] == ["gtk", "qt"]
+
+
+def test_an_engine_that_fails_is_passed_over_and_that_is_remembered(
+    tmp_path: Path, screen: Screen
+) -> None:
+    assert installed() == ["gtk", "qt"]
+    desk = Desk(tmp_path, screen, GDK_BACKEND="none").start()
+    assert desk.wait_shown() == "qt"
+    assert "no page with gtk, software" in desk.said()
+    window = desk.window()
+    assert screen.windows() == [window]
+    assert desk.end() == 0
+    assert Desk(tmp_path, screen).memory()["rung"] == "qt"
+
+
+def test_engines_that_show_nothing_leave_the_browser(
+    tmp_path: Path, screen: Screen, browser_log: Path
+) -> None:
+    desk = Desk(tmp_path, screen).start(patience="0.01")
+    wait_until(browser_log.exists, f"no browser: {desk.tail()}")
+    assert browser_log.read_text().startswith(desk.service()["url"])
+    assert not screen.windows()
+    assert desk.again() == 0
+    wait_until(lambda: len(browser_log.read_text().split()) == 2, "not opened again")
+    assert desk.end() == 0
+    assert desk.memory()["rung"] == BROWSER
+    desk.start()
+    wait_until(lambda: len(browser_log.read_text().split()) == 3, "not at once the next time")
+    assert "no page with" not in desk.said().rpartition("No window can be shown")[2]
+    assert desk.end() == 0
+
+
+def test_without_a_screen_it_serves_and_says_where(tmp_path: Path) -> None:
+    environment = {
+        **{k: v for k, v in os.environ.items() if not k.startswith("APPLIANCE_")},
+        "APPLIANCE_DATA_DIR": str(tmp_path),
+        "XDG_CACHE_HOME": str(tmp_path),
+        "XDG_CONFIG_HOME": str(tmp_path),
+        "APPLIANCE_SERVER_PORT": "0",
+    }
+    for name in ("DISPLAY", "WAYLAND_DISPLAY"):
+        environment.pop(name, None)
+    service = subprocess.Popen(
+        [sys.executable, "-m", "appliance"], env=environment, stdout=subprocess.PIPE, text=True
+    )
+    assert service.stdout
+    assert "http://127.0.0.1:" in service.stdout.readline()
+    service.send_signal(signal.SIGTERM)
+    assert service.wait(60) == 0
+    service.stdout.close()
+
+
+def test_wrong_settings_are_said_and_no_window_opens(tmp_path: Path, screen: Screen) -> None:
+    desk = Desk(tmp_path, screen, APPLIANCE_SERVER_PORT="many").start()
+    assert desk.process and desk.process.wait(60) == 78
+    assert "server.port" in desk.tail()

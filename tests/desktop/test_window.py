@@ -1,0 +1,166 @@
+"""Real windows, on a real screen that nobody sees, with both engines."""
+
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.desktop.desk import Desk
+from tests.desktop.screen import Screen
+from tests.waiting import wait_until
+
+PAGE_BACKGROUND = "#17181b"
+
+
+@pytest.fixture
+def desk(tmp_path: Path, screen: Screen, engine: str) -> Iterator[Desk]:
+    """Started; what is left of it is ended."""
+    one = Desk(tmp_path, screen, rung=engine).start()
+    yield one
+    one.end()
+
+
+def ask(screen: Screen, window: str, question: str) -> None:
+    """Type a question into the page and send it."""
+    size = screen.geometry(window)
+    screen.do("windowfocus", "--sync", window)
+    screen.click(window, size["WIDTH"] // 2 + 130, size["HEIGHT"] - 68)
+    screen.type(question)
+    screen.press("Return")
+
+
+def test_a_question_is_answered_and_closing_ends_all(
+    desk: Desk, screen: Screen, engine: str, tmp_path: Path
+) -> None:
+    assert desk.wait_shown() == engine
+    window = desk.window()
+    # Text has many shades.
+    wait_until(lambda: len(screen.colours(window)) > 50, "nothing is drawn", 30)
+    colours = screen.colours(window)
+    assert max(colours, key=lambda one: colours[one]) == PAGE_BACKGROUND
+    desk.wait_ready()
+    ask(screen, window, "What is the capital of France?")
+    wait_until(
+        lambda: any(reply["status"] == "complete" for reply in desk.replies()),
+        f"no answer: {screen.picture(tmp_path / 'screen.png')}",
+    )
+    assert desk.replies()[0]["content"]
+    service = psutil.Process(desk.service()["pid"])
+    screen.do("windowfocus", "--sync", window)
+    screen.press("alt+F4")
+    wait_until(desk.gone, "the window does not close")
+    assert desk.process and desk.process.returncode == 0
+    assert not service.is_running()
+    assert not (desk.data / "service.json").exists()
+
+
+def test_a_second_start_brings_the_first_window_forward(desk: Desk, screen: Screen) -> None:
+    desk.wait_shown()
+    window = desk.window()
+    other = psutil.Popen(["xev"], env=os.environ | screen.environment, stdout=-3)
+    try:
+        wait_until(lambda: screen.windows("Event Tester"), "no other window")
+        (front,) = screen.windows("Event Tester")
+        screen.do("windowactivate", "--sync", front)
+        assert screen.active() == front
+        assert desk.again() == 0
+        wait_until(lambda: screen.active() == window, "it does not come to the front")
+        assert screen.windows() == [window]
+    finally:
+        other.kill()
+        other.wait()
+
+
+def test_a_minimized_window_comes_back(desk: Desk, screen: Screen) -> None:
+    desk.wait_shown()
+    window = desk.window()
+    screen.do("windowminimize", "--sync", window)
+    wait_until(lambda: not screen.windows(), "it is not minimized")
+    assert desk.again() == 0
+    wait_until(lambda: screen.windows() == [window], "it does not come back")
+
+
+def test_size_and_place_are_as_they_were(desk: Desk, screen: Screen) -> None:
+    desk.wait_shown()
+    window = desk.window()
+    screen.do("windowsize", "--sync", window, "800", "600")
+    screen.do("windowmove", "--sync", window, "200", "150")
+    wait_until(lambda: screen.geometry(window)["WIDTH"] == 800, "it keeps its size")
+    before = screen.geometry(window)
+    screen.do("windowfocus", "--sync", window)
+    screen.press("alt+F4")
+    wait_until(desk.gone, "the window does not close")
+    desk.start()
+    wait_until(screen.windows, "no window")
+    again = desk.window()
+    wait_until(
+        lambda: all(
+            abs(screen.geometry(again)[side] - before[side]) <= 2 for side in ("WIDTH", "HEIGHT")
+        ),
+        f"not {before}: {screen.geometry(again)}",
+        30,
+    )
+    # A frame's width more or less is the window manager's affair.
+    after = screen.geometry(again)
+    assert abs(after["X"] - before["X"]) < 40 and abs(after["Y"] - before["Y"]) < 40
+
+
+def test_a_killed_service_is_started_again_and_the_page_goes_on(
+    desk: Desk, screen: Screen, tmp_path: Path
+) -> None:
+    desk.wait_shown()
+    desk.wait_ready()
+    window = desk.window()
+    url, killed = desk.service()["url"], desk.service()["pid"]
+    os.kill(killed, signal.SIGKILL)
+    wait_until(lambda: desk.service()["pid"] != killed, "no other service")
+    assert desk.service()["url"] == url
+    desk.wait_ready()
+
+    def answered() -> bool:
+        return any(reply["status"] == "complete" for reply in desk.replies())
+
+    # The page asks for the service again by itself, at the latest after its longest pause.
+    for _ in range(6):
+        if screen.windows() and not desk.replies():
+            ask(screen, window, "Hello?")
+        try:
+            wait_until(answered, "not yet", 15)
+            break
+        except AssertionError:
+            continue
+    assert answered(), screen.picture(tmp_path / "screen.png")
+
+
+def test_closing_asks_while_a_reply_is_written(desk: Desk, screen: Screen) -> None:
+    desk.wait_shown()
+    desk.wait_ready()
+    window = desk.window()
+    ask(screen, window, "Count from one to five hundred, in words.")
+    wait_until(lambda: any(r["status"] == "streaming" for r in desk.replies()), "no reply")
+    screen.do("windowfocus", "--sync", window)
+    before = set(screen.do("search", "--onlyvisible", "--name", ".*").split())
+    screen.press("alt+F4")
+
+    def dialogs() -> set[str]:
+        return set(screen.do("search", "--onlyvisible", "--name", ".*").split()) - before
+
+    wait_until(dialogs, "nobody asks")
+    wait_until(lambda: screen.active() in dialogs(), "the question is not in front")
+    screen.press("Escape")
+    wait_until(lambda: not dialogs(), "the question does not go away")
+    assert screen.windows() == [window]
+    assert not desk.gone()
+    if not any(reply["status"] == "streaming" for reply in desk.replies()):
+        ask(screen, window, "And again, please, to five hundred.")
+        wait_until(lambda: any(r["status"] == "streaming" for r in desk.replies()), "no reply")
+    screen.do("windowfocus", "--sync", window)
+    screen.press("alt+F4")
+    wait_until(dialogs, "nobody asks")
+    wait_until(lambda: screen.active() in dialogs(), "the question is not in front")
+    screen.press("Return")
+    wait_until(desk.gone, "the window does not close")
+    assert desk.process and desk.process.returncode == 0

@@ -120,7 +120,12 @@ class Original:
         sampling = body.params(self._limits.max_response_tokens)
         model = self._pool.find(body.model_name)
         cancel = model.submit(
-            _chat(body), sampling, reply.sink, caller=caller.key_name, owner=caller.owner
+            _chat(body),
+            sampling,
+            reply.sink,
+            caller=caller.key_name,
+            owner=caller.owner,
+            device=body.device,
         )
         reply.submitted(cancel)
         return reply
@@ -139,6 +144,8 @@ class Original:
             resp.data = sse.plain(error_text(ex.message))
             return
         self._warn(resp, body)
+        if body.session_id is not None:
+            resp.set_header("X-Appliance-Dropped-Messages", str(reply.dropped_messages))
         sse.send(req, resp, PlainStream(reply))
 
     def answer_text(

@@ -30,6 +30,10 @@ class PlainReply(Protocol):
     ended: bool
     """Nothing follows what `take` has given."""
 
+    @property
+    def dropped_messages(self) -> int:
+        """How many of the chat's messages the model is not shown, after its first word."""
+
     def wait_answered(self, timeout: float) -> None:
         """Wait for the engine's first word. Raises ApplianceError: it was a refusal."""
 
@@ -52,6 +56,11 @@ class SessionReply:
 
     def _news(self) -> None:
         self.wake()  # whichever it is by then
+
+    @property
+    def dropped_messages(self) -> int:
+        """Those that the window or the context leaves out."""
+        return self._follower.dropped_messages
 
     def wait_answered(self, timeout: float) -> None:
         """Wait for the engine's first word."""
@@ -76,6 +85,8 @@ class SessionReply:
 
 class LooseReply:
     """The reply to a request without a session. It ends when nobody listens."""
+
+    dropped_messages = 0
 
     def __init__(self) -> None:
         self.wake: Callable[[], None] = lambda: None

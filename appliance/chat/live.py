@@ -156,7 +156,7 @@ class LiveReply:
                 cached_tokens=last.cached_tokens,
                 cached_from=last.cached_from,
                 completion_tokens=last.completion_tokens,
-                dropped_messages=self._dropped(),
+                dropped_messages=self.dropped,
                 queued_seconds=last.timings.queued,
                 prefill_seconds=last.timings.prefill,
                 decode_seconds=last.timings.decode,
@@ -213,14 +213,14 @@ class LiveReply:
             events: list[LiveEvent] = []
             if follower.wants_turn:
                 follower.wants_turn = False
-                events.append(TurnBegan(self.user, self.reply, self._dropped()))
+                events.append(TurnBegan(self.user, self.reply, self.dropped))
             if self._accepted and not follower.accepted:
                 follower.accepted = True
                 accepted = self._accepted
                 events.append(
                     TurnAccepted(
                         accepted.prompt_tokens,
-                        self._dropped(),
+                        self.dropped,
                         accepted.seed,
                         accepted.n_ctx,
                         self.warning(),
@@ -242,7 +242,9 @@ class LiveReply:
                 events.append(self._ended)
             return events
 
-    def _dropped(self) -> int:
+    @property
+    def dropped(self) -> int:
+        """Messages of the session that the model is not shown, as far as is known by now."""
         accepted = self._accepted
         return self.dropped_messages + (accepted.dropped_messages if accepted else 0)
 
@@ -276,6 +278,11 @@ class Follower:
     def message_id(self) -> str:
         """The reply."""
         return self._live.reply.id
+
+    @property
+    def dropped_messages(self) -> int:
+        """Messages of the session that the model is not shown; certain after its first word."""
+        return self._live.dropped
 
     def wait_answered(self, timeout: float) -> None:
         """Wait for the engine's first word on the turn.

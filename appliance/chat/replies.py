@@ -66,12 +66,14 @@ class LiveReplies:
         unsaved: list[LiveReply] = []
         due = time.monotonic() + STORE_INTERVAL
         while True:
+            # Asked first: while replies end all the time, others must not wait to be stored.
+            if time.monotonic() >= due:
+                self._grow()
+                unsaved = [live for live in unsaved if not self._finish(live)]
+                due = time.monotonic() + STORE_INTERVAL
             try:
                 ended = self._ended.get(timeout=max(0.0, due - time.monotonic()))
             except queue.Empty:
-                due = time.monotonic() + STORE_INTERVAL
-                self._grow()
-                unsaved = [live for live in unsaved if not self._finish(live)]
                 continue
             if ended is None:
                 self._grow()

@@ -158,6 +158,25 @@ def test_a_session_remembers(running: Running, id: str) -> None:
     assert usage[1]["cached_tokens"] >= usage[0]["prompt_tokens"]
 
 
+def test_the_history_is_the_system_message_and_the_last_twenty(running: Running, id: str) -> None:
+    body = {"session_id": id, "max_token": 1, "temperature": 0, "system_prompt": "Be brief."}
+    dropped = []
+    for number in range(13):
+        answer = httpx.post(
+            running.url + "/chat/completions",
+            json={**body, "prompt": f"Number {number}."},
+            timeout=60,
+        )
+        dropped.append(int(answer.headers["X-Appliance-Dropped-Messages"]))
+    # The eleventh prompt is message 21; the system message is not counted, and never left out.
+    assert dropped[:10] == [0] * 10
+    assert all(dropped[10:])
+    assert len(history(running, id)) == 27
+    messages = httpx.get(f"{running.url}/api/sessions/{id}/messages").json()["messages"]
+    told = [m["usage"]["dropped_messages"] for m in messages if m["usage"]]
+    assert told == dropped
+
+
 def test_rollback_takes_back_messages_but_not_the_system_message(running: Running, id: str) -> None:
     body = {"session_id": id, "max_token": 4, "temperature": 0, "system_prompt": "Be brief."}
     for number in range(3):

@@ -119,10 +119,13 @@ def test_a_callback_that_fails_harms_nobody(caplog: pytest.LogCaptureFixture) ->
 # -- clients that keep others waiting -------------------------------------------------------------
 
 
-def test_a_hundred_half_sent_requests_keep_nobody_waiting() -> None:
+def test_five_hundred_half_sent_requests_keep_nobody_waiting() -> None:
     with serving(app_of(ping=ping), threads=4) as it:
-        for _ in range(100):
+        for number in range(250):
             it.connect().send(b"POST /ping HTTP/1.1\r\nContent-Length: 10\r\n\r\nhalf")
+            it.connect().send(b"GET /ping HTTP/1.1\r\nX-Half: ")
+            if number % 50 == 0:
+                assert it.get("/ping").body == b"pong"
         assert it.get("/ping").body == b"pong"
 
 

@@ -112,16 +112,17 @@ class Running:
         """As a power cut would."""
         assert self._process
         self._process.send_signal(signal.SIGKILL)
-        self._ended()
+        self.ended()
 
     def stop(self) -> int:
         """Politely; returns the exit code."""
         assert self._process
         if self._process.poll() is None:
             self._process.send_signal(signal.SIGTERM)
-        return self._ended()
+        return self.ended()
 
-    def _ended(self) -> int:
+    def ended(self) -> int:
+        """Waits for its end; returns the exit code."""
         assert self._process
         assert self._process.stdout
         code = self._process.wait(60)

@@ -24,6 +24,8 @@ from appliance.errors import ApplianceError
 
 log = logging.getLogger(__name__)
 
+NEWCOMER_SECONDS = 1.0
+"""How long somebody who comes while the server stops has to ask, and be refused."""
 LINGER_SECONDS = 2.0
 """How long a client may go on sending what has been refused already."""
 
@@ -47,6 +49,8 @@ class Channel(HTTPChannel):
         """Address and port of this end."""
         self.owner: str | None = None
         """Whose the response under way is, as the app says."""
+        self.newcomer = loop.draining
+        """It came when the server was stopping already, and is only told so."""
         self.parked = False
         self.refused = False
         """The client may not know yet that the last word was said, and go on sending."""
@@ -98,6 +102,10 @@ class Channel(HTTPChannel):
         else:
             allowed = limits.header_timeout
         return now - self._waiting_since > allowed
+
+    def may_still_ask(self, now: float) -> bool:
+        """Whether it is a newcomer that has had no time yet to say what it came for."""
+        return self.newcomer and now - self._waiting_since < NEWCOMER_SECONDS
 
     def finish_soon(self) -> None:
         """Close an idle connection, once it has sent what it still has."""

@@ -122,9 +122,9 @@ class Server:
     def drain(self) -> None:
         """Stop in good order; `serve` returns when that is done. A second call changes nothing.
 
-        Nobody is let in any more, and requests that come on open connections are refused with a
-        503. Those under way have `shutdown_grace_seconds` to finish; streams are then told to
-        expire and have `LAST_WORDS_SECONDS` to say so. What is still open after that is cut.
+        Requests that come are refused with a 503, also on new connections. Those under way have
+        `shutdown_grace_seconds` to finish; streams are then told to expire and have
+        `LAST_WORDS_SECONDS` to say so. What is still open after that is cut.
 
         For any thread, and for signal handlers.
         """
@@ -175,19 +175,19 @@ class Server:
         if not self._loop.draining:
             # Idle connections close after one more turn, in which what they hold is read.
             self._loop.draining = True
-            for listener in self._listeners:
-                listener.close()
             return False
+        now = time.monotonic()
         for channel in list(self._channels.values()):
-            if channel.idle:
+            if channel.idle and not channel.may_still_ask(now):
                 channel.finish_soon()
             else:
                 channel.drain()
-        waited = time.monotonic() - self._drain_since
+        waited = now - self._drain_since
         if waited >= self._limits.shutdown_grace_seconds and not self._expired:
             self._expired = True
             self._loop.pump.expire()
-        busy = self._channels or self._pool.queue or self._pool.active_count
+        held = not all(channel.newcomer for channel in list(self._channels.values()))
+        busy = held or self._pool.queue or self._pool.active_count
         return not busy or waited >= self._limits.shutdown_grace_seconds + LAST_WORDS_SECONDS
 
     def _end(self) -> None:

@@ -162,12 +162,9 @@ class Serving:
         client.close()
         return response
 
-    def lets_nobody_in(self) -> bool:
-        try:
-            self.connect()
-        except ConnectionError:
-            return True
-        return False
+    def refuses(self) -> bool:
+        """Whether somebody new is told that it stops."""
+        return self.get("/ping").status == 503
 
     def ended(self) -> bool:
         """Waits for `serve` to return."""

@@ -60,8 +60,7 @@ def test_what_runs_is_finished_and_nothing_new_is_begun() -> None:
         it.server.drain()
 
         assert idle.is_closed_by_server()
-        with pytest.raises(ConnectionError):
-            it.connect()
+        assert it.refuses()
         half.send(b"\r\n")
         refused = half.read_response()
         assert refused.status == 503
@@ -88,7 +87,7 @@ def test_a_request_behind_a_running_one_is_refused() -> None:
         client.send(b"GET /held HTTP/1.1\r\n\r\nGET /ping HTTP/1.1\r\n\r\n")
         assert held.entered.wait(10)
         it.server.drain()
-        assert eventually(it.lets_nobody_in)
+        assert eventually(it.refuses)
         held.let_go.set()
         assert client.read_response().body == b"done"
         assert client.read_response().status == 503

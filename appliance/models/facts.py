@@ -15,7 +15,7 @@ import msgspec
 
 from appliance.errors import BadModelFile
 from appliance.models.gguf import GgufHeader, is_legacy_ggml
-from appliance.models.split import read_model
+from appliance.models.split import Stamp, read_model, stamp
 
 log = logging.getLogger(__name__)
 
@@ -102,19 +102,6 @@ def _is_old(path: Path) -> bool:
         return is_legacy_ggml(path)
     except BadModelFile:
         return False
-
-
-Stamp = tuple[tuple[int, int, int], ...]
-"""Size, time of change and inode of each file."""
-
-
-def stamp(files: Sequence[Path]) -> Stamp | None:
-    """What tells whether files are still the same; None: one is gone."""
-    try:
-        found = [file.stat() for file in files]
-    except OSError:
-        return None
-    return tuple((one.st_size, one.st_mtime_ns, one.st_ino) for one in found)
 
 
 class _Remembered(msgspec.Struct, frozen=True):

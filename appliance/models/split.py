@@ -1,6 +1,8 @@
 """A model that is spread over several files, as `gguf-split` names them."""
 
 import re
+from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 
 import msgspec
@@ -33,13 +35,32 @@ def parts(name: str) -> list[str]:
     return [f"{found['stem']}-{i:05}{rest}" for i in range(1, int(found["count"]) + 1)]
 
 
+Stamp = tuple[tuple[int, int, int], ...]
+"""Size, time of change and inode of each file."""
+
+
+def stamp(files: Sequence[Path]) -> Stamp | None:
+    """What tells whether files are still the same; None: one is gone."""
+    try:
+        found = [file.stat() for file in files]
+    except OSError:
+        return None
+    return tuple((one.st_size, one.st_mtime_ns, one.st_ino) for one in found)
+
+
 def read_model(path: Path) -> GgufHeader:
     """The header of a model, whose other files stand beside the first, `path`, with the tensors of
-    all of them; `file_size` is the whole size. See `read_header`.
+    all of them; `file_size` is the whole size. See `read_header`. It is read again when a file has
+    changed.
 
     Raises:
         BadModelFile: a file is missing or not one that llama.cpp can read.
     """
+    return _read(path, stamp([path.with_name(name) for name in parts(path.name)]))
+
+
+@lru_cache(maxsize=4)  # a load looks at the header several times
+def _read(path: Path, _: Stamp | None) -> GgufHeader:
     header = read_header(path)
     if header.split_count <= 1:
         return header

@@ -81,9 +81,13 @@ class Downloads:
 
     def start(self) -> None:
         """Go on with what was under way when the appliance last ended."""
+        if not self._folder.used:
+            return
         with self._adding:
-            if not self._folder.claim():
-                log.warning("another appliance downloads into %s", self._folder.models)
+            try:
+                self._claim()
+            except (Conflict, NoSpace) as ex:
+                log.warning("no download is gone on with: %s", ex)
                 return
             for job in self._folder.kept():
                 run = self._runs.setdefault(job.id, _Run(job))
@@ -113,7 +117,7 @@ class Downloads:
 
         Raises:
             ModelNotFound, HubUnavailable, RequestError: see `Hub.resolve`.
-            NoSpace: the disk has no room for it.
+            NoSpace: the disk has no room for it, or the folder cannot be written.
             Conflict: another appliance downloads into this folder.
         """
         found, files = self._hub.resolve(name, wanted)

@@ -53,8 +53,17 @@ class JobFolder:
         self._folder = models / FOLDER
         self._lock: BaseFileLock | None = None
 
+    @property
+    def used(self) -> bool:
+        """Something was downloaded before."""
+        return self._folder.is_dir()
+
     def claim(self) -> bool:
-        """Whether no other appliance downloads into it."""
+        """Whether no other appliance downloads into it.
+
+        Raises:
+            NoSpace: nobody can write there.
+        """
         if self._lock is not None:
             return True
         from filelock import FileLock, Timeout
@@ -63,8 +72,10 @@ class JobFolder:
         try:
             self._folder.mkdir(mode=0o700, exist_ok=True)
             lock.acquire(timeout=0)
-        except (Timeout, OSError):
+        except Timeout:
             return False
+        except OSError as ex:
+            raise NoSpace(f"{self.models} cannot be written: {ex.strerror}") from ex
         self._lock = lock
         return True
 

@@ -331,6 +331,16 @@ def test_two_appliances_do_not_write_into_one_folder(
     assert until(second, id, "done", "failed").status == "done"
 
 
+def test_a_folder_that_nobody_can_write_into_is_said_so(
+    make: Callable[[], Downloads], hostile: Hostile, tmp_path: Path
+) -> None:
+    (tmp_path / jobs.FOLDER).write_text("a file where a folder must be")
+    downloads = make()
+    with pytest.raises(NoSpace, match="cannot be written"):
+        downloads.add(REPO, "q4")
+    assert hostile.files_asked() == []
+
+
 def test_nonsense_among_the_jobs_is_left_alone(
     make: Callable[[], Downloads], tmp_path: Path
 ) -> None:

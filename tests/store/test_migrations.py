@@ -172,7 +172,7 @@ def count_down(cursor, statement, bindings):
 database = Database(path)
 with database.write() as connection:
     connection.exec_trace = count_down
-migrate(database, [*MIGRATIONS, Migration("next", sql)])
+migrate(database, [*MIGRATIONS, Migration("next", sql)] if sql else MIGRATIONS)
 """
 
 
@@ -192,3 +192,24 @@ def test_a_death_before_any_statement_leaves_the_old_state(tmp_path: Path) -> No
         assert _everything(path) == before
     assert statement > NEXT.sql.count(";")
     assert _everything(path) != before
+
+
+def test_a_death_in_the_middle_of_an_upgrade_loses_nothing(tmp_path: Path) -> None:
+    _load_and_migrate(tmp_path / "whole.db")
+    for statement in itertools.count(1):
+        path = tmp_path / f"{statement}.db"
+        _load(path)
+        child = subprocess.run(
+            [sys.executable, "-c", MIGRATOR, str(path), str(statement), ""],
+            cwd=HERE.parents[1],
+            check=False,
+        )
+        database = Database(path)
+        migrate(database)
+        assert len(Sessions(database).messages("chat")) == 6
+        assert len(Search(database).find("written", 9).hits) == 1
+        database.close()
+        assert _schema(path) == _schema(tmp_path / "whole.db")
+        if child.returncode == 0:
+            break
+    assert statement > sum(migration.sql.count(";") for migration in MIGRATIONS[1:]) // 2

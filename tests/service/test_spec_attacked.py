@@ -1,0 +1,74 @@
+"""schemathesis attacks everything that `/openapi.json` tells of, and no answer is a fault of ours.
+
+It checks statuses, content types and bodies against the document as well. One check is left out,
+that whatever a schema allows is accepted: no schema says that a reply's prompt must fit.
+"""
+
+import random
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.running import Running
+
+SETTINGS = """
+[checks.not_a_server_error]
+# What is told to try again, and what a full disk says.
+expected-statuses = ["2xx", "3xx", "4xx", "503", "507"]
+
+[checks.positive_data_acceptance]
+enabled = false
+
+[parameters]
+"path.model" = "smollm2-135m-instruct"
+"""
+
+ASK_THE_NETWORK = ["post_api_downloads", "get_api_catalogue"]
+
+
+def attack(folder: Path, *arguments: str) -> None:
+    """Against an appliance of its own, which must be alive and well afterwards."""
+    settings = folder / "schemathesis.toml"
+    settings.write_text(SETTINGS, "utf-8")
+    appliance = Running(
+        folder, APPLIANCE_LIMITS_MAX_RESPONSE_TOKENS="4", APPLIANCE_SECURITY_VAULT="file"
+    ).start()
+    try:
+        ran = subprocess.run(
+            [
+                str(Path(sys.executable).with_name("st")),
+                f"--config-file={settings}",
+                "run",
+                f"{appliance.url}/openapi.json",
+                "--request-timeout=120",
+                "--no-color",
+                "--warnings=off",
+                *(f"--exclude-operation-id={operation}" for operation in ASK_THE_NETWORK),
+                *arguments,
+            ],
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert ran.returncode == 0, ran.stdout[-20_000:] + ran.stderr
+        appliance.wait_ready()
+        figures = httpx.get(f"{appliance.url}/api/status").json()["figures"]
+        assert figures["worker_restarts"] == 0
+    finally:
+        assert appliance.stop() == 0
+    errors = [line for line in appliance.log.read_text().splitlines() if '"level": "error"' in line]
+    assert errors == []
+
+
+def test_a_short_attack_finds_nothing(tmp_path: Path) -> None:
+    attack(tmp_path, "--phases=fuzzing", "--max-examples=4", "--seed=4")
+
+
+@pytest.mark.soak
+def test_a_long_attack_finds_nothing(tmp_path: Path) -> None:
+    seed = random.randrange(2**32)
+    attack(tmp_path, "--max-examples=200", f"--seed={seed}")

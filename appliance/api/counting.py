@@ -22,7 +22,7 @@ _COUNTERS = {
     "/health": "health_check_requests_total",
     "/readiness": "readiness_check_requests_total",
     "/models": "models_list_requests_total",
-    "/models/{model}": "model_info_requests_total",
+    "/models/{model:path}": "model_info_requests_total",
     "/api/sessions/{session_id}/messages": "history_requests_total",
 }
 

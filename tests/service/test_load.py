@@ -1,6 +1,7 @@
 """Many at once, on the fake runner: nobody loses a token, and nobody is kept waiting for good."""
 
 import socket
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -23,7 +24,7 @@ def appliance(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """One whose model says 20 tokens a second to each of 64 at once."""
     running = Running(
         tmp_path_factory.mktemp("load"),
-        program=[str(FAKE_SERVICE)],
+        command=[sys.executable, str(FAKE_SERVICE)],
         PYTHONPATH=str(ROOT),
         FAKE_STEP_SECONDS="0.05",
         APPLIANCE_ENGINE_N_SEQ_MAX=str(STREAMS),

@@ -151,6 +151,44 @@ def test_a_trace_line_has_the_id_of_its_request(tmp_path: Path) -> None:
     assert "Tell nobody" not in appliance.log.read_text()
 
 
+KEYS = """
+[security]
+enable_auth = true
+vault = "file"
+api_keys = [
+    {key = "sk-of-the-office", name = "office", rate_limit_per_minute = 2},
+    {key = "sk-of-prometheus", name = "prometheus", scope = "manage"},
+]
+"""
+
+
+def test_who_asks_is_named_by_the_key_and_its_limit_is_counted(tmp_path: Path) -> None:
+    appliance = Running(tmp_path, config=KEYS).start()
+    try:
+        body = {"prompt": "x", "max_tokens": 2, "ignore_eos": True}
+        office = {"Authorization": "Bearer sk-of-the-office"}
+        statuses = [
+            httpx.post(
+                f"{appliance.url}/v1/completions", json=body, headers=office, timeout=PATIENCE
+            ).status_code
+            for _ in range(3)
+        ]
+        assert statuses == [200, 200, 429]
+        assert httpx.get(f"{appliance.url}/metrics").status_code == 401
+        assert httpx.get(f"{appliance.url}/metrics", headers=office).status_code == 403
+        manager = {"Authorization": "Bearer sk-of-prometheus"}
+        text = httpx.get(f"{appliance.url}/metrics", headers=manager).text
+    finally:
+        assert appliance.stop() == 0
+    by = '{key="office",model="smollm2-135m-instruct"}'
+    assert f"appliance_generated_tokens_total{by} 4.0\n" in text
+    assert "\nrate_limit_allowed_total 2.0\n" in text
+    assert "\nrate_limit_blocked_total 1.0\n" in text
+    assert "\ncompletions_requests_total 3.0\n" in text
+    assert "\ncompletions_errors_total 1.0\n" in text
+    assert "sk-of" not in text
+
+
 # -- what stands in packaging/monitoring -----------------------------------------------------------
 
 _LABELS = re.compile(r"\{[^}]*\}|\[[^\]]*\]|\b(?:by|on)\s*\([^)]*\)|\"[^\"]*\"")

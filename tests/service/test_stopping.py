@@ -3,6 +3,7 @@
 import os
 import signal
 import socket
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,7 +23,7 @@ PATIENCE = 60.0
 def start(folder: Path, grace: float) -> Running:
     return Running(
         folder,
-        program=[str(FAKE_SERVICE)],
+        command=[sys.executable, str(FAKE_SERVICE)],
         PYTHONPATH=str(ROOT),
         FAKE_STEP_SECONDS="0.05",
         APPLIANCE_SERVER_SHUTDOWN_GRACE_SECONDS=str(grace),

@@ -17,7 +17,7 @@ from appliance.api.asking import Asking
 from appliance.api.errors import error_object
 from appliance.api.guard import Guard
 from appliance.api.operation import Operations
-from appliance.api.original import Original, fields_of, original_request
+from appliance.api.original import Original, OriginalRequest, fields_of, original_request
 from appliance.api.plain import PlainReply, PlainTalk
 from appliance.api.schemas import decode_json
 from appliance.api.socket_schemas import (
@@ -62,6 +62,9 @@ class ChatSocket:
         def count() -> None:
             self._guard.take(caller)
 
+        def prompt(request: OriginalRequest, session: str) -> Follower:
+            return self._original.turn(request, session, caller)
+
         def ask(text: str) -> PlainReply:
             count()
             request = original_request(fields_of(text), session_id)
@@ -71,7 +74,7 @@ class ChatSocket:
             req,
             resp,
             {
-                "appliance.v1": lambda: EventTalk(self._turns, asking, session_id, count),
+                "appliance.v1": lambda: EventTalk(self._turns, asking, prompt, session_id, count),
                 None: lambda: PlainTalk(ask),
             },
         )
@@ -81,17 +84,24 @@ class EventTalk:
     """The subprotocol `appliance.v1`."""
 
     def __init__(
-        self, turns: Turns, asking: Asking, session_id: str, count: Callable[[], None]
+        self,
+        turns: Turns,
+        asking: Asking,
+        prompt: Callable[[OriginalRequest, str], Follower],
+        session_id: str,
+        count: Callable[[], None],
     ) -> None:
         """
         Args:
             turns: to follow and stop.
             asking: to begin.
+            prompt: begins what a request of the original service's asks of a session.
             session_id: is meant where a message names no session; empty: none is.
             count: called for each message that asks for a reply; raises if it is one too many.
         """
         self._turns = turns
         self._asking = asking
+        self._prompt = prompt
         self._count = count
         self._session_id = session_id
         self._lock = threading.Lock()
@@ -113,7 +123,7 @@ class EventTalk:
         """A message of the client's."""
         session_id = ""
         try:
-            message: SocketMessage = decode_json(text, SocketMessage)
+            message = self._understood(text)
             if isinstance(message, SocketPing):
                 self._answer({"type": "pong"})
                 return
@@ -129,14 +139,26 @@ class EventTalk:
         except ApplianceError as ex:
             self._answer({"type": "error", "session_id": session_id or None, **error_object(ex)})
 
+    def _understood(self, text: str) -> SocketMessage | OriginalRequest:
+        """A message with a type, or a request as the original service's clients make it."""
+        fields = fields_of(text)
+        if "prompt" in fields and "type" not in fields:
+            return original_request(fields, self._session_id)
+        message: SocketMessage = decode_json(text, SocketMessage)
+        return message
+
     def _begin(
-        self, session_id: str, message: SocketTurn | SocketRegenerate | SocketContinue
+        self,
+        session_id: str,
+        message: SocketTurn | SocketRegenerate | SocketContinue | OriginalRequest,
     ) -> None:
         if self._draining:
             raise ShuttingDown("the appliance is shutting down")
         self._count()
         if isinstance(message, SocketTurn):
             follower = self._asking.turn(session_id, message)
+        elif isinstance(message, OriginalRequest):
+            follower = self._prompt(message, session_id)
         elif isinstance(message, SocketRegenerate):
             follower = self._asking.regenerate(session_id, message.message_id, message)
         else:

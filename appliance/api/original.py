@@ -114,7 +114,7 @@ class Original:
             ApplianceError: it was refused.
         """
         if body.session_id is not None:
-            return SessionReply(self._turn(body, body.session_id, caller))
+            return SessionReply(self.turn(body, body.session_id, caller))
         self._check_length(body.prompt)
         reply = LooseReply()
         sampling = body.params(self._limits.max_response_tokens)
@@ -158,7 +158,7 @@ class Original:
         """
         body = original_request(fields)
         if body.session_id is not None:
-            found = _whole(self._turn(body, body.session_id, req.context.caller))
+            found = _whole(self.turn(body, body.session_id, req.context.caller))
         else:
             self._check_length(body.prompt)
             found = Completion(
@@ -171,7 +171,12 @@ class Original:
         self._warn(resp, body)
         return found
 
-    def _turn(self, body: OriginalRequest, session_id: str, caller: Caller) -> Follower:
+    def turn(self, body: OriginalRequest, session_id: str, caller: Caller) -> Follower:
+        """Begin the turn that a prompt is, in a session that is made if there is none.
+
+        Raises:
+            ApplianceError: it was refused.
+        """
         self._pool.find(body.model_name)  # before a session is made for nothing
         self._begin_session(session_id, body.system_prompt)
         return self._asking.of(caller).turn(session_id, body.turn())

@@ -135,6 +135,20 @@ def test_the_sockets_own_session_is_meant_where_none_is_named(
         assert hear_all(ws)[-1]["session_id"] == id
 
 
+def test_the_original_services_request_is_answered_with_events_too(running: Running) -> None:
+    with dial(running.url, "made-by-a-client") as ws:
+        for prompt in ("My name is Ada.", "What is my name?"):
+            ws.send(json.dumps({"prompt": prompt, "max-token": 6, "system-prompt": "Be brief."}))
+            heard = hear_all(ws)
+            assert {event["session_id"] for event in heard} == {"made-by-a-client"}
+            assert (heard[-1]["type"], heard[-1]["message"]["status"]) == ("done", "complete")
+    said = httpx.get(running.url + "/chat/history/made-by-a-client").json()
+    assert [m["role"] for m in said] == ["system", *["user", "assistant"] * 2]
+    with dial(running.url) as ws:
+        ws.send(json.dumps({"prompt": "Hi"}))
+        assert hear(ws)["error"]["param"] == "session_id"
+
+
 def test_stop_ends_the_reply_and_the_socket_stays(
     ws: ClientConnection, session: str, id: str
 ) -> None:

@@ -47,7 +47,10 @@ def spec(
         id=model.id,
         name=model.name or model.id,
         aliases=aliases,
-        make=_elsewhere(config, model) if model.upstream else _here(config, model),
+        make=_elsewhere(config, model) if model.upstream else lambda: _here(config, model),
+        on_device=None
+        if model.upstream or model.family
+        else lambda device: _here(config, msgspec.structs.replace(model, device=device)),
         need=_need(config, model),
         file=lambda: _whole_gguf(config, model),
         prewarm=prewarm,
@@ -77,8 +80,8 @@ def _elsewhere(config: Config, model: AvailableModel) -> Callable[[], Loaded]:
     )
 
 
-def _here(config: Config, model: AvailableModel) -> Callable[[], Loaded]:
-    return lambda: Engine(
+def _here(config: Config, model: AvailableModel) -> Loaded:
+    return Engine(
         model.id,
         _legacy_load(config, model) if model.family else _gguf_load(config, model),
         command=paths.worker_command(),

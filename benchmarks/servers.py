@@ -108,11 +108,19 @@ class Child:
 class Appliance:
     """`appliance serve` with folders of its own, which outlive it."""
 
-    def __init__(self, folder: Path, **settings: object) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *program: str,
+        variables: dict[str, str] | None = None,
+        **settings: object,
+    ) -> None:
         """Start it and wait until the model is loaded.
 
         Args:
             folder: everything that it writes.
+            program: what Python runs; the appliance itself if empty.
+            variables: of the environment, besides the settings.
             settings: names such as `engine_n_ctx` and their values.
         """
         folder.mkdir(parents=True, exist_ok=True)
@@ -122,9 +130,10 @@ class Appliance:
             "APPLIANCE_DATA_DIR": str(folder / "data"),
             "APPLIANCE_SERVER_PORT": "0",
             **{f"APPLIANCE_{key.upper()}": _text(value) for key, value in settings.items()},
+            **(variables or {}),
         }
         began = time.perf_counter()
-        command = [sys.executable, "-m", "appliance", "serve"]
+        command = [sys.executable, *(program or ("-m", "appliance")), "serve"]
         self._child = Child(command, folder / "appliance.log", environment)
         try:
             self.url = self._child.read_line("The appliance is at ")

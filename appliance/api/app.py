@@ -8,6 +8,7 @@ from appliance.api import errors
 from appliance.api.asking import Asking
 from appliance.api.chat_socket import ChatSocket
 from appliance.api.counting import Counting, MetricsText
+from appliance.api.docs import Docs
 from appliance.api.downloads import CatalogueResource, DownloadsResource
 from appliance.api.embeddings import Embeddings
 from appliance.api.guard import (
@@ -146,6 +147,7 @@ def build(
     if config.observability.enable_metrics:
         add(config.observability.metrics_path, MetricsText(metrics), MANAGE)
     add("/openapi.json", Spec(app.routes, version), OPEN)
+    add("/docs", Docs(app.routes, version), OPEN)
     add("/", Page(ui, logins), OPEN)
     if (ui / "assets").is_dir():
         app.add_static_route("/assets", str(ui / "assets"))

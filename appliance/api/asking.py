@@ -8,7 +8,7 @@ import msgspec
 from appliance.api.chat_schemas import ReplyIn, TurnIn
 from appliance.chat.live import Follower
 from appliance.chat.turn import ReplyRequest, Turns
-from appliance.engine.pool import Model, Pool
+from appliance.engine.pool import Pool
 from appliance.security.access import Caller
 from appliance.store.sessions import Sessions
 from appliance.store.settings import NOTHING, Profile
@@ -73,17 +73,14 @@ class Asking:
         model = self._pool.find(body.model)
         return ReplyRequest(
             model=model.id,
-            submit=partial(model.submit, caller=self._caller.key_name, owner=self._caller.owner),
-            warning=partial(_warning, model, body.device),
+            submit=partial(
+                model.submit,
+                caller=self._caller.key_name,
+                owner=self._caller.owner,
+                device=body.device,
+            ),
+            warning=partial(model.place.warning_for, body.device),
             system_prompt=system_prompt,
             default_system_prompt=profile.system_prompt,
             sampling=body.params(self._max_tokens),
         )
-
-
-def _warning(model: Model, wanted: str | None) -> str | None:
-    """What its user should know of where a model runs."""
-    info = model.state.model
-    if info is None or wanted in (None, "auto", info.device):
-        return info.warning if info else None
-    return f"the model runs on {info.device}, not on {wanted}"

@@ -40,6 +40,7 @@ class Completion:
         n: int = 1,
         one_call: bool = False,
         told: Mapping[str, str] = {},
+        device: str | None = None,
     ) -> None:
         """
         Args:
@@ -47,8 +48,10 @@ class Completion:
             n: choices for each prompt.
             one_call: a reply ends after its first tool call.
             told: what the objects say besides.
+            device: where the model should run.
         """
         self._caller = caller
+        self._device = device
         self._model = model
         self._prompts = [prompt for prompt in prompts for _ in range(n)]
         self._samplings = [_nth(sampling, i) for _ in prompts for i in range(n)]
@@ -78,6 +81,7 @@ class Completion:
                     take,
                     caller=self._caller.key_name,
                     owner=self._caller.owner,
+                    device=self._device,
                 )
                 self._cancels.append(cancel)
         except ApplianceError:

@@ -15,6 +15,8 @@ _ASKING = {
     "/chat/completions": "chat",
     "/completions": "completions",
     "/api/sessions/{session_id}/turns": "chat",
+    "/api/sessions/{session_id}/messages/{message_id}/regenerate": "chat",
+    "/api/sessions/{session_id}/messages/{message_id}/continue": "chat",
 }
 """Routes that ask a model for something, without the prefix `/v1`."""
 
@@ -23,6 +25,7 @@ _COUNTERS = {
     "/readiness": "readiness_check_requests_total",
     "/models": "models_list_requests_total",
     "/models/{model:path}": "model_info_requests_total",
+    "/chat/history/{session_id}": "history_requests_total",
     "/api/sessions/{session_id}/messages": "history_requests_total",
 }
 
@@ -42,7 +45,7 @@ class Counting:
     ) -> None:
         """It is one of the table's."""
         route = (req.uri_template or "").removeprefix("/v1")
-        if route in _COUNTERS:
+        if req.method == "GET" and route in _COUNTERS:
             self._metrics.count(_COUNTERS[route])
         if req.method == "POST" and route in _ASKING:
             asking.set(self._metrics.asked(_ASKING[route]))

@@ -9,7 +9,7 @@ import falcon
 import msgspec
 
 from appliance.api.answers import EmbeddingList, EmbeddingObject, EmbeddingUsage
-from appliance.api.openai import operation, prompts_of
+from appliance.api.openai import operation, prompts_of, warn
 from appliance.api.openai_schemas import EmbeddingRequest
 from appliance.api.schemas import decode
 from appliance.engine.pool import Model, Pool
@@ -53,6 +53,7 @@ class Embeddings:
             inputs,
             body.dimensions,
             owner=req.context.caller.owner,
+            device=body.device,
             on_disconnect=req.env["appliance.on_disconnect"],
         )
         write = _base64 if body.encoding_format == "base64" else _floats
@@ -66,6 +67,7 @@ class Embeddings:
         )
         resp.data = msgspec.json.encode(answer)
         resp.content_type = falcon.MEDIA_JSON
+        warn(resp, model, body.device)
 
 
 def _embed(
@@ -74,6 +76,7 @@ def _embed(
     dimensions: int | None,
     *,
     owner: str,
+    device: str | None,
     on_disconnect: Callable[[Callable[[], None]], None],
 ) -> Embedded:
     """Submit and wait for the end.
@@ -89,7 +92,7 @@ def _embed(
             ends.append(event)
             ended.set()
 
-    on_disconnect(model.embed(inputs, dimensions, take, owner))
+    on_disconnect(model.embed(inputs, dimensions, take, owner, device))
     ended.wait()
     (end,) = ends
     if isinstance(end, Failed):

@@ -6,7 +6,6 @@ import falcon
 import msgspec
 
 from appliance.api.operation import Operations
-from appliance.engine.loaded import EngineState
 from appliance.engine.pool import Model, Pool
 from appliance.errors import ModelNotFound
 from appliance.models.library import Library
@@ -126,12 +125,13 @@ class ModelShelf:
             entry,
             machine=self._machine,
             remedy=self._remedies.get(known.id),
-            loaded=_loaded(model.state) if model else Loaded(),
+            loaded=_loaded(model) if model else Loaded(),
             default=default,
         )
 
 
-def _loaded(state: EngineState) -> Loaded:
+def _loaded(model: Model) -> Loaded:
+    state = model.state
     info = state.model
     return Loaded(
         status="unloaded" if state.status == "stopped" else state.status,
@@ -139,7 +139,7 @@ def _loaded(state: EngineState) -> Loaded:
         detail=state.detail,
         n_ctx=info.n_ctx if info else None,
         device=info.device if info else None,
-        warning=info.warning if info else None,
+        warning=model.place.warning,
     )
 
 

@@ -12,6 +12,7 @@ from appliance.api import sse
 from appliance.api.answers import (
     ChatCompletion,
     ChatCompletionChunk,
+    ErrorAnswer,
     ModelObject,
     ModelObjects,
     TextCompletion,
@@ -28,7 +29,7 @@ from appliance.api.original import Original, OriginalRequest, fields_of, has_own
 from appliance.api.schemas import decode_json, read_json
 from appliance.api.shapes import ChatShape, Shape, TextShape
 from appliance.config import Limits
-from appliance.engine.pool import Pool
+from appliance.engine.pool import Model, Pool
 from appliance.engine.protocol import Prompt, TextPrompt, TokenPrompt
 from appliance.errors import RequestError
 from appliance.models.local import LocalModel
@@ -37,6 +38,10 @@ operation = Operations("OpenAI")
 
 MAX_CHOICES = 64
 """Of one request: prompts × n."""
+
+
+DONE_TEXT = "[DONE]"
+"""The data of a stream's last event."""
 
 
 class _Completions:
@@ -67,9 +72,6 @@ class _Completions:
         n = body.n or 1
         if len(prompts) * n > MAX_CHOICES:
             raise RequestError(f"more than {MAX_CHOICES} choices are wanted", param="n")
-        info = model.state.model
-        if info and info.warning:
-            resp.set_header("X-Appliance-Warning", info.warning)
         completion = Completion(
             model,
             prompts,
@@ -79,12 +81,14 @@ class _Completions:
             one_call=body.one_call,
             told=body.told(),
             caller=req.context.caller,
+            device=body.device,
         )
         if body.stream:
             usage = bool(body.stream_options and body.stream_options.include_usage)
             sse.send(req, resp, completion.stream(usage))
         else:
             self._send(req, resp, completion.run(req.env["appliance.on_disconnect"]))
+        warn(resp, model, body.device)
 
     def _send(self, req: falcon.Request, resp: falcon.Response, whole: dict[str, Any]) -> None:
         resp.data = msgspec.json.encode(whole)
@@ -104,7 +108,8 @@ class ChatCompletions(_Completions):
     @operation(
         takes=(ChatCompletionRequest, OriginalRequest),
         gives=ChatCompletion,
-        streams=ChatCompletionChunk,
+        streams=(ChatCompletionChunk, ErrorAnswer, DONE_TEXT, str),
+        plain_errors=True,
     )
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         """The messages' next one, streamed or whole.
@@ -126,7 +131,9 @@ class Completions(_Completions):
     """`POST /v1/completions`"""
 
     @operation(
-        takes=(CompletionRequest, OriginalRequest), gives=TextCompletion, streams=TextCompletion
+        takes=(CompletionRequest, OriginalRequest),
+        gives=TextCompletion,
+        streams=(TextCompletion, ErrorAnswer, DONE_TEXT),
     )
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Each prompt's continuation, streamed or whole.
@@ -183,6 +190,13 @@ class Models:
             downloaded=known.downloaded,
             detail=known.detail,
         )
+
+
+def warn(resp: falcon.Response, model: Model, device: str | None) -> None:
+    """Say in a header that the model is not on the device that was asked for."""
+    told = model.place.warning_for(device)
+    if told:
+        resp.set_header("X-Appliance-Warning", told.encode("ascii", "replace").decode())
 
 
 def prompts_of(

@@ -7,6 +7,7 @@ import msgspec
 from msgspec import Meta
 
 from appliance.api.schemas import Body, Sampling, Tokens
+from appliance.config import Device
 from appliance.engine.protocol import CalledFunction, ChatMessage, ChatPrompt, ToolCall
 from appliance.errors import RequestError
 
@@ -151,6 +152,8 @@ class OpenAIRequest(Sampling, kw_only=True, frozen=True):
     stream_options: StreamOptions | None = None
     user: Identifier | None = None
     """Whom the caller serves: it stands in the log."""
+    device: Device | None = None
+    """Where the model should run. A header of the answer warns if it is elsewhere."""
     n: Annotated[int, Meta(ge=1, le=16)] | None = None
     logit_bias: Annotated[dict[str, Bias], Meta(max_length=1024)] | None = None
     ignore_eos: bool | None = None
@@ -296,4 +299,5 @@ class EmbeddingRequest(Body, kw_only=True, frozen=True):
     model: str | None = None
     encoding_format: Literal["float", "base64"] | None = None
     dimensions: Annotated[int, Meta(ge=1)] | None = None
+    device: Device | None = None
     user: str | None = None

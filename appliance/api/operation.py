@@ -33,8 +33,11 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     gives: Any = None
     """Type of the answer, or its media type if that isn't JSON; None: it has no body."""
     streams: Any = None
-    """Of an answer that is, or can be, server-sent events: the type of their data, or a type for
-    each event's name."""
+    """Of an answer that is, or can be, server-sent events: what their data may be, or that for each
+    event's name. A type is told as JSON, `str` as plain text, and a text as itself; a tuple of them
+    as any."""
+    plain_errors: bool = False
+    """Errors can also be streams of plain text."""
     status: int = 200
     also: Mapping[int, Any] = {}
     """Types of answers with another status, if they are not errors."""

@@ -50,6 +50,7 @@ class OriginalRequest(Sampling, kw_only=True, frozen=True):
         return TurnIn(
             content=self.prompt,
             model=self.model_name,
+            device=self.device,
             system_prompt=self.system_prompt,
             **sampling,
         )
@@ -167,6 +168,7 @@ class Original:
                 body.params(self._limits.max_response_tokens),
                 TextShape(),
                 caller=req.context.caller,
+                device=body.device,
             ).run(req.env["appliance.on_disconnect"])
         self._warn(resp, body)
         return found
@@ -199,14 +201,9 @@ class Original:
             )
 
     def _warn(self, resp: falcon.Response, body: OriginalRequest) -> None:
-        info = self._pool.find(body.model_name).state.model
-        if info is None:
-            return
-        warnings = [info.warning] if info.warning else []
-        if body.device not in (None, "auto", info.device):
-            warnings.append(f"the model runs on {info.device}, not on {body.device}")
-        if warnings:
-            resp.set_header("X-Appliance-Warning", "; ".join(warnings))
+        told = self._pool.find(body.model_name).place.warning_for(body.device)
+        if told:
+            resp.set_header("X-Appliance-Warning", told.encode("ascii", "replace").decode())
 
 
 def _chat(body: OriginalRequest) -> ChatPrompt:

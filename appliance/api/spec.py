@@ -20,6 +20,7 @@ well. Errors have one shape everywhere; switch on `error.code`, which stays, rat
 message.
 """
 
+EVENTS = "text/event-stream"
 SCHEMAS = "#/components/schemas/{name}"
 KEYS = {
     "bearer": {"type": "http", "scheme": "bearer"},
@@ -111,12 +112,25 @@ def _said(route: Route, method: str) -> Operation:
 
 
 def _types(told: Operation) -> Iterator[Any]:
-    streams = told.streams.values() if isinstance(told.streams, Mapping) else [told.streams]
-    for type_ in (told.takes, told.query, told.gives, *streams, *told.also.values()):
-        if isinstance(type_, tuple):
-            yield from type_
-        elif type_ is not None and not isinstance(type_, str):
-            yield type_
+    for type_ in (told.takes, told.query, told.gives, *told.also.values()):
+        yield from (one for one in _several(type_) if not isinstance(one, str))
+    for _, one in _events_of(told):
+        if not isinstance(one, str):
+            yield one
+
+
+def _several(what: Any) -> tuple[Any, ...]:
+    if what is None:
+        return ()
+    return what if isinstance(what, tuple) else (what,)
+
+
+def _events_of(told: Operation) -> Iterator[tuple[str, Any]]:
+    """Name and data of each kind of event of its stream."""
+    streams = told.streams if isinstance(told.streams, Mapping) else {"message": told.streams}
+    for name, data in streams.items():
+        for one in _several(data):
+            yield name, one
 
 
 def _operation(
@@ -158,9 +172,13 @@ def _in_query(told: Operation, schemas: Schemas) -> Iterator[dict[str, Any]]:
 
 
 def _responses(path: str, told: Operation, schemas: Schemas) -> dict[str, Any]:
-    made = {str(told.status): _answer(told.status, told.gives, told.streams, schemas)}
+    made = {str(told.status): _answer(told.status, told.gives, schemas)}
+    if told.streams is not None:
+        events = [_event(name, data, schemas) for name, data in _events_of(told)]
+        content = made[str(told.status)].setdefault("content", {})
+        content[EVENTS] = {"schema": {"anyOf": events}}
     for status, type_ in told.also.items():
-        made[str(status)] = _answer(status, type_, None, schemas)
+        made[str(status)] = _answer(status, type_, schemas)
     errors = {*EVERYWHERE, *told.errors}
     if told.takes is not None:
         errors.update(WITH_BODY)
@@ -169,24 +187,30 @@ def _responses(path: str, told: Operation, schemas: Schemas) -> dict[str, Any]:
     if "{" in path:
         errors.add(404)
     for status in sorted(errors):
-        made.setdefault(str(status), _answer(status, ErrorAnswer, None, schemas))
+        error = made.setdefault(str(status), _answer(status, ErrorAnswer, schemas))
+        if told.plain_errors:
+            error["content"][EVENTS] = {"schema": {"anyOf": [_event("message", str, schemas)]}}
     return made
 
 
-def _answer(status: int, type_: Any, streams: Any, schemas: Schemas) -> dict[str, Any]:
+def _answer(status: int, type_: Any, schemas: Schemas) -> dict[str, Any]:
     made: dict[str, Any] = {"description": HTTPStatus(status).phrase}
-    content: dict[str, Any] = {}
     if isinstance(type_, str):
-        content[type_] = {"schema": {"type": "string"}}
+        made["content"] = {type_: {"schema": {"type": "string"}}}
     elif type_ is not None:
-        content[falcon.MEDIA_JSON] = {"schema": schemas.of(type_)}
-    if streams is not None:
-        events = (
-            {name: schemas.of(one) for name, one in streams.items()}
-            if isinstance(streams, Mapping)
-            else schemas.of(streams)
-        )
-        content["text/event-stream"] = {"schema": {"type": "string"}, "x-events": events}
-    if content:
-        made["content"] = content
+        made["content"] = {falcon.MEDIA_JSON: {"schema": schemas.of(type_)}}
     return made
+
+
+def _event(name: str, data: Any, schemas: Schemas) -> dict[str, Any]:
+    """One server-sent event; those of a stream are described one by one."""
+    told: dict[str, Any] = {"type": "string"}
+    if isinstance(data, str):
+        told = {"const": data}
+    elif data is not str:
+        told |= {"contentMediaType": falcon.MEDIA_JSON, "contentSchema": schemas.of(data)}
+    return {
+        "type": "object",
+        "properties": {"event": {"const": name}, "data": told, "id": {"type": "string"}},
+        "required": ["event", "data"],
+    }

@@ -28,7 +28,7 @@ def _model_status(model: Model) -> ModelStatus:
         detail=state.detail,
         n_ctx=state.model.n_ctx if state.model else None,
         device=state.model.device if state.model else None,
-        warning=state.model.warning if state.model else None,
+        warning=model.place.warning,
     )
 
 
@@ -90,7 +90,7 @@ class Page:
         self._logins = logins
         self._document = folder / "index.html"
 
-    @operation(gives=falcon.MEDIA_HTML, also={303: None})
+    @operation(gives=falcon.MEDIA_HTML, also={303: None, 503: "text/plain"})
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         """The page.
 

@@ -88,6 +88,8 @@ class ModelSpec(msgspec.Struct, frozen=True, kw_only=True):
     """What else it may be asked for as; weaker than any model's id or name."""
     make: Callable[[], Loaded]
     """An engine for it, not started yet."""
+    on_device: Callable[[str], Loaded] | None = None
+    """An engine for it on a certain device, if that can be chosen."""
     need: Callable[[], int] = lambda: 0
     """Bytes of memory that loading takes; 0: unknown or none of this machine's.
 

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterable
 
 from appliance.engine.counters import Counters
+from appliance.engine.devices import Place
 from appliance.engine.loaded import EngineState, Loaded, ModelSpec
 from appliance.engine.protocol import Prompt, SamplingParams, TextPrompt, TokenPrompt
 from appliance.engine.requests import Sink, Watch, refusal_told, unwatched
@@ -37,6 +38,7 @@ class Model:
         self.used = 0.0
         self.proven = False
         """It was loaded once, and can be again."""
+        self.place = Place(spec.id, lambda: self.state.model)
         self.refused: tuple[float, ModelLoadFailed] | None = None
         """When and why it was not even tried to load it."""
         self.past = Counters()
@@ -75,18 +77,21 @@ class Model:
         session: str | None = None,
         caller: str = "",
         owner: str = "",
+        device: str | None = None,
     ) -> Callable[[], None]:
         """Have a prompt completed, loading the model first if need be. Returns what cancels it.
 
-        `caller` is the name of who asks, for the metrics.
+        `caller` is the name of who asks, for the metrics; `device` where it should run, see
+        `engine.devices`: `Accepted` has the warning if it is another.
 
         Raises:
             ApplianceError: nothing was submitted.
         """
         watched = self._pool.watch(self.id, caller, prompt, sink)
         with refusal_told(watched):
+            take = self.place.warned(watched, device)
             return self._ask(
-                lambda engine: engine.submit(prompt, sampling, watched, session, owner)
+                lambda engine: engine.submit(prompt, sampling, take, session, owner), device
             )
 
     def embed(
@@ -95,13 +100,15 @@ class Model:
         dimensions: int | None,
         sink: Sink,
         owner: str = "",
+        device: str | None = None,
     ) -> Callable[[], None]:
         """Have vectors made of the inputs, like `submit`."""
-        return self._ask(lambda engine: engine.embed(inputs, dimensions, sink, owner))
+        take = self.place.warned(sink, device)
+        return self._ask(lambda engine: engine.embed(inputs, dimensions, take, owner), device)
 
-    def _ask(self, ask: Callable[[Loaded], int]) -> Callable[[], None]:
+    def _ask(self, ask: Callable[[Loaded], int], device: str | None) -> Callable[[], None]:
         while True:
-            engine = self._pool.engine_of(self)
+            engine = self._pool.engine_of(self, device)
             try:
                 id = ask(engine)
             except ShuttingDown:
@@ -219,8 +226,8 @@ class Pool:
         """Begin to load what is to be warm; returns at once."""
         self._janitor.start()
 
-    def engine_of(self, model: Model) -> Loaded:
-        """The model's engine, started if it was not.
+    def engine_of(self, model: Model, device: str | None = None) -> Loaded:
+        """The model's engine, started if it was not, or moved to another device.
 
         Raises:
             ModelLoadFailed: it cannot be loaded; the message has the figures.
@@ -229,19 +236,21 @@ class Pool:
             ShuttingDown: the appliance is stopping.
         """
         engine = model.engine
-        if engine is not None and not _failed_long_ago(engine):
+        if engine is not None and not _must_go(model, engine, device):
             return engine
         with self._changing:
             if self._closing.is_set():
                 raise ShuttingDown("the appliance is shutting down")
             if model not in self._models:
                 raise ModelNotFound(f"{model.id} is on offer no longer", param="model")
-            if model.engine is not None and not _failed_long_ago(model.engine):
+            if model.engine is not None and not _must_go(model, model.engine, device):
                 return model.engine
             if model.engine is not None:
                 self._close(model)
             self._make_room_for(model)
-            engine = model.spec.make()
+            on_device = model.spec.on_device
+            asked = model.place.begin(device if on_device else None)
+            engine = on_device(asked) if on_device and asked else model.spec.make()
             engine.start()
             model.used = time.monotonic()
             model.engine, model.refused = engine, None
@@ -372,8 +381,11 @@ class Pool:
                 log.info("%s was idle for %.0f s and is unloaded", model.id, idle)
 
 
-def _failed_long_ago(engine: Loaded) -> bool:
+def _must_go(model: Model, engine: Loaded, device: str | None) -> bool:
+    """Whether another engine is to take its place: it failed long ago, or is elsewhere and idle."""
     state = engine.state
+    if model.place.is_wrong(device) and not engine.busy:
+        return True
     return (
         state.status == "failed"
         and not state.quarantined

@@ -12,7 +12,7 @@ from appliance.engine.protocol import (
     TextPrompt,
     TokenPrompt,
 )
-from appliance.engine.reply import ReplyParser
+from appliance.engine.reply import ReplyParser, Resumed
 from appliance.engine.runners.base import Runner
 from appliance.engine.template_guard import TemplateGuard
 from appliance.engine.tools import detect
@@ -150,7 +150,10 @@ class PromptReader:
         forced = self._style.forced(tools, prompt.tool_choice, text)
         if forced is None:
             read.parser = self._style.parser(text, names)
-            read.parser.feed(shown.written)
+            if shown.written:
+                begun = prompt.messages[-1]
+                told = begun.content or begun.reasoning_content or ""
+                read.parser = Resumed(read.parser, shown.written, told)
             return
         if read.sampling.grammar or read.sampling.json_schema:
             raise RequestError(

@@ -231,6 +231,8 @@ class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
     """Sequences that run together."""
     device: str
     """`cpu`, `cuda`, `metal` or another family of GPUs."""
+    devices: tuple[str, ...] = ()
+    """Where it could run here; none of a model that runs elsewhere."""
     n_gpu_layers: int = 0
     warning: str | None = None
     """What is not as it was asked for."""
@@ -266,6 +268,8 @@ class Accepted(msgspec.Struct, frozen=True, tag="accepted"):
     dropped_messages: int = 0
     n_ctx: int | None = None
     """Tokens that one sequence may span; None: unknown."""
+    warning: str | None = None
+    """What is not as it was asked for."""
 
 
 class Queued(msgspec.Struct, frozen=True, tag="queued"):

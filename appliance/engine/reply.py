@@ -83,6 +83,42 @@ class Chain:
         return out
 
 
+class Resumed:
+    """A parser that first reads the beginning of a reply, of which people were told already.
+
+    What looked like the beginning of markup at its end is held back by the parser, but was told in
+    the end: it is not told again.
+    """
+
+    def __init__(self, parser: ReplyParser, written: str, told: str) -> None:
+        """`written`: the beginning as the model wrote it; `told`: its last part as it was told."""
+        self._parser = parser
+        pieces = [piece for piece in parser.feed(written) if isinstance(piece, Content | Reasoning)]
+        known = pieces[-1].text if pieces and told.startswith(pieces[-1].text) else ""
+        self._held = told[len(known) :]
+
+    def feed(self, text: str) -> list[Piece]:
+        """See `ReplyParser`."""
+        return self._news(self._parser.feed(text))
+
+    def finish(self) -> list[Piece]:
+        """See `ReplyParser`."""
+        return self._news(self._parser.finish())
+
+    def _news(self, pieces: list[Piece]) -> list[Piece]:
+        out: list[Piece] = []
+        for piece in pieces:
+            if isinstance(piece, Content | Reasoning):
+                text, held = piece.text, self._held
+                # What goes on otherwise was markup after all.
+                self._held = held[len(text) :] if held.startswith(text) else ""
+                new = "" if held.startswith(text) else text.removeprefix(held)
+                out.append(type(piece)(new))
+            else:
+                out.append(piece)
+        return joined(out)
+
+
 class Plain:
     """For models without markup: all text is content."""
 

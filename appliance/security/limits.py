@@ -1,7 +1,5 @@
 """How many requests a caller has a minute."""
 
-import threading
-
 from appliance.errors import TooManyRequests
 from appliance.security.access import Caller
 from appliance.security.rate_limit import RateLimiter, Verdict
@@ -15,10 +13,6 @@ class Rates:
         self._default = default_per_minute
         self._keys = RateLimiter()
         self._addresses = RateLimiter()
-        self._lock = threading.Lock()
-        self.allowed = 0
-        """Requests that were let in, limited or not."""
-        self.blocked = 0
 
     def take(self, caller: Caller) -> Verdict | None:
         """Counts one request of a caller; None: nothing limits this caller.
@@ -28,11 +22,7 @@ class Rates:
         """
         limit, limiter = self._of(caller)
         verdict = limiter.take(caller.owner, limit) if limit else None
-        allowed = verdict is None or verdict.allowed
-        with self._lock:
-            self.allowed += allowed
-            self.blocked += not allowed
-        if verdict and not allowed:
+        if verdict and not verdict.allowed:
             raise TooManyRequests(
                 f"{limit} requests a minute are allowed. Wait {verdict.retry_after} seconds.",
                 retry_after=verdict.retry_after,

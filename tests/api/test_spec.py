@@ -107,6 +107,20 @@ def test_query_and_path_parameters_are_told(spec: dict[str, Any]) -> None:
     }
 
 
+def test_the_docs_are_one_page_that_needs_nobody_else(app: App, spec: dict[str, Any]) -> None:
+    answer = falcon.testing.TestClient(app).simulate_get("/docs")
+    assert answer.headers["content-type"].startswith("text/html")
+    assert "default-src 'none'" in answer.headers["content-security-policy"]
+    page = answer.text
+    for _, _, told in operations(spec):
+        assert f'id="{told["operationId"]}"' in page
+    for name in spec["components"]["schemas"]:
+        assert f'id="type-{name}"' in page
+    targets = set(re.findall(r'href="#([^"]+)"', page))
+    assert targets <= set(re.findall(r'id="([^"]+)"', page))
+    assert "<script" not in page and "://" not in page.replace("http://www.w3.org", "")
+
+
 def test_a_route_that_says_nothing_is_no_document() -> None:
     class Silent:
         def on_get(self, req: falcon.Request, resp: falcon.Response) -> None: ...

@@ -2,8 +2,8 @@
 
 Tokens are bytes. Every token of a reply depends on all that came before it, so that a wrong cell
 shows; a prompt with `echo:TEXT` and then a byte 3 or `<|im_end|>` is answered with TEXT. The
-environment bends it: FAKE_STEP_SECONDS a step, FAKE_N_CELLS of KV cache. Run as a program, this is
-a worker.
+environment bends it: FAKE_STEP_SECONDS a step, FAKE_N_CELLS of KV cache, FAKE_DEVICES beside the
+processor. Run as a program, this is a worker.
 """
 
 import os
@@ -129,6 +129,7 @@ class FakeRunner:
         self.shared = self.saved = 0
         self.open_samplers = 0
         self._entries: list[tuple[int, int]] = []
+        there = os.environ.get("FAKE_DEVICES", "").split()
         self.info = ModelInfo(
             description="fake",
             n_ctx=self.n_cells,
@@ -136,7 +137,8 @@ class FakeRunner:
             n_params=0,
             size=0,
             n_seq_max=load.n_seq_max,
-            device="cpu",
+            device=load.device if load.device in there else "cpu",
+            devices=("cpu", *there),
         )
 
     def control_texts(self) -> list[str]:

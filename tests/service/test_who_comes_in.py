@@ -44,7 +44,7 @@ def test_a_vault_that_cannot_be_read_keeps_it_from_starting(tmp_path: Path) -> N
 
 
 def test_whoever_insists_lets_everybody_in_and_is_warned(tmp_path: Path) -> None:
-    appliance = Running(tmp_path, APPLIANCE_SECURITY_INSECURE_LAN="true", **LAN).start(ready=False)
+    appliance = Running(tmp_path, **LAN).start("--insecure-lan", ready=False)
     try:
         assert httpx.get(appliance.url + "/v1/models").status_code == 200
         assert "no key is asked for" in appliance.log.read_text()
@@ -191,6 +191,34 @@ def test_import_moves_keys_out_of_the_configuration(tmp_path: Path) -> None:
         assert "plain text" not in appliance.log.read_text()
     finally:
         assert appliance.stop() == 0
+
+
+def test_credentials_of_the_service_manager_are_keys(tmp_path: Path) -> None:
+    given = tmp_path / "given"
+    given.mkdir(mode=0o700)
+    for entry in ("chat-key.tools", "admin-key.me"):
+        (given / f"appliance.{entry}").write_text(f"{CANARY}-{entry}\n")
+        (given / f"appliance.{entry}").chmod(0o400)
+    appliance = Running(
+        tmp_path,
+        APPLIANCE_SERVER_HOST="0.0.0.0",
+        APPLIANCE_SECURITY_VAULT="credentials",
+        CREDENTIALS_DIRECTORY=str(given),
+    )
+    listed = appliance.command("keys", "list")
+    assert "tools" in listed.stdout and "me" in listed.stdout and CANARY not in listed.stdout
+    refused = appliance.command("keys", "create", "new")
+    assert refused.returncode == 1 and "only reads" in refused.stderr
+    appliance.start(ready=False)
+    try:
+        for entry, wanted in (("chat-key.tools", 403), ("admin-key.me", 200)):
+            headers = {"X-API-Key": f"{CANARY}-{entry}"}
+            assert httpx.get(appliance.url + "/api/keys", headers=headers).status_code == wanted
+        made = httpx.post(appliance.url + "/api/keys", json={"name": "new"}, headers=headers)
+        assert made.status_code == 409
+    finally:
+        assert appliance.stop() == 0
+    assert CANARY not in appliance.log.read_text()
 
 
 # -- the system's keyring --------------------------------------------------------------------------

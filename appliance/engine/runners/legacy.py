@@ -96,6 +96,7 @@ class LegacyRunner:
             size=header.size,
             n_seq_max=1,
             device="cpu",
+            devices=("cpu",),
         )
         progress(1.0)
 

@@ -21,6 +21,7 @@ from appliance.engine.runners.llama_batch import NativeBatch
 from appliance.engine.runners.llama_embedder import LlamaEmbedder
 from appliance.engine.runners.llama_library import last_errors
 from appliance.engine.runners.llama_sampler import LlamaSampler
+from appliance.engine.runners.placement import gpus
 from appliance.engine.scheduler import Batch
 from appliance.errors import RequestError
 
@@ -69,6 +70,7 @@ class LlamaRunner:
             size=lib.llama_model_size(self._model),
             n_seq_max=load.n_seq_max,
             device=place.device if place.n_gpu_layers else "cpu",
+            devices=("cpu", *sorted({gpu.family for gpu in gpus(llama_library.devices())})),
             n_gpu_layers=place.n_gpu_layers,
             warning=place.warning,
             tuned=opened.tuned,

@@ -39,22 +39,27 @@ class Placement:
         return True
 
 
+def gpus(devices: Sequence[Device]) -> list[Device]:
+    """Those that are GPUs."""
+    return [device for device in devices if device.kind in ("gpu", "igpu")]
+
+
 def choose(load: Load, devices: Sequence[Device]) -> Placement:
     """The device that was asked for, or the processor with a warning if it is not there."""
-    gpus = [device for device in devices if device.kind in ("gpu", "igpu")]
+    there = gpus(devices)
     if load.device not in ("auto", "cpu"):
-        wanted = [gpu for gpu in gpus if gpu.family == load.device]
+        wanted = [gpu for gpu in there if gpu.family == load.device]
         if not wanted:
-            there = ", ".join(sorted({gpu.family for gpu in gpus})) or "none"
+            names = ", ".join(sorted({gpu.family for gpu in there})) or "none"
             return Placement(
                 "cpu",
-                warning=f"{load.device} was asked for and is not there (GPUs: {there}): "
+                warning=f"{load.device} was asked for and is not there (GPUs: {names}): "
                 "the processor is used instead",
             )
-        gpus = wanted
-    if load.device == "cpu" or not gpus:
+        there = wanted
+    if load.device == "cpu" or not there:
         return Placement("cpu")
-    free = int(sum(gpu.free for gpu in gpus if gpu.family == gpus[0].family) * SPARE)
+    free = int(sum(gpu.free for gpu in there if gpu.family == there[0].family) * SPARE)
     fitting = [layers for layers, need in enumerate(load.gpu_bytes) if need <= free]
     layers = fitting[-1] if fitting else 0
     if load.n_gpu_layers >= 0:
@@ -64,5 +69,5 @@ def choose(load: Load, devices: Sequence[Device]) -> Placement:
     all_layers = len(load.gpu_bytes) - 1
     warning = None
     if load.n_gpu_layers < 0 and load.gpu_bytes and layers < all_layers:
-        warning = f"{layers} of {all_layers} layers fit on the {gpus[0].family} device"
-    return Placement(gpus[0].family, layers, warning)
+        warning = f"{layers} of {all_layers} layers fit on the {there[0].family} device"
+    return Placement(there[0].family, layers, warning)

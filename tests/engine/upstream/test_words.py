@@ -228,6 +228,16 @@ def test_trimming_ends_with_the_last_message(far: Engine, upstream: HostileUpstr
     assert len(upstream.bodies[-1]["messages"]) == 1
 
 
+def test_a_reply_that_goes_on_is_asked_for_as_such(far: Engine, upstream: HostileUpstream) -> None:
+    upstream.answer = lambda e: e.refuse(400, {"message": "the prompt is too long"})
+    messages = [ChatMessage(("user", "assistant")[i % 2], "word") for i in range(20)]
+    heard = ask(far, ChatPrompt(messages, continue_final=True, trim=True))
+    assert heard.failed.code == "context_length_exceeded"
+    last = upstream.bodies[-1]
+    assert [m["role"] for m in last["messages"]] == ["user", "assistant"]
+    assert (last["continue_final_message"], last["add_generation_prompt"]) == (True, False)
+
+
 def test_fields_that_the_upstream_does_not_know_are_left_out_from_then_on(
     far: Engine, upstream: HostileUpstream, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -124,6 +124,8 @@ export interface components {
             /** @default null */
             user?: string | null;
             /** @default null */
+            device?: ("auto" | "cpu" | "cuda" | "metal") | null;
+            /** @default null */
             n?: number | null;
             /** @default null */
             logit_bias?: {
@@ -232,6 +234,8 @@ export interface components {
             /** @default null */
             user?: string | null;
             /** @default null */
+            device?: ("auto" | "cpu" | "cuda" | "metal") | null;
+            /** @default null */
             n?: number | null;
             /** @default null */
             logit_bias?: {
@@ -297,6 +301,8 @@ export interface components {
             encoding_format?: ("base64" | "float") | null;
             /** @default null */
             dimensions?: number | null;
+            /** @default null */
+            device?: ("auto" | "cpu" | "cuda" | "metal") | null;
             /** @default null */
             user?: string | null;
         };

@@ -1,0 +1,148 @@
+"""Requests that ask for a device: the model moves there, or the reply says why not."""
+
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from appliance.engine.devices import Place
+from appliance.engine.loaded import ModelSpec
+from appliance.engine.pool import Model, Pool
+from appliance.engine.protocol import (
+    Accepted,
+    Finished,
+    ModelInfo,
+    SamplingParams,
+    SequenceEvent,
+    TextPrompt,
+)
+from tests.engine.conftest import fake_engine
+from tests.engine.test_faults import until
+
+SHORT = SamplingParams(max_tokens=3)
+
+
+class Reply:
+    """What one request to a model was told."""
+
+    def __init__(self, model: Model, device: str | None, sampling: SamplingParams = SHORT) -> None:
+        self.events: list[SequenceEvent] = []
+        self.cancel: Callable[[], None] = model.submit(
+            TextPrompt("the same words for all, so that there is something to save"),
+            sampling,
+            self.events.append,
+            device=device,
+        )
+
+    @property
+    def warning(self) -> str | None:
+        until(lambda: bool(self.events))
+        assert isinstance(self.events[0], Accepted)
+        return self.events[0].warning
+
+    def wait(self) -> "Reply":
+        until(lambda: isinstance(self.events[-1] if self.events else None, Finished))
+        return self
+
+
+@pytest.fixture
+def pool() -> Iterator[Pool]:
+    def on(device: str) -> Callable[[], object]:
+        environment = {"FAKE_DEVICES": "cuda", "FAKE_STEP_SECONDS": "0.005"}
+        return lambda: fake_engine(environment=environment, device=device)
+
+    spec = ModelSpec(
+        id="fake",
+        name="fake",
+        make=on("auto"),  # type: ignore[arg-type]
+        on_device=lambda device: on(device)(),  # type: ignore[arg-type,return-value]
+    )
+    made = Pool([spec], free_memory=lambda: 1, keep_alive_seconds=0, max_loaded=0)
+    yield made
+    made.close()
+
+
+def device_of(model: Model) -> str:
+    assert model.state.model
+    return model.state.model.device
+
+
+def test_a_model_is_loaded_where_the_first_request_wants_it(pool: Pool) -> None:
+    model = pool.find(None)
+    assert Reply(model, "cuda").wait().warning is None
+    assert device_of(model) == "cuda"
+
+
+def test_an_idle_model_moves_and_stays(pool: Pool) -> None:
+    model = pool.find(None)
+    Reply(model, None).wait()
+    assert device_of(model) == "cpu"
+    assert Reply(model, "cuda").wait().warning is None
+    assert device_of(model) == "cuda"
+    engine = model.engine
+    for device in (None, "auto", "cuda"):
+        assert Reply(model, device).wait().warning is None
+    assert model.engine is engine
+    assert Reply(model, "cpu").wait().warning is None
+    assert device_of(model) == "cpu"
+
+
+def test_a_model_at_work_stays_and_the_reply_says_so(
+    pool: Pool, caplog: pytest.LogCaptureFixture
+) -> None:
+    model = pool.find(None)
+    working = Reply(model, None, SamplingParams(max_tokens=2000))
+    until(lambda: len(working.events) > 3)
+    other = Reply(model, "cuda").wait()
+    assert other.warning == "fake was at work on cpu and was not moved to cuda"
+    assert other.warning in caplog.text
+    assert model.place.warning == other.warning
+    working.cancel()
+    working.wait()
+    assert Reply(model, "cuda").wait().warning is None
+    assert model.place.warning is None
+
+
+def test_a_device_that_is_not_there_moves_nothing(pool: Pool) -> None:
+    model = pool.find(None)
+    for _ in range(2):
+        reply = Reply(model, "metal").wait()
+        assert reply.warning == "metal was asked for and is not there: fake runs on cpu"
+    engine = model.engine
+    Reply(model, "metal").wait()
+    assert model.engine is engine
+
+
+def test_a_model_is_not_loaded_again_and_again_for_a_device_it_does_not_fit_on() -> None:
+    warning = "0 of 30 layers fit on the cuda device"
+    info = ModelInfo(
+        description="",
+        n_ctx=1,
+        n_ctx_train=1,
+        n_params=1,
+        size=1,
+        n_seq_max=1,
+        device="cpu",
+        devices=("cpu", "cuda"),
+        warning=warning,
+    )
+    place = Place("large", lambda: info)
+    assert place.is_wrong("cuda")
+    assert place.begin("cuda") == "cuda"
+    assert not place.is_wrong("cuda")
+    assert place.warning_for("cuda") == place.warning_for(None) == warning
+    assert place.warning_for("cpu") is None
+
+
+def test_a_model_elsewhere_is_not_moved() -> None:
+    info = ModelInfo(
+        description="",
+        n_ctx=1,
+        n_ctx_train=1,
+        n_params=1,
+        size=1,
+        n_seq_max=1,
+        device="upstream",
+    )
+    place = Place("far", lambda: info)
+    assert not place.is_wrong("cuda")
+    assert "elsewhere" in (place.warning_for("cuda") or "")

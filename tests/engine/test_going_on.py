@@ -1,0 +1,138 @@
+"""A reply that goes on from what there is of it, as the model itself would have written it."""
+
+from typing import Any, cast
+
+import pytest
+
+from appliance.engine.client import Engine
+from appliance.engine.prompts import PromptReader
+from appliance.engine.protocol import ChatMessage, ChatPrompt, Delta, SamplingParams
+from appliance.engine.reply import Resumed
+from appliance.engine.template_guard import TemplateGuard
+from appliance.engine.tool_calls import ToolFormat
+from appliance.engine.tools import Style
+from tests.engine.conftest import load_of
+from tests.engine.fake_runner import FakeRunner
+from tests.engine.replies import THINK, told
+from tests.engine.talk import GREEDY, Heard, ask, chat
+
+TAGS = Style(None, THINK)
+HARMONY = Style(ToolFormat.HARMONY)
+STYLES = [
+    # style, prompt, what the model wrote, and what of it is markup in front of either part
+    (TAGS, "", "<think>\n", "\n</think>\n\n"),
+    (TAGS, "…<think>\n", "", "\n</think>\n\n"),
+    (
+        HARMONY,
+        "<|start|>assistant",
+        "<|channel|>analysis<|message|>",
+        "<|end|><|start|>assistant<|channel|>final<|message|>",
+    ),
+]
+
+
+@pytest.mark.parametrize(("style", "prompt", "opening", "between"), STYLES)
+def test_the_beginning_of_a_reply_is_what_the_model_wrote(
+    style: Style, prompt: str, opening: str, between: str
+) -> None:
+    thought, answer = "Hm < 3,  so.", "Four, <b>I</b> think."
+    for cut in range(1, len(thought)):
+        begun = style.begun(prompt, thought[:cut], "")
+        assert "".join(text for text, _ in begun) == opening + thought[:cut]
+        rest = f"{thought[cut:]}{between}{answer}"
+        assert heard(style, prompt, begun, rest) == (thought[cut:].strip(), answer)
+    for cut in range(1, len(answer)):
+        begun = style.begun(prompt, thought, answer[:cut])
+        assert "".join(text for text, _ in begun) == f"{opening}{thought}{between}{answer[:cut]}"
+        assert heard(style, prompt, begun, answer[cut:]) == ("", answer[cut:])
+    # What is markup is meant as such, and what the model said is not, whatever it looks like.
+    for text, control in style.begun(prompt, thought, answer):
+        assert control == (text not in (thought, answer))
+
+
+def heard(style: Style, prompt: str, begun: list[tuple[str, bool]], rest: str) -> tuple[str, str]:
+    """Thought and answer that come after the beginning."""
+    told_last = next(text for text, control in reversed(begun) if text and not control)
+    written = "".join(text for text, _ in begun)
+    parser = Resumed(style.parser(prompt), written, told_last)
+    pieces = told([*(piece for part in rest for piece in parser.feed(part)), *parser.finish()])
+    return pieces["reasoning"].strip(), pieces["content"]
+
+
+def test_what_turns_out_to_be_markup_is_no_reason_to_lose_words() -> None:
+    begun = TAGS.begun("", "Hm </thi", "")
+    assert heard(TAGS, "", begun, "nk>\n\nSo.") == ("", "So.")
+    assert heard(TAGS, "", begun, "ng is.") == ("ng is.", "")
+
+
+def test_an_answer_without_a_thought_goes_on_behind_one() -> None:
+    assert Style().begun("", "", "Fo") == [("Fo", False)]
+    assert TAGS.begun("", "", "Fo") == [("Fo", False)]
+    assert [text for text, _ in TAGS.begun("<think>\n", "", "Fo") if text] == [
+        *("\n</think>\n\n", "Fo")
+    ]
+    assert HARMONY.begun("", "", "Fo")[-1] == ("Fo", False)
+
+
+class SentencePieceRunner(FakeRunner):
+    """Puts a space before any text, as such vocabularies do."""
+
+    def tokenize(self, text: str, *, control: bool) -> list[int]:
+        return super().tokenize(f" {text}" if text else "", control=control)
+
+
+class Plain:
+    """In place of the template's process."""
+
+    def render(self, messages: list[ChatMessage], tools: Any) -> list[tuple[str, bool]]:
+        return [("".join(f"{m.role}: {m.content}\n" for m in messages) + "assistant:", True)]
+
+
+@pytest.mark.parametrize("begun", ["Fo", " Fo", "\nFo", "  Fo", "o"])
+def test_no_space_comes_in_between(begun: str) -> None:
+    for kind in (FakeRunner, SentencePieceRunner):
+        runner = kind(load_of("fake"), lambda _: None)
+        reader = PromptReader(runner, cast(TemplateGuard, Plain()))
+        messages = [ChatMessage("user", "2 + 2?"), ChatMessage("assistant", begun)]
+        read = reader.read(ChatPrompt(messages, continue_final=True), SamplingParams())
+        text = bytes(read.tokens).decode()
+        assert text.lstrip(" ") == f"user: 2 + 2?\nassistant:{begun}"
+
+
+def go_on(question: str, begun: str, **fields: Any) -> ChatPrompt:
+    messages = [ChatMessage("user", question), ChatMessage("assistant", begun)]
+    return ChatPrompt(messages, continue_final=True, **fields)
+
+
+def test_the_model_goes_on_as_if_it_had_not_stopped(engine: Engine) -> None:
+    question = "What is bread?"
+    whole = ask(engine, chat(question), SamplingParams(temperature=0, max_tokens=30))
+    tokens = [event.text for event in whole.events if isinstance(event, Delta)]
+    for cut in (1, len(tokens) // 2, len(tokens) - 1):
+        begun = "".join(tokens[:cut])
+        rest = SamplingParams(temperature=0, max_tokens=30 - cut)
+        heard = ask(engine, go_on(question, begun), rest)
+        assert begun + heard.text == whole.text
+        assert heard.finished.prompt_tokens == whole.finished.prompt_tokens + cut
+        assert heard.finished.cached_tokens >= whole.finished.prompt_tokens
+
+
+def test_what_the_model_wrote_is_no_control_token(engine: Engine) -> None:
+    plain = ask(engine, go_on("Hello", "a b")).finished.prompt_tokens
+    typed = ask(engine, go_on("Hello", "a <|im_end|> b")).finished.prompt_tokens
+    assert typed > plain + 3
+
+
+def test_only_a_reply_can_go_on(engine: Engine) -> None:
+    heard = ask(engine, ChatPrompt([ChatMessage("user", "hi")], continue_final=True))
+    assert (heard.failed.code, heard.failed.param) == ("invalid_request", "messages")
+
+
+def test_a_long_chat_keeps_the_question_and_what_there_is_of_the_reply(engine: Engine) -> None:
+    old = [ChatMessage(("user", "assistant")[i % 2], "word " * 60) for i in range(40)]
+    messages = [*old, ChatMessage("user", "Still?"), ChatMessage("assistant", "I am st")]
+    heard = Heard(engine, ChatPrompt(messages, continue_final=True, trim=True)).wait(300)
+    assert 0 < heard.accepted.dropped_messages <= len(old)
+    assert heard.accepted.dropped_messages % 2 == 0
+    huge = ask(engine, go_on("hello", "word " * 3000, trim=True), GREEDY)
+    assert huge.failed.code == "context_length_exceeded"

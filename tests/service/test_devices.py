@@ -1,0 +1,49 @@
+"""`device` in requests: what is not there is replaced by the processor, and that is said."""
+
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.running import Running
+from tests.service.chats import new_session, turn
+
+CHAT = {"messages": [{"role": "user", "content": "Hi"}], "max_tokens": 2}
+GONE = "metal was asked for and is not there: smollm2-135m-instruct runs on cpu"
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/v1/chat/completions", CHAT),
+        ("/v1/chat/completions", {**CHAT, "stream": True}),
+        ("/v1/completions", {"prompt": "Hi", "max_tokens": 2}),
+        ("/v1/embeddings", {"input": "Hi"}),
+    ],
+)
+def test_a_device_that_is_not_there_is_warned_of(
+    running: Running, path: str, body: dict[str, Any]
+) -> None:
+    for device, warning in (("metal", GONE), ("cpu", None), ("auto", None)):
+        answer = httpx.post(running.url + path, json={**body, "device": device}, timeout=60)
+        assert answer.status_code == 200
+        assert answer.headers.get("X-Appliance-Warning") == warning
+
+
+def test_the_warning_is_in_turns_log_and_state(running: Running) -> None:
+    session = new_session(running)
+    accepted = dict(turn(session, "Hi", max_tokens=2, device="metal"))["accepted"]
+    assert accepted["warning"] == GONE
+    assert GONE in running.log.read_text()
+    (model, *_) = httpx.get(running.url + "/api/status").json()["models"]
+    assert (model["device"], model["warning"]) == ("cpu", GONE)
+    accepted = dict(turn(session, "Hi", max_tokens=2, device="cpu"))["accepted"]
+    assert accepted["warning"] is None
+    (model, *_) = httpx.get(running.url + "/api/status").json()["models"]
+    assert model["warning"] is None
+
+
+def test_a_device_that_nobody_knows_is_refused(running: Running) -> None:
+    answer = httpx.post(running.url + "/v1/chat/completions", json={**CHAT, "device": "abacus"})
+    assert answer.status_code == 400
+    assert answer.json()["error"]["param"] == "device"

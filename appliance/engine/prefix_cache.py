@@ -26,11 +26,15 @@ class Memory(Protocol):
 
     @property
     def can_cut(self) -> bool:
-        """Whether a slot's state can be cut at any token; recurrent models can't."""
+        """Whether a saved state can be cut at any token once it is restored; those of recurrent
+        models and of sliding windows can't."""
 
     @property
     def slot_bytes(self) -> tuple[int, int]:
         """Bytes that the state of a slot takes whatever its length, and for each token."""
+
+    def cuttable(self, slot: int) -> bool:
+        """Whether a slot's state, as it is now, can be cut at any token."""
 
     def cut(self, slot: int, length: int) -> int:
         """Keep the first `length` tokens of a slot; return how many are left, or 0."""
@@ -203,7 +207,9 @@ class PrefixCache:
 
     def _usable(self, slot: Slot, tokens: "array[int]") -> int:
         length = common_prefix(slot.tokens, tokens)
-        return length if self._memory.can_cut or length == len(slot.tokens) else 0
+        if length == len(slot.tokens) or self._memory.cuttable(slot.index):
+            return length
+        return 0
 
     def _may_overwrite(self, slot: Slot, length: int) -> bool:
         """Whether a sequence may go on in this slot, or had better copy from it."""

@@ -187,6 +187,9 @@ class FakeRunner:
     def use_threads(self, count: int) -> None:
         raise AssertionError("this runner has no threads to choose from")
 
+    def cuttable(self, slot: int) -> bool:
+        return self.can_cut
+
     def cut(self, slot: int, length: int) -> int:
         del self.cells.setdefault(slot, [])[length:]
         return length

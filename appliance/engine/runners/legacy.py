@@ -157,6 +157,9 @@ class LegacyRunner:
     def use_threads(self, count: int) -> None:
         self._n_threads = count
 
+    def cuttable(self, _slot: int) -> bool:
+        return True
+
     def cut(self, _slot: int, length: int) -> int:
         return length
 

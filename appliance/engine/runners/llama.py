@@ -57,7 +57,9 @@ class LlamaRunner:
         self.n_cells = n_ctx
         self.n_vocab = lib.llama_vocab_n_tokens(vocab)
         self._ending = [token for token in range(self.n_vocab) if self.ends(token)]
-        self.can_cut, self.slot_bytes = self._probe() if self.generates else (True, (0, 0))
+        self._cuts, self.slot_bytes = self._probe() if self.generates else (True, (0, 0))
+        # What is saved of a layer that looks back a window only is that window, and no more.
+        self.can_cut = self._cuts and lib.llama_model_n_swa(self._model) == 0
         self.fingerprint = _fingerprint(opened.path, params)
         # A step on a GPU does not wait for threads, and a number that was asked for stands.
         governed = not load.n_threads and not place.n_gpu_layers
@@ -168,15 +170,26 @@ class LlamaRunner:
         # llama.cpp itself tells prompts from decoding by a batch of one token.
         lib.llama_set_n_threads(self._context, count, count)
 
+    def cuttable(self, slot: int) -> bool:
+        # A state that lacks its beginning, as a restored window does, lacks more once it is cut.
+        return self._cuts and lib.llama_memory_seq_pos_min(self._memory, slot) <= 0
+
     def cut(self, slot: int, length: int) -> int:
-        if length and lib.llama_memory_seq_rm(self._memory, slot, length, -1):
+        if 0 <= lib.llama_memory_seq_pos_max(self._memory, slot) < length:
+            return length
+        if (
+            length
+            and self.cuttable(slot)
+            and lib.llama_memory_seq_rm(self._memory, slot, length, -1)
+        ):
             return length
         lib.llama_memory_seq_rm(self._memory, slot, -1, -1)
         return 0
 
     def share(self, source: int, target: int, length: int) -> bool:
         if self._unified:
-            lib.llama_memory_seq_cp(self._memory, source, target, 0, length if self.can_cut else -1)
+            end = length if self.cuttable(source) else -1
+            lib.llama_memory_seq_cp(self._memory, source, target, 0, end)
             return True
         # Slots with cells of their own hold no other's: the prefix is copied by way of its state.
         if not self.restore(target, self.save(source)):
@@ -221,7 +234,7 @@ class LlamaRunner:
 
     def embedder(self, longest: int) -> LlamaEmbedder:
         return LlamaEmbedder(
-            self._context, self._model, longest, n_threads=self._n_threads, can_cut=self.can_cut
+            self._context, self._model, longest, n_threads=self._n_threads, can_cut=self._cuts
         )
 
     def close(self) -> None:

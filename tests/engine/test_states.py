@@ -1,0 +1,134 @@
+"""Models whose state cannot be cut anywhere, or that look back a window only: whatever was in a
+slot before, shared, kept or restored, the reply is the one that a fresh worker gives."""
+
+import math
+import random
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from appliance import paths
+from appliance.engine.client import Engine
+from appliance.engine.protocol import Finished, Logprobs, SamplingParams, TokenPrompt
+from appliance.environment import worker_environment
+from tests.engine.conftest import load_of
+from tests.engine.talk import Heard
+from tests.models.architectures import gemma3, granitehybrid, mamba
+from tests.models.gguf_writer import Gguf, llama
+
+MODELS: dict[str, Callable[[], Gguf]] = {
+    "plain": lambda: llama(n_ctx=512),
+    "window": lambda: gemma3(window=64, n_layer=6, n_ctx=512),
+    "recurrent": mamba,
+    "hybrid": lambda: granitehybrid([2, 0, 2, 0]),
+}
+CONTROL = ((0, -math.inf), (1, -math.inf), (2, -math.inf))
+GREEDY = SamplingParams(temperature=0, max_tokens=8, logprobs=2, logit_bias=CONTROL)
+NOISE = 2e-4
+"""Likeliest tokens nearer than this may change places when the same is computed in other batches;
+what these tests look for is fifty times as large."""
+
+Reply = tuple[list[Logprobs], Finished]
+
+
+def tokens(seed: int, count: int) -> list[int]:
+    chance = random.Random(seed)
+    return [chance.randrange(259, 288) for _ in range(count)]
+
+
+@contextmanager
+def worker(file: Path, **changes: object) -> Iterator[Engine]:
+    engine = Engine(
+        "tiny",
+        load_of(str(file), **{"n_ctx": 512, "n_seq_max": 2, "n_threads": 1, **changes}),
+        command=paths.worker_command(),
+        environment=worker_environment(),
+        max_waiting=16,
+    )
+    engine.start()
+    assert engine.wait_ready(120), engine.state
+    yield engine
+    engine.close()
+
+
+def read(heard: Heard) -> Reply:
+    said = [
+        entry
+        for event in heard.wait(120).events
+        for entry in getattr(event, "logprobs", None) or ()
+    ]
+    return said, heard.finished
+
+
+def same(said: list[Logprobs], wanted: list[Logprobs]) -> bool:
+    for ours, theirs in zip(said, wanted, strict=True):
+        if ours.token.text != theirs.token.text:
+            return theirs.top[0].logprob - theirs.top[1].logprob < NOISE
+    return True
+
+
+def ids(said: list[Logprobs]) -> list[int]:
+    """The tokens of a reply, by what the tests' vocabulary has in it."""
+    return [
+        259 + int(entry.token.text[5:])
+        if entry.token.text.startswith(b" word")
+        else 3 + entry.token.text[0]
+        for entry in said
+    ]
+
+
+def ask(engine: Engine, prompt: list[int]) -> Reply:
+    return read(Heard(engine, TokenPrompt(prompt), GREEDY))
+
+
+BASE = tokens(1, 150)
+PROMPTS = {
+    "base": BASE,
+    "one": BASE + tokens(2, 20),
+    "two": BASE + tokens(3, 20),
+    "half": BASE[:70] + tokens(4, 30),
+    "other": tokens(5, 120),
+}
+
+
+@pytest.mark.parametrize("kv_unified", [True, False], ids=["unified", "partitioned"])
+@pytest.mark.parametrize("kind", list(MODELS))
+def test_replies_are_those_of_a_fresh_worker(tmp_path: Path, kind: str, kv_unified: bool) -> None:
+    file = tmp_path / "tiny.gguf"
+    file.write_bytes(MODELS[kind]().encoded(seed=9))
+    wanted: dict[str, list[Logprobs]] = {}
+    prompts = dict(PROMPTS)
+    for name in (*PROMPTS, "more"):
+        with worker(file, kv_unified=kv_unified) as fresh:
+            wanted[name], end = ask(fresh, prompts[name])
+            assert end.cached_tokens == 0
+        if name == "base":  # a chat that goes on
+            prompts["more"] = BASE + ids(wanted["base"]) + tokens(6, 10)
+    replies = {tuple(entry.token.text for entry in said) for said in wanted.values()}
+    assert len(replies) == len(wanted), "they must differ"
+
+    kept = {"kv_folder": str(tmp_path / "kv"), "kv_memory_bytes": 1 << 24}
+    kept |= {"kv_disk_bytes": 1 << 28, "kv_unified": kv_unified}
+    reused: dict[str | None, int] = {}
+
+    def check(name: str, reply: Reply) -> None:
+        said, end = reply
+        assert same(said, wanted[name]), (name, end)
+        reused[end.cached_from] = reused.get(end.cached_from, 0) + end.cached_tokens
+
+    with worker(file, **kept) as engine:
+        for name in ("base", "one", "two", "one", "other", "half", "two", "base", "more", "other"):
+            check(name, ask(engine, prompts[name]))
+        for pair in (("one", "two"), ("half", "base"), ("two", "more"), ("other", "base")):
+            heards = [Heard(engine, TokenPrompt(prompts[name]), GREEDY) for name in pair]
+            for name, heard in zip(pair, heards, strict=True):
+                check(name, read(heard))
+    with worker(file, **kept) as engine:
+        for name in ("more", "one", "base", "half", "two", "other"):
+            check(name, ask(engine, prompts[name]))
+    assert sum(reused.values()) > 0, "a chat that went on was read again"
+    if kind == "plain":
+        assert reused["disk"] and reused["memory"] and reused["slot"]
+    print(kind, reused)

@@ -77,7 +77,7 @@ def glibc_floor(folder: Path) -> str:
     """
     found: set[tuple[int, ...]] = set()
     for file in folder.rglob("*"):
-        if file.is_file() and not file.is_symlink() and file.open("rb").read(4) == b"\x7fELF":
+        if file.is_file() and not file.is_symlink() and _is_elf(file):
             said = subprocess.run(
                 ["objdump", "-T", str(file)], capture_output=True, text=True, check=True
             ).stdout
@@ -167,7 +167,12 @@ def set_modes(tree: Path) -> None:
 
 
 def _is_program(path: Path) -> bool:
-    return path.open("rb").read(4) == b"\x7fELF" and ".so" not in path.name
+    return _is_elf(path) and ".so" not in path.name
+
+
+def _is_elf(path: Path) -> bool:
+    with path.open("rb") as content:
+        return content.read(4) == b"\x7fELF"
 
 
 def nfpm(kind: str, tree: Path, floor: str) -> list[Path]:

@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from appliance.desktop.engines import BROWSER, Rung, installed, ladder
 from tests.desktop.desk import Desk
 from tests.desktop.screen import Screen
@@ -28,7 +30,8 @@ def test_the_browser_stays_until_there_is_another_engine() -> None:
 def test_an_engine_that_fails_is_passed_over_and_that_is_remembered(
     tmp_path: Path, screen: Screen
 ) -> None:
-    assert installed() == ["gtk", "qt"]
+    if installed() != ["gtk", "qt"]:
+        pytest.skip("both engines of a window are needed: `make window`")
     desk = Desk(tmp_path, screen, GDK_BACKEND="none").start()
     assert desk.wait_shown() == "qt"
     assert "no page with gtk, software" in desk.said()

@@ -1,0 +1,97 @@
+"""What packages are made of, judged by the programs that judge it for everybody."""
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+import packages
+
+ROOT = Path(__file__).resolve().parents[2]
+LINUX = ROOT / "packaging" / "linux"
+UNIT = ROOT / "systemd" / "appliance.service"
+
+
+def judged(program: str, package: str, *arguments: str) -> str:
+    """What a program says of files that are in order; without it the test is left out."""
+    if shutil.which(program) is None:
+        pytest.skip(f"{program} is missing: install the Debian package `{package}`")
+    done = subprocess.run(
+        [program, *arguments], capture_output=True, text=True, check=False, timeout=120
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+def test_the_desktop_entry() -> None:
+    entry = str(LINUX / f"{packages.APP_ID}.desktop")
+    assert judged("desktop-file-validate", "desktop-file-utils", entry) == ""
+
+
+def test_the_description_for_shops() -> None:
+    file = LINUX / f"{packages.APP_ID}.metainfo.xml"
+    judged("appstreamcli", "appstream", "validate", "--no-net", str(file))
+
+
+def test_the_service_is_locked_in() -> None:
+    said = judged(
+        *("systemd-analyze", "systemd", "security", "--offline=true", "--threshold=20", str(UNIT))
+    )
+    found = re.search(r"exposure level for appliance.service: ([\d.]+)", said)
+    assert found and float(found[1]) <= 2.0
+
+
+def test_the_service_is_understood(tmp_path: Path) -> None:
+    # Neither the program nor its manual need be installed where this runs.
+    text = UNIT.read_text(encoding="utf-8").replace("/usr/bin/appliance", "/bin/true")
+    text = re.sub(r"^Documentation=.*\n", "", text, flags=re.MULTILINE)
+    (tmp_path / "appliance.service").write_text(text, encoding="utf-8")
+    said = judged("systemd-analyze", "systemd", "verify", str(tmp_path / "appliance.service"))
+    assert "appliance.service" not in said
+
+
+def test_graphics_processors_are_let_in_and_home_is_not() -> None:
+    text = UNIT.read_text(encoding="utf-8")
+    assert "DeviceAllow=char-nvidia rw" in text and "DeviceAllow=char-drm rw" in text
+    assert "PrivateDevices=yes" not in text
+    assert "ProtectHome=tmpfs" in text
+    assert "LoadCredentialEncrypted=appliance.master\n" in text
+
+
+def test_the_installer_for_windows_compiles(tmp_path: Path) -> None:
+    (tmp_path / "frozen").mkdir()
+    (tmp_path / "frozen" / "appliance.exe").write_bytes(b"MZ")
+    made = tmp_path / "appliance-windows.exe"
+    script = ROOT / "packaging" / "windows" / "appliance.nsi"
+    judged(
+        *("makensis", "nsis", "-WX", "-V2", f"-DFROZEN={tmp_path / 'frozen'}", f"-DOUT={made}"),
+        str(script),
+    )
+    assert made.read_bytes()[:2] == b"MZ"
+
+
+@pytest.mark.parametrize("script", ["postinst", "prerm", "postrm", "install.sh"])
+def test_scripts_are_plain_shell(script: str) -> None:
+    judged("dash", "dash", "-n", str(LINUX / script))
+
+
+def test_the_script_for_macos_is_plain_shell() -> None:
+    judged("dash", "dash", "-n", str(ROOT / "packaging/macos/bundle.sh"))
+
+
+def test_the_manual_names_every_command_that_it_explains() -> None:
+    manual = (LINUX / "appliance.1").read_text(encoding="utf-8")
+    for command in ("serve", "doctor", "backup", "restore"):
+        assert command in manual
+
+
+def test_the_oldest_c_library_is_computed(tmp_path: Path) -> None:
+    shutil.copy("/bin/true", tmp_path)
+    floor = packages.glibc_floor(tmp_path)
+    assert re.fullmatch(r"2\.\d+", floor)
+    (tmp_path / "true").unlink()
+    (tmp_path / "text").write_text("no program")
+    with pytest.raises(SystemExit):
+        packages.glibc_floor(tmp_path)

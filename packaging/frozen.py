@@ -91,7 +91,12 @@ def datas() -> list[tuple[str, str]]:
         (str(icon_file), "."),
         (str(ROOT / "config.example.toml"), "."),
         (str(ROOT / "LICENSE"), "."),
-        (str(ROOT / "appliance/desktop/bridge.js"), "appliance/desktop"),
+        # Whatever the package has beside its modules, it reads.
+        *(
+            (str(file), str(file.parent.relative_to(ROOT)))
+            for file in sorted((ROOT / "appliance").rglob("*"))
+            if file.is_file() and file.suffix not in {".py", ".pyc"}
+        ),
     ]
 
 

@@ -20,7 +20,7 @@ test: check ui/dist/index.html  ## everything that must hold before a change goe
 	$(NPM) run test
 	$(BIN)/pytest
 
-check: $(VENV)/.dev ui/node_modules/.package-lock.json  ## linters and types, no test
+check: $(VENV)/.dev $(VENV)/.freeze ui/node_modules/.package-lock.json  ## linters and types, no test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy

@@ -46,7 +46,6 @@ NEVER = [
         "hypothesis",
     ),
     *(
-        "psutil",
         "greenlet",
         "numpy.f2py",
         "numpy.testing",

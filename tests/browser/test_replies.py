@@ -1,0 +1,108 @@
+"""A reply outlives sockets and windows, and none of its versions is lost."""
+
+import httpx
+from playwright.sync_api import BrowserContext, Page, expect
+
+from tests.browser.steps import ask, finished, new_chat, replies, send, session_id
+from tests.running import Running
+
+KEEP_SOCKETS = """
+window.sockets = [];
+window.WebSocket = class extends WebSocket {
+  constructor(...args) { super(...args); sockets.push(this); }
+};
+"""
+LONG_ENOUGH = """(least) =>
+  (document.querySelector("article[aria-label=Reply]")?.innerText ?? "").length > least
+"""
+
+
+def stored_text(running: Running, page: Page) -> str:
+    """The last reply as the server has it."""
+    path = f"/api/sessions/{session_id(page)}/messages"
+    text: str = httpx.get(running.url + path).json()["messages"][-1]["content"]
+    return text
+
+
+def words(text: str) -> list[str]:
+    """What is left of Markdown, and of what it is shown as, without the marks."""
+    plain = "".join(letter if letter.isalpha() else " " for letter in text)
+    return plain.split()
+
+
+def test_a_reply_goes_on_where_it_was_when_its_socket_breaks(page: Page, running: Running) -> None:
+    page.add_init_script(KEEP_SOCKETS)
+    page.goto(running.url)
+    send(page, "Tell me a long story about a fox and a crow.")
+    for least in (40, 160):
+        page.wait_for_function(LONG_ENOUGH, arg=least)
+        page.evaluate("sockets.at(-1).close()")
+    finished(page)
+    assert page.evaluate("sockets.length") > 1
+    shown = replies(page).locator(".markdown").inner_text()
+    assert words(shown) == words(stored_text(running, page))
+
+
+def test_two_windows_show_one_reply(page: Page, context: BrowserContext, running: Running) -> None:
+    page.goto(running.url)
+    send(page, "Tell me a long story about a whale and a gull.")
+    page.wait_for_function(LONG_ENOUGH, arg=30)
+    other = context.new_page()
+    other.goto(page.url)
+    other.wait_for_function(LONG_ENOUGH, arg=60)
+    other.get_by_role("button", name="Stop", exact=True).click()
+    finished(other)
+    finished(page)
+    shown = [replies(one).locator(".markdown").inner_text() for one in (page, other)]
+    assert shown[0] == shown[1]
+    # What one window asks, the other one sees.
+    send(page, "And what happened then?")
+    expect(other.get_by_role("article", name="Your message")).to_have_count(2)
+    page.get_by_role("button", name="Stop", exact=True).click()
+    finished(page)
+    finished(other)
+
+
+def test_branches_are_left_and_found_again(page: Page, running: Running) -> None:
+    page.goto(running.url)
+    ask(page, "Say one word about apples.")
+    first = replies(page).locator(".markdown").inner_text()
+    page.get_by_role("button", name="Write another reply").click()
+    expect(page.get_by_role("group", name="Version 2 of 2")).to_be_visible()
+    finished(page)
+    second = replies(page).locator(".markdown").inner_text()
+    page.get_by_role("button", name="Earlier version").click()
+    expect(replies(page).locator(".markdown")).to_have_text(first, use_inner_text=True)
+    page.get_by_role("button", name="Later version").click()
+    expect(replies(page).locator(".markdown")).to_have_text(second, use_inner_text=True)
+
+    page.get_by_role("article", name="Your message").hover()
+    page.get_by_role("button", name="Edit message").click()
+    page.get_by_role("textbox", name="Edited message").fill("Say one word about pears.")
+    page.keyboard.press("Enter")
+    mine = page.get_by_role("article", name="Your message")
+    expect(mine).to_have_text("Say one word about pears.")
+    finished(page)
+    page.get_by_role("button", name="Earlier version").click()
+    expect(mine).to_have_text("Say one word about apples.")
+    # The branch that was looked at last is the one that opens.
+    expect(replies(page).locator(".markdown")).to_have_text(second, use_inner_text=True)
+    page.reload()
+    expect(mine).to_have_text("Say one word about apples.")
+
+
+def test_a_stopped_reply_goes_on(page: Page, running: Running) -> None:
+    page.goto(running.url)
+    new_chat(page)
+    send(page, "Write a very long story about a lighthouse, in twenty chapters.")
+    page.wait_for_function(LONG_ENOUGH, arg=40)
+    page.get_by_role("button", name="Stop", exact=True).click()
+    finished(page)
+    before = stored_text(running, page)
+    page.get_by_role("button", name="Continue").click()
+    expect(page.get_by_role("button", name="Stop", exact=True)).to_be_visible()
+    finished(page)
+    after = stored_text(running, page)
+    assert after.startswith(before)
+    assert len(after) > len(before)
+    expect(replies(page)).to_have_count(1)

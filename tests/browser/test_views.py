@@ -1,0 +1,105 @@
+"""Every view in both themes: without a fault that axe knows, and within a phone's width."""
+
+import gzip
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from tests.browser.steps import ask, finished
+from tests.running import Running
+
+UI = Path(__file__).parents[2] / "ui"
+AXE = UI / "node_modules" / "axe-core" / "axe.min.js"
+FIRST_PAINT_BYTES = 350 * 1024
+
+
+def violations(page: Page) -> list[str]:
+    """What axe finds, one line for each element."""
+    page.evaluate(AXE.read_text("utf-8"))
+    found: list[str] = page.evaluate(
+        """async () => (await axe.run()).violations
+            .flatMap(({ id, nodes }) => nodes.map(({ html }) => `${id}: ${html}`))"""
+    )
+    return found
+
+
+def views(page: Page, url: str) -> Iterator[str]:
+    """Opens one view after the other, and gives its name."""
+    page.goto(url)
+    expect(page.get_by_role("heading", name="What would you like to know?")).to_be_visible()
+    yield "welcome"
+    ask(page, "Say one word about the moon, then show `code` and a list.")
+    page.get_by_title("Details of this reply").click()
+    yield "chat"
+    page.get_by_role("button", name="Settings", exact=True).click()
+    expect(page.get_by_role("textbox", name="Temperature")).to_be_visible()
+    yield "settings"
+    page.get_by_role("button", name="Close").click()
+    page.keyboard.press("Control+k")
+    page.get_by_role("combobox", name="Search chats").fill("moon")
+    expect(page.get_by_role("group", name="Messages").get_by_role("option").first).to_be_visible()
+    yield "search"
+    page.keyboard.press("Escape")
+    page.keyboard.press("Control+/")
+    expect(page.get_by_role("dialog", name="Keyboard shortcuts")).to_be_visible()
+    yield "shortcuts"
+    page.keyboard.press("Escape")
+    for name in ("Models", "Keys", "Status"):
+        page.goto(f"{url}/#/{name.lower()}")
+        expect(page.get_by_role("heading", level=2, name=name)).to_be_visible()
+        expect(page.get_by_text("Opening…")).to_be_hidden()
+        yield name
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_axe_finds_nothing(page: Page, running: Running, theme: str) -> None:
+    page.emulate_media(color_scheme="dark" if theme == "dark" else "light")
+    found = {}
+    for name in views(page, running.url):
+        assert page.evaluate("document.documentElement.dataset.theme") == theme
+        found[name] = violations(page)
+    assert {name: faults for name, faults in found.items() if faults} == {}
+
+
+@pytest.mark.parametrize("direction", ["ltr", "rtl"])
+def test_a_phone_is_wide_enough(browser: Browser, running: Running, direction: str) -> None:
+    context = browser.new_context(viewport={"width": 390, "height": 844}, has_touch=True)
+    page = context.new_page()
+    for name in views(page, running.url):
+        page.evaluate("(dir) => { document.documentElement.dir = dir; }", direction)
+        widths = page.evaluate(
+            """() => [...document.querySelectorAll("body, body *")]
+                .filter((e) => {
+                  const { left, right, width } = e.getBoundingClientRect();
+                  return width > 1 && (left < -1 || right > 391)
+                    && !e.closest(".markdown pre, .table-frame, .sr-only");
+                }).map((e) => e.outerHTML.slice(0, 120))"""
+        )
+        assert widths == [], name
+    context.close()
+
+
+def test_no_motion_where_none_is_wanted(page: Page, running: Running) -> None:
+    page.emulate_media(reduced_motion="reduce")
+    page.goto(running.url)
+    ask(page, "Say one word about rain.")
+    finished(page)
+    moving = page.evaluate(
+        """() => [...document.querySelectorAll("*")].filter((e) => {
+             const style = getComputedStyle(e);
+             return style.animationName !== "none"
+               || style.transitionDuration.split(",").some((d) => parseFloat(d) > 0);
+           }).length"""
+    )
+    assert moving == 0
+
+
+def test_the_first_paint_is_small() -> None:
+    document = (UI / "dist" / "index.html").read_text("utf-8")
+    files = re.findall(r'(?:src|href)="/(assets/[^"]+)"', document)
+    assert files
+    sizes = [len(gzip.compress((UI / "dist" / file).read_bytes())) for file in files]
+    assert sum(sizes) + len(gzip.compress(document.encode())) <= FIRST_PAINT_BYTES

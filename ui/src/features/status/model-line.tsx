@@ -50,6 +50,7 @@ function wordFor(model: ModelStatus | null, known: boolean, t: TFunction): strin
       return t("status.loading", { percent: Math.round(model.progress * 100) });
     case "failed":
       return t("status.failed");
+    case "stopped":
     case "unloaded":
       return t("status.sleeping");
   }

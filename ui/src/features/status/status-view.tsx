@@ -132,7 +132,7 @@ function useSpeeds(): readonly number[] {
   });
   if (server?.figures && seen.at !== server) {
     const speed = server.figures.requests_running > 0 ? server.figures.tokens_per_second : 0;
-    setSeen({ at: server, speeds: [...seen.speeds, speed ?? 0].slice(-remembered) });
+    setSeen({ at: server, speeds: [...seen.speeds, speed].slice(-remembered) });
   }
   return seen.speeds;
 }

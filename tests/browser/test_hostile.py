@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Dialog, Page, expect
 
 from tests.browser.payloads import PAYLOADS
 from tests.browser.steps import finished, new_chat, replies, send
@@ -42,7 +42,12 @@ def test_nothing_that_a_model_writes_runs_or_loads(page: Page, echoing: Running)
     page.add_init_script(WATCH)
     page.goto(echoing.url)
     dialogs: list[str] = []
-    page.on("dialog", lambda dialog: (dialogs.append(dialog.message), dialog.dismiss()))
+
+    def note(dialog: Dialog) -> None:
+        dialogs.append(dialog.message)
+        dialog.dismiss()
+
+    page.on("dialog", note)
     for payload in PAYLOADS:
         new_chat(page)
         send(page, f"echo:{payload}")

@@ -3,6 +3,7 @@
 The fake runner says what it is told, a byte at a time, so that every cut is tried.
 """
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -29,7 +30,9 @@ LIVE_PARTS = """() => [...document.querySelectorAll("main article")].flatMap((ar
 @pytest.fixture(scope="module")
 def echoing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """An appliance whose model repeats what it is told."""
-    appliance = Running(tmp_path_factory.mktemp("echo"), program=[str(SERVICE)]).start()
+    appliance = Running(
+        tmp_path_factory.mktemp("echo"), command=(sys.executable, str(SERVICE))
+    ).start()
     yield appliance
     assert appliance.stop() == 0
 

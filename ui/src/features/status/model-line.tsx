@@ -5,7 +5,6 @@ import type { ModelStatus } from "@/api/types";
 import { servingModel } from "@/features/status/status-store";
 import { useStatus } from "@/features/status/status-context";
 import { classNames } from "@/lib/class-names";
-import { formatCount } from "@/lib/format";
 
 /** The model that answers, and how it is: the foot of the rail. */
 export function ModelLine() {
@@ -21,7 +20,7 @@ export function ModelLine() {
         className={classNames("size-2 shrink-0 rounded-full", down ? "bg-danger" : dotFor(model))}
       />
       <div className="min-w-0">
-        <p className="truncate leading-5 font-medium">
+        <p className="truncate leading-5 font-medium" title={model?.name}>
           {model?.name ?? (known ? t("status.noModel") : t("app.name"))}
         </p>
         <p className="truncate text-xs leading-4 text-faint tabular-nums">
@@ -41,11 +40,8 @@ function dotFor(model: ModelStatus | null): string {
 function wordFor(model: ModelStatus | null, known: boolean, t: TFunction): string {
   if (!model) return known ? t("status.nothing") : t("status.connecting");
   switch (model.state) {
-    case "ready": {
-      const { n_ctx, device } = model;
-      const reads = n_ctx === null ? null : t("status.reads", { formatted: formatCount(n_ctx) });
-      return [t("status.ready"), device, reads].filter(Boolean).join(" · ");
-    }
+    case "ready":
+      return [t("status.ready"), model.device].filter(Boolean).join(" · ");
     case "loading":
       return t("status.loading", { percent: Math.round(model.progress * 100) });
     case "failed":

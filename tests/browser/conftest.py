@@ -1,10 +1,16 @@
 """Debian's Chromium, driven by Playwright."""
 
 import shutil
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+
+from tests.running import Running
+
+FAKE_SERVICE = Path(__file__).parents[1] / "service" / "fake_service.py"
 
 # A reply of the real model on a busy machine takes its time.
 expect.set_options(timeout=60_000)
@@ -56,3 +62,25 @@ def page(context: BrowserContext) -> Iterator[Page]:
     yield page
     assert errors == []
     assert foreign == []
+
+
+@pytest.fixture(scope="module")
+def echoing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """An appliance whose model repeats what it is told, a byte at a time."""
+    appliance = Running(
+        tmp_path_factory.mktemp("echo"), command=(sys.executable, str(FAKE_SERVICE))
+    ).start()
+    yield appliance
+    assert appliance.stop() == 0
+
+
+@pytest.fixture(scope="module")
+def slow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """The same with 20 bytes a second: there is time to look at a reply while it is written."""
+    appliance = Running(
+        tmp_path_factory.mktemp("slow"),
+        command=(sys.executable, str(FAKE_SERVICE)),
+        FAKE_STEP_SECONDS="0.05",
+    ).start()
+    yield appliance
+    assert appliance.stop() == 0

@@ -20,7 +20,9 @@ def test_search_leads_to_the_message(page: Page, running: Running) -> None:
     expect(option).to_contain_text("zanzibar", ignore_case=True)
     expect(option.locator("mark").first).to_have_text("zanzibar", ignore_case=True)
     option.click()
-    expect(page.get_by_role("article", name="Your message")).to_be_in_viewport()
+    page.wait_for_url("**/m/*")
+    found = page.url.rpartition("/m/")[2]
+    expect(page.locator(f"#message-{found}")).to_be_in_viewport()
 
 
 def test_an_export_can_be_imported(page: Page, running: Running, tmp_path: Path) -> None:

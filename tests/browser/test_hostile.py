@@ -3,18 +3,12 @@
 The fake runner says what it is told, a byte at a time, so that every cut is tried.
 """
 
-import sys
-from collections.abc import Iterator
-from pathlib import Path
-
-import pytest
 from playwright.sync_api import Dialog, Page, expect
 
 from tests.browser.payloads import PAYLOADS
 from tests.browser.steps import finished, new_chat, replies, send
 from tests.running import Running
 
-SERVICE = Path(__file__).parents[1] / "service" / "fake_service.py"
 WATCH = "window.count = 0; window.ran = () => { window.count += 1; };"
 LIVE_PARTS = """() => [...document.querySelectorAll("main article")].flatMap((article) => [
   ...article.querySelectorAll(
@@ -25,16 +19,6 @@ LIVE_PARTS = """() => [...document.querySelectorAll("main article")].flatMap((ar
   ...[...article.querySelectorAll("*")].filter((e) =>
     e.getAttributeNames().some((name) => name.startsWith("on"))),
 ]).map((e) => e.outerHTML)"""
-
-
-@pytest.fixture(scope="module")
-def echoing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    """An appliance whose model repeats what it is told."""
-    appliance = Running(
-        tmp_path_factory.mktemp("echo"), command=(sys.executable, str(SERVICE))
-    ).start()
-    yield appliance
-    assert appliance.stop() == 0
 
 
 def test_there_are_a_hundred() -> None:

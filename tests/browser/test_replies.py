@@ -43,9 +43,9 @@ def test_a_reply_goes_on_where_it_was_when_its_socket_breaks(page: Page, running
     assert words(shown) == words(stored_text(running, page))
 
 
-def test_two_windows_show_one_reply(page: Page, context: BrowserContext, running: Running) -> None:
-    page.goto(running.url)
-    send(page, "Tell me a long story about a whale and a gull.")
+def test_two_windows_show_one_reply(page: Page, context: BrowserContext, slow: Running) -> None:
+    page.goto(slow.url)
+    send(page, "echo:" + "a whale and a gull, " * 100)
     page.wait_for_function(LONG_ENOUGH, arg=30)
     other = context.new_page()
     other.goto(page.url)
@@ -56,7 +56,7 @@ def test_two_windows_show_one_reply(page: Page, context: BrowserContext, running
     shown = [replies(one).locator(".markdown").inner_text() for one in (page, other)]
     assert shown[0] == shown[1]
     # What one window asks, the other one sees.
-    send(page, "And what happened then?")
+    send(page, "echo:" + "and what happened then, " * 100)
     expect(other.get_by_role("article", name="Your message")).to_have_count(2)
     page.get_by_role("button", name="Stop", exact=True).click()
     finished(page)

@@ -126,7 +126,7 @@ def connect(library: Library, pool: Pool, config: Config) -> None:
         pool.forgive(entry.id for entry in new if entry.id in configured)
 
     library.shelf.on_change = change
-    pool.on_missing = library.shelf.refresh
+    pool.on_missing = lambda: library.shelf.refresh(at_once=True)
 
 
 def machine(config: Config) -> Machine:

@@ -102,14 +102,11 @@ def test_every_kind_of_reply_follows_the_settings(running: Running) -> None:
 def test_the_system_prompt_and_the_stop_texts_of_a_session_count(running: Running) -> None:
     plain = new_session(running, settings={"temperature": 0, "max_tokens": 30})
     free = said(plain)
-    first_word = free["content"].split()[1]
-    bound = new_session(
-        running,
-        settings={"temperature": 0, "max_tokens": 30, "stop": [first_word]},
-    )
+    assert " " in free["content"]
+    bound = new_session(running, settings={"temperature": 0, "max_tokens": 30, "stop": [" "]})
     stopped = said(bound)
     assert stopped["finish_reason"] == "stop"
-    assert first_word not in stopped["content"]
+    assert " " not in stopped["content"]
     httpx.patch(plain, json={"settings": {"system_prompt": "You are a pirate. " * 20}})
     instructed = said(plain, parent_id=None)
     assert instructed["usage"]["prompt_tokens"] > free["usage"]["prompt_tokens"] + 50

@@ -10,6 +10,7 @@ import pytest
 from appliance import paths
 from tests.models.gguf_writer import llama
 from tests.running import Running
+from tests.waiting import wait_until
 
 EMBEDDED = "smollm2-135m-instruct"
 FIELDS = {
@@ -177,7 +178,7 @@ def test_a_configured_model_of_the_hub_waits_for_its_file(tmp_path: Path) -> Non
     body = {"model": "qwen", "prompt": "One, two,", "max_tokens": 4}
     answer = httpx.post(appliance.url + "/v1/completions", json=body, timeout=120)
     assert answer.status_code == 200, answer.text
-    assert models(appliance)["qwen"]["path"] == str(file)
+    wait_until(lambda: models(appliance)["qwen"]["path"] == str(file), "it is not found")
     # A file of another quantization of the same repository is on offer by itself.
     assert "qwen2.5-0.5b-instruct-q4_k_m" in models(appliance)
     assert appliance.stop() == 0

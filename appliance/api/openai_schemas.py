@@ -156,7 +156,6 @@ class OpenAIRequest(Sampling, kw_only=True, frozen=True):
     """Where the model should run. A header of the answer warns if it is elsewhere."""
     n: Annotated[int, Meta(ge=1, le=16)] | None = None
     logit_bias: Annotated[dict[str, Bias], Meta(max_length=1024)] | None = None
-    ignore_eos: bool | None = None
     grammar: Annotated[str, Meta(min_length=1, max_length=65536)] | None = None
     response_format: ResponseFormat | None = None
 
@@ -177,8 +176,6 @@ class OpenAIRequest(Sampling, kw_only=True, frozen=True):
         if self.grammar and isinstance(self.response_format, JsonObject | JsonSchema):
             raise RequestError("grammar and response_format exclude each other", param="grammar")
         found: dict[str, Any] = {"logit_bias": _bias(self.logit_bias or {})}
-        if self.ignore_eos:
-            found["ignore_eos"] = True
         if self.grammar:
             found["grammar"] = self.grammar
         if isinstance(self.response_format, JsonObject):

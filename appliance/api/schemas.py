@@ -43,6 +43,8 @@ class Sampling(Body, kw_only=True, frozen=True):
     presence_penalty: Annotated[float, Meta(ge=-2, le=2)] | None = None
     stop: StopTexts | None = None
     max_tokens: Tokens | None = None
+    ignore_eos: bool | None = None
+    """The reply is as long as it may be: the model cannot end it."""
 
     def params(self, max_response_tokens: int) -> SamplingParams:
         """For the engine; at most `max_response_tokens`."""
@@ -63,7 +65,7 @@ class Sampling(Body, kw_only=True, frozen=True):
 
 _PLAIN = (
     *("temperature", "top_p", "top_k", "min_p", "seed"),
-    *("repeat_penalty", "frequency_penalty", "presence_penalty"),
+    *("repeat_penalty", "frequency_penalty", "presence_penalty", "ignore_eos"),
 )
 """Fields that mean what `SamplingParams` means by the same name."""
 

@@ -105,19 +105,17 @@ def go_on(question: str, begun: str, **fields: Any) -> ChatPrompt:
 
 
 def test_the_model_goes_on_as_if_it_had_not_stopped(engine: Engine) -> None:
-    question = "What is bread?"
+    # One whose answer the model is sure of: last digits turn no token.
+    question = "Name the months of the year."
     whole = ask(engine, chat(question), SamplingParams(temperature=0, max_tokens=30))
     tokens = [event.text for event in whole.events if isinstance(event, Delta)]
-    told = []
     for cut in (1, len(tokens) // 2, len(tokens) - 1):
         begun = "".join(tokens[:cut])
         rest = SamplingParams(temperature=0, max_tokens=30 - cut)
         heard = ask(engine, go_on(question, begun), rest)
-        told.append(begun + heard.text)
+        assert begun + heard.text == whole.text
         assert heard.finished.prompt_tokens == whole.finished.prompt_tokens + cut
         assert heard.finished.cached_tokens >= whole.finished.prompt_tokens
-    # Last digits depend on what is computed together, and may turn one token among equals.
-    assert told.count(whole.text) >= 2
 
 
 def test_what_the_model_wrote_is_no_control_token(engine: Engine) -> None:

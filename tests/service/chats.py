@@ -8,7 +8,8 @@ import httpx
 from tests.running import Running
 from tests.service.sse import events
 
-LONG = {"content": "Tell me a very long story.", "max_tokens": 400, "temperature": 1, "seed": 3}
+LONG = {"content": "Tell me a very long story.", "max_tokens": 400, "ignore_eos": True}
+"""A turn whose reply takes some seconds."""
 
 
 def new_session(running: Running, **fields: Any) -> str:

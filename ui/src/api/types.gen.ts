@@ -116,6 +116,8 @@ export interface components {
             /** @default null */
             max_tokens?: number | null;
             /** @default null */
+            ignore_eos?: boolean | null;
+            /** @default null */
             model?: string | null;
             /** @default false */
             stream?: boolean | null;
@@ -131,8 +133,6 @@ export interface components {
             logit_bias?: {
                 [key: string]: number;
             } | null;
-            /** @default null */
-            ignore_eos?: boolean | null;
             /** @default null */
             grammar?: string | null;
             /** @default null */
@@ -226,6 +226,8 @@ export interface components {
             /** @default null */
             max_tokens?: number | null;
             /** @default null */
+            ignore_eos?: boolean | null;
+            /** @default null */
             model?: string | null;
             /** @default false */
             stream?: boolean | null;
@@ -241,8 +243,6 @@ export interface components {
             logit_bias?: {
                 [key: string]: number;
             } | null;
-            /** @default null */
-            ignore_eos?: boolean | null;
             /** @default null */
             grammar?: string | null;
             /** @default null */
@@ -762,6 +762,8 @@ export interface components {
             stop?: string | string[] | null;
             /** @default null */
             max_tokens?: number | null;
+            /** @default null */
+            ignore_eos?: boolean | null;
             prompt: string;
             /** @default null */
             model_name?: string | null;
@@ -845,6 +847,8 @@ export interface components {
             stop?: string | string[] | null;
             /** @default null */
             max_tokens?: number | null;
+            /** @default null */
+            ignore_eos?: boolean | null;
             /** @default null */
             model?: string | null;
             /** @default null */
@@ -1092,6 +1096,8 @@ export interface components {
             stop?: string | string[] | null;
             /** @default null */
             max_tokens?: number | null;
+            /** @default null */
+            ignore_eos?: boolean | null;
             /** @default null */
             model?: string | null;
             /** @default null */

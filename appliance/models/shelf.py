@@ -19,7 +19,7 @@ from appliance.models.places import Candidate, Owner, Place, candidate_at, candi
 
 log = logging.getLogger(__name__)
 
-FRESH_SECONDS = 2.0
+FRESH_SECONDS = 0.25
 """How long the shelf is believed without looking again."""
 
 

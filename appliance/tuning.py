@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from appliance import paths, tuned
 from appliance.config import Config
+from appliance.engine.loaded import Loaded
 from appliance.engine.pool import Model, Pool
 from appliance.engine.tune import TuningStopped, tune
 from appliance.engine.tune_profile import describe, profile_for
@@ -21,8 +22,8 @@ from appliance.models.memory import memory
 
 log = logging.getLogger(__name__)
 
-LOOK_SECONDS = 0.1
-"""From one look at the pool to the next; a request waits no longer for the machine."""
+LOOK_SECONDS = 1.0
+"""From one look at the pool to the next."""
 ATTEMPTS = 5
 """Tunings of one model that may be cut short, until the next start."""
 
@@ -47,7 +48,10 @@ class Tuning:
         self._pool = pool
         self._on = config.engine.tune
         self._attempts: dict[Path, int] = {}
-        self._done: set[Path] = set()
+        self._settled: dict[str, Loaded] = {}
+        """Models for which there is nothing to do as long as they run in that engine."""
+        self._busy = 0.0
+        """When something was last at work, tuning included; `time.monotonic()`."""
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name="tuning", daemon=True)
 
@@ -65,43 +69,43 @@ class Tuning:
     # -- the thread --------------------------------------------------------------------------------
 
     def _run(self) -> None:
-        busy = time.monotonic()
+        self._busy = time.monotonic()
         while not self._closing.wait(LOOK_SECONDS):
             if self._pool.busy:
-                busy = time.monotonic()
+                self._busy = time.monotonic()
                 continue
-            if time.monotonic() - busy > EMBEDDED.peace:
-                for model in self._pool.models():
-                    if model.engine is not None and self._consider(model, busy):
-                        busy = time.monotonic()
+            for model in self._pool.models():
+                engine = model.engine
+                if engine is None or self._settled.get(model.id) is engine:
+                    continue
+                if time.monotonic() - self._busy > EMBEDDED.peace and self._consider(model):
+                    self._settled[model.id] = engine
 
-    def _consider(self, model: Model, busy: float) -> bool:
-        """Tune a model that is loaded and that nothing is known of yet; whether time went by."""
+    def _consider(self, model: Model) -> bool:
+        """Tune a loaded model, if nothing is known of it yet; whether that is settled now."""
         state = model.state
-        if state.status != "ready" or (state.model and state.model.n_gpu_layers):
+        if state.status != "ready":
             return False
+        if state.model and state.model.n_gpu_layers:
+            return True
         try:
             file = model.spec.file()
-            if file is None or file in self._done:
-                return False
+            if file is None:
+                return True
             care = EMBEDDED if file == paths.embedded_model() else OTHERS
-            if time.monotonic() - busy < care.peace:
+            if time.monotonic() - self._busy < care.peace:
                 return False
             known = profile_for(file, tuned.folder())
-            if (known and (known.faster or known.complete)) or self._tune(model, file, care.budget):
-                self._done.add(file)
+            if known and (known.faster or known.complete):
+                return True
+            return self._tune(model, file, care.budget)
         except (ApplianceError, OSError) as ex:
             log.warning("%s could not be tuned: %s", model.id, ex)
-            self._done.add(file) if file else None
-        return True
+            return True
 
     def _tune(self, model: Model, file: Path, budget: float) -> bool:
         """Whether it came to an end, or is not to be tried again before the next start."""
         self._attempts[file] = self._attempts.get(file, 0) + 1
-        stop = threading.Event()
-        ended = threading.Event()
-        watch = threading.Thread(target=self._watch, args=(stop, ended), name="tuning watch")
-        watch.start()
         try:
             profile = tune(
                 file,
@@ -111,13 +115,12 @@ class Tuning:
                 command=paths.tuner_command(),
                 environment=worker_environment(),
                 memory_bytes=memory().available,
-                stop=stop,
+                stop=lambda: self._pool.busy or self._closing.is_set(),
             )
         except TuningStopped:
             return self._attempts[file] >= ATTEMPTS
         finally:
-            ended.set()
-            watch.join()
+            self._busy = time.monotonic()
         if profile.faster:
             log.info("%s runs faster with %s", model.id, describe(profile.best.setting))
             if self._pool.unload_idle(model):
@@ -128,9 +131,3 @@ class Tuning:
             log.info("%s: other programs were busy, so nothing was found out", model.id)
             return self._attempts[file] >= ATTEMPTS
         return True
-
-    def _watch(self, stop: threading.Event, ended: threading.Event) -> None:
-        while not ended.wait(LOOK_SECONDS):
-            if self._pool.busy or self._closing.is_set():
-                stop.set()
-                return

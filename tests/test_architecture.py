@@ -66,7 +66,7 @@ MAY_IMPORT: list[tuple[str, list[str]]] = [
         "tuning",
         [
             *("config", "environment", "paths", "tuned", "models.memory"),
-            *("engine.pool", "engine.tune", "engine.tune_profile"),
+            *("engine.loaded", "engine.pool", "engine.tune", "engine.tune_profile"),
         ],
     ),
     (

@@ -118,14 +118,14 @@ def tune(
     environment: Mapping[str, str],
     memory_bytes: int | None = None,
     max_kl: float = MAX_KL,
-    stop: threading.Event | None = None,
+    stop: Callable[[], bool] = lambda: False,
 ) -> Profile:
     """Measure, choose, and store what was chosen; takes `budget_seconds` and half as much at most.
 
     `command` starts the child (`runners.llama_tune`) in `environment`, that of workers: how its
     threads wait for each other is part of what is measured. `memory_bytes` is what may be used;
-    None: whatever is asked for. `progress` gets a line for people now and then. Setting `stop` ends
-    it at once.
+    None: whatever is asked for. `progress` gets a line for people now and then. `stop` is
+    asked often; when it says so, everything ends at once.
 
     Raises:
         TuningStopped: by `stop`; what was stored before stands.
@@ -151,7 +151,7 @@ def tune(
         found = _Found(progress)
         late = budget_seconds * 1.25 + GRACE_SECONDS
         why = found.run(request, command, environment, late, stop)
-        if stop and stop.is_set():
+        if found.stopped:
             raise TuningStopped
         best = found.choice(max_kl)
         if best is None:
@@ -218,6 +218,7 @@ class _Found:
         self._bests: list[Best] = []
         self._refusal = ""
         self.measured: Measured | None = None
+        self.stopped = False
         self.trials: list[Trial] = []
 
     def choice(self, max_kl: float) -> Best | None:
@@ -232,9 +233,9 @@ class _Found:
         command: Sequence[str],
         environment: Mapping[str, str],
         seconds: float,
-        stop: threading.Event | None = None,
+        stop: Callable[[], bool] = lambda: False,
     ) -> str:
-        """Listen to a child until it ends, `stop` is set, or its time is over; why it ended."""
+        """Listen to a child until it ends, `stop` says so, or its time is over; why it ended."""
         child = subprocess.Popen(
             list(command),
             env=dict(environment),
@@ -244,7 +245,7 @@ class _Found:
         )
         ended = threading.Event()
         watch = threading.Thread(
-            target=_kill_when_late, args=(child, time.monotonic() + seconds, ended, stop)
+            target=self._kill_in_time, args=(child, time.monotonic() + seconds, ended, stop)
         )
         watch.start()
         words: list[str] = []
@@ -275,6 +276,19 @@ class _Found:
             return f"nothing was measured (exit code {code}): {''.join(words)[-LAST_WORDS:]}"
         return ""
 
+    def _kill_in_time(
+        self,
+        child: "subprocess.Popen[bytes]",
+        deadline: float,
+        ended: threading.Event,
+        stop: Callable[[], bool],
+    ) -> None:
+        while not ended.wait(STOP_SECONDS):
+            self.stopped = stop()
+            if self.stopped or time.monotonic() > deadline:
+                child.kill()
+                return
+
     def _listen(self, lines: Iterable[bytes]) -> None:
         decoder = msgspec.json.Decoder(Told)
         for line in lines:
@@ -294,18 +308,6 @@ class _Found:
                 self.measured = told
             else:
                 self._bests.append(told)
-
-
-def _kill_when_late(
-    child: "subprocess.Popen[bytes]",
-    deadline: float,
-    ended: threading.Event,
-    stop: threading.Event | None,
-) -> None:
-    while not ended.wait(STOP_SECONDS):
-        if time.monotonic() > deadline or (stop and stop.is_set()):
-            child.kill()
-            return
 
 
 def _read_words(stream: Iterable[bytes], words: list[str]) -> None:

@@ -23,11 +23,20 @@ _events = msgspec.msgpack.Decoder(list[Event])
 
 def encode(message: Command | list[Event]) -> bytes:
     """One whole frame."""
-    body = _encoder.encode(message)
+    return frame(_encoder.encode(message))
+
+
+def frame(body: bytes) -> bytes:
+    """A body with its length in front."""
     return _LENGTH.pack(len(body)) + body
 
 
-def _read_frame(pipe: BinaryIO) -> bytes | None:
+def read_frame(pipe: BinaryIO) -> bytes | None:
+    """The next frame's body; None when the other side is gone.
+
+    Raises:
+        ValueError: what came is garbage.
+    """
     head = pipe.read(_LENGTH.size)
     if len(head) < _LENGTH.size:
         return None
@@ -44,7 +53,7 @@ def read_command(pipe: BinaryIO) -> Command | None:
     Raises:
         ValueError: what came is not of this protocol (`msgspec.ValidationError` included).
     """
-    body = _read_frame(pipe)
+    body = read_frame(pipe)
     return None if body is None else _commands.decode(body)
 
 
@@ -54,5 +63,5 @@ def read_events(pipe: BinaryIO) -> list[Event] | None:
     Raises:
         ValueError: what came is not of this protocol (`msgspec.ValidationError` included).
     """
-    body = _read_frame(pipe)
+    body = read_frame(pipe)
     return None if body is None else _events.decode(body)

@@ -4,13 +4,12 @@ A frame is a 4-byte little-endian length and that many bytes of MessagePack. The
 `Started`, and then one answer to each request.
 """
 
-import struct
 from collections.abc import Mapping, Sequence
 from typing import Any, BinaryIO
 
 import msgspec
 
-from appliance.engine.frames import MAX_FRAME
+from appliance.engine.frames import frame, read_frame
 
 TIME_LIMIT = 2.0
 """Seconds for compiling, and for each rendering. The worker sees to it."""
@@ -71,7 +70,6 @@ Answer = Started | Compiled | Rendered | Refused | OutOfMemory
 
 # -- frames ----------------------------------------------------------------------------------------
 
-_LENGTH = struct.Struct("<I")
 _encoder = msgspec.msgpack.Encoder()
 _requests = msgspec.msgpack.Decoder(Request)
 _answers = msgspec.msgpack.Decoder(Answer)
@@ -79,19 +77,7 @@ _answers = msgspec.msgpack.Decoder(Answer)
 
 def encode(message: Request | Answer) -> bytes:
     """One whole frame."""
-    body = _encoder.encode(message)
-    return _LENGTH.pack(len(body)) + body
-
-
-def _read_frame(pipe: BinaryIO) -> bytes | None:
-    head = pipe.read(_LENGTH.size)
-    if len(head) < _LENGTH.size:
-        return None
-    (length,) = _LENGTH.unpack(head)
-    if length > MAX_FRAME:
-        raise ValueError(f"frame of {length} bytes")
-    body = pipe.read(length)
-    return body if len(body) == length else None
+    return frame(_encoder.encode(message))
 
 
 def read_request(pipe: BinaryIO) -> Request | None:
@@ -100,7 +86,7 @@ def read_request(pipe: BinaryIO) -> Request | None:
     Raises:
         ValueError: what came is not of this protocol (`msgspec.ValidationError` included).
     """
-    body = _read_frame(pipe)
+    body = read_frame(pipe)
     return None if body is None else _requests.decode(body)
 
 
@@ -110,5 +96,5 @@ def read_answer(pipe: BinaryIO) -> Answer | None:
     Raises:
         ValueError: what came is not of this protocol (`msgspec.ValidationError` included).
     """
-    body = _read_frame(pipe)
+    body = read_frame(pipe)
     return None if body is None else _answers.decode(body)

@@ -1,13 +1,12 @@
 """The shelf of this installation, and how what stands on it comes on offer."""
 
-import subprocess
 import threading
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import msgspec
 
-from appliance import environment, offer, paths, whereabouts
+from appliance import about, environment, offer, paths, whereabouts
 from appliance.config import EMBEDDED_MODEL, AvailableModel, Config
 from appliance.engine.pool import Pool
 from appliance.errors import ModelNotFound
@@ -23,7 +22,6 @@ from appliance.models.shelf import Entry, Given, Shelf
 FILE = "shelf.json"
 SHARE = 0.85
 """Of memory, the part that a model may take: the rest is other programs'."""
-PROBE_SECONDS = 60
 
 
 def library(config: Config) -> Library:
@@ -145,16 +143,5 @@ def machine(config: Config) -> Machine:
 
 
 def _gpu_memory() -> int:
-    try:
-        ended = subprocess.run(
-            paths.probe_command(),
-            env=environment.worker_environment(),
-            capture_output=True,
-            timeout=PROBE_SECONDS,
-            check=True,
-        )
-        devices = msgspec.json.decode(ended.stdout)["devices"]
-        sizes = [device["total"] for device in devices if device["kind"] == "gpu"]
-    except (OSError, subprocess.SubprocessError, msgspec.DecodeError, LookupError, TypeError):
-        return 0
-    return int(sum(sizes) * SHARE)
+    devices = about.probe().get("devices", [])
+    return int(sum(device["total"] for device in devices if device["kind"] == "gpu") * SHARE)

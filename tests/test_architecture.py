@@ -60,7 +60,10 @@ MAY_IMPORT: list[tuple[str, list[str]]] = [
     ("whereabouts", ["config", "environment", "paths", "models.*"]),
     (
         "library",
-        ["config", "environment", "offer", "paths", "whereabouts", "models.*", "engine.pool"],
+        [
+            *("about", "config", "environment", "offer", "paths", "whereabouts"),
+            *("models.*", "engine.pool"),
+        ],
     ),
     (
         "tuning",

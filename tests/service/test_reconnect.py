@@ -14,10 +14,8 @@ import psutil
 import pytest
 
 from tests.running import Running
-from tests.service.chats import messages, new_session, settled
+from tests.service.chats import LONG, messages, new_session, settled
 from tests.service.test_chat_socket import dial, hear, hear_all, say, text_of
-
-LONG = {"content": "Tell me a very long story.", "max_tokens": 400, "ignore_eos": True}
 
 
 @pytest.fixture(scope="module")

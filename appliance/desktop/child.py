@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import IO, cast
 
 from appliance import running
+from appliance.desktop.processes import end
 from appliance.desktop.service import Service
 
 log = logging.getLogger(__name__)
@@ -58,13 +59,7 @@ class ServiceChild:
         process = self._process
         if process is None:
             return
-        with contextlib.suppress(OSError):
-            cast(IO[bytes], process.stdin).close()
-        try:
-            process.wait(END_SECONDS)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        end(process, END_SECONDS)
 
     def _start(self) -> Service:
         # The port stays the same, so that a page that is open finds the next service.

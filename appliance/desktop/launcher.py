@@ -27,6 +27,7 @@ from appliance.desktop.messages import (
     from_window,
     line,
 )
+from appliance.desktop.processes import end
 from appliance.desktop.service import Service, find
 
 log = logging.getLogger(__name__)
@@ -199,15 +200,8 @@ class Launcher:
 
     def _end_window(self) -> None:
         process, self._window = self._window, None
-        if process is None:
-            return
-        with contextlib.suppress(OSError):
-            cast(IO[bytes], process.stdin).close()
-        try:
-            process.wait(END_SECONDS)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        if process is not None:
+            end(process, END_SECONDS)
 
 
 def _tell(process: "subprocess.Popen[bytes]", said: bytes) -> None:

@@ -43,7 +43,8 @@ MAY_IMPORT: list[tuple[str, list[str]]] = [
         [
             *("about", "bootstrap", "config", "doctor", "environment", "logs", "paths", "running"),
             *("cli.*", "desktop.*", "doorkeeper", "library", "models.*", "offer", "security.*"),
-            *("engine.tune", "engine.tune_profile", "store.backup", "tuned", "whereabouts"),
+            *("engine.tune", "engine.tune_profile", "engine.tune_protocol"),
+            *("store.backup", "tuned", "whereabouts"),
         ],
     ),
     ("about", ["environment", "paths"]),

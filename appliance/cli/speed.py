@@ -10,8 +10,8 @@ from appliance.errors import ModelNotFound
 
 if TYPE_CHECKING:
     from appliance.config import Config
-    from appliance.engine.tune import Measured
     from appliance.engine.tune_profile import Setting
+    from appliance.engine.tune_protocol import Measured
 
 ROUNDS = 5
 

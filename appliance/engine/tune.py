@@ -26,7 +26,6 @@ from appliance.engine.tune_profile import (
     Best,
     Profile,
     Setting,
-    Speed,
     Trial,
     acceptable,
     describe,
@@ -35,6 +34,15 @@ from appliance.engine.tune_profile import (
     prune,
     score,
     stem,
+)
+from appliance.engine.tune_protocol import (
+    CannotLoad,
+    Doing,
+    Measure,
+    Measured,
+    Request,
+    Told,
+    Tried,
 )
 from appliance.errors import ModelLoadFailed
 
@@ -54,58 +62,6 @@ LAST_WORDS = 2000
 
 class TuningStopped(Exception):
     """Somebody needed the machine."""
-
-
-class Measure(msgspec.Struct, frozen=True, kw_only=True, tag="measure"):
-    """Have the child measure a file in a setting; answered by `Measured` or `CannotLoad`."""
-
-    file: str
-    setting: Setting | None
-    """None: the usual one."""
-    rounds: int
-
-
-class Measured(msgspec.Struct, frozen=True, tag="measured"):
-    """Medians, and what was measured."""
-
-    speed: Speed
-    setting: Setting
-    weights: str
-    """llama.cpp's name for the type of the weights."""
-
-
-class Request(msgspec.Struct, frozen=True, kw_only=True, tag="tune"):
-    """Have the child try everything; it tells `Doing`, `Tried` and `Best`."""
-
-    model: str
-    folder: str
-    """An empty one, for rewritten weights."""
-    seconds: float
-    max_kl: float
-    disk_bytes: int
-    memory_bytes: int
-    """-1: nobody knows."""
-
-
-class Doing(msgspec.Struct, frozen=True, tag="doing"):
-    """What the child is at, for people."""
-
-    text: str
-
-
-class Tried(msgspec.Struct, frozen=True, tag="tried"):
-    """What came of it."""
-
-    trial: Trial
-
-
-class CannotLoad(msgspec.Struct, frozen=True, tag="cannot_load"):
-    """llama.cpp does not take the model file."""
-
-    message: str
-
-
-Told = Doing | Tried | Best | Measured | CannotLoad
 
 
 def tune(

@@ -11,8 +11,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from appliance.engine.tune import Request, render
+from appliance.engine.tune import render
 from appliance.engine.tune_profile import MAX_KL, Speed, profile_for, weights_of
+from appliance.engine.tune_protocol import Request
 from appliance.environment import worker_environment
 from appliance.errors import ModelLoadFailed
 from appliance.models.gguf import read_header

@@ -15,7 +15,7 @@ import msgspec
 from appliance.engine.runners import llama_library
 from appliance.engine.runners.base import LoadError
 from appliance.engine.runners.llama_tuner import Tuner, measured
-from appliance.engine.tune import CannotLoad, Measure, Request, Told
+from appliance.engine.tune_protocol import CannotLoad, Measure, Request, Told
 
 
 def tell(pipe: BinaryIO, told: Told) -> None:

@@ -32,7 +32,6 @@ from appliance.engine.runners.llama_layouts import (
     rewrite,
     size_of,
 )
-from appliance.engine.tune import Doing, Measure, Measured, Request, Told, Tried
 from appliance.engine.tune_profile import (
     BUSY,
     MIN_GAIN,
@@ -44,6 +43,7 @@ from appliance.engine.tune_profile import (
     acceptable,
     score,
 )
+from appliance.engine.tune_protocol import Doing, Measure, Measured, Request, Told, Tried
 from appliance.engine.tune_text import TEXT
 
 ROUNDS = 5

@@ -36,6 +36,9 @@ class Desk:
             "XDG_CACHE_HOME": str(folder / "cache"),
             "APPLIANCE_DATA_DIR": str(self.data),
             "APPLIANCE_SERVER_PORT": "0",
+            # As in `Running`: both would come between a person's hand and the window.
+            "APPLIANCE_MODELS_FIND_ELSEWHERE": "false",
+            "APPLIANCE_ENGINE_TUNE": "false",
             "BROWSER": str(folder / "browser"),
             **environment,
         }

@@ -30,7 +30,7 @@ check: $(VENV)/.dev $(VENV)/.freeze ui/node_modules/.package-lock.json  ## linte
 soak: $(VENV)/.dev ui/dist/index.html  ## the long runs
 	$(BIN)/pytest -m soak
 
-bench: $(VENV)/.dev build/bench/.done  ## speed and memory beside other servers; see benchmarks/README.md
+bench: $(VENV)/.dev build/bench/.done ui/dist/index.html  ## speed and memory beside other servers; see benchmarks/README.md
 	$(BIN)/python -m benchmarks $(ARGS)
 
 screenshots: $(VENV)/.dev ui/dist/index.html  ## the README's pictures, from the running page

@@ -19,6 +19,7 @@ from benchmarks.report import as_json, table
 from benchmarks.rows_cache import after_restart, chats_in_turn
 from benchmarks.rows_layout import shared_or_apart
 from benchmarks.rows_load import many_streams
+from benchmarks.rows_page import page_at_work
 from benchmarks.rows_process import cost, governor
 from benchmarks.rows_speed import eight_streams, fresh_prompt, one_stream, shared_prompt
 from benchmarks.servers import PEERS, describe
@@ -35,6 +36,7 @@ ROWS: dict[int, Callable[[Stand], Row]] = {
     8: governor,
     9: shared_or_apart,
     10: many_streams,
+    11: page_at_work,
 }
 _QUIET_LOAD = 0.5
 SHARE_SERVERS = 4
@@ -60,7 +62,7 @@ def _names(_context: click.Context, _param: click.Parameter, value: str) -> tupl
 
 
 @click.command()
-@click.option("--rows", default="1,2,3,4,5,6,7,8,9,10", callback=_numbers, help="Which rows.")
+@click.option("--rows", default="1,2,3,4,5,6,7,8,9,10,11", callback=_numbers, help="Which rows.")
 @click.option(
     "--peers", default=",".join(["bare", *PEERS]), callback=_names, help="Compared with whom."
 )

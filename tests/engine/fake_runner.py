@@ -3,7 +3,8 @@
 Tokens are bytes. Every token of a reply depends on all that came before it, so that a wrong cell
 shows; a prompt with `echo:TEXT` and then a byte 3 or `<|im_end|>` is answered with TEXT. The
 environment bends it: FAKE_STEP_SECONDS a step, FAKE_N_CELLS of KV cache, FAKE_DEVICES beside the
-processor. Run as a program, this is a worker.
+processor, FAKE_TOKEN_BYTES in a token, for replies that come at the pace of a model's. Run as a
+program, this is a worker.
 """
 
 import os
@@ -46,16 +47,17 @@ class FakeSampler:
 
     def __init__(self, runner: "FakeRunner") -> None:
         self._runner = runner
-        self._said = 0
+        self._wanted: list[int] | None = None
 
     def sample(self, output: int) -> int:
-        text = self._runner.text_at(output)
-        _, echo, rest = text.partition(b"echo:")
-        if not echo:
-            return next_letter(text)
-        wanted = rest.split(b"\x03")[0].split(b"<|im_end|>")[0]
-        self._said += 1
-        return wanted[self._said - 1] if self._said <= len(wanted) else END
+        if self._wanted is None:
+            text = self._runner.text_at(output)
+            _, echo, rest = text.partition(b"echo:")
+            if not echo:
+                return next_letter(text)
+            wanted = rest.split(b"\x03")[0].split(b"<|im_end|>")[0]
+            self._wanted = self._runner.tokens_of(wanted)[::-1]
+        return self._wanted.pop() if self._wanted else END
 
     def logprobs(self, output: int, token: int, top: int) -> list[tuple[int, float]]:
         return [(token, 0.0)] * (top + 1)
@@ -123,6 +125,7 @@ class FakeRunner:
         progress(0.5)
         self.n_cells = int(os.environ.get("FAKE_N_CELLS", load.n_ctx or 4096))
         self._step_seconds = float(os.environ.get("FAKE_STEP_SECONDS", "0"))
+        self._token_bytes = int(os.environ.get("FAKE_TOKEN_BYTES", "1"))
         self._unified = load.kv_unified
         self.cells: dict[int, list[Cell]] = {}
         self.computed = 0
@@ -145,13 +148,20 @@ class FakeRunner:
         return []
 
     def tokenize(self, text: str, *, control: bool) -> list[int]:
-        return list(text.encode())
+        return self.tokens_of(text.encode())
+
+    def tokens_of(self, text: bytes) -> list[int]:
+        """What is left over for the last one is less than a token holds."""
+        size = self._token_bytes
+        if size == 1:
+            return list(text)
+        return [int.from_bytes(text[at : at + size]) for at in range(0, len(text), size)]
 
     def with_bos(self, tokens: list[int]) -> list[int]:
         return tokens
 
     def piece(self, token: int) -> bytes:
-        return bytes([token])
+        return token.to_bytes(self._token_bytes).lstrip(b"\0") or b"\0"
 
     def reveal(self, texts: Collection[str]) -> None:
         return
@@ -178,7 +188,10 @@ class FakeRunner:
     def text_at(self, output: int) -> bytes:
         """All that the slot of a batch entry holds, up to that entry."""
         slot, position = self._entries[output]
-        return bytes(cell.token for cell in self.cells[slot][: position + 1])
+        cells = self.cells[slot][: position + 1]
+        if self._token_bytes == 1:
+            return bytes(cell.token for cell in cells)
+        return b"".join(self.piece(cell.token) for cell in cells)
 
     def held(self) -> int:
         """Cells in use, those that several slots hold counted once."""
@@ -202,11 +215,14 @@ class FakeRunner:
 
     def save(self, slot: int) -> bytes:
         self.saved += 1
-        return bytes(cell.token for cell in self.cells[slot])
+        size = self._token_bytes
+        return b"".join(cell.token.to_bytes(size) for cell in self.cells[slot])
 
     def restore(self, slot: int, state: bytes | bytearray) -> bool:
         assert not self.cells.get(slot)
-        self.cells[slot] = [Cell(token) for token in state]
+        size = self._token_bytes
+        tokens = (int.from_bytes(state[at : at + size]) for at in range(0, len(state), size))
+        self.cells[slot] = [Cell(token) for token in tokens]
         return True
 
     def wrapped(self, text: str) -> list[int]:

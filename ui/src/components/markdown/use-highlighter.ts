@@ -1,4 +1,4 @@
-import { useEffect, useState } from "react";
+import { startTransition, useEffect, useState } from "react";
 import type { Options } from "react-markdown";
 
 /** rehype plugins that colour code. */
@@ -16,7 +16,11 @@ export function useHighlighter(wanted: boolean): Highlighter | null {
     import("@/components/markdown/highlighter").then(
       (module) => {
         loaded = module.highlighter;
-        if (!gone) setHighlighter(loaded);
+        if (gone) return;
+        // There may be much to colour: between frames.
+        startTransition(() => {
+          setHighlighter(loaded);
+        });
       },
       // Without it code is plain, which is still code.
       () => undefined,

@@ -4,7 +4,7 @@ import { useTranslation } from "react-i18next";
 import { IconButton } from "@/components/button";
 import { ArrowUpIcon, StopIcon } from "@/components/icons";
 import { branchTo } from "@/features/chat/branch";
-import { useChat } from "@/features/chat/chat-context";
+import { useChat, useChatStore } from "@/features/chat/chat-context";
 import { draftKey, isBusy, type ChatState } from "@/features/chat/chat-state";
 import { ContextMeter } from "@/features/chat/context-meter";
 import { NoticeLine } from "@/features/chat/notice-line";
@@ -27,7 +27,7 @@ export function Composer({ hold }: ComposerProps) {
   const phase = useChat((state) => state.phase);
   const busy = useChat(isBusy);
   const stopping = useChat((state) => state.stopping);
-  const lastOwnId = useChat(lastOwnMessage);
+  const store = useChatStore();
   const send = useChat((state) => state.send);
   const stop = useChat((state) => state.stop);
   const startEdit = useChat((state) => state.startEdit);
@@ -54,7 +54,9 @@ export function Composer({ hold }: ComposerProps) {
     if (event.key === "Enter") {
       event.preventDefault();
       submit();
-    } else if (event.key === "ArrowUp" && draft === "" && lastOwnId !== null) {
+    } else if (event.key === "ArrowUp" && draft === "") {
+      const lastOwnId = lastOwnMessage(store.getState());
+      if (lastOwnId === null) return;
       event.preventDefault();
       startEdit(lastOwnId);
     }

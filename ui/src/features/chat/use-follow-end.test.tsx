@@ -106,3 +106,14 @@ it("follows again when the reader comes back to the end", () => {
   grow(100);
   expect(scroller.scrollTop).toBe(1600);
 });
+
+it("still follows when something above turns out lower than was thought", () => {
+  const scroller = show();
+  grow(0);
+  scroll(scroller, 1500);
+  // What the browser does to keep what is read in its place, with more text below in the meantime.
+  frame.content += 40 - 300;
+  scroll(scroller, 1200);
+  grow(100);
+  expect(scroller.scrollTop).toBe(frame.content - frame.height);
+});

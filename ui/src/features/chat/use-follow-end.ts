@@ -42,14 +42,18 @@ export function useFollowEnd(): FollowEnd {
     const inside = content.current;
     if (!frame || !inside) return;
     let lastTop = frame.scrollTop;
+    let lastHeight = frame.scrollHeight;
 
     const below = () => frame.scrollHeight - frame.clientHeight - frame.scrollTop;
     const scrolled = () => {
       const left = below();
-      // Growth never moves the text down the screen: who goes up does so on purpose.
-      if (frame.scrollTop < lastTop && left > 1) following.current = false;
+      const height = frame.scrollHeight;
+      // Growth never moves the text down the screen: who goes up does so on purpose, unless something
+      // above turned out lower than was thought.
+      if (frame.scrollTop < lastTop && height >= lastHeight && left > 1) following.current = false;
       if (left <= nearEnd && frame.scrollTop >= lastTop) following.current = true;
       lastTop = frame.scrollTop;
+      lastHeight = height;
       setAway(!following.current && left > farFromEnd);
     };
     const grown = () => {

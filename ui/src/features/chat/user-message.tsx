@@ -54,7 +54,7 @@ function Actions({ message, version }: UserMessageProps) {
     <div
       role="group"
       aria-label={t("actions.ofMessage")}
-      className="-mb-4 flex h-8 items-center"
+      className="flex h-8 items-center"
     >
       <div className="flex not-pointer-coarse:opacity-0 not-pointer-coarse:transition-opacity group-hover:opacity-100 focus-within:opacity-100">
         <CopyButton label={t("copy.message")} className="size-8" text={() => message.content} />

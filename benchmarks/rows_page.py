@@ -1,0 +1,170 @@
+"""Row 11: the page in a browser, while a reply is written into a long chat."""
+
+import shutil
+import time
+from typing import Any
+
+import httpx
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from benchmarks.client import BenchmarkError
+from benchmarks.figures import Measure, Row, Verdict, at_most
+from benchmarks.rows_load import FAKE_SERVICE
+from benchmarks.servers import ROOT, Appliance
+from benchmarks.stand import Stand
+
+TOKEN_BYTES = 4
+CHAT_TOKENS = 20_000
+STEP_SECONDS = 0.0045
+"""And what a step costs besides: about 200 tokens/s."""
+LONG_MS = 50.0
+_PATIENCE_MS = 120_000.0
+
+_PARAGRAPH = (
+    "The keeper of the lighthouse counted **every** ship that passed, wrote down its name, its"
+    " flag and its *course*, and went to bed when `the lamp` had burned down. Nobody asked him to,"
+    " and [nobody](https://example.com/) read what he wrote.\n\n"
+)
+_REST = """## What he wrote
+
+| ship | flag | course |
+| --- | --- | ---: |
+| Albatross | Norway | 214 |
+| Heron | Chile | 18 |
+
+- a line for each ship,
+- a word about the *weather*,
+  - and sometimes two,
+- nothing else.
+
+```python
+def course(of: Ship, winds: list[Wind]) -> float:
+    # Where it went, as far as could be seen from the tower.
+    seen = [wind.bearing for wind in winds if wind.strength > 3]
+    return sum(seen) / len(seen) if seen else of.heading
+```
+
+"""
+_PIECE = _PARAGRAPH * 3 + _REST
+
+# What the browser says of tasks over 50 ms, and how far apart its frames were.
+_WATCH = """() => {
+  window.longTasks = [];
+  window.frames = 0;
+  new PerformanceObserver((list) => {
+    for (const { duration } of list.getEntries()) window.longTasks.push(duration);
+  }).observe({ type: "longtask" });
+  const frame = () => { window.frames += 1; requestAnimationFrame(frame); };
+  requestAnimationFrame(frame);
+}"""
+
+
+def page_at_work(stand: Stand) -> Row:
+    """A page that shows a reply at 200 tokens/s below 20,000 tokens."""
+    settings = stand.settings
+    tokens = 400 if settings.quick else 2000
+    row = Row(
+        11,
+        "200 tokens/s into a chat of 20,000 tokens: the page's main thread",
+        f"Chromium; the fake runner, {TOKEN_BYTES} letters a token, {tokens} tokens of Markdown",
+    )
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        raise BenchmarkError("Chromium is missing: install the Debian package `chromium`")
+    ours = Appliance(
+        stand.scratch / "page",
+        str(FAKE_SERVICE),
+        variables={
+            "FAKE_STEP_SECONDS": str(STEP_SECONDS),
+            "FAKE_TOKEN_BYTES": str(TOKEN_BYTES),
+            "PYTHONPATH": str(ROOT),
+        },
+        server_log_level="warning",
+    )
+    try:
+        with sync_playwright() as playwright:
+            browser = playwright.chromium.launch(
+                executable_path=chromium, args=["--no-sandbox", "--disable-gpu"]
+            )
+            found = [_run(browser, ours.url, tokens) for _ in range(settings.repeat)]
+            browser.close()
+    finally:
+        ours.stop()
+    counts = [float(len(each["long"])) for each in found]
+    longest = [max(each["long"], default=0.0) for each in found]
+    row.measures += [
+        Measure("tasks over 50 ms", "", {"page": counts}),
+        Measure("the longest of them", "ms", {"page": longest}),
+        Measure("frames", "each second", {"page": [each["frames"] for each in found]}),
+        Measure("the reply", "tokens/s", {"page": [each["rate"] for each in found]}),
+    ]
+    row.verdicts.append(Verdict("tasks over 50 ms", counts, at_most(0)))
+    return row
+
+
+def _run(browser: Browser, url: str, tokens: int) -> dict[str, Any]:
+    page = browser.new_page(viewport={"width": 1280, "height": 800})
+    page.set_default_timeout(_PATIENCE_MS)
+    try:
+        made = httpx.post(f"{url}/api/sessions/import", json=_long_chat(), timeout=60)
+        if made.status_code != 201:
+            raise BenchmarkError(f"the long chat was not taken: {made.text[:200]}")
+        page.goto(f"{url}/#/s/{made.json()['id']}")
+        return _watched(page, tokens)
+    finally:
+        page.close()
+
+
+def _watched(page: Page, tokens: int) -> dict[str, Any]:
+    replies = page.get_by_role("article", name="Reply")
+    replies.last.wait_for()
+    page.locator("pre .hljs-keyword").first.wait_for(state="attached")
+    wanted = (_PIECE * 100)[: tokens * TOKEN_BYTES]
+    page.get_by_role("textbox", name="Message", exact=True).fill(f"echo:{wanted}")
+    page.get_by_role("button", name="Send", exact=True).click()
+    page.wait_for_function("() => document.querySelector('article[aria-busy=true] .markdown')")
+    page.evaluate(_WATCH)
+    began = time.perf_counter()
+    page.wait_for_function("() => !document.querySelector('article[aria-busy=true]')")
+    seconds = time.perf_counter() - began
+    long, frames = page.evaluate("[window.longTasks, window.frames]")
+    return {"long": long, "frames": frames / seconds, "rate": tokens / seconds}
+
+
+def _long_chat() -> dict[str, Any]:
+    """As an export has it: questions and long replies."""
+    reply = _PIECE * 2
+    count = CHAT_TOKENS * TOKEN_BYTES // len(reply)
+    messages: list[dict[str, Any]] = []
+    for number in range(count):
+        for role, content in (("user", f"And then, number {number}?"), ("assistant", reply)):
+            messages.append(
+                {
+                    "id": f"{role}-{number}",
+                    "parent_id": messages[-1]["id"] if messages else None,
+                    "role": role,
+                    "content": content,
+                    "reasoning": "",
+                    "status": "complete",
+                    "finish_reason": "stop" if role == "assistant" else None,
+                    "model": "fake" if role == "assistant" else None,
+                    "created_at": number,
+                    "usage": None,
+                    "error": None,
+                }
+            )
+    return {
+        "format": "appliance.chat",
+        "version": 1,
+        "metadata": {"exported_at": 0, "appliance": ""},
+        "session": {
+            "id": "long",
+            "title": "Long",
+            "pinned": False,
+            "created_at": 0,
+            "updated_at": 0,
+            "leaf_id": messages[-1]["id"],
+            "settings": None,
+        },
+        "messages": messages,
+    }

@@ -17,18 +17,13 @@ _WORKER_NAMES = frozenset(
     }
 )
 _WORKER_PREFIXES = ("LC_", "CUDA_", "GGML_", "OMP_", "GOMP_", "PYTHON", "_PYI_")
-_WORKER_DEFAULTS = {"GOMP_SPINCOUNT": "1000"}
-"""How often a thread looks for the others before it sleeps; libgomp's word. Sleeping at once costs
-a machine that is left alone two thirds of its decode speed. Looking for as long as libgomp likes
-loses more once another program wants a core: who is waited for is not the one that runs.
-"""
 _SECRET = re.compile(r"KEY|TOKEN|SECRET|PASSW|CREDENTIAL")
 
 
 def worker_environment(environ: Mapping[str, str] | None = None) -> dict[str, str]:
     """What a worker may see of the environment: enough to run native code, and no secret."""
     source = os.environ if environ is None else environ
-    return _WORKER_DEFAULTS | {
+    return {
         name: value
         for name, value in source.items()
         if (name.upper() in _WORKER_NAMES or name.upper().startswith(_WORKER_PREFIXES))

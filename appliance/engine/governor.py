@@ -26,8 +26,9 @@ BETTER = 1.08
 """What a change must gain."""
 HOPELESS = 0.6
 """Of the rate before; a first step as slow as this ends a trial."""
-LOOK_SHARE = 0.02
-"""Part of the time that may be lost by looking."""
+LOOK_SHARE, LOOK_SHARE_AT_MOST = 0.02, 0.005
+"""Part of the time that may be lost by looking; the same while all cores are in use, when a jump
+tells most of what there is to know."""
 SOONEST, LATEST_BELOW, LATEST = 1.0, 4.0, 60.0
 """Seconds between two looks: at the soonest; at the latest as long as threads are fewer than there
 are cores, if a look costs little; at the latest."""
@@ -201,5 +202,6 @@ class _Gear:
         """The next look comes the later, the more this one cost."""
         self._trial = None
         self._windows.clear()
-        wait = min(LATEST, max(self._wait, trial.lost / LOOK_SHARE))
+        share = LOOK_SHARE_AT_MOST if self.threads == self._most else LOOK_SHARE
+        wait = min(LATEST, max(self._wait, trial.lost / share))
         self._next_look = self._clock() + wait

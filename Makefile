@@ -11,7 +11,7 @@ UI_SOURCES := $(shell find ui -type f -not -path 'ui/node_modules/*' -not -path 
 
 .DELETE_ON_ERROR:
 .PHONY: run test check soak bench screenshots lock clean tools \
-	window frozen frozen-server portable packages
+	window frozen frozen-server portable packages packages-test
 
 run: $(VENV)/.run ui/dist/index.html  ## build what is missing, start, open the page
 	@$(BIN)/appliance
@@ -118,6 +118,9 @@ portable: $(VENV)/.freeze ui/dist/index.html  ## dist/appliance-portable: the se
 
 packages: frozen frozen-server  ## .deb, .rpm and .tar.gz of both, in dist/
 	$(BIN)/python packaging/packages.py
+
+packages-test:  ## what dist/ has: the window, the packages in a bare system; see packaging/README.md
+	$(BIN)/pytest -m packages
 
 # -- locks ------------------------------------------------------------------------------------------
 

@@ -6,6 +6,10 @@ from typing import NoReturn
 
 def main() -> NoReturn:
     """Runs what the command line says; ends the process with its exit code."""
+    if getattr(sys, "frozen", False):
+        from appliance.environment import forget_frozen_libraries
+
+        forget_frozen_libraries()
     # Before anything else is imported: these start in the time of a few modules.
     if sys.argv[1:2] == ["worker"]:
         from appliance.engine.worker import main as worker_main

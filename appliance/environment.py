@@ -46,6 +46,20 @@ def child_environment(environ: Mapping[str, str] | None = None) -> dict[str, str
     return found
 
 
+def forget_frozen_libraries() -> None:
+    """Take the frozen build's folder out of this process's own environment.
+
+    What a library starts by itself, such as WebKit its helpers, inherits that. This process was
+    told where its libraries are before it could read a variable, and looks no more.
+    """
+    restored = child_environment()
+    for name in ("LD_LIBRARY_PATH", "LD_LIBRARY_PATH_ORIG"):
+        if name in restored:
+            os.environ[name] = restored[name]
+        else:
+            os.environ.pop(name, None)
+
+
 def service_manager(environ: Mapping[str, str] | None = None) -> dict[str, str]:
     """What systemd tells a service: where it listens, and how often it wants to hear."""
     source = os.environ if environ is None else environ

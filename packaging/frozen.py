@@ -4,6 +4,7 @@ PyInstaller follows imports by itself. Here is what it can't see – the page, t
 that are loaded by name – and what it would take along too much.
 """
 
+import importlib.metadata
 import json
 import re
 import subprocess
@@ -33,33 +34,25 @@ WINDOW_LIBRARIES = [
     "bottle",
     "proxy_tools",
 ]
-NEVER = [
-    *("tkinter", "_tkinter", "IPython", "PIL", "matplotlib", "torch", "transformers"),
-    *(
-        "pytest",
-        "_pytest",
-        "mypy",
-        "setuptools",
-        "pkg_resources",
-        "pip",
-        "playwright",
-        "hypothesis",
-    ),
-    *(
-        "greenlet",
-        "numpy.f2py",
-        "numpy.testing",
-        "PyQt5",
-        "PyQt6",
-        "PySide2",
-        "cefpython3",
-    ),
-]
-GTK_IS_THE_SYSTEMS = ("share/", "gi_typelibs/", "lib/gdk-pixbuf", "lib/gtk-3.0", "lib/gio")
+NEVER = ["tkinter", "_tkinter", "readline", "numpy.f2py", "numpy.testing"]
+"""Parts of what is needed that are not."""
+LOCKS_OF_THE_PROGRAM = ("run.txt", "window.txt", "model.txt", "llama.txt")
+GTK_IS_THE_SYSTEMS = ("share/", "gi_typelibs/", "lib/gdk-pixbuf", "lib/gtk-3.0", "gio_modules")
 """Of another distribution's GTK nothing fits the one on the machine that runs this."""
 ASKED_FOR_BY_NOBODY = re.compile(r"\.so\.\d+\.|libllama\.so\.0")
 """A wheel has no links: each library is in it three times, under every name that it could have."""
-OUR_LIBRARIES = ("libpython", "libssl", "libcrypto", "libffi", "libgomp", "libstdc++", "libgcc_s")
+THE_SYSTEMS_TOO = (
+    "libstdc++",
+    "libgcc_s",
+    "libffi",
+    "libz.so",
+    "liblzma",
+    "libuuid",
+    "libssl",
+    "libcrypto",
+)
+"""What GTK and WebKit load as well. Those of the machine may be newer than ours, and in one process
+the first one that is found has to serve both."""
 
 
 _origins: dict[str, Path] = {}
@@ -134,29 +127,65 @@ def hidden_imports(window: bool) -> list[str]:
 def excluded(window: bool) -> list[str]:
     """What is here and not wanted."""
     qt = ["PySide6", "shiboken6", "qtpy"]
-    return [*NEVER, *(qt if window else WINDOW_LIBRARIES)]
+    return [*NEVER, *_not_the_programs(), *(qt if window else WINDOW_LIBRARIES)]
+
+
+def _not_the_programs() -> list[str]:
+    """Modules that are here for tests and tools; libraries use some where they find them."""
+    locked: set[str] = set()
+    for lock in LOCKS_OF_THE_PROGRAM:
+        text = (ROOT / "requirements" / lock).read_text("utf-8")
+        locked |= {_plain(one) for one in re.findall(r"^([\w.-]+)==", text, re.MULTILINE)}
+    locked |= {"appliance", "llama-cpp-python"}
+    return [
+        module
+        for module, makers in importlib.metadata.packages_distributions().items()
+        if module.isidentifier() and not locked & set(map(_plain, makers))
+    ]
+
+
+def _plain(name: str) -> str:
+    """A distribution's name as locks write it."""
+    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def take_out(analysis: Any, window: bool) -> None:
     """Debugging symbols; and GTK with all that it needs, which comes from the system's packages."""
+    if window and sys.platform == "linux":
+        analysis.datas = [
+            one for one in analysis.datas if not one[0].startswith(GTK_IS_THE_SYSTEMS)
+        ]
+        ours = _needed_by_us(analysis.binaries)
+        analysis.binaries = [one for one in analysis.binaries if one[0] in ours]
     analysis.binaries = [
         (inside, str(_without_symbols(inside, Path(source))), kind)
         for inside, source, kind in analysis.binaries
     ]
-    if not (window and sys.platform == "linux"):
-        return
-    analysis.datas = [one for one in analysis.datas if not one[0].startswith(GTK_IS_THE_SYSTEMS)]
-    analysis.binaries = [
-        (inside, source, kind)
-        for inside, source, kind in analysis.binaries
-        if not inside.startswith(GTK_IS_THE_SYSTEMS)
-        and (
-            "/" in inside
-            or ".so" not in inside
-            or inside.startswith(OUR_LIBRARIES)
-            or _ours(source)
-        )
+
+
+def _needed_by_us(binaries: list[Entry]) -> set[str]:
+    """What is inside of the window's program: modules, and libraries that they alone load."""
+    from PyInstaller.depend.bindepend import get_imports
+
+    beside = {inside: source for inside, source, _ in binaries if "/" not in inside}
+    found = {
+        inside
+        for inside, source, _ in binaries
+        if not inside.startswith(GTK_IS_THE_SYSTEMS) and ("/" in inside or _ours(source))
+    }
+    # GTK's own modules name GTK's libraries; those of all others come along.
+    waiting = [
+        source
+        for inside, source, _ in binaries
+        if inside in found and not inside.startswith(("gi/", "cairo/"))
     ]
+    while waiting:
+        for library, _ in get_imports(waiting.pop()):
+            new = library in beside and library not in found
+            if new and not library.startswith(THE_SYSTEMS_TOO):
+                found.add(library)
+                waiting.append(beside[library])
+    return found
 
 
 def _without_symbols(inside: str, library: Path) -> Path:

@@ -31,6 +31,7 @@ MAY_IMPORT: list[tuple[str, list[str]]] = [
             *(
                 "cli.main",
                 "desktop.window",
+                "environment",
                 "engine.probe",
                 "engine.template_child",
                 "engine.worker",
@@ -147,7 +148,7 @@ MAY_IMPORT: list[tuple[str, list[str]]] = [
 COMMON = ["errors"]
 # Functions that read the environment or a file; everybody may have the frozen types beside them.
 CONFIG_IS_READ_BY = [
-    "about",
+    *("__main__", "about"),
     *("cli.*", "bootstrap", "doctor", "doorkeeper", "library", "offer", "tuning", "whereabouts"),
 ]
 
@@ -155,6 +156,7 @@ CONFIG_IS_READ_BY = [
 OWNERS: dict[str, list[str]] = {
     "apsw": ["store.*", "about"],
     "click": ["cli.*"],
+    "cryptography": ["security.sealed"],
     "ctransformers": ["engine.runners.*"],
     "ctypes": ["engine.runners.*", "engine.template_child", "engine.worker", "models.memory"],
     "falcon": ["api.*"],
@@ -162,7 +164,7 @@ OWNERS: dict[str, list[str]] = {
     "httpx2": ["cli.*", "engine.upstream.*", "models.*"],
     "huggingface_hub": ["models.hub"],
     "jinja2": ["engine.template"],
-    "keyring": ["security.vault"],
+    "keyring": ["security.sealed", "security.vault"],
     "llama_cpp": ["engine.runners.*"],
     "numpy": ["engine.runners.*"],
     "openai": ["engine.upstream.*"],

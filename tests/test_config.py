@@ -1,7 +1,9 @@
 """Settings: where they may come from, who wins, and what is said about a wrong one."""
 
 import itertools
+import os
 import re
+import sys
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,7 @@ from hypothesis import strategies as st
 
 from appliance import config
 from appliance.config import ApiKey, AvailableModel, Config, load, scalar_keys
-from appliance.environment import worker_environment
+from appliance.environment import forget_frozen_libraries, worker_environment
 from appliance.errors import ConfigError
 
 EXAMPLE = Path(__file__).resolve().parent.parent / "config.example.toml"
@@ -343,3 +345,16 @@ def test_worker_sees_what_native_code_needs_and_no_secret() -> None:
 def test_person_has_the_last_word_on_a_workers_environment() -> None:
     (name, default), *_ = worker_environment({}).items()
     assert worker_environment({name: f"not {default}"})[name] == f"not {default}"
+
+
+def test_a_frozen_builds_libraries_are_nobody_elses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "frozen", True, raising=False)
+    monkeypatch.setenv("LD_LIBRARY_PATH", "/frozen/_internal")
+    monkeypatch.delenv("LD_LIBRARY_PATH_ORIG", raising=False)
+    forget_frozen_libraries()
+    assert "LD_LIBRARY_PATH" not in os.environ
+    monkeypatch.setenv("LD_LIBRARY_PATH", "/frozen/_internal:/theirs")
+    monkeypatch.setenv("LD_LIBRARY_PATH_ORIG", "/theirs")
+    forget_frozen_libraries()
+    assert os.environ["LD_LIBRARY_PATH"] == "/theirs"
+    assert "LD_LIBRARY_PATH_ORIG" not in os.environ

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,23 @@ PATIENT = "120"
 class Desk:
     """One user with a data folder."""
 
-    def __init__(self, folder: Path, screen: Screen, rung: str = "", **environment: str) -> None:
-        """`rung`: what showed the page last time."""
+    def __init__(
+        self,
+        folder: Path,
+        screen: Screen,
+        rung: str = "",
+        *,
+        command: Sequence[str] = (sys.executable, "-m", "appliance"),
+        **environment: str,
+    ) -> None:
+        """
+        Args:
+            folder: of everything that it writes.
+            rung: what showed the page last time.
+            command: what is run; another one can be frozen.
+            environment: settings such as APPLIANCE_ENGINE_N_CTX.
+        """
+        self._command = command
         self.data = folder / "data"
         self.data.mkdir(mode=0o700, exist_ok=True)
         self.log = folder / "log.txt"
@@ -48,7 +64,7 @@ class Desk:
         """Start it and come back at once."""
         with self.log.open("a") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "appliance", "--ready-seconds", patience, *arguments],
+                [*self._command, "--ready-seconds", patience, *arguments],
                 env=self.environment,
                 stdout=log,
                 stderr=log,
@@ -59,7 +75,7 @@ class Desk:
     def again(self) -> int:
         """A second start by the same user: its exit code."""
         return subprocess.run(
-            [sys.executable, "-m", "appliance"], env=self.environment, check=False, timeout=60
+            [*self._command], env=self.environment, check=False, timeout=60
         ).returncode
 
     def memory(self) -> dict[str, Any]:

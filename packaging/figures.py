@@ -1,0 +1,166 @@
+"""Prints the figures of packaging/README.md, each as the median of several starts.
+
+    python packaging/figures.py [--starts N]     of what is in dist/
+
+A start is a person's first one after an installation that was tried: files are in the page cache,
+the data folder is new. The window is shown on a screen of Xvfb.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+QUESTION = {
+    "model": "smollm2-135m-instruct",
+    "messages": [{"role": "user", "content": "What is the capital of France?"}],
+    "stream": True,
+    "max_tokens": 8,
+}
+PATIENCE = 120.0
+
+
+def environment(folder: Path, display: str = "") -> dict[str, str]:
+    """That of a new person on this machine."""
+    return {
+        "PATH": "/usr/bin:/bin",
+        "HOME": str(folder),
+        "APPLIANCE_DATA_DIR": str(folder / "data"),
+        "APPLIANCE_SERVER_PORT": "0",
+        "APPLIANCE_ENGINE_TUNE": "false",
+        "NO_AT_BRIDGE": "1",
+        **({"DISPLAY": display} if display else {}),
+    }
+
+
+def serve(program: Path) -> tuple[float, float]:
+    """Seconds from a start to ready and to the first token of a chat that is asked then."""
+    with tempfile.TemporaryDirectory() as folder:
+        began = time.monotonic()
+        process = subprocess.Popen(
+            [program, "serve"],
+            env=environment(Path(folder)),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+        assert process.stdout
+        try:
+            url = process.stdout.readline().split()[-1]
+            wait(lambda: answers(f"{url}/readiness"), began)
+            ready = time.monotonic() - began
+            request = urllib.request.Request(
+                f"{url}/v1/chat/completions",
+                json.dumps(QUESTION).encode(),
+                {"Content-Type": "application/json"},
+            )
+            with urllib.request.urlopen(request, timeout=PATIENCE) as reply:
+                for line in reply:
+                    if line.startswith(b"data: {") and token(line):
+                        return ready, time.monotonic() - began
+            raise SystemExit("no token came")
+        finally:
+            process.terminate()
+            process.wait(60)
+            process.stdout.close()
+
+
+def token(line: bytes) -> bool:
+    """Whether a line of the stream has text of the reply."""
+    choices = json.loads(line.removeprefix(b"data: "))["choices"]
+    return bool(choices and choices[0]["delta"].get("content"))
+
+
+def answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=5) as reply:
+            return bool(reply.status == 200)
+    except (urllib.error.URLError, OSError):
+        return False
+
+
+def wait(until: Callable[[], bool], began: float) -> None:
+    """Often enough for two digits."""
+    while not until():
+        if time.monotonic() - began > PATIENCE:
+            raise SystemExit("it takes too long")
+        time.sleep(0.02)
+
+
+def window(program: Path, display: str) -> float:
+    """Seconds from a start to the moment at which the window says that the page is drawn."""
+    with tempfile.TemporaryDirectory() as folder:
+        memory = Path(folder, "data", "window.json")
+        began = time.monotonic()
+        process = subprocess.Popen(
+            [program, "--ready-seconds", str(PATIENCE)],
+            env=environment(Path(folder), display),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        try:
+            wait(lambda: memory.exists() and "rung" in memory.read_text(), began)
+            return time.monotonic() - began
+        finally:
+            process.terminate()
+            process.wait(60)
+
+
+def shown(name: str, seconds: list[float]) -> None:
+    each = ", ".join(f"{one:.2f}" for one in sorted(seconds))
+    print(f"{name}: {statistics.median(seconds):.2f} s (median of {each})", flush=True)
+
+
+def sizes() -> None:
+    for folder in (ROOT / "dist" / "appliance", ROOT / "dist" / "appliance-server"):
+        files = [one for one in folder.rglob("*") if one.is_file() and not one.is_symlink()]
+        print(f"{folder.name}: {sum(one.stat().st_size for one in files) / 1e6:.0f} MB")
+    for file in sorted((ROOT / "dist").iterdir()):
+        if file.is_file() and file.name != "SHA256SUMS":
+            print(f"{file.name}: {file.stat().st_size / 1e6:.1f} MB")
+
+
+def main() -> None:
+    """All of them."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--starts", type=int, default=5)
+    starts = range(parser.parse_args().starts)
+    sizes()
+    load = ", ".join(f"{one:.1f}" for one in os.getloadavg())
+    print(f"{os.cpu_count()} cores, load {load}")
+    programs = {
+        "server": ROOT / "dist/appliance-server/appliance",
+        "portable": ROOT / "dist/appliance-portable",
+    }
+    for name, program in programs.items():
+        if program.exists():
+            measured = [serve(program) for _ in starts]
+            shown(f"{name}, start to ready", [ready for ready, _ in measured])
+            shown(f"{name}, start to first token", [first for _, first in measured])
+    desktop = ROOT / "dist/appliance/appliance"
+    if desktop.exists() and shutil.which("Xvfb"):
+        told, tell = os.pipe()
+        screen = subprocess.Popen(
+            ["Xvfb", "-displayfd", str(tell), "-screen", "0", "1280x900x24", "-nolisten", "tcp"],
+            pass_fds=[tell],
+            stderr=subprocess.DEVNULL,
+        )
+        os.close(tell)
+        with os.fdopen(told) as said:
+            display = f":{said.readline().strip()}"
+        shown("window, start to drawn", [window(desktop, display) for _ in starts])
+        screen.terminate()
+        screen.wait(30)
+
+
+if __name__ == "__main__":
+    main()

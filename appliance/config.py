@@ -157,10 +157,11 @@ class Security(Section, frozen=True):
     """Names that the appliance goes by beside its address, such as `box.lan`."""
     trusted_proxies: tuple[str, ...] = ()
     """Addresses and networks whose `X-Forwarded-For` is believed."""
-    vault: Literal["keyring", "file", "credentials"] = "keyring"
-    """Where keys are kept: the system's keyring, a file, or what the service manager gives."""
+    vault: Literal["keyring", "file", "encrypted", "credentials"] = "keyring"
+    """Where keys are kept: the system's keyring, a file, one that is encrypted under a key from the
+    service manager, or what that gives."""
     vault_file: str = ""
-    """Empty: `keys.json` in the data folder."""
+    """Empty: `keys.json` in the data folder, `keys.vault` if it is encrypted."""
     api_key: str = ""
     """One key for everything; for `API_KEY`."""
     api_keys: tuple[ApiKey, ...] = ()

@@ -31,7 +31,8 @@ def open_keys(config: Config) -> Keys:
     """
     security = config.security
     named = security.vault_file
-    file = Path(named).expanduser() if named else paths.data_dir(config) / "keys.json"
+    usual = "keys.vault" if security.vault == "encrypted" else "keys.json"
+    file = Path(named).expanduser() if named else paths.data_dir(config) / usual
     given = variable("CREDENTIALS_DIRECTORY")
     vault = open_vault(security.vault, file=file, credentials=Path(given) if given else None)
     keys = Keys(vault)

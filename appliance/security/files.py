@@ -8,15 +8,11 @@ import os
 import stat
 import sys
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 
 from appliance.errors import ConfigError, Conflict, VaultUnavailable
-from appliance.security import document
-from appliance.security.file_lock import NO_LINK, FileLock
-
-_GROUP_AND_OTHERS = 0o077
-_WRITABLE_BY_OTHERS = 0o022
+from appliance.security import document, private_file
+from appliance.security.file_lock import FileLock
 
 
 class FileVault:
@@ -63,7 +59,7 @@ class FileVault:
             VaultUnavailable: as `get`, or the file cannot be written; then all is as it was.
         """
         document.check_name(name)
-        self._check_folder()
+        private_file.check_folder(self._path)
         with self._lock.held(self._timeout):
             entries = self._read()
             value = make(entries.pop(name, None))
@@ -83,91 +79,14 @@ class FileVault:
             return error.errno
         return (found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
 
-    def _check_folder(self) -> None:
-        """Whoever may write the folder can put another file in this one's place."""
-        folder = self._path.parent
-        try:
-            mode = folder.stat().st_mode
-        except OSError as error:
-            raise VaultUnavailable(
-                f"{folder}, the folder of the keys, cannot be looked at: {error.strerror}."
-            ) from error
-        if mode & _WRITABLE_BY_OTHERS and not mode & stat.S_ISVTX:
-            raise VaultUnavailable(
-                f"Others can change {folder}, the folder of the keys, so they could give themselves"
-                f" keys. Close it: chmod go-w {folder}"
-            )
-
     def _read(self) -> dict[str, bytes]:
-        self._check_folder()
-        try:
-            file = os.open(self._path, os.O_RDONLY | NO_LINK | os.O_NONBLOCK)
-        except FileNotFoundError:
-            return {}
-        except OSError as error:
-            if self._path.is_symlink():
-                raise VaultUnavailable(
-                    f"{self._path} is a link to somewhere else. Name the file itself in"
-                    " security.vault_file."
-                ) from error
-            raise VaultUnavailable(
-                f"{self._path}, the file of the keys, cannot be read: {error.strerror}."
-            ) from error
-        try:
-            self._check_file(os.fstat(file))
-            with open(file, "rb", closefd=False) as stream:
-                text = stream.read(document.MAX_BYTES + 1)
-        except OSError as error:
-            raise VaultUnavailable(
-                f"{self._path}, the file of the keys, cannot be read: {error.strerror}."
-            ) from error
-        finally:
-            os.close(file)
-        return document.decode(text, str(self._path))
-
-    def _check_file(self, found: os.stat_result) -> None:
-        if not stat.S_ISREG(found.st_mode):
-            raise VaultUnavailable(f"{self._path}, the file of the keys, is not a plain file.")
-        if found.st_uid != os.geteuid():
-            raise VaultUnavailable(
-                f"{self._path} belongs to another user (number {found.st_uid}). Run this as that"
-                " user."
-            )
-        if found.st_mode & _GROUP_AND_OTHERS:
-            raise VaultUnavailable(
-                f"Others can read {self._path}, so its keys may be known. Close it (chmod 600"
-                f" {self._path}), and make new keys if strangers use this machine."
-            )
+        content = private_file.read(self._path, document.MAX_BYTES)
+        return {} if content is None else document.decode(content, str(self._path))
 
     def _write(self, text: bytes) -> None:
         if len(text) > document.MAX_BYTES:
             raise VaultUnavailable(f"{self._path} would be longer than it may be.")
-        partial = self._path.with_name(self._path.name + ".part")
-        try:
-            # What a killed process left; the lock says that nobody is writing it.
-            partial.unlink(missing_ok=True)
-            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | NO_LINK
-            with open(os.open(partial, flags, 0o600), "wb") as stream:
-                stream.write(text)
-                stream.flush()
-                os.fsync(stream.fileno())
-            partial.replace(self._path)
-            _sync_folder(self._path.parent)
-        except OSError as error:
-            with suppress(OSError):
-                partial.unlink(missing_ok=True)
-            raise VaultUnavailable(
-                f"{self._path}, the file of the keys, cannot be written: {error.strerror}."
-            ) from error
-
-
-def _sync_folder(folder: Path) -> None:
-    """A new name is on the disk only when its folder is."""
-    file = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(file)
-    finally:
-        os.close(file)
+        private_file.write(self._path, text)
 
 
 class CredentialVault:

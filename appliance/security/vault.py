@@ -1,7 +1,7 @@
-"""The place of secrets: the system's keyring, a file, or a service's credentials.
+"""The place of secrets: the system's keyring, a file, plain or sealed, a service's credentials.
 
 The configuration says which. If that one cannot be used there is an error that says what to do, and
-never another place instead. This is the only file that knows the keyring library.
+never another place instead. Only this file and `sealed.py` know the keyring library.
 """
 
 import sys
@@ -21,7 +21,7 @@ from appliance.security.files import CredentialVault, FileVault
 if TYPE_CHECKING:
     from keyring.backend import KeyringBackend
 
-VaultKind = Literal["keyring", "file", "credentials"]
+VaultKind = Literal["keyring", "file", "encrypted", "credentials"]
 T = TypeVar("T")
 
 
@@ -66,9 +66,9 @@ def open_vault(
     """The vault that the configuration names; nothing is read yet.
 
     Args:
-        kind: `keyring`, `file` or `credentials`.
-        file: of `file`, the file itself; of `keyring`, the one whose name with `.lock` keeps the
-            changes of two processes apart.
+        kind: `keyring`, `file`, `encrypted` or `credentials`.
+        file: of `file` and `encrypted`, the file itself; of `keyring`, the one whose name with
+            `.lock` keeps the changes of two processes apart.
         credentials: the folder that the service manager filled.
         service: what the entry is called in the keyring.
         timeout: seconds that a call may take.
@@ -88,6 +88,16 @@ def open_vault(
         raise ConfigError(f'security.vault: "{kind}" needs a file', param="security.vault_file")
     if kind == "file":
         return FileVault(file, timeout=timeout)
+    if kind == "encrypted":
+        # A service that was given no credential has no folder of them either, and may start.
+        folder = credentials or Path("/nonexistent")
+        return KeyringVault(
+            file.with_name(file.name + ".lock"),
+            service=service,
+            timeout=timeout,
+            backend=lambda: _sealed(file, folder),
+            entry_length=document.MAX_BYTES,
+        )
     return KeyringVault(file.with_name(file.name + ".lock"), service=service, timeout=timeout)
 
 
@@ -250,6 +260,12 @@ class _Keyring:
             _ask(lambda: self._backend.delete_password(self._service, name))
 
 
+def _sealed(file: Path, credentials: Path) -> "KeyringBackend":
+    from appliance.security.sealed import SealedKeyring
+
+    return SealedKeyring(file, credentials)
+
+
 def _native() -> "Callable[[], KeyringBackend]":
     """What makes the backend of this system's own keyring."""
     if sys.platform == "darwin":
@@ -276,6 +292,8 @@ def _ask(call: Callable[[], T]) -> T:
 
 
 def _explained(error: Exception) -> VaultUnavailable:
+    if isinstance(error, VaultUnavailable):  # of our own backend, which says what to do
+        return error
     try:
         from keyring.errors import InitError, KeyringLocked, NoKeyringError
     except ImportError:

@@ -26,6 +26,7 @@ DIST = ROOT / "dist"
 TREES = ROOT / "build" / "packages"
 ARCH = {"x86_64": "amd64", "aarch64": "arm64"}
 SYMBOL = re.compile(r"\bGLIBC_(\d+(?:\.\d+)+)\b")
+NEEDED = re.compile(r"^\s+NEEDED\s+(\S+)$", re.MULTILINE)
 APP_ID = "org.appliance.Appliance"
 
 WORDS = {
@@ -44,10 +45,24 @@ WORDS = {
         "deb_recommends": "gnome-keyring",
     },
 }
-GTK = {
-    "deb": ["gir1.2-webkit2-4.1", "libgirepository-1.0-1", "libcairo-gobject2"],
-    "rpm": ["webkit2gtk4.1", "gobject-introspection", "cairo-gobject"],
+GTK = {"deb": ["gir1.2-webkit2-4.1"], "rpm": ["webkit2gtk4.1"]}
+C_LIBRARY = ("libc.", "libm.", "libdl.", "libpthread.", "librt.", "libutil.", "ld-linux")
+LIBRARIES = {
+    "libcairo-gobject.so.2": ("libcairo-gobject2", "cairo-gobject"),
+    "libcairo.so.2": ("libcairo2", "cairo"),
+    "libcrypto.so.3": ("libssl3 | libssl3t64", "openssl-libs"),
+    "libffi.so.8": ("libffi8", "libffi"),
+    "libgcc_s.so.1": ("libgcc-s1", "libgcc"),
+    "libgirepository-1.0.so.1": ("libgirepository-1.0-1", "gobject-introspection"),
+    "libglib-2.0.so.0": ("libglib2.0-0 | libglib2.0-0t64", "glib2"),
+    "libgobject-2.0.so.0": ("libglib2.0-0 | libglib2.0-0t64", "glib2"),
+    "liblzma.so.5": ("liblzma5", "xz-libs"),
+    "libssl.so.3": ("libssl3 | libssl3t64", "openssl-libs"),
+    "libstdc++.so.6": ("libstdc++6", "libstdc++"),
+    "libuuid.so.1": ("libuuid1", "libuuid"),
+    "libz.so.1": ("zlib1g", "zlib"),
 }
+"""Which package has a library: a .deb and an .rpm."""
 
 
 def version() -> str:
@@ -85,6 +100,38 @@ def glibc_floor(folder: Path) -> str:
     if not found:
         raise SystemExit(f"{folder} has no program that needs a C library")
     return ".".join(map(str, max(found)))
+
+
+def libraries_outside(folder: Path) -> set[str]:
+    """The libraries, besides the C library, that programs in `folder` load from the system."""
+    files = [one for one in folder.rglob("*") if one.is_file() and not one.is_symlink()]
+    inside = {one.name for one in files}
+    found: set[str] = set()
+    for file in filter(_is_elf, files):
+        said = subprocess.run(
+            ["objdump", "-p", str(file)], capture_output=True, text=True, check=True
+        ).stdout
+        needed = set(NEEDED.findall(said))
+        # The program that starts the others has not yet said where they are.
+        found |= needed if _is_program(file) else needed - inside
+    return {one for one in found if not one.startswith(C_LIBRARY)}
+
+
+def depends(kind: str, tree: Path, floor: str) -> tuple[list[str], list[str]]:
+    """What the .deb and the .rpm depend on.
+
+    Raises:
+        SystemExit: nobody knows which package has a library.
+    """
+    outside = libraries_outside(tree)
+    if unknown := sorted(outside - LIBRARIES.keys()):
+        raise SystemExit(f"No package is known that has {', '.join(unknown)}")
+    gtk = GTK if kind == "desktop" else {"deb": [], "rpm": []}
+    deb, rpm = ({LIBRARIES[one][side] for one in outside} for side in (0, 1))
+    return (
+        [f"libc6 (>= {floor})", *gtk["deb"], *sorted(deb)],
+        [f"glibc >= {floor}", *gtk["rpm"], *sorted(rpm)],
+    )
 
 
 def lay_out(kind: str) -> Path:
@@ -139,8 +186,8 @@ def documents(folder: Path, name: str) -> None:
     notice = LINUX / "copyright"
     put(notice, folder / "copyright")
     changes = (LINUX / "changelog").read_text("utf-8")
-    filled = string.Template(changes).substitute(name=name, version=version())
-    write_gzip(filled.encode(), folder / "changelog.gz")
+    filled = string.Template(changes).substitute(name=name, version=f"{version()}-1")
+    write_gzip(filled.encode(), folder / "changelog.Debian.gz")
 
 
 def put(source: Path, target: Path) -> None:
@@ -178,7 +225,7 @@ def _is_elf(path: Path) -> bool:
 def nfpm(kind: str, tree: Path, floor: str) -> list[Path]:
     """Pack `tree` as .deb and .rpm."""
     words = WORDS[kind]
-    gtk = GTK if kind == "desktop" else {"deb": [], "rpm": []}
+    deb_depends, rpm_depends = depends(kind, tree, floor)
     scripts = {
         "postinstall": str(LINUX / "postinst"),
         "preremove": str(LINUX / "prerm"),
@@ -192,8 +239,8 @@ def nfpm(kind: str, tree: Path, floor: str) -> list[Path]:
         tree=json.dumps(str(tree)),
         overrides=json.dumps(str(LINUX / f"{words['name']}.lintian-overrides")),
         scripts=json.dumps(scripts if kind == "server" else {}),
-        deb_depends=", ".join([f"libc6 (>= {floor})", *gtk["deb"]]),
-        rpm_depends=", ".join([f"glibc >= {floor}", *gtk["rpm"]]),
+        deb_depends=", ".join(deb_depends),
+        rpm_depends=", ".join(rpm_depends),
     )
     recipe = TREES / f"{words['name']}.yaml"
     recipe.write_text(filled, encoding="utf-8")

@@ -95,3 +95,16 @@ def test_the_oldest_c_library_is_computed(tmp_path: Path) -> None:
     (tmp_path / "text").write_text("no program")
     with pytest.raises(SystemExit):
         packages.glibc_floor(tmp_path)
+
+
+def test_what_a_program_loads_from_the_system_is_computed(tmp_path: Path) -> None:
+    (tmp_path / "inside").mkdir()
+    shutil.copy("/bin/ls", tmp_path)
+    outside = packages.libraries_outside(tmp_path)
+    assert outside and not any(one.startswith("libc.") for one in outside)
+    # The program that starts everything does not find what lies beside it.
+    for one in outside:
+        (tmp_path / "inside" / one).write_text("no library")
+    assert packages.libraries_outside(tmp_path) == outside
+    (tmp_path / "ls").rename(tmp_path / "ls.so")
+    assert packages.libraries_outside(tmp_path) == set()

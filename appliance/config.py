@@ -106,7 +106,9 @@ class Engine(Section, frozen=True):
     n_seq_max: Annotated[int, Meta(ge=1, le=256)] = 4
     """Sequences that run together."""
     kv_unified: bool = True
-    """One KV cache for all sequences, rather than an equal share for each."""
+    """One KV cache of `n_ctx` cells for all sequences, rather than as many for each. Shared cells
+    slow every step that reads long contexts (8 of 1,000 tokens each: 28 tokens/s against 43), but
+    one long chat may have all of them, and a shared prefix is there once (`benchmarks`, row 9)."""
     n_gpu_layers: Annotated[int, Meta(ge=-1, le=9999)] = -1
     """Layers of a model that a GPU computes; -1: as many as fit."""
     n_threads: Annotated[int, Meta(ge=0, le=1024)] = 0

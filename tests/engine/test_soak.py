@@ -31,7 +31,8 @@ def test_a_thousand_cancellations_at_random_moments_on_the_real_model(quarter: i
     for round_ in range(250):
         victim = Heard(
             engine,
-            "word " * chance.choice([1, 50, 400]) + str(round_),
+            # The number first: what another prompt began with would not have to be read.
+            str(round_) + " word" * chance.choice([1, 50, 400, 900]),
             SamplingParams(max_tokens=200),
         )
         time.sleep(chance.random() * chance.choice([0.002, 0.05, 0.3]))

@@ -59,7 +59,7 @@ class Appliance:
         self._deadline = 0.0
         self._data = paths.data_dir(config)
         self._alone = running.Alone(self._data)
-        database_file = self._data / "appliance.db"
+        database_file = paths.database_file(config)
         self._database = open_upgraded(database_file, __version__)
         sessions = Sessions(self._database, max_sessions=config.limits.max_sessions)
         interrupted = sessions.interrupt_streaming()

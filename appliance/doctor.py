@@ -3,7 +3,7 @@
 import platform
 from typing import Any
 
-from appliance import about, offer, paths, tuned
+from appliance import about, offer, paths, surroundings, tuned
 from appliance.config import Config
 from appliance.engine.loaded import ModelSpec
 from appliance.errors import ApplianceError
@@ -25,6 +25,7 @@ def examine(config: Config) -> dict[str, Any]:
             "cache": str(paths.cache_dir()),
         },
         "models": [_model(config, spec) for spec in offer.specs(config)],
+        **surroundings.look(config),
     }
 
 
@@ -62,7 +63,7 @@ def render(found: dict[str, Any]) -> str:
         how = f"; tuned: {model['tuned']}" if model.get("tuned") else ""
         what = model.get("error") or f"needs {_size(model['need'])}{how}"
         lines.append(f"model {model['id']}: {what}")
-    return "\n".join(lines)
+    return "\n".join(lines + surroundings.lines(found))
 
 
 def _size(size: int) -> str:

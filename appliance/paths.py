@@ -33,6 +33,15 @@ def data_dir(config: Config) -> Path:
     return _owner_only(Path(named).expanduser() if named else _DIRS.user_data_path, "data.dir")
 
 
+def database_file(config: Config) -> Path:
+    """All chats; need not be there.
+
+    Raises:
+        ConfigError: its folder cannot be made.
+    """
+    return data_dir(config) / "appliance.db"
+
+
 def models_dir(config: Config) -> Path:
     """Where model files are looked for; made if it is not there.
 

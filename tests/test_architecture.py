@@ -53,8 +53,12 @@ MAY_IMPORT: list[tuple[str, list[str]]] = [
         "doctor",
         [
             *("about", "config", "engine.loaded", "environment", "offer", "paths", "tuned"),
-            "models.*",
+            *("surroundings", "models.*"),
         ],
+    ),
+    (
+        "surroundings",
+        ["config", "desktop.engines", "desktop.memory", "paths", "running", "store.backup"],
     ),
     ("doorkeeper", ["config", "environment", "paths", "security.*"]),
     ("offer", ["config", "environment", "paths", "tuned", "whereabouts", "models.*", "engine.*"]),
@@ -97,7 +101,7 @@ MAY_IMPORT: list[tuple[str, list[str]]] = [
         [
             *("api.*", "chat.*", "security.*", "models.*", "observe.*"),
             *("store.*", "!store.database", "!store.migrations"),
-            *("engine.client", "engine.loaded", "engine.pool", "engine.protocol"),
+            *("engine.client", "engine.loaded", "engine.pool", "engine.protocol", "running"),
         ],
     ),
     (

@@ -7,14 +7,13 @@ import socket
 import sys
 import time
 from collections.abc import Collection, Iterator
-from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from waitress.adjustments import Adjustments
 from waitress.server import TcpWSGIServer
 from waitress.task import ThreadedTaskDispatcher
 
+from appliance import running
 from appliance.api.channel import Channel
 from appliance.api.loop import Loop, ServerLimits
 from appliance.errors import ConfigError
@@ -132,28 +131,9 @@ def resolve(host: str, port: int) -> Iterator[Place]:
 
 def explain(error: OSError, host: str, port: int) -> ConfigError:
     if error.errno == errno.EADDRINUSE:
-        holder = _holder_of(port)
+        holder = running.holder_of(port)
         by = f" by {holder}" if holder else ""
         return ConfigError(f"port {port} of {host} is in use already{by}", param="server.port")
     if error.errno == errno.EACCES:
         return ConfigError(f"port {port} is not for this user to listen on", param="server.port")
     return ConfigError(f"{host} cannot be listened on: {error.strerror}", param="server.host")
-
-
-def _holder_of(port: int) -> str | None:
-    """Who listens on a port, by name and process id, as far as this system and user may know."""
-    sockets = set()
-    for table in (Path("/proc/net/tcp"), Path("/proc/net/tcp6")):
-        with suppress(OSError):
-            for line in table.read_text(encoding="ascii").splitlines()[1:]:
-                _, local, _, state, *_, inode = line.split()[:10]
-                if state == "0A" and int(local.rpartition(":")[2], 16) == port:
-                    sockets.add(f"socket:[{inode}]")
-    for process in Path("/proc").glob("[0-9]*") if sockets else ():
-        with suppress(OSError):
-            for file in (process / "fd").iterdir():
-                with suppress(OSError):
-                    if str(file.readlink()) in sockets:
-                        name = (process / "comm").read_text(encoding="utf-8").strip()
-                        return f"{name} (process {process.name})"
-    return None

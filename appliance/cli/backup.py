@@ -7,8 +7,6 @@ import click
 
 from appliance.cli import options
 
-DATABASE = "appliance.db"
-
 
 @click.command()
 @click.argument("file", required=False, type=click.Path(path_type=Path, dir_okay=False))
@@ -25,7 +23,7 @@ def backup(file: Path | None, config_file: Path | None, as_json: bool) -> None:
 
     folder = paths.data_dir(config)
     usual = folder / "backups" / f"appliance-{time.strftime('%Y%m%d-%H%M%S')}.db"
-    made = back_up(folder / DATABASE, (file or usual).absolute())
+    made = back_up(paths.database_file(config), (file or usual).absolute())
     if as_json:
         options.print_json({"path": made.path, "bytes": made.bytes, "tables": made.tables})
     else:
@@ -48,7 +46,7 @@ def restore(file: Path, config_file: Path | None) -> None:
     folder = paths.data_dir(config)
     alone = running.Alone(folder)
     try:
-        kept = store.restore(file.absolute(), folder / DATABASE)
+        kept = store.restore(file.absolute(), paths.database_file(config))
     finally:
         alone.end()
     click.echo(f"The chats are those of {file} again.")

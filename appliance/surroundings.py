@@ -1,0 +1,156 @@
+"""What stands around the models, as `appliance doctor` finds it: from the port to the database.
+
+Everything is looked at from outside, also beside a service that runs. Findings are ready for JSON;
+what is wrong has an `error`.
+"""
+
+import base64
+import contextlib
+import http.client
+import os
+import socket
+import urllib.parse
+from typing import Any
+
+from appliance import paths, running
+from appliance.config import Config
+from appliance.desktop import engines
+from appliance.desktop.memory import recall
+from appliance.errors import StoreError
+from appliance.store.backup import read_back
+
+ANSWER_SECONDS = 5.0
+
+
+def look(config: Config) -> dict[str, Any]:
+    """All of it."""
+    service = running.find(paths.data_dir(config))
+    return {
+        "service": _service(service),
+        "port": _port(config, service),
+        "window": _window(config),
+        "page": _page(),
+        "database": _database(config),
+    }
+
+
+def _service(service: running.Service | None) -> dict[str, Any]:
+    if service is None:
+        return {"running": False}
+    return {
+        "running": True,
+        "url": service.url,
+        "pid": service.pid,
+        "version": service.version,
+        "http": _answer(service, "/readiness"),
+        "websocket": _answer(service, "/chat/ws?session_id=doctor", upgrade=True),
+    }
+
+
+def _answer(service: running.Service, path: str, *, upgrade: bool = False) -> str:
+    """The status that it answers with, or why there is none."""
+    address = urllib.parse.urlsplit(service.url)
+    headers = {"Authorization": f"Bearer {service.token}"} if service.token else {}
+    if upgrade:
+        headers |= {
+            "Connection": "Upgrade",
+            "Upgrade": "websocket",
+            "Sec-WebSocket-Version": "13",
+            "Sec-WebSocket-Key": base64.b64encode(os.urandom(16)).decode(),
+        }
+    connection = http.client.HTTPConnection(
+        address.hostname or "", address.port, timeout=ANSWER_SECONDS
+    )
+    try:
+        connection.request("GET", path, headers=headers)
+        return str(connection.getresponse().status)
+    except (OSError, http.client.HTTPException) as ex:
+        return f"no answer: {ex}"
+    finally:
+        connection.close()
+
+
+def _port(config: Config, service: running.Service | None) -> dict[str, Any]:
+    port = config.server.port
+    found: dict[str, Any] = {"host": config.server.host, "port": port, "free": True}
+    if port == 0 or not _taken(port):
+        return found
+    holder = running.holder_of(port) or "a program of somebody else's"
+    found |= {"free": False, "holder": holder}
+    if service is None or urllib.parse.urlsplit(service.url).port != port:
+        found["error"] = f"port {port} is in use by {holder}: choose another with server.port"
+    return found
+
+
+def _taken(port: int) -> bool:
+    for host in ("127.0.0.1", "::1"):
+        with contextlib.suppress(OSError), socket.create_connection((host, port), 1):
+            return True
+    return False
+
+
+def _window(config: Config) -> dict[str, Any]:
+    found = engines.installed()
+    remembered = recall(paths.data_dir(config) / "window.json")
+    return {"engines": found, "last": remembered.rung}
+
+
+def _page() -> dict[str, Any]:
+    index = paths.ui_dir() / "index.html"
+    if index.is_file():
+        return {"folder": str(index.parent)}
+    return {"error": "the page was not built: make ui/dist/index.html"}
+
+
+def _database(config: Config) -> dict[str, Any]:
+    file = paths.database_file(config)
+    found: dict[str, Any] = {"file": str(file)}
+    if not file.exists():
+        return found | {"chats": 0}
+    try:
+        return found | {"bytes": file.stat().st_size, "chats": read_back(file).get("sessions", 0)}
+    except (StoreError, OSError) as ex:
+        return found | {"error": str(ex)}
+
+
+def lines(found: dict[str, Any]) -> list[str]:
+    """What `look` found, for a person."""
+    return [
+        _service_line(found["service"]),
+        _port_line(found["port"]),
+        _window_line(found["window"]),
+        f"page {found['page'].get('error') or found['page']['folder']}",
+        _database_line(found["database"]),
+    ]
+
+
+def _service_line(service: dict[str, Any]) -> str:
+    if not service["running"]:
+        return "service not running"
+    ready = {"200": "ready", "503": "loading its model"}.get(service["http"], service["http"])
+    socket = "works" if service["websocket"] == "101" else f"fails ({service['websocket']})"
+    return (
+        f"service {service['version']} at {service['url']}, process {service['pid']}: {ready}; "
+        f"WebSocket {socket}"
+    )
+
+
+def _port_line(port: dict[str, Any]) -> str:
+    said = port.get("error")
+    return said or f"port {port['port']} " + (
+        "free" if port["free"] else f"held by {port['holder']}, this appliance"
+    )
+
+
+def _window_line(window: dict[str, Any]) -> str:
+    if not window["engines"]:
+        return "window none: neither GTK with WebKit2 nor Qt is here; the page opens in the browser"
+    last = f"; last shown by {window['last']}" if window["last"] else ""
+    return f"window by {' or '.join(window['engines'])}{last}"
+
+
+def _database_line(database: dict[str, Any]) -> str:
+    if "error" in database:
+        return f"database {database['error']}"
+    size = f", {database['bytes'] / 1e6:.1f} MB, undamaged" if "bytes" in database else ""
+    return f"database {database['file']}: {database['chats']} chats{size}"

@@ -6,10 +6,6 @@ from typing import NoReturn
 
 def main() -> NoReturn:
     """Runs what the command line says; ends the process with its exit code."""
-    if getattr(sys, "frozen", False):
-        from appliance.environment import forget_frozen_libraries
-
-        forget_frozen_libraries()
     # Before anything else is imported: these start in the time of a few modules.
     if sys.argv[1:2] == ["worker"]:
         from appliance.engine.worker import main as worker_main
@@ -29,6 +25,9 @@ def main() -> NoReturn:
         sys.exit(tuner_main())
     if sys.argv[1:2] == ["window"]:
         from appliance.desktop.window import main as window_main
+        from appliance.environment import forget_frozen_libraries
+
+        forget_frozen_libraries()
 
         sys.exit(window_main())
     from appliance.cli.main import main as cli_main

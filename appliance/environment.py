@@ -31,33 +31,25 @@ def worker_environment(environ: Mapping[str, str] | None = None) -> dict[str, st
     }
 
 
-def child_environment(environ: Mapping[str, str] | None = None) -> dict[str, str]:
-    """For what starts programs of the system, such as a browser.
-
-    A frozen build's starter puts its own folder first among those of libraries; others' programs
-    must not find it.
+def own_environment() -> dict[str, str]:
+    """For another process of this program. A frozen build's starter has told this one where its
+    libraries are, and takes that for done in the next.
     """
-    found = dict(os.environ if environ is None else environ)
-    original = found.pop("LD_LIBRARY_PATH_ORIG", None)
-    if original is not None:
-        found["LD_LIBRARY_PATH"] = original
-    elif getattr(sys, "frozen", False):
-        found.pop("LD_LIBRARY_PATH", None)
-    return found
+    return dict(os.environ)
 
 
 def forget_frozen_libraries() -> None:
-    """Take the frozen build's folder out of this process's own environment.
+    """Take the frozen build's folder out of this process's environment, for programs of the system.
 
-    What a library starts by itself, such as WebKit its helpers, inherits that. This process was
-    told where its libraries are before it could read a variable, and looks no more.
+    What a library starts, such as WebKit its helpers or `webbrowser` a browser, inherits that. This
+    process was told where its libraries are before it could read a variable, and looks no more; but
+    it must not start this program again but with what `own_environment` was before.
     """
-    restored = child_environment()
-    for name in ("LD_LIBRARY_PATH", "LD_LIBRARY_PATH_ORIG"):
-        if name in restored:
-            os.environ[name] = restored[name]
-        else:
-            os.environ.pop(name, None)
+    original = os.environ.pop("LD_LIBRARY_PATH_ORIG", None)
+    if original is not None:
+        os.environ["LD_LIBRARY_PATH"] = original
+    elif getattr(sys, "frozen", False):
+        os.environ.pop("LD_LIBRARY_PATH", None)
 
 
 def service_manager(environ: Mapping[str, str] | None = None) -> dict[str, str]:

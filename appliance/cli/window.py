@@ -9,7 +9,7 @@ import click
 
 from appliance.cli import options, service
 from appliance.config import Config
-from appliance.environment import child_environment, has_display
+from appliance.environment import forget_frozen_libraries, has_display, own_environment
 
 
 def open_window(context: click.Context, config_file: Path | None, ready_seconds: float) -> None:
@@ -29,12 +29,14 @@ def open_window(context: click.Context, config_file: Path | None, ready_seconds:
             usual_url=_usual_url(config),
             serve_command=[*paths.serve_command(), *named],
             window_command=paths.window_command(),
-            environment=child_environment(),
+            environment=own_environment(),
             icon=str(paths.icon() or ""),
             ready_seconds=ready_seconds,
         ),
         say=click.echo,
     )
+
+    forget_frozen_libraries()  # before a browser is opened
 
     def on_signal(_number: int, _frame: FrameType | None) -> None:
         launcher.stop()

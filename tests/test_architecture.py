@@ -19,7 +19,7 @@ LONGEST_FILE = 400
 # What the appliance's side of the engine has in common.
 ENGINE_OUTSIDE = [
     *("engine.counters", "engine.devices", "engine.loaded", "engine.protocol", "engine.requests"),
-    "engine.share",
+    *("engine.line", "engine.share"),
 ]
 
 # Patterns over module names without `appliance.`, one row for a room; the first that fits counts.
@@ -116,6 +116,7 @@ MAY_IMPORT: list[tuple[str, list[str]]] = [
         ],
     ),
     ("engine.protocol", []),
+    ("engine.line", []),
     ("engine.share", []),
     # The appliance's side of the engine, and then the worker's: they meet in the protocol alone.
     (

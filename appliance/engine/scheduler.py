@@ -60,7 +60,7 @@ class Scheduler:
         self._n_batch = n_batch
         self._partitioned = partitioned
         self._max_running = max_running or len(cache.slots)
-        self._waiting = Line()
+        self._waiting = Line[Sequence]()
         self._running: list[Sequence] = []
 
     # -- sequences -------------------------------------------------------------------------------

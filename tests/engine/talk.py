@@ -39,13 +39,14 @@ class Heard:
         prompt: Prompt | str,
         sampling: SamplingParams = GREEDY,
         on_event: Callable[[SequenceEvent], None] | None = None,
+        owner: str = "",
     ) -> None:
         self.events: list[SequenceEvent] = []
         self.ended = threading.Event()
         self.begun = threading.Event()
         self._on_event = on_event
         text = TextPrompt(prompt) if isinstance(prompt, str) else prompt
-        self.id = engine.submit(text, sampling, self._take)
+        self.id = engine.submit(text, sampling, self._take, owner=owner)
 
     def _take(self, event: SequenceEvent) -> None:
         self.events.append(event)

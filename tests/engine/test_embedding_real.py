@@ -17,6 +17,7 @@ from appliance.environment import worker_environment
 from tests.engine.conftest import load_of
 from tests.engine.test_embedding import Vectors
 from tests.engine.upstream import llama_server
+from tests.engine.upstream.hostile import upstream_engine
 from tests.models.architectures import bert, mamba
 
 TEXTS = [
@@ -89,6 +90,19 @@ def test_a_model_that_only_embeds_is_pooled_as_its_file_says(tmp_path: Path, poo
 
 def test_a_model_that_writes_text_is_pooled_by_the_mean() -> None:
     same_as_the_server(paths.embedded_model(), 1)
+
+
+def test_those_of_an_upstream_are_passed_on_as_they_are(tmp_path: Path) -> None:
+    file = tmp_path / "bert.gguf"
+    file.write_bytes(bert(pooling=1).encoded(seed=3))
+    with server_of(file, -1) as url:
+        answer = httpx.post(url + "/v1/embeddings", json={"input": TEXTS}, timeout=120)
+        far = upstream_engine(f"{url}/v1", model="smollm2", parallel=1, max_waiting=4)
+        far.start()
+        found = vectors(far, *TEXTS)
+        far.close()
+    wanted = [entry["embedding"] for entry in answer.json()["data"]]
+    assert found == [pytest.approx(one, abs=1e-6) for one in wanted]
 
 
 def test_without_a_word_in_the_file_it_is_the_mean(tmp_path: Path) -> None:

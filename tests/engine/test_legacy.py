@@ -17,6 +17,7 @@ from appliance.environment import worker_environment
 from tests.engine import ggml_writer
 from tests.engine.conftest import load_of
 from tests.engine.talk import Heard, ask, chat
+from tests.engine.test_embedding import Vectors
 
 GREEDY = SamplingParams(temperature=0, max_tokens=20)
 STORY = "The river runs over the stones and the wind goes through the leaves. "
@@ -298,3 +299,9 @@ def test_log_probabilities_are_the_models_own(reciter: Engine) -> None:
 
 if __name__ == "__main__":
     sys.exit(worker.main(factory(sys.argv[1])))
+
+
+def test_embeddings_are_refused_by_name(gpt2: Engine) -> None:
+    failed = Vectors(gpt2, "x").failed
+    assert (failed.code, failed.param) == ("invalid_request", "model")
+    assert ask(gpt2, "hi").finished.reason in ("length", "stop")

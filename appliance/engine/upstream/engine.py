@@ -7,13 +7,13 @@ upstream had answered; they must not block.
 
 import itertools
 import logging
-import queue
 import threading
 import time
 from collections.abc import Callable
 from contextlib import closing
 
 from appliance.engine.counters import Counters, Tally
+from appliance.engine.line import Line
 from appliance.engine.loaded import EngineState
 from appliance.engine.protocol import (
     Accepted,
@@ -27,6 +27,7 @@ from appliance.engine.protocol import (
     TokenPrompt,
 )
 from appliance.engine.requests import Sink
+from appliance.engine.share import is_full
 from appliance.engine.upstream.api import UpstreamApi
 from appliance.engine.upstream.question import Question, Refused
 from appliance.engine.upstream.request import EmbedRequest, Request
@@ -95,7 +96,9 @@ class UpstreamEngine:
         self._requests: dict[int, Request] = {}
         self._tally = Tally()
         self._ids = itertools.count(1)
-        self._queue: queue.SimpleQueue[Request | None] = queue.SimpleQueue()
+        self._line = Line[Request]()
+        self._came = threading.Condition(self._lock)
+        """There is one more in the line, or there will be no more."""
         self._unfinished = 0
         self._threads: list[threading.Thread] = []
 
@@ -140,7 +143,7 @@ class UpstreamEngine:
         sampling: SamplingParams,
         sink: Sink,
         session: str | None = None,  # noqa: ARG002 - what is cached there is the upstream's affair
-        owner: str = "",  # noqa: ARG002 - so is who waits there
+        owner: str = "",
     ) -> int:
         """Have a prompt completed; `sink` gets every event, the last one being terminal.
 
@@ -150,23 +153,24 @@ class UpstreamEngine:
         Raises:
             QueueFull, ShuttingDown: nothing was submitted.
         """
-        return self._take(lambda id: Request(id, prompt, sampling, sink))
+        return self._take(lambda id: Request(id, prompt, sampling, sink, owner), owner)
 
     def embed(
         self,
         inputs: list[TextPrompt | TokenPrompt],
         dimensions: int | None,
         sink: Sink,
-        owner: str = "",  # noqa: ARG002 - see `submit`
+        owner: str = "",
     ) -> int:
         """Have vectors made of the inputs, as the upstream makes them; like `submit`."""
-        return self._take(lambda id: EmbedRequest(id, inputs, dimensions, sink))
+        return self._take(lambda id: EmbedRequest(id, inputs, dimensions, sink, owner), owner)
 
-    def _take(self, make: Callable[[int], Request]) -> int:
+    def _take(self, make: Callable[[int], Request], owner: str) -> int:
         with self._lock:
             if self._closed or self._retired:
                 raise ShuttingDown("the appliance is shutting down")
-            if len(self._requests) >= self._max_requests:
+            owners = [request.owner for request in self._requests.values()]
+            if is_full(owners, owner, self._max_requests):
                 raise QueueFull(f"{len(self._requests)} requests are waiting for {self.name}")
             request = make(next(self._ids))
             self._requests[request.id] = request
@@ -178,7 +182,8 @@ class UpstreamEngine:
                 )
                 self._threads.append(thread)
                 thread.start()
-        self._queue.put(request)
+            self._line.add(request)
+            self._came.notify()
         return request.id
 
     def cancel(self, id: int) -> None:
@@ -199,8 +204,8 @@ class UpstreamEngine:
         self._watcher.stop()
         for request in requests:
             self._stop(request, ShuttingDown("the appliance is shutting down"))
-        for _ in self._threads:
-            self._queue.put(None)
+        with self._lock:
+            self._came.notify_all()
         deadline = time.monotonic() + CLOSE_SECONDS
         for join in (self._watcher.join, *(thread.join for thread in self._threads)):
             join(max(0.0, deadline - time.monotonic()))
@@ -220,7 +225,7 @@ class UpstreamEngine:
     # -- a request's thread ----------------------------------------------------------------------
 
     def _serve(self) -> None:
-        while request := self._queue.get():
+        while request := self._next():
             last: Terminal
             try:
                 request.begin()
@@ -241,6 +246,15 @@ class UpstreamEngine:
             self._deliver(request, request.stop_event() if request.stopped else last)
             with self._lock:
                 self._unfinished -= 1
+
+    def _next(self) -> Request | None:
+        """Whose turn it is; None: there will be no more."""
+        with self._came:
+            self._came.wait_for(lambda: self._line or self._closed)
+            request = next(iter(self._line), None)
+            if request:
+                self._line.served(request)
+            return request
 
     def _converse(self, request: Request) -> None:
         """Ask until the upstream takes it, and pass on what it says.

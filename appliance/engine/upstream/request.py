@@ -24,8 +24,11 @@ from appliance.errors import ApplianceError
 class Request:
     """A request that has not ended."""
 
-    def __init__(self, id: int, prompt: Prompt, sampling: SamplingParams, sink: Sink) -> None:
+    def __init__(
+        self, id: int, prompt: Prompt, sampling: SamplingParams, sink: Sink, owner: str
+    ) -> None:
         self.id = id
+        self.owner = owner
         self.prompt = prompt
         self.sampling = sampling
         self.sink = sink
@@ -90,8 +93,9 @@ class EmbedRequest(Request):
         inputs: list[TextPrompt | TokenPrompt],
         dimensions: int | None,
         sink: Sink,
+        owner: str,
     ) -> None:
-        super().__init__(id, TextPrompt(""), SamplingParams(), sink)
+        super().__init__(id, TextPrompt(""), SamplingParams(), sink, owner)
         self.inputs = [
             prompt.text if isinstance(prompt, TextPrompt) else prompt.tokens for prompt in inputs
         ]

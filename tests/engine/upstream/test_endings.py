@@ -127,6 +127,31 @@ def test_as_many_run_as_may_then_they_wait_then_they_are_refused(
     assert asked == {"0", "1", "2", "in its place"}
 
 
+def test_who_asks_much_waits_behind_who_asks_little(
+    make: MakeUpstream, upstream: HostileUpstream
+) -> None:
+    first, go_on = threading.Event(), threading.Event()
+    asked: list[str] = []
+
+    def answer(exchange: Exchange) -> None:
+        asked.append(exchange.body["messages"][0]["content"])
+        first.set()
+        assert go_on.wait(20)
+        exchange.reply("fine")
+
+    upstream.answer = answer
+    engine = make(parallel=1, max_waiting=3)
+    greedy = [Heard(engine, chat(f"greedy {i}"), owner="greedy") for i in range(4)]
+    assert first.wait(20)
+    with pytest.raises(QueueFull):
+        Heard(engine, chat("greedy"), owner="greedy")
+    modest = Heard(engine, chat("modest"), owner="modest")
+    go_on.set()
+    for heard in (*greedy, modest):
+        assert heard.wait().text == "fine"
+    assert asked == ["greedy 0", "modest", "greedy 1", "greedy 2", "greedy 3"]
+
+
 def test_closing_fails_what_runs_and_what_waits_and_takes_nothing_new(
     make: MakeUpstream, upstream: HostileUpstream
 ) -> None:

@@ -27,6 +27,7 @@ from appliance.models.memory import memory
 from appliance.observe import at_scrape
 from appliance.observe.figures import Dashboard
 from appliance.observe.metrics import Metrics
+from appliance.store.preferences import PreferenceBook
 from appliance.store.retention import Retention
 from appliance.store.search import Search
 from appliance.store.sessions import Sessions
@@ -100,6 +101,7 @@ class Appliance:
             search=Search(self._database),
             chats=Transfer(self._database, config.limits.max_sessions),
             profile=Profile(self._database),
+            preferences=PreferenceBook(self._database),
             turns=turns,
             library=stock,
             guard=guard,

@@ -7,6 +7,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+import httpx
 from playwright.sync_api import Page, expect, sync_playwright
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
@@ -17,7 +18,7 @@ from tests.running import Running
 HERE = Path(__file__).parent
 QUESTIONS = (
     "Give me three tips for a calm morning.",
-    "Write a Python function that adds two numbers, and show how to call it.",
+    "Write a Python function that adds two numbers. Answer with a code block.",
 )
 
 
@@ -30,23 +31,36 @@ def ask(page: Page, text: str) -> None:
 
 
 def main() -> None:
-    """Writes docs/chat.png and docs/phone.png."""
+    """Writes chat, dark, models, phone and phone-models beside this file, as PNG."""
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         appliance = Running(Path(folder)).start()
         browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=ARGUMENTS)
         try:
             page = browser.new_page(viewport={"width": 1280, "height": 800})
+            # The same answers each time.
+            httpx.patch(f"{appliance.url}/api/settings", json={"temperature": 0})
             page.goto(appliance.url)
             for question in QUESTIONS:
                 page.get_by_role("button", name="New chat").first.click()
                 ask(page, question)
-            expect(page.locator("pre code")).to_be_visible()
+            expect(page.locator("pre code").first).to_be_visible()
             page.screenshot(path=HERE / "chat.png")
+            page.emulate_media(color_scheme="dark")
+            page.screenshot(path=HERE / "dark.png")
+            address = page.url
+            page.goto(f"{appliance.url}/#/models")
+            expect(page.get_by_text("Suggested for this machine")).to_be_visible()
+            page.emulate_media(color_scheme="light")
+            page.screenshot(path=HERE / "models.png")
             phone = browser.new_page(viewport={"width": 390, "height": 844})
-            phone.goto(page.url)
+            phone.goto(address)
             expect(phone.get_by_role("article", name="Reply").last).not_to_be_empty()
-            expect(phone.locator("pre code")).to_be_visible()
+            expect(phone.locator("pre code").first).to_be_visible()
             phone.screenshot(path=HERE / "phone.png")
+            phone.emulate_media(color_scheme="dark")
+            phone.goto(f"{appliance.url}/#/models")
+            expect(phone.get_by_text("Suggested for this machine")).to_be_visible()
+            phone.screenshot(path=HERE / "phone-models.png")
         finally:
             browser.close()
             appliance.stop()

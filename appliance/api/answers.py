@@ -296,6 +296,8 @@ class ModelStatus(msgspec.Struct, frozen=True, kw_only=True):
     """Why it is not ready."""
     n_ctx: int | None
     device: str | None
+    devices: tuple[str, ...]
+    """Where it could run on this machine; empty while nobody knows, because it is not loaded."""
     warning: str | None
 
 

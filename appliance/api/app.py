@@ -29,6 +29,7 @@ from appliance.api.models import ModelShelf
 from appliance.api.openai import ChatCompletions, Completions, Models
 from appliance.api.operation import App
 from appliance.api.original import Original
+from appliance.api.preferences import PagePreferences
 from appliance.api.search import ChatSearch
 from appliance.api.sessions import OneSession, SessionList, SessionReplies
 from appliance.api.settings import ProfileSettings
@@ -44,6 +45,7 @@ from appliance.observe.figures import Dashboard
 from appliance.observe.metrics import Metrics
 from appliance.security.keys import Keys
 from appliance.security.logins import Logins
+from appliance.store.preferences import PreferenceBook
 from appliance.store.search import Search
 from appliance.store.sessions import Sessions
 from appliance.store.settings import Profile
@@ -57,6 +59,7 @@ def build(
     search: Search,
     chats: Transfer,
     profile: Profile,
+    preferences: PreferenceBook,
     turns: Turns,
     library: Library,
     guard: Guard,
@@ -105,6 +108,7 @@ def build(
     settings = ProfileSettings(profile, pool, limits, config.models.default_device)
     add("/api/status", system, CHAT, "status")
     add("/api/settings", settings, {"GET": CHAT, "PUT": MANAGE, "PATCH": MANAGE})
+    add("/api/preferences", PagePreferences(preferences), CHAT)
     add("/api/search", ChatSearch(search), CHAT)
     add("/api/sessions", SessionList(sessions), CHAT)
     add("/api/sessions/import", transfer, CHAT, "import")

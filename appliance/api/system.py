@@ -28,6 +28,7 @@ def _model_status(model: Model) -> ModelStatus:
         detail=state.detail,
         n_ctx=state.model.n_ctx if state.model else None,
         device=state.model.device if state.model else None,
+        devices=state.model.devices if state.model else (),
         warning=model.place.warning,
     )
 

@@ -117,10 +117,16 @@ CREATE TRIGGER message_removed AFTER DELETE ON messages WHEN old.status <> 'stre
 END;
 """
 
+# - `owner` is a key's id, or empty for whoever needs no key; `said` is JSON, as `settings` are.
+_PREFERENCES = """
+CREATE TABLE preferences (owner TEXT PRIMARY KEY, said TEXT NOT NULL) STRICT, WITHOUT ROWID;
+"""
+
 MIGRATIONS: Sequence[Migration] = (
     Migration("0001_sessions", _SESSIONS),
     Migration("0002_chats", _CHATS),
     Migration("0003_search", _SEARCH),
+    Migration("0004_preferences", _PREFERENCES),
 )
 
 _RECORD = "CREATE TABLE IF NOT EXISTS migrations (name TEXT PRIMARY KEY, applied_at INTEGER) STRICT"

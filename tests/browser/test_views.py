@@ -50,7 +50,7 @@ def views(page: Page, url: str) -> Iterator[str]:
     for name in ("Models", "Keys", "Status"):
         page.goto(f"{url}/#/{name.lower()}")
         expect(page.get_by_role("heading", level=2, name=name)).to_be_visible()
-        expect(page.get_by_text("Opening…")).to_be_hidden()
+        expect(page.get_by_text("Opening…")).to_have_count(0)
         yield name
 
 

@@ -1,25 +1,7 @@
 /** What the views beside the chat ask for. */
 
 import { send, sendForJson } from "@/api/client";
-import type { ApiKey, LocalModel, Me, Scope } from "@/api/types";
-
-/** Ids may have slashes, as names on the hub do; the path keeps them. */
-function modelPath(id: string, rest: string): string {
-  return `/api/models/${id.split("/").map(encodeURIComponent).join("/")}${rest}`;
-}
-
-export async function listModels(signal?: AbortSignal): Promise<LocalModel[]> {
-  const options = signal ? { signal } : {};
-  return (await sendForJson<{ models: LocalModel[] }>("/api/models", options)).models;
-}
-
-export function loadModel(id: string): Promise<LocalModel> {
-  return sendForJson(modelPath(id, "/load"), { method: "POST" });
-}
-
-export function unloadModel(id: string): Promise<LocalModel> {
-  return sendForJson(modelPath(id, "/unload"), { method: "POST" });
-}
+import type { ApiKey, Me, Scope } from "@/api/types";
 
 export async function listKeys(signal?: AbortSignal): Promise<ApiKey[]> {
   const options = signal ? { signal } : {};

@@ -94,8 +94,13 @@ export function getStatus(signal?: AbortSignal): Promise<ServerStatus> {
   return sendForJson("/api/status", signal ? { signal } : {});
 }
 
-export function getProfile(): Promise<Profile> {
-  return sendForJson("/api/settings");
+export function getProfile(signal?: AbortSignal): Promise<Profile> {
+  return sendForJson("/api/settings", signal ? { signal } : {});
+}
+
+/** Other values for some of the profile. */
+export async function changeProfile(part: Partial<Settings>): Promise<void> {
+  await send("/api/settings", { method: "PATCH", body: part });
 }
 
 export async function putProfile(settings: Settings): Promise<void> {

@@ -702,6 +702,7 @@ export interface components {
             detail: string | null;
             n_ctx: number | null;
             device: string | null;
+            devices: string[];
             warning: string | null;
         };
         /** @description A JSON schema with its name; `strict` is always so here. */
@@ -785,6 +786,21 @@ export interface components {
         PlainText: {
             /** @enum {unknown} */
             type: "text";
+        };
+        /** @description Of one person, or of everybody without a key; None: never said. */
+        Preferences: {
+            /** @default null */
+            theme?: ("dark" | "light" | "system") | null;
+            /** @default null */
+            language?: string | null;
+            /** @default null */
+            rail_hidden?: boolean | null;
+        };
+        /** @description Preferences of the page; null takes a value back. */
+        PreferencesIn: {
+            theme?: ("dark" | "light" | "system") | null;
+            language?: string | null;
+            rail_hidden?: boolean | null;
         };
         /** @description The default profile, and what it is held against. */
         ProfileAnswer: {

@@ -71,6 +71,9 @@ export type Suggestion = Schemas["Suggestion"];
 /** A repository that a search on the hub found. */
 export type HubModel = Schemas["HubModel"];
 
+/** How the page looks, as far as somebody said. */
+export type Preferences = Required<Schemas["Preferences"]>;
+
 export type Catalogue = Schemas["Catalogue"];
 
 export type Download = Schemas["Told"];

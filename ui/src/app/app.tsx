@@ -14,6 +14,7 @@ import { preloadMarkdown } from "@/components/markdown/markdown";
 import { Toasts } from "@/components/toasts";
 import { may, type AccessState } from "@/features/access/access-store";
 import { SignIn } from "@/features/access/sign-in";
+import { SignedIn } from "@/features/access/signed-in";
 import { ChatView } from "@/features/chat/chat-view";
 import { inputId } from "@/features/chat/composer";
 import { SearchDialog } from "@/features/sessions/search-dialog";
@@ -22,7 +23,6 @@ import { SettingsPanel } from "@/features/settings/settings-panel";
 import { OfflineBanner } from "@/features/status/offline-banner";
 import { servingModel, type StatusState } from "@/features/status/status-store";
 import { WarmUp } from "@/features/status/warm-up";
-import { useStoredFlag } from "@/lib/use-stored-flag";
 
 type Overlay = "search" | "sheet" | null;
 
@@ -33,7 +33,8 @@ export function App() {
   const { sessionId } = view;
   const [overlay, setOverlay] = useState<Overlay>(null);
   const [settingsOpen, setSettingsOpen] = useState(false);
-  const [railHidden, setRailHidden] = useStoredFlag("rail-hidden");
+  const railHidden = useStore(stores.preferences, (state) => state.railHidden);
+  const setRailHidden = useStore(stores.preferences, (state) => state.setRailHidden);
   const session = useStore(stores.sessions, (state) =>
     state.sessions.find(({ id }) => id === sessionId),
   );
@@ -176,21 +177,29 @@ export function App() {
 
 function Settings({ stores, onClose }: { stores: Stores; onClose: () => void }) {
   const server = useStore(stores.status, (state) => state.server);
+  const me = useStore(stores.access, (state) => state.me);
   const models = server?.models ?? [];
-  return <SettingsPanel choices={{ models }} onClose={onClose} />;
+  return (
+    <SettingsPanel
+      choices={{ models }}
+      foot={<SignedIn me={me} onLeave={stores.access.getState().leave} />}
+      onClose={onClose}
+    />
+  );
 }
 
-function useWatching({ access, sessions, status }: Stores) {
+function useWatching({ access, preferences, sessions, status }: Stores) {
   useEffect(() => {
     preloadMarkdown();
     void access.getState().ask();
+    void preferences.getState().load();
     const stopSessions = sessions.getState().watch();
     const stopStatus = status.getState().watch();
     return () => {
       stopSessions();
       stopStatus();
     };
-  }, [access, sessions, status]);
+  }, [access, preferences, sessions, status]);
 }
 
 /** Opens the chat above or below the open one in the list. */

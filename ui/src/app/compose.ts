@@ -29,6 +29,7 @@ export function compose(): Stores {
       void access.getState().ask();
       void sessions.getState().load();
       chat.getState().reload();
+      void preferences.getState().load();
     },
   });
   const { probe } = status.getState();
@@ -51,6 +52,9 @@ export function compose(): Stores {
       void sessions.getState().load();
     },
     onUnreachable: probe,
+    onLockedOut() {
+      void access.getState().ask();
+    },
   });
   const settings = createSettingsStore({
     onUnreachable: probe,
@@ -63,15 +67,20 @@ export function compose(): Stores {
       probe();
       void sessions.getState().load();
       chat.getState().reload();
+      void preferences.getState().load();
+    },
+    onLeft() {
+      location.reload();
     },
   });
+  const preferences = createPreferencesStore();
   return {
     access,
     chat,
     sessions,
     status,
     settings,
-    preferences: createPreferencesStore(),
+    preferences,
     toasts: createToastStore(),
   };
 }

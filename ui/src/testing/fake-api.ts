@@ -3,6 +3,7 @@ import { vi } from "vitest";
 import type {
   Message,
   ModelStatus,
+  Preferences,
   SearchHit,
   ServerStatus,
   Session,
@@ -95,6 +96,7 @@ export const readyModel: ModelStatus = {
   detail: null,
   n_ctx: 4096,
   device: "CPU",
+  devices: ["cpu"],
   warning: null,
 };
 
@@ -143,6 +145,7 @@ export class FakeApi {
   sessions: Session[] = [];
   messages: Message[] = [];
   profile = nothingSet;
+  preferences: Preferences = { theme: null, language: null, rail_hidden: null };
   hits: SearchHit[] = [];
   server: ServerStatus = { version: "1.0.0", uptime_seconds: 1, models: [readyModel] };
   down = false;
@@ -273,6 +276,10 @@ export class FakeApi {
     if (path === "/api/settings") {
       if (method === "PUT") this.profile = { ...nothingSet, ...body };
       return json({ ...this.profile, defaults: builtIn, limits: { max_response_tokens: 4096 } });
+    }
+    if (path === "/api/preferences") {
+      if (method === "PATCH") this.preferences = { ...this.preferences, ...body };
+      return json(this.preferences);
     }
     if (path.startsWith("/api/search")) return json({ hits: this.hits, more: false });
     if (path === "/api/sessions/import") return json(this.session(titleOf(body)), 201);

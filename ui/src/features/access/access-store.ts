@@ -13,12 +13,15 @@ export interface AccessState {
   ask: () => Promise<void>;
   /** Throws when the key is no good. */
   enter: (key: string) => Promise<void>;
+  /** Gives the cookie up. */
   leave: () => Promise<void>;
 }
 
 export interface AccessStoreDeps {
   /** Somebody came in: everything is to be read anew. */
   onEntered: () => void;
+  /** Somebody left: nothing of theirs may stay on the page. */
+  onLeft: () => void;
 }
 
 export type AccessStore = StoreApi<AccessState>;
@@ -45,7 +48,7 @@ export function createAccessStore(deps: AccessStoreDeps): AccessStore {
     },
     async leave() {
       await signOut();
-      set({ me: await getMe() });
+      deps.onLeft();
     },
   }));
 }

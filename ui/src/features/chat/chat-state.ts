@@ -74,6 +74,8 @@ export interface ChatStoreDeps {
   /** A turn began or ended. */
   onSessionChanged: () => void;
   onUnreachable: () => void;
+  /** The server does not know this page any more: its key is gone, or its cookie. */
+  onLockedOut: () => void;
 }
 
 export function draftKey(sessionId: string | null): string {

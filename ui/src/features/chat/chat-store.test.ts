@@ -12,6 +12,7 @@ const deps = {
   onSessionCreated: vi.fn(),
   onSessionChanged: vi.fn(),
   onUnreachable: vi.fn(),
+  onLockedOut: vi.fn(),
 };
 
 const state = () => chat.getState();

@@ -44,6 +44,7 @@ beforeEach(() => {
     onSessionCreated: () => undefined,
     onSessionChanged: () => undefined,
     onUnreachable: () => undefined,
+    onLockedOut: () => undefined,
   });
 });
 

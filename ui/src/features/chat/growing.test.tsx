@@ -32,6 +32,7 @@ beforeEach(() => {
     onSessionCreated: () => undefined,
     onSessionChanged: () => undefined,
     onUnreachable: () => undefined,
+    onLockedOut: () => undefined,
   });
 });
 

@@ -159,6 +159,7 @@ export class Replies {
 
   private noticeOf(error: unknown): Notice {
     if (error instanceof Unreachable) this.deps.onUnreachable();
+    if (error instanceof ApiError && error.status === 401) this.deps.onLockedOut();
     return toNotice(error);
   }
 

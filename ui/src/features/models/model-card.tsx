@@ -1,17 +1,20 @@
-import type { TFunction } from "i18next";
 import { useTranslation } from "react-i18next";
 
 import type { LocalModel } from "@/api/types";
 import { Badge } from "@/components/badge";
-import { Button } from "@/components/button";
+import { Button, IconButton } from "@/components/button";
+import { TrashIcon } from "@/components/icons";
 import { ProgressBar } from "@/components/progress-bar";
-import { formatBytes, formatCount } from "@/lib/format";
+import { factsOf, ownerOf } from "@/features/models/facts";
+
+export type ModelDeed = "load" | "unload" | "use" | "remove" | "download";
 
 interface ModelCardProps {
   model: LocalModel;
+  /** Chats that say nothing else are answered by it. */
+  inUse: boolean;
   manages: boolean;
-  onLoad: () => void;
-  onUnload: () => void;
+  onDo: (deed: ModelDeed) => void;
 }
 
 const dots = {
@@ -21,10 +24,9 @@ const dots = {
   unloaded: "bg-line-bold",
 };
 
-export function ModelCard({ model, manages, onLoad, onUnload }: ModelCardProps) {
+export function ModelCard({ model, inUse, manages, onDo }: ModelCardProps) {
   const { t } = useTranslation();
-  const { name, status, detail, warning } = model;
-  const loaded = status === "ready" || status === "loading";
+  const { name, status, detail, warning, path } = model;
   return (
     <article
       aria-label={name}
@@ -33,7 +35,7 @@ export function ModelCard({ model, manages, onLoad, onUnload }: ModelCardProps) 
       <div className="min-w-0 flex-1 basis-72">
         <div className="flex flex-wrap items-center gap-2">
           <h3 className="min-w-0 font-medium wrap-anywhere">{name}</h3>
-          {model.default && <Badge>{t("models.default")}</Badge>}
+          {inUse && <Badge>{t("models.inUse")}</Badge>}
         </div>
         <p className="mt-0.5 flex items-center gap-2 text-sm text-muted tabular-nums">
           <span aria-hidden="true" className={`size-2 shrink-0 rounded-full ${dots[status]}`} />
@@ -56,6 +58,9 @@ export function ModelCard({ model, manages, onLoad, onUnload }: ModelCardProps) 
         <p className="mt-1.5 text-[0.8125rem] text-faint tabular-nums">
           {factsOf(model, t).join(" · ")}
         </p>
+        <p className="mt-0.5 text-[0.8125rem] text-faint wrap-anywhere" title={path ?? undefined}>
+          {[ownerOf(model, t), model.repo].filter((part) => part !== "").join(" · ")}
+        </p>
         {detail !== null && status !== "ready" && (
           <p className={`mt-1.5 text-sm wrap-anywhere ${status === "failed" ? "text-danger" : "text-muted"}`}>
             {detail}
@@ -63,24 +68,43 @@ export function ModelCard({ model, manages, onLoad, onUnload }: ModelCardProps) 
         )}
         {warning !== null && <p className="mt-1.5 text-sm text-warn wrap-anywhere">{warning}</p>}
       </div>
-      {manages && model.downloaded && (
-        <Button onClick={loaded ? onUnload : onLoad} disabled={model.fits === "too_big" && !loaded}>
-          {loaded ? t("models.unload") : t("models.load")}
-          <span className="sr-only">{name}</span>
-        </Button>
-      )}
+      {manages && <Deeds model={model} inUse={inUse} onDo={onDo} />}
     </article>
   );
 }
 
-function factsOf(model: LocalModel, t: TFunction): string[] {
-  const context = model.n_ctx ?? model.context_length;
-  return [
-    model.quantization,
-    model.size > 0 ? formatBytes(model.size) : "",
-    model.memory_bytes > 0 ? t("models.memory", { size: formatBytes(model.memory_bytes) }) : "",
-    context > 0 ? t("models.context", { formatted: formatCount(context) }) : "",
-    model.fits === null || model.status === "ready" ? "" : t(`models.fits.${model.fits}`),
-    model.licence,
-  ].filter((fact) => fact !== "");
+function Deeds({ model, inUse, onDo }: Omit<ModelCardProps, "manages">) {
+  const { t } = useTranslation();
+  const { name, status, downloaded, embeds, owner, fits } = model;
+  const loaded = status === "ready" || status === "loading";
+  const button = (deed: ModelDeed, text: string, disabled = false) => (
+    <Button
+      aria-label={`${text} ${name}`}
+      disabled={disabled}
+      onClick={() => {
+        onDo(deed);
+      }}
+    >
+      {text}
+    </Button>
+  );
+  if (!downloaded) return button("download", t("models.download"));
+  return (
+    <div className="flex flex-wrap items-center gap-2">
+      {!inUse && !embeds && fits !== "too_big" && button("use", t("models.use"))}
+      {loaded
+        ? button("unload", t("models.unload"))
+        : button("load", t("models.load"), fits === "too_big")}
+      {owner === "appliance" && (
+        <IconButton
+          label={`${t("models.remove")} ${name}`}
+          onClick={() => {
+            onDo("remove");
+          }}
+        >
+          <TrashIcon />
+        </IconButton>
+      )}
+    </div>
+  );
 }

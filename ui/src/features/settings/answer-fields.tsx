@@ -2,6 +2,7 @@ import { useState } from "react";
 import { useTranslation } from "react-i18next";
 
 import { Field, inputLook } from "@/components/field";
+import { DeviceField } from "@/features/settings/device-field";
 import type { Scope } from "@/features/settings/settings-store";
 import { UnsetButton } from "@/features/settings/unset-button";
 import { useSetting } from "@/features/settings/use-setting";
@@ -13,6 +14,8 @@ export interface Choices {
     name: string;
     /** Where it runs, once it is loaded. */
     device: string | null;
+    /** Where it could run, as far as the server knows. */
+    devices: readonly string[];
     /** What is not as it was configured, such as another device. */
     warning: string | null;
   }[];
@@ -27,6 +30,7 @@ export function AnswerFields({ scope, choices }: AnswerFieldsProps) {
   return (
     <>
       <ModelField scope={scope} choices={choices} />
+      <DeviceField scope={scope} choices={choices} />
       <SystemPromptField scope={scope} />
       <StopField scope={scope} />
     </>

@@ -13,11 +13,13 @@ import type { Scope } from "@/features/settings/settings-store";
 
 interface SettingsPanelProps {
   choices: Choices;
+  /** At the foot: who is signed in. */
+  foot?: React.ReactNode;
   onClose: () => void;
 }
 
 /** How replies are made, for this chat or for every chat; and how the page looks. */
-export function SettingsPanel({ choices, onClose }: SettingsPanelProps) {
+export function SettingsPanel({ choices, foot, onClose }: SettingsPanelProps) {
   const { t } = useTranslation();
   const [wanted, setScope] = useState<Scope>("chat");
   const sessionId = useSettings((state) => state.sessionId);
@@ -74,6 +76,7 @@ export function SettingsPanel({ choices, onClose }: SettingsPanelProps) {
         <Section title={t("settings.page")}>
           <AppearanceFields />
         </Section>
+        {foot}
       </div>
     </div>
   );

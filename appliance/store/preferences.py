@@ -1,0 +1,49 @@
+"""How the page looks to somebody: kept here, because a window's browser forgets."""
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import msgspec
+
+from appliance.store.database import Database
+
+Theme = Literal["system", "light", "dark"]
+
+
+class Preferences(msgspec.Struct, frozen=True, kw_only=True):
+    """Of one person, or of everybody without a key; None: never said."""
+
+    theme: Theme | None = None
+    language: str | None = None
+    """Its code; `system`: as the browser has it."""
+    rail_hidden: bool | None = None
+
+
+class PreferenceBook:
+    """Everybody's preferences. Any thread may call. Raises StoreFull or StoreError where the
+    database does."""
+
+    def __init__(self, database: Database) -> None:
+        """`database` is migrated."""
+        self._database = database
+
+    def of(self, owner: str) -> Preferences:
+        """Those of a key's id, or of "" for whoever needs none."""
+        with self._database.read() as connection:
+            return _read(connection, owner)
+
+    def change(self, owner: str, changes: Mapping[str, Any]) -> Preferences:
+        """Other values for the named ones; two that change different ones both get them."""
+        with self._database.write() as connection:
+            changed = msgspec.structs.replace(_read(connection, owner), **changes)
+            connection.execute(
+                "INSERT INTO preferences (owner, said) VALUES (?, ?)"
+                " ON CONFLICT DO UPDATE SET said = excluded.said",
+                (owner, msgspec.json.encode(changed).decode()),
+            )
+        return changed
+
+
+def _read(connection: Any, owner: str) -> Preferences:
+    row = connection.execute("SELECT said FROM preferences WHERE owner = ?", (owner,)).fetchone()
+    return msgspec.json.decode(row[0], type=Preferences) if row else Preferences()

@@ -1,0 +1,112 @@
+"""A page that needs a key: in, out, and told so when it is refused."""
+
+from collections.abc import Iterator
+
+import httpx
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from tests.browser.steps import ask, replies, send
+from tests.running import Running
+
+
+@pytest.fixture(scope="module")
+def locked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """An appliance that asks everybody for a key."""
+    appliance = Running(
+        tmp_path_factory.mktemp("locked"),
+        APPLIANCE_SECURITY_ENABLE_AUTH="true",
+        APPLIANCE_SECURITY_VAULT="file",
+        API_KEY="a-long-enough-key",
+    ).start()
+    yield appliance
+    assert appliance.stop() == 0
+
+
+def sign_in(page: Page, key: str) -> None:
+    page.get_by_label("Key").fill(key)
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.get_by_role("heading", name="What would you like to know?")).to_be_visible()
+
+
+def test_a_key_lets_in_and_signing_out_leaves_nothing(page: Page, locked: Running) -> None:
+    key = locked.make_key("for a laptop", "--scope", "manage")
+    page.goto(locked.url)
+    page.get_by_label("Key").fill("not-the-right-key")
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.get_by_text("That key does not open this appliance.")).to_be_visible()
+    sign_in(page, key)
+    ask(page, "Say one word about quinces.")
+    page.get_by_role("button", name="Settings", exact=True).click()
+    expect(page.get_by_text("Signed in as for a laptop")).to_be_visible()
+    page.get_by_role("button", name="Sign out").click()
+    expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
+    expect(page.get_by_text("quinces")).to_have_count(0)
+    page.reload()
+    expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
+
+
+def test_a_page_whose_key_was_revoked_says_so_and_keeps_what_was_typed(
+    page: Page, locked: Running
+) -> None:
+    key = locked.make_key("for a while")
+    page.goto(locked.url)
+    sign_in(page, key)
+    ask(page, "Say one word about medlars.")
+    admin = {"Authorization": "Bearer a-long-enough-key"}
+    listed = httpx.get(f"{locked.url}/api/keys", headers=admin).json()["keys"]
+    (id,) = [one["id"] for one in listed if one["name"] == "for a while"]
+    assert httpx.delete(f"{locked.url}/api/keys/{id}", headers=admin).status_code == 204
+    send(page, "And one about figs?")
+    expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
+    page.get_by_label("Key").fill(locked.make_key("another"))
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.get_by_role("textbox", name="Message", exact=True)).to_have_value(
+        "And one about figs?"
+    )
+    expect(replies(page)).to_have_count(1)
+
+
+def test_a_page_that_asks_too_often_says_so(page: Page, locked: Running) -> None:
+    key = locked.make_key("slow", "--rpm", "1")
+    page.goto(locked.url)
+    sign_in(page, key)
+    ask(page, "Say one word about sloes.")
+    send(page, "And another?")
+    expect(page.get_by_text("This key may ask only so often.")).to_be_visible()
+    expect(page.get_by_role("textbox", name="Message", exact=True)).to_have_value("And another?")
+
+
+def test_looks_are_remembered_for_a_browser_that_forgets(
+    browser: Browser, page: Page, running: Running
+) -> None:
+    page.goto(running.url)
+    page.get_by_role("button", name="Settings", exact=True).click()
+    page.get_by_text("Dark", exact=True).click()
+    with page.expect_response("**/api/preferences"):
+        page.get_by_role("button", name="Hide chats").click()
+    # Another browser, with nothing of its own.
+    other = browser.new_context(viewport={"width": 1280, "height": 800})
+    there = other.new_page()
+    there.goto(running.url)
+    there.wait_for_function("() => document.documentElement.dataset.theme === 'dark'")
+    expect(there.get_by_role("button", name="Show chats")).to_be_visible()
+    other.close()
+    undone = {"theme": None, "rail_hidden": None}
+    assert httpx.patch(f"{running.url}/api/preferences", json=undone).status_code == 200
+
+
+def test_a_chat_has_the_device_that_was_chosen(page: Page, running: Running) -> None:
+    page.goto(running.url)
+    ask(page, "Say one word about damsons.")
+    (model,) = httpx.get(f"{running.url}/api/status").json()["models"]
+    assert "cpu" in model["devices"]
+    page.get_by_role("button", name="Settings", exact=True).click()
+    device = page.get_by_role("combobox", name="Device")
+    offered = device.locator("option").evaluate_all("all => all.map((one) => one.value)")
+    assert offered == ["", "auto", *model["devices"]]
+    device.select_option("cpu")
+    expect(page.get_by_text("Saved", exact=True)).to_be_visible()
+    session = page.url.rpartition("/")[2]
+    stored = httpx.get(f"{running.url}/api/sessions/{session}").json()["settings"]
+    assert stored["device"] == "cpu"

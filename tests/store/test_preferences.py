@@ -1,0 +1,16 @@
+"""How the page looks is kept, for each key by itself."""
+
+from appliance.store.database import Database
+from appliance.store.preferences import PreferenceBook, Preferences
+
+
+def test_each_owner_has_their_own(database: Database) -> None:
+    book = PreferenceBook(database)
+    assert book.of("") == Preferences()
+    assert book.change("", {"theme": "dark"}) == Preferences(theme="dark")
+    book.change("key-1", {"theme": "light", "rail_hidden": True})
+    book.change("", {"language": "de"})
+    assert book.of("") == Preferences(theme="dark", language="de")
+    book.change("", {"theme": None})
+    assert book.of("") == Preferences(language="de")
+    assert book.of("key-1") == Preferences(theme="light", rail_hidden=True)

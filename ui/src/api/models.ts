@@ -1,0 +1,54 @@
+/** What the view of models asks for. */
+
+import { sendForJson, send } from "@/api/client";
+import type { Catalogue, Download, LocalModel } from "@/api/types";
+
+/** Ids may have slashes, as names on the hub do; the path keeps them. */
+function modelPath(id: string, rest: string): string {
+  return `/api/models/${id.split("/").map(encodeURIComponent).join("/")}${rest}`;
+}
+
+function optional(signal: AbortSignal | undefined) {
+  return signal ? { signal } : {};
+}
+
+export async function listModels(signal?: AbortSignal): Promise<LocalModel[]> {
+  return (await sendForJson<{ models: LocalModel[] }>("/api/models", optional(signal))).models;
+}
+
+export function loadModel(id: string): Promise<LocalModel> {
+  return sendForJson(modelPath(id, "/load"), { method: "POST" });
+}
+
+export function unloadModel(id: string): Promise<LocalModel> {
+  return sendForJson(modelPath(id, "/unload"), { method: "POST" });
+}
+
+export async function removeModel(id: string): Promise<void> {
+  await send(modelPath(id, ""), { method: "DELETE" });
+}
+
+/** The bundled list: asks nobody outside. */
+export function getCatalogue(signal?: AbortSignal): Promise<Catalogue> {
+  return sendForJson("/api/catalogue", optional(signal));
+}
+
+/** What the hub has by these words. */
+export function searchHub(words: string, signal?: AbortSignal): Promise<Catalogue> {
+  return sendForJson(`/api/catalogue?q=${encodeURIComponent(words)}`, optional(signal));
+}
+
+export async function listDownloads(signal?: AbortSignal): Promise<Download[]> {
+  return (await sendForJson<{ downloads: Download[] }>("/api/downloads", optional(signal)))
+    .downloads;
+}
+
+export function beginDownload(model: string, quantization: string): Promise<Download> {
+  return sendForJson("/api/downloads", { method: "POST", body: { model, quantization } });
+}
+
+export type DownloadVerb = "pause" | "resume" | "cancel";
+
+export function tellDownload(id: string, verb: DownloadVerb): Promise<Download> {
+  return sendForJson(`/api/downloads/${encodeURIComponent(id)}/${verb}`, { method: "POST" });
+}

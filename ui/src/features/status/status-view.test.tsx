@@ -1,0 +1,58 @@
+import { act, render, screen } from "@testing-library/react";
+import { beforeEach, expect, it } from "vitest";
+
+import type { Figures } from "@/api/types";
+import { StatusContext } from "@/features/status/status-context";
+import { createStatusStore, type StatusStore } from "@/features/status/status-store";
+import { StatusView } from "@/features/status/status-view";
+import { FakeApi } from "@/testing/fake-api";
+
+let api: FakeApi;
+let status: StatusStore;
+
+const figures = {
+  tokens_per_second: 123.4,
+  time_to_first_token_ms: 250,
+  requests_running: 2,
+  requests_waiting: 5,
+  tokens_saved: 900,
+  tokens_prefilled: 100,
+  kv_bytes: 3_000_000,
+  worker_restarts: 1,
+  memory: { total: 8e9, available: 3e9, appliance: 90e6, workers: 410e6 },
+} as Figures;
+
+beforeEach(() => {
+  api = new FakeApi().install();
+  api.server = { ...api.server, figures };
+  status = createStatusStore({ onBack: () => undefined });
+});
+
+const valueOf = (name: string) =>
+  screen.getByText(name, { selector: "dt" }).nextElementSibling?.textContent;
+
+it("tells speed, line, memory and what was not read again, and follows them", async () => {
+  const stop = status.getState().watch();
+  render(
+    <StatusContext value={status}>
+      <StatusView />
+    </StatusContext>,
+  );
+  await screen.findByText("Speed", { selector: "dt" });
+  expect(valueOf("Speed")).toBe("123 tokens/s");
+  expect(valueOf("First token")).toBe("0.3 s");
+  expect(valueOf("Replies being written")).toBe("2");
+  expect(valueOf("Waiting in line")).toBe("5");
+  expect(valueOf("Prompt tokens not read again")).toBe("90 %900 of 1,000");
+  expect(valueOf("Chats held in memory")).toBe("3.0 MB");
+  expect(valueOf("Model restarts")).toBe("1");
+  expect(screen.getByText("500 MB used by the appliance, 3.0 GB of 8.0 GB free")).toBeTruthy();
+
+  api.server = { ...api.server, figures: { ...figures, requests_waiting: 0 } };
+  act(() => {
+    status.getState().probe();
+  });
+  await screen.findByText("0", { selector: "dd" });
+  expect(valueOf("Waiting in line")).toBe("0");
+  stop();
+});

@@ -11,7 +11,7 @@ UI_SOURCES := $(shell find ui -type f -not -path 'ui/node_modules/*' -not -path 
 
 .DELETE_ON_ERROR:
 .PHONY: run test check soak bench screenshots lock clean tools \
-	window frozen frozen-server portable packages packages-test
+	window frozen frozen-server portable packages packages-test cuda-check
 
 run: $(VENV)/.run ui/dist/index.html  ## build what is missing, start, open the page
 	@$(BIN)/appliance
@@ -107,10 +107,24 @@ window: $(VENV)/.window  ## both engines of a window, for tests and for freezing
 
 PYINSTALLER := $(BIN)/pyinstaller --noconfirm --log-level WARN --distpath dist --workpath build/frozen
 
-frozen-server: $(VENV)/.freeze ui/dist/index.html  ## dist/appliance-server: a folder that needs nothing else
+# CUDA=1: with the backend for NVIDIA's processors, of CUDA_ARCHITECTURES (such as "86;89"); nvcc is
+# needed. It is compiled once: `make clean` before another choice.
+CUDA_BACKEND := $(if $(filter 1,$(CUDA)),build/cuda/libggml-cuda.so)
+export CUDA CUDA_ARCHITECTURES
+
+build/cuda/libggml-cuda.so: $(LOCK)/llama.txt packaging/cuda_backend.py | $(VENV)/.run
+	@echo "Compiling llama.cpp's backend for CUDA"
+	@$(BIN)/python packaging/cuda_backend.py
+
+cuda-check:  ## nightly: does the backend for CUDA compile and link, for one architecture?
+	rm -f build/cuda/libggml-cuda.so
+	CUDA_ARCHITECTURES=$(or $(CUDA_ARCHITECTURES),86) $(MAKE) build/cuda/libggml-cuda.so
+	objdump -T build/cuda/libggml-cuda.so | grep ggml_backend_init
+
+frozen-server: $(VENV)/.freeze ui/dist/index.html $(CUDA_BACKEND)  ## dist/appliance-server: a folder that needs nothing else
 	$(PYINSTALLER) appliance.spec
 
-frozen: $(VENV)/.freeze $(VENV)/.window ui/dist/index.html  ## dist/appliance: with the window
+frozen: $(VENV)/.freeze $(VENV)/.window ui/dist/index.html $(CUDA_BACKEND)  ## dist/appliance: with the window
 	$(PYINSTALLER) appliance.spec -- --window
 
 portable: $(VENV)/.freeze ui/dist/index.html  ## dist/appliance-portable: the service in one file

@@ -6,6 +6,7 @@ that are loaded by name – and what it would take along too much.
 
 import importlib.metadata
 import json
+import os
 import re
 import subprocess
 import sys
@@ -17,6 +18,7 @@ import contents
 
 ROOT = Path(__file__).resolve().parent.parent
 BUILD = ROOT / "build"
+CUDA_BACKEND = BUILD / "cuda" / "libggml-cuda.so"
 SITE = Path(sysconfig.get_path("platlib"))
 
 sys.path.insert(0, str(ROOT))
@@ -102,6 +104,8 @@ def native_libraries() -> list[tuple[str, str]]:
         raise SystemExit(
             "llama.cpp was not built with a backend for every processor; see `make run`."
         )
+    if os.environ.get("CUDA") == "1":
+        backends.append(CUDA_BACKEND)
     ending = {"win32": ".dll", "darwin": ".dylib"}.get(sys.platform, ".so")
     legacy = SITE / "ctransformers" / "lib"
     return [

@@ -47,6 +47,8 @@ WORDS = {
 }
 GTK = {"deb": ["gir1.2-webkit2-4.1"], "rpm": ["webkit2gtk4.1"]}
 C_LIBRARY = ("libc.", "libm.", "libdl.", "libpthread.", "librt.", "libutil.", "ld-linux")
+DRIVERS = ("libcuda.",)
+"""What only some machines have; a backend that needs it is loaded only there."""
 LIBRARIES = {
     "libcairo-gobject.so.2": ("libcairo-gobject2", "cairo-gobject"),
     "libcairo.so.2": ("libcairo2", "cairo"),
@@ -103,7 +105,7 @@ def glibc_floor(folder: Path) -> str:
 
 
 def libraries_outside(folder: Path) -> set[str]:
-    """The libraries, besides the C library, that programs in `folder` load from the system."""
+    """The libraries, besides C's and drivers, that programs in `folder` load from the system."""
     files = [one for one in folder.rglob("*") if one.is_file() and not one.is_symlink()]
     inside = {one.name for one in files}
     found: set[str] = set()
@@ -114,7 +116,7 @@ def libraries_outside(folder: Path) -> set[str]:
         needed = set(NEEDED.findall(said))
         # The program that starts the others has not yet said where they are.
         found |= needed if _is_program(file) else needed - inside
-    return {one for one in found if not one.startswith(C_LIBRARY)}
+    return {one for one in found if not one.startswith((*C_LIBRARY, *DRIVERS))}
 
 
 def depends(kind: str, tree: Path, floor: str) -> tuple[list[str], list[str]]:

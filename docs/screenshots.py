@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 
 import httpx
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Page, ViewportSize, expect, sync_playwright
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
@@ -16,6 +16,8 @@ from tests.browser.conftest import ARGUMENTS
 from tests.running import Running
 
 HERE = Path(__file__).parent
+WIDE: ViewportSize = {"width": 1280, "height": 800}
+NARROW: ViewportSize = {"width": 390, "height": 844}
 QUESTIONS = (
     "Give me three tips for a calm morning.",
     "Write a Python function that adds two numbers. Answer with a code block.",
@@ -36,7 +38,7 @@ def main() -> None:
         appliance = Running(Path(folder)).start()
         browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=ARGUMENTS)
         try:
-            page = browser.new_page(viewport={"width": 1280, "height": 800})
+            page = browser.new_page(viewport=WIDE, reduced_motion="reduce")
             # The same answers each time.
             httpx.patch(f"{appliance.url}/api/settings", json={"temperature": 0})
             page.goto(appliance.url)
@@ -52,7 +54,7 @@ def main() -> None:
             expect(page.get_by_text("Suggested for this machine")).to_be_visible()
             page.emulate_media(color_scheme="light")
             page.screenshot(path=HERE / "models.png")
-            phone = browser.new_page(viewport={"width": 390, "height": 844})
+            phone = browser.new_page(viewport=NARROW, reduced_motion="reduce")
             phone.goto(address)
             expect(phone.get_by_role("article", name="Reply").last).not_to_be_empty()
             expect(phone.locator("pre code").first).to_be_visible()

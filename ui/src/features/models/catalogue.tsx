@@ -69,7 +69,7 @@ export function CatalogueSection({ downloads, onDownload }: CatalogueProps) {
             )}
           </Field>
         </div>
-        <div className="basis-44 max-sm:flex-1">
+        <div className="shrink-0 basis-44 max-sm:grow">
           <Field label={t("models.weights")}>
             {({ id }) => (
               <select
@@ -91,7 +91,7 @@ export function CatalogueSection({ downloads, onDownload }: CatalogueProps) {
         </div>
         <Button
           type="submit"
-          className="mt-7 pointer-coarse:min-h-11"
+          className="sm:mt-7 pointer-coarse:min-h-11"
           disabled={words.trim() === "" || hub.searching || (catalogue?.offline ?? false)}
         >
           {hub.searching ? t("models.searching") : t("models.searchHub")}

@@ -34,7 +34,8 @@ def backup(file: Path | None, config_file: Path | None, as_json: bool) -> None:
 @click.command()
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False, exists=True))
 @options.config_file
-def restore(file: Path, config_file: Path | None) -> None:
+@options.as_json
+def restore(file: Path, config_file: Path | None, as_json: bool) -> None:
     """Put a copy in the place of all chats; those of now are kept beside it.
 
     The service must not be running.
@@ -49,6 +50,9 @@ def restore(file: Path, config_file: Path | None) -> None:
         kept = store.restore(file.absolute(), paths.database_file(config))
     finally:
         alone.end()
+    if as_json:
+        options.print_json({"restored": str(file), "kept": str(kept) if kept else None})
+        return
     click.echo(f"The chats are those of {file} again.")
     if kept:
         click.echo(f"Those of before are in {kept}.")

@@ -23,6 +23,8 @@ OPTIONAL = (
 )
 """Fields that are not OpenAI's own or came late; an upstream that refuses them is asked without."""
 
+TRIM_STEP = 8
+"""Messages of a long chat that are left out together."""
 PATIENT_TRIMS = 8
 """Times that the oldest question and answer are left out one pair at a time; then two, four, …"""
 
@@ -240,10 +242,13 @@ class Question:
         if not self._may_trim:
             return False
         assert isinstance(self._prompt, ChatPrompt)
-        most = len(self._parts()[1]) - (2 if self._prompt.continue_final else 1)
+        rest = len(self._parts()[1])
+        most = rest - (2 if self._prompt.continue_final else 1)
         if self.dropped >= most:
             return False
         self._trims += 1
-        pairs = 2 ** max(0, self._trims - PATIENT_TRIMS)
-        self.dropped = min(self.dropped + 2 * pairs, most)
+        # To the same places turn after turn, so that what the upstream has read stays of use.
+        step = TRIM_STEP if rest > 2 * TRIM_STEP else 2
+        steps = self.dropped // step + 2 ** max(0, self._trims - PATIENT_TRIMS)
+        self.dropped = min(step * steps, most)
         return True

@@ -212,11 +212,27 @@ def test_trimming_keeps_a_quarter_for_the_reply(far: Engine, upstream: HostileUp
     messages = [ChatMessage("system", "Be brief."), *old, ChatMessage("user", "Still there?")]
     heard = ask(far, ChatPrompt(messages, trim=True), SamplingParams(max_tokens=2048))
     last = upstream.bodies[-1]
-    assert heard.accepted.dropped_messages == 4
+    assert heard.accepted.dropped_messages == 8
     assert last["max_tokens"] == 250
     assert [m["content"] for m in (last["messages"][0], last["messages"][-1])] == [
         *("Be brief.", "Still there?"),
     ]
+
+
+def test_trimming_begins_at_the_same_message_for_some_turns(
+    far: Engine, upstream: HostileUpstream
+) -> None:
+    upstream.answer = vllm(1000, VLLM_ONCE)
+    first = []
+    for turn in range(10, 18):
+        messages = [
+            ChatMessage(("user", "assistant")[i % 2], f"{i} " + "word " * 40)
+            for i in range(2 * turn + 1)
+        ]
+        heard = ask(far, ChatPrompt(messages, trim=True), SamplingParams(max_tokens=100))
+        assert heard.finished.reason == "stop"
+        first.append(upstream.bodies[-1]["messages"][0]["content"].split()[0])
+    assert len(first) / len(set(first)) > 2
 
 
 def test_trimming_ends_with_the_last_message(far: Engine, upstream: HostileUpstream) -> None:

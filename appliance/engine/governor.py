@@ -30,8 +30,8 @@ LOOK_SHARE, LOOK_SHARE_AT_MOST = 0.02, 0.005
 """Part of the time that may be lost by looking; the same while all cores are in use, when a jump
 tells most of what there is to know."""
 SOONEST, LATEST_BELOW, LATEST = 1.0, 4.0, 60.0
-"""Seconds between two looks: at the soonest; at the latest as long as threads are fewer than there
-are cores, if a look costs little; at the latest."""
+"""Seconds of steps between two looks: at the soonest; at the latest as long as threads are fewer
+than there are cores, if a look costs little; at the latest."""
 REGRET_SECONDS = 4.0
 """A change that is taken back within this time makes the next look come later."""
 FALL, RISE = 0.05, 0.5
@@ -113,13 +113,16 @@ class _Gear:
         self._windows: dict[int, _Window] = {}
         self._trial: _Trial | None = None
         self._wait = SOONEST
-        self._next_look = clock() + SOONEST
+        self._worked = 0.0
+        """Seconds of steps so far; in idle time nothing is lost, and nothing is to be seen."""
+        self._next_look = SOONEST
         self._last_change: tuple[float, bool] | None = None
         self._all_at_once = False
 
     def observe(self, tokens: int, seconds: float) -> None:
         if self._most == 1:
             return
+        self._worked += seconds
         size = tokens.bit_length()
         if self._trial:
             self._try(self._trial, size, tokens / seconds, seconds)
@@ -144,7 +147,7 @@ class _Gear:
                 self._begin(size, window.rate, self._fewer())
                 return
         self._usual[here] += (window.rate - usual) * (FALL if window.rate < usual else RISE)
-        if self._clock() >= self._next_look:
+        if self._worked >= self._next_look:
             self._begin(size, window.rate, self._look())
 
     def _fewer(self) -> list[int]:
@@ -204,4 +207,4 @@ class _Gear:
         self._windows.clear()
         share = LOOK_SHARE_AT_MOST if self.threads == self._most else LOOK_SHARE
         wait = min(LATEST, max(self._wait, trial.lost / share))
-        self._next_look = self._clock() + wait
+        self._next_look = self._worked + wait

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from functools import partial
 from statistics import median
 
@@ -69,10 +69,14 @@ def _rest(ours: Appliance, row: Row, seconds: float, repeat: int) -> None:
 
 def _cpu_percent(process: psutil.Process, seconds: float) -> float:
     """Of one core, with all children."""
-    family = [process, *process.children(recursive=True)]
+    spent: dict[int, float] = {}
 
     def used() -> float:
-        return sum(times.user + times.system for times in (p.cpu_times() for p in family))
+        for one in (process, *process.children(recursive=True)):
+            with suppress(psutil.NoSuchProcess):  # what it had spent by then counts
+                times = one.cpu_times()
+                spent[one.pid] = times.user + times.system
+        return sum(spent.values())
 
     before, began = used(), time.perf_counter()
     time.sleep(seconds)

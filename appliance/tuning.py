@@ -26,6 +26,8 @@ LOOK_SECONDS = 1.0
 """From one look at the pool to the next."""
 ATTEMPTS = 5
 """Tunings of one model that may be cut short, until the next start."""
+PATIENCE = 4
+"""So much longer each attempt waits than the one before."""
 
 
 class Care(NamedTuple):
@@ -93,7 +95,9 @@ class Tuning:
             if file is None:
                 return True
             care = EMBEDDED if file == paths.embedded_model() else OTHERS
-            if time.monotonic() - self._busy < care.peace:
+            # Who was disturbed once may well be again: each attempt waits longer than the last.
+            patience = care.peace * PATIENCE ** self._attempts.get(file, 0)
+            if time.monotonic() - self._busy < patience:
                 return False
             known = profile_for(file, tuned.folder())
             if known and (known.faster or known.complete):

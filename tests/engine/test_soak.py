@@ -21,7 +21,8 @@ GREEDY = SamplingParams(temperature=0, max_tokens=12)
 @pytest.mark.parametrize("quarter", range(4))
 def test_a_thousand_cancellations_at_random_moments_on_the_real_model(quarter: int) -> None:
     """In quarters, each a few minutes at most."""
-    engine = real_engine()
+    # Short steps, so that a prompt takes several and is met in the middle of them.
+    engine = real_engine(n_batch=32, n_ubatch=32)
     engine.start()
     assert engine.wait_ready(60)
     chance = random.Random(quarter)

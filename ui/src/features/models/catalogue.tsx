@@ -91,7 +91,7 @@ export function CatalogueSection({ downloads, onDownload }: CatalogueProps) {
         </div>
         <Button
           type="submit"
-          className="sm:mt-7 pointer-coarse:min-h-11"
+          className="max-sm:self-end sm:mt-7 pointer-coarse:min-h-11"
           disabled={words.trim() === "" || hub.searching || (catalogue?.offline ?? false)}
         >
           {hub.searching ? t("models.searching") : t("models.searchHub")}

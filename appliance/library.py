@@ -1,5 +1,6 @@
 """The shelf of this installation, and how what stands on it comes on offer."""
 
+import os
 import threading
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -139,7 +140,7 @@ def machine(config: Config) -> Machine:
                 found.append(0 if config.models.default_device == "cpu" else _gpu_memory())
             return found[0]
 
-    return Machine(lambda: int(memory().total * SHARE), gpu)
+    return Machine(lambda: int(memory().total * SHARE), gpu, os.cpu_count() or 1)
 
 
 def _gpu_memory() -> int:

@@ -41,6 +41,8 @@ class Catalogue(msgspec.Struct, frozen=True, kw_only=True):
     """The list that came with the appliance, or what of it was looked for, and what the hub has."""
 
     models: list[Suggestion]
+    quick_bytes: int
+    """Size of the largest file that this machine writes about as fast as one reads."""
     hub: tuple[HubModel, ...]
     """Empty when nothing was looked for."""
     offline: bool
@@ -86,6 +88,7 @@ class CatalogueResource:
                     )
                     for model in found
                 ],
+                quick_bytes=self._library.machine.quick(),
                 hub=hub.search(text) if text and not hub.offline else (),
                 offline=hub.offline,
             ),

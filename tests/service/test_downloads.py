@@ -110,6 +110,7 @@ def test_the_catalogue_asks_nobody_until_something_is_looked_for(hub: Hub, tmp_p
     assert not models["phi-3.5-mini-instruct"]["downloaded"]
     assert models["smollm2-360m-instruct"]["fits"] == "fits"
     assert (found["hub"], found["offline"]) == ([], False)
+    assert found["quick_bytes"] > models["qwen2.5-0.5b-instruct"]["model"]["size"]
     assert hub.asked == []
     found = call(appliance, "GET", "/api/catalogue?q=phi+mini").json()
     assert {one["model"]["family"] for one in found["models"]} == {"Phi"}

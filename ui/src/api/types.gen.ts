@@ -44,6 +44,7 @@ export interface components {
         /** @description The list that came with the appliance, or what of it was looked for, and what the hub has. */
         Catalogue: {
             models: components["schemas"]["Suggestion"][];
+            quick_bytes: number;
             hub: components["schemas"]["HubModel"][];
             offline: boolean;
         };

@@ -23,9 +23,6 @@ interface CatalogueProps {
 
 const everyMs = () => 60_000;
 
-/** What is suggested is no larger: without a graphics card, more would fit and be slow. */
-const quickBytes = 5e9;
-
 /** Models to get: the list that came with the appliance, and what the hub has. */
 export function CatalogueSection({ downloads, onDownload }: CatalogueProps) {
   const { t } = useTranslation();
@@ -120,6 +117,7 @@ export function CatalogueSection({ downloads, onDownload }: CatalogueProps) {
       )}
       <Suggestions
         found={found}
+        quickBytes={catalogue?.quick_bytes ?? 0}
         downloads={downloads}
         onDownload={(repo, recommended) => {
           // The list knows which file of a repository it means, unless other weights are wanted.
@@ -132,11 +130,13 @@ export function CatalogueSection({ downloads, onDownload }: CatalogueProps) {
 
 interface SuggestionsProps {
   found: readonly Suggestion[];
+  /** What is suggested is no larger: more may fit and be slow. */
+  quickBytes: number;
   downloads: readonly Download[];
   onDownload: (repo: string, quantization: string) => void;
 }
 
-function Suggestions({ found, downloads, onDownload }: SuggestionsProps) {
+function Suggestions({ found, quickBytes, downloads, onDownload }: SuggestionsProps) {
   const { t } = useTranslation();
   const best = found.findLast(
     ({ fits, downloaded, model }) => fits === "fits" && !downloaded && model.size <= quickBytes,

@@ -55,6 +55,7 @@ let models: LocalModel[];
 let downloads: Download[];
 let hub: HubModel[];
 let offline: boolean;
+let quickBytes: number;
 let chosen: string | null;
 let calls: Asked[];
 
@@ -68,6 +69,7 @@ beforeEach(() => {
   downloads = [];
   hub = [];
   offline = false;
+  quickBytes = 5_000_000_000;
   chosen = null;
   const suggestions = [
     listed("small", "fits", 500_000_000),
@@ -84,6 +86,7 @@ beforeEach(() => {
     },
     "GET /api/catalogue": ({ path }) => ({
       models: suggestions,
+      quick_bytes: quickBytes,
       hub: path.includes("?q=") ? hub : [],
       offline,
     }),
@@ -185,6 +188,13 @@ describe("the catalogue", () => {
     expect(card("Model middle").getByText("Fits into memory")).toBeTruthy();
     expect(card("Model large").getByText("Fits partly")).toBeTruthy();
     expect(screen.getByText("Show 1 that is too big").tagName).toBe("SUMMARY");
+  });
+
+  it("suggests nothing that would be slow on this machine", async () => {
+    quickBytes = 1_200_000_000;
+    await show();
+    expect(await card("Model small").findByText("Suggested for this machine")).toBeTruthy();
+    expect(card("Model middle").queryByText("Suggested for this machine")).toBeNull();
   });
 
   it("asks the hub when told to, not while one types", async () => {

@@ -56,6 +56,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     model: bool = True
     """False: a GGUF file, but not of a model that stands for itself: an adapter, a projector."""
 
+
 QUICK_BYTES_A_CORE = 600_000_000
 
 

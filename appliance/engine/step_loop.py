@@ -94,6 +94,7 @@ class StepLoop:
             while not self._arrivals.empty() or (self._idle and not events):
                 arrival = self._arrivals.get() if not self._arrivals.empty() else self._wait()
                 if isinstance(arrival, Shutdown):
+                    self._tell()
                     self._cache.store_all()
                     self._store.close()
                     return

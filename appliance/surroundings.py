@@ -15,7 +15,7 @@ from typing import Any
 from appliance import paths, running
 from appliance.config import Config
 from appliance.desktop import engines
-from appliance.desktop.memory import recall
+from appliance.desktop.memory import FILE, recall
 from appliance.errors import StoreError
 from appliance.store.backup import read_back
 
@@ -91,7 +91,7 @@ def _taken(port: int) -> bool:
 
 def _window(config: Config) -> dict[str, Any]:
     found = engines.installed()
-    remembered = recall(paths.data_dir(config) / "window.json")
+    remembered = recall(paths.data_dir(config) / FILE)
     return {"engines": found, "last": remembered.rung}
 
 

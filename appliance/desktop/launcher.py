@@ -17,7 +17,7 @@ from appliance.desktop import engines
 from appliance.desktop.child import CannotStart, ServiceChild
 from appliance.desktop.engines import BROWSER, Rung
 from appliance.desktop.instance import Instance, claim
-from appliance.desktop.memory import recall, remember
+from appliance.desktop.memory import FILE, recall, remember
 from appliance.desktop.messages import (
     ComeForward,
     Failed,
@@ -61,7 +61,7 @@ class Launcher:
         """`say` tells the person a line; it matters when there is no window to look at."""
         self._desk = desk
         self._say = say
-        self._memory_file = desk.folder / "window.json"
+        self._memory_file = desk.folder / FILE
         self._window: subprocess.Popen[bytes] | None = None
         self._said: queue.SimpleQueue[FromWindow | None] = queue.SimpleQueue()
         """What the window says; None when it is gone, or has to go."""

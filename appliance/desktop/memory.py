@@ -8,6 +8,8 @@ import msgspec
 
 log = logging.getLogger(__name__)
 
+FILE = "window.json"
+"""In the data folder."""
 SMALLEST = (480, 400)
 
 

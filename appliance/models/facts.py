@@ -66,7 +66,7 @@ class Machine(msgspec.Struct, frozen=True):
     memory: Callable[[], int]
     gpu: Callable[[], int]
     """Of the GPUs that models may run on; 0: there is none."""
-    cores: int = 1
+    cores: int
 
     def quick(self) -> int:
         """The largest file that it writes about as fast as one reads: every byte of it is read for

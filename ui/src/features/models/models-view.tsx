@@ -130,7 +130,7 @@ export function ModelsView({ manages, onChanged }: ModelsViewProps) {
           }}
           onRemove={() => {
             setLeaving(null);
-            void act(() => removeModel(leaving.id), t("models.removed", { name: leaving.name }));
+            return act(() => removeModel(leaving.id), t("models.removed", { name: leaving.name }));
           }}
         />
       )}

@@ -1,36 +1,30 @@
 import { useTranslation } from "react-i18next";
 
 import type { LocalModel } from "@/api/types";
-import { Button } from "@/components/button";
-import { Dialog } from "@/components/dialog";
+import { ConfirmDialog } from "@/components/confirm-dialog";
 import { formatBytes } from "@/lib/format";
 
 interface RemoveDialogProps {
   model: LocalModel;
   onCancel: () => void;
-  onRemove: () => void;
+  onRemove: () => Promise<void>;
 }
 
 /** Gigabytes are not fetched again in a moment: one is asked. */
 export function RemoveDialog({ model, onCancel, onRemove }: RemoveDialogProps) {
   const { t } = useTranslation();
   return (
-    <Dialog
+    <ConfirmDialog
       title={t("models.removeTitle")}
-      onClose={onCancel}
-      actions={
-        <>
-          <Button onClick={onCancel}>{t("models.keep")}</Button>
-          <Button look="danger" onClick={onRemove}>
-            {t("models.remove")}
-          </Button>
-        </>
-      }
+      name={model.name}
+      keep={t("models.keep")}
+      confirm={t("models.remove")}
+      failed={t("models.failed")}
+      onCancel={onCancel}
+      onConfirm={onRemove}
     >
-      <p className="wrap-anywhere">
-        <span className="font-medium text-text">{model.name}</span>{" "}
-        {t("models.removeText", { size: formatBytes(model.size) })}
-      </p>
-    </Dialog>
+      {" "}
+      {t("models.removeText", { size: formatBytes(model.size) })}
+    </ConfirmDialog>
   );
 }

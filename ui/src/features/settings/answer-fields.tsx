@@ -3,6 +3,7 @@ import { useTranslation } from "react-i18next";
 
 import { Field, inputLook } from "@/components/field";
 import { DeviceField } from "@/features/settings/device-field";
+import { InheritingSelect } from "@/features/settings/inheriting-select";
 import type { Scope } from "@/features/settings/settings-store";
 import { UnsetButton } from "@/features/settings/unset-button";
 import { useSetting } from "@/features/settings/use-setting";
@@ -49,28 +50,19 @@ function ModelField({ scope, choices }: AnswerFieldsProps) {
       label={t("settings.model")}
       hint={[where, chosen?.warning].filter(Boolean).join(". ") || undefined}
     >
-      {({ id, describedBy }) => (
-        <select
-          id={id}
-          aria-describedby={describedBy}
-          value={value ?? ""}
-          onChange={(event) => {
-            set(event.target.value === "" ? null : event.target.value);
-          }}
-          className={inputLook}
-        >
-          <option value="">
-            {inherited === null
+      {(field) => (
+        <InheritingSelect
+          {...field}
+          value={value}
+          inherited={
+            inherited === null
               ? t("settings.modelDefault")
-              : `${t("settings.inherited")}: ${nameOf(inherited)}`}
-          </option>
-          {choices.models.map((model) => (
-            <option key={model.id} value={model.id}>
-              {model.name}
-            </option>
-          ))}
-          {value !== null && nameOf(value) === value && <option value={value}>{value}</option>}
-        </select>
+              : `${t("settings.inherited")}: ${nameOf(inherited)}`
+          }
+          options={choices.models.map(({ id }) => id)}
+          nameOf={nameOf}
+          onSet={set}
+        />
       )}
     </Field>
   );

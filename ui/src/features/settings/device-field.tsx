@@ -1,8 +1,9 @@
 import type { TFunction } from "i18next";
 import { useTranslation } from "react-i18next";
 
-import { Field, inputLook } from "@/components/field";
+import { Field } from "@/components/field";
 import type { Choices } from "@/features/settings/answer-fields";
+import { InheritingSelect } from "@/features/settings/inheriting-select";
 import type { Scope } from "@/features/settings/settings-store";
 import { useSetting } from "@/features/settings/use-setting";
 
@@ -16,31 +17,19 @@ export function DeviceField({ scope, choices }: DeviceFieldProps) {
   const { t } = useTranslation();
   const { value, inherited, set } = useSetting(scope, "device");
   const there = new Set(choices.models.flatMap(({ devices }) => devices));
-  const offered = ["auto", ...there];
-  // One that was chosen and is gone is still what is set.
-  if (value !== null && !offered.includes(value)) offered.push(value);
   return (
     <Field label={t("settings.device")} hint={t("settings.deviceHint")}>
-      {({ id, describedBy }) => (
-        <select
-          id={id}
-          aria-describedby={describedBy}
-          value={value ?? ""}
-          onChange={(event) => {
-            set(event.target.value === "" ? null : event.target.value);
-          }}
-          className={inputLook}
-        >
-          <option value="">
-            {t("settings.inherited")}
-            {inherited !== null && `: ${nameOf(inherited, t)}`}
-          </option>
-          {offered.map((device) => (
-            <option key={device} value={device}>
-              {nameOf(device, t)}
-            </option>
-          ))}
-        </select>
+      {(field) => (
+        <InheritingSelect
+          {...field}
+          value={value}
+          inherited={
+            t("settings.inherited") + (inherited === null ? "" : `: ${nameOf(inherited, t)}`)
+          }
+          options={["auto", ...there]}
+          nameOf={(device) => nameOf(device, t)}
+          onSet={set}
+        />
       )}
     </Field>
   );

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import psutil
 import pytest
-from openai import OpenAI
 
+from tests.packaging.asking import ask
 from tests.running import Running
 from tests.waiting import wait_until
 
@@ -51,14 +51,7 @@ def run(*arguments: str, folder: Path) -> str:
 
 
 def test_it_answers_with_the_model_inside(frozen: Running) -> None:
-    client = OpenAI(base_url=f"{frozen.url}/v1", api_key="none", max_retries=0)
-    answer = client.chat.completions.create(
-        model="smollm2-135m-instruct",
-        messages=[{"role": "user", "content": "What is the capital of France?"}],
-        temperature=0,
-        max_tokens=20,
-    )
-    assert answer.choices[0].message.content
+    answer = ask(frozen.url)
     assert answer.usage and answer.usage.completion_tokens > 0
     exe = {Path(process.exe()) for process in psutil.Process(frozen.pid).children(recursive=True)}
     assert exe == {PROGRAM}, "worker and template process are the program itself"

@@ -7,18 +7,13 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from appliance import paths
-from tests.models.hub import Behaviour, Hub, serving
+from tests.models.hub import REPO, Behaviour, Hub, serving_one
 from tests.running import Running
-
-REPO = "Qwen/Qwen2.5-0.5B-Instruct-GGUF"
-FILE = "qwen2.5-0.5b-instruct-q4_k_m.gguf"
 
 
 @pytest.fixture
 def hub() -> Iterator[Hub]:
-    with serving() as hub:
-        hub.repos[REPO] = {FILE: paths.embedded_model().read_bytes()}
+    with serving_one() as hub:
         yield hub
 
 

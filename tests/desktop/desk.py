@@ -78,6 +78,14 @@ class Desk:
             [*self._command], env=self.environment, check=False, timeout=60
         ).returncode
 
+    def minimize_and_start_again(self) -> None:
+        """The window goes out of sight; the second start brings it back."""
+        window = self.window()
+        self._screen.do("windowminimize", "--sync", window)
+        wait_until(lambda: not self._screen.windows(), "it is not minimized")
+        assert self.again() == 0
+        wait_until(lambda: self._screen.windows() == [window], "it does not come back")
+
     def memory(self) -> dict[str, Any]:
         """What is remembered."""
         try:

@@ -71,13 +71,9 @@ def test_a_question_is_answered_and_closing_ends_all(
     wait_until(lambda: not any(map(alive, everything)), "something goes on")
 
 
-def test_a_second_start_brings_the_first_window_forward(desk: Desk, screen: Screen) -> None:
+def test_a_second_start_brings_the_first_window_forward(desk: Desk) -> None:
     desk.wait_shown()
-    window = desk.window()
-    screen.do("windowminimize", "--sync", window)
-    wait_until(lambda: not screen.windows(), "it is not minimized")
-    assert desk.again() == 0
-    wait_until(lambda: screen.windows() == [window], "it does not come back")
+    desk.minimize_and_start_again()
 
 
 def alive(process: psutil.Process) -> bool:

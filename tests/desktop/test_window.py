@@ -88,13 +88,9 @@ def test_a_second_start_brings_the_first_window_forward(desk: Desk, screen: Scre
         other.wait()
 
 
-def test_a_minimized_window_comes_back(desk: Desk, screen: Screen) -> None:
+def test_a_minimized_window_comes_back(desk: Desk) -> None:
     desk.wait_shown()
-    window = desk.window()
-    screen.do("windowminimize", "--sync", window)
-    wait_until(lambda: not screen.windows(), "it is not minimized")
-    assert desk.again() == 0
-    wait_until(lambda: screen.windows() == [window], "it does not come back")
+    desk.minimize_and_start_again()
 
 
 def test_size_and_place_are_as_they_were(desk: Desk, screen: Screen) -> None:

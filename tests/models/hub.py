@@ -10,6 +10,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
+from appliance import paths
+
+REPO = "Qwen/Qwen2.5-0.5B-Instruct-GGUF"
+FILE = "qwen2.5-0.5b-instruct-q4_k_m.gguf"
+"""What `serving_one` has."""
 REVISION = "c0ffee" + "0" * 34
 
 
@@ -248,3 +253,11 @@ def serving(*, cdn: bool = False) -> Iterator[Hub]:
         for server in servers:
             server.shutdown()
             server.server_close()
+
+
+@contextmanager
+def serving_one() -> Iterator[Hub]:
+    """A hub with a small model of the catalogue's under the name of a larger one."""
+    with serving() as hub:
+        hub.repos[REPO] = {FILE: paths.embedded_model().read_bytes()}
+        yield hub

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import httpx
 import pytest
-from openai import OpenAI
 
+from tests.packaging.asking import ask
 from tests.packaging.bare_machine import Machine, make_base
 from tests.waiting import wait_until
 
@@ -77,17 +77,6 @@ def install(machine: Machine, package: Path) -> None:
     machine.run("env", "DEBIAN_FRONTEND=noninteractive", "dpkg", "--install", "/root/new.deb")
 
 
-def chat(url: str) -> str:
-    client = OpenAI(base_url=f"{url}/v1", api_key="none", max_retries=0, timeout=120)
-    answer = client.chat.completions.create(
-        model="smollm2-135m-instruct",
-        messages=[{"role": "user", "content": "What is the capital of France?"}],
-        temperature=0,
-        max_tokens=12,
-    )
-    return answer.choices[0].message.content or ""
-
-
 def ready(url: str) -> bool:
     try:
         return httpx.get(f"{url}/readiness", timeout=5).status_code == 200
@@ -131,7 +120,7 @@ def test_a_package_lives_its_life(machine: Machine, package: Path, tmp_path: Pat
     machine.run(
         "systemd-analyze", "verify", "--man=no", "/usr/lib/systemd/system/appliance.service"
     )
-    assert chat(url)
+    ask(url)
     session = httpx.post(f"{url}/api/sessions", json={}).json()["id"]
     turn = httpx.post(
         f"{url}/api/sessions/{session}/turns", json={"content": "Hello!"}, timeout=120
@@ -154,7 +143,7 @@ def test_a_package_lives_its_life(machine: Machine, package: Path, tmp_path: Pat
     worker.kill()
     wait_until(lambda: not worker.is_running() or worker.status() == "zombie", "it lives")
     wait_until(lambda: ready(url), f"not ready: {machine.journal()}")
-    assert chat(url)
+    ask(url)
 
     # Another version: chats and keys are what they were.
     install(machine, next_version(package, tmp_path))
@@ -164,7 +153,7 @@ def test_a_package_lives_its_life(machine: Machine, package: Path, tmp_path: Pat
     assert [one["role"] for one in kept] == ["user", "assistant"]
     assert kept[1]["status"] == "complete" and kept[1]["content"]
     assert "office" in httpx.get(f"{url}/api/keys").text
-    assert chat(url)
+    ask(url)
 
     # Removed, what people wrote stays; purged, nothing does.
     machine.run("dpkg", "--remove", "appliance-server")

@@ -10,6 +10,7 @@ import msgspec
 
 from appliance.api import sse
 from appliance.api.asking import FIRST_WORD_SECONDS
+from appliance.api.schemas import SEEDS
 from appliance.api.shapes import Reply, Shape
 from appliance.engine.pool import Model
 from appliance.engine.protocol import (
@@ -203,7 +204,7 @@ def _nth(sampling: SamplingParams, number: int) -> SamplingParams:
     """For the choice with that number: another seed, so that the choices differ."""
     if sampling.seed is None:
         return sampling
-    return msgspec.structs.replace(sampling, seed=(sampling.seed + number) % 2**32)
+    return msgspec.structs.replace(sampling, seed=(sampling.seed + number) % SEEDS)
 
 
 def _reason(event: Finished) -> str:

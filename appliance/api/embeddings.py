@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import falcon
 import msgspec
+from structlog.contextvars import bind_contextvars
 
 from appliance.api.answers import EmbeddingList, EmbeddingObject, EmbeddingUsage
 from appliance.api.openai import operation, prompts_of, warn
@@ -35,7 +36,7 @@ class Embeddings:
         self._pool = pool
         self._max_prompt_length = max_prompt_length
 
-    @operation(takes=EmbeddingRequest, gives=EmbeddingList)
+    @operation(takes=EmbeddingRequest, gives=EmbeddingList, errors=(404,))
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         """A vector of length 1 for each input, in their order."""
         body = decode(req, EmbeddingRequest)
@@ -48,6 +49,8 @@ class Embeddings:
                     param="input",
                 )
         model = self._pool.find(body.model)
+        if body.user:
+            bind_contextvars(user=body.user)
         done = _embed(
             model,
             inputs,

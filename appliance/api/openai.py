@@ -43,6 +43,9 @@ MAX_CHOICES = 64
 DONE_TEXT = "[DONE]"
 """The data of a stream's last event."""
 
+OF_PROMPTS = (404, 409, 507)
+"""Statuses of errors: no such model, and what a session's turn may run into."""
+
 
 class _Completions:
     """What both endpoints do with a completion."""
@@ -67,8 +70,7 @@ class _Completions:
             raise RequestError("stream_options goes with stream", param="stream_options")
         if body.stream_options:
             body.stream_options.check()
-        if whom := body.served():
-            bind_contextvars(user=whom)
+        bind_contextvars(**body.labels())
         n = body.n or 1
         if len(prompts) * n > MAX_CHOICES:
             raise RequestError(f"more than {MAX_CHOICES} choices are wanted", param="n")
@@ -88,7 +90,7 @@ class _Completions:
             sse.send(req, resp, completion.stream(usage))
         else:
             self._send(req, resp, completion.run(req.env["appliance.on_disconnect"]))
-        warn(resp, model, body.device)
+        warn(resp, model, body.device, body.unkept())
 
     def _send(self, req: falcon.Request, resp: falcon.Response, whole: dict[str, Any]) -> None:
         resp.data = msgspec.json.encode(whole)
@@ -110,6 +112,7 @@ class ChatCompletions(_Completions):
         gives=ChatCompletion,
         streams=(ChatCompletionChunk, ErrorAnswer, DONE_TEXT, str),
         plain_errors=True,
+        errors=OF_PROMPTS,
     )
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         """The messages' next one, streamed or whole.
@@ -134,6 +137,7 @@ class Completions(_Completions):
         takes=(CompletionRequest, OriginalRequest),
         gives=TextCompletion,
         streams=(TextCompletion, ErrorAnswer, DONE_TEXT),
+        errors=OF_PROMPTS,
     )
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Each prompt's continuation, streamed or whole.
@@ -192,11 +196,14 @@ class Models:
         )
 
 
-def warn(resp: falcon.Response, model: Model, device: str | None) -> None:
-    """Say in a header that the model is not on the device that was asked for."""
-    told = model.place.warning_for(device)
+def warn(
+    resp: falcon.Response, model: Model, device: str | None, unkept: Sequence[str] = ()
+) -> None:
+    """Say in a header that the model is not on the device that was asked for, and what else of a
+    request is not kept to in full."""
+    told = [*filter(None, [model.place.warning_for(device)]), *unkept]
     if told:
-        resp.set_header("X-Appliance-Warning", told.encode("ascii", "replace").decode())
+        resp.set_header("X-Appliance-Warning", "; ".join(told).encode("ascii", "replace").decode())
 
 
 def prompts_of(

@@ -96,11 +96,23 @@ class FunctionName(Body, kw_only=True, frozen=True):
     name: str
 
 
-class NamedTool(Body, kw_only=True, frozen=True):
+class NamedTool(Body, kw_only=True, frozen=True, tag="function", tag_field="type"):
     """A `tool_choice` that names the function."""
 
-    type: Literal["function"]
     function: FunctionName
+
+
+class AllowedTools(Body, kw_only=True, frozen=True):
+    """Those of the tools that may be called, and whether one has to be."""
+
+    mode: Literal["auto", "required"]
+    tools: Annotated[list[NamedTool], Meta(min_length=1, max_length=128)]
+
+
+class AllowedToolChoice(Body, kw_only=True, frozen=True, tag="allowed_tools", tag_field="type"):
+    """A `tool_choice` that narrows the tools down."""
+
+    allowed_tools: AllowedTools
 
 
 class StreamOptions(Body, kw_only=True, frozen=True):
@@ -114,6 +126,12 @@ class StreamOptions(Body, kw_only=True, frozen=True):
         if self.include_obfuscation:
             param = "stream_options.include_obfuscation"
             raise RequestError(f"{param} can only be false here", param=param)
+
+
+class PromptCacheOptions(Body, kw_only=True, frozen=True):
+    """OpenAI's `prompt_cache_options`. Every prompt is kept for as long as there is room."""
+
+    mode: Literal["implicit"] | None = None
 
 
 class PlainText(Body, kw_only=True, frozen=True, tag="text", tag_field="type"):
@@ -140,6 +158,10 @@ class JsonSchema(Body, kw_only=True, frozen=True, tag="json_schema", tag_field="
 
 
 Identifier = Annotated[str, Meta(max_length=512)]
+Metadata = Annotated[
+    dict[Annotated[str, Meta(max_length=64)], Annotated[str, Meta(max_length=512)]],
+    Meta(max_length=16),
+]
 ResponseFormat = PlainText | JsonObject | JsonSchema
 Bias = Annotated[float, Meta(ge=-100, le=100)]
 
@@ -164,9 +186,16 @@ class OpenAIRequest(Sampling, kw_only=True, frozen=True):
         """The reply is to end after its first tool call."""
         return False
 
-    def served(self) -> str | None:
-        """Whom the caller serves."""
-        return self.user
+    def labels(self) -> dict[str, Any]:
+        """What stands in the log with this request."""
+        return {"user": self.user} if self.user else {}
+
+    def unkept(self) -> list[str]:
+        """What is taken but not kept to in full: the answer's header warns of it."""
+        schema = self.response_format
+        if isinstance(schema, JsonSchema) and schema.json_schema.description:
+            return ["response_format.json_schema.description is not shown to the model"]
+        return []
 
     def told(self) -> dict[str, str]:
         """What the answer says again."""
@@ -192,7 +221,7 @@ class ChatCompletionRequest(OpenAIRequest, kw_only=True, frozen=True):
     messages: Annotated[list[MessageIn], Meta(min_length=1)]
     max_completion_tokens: Tokens | None = None
     tools: Annotated[list[ToolIn], Meta(max_length=128)] | None = None
-    tool_choice: Literal["auto", "none", "required"] | NamedTool | None = None
+    tool_choice: Literal["auto", "none", "required"] | NamedTool | AllowedToolChoice | None = None
     parallel_tool_calls: bool | None = None
     """False: the reply ends after its first call. A forced one is always one."""
     logprobs: bool | None = None
@@ -203,19 +232,23 @@ class ChatCompletionRequest(OpenAIRequest, kw_only=True, frozen=True):
     """All prompts share one cache, which needs no key to be found in."""
     service_tier: Literal["auto", "default"] | None = None
     modalities: list[Literal["text"]] | None = None
+    metadata: Metadata | None = None
+    """It stands in the log, like `user`."""
+    reasoning_effort: Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"] | None = (
+        None
+    )
+    """For models whose template can be told; the others refuse it."""
+    verbosity: Literal["medium"] | None = None
+    prompt_cache_options: PromptCacheOptions | None = None
     # What OpenAI's service has and this one has not: null is all that they may be.
     audio: None = None
     function_call: None = None
     functions: None = None
-    metadata: None = None
     moderation: None = None
     prediction: None = None
-    prompt_cache_options: None = None
     prompt_cache_retention: None = None
-    reasoning_effort: None = None
     store: bool | None = None
     """Only false: nothing of such a request is kept."""
-    verbosity: None = None
     web_search_options: None = None
 
     def further(self) -> dict[str, Any]:
@@ -233,8 +266,17 @@ class ChatCompletionRequest(OpenAIRequest, kw_only=True, frozen=True):
     def one_call(self) -> bool:
         return self.parallel_tool_calls is False
 
-    def served(self) -> str | None:
-        return self.safety_identifier or self.user
+    def labels(self) -> dict[str, Any]:
+        whom = self.safety_identifier or self.user
+        said = {"user": whom, "metadata": self.metadata}
+        return {name: value for name, value in said.items() if value}
+
+    def unkept(self) -> list[str]:
+        found = super().unkept()
+        strict = any(tool.function.strict for tool in self.tools or ())
+        if strict and self._choice()[1] == "auto":
+            found.append("tools: strict is kept to where tool_choice forces a call")
+        return found
 
     def told(self) -> dict[str, str]:
         return {"service_tier": "default"} if self.service_tier else {}
@@ -243,14 +285,29 @@ class ChatCompletionRequest(OpenAIRequest, kw_only=True, frozen=True):
         """For the engine.
 
         Raises:
-            RequestError: a message lacks what its role needs.
+            RequestError: a message lacks what its role needs, or there is no tool as allowed.
         """
+        tools, choice = self._choice()
         return ChatPrompt(
             [message.plain(f"messages[{i}]") for i, message in enumerate(self.messages)],
             understand=True,
-            tools=msgspec.to_builtins(self.tools) if self.tools else None,
-            tool_choice=msgspec.to_builtins(self.tool_choice) if self.tool_choice else "auto",
+            tools=msgspec.to_builtins(tools) or None,
+            tool_choice=msgspec.to_builtins(choice),
+            effort=self.reasoning_effort,
         )
+
+    def _choice(self) -> tuple[list[ToolIn], str | NamedTool]:
+        """The tools that may be called, and which has to be."""
+        tools, choice = self.tools or [], self.tool_choice or "auto"
+        if not isinstance(choice, AllowedToolChoice):
+            return tools, choice
+        names = {tool.function.name for tool in choice.allowed_tools.tools}
+        if unknown := sorted(names - {tool.function.name for tool in tools}):
+            raise RequestError(
+                f"tool_choice allows {unknown[0]!r}, which is not a tool", param="tool_choice"
+            )
+        allowed = [tool for tool in tools if tool.function.name in names]
+        return allowed, choice.allowed_tools.mode
 
 
 Text = Annotated[str, Meta(min_length=1)]
@@ -297,4 +354,5 @@ class EmbeddingRequest(Body, kw_only=True, frozen=True):
     encoding_format: Literal["float", "base64"] | None = None
     dimensions: Annotated[int, Meta(ge=1)] | None = None
     device: Device | None = None
-    user: str | None = None
+    user: Identifier | None = None
+    """Whom the caller serves: it stands in the log."""

@@ -17,7 +17,9 @@ T = TypeVar("T")
 Temperature = Annotated[float, Meta(ge=0, le=2)]
 Share = Annotated[float, Meta(ge=0, le=1)]
 Tokens = Annotated[int, Meta(ge=1, le=2**31 - 1)]
-Seed = Annotated[int, Meta(ge=0, le=2**32 - 1)]
+Seed = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
+SEEDS = 2**32 - 1
+"""Of llama.cpp's, which takes the last number of 32 bits for "any"."""
 StopText = Annotated[str, Meta(min_length=1, max_length=256)]
 StopTexts = StopText | Annotated[list[StopText], Meta(max_length=16)]
 
@@ -49,6 +51,8 @@ class Sampling(Body, kw_only=True, frozen=True):
     def params(self, max_response_tokens: int) -> SamplingParams:
         """For the engine; at most `max_response_tokens`."""
         given = {name: value for name in _PLAIN if (value := getattr(self, name)) is not None}
+        if self.seed is not None:
+            given["seed"] = self.seed % SEEDS
         stop = (self.stop,) if isinstance(self.stop, str) else tuple(self.stop or ())
         wanted = self.wanted_tokens()
         limit = max_response_tokens if wanted is None else min(wanted, max_response_tokens)
@@ -64,13 +68,13 @@ class Sampling(Body, kw_only=True, frozen=True):
 
 
 _PLAIN = (
-    *("temperature", "top_p", "top_k", "min_p", "seed"),
+    *("temperature", "top_p", "top_k", "min_p"),
     *("repeat_penalty", "frequency_penalty", "presence_penalty", "ignore_eos"),
 )
 """Fields that mean what `SamplingParams` means by the same name."""
 
 
-_PLACE = re.compile(r" - at `\$\.?(?P<path>[^`]*)`$")
+_PLACE = re.compile(r" - at (?:`key` in )?`\$\.?(?P<path>[^`]*)`$")
 _UNKNOWN = re.compile(r"contains unknown field `(?P<field>[^`]*)`")
 _MISSING = re.compile(r"missing required field `(?P<field>[^`]*)`")
 

@@ -28,7 +28,7 @@ KEYS = {
 }
 OPTIONAL_KEY: list[dict[str, list[str]]] = [{}, {"bearer": []}, {"key": []}]
 """Whether a key is asked for depends on the configuration."""
-EVERYWHERE = (401, 403, 429, 503)
+EVERYWHERE = (401, 403, 421, 429, 503)
 WITH_BODY = (400, 413, 415)
 
 _FIELD = re.compile(r"\{(?P<name>\w+)(?::[^}]*)?\}")

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import msgspec
 
+from appliance.engine import effort
 from appliance.engine.protocol import (
     ChatMessage,
     ChatPrompt,
@@ -117,7 +118,10 @@ class PromptReader:
         begun = messages[-1:] if prompt.continue_final else []
         if any(m.role != "assistant" or m.tool_calls for m in begun):
             raise RequestError("only a reply of the assistant's can go on", param="messages")
-        segments = self._template.render(messages[: len(messages) - len(begun)], tools)
+        told = effort.variables(
+            self._runner.chat_template, prompt.effort, thinks=self._style.thinks
+        )
+        segments = self._template.render(messages[: len(messages) - len(begun)], tools, told)
         text = "".join(text for text, _ in segments)
         tokens: list[int] = []
         for part, control in segments:

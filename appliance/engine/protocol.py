@@ -50,6 +50,8 @@ class ChatPrompt(msgspec.Struct, frozen=True, tag="chat"):
     tools: list[dict[str, Any]] | None = None
     """Functions that the model may call, in OpenAI's shape."""
     tool_choice: Literal["auto", "none", "required"] | dict[str, Any] = "auto"
+    effort: str | None = None
+    """OpenAI's `reasoning_effort`; a model that can't be told so refuses the prompt."""
     continue_final: bool = False
     """The last message is the beginning of a reply of the assistant's, which goes on from there."""
     trim: bool = False

@@ -59,6 +59,11 @@ class Style(msgspec.Struct, frozen=True):
     """None: it doesn't think between tags; gpt-oss does so in a channel."""
 
     @property
+    def thinks(self) -> bool:
+        """It thinks before it answers, in a way that is known here."""
+        return self.tags is not None or self.tools is ToolFormat.HARMONY
+
+    @property
     def marks(self) -> frozenset[str]:
         """Texts that the parsers look for. A token with such a text has to be told as that text,
         also if it is a control token, which is told as nothing otherwise."""

@@ -84,7 +84,9 @@ class SentencePieceRunner(FakeRunner):
 class Plain:
     """In place of the template's process."""
 
-    def render(self, messages: list[ChatMessage], tools: Any) -> list[tuple[str, bool]]:
+    def render(
+        self, messages: list[ChatMessage], tools: Any, variables: Any
+    ) -> list[tuple[str, bool]]:
         return [("".join(f"{m.role}: {m.content}\n" for m in messages) + "assistant:", True)]
 
 

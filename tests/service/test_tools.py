@@ -77,6 +77,26 @@ def test_one_of_several_tools_is_called(client: openai.OpenAI) -> None:
     assert isinstance(json.loads(call.function.arguments), dict)
 
 
+@pytest.mark.parametrize("name", ["get_time", "get_weather"])
+def test_of_several_tools_those_that_are_allowed_are_called(
+    client: openai.OpenAI, name: str
+) -> None:
+    allowed = {
+        "mode": "required",
+        "tools": [{"type": "function", "function": {"name": name}}],
+    }
+    for seed in range(3):
+        reply = create(
+            client,
+            tools=[TIME, WEATHER],
+            tool_choice={"type": "allowed_tools", "allowed_tools": allowed},
+            temperature=1.5,
+            seed=seed,
+        )
+        (call,) = reply.choices[0].message.tool_calls
+        assert call.function.name == name
+
+
 def test_the_result_of_a_call_is_taken_as_history(client: openai.OpenAI) -> None:
     call = {
         "id": "call_1",
@@ -103,6 +123,19 @@ def test_without_a_choice_the_model_answers_as_it_likes(client: openai.OpenAI) -
     [
         ({"tools": [WEATHER], "tool_choice": {**NAMED, "function": {"name": "x"}}}, "tool_choice"),
         ({"tool_choice": "required"}, "tool_choice"),
+        (
+            {
+                "tools": [WEATHER],
+                "tool_choice": {
+                    "type": "allowed_tools",
+                    "allowed_tools": {
+                        "mode": "auto",
+                        "tools": [{"type": "function", "function": {"name": "get_time"}}],
+                    },
+                },
+            },
+            "tool_choice",
+        ),
         ({"tools": [{"type": "function", "function": {"name": "a b"}}]}, "tools[0].function.name"),
         ({"tools": [{"type": "retrieval"}]}, "tools"),
         (

@@ -166,6 +166,8 @@ class Question:
                 told = {"logprobs": True, "top_logprobs": wanted}
             if prompt.tools:
                 told |= {"tools": prompt.tools, "tool_choice": prompt.tool_choice}
+            if prompt.effort is not None:
+                told["reasoning_effort"] = prompt.effort
             if prompt.continue_final:
                 # vLLM's and SGLang's names; llama-server takes the last message for what it is.
                 told |= {"continue_final_message": True, "add_generation_prompt": False}

@@ -7,6 +7,18 @@ export type paths = Record<string, never>;
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
+        /** @description A `tool_choice` that narrows the tools down. */
+        AllowedToolChoice: {
+            /** @enum {unknown} */
+            type: "allowed_tools";
+            allowed_tools: components["schemas"]["AllowedTools"];
+        };
+        /** @description Those of the tools that may be called, and whether one has to be. */
+        AllowedTools: {
+            /** @enum {unknown} */
+            mode: "auto" | "required";
+            tools: components["schemas"]["NamedTool"][];
+        };
         /** @description A function and the JSON text of its arguments. */
         AnswerFunction: {
             name: string;
@@ -144,7 +156,7 @@ export interface components {
             /** @default null */
             tools?: components["schemas"]["ToolIn"][] | null;
             /** @default null */
-            tool_choice?: ("auto" | "none" | "required") | components["schemas"]["NamedTool"] | null;
+            tool_choice?: ("auto" | "none" | "required") | (components["schemas"]["NamedTool"] | components["schemas"]["AllowedToolChoice"]) | null;
             /** @default null */
             parallel_tool_calls?: boolean | null;
             /** @default null */
@@ -160,27 +172,29 @@ export interface components {
             /** @default null */
             modalities?: "text"[] | null;
             /** @default null */
+            metadata?: {
+                [key: string]: string;
+            } | null;
+            /** @default null */
+            reasoning_effort?: ("high" | "low" | "max" | "medium" | "minimal" | "none" | "xhigh") | null;
+            /** @default null */
+            verbosity?: "medium" | null;
+            /** @default null */
+            prompt_cache_options?: components["schemas"]["PromptCacheOptions"] | null;
+            /** @default null */
             audio?: null;
             /** @default null */
             function_call?: null;
             /** @default null */
             functions?: null;
             /** @default null */
-            metadata?: null;
-            /** @default null */
             moderation?: null;
             /** @default null */
             prediction?: null;
             /** @default null */
-            prompt_cache_options?: null;
-            /** @default null */
             prompt_cache_retention?: null;
             /** @default null */
-            reasoning_effort?: null;
-            /** @default null */
             store?: boolean | null;
-            /** @default null */
-            verbosity?: null;
             /** @default null */
             web_search_options?: null;
         };
@@ -825,6 +839,11 @@ export interface components {
             stop?: string[] | null;
             defaults: components["schemas"]["Settings"];
             limits: components["schemas"]["Limits"];
+        };
+        /** @description OpenAI's `prompt_cache_options`. Every prompt is kept for as long as there is room. */
+        PromptCacheOptions: {
+            /** @default null */
+            mode?: "implicit" | null;
         };
         /** @description How much of the prompt has been read, in tokens. */
         PromptRead: {

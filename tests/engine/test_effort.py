@@ -1,0 +1,62 @@
+"""How much to think, in the words of templates that real models have."""
+
+from typing import Any
+
+import pytest
+
+from appliance.engine.effort import variables
+from appliance.errors import RequestError
+
+GPT_OSS = (
+    '{%- if reasoning_effort is not defined %}{%- set reasoning_effort = "medium" %}{%- endif %}'
+    '{{- "Reasoning: " + reasoning_effort + "\\n\\n" }}'
+)
+QWEN3 = (
+    "{%- if enable_thinking is defined and enable_thinking is false %}"
+    "{{- '<think>\\n\\n</think>\\n\\n' }}{%- endif %}"
+)
+MISTRAL = "{%- if reasoning_effort not in ['none', 'high'] %}{{ raise_exception('no') }}{% endif %}"
+R1 = "{{ '<｜Assistant｜><think>\\n' }}{{ '</think>' }}"
+PLAIN = "{{ messages }}"
+
+
+@pytest.mark.parametrize(
+    ("template", "thinks", "effort", "told"),
+    [
+        (GPT_OSS, True, "low", {"reasoning_effort": "low"}),
+        (GPT_OSS, True, "high", {"reasoning_effort": "high"}),
+        (QWEN3, True, "none", {"enable_thinking": False}),
+        (QWEN3, True, "minimal", {"enable_thinking": True}),
+        (QWEN3, True, "high", {"enable_thinking": True}),
+        (MISTRAL, False, "none", {"reasoning_effort": "none"}),
+        (GPT_OSS + QWEN3, True, "low", {"reasoning_effort": "low", "enable_thinking": True}),
+        (GPT_OSS + QWEN3, True, "none", {"enable_thinking": False}),
+        (PLAIN, False, "none", {}),
+        (None, False, "none", {}),
+    ],
+)
+def test_a_template_is_told_in_its_own_words(
+    template: str | None, thinks: bool, effort: str, told: dict[str, Any]
+) -> None:
+    assert variables(template, effort, thinks=thinks) == told
+    assert variables(template, None, thinks=thinks) == {}
+
+
+@pytest.mark.parametrize(
+    ("template", "thinks", "effort"),
+    [
+        (GPT_OSS, True, "none"),
+        (GPT_OSS, True, "xhigh"),
+        (R1, True, "none"),
+        (R1, True, "low"),
+        (PLAIN, False, "low"),
+        (None, False, "high"),
+    ],
+)
+def test_what_a_model_cannot_be_told_is_refused(
+    template: str | None, thinks: bool, effort: str
+) -> None:
+    with pytest.raises(RequestError) as caught:
+        variables(template, effort, thinks=thinks)
+    assert caught.value.param == "reasoning_effort"
+    assert effort in caught.value.message

@@ -61,11 +61,14 @@ class History:
             self._turns.delete(session_id)
         resp.status = falcon.HTTP_204
 
-    @operation(takes=Rollback, gives=list[HistoryMessage], errors=(507,))
+    @operation(takes=Rollback, gives=list[HistoryMessage], errors=(409, 507))
     def on_post_rollback(self, req: falcon.Request, resp: falcon.Response, session_id: str) -> None:
-        """Take back the newest messages; answers with what remains."""
+        """Take back the newest messages; answers with what remains.
+
+        A reply under way is stopped first, and counts with what it has said.
+        """
         amount = decode(req, Rollback).amount
-        self._turns.stop(session_id)
+        self._turns.halt(session_id)
         said = self._said(session_id)
         keep = [m for m in said if m.role == "system"]
         others = [m for m in said if m.role != "system"]

@@ -21,7 +21,7 @@ from appliance.chat.live import Follower
 from appliance.config import Limits
 from appliance.engine.pool import Pool
 from appliance.engine.protocol import ChatMessage, ChatPrompt, TextPrompt
-from appliance.errors import ApplianceError, Conflict, RequestError
+from appliance.errors import ApplianceError, Conflict, RequestError, TooManySessions
 from appliance.security.access import Caller
 from appliance.store.sessions import Sessions
 
@@ -179,18 +179,18 @@ class Original:
         Raises:
             ApplianceError: it was refused.
         """
-        self._pool.find(body.model_name)  # before a session is made for nothing
-        self._begin_session(session_id, body.system_prompt)
-        return self._asking.of(caller).turn(session_id, body.turn())
-
-    def _begin_session(self, session_id: str, system_prompt: str | None) -> None:
-        """Make it if it isn't there; what a chat begins with stays its system message."""
+        # What can be refused is, before a session is made for nothing.
+        self._pool.find(body.model_name)
+        self._check_length(body.prompt)
+        if not body.prompt.strip():
+            raise RequestError("the prompt is empty", param="prompt")
         try:
-            self._sessions.create(session_id=session_id)
+            self._sessions.create(session_id=session_id, system=body.system_prompt or "")
+        except TooManySessions:
+            raise
         except Conflict:
-            return
-        if system_prompt:
-            self._sessions.add_message(session_id, None, "system", system_prompt, "complete")
+            pass  # what a chat began with stays its system message
+        return self._asking.of(caller).turn(session_id, body.turn())
 
     def _check_length(self, prompt: str) -> None:
         longest = self._limits.max_prompt_length

@@ -57,6 +57,7 @@ class LiveReply:
         self._on_end = on_end
         self._lock = threading.Lock()
         self._answered = threading.Event()
+        self._over = threading.Event()
         self._spoken = Spoken(reply.content, reply.reasoning)
         self._accepted: Accepted | None = None
         self._waiting: Waiting | None = None
@@ -88,6 +89,10 @@ class LiveReply:
             cancel = self._cancel
         if cancel:
             cancel()
+
+    def wait_over(self, timeout: float) -> bool:
+        """Wait until it has ended and is stored; whether it has."""
+        return self._over.wait(timeout)
 
     def wait_answered(self, timeout: float) -> None:
         """Wait for the engine's first word on the turn.
@@ -188,6 +193,7 @@ class LiveReply:
     def _end(self, ended: ReplyEnded) -> None:
         with self._lock:
             self._ended = self._ended or ended
+        self._over.set()
         self._wake()
 
     # -- the followers' side ---------------------------------------------------------------------

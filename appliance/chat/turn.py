@@ -1,6 +1,7 @@
 """One chat turn: what a person said is stored, the engine is asked, the reply is in flight."""
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 import msgspec
 
@@ -10,11 +11,21 @@ from appliance.chat.replies import LiveReplies
 from appliance.chat.window import left_out
 from appliance.engine.protocol import ChatMessage, ChatPrompt, Failed, Prompt, SamplingParams
 from appliance.engine.requests import Sink
-from appliance.errors import ApplianceError, NotFound, RequestError
+from appliance.errors import (
+    ApplianceError,
+    MessageNotFound,
+    NotFound,
+    ReplyInProgress,
+    RequestError,
+)
 from appliance.store.sessions import USE_LEAF, Message, Sessions
 
 Submit = Callable[[Prompt, SamplingParams, Sink, str | None], Callable[[], None]]
 """Has a prompt of a session completed by a model; returns what cancels it."""
+
+
+HALT_SECONDS = 10.0
+"""How long a reply that was stopped may take to end: the step that the model is at, above all."""
 
 
 class ReplyRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -147,14 +158,37 @@ class Turns:
         except NotFound:
             return
 
+    def halt(self, session_id: str) -> None:
+        """End the reply under way, as `stop` does, and wait until it is stored.
+
+        Raises:
+            SessionNotFound: there is no such session.
+            ReplyInProgress: it takes too long.
+        """
+        self._sessions.get(session_id)
+        try:
+            live = self._live.of_session(session_id)
+        except NotFound:
+            return
+        live.stop()
+        if not live.wait_over(HALT_SECONDS):
+            raise ReplyInProgress("The reply under way has been told to stop, and has not yet.")
+
     def delete(self, session_id: str) -> None:
         """Delete a session, as `Sessions.delete` does; a reply under way is stopped.
 
         Raises:
             SessionNotFound: there is no such session.
         """
-        self.stop(session_id)
         self._sessions.delete(session_id)
+        # Afterwards, so that whoever follows the reply is told that it is gone, and not that it
+        # ended well. By now there may be another session of that id, whose reply goes on.
+        with suppress(NotFound):
+            live = self._live.of_session(session_id)
+            try:
+                self._sessions.message(live.reply.id)
+            except MessageNotFound:
+                live.stop()
         self._on_delete()
 
 

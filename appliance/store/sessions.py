@@ -110,14 +110,18 @@ class Sessions:
             return find_session(connection, session_id)
 
     def create(
-        self, title: str = "", session_id: str | None = None, settings: Settings = NOTHING
+        self,
+        title: str = "",
+        session_id: str | None = None,
+        settings: Settings = NOTHING,
+        system: str = "",
     ) -> Session:
-        """A new, empty session; without an id it is given one.
+        """A new session; without an id it is given one, without a `system` message it is empty.
 
         Raises:
             RequestError: the id is not ASCII.
             Conflict: there is a session of that id.
-            TooManySessions: there are as many as there may be.
+            TooManySessions: there is none, and there are as many as there may be.
         """
         check_text(title, "title")
         settings.check()
@@ -130,14 +134,19 @@ class Sessions:
             connection.execute(
                 "DELETE FROM sessions WHERE id = ? AND deleted_at IS NOT NULL", (session_id,)
             )
+            there = connection.execute("SELECT 1 FROM sessions WHERE id = ?", (session_id,))
+            if there.fetchone():
+                raise Conflict(f"There is a session {session_id} already.", param="id")
             check_room(connection, self._max_sessions)
             connection.execute(
                 "INSERT INTO sessions (id, title, created_at, updated_at, settings)"
-                " VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+                " VALUES (?, ?, ?, ?, ?)",
                 (session_id, title, now, now, to_column(settings)),
             )
-            if connection.changes() == 0:
-                raise Conflict(f"There is a session {session_id} already.", param="id")
+            session = find_session(connection, session_id)
+            if system:
+                made = self._new_id(), now
+                replies.add(connection, made, session, None, "system", system, "complete", None)
             return find_session(connection, session_id)
 
     def update(self, session_id: str, changes: SessionChanges) -> Session:

@@ -194,6 +194,9 @@ def test_one_session_too_many_is_refused_and_none_given_up(
         with pytest.raises(TooManySessions, match=r"2 chats.*limits\.max_sessions"):
             sessions.create("c")
         assert sessions.list() == [second, first]
+    with pytest.raises(Conflict, match=f"{first.id} already") as caught:
+        sessions.create(session_id=first.id)
+    assert not isinstance(caught.value, TooManySessions)
     sessions.delete(first.id)
     third = sessions.create("c")
     # Whoever takes a deletion back gets it back, even so.

@@ -1,7 +1,10 @@
 """API keys, for whoever may make them."""
 
+from typing import Annotated
+
 import falcon
 import msgspec
+from msgspec import Meta
 
 from appliance.api.answers import KeysAnswer, MadeKey
 from appliance.api.operation import Operations
@@ -17,9 +20,9 @@ class NewKeyIn(Body, kw_only=True, frozen=True):
 
     name: str
     scope: Scope = "chat"
-    rpm: int | None = None
+    rpm: Annotated[int, Meta(ge=1, le=2**31 - 1)] | None = None
     """Requests a minute."""
-    expires_at: int | None = None
+    expires_at: Annotated[int, Meta(ge=0, le=2**53)] | None = None
     """Unix milliseconds."""
 
 

@@ -321,7 +321,7 @@ class CompletionRequest(OpenAIRequest, kw_only=True, frozen=True):
     prompt: Text | Annotated[list[TokenId | Text | TokenIds], Meta(min_length=1)]
     """A text, tokens, or up to 64 of either."""
     logprobs: Annotated[int, Meta(ge=0, le=5)] | None = None
-    best_of: Annotated[int, Meta(ge=1)] | None = None
+    best_of: Annotated[int, Meta(ge=1, le=128)] | None = None
     """No more than `n`: there is no choosing among others."""
     echo: bool | None = None
     """Only false."""
@@ -352,7 +352,7 @@ class EmbeddingRequest(Body, kw_only=True, frozen=True):
     """A text, tokens, or up to 2048 of either."""
     model: str | None = None
     encoding_format: Literal["float", "base64"] | None = None
-    dimensions: Annotated[int, Meta(ge=1)] | None = None
+    dimensions: Tokens | None = None
     device: Device | None = None
     user: Identifier | None = None
     """Whom the caller serves: it stands in the log."""

@@ -35,7 +35,7 @@ class SocketFollow(Body, kw_only=True, frozen=True, tag="follow"):
     session_id: str = ""
     message_id: str | None = None
     """None: the one under way."""
-    start: Annotated[int, Meta(ge=0)] = msgspec.field(default=0, name="from")
+    start: Annotated[int, Meta(ge=0, le=2**31 - 1)] = msgspec.field(default=0, name="from")
 
 
 class SocketStop(Body, kw_only=True, frozen=True, tag="stop"):

@@ -113,7 +113,7 @@ class ChatFile(Body, kw_only=True, frozen=True):
     """A chat as a file, on its way in."""
 
     format: Literal["appliance.chat"]
-    version: Annotated[int, Meta(ge=1)]
+    version: Annotated[int, Meta(ge=1, le=2**31 - 1)]
     metadata: FileMetadata
     session: FileSession
     messages: list[FileMessage]

@@ -97,6 +97,38 @@ def test_the_schema_is_the_one_that_validates(spec: dict[str, Any]) -> None:
     assert (temperature["minimum"], temperature["maximum"]) == (0, 2)
 
 
+def test_every_number_that_is_taken_fits_where_it_goes(spec: dict[str, Any]) -> None:
+    """JSON's numbers have no end; those of the worker's frames and of SQLite have."""
+    schemas = spec["components"]["schemas"]
+    seen: set[str] = set()
+
+    def unbounded(node: Any, place: str) -> Iterator[str]:
+        if isinstance(node, list):
+            for item in node:
+                yield from unbounded(item, place)
+        elif isinstance(node, dict):
+            name = node.get("$ref", "").rpartition("/")[2]
+            if name and name not in seen:
+                seen.add(name)
+                yield from unbounded(schemas[name], name)
+            if node.get("type") == "integer" and not (
+                node.get("minimum", -(2**64)) >= -(2**63) and node.get("maximum", 2**64) < 2**63
+            ):
+                yield place
+            for key, value in node.items():
+                yield from unbounded(value, f"{place}.{key}".replace(".properties", ""))
+
+    found = [
+        place
+        for path, method, told in operations(spec)
+        for place in unbounded(
+            [told.get("requestBody"), told.get("parameters")], f"{method} {path}"
+        )
+    ]
+    assert len(seen) > 20
+    assert sorted(found) == []
+
+
 def test_query_and_path_parameters_are_told(spec: dict[str, Any]) -> None:
     told = spec["paths"]["/api/sessions/{session_id}/live"]["get"]
     places = {(p["name"], p["in"]): p["required"] for p in told["parameters"]}

@@ -4,6 +4,8 @@ Every route declares a rule in the route table; one without is refused to everyb
 """
 
 import logging
+import math
+import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs
@@ -251,5 +253,7 @@ def _media_type(req: falcon.Request) -> str:
 
 def _tell(resp: falcon.Response, verdict: Verdict | None) -> None:
     if verdict:
-        values = (verdict.limit, verdict.remaining, verdict.reset_seconds)
+        # A time of the clock, as clients of the original service take it.
+        reset = math.ceil(time.time() + verdict.reset_seconds)
+        values = (verdict.limit, verdict.remaining, reset)
         resp.set_headers(dict(zip(LIMIT_HEADERS, map(str, values), strict=True)))

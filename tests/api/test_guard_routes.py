@@ -208,6 +208,31 @@ def test_ten_wrong_keys_a_minute_and_then_none_is_looked_at(guarded: Guarded) ->
     assert elsewhere.status_code == REACHED
 
 
+def test_routes_that_ask_a_model_are_counted_and_say_so(tmp_path: Path) -> None:
+    guarded = Guarded(tmp_path, auth=True, default_rpm=1)
+    counted = set()
+    for number, (method, path, rule) in enumerate(guarded.routes()):
+        key = guarded.keys.create(f"number {number}", "admin").secret
+        first = guarded.ask(method, path, x_api_key=key)
+        second = guarded.ask(method, path, x_api_key=key)
+        assert first.status_code == REACHED
+        for answer in (first, second):
+            told = {name for name in answer.headers if name.lower().startswith("x-ratelimit-")}
+            assert len(told) == (3 if rule.limited else 0), (method, path)
+        assert second.status_code == (429 if rule.limited else REACHED), (method, path)
+        if rule.limited:
+            counted.add(path)
+            assert first.headers["X-RateLimit-Limit"] == "1"
+            assert 1 <= int(second.headers["Retry-After"]) <= 60
+    prompts = {f"{v}/{it}" for v in ("", "/v1") for it in ("chat/completions", "completions")}
+    session = "/api/sessions/x"
+    assert counted == {
+        *prompts,
+        *("/embeddings", "/v1/embeddings"),
+        *(f"{session}/turns", f"{session}/messages/x/regenerate", f"{session}/messages/x/continue"),
+    }
+
+
 # -- without keys ----------------------------------------------------------------------------------
 
 

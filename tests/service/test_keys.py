@@ -2,6 +2,8 @@
 
 import json
 import threading
+import time
+import uuid
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -192,6 +194,10 @@ def test_a_websocket_without_a_good_key_is_never_opened(locked: Running) -> None
 # -- revoking --------------------------------------------------------------------------------------
 
 
+CUT_SECONDS = 1.0
+"""In which whatever a revoked key has open is cut; this is promised."""
+
+
 class Listener:
     """A client that reads a stream until it ends."""
 
@@ -239,9 +245,11 @@ def test_revoking_cuts_a_keys_streams_and_sockets_and_nobody_elses(
             assert admin.delete(f"/api/keys/{lost['id']}").status_code == 204
         else:
             assert locked.command("keys", "revoke", lost["id"]).returncode == 0
+        revoked = time.monotonic()
         assert listeners[0].ended.wait(30) and not listeners[0].whole
         with pytest.raises(ConnectionClosed):
             sockets[0].recv(30)
+        assert time.monotonic() - revoked < CUT_SECONDS
         sockets[1].send('{"type": "ping"}')
         assert json.loads(sockets[1].recv(10)) == {"type": "pong"}
         assert not listeners[1].ended.is_set()
@@ -268,7 +276,8 @@ def test_a_limited_response_says_how_it_stands(locked: Running, admin: Person) -
         answer = limited.post("/v1/completions", SHORT)
         assert answer.status_code == 200
         told.append(tuple(answer.headers[f"X-RateLimit-{it}"] for it in ("Limit", "Remaining")))
-        assert 1 <= int(answer.headers["X-RateLimit-Reset"]) <= 60
+        # A time of the clock, as the original service's clients know it.
+        assert 0 < int(answer.headers["X-RateLimit-Reset"]) - time.time() <= 61
     assert told == [("2", "1"), ("2", "0")]
     refused = limited.post("/v1/completions", SHORT)
     assert refused.status_code == 429
@@ -279,6 +288,51 @@ def test_a_limited_response_says_how_it_stands(locked: Running, admin: Person) -
     assert limited.get("/v1/models").status_code == 200
     assert admin.post("/v1/completions", SHORT).status_code == 200
     assert "X-RateLimit-Limit" not in admin.get("/v1/models").headers
+
+
+SAY = {"messages": [{"role": "user", "content": "Hi"}], "max_tokens": 1}
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status"),
+    [
+        ("/v1/completions", {"prompt": "x", "nonsense": 1}, 400),
+        ("/v1/completions", {**SHORT, "model": "nobody"}, 404),
+        ("/v1/chat/completions", SAY, 200),
+        ("/v1/chat/completions", {**SAY, "stream": True}, 200),
+        ("/chat/completions", {"prompt": "Hi", "max_token": 1}, 200),
+        ("/chat/completions", {"prompt": "Hi", "max_token": 0}, 400),
+        ("/chat/completions", {"prompt": "Hi", "session_id": "limited", "max_token": 1}, 200),
+        ("/completions", {"prompt": "Hi", "max-token": 1}, 200),
+        ("/embeddings", {"input": "Hi"}, 200),
+        ("/api/sessions/nobody/turns", {"content": "Hi"}, 404),
+        ("/v1/completions", None, 415),
+    ],
+)
+def test_whatever_becomes_of_a_limited_request_it_says_how_it_stands(
+    locked: Running, admin: Person, path: str, body: Any, status: int
+) -> None:
+    key = new_key(admin, uuid.uuid4().hex, rpm=1)["key"]
+    headers = {"X-API-Key": key}
+
+    def ask() -> httpx.Response:
+        if body is None:
+            return httpx.post(locked.url + path, content=b"x", headers=headers)
+        return httpx.post(locked.url + path, json=body, headers=headers, timeout=60)
+
+    first = ask()
+    assert first.status_code == status
+    counted = status != 415  # which is seen before anything is counted
+    if counted:
+        assert first.headers["X-RateLimit-Limit"] == "1"
+        assert first.headers["X-RateLimit-Remaining"] == "0"
+        second = ask()
+        assert second.status_code == 429
+        assert second.headers["X-RateLimit-Remaining"] == "0"
+        assert 1 <= int(second.headers["Retry-After"]) <= 60
+        assert second.json()["error"]["code"] == "rate_limit_exceeded"
+    else:
+        assert "X-RateLimit-Limit" not in first.headers
 
 
 def test_sixteen_threads_get_exactly_what_is_allowed(locked: Running, admin: Person) -> None:

@@ -5,11 +5,13 @@ import resource
 import socket
 import threading
 import time
+from contextlib import ExitStack
 from typing import Any
 
 import psutil
 import pytest
 
+from appliance.api import listener
 from appliance.api.listener import is_admitted, origin_of
 from appliance.api.server import ServerLimits
 from tests.api.raw_http import Answer, Client, Reply, app_of, eventually, parks, ping, serving
@@ -235,6 +237,37 @@ def test_one_address_of_the_network_cannot_take_all_places() -> None:
     here = origin_of("127.0.0.1")
     assert is_admitted(here, [lan] * 50 + [None] * 49, limits)
     assert not is_admitted(here, [None] * 100, limits)
+
+
+def test_a_neighbour_who_takes_too_many_connections_gets_no_more(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def own(address: str) -> str | None:
+        """As if other addresses of the loopback network were other machines."""
+        return None if address == "127.0.0.1" else address
+
+    monkeypatch.setattr(listener, "origin_of", own)
+
+    def dial(source: str) -> socket.socket:
+        found = socket.create_connection(it.address, timeout=10, source_address=(source, 0))
+        stack.callback(found.close)
+        return found
+
+    def answers(client: socket.socket) -> bool:
+        try:
+            client.sendall(b"GET /ping HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            return client.recv(65536).startswith(b"HTTP/1.1 200")
+        except ConnectionError:
+            return False
+
+    with serving(app_of(ping=ping), connections_per_address=3) as it, ExitStack() as stack:
+        first, *others = [dial("127.0.0.2") for _ in range(3)]
+        assert all(answers(client) for client in (first, *others))
+        assert not answers(dial("127.0.0.2"))
+        assert answers(dial("127.0.0.3"))
+        assert all(answers(dial("127.0.0.1")) for _ in range(5))
+        first.close()
+        assert eventually(lambda: answers(dial("127.0.0.2")))
 
 
 def test_an_ipv6_network_counts_as_one_address() -> None:

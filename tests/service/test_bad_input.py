@@ -140,14 +140,34 @@ def test_what_is_not_there(
     assert refused(response)["code"] == code
 
 
-def test_a_huge_body_is_refused(running: Running) -> None:
+MEBIBYTE = 1024 * 1024
+
+
+@pytest.mark.parametrize(
+    ("size", "status"), [(8 * MEBIBYTE, 400), (8 * MEBIBYTE + 1, 413), (9 * MEBIBYTE, 413)]
+)
+def test_a_body_of_more_than_eight_mebibytes_is_refused(
+    running: Running, size: int, status: int
+) -> None:
     response = httpx.post(
         running.url + CHAT,
-        content=b" " * (9 * 1024 * 1024),
+        content=b" " * size,
         headers={"Content-Type": "application/json"},
+        timeout=60,
     )
-    assert response.status_code == 413
+    assert response.status_code == status
     refused(response)
+
+
+@pytest.mark.parametrize(("kibibytes", "status"), [(31, 200), (33, 431)])
+def test_headers_of_more_than_32_kibibytes_are_refused(
+    running: Running, kibibytes: int, status: int
+) -> None:
+    headers = {f"X-{number}": "x" * 1017 for number in range(10, 10 + kibibytes)}
+    response = httpx.get(running.url + "/health", headers=headers)
+    assert response.status_code == status
+    if status != 200:
+        refused(response)
 
 
 def test_a_prompt_of_too_many_characters_is_refused(running: Running) -> None:

@@ -295,6 +295,30 @@ def test_a_socket_hears_a_frame_for_each_token_and_is_closed(
     assert history(running, id)[-1] == {"role": "assistant", "content": "".join(frames)}
 
 
+@pytest.mark.parametrize("case", ["snake", "kebab"])
+def test_a_socket_takes_every_field_in_both_cases(
+    running: Running, dial: Any, id: str, case: str
+) -> None:
+    body = {
+        "prompt": "Tell me about the sea.",
+        "model_name": MODEL,
+        "session_id": id,
+        "max_token": 10,
+        "top_k": 1,
+        "repeat_penalty": 1.1,
+        "system_prompt": "You are a sailor.",
+        "stop": ["\n\n\n"],
+        "device": "cpu",
+    }
+    said = {n.replace("_", "-") if case == "kebab" else n: v for n, v in body.items()}
+    with dial() as ws:
+        ws.send(json.dumps(said))
+        frames, code = hear(ws)
+    assert code == 1000
+    assert "".join(frames) == "".join(chat(running, {**body, "session_id": None}))
+    assert [message["role"] for message in history(running, id)] == ["system", "user", "assistant"]
+
+
 @pytest.mark.parametrize("request_", ["no JSON", "{}", '{"prompt":"Hi","model_name":"nobody"}'])
 def test_a_sockets_error_is_told_and_it_is_closed(dial: Any, request_: str) -> None:
     with dial() as ws:

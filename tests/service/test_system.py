@@ -3,9 +3,11 @@
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import httpx
+import psutil
 import pytest
 
 from tests.running import Running
@@ -13,11 +15,18 @@ from tests.running import Running
 
 @pytest.mark.parametrize("prefix", ["", "/v1"])
 def test_health_and_readiness(running: Running, prefix: str) -> None:
-    assert httpx.get(f"{running.url}{prefix}/health").json()["status"] == "ok"
-    ready = httpx.get(f"{running.url}{prefix}/readiness")
-    assert ready.status_code == 200
-    (model,) = ready.json()["models"]
-    assert (model["state"], model["n_ctx"], model["device"]) == ("ready", 8192, "cpu")
+    said = []
+    for path, status in (("/health", "ok"), ("/readiness", "ready")):
+        before = time.time()
+        answer = httpx.get(f"{running.url}{prefix}{path}")
+        assert answer.status_code == 200
+        said.append(answer.json())
+        assert said[-1]["status"] == status
+        assert before - 1 <= said[-1]["timestamp"] / 1000 <= time.time() + 1
+        (model,) = said[-1]["models"]
+        assert (model["state"], model["n_ctx"], model["device"]) == ("ready", 8192, "cpu")
+    up = [each["uptime_seconds"] for each in said]
+    assert 0 < up[0] <= up[1] < time.time() - psutil.Process(running.pid).create_time()
 
 
 def test_readiness_is_503_until_the_model_is_loaded(tmp_path: Path) -> None:

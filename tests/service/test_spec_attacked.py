@@ -23,18 +23,12 @@ expected-statuses = ["2xx", "3xx", "4xx", "503", "507"]
 [checks.positive_data_acceptance]
 enabled = false
 
-# The original service's clients make ids themselves: a chat that is not there yet is an empty one.
+# These two look at one address of a thing at a time. A chat has two, of which either deletes it; it
+# can be restored; and to the original service's clients, who make ids themselves, one that is not
+# there is an empty one.
 [[operations]]
-include-operation-id = "get_chat_history_session_id"
+include-tag = ["Sessions", "Original service"]
 checks.use_after_free.enabled = false
-
-# A chat that was just made can have no reply by a model that is not there, as the settings may say.
-[[operations]]
-include-operation-id = [
-    "post_api_sessions_session_id_turns",
-    "post_api_sessions_session_id_messages_message_id_regenerate",
-    "post_api_sessions_session_id_messages_message_id_continue",
-]
 checks.ensure_resource_availability.enabled = false
 
 [parameters]

@@ -244,7 +244,11 @@ class GuardMiddleware:
 
 
 LIMIT_HEADERS = ("X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset")
-EXPOSED = (*LIMIT_HEADERS, "Retry-After", "X-Request-Id")
+EXPOSED = (
+    *(*LIMIT_HEADERS, "Retry-After", "X-Request-Id"),
+    *("X-Appliance-Warning", "X-Appliance-Dropped-Messages"),
+)
+"""What such a page may read of the headers."""
 
 
 def _media_type(req: falcon.Request) -> str:

@@ -223,6 +223,10 @@ def check_sharing(answer: Result, origin: Origin, mode: Mode) -> None:
         assert shared in ("*", None)
     elif origin.kind == "listed":
         assert (shared, answer.headers["Vary"]) == (origin.text, "Origin")
+        readable = answer.headers["Access-Control-Expose-Headers"]
+        assert {"Retry-After", "X-RateLimit-Reset", "X-Appliance-Warning"} <= {
+            *readable.split(", ")
+        }
     else:
         assert shared is None
 

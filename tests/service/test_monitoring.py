@@ -182,6 +182,21 @@ def test_who_asks_is_named_by_the_key_and_its_limit_is_counted(tmp_path: Path) -
         assert appliance.stop() == 0
     by = '{key="office",model="smollm2-135m-instruct"}'
     assert f"appliance_generated_tokens_total{by} 4.0\n" in text
+    # What the page and the alerts are about, by model and key, and of the whole.
+    values = dict(line.rpartition(" ")[::2] for line in text.splitlines() if line[:1] != "#")
+    for name in (
+        *("time_to_first_token_seconds_count", "inter_token_seconds_count"),
+        *("prefilled_tokens_total", "saved_tokens_total"),
+    ):
+        assert float(values[f"appliance_{name}{by}"]) >= (name != "saved_tokens_total"), name
+    of_model = '{model="smollm2-135m-instruct"}'
+    for name, value in (
+        *(("requests_running", 0.0), ("requests_waiting", 0.0)),
+        *(("worker_restarts_total", 0.0), ("model_ready", 1.0)),
+    ):
+        assert float(values[f"appliance_{name}{of_model}"]) == value, name
+    assert sum(float(v) for n, v in values.items() if n.startswith("appliance_kv_bytes")) > 0
+    assert float(values["appliance_sessions"]) == 0
     assert "\nrate_limit_allowed_total 2.0\n" in text
     assert "\nrate_limit_blocked_total 1.0\n" in text
     assert "\ncompletions_requests_total 3.0\n" in text

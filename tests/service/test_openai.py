@@ -3,11 +3,12 @@
 import json
 import math
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Literal
 
 import openai
 import pytest
 from openai.types.chat import ChatCompletionMessageParam
+from pydantic import BaseModel
 
 from tests.running import Running
 
@@ -278,6 +279,41 @@ def test_a_reply_keeps_to_a_json_schema(
     assert set(pet) == {"name", "age", "kind"}
     assert isinstance(pet["age"], int)
     assert pet["kind"] in ("cat", "dog")
+
+
+class Pet(BaseModel):
+    """As people write a schema for the client."""
+
+    name: str
+    kind: Literal["cat", "dog"]
+
+
+def test_the_clients_own_helpers(client: openai.OpenAI, model: str) -> None:
+    question: list[ChatCompletionMessageParam] = [{"role": "user", "content": "Describe a pet."}]
+    settings: dict[str, Any] = {"model": model, "temperature": 0, "max_completion_tokens": 200}
+    parsed = client.chat.completions.parse(messages=question, response_format=Pet, **settings)
+    pet = parsed.choices[0].message.parsed
+    assert pet
+    assert pet.kind in ("cat", "dog")
+    with client.chat.completions.stream(
+        messages=question, response_format=Pet, **settings
+    ) as stream:
+        kinds = {event.type for event in stream}
+        again = stream.get_final_completion().choices[0].message.parsed
+    assert {"chunk", "content.delta", "content.done"} <= kinds
+    assert again == pet
+    raw = client.chat.completions.with_raw_response.create(
+        messages=question, **{**settings, "max_completion_tokens": 1}
+    )
+    assert raw.headers["X-Request-Id"] == raw.parse()._request_id
+    tool = openai.pydantic_function_tool(Pet)
+    called = client.chat.completions.parse(
+        messages=question, tools=[tool], tool_choice="required", **settings
+    )
+    calls = called.choices[0].message.tool_calls
+    assert calls
+    (call,) = calls
+    assert isinstance(call.function.parsed_arguments, Pet)
 
 
 def test_a_reply_is_a_json_object(client: openai.OpenAI, model: str) -> None:

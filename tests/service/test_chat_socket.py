@@ -3,8 +3,10 @@
 import json
 import os
 import signal
+import sys
 import threading
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -229,6 +231,33 @@ def test_a_turn_while_another_is_answered_is_refused(
     assert refused["error"]["code"] == "reply_in_progress"
     say(ws, "stop", session_id=id)
     assert hear_all(ws)[-1]["message"]["status"] == "stopped"
+
+
+def test_who_has_to_wait_is_told_the_place_and_when_it_changes(tmp_path: Path) -> None:
+    appliance = Running(
+        tmp_path,
+        command=(sys.executable, "-m", "tests.service.fake_service"),
+        FAKE_STEP_SECONDS="0.02",
+        APPLIANCE_ENGINE_N_SEQ_MAX="1",
+    ).start()
+    ids = [new_session(appliance).rpartition("/")[2] for _ in range(3)]
+    with ExitStack() as stack:
+        first, second, third = (stack.enter_context(dial(appliance.url, id)) for id in ids)
+        say(first, "turn", **LONG)
+        while hear(first)["type"] != "delta":
+            pass
+        for place, ws in enumerate((second, third), 1):
+            say(ws, "turn", content="Hello", max_tokens=40)
+            while (event := hear(ws))["type"] != "queued":
+                assert event["type"] in ("turn", "accepted")
+            assert event["place"] == place
+        say(first, "stop")
+        assert hear_all(first)[-1]["message"]["status"] == "stopped"
+        assert [event["type"] for event in hear_all(second)].count("queued") == 0
+        heard = hear_all(third)
+        assert [event["place"] for event in heard if event["type"] == "queued"] == [1]
+        assert heard[-1]["message"]["status"] == "complete"
+    assert appliance.stop() == 0
 
 
 def test_deleting_the_session_ends_what_is_followed(

@@ -18,9 +18,8 @@ from tests.running import Running
 from tests.service.chats import LONG, messages, new_session, settled
 from tests.service.test_chat_socket import dial, hear, hear_all, say, text_of
 
-STORED_SECONDS = 2.0
-"""After which a word that was heard is stored for good: one second is promised, a busy machine has
-another."""
+STORED_SECONDS = 1.0
+"""After which a word that was heard is stored for good; this is promised."""
 
 
 @pytest.fixture(scope="module")

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import httpx
 import pytest
+from websockets.sync.client import connect
 
 from tests.running import Running
 
@@ -28,13 +29,16 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     assert appliance.stop() == 0
 
 
-def hang_up(appliance: Running, body: dict[str, object], after: float) -> None:
+def hang_up(
+    appliance: Running, body: dict[str, object], after: float, path: str = "/v1/completions"
+) -> None:
     host, _, port = appliance.url.removeprefix("http://").partition(":")
     data = json.dumps(body).encode()
     with socket.create_connection((host, int(port))) as client:
         client.sendall(
-            b"POST /v1/completions HTTP/1.1\r\nHost: %s\r\nContent-Type: application/json\r\n"
-            b"Content-Length: %d\r\n\r\n%s" % (f"{host}:{port}".encode(), len(data), data)
+            b"POST %s HTTP/1.1\r\nHost: %s\r\nContent-Type: application/json\r\n"
+            b"Content-Length: %d\r\n\r\n%s"
+            % (path.encode(), f"{host}:{port}".encode(), len(data), data)
         )
         time.sleep(after)
 
@@ -58,6 +62,22 @@ def test_its_sequence_is_cancelled(alone: Running, body: dict[str, object], stre
     hang_up(alone, {**body, "stream": stream}, after=0.6)
     # The prompt alone takes many seconds; one chunk of it and one short request take few.
     assert slots_free_within(alone) < quick + 4
+
+
+ORIGINAL = {"prompt": "Once upon a time", "max-token": 4000, "ignore_eos": True}
+
+
+@pytest.mark.parametrize("path", ["/chat/completions", "/completions"])
+def test_an_original_clients_is_too(alone: Running, path: str) -> None:
+    hang_up(alone, ORIGINAL, after=0.6, path=path)
+    assert slots_free_within(alone) < 10
+
+
+def test_an_original_clients_is_too_over_a_websocket(alone: Running) -> None:
+    with connect(alone.url.replace("http://", "ws://") + "/chat/ws", proxy=None) as ws:
+        ws.send(json.dumps(ORIGINAL))
+        assert ws.recv(60)
+    assert slots_free_within(alone) < 10
 
 
 def test_a_request_that_waits_is_cancelled_too(alone: Running) -> None:

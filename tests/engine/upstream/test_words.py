@@ -78,6 +78,12 @@ def test_what_is_neutral_or_open_is_not_sent(far: Engine, upstream: HostileUpstr
     assert {exchange.path for exchange in upstream.asked} == {"/v1/completions"}
 
 
+def test_how_much_to_think_is_passed_on(far: Engine, upstream: HostileUpstream) -> None:
+    ask(far, ChatPrompt([ChatMessage("user", "hi")], effort="low"))
+    ask(far, ChatPrompt([ChatMessage("user", "hi")]))
+    assert [body.get("reasoning_effort") for body in upstream.bodies] == ["low", None]
+
+
 def test_chunks_are_passed_on_as_they_come(far: Engine, upstream: HostileUpstream) -> None:
     heard_first = threading.Event()
 

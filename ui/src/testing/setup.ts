@@ -32,6 +32,7 @@ class NoWebSocket {
 Object.assign(globalThis, {
   WebSocket: NoWebSocket,
   ResizeObserver: NoResizeObserver,
+  CSS: { supports: () => false },
   matchMedia: (media: string) => ({
     media,
     // A wide screen with a mouse.

@@ -3,23 +3,18 @@ import { useTranslation } from "react-i18next";
 
 import { copyText } from "@/lib/clipboard";
 
-/** Inside a link a press follows the link, and a block of code has its own button: code is only code. */
+/** Inside a link a press follows the link: code is only code. */
 export const PlainCode = createContext(false);
-
-interface InlineCodeProps {
-  className: string | undefined;
-  children?: ReactNode;
-}
 
 const shownMs = 1200;
 
 /** A piece of code in a sentence: a press copies it, unless the press was to select some of it. */
-export function InlineCode({ className, children }: InlineCodeProps) {
-  if (use(PlainCode)) return <code className={className}>{children}</code>;
+export function InlineCode({ children }: { children?: ReactNode }) {
+  if (use(PlainCode)) return <code>{children}</code>;
   return <CopiedCode>{children}</CopiedCode>;
 }
 
-function CopiedCode({ children }: Pick<InlineCodeProps, "children">) {
+function CopiedCode({ children }: { children?: ReactNode }) {
   const { t } = useTranslation();
   const [copied, setCopied] = useState(false);
 

@@ -1,16 +1,15 @@
+import type { Root as HtmlRoot } from "hast";
 import type { Root } from "mdast";
-import { memo, useMemo, type ReactNode } from "react";
-import { useTranslation } from "react-i18next";
-import ReactMarkdown, { type Components } from "react-markdown";
+import { memo, useMemo } from "react";
+import ReactMarkdown, { type Options } from "react-markdown";
 import remarkGfm from "remark-gfm";
 import remend from "remend";
 
-import { CodeBlock } from "@/components/markdown/code-block";
-import { PlainCode, InlineCode } from "@/components/markdown/inline-code";
+import { elements, TableFrame } from "@/components/markdown/elements";
 import { isSafeUrl } from "@/components/markdown/safe-url";
 import { splitBlocks } from "@/components/markdown/split-blocks";
+import { splitPieces } from "@/components/markdown/split-pieces";
 import { useHighlighter, type Highlighter } from "@/components/markdown/use-highlighter";
-import { ImageIcon } from "@/components/icons";
 
 import "@/components/markdown/markdown.css";
 
@@ -29,105 +28,104 @@ function htmlAsText() {
   };
 }
 
-const remarkPlugins = [remarkGfm, htmlAsText];
-
-/** Headings keep their look; to the page's outline they all stand right below its title. */
-function heading(level: number) {
-  return function Heading({ children }: { children?: ReactNode }) {
-    return <h2 className={`heading-${level}`}>{children}</h2>;
+/** A list or a table without the element around it, which is there already. */
+function withoutFrame() {
+  return (tree: HtmlRoot) => {
+    tree.children = tree.children.flatMap((node) =>
+      node.type === "element" && frames.has(node.tagName)
+        ? // Between rows the page allows not even a line break.
+          node.children.filter(({ type }) => type === "element")
+        : [node],
+    );
   };
 }
 
-/** Nothing is fetched from elsewhere unless the person asks for it. */
-function ImageLink({ src, name }: { src: string; name: string }) {
-  const { t } = useTranslation();
-  const { host } = new URL(src);
-  return (
-    <a href={src} target="_blank" rel="noopener noreferrer" className="image-link">
-      <ImageIcon className="size-4" />
-      <span>{name ? t("markdown.namedImage", { name, host }) : t("markdown.image", { host })}</span>
-    </a>
-  );
-}
-
-function TableFrame({ children }: { children?: ReactNode }) {
-  const { t } = useTranslation();
-  return (
-    <div className="table-frame" tabIndex={0} role="group" aria-label={t("markdown.table")}>
-      <table>{children}</table>
-    </div>
-  );
-}
-
-function TaskMark({ done }: { done: boolean }) {
-  const { t } = useTranslation();
-  return (
-    <span role="img" aria-label={done ? t("markdown.done") : t("markdown.toDo")} className="task">
-      {done ? "☑" : "☐"}
-    </span>
-  );
-}
-
-const components: Components = {
-  h1: heading(1),
-  h2: heading(2),
-  h3: heading(3),
-  h4: heading(4),
-  h5: heading(4),
-  h6: heading(4),
-  a({ href, children }) {
-    if (!href || !isSafeUrl(href)) return <span>{children}</span>;
-    return (
-      <a href={href} target="_blank" rel="noopener noreferrer">
-        <PlainCode value={true}>{children}</PlainCode>
-      </a>
+/** The rows of a table whose head is there already. */
+function rowsOnly() {
+  return (tree: HtmlRoot) => {
+    tree.children = tree.children.filter(
+      (node) => !(node.type === "element" && node.tagName === "thead"),
     );
-  },
-  img({ src, alt }) {
-    const name = alt ?? "";
-    if (typeof src !== "string" || !isSafeUrl(src)) return <span>{name}</span>;
-    return <ImageLink src={src} name={name} />;
-  },
-  pre({ node, children }) {
-    const code = node?.children[0];
-    const names: unknown = code?.type === "element" ? code.properties.className : null;
-    return (
-      <CodeBlock language={languageOf(names)}>
-        <PlainCode value={true}>{children}</PlainCode>
-      </CodeBlock>
-    );
-  },
-  code: ({ className, children }) => <InlineCode className={className}>{children}</InlineCode>,
-  table: ({ children }) => <TableFrame>{children}</TableFrame>,
-  input: ({ checked }) => <TaskMark done={checked === true} />,
-};
-
-function languageOf(classNames: unknown): string | null {
-  if (!Array.isArray(classNames)) return null;
-  const prefix = "language-";
-  for (const name of classNames as unknown[]) {
-    if (typeof name === "string" && name.startsWith(prefix)) return name.slice(prefix.length);
-  }
-  return null;
+  };
 }
 
-interface BlockProps {
+const frames = new Set(["ul", "ol", "table"]);
+
+/** Items of a list that has blank lines between them stand apart, the only one of a piece too. */
+function looseLists() {
+  return (tree: Root) => {
+    for (const node of tree.children) if (node.type === "list") node.spread = true;
+  };
+}
+
+type PluggableList = NonNullable<Options["remarkPlugins"]>;
+
+const base: PluggableList = [remarkGfm, htmlAsText];
+
+/** What a text is part of: its plugins before and after it becomes HTML. */
+const roles = {
+  block: [base, []],
+  items: [base, [withoutFrame]],
+  looseItems: [[...base, looseLists], [withoutFrame]],
+  table: [base, [withoutFrame]],
+  rows: [base, [withoutFrame, rowsOnly]],
+} satisfies Record<string, [PluggableList, PluggableList]>;
+
+interface TextProps {
   text: string;
+  role: keyof typeof roles;
   highlighter: Highlighter | null;
 }
 
-/** One settled or growing block; a settled one is never rendered again. */
-const Block = memo(function Block({ text, highlighter }: BlockProps) {
+/** A text that is parsed as one; as long as it stays the same, it is never rendered again. */
+const Text = memo(function Text({ text, role, highlighter }: TextProps) {
+  const [before, after] = roles[role];
   return (
     <ReactMarkdown
-      remarkPlugins={remarkPlugins}
-      rehypePlugins={highlighter ?? []}
-      components={components}
+      remarkPlugins={before}
+      rehypePlugins={[...(highlighter ?? []), ...after]}
+      components={elements}
       urlTransform={(url) => (isSafeUrl(url) ? url : null)}
     >
       {text}
     </ReactMarkdown>
   );
+});
+
+interface BlockProps {
+  text: string;
+  growing: boolean;
+  highlighter: Highlighter | null;
+}
+
+/** One settled or growing block; a settled one is never rendered again. */
+const Block = memo(function Block({ text, growing, highlighter }: BlockProps) {
+  const pieces = splitPieces(text);
+  const piece = (shown: string, role: TextProps["role"], index = 0, count = 1) => (
+    <Text
+      key={index}
+      // Marks that are opened and not closed yet would flicker as bare asterisks.
+      text={growing && index === count - 1 ? remend(shown) : shown}
+      role={role}
+      highlighter={highlighter}
+    />
+  );
+  if (pieces === null) return piece(text, "block");
+  if (pieces.kind === "table") {
+    const { tables } = pieces;
+    return (
+      <TableFrame>
+        {tables.map((table, index) =>
+          piece(table, index === 0 ? "table" : "rows", index, tables.length),
+        )}
+      </TableFrame>
+    );
+  }
+  const { ordered, start, items } = pieces;
+  const shown = items.map((one, index) =>
+    piece(one.text, one.loose ? "looseItems" : "items", index, items.length),
+  );
+  return ordered ? <ol start={start}>{shown}</ol> : <ul>{shown}</ul>;
 });
 
 interface MarkdownBlocksProps {
@@ -140,11 +138,14 @@ export function MarkdownBlocks({ text, growing }: MarkdownBlocksProps) {
   const highlighter = useHighlighter(/^[\s>]*(?:```|~~~)/m.test(text));
   return (
     <div className="markdown">
-      {blocks.map((block, index) => {
-        // Marks that are opened and not closed yet would flicker as bare asterisks.
-        const shown = growing && index === blocks.length - 1 ? remend(block) : block;
-        return <Block key={index} text={shown} highlighter={highlighter} />;
-      })}
+      {blocks.map((block, index) => (
+        <Block
+          key={index}
+          text={block}
+          growing={growing && index === blocks.length - 1}
+          highlighter={highlighter}
+        />
+      ))}
     </div>
   );
 }

@@ -40,11 +40,12 @@ def f():
 The end.`;
 
 describe("splitBlocks", () => {
-  it("cuts at the blank lines between blocks and nowhere else", () => {
+  it("cuts at blank lines between blocks, and where another list begins", () => {
     expect(splitBlocks(mixed).map((block) => block.trimEnd().split("\n")[0])).toEqual([
       "# Title",
       "A paragraph",
       "- one",
+      "1. first",
       "> quote",
       "```python",
       "    indented",
@@ -60,13 +61,40 @@ describe("splitBlocks", () => {
     }
   });
 
-  it("keeps all but the last block as the text grows", () => {
+  it.each([
+    ["blocks of all kinds", mixed],
+    ["lists without blank lines", "Tips:\n- one\n* * *\n* two\n1. three\n   - in\n10. ten\n   - out\n11. x"],
+  ])("keeps all but the last block as the text grows: %s", (_, whole) => {
     let settled: string[] = [];
-    for (let end = 1; end <= mixed.length; end += 1) {
-      const blocks = splitBlocks(mixed.slice(0, end));
+    for (let end = 1; end <= whole.length; end += 1) {
+      const blocks = splitBlocks(whole.slice(0, end));
       expect(blocks.slice(0, settled.length)).toEqual(settled);
       settled = blocks.slice(0, -1);
     }
+  });
+
+  it("cuts where a list begins right below other text, or another one below its items", () => {
+    expect(splitBlocks("Tips:\n- one\n- two\n1. three\n2. four")).toEqual([
+      "Tips:\n",
+      "- one\n- two\n",
+      "1. three\n2. four",
+    ]);
+    expect(splitBlocks("9. nine\n   - in it\n10. ten\n   - not in it\n11. eleven")).toEqual([
+      "9. nine\n   - in it\n10. ten\n",
+      "   - not in it\n",
+      "11. eleven",
+    ]);
+  });
+
+  it.each([
+    ["a number that is no item", "The year was\n1984. It rained."],
+    ["a line across the page", "One\n- - -"],
+    ["raw HTML", "<ul>\n- one\n</ul>"],
+    ["code", "```\n- one\n```"],
+    ["inner items", "- one\n  1. two\n    - three"],
+    ["a mark alone", "- one\n*"],
+  ])("does not take for a list of its own: %s", (_, text) => {
+    expect(splitBlocks(text)).toEqual([text]);
   });
 
   it("keeps an open fence in one block", () => {

@@ -1,3 +1,5 @@
+import { indentOf, listMarkOf, type ListMark } from "@/components/markdown/list-mark";
+
 /**
  * Cuts Markdown into its top-level blocks, so that a growing text re-renders only its last one.
  * The blocks joined are the text again, and a text that grows keeps every block but the last.
@@ -7,6 +9,8 @@ export function splitBlocks(text: string): string[] {
   const blocks: string[] = [];
   let start = 0;
   let kind: Kind = "other";
+  /** Of the item that a list has come to. */
+  let mark: ListMark | null = null;
   let fence: Fence | null = null;
   let blankBefore = true;
   for (let at = 0; at < text.length; ) {
@@ -20,11 +24,18 @@ export function splitBlocks(text: string): string[] {
       blankBefore = true;
     } else {
       if (definition.test(line)) return [text];
-      if (blankBefore && (start === at || !continues(kind, line))) {
+      const next = listMarkOf(line);
+      const html = text[start] === "<";
+      if (
+        (blankBefore && (start === at || !continues(kind, line))) ||
+        (next && !html && beginsList(next, mark, line))
+      ) {
         if (at > start) blocks.push(text.slice(start, at));
         start = at;
         kind = kindOf(line);
+        mark = null;
       }
+      if (kind === "list" && isOutside(mark, line)) mark = next ?? mark;
       fence = fenceOf(line, kind);
       blankBefore = false;
     }
@@ -50,6 +61,19 @@ const indented = /^(?: {4}|\t)/;
 const quoted = /^ {0,3}>/;
 const fenceLine = /^ {0,3}(?:> ?)*(`{3,}(?!.*`)|~{3,})/;
 const fenceLineInList = /^\s*(?:(?:[-+*]|\d{1,9}[.)])\s+)*(`{3,}(?!.*`)|~{3,})/;
+
+/** Whether the line is no part of the item before it. */
+function isOutside(item: ListMark | null, line: string): boolean {
+  return item === null || indentOf(line) < item.offset;
+}
+
+/** Whether an item right below other text, or below an item of another list, begins a list. */
+function beginsList(next: ListMark, item: ListMark | null, line: string): boolean {
+  if (next.empty) return false;
+  if (item) return isOutside(item, line) && next.sign !== item.sign;
+  // "The year was\n1984. It rained." is no list.
+  return next.number <= 1;
+}
 
 function kindOf(line: string): Kind {
   if (listItem.test(line)) return "list";

@@ -13,6 +13,9 @@ export function useChatStore(): ChatStore {
   return store;
 }
 
+/** Whether a reply is awaited or written, for what is to do with each message: told when there is time. */
+export const BusyContext = createContext(false);
+
 /** One value of the chat around; a component reads only what it shows. */
 export function useChat<T>(select: (state: ChatState) => T): T {
   return useStore(useChatStore(), select);

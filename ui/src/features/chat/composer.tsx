@@ -84,7 +84,7 @@ export function Composer({ hold }: ComposerProps) {
             setDraft(event.target.value);
           }}
           onKeyDown={keyDown}
-          className="max-h-[min(40dvh,15rem)] min-h-9 flex-1 resize-none bg-transparent px-3 py-1.5 placeholder:text-faint focus:outline-none"
+          className="max-h-[min(40dvh,15rem)] min-h-9 flex-1 field-sizing-content resize-none bg-transparent px-3 py-1.5 placeholder:text-faint focus:outline-none"
         />
         {busy ? (
           <IconButton

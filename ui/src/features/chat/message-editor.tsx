@@ -47,7 +47,7 @@ export function MessageEditor({ message }: { message: Message }) {
           setText(event.target.value);
         }}
         onKeyDown={keyDown}
-        className="max-h-[50dvh] w-full resize-none bg-transparent px-2.5 py-1 focus:outline-none"
+        className="max-h-[50dvh] w-full field-sizing-content resize-none bg-transparent px-2.5 py-1 focus:outline-none"
       />
       <div className="flex items-center justify-end gap-2">
         <p className="me-auto min-w-0 px-2.5 text-xs text-faint">{t("actions.editHint")}</p>

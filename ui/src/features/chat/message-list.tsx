@@ -1,7 +1,8 @@
-import { useMemo, type ReactNode } from "react";
+import { useDeferredValue, useMemo, type ReactNode } from "react";
 
 import type { Message } from "@/api/types";
-import { useChat } from "@/features/chat/chat-context";
+import { BusyContext, useChat } from "@/features/chat/chat-context";
+import { isBusy } from "@/features/chat/chat-state";
 import { branchTo, versionsOf } from "@/features/chat/branch";
 import { likelyHeight } from "@/features/chat/likely-height";
 import { AwaitedReply, Reply } from "@/features/chat/reply";
@@ -19,12 +20,14 @@ export function MessageList() {
   const leafId = useChat((state) => state.leafId);
   const targetId = useChat((state) => state.targetId);
   const pending = useChat((state) => state.pending);
+  // All messages of a long chat hear of it: not in the moment in which one sends.
+  const busy = useDeferredValue(useChat(isBusy));
   const branch = useMemo(() => branchTo(messages, leafId), [messages, leafId]);
   const versions = useMemo(() => versionsOf(messages), [messages]);
   const from = useOlderLater(branch, targetId);
-  return (
-    <div className="flex flex-col gap-6 pt-4 pb-8">
-      {branch.slice(from).map((message) => {
+  const shown = useMemo(
+    () =>
+      branch.slice(from).map((message) => {
         const version = versions.get(message.id) ?? null;
         if (message.role === "system") return null;
         return (
@@ -41,7 +44,12 @@ export function MessageList() {
             )}
           </Place>
         );
-      })}
+      }),
+    [branch, from, versions, targetId, leafId],
+  );
+  return (
+    <div className="flex flex-col gap-6 pt-4 pb-8">
+      <BusyContext value={busy}>{shown}</BusyContext>
       {pending?.kind === "turn" && <PendingMessage content={pending.content} />}
       {pending !== null && pending.kind !== "continue" && <AwaitedReply />}
     </div>

@@ -1,10 +1,10 @@
+import { use } from "react";
 import { useTranslation } from "react-i18next";
 
 import type { Message } from "@/api/types";
 import { Button } from "@/components/button";
 import { AlertIcon } from "@/components/icons";
-import { useChat } from "@/features/chat/chat-context";
-import { isBusy } from "@/features/chat/chat-state";
+import { BusyContext, useChat } from "@/features/chat/chat-context";
 import { adviceFor } from "@/features/chat/notice";
 
 interface ReplyFailureProps {
@@ -16,7 +16,7 @@ export function ReplyFailure({ message }: ReplyFailureProps) {
   const { t } = useTranslation();
   const regenerate = useChat((state) => state.regenerate);
   const takeBack = useChat((state) => state.takeBack);
-  const busy = useChat(isBusy);
+  const busy = use(BusyContext);
   const code = message.error?.code ?? "unknown";
   // The same words would not fit a second time.
   const tooLong = code === "context_length_exceeded";

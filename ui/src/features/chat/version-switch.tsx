@@ -1,16 +1,16 @@
+import { use } from "react";
 import { useTranslation } from "react-i18next";
 
 import { IconButton } from "@/components/button";
 import { ChevronEndIcon, ChevronStartIcon } from "@/components/icons";
 import type { Version } from "@/features/chat/branch";
-import { useChat } from "@/features/chat/chat-context";
-import { isBusy } from "@/features/chat/chat-state";
+import { BusyContext, useChat } from "@/features/chat/chat-context";
 
 /** ‹ 2/3 ›: leads to the other versions of a message. */
 export function VersionSwitch({ version }: { version: Version }) {
   const { t } = useTranslation();
   const showVersion = useChat((state) => state.showVersion);
-  const busy = useChat(isBusy);
+  const busy = use(BusyContext);
   const { number, count, earlierId, laterId } = version;
   const step = (label: string, id: string | null, icon: React.ReactNode) => (
     <IconButton

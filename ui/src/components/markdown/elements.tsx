@@ -1,0 +1,90 @@
+import type { ReactNode } from "react";
+import { useTranslation } from "react-i18next";
+import type { Components } from "react-markdown";
+
+import { CodeBlock } from "@/components/markdown/code-block";
+import { CodeText } from "@/components/markdown/code-text";
+import { InlineCode, PlainCode } from "@/components/markdown/inline-code";
+import { isSafeUrl } from "@/components/markdown/safe-url";
+import { ImageIcon } from "@/components/icons";
+
+/** Headings keep their look; to the page's outline they all stand right below its title. */
+function heading(level: number) {
+  return function Heading({ children }: { children?: ReactNode }) {
+    return <h2 className={`heading-${level}`}>{children}</h2>;
+  };
+}
+
+/** Nothing is fetched from elsewhere unless the person asks for it. */
+function ImageLink({ src, name }: { src: string; name: string }) {
+  const { t } = useTranslation();
+  const { host } = new URL(src);
+  return (
+    <a href={src} target="_blank" rel="noopener noreferrer" className="image-link">
+      <ImageIcon className="size-4" />
+      <span>{name ? t("markdown.namedImage", { name, host }) : t("markdown.image", { host })}</span>
+    </a>
+  );
+}
+
+export function TableFrame({ children }: { children?: ReactNode }) {
+  const { t } = useTranslation();
+  return (
+    <div className="table-frame" tabIndex={0} role="group" aria-label={t("markdown.table")}>
+      <table>{children}</table>
+    </div>
+  );
+}
+
+function TaskMark({ done }: { done: boolean }) {
+  const { t } = useTranslation();
+  return (
+    <span role="img" aria-label={done ? t("markdown.done") : t("markdown.toDo")} className="task">
+      {done ? "☑" : "☐"}
+    </span>
+  );
+}
+
+/** What Markdown's elements are on the page. */
+export const elements: Components = {
+  h1: heading(1),
+  h2: heading(2),
+  h3: heading(3),
+  h4: heading(4),
+  h5: heading(4),
+  h6: heading(4),
+  a({ href, children }) {
+    if (!href || !isSafeUrl(href)) return <span>{children}</span>;
+    return (
+      <a href={href} target="_blank" rel="noopener noreferrer">
+        <PlainCode value={true}>{children}</PlainCode>
+      </a>
+    );
+  },
+  img({ src, alt }) {
+    const name = alt ?? "";
+    if (typeof src !== "string" || !isSafeUrl(src)) return <span>{name}</span>;
+    return <ImageLink src={src} name={name} />;
+  },
+  pre({ node }) {
+    const code = node?.children[0];
+    if (code?.type !== "element") return null;
+    const { className } = code.properties;
+    const names = Array.isArray(className) ? className.map(String) : [];
+    return (
+      <CodeBlock language={languageOf(names)}>
+        <code className={names.join(" ")}>
+          <CodeText nodes={code.children} />
+        </code>
+      </CodeBlock>
+    );
+  },
+  code: ({ children }) => <InlineCode>{children}</InlineCode>,
+  table: ({ children }) => <TableFrame>{children}</TableFrame>,
+  input: ({ checked }) => <TaskMark done={checked === true} />,
+};
+
+function languageOf(classNames: readonly string[]): string | null {
+  const prefix = "language-";
+  return classNames.find((name) => name.startsWith(prefix))?.slice(prefix.length) ?? null;
+}

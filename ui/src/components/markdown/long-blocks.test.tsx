@@ -1,0 +1,120 @@
+import { render, screen, waitFor } from "@testing-library/react";
+import ReactMarkdown, { type Options } from "react-markdown";
+import remarkGfm from "remark-gfm";
+import { beforeEach, describe, expect, it, vi } from "vitest";
+
+import { elements } from "@/components/markdown/elements";
+import { Markdown } from "@/components/markdown/markdown";
+
+const parsed: string[] = [];
+
+vi.mock("react-markdown", async (original) => {
+  const real = await original<typeof import("react-markdown")>();
+  return {
+    ...real,
+    default: (options: Options) => {
+      parsed.push(options.children ?? "");
+      return real.default(options);
+    },
+  };
+});
+
+const coloured = vi.fn<() => void>();
+
+vi.mock("react/jsx-dev-runtime", async (original) => {
+  const real = await original<typeof import("react/jsx-dev-runtime")>();
+  return {
+    ...real,
+    jsxDEV: (...all: Parameters<typeof real.jsxDEV>) => {
+      if (all[0] === "span" && String((all[1] as { className?: string }).className).startsWith("hljs")) coloured();
+      return real.jsxDEV(...all);
+    },
+  };
+});
+
+const line = (number: number) =>
+  `with **bold** words, \`code\` and a [link](https://example.org/${number}) to read`;
+const forty = Array.from({ length: 40 }, (_, number) => number);
+const blocks = {
+  "a list": forty.map((n) => `- item ${n} ${line(n)}`).join("\n"),
+  "a numbered list that stands apart": forty.map((n) => `${n + 5}. item ${n}\n\n    ${line(n)}`).join("\n\n"),
+  "a list in a list": forty.map((n) => `- item ${n}\n  - ${line(n)}\n  - inner`).join("\n"),
+  "a list of tasks": forty.map((n) => `- [${n % 2 ? "x" : " "}] ${line(n)}`).join("\n"),
+  "a table": `| a | b |\n| :-- | --: |\n${forty.map((n) => `| ${n} | ${line(n)} |`).join("\n")}`,
+};
+const code = forty.map((n) => `def course_${n}(of: Ship) -> float:\n    """Where\n    it went."""\n    return of.heading + ${n}\n`).join("\n");
+
+beforeEach(() => {
+  parsed.length = 0;
+});
+
+async function show(text: string) {
+  const view = render(<Markdown growing text={text} />);
+  await waitFor(() => {
+    expect(view.container.querySelector(".whitespace-pre-wrap.markdown")).toBeNull();
+  });
+  return view;
+}
+
+/** What is on the page, without what nobody sees. */
+function essence(html: string): string {
+  return html
+    .replace(/\n/g, "")
+    .replaceAll("</tbody><tbody>", "")
+    .replace(/ class="(?:contains-task-list|task-list-item)"/g, "");
+}
+
+describe("a block that is too long to be rendered for each word", () => {
+  it.each(Object.entries(blocks))("looks as if it were rendered in one: %s", async (_, text) => {
+    const { container } = await show(text);
+    const whole = render(
+      <ReactMarkdown remarkPlugins={[remarkGfm]} components={elements}>
+        {text}
+      </ReactMarkdown>,
+    );
+    expect(essence(container.querySelector(".markdown")?.innerHTML ?? "")).toBe(
+      essence(whole.container.innerHTML),
+    );
+  });
+
+  it.each(Object.entries(blocks))("has only its end parsed again: %s", async (_, text) => {
+    const half = text.slice(0, text.length - 400);
+    const { rerender } = await show(half);
+    const all = parsed.length;
+    expect(all).toBeGreaterThan(3);
+    parsed.length = 0;
+    for (let end = half.length; end <= text.length; end += 8) {
+      rerender(<Markdown growing text={text.slice(0, end)} />);
+    }
+    expect(parsed.length).toBeGreaterThan(0);
+    // A step parses one piece, or two where one ends; none of them is long.
+    expect(parsed.length).toBeLessThan(2 * 52);
+    expect(Math.max(...parsed.map(({ length }) => length))).toBeLessThan(1000);
+  });
+
+  it("touches only the end of code that grows, text of many lines in it too", async () => {
+    const start = `\`\`\`python\n${code}`;
+    const { container, rerender } = await show(start);
+    await waitFor(() => {
+      expect(container.querySelector(".hljs-keyword")).not.toBeNull();
+    });
+    const parts = [...container.querySelectorAll("pre code > *")];
+    const touched: Node[] = [];
+    const observer = new MutationObserver((records) => {
+      touched.push(...records.map(({ target }) => target));
+    });
+    observer.observe(container, { childList: true, subtree: true, characterData: true });
+    const all = container.querySelectorAll("pre span").length;
+    coloured.mockClear();
+    rerender(<Markdown growing text={`${start}\nlast = "word"`} />);
+    await screen.findByText('"word"');
+    observer.disconnect();
+    expect(container.querySelector("pre")?.textContent).toBe(`${code}\nlast = "word"\n`);
+    const settled = parts.slice(0, -20);
+    expect(settled.length).toBeGreaterThan(100);
+    // Nor is more of it rendered: what a part takes, of the many that there are.
+    expect(coloured.mock.calls.length).toBeGreaterThan(0);
+    expect(coloured.mock.calls.length).toBeLessThan(all / 3);
+    expect(touched.filter((node) => settled.some((part) => part.contains(node)))).toEqual([]);
+  });
+});

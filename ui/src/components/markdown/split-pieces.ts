@@ -1,0 +1,110 @@
+import { indentOf, isMarkToBe, listMarkOf, type ListMark } from "@/components/markdown/list-mark";
+
+/** A long block in pieces that are rendered one by one, so that the one that grows is never long. */
+export type Pieces = ListPieces | TablePieces;
+
+export interface ListPieces {
+  kind: "list";
+  ordered: boolean;
+  /** The number of the first item. */
+  start: number;
+  items: readonly { text: string; loose: boolean }[];
+}
+
+export interface TablePieces {
+  kind: "table";
+  /** Each with the table's head before its rows: it says how many columns there are. */
+  tables: readonly string[];
+}
+
+/** Letters after which a piece ends, at the next item or row. */
+const enough = 600;
+
+const definition = /^ {0,3}\[[^\]]+\]:/;
+const delimiterRow = /^ {0,3}\|(?: *:?-+:? *\|)+ *$/;
+const row = /^ {0,3}\|/;
+
+/**
+ * A list by its items, a table by its rows; null for anything else, and for what can't be cut without
+ * being read as a whole. A block that grows keeps every piece but the last.
+ */
+export function splitPieces(block: string): Pieces | null {
+  return listPieces(block) ?? tablePieces(block);
+}
+
+function listPieces(block: string): ListPieces | null {
+  const items: { text: string; loose: boolean }[] = [];
+  let first: ListMark | null = null;
+  let offset = 0;
+  let begin = 0;
+  let loose = false;
+  let blank = false;
+  for (const { line, at, last } of linesOf(block)) {
+    if (line.trim() === "") {
+      blank = true;
+      continue;
+    }
+    if (definition.test(line)) return null;
+    const mark = listMarkOf(line);
+    const unsure = last && (isMarkToBe(line) || mark?.empty);
+    if (first && (indentOf(line) >= offset || unsure)) {
+      blank = false;
+      continue;
+    }
+    if (!mark || (first && mark.sign !== first.sign)) return null;
+    // Blank lines between its items make a list loose. What stood before the first of them stays.
+    if (first && blank) loose = true;
+    if (at - begin >= enough) {
+      items.push({ text: block.slice(begin, at), loose });
+      begin = at;
+    }
+    first ??= mark;
+    offset = mark.offset;
+    blank = false;
+  }
+  if (!first) return null;
+  items.push({ text: block.slice(begin), loose });
+  return { kind: "list", ordered: first.sign === "." || first.sign === ")", start: first.number, items };
+}
+
+function tablePieces(block: string): TablePieces | null {
+  const [head, delimiters, ...rows] = [...linesOf(block)];
+  if (!head || !delimiters || !row.test(head.line) || !delimiterRow.test(delimiters.line)) return null;
+  if (barsOf(head.line) !== barsOf(delimiters.line)) return null;
+  const top = block.slice(0, delimiters.end);
+  const tables: string[] = [];
+  let begin = delimiters.end;
+  for (const { line, at } of rows) {
+    if (line.trim() !== "" && !row.test(line)) return null;
+    if (at - begin >= enough) {
+      tables.push(top + block.slice(begin, at));
+      begin = at;
+    }
+  }
+  tables.push(top + block.slice(begin));
+  return { kind: "table", tables };
+}
+
+interface Line {
+  /** Without its end. */
+  line: string;
+  at: number;
+  end: number;
+  /** It may not be written to its end yet. */
+  last: boolean;
+}
+
+function* linesOf(text: string): Generator<Line> {
+  for (let at = 0; at < text.length; ) {
+    const newline = text.indexOf("\n", at);
+    const last = newline < 0;
+    const end = last ? text.length : newline + 1;
+    yield { line: text.slice(at, last ? end : newline).replace(/\r$/, ""), at, end, last };
+    at = end;
+  }
+}
+
+/** A table's rows are cut at bars, except where one is escaped. */
+function barsOf(line: string): number {
+  return line.trim().match(/(?<!\\)\|/g)?.length ?? 0;
+}

@@ -12,6 +12,7 @@ from benchmarks.figures import Measure, Row, Verdict, at_most
 from benchmarks.rows_load import FAKE_SERVICE
 from benchmarks.servers import ROOT, Appliance
 from benchmarks.stand import Stand
+from tests.browser.steps import long_chat
 
 TOKEN_BYTES = 4
 CHAT_TOKENS = 20_000
@@ -45,7 +46,7 @@ def course(of: Ship, winds: list[Wind]) -> float:
 ```
 
 """
-_PIECE = _PARAGRAPH * 3 + _REST
+PIECE = _PARAGRAPH * 3 + _REST
 
 # What the browser says of tasks over 50 ms, and how far apart its frames were.
 _WATCH = """() => {
@@ -106,7 +107,8 @@ def _run(browser: Browser, url: str, tokens: int) -> dict[str, Any]:
     page = browser.new_page(viewport={"width": 1280, "height": 800})
     page.set_default_timeout(_PATIENCE_MS)
     try:
-        made = httpx.post(f"{url}/api/sessions/import", json=_long_chat(), timeout=60)
+        chat = long_chat(CHAT_TOKENS * TOKEN_BYTES // (2 * len(PIECE)), PIECE * 2)
+        made = httpx.post(f"{url}/api/sessions/import", json=chat, timeout=60)
         if made.status_code != 201:
             raise BenchmarkError(f"the long chat was not taken: {made.text[:200]}")
         page.goto(f"{url}/#/s/{made.json()['id']}")
@@ -119,7 +121,7 @@ def _watched(page: Page, tokens: int) -> dict[str, Any]:
     replies = page.get_by_role("article", name="Reply")
     replies.last.wait_for()
     page.locator("pre .hljs-keyword").first.wait_for(state="attached")
-    wanted = (_PIECE * 100)[: tokens * TOKEN_BYTES]
+    wanted = (PIECE * 100)[: tokens * TOKEN_BYTES]
     page.get_by_role("textbox", name="Message", exact=True).fill(f"echo:{wanted}")
     page.get_by_role("button", name="Send", exact=True).click()
     page.wait_for_function("() => document.querySelector('article[aria-busy=true] .markdown')")
@@ -129,42 +131,3 @@ def _watched(page: Page, tokens: int) -> dict[str, Any]:
     seconds = time.perf_counter() - began
     long, frames = page.evaluate("[window.longTasks, window.frames]")
     return {"long": long, "frames": frames / seconds, "rate": tokens / seconds}
-
-
-def _long_chat() -> dict[str, Any]:
-    """As an export has it: questions and long replies."""
-    reply = _PIECE * 2
-    count = CHAT_TOKENS * TOKEN_BYTES // len(reply)
-    messages: list[dict[str, Any]] = []
-    for number in range(count):
-        for role, content in (("user", f"And then, number {number}?"), ("assistant", reply)):
-            messages.append(
-                {
-                    "id": f"{role}-{number}",
-                    "parent_id": messages[-1]["id"] if messages else None,
-                    "role": role,
-                    "content": content,
-                    "reasoning": "",
-                    "status": "complete",
-                    "finish_reason": "stop" if role == "assistant" else None,
-                    "model": "fake" if role == "assistant" else None,
-                    "created_at": number,
-                    "usage": None,
-                    "error": None,
-                }
-            )
-    return {
-        "format": "appliance.chat",
-        "version": 1,
-        "metadata": {"exported_at": 0, "appliance": ""},
-        "session": {
-            "id": "long",
-            "title": "Long",
-            "pinned": False,
-            "created_at": 0,
-            "updated_at": 0,
-            "leaf_id": messages[-1]["id"],
-            "settings": None,
-        },
-        "messages": messages,
-    }

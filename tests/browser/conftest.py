@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
+from tests.models.hub import Hub, serving_one
 from tests.running import Running
 
 FAKE_SERVICE = Path(__file__).parents[1] / "service" / "fake_service.py"
@@ -84,3 +85,10 @@ def slow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     ).start()
     yield appliance
     assert appliance.stop() == 0
+
+
+@pytest.fixture
+def hub() -> Iterator[Hub]:
+    """A hub with one model, at hand."""
+    with serving_one() as hub:
+        yield hub

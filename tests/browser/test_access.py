@@ -23,16 +23,17 @@ def locked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     assert appliance.stop() == 0
 
 
-def sign_in(page: Page, key: str) -> None:
-    page.get_by_label("Key").fill(key)
+def sign_in(page: Page, key: str, *, chat: bool = False) -> None:
+    page.get_by_label("Key", exact=True).fill(key)
     page.get_by_role("button", name="Sign in").click()
-    expect(page.get_by_role("heading", name="What would you like to know?")).to_be_visible()
+    if not chat:
+        expect(page.get_by_role("heading", name="What would you like to know?")).to_be_visible()
 
 
 def test_a_key_lets_in_and_signing_out_leaves_nothing(page: Page, locked: Running) -> None:
     key = locked.make_key("for a laptop", "--scope", "manage")
     page.goto(locked.url)
-    page.get_by_label("Key").fill("not-the-right-key")
+    page.get_by_label("Key", exact=True).fill("not-the-right-key")
     page.get_by_role("button", name="Sign in").click()
     expect(page.get_by_text("That key does not open this appliance.")).to_be_visible()
     sign_in(page, key)
@@ -59,7 +60,7 @@ def test_a_page_whose_key_was_revoked_says_so_and_keeps_what_was_typed(
     assert httpx.delete(f"{locked.url}/api/keys/{id}", headers=admin).status_code == 204
     send(page, "And one about figs?")
     expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
-    page.get_by_label("Key").fill(locked.make_key("another"))
+    page.get_by_label("Key", exact=True).fill(locked.make_key("another"))
     page.get_by_role("button", name="Sign in").click()
     expect(page.get_by_role("textbox", name="Message", exact=True)).to_have_value(
         "And one about figs?"
@@ -67,13 +68,49 @@ def test_a_page_whose_key_was_revoked_says_so_and_keeps_what_was_typed(
     expect(replies(page)).to_have_count(1)
 
 
+def test_a_socket_that_a_key_does_not_open_any_more_says_so(page: Page, locked: Running) -> None:
+    key = locked.make_key("for a moment")
+    page.goto(locked.url)
+    sign_in(page, key)
+    ask(page, "Say one word about rowans.")
+    # A page that has no socket yet: it would open one for the next reply.
+    page.reload()
+    expect(replies(page)).to_have_count(1)
+    refused: list[str] = []
+    page.on("websocket", lambda one: one.on("socketerror", lambda why: refused.append(str(why))))
+    assert locked.command("keys", "revoke", "for a moment").returncode == 0
+    send(page, "And one about figs?")
+    expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
+    assert len(refused) == 1
+    assert "Authentication failed" in refused[0]
+    sign_in(page, locked.make_key("for longer"), chat=True)
+    expect(page.get_by_role("textbox", name="Message", exact=True)).to_have_value(
+        "And one about figs?"
+    )
+
+
+def test_a_socket_with_a_wrong_key_is_not_opened(page: Page, locked: Running) -> None:
+    page.goto(locked.url)
+    refused: list[str] = []
+    page.on("websocket", lambda one: one.on("socketerror", lambda why: refused.append(str(why))))
+    ended = page.evaluate("""async () => await new Promise((resolve) => {
+      const socket = new WebSocket(`ws://${location.host}/chat/ws?token=wrong`, ["appliance.v1"]);
+      socket.onclose = ({ code, wasClean }) => resolve([code, wasClean]);
+    })""")
+    assert ended == [1006, False]
+    assert "Authentication failed" in refused[0]
+
+
 def test_a_page_that_asks_too_often_says_so(page: Page, locked: Running) -> None:
     key = locked.make_key("slow", "--rpm", "1")
+    said: list[str] = []
+    page.on("websocket", lambda socket: socket.on("framereceived", lambda f: said.append(str(f))))
     page.goto(locked.url)
     sign_in(page, key)
     ask(page, "Say one word about sloes.")
     send(page, "And another?")
     expect(page.get_by_text("This key may ask only so often.")).to_be_visible()
+    assert "rate_limit_exceeded" in said[-1]
     expect(page.get_by_role("textbox", name="Message", exact=True)).to_have_value("And another?")
 
 

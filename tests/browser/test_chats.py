@@ -1,4 +1,4 @@
-"""Chats are found, taken out, brought back and set up; all of it by keyboard as well."""
+"""Chats are found, taken out, brought back and set up."""
 
 import json
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 import httpx
 from playwright.sync_api import Page, expect
 
-from tests.browser.steps import ask, finished, replies, session_id
+from tests.browser.steps import ask, replies, session_id
 from tests.running import Running
 
 
@@ -30,6 +30,8 @@ def test_an_export_can_be_imported(page: Page, running: Running, tmp_path: Path)
     ask(page, "Say one word about cherries.")
     said = page.get_by_role("article").all_inner_texts()
     before = session_id(page)
+    settings = {"settings": {"temperature": 0}}
+    assert httpx.patch(f"{running.url}/api/sessions/{before}", json=settings).status_code == 200
     page.get_by_role("link", name="Say one word about cherries.").hover()
     page.get_by_role("button", name="Actions for chat Say one word about cherries.").first.click()
     with page.expect_download() as download:
@@ -38,8 +40,13 @@ def test_an_export_can_be_imported(page: Page, running: Running, tmp_path: Path)
     download.value.save_as(file)
     exported = json.loads(file.read_text("utf-8"))
     assert exported["format"] == "appliance.chat"
-    assert len(exported["messages"]) == 2
-    assert "settings" in exported["session"] or "settings" in exported
+    said_first, said_then = exported["messages"]
+    assert said_first["content"] == "Say one word about cherries."
+    assert said_then["usage"]["completion_tokens"] > 0
+    assert exported["session"]["settings"]["temperature"] == 0
+    assert exported["session"]["title"] == "Say one word about cherries."
+    assert exported["metadata"]["exported_at"] > 1_700_000_000_000
+    assert exported["metadata"]["appliance"]
 
     with page.expect_file_chooser() as chooser:
         page.get_by_role("button", name="Import a chat").click()
@@ -47,6 +54,8 @@ def test_an_export_can_be_imported(page: Page, running: Running, tmp_path: Path)
     page.wait_for_function("before => !location.hash.includes(before)", arg=before)
     expect(page.get_by_role("article")).to_have_count(2)
     assert page.get_by_role("article").all_inner_texts() == said
+    copy = httpx.get(f"{running.url}/api/sessions/{session_id(page)}").json()
+    assert copy["settings"]["temperature"] == 0
 
     broken = tmp_path / "broken.json"
     broken.write_text("{ not a chat")
@@ -75,43 +84,46 @@ def test_settings_are_kept_by_the_server(page: Page, running: Running) -> None:
     assert httpx.get(f"{running.url}/api/sessions/{session_id(page)}").json()["settings"] is None
 
 
-def test_everything_by_keyboard(page: Page, running: Running) -> None:
+def test_a_chat_is_named_renamed_pinned_and_given_back(page: Page, running: Running) -> None:
     page.goto(running.url)
-    keyboard = page.keyboard
-    keyboard.type("Say one word about figs.")
-    keyboard.press("Enter")
-    expect(page.get_by_role("button", name="Stop", exact=True)).to_be_visible()
-    finished(page)
-    keyboard.press("ArrowUp")
-    expect(page.get_by_role("textbox", name="Edited message")).to_be_focused()
-    keyboard.press("Escape")
-    expect(page.get_by_role("textbox", name="Edited message")).to_be_hidden()
-    keyboard.press("Control+Shift+o")
+    ask(page, "Say one word about quinces, please.\nOr two.")
+    rail = page.get_by_role("navigation", name="Chats")
+    mine = rail.get_by_role("link", name="Say one word about quinces, please.")
+    expect(mine).to_have_attribute("aria-current", "page")
+
+    def choose(title: str, what: str) -> None:
+        rail.get_by_role("link", name=title).hover()
+        page.get_by_role("button", name=f"Actions for chat {title}").click()
+        page.get_by_role("menuitem", name=what, exact=True).click()
+
+    choose("Say one word about quinces, please.", "Rename")
+    page.get_by_role("textbox", name="Title of the chat").fill("Quinces")
+    page.keyboard.press("Enter")
+    expect(rail.get_by_role("link", name="Quinces")).to_be_visible()
+    choose("Quinces", "Pin")
+    expect(rail.get_by_role("region", name="Pinned").get_by_role("link")).to_have_text("Quinces")
+    open_chat = page.url
+    choose("Quinces", "Delete")
+    page.get_by_role("dialog").get_by_role("button", name="Delete").click()
     expect(page.get_by_role("heading", name="What would you like to know?")).to_be_visible()
-    keyboard.press("Alt+ArrowDown")
+    page.get_by_role("button", name="Undo").click()
+    page.wait_for_url(open_chat)
     expect(page.get_by_role("article", name="Your message")).to_be_visible()
-    keyboard.press("Control+k")
-    expect(page.get_by_role("combobox", name="Search chats")).to_be_focused()
-    keyboard.press("Escape")
-    expect(page.get_by_role("dialog")).to_be_hidden()
-    keyboard.press("Control+/")
-    sheet = page.get_by_role("dialog", name="Keyboard shortcuts")
-    expect(sheet).to_be_visible()
-    sheet.get_by_role("button", name="Status").focus()
-    keyboard.press("Enter")
-    expect(page.get_by_role("heading", level=2, name="Status")).to_be_visible()
-    keyboard.press("g")
-    keyboard.press("m")
-    expect(page.get_by_role("heading", level=2, name="Models")).to_be_visible()
-    keyboard.press("?")
-    expect(sheet).to_be_visible()
-    keyboard.press("Escape")
-    keyboard.press("Control+,")
-    expect(page.get_by_role("heading", name="Settings")).to_be_visible()
-    # Every control on the way has a name and is seen to have the focus.
-    for _ in range(40):
-        keyboard.press("Tab")
-        assert page.evaluate(
-            "document.activeElement === document.body"
-            " || document.activeElement.matches(':focus-visible')"
-        )
+    page.reload()
+    expect(rail.get_by_role("region", name="Pinned").get_by_role("link")).to_have_text("Quinces")
+    stored = httpx.get(f"{running.url}/api/sessions/{session_id(page)}").json()
+    assert (stored["title"], stored["pinned"]) == ("Quinces", True)
+
+
+def test_instructions_and_stop_sequences_reach_the_model(page: Page, echoing: Running) -> None:
+    page.goto(echoing.url)
+    page.get_by_role("button", name="Settings", exact=True).click()
+    page.get_by_role("textbox", name="Stop sequences").fill("halt")
+    expect(page.get_by_text("Saved", exact=True)).to_be_visible()
+    # The model repeats what stands in its prompt, instructions first.
+    page.get_by_role("textbox", name="System prompt").fill("echo:one two halt three")
+    expect(page.get_by_text("Saved", exact=True)).to_be_visible()
+    ask(page, "Well?")
+    expect(replies(page).locator(".markdown")).to_have_text("one two ")
+    undone = {"stop": None, "system_prompt": None}
+    assert httpx.patch(f"{echoing.url}/api/settings", json=undone).status_code == 200

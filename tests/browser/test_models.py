@@ -1,20 +1,12 @@
 """A bigger model is two clicks away, and arrives whatever happens to the page meanwhile."""
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
 from playwright.sync_api import Page, expect
 
-from tests.models.hub import REPO, Behaviour, Hub, serving_one
+from tests.models.hub import REPO, Behaviour, Hub
 from tests.running import Running
-
-
-@pytest.fixture
-def hub() -> Iterator[Hub]:
-    with serving_one() as hub:
-        yield hub
 
 
 def test_a_model_of_the_catalogue_is_fetched_and_used(page: Page, hub: Hub, tmp_path: Path) -> None:

@@ -1,0 +1,203 @@
+"""What the page says of itself: who waits, what was left out, what broke and how it goes on."""
+
+import re
+import sys
+from pathlib import Path
+
+import httpx
+from playwright.sync_api import BrowserContext, Page, expect
+
+from tests.browser.conftest import FAKE_SERVICE
+from tests.browser.steps import ask, finished, imported, long_chat, replies, send, session_id
+from tests.running import Running
+
+WRITTEN = """(least) =>
+  (document.querySelector("article[aria-label=Reply] .markdown")?.innerText ?? "").length > least
+"""
+
+
+def test_who_waits_is_told_the_place_in_line(
+    page: Page, context: BrowserContext, tmp_path: Path
+) -> None:
+    appliance = Running(
+        tmp_path,
+        command=(sys.executable, str(FAKE_SERVICE)),
+        FAKE_STEP_SECONDS="0.05",
+        APPLIANCE_ENGINE_N_SEQ_MAX="1",
+    ).start()
+    pages = [page, context.new_page(), context.new_page()]
+    for one in pages:
+        one.goto(appliance.url)
+        send(one, "echo:" + "words and more words, " * 60)
+        expect(replies(one)).to_be_visible()
+    page.wait_for_function(WRITTEN, arg=10)
+    expect(pages[1].get_by_text("Waiting in line · next")).to_be_visible()
+    expect(pages[2].get_by_text("Waiting in line · place 2")).to_be_visible()
+    page.get_by_role("button", name="Stop", exact=True).click()
+    pages[1].wait_for_function(WRITTEN, arg=10)
+    expect(pages[2].get_by_text("Waiting in line · next")).to_be_visible()
+    # Whoever waits can give it up.
+    pages[2].get_by_role("button", name="Stop", exact=True).click()
+    expect(pages[2].get_by_text("You stopped this reply before its first word.")).to_be_visible()
+    expect(pages[1].get_by_text(re.compile(r"Writing · ≈ [\d.]+ tokens/s"))).to_be_visible()
+    pages[1].get_by_role("button", name="Stop", exact=True).click()
+    finished(pages[1])
+    assert appliance.stop() == 0
+
+
+def test_a_server_that_dies_and_comes_back(page: Page, tmp_path: Path) -> None:
+    appliance = Running(tmp_path).start()
+    page.goto(appliance.url)
+    send(page, "Write a very long story about a lighthouse, in twenty chapters.")
+    page.wait_for_function(WRITTEN, arg=400)
+    appliance.kill()
+    expect(page.get_by_text("The server can’t be reached.")).to_be_visible()
+    expect(
+        page.get_by_text("The connection was lost. Looking for the reply again…")
+    ).to_be_visible()
+    box = page.get_by_role("textbox", name="Message", exact=True)
+    box.fill("Written while it was away")
+    appliance.start()
+    expect(page.get_by_text("The server can’t be reached.")).to_be_hidden()
+    expect(page.get_by_text("Interrupted: the appliance stopped in the middle")).to_be_visible()
+    expect(box).to_have_value("Written while it was away")
+    kept = stored(appliance, page)
+    assert kept
+    page.get_by_role("button", name="Continue").click()
+    page.wait_for_function(WRITTEN, arg=len(kept) + 20)
+    page.get_by_role("button", name="Stop", exact=True).click()
+    finished(page)
+    assert stored(appliance, page).startswith(kept)
+    assert appliance.stop() == 0
+
+
+def stored(appliance: Running, page: Page) -> str:
+    """The last reply, as the server has it."""
+    path = f"/api/sessions/{session_id(page)}/messages"
+    text: str = httpx.get(appliance.url + path).json()["messages"][-1]["content"]
+    return text
+
+
+def test_a_message_that_could_not_be_sent_is_kept(page: Page, tmp_path: Path) -> None:
+    appliance = Running(tmp_path).start()
+    page.goto(appliance.url)
+    appliance.kill()
+    send(page, "Is anybody there?")
+    expect(page.get_by_text("The message was not sent, and is kept here.")).to_be_visible()
+    expect(page.get_by_role("textbox", name="Message", exact=True)).to_have_value(
+        "Is anybody there?"
+    )
+    appliance.start()
+    expect(page.get_by_text("The server can’t be reached.")).to_be_hidden()
+    page.get_by_role("button", name="Send", exact=True).click()
+    finished(page)
+    expect(page.get_by_role("article", name="Your message")).to_have_text("Is anybody there?")
+    assert appliance.stop() == 0
+
+
+def test_a_reply_cut_at_its_limit_says_so_and_goes_on(page: Page, running: Running) -> None:
+    page.goto(running.url)
+    ask(page, "Say one word about the sea.")
+    path = f"{running.url}/api/sessions/{session_id(page)}"
+    assert httpx.patch(path, json={"settings": {"max_tokens": 6}}).status_code == 200
+    ask(page, "Tell me a long story about the sea.")
+    last = replies(page).last
+    expect(last.get_by_text("it reached its length limit")).to_be_visible()
+    expect(last).to_contain_text("6 tokens")
+    last.get_by_role("button", name="Continue").click()
+    expect(last).to_contain_text("12 tokens")
+
+
+def test_each_reply_tells_what_it_took(page: Page, running: Running) -> None:
+    page.goto(running.url)
+    ask(page, "Say one word about rivers.")
+    ask(page, "And one about lakes.")
+    last = replies(page).last
+    last.get_by_title("Details of this reply").click()
+    details = dict(
+        zip(
+            last.locator("dt").all_inner_texts(),
+            last.locator("dd").all_inner_texts(),
+            strict=True,
+        )
+    )
+    usage = httpx.get(f"{running.url}/api/sessions/{session_id(page)}/messages").json()
+    usage = usage["messages"][-1]["usage"]
+    assert details["Model"] == "smollm2-135m-instruct"
+    assert details["Written"] == f"{usage['completion_tokens']} token" + (
+        "s" if usage["completion_tokens"] != 1 else ""
+    )
+    assert details["Prompt"] == f"{usage['prompt_tokens']} tokens"
+    assert details["Not read again"] == f"{usage['cached_tokens']} tokens (this chat’s memory)"
+    assert details["Seed"] == str(usage["seed"])
+    assert re.fullmatch(r"[\d.]+ m?s", details["First token"])
+    assert details["Context"] == "8,192 tokens"
+
+
+def test_the_context_that_is_used_and_what_was_left_out(page: Page, tmp_path: Path) -> None:
+    appliance = Running(tmp_path, APPLIANCE_ENGINE_N_CTX="512").start()
+    chat = long_chat(8, "A reply of a few words, and then some more of them. " * 6)
+    page.goto(f"{appliance.url}/#/s/{imported(appliance, chat)}")
+    ask(page, "Say one word about apples.")
+    meter = page.get_by_role("meter", name="Context used")
+    expect(meter).to_have_attribute("aria-valuemax", "512")
+    assert 0 < int(meter.get_attribute("aria-valuenow") or 0) <= 512
+    told = replies(page).last.get_by_text(re.compile(r"The model did not see \d+ earlier messages"))
+    expect(told).to_be_visible()
+    expect(meter).to_have_attribute("title", re.compile(r"\d+ earlier messages were left out"))
+    assert appliance.stop() == 0
+
+
+def test_a_device_that_is_not_there_is_told(page: Page, tmp_path: Path) -> None:
+    appliance = Running(tmp_path).start()
+    httpx.patch(f"{appliance.url}/api/settings", json={"device": "metal"}).raise_for_status()
+    page.goto(appliance.url)
+    ask(page, "Say one word about plums.")
+    warning = re.compile("metal was asked for and is not there")
+    page.get_by_role("link", name="Models", exact=True).click()
+    bundled = page.get_by_role("article").filter(has_text="Comes with the appliance")
+    expect(bundled.get_by_text(warning)).to_be_visible()
+    page.get_by_role("button", name="Settings", exact=True).click()
+    expect(page.get_by_role("complementary").get_by_text(warning)).to_be_visible()
+    assert appliance.stop() == 0
+
+
+def test_models_are_loaded_and_unloaded(page: Page, tmp_path: Path) -> None:
+    appliance = Running(tmp_path).start()
+    page.goto(f"{appliance.url}/#/models")
+    bundled = page.get_by_role("article").filter(has_text="Comes with the appliance")
+    expect(bundled).to_contain_text("Ready")
+    bundled.get_by_role("button", name="Unload").click()
+    expect(bundled).to_contain_text("Not loaded")
+    bundled.get_by_role("button", name="Load").click()
+    expect(bundled).to_contain_text("Ready")
+    bundled.get_by_role("button", name="Unload").click()
+    expect(bundled).to_contain_text("Not loaded")
+    # It wakes up for whoever asks.
+    page.get_by_role("button", name="New chat").first.click()
+    ask(page, "Say one word about pears.")
+    page.goto(f"{appliance.url}/#/models")
+    expect(bundled).to_contain_text("Ready")
+    assert appliance.stop() == 0
+
+
+def test_the_status_page_has_figures_of_now(page: Page, tmp_path: Path) -> None:
+    appliance = Running(tmp_path).start()
+    page.goto(appliance.url)
+    ask(page, "Say one word about pears.")
+    ask(page, "And one about figs.")
+    send(page, "Tell me a very long story about a fox, in twenty chapters.")
+    page.get_by_role("link", name="Status", exact=True).click()
+    now = page.get_by_role("region", name="Now")
+
+    def figure(name: str) -> str:
+        cell = now.locator("div").filter(has=page.locator("dt", has_text=re.compile(f"^{name}$")))
+        return cell.locator("dd").last.inner_text()
+
+    expect(now.get_by_text(re.compile(r"^[\d.]+ tokens/s$"))).to_be_visible()
+    expect(now).to_contain_text(re.compile("Replies being written\\s*1"))
+    assert re.fullmatch(r"[\d.]+ m?s", figure("First token"))
+    assert figure("Waiting in line") == "0"
+    assert re.match(r"[1-9]\d* %", figure("Prompt tokens not read again"))
+    expect(page.get_by_text(re.compile(r"[\d.]+ MB used by the appliance, "))).to_be_visible()
+    assert appliance.stop() == 0

@@ -11,6 +11,7 @@ from openai.types.chat import ChatCompletionMessageParam
 from pydantic import BaseModel
 
 from tests.running import Running
+from tests.waiting import wait_until
 
 QUESTION: list[ChatCompletionMessageParam] = [{"role": "user", "content": "Tell me about the sea."}]
 
@@ -339,6 +340,23 @@ def test_a_reply_keeps_to_a_grammar(client: openai.OpenAI, model: str) -> None:
         extra_body={"grammar": 'root ::= "yes" | "no"'},
     )
     assert reply.choices[0].text in ("yes", "no")
+
+
+def test_a_bad_grammar_is_no_error_of_the_appliances(
+    running: Running, client: openai.OpenAI, model: str
+) -> None:
+    before = len(running.log.read_text())
+    with pytest.raises(openai.BadRequestError):
+        client.completions.create(
+            model=model, prompt="x", max_tokens=1, extra_body={"grammar": "root ::= missing"}
+        )
+
+    def said() -> list[dict[str, Any]]:
+        lines = running.log.read_text()[before:].splitlines()
+        return [line for line in map(json.loads, lines) if "grammar" in line["event"]]
+
+    wait_until(said, "llama.cpp says nothing of the grammar")
+    assert {line["level"] for line in said()} == {"warning"}
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,9 @@ import ctypes
 import functools
 import logging
 import sysconfig
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +48,11 @@ class Library(msgspec.Struct, frozen=True):
     devices: list[Device]
 
 
+class _Thread(threading.local):
+    reads_request = False
+
+
+_thread = _Thread()
 _errors: list[str] = []
 _backends: list[str] = []
 
@@ -55,13 +62,24 @@ def _log(level: int, text: bytes, _: object) -> None:
     if line.startswith(_LOADED):
         _backends.append(Path(line.rpartition(" ")[2]).name)
     if level in (_WARNING, _ERROR) and line:
-        log.log(logging.ERROR if level == _ERROR else logging.WARNING, "%s", line)
-        if level == _ERROR:
+        ours = level == _ERROR and not _thread.reads_request
+        log.log(logging.ERROR if ours else logging.WARNING, "%s", line)
+        if ours:
             _errors[:] = [*_errors[-4:], line]
 
 
 _log_callback = lib.llama_log_callback(_log)
 """Kept here: native code calls it for as long as the process lives."""
+
+
+@contextmanager
+def reading_request() -> Iterator[None]:
+    """What llama.cpp complains of on this thread meanwhile is the fault of a request."""
+    _thread.reads_request = True
+    try:
+        yield
+    finally:
+        _thread.reads_request = False
 
 
 def forget_errors() -> None:

@@ -11,6 +11,7 @@ import numpy as np
 from llama_cpp.llama_grammar import json_schema_to_gbnf
 
 from appliance.engine.protocol import SamplingParams
+from appliance.engine.runners.llama_library import reading_request
 from appliance.errors import RequestError
 
 PENALTY_LAST_N = 64
@@ -134,7 +135,8 @@ def _grammar(vocab: int, params: SamplingParams) -> Handle | None:
             raise RequestError(f"the JSON schema cannot be used: {ex}", param=param) from ex
     if text is None:
         return None
-    sampler = lib.llama_sampler_init_grammar(vocab, text.encode(), b"root")
+    with reading_request():
+        sampler = lib.llama_sampler_init_grammar(vocab, text.encode(), b"root")
     if not sampler:
         raise RequestError(f"{param} is no grammar that llama.cpp understands", param=param)
     return sampler

@@ -10,7 +10,7 @@ def main() -> NoReturn:
     if sys.argv[1:2] == ["worker"]:
         from appliance.engine.worker import main as worker_main
 
-        sys.exit(worker_main())
+        sys.exit(worker_main(ahead=sys.argv[2:] == ["ahead"]))
     if sys.argv[1:2] == ["template"]:
         from appliance.engine.template_child import main as template_main
 

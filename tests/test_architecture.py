@@ -44,7 +44,7 @@ MAY_IMPORT: list[tuple[str, list[str]]] = [
         [
             *("about", "bootstrap", "config", "doctor", "environment", "logs", "paths", "running"),
             *("cli.*", "desktop.*", "doorkeeper", "library", "models.*", "offer", "security.*"),
-            *("engine.tune", "engine.tune_profile", "engine.tune_protocol"),
+            *("engine.head_start", "engine.tune", "engine.tune_profile", "engine.tune_protocol"),
             *("store.backup", "tuned", "whereabouts"),
         ],
     ),
@@ -121,8 +121,13 @@ MAY_IMPORT: list[tuple[str, list[str]]] = [
     # The appliance's side of the engine, and then the worker's: they meet in the protocol alone.
     (
         "engine.client",
-        [*ENGINE_OUTSIDE, "engine.open_requests", "engine.restarts", "engine.worker_process"],
+        [
+            *ENGINE_OUTSIDE,
+            *("engine.head_start", "engine.open_requests", "engine.restarts"),
+            "engine.worker_process",
+        ],
     ),
+    ("engine.head_start", ["engine.worker_process"]),
     ("engine.restarts", []),
     ("engine.open_requests", ENGINE_OUTSIDE),
     ("engine.worker_process", ["engine.frames", "engine.protocol"]),
@@ -138,7 +143,7 @@ MAY_IMPORT: list[tuple[str, list[str]]] = [
             "engine.*",
             *("!engine.client", "!engine.loaded", "!engine.pool", "!engine.upstream.*"),
             *("!engine.counters", "!engine.devices", "!engine.open_requests", "!engine.requests"),
-            *("!engine.worker", "!engine.worker_process"),
+            *("!engine.head_start", "!engine.worker", "!engine.worker_process"),
         ],
     ),
     (

@@ -1,12 +1,16 @@
 """`appliance serve`: the service itself."""
 
+import contextlib
 import sys
 from pathlib import Path
 
 import click
 
+from appliance import paths
 from appliance.cli import options
-from appliance.environment import has_display
+from appliance.config import Config
+from appliance.engine import head_start
+from appliance.environment import has_display, worker_environment
 
 
 @click.command()
@@ -37,12 +41,22 @@ def serve(
         server={"host": host, "port": port},
         security={"insecure_lan": insecure_lan},
     )
+    _begin_worker(config)  # it starts beside what is imported next
     from appliance import logs
     from appliance.bootstrap import run
 
     logs.set_up(config.server.log_level)
     open_browser = open_browser and _can_open_browser()
     sys.exit(run(config, open_browser=open_browser, until_eof=until_eof))
+
+
+def _begin_worker(config: Config) -> None:
+    model = config.models.listed()[0]
+    if model.upstream or model.family:
+        return
+    # If it can't be started, whoever needs one will say so.
+    with contextlib.suppress(OSError):
+        head_start.begin(paths.worker_command(), worker_environment())
 
 
 def _can_open_browser() -> bool:

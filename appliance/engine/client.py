@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
+from appliance.engine import head_start
 from appliance.engine.counters import Counters, Tally
 from appliance.engine.loaded import EngineState
 from appliance.engine.open_requests import OpenRequests
@@ -247,7 +248,7 @@ class Engine:
 
     def _run_worker(self) -> tuple[bool, str]:
         """One worker's life. Returns whether the model got loaded, and why the worker ended."""
-        worker = WorkerProcess(self.name, self._command, self._environment)
+        worker = head_start.take(self.name, self._command, self._environment)
         loaded = False
         problem = ""
         try:

@@ -116,8 +116,13 @@ def _die_with_parent() -> None:
         log.debug("oom_score_adj cannot be set here")
 
 
-def main(factory: RunnerFactory | None = None) -> int:
-    """Entry of a worker process: commands on stdin, events on stdout, log lines on stderr."""
+def main(factory: RunnerFactory | None = None, *, ahead: bool = False) -> int:
+    """Entry of a worker process: commands on stdin, events on stdout, log lines on stderr.
+
+    Args:
+        factory: makes the runner; None: the one that fits the file.
+        ahead: it is started before there is a model for it, most likely one for llama.cpp.
+    """
     commands, events = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.dup2(2, 1)  # what native code prints must not get among the events
@@ -125,7 +130,15 @@ def main(factory: RunnerFactory | None = None) -> int:
     # Ctrl-C reaches the whole process group; only the appliance decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _die_with_parent()
+    if ahead:
+        _load_libraries()
     return serve(commands, events, factory or _runner)
+
+
+def _load_libraries() -> None:
+    from appliance.engine.runners import llama, llama_library  # noqa: F401 - the first for later
+
+    llama_library.start()
 
 
 def _runner(load: Load, progress: Callable[[float], None]) -> Runner:

@@ -21,12 +21,12 @@ class WorkerProcess:
     """`events` belongs to one thread; everything else is for any thread."""
 
     def __init__(self, name: str, command: Sequence[str], environment: Mapping[str, str]) -> None:
-        """Starts it; `name` is for log lines.
+        """Starts it; `name`, which may change, is for log lines.
 
         Raises:
             OSError: it cannot be started.
         """
-        self._name = name
+        self.name = name
         self._sending = threading.Lock()
         self._last_words: deque[str] = deque(maxlen=5)
         self._popen = subprocess.Popen(
@@ -65,7 +65,7 @@ class WorkerProcess:
                 pipe.write(frame)
                 pipe.flush()
             except OSError:
-                log.debug("the worker of %s takes no commands any more", self._name)
+                log.debug("the worker of %s takes no commands any more", self.name)
 
     def can_send(self, seconds: float) -> bool:
         """Whether a command could be written within that time; a full pipe says no."""
@@ -107,4 +107,4 @@ class WorkerProcess:
             if number is None:
                 number, text = logging.WARNING, line
             self._last_words.append(text)
-            log.log(number, "%s", text, extra={"model": self._name})
+            log.log(number, "%s", text, extra={"model": self.name})

@@ -10,11 +10,14 @@ import os
 import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import httpx2
 import msgspec
 
 from appliance.errors import DownloadFailed, NoSpace, RequestError
+
+if TYPE_CHECKING:
+    import httpx2
 
 log = logging.getLogger(__name__)
 
@@ -82,7 +85,7 @@ class Transfer:
         self._part = part
         self._headers = {**headers, "Accept-Encoding": "identity"}
         self._stopped = stopped
-        self._timeout = httpx2.Timeout(stall_seconds, connect=min(CONNECT_SECONDS, stall_seconds))
+        self._stall = stall_seconds
         self._back_off = back_off_seconds
         self._etag = ""
 
@@ -95,8 +98,11 @@ class Transfer:
             NoSpace: the disk is full; what has arrived is kept.
             RequestError: the hub does not let us.
         """
+        import httpx2  # which takes a while, and most starts of the appliance need none
+
         failures = 0
-        with httpx2.Client(follow_redirects=True, timeout=self._timeout) as client:
+        timeout = httpx2.Timeout(self._stall, connect=min(CONNECT_SECONDS, self._stall))
+        with httpx2.Client(follow_redirects=True, timeout=timeout) as client:
             while (before := self._size()) != self._want.size:
                 try:
                     self._attempt(client, before)
@@ -134,7 +140,7 @@ class Transfer:
         except FileNotFoundError:
             return 0
 
-    def _attempt(self, client: httpx2.Client, start: int) -> None:
+    def _attempt(self, client: "httpx2.Client", start: int) -> None:
         if start > self._want.size:
             self._part.unlink()
             start = 0
@@ -158,7 +164,7 @@ class Transfer:
         if start < self._want.size:
             raise _Interrupted(f"it ended after {start} of {self._want.size} bytes")
 
-    def _accept(self, response: httpx2.Response, start: int) -> int:
+    def _accept(self, response: "httpx2.Response", start: int) -> int:
         """Where in the file the body belongs."""
         status = response.status_code
         if status in (401, 403):
@@ -191,14 +197,14 @@ class Transfer:
         self._check_length(response, start)
         return start
 
-    def _check_length(self, response: httpx2.Response, start: int) -> None:
+    def _check_length(self, response: "httpx2.Response", start: int) -> None:
         told = response.headers.get("Content-Length")
         if told is not None and (not told.isdecimal() or int(told) + start != self._want.size):
             raise _Interrupted(
                 f"{told} bytes are announced, and {self._want.size - start} are missing"
             )
 
-    def _chunks(self, response: httpx2.Response) -> Iterator[bytes]:
+    def _chunks(self, response: "httpx2.Response") -> Iterator[bytes]:
         for chunk in response.iter_raw():  # as they come: what is collected is lost with the line
             if self._stopped(0):
                 raise Stopped
@@ -227,6 +233,8 @@ def is_right(want: Want, file: Path, stopped: Callable[[], bool]) -> bool:
 
 
 def _why(error: Exception) -> str:
+    import httpx2
+
     if isinstance(error, httpx2.TimeoutException):
         return "nothing came for too long"
     return str(error) or type(error).__name__

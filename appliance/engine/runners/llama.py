@@ -9,6 +9,7 @@ import hashlib
 import logging
 import sys
 from collections.abc import Callable, Collection, Iterable
+from functools import cached_property
 from pathlib import Path
 
 import llama_cpp.llama_cpp as lib
@@ -56,7 +57,6 @@ class LlamaRunner:
         self._pieces: dict[int, bytes] = {}
         self.n_cells = n_ctx
         self.n_vocab = lib.llama_vocab_n_tokens(vocab)
-        self._ending = [token for token in range(self.n_vocab) if self.ends(token)]
         self._cuts, self.slot_bytes = self._probe() if self.generates else (True, (0, 0))
         # What is saved of a layer that looks back a window only is that window, and no more.
         self.can_cut = self._cuts and lib.llama_model_n_swa(self._model) == 0
@@ -138,6 +138,10 @@ class LlamaRunner:
     def ends(self, token: int) -> bool:
         return bool(lib.llama_vocab_is_eog(self._vocab, token))
 
+    @cached_property
+    def _ending(self) -> list[int]:
+        return [token for token in range(self.n_vocab) if self.ends(token)]
+
     def _token_text(self, token: int) -> str:
         return (
             self._read_piece(token, special=True).decode("utf-8", "replace") if token >= 0 else ""
@@ -155,8 +159,9 @@ class LlamaRunner:
     # -- computing ---------------------------------------------------------------------------------
 
     def sampler(self, params: SamplingParams, seed: int, recent: Iterable[int]) -> LlamaSampler:
+        ending = self._ending if params.ignore_eos else []
         return LlamaSampler(
-            self._context, self._vocab, params, seed=seed, recent=recent, ending=self._ending
+            self._context, self._vocab, params, seed=seed, recent=recent, ending=ending
         )
 
     def decode(self, batch: Batch) -> None:

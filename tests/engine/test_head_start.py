@@ -1,0 +1,77 @@
+"""A worker that is started before its model is known: used once, by the first who asks, or not."""
+
+import contextlib
+import time
+
+import psutil
+
+from appliance import paths
+from appliance.engine import head_start
+from appliance.environment import worker_environment
+from tests.engine.conftest import MakeEngine, real_engine
+from tests.engine.talk import ask
+
+COMMAND = paths.worker_command()
+
+
+def waiting() -> set[int]:
+    found = set()
+    for child in psutil.Process().children():
+        with contextlib.suppress(psutil.Error):  # gone in between
+            if child.cmdline()[-2:] == ["worker", "ahead"]:
+                found.add(child.pid)
+    return found
+
+
+def wait_until_gone() -> None:
+    deadline = time.monotonic() + 20
+    while waiting():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_the_first_engine_gets_it_and_answers_and_the_next_a_new_one() -> None:
+    head_start.begin(COMMAND, worker_environment())
+    (ahead,) = waiting()
+    first, second = real_engine(), real_engine()
+    try:
+        first.start()
+        assert first.wait_ready(60), first.state
+        assert first.worker_pid == ahead
+        assert ask(first, "Say hello.").text
+        second.start()
+        assert second.wait_ready(60), second.state
+        assert second.worker_pid != ahead
+    finally:
+        first.close()
+        second.close()
+
+
+def test_one_that_died_waiting_is_passed_over() -> None:
+    head_start.begin(COMMAND, worker_environment())
+    (ahead,) = waiting()
+    process = psutil.Process(ahead)
+    process.kill()
+    while process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
+        time.sleep(0.01)
+    engine = real_engine()
+    try:
+        engine.start()
+        assert engine.wait_ready(60), engine.state
+        assert engine.state.restarts == 0
+    finally:
+        engine.close()
+
+
+def test_it_is_not_for_another_program(make_fake: MakeEngine) -> None:
+    head_start.begin(COMMAND, worker_environment(), patience_seconds=5)
+    (ahead,) = waiting()
+    assert make_fake().worker_pid != ahead
+    assert waiting() == {ahead}
+    wait_until_gone()
+
+
+def test_nobody_asks_and_it_goes() -> None:
+    head_start.begin(COMMAND, worker_environment(), patience_seconds=0.2)
+    assert waiting()
+    wait_until_gone()

@@ -105,10 +105,12 @@ class Engine(Section, frozen=True):
     """Tokens of one computation on the device."""
     n_seq_max: Annotated[int, Meta(ge=1, le=256)] = 4
     """Sequences that run together."""
-    kv_unified: bool = True
+    kv_unified: Literal["auto", "on", "off"] = "auto"
     """One KV cache of `n_ctx` cells for all sequences, rather than as many for each. Shared cells
     slow every step that reads long contexts (8 of 1,000 tokens each: 28 tokens/s against 43), but
-    one long chat may have all of them, and a shared prefix is there once (`benchmarks`, row 9)."""
+    one long chat may have all of them, and a shared prefix is there once (`benchmarks`, row 9).
+    auto: on, but off on a GPU that has the room; out of its memory, a state whose cells lie among
+    those of others takes a quarter of a second (`benchmarks.gpu`)."""
     n_gpu_layers: Annotated[int, Meta(ge=-1, le=9999)] = -1
     """Layers of a model that a GPU computes; -1: as many as fit."""
     n_threads: Annotated[int, Meta(ge=0, le=1024)] = 0

@@ -126,7 +126,7 @@ def weigh(config: Config, header: GgufHeader) -> Weight:
             header,
             n_ctx=n_ctx,
             n_seq_max=engine.n_seq_max,
-            kv_unified=engine.kv_unified,
+            kv_unified=engine.kv_unified != "off",
             n_batch=engine.n_batch,
             n_ubatch=engine.n_ubatch,
             n_outputs_max=engine.n_seq_max,
@@ -152,7 +152,7 @@ def _n_ctx(config: Config, model: AvailableModel, file: Path) -> int:
         read_model(file),
         memory().total // 2,
         n_seq_max=engine.n_seq_max,
-        kv_unified=engine.kv_unified,
+        kv_unified=engine.kv_unified != "off",
         n_batch=engine.n_batch,
         n_ubatch=engine.n_ubatch,
         n_outputs_max=engine.n_seq_max,
@@ -190,7 +190,7 @@ def _load(config: Config, model: AvailableModel) -> Load:
         n_ubatch=engine.n_ubatch,
         n_seq_max=engine.n_seq_max,
         max_running=min(_together(config), engine.n_seq_max),
-        kv_unified=engine.kv_unified,
+        kv_unified=engine.kv_unified != "off",
         n_threads=engine.n_threads,
         flash_attn=engine.flash_attn,
         type_k=tuned.kv_type(engine.type_k),
@@ -213,7 +213,13 @@ def _gguf_load(config: Config, model: AvailableModel) -> Load:
         return load
     header = read_model(Path(load.path))
     sizes = (_estimate(header, load, n).gpu.total for n in range(header.block_count + 2))
-    return msgspec.structs.replace(load, gpu_bytes=tuple(sizes))
+    load = msgspec.structs.replace(load, gpu_bytes=tuple(sizes))
+    if config.engine.kv_unified != "auto":
+        return load
+    apart = _estimate(
+        header, msgspec.structs.replace(load, kv_unified=False), header.block_count + 1
+    )
+    return msgspec.structs.replace(load, gpu_bytes_apart=apart.gpu.total)
 
 
 def _legacy_load(config: Config, model: AvailableModel) -> Load:

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Self, TypeVar
 
 from appliance import paths
-from appliance.config import Config
 from benchmarks import prompts
 from benchmarks.client import BenchmarkError, stream
 from benchmarks.peers import Given
@@ -83,7 +82,7 @@ class Stand:
     # -- servers -----------------------------------------------------------------------------------
 
     def start_ours(
-        self, folder: str, *, slots: int, threads: int, unified: bool = Config().engine.kv_unified
+        self, folder: str, *, slots: int, threads: int, unified: bool = True
     ) -> Appliance:
         """An appliance that the caller stops; `threads` 0: as it likes."""
         self._hand_out_tuned(self.scratch / folder)
@@ -92,7 +91,7 @@ class Stand:
             self.scratch / folder,
             engine_n_ctx=cells if unified else cells // slots,
             engine_n_seq_max=slots,
-            engine_kv_unified=unified,
+            engine_kv_unified="on" if unified else "off",
             engine_n_threads=threads,
         )
 

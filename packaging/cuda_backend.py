@@ -23,6 +23,11 @@ TARGET = LOCKS.parent / "build" / "cuda" / "libggml-cuda.so"
 FLAGS = [
     *("-G", "Ninja", "-DCMAKE_BUILD_TYPE=Release", "-DBUILD_SHARED_LIBS=ON"),
     *("-DGGML_BACKEND_DL=ON", "-DGGML_NATIVE=OFF", "-DGGML_CUDA=ON"),
+    # Not everybody who has a GPU has NVIDIA's library for several of them.
+    "-DGGML_CUDA_NCCL=OFF",
+    # Where the compiler links its C++ library in, that must stay inside: tables that two copies of
+    # it share by name made llama.cpp fail to load any model (`std::bad_cast`).
+    "-DCMAKE_SHARED_LINKER_FLAGS=-Wl,--exclude-libs,ALL",
     # The library alone is wanted.
     *("-DLLAMA_BUILD_TESTS=OFF", "-DLLAMA_BUILD_EXAMPLES=OFF", "-DLLAMA_BUILD_TOOLS=OFF"),
     *("-DLLAMA_BUILD_SERVER=OFF", "-DLLAMA_CURL=OFF"),

@@ -72,7 +72,7 @@ def another(value: object) -> object:
             return "debug"
 
 
-CHOICES = {"flash_attn": "off", "type_k": "q8_0", "type_v": "q4_0"}
+CHOICES = {"flash_attn": "off", "kv_unified": "off", "type_k": "q8_0", "type_v": "q4_0"}
 """Values of keys that take none of what `another` makes."""
 
 
@@ -136,7 +136,7 @@ def test_variables_that_kubernetes_sets_beside_a_service_are_not_settings() -> N
             "observability.metrics_path",
             "a path such as /metrics",
         ),
-        ("[engine]\nkv_unified = 1", "engine.kv_unified", "true or false"),
+        ("[engine]\ntune = 1", "engine.tune", "true or false"),
         ("[limits]\nmax_response_tokens = 0", "limits.max_response_tokens", "from 1 on"),
     ],
 )

@@ -151,6 +151,8 @@ class Load(msgspec.Struct, frozen=True, tag="load", kw_only=True):
     """-1: as many as fit."""
     gpu_bytes: tuple[int, ...] = ()
     """Memory that 0, 1, 2 … layers take on a GPU, estimated from the file; empty: unknown."""
+    gpu_bytes_apart: int = 0
+    """The same of all with `kv_unified` off, as it then is where that is little; 0: as it says."""
     template_command: tuple[str, ...]
     """Starts the process that renders the chat template."""
     family: str = ""

@@ -49,7 +49,7 @@ class StepLoop:
         self._runner = runner
         self._outbox = outbox
         self._arrivals: queue.SimpleQueue[Arrival] = queue.SimpleQueue()
-        partitioned = not load.kv_unified
+        partitioned = runner.partitioned
         self._store = KvStore(
             fingerprint=runner.fingerprint,
             folder=Path(load.kv_folder) if load.kv_folder else None,

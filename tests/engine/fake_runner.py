@@ -127,7 +127,7 @@ class FakeRunner:
         self._step_seconds = float(os.environ.get("FAKE_STEP_SECONDS", "0"))
         self._decoded_at = 0.0
         self._token_bytes = int(os.environ.get("FAKE_TOKEN_BYTES", "1"))
-        self._unified = load.kv_unified
+        self.partitioned = not load.kv_unified
         self.cells: dict[int, list[Cell]] = {}
         self.computed = 0
         self.shared = self.saved = 0
@@ -175,7 +175,7 @@ class FakeRunner:
         return FakeSampler(self)
 
     def decode(self, batch: Batch) -> None:
-        if self._unified and self.held() + len(batch.tokens) > self.n_cells:
+        if not self.partitioned and self.held() + len(batch.tokens) > self.n_cells:
             raise NoRoom
         if self._step_seconds:
             # What was done since the step before counts, unless it was long ago: steps come at

@@ -45,6 +45,26 @@ def test_as_many_layers_as_fit_go_to_the_gpu() -> None:
     assert full.warning
 
 
+def test_slots_have_cells_of_their_own_where_a_gpu_has_twice_the_room() -> None:
+    load = load_of("x", gpu_bytes=SIZES, gpu_bytes_apart=4000)
+    assert choose(load, [CPU, Device("gpu", "cuda", 9000)]).apart
+    assert not choose(load, [CPU, Device("gpu", "cuda", 8000)]).apart
+    assert not choose(load, [CPU]).apart
+    shared = load_of("x", gpu_bytes=SIZES)
+    assert not choose(shared, [CPU, Device("gpu", "cuda", 9000)]).apart
+    few = load_of("x", gpu_bytes=SIZES, gpu_bytes_apart=4000, n_gpu_layers=2)
+    assert not choose(few, [CPU, Device("gpu", "cuda", 9000)]).apart
+
+
+def test_when_an_allocation_fails_they_share_before_layers_are_taken_away() -> None:
+    load = load_of("x", gpu_bytes=SIZES, gpu_bytes_apart=4000)
+    place = choose(load, [CPU, Device("gpu", "cuda", 9000)])
+    assert place.shrink()
+    assert (place.apart, place.n_gpu_layers, place.warning) == (False, 4, None)
+    assert place.shrink()
+    assert place.n_gpu_layers == 3
+
+
 def test_two_gpus_are_counted_together() -> None:
     assert choose(load_of("x", gpu_bytes=SIZES), [CPU, CUDA, CUDA]).n_gpu_layers == 4
 

@@ -85,6 +85,10 @@ class Runner(Memory, Protocol):
         """Tokens that the KV cache holds, in all, or of each slot when partitioned."""
 
     @property
+    def partitioned(self) -> bool:
+        """Whether slots have cells of their own, rather than sharing."""
+
+    @property
     def generates(self) -> bool:
         """Whether it writes text; some models give embeddings alone."""
 

@@ -60,6 +60,7 @@ class LegacyRunner:
     """One model, one slot. See `runners.base.Runner` for what is promised."""
 
     generates = True
+    partitioned = False
     slot_bytes = (0, 0)  # the library does not say
     can_cut = True  # cells go by position, and those beyond the last token are never looked at
 

@@ -53,7 +53,7 @@ class LlamaRunner:
         self.generates = bool(self._memory)
         self._batch = NativeBatch(load.n_batch)
         self._n_threads = params.n_threads
-        self._unified = load.kv_unified
+        self.partitioned = not params.kv_unified
         self._pieces: dict[int, bytes] = {}
         self.n_cells = n_ctx
         self.n_vocab = lib.llama_vocab_n_tokens(vocab)
@@ -192,7 +192,7 @@ class LlamaRunner:
         return 0
 
     def share(self, source: int, target: int, length: int) -> bool:
-        if self._unified:
+        if not self.partitioned:
             end = length if self.cuttable(source) else -1
             lib.llama_memory_seq_cp(self._memory, source, target, 0, end)
             return True

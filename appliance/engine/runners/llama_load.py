@@ -62,14 +62,15 @@ def _open(
     progress: Callable[[float], None],
     tuned: Literal["", "used", "refused"],
 ) -> Opened:
-    """With fewer layers on the GPU when an allocation fails there."""
+    """With less on the GPU when an allocation fails there."""
     path = Path(load.path)
     if not path.is_file():
         raise LoadError(f"there is no model file {path}")
     while True:
         try:
             model = _load_model(path, place.n_gpu_layers, progress)
-            params = context_params(load, model)
+            unified = load.kv_unified and not place.apart
+            params = context_params(msgspec.structs.replace(load, kv_unified=unified), model)
             context = lib.llama_init_from_model(model, params)
             if context:
                 return Opened(path, model, context, params, place, tuned)

@@ -8,6 +8,8 @@ from appliance.engine.protocol import Load
 
 SPARE = 0.95
 """Of a GPU's free memory, the part that is planned with: drivers take some as they go."""
+PLENTY = 0.5
+"""Of it, the part that one model may take for the sake of speed alone."""
 
 
 class Device(Protocol):
@@ -27,11 +29,16 @@ class Placement:
 
     device: str
     n_gpu_layers: int = 0
+    apart: bool = False
+    """Slots have cells of their own, although they were to share."""
     warning: str | None = None
     """The device that was asked for is not there, or has too little memory."""
 
     def shrink(self) -> bool:
-        """Fewer layers on the GPU; False: there are none left."""
+        """Shared cells, or fewer layers on the GPU; False: there are none left."""
+        if self.apart:
+            self.apart = False
+            return True
         if not self.n_gpu_layers:
             return False
         self.n_gpu_layers = self.n_gpu_layers * 3 // 4
@@ -70,4 +77,5 @@ def choose(load: Load, devices: Sequence[Device]) -> Placement:
     warning = None
     if load.n_gpu_layers < 0 and load.gpu_bytes and layers < all_layers:
         warning = f"{layers} of {all_layers} layers fit on the {there[0].family} device"
-    return Placement(there[0].family, layers, warning)
+    apart = layers >= all_layers and 0 < load.gpu_bytes_apart <= free * PLENTY
+    return Placement(there[0].family, layers, apart, warning)

@@ -27,7 +27,7 @@ FLAGS = [
     "-DGGML_CUDA_NCCL=OFF",
     # Where the compiler links its C++ library in, that must stay inside: tables that two copies of
     # it share by name made llama.cpp fail to load any model (`std::bad_cast`).
-    "-DCMAKE_SHARED_LINKER_FLAGS=-Wl,--exclude-libs,ALL",
+    "-DCMAKE_MODULE_LINKER_FLAGS=-Wl,--exclude-libs,ALL",
     # The library alone is wanted.
     *("-DLLAMA_BUILD_TESTS=OFF", "-DLLAMA_BUILD_EXAMPLES=OFF", "-DLLAMA_BUILD_TOOLS=OFF"),
     *("-DLLAMA_BUILD_SERVER=OFF", "-DLLAMA_CURL=OFF"),

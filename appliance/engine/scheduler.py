@@ -98,17 +98,20 @@ class Scheduler:
         """The next batch; empty only when nothing is waiting or running."""
         self._admit()
         self._make_room()
-        batch = Batch()
-        budget = min(self._n_batch, self._cache.free_cells())
-        if self._partitioned:
-            budget = self._n_batch
+        left = self._n_batch if self._partitioned else self._cache.free_cells()
+        left = min(left, self._n_batch)
+        parts = [(sequence, 1) for sequence in self._running if sequence.n_pending == 1]
+        left -= len(parts)
         for sequence in self._running:
-            if sequence.n_pending == 1:
-                batch.add(sequence, 1)
-        for sequence in self._running:
-            left = budget - len(batch.tokens)
             if sequence.n_pending > 1 and left > 0:
-                batch.add(sequence, min(left, sequence.n_pending))
+                parts.append((sequence, min(left, sequence.n_pending)))
+                left -= parts[-1][1]
+        if self._partitioned:
+            # llama.cpp computes such slots together only as far as their numbers follow each other.
+            parts.sort(key=lambda part: part[0].slot or 0)
+        batch = Batch()
+        for sequence, count in parts:
+            batch.add(sequence, count)
         return batch
 
     def computed(self, batch: Batch) -> None:

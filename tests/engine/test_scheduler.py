@@ -66,7 +66,10 @@ class Loop:
     def step(self) -> Batch:
         batch = self.scheduler.schedule()
         assert 0 < len(batch.tokens) <= self.n_batch
-        assert len({s.slot for s, _ in batch.parts}) == len(batch.parts)
+        slots = [s.slot for s, _ in batch.parts]
+        assert len(set(slots)) == len(slots)
+        if self.cache.partitioned:  # in another order llama.cpp computes them one after the other
+            assert slots == sorted(slots, key=lambda slot: slot or 0)
         try:
             self.runner.decode(batch)
         except NoRoom:

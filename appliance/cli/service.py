@@ -1,6 +1,7 @@
 """`appliance serve`: the service itself."""
 
 import contextlib
+import gc
 import sys
 from pathlib import Path
 
@@ -42,9 +43,12 @@ def serve(
         security={"insecure_lan": insecure_lan},
     )
     _begin_worker(config)  # it starts beside what is imported next
+    gc.disable()  # none of it becomes garbage, and looking for some takes a tenth of the time
     from appliance import logs
     from appliance.bootstrap import run
 
+    gc.freeze()
+    gc.enable()
     logs.set_up(config.server.log_level)
     open_browser = open_browser and _can_open_browser()
     sys.exit(run(config, open_browser=open_browser, until_eof=until_eof))

@@ -200,7 +200,14 @@ class _Widths(msgspec.Struct):
 
 
 def _widths(header: GgufHeader) -> dict[int, _Widths]:
-    """By the shapes of the weights."""
+    """By the shapes of the weights; asked once for each number of layers on a GPU, so kept."""
+    kept: dict[int, _Widths] | None = header.__dict__.get("widths")
+    if kept is None:
+        kept = header.__dict__["widths"] = _read_widths(header)
+    return kept
+
+
+def _read_widths(header: GgufHeader) -> dict[int, _Widths]:
     found: dict[int, _Widths] = {}
     for tensor in header.tensors:
         parts = tensor.name.split(".")

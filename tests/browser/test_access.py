@@ -47,6 +47,20 @@ def test_a_key_lets_in_and_signing_out_leaves_nothing(page: Page, locked: Runnin
     expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
 
 
+def test_the_page_is_not_seen_for_a_moment_before_signing_in(page: Page, locked: Running) -> None:
+    page.add_init_script(
+        """new MutationObserver(() => {
+             window.seen ||= document.querySelector("textarea") !== null;
+           }).observe(document, { childList: true, subtree: true })"""
+    )
+    page.goto(locked.url)
+    expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
+    assert page.evaluate("window.seen") is False
+    sign_in(page, locked.make_key("for a look"))
+    expect(page.get_by_role("textbox").first).to_be_visible()
+    assert page.evaluate("window.seen") is True
+
+
 def test_a_page_whose_key_was_revoked_says_so_and_keeps_what_was_typed(
     page: Page, locked: Running
 ) -> None:

@@ -38,6 +38,7 @@ export function App() {
   const session = useStore(stores.sessions, (state) =>
     state.sessions.find(({ id }) => id === sessionId),
   );
+  const asked = useStore(stores.access, (state) => state.asked);
   const locked = useStore(stores.access, isLocked);
   const manages = useStore(stores.access, (state) => may(state, "manage"));
   const admin = useStore(stores.access, (state) => may(state, "admin"));
@@ -107,6 +108,8 @@ export function App() {
   const close = () => {
     setOverlay(null);
   };
+  // The page must not be seen for a moment by somebody who then has to sign in.
+  if (!asked) return null;
   if (locked) return <SignIn onEnter={stores.access.getState().enter} />;
   return (
     <Providers stores={stores}>

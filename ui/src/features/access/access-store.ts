@@ -8,6 +8,8 @@ const scopes: readonly Scope[] = ["chat", "manage", "admin"];
 export interface AccessState {
   /** null: not known yet. */
   me: Me | null;
+  /** The server was asked once, whatever came of it. */
+  asked: boolean;
 
   /** Asks who this page is to the server. */
   ask: () => Promise<void>;
@@ -34,12 +36,13 @@ export function may({ me }: AccessState, needed: Scope): boolean {
 export function createAccessStore(deps: AccessStoreDeps): AccessStore {
   return createStore<AccessState>()((set) => ({
     me: null,
+    asked: false,
     async ask() {
       try {
-        set({ me: await getMe() });
+        set({ me: await getMe(), asked: true });
       } catch {
         // Whoever can't be reached is asked again when it is back.
-        return;
+        set({ asked: true });
       }
     },
     async enter(key) {

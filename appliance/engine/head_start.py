@@ -46,10 +46,14 @@ def take(name: str, command: Sequence[str], environment: Mapping[str, str]) -> W
         found = next((one for one in _waiting if one[0] == command), None)
         if found:
             _waiting.remove(found)
-    if found and not found[1].wait(0):
-        found[1].name = name
-        return found[1]
-    return WorkerProcess(name, command, environment)
+    if found is None:
+        return WorkerProcess(name, command, environment)
+    worker = found[1]
+    if worker.wait(0):  # it died of itself
+        worker.close()
+        return WorkerProcess(name, command, environment)
+    worker.name = name
+    return worker
 
 
 def _let_go(worker: WorkerProcess) -> None:

@@ -16,6 +16,21 @@ WRITTEN = """(least) =>
 """
 
 
+def test_a_model_that_loads_says_how_far_it_is(page: Page, tmp_path: Path) -> None:
+    appliance = Running(
+        tmp_path, command=(sys.executable, str(FAKE_SERVICE)), FAKE_LOAD_SECONDS="8"
+    ).start(ready=False)
+    page.goto(appliance.url)
+    told = page.get_by_text("Loading the model, 50 %. You can write already.")
+    expect(told).to_be_visible()
+    box = page.get_by_role("textbox", name="Message", exact=True)
+    box.fill("echo:nobody has to wait with the typing")
+    expect(told).to_be_hidden(timeout=20_000)
+    box.press("Enter")
+    expect(replies(page)).to_contain_text("nobody has to wait with the typing")
+    assert appliance.stop() == 0
+
+
 def test_who_waits_is_told_the_place_in_line(
     page: Page, context: BrowserContext, tmp_path: Path
 ) -> None:

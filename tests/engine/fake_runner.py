@@ -123,6 +123,7 @@ class FakeRunner:
         if load.path != "fake":
             raise LoadError(f"there is no model file {load.path}")
         progress(0.5)
+        time.sleep(float(os.environ.get("FAKE_LOAD_SECONDS", "0")))
         self.n_cells = int(os.environ.get("FAKE_N_CELLS", load.n_ctx or 4096))
         self._step_seconds = float(os.environ.get("FAKE_STEP_SECONDS", "0"))
         self._decoded_at = 0.0

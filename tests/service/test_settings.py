@@ -80,14 +80,20 @@ def test_bad_settings_are_refused_by_name(
 def test_a_reply_follows_request_session_and_profile_in_this_order(
     running: Running, profile: str
 ) -> None:
+    def asked(*patches: dict[str, Any], **body: Any) -> int:
+        """Tokens of the first reply of a chat: a later one might end by itself before its limit."""
+        session = new_session(running)
+        for patch in patches:
+            httpx.patch(session, json=patch)
+        tokens: int = said(session, **body)["usage"]["completion_tokens"]
+        return tokens
+
     httpx.put(profile, json={"max_tokens": 3, "temperature": 0})
-    session = new_session(running)
-    assert said(session)["usage"]["completion_tokens"] == 3
-    httpx.patch(session, json={"settings": {"max_tokens": 5}})
-    assert said(session)["usage"]["completion_tokens"] == 5
-    assert said(session, max_tokens=7)["usage"]["completion_tokens"] == 7
-    httpx.patch(session, json={"settings": None})
-    assert said(session)["usage"]["completion_tokens"] == 3
+    five = {"settings": {"max_tokens": 5}}
+    assert asked() == 3
+    assert asked(five) == 5
+    assert asked(five, max_tokens=7) == 7
+    assert asked(five, {"settings": None}) == 3
 
 
 def test_every_kind_of_reply_follows_the_settings(running: Running) -> None:

@@ -107,7 +107,7 @@ class Engine(Section, frozen=True):
     """Sequences that run together."""
     kv_unified: Literal["auto", "on", "off"] = "auto"
     """One KV cache of `n_ctx` cells for all sequences, rather than as many for each. Shared cells
-    slow every step that reads long contexts (8 of 1,000 tokens each: 28 tokens/s against 43), but
+    slow every step that reads long contexts (8 of 1,000 tokens each: 27 tokens/s against 48), but
     one long chat may have all of them, and a shared prefix is there once (`benchmarks`, row 9).
     auto: on, but off on a GPU that has the room; out of its memory, a state whose cells lie among
     those of others takes a quarter of a second (`benchmarks.gpu`)."""

@@ -18,7 +18,8 @@ LONGEST_FILE = 400
 
 # What the appliance's side of the engine has in common.
 ENGINE_OUTSIDE = [
-    *("engine.counters", "engine.devices", "engine.loaded", "engine.protocol", "engine.requests"),
+    *("engine.counters", "engine.devices", "engine.inputs", "engine.loaded", "engine.protocol"),
+    "engine.requests",
     *("engine.line", "engine.share"),
 ]
 
@@ -101,21 +102,22 @@ MAY_IMPORT: list[tuple[str, list[str]]] = [
         [
             *("api.*", "chat.*", "security.*", "models.*", "observe.*"),
             *("store.*", "!store.database", "!store.migrations"),
-            *("engine.client", "engine.loaded", "engine.pool", "engine.protocol", "running"),
+            *("engine.client", "engine.inputs", "engine.loaded", "engine.pool", "engine.protocol"),
+            "running",
         ],
     ),
     (
         "chat.*",
         [
             "chat.*",
-            "engine.protocol",
-            "engine.requests",
+            *("engine.inputs", "engine.protocol", "engine.requests"),
             "store.*",
             "!store.database",
             "!store.migrations",
         ],
     ),
-    ("engine.protocol", []),
+    ("engine.inputs", []),
+    ("engine.protocol", ["engine.inputs"]),
     ("engine.line", []),
     ("engine.share", []),
     # The appliance's side of the engine, and then the worker's: they meet in the protocol alone.
@@ -134,7 +136,7 @@ MAY_IMPORT: list[tuple[str, list[str]]] = [
     ("engine.loaded", ENGINE_OUTSIDE),
     ("engine.pool", ENGINE_OUTSIDE),
     ("engine.upstream.*", [*ENGINE_OUTSIDE, "engine.upstream.*"]),
-    ("engine.requests", ["engine.protocol"]),
+    ("engine.requests", ["engine.inputs", "engine.protocol"]),
     ("engine.devices", ["engine.protocol", "engine.requests"]),
     ("engine.counters", ["engine.protocol"]),
     (
@@ -148,7 +150,10 @@ MAY_IMPORT: list[tuple[str, list[str]]] = [
     ),
     (
         "observe.*",
-        ["observe.*", "engine.counters", "engine.pool", "engine.protocol", "models.memory"],
+        [
+            *("observe.*", "models.memory"),
+            *("engine.counters", "engine.inputs", "engine.pool", "engine.protocol"),
+        ],
     ),
     ("store.*", ["store.*"]),
     ("security.*", ["security.*"]),

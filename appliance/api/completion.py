@@ -12,15 +12,9 @@ from appliance.api import sse
 from appliance.api.asking import FIRST_WORD_SECONDS
 from appliance.api.schemas import SEEDS
 from appliance.api.shapes import Reply, Shape
+from appliance.engine.inputs import Prompt, SamplingParams
 from appliance.engine.pool import Model
-from appliance.engine.protocol import (
-    Delta,
-    Failed,
-    Finished,
-    Prompt,
-    SamplingParams,
-    SequenceEvent,
-)
+from appliance.engine.protocol import Delta, Failed, Finished, SequenceEvent
 from appliance.errors import ApplianceError, from_code
 from appliance.security.access import Caller
 

@@ -13,15 +13,9 @@ from appliance.api.answers import EmbeddingList, EmbeddingObject, EmbeddingUsage
 from appliance.api.openai import operation, prompts_of, warn
 from appliance.api.openai_schemas import EmbeddingRequest
 from appliance.api.schemas import decode
+from appliance.engine.inputs import TextPrompt, TokenPrompt
 from appliance.engine.pool import Model, Pool
-from appliance.engine.protocol import (
-    Embedded,
-    Failed,
-    SequenceEvent,
-    Terminal,
-    TextPrompt,
-    TokenPrompt,
-)
+from appliance.engine.protocol import Embedded, Failed, SequenceEvent, Terminal
 from appliance.errors import RequestError, ShuttingDown, from_code
 
 MAX_INPUTS = 2048

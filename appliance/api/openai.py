@@ -29,8 +29,8 @@ from appliance.api.original import Original, OriginalRequest, fields_of, has_own
 from appliance.api.schemas import decode_json, read_json
 from appliance.api.shapes import ChatShape, Shape, TextShape
 from appliance.config import Limits
+from appliance.engine.inputs import Prompt, TextPrompt, TokenPrompt
 from appliance.engine.pool import Model, Pool
-from appliance.engine.protocol import Prompt, TextPrompt, TokenPrompt
 from appliance.errors import RequestError
 from appliance.models.local import LocalModel
 

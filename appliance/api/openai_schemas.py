@@ -8,7 +8,7 @@ from msgspec import Meta
 
 from appliance.api.schemas import Body, Sampling, Tokens
 from appliance.config import Device
-from appliance.engine.protocol import CalledFunction, ChatMessage, ChatPrompt, ToolCall
+from appliance.engine.inputs import CalledFunction, ChatMessage, ChatPrompt, ToolCall
 from appliance.errors import RequestError
 
 

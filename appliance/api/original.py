@@ -19,8 +19,8 @@ from appliance.api.shapes import Reply, TextShape
 from appliance.chat.events import ReplyEnded
 from appliance.chat.live import Follower
 from appliance.config import Limits
+from appliance.engine.inputs import ChatMessage, ChatPrompt, TextPrompt
 from appliance.engine.pool import Pool
-from appliance.engine.protocol import ChatMessage, ChatPrompt, TextPrompt
 from appliance.errors import ApplianceError, Conflict, RequestError, TooManySessions
 from appliance.security.access import Caller
 from appliance.store.sessions import Sessions

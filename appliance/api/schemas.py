@@ -7,9 +7,7 @@ import falcon
 import msgspec
 from msgspec import Meta
 
-from appliance.engine.protocol import (
-    SamplingParams,
-)
+from appliance.engine.inputs import SamplingParams
 from appliance.errors import RequestError
 
 T = TypeVar("T")

@@ -7,8 +7,8 @@ from appliance.api.chat_schemas import SettingsIn
 from appliance.api.operation import Operations
 from appliance.api.schemas import decode
 from appliance.config import Limits
+from appliance.engine.inputs import SamplingParams
 from appliance.engine.pool import Pool
-from appliance.engine.protocol import SamplingParams
 from appliance.store.settings import Profile, Settings
 
 operation = Operations("Settings")

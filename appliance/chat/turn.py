@@ -9,7 +9,8 @@ from appliance.chat.events import StoredFollower
 from appliance.chat.live import Follower
 from appliance.chat.replies import LiveReplies
 from appliance.chat.window import left_out
-from appliance.engine.protocol import ChatMessage, ChatPrompt, Failed, Prompt, SamplingParams
+from appliance.engine.inputs import ChatMessage, ChatPrompt, Prompt, SamplingParams
+from appliance.engine.protocol import Failed
 from appliance.engine.requests import Sink
 from appliance.errors import (
     ApplianceError,

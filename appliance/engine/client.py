@@ -13,6 +13,7 @@ import msgspec
 
 from appliance.engine import head_start
 from appliance.engine.counters import Counters, Tally
+from appliance.engine.inputs import Prompt, SamplingParams, TextPrompt, TokenPrompt
 from appliance.engine.loaded import EngineState
 from appliance.engine.open_requests import OpenRequests
 from appliance.engine.protocol import (
@@ -28,12 +29,8 @@ from appliance.engine.protocol import (
     ModelInfo,
     Ping,
     Pong,
-    Prompt,
     Ready,
-    SamplingParams,
     Shutdown,
-    TextPrompt,
-    TokenPrompt,
     cancelled,
 )
 from appliance.engine.requests import Sink

@@ -9,15 +9,10 @@ from array import array
 from collections.abc import Callable
 
 from appliance.engine.embedding import EmbeddingJob
+from appliance.engine.inputs import ChatPrompt
 from appliance.engine.outbox import Outbox
 from appliance.engine.prompts import PromptReader
-from appliance.engine.protocol import (
-    Cancel,
-    ChatPrompt,
-    Embed,
-    Failed,
-    Generate,
-)
+from appliance.engine.protocol import Cancel, Embed, Failed, Generate
 from appliance.engine.runners.base import Runner
 from appliance.engine.sequence import Sequence
 from appliance.engine.template_guard import TemplateGuard

@@ -8,7 +8,8 @@ from typing import Literal, Protocol
 import msgspec
 
 from appliance.engine.counters import Counters
-from appliance.engine.protocol import ModelInfo, Prompt, SamplingParams, TextPrompt, TokenPrompt
+from appliance.engine.inputs import Prompt, SamplingParams, TextPrompt, TokenPrompt
+from appliance.engine.protocol import ModelInfo
 from appliance.engine.requests import Sink
 
 

@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterable
 
 from appliance.engine.counters import Counters
 from appliance.engine.devices import Place
+from appliance.engine.inputs import Prompt, SamplingParams, TextPrompt, TokenPrompt
 from appliance.engine.loaded import EngineState, Loaded, ModelSpec
-from appliance.engine.protocol import Prompt, SamplingParams, TextPrompt, TokenPrompt
 from appliance.engine.requests import Sink, Watch, refusal_told, unwatched
 from appliance.errors import ModelLoadFailed, ModelNotFound, ShuttingDown, Unavailable
 

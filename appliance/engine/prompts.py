@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import msgspec
 
 from appliance.engine import effort
-from appliance.engine.protocol import (
+from appliance.engine.inputs import (
     ChatMessage,
     ChatPrompt,
     Prompt,

@@ -4,105 +4,17 @@ Every `Generate` gets exactly one `Accepted` or `Failed` first, and ends with ex
 or `Failed`; an `Embed` with `Embedded` or `Failed`, or `Finished` when it was cancelled.
 """
 
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
+
+from appliance.engine.inputs import Prompt, SamplingParams, TextPrompt, TokenPrompt
 
 FinishReason = Literal["stop", "length", "tool_calls", "cancelled"]
 
 CachedFrom = Literal["slot", "shared", "memory", "disk"]
 """Where the cached beginning of a prompt was: in the slot itself, in another one, in host memory
 or in a file."""
-
-
-class CalledFunction(msgspec.Struct, frozen=True):
-    """A function and the JSON text of its arguments."""
-
-    name: str
-    arguments: str
-
-
-class ToolCall(msgspec.Struct, frozen=True):
-    """A call that the model made."""
-
-    id: str
-    function: CalledFunction
-    type: Literal["function"] = "function"
-
-
-class ChatMessage(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One message of a chat, in OpenAI's shape."""
-
-    role: str
-    content: str
-    name: str | None = None
-    reasoning_content: str | None = None
-    tool_calls: list[ToolCall] | None = None
-    tool_call_id: str | None = None
-
-
-class ChatPrompt(msgspec.Struct, frozen=True, tag="chat"):
-    """Messages, rendered by the model's own chat template."""
-
-    messages: list[ChatMessage]
-    understand: bool = False
-    """Reasoning and tool calls are told as such, rather than as part of the text."""
-    tools: list[dict[str, Any]] | None = None
-    """Functions that the model may call, in OpenAI's shape."""
-    tool_choice: Literal["auto", "none", "required"] | dict[str, Any] = "auto"
-    effort: str | None = None
-    """OpenAI's `reasoning_effort`; a model that can't be told so refuses the prompt."""
-    continue_final: bool = False
-    """The last message is the beginning of a reply of the assistant's, which goes on from there."""
-    trim: bool = False
-    """Leave out the oldest messages after the system message until the rest fits; `Accepted` says
-    how many. Otherwise a prompt that is too long is refused."""
-
-
-class TextPrompt(msgspec.Struct, frozen=True, tag="text"):
-    """Text that the model continues as it stands."""
-
-    text: str
-
-
-class TokenPrompt(msgspec.Struct, frozen=True, tag="tokens"):
-    """Tokens of the model's own vocabulary, taken as they are."""
-
-    tokens: list[int]
-
-
-Prompt = ChatPrompt | TextPrompt | TokenPrompt
-
-
-class SamplingParams(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """How tokens are chosen; names and neutral values are llama.cpp's."""
-
-    max_tokens: int | None = None
-    """Completion tokens at most; None: as many as the context holds."""
-    temperature: float = 0.8
-    """0 takes the likeliest token."""
-    top_k: int = 40
-    """0: off."""
-    top_p: float = 0.95
-    min_p: float = 0.05
-    repeat_penalty: float = 1.0
-    """1.0: off; over the last 64 tokens, like the two that follow."""
-    frequency_penalty: float = 0.0
-    presence_penalty: float = 0.0
-    logit_bias: tuple[tuple[int, float], ...] = ()
-    """Token and what is added to its logit."""
-    ignore_eos: bool = False
-    """The model cannot end its reply itself."""
-    logprobs: int | None = None
-    """How many of the likeliest tokens to report beside the sampled one; None: none at all."""
-    grammar: str | None = None
-    """GBNF that the reply keeps to."""
-    json_schema: str | None = None
-    """JSON schema, as JSON, that the reply keeps to."""
-    seed: int | None = None
-    """0 … 2³²-1; None: drawn by the worker and reported in `Accepted`."""
-    stop: tuple[str, ...] = ()
-    """Texts that end the reply and are not part of it."""
 
 
 # -- commands: appliance → worker ----------------------------------------------------------------

@@ -4,6 +4,7 @@ import time
 from array import array
 from typing import TYPE_CHECKING
 
+from appliance.engine.inputs import SamplingParams
 from appliance.engine.protocol import (
     Accepted,
     CachedFrom,
@@ -14,7 +15,6 @@ from appliance.engine.protocol import (
     Logprobs,
     Prefill,
     Queued,
-    SamplingParams,
     Timings,
 )
 from appliance.engine.reply import (

@@ -18,6 +18,7 @@ from jinja2.ext import Extension, loopcontrols
 from jinja2.parser import Parser
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
+from appliance.engine.inputs import ChatMessage
 from appliance.engine.messages import (
     PROBE,
     for_template,
@@ -25,7 +26,6 @@ from appliance.engine.messages import (
     tools_for_template,
     wants_short_ids,
 )
-from appliance.engine.protocol import ChatMessage
 from appliance.engine.reply import Segment
 from appliance.errors import RequestError
 

@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, BinaryIO, cast
 
 from appliance.engine import template_frames
-from appliance.engine.protocol import ChatMessage
+from appliance.engine.inputs import ChatMessage
 from appliance.engine.template_frames import (
     MEMORY_LIMIT,
     TIME_LIMIT,

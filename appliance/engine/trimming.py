@@ -6,7 +6,7 @@ places: the same one is found turn after turn, and what the model has read stays
 
 from collections.abc import Callable, Sequence
 
-from appliance.engine.protocol import ChatMessage
+from appliance.engine.inputs import ChatMessage
 
 AROUND = 8
 """Tokens that a template may put around a message."""

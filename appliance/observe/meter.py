@@ -7,15 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from structlog.contextvars import get_contextvars
 
-from appliance.engine.protocol import (
-    ChatPrompt,
-    Delta,
-    Failed,
-    Finished,
-    Prefill,
-    Prompt,
-    SequenceEvent,
-)
+from appliance.engine.inputs import ChatPrompt, Prompt
+from appliance.engine.protocol import Delta, Failed, Finished, Prefill, SequenceEvent
 from appliance.observe.asked import asking
 
 if TYPE_CHECKING:

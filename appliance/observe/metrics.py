@@ -12,7 +12,8 @@ from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessColl
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
-from appliance.engine.protocol import Prompt, SequenceEvent
+from appliance.engine.inputs import Prompt
+from appliance.engine.protocol import SequenceEvent
 from appliance.observe.asked import Asked
 from appliance.observe.meter import Meter
 from appliance.observe.recent import Recent

@@ -8,17 +8,8 @@ import pytest
 
 from appliance.api.completion import Completion
 from appliance.api.shapes import ChatShape
-from appliance.engine.protocol import (
-    Accepted,
-    CallDelta,
-    ChatMessage,
-    ChatPrompt,
-    Delta,
-    Finished,
-    SamplingParams,
-    SequenceEvent,
-    Timings,
-)
+from appliance.engine.inputs import ChatMessage, ChatPrompt, SamplingParams
+from appliance.engine.protocol import Accepted, CallDelta, Delta, Finished, SequenceEvent, Timings
 from appliance.security.access import Caller
 
 PROMPT = ChatPrompt([ChatMessage("user", "Look it up.")], understand=True)

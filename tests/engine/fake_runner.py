@@ -15,7 +15,8 @@ import zlib
 from collections.abc import Callable, Collection, Iterable
 
 from appliance.engine import worker
-from appliance.engine.protocol import Load, ModelInfo, SamplingParams
+from appliance.engine.inputs import SamplingParams
+from appliance.engine.protocol import Load, ModelInfo
 from appliance.engine.runners.base import EmbeddingModel, LoadError, NoRoom
 from appliance.engine.scheduler import Batch
 

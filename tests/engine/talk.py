@@ -4,18 +4,8 @@ import threading
 from collections.abc import Callable
 
 from appliance.engine.client import Engine
-from appliance.engine.protocol import (
-    Accepted,
-    ChatMessage,
-    ChatPrompt,
-    Delta,
-    Failed,
-    Finished,
-    Prompt,
-    SamplingParams,
-    SequenceEvent,
-    TextPrompt,
-)
+from appliance.engine.inputs import ChatMessage, ChatPrompt, Prompt, SamplingParams, TextPrompt
+from appliance.engine.protocol import Accepted, Delta, Failed, Finished, SequenceEvent
 
 GREEDY = SamplingParams(temperature=0, max_tokens=24)
 

@@ -5,17 +5,8 @@ from collections.abc import Iterator
 import pytest
 
 from appliance.engine.client import Engine
-from appliance.engine.protocol import (
-    Accepted,
-    ChatMessage,
-    ChatPrompt,
-    Delta,
-    Finished,
-    Prefill,
-    SamplingParams,
-    TextPrompt,
-    TokenPrompt,
-)
+from appliance.engine.inputs import ChatMessage, ChatPrompt, SamplingParams, TextPrompt, TokenPrompt
+from appliance.engine.protocol import Accepted, Delta, Finished, Prefill
 from tests.engine.conftest import fake_engine, real_engine
 from tests.engine.talk import GREEDY, Heard, ask, chat
 

@@ -5,9 +5,10 @@ import signal
 
 from appliance.engine.client import Engine
 from appliance.engine.counters import Counters
+from appliance.engine.inputs import SamplingParams
 from appliance.engine.loaded import ModelSpec
 from appliance.engine.pool import Pool
-from appliance.engine.protocol import Queued, SamplingParams
+from appliance.engine.protocol import Queued
 from tests.engine.conftest import MakeEngine, fake_engine
 from tests.engine.talk import Heard, ask, chat
 from tests.engine.test_faults import ENDLESS, SLOW, until

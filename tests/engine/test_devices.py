@@ -5,16 +5,10 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from appliance.engine.devices import Place
+from appliance.engine.inputs import SamplingParams, TextPrompt
 from appliance.engine.loaded import ModelSpec
 from appliance.engine.pool import Model, Pool
-from appliance.engine.protocol import (
-    Accepted,
-    Finished,
-    ModelInfo,
-    SamplingParams,
-    SequenceEvent,
-    TextPrompt,
-)
+from appliance.engine.protocol import Accepted, Finished, ModelInfo, SequenceEvent
 from tests.engine.conftest import fake_engine
 from tests.engine.test_faults import until
 

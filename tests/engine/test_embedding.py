@@ -7,17 +7,8 @@ from array import array
 
 from appliance.engine.client import Engine
 from appliance.engine.embedding import Embedding, EmbeddingJob
-from appliance.engine.protocol import (
-    Accepted,
-    Embedded,
-    Failed,
-    Finished,
-    SamplingParams,
-    SequenceEvent,
-    Terminal,
-    TextPrompt,
-    TokenPrompt,
-)
+from appliance.engine.inputs import SamplingParams, TextPrompt, TokenPrompt
+from appliance.engine.protocol import Accepted, Embedded, Failed, Finished, SequenceEvent, Terminal
 from tests.engine.conftest import MakeEngine, load_of
 from tests.engine.fake_runner import FakeEmbedder, FakeRunner, reply_to, vector_of
 from tests.engine.talk import Heard

@@ -5,8 +5,9 @@ from typing import Any, cast
 import pytest
 
 from appliance.engine.client import Engine
+from appliance.engine.inputs import ChatMessage, ChatPrompt, SamplingParams
 from appliance.engine.prompts import PromptReader
-from appliance.engine.protocol import ChatMessage, ChatPrompt, Delta, SamplingParams
+from appliance.engine.protocol import Delta
 from appliance.engine.reply import Resumed
 from appliance.engine.template_guard import TemplateGuard
 from appliance.engine.tool_calls import ToolFormat

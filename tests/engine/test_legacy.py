@@ -10,7 +10,8 @@ import pytest
 
 from appliance.engine import worker
 from appliance.engine.client import Engine
-from appliance.engine.protocol import ChatMessage, ChatPrompt, Delta, SamplingParams, TokenPrompt
+from appliance.engine.inputs import ChatMessage, ChatPrompt, SamplingParams, TokenPrompt
+from appliance.engine.protocol import Delta
 from appliance.engine.runners.legacy import factory
 from appliance.engine.runners.legacy_file import FAMILIES
 from appliance.environment import worker_environment

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from appliance.engine.inputs import SamplingParams, TextPrompt
 from appliance.engine.line import Line
-from appliance.engine.protocol import Finished, SamplingParams, SequenceEvent, TextPrompt
+from appliance.engine.protocol import Finished, SequenceEvent
 from appliance.engine.sequence import Sequence
 from appliance.engine.share import is_full
 from appliance.errors import QueueFull

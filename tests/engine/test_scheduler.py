@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from appliance.engine.inputs import SamplingParams
 from appliance.engine.kv_store import KvStore
 from appliance.engine.prefix_cache import WORTH_MOVING, PrefixCache
-from appliance.engine.protocol import SamplingParams
 from appliance.engine.runners.base import NoRoom
 from appliance.engine.scheduler import IDLE_CELLS, Batch, Scheduler
 from appliance.engine.sequence import Sequence

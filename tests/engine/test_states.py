@@ -11,7 +11,8 @@ import pytest
 
 from appliance import paths
 from appliance.engine.client import Engine
-from appliance.engine.protocol import Finished, Logprobs, SamplingParams, TokenPrompt
+from appliance.engine.inputs import SamplingParams, TokenPrompt
+from appliance.engine.protocol import Finished, Logprobs
 from appliance.environment import worker_environment
 from tests.engine.conftest import load_of
 from tests.engine.talk import Heard

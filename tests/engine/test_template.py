@@ -2,7 +2,7 @@
 
 import pytest
 
-from appliance.engine.protocol import ChatMessage
+from appliance.engine.inputs import ChatMessage
 from appliance.engine.template import CHATML, MAX_TEMPLATE, ChatTemplate
 from appliance.errors import RequestError
 

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from appliance.engine.protocol import ChatMessage
+from appliance.engine.inputs import ChatMessage
 from appliance.engine.template_guard import TemplateGuard
 from appliance.errors import RequestError
 

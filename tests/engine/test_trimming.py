@@ -2,7 +2,7 @@
 
 import itertools
 
-from appliance.engine.protocol import ChatMessage
+from appliance.engine.inputs import ChatMessage
 from appliance.engine.trimming import AROUND, beginnings
 
 

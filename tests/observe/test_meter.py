@@ -8,17 +8,14 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from appliance.engine.inputs import ChatMessage, ChatPrompt, Prompt, TextPrompt
 from appliance.engine.protocol import (
     Accepted,
-    ChatMessage,
-    ChatPrompt,
     Delta,
     Failed,
     Finished,
     Prefill,
-    Prompt,
     SequenceEvent,
-    TextPrompt,
     Timings,
 )
 from appliance.observe.asked import Asked, asking

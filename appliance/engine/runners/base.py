@@ -4,8 +4,9 @@ from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
+from appliance.engine.inputs import SamplingParams
 from appliance.engine.prefix_cache import Memory
-from appliance.engine.protocol import Load, ModelInfo, SamplingParams
+from appliance.engine.protocol import Load, ModelInfo
 from appliance.engine.scheduler import Batch
 
 

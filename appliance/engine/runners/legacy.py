@@ -16,8 +16,9 @@ from typing import Any
 
 import numpy as np
 
+from appliance.engine.inputs import SamplingParams
 from appliance.engine.kv_store import State
-from appliance.engine.protocol import Load, ModelInfo, SamplingParams
+from appliance.engine.protocol import Load, ModelInfo
 from appliance.engine.runners.base import (
     DecodeFailed,
     Embedder,

@@ -14,8 +14,9 @@ from pathlib import Path
 
 import llama_cpp.llama_cpp as lib
 
+from appliance.engine.inputs import SamplingParams
 from appliance.engine.kv_store import State
-from appliance.engine.protocol import Load, ModelInfo, SamplingParams
+from appliance.engine.protocol import Load, ModelInfo
 from appliance.engine.runners import llama_library, llama_load
 from appliance.engine.runners.base import DecodeFailed, EmbeddingModel, NoRoom
 from appliance.engine.runners.llama_batch import NativeBatch

@@ -10,7 +10,7 @@ import llama_cpp.llama_cpp as lib
 import numpy as np
 from llama_cpp.llama_grammar import json_schema_to_gbnf
 
-from appliance.engine.protocol import SamplingParams
+from appliance.engine.inputs import SamplingParams
 from appliance.engine.runners.llama_library import reading_request
 from appliance.errors import RequestError
 

@@ -13,19 +13,10 @@ from collections.abc import Callable
 from contextlib import closing
 
 from appliance.engine.counters import Counters, Tally
+from appliance.engine.inputs import Prompt, SamplingParams, TextPrompt, TokenPrompt
 from appliance.engine.line import Line
 from appliance.engine.loaded import EngineState
-from appliance.engine.protocol import (
-    Accepted,
-    Embedded,
-    Finished,
-    Prompt,
-    SamplingParams,
-    SequenceEvent,
-    Terminal,
-    TextPrompt,
-    TokenPrompt,
-)
+from appliance.engine.protocol import Accepted, Embedded, Finished, SequenceEvent, Terminal
 from appliance.engine.requests import Sink
 from appliance.engine.share import is_full
 from appliance.engine.upstream.api import UpstreamApi

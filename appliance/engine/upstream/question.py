@@ -5,15 +5,8 @@ from typing import Any
 
 import msgspec
 
-from appliance.engine.protocol import (
-    ChatMessage,
-    ChatPrompt,
-    Delta,
-    Logprobs,
-    Prompt,
-    SamplingParams,
-    TextPrompt,
-)
+from appliance.engine.inputs import ChatMessage, ChatPrompt, Prompt, SamplingParams, TextPrompt
+from appliance.engine.protocol import Delta, Logprobs
 from appliance.engine.upstream.parts import Part
 from appliance.errors import ApplianceError
 

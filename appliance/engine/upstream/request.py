@@ -3,18 +3,8 @@
 import random
 import time
 
-from appliance.engine.protocol import (
-    Embedded,
-    Failed,
-    Finished,
-    FinishReason,
-    Prompt,
-    SamplingParams,
-    Terminal,
-    TextPrompt,
-    Timings,
-    TokenPrompt,
-)
+from appliance.engine.inputs import Prompt, SamplingParams, TextPrompt, TokenPrompt
+from appliance.engine.protocol import Embedded, Failed, Finished, FinishReason, Terminal, Timings
 from appliance.engine.requests import Sink
 from appliance.engine.upstream.call import Call
 from appliance.engine.upstream.parts import Part, Usage

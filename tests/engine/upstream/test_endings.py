@@ -8,9 +8,7 @@ import psutil
 import pytest
 
 from appliance.engine.client import Engine
-from appliance.engine.protocol import (
-    Accepted,
-)
+from appliance.engine.protocol import Accepted
 from appliance.errors import QueueFull, ShuttingDown
 from tests.engine.talk import Heard, ask, chat
 from tests.engine.upstream.hostile import (

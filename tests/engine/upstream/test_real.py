@@ -11,17 +11,15 @@ import pytest
 
 from appliance import paths
 from appliance.engine.client import Engine
-from appliance.engine.protocol import (
-    Accepted,
+from appliance.engine.inputs import (
     ChatMessage,
     ChatPrompt,
-    Delta,
-    Finished,
     Prompt,
     SamplingParams,
     TextPrompt,
     TokenPrompt,
 )
+from appliance.engine.protocol import Accepted, Delta, Finished
 from tests.engine.talk import Heard, ask, chat
 from tests.engine.upstream.hostile import (
     eventually,

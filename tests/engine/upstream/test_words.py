@@ -9,17 +9,8 @@ from collections.abc import Callable
 import pytest
 
 from appliance.engine.client import Engine
-from appliance.engine.protocol import (
-    ChatMessage,
-    ChatPrompt,
-    Delta,
-    Logprobs,
-    SamplingParams,
-    SequenceEvent,
-    TextPrompt,
-    TokenLogprob,
-    TokenPrompt,
-)
+from appliance.engine.inputs import ChatMessage, ChatPrompt, SamplingParams, TextPrompt, TokenPrompt
+from appliance.engine.protocol import Delta, Logprobs, SequenceEvent, TokenLogprob
 from tests.engine.talk import Heard, ask, chat
 from tests.engine.upstream.hostile import (
     Exchange,

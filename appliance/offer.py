@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -68,6 +69,17 @@ def _together(config: Config) -> int:
     return config.models.max_concurrent_requests or config.engine.n_seq_max
 
 
+def _batching(config: Config) -> dict[str, Any]:
+    """What a load and the estimate of its memory have in common."""
+    engine = config.engine
+    return {
+        "n_batch": engine.n_batch,
+        "n_ubatch": engine.n_ubatch,
+        "n_seq_max": engine.n_seq_max,
+        "kv_unified": engine.kv_unified != "off",
+    }
+
+
 def _elsewhere(config: Config, model: AvailableModel) -> Callable[[], Loaded]:
     name = model.upstream_key_variable
     return lambda: UpstreamEngine(
@@ -125,11 +137,8 @@ def weigh(config: Config, header: GgufHeader) -> Weight:
         return estimate(
             header,
             n_ctx=n_ctx,
-            n_seq_max=engine.n_seq_max,
-            kv_unified=engine.kv_unified != "off",
-            n_batch=engine.n_batch,
-            n_ubatch=engine.n_ubatch,
             n_outputs_max=engine.n_seq_max,
+            **_batching(config),
             n_gpu_layers=n_gpu_layers,
         )
 
@@ -151,11 +160,8 @@ def _n_ctx(config: Config, model: AvailableModel, file: Path) -> int:
     return context_that_fits(
         read_model(file),
         memory().total // 2,
-        n_seq_max=engine.n_seq_max,
-        kv_unified=engine.kv_unified != "off",
-        n_batch=engine.n_batch,
-        n_ubatch=engine.n_ubatch,
         n_outputs_max=engine.n_seq_max,
+        **_batching(config),
     )
 
 
@@ -186,11 +192,8 @@ def _load(config: Config, model: AvailableModel) -> Load:
         path=str(file),
         template_command=tuple(paths.template_command()),
         n_ctx=_n_ctx(config, model, file),
-        n_batch=engine.n_batch,
-        n_ubatch=engine.n_ubatch,
-        n_seq_max=engine.n_seq_max,
+        **_batching(config),
         max_running=min(_together(config), engine.n_seq_max),
-        kv_unified=engine.kv_unified != "off",
         n_threads=engine.n_threads,
         flash_attn=engine.flash_attn,
         type_k=tuned.kv_type(engine.type_k),

@@ -6,6 +6,8 @@ against llama.cpp's own figures for dense, expert, sliding-window, recurrent and
 architectures. Where an architecture is unknown, the figures err to more.
 """
 
+from functools import lru_cache
+
 import msgspec
 
 from appliance.models.ggml import TYPES
@@ -199,15 +201,9 @@ class _Widths(msgspec.Struct):
     recurrent: int = 0
 
 
+@lru_cache(maxsize=16)
 def _widths(header: GgufHeader) -> dict[int, _Widths]:
-    """By the shapes of the weights; asked once for each number of layers on a GPU, so kept."""
-    kept: dict[int, _Widths] | None = header.__dict__.get("widths")
-    if kept is None:
-        kept = header.__dict__["widths"] = _read_widths(header)
-    return kept
-
-
-def _read_widths(header: GgufHeader) -> dict[int, _Widths]:
+    """By the shapes of the weights; an estimate for each number of layers on a GPU asks."""
     found: dict[int, _Widths] = {}
     for tensor in header.tensors:
         parts = tensor.name.split(".")

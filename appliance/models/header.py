@@ -40,7 +40,7 @@ class Tensor(msgspec.Struct, frozen=True):
     """Bytes."""
 
 
-class GgufHeader(msgspec.Struct, frozen=True, kw_only=True, dict=True):
+class GgufHeader(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """What a GGUF file says about its model. What it does not say is 0, None or empty."""
 
     version: int

@@ -64,11 +64,12 @@ def test_a_chat_is_streamed_as_plain_text(running: Running, path: str) -> None:
     assert "".join(pieces) == whole["choices"][0]["message"]["content"]
 
 
-def test_both_cases_and_all_fields_are_taken(running: Running) -> None:
-    snake = {
+def every_field(session: str | None) -> dict[str, Any]:
+    """A request with all that the original service takes."""
+    return {
         "prompt": "Tell me about the sea.",
         "model_name": MODEL,
-        "session_id": None,
+        "session_id": session,
         "max_token": 10,
         "top_k": 1,
         "repeat_penalty": 1.1,
@@ -76,6 +77,10 @@ def test_both_cases_and_all_fields_are_taken(running: Running) -> None:
         "stop": ["\n\n\n"],
         "device": "cpu",
     }
+
+
+def test_both_cases_and_all_fields_are_taken(running: Running) -> None:
+    snake = every_field(None)
     kebab = {name.replace("_", "-"): value for name, value in snake.items()}
     assert chat(running, snake) == chat(running, kebab)
     without = {k: v for k, v in snake.items() if k != "system_prompt"}
@@ -299,17 +304,7 @@ def test_a_socket_hears_a_frame_for_each_token_and_is_closed(
 def test_a_socket_takes_every_field_in_both_cases(
     running: Running, dial: Any, id: str, case: str
 ) -> None:
-    body = {
-        "prompt": "Tell me about the sea.",
-        "model_name": MODEL,
-        "session_id": id,
-        "max_token": 10,
-        "top_k": 1,
-        "repeat_penalty": 1.1,
-        "system_prompt": "You are a sailor.",
-        "stop": ["\n\n\n"],
-        "device": "cpu",
-    }
+    body = every_field(id)
     said = {n.replace("_", "-") if case == "kebab" else n: v for n, v in body.items()}
     with dial() as ws:
         ws.send(json.dumps(said))

@@ -14,10 +14,17 @@ beforeEach(() => {
 
 const input = () => screen.getByRole<HTMLTextAreaElement>("textbox", { name: "Message" });
 
+/** Shows the page, which says nothing before the server has said who asks. */
+async function open() {
+  const shown = render(<App />);
+  await screen.findByRole("textbox", { name: "Message" });
+  return shown;
+}
+
 describe("the page", () => {
   it("gives a new chat its address and its place in the list", async () => {
     const user = userEvent.setup();
-    render(<App />);
+    await open();
     await user.type(input(), "Hello there{Enter}");
     expect(await screen.findByRole("heading", { level: 1, name: "Hello there" })).toBeTruthy();
     expect(location.hash).toBe(`#/s/${api.sessions[0]?.id ?? ""}`);
@@ -48,7 +55,7 @@ describe("the page", () => {
   it("keeps drafts apart", async () => {
     const user = userEvent.setup();
     api.session("A chat");
-    render(<App />);
+    await open();
     await user.type(input(), "for the new one");
     await user.click(await screen.findByRole("link", { name: "A chat" }));
     expect(input().value).toBe("");
@@ -71,10 +78,10 @@ describe("the page", () => {
 
   it("hides the rail, and remembers that", async () => {
     const user = userEvent.setup();
-    const { unmount } = render(<App />);
+    const { unmount } = await open();
     await user.click(screen.getByRole("button", { name: "Hide chats" }));
     unmount();
-    render(<App />);
+    await open();
     expect(screen.getByRole("complementary", { name: "Chats and views" }).hasAttribute("inert")).toBe(true);
     await user.click(screen.getByRole("button", { name: "Show chats" }));
     expect(screen.getByRole("complementary", { name: "Chats and views" }).hasAttribute("inert")).toBe(

@@ -19,6 +19,8 @@ import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
+import xvfb
+
 ROOT = Path(__file__).resolve().parent.parent
 QUESTION = {
     "model": "smollm2-135m-instruct",
@@ -148,18 +150,8 @@ def main() -> None:
             shown(f"{name}, start to first token", [first for _, first in measured])
     desktop = ROOT / "dist/appliance/appliance"
     if desktop.exists() and shutil.which("Xvfb"):
-        told, tell = os.pipe()
-        screen = subprocess.Popen(
-            ["Xvfb", "-displayfd", str(tell), "-screen", "0", "1280x900x24", "-nolisten", "tcp"],
-            pass_fds=[tell],
-            stderr=subprocess.DEVNULL,
-        )
-        os.close(tell)
-        with os.fdopen(told) as said:
-            display = f":{said.readline().strip()}"
-        shown("window, start to drawn", [window(desktop, display) for _ in starts])
-        screen.terminate()
-        screen.wait(30)
+        with xvfb.screen() as display:
+            shown("window, start to drawn", [window(desktop, display) for _ in starts])
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+import xvfb
 from appliance.desktop import engines
 from tests.desktop.screen import Screen
 
@@ -26,22 +27,13 @@ def screen() -> Iterator[Screen]:
     for program, package in PROGRAMS.items():
         if shutil.which(program) is None:
             pytest.skip(f"{program} is missing: install the Debian package `{package}`")
-    told, tell = os.pipe()
-    server = subprocess.Popen(
-        ["Xvfb", "-displayfd", str(tell), "-screen", "0", "1280x900x24", "-nolisten", "tcp"],
-        pass_fds=[tell],
-        stderr=subprocess.DEVNULL,
-    )
-    os.close(tell)
-    with os.fdopen(told) as said:
-        display = f":{said.readline().strip()}"
-    manager = subprocess.Popen(
-        ["openbox"], env=os.environ | {"DISPLAY": display}, stderr=subprocess.DEVNULL
-    )
-    yield Screen(display)
-    for process in (manager, server):
-        process.terminate()
-        process.wait(30)
+    with xvfb.screen() as display:
+        manager = subprocess.Popen(
+            ["openbox"], env=os.environ | {"DISPLAY": display}, stderr=subprocess.DEVNULL
+        )
+        yield Screen(display)
+        manager.terminate()
+        manager.wait(30)
 
 
 @pytest.fixture(params=["gtk", "qt"])

@@ -2,24 +2,38 @@
 
 import os
 import signal
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 import pytest
 
+from tests.desktop import overheard
 from tests.desktop.desk import Desk
 from tests.desktop.screen import Screen
 from tests.waiting import wait_until
 
+ROOT = Path(__file__).resolve().parents[2]
 PAGE_BACKGROUNDS = {"#17181b", "#fdfdfb"}
 """In a dark and in a light theme; which one it is, the desktop says."""
+WARNINGS = {"#e2b76b", "#8a5a00"}
+"""The same of what is not as it should be."""
 
 
 @pytest.fixture
 def desk(tmp_path: Path, screen: Screen, engine: str) -> Iterator[Desk]:
     """Started; what is left of it is ended."""
     one = Desk(tmp_path, screen, rung=engine).start()
+    yield one
+    one.end()
+
+
+@pytest.fixture
+def heard_desk(tmp_path: Path, screen: Screen, engine: str) -> Iterator[Desk]:
+    """The same; what its page says is written into `page.jsonl`."""
+    command = [sys.executable, overheard.__file__, str(tmp_path / "page.jsonl")]
+    one = Desk(tmp_path, screen, rung=engine, command=command, PYTHONPATH=str(ROOT)).start()
     yield one
     one.end()
 
@@ -118,30 +132,51 @@ def test_size_and_place_are_as_they_were(desk: Desk, screen: Screen) -> None:
     assert abs(after["X"] - before["X"]) < 40 and abs(after["Y"] - before["Y"]) < 40
 
 
-def test_a_killed_service_is_started_again_and_the_page_goes_on(
-    desk: Desk, screen: Screen, tmp_path: Path
+def test_a_killed_service_is_missed_started_again_and_the_page_goes_on(
+    heard_desk: Desk, screen: Screen, engine: str, tmp_path: Path
 ) -> None:
-    desk.wait_shown()
+    desk = heard_desk
+
+    def shows(text: str) -> bool:
+        return text in (overheard.heard(tmp_path / "page.jsonl") or [""])[-1]
+
+    assert desk.wait_shown() == engine
     desk.wait_ready()
     window = desk.window()
+    put(desk, screen, window, "Tell me a very long story about the sea, with many chapters.")
+    wait_until(lambda: any(reply["content"] for reply in desk.replies()), "no reply is written")
     url, killed = desk.service()["url"], desk.service()["pid"]
-    os.kill(killed, signal.SIGKILL)
+    assert desk.process
+    # Whoever starts it again has to wait, so that there is time to look.
+    desk.process.send_signal(signal.SIGSTOP)
+    try:
+        os.kill(killed, signal.SIGKILL)
+        wait_until(lambda: shows("The server can’t be reached."), "it does not say so")
+        wait_until(lambda: shows("The connection was lost. Looking for the reply"), "nor that")
+        # Drawn, too: the sign before it has a colour that nothing else has.
+        wait_until(
+            lambda: WARNINGS & set(screen.colours(window)),
+            f"not drawn: {screen.picture(tmp_path / 'away.png')}",
+        )
+    finally:
+        desk.process.send_signal(signal.SIGCONT)
     wait_until(lambda: desk.service()["pid"] != killed, "no other service")
     assert desk.service()["url"] == url
     desk.wait_ready()
+    wait_until(lambda: shows("Interrupted: the appliance stopped in the middle"), "it is not back")
+    wait_until(lambda: not shows("The server can’t be reached."), "it still says so")
+    assert [reply["status"] for reply in desk.replies()] == ["interrupted"]
 
     def answered() -> bool:
         return any(reply["status"] == "complete" for reply in desk.replies())
 
-    # The page asks for the service again by itself, at the latest after its longest pause.
-    for _ in range(6):
-        if screen.windows() and not desk.replies():
-            ask(screen, window, "Hello?")
+    for _ in range(5):
+        ask(screen, window, "Hello?")
         try:
             wait_until(answered, "not yet", 15)
             break
         except AssertionError:
-            continue
+            screen.press("ctrl+a")
     assert answered(), screen.picture(tmp_path / "screen.png")
 
 

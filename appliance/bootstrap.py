@@ -1,5 +1,6 @@
 """The composition root: builds every part, starts them in order, stops them in reverse."""
 
+import json
 import logging
 import os
 import signal
@@ -212,13 +213,16 @@ class Appliance:
         self._server.stop_now()
 
 
-def run(config: Config, *, open_browser: bool, until_eof: bool = False) -> int:
+def run(
+    config: Config, *, open_browser: bool, until_eof: bool = False, as_json: bool = False
+) -> int:
     """Run the appliance until it is told to stop. Returns the exit code.
 
     Args:
         config: everything it needs to know.
         open_browser: on the page.
         until_eof: the end of stdin tells it to stop, like a signal.
+        as_json: say where it is in a line of JSON.
 
     Raises:
         ApplianceError: it could not start.
@@ -236,11 +240,15 @@ def run(config: Config, *, open_browser: bool, until_eof: bool = False) -> int:
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, on_signal)
-    print(f"The appliance is at {appliance.address}", flush=True)
+    if as_json:
+        where = {"url": appliance.address, "pid": os.getpid(), "version": __version__}
+        print(json.dumps(where), flush=True)
+    else:
+        print(f"The appliance is at {appliance.address}", flush=True)
     if open_browser:
         page = appliance.login_address or appliance.address
         threading.Thread(target=webbrowser.open, args=(page,), daemon=True).start()
-    elif sys.stdout.isatty() and (once := appliance.login_address):
+    elif not as_json and sys.stdout.isatty() and (once := appliance.login_address):
         # Never into a log.
         print(f"Open it here, once and within five minutes: {once}", flush=True)
     if until_eof:

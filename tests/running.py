@@ -72,6 +72,16 @@ class Running:
             self.wait_ready()
         return self
 
+    def popen(self, *arguments: str) -> "subprocess.Popen[str]":
+        """Another command that goes on beside the test."""
+        return subprocess.Popen(
+            [*self._command, *arguments],
+            env=self._environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+
     def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Another command, with the same settings."""
         return subprocess.run(

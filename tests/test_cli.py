@@ -1,13 +1,19 @@
 """The command line: what it says about itself, and how it ends when the configuration is wrong."""
 
+import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
+import click
+import httpx
 import pytest
 
 from appliance import __version__
+from appliance.cli.main import appliance as group
+from tests.running import Running
 
 EX_CONFIG = 78
 
@@ -32,6 +38,33 @@ def test_version(tmp_path: Path) -> None:
 def test_help_names_the_flags(tmp_path: Path) -> None:
     shown = appliance("serve", "--help", folder=tmp_path).stdout
     assert all(flag in shown for flag in ("--config", "--host", "--port", "--open / --no-open"))
+
+
+def commands(group: click.Group) -> Iterator[tuple[str, click.Command]]:
+    for name, command in group.commands.items():
+        if isinstance(command, click.Group):
+            yield from ((f"{name} {below}", one) for below, one in commands(command))
+        else:
+            yield name, command
+
+
+def test_every_command_speaks_json() -> None:
+    found = dict(commands(group))
+    verbs = ["pull", "list", "show", "rm", "ps", "stop", "run", "bench", "doctor", "serve"]
+    assert {*verbs, "keys create", "keys revoke"} <= set(found)
+    for name, command in found.items():
+        assert "--json" in [option for it in command.params for option in it.opts], name
+
+
+def test_the_service_says_in_json_where_it_is(tmp_path: Path) -> None:
+    service = Running(tmp_path)
+    with service.popen("serve", "--json") as process:
+        assert process.stdout
+        told = json.loads(process.stdout.readline())
+        assert httpx.get(told["url"] + "/health").json()["status"] == "ok"
+        assert (told["pid"], told["version"]) == (process.pid, __version__)
+        process.terminate()
+        assert process.wait(60) == 0
 
 
 @pytest.mark.parametrize(

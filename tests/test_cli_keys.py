@@ -32,7 +32,8 @@ def test_a_key_is_made_listed_and_revoked(appliance: Running) -> None:
     for text in (listed.stdout, keys(appliance, "list").stdout):
         assert document["key"] not in text and plain.stdout.strip() not in text
     assert keys(appliance, "revoke", "home").returncode == 0
-    assert keys(appliance, "revoke", document["id"]).returncode == 0
+    revoked = keys(appliance, "revoke", document["id"], "--json")
+    assert json.loads(revoked.stdout) == {"revoked": document["id"]}
     assert keys(appliance, "list").stdout == ""
 
 

@@ -71,7 +71,8 @@ def list_(config_file: Path | None, as_json: bool) -> None:
 @keys.command()
 @click.argument("key")
 @options.config_file
-def revoke(key: str, config_file: Path | None) -> None:
+@options.as_json
+def revoke(key: str, config_file: Path | None, as_json: bool) -> None:
     """End a key for good, by its id or its name."""
     opened = _keys(config_file)
     found = [it for it in opened.listed() if key in (it.id, it.name)]
@@ -80,6 +81,8 @@ def revoke(key: str, config_file: Path | None) -> None:
     if len(found) > 1:
         raise Conflict(f"Several keys are called {key}; say the id of one of them.")
     opened.revoke(found[0].id)
+    if as_json:
+        options.print_json({"revoked": found[0].id})
 
 
 @keys.command("import")

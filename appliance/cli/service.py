@@ -27,6 +27,7 @@ from appliance.environment import has_display, worker_environment
     default=None,
     help="Listen on any address without asking for keys.",
 )
+@options.as_json
 @click.option("--until-eof", is_flag=True, hidden=True)  # of who holds the other end of stdin
 def serve(
     config_file: Path | None,
@@ -34,6 +35,7 @@ def serve(
     port: str | None,
     open_browser: bool,
     insecure_lan: bool | None,
+    as_json: bool,
     until_eof: bool,
 ) -> None:
     """Run the service, without a window."""
@@ -51,7 +53,7 @@ def serve(
     gc.enable()
     logs.set_up(config.server.log_level)
     open_browser = open_browser and _can_open_browser()
-    sys.exit(run(config, open_browser=open_browser, until_eof=until_eof))
+    sys.exit(run(config, open_browser=open_browser, until_eof=until_eof, as_json=as_json))
 
 
 def _begin_worker(config: Config) -> None:

@@ -84,7 +84,10 @@ def tune(
     file = _file(config, model)
     if forget:
         tuned.forget(file)
-        click.echo(f"{file.name} runs as it was shipped.", err=as_json)
+        if as_json:
+            options.print_json({"forgotten": str(file)})
+        else:
+            click.echo(f"{file.name} runs as it was shipped.")
         return
     profile = find_fastest(
         file,

@@ -1,6 +1,9 @@
 """`appliance doctor`: what this machine has and what the appliance makes of it."""
 
+import os
 import platform
+import shutil
+from pathlib import Path
 from typing import Any
 
 from appliance import about, offer, paths, surroundings, tuned
@@ -17,6 +20,7 @@ def examine(config: Config) -> dict[str, Any]:
     return {
         **about.versions(library),
         "system": f"{platform.system()} {platform.release()} {platform.machine()}",
+        "processor": {"threads": os.cpu_count() or 1, "load": _load()},
         "memory": {"total": sizes.total, "available": sizes.available},
         "llama.cpp": library,
         "folders": {
@@ -27,6 +31,14 @@ def examine(config: Config) -> dict[str, Any]:
         "models": [_model(config, spec) for spec in offer.specs(config)],
         **surroundings.look(config),
     }
+
+
+def _load() -> float | None:
+    """How many threads wanted to run in the last minute; None where the system does not say."""
+    try:
+        return round(os.getloadavg()[0], 1)
+    except (AttributeError, OSError):
+        return None
 
 
 def _model(config: Config, spec: ModelSpec) -> dict[str, Any]:
@@ -46,6 +58,7 @@ def render(found: dict[str, Any]) -> str:
     lines = [
         f"appliance {found['appliance']} (commit {found['commit']}) on {found['system']}",
         f"SQLite {found['sqlite']}, Python {found['python']}",
+        _processor_line(found["processor"]),
         f"memory {_size(found['memory']['available'])} free of {_size(found['memory']['total'])}",
     ]
     if "error" in library:
@@ -58,12 +71,34 @@ def render(found: dict[str, Any]) -> str:
             f"{_size(device['free'])} free of {_size(device['total'])}"
             for device in library["devices"]
         ]
+        if all(device["kind"] == "cpu" for device in library["devices"]):
+            lines.append(_no_graphics())
     lines += [f"{name} folder {path}" for name, path in found["folders"].items()]
-    for model in found["models"]:
-        how = f"; tuned: {model['tuned']}" if model.get("tuned") else ""
-        what = model.get("error") or f"needs {_size(model['need'])}{how}"
-        lines.append(f"model {model['id']}: {what}")
+    free = found["memory"]["available"]
+    lines += [f"model {model['id']}: {_needs(model, free)}" for model in found["models"]]
     return "\n".join(lines + surroundings.lines(found))
+
+
+def _processor_line(processor: dict[str, Any]) -> str:
+    threads, load = processor["threads"], processor["load"]
+    said = f"processor {threads} threads" + ("" if load is None else f", load {load}")
+    return said + (": other programs want it too" if (load or 0) > threads else "")
+
+
+def _no_graphics() -> str:
+    if Path("/proc/driver/nvidia/version").exists() or shutil.which("nvidia-smi"):
+        return (
+            "device CUDA none: NVIDIA's driver is here, but no backend of this build works with it"
+        )
+    return "device CUDA none: no driver of NVIDIA's is here; models run on the processor"
+
+
+def _needs(model: dict[str, Any], free: int) -> str:
+    if "error" in model:
+        return str(model["error"])
+    short = f", more than the {_size(free)} that are free" if model["need"] > free else ""
+    tuned = f"; tuned: {model['tuned']}" if model["tuned"] else ""
+    return f"needs {_size(model['need'])}{short}{tuned}"
 
 
 def _size(size: int) -> str:

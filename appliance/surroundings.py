@@ -10,6 +10,7 @@ import http.client
 import os
 import socket
 import urllib.parse
+from pathlib import Path
 from typing import Any
 
 from appliance import paths, running
@@ -20,6 +21,12 @@ from appliance.errors import StoreError
 from appliance.store.backup import read_back
 
 ANSWER_SECONDS = 5.0
+FLEETING = {
+    "tmpfs": "; this folder is in memory, and gone at the next start of the machine",
+    "ramfs": "; this folder is in memory, and gone at the next start of the machine",
+    "overlay": "; this folder is a container's own, and gone with it",
+}
+"""Kinds of file system on which chats do not last."""
 
 
 def look(config: Config) -> dict[str, Any]:
@@ -104,13 +111,23 @@ def _page() -> dict[str, Any]:
 
 def _database(config: Config) -> dict[str, Any]:
     file = paths.database_file(config)
-    found: dict[str, Any] = {"file": str(file)}
+    found: dict[str, Any] = {"file": str(file), "disk": _disk(file.parent)}
     if not file.exists():
         return found | {"chats": 0}
     try:
         return found | {"bytes": file.stat().st_size, "chats": read_back(file).get("sessions", 0)}
     except (StoreError, OSError) as ex:
         return found | {"error": str(ex)}
+
+
+def _disk(folder: Path) -> str:
+    """The kind of file system, such as `ext4`; empty where the system does not say."""
+    try:
+        mounts = Path("/proc/self/mounts").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return ""
+    places = {Path(place): kind for _, place, kind, *_ in map(str.split, mounts)}
+    return next((places[it] for it in (folder, *folder.parents) if it in places), "")
 
 
 def lines(found: dict[str, Any]) -> list[str]:
@@ -153,4 +170,5 @@ def _database_line(database: dict[str, Any]) -> str:
     if "error" in database:
         return f"database {database['error']}"
     size = f", {database['bytes'] / 1e6:.1f} MB, undamaged" if "bytes" in database else ""
-    return f"database {database['file']}: {database['chats']} chats{size}"
+    end = FLEETING.get(database["disk"], "")
+    return f"database {database['file']}: {database['chats']} chats{size}{end}"

@@ -1,15 +1,24 @@
 """`appliance doctor` says what is there, for people and for programs."""
 
+import http.server
 import json
 import os
 import re
 import socket
 import subprocess
 import sys
+import tempfile
+import threading
 from pathlib import Path
+from typing import Any
 
 import httpx
+import pytest
 
+from appliance import paths, surroundings
+from appliance.config import load
+from appliance.doctor import render
+from appliance.running import Service, announce
 from tests.running import Running
 
 
@@ -67,3 +76,94 @@ def test_what_is_wrong_around_it_is_named(tmp_path: Path) -> None:
     assert f"(process {os.getpid()})" in text
     assert "is damaged or no database" in text
     assert "service not running" in text
+
+
+README = (Path(__file__).resolve().parents[1] / "README.md").read_text(encoding="utf-8")
+
+
+def advised(case: str, *phrases: str) -> str:
+    """Makes sure that the README has what `doctor` says in that case; a pattern of all of it."""
+    (row,) = [line for line in README.splitlines() if line.startswith(f"| {case}")]
+    assert [one for one in phrases if f"`{one}`" not in row] == []
+    return ".*".join(re.escape(one).replace("…", ".+") for one in phrases)
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """Of a machine where nothing is wrong."""
+    return json.loads(doctor(tmp_path_factory.mktemp("home"), "--json"))
+
+
+def test_cuda_is_not_found(found: Any) -> None:
+    devices = [one for one in found["llama.cpp"]["devices"] if one["kind"] == "cpu"]
+    text = render({**found, "llama.cpp": {**found["llama.cpp"], "devices": devices}})
+    assert re.search(advised("CUDA is not found", "device CUDA none"), text)
+
+
+def test_a_model_cannot_be_loaded(tmp_path: Path) -> None:
+    (tmp_path / "bad.gguf").write_bytes(b"no model at all")
+    config = tmp_path / "config.toml"
+    config.write_text(f'[[models.available_models]]\nid = "bad"\npath = "{tmp_path}/bad.gguf"\n')
+    text = doctor(tmp_path, "--config", str(config))
+    assert re.search(advised("a model cannot be loaded", "model …") + "bad.gguf", text)
+
+
+def test_the_port_is_in_use(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        config = tmp_path / "config.toml"
+        config.write_text(f"[server]\nport = {other.getsockname()[1]}\n")
+        text = doctor(tmp_path, "--config", str(config))
+    assert re.search(
+        advised("the port is in use", "port … is in use by …") + str(os.getpid()), text
+    )
+
+
+def test_it_is_slow(found: Any) -> None:
+    text = render({**found, "processor": {"threads": 2, "load": 7.5}})
+    pattern = advised("it is slow", "other programs want it too", "backend …")
+    assert re.search(pattern, text, re.DOTALL)
+    assert "other programs" not in render({**found, "processor": {"threads": 2, "load": 1.0}})
+
+
+def test_memory_runs_out(found: Any) -> None:
+    text = render({**found, "memory": {"total": 8_000_000_000, "available": 100_000_000}})
+    assert re.search(advised("memory runs out", "more than the … that are free"), text)
+
+
+def test_the_database_is_locked(running: Running) -> None:
+    text = running.command("doctor").stdout
+    pattern = advised("the database is locked", "service … at …, process …", "undamaged")
+    assert re.search(pattern, text, re.DOTALL)
+    second = running.command("serve")
+    assert second.returncode != 0
+    assert str(running.pid) in second.stderr and running.url in second.stderr
+
+
+def test_there_is_no_page(found: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(paths, "ui_dir", lambda: tmp_path)
+    text = render({**found, **surroundings.look(load(None, environ={}))})
+    assert re.search(advised("there is no page", "the page was not built"), text)
+
+
+@pytest.mark.skipif(not Path("/dev/shm").is_dir(), reason="no folder in memory is known here")
+def test_chats_are_gone_after_a_restart(tmp_path: Path) -> None:
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
+        config = tmp_path / "config.toml"
+        config.write_text(f'[data]\ndir = "{folder}"\n')
+        text = doctor(tmp_path, "--config", str(config))
+    pattern = advised("chats are gone", "data folder …", "and gone …")
+    assert re.search(pattern, text, re.DOTALL) and folder in text
+
+
+def test_the_websocket_fails(running: Running, found: Any, tmp_path: Path) -> None:
+    text = running.command("doctor").stdout
+    assert re.search(advised("the WebSocket fails", "WebSocket works"), text)
+    # Somebody who answers everything, and upgrades nothing.
+    with http.server.HTTPServer(("127.0.0.1", 0), http.server.BaseHTTPRequestHandler) as other:
+        threading.Thread(target=other.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{other.server_port}"
+        announce(tmp_path, Service(url, os.getpid(), "0"))
+        config = load(None, environ={"APPLIANCE_DATA_DIR": str(tmp_path)})
+        text = render({**found, **surroundings.look(config)})
+        other.shutdown()
+    assert "WebSocket fails (501)" in text

@@ -22,6 +22,7 @@ from appliance.desktop.messages import (
     ComeForward,
     Failed,
     FromWindow,
+    Prepare,
     Ready,
     Show,
     from_window,
@@ -88,7 +89,7 @@ class Launcher:
         remembered = recall(self._memory_file)
         self._engines = engines.installed()
         rungs = engines.ladder(self._engines, remembered.rung, remembered.tried)
-        # The first engine loads its libraries while the service is looked for or starts.
+        # The first engine starts while the service is looked for or starts.
         self._window = self._spawn(rungs[0]) if rungs else None
         child, service = None, find(self._desk.folder, self._desk.usual_url)
         try:
@@ -126,9 +127,6 @@ class Launcher:
             url=service.url,
             token=service.token,
             asks_before_closing=started,
-            memory_file=str(self._memory_file),
-            storage_folder=str(self._desk.storage),
-            icon=self._desk.icon,
         )
         for rung in rungs:
             process = self._window or self._spawn(rung)
@@ -145,18 +143,24 @@ class Launcher:
         self._show_in_browser(service)
 
     def _spawn(self, rung: Rung) -> "subprocess.Popen[bytes]":
-        return subprocess.Popen(
+        process = subprocess.Popen(
             [*self._desk.window_command, rung.engine],
             env={**self._desk.environment, **rung.variables},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             start_new_session=True,
         )
+        desk = self._desk
+        order = Prepare(str(self._memory_file), str(desk.storage), desk.icon)
+        _tell(process, line(order))
+        return process
 
     def _shows(self, process: "subprocess.Popen[bytes]", order: Show) -> bool:
         """Whether the page is drawn. A window that was closed before has ended with 0."""
         said: queue.SimpleQueue[FromWindow | None] = queue.SimpleQueue()
         self._said = said
+        if self._stopped.is_set():  # whoever said so before, said it to another queue
+            return False
         threading.Thread(target=_listen, args=(process, said), daemon=True).start()
         _tell(process, line(order))
         deadline = time.monotonic() + self._desk.ready_seconds

@@ -3,19 +3,24 @@
 import msgspec
 
 
+class Prepare(msgspec.Struct, frozen=True, tag=True):
+    """To the window, first of all: be there, with nothing in it yet."""
+
+    memory_file: str
+    storage_folder: str
+    """Where the engine keeps what a browser keeps."""
+    icon: str
+    """A picture's path, or empty."""
+
+
 class Show(msgspec.Struct, frozen=True, tag=True):
-    """To the window, first of all: what to show and how."""
+    """To the window, once there is a service: what to show and how."""
 
     url: str
     token: str
     """Empty: none is needed."""
     asks_before_closing: bool
     """Closing the window ends the service, and so a reply that is being written."""
-    memory_file: str
-    storage_folder: str
-    """Where the engine keeps what a browser keeps."""
-    icon: str
-    """A picture's path, or empty."""
 
 
 class ComeForward(msgspec.Struct, frozen=True, tag=True):
@@ -32,7 +37,7 @@ class Failed(msgspec.Struct, frozen=True, tag=True):
     why: str
 
 
-ToWindow = Show | ComeForward
+ToWindow = Prepare | Show | ComeForward
 FromWindow = Ready | Failed
 _TO_WINDOW: msgspec.json.Decoder[ToWindow] = msgspec.json.Decoder(ToWindow)
 _FROM_WINDOW: msgspec.json.Decoder[FromWindow] = msgspec.json.Decoder(FromWindow)

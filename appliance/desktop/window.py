@@ -2,11 +2,13 @@
 
     appliance window ENGINE
 
-The main thread is the engine's; orders are read on a thread of their own. The process ends when the
-window is closed or its stdin ends.
+The window is there, empty, before the service is: an engine takes its time, and so both start at
+once. The main thread is the engine's; orders are read on a thread of their own. The process ends
+when the window is closed or its stdin ends.
 """
 
 import io
+import json
 import logging
 import os
 import sys
@@ -20,14 +22,26 @@ import msgspec
 from appliance.desktop import engines
 from appliance.desktop.bridge import Bridge
 from appliance.desktop.memory import SMALLEST, recall, remember
-from appliance.desktop.messages import ComeForward, Failed, FromWindow, Ready, Show, line, to_window
+from appliance.desktop.messages import (
+    ComeForward,
+    Failed,
+    FromWindow,
+    Prepare,
+    Ready,
+    Show,
+    line,
+    to_window,
+)
 from appliance.desktop.service import Service
 
 log = logging.getLogger(__name__)
 
 TITLE = "Appliance"
 BACKGROUND = "#17181b"
-"""The page's own, so that nothing flashes before it is there."""
+EMPTY = """<!doctype html><meta name="color-scheme" content="light dark"><style>
+html { background: #fdfdfb } @media (prefers-color-scheme: dark) { html { background: #17181b } }
+</style>"""
+"""In the page's own colours, so that nothing flashes before it is there."""
 BRIDGE = Path(__file__).with_name("bridge.js")
 ASK_TITLE = "A reply is being written"
 ASK_TEXT = "Closing the window stops it. What is written so far is kept."
@@ -36,14 +50,20 @@ ASK_TEXT = "Closing the window stops it. What is written so far is kept."
 class Window:
     """One window, from its making to its end."""
 
-    def __init__(self, engine: str, order: Show, orders: io.FileIO) -> None:
+    def __init__(self, engine: str, order: Prepare, orders: io.FileIO) -> None:
         """`orders`: where the next ones come from."""
         import webview
 
         self._engine = engine
         self._order = order
         self._orders = orders
-        self._service = Service(order.url, order.token)
+        self._service: Service | None = None
+        self._asks = False
+        self._going = threading.Lock()
+        self._address = ""
+        """Of the page, until the empty one gives way to it."""
+        self._empty = False
+        """The empty page is loaded, and shown."""
         self._memory_file = Path(order.memory_file)
         self._remembered = recall(self._memory_file)
         self._closing = threading.Lock()
@@ -54,10 +74,9 @@ class Window:
         )
         webview.settings["ALLOW_DOWNLOADS"] = False
         webview.settings["OPEN_EXTERNAL_LINKS_IN_BROWSER"] = True
-        query = f"/?{urlencode({'token': order.token})}" if order.token else "/"
         window: Any = webview.create_window(
             TITLE,
-            order.url + query,
+            html=EMPTY,
             js_api=self._bridge,
             width=self._remembered.width,
             height=self._remembered.height,
@@ -93,6 +112,10 @@ class Window:
     # -- threads of pywebview ----------------------------------------------------------------------
 
     def _on_loaded(self) -> None:
+        if not self._empty:
+            self._empty = True
+            self._go()
+            return
         if self._remembered.zoom != 1:
             self._set_zoom(self._bridge.zoom_factor)
         self._window.run_js(BRIDGE.read_text(encoding="utf-8"))
@@ -110,7 +133,7 @@ class Window:
         if not self._closing.acquire(blocking=False):
             return
         try:
-            if self._order.asks_before_closing:
+            if self._service and self._asks:
                 busy = self._service.busy_sessions()
                 if busy and not self._window.create_confirmation_dialog(ASK_TITLE, ASK_TEXT):
                     return
@@ -148,13 +171,32 @@ class Window:
 
     def _obey(self) -> None:
         while said := self._orders.readline():
-            if isinstance(to_window(said), ComeForward):
+            order = to_window(said)
+            if isinstance(order, Show):
+                self._show_page(order)
+            elif isinstance(order, ComeForward):
                 self._window.restore()
                 self._window.show()
                 engines.bring_forward(self._engine, self._window.uid)
         # The launcher is gone.
         self._may_close = True
         self._window.destroy()
+
+    def _show_page(self, order: Show) -> None:
+        self._service = Service(order.url, order.token)
+        self._asks = order.asks_before_closing
+        query = f"/?{urlencode({'token': order.token})}" if order.token else "/"
+        self._address = order.url + query
+        self._go()
+
+    def _go(self) -> None:
+        """To the page, as soon as it is known where that is and the engine is done with the empty
+        one: whatever it still did would fall upon the next."""
+        with self._going:
+            if self._empty and self._address:
+                # In the place of the empty page, so that there is no way back to that.
+                self._window.run_js(f"location.replace({json.dumps(self._address)})")
+                self._address = ""
 
 
 def _say(message: FromWindow) -> None:
@@ -169,7 +211,7 @@ def main() -> int:
     try:
         engines.warm_up(engine)
         order = to_window(orders.readline())
-        assert isinstance(order, Show)
+        assert isinstance(order, Prepare)
         Window(engine, order, orders).show()
     # Whatever a window library raises, the next engine is tried.
     except Exception as ex:  # noqa: BLE001

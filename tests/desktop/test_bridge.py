@@ -15,7 +15,7 @@ import pytest
 
 from appliance.api.system import CONTENT_POLICY
 from appliance.desktop.bridge import Bridge
-from appliance.desktop.messages import Ready, Show, from_window, line
+from appliance.desktop.messages import Prepare, Ready, Show, from_window, line
 from tests.desktop.screen import Screen
 from tests.waiting import wait_until
 
@@ -26,6 +26,7 @@ DOCUMENT = b"""<!doctype html><meta charset=utf-8><title>t</title><div id=root><
 SCRIPT = b"""
 const say = (what, value) => fetch("/said", {method: "POST", body: JSON.stringify({what, value})});
 addEventListener("applianceready", async () => {
+  await say("history", history.length);
   await say("api", Object.keys(window.pywebview.api).sort());
   for (;;) {
     const { call, args, click } = await (await fetch("/next")).json();
@@ -98,11 +99,12 @@ def page(screen: Screen, engine: str, tmp_path: Path, browser_log: Path) -> Iter
         stdout=subprocess.PIPE,
     )
     assert window.stdin and window.stdout
-    order = Show(page.url, "", False, str(tmp_path / "window.json"), str(tmp_path / "kept"), "")
-    window.stdin.write(line(order))
+    first = Prepare(str(tmp_path / "window.json"), str(tmp_path / "kept"), "")
+    window.stdin.write(line(first) + line(Show(page.url, "", False)))
     window.stdin.flush()
     while not isinstance(from_window(window.stdout.readline()), Ready):
         assert window.poll() is None
+    assert page.answer("history") == 1, "there is a way back to the empty page"
     assert page.answer("api") == ["open_external", "open_file", "save_file", "zoom"]
     yield page
     window.stdin.close()

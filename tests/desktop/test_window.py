@@ -85,6 +85,37 @@ def test_a_question_is_answered_and_closing_ends_all(
     assert not (desk.data / "service.json").exists()
 
 
+def test_a_window_that_is_closed_while_the_service_starts_ends_all(
+    desk: Desk, screen: Screen
+) -> None:
+    assert desk.process
+    launcher = psutil.Process(desk.process.pid)
+
+    def services() -> list[psutil.Process]:
+        return [one for one in launcher.children() if "serve" in one.cmdline()]
+
+    wait_until(services, "no service is started")
+    (service,) = services()
+    service.suspend()
+    try:
+        window = desk.window()
+        screen.do("windowfocus", "--sync", window)
+        screen.press("alt+F4")
+        wait_until(lambda: not screen.windows(), "the window does not close")
+    finally:
+        service.resume()
+    wait_until(desk.gone, "the launcher goes on")
+    assert desk.process.returncode == 0
+    assert not service.is_running()
+    assert not (desk.data / "service.json").exists()
+
+
+def test_a_launcher_that_is_told_to_end_while_it_starts_ends(desk: Desk) -> None:
+    desk.window()
+    assert desk.end() == 0
+    assert not (desk.data / "service.json").exists()
+
+
 def test_a_second_start_brings_the_first_window_forward(desk: Desk, screen: Screen) -> None:
     desk.wait_shown()
     window = desk.window()

@@ -18,6 +18,7 @@ import string
 import subprocess
 import sys
 import tarfile
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -267,12 +268,12 @@ def _iso(seconds: int) -> str:
     return datetime.datetime.fromtimestamp(seconds, datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def archive(kind: str, tree: Path, floor: str) -> Path:
+def archive(kind: str, tree: Path, floor: str) -> list[Path]:
     """The same files for every other Linux, with a script that puts them in place."""
     name = f"{WORDS[kind]['name']}-{version()}-linux-{platform.machine()}"
     target = DIST / f"{name}.tar.gz"
     install = string.Template((LINUX / "install.sh").read_text("utf-8"))
-    script = TREES / "install.sh"
+    script = TREES / f"{WORDS[kind]['name']}-install.sh"
     script.write_text(install.safe_substitute(GLIBC_FLOOR=floor), encoding="utf-8")
     date = moment()
 
@@ -293,20 +294,23 @@ def archive(kind: str, tree: Path, floor: str) -> Path:
         for path in sorted(tree.rglob("*")):
             member = f"{name}/{path.relative_to(tree)}"
             tar.add(path, member, recursive=False, filter=plain)
-    return target
+    return [target]
 
 
 def main() -> None:
     """Makes what is named on the command line."""
     kinds = sys.argv[1:] or ["server", "desktop"]
     TREES.mkdir(parents=True, exist_ok=True)
-    made: list[Path] = []
-    for kind in kinds:
-        tree = lay_out(kind)
-        set_modes(tree)
-        floor = glibc_floor(tree)
-        print(f"{WORDS[kind]['name']}: needs glibc {floor}", flush=True)
-        made += [*nfpm(kind, tree, floor), archive(kind, tree, floor)]
+    # Compressing takes minutes, on one core each.
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        packing: list[Future[list[Path]]] = []
+        for kind in kinds:
+            tree = lay_out(kind)
+            set_modes(tree)
+            floor = glibc_floor(tree)
+            print(f"{WORDS[kind]['name']}: needs glibc {floor}", flush=True)
+            packing += [pool.submit(pack, kind, tree, floor) for pack in (nfpm, archive)]
+    made = [file for one in packing for file in one.result()]
     for file in made:
         print(f"{file.stat().st_size / 1e6:8.1f} MB  {file.relative_to(ROOT)}")
     sums = "".join(f"{_sha256(file)}  {file.name}\n" for file in sorted(made))

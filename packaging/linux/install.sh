@@ -33,13 +33,14 @@ take_away() {
         rm -f "$prefix/$file"
     done <"$list"
     rm -rf "$prefix/lib/appliance" "$list"
-    if [ -f "$unit" ]; then
-        systemctl disable --now appliance.service 2>/dev/null || true
-        rm -f "$unit"
-    fi
+    rm -f "$unit"
+    rmdir "$prefix"/share/doc/appliance* 2>/dev/null || true
 }
 
 if [ "$remove" = yes ]; then
+    if [ -f "$unit" ]; then
+        systemctl disable --now appliance.service 2>/dev/null || true
+    fi
     take_away
     echo "The appliance is gone from $prefix; chats and settings are where they were."
     exit 0
@@ -57,6 +58,12 @@ if [ ! -w "$prefix/lib" ]; then
     exit 1
 fi
 
+# A service that runs goes on with the new version, after the replies that it is writing.
+runs=no
+if [ -f "$unit" ] && systemctl --quiet is-active appliance.service 2>/dev/null; then
+    runs=yes
+    systemctl stop appliance.service
+fi
 take_away
 # Whole or not at all: the program is copied beside its place, then moved there.
 rm -rf "$prefix/lib/appliance.new"
@@ -71,6 +78,13 @@ if [ -f "$here/usr/lib/systemd/system/appliance.service" ] && [ "$user" = no ]; 
     mkdir -p "$(dirname "$unit")"
     sed "s|/usr/bin/appliance|$prefix/bin/appliance|" \
         "$here/usr/lib/systemd/system/appliance.service" >"$unit"
-    echo "As a service: systemctl enable --now appliance"
+    if [ -d /run/systemd/system ]; then
+        systemctl daemon-reload
+    fi
+    if [ "$runs" = yes ]; then
+        systemctl start appliance.service
+    else
+        echo "As a service: systemctl enable --now appliance"
+    fi
 fi
 echo "Installed: $prefix/bin/appliance"

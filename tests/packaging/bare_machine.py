@@ -1,6 +1,7 @@
 """A Debian with nothing in it: no Python, no compiler; systemd booted in a container.
 
-Debian packages: debootstrap, systemd-container. Root is needed for both.
+Debian packages: debootstrap, systemd-container. Root is needed for both. The machine is on the
+network of this one, and gets more packages from the same mirror.
 """
 
 import os
@@ -18,11 +19,15 @@ from tests.waiting import wait_until
 ROOT = Path(__file__).resolve().parents[2]
 BASE = ROOT / "build" / "bare"
 """Made once; every machine is a copy."""
+ARCHIVES = ROOT / "build" / "bare-archives"
+"""Packages that machines have got, so that each comes over the network once."""
 BOOT_SECONDS = 120
+COMMAND_SECONDS = 600
+PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 # The host may have its control groups in the old way, which systemd in a container need not know.
 _BOOT = """
 mount --make-rprivate / && mount -t cgroup2 none /sys/fs/cgroup &&
-exec systemd-nspawn --quiet --boot --register=no --keep-unit --console=pipe --directory="$1"
+exec systemd-nspawn --quiet --boot --register=no --keep-unit --console=pipe "$@"
 """
 
 
@@ -76,11 +81,20 @@ class Machine:
         self._process: subprocess.Popen[bytes] | None = None
         self._init = 0
 
-    def boot(self) -> None:
-        """Until its systemd takes orders; the test is left out where none can run."""
+    def boot(self, *shared: Path) -> None:
+        """Until its systemd takes orders; the test is left out where none can run.
+
+        Args:
+            shared: folders that it has as well, at the same places.
+        """
+        ARCHIVES.mkdir(exist_ok=True)
+        binds = [f"--bind={ARCHIVES}:/var/cache/apt/archives", *(f"--bind={it}" for it in shared)]
         with self.log.open("wb") as log:
             self._process = subprocess.Popen(
-                ["unshare", "--mount", "sh", "-c", _BOOT, "sh", str(self.root)],
+                [
+                    *("unshare", "--mount", "sh", "-c", _BOOT, "sh"),
+                    *(f"--directory={self.root}", *binds),
+                ],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -102,17 +116,19 @@ class Machine:
         state = self.try_run("systemctl", "is-system-running").stdout.strip()
         return state in ("running", "degraded")
 
+    def inside(self, *command: str) -> list[str]:
+        """The command line that runs a command inside, as root and with our environment."""
+        return ["nsenter", f"--target={self._init}", "--all", "--", *command]
+
     def try_run(self, *command: str) -> "subprocess.CompletedProcess[str]":
         """A command of root inside; it may fail."""
+        clean = ["env", "-i", f"PATH={PATH}", "HOME=/root"]
         return subprocess.run(
-            [
-                *("nsenter", f"--target={self._init}", "--all", "--"),
-                *("env", "-i", "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", *command),
-            ],
+            self.inside(*clean, *command),
             capture_output=True,
             text=True,
             check=False,
-            timeout=300,
+            timeout=COMMAND_SECONDS,
         )
 
     def run(self, *command: str) -> str:
@@ -120,6 +136,26 @@ class Machine:
         done = self.try_run(*command)
         assert done.returncode == 0, done.stdout + done.stderr + self.journal()
         return done.stdout
+
+    def take(self, file: Path) -> str:
+        """Puts a file into root's home, under a name that `ours` does not find; its place."""
+        name = file.name.replace("appliance", "taken")
+        subprocess.run(["cp", file, self.root / "root" / name], check=True)
+        return f"/root/{name}"
+
+    def get(self, *packages: str) -> None:
+        """Installs packages, by name or file, and what they depend on."""
+        self.run("apt-get", "update", "--quiet=2")
+        self.run(
+            *("env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "install", "--quiet=2", "--yes"),
+            *("--no-install-recommends", *packages),
+        )
+
+    def ours(self) -> set[str]:
+        """Every file and folder that has the appliance's name; GNOME's icons have one of theirs."""
+        apart = "( -path /proc -o -path /var/cache/apt -o -path */icons/Adwaita ) -prune"
+        words = ["find", "/", "-xdev", *apart.split(), "-o", "-name", "*appliance*", "-print"]
+        return set(self.run(*words).split())
 
     def journal(self) -> str:
         """What the service said last."""
@@ -146,3 +182,4 @@ class Machine:
             self._process.wait(30)
         self._process.kill()
         self._process.wait(30)
+        subprocess.run(["rm", "-rf", self.root], check=False)

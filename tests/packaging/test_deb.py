@@ -4,55 +4,21 @@
 """
 
 import re
-import socket
+import shutil
 import stat
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
+import psutil
 import pytest
 
-from tests.packaging.asking import ask
-from tests.packaging.bare_machine import Machine, make_base
+from tests.packaging.asking import ask, begin_chat, chat, kept, ready
+from tests.packaging.bare_machine import Machine
+from tests.packaging.made import newest
 from tests.waiting import wait_until
 
-ROOT = Path(__file__).resolve().parents[2]
-UNIT = """
-[Service]
-Environment=APPLIANCE_SERVER_PORT={port} APPLIANCE_ENGINE_TUNE=false
-"""
-
 pytestmark = pytest.mark.packages
-
-
-@pytest.fixture(scope="module")
-def package() -> Path:
-    """The newest that was made."""
-    found = sorted(
-        (ROOT / "dist").glob("appliance-server_*.deb"), key=lambda file: file.stat().st_mtime
-    )
-    if not found:
-        pytest.skip("there is no package: `make packages` makes it")
-    return found[-1]
-
-
-@pytest.fixture
-def machine(tmp_path: Path) -> Iterator[Machine]:
-    """Booted; away when the test is over."""
-    make_base()
-    one = Machine(tmp_path)
-    one.boot()
-    yield one
-    one.end()
-    subprocess.run(["rm", "-rf", one.root], check=False)
-
-
-def free_port() -> int:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        port: int = taken.getsockname()[1]
-        return port
 
 
 def next_version(package: Path, folder: Path) -> Path:
@@ -73,17 +39,18 @@ def next_version(package: Path, folder: Path) -> Path:
 
 
 def install(machine: Machine, package: Path) -> None:
-    subprocess.run(["cp", package, machine.root / "root/new.deb"], check=True)
-    machine.run("env", "DEBIAN_FRONTEND=noninteractive", "dpkg", "--install", "/root/new.deb")
+    file = machine.take(package)
+    machine.run("env", "DEBIAN_FRONTEND=noninteractive", "dpkg", "--install", file)
 
 
-def ready(url: str) -> bool:
-    try:
-        return httpx.get(f"{url}/readiness", timeout=5).status_code == 200
-    except httpx.TransportError:
-        return False
-
-
+HERS = """
+[[models.available_models]]
+id = "smollm2-135m-instruct"
+[[models.available_models]]
+id = "hers"
+path = "/home/anna/models/hers.gguf"
+"""
+SHOWN = "[Service]\nBindReadOnlyPaths=/home/anna/models\n"
 MAKE_KEY = [
     *(
         "systemd-run",
@@ -103,14 +70,10 @@ MAKE_KEY = [
 """As the manual says."""
 
 
-def test_a_package_lives_its_life(machine: Machine, package: Path, tmp_path: Path) -> None:
+def test_a_package_lives_its_life(machine: Machine, url: str, tmp_path: Path) -> None:
+    package = newest("appliance-server_*.deb")
     for absent in ("python3", "cc", "gcc"):
         assert machine.try_run("sh", "-c", f"command -v {absent}").returncode != 0
-    port = free_port()
-    url = f"http://127.0.0.1:{port}"
-    extra = machine.root / "etc/systemd/system/appliance.service.d/port.conf"
-    extra.parent.mkdir(parents=True)
-    extra.write_text(UNIT.format(port=port), encoding="utf-8")
 
     # Installing starts it, locked in as the unit says.
     install(machine, package)
@@ -121,11 +84,7 @@ def test_a_package_lives_its_life(machine: Machine, package: Path, tmp_path: Pat
         "systemd-analyze", "verify", "--man=no", "/usr/lib/systemd/system/appliance.service"
     )
     ask(url)
-    session = httpx.post(f"{url}/api/sessions", json={}).json()["id"]
-    turn = httpx.post(
-        f"{url}/api/sessions/{session}/turns", json={"content": "Hello!"}, timeout=120
-    )
-    assert turn.status_code == 200
+    session = chat(url)
 
     # Keys lie in a file that only this machine's service opens.
     made = httpx.post(f"{url}/api/keys", json={"name": "office"})
@@ -138,20 +97,37 @@ def test_a_package_lives_its_life(machine: Machine, package: Path, tmp_path: Pat
     assert machine.run(*MAKE_KEY).strip()
     wait_until(lambda: "by-root" in httpx.get(f"{url}/api/keys").text, "nobody hears of the key")
 
+    # A folder of models in a home is shown to it as the manual says.
+    theirs = machine.root / "home/anna/models"
+    theirs.mkdir(parents=True)
+    (machine.root / "home/anna").chmod(0o700)
+    inside = machine.root / "usr/lib/appliance/_internal/models"
+    shutil.copy(next(inside.glob("*.gguf")), theirs / "hers.gguf")
+    (machine.root / "etc/appliance/config.toml").write_text(HERS, encoding="utf-8")
+    (machine.root / "etc/systemd/system/appliance.service.d/hers.conf").write_text(SHOWN)
+    machine.run("systemctl", "daemon-reload")
+    machine.run("systemctl", "restart", "appliance")
+    wait_until(lambda: ready(url), f"not ready: {machine.journal()}", 120)
+    ask(url, "hers")
+    ask(url)
+    assert kept(url, session)
+
     # A worker that dies is replaced.
-    (worker,) = machine.processes("worker")
-    worker.kill()
-    wait_until(lambda: not worker.is_running() or worker.status() == "zombie", "it lives")
+    workers = machine.processes("worker")
+    for worker in workers:
+        worker.kill()
+    psutil.wait_procs(workers, 30)
     wait_until(lambda: ready(url), f"not ready: {machine.journal()}")
     ask(url)
 
-    # Another version: chats and keys are what they were.
-    install(machine, next_version(package, tmp_path))
+    # Another version: the reply under way is written to its end, chats and keys are what they were.
+    later = next_version(package, tmp_path)
+    busy = begin_chat(url, tokens=150)
+    install(machine, later)
     wait_until(lambda: ready(url), f"not ready: {machine.journal()}", 120)
     assert "99.0.0-1" in machine.run("dpkg-query", "--show", "appliance-server")
-    kept = httpx.get(f"{url}/api/sessions/{session}/messages").json()["messages"]
-    assert [one["role"] for one in kept] == ["user", "assistant"]
-    assert kept[1]["status"] == "complete" and kept[1]["content"]
+    assert kept(url, session)
+    assert kept(url, busy)
     assert "office" in httpx.get(f"{url}/api/keys").text
     ask(url)
 
@@ -162,6 +138,4 @@ def test_a_package_lives_its_life(machine: Machine, package: Path, tmp_path: Pat
     assert (machine.root / "etc/appliance/config.toml").exists()
     assert not (machine.root / "usr/lib/appliance").exists()
     machine.run("dpkg", "--purge", "appliance-server")
-    left = machine.run("sh", "-c", "find / -xdev -name '*appliance*' -not -path '/proc/*'").split()
-    ours = [one for one in left if "appliance.service.d" not in one]
-    assert ours == []
+    assert {one for one in machine.ours() if "appliance.service.d" not in one} == set()

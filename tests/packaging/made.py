@@ -1,0 +1,16 @@
+"""What `make packages` has made."""
+
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+DIST = ROOT / "dist"
+
+
+def newest(pattern: str) -> Path:
+    """The package that was made last; the test is left out where there is none."""
+    found = sorted(DIST.glob(pattern), key=lambda file: file.stat().st_mtime)
+    if not found:
+        pytest.skip(f"there is no dist/{pattern}: `make packages` makes it")
+    return found[-1]

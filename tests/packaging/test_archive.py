@@ -1,0 +1,52 @@
+"""The .tar.gz on a Linux without a package for it: put in place by its script, used, taken away.
+
+`make packages` makes it and `make packages-test` runs this.
+"""
+
+import httpx
+import pytest
+
+from tests.packaging.asking import ask, chat, kept, ready
+from tests.packaging.bare_machine import Machine
+from tests.packaging.made import newest
+from tests.waiting import wait_until
+
+pytestmark = pytest.mark.packages
+
+
+def test_the_service_out_of_an_archive(machine: Machine, url: str) -> None:
+    machine.run("tar", "-C", "/root", "-xzf", machine.take(newest("appliance-server-*.tar.gz")))
+    script = machine.run("sh", "-c", "echo /root/appliance-server-*/install.sh").strip()
+    before = machine.ours()
+
+    assert "systemctl enable --now appliance" in machine.run(script)
+    # Its unit is understood where it lies, and finds the program there.
+    machine.run(
+        *("systemd-analyze", "verify", "--man=no"),
+        "/usr/local/lib/systemd/system/appliance.service",
+    )
+    machine.run("systemctl", "enable", "--now", "appliance")
+    wait_until(lambda: ready(url), f"not ready: {machine.journal()}", 120)
+    ask(url)
+    session = chat(url)
+    assert machine.run("appliance", "--version").startswith("appliance ")
+
+    # Installed once more while it runs, it goes on, and starts with the machine as before.
+    machine.run(script)
+    wait_until(lambda: ready(url), f"not ready: {machine.journal()}", 120)
+    assert machine.run("systemctl", "is-enabled", "appliance").strip() == "enabled"
+    assert kept(url, session)
+
+    # Taken away, what people wrote and set stays, and the script's files do not.
+    machine.run(script, "--remove")
+    with pytest.raises(httpx.TransportError):
+        httpx.get(url)
+    assert (machine.root / "var/lib/private/appliance/appliance.db").exists()
+    new = machine.ours() - before
+    places = (
+        "/var/lib/",
+        "/var/cache/",
+        "/etc/appliance",
+        "/etc/systemd/system/appliance.service.d",
+    )
+    assert {one for one in new if not one.startswith(places)} == set()

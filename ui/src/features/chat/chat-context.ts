@@ -1,7 +1,7 @@
-import { createContext, use } from "react";
+import { createContext, startTransition, use, useEffect, useState } from "react";
 import { useStore } from "zustand";
 
-import type { ChatState } from "@/features/chat/chat-state";
+import { isBusy, type ChatState } from "@/features/chat/chat-state";
 import type { ChatStore } from "@/features/chat/chat-store";
 
 export const ChatContext = createContext<ChatStore | null>(null);
@@ -13,10 +13,29 @@ export function useChatStore(): ChatStore {
   return store;
 }
 
-/** Whether a reply is awaited or written, for what is to do with each message: told when there is time. */
-export const BusyContext = createContext(false);
-
 /** One value of the chat around; a component reads only what it shows. */
 export function useChat<T>(select: (state: ChatState) => T): T {
   return useStore(useChatStore(), select);
+}
+
+/**
+ * Whether a reply is awaited or written, for what can be done with each message. There are many of
+ * them: they hear of it between frames, and each by itself, since a context would look for them in
+ * all that is shown, at one go.
+ */
+export function useBusyLater(): boolean {
+  const store = useChatStore();
+  const [busy, setBusy] = useState(() => isBusy(store.getState()));
+  useEffect(() => {
+    const follow = () => {
+      startTransition(() => {
+        setBusy(isBusy(store.getState()));
+      });
+    };
+    follow();
+    return store.subscribe((now, before) => {
+      if (isBusy(now) !== isBusy(before)) follow();
+    });
+  }, [store]);
+  return busy;
 }

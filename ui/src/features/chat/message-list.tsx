@@ -1,8 +1,7 @@
-import { useDeferredValue, useMemo, type ReactNode } from "react";
+import { useMemo, type ReactNode } from "react";
 
 import type { Message } from "@/api/types";
-import { BusyContext, useChat } from "@/features/chat/chat-context";
-import { isBusy } from "@/features/chat/chat-state";
+import { useChat } from "@/features/chat/chat-context";
 import { branchTo, versionsOf } from "@/features/chat/branch";
 import { likelyHeight } from "@/features/chat/likely-height";
 import { AwaitedReply, Reply } from "@/features/chat/reply";
@@ -20,8 +19,6 @@ export function MessageList() {
   const leafId = useChat((state) => state.leafId);
   const targetId = useChat((state) => state.targetId);
   const pending = useChat((state) => state.pending);
-  // All messages of a long chat hear of it: not in the moment in which one sends.
-  const busy = useDeferredValue(useChat(isBusy));
   const branch = useMemo(() => branchTo(messages, leafId), [messages, leafId]);
   const versions = useMemo(() => versionsOf(messages), [messages]);
   const from = useOlderLater(branch, targetId);
@@ -49,7 +46,7 @@ export function MessageList() {
   );
   return (
     <div className="flex flex-col gap-6 pt-4 pb-8">
-      <BusyContext value={busy}>{shown}</BusyContext>
+      {shown}
       {pending?.kind === "turn" && <PendingMessage content={pending.content} />}
       {pending !== null && pending.kind !== "continue" && <AwaitedReply />}
     </div>

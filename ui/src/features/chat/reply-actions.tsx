@@ -1,4 +1,4 @@
-import { use, useState } from "react";
+import { useState } from "react";
 import { useTranslation } from "react-i18next";
 
 import type { Message } from "@/api/types";
@@ -6,7 +6,7 @@ import { Button, IconButton } from "@/components/button";
 import { CopyButton } from "@/components/copy-button";
 import { ChevronDownIcon, PlayIcon, RefreshIcon } from "@/components/icons";
 import type { Version } from "@/features/chat/branch";
-import { BusyContext, useChat } from "@/features/chat/chat-context";
+import { useBusyLater, useChat } from "@/features/chat/chat-context";
 import { detailsOf, figuresOf } from "@/features/chat/figures";
 import { VersionSwitch } from "@/features/chat/version-switch";
 import { classNames } from "@/lib/class-names";
@@ -21,7 +21,7 @@ export function ReplyActions({ message, version }: ReplyActionsProps) {
   const { t } = useTranslation();
   const [open, setOpen] = useState(false);
   const regenerate = useChat((state) => state.regenerate);
-  const busy = use(BusyContext);
+  const busy = useBusyLater();
   const { id, content, usage, status } = message;
   // A failed reply has its own way on.
   const again = status !== "failed" && status !== "streaming";
@@ -72,7 +72,7 @@ function ContinueButton({ message }: { message: Message }) {
   const { t } = useTranslation();
   const continueReply = useChat((state) => state.continueReply);
   const last = useChat((state) => state.leafId === message.id);
-  const busy = use(BusyContext);
+  const busy = useBusyLater();
   const { status, finish_reason, content } = message;
   const cut = status === "stopped" || status === "interrupted" || finish_reason === "length";
   if (!last || !cut || content === "") return null;

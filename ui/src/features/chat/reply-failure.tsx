@@ -1,10 +1,9 @@
-import { use } from "react";
 import { useTranslation } from "react-i18next";
 
 import type { Message } from "@/api/types";
 import { Button } from "@/components/button";
 import { AlertIcon } from "@/components/icons";
-import { BusyContext, useChat } from "@/features/chat/chat-context";
+import { useBusyLater, useChat } from "@/features/chat/chat-context";
 import { adviceFor } from "@/features/chat/notice";
 
 interface ReplyFailureProps {
@@ -16,7 +15,7 @@ export function ReplyFailure({ message }: ReplyFailureProps) {
   const { t } = useTranslation();
   const regenerate = useChat((state) => state.regenerate);
   const takeBack = useChat((state) => state.takeBack);
-  const busy = use(BusyContext);
+  const busy = useBusyLater();
   const code = message.error?.code ?? "unknown";
   // The same words would not fit a second time.
   const tooLong = code === "context_length_exceeded";

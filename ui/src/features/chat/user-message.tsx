@@ -1,4 +1,4 @@
-import { memo, use } from "react";
+import { memo } from "react";
 import { useTranslation } from "react-i18next";
 
 import type { Message } from "@/api/types";
@@ -6,7 +6,7 @@ import { IconButton } from "@/components/button";
 import { CopyButton } from "@/components/copy-button";
 import { PencilIcon } from "@/components/icons";
 import type { Version } from "@/features/chat/branch";
-import { BusyContext, useChat } from "@/features/chat/chat-context";
+import { useBusyLater, useChat } from "@/features/chat/chat-context";
 import { MessageEditor } from "@/features/chat/message-editor";
 import { VersionSwitch } from "@/features/chat/version-switch";
 
@@ -48,7 +48,7 @@ const bubble =
 function Actions({ message, version }: UserMessageProps) {
   const { t } = useTranslation();
   const startEdit = useChat((state) => state.startEdit);
-  const busy = use(BusyContext);
+  const busy = useBusyLater();
   return (
     <div
       role="group"

@@ -1,16 +1,15 @@
-import { use } from "react";
 import { useTranslation } from "react-i18next";
 
 import { IconButton } from "@/components/button";
 import { ChevronEndIcon, ChevronStartIcon } from "@/components/icons";
 import type { Version } from "@/features/chat/branch";
-import { BusyContext, useChat } from "@/features/chat/chat-context";
+import { useBusyLater, useChat } from "@/features/chat/chat-context";
 
 /** ‹ 2/3 ›: leads to the other versions of a message. */
 export function VersionSwitch({ version }: { version: Version }) {
   const { t } = useTranslation();
   const showVersion = useChat((state) => state.showVersion);
-  const busy = use(BusyContext);
+  const busy = useBusyLater();
   const { number, count, earlierId, laterId } = version;
   const step = (label: string, id: string | null, icon: React.ReactNode) => (
     <IconButton

@@ -24,7 +24,7 @@ TURNS = 80_000 // (2 * len(PIECE))
 CALLS_A_STEP = 80_000
 """Of functions, each time that the page shows more; a piece of a list takes half of them."""
 CALLS_A_LETTER = 100
-NODES = 50
+NODES = 100
 """That change in the document each time, beside those that are new."""
 TEXT_LETTERS = 800
 """And letters, where a text is written anew."""
@@ -37,6 +37,12 @@ TEXTS = {
     ),
     "one table": "| a | b |\n| --- | --- |\n"
     + "".join(f"| row {n} | **many** |\n" for n in NUMBERS),
+    "one piece of code": "```python\n"
+    + "".join(
+        f"def course_{n}(of: Ship) -> float:\n    return of.heading + {n}\n" for n in NUMBERS
+    ),
+    "one paragraph": "".join(f"Ship {n} was **counted**, *named* and `kept`. " for n in NUMBERS),
+    "one quote": "".join(f"> Ship {n} was **counted**, *named* and\n> `kept`.\n" for n in NUMBERS),
 }
 
 # Each step is one change of the reply: what is new in it, and what was touched for that.

@@ -1,16 +1,18 @@
-import type { Element, ElementContent } from "hast";
+import type { ElementContent } from "hast";
 import { memo, type ReactNode } from "react";
+
+import { classOf, lettersOf, partsOf, type CodePart } from "@/components/markdown/code-parts";
 
 /** Letters that are put onto the page as one. */
 const enough = 800;
 
 /** Coloured code. Of code that grows, only its last part is rendered again. */
-export function CodeText({ nodes }: { nodes: readonly ElementContent[] }) {
-  return partsOf(nodes).map((part, index) => <Part key={index} nodes={part} />);
+export function CodeText({ parts }: { parts: readonly CodePart[] }) {
+  return parts.map((part, index) => <Part key={index} nodes={part} />);
 }
 
 const Part = memo(
-  function Part({ nodes }: { nodes: readonly ElementContent[] }) {
+  function Part({ nodes }: { nodes: CodePart }) {
     return nodes.map(shown);
   },
   (before, after) => sameNodes(before.nodes, after.nodes),
@@ -21,31 +23,17 @@ function shown(node: ElementContent, index: number): ReactNode {
   if (node.type !== "element") return null;
   return (
     <span key={index} className={classOf(node)}>
-      {lettersOf(node) > enough ? <CodeText nodes={node.children} /> : node.children.map(shown)}
+      {lettersOf(node.children) > enough ? (
+        <CodeText parts={partsOf(node.children)} />
+      ) : (
+        node.children.map(shown)
+      )}
     </span>
   );
 }
 
-function partsOf(nodes: readonly ElementContent[]): ElementContent[][] {
-  const parts: ElementContent[][] = [];
-  let room = 0;
-  for (const node of nodes) {
-    if (room <= 0) {
-      parts.push([]);
-      room = enough;
-    }
-    parts.at(-1)?.push(node);
-    room -= lettersOf(node);
-  }
-  return parts;
-}
-
-function lettersOf(node: ElementContent): number {
-  if (node.type === "text") return node.value.length;
-  return node.type === "element" ? node.children.reduce((sum, one) => sum + lettersOf(one), 0) : 0;
-}
-
-function sameNodes(before: readonly ElementContent[], after: readonly ElementContent[]): boolean {
+function sameNodes(before: CodePart, after: CodePart): boolean {
+  if (before === after) return true;
   return (
     before.length === after.length &&
     before.every((node, index) => {
@@ -59,9 +47,4 @@ function sameNodes(before: readonly ElementContent[], after: readonly ElementCon
       );
     })
   );
-}
-
-function classOf(node: Element): string | undefined {
-  const { className } = node.properties;
-  return Array.isArray(className) ? className.join(" ") : undefined;
 }

@@ -3,6 +3,7 @@ import { useTranslation } from "react-i18next";
 import type { Components } from "react-markdown";
 
 import { CodeBlock } from "@/components/markdown/code-block";
+import { partsOf } from "@/components/markdown/code-parts";
 import { CodeText } from "@/components/markdown/code-text";
 import { InlineCode, PlainCode } from "@/components/markdown/inline-code";
 import { isSafeUrl } from "@/components/markdown/safe-url";
@@ -74,7 +75,7 @@ export const elements: Components = {
     return (
       <CodeBlock language={languageOf(names)}>
         <code className={names.join(" ")}>
-          <CodeText nodes={code.children} />
+          <CodeText parts={partsOf(code.children)} />
         </code>
       </CodeBlock>
     );

@@ -1,8 +1,10 @@
 import { render, screen, waitFor } from "@testing-library/react";
+import type { ElementContent, Root } from "hast";
 import ReactMarkdown, { type Options } from "react-markdown";
 import remarkGfm from "remark-gfm";
 import { beforeEach, describe, expect, it, vi } from "vitest";
 
+import { lettersOf } from "@/components/markdown/code-parts";
 import { elements } from "@/components/markdown/elements";
 import { Markdown } from "@/components/markdown/markdown";
 
@@ -41,11 +43,36 @@ const blocks = {
   "a list in a list": forty.map((n) => `- item ${n}\n  - ${line(n)}\n  - inner`).join("\n"),
   "a list of tasks": forty.map((n) => `- [${n % 2 ? "x" : " "}] ${line(n)}`).join("\n"),
   "a table": `| a | b |\n| :-- | --: |\n${forty.map((n) => `| ${n} | ${line(n)} |`).join("\n")}`,
+  "a paragraph": forty.map(line).join(" "),
+  "a paragraph of many lines": forty.map(line).join("\n"),
+  "a quote": forty.map((n) => `> ${line(n)}`).join("\n"),
+  "a quote of many things": forty
+    .map((n) => `> - item ${n}\n>\n> ${line(n)}\n>\n> \`\`\`\n> x = ${n}\n>\n> \`\`\`\n>\n> > ${line(n)}`)
+    .join("\n>\n"),
+};
+const codes = {
+  "code": "```klingon\nqapla'\n\n    <b>\n\n```",
+  "code that has not ended": "```\none\n\n",
+  "code of nothing but a line": "~~~\n\n~~~",
+  "no code": "```\n```",
 };
 const code = forty.map((n) => `def course_${n}(of: Ship) -> float:\n    """Where\n    it went."""\n    return of.heading + ${n}\n`).join("\n");
 
+const painted: number[] = [];
+
+vi.mock("@/components/markdown/highlighter", async (original) => {
+  const { highlighter } = await original<typeof import("@/components/markdown/highlighter")>();
+  return {
+    highlighter: (tree: Root) => {
+      painted.push(lettersOf(tree.children as ElementContent[]));
+      highlighter(tree);
+    },
+  };
+});
+
 beforeEach(() => {
   parsed.length = 0;
+  painted.length = 0;
 });
 
 async function show(text: string) {
@@ -65,7 +92,7 @@ function essence(html: string): string {
 }
 
 describe("a block that is too long to be rendered for each word", () => {
-  it.each(Object.entries(blocks))("looks as if it were rendered in one: %s", async (_, text) => {
+  it.each(Object.entries({ ...blocks, ...codes }))("looks as if it were rendered in one: %s", async (_, text) => {
     const { container } = await show(text);
     const whole = render(
       <ReactMarkdown remarkPlugins={[remarkGfm]} components={elements}>
@@ -116,5 +143,26 @@ describe("a block that is too long to be rendered for each word", () => {
     expect(coloured.mock.calls.length).toBeGreaterThan(0);
     expect(coloured.mock.calls.length).toBeLessThan(all / 3);
     expect(touched.filter((node) => settled.some((part) => part.contains(node)))).toEqual([]);
+  });
+
+  it("has only its end coloured again: code", async () => {
+    const text = `\`\`\`python\n${code.repeat(4)}`;
+    const { container, rerender } = await show(text.slice(0, 40));
+    await waitFor(() => {
+      expect(container.querySelector(".hljs-keyword")).not.toBeNull();
+    });
+    painted.length = 0;
+    for (let end = 60; end <= text.length; end += 60) {
+      rerender(<Markdown growing text={text.slice(0, end)} />);
+    }
+    expect(painted.length).toBeGreaterThan(100);
+    expect(Math.max(...painted)).toBeLessThan(3000);
+    const lines = [...container.querySelectorAll("pre code > *")];
+    rerender(<Markdown text={`${text}\`\`\``} />);
+    expect(painted.at(-1)).toBe(code.length * 4);
+    const whole = await show(`${text}\`\`\``);
+    expect(container.innerHTML).toBe(whole.container.innerHTML);
+    // What was on the page has stayed there.
+    expect([...container.querySelectorAll("pre code > *")].slice(0, lines.length)).toEqual(lines);
   });
 });

@@ -1,11 +1,12 @@
 import type { Root as HtmlRoot } from "hast";
 import type { Root } from "mdast";
-import { memo, useMemo } from "react";
+import { Fragment, memo, useMemo } from "react";
 import ReactMarkdown, { type Options } from "react-markdown";
 import remarkGfm from "remark-gfm";
 import remend from "remend";
 
 import { elements, TableFrame } from "@/components/markdown/elements";
+import { FencedCode } from "@/components/markdown/fenced-code";
 import { isSafeUrl } from "@/components/markdown/safe-url";
 import { splitBlocks } from "@/components/markdown/split-blocks";
 import { splitPieces } from "@/components/markdown/split-pieces";
@@ -28,15 +29,15 @@ function htmlAsText() {
   };
 }
 
-/** A list or a table without the element around it, which is there already. */
+/** A list, a table or a paragraph without the element around it, which is there already. */
 function withoutFrame() {
   return (tree: HtmlRoot) => {
-    tree.children = tree.children.flatMap((node) =>
-      node.type === "element" && frames.has(node.tagName)
-        ? // Between rows the page allows not even a line break.
-          node.children.filter(({ type }) => type === "element")
-        : [node],
-    );
+    tree.children = tree.children.flatMap((node) => {
+      if (node.type !== "element" || !frames.has(node.tagName)) return [node];
+      if (node.tagName === "p") return node.children;
+      // Between rows the page allows not even a line break.
+      return node.children.filter(({ type }) => type === "element");
+    });
   };
 }
 
@@ -49,7 +50,7 @@ function rowsOnly() {
   };
 }
 
-const frames = new Set(["ul", "ol", "table"]);
+const frames = new Set(["ul", "ol", "table", "p"]);
 
 /** Items of a list that has blank lines between them stand apart, the only one of a piece too. */
 function looseLists() {
@@ -69,6 +70,7 @@ const roles = {
   looseItems: [[...base, looseLists], [withoutFrame]],
   table: [base, [withoutFrame]],
   rows: [base, [withoutFrame, rowsOnly]],
+  words: [base, [withoutFrame]],
 } satisfies Record<string, [PluggableList, PluggableList]>;
 
 interface TextProps {
@@ -83,7 +85,7 @@ const Text = memo(function Text({ text, role, highlighter }: TextProps) {
   return (
     <ReactMarkdown
       remarkPlugins={before}
-      rehypePlugins={[...(highlighter ?? []), ...after]}
+      rehypePlugins={highlighter ? [() => highlighter, ...after] : after}
       components={elements}
       urlTransform={(url) => (isSafeUrl(url) ? url : null)}
     >
@@ -100,7 +102,7 @@ interface BlockProps {
 
 /** One settled or growing block; a settled one is never rendered again. */
 const Block = memo(function Block({ text, growing, highlighter }: BlockProps) {
-  const pieces = splitPieces(text);
+  const pieces = splitPieces(text, growing);
   const piece = (shown: string, role: TextProps["role"], index = 0, count = 1) => (
     <Text
       key={index}
@@ -121,6 +123,32 @@ const Block = memo(function Block({ text, growing, highlighter }: BlockProps) {
       </TableFrame>
     );
   }
+  if (pieces.kind === "paragraph") {
+    const words = pieces.pieces;
+    return (
+      <p>
+        {words.map((one, index) => (
+          <Fragment key={index}>
+            {one.gap}
+            {piece(one.text, "words", index, words.length)}
+          </Fragment>
+        ))}
+      </p>
+    );
+  }
+  if (pieces.kind === "quote") {
+    return (
+      <blockquote>
+        <Blocks text={pieces.text} growing={growing} highlighter={highlighter} />
+      </blockquote>
+    );
+  }
+  if (pieces.kind === "code") {
+    const { code, language } = pieces;
+    return (
+      <FencedCode code={code} language={language} growing={growing} highlighter={highlighter} />
+    );
+  }
   const { ordered, start, items } = pieces;
   const shown = items.map((one, index) =>
     piece(one.text, one.loose ? "looseItems" : "items", index, items.length),
@@ -128,24 +156,28 @@ const Block = memo(function Block({ text, growing, highlighter }: BlockProps) {
   return ordered ? <ol start={start}>{shown}</ol> : <ul>{shown}</ul>;
 });
 
+function Blocks({ text, growing, highlighter }: BlockProps) {
+  const blocks = useMemo(() => splitBlocks(text), [text]);
+  return blocks.map((block, index) => (
+    <Block
+      key={index}
+      text={block}
+      growing={growing && index === blocks.length - 1}
+      highlighter={highlighter}
+    />
+  ));
+}
+
 interface MarkdownBlocksProps {
   text: string;
   growing: boolean;
 }
 
 export function MarkdownBlocks({ text, growing }: MarkdownBlocksProps) {
-  const blocks = useMemo(() => splitBlocks(text), [text]);
   const highlighter = useHighlighter(/^[\s>]*(?:```|~~~)/m.test(text));
   return (
     <div className="markdown">
-      {blocks.map((block, index) => (
-        <Block
-          key={index}
-          text={block}
-          growing={growing && index === blocks.length - 1}
-          highlighter={highlighter}
-        />
-      ))}
+      <Blocks text={text} growing={growing} highlighter={highlighter} />
     </div>
   );
 }

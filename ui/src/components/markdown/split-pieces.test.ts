@@ -69,8 +69,8 @@ describe("a list", () => {
     ["no space after the mark", "-one"],
     ["emphasis", "**one** two"],
     ["a number", "2024 was long"],
-  ])("is read as a whole with %s", (_, text) => {
-    expect(splitPieces(text)).toBeNull();
+  ])("is none, or read as a whole, with %s", (_, text) => {
+    expect(splitPieces(text)?.kind).not.toBe("list");
   });
 
   it("does not come apart while a mark is written", () => {
@@ -105,5 +105,41 @@ describe("a table", () => {
 
   it("knows a bar that is no border", () => {
     expect(table("| a \\| b |\n| --- |\n| 1 |").tables).toHaveLength(1);
+  });
+});
+
+describe("a quote", () => {
+  it("is what stands behind its marks", () => {
+    expect(splitPieces("> - one\n>\n>   two\n>three\n")).toEqual({
+      kind: "quote",
+      text: "- one\n\n  two\nthree\n",
+    });
+  });
+
+  it.each([
+    ["a line that belongs to it and has no mark", "> one\ntwo"],
+    ["a tab behind a mark", "> one\n>\ttwo"],
+  ])("is read as a whole with %s", (_, text) => {
+    expect(splitPieces(text)).toBeNull();
+  });
+});
+
+describe("code", () => {
+  it.each([
+    ["```py\nx = 1\n\n```\n\n", "x = 1\n\n", "py"],
+    ["~~~\nx\n```\n~~", "x\n```\n~~\n", ""],
+    ["````c++\n```\n`````", "```\n", "c++"],
+    ["```\n```", "", ""],
+  ])("is what stands in its fence: %j", (text, code, language) => {
+    expect(splitPieces(text)).toEqual({ kind: "code", code, language });
+  });
+
+  it.each([
+    ["text below it", "```\nx\n```\ntext"],
+    ["more than a language", "```py title\nx\n```"],
+    ["a fence that is indented", "  ```\n  x\n  ```"],
+    ["half a fence", "```py"],
+  ])("is read as a whole with %s", (_, text) => {
+    expect(splitPieces(text)).toBeNull();
   });
 });

@@ -1,7 +1,8 @@
 import { indentOf, isMarkToBe, listMarkOf, type ListMark } from "@/components/markdown/list-mark";
+import { splitParagraph, type ParagraphPiece } from "@/components/markdown/split-paragraph";
 
 /** A long block in pieces that are rendered one by one, so that the one that grows is never long. */
-export type Pieces = ListPieces | TablePieces;
+export type Pieces = ListPieces | TablePieces | Paragraph | Quote | Code;
 
 export interface ListPieces {
   kind: "list";
@@ -17,6 +18,24 @@ export interface TablePieces {
   tables: readonly string[];
 }
 
+export interface Paragraph {
+  kind: "paragraph";
+  pieces: readonly ParagraphPiece[];
+}
+
+export interface Quote {
+  kind: "quote";
+  /** What is quoted, without the marks before its lines. */
+  text: string;
+}
+
+export interface Code {
+  kind: "code";
+  code: string;
+  /** "": none is named. */
+  language: string;
+}
+
 /** Letters after which a piece ends, at the next item or row. */
 const enough = 600;
 
@@ -25,11 +44,40 @@ const delimiterRow = /^ {0,3}\|(?: *:?-+:? *\|)+ *$/;
 const row = /^ {0,3}\|/;
 
 /**
- * A list by its items, a table by its rows; null for anything else, and for what can't be cut without
- * being read as a whole. A block that grows keeps every piece but the last.
+ * A list by its items, a table by its rows, a paragraph by its words, and what is in a quote or a fence;
+ * null for anything else, and for what can't be cut without being read as a whole. A block that grows
+ * keeps every piece but the last.
  */
-export function splitPieces(block: string): Pieces | null {
-  return listPieces(block) ?? tablePieces(block);
+export function splitPieces(block: string, growing = false): Pieces | null {
+  return (
+    code(block) ?? quote(block) ?? listPieces(block) ?? tablePieces(block) ?? paragraph(block, growing)
+  );
+}
+
+function paragraph(block: string, growing: boolean): Paragraph | null {
+  const pieces = splitParagraph(block, growing);
+  return pieces && { kind: "paragraph", pieces };
+}
+
+const quoted = /^ {0,3}>/;
+/** A line that has no mark before it, or one before a tab, whose width the mark changes. */
+const unquoted = /^(?! {0,3}>(?! ?\t)).*\S/m;
+
+function quote(block: string): Quote | null {
+  if (!quoted.test(block) || unquoted.test(block)) return null;
+  return { kind: "quote", text: block.replace(/^ {0,3}> ?/gm, "") };
+}
+
+const fence = /^(`{3,}|~{3,})([\w+#.-]*)[ \t]*\n/;
+
+function code(block: string): Code | null {
+  const [opening, marks = "", language = ""] = fence.exec(block) ?? [];
+  if (opening === undefined || block.includes("\r")) return null;
+  const text = block.slice(opening.length);
+  const closing = new RegExp(`^ {0,3}${marks}${marks.charAt(0)}*[ \\t]*$`, "m").exec(text);
+  if (closing && text.slice(closing.index + closing[0].length).trim() !== "") return null;
+  const lines = text.slice(0, closing?.index).replace(/[^\n]$/, "$&\n");
+  return { kind: "code", code: lines === "\n" ? "" : lines, language };
 }
 
 function listPieces(block: string): ListPieces | null {

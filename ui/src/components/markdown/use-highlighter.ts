@@ -1,14 +1,14 @@
+import type { Root } from "hast";
 import { startTransition, useEffect, useState } from "react";
-import type { Options } from "react-markdown";
 
-/** rehype plugins that colour code. */
-export type Highlighter = NonNullable<Options["rehypePlugins"]>;
+/** Colours the code in a tree. */
+export type Highlighter = (tree: Root) => void;
 
 let loaded: Highlighter | null = null;
 
 /** The highlighter, fetched when the first code appears. */
 export function useHighlighter(wanted: boolean): Highlighter | null {
-  const [highlighter, setHighlighter] = useState(loaded);
+  const [highlighter, setHighlighter] = useState(() => loaded);
 
   useEffect(() => {
     if (!wanted || highlighter) return;
@@ -19,7 +19,7 @@ export function useHighlighter(wanted: boolean): Highlighter | null {
         if (gone) return;
         // There may be much to colour: between frames.
         startTransition(() => {
-          setHighlighter(loaded);
+          setHighlighter(() => loaded);
         });
       },
       // Without it code is plain, which is still code.

@@ -1,0 +1,47 @@
+import type { Element } from "hast";
+
+import { classOf, lettersOf, partsOf, type CodePart } from "@/components/markdown/code-parts";
+import type { Highlighter } from "@/components/markdown/use-highlighter";
+
+/** Parts at the end of growing code that what follows may still colour differently. */
+const open = 2;
+
+export interface Painted {
+  className: string;
+  parts: readonly CodePart[];
+}
+
+/**
+ * Colours a piece of code. While it grows, only its end is coloured again: from a line's beginning, and
+ * where nothing is open. At last it is coloured as a whole, since a language may mean it otherwise.
+ */
+export class CodePainter {
+  private settled = "";
+  private parts: readonly CodePart[] = [];
+
+  paint(code: string, language: string, growing: boolean, highlighter: Highlighter | null): Painted {
+    const from = growing && highlighter && code.startsWith(this.settled) ? this.settled.length : 0;
+    const before = from > 0 ? this.parts : [];
+    const painted = paint(code.slice(from), language, highlighter);
+    const rest = partsOf(painted.children);
+    const parts = [...before, ...rest];
+    if (growing && highlighter && rest.length > open) {
+      const done = rest.slice(0, -open);
+      this.parts = [...before, ...done];
+      this.settled = code.slice(0, from + done.reduce((sum, part) => sum + lettersOf(part), 0));
+    }
+    return { className: classOf(painted) ?? "", parts };
+  }
+}
+
+function paint(code: string, language: string, highlighter: Highlighter | null): Element {
+  const element: Element = {
+    type: "element",
+    tagName: "code",
+    properties: language === "" ? {} : { className: [`language-${language}`] },
+    children: [{ type: "text", value: code }],
+  };
+  const pre: Element = { type: "element", tagName: "pre", properties: {}, children: [element] };
+  highlighter?.({ type: "root", children: [pre] });
+  return element;
+}

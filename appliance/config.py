@@ -107,10 +107,10 @@ class Engine(Section, frozen=True):
     """Sequences that run together."""
     kv_unified: Literal["auto", "on", "off"] = "auto"
     """One KV cache of `n_ctx` cells for all sequences, rather than as many for each. Shared cells
-    slow every step that reads long contexts (8 of 1,000 tokens each: 27 tokens/s against 48), but
-    one long chat may have all of them, and a shared prefix is there once (`benchmarks`, row 9).
-    auto: on, but off on a GPU that has the room; out of its memory, a state whose cells lie among
-    those of others takes a quarter of a second (`benchmarks.gpu`)."""
+    take less memory, and slow every step that reads long contexts (8 of 1,000 tokens each: 27
+    tokens/s against 48; `benchmarks`, row 9); out of a GPU's memory, a state whose cells lie among
+    those of others takes a quarter of a second (`benchmarks.gpu`). auto: off where the cells of all
+    take an eighth of the free memory at most, or on a GPU with twice the room; on elsewhere."""
     n_gpu_layers: Annotated[int, Meta(ge=-1, le=9999)] = -1
     """Layers of a model that a GPU computes; -1: as many as fit."""
     n_threads: Annotated[int, Meta(ge=0, le=1024)] = 0

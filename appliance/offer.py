@@ -14,7 +14,7 @@ from appliance.engine.loaded import Loaded, ModelSpec
 from appliance.engine.protocol import Load
 from appliance.engine.upstream.engine import UpstreamEngine
 from appliance.environment import variable, worker_environment
-from appliance.errors import ModelLoadFailed, ModelNotDownloaded, ModelNotFound
+from appliance.errors import ApplianceError, ModelLoadFailed, ModelNotDownloaded, ModelNotFound
 from appliance.models.facts import Weight
 from appliance.models.fit import LEAST_CONTEXT, Estimate, context_that_fits, estimate
 from appliance.models.gguf import is_legacy_ggml
@@ -25,6 +25,8 @@ from appliance.models.split import number, read_model
 log = logging.getLogger(__name__)
 
 MEGABYTE = 1_000_000
+SPEED = 1 / 8
+"""Of the free memory, the part that a model may take for the sake of speed alone."""
 
 
 def kv_folder() -> Path:
@@ -38,6 +40,19 @@ def specs(config: Config) -> list[ModelSpec]:
         spec(config, model, prewarm=model.prewarm or number == 0)
         for number, model in enumerate(config.models.listed())
     ]
+
+
+def first_load(config: Config) -> Load | None:
+    """What the worker of the first model will be told, if it can be said before anything else is
+    known: of a file that is here, and that memory holds."""
+    model = config.models.listed()[0]
+    if model.upstream or model.family:
+        return None
+    try:
+        need = _need(config, model)()
+        return _gguf_load(config, model) if need <= memory().available else None
+    except ApplianceError:
+        return None
 
 
 def spec(
@@ -211,18 +226,23 @@ def _gguf_load(config: Config, model: AvailableModel) -> Load:
     """With what tuning found for the processor, and with what the file says of its layers, for the
     worker to compare with a GPU's memory."""
     load = _load(config, model)
-    load = msgspec.structs.replace(load, tuned=tuned.form(config, Path(load.path)))
+    header = read_model(Path(load.path))
+    apart = msgspec.structs.replace(load, kv_unified=False)
+    auto = config.engine.kv_unified == "auto"
+    more = _estimate(header, apart).cpu.total - _estimate(header, load).cpu.total
+    load = msgspec.structs.replace(
+        load,
+        tuned=tuned.form(config, Path(load.path)),
+        cpu_apart=auto and 0 < more <= memory().available * SPEED,
+    )
     if load.device == "cpu":
         return load
-    header = read_model(Path(load.path))
-    sizes = (_estimate(header, load, n).gpu.total for n in range(header.block_count + 2))
-    load = msgspec.structs.replace(load, gpu_bytes=tuple(sizes))
-    if config.engine.kv_unified != "auto":
-        return load
-    apart = _estimate(
-        header, msgspec.structs.replace(load, kv_unified=False), header.block_count + 1
+    every = range(header.block_count + 2)
+    return msgspec.structs.replace(
+        load,
+        gpu_bytes=tuple(_estimate(header, load, layers).gpu.total for layers in every),
+        gpu_bytes_apart=_estimate(header, apart, every[-1]).gpu.total if auto else 0,
     )
-    return msgspec.structs.replace(load, gpu_bytes_apart=apart.gpu.total)
 
 
 def _legacy_load(config: Config, model: AvailableModel) -> Load:

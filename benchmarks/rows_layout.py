@@ -13,6 +13,7 @@ from benchmarks.stand import Stand, take_turns
 
 UNIFIED = "one for all"
 PARTITIONED = "a part for each"
+LAYOUTS = {UNIFIED: "on", PARTITIONED: "off"}
 
 
 def shared_or_apart(stand: Stand) -> Row:
@@ -25,12 +26,12 @@ def shared_or_apart(stand: Stand) -> Row:
     )
     with ExitStack() as stack:
         running: dict[str, Appliance] = {}
-        for name in (UNIFIED, PARTITIONED):
+        for name, kv_unified in LAYOUTS.items():
             ours = stand.start_ours(
                 name.replace(" ", "-"),
                 slots=settings.slots,
                 threads=settings.threads,
-                unified=name == UNIFIED,
+                kv_unified=kv_unified,
             )
             stack.callback(ours.stop)
             running[name] = ours

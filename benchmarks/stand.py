@@ -82,16 +82,16 @@ class Stand:
     # -- servers -----------------------------------------------------------------------------------
 
     def start_ours(
-        self, folder: str, *, slots: int, threads: int, unified: bool = True
+        self, folder: str, *, slots: int, threads: int, kv_unified: str = "auto"
     ) -> Appliance:
         """An appliance that the caller stops; `threads` 0: as it likes."""
         self._hand_out_tuned(self.scratch / folder)
         cells = self.settings.cells
         return Appliance(
             self.scratch / folder,
-            engine_n_ctx=cells if unified else cells // slots,
+            engine_n_ctx=cells if kv_unified == "on" else cells // slots,
             engine_n_seq_max=slots,
-            engine_kv_unified="on" if unified else "off",
+            engine_kv_unified=kv_unified,
             engine_n_threads=threads,
         )
 

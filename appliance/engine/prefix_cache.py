@@ -224,9 +224,19 @@ class PrefixCache:
         return all(other is slot or other.sequence is not None for other in self.slots)
 
     def _victim(self, keep: Slot | None = None) -> Slot:
-        """The free slot that is missed least, its state kept; `keep` is taken last."""
+        """The free slot that is missed least, its state kept; `keep` is taken last.
+
+        Slots with cells of their own are computed in one go only if their numbers follow each
+        other, so that a neighbour of those at work is worth more than what it holds.
+        """
         free = [slot for slot in self.slots if slot.sequence is None]
-        slot = min(free, key=lambda slot: (slot is keep, bool(slot.tokens), slot.used))
+        near = {slot.index + way for slot in self._running() for way in (-1, 1)}
+
+        def dear(slot: Slot) -> tuple[bool, bool, bool, int]:
+            aloof = self.partitioned and slot.index not in near
+            return slot is keep, aloof, bool(slot.tokens), slot.used
+
+        slot = min(free, key=dear)
         self._keep(slot)
         return slot
 

@@ -44,6 +44,9 @@ class Load(msgspec.Struct, frozen=True, tag="load", kw_only=True):
     n_seq_max: int
     """Slots."""
     kv_unified: bool
+    cpu_apart: bool = False
+    """On the processor, slots have cells of their own although they were to share: memory is
+    plenty."""
     n_threads: int
     """0: at most one a physical core, fewer while other programs want the cores."""
     n_threads_batch: int = 0
@@ -64,7 +67,8 @@ class Load(msgspec.Struct, frozen=True, tag="load", kw_only=True):
     gpu_bytes: tuple[int, ...] = ()
     """Memory that 0, 1, 2 … layers take on a GPU, estimated from the file; empty: unknown."""
     gpu_bytes_apart: int = 0
-    """The same of all with `kv_unified` off, as it then is where that is little; 0: as it says."""
+    """The same of all with cells apart, as they then are where that is little; 0: as
+    `kv_unified` says."""
     template_command: tuple[str, ...]
     """Starts the process that renders the chat template."""
     family: str = ""

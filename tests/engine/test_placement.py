@@ -50,6 +50,9 @@ def test_slots_have_cells_of_their_own_where_a_gpu_has_twice_the_room() -> None:
     assert choose(load, [CPU, Device("gpu", "cuda", 9000)]).apart
     assert not choose(load, [CPU, Device("gpu", "cuda", 8000)]).apart
     assert not choose(load, [CPU]).apart
+    plenty = load_of("x", gpu_bytes=SIZES, cpu_apart=True)
+    assert choose(plenty, [CPU]).apart
+    assert not choose(plenty, [CPU, Device("gpu", "cuda", 9000)]).apart
     shared = load_of("x", gpu_bytes=SIZES)
     assert not choose(shared, [CPU, Device("gpu", "cuda", 9000)]).apart
     few = load_of("x", gpu_bytes=SIZES, gpu_bytes_apart=4000, n_gpu_layers=2)

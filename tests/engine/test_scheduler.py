@@ -296,6 +296,21 @@ prompts = st.lists(
 )
 
 
+def test_what_runs_together_lies_together_where_slots_have_cells_of_their_own() -> None:
+    loop = Loop(n_cells=200, n_batch=32, partitioned=True, memory_bytes=10**6)
+    loop.run(*(sequence(n, f"{n}" * 60, 5) for n in range(4)))
+    oldest, *_ = sorted(loop.cache.slots, key=lambda slot: slot.used)
+    loop.run(sequence(4, "1" * 60, 5))  # goes on where it was, so that its neighbour is older
+    together = [sequence(5, "x" * 60, 5), sequence(6, "y" * 60, 5)]
+    for seq in together:
+        loop.scheduler.add(seq)
+    loop.step()
+    first, second = (seq.slot for seq in together)
+    assert first == oldest.index
+    assert second is not None
+    assert abs(second - first) == 1
+
+
 @settings(deadline=None, max_examples=200)
 @given(
     prompts,

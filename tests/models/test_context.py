@@ -59,3 +59,32 @@ def test_what_is_configured_is_kept(
     made = offer.spec(config, given).make()
     assert isinstance(made, Worker)
     assert made._load.n_ctx == n_ctx
+
+
+@pytest.mark.parametrize(
+    ("free", "engine", "apart"),
+    [
+        (8, {}, True),
+        (7, {}, False),
+        (8, {"n_seq_max": 1}, False),
+        (99, {"kv_unified": "on"}, False),
+    ],
+)
+def test_slots_have_cells_of_their_own_where_that_takes_an_eighth_of_what_is_free(
+    free: int,
+    engine: dict[str, object],
+    apart: bool,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    file = LONG.save(tmp_path / "long.gguf")
+    header = read_header(file)
+    shared, own = (
+        estimate(header, n_ctx=2048, **(PARAMETERS | {"kv_unified": unified})).cpu.total  # type: ignore[arg-type]
+        for unified in (True, False)
+    )
+    monkeypatch.setattr(offer, "memory", lambda: Memory(10**12, free * (own - shared)))
+    config = Config(engine=Engine(n_ctx=2048, **engine))  # type: ignore[arg-type]
+    made = offer.spec(config, AvailableModel(id="long", path=str(file))).make()
+    assert isinstance(made, Worker)
+    assert made._load.cpu_apart is apart

@@ -81,7 +81,7 @@ def _open(
         except LoadError as ex:
             if not place.shrink():
                 raise
-            log.warning("%s; trying with %d layers on the GPU", ex, place.n_gpu_layers)
+            log.warning("%s; trying with %s", ex, place)
 
 
 def context_params(load: Load, model: int) -> lib.llama_context_params:

@@ -62,10 +62,11 @@ def choose(load: Load, devices: Sequence[Device]) -> Placement:
                 "cpu",
                 warning=f"{load.device} was asked for and is not there (GPUs: {names}): "
                 "the processor is used instead",
+                apart=load.cpu_apart,
             )
         there = wanted
     if load.device == "cpu" or not there:
-        return Placement("cpu")
+        return Placement("cpu", apart=load.cpu_apart)
     free = int(sum(gpu.free for gpu in there if gpu.family == there[0].family) * SPARE)
     fitting = [layers for layers, need in enumerate(load.gpu_bytes) if need <= free]
     layers = fitting[-1] if fitting else 0

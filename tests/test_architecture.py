@@ -129,7 +129,7 @@ MAY_IMPORT: list[tuple[str, list[str]]] = [
             "engine.worker_process",
         ],
     ),
-    ("engine.head_start", ["engine.worker_process"]),
+    ("engine.head_start", ["engine.protocol", "engine.worker_process"]),
     ("engine.restarts", []),
     ("engine.open_requests", ENGINE_OUTSIDE),
     ("engine.worker_process", ["engine.frames", "engine.protocol"]),

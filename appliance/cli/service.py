@@ -44,8 +44,8 @@ def serve(
         server={"host": host, "port": port},
         security={"insecure_lan": insecure_lan},
     )
-    _begin_worker(config)  # it starts beside what is imported next
     gc.disable()  # none of it becomes garbage, and looking for some takes a tenth of the time
+    _begin_worker(config)  # it starts, and loads, beside what is imported next
     from appliance import logs
     from appliance.bootstrap import run
 
@@ -62,7 +62,13 @@ def _begin_worker(config: Config) -> None:
         return
     # If it can't be started, whoever needs one will say so.
     with contextlib.suppress(OSError):
-        head_start.begin(paths.worker_command(), worker_environment())
+        command = paths.worker_command()
+        head_start.begin(command, worker_environment())
+        from appliance import offer
+
+        load = offer.first_load(config)
+        if load:
+            head_start.load(command, load)
 
 
 def _can_open_browser() -> bool:

@@ -245,14 +245,13 @@ class Engine:
 
     def _run_worker(self) -> tuple[bool, str]:
         """One worker's life. Returns whether the model got loaded, and why the worker ended."""
-        worker = head_start.take(self.name, self._command, self._environment)
+        worker = head_start.take(self.name, self._command, self._environment, self._load)
         loaded = False
         problem = ""
         try:
             self._worker = worker
             if self._closing.is_set():
                 worker.kill()
-            worker.send(self._load)
             trusted = self._load.tuned is None
             for event in worker.events():
                 loaded = loaded or isinstance(event, Ready)

@@ -4,11 +4,12 @@ import contextlib
 import time
 
 import psutil
+import pytest
 
 from appliance import paths
 from appliance.engine import head_start
 from appliance.environment import worker_environment
-from tests.engine.conftest import MakeEngine, real_engine
+from tests.engine.conftest import MakeEngine, load_of, real_engine
 from tests.engine.talk import ask
 
 COMMAND = paths.worker_command()
@@ -45,6 +46,25 @@ def test_the_first_engine_gets_it_and_answers_and_the_next_a_new_one() -> None:
     finally:
         first.close()
         second.close()
+
+
+@pytest.mark.parametrize("same", [True, False])
+def test_it_is_for_the_model_that_it_has_begun_to_load(same: bool) -> None:
+    n_ctx = 512
+    head_start.begin(COMMAND, worker_environment())
+    (ahead,) = waiting()
+    head_start.load(COMMAND, load_of(str(paths.embedded_model()), n_ctx=n_ctx))
+    engine = real_engine(n_ctx=n_ctx if same else 2 * n_ctx)
+    try:
+        engine.start()
+        assert engine.wait_ready(60), engine.state
+        assert (engine.worker_pid == ahead) is same
+        assert engine.state.model
+        assert engine.state.model.n_ctx == engine._load.n_ctx
+        assert ask(engine, "Say hello.").text
+    finally:
+        engine.close()
+    assert not waiting()
 
 
 def test_one_that_died_waiting_is_passed_over() -> None:

@@ -80,6 +80,9 @@ class HarmonyParser:
             return False
         else:
             self._channel = "answer"
+            if self._buffer.startswith(START):  # no header follows, and it must not be tried again
+                out.append(self._piece(START))
+                self._buffer = self._buffer[len(START) :]
         self._place = "message"
         return True
 

@@ -176,6 +176,17 @@ def in_order(text: str, pieces: list[Piece]) -> bool:
     return True
 
 
+def is_subsequence(text: str, pieces: list[Piece]) -> bool:
+    """The same of harmony's replies, where marks inside of what reads as one text are left out."""
+    left = iter(text)
+    parts = [
+        piece.delta if isinstance(piece, ToolCallArguments) else piece.text
+        for piece in pieces
+        if not isinstance(piece, ToolCallBegan)
+    ]
+    return all(letter in left for letter in "".join(parts))
+
+
 @given(
     st.sampled_from([None, *ToolFormat]),
     st.booleans(),
@@ -185,6 +196,9 @@ def in_order(text: str, pieces: list[Piece]) -> bool:
 )
 @example(L, False, "", f"{LLAMA_CALL};{LLAMA_CALL}; x", [])
 @example(H, True, "", f"<think>x</think><tool_call>{CALL} <tool_call>", [])
+@example(G, False, "", "<tool_call><|end|><tool_call>", [])
+@example(G, False, "", "<|start|>" + 600 * "x" + "<|message|>", [])
+@example(G, False, "", "Hm <|start|>" + 514 * "x" + "<|message|> y <|start|>final<|message|>z", [])
 def test_no_cut_changes_what_is_told(
     format: ToolFormat | None, think: bool, prompt: str, text: str, borders: list[int]
 ) -> None:
@@ -198,7 +212,7 @@ def test_no_cut_changes_what_is_told(
     if all(isinstance(piece, Content) for piece in whole) and not think and format is not G:
         assert whole == ([Content(text)] if text else [])
     if "\\" not in text:  # which arguments in a string are freed of
-        assert in_order(text, whole)
+        assert is_subsequence(text, whole) if format is G else in_order(text, whole)
 
 
 values = st.recursive(

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import CDPSession, Page, expect
 
-from benchmarks.rows_page import PIECE
+from benchmarks.rows_page import PIECE, TEXTS
 from tests.browser.conftest import FAKE_SERVICE
 from tests.browser.steps import imported, long_chat
 from tests.running import Running
@@ -28,22 +28,6 @@ NODES = 100
 """That change in the document each time, beside those that are new."""
 TEXT_LETTERS = 800
 """And letters, where a text is written anew."""
-
-NUMBERS = range(400)
-TEXTS = {
-    "all kinds": PIECE * 20,
-    "one list": "".join(
-        f"{n}. **Item** {n}, `code`, a [link](https://example.org/)\n" for n in NUMBERS
-    ),
-    "one table": "| a | b |\n| --- | --- |\n"
-    + "".join(f"| row {n} | **many** |\n" for n in NUMBERS),
-    "one piece of code": "```python\n"
-    + "".join(
-        f"def course_{n}(of: Ship) -> float:\n    return of.heading + {n}\n" for n in NUMBERS
-    ),
-    "one paragraph": "".join(f"Ship {n} was **counted**, *named* and `kept`. " for n in NUMBERS),
-    "one quote": "".join(f"> Ship {n} was **counted**, *named* and\n> `kept`.\n" for n in NUMBERS),
-}
 
 # Each step is one change of the reply: what is new in it, and what was touched for that.
 WATCH = """() => {

@@ -94,6 +94,9 @@ const Text = memo(function Text({ text, role, highlighter }: TextProps) {
   );
 });
 
+/** Marks in marks, as a model writes them that repeats itself: to build what they mean takes minutes. */
+const tooDeep = /^[ \t]*(?:(?:>|(?:[-+*]|\d{1,9}[.)])[ \t])[ \t]*){40}/m;
+
 interface BlockProps {
   text: string;
   growing: boolean;
@@ -112,6 +115,9 @@ const Block = memo(function Block({ text, growing, highlighter }: BlockProps) {
       highlighter={highlighter}
     />
   );
+  if (pieces?.kind !== "code" && tooDeep.test(text)) {
+    return <p className="whitespace-pre-wrap">{text.trim()}</p>;
+  }
   if (pieces === null) return piece(text, "block");
   if (pieces.kind === "table") {
     const { tables } = pieces;

@@ -115,6 +115,12 @@ describe("Markdown", () => {
     expect(container.textContent).toBe("2 ** 3 is **eight");
   });
 
+  it.each([">", "> ", "- ", "1. "])("shows as it is what is nested beyond reason: %j", async (mark) => {
+    const text = `${mark.repeat(3000)}x`;
+    const { container } = await show(`Before\n\n${text}\n\nAfter`, true);
+    expect([...container.querySelectorAll("p")].map((p) => p.textContent)).toEqual(["Before", text, "After"]);
+  });
+
   it("has nothing that axe minds", async () => {
     const { container } = await show("### Deep heading\n\n```js\nlet a;\n```\n\n| a |\n| - |\n| 1 |\n\n- [x] done\n\n> quote");
     container.role = "main";

@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,8 +11,11 @@ import pytest
 
 import xvfb
 from appliance.desktop import engines
+from tests.desktop import overheard
+from tests.desktop.desk import Desk
 from tests.desktop.screen import Screen
 
+ROOT = Path(__file__).resolve().parents[2]
 PROGRAMS = {
     "Xvfb": "xvfb",
     "openbox": "openbox",
@@ -56,3 +60,12 @@ def browser_log(tmp_path: Path) -> Path:
     script.write_text(f'#!/bin/sh\necho "$1" >> "{tmp_path}/opened"\n')
     script.chmod(0o755)
     return tmp_path / "opened"
+
+
+@pytest.fixture
+def heard_desk(tmp_path: Path, screen: Screen, engine: str) -> Iterator[Desk]:
+    """Started; what its page says is written into `page.jsonl`."""
+    command = [sys.executable, overheard.__file__, str(tmp_path / "page.jsonl")]
+    one = Desk(tmp_path, screen, rung=engine, command=command, PYTHONPATH=str(ROOT)).start()
+    yield one
+    one.end()

@@ -1,4 +1,4 @@
-"""`appliance`, whose window writes down what its page says. Run as a program.
+"""`appliance`, whose window writes down what its page says and presses buttons. Run as a program.
 
 The first argument is the file: a line of JSON for each text that was seen, the newest last.
 """
@@ -12,6 +12,7 @@ from pathlib import Path
 from appliance import paths
 from appliance.__main__ import main
 from appliance.desktop.window import Window
+from tests.waiting import wait_until
 
 
 def heard(file: Path) -> list[str]:
@@ -21,6 +22,20 @@ def heard(file: Path) -> list[str]:
     # Nobody reads a line that is not whole yet.
     whole = file.read_text(encoding="utf-8").rpartition("\n")[0]
     return [json.loads(line) for line in whole.splitlines()]
+
+
+def press(file: Path, label: str) -> None:
+    """Have the page press the first button whose name begins like this, once there is one."""
+    script = """(function look() {
+      const all = [...document.querySelectorAll("button, [role=menuitem]")];
+      const name = (it) => it.getAttribute("aria-label") ?? it.innerText.trim();
+      const found = all.find((it) => name(it).startsWith(LABEL));
+      if (found) found.click(); else setTimeout(look, 50);
+    })()"""
+    new, order = file.with_suffix(".new"), file.with_suffix(".js")
+    new.write_text(script.replace("LABEL", json.dumps(label)), encoding="utf-8")
+    new.rename(order)
+    wait_until(lambda: not order.exists(), "the window does not hear")
 
 
 def listen(window: Window, file: Path) -> None:
@@ -33,6 +48,10 @@ def listen(window: Window, file: Path) -> None:
                 out.write(json.dumps(said) + "\n")
                 out.flush()
                 last = said
+            order = file.with_suffix(".js")
+            if order.exists():
+                window._window.run_js(order.read_text(encoding="utf-8"))
+                order.unlink()
             time.sleep(0.05)
 
 

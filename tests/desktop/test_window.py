@@ -2,19 +2,19 @@
 
 import os
 import signal
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import psutil
 import pytest
 
 from tests.desktop import overheard
 from tests.desktop.desk import Desk
 from tests.desktop.screen import Screen
+from tests.running import Running
 from tests.waiting import wait_until
 
-ROOT = Path(__file__).resolve().parents[2]
 PAGE_BACKGROUNDS = {"#17181b", "#fdfdfb"}
 """In a dark and in a light theme; which one it is, the desktop says."""
 WARNINGS = {"#e2b76b", "#8a5a00"}
@@ -25,15 +25,6 @@ WARNINGS = {"#e2b76b", "#8a5a00"}
 def desk(tmp_path: Path, screen: Screen, engine: str) -> Iterator[Desk]:
     """Started; what is left of it is ended."""
     one = Desk(tmp_path, screen, rung=engine).start()
-    yield one
-    one.end()
-
-
-@pytest.fixture
-def heard_desk(tmp_path: Path, screen: Screen, engine: str) -> Iterator[Desk]:
-    """The same; what its page says is written into `page.jsonl`."""
-    command = [sys.executable, overheard.__file__, str(tmp_path / "page.jsonl")]
-    one = Desk(tmp_path, screen, rung=engine, command=command, PYTHONPATH=str(ROOT)).start()
     yield one
     one.end()
 
@@ -108,6 +99,24 @@ def test_a_window_that_is_closed_while_the_service_starts_ends_all(
     assert desk.process.returncode == 0
     assert not service.is_running()
     assert not (desk.data / "service.json").exists()
+
+
+def test_a_window_on_a_service_that_runs_leaves_it_running(
+    tmp_path: Path, screen: Screen, engine: str
+) -> None:
+    service = Running(tmp_path).start()
+    desk = Desk(tmp_path, screen, rung=engine).start()
+    try:
+        assert desk.wait_shown() == engine
+        assert desk.service()["pid"] == service.pid
+        screen.do("windowfocus", "--sync", desk.window())
+        screen.press("alt+F4")
+        wait_until(desk.gone, "the window does not close")
+    finally:
+        desk.end()
+    assert desk.process and desk.process.returncode == 0
+    assert httpx.get(service.url + "/readiness").status_code == 200
+    assert service.stop() == 0
 
 
 def test_a_launcher_that_is_told_to_end_while_it_starts_ends(desk: Desk) -> None:

@@ -88,6 +88,24 @@ def test_the_manual_explains_every_command() -> None:
     assert set(explained) == set(command_line.commands)
 
 
+def test_a_deb_is_compressed_and_stays_what_it_was(tmp_path: Path) -> None:
+    control = tmp_path / "tree" / "DEBIAN" / "control"
+    control.parent.mkdir(parents=True)
+    control.write_text(
+        "Package: one\nVersion: 1\nArchitecture: all\nMaintainer: one <one@one.invalid>\n"
+        "Description: one\n"
+    )
+    (tmp_path / "tree" / "file").write_text("text\n" * 10_001)
+    made = tmp_path / "one.deb"
+    judged("dpkg-deb", "dpkg", "-Znone", "--build", str(tmp_path / "tree"), str(made))
+    before = judged("dpkg-deb", "dpkg", "--contents", str(made))
+    packages.compress(made)
+    assert b"data.tar.xz" in made.read_bytes() and made.stat().st_size < 20_000
+    assert judged("dpkg-deb", "dpkg", "--contents", str(made)) == before
+    judged("dpkg-deb", "dpkg", "--extract", str(made), str(tmp_path / "out"))
+    assert (tmp_path / "out" / "file").read_text() == "text\n" * 10_001
+
+
 def test_the_oldest_c_library_is_computed(tmp_path: Path) -> None:
     shutil.copy("/bin/true", tmp_path)
     floor = packages.glibc_floor(tmp_path)

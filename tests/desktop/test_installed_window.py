@@ -55,6 +55,8 @@ class House:
             HOME="/home/person",
             TMPDIR=str(folder / "tmp"),
             XDG_RUNTIME_DIR=str(folder / "tmp"),
+            # A small model may go on and on.
+            APPLIANCE_LIMITS_MAX_RESPONSE_TOKENS="100",
         )
         self.machine.run("chown", "-R", "person:person", str(folder))
         return desk
@@ -76,6 +78,13 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
 def opens_and_answers(desk: Desk, screen: Screen) -> None:
     """As a person has it: the page is drawn, a question is answered, closing ends all."""
     desk.start()
+    try:
+        use(desk, screen)
+    finally:
+        desk.end()
+
+
+def use(desk: Desk, screen: Screen) -> None:
     assert desk.wait_shown() == "gtk"
     window = desk.window()
     wait_until(lambda: len(screen.colours(window)) > 50, "nothing is drawn", 30)

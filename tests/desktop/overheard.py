@@ -59,13 +59,18 @@ def run() -> None:
     """Only the window is another one; it shows what it always does."""
     file = sys.argv.pop(1)
     paths.window_command = lambda: [sys.executable, __file__, file, "window"]
-    show = Window.show
+    on_loaded = Window._on_loaded
+    listening = threading.Event()
 
-    def show_and_listen(self: Window) -> None:
-        threading.Thread(target=listen, args=(self, Path(file)), daemon=True).start()
-        show(self)
+    def on_loaded_and_listen(self: Window) -> None:
+        # Qt never answers a question that is asked while one page gives way to another.
+        empty = not self._empty
+        on_loaded(self)
+        if not empty and not listening.is_set():
+            listening.set()
+            threading.Thread(target=listen, args=(self, Path(file)), daemon=True).start()
 
-    Window.show = show_and_listen  # type: ignore[method-assign]
+    Window._on_loaded = on_loaded_and_listen  # type: ignore[method-assign]
     main()
 
 

@@ -22,9 +22,11 @@ WARNINGS = {"#e2b76b", "#8a5a00"}
 
 
 @pytest.fixture
-def desk(tmp_path: Path, screen: Screen, engine: str) -> Iterator[Desk]:
-    """Started; what is left of it is ended."""
-    one = Desk(tmp_path, screen, rung=engine).start()
+def desk(
+    request: pytest.FixtureRequest, tmp_path: Path, screen: Screen, engine: str
+) -> Iterator[Desk]:
+    """Started, with settings if there are any; what is left of it is ended."""
+    one = Desk(tmp_path, screen, rung=engine, **getattr(request, "param", {})).start()
     yield one
     one.end()
 
@@ -51,6 +53,10 @@ def put(desk: Desk, screen: Screen, window: str, question: str) -> None:
     pytest.fail("the question cannot be sent")
 
 
+# A small model may go on and on.
+@pytest.mark.parametrize(
+    "desk", [{"APPLIANCE_LIMITS_MAX_RESPONSE_TOKENS": "100"}], ids=["brief"], indirect=True
+)
 def test_a_question_is_answered_and_closing_ends_all(
     desk: Desk, screen: Screen, engine: str, tmp_path: Path
 ) -> None:

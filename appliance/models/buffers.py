@@ -56,8 +56,14 @@ class Shape(msgspec.Struct, frozen=True, kw_only=True):
     swa_full: bool
 
 
-def layer_of(tensor: Tensor, header: GgufHeader) -> int:
-    """-1 for the input, `block_count` for the output."""
+@lru_cache(maxsize=16)
+def placed(header: GgufHeader) -> list[tuple[int, Tensor]]:
+    """The tensors, each with its layer: -1 for the input, `block_count` for the output. An estimate
+    for each number of layers on a GPU asks."""
+    return [(_layer_of(tensor, header), tensor) for tensor in header.tensors]
+
+
+def _layer_of(tensor: Tensor, header: GgufHeader) -> int:
     parts = tensor.name.split(".", 2)
     if parts[0] == "blk" and len(parts) > 1 and parts[1].isdecimal():
         return min(int(parts[1]), header.block_count)
@@ -203,13 +209,13 @@ class _Widths(msgspec.Struct):
 
 @lru_cache(maxsize=16)
 def _widths(header: GgufHeader) -> dict[int, _Widths]:
-    """By the shapes of the weights; an estimate for each number of layers on a GPU asks."""
+    """By the shapes of the weights; asked as often as `placed`."""
     found: dict[int, _Widths] = {}
-    for tensor in header.tensors:
+    for layer, tensor in placed(header):
         parts = tensor.name.split(".")
         if len(parts) != 4 or parts[0] != "blk" or len(tensor.dims) < 2:
             continue
-        width = found.setdefault(layer_of(tensor, header), _Widths())
+        width = found.setdefault(layer, _Widths())
         out = tensor.dims[1]
         match parts[2]:
             case "attn_q" | "attn_q_b" | "attn_qkv":

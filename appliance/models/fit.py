@@ -10,9 +10,9 @@ from appliance.models.buffers import (
     Shape,
     cache_size,
     compute_size,
-    layer_of,
     mask_size,
     padded,
+    placed,
 )
 from appliance.models.ggml import TYPES
 from appliance.models.header import GgufHeader
@@ -150,7 +150,7 @@ def _cpu(header: GgufHeader, shape: Shape, first: int) -> Part:
     everything = first > header.block_count
     compute = compute_size(header, shape, layers, output=everything)
     return Part(
-        weights=sum(t.size for t in header.tensors if layer_of(t, header) < first),
+        weights=sum(t.size for layer, t in placed(header) if layer < first),
         cache=sum(cache_size(header, shape, layer) for layer in layers),
         # What goes to a GPU is laid out here first.
         compute=max(
@@ -165,9 +165,9 @@ def _gpu(header: GgufHeader, shape: Shape, first: int) -> Part:
     if first > header.block_count:
         return Part()
     layers = range(first, header.block_count)
-    there = [t for t in header.tensors if layer_of(t, header) >= first]
+    there = [t for layer, t in placed(header) if layer >= first]
     weights = sum(t.size for t in there)
-    elsewhere = [t for t in header.tensors if 0 <= layer_of(t, header) < first]
+    elsewhere = [t for layer, t in placed(header) if 0 <= layer < first]
     if not any(t.name == "output.weight" for t in there):  # then the embeddings serve as output
         weights += sum(t.size for t in header.tensors if t.name == "token_embd.weight")
     return Part(

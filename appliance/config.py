@@ -66,6 +66,11 @@ class AvailableModel(Section, frozen=True):
     prewarm: bool = False
     """Load it at the start, rather than when it is first asked for. The first model always is."""
 
+    @property
+    def by_llama(self) -> bool:
+        """llama.cpp runs it on this machine, unless its file is an old one that names no family."""
+        return not (self.upstream or self.family)
+
 
 EMBEDDED_MODEL = AvailableModel(id="smollm2-135m-instruct", name="SmolLM2-135M-Instruct")
 

@@ -25,7 +25,7 @@ from appliance.models.split import number, read_model
 log = logging.getLogger(__name__)
 
 MEGABYTE = 1_000_000
-SPEED = 1 / 8
+PLENTY = 1 / 8
 """Of the free memory, the part that a model may take for the sake of speed alone."""
 
 
@@ -46,7 +46,7 @@ def first_load(config: Config) -> Load | None:
     """What the worker of the first model will be told, if it can be said before anything else is
     known: of a file that is here, and that memory holds."""
     model = config.models.listed()[0]
-    if model.upstream or model.family:
+    if not model.by_llama:
         return None
     try:
         need = _need(config, model)()
@@ -64,9 +64,9 @@ def spec(
         name=model.name or model.id,
         aliases=aliases,
         make=_elsewhere(config, model) if model.upstream else lambda: _here(config, model),
-        on_device=None
-        if model.upstream or model.family
-        else lambda device: _here(config, msgspec.structs.replace(model, device=device)),
+        on_device=(lambda device: _here(config, msgspec.structs.replace(model, device=device)))
+        if model.by_llama
+        else None,
         need=_need(config, model),
         file=lambda: _whole_gguf(config, model),
         prewarm=prewarm,
@@ -74,7 +74,7 @@ def spec(
 
 
 def _whole_gguf(config: Config, model: AvailableModel) -> Path | None:
-    if model.upstream or model.family:
+    if not model.by_llama:
         return None
     file = _file(config, model)
     return None if number(file.name) or is_legacy_ggml(file) else file
@@ -233,7 +233,7 @@ def _gguf_load(config: Config, model: AvailableModel) -> Load:
     load = msgspec.structs.replace(
         load,
         tuned=tuned.form(config, Path(load.path)),
-        cpu_apart=auto and 0 < more <= memory().available * SPEED,
+        cpu_apart=auto and 0 < more <= memory().available * PLENTY,
     )
     if load.device == "cpu":
         return load

@@ -57,8 +57,7 @@ def serve(
 
 
 def _begin_worker(config: Config) -> None:
-    model = config.models.listed()[0]
-    if model.upstream or model.family:
+    if not config.models.listed()[0].by_llama:
         return
     # If it can't be started, whoever needs one will say so.
     with contextlib.suppress(OSError):

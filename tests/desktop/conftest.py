@@ -63,9 +63,12 @@ def browser_log(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def heard_desk(tmp_path: Path, screen: Screen, engine: str) -> Iterator[Desk]:
-    """Started; what its page says is written into `page.jsonl`."""
+def heard_desk(
+    request: pytest.FixtureRequest, tmp_path: Path, screen: Screen, engine: str
+) -> Iterator[Desk]:
+    """Started, with settings if there are any; what its page says is written into `page.jsonl`."""
     command = [sys.executable, overheard.__file__, str(tmp_path / "page.jsonl")]
-    one = Desk(tmp_path, screen, rung=engine, command=command, PYTHONPATH=str(ROOT)).start()
+    settings = {"PYTHONPATH": str(ROOT), **getattr(request, "param", {})}
+    one = Desk(tmp_path, screen, rung=engine, command=command, **settings).start()
     yield one
     one.end()

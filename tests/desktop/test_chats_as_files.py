@@ -8,9 +8,9 @@ import pytest
 
 from tests.desktop import overheard
 from tests.desktop.desk import Desk
+from tests.desktop.hands import BRIEF, is_answered
 from tests.desktop.screen import Screen
 from tests.desktop.test_bridge import choose
-from tests.desktop.test_window import put
 from tests.waiting import wait_until
 
 
@@ -29,14 +29,13 @@ def choose_until(done: Callable[[], object], screen: Screen, file: Path) -> None
     pytest.fail("the dialog takes no file")
 
 
+@pytest.mark.parametrize("heard_desk", [BRIEF], ids=["brief"], indirect=True)
 def test_a_chat_is_exported_and_imported(
     heard_desk: Desk, screen: Screen, engine: str, tmp_path: Path
 ) -> None:
     desk, page, file = heard_desk, tmp_path / "page.jsonl", tmp_path / "chat.json"
     desk.wait_shown()
-    desk.wait_ready()
-    put(desk, screen, desk.window(), "What is the capital of France?")
-    wait_until(lambda: any(it["status"] == "complete" for it in desk.replies()), "no answer")
+    is_answered(desk, screen, desk.window())
     (reply,) = desk.replies()
 
     overheard.press(page, "Actions for chat")

@@ -11,8 +11,8 @@ import psutil
 import pytest
 
 from tests.desktop.desk import Desk
+from tests.desktop.hands import BRIEF, close, is_answered, wait_drawn
 from tests.desktop.screen import Screen
-from tests.desktop.test_window import put
 from tests.security.secret_service import run_with_keyring
 from tests.waiting import wait_until
 
@@ -32,27 +32,16 @@ def _frozen() -> None:
 @pytest.fixture
 def desk(tmp_path: Path, screen: Screen) -> Iterator[Desk]:
     """Started, without a Python of this machine in its environment."""
-    one = Desk(tmp_path, screen, command=[str(PROGRAM)], PATH="/usr/bin:/bin").start()
+    one = Desk(tmp_path, screen, command=[str(PROGRAM)], PATH="/usr/bin:/bin", **BRIEF).start()
     yield one
     one.end()
 
 
-def test_a_question_is_answered_and_closing_ends_all(
-    desk: Desk, screen: Screen, tmp_path: Path
-) -> None:
+def test_a_question_is_answered_and_closing_ends_all(desk: Desk, screen: Screen) -> None:
     assert desk.wait_shown() == "gtk"
     window = desk.window()
-    wait_until(lambda: len(screen.colours(window)) > 50, "nothing is drawn", 30)
-    desk.wait_ready()
-    put(desk, screen, window, "What is the capital of France?")
-    try:
-        wait_until(
-            lambda: any(reply["status"] == "complete" for reply in desk.replies()),
-            f"no answer, see {tmp_path}",
-        )
-    finally:
-        screen.picture(tmp_path / "screen.png")
-    assert desk.replies()[0]["content"]
+    wait_drawn(screen, window)
+    is_answered(desk, screen, window)
 
     assert desk.process
     ours = psutil.Process(desk.process.pid)
@@ -64,10 +53,7 @@ def test_a_question_is_answered_and_closing_ends_all(
     assert [one for one in paths if str(FOLDER) in one] == []
     assert {one.exe() for one in everything} - {one.exe() for one in webkit} == {str(PROGRAM)}
 
-    screen.do("windowfocus", "--sync", window)
-    screen.press("alt+F4")
-    wait_until(desk.gone, "the window does not close")
-    assert desk.process.returncode == 0
+    close(desk, screen, window)
     wait_until(lambda: not any(map(alive, everything)), "something goes on")
 
 

@@ -10,11 +10,10 @@ from pathlib import Path
 import pytest
 
 from tests.desktop.desk import Desk
+from tests.desktop.hands import BRIEF, close, is_answered, wait_drawn
 from tests.desktop.screen import Screen
-from tests.desktop.test_window import put
 from tests.packaging.bare_machine import Machine, make_base
 from tests.packaging.made import newest
-from tests.waiting import wait_until
 
 GTK = ["gir1.2-webkit2-4.1", "libgirepository-1.0-1", "libcairo-gobject2"]
 """What the .deb depends on, for packages that cannot say so to Debian's tools."""
@@ -55,8 +54,7 @@ class House:
             HOME="/home/person",
             TMPDIR=str(folder / "tmp"),
             XDG_RUNTIME_DIR=str(folder / "tmp"),
-            # A small model may go on and on.
-            APPLIANCE_LIMITS_MAX_RESPONSE_TOKENS="100",
+            **BRIEF,
         )
         self.machine.run("chown", "-R", "person:person", str(folder))
         return desk
@@ -79,26 +77,13 @@ def opens_and_answers(desk: Desk, screen: Screen) -> None:
     """As a person has it: the page is drawn, a question is answered, closing ends all."""
     desk.start()
     try:
-        use(desk, screen)
+        assert desk.wait_shown() == "gtk"
+        window = desk.window()
+        wait_drawn(screen, window)
+        is_answered(desk, screen, window)
+        close(desk, screen, window)
     finally:
         desk.end()
-
-
-def use(desk: Desk, screen: Screen) -> None:
-    assert desk.wait_shown() == "gtk"
-    window = desk.window()
-    wait_until(lambda: len(screen.colours(window)) > 50, "nothing is drawn", 30)
-    desk.wait_ready()
-    put(desk, screen, window, "What is the capital of France?")
-    wait_until(
-        lambda: any(reply["status"] == "complete" for reply in desk.replies()),
-        f"no answer: {screen.picture(desk.data.parent / 'screen.png')}",
-    )
-    assert desk.replies()[0]["content"]
-    screen.do("windowfocus", "--sync", window)
-    screen.press("alt+F4")
-    wait_until(desk.gone, f"the window does not close: {desk.tail()}")
-    assert desk.process and desk.process.returncode == 0
 
 
 def test_the_deb_brings_what_it_needs(house: House, screen: Screen) -> None:

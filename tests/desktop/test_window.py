@@ -11,6 +11,7 @@ import pytest
 
 from tests.desktop import overheard
 from tests.desktop.desk import Desk
+from tests.desktop.hands import BRIEF, LONG, ask, close, is_answered, put, wait_drawn
 from tests.desktop.screen import Screen
 from tests.running import Running
 from tests.waiting import wait_until
@@ -31,53 +32,18 @@ def desk(
     one.end()
 
 
-def ask(screen: Screen, window: str, question: str) -> None:
-    """Type a question into the page and send it."""
-    size = screen.geometry(window)
-    screen.do("windowfocus", "--sync", window)
-    screen.click(window, size["WIDTH"] // 2 + 130, size["HEIGHT"] - 68)
-    screen.type(question)
-    screen.press("Return")
-
-
-def put(desk: Desk, screen: Screen, window: str, question: str) -> None:
-    """The same until it has been sent: a key that is pressed while a window is still getting the
-    keyboard may get lost, and then one presses it again.
-    """
-    for _ in range(5):
-        ask(screen, window, question)
-        try:
-            return wait_until(desk.replies, "not sent", 15)
-        except AssertionError:
-            screen.press("ctrl+a")
-    pytest.fail("the question cannot be sent")
-
-
-# A small model may go on and on.
-@pytest.mark.parametrize(
-    "desk", [{"APPLIANCE_LIMITS_MAX_RESPONSE_TOKENS": "100"}], ids=["brief"], indirect=True
-)
+@pytest.mark.parametrize("desk", [BRIEF], ids=["brief"], indirect=True)
 def test_a_question_is_answered_and_closing_ends_all(
-    desk: Desk, screen: Screen, engine: str, tmp_path: Path
+    desk: Desk, screen: Screen, engine: str
 ) -> None:
     assert desk.wait_shown() == engine
     window = desk.window()
-    # Text has many shades.
-    wait_until(lambda: len(screen.colours(window)) > 50, "nothing is drawn", 30)
+    wait_drawn(screen, window)
     colours = screen.colours(window)
     assert max(colours, key=lambda one: colours[one]) in PAGE_BACKGROUNDS
-    desk.wait_ready()
-    put(desk, screen, window, "What is the capital of France?")
-    wait_until(
-        lambda: any(reply["status"] == "complete" for reply in desk.replies()),
-        f"no answer: {screen.picture(tmp_path / 'screen.png')}",
-    )
-    assert desk.replies()[0]["content"]
+    is_answered(desk, screen, window)
     service = psutil.Process(desk.service()["pid"])
-    screen.do("windowfocus", "--sync", window)
-    screen.press("alt+F4")
-    wait_until(desk.gone, "the window does not close")
-    assert desk.process and desk.process.returncode == 0
+    close(desk, screen, window)
     assert not service.is_running()
     assert not (desk.data / "service.json").exists()
 
@@ -178,6 +144,7 @@ def test_size_and_place_are_as_they_were(desk: Desk, screen: Screen) -> None:
     assert abs(after["X"] - before["X"]) < 40 and abs(after["Y"] - before["Y"]) < 40
 
 
+@pytest.mark.parametrize("heard_desk", [LONG], ids=["long"], indirect=True)
 def test_a_killed_service_is_missed_started_again_and_the_page_goes_on(
     heard_desk: Desk, screen: Screen, engine: str, tmp_path: Path
 ) -> None:

@@ -1,4 +1,4 @@
-"""llama.cpp through llama-cpp-python's low-level functions. The only file that imports llama_cpp.
+"""llama.cpp through llama-cpp-python's low-level functions.
 
 Its `Llama` class and `_internals` helpers do not fit continuous batching: they own one sequence,
 restart positions at 0 and fold every code of `llama_decode` into one error.
@@ -11,8 +11,7 @@ import sys
 from collections.abc import Callable, Collection, Iterable
 from functools import cached_property
 from pathlib import Path
-
-import llama_cpp.llama_cpp as lib
+from typing import TYPE_CHECKING
 
 from appliance.engine.inputs import SamplingParams
 from appliance.engine.kv_store import State
@@ -20,12 +19,15 @@ from appliance.engine.protocol import Load, ModelInfo
 from appliance.engine.runners import llama_library, llama_load
 from appliance.engine.runners.base import DecodeFailed, EmbeddingModel, NoRoom
 from appliance.engine.runners.llama_batch import NativeBatch
-from appliance.engine.runners.llama_embedder import LlamaEmbedder
+from appliance.engine.runners.llama_binding import lib
 from appliance.engine.runners.llama_library import last_errors
 from appliance.engine.runners.llama_sampler import LlamaSampler
 from appliance.engine.runners.placement import gpus
 from appliance.engine.scheduler import Batch
 from appliance.errors import RequestError
+
+if TYPE_CHECKING:
+    from appliance.engine.runners.llama_embedder import LlamaEmbedder
 
 log = logging.getLogger(__name__)
 
@@ -233,12 +235,16 @@ class LlamaRunner:
     def embedding_model(self) -> EmbeddingModel:
         if lib.llama_pooling_type(self._context) == lib.LLAMA_POOLING_TYPE_RANK:
             raise RequestError("this model compares texts, and gives no embeddings", param="model")
+        from appliance.engine.runners.llama_embedder import LlamaEmbedder
+
         return EmbeddingModel(
             lib.llama_model_n_embd_out(self._model),
             LlamaEmbedder.longest(self._context, self._model, self.info.n_ctx),
         )
 
-    def embedder(self, longest: int) -> LlamaEmbedder:
+    def embedder(self, longest: int) -> "LlamaEmbedder":
+        from appliance.engine.runners.llama_embedder import LlamaEmbedder
+
         return LlamaEmbedder(
             self._context, self._model, longest, n_threads=self._n_threads, can_cut=self._cuts
         )

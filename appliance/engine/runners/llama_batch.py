@@ -2,8 +2,7 @@
 
 import ctypes
 
-import llama_cpp.llama_cpp as lib
-
+from appliance.engine.runners.llama_binding import lib
 from appliance.engine.scheduler import Batch
 
 

@@ -4,12 +4,12 @@ import statistics
 import time
 from pathlib import Path
 
-import llama_cpp.llama_cpp as lib
 import numpy as np
 import numpy.typing as npt
 
 from appliance.engine.runners import llama_library
 from appliance.engine.runners.base import LoadError
+from appliance.engine.runners.llama_binding import lib
 from appliance.engine.runners.llama_library import last_errors
 from appliance.engine.runners.llama_load import FLASH_ATTENTION, KV_TYPES
 from appliance.engine.scheduler import Batch

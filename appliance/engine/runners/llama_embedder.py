@@ -10,12 +10,12 @@ llama.cpp pools each chunk by itself.
 
 import ctypes
 
-import llama_cpp.llama_cpp as lib
 import numpy as np
 import numpy.typing as npt
 
 from appliance.engine.runners.base import DecodeFailed, LoadError
 from appliance.engine.runners.llama_batch import NativeBatch
+from appliance.engine.runners.llama_binding import lib
 from appliance.engine.runners.llama_library import forget_errors, last_errors
 from appliance.engine.scheduler import Batch
 

@@ -3,8 +3,9 @@
 import ctypes
 from pathlib import Path
 
-import llama_cpp.llama_cpp as lib
 import msgspec
+
+from appliance.engine.runners.llama_binding import lib
 
 MAX_GROWTH = 2.2
 """Rewritten weights are at most this times as large as the file."""

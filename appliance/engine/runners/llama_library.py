@@ -10,8 +10,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import llama_cpp.llama_cpp as lib
 import msgspec
+
+from appliance.engine.runners.llama_binding import lib
 
 log = logging.getLogger(__name__)
 

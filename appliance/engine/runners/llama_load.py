@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import llama_cpp.llama_cpp as lib
 import msgspec
 
 from appliance.engine.protocol import Load
 from appliance.engine.runners import llama_library
 from appliance.engine.runners.base import LoadError
 from appliance.engine.runners.cpu import physical_cores
+from appliance.engine.runners.llama_binding import lib
 from appliance.engine.runners.llama_library import last_errors
 from appliance.engine.runners.placement import Placement, choose
 

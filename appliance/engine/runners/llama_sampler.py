@@ -1,27 +1,21 @@
 """Choosing tokens with llama.cpp's own samplers: chains, grammars, log probabilities."""
 
-import ctypes
 import json
 import math
 from collections.abc import Iterable
-from typing import Any
-
-import llama_cpp.llama_cpp as lib
-import numpy as np
-from llama_cpp.llama_grammar import json_schema_to_gbnf
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 from appliance.engine.inputs import SamplingParams
+from appliance.engine.runners.llama_binding import Handle, json_schema_to_gbnf, lib
 from appliance.engine.runners.llama_library import reading_request
 from appliance.errors import RequestError
 
+if TYPE_CHECKING:
+    from appliance.engine.runners.llama_candidates import Candidates
+
 PENALTY_LAST_N = 64
 """Tokens that the penalties look back on; llama.cpp's own default."""
-
-Handle = Any
-"""A pointer to a native sampler, which the bindings do not tell from others."""
-
-_CANDIDATE = np.dtype([("id", np.int32), ("logit", np.float32), ("p", np.float32)])
-"""llama.cpp's `llama_token_data`."""
 
 
 class LlamaSampler:
@@ -75,10 +69,11 @@ class LlamaSampler:
     def sample(self, output: int) -> int:
         if self._grammar is None:
             return int(lib.llama_sampler_sample(self._chain, self._context, output))
-        token = self._choose(output, checked=False)
-        if not self._allowed(token):
+        candidates = self._candidates
+        token = candidates.choose(output, [self._chain])
+        if not candidates.allowed(token, self._grammar):
             # Only now is the grammar asked about the whole vocabulary, which takes long.
-            token = self._choose(output, checked=True)
+            token = candidates.choose(output, [self._grammar, self._chain])
         lib.llama_sampler_accept(self._grammar, token)
         lib.llama_sampler_accept(self._chain, token)
         return token
@@ -86,42 +81,19 @@ class LlamaSampler:
     def logprobs(self, output: int, token: int, top: int) -> list[tuple[int, float]]:
         """The token and then the `top` likeliest ones, with the logarithms of what the model, not
         the sampler, gives them."""
-        logits = self._logits(output)
-        highest = float(logits.max())
-        total = highest + math.log(float(np.exp(logits - highest, dtype=np.float64).sum()))
-        likeliest = np.argpartition(logits, -top)[-top:] if top else np.empty(0, np.int64)
-        likeliest = likeliest[np.argsort(-logits[likeliest])]
-        return [(int(i), float(logits[i]) - total) for i in (token, *likeliest)]
+        return self._candidates.logprobs(output, token, top)
+
+    @cached_property
+    def _candidates(self) -> "Candidates":
+        # NumPy comes with it, which takes longer to load than a small model.
+        from appliance.engine.runners.llama_candidates import Candidates
+
+        return Candidates(self._context, self._n_vocab)
 
     def close(self) -> None:
         lib.llama_sampler_free(self._chain)
         if self._grammar is not None:
             lib.llama_sampler_free(self._grammar)
-
-    def _logits(self, output: int) -> "np.ndarray[tuple[int], np.dtype[np.float32]]":
-        pointer = lib.llama_get_logits_ith(self._context, output)
-        return np.ctypeslib.as_array(pointer, shape=(self._n_vocab,))
-
-    def _choose(self, output: int, *, checked: bool) -> int:
-        candidates = np.zeros(self._n_vocab, _CANDIDATE)
-        candidates["id"] = np.arange(self._n_vocab, dtype=np.int32)
-        candidates["logit"] = self._logits(output)
-        array = _array(candidates)
-        if checked:
-            lib.llama_sampler_apply(self._grammar, ctypes.byref(array))
-        lib.llama_sampler_apply(self._chain, ctypes.byref(array))
-        return int(array.data[array.selected].id)
-
-    def _allowed(self, token: int) -> bool:
-        one = np.array([(token, 1.0, 0.0)], _CANDIDATE)
-        array = _array(one)
-        lib.llama_sampler_apply(self._grammar, ctypes.byref(array))
-        return bool(np.isfinite(one["logit"][0]))
-
-
-def _array(candidates: "np.ndarray[tuple[int], np.dtype[np.void]]") -> lib.llama_token_data_array:
-    data = candidates.ctypes.data_as(lib.llama_token_data_p)
-    return lib.llama_token_data_array(data=data, size=len(candidates), selected=-1, sorted=False)
 
 
 def _grammar(vocab: int, params: SamplingParams) -> Handle | None:

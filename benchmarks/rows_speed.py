@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from statistics import mean
 from typing import TypeVar
 
@@ -22,20 +23,19 @@ def one_stream(stand: Stand) -> Row:
     def body(turn: int) -> prompts.Body:
         return prompts.question(24, turn, settings.max_tokens)
 
-    def over_http(url: str, turn: int) -> float:
-        return stream(url, body(turn)).decode_rate
+    def over_http(url: Callable[[], str], turn: int) -> float:
+        return stream(url(), body(turn)).decode_rate
+
+    def alone(model: Path, turn: int) -> float:
+        return stand.bare(model).run(body(turn))["rate"]
 
     entrants: dict[str, Callable[[int], float]] = {
-        name: partial(over_http, url) for name, url in stand.urls(row.notes).items()
+        name: partial(over_http, url) for name, url in stand.servers().items()
     }
     if "bare" in settings.peers:
-        for name, model in {
-            BARE: stand.shipped,
-            stand.same_file(BARE): stand.layout(),
-        }.items():
-            loop = stand.bare(model)
-            entrants[name] = lambda turn, loop=loop: loop.run(body(turn))["rate"]  # type: ignore[misc]
-    found = take_turns(entrants, settings.repeat, row.notes, stand.drop)
+        entrants[BARE] = partial(alone, stand.shipped)
+        entrants[stand.same_file(BARE)] = partial(alone, stand.layout())
+    found = take_turns(entrants, settings.repeat, row.notes, stand.drop, stand.release)
     row.measures.append(Measure("decode", "tokens/s", found))
     _compare(row, "decode", found, stand.same_file(BARE), at_least(0.97))
     _compare(row, "decode", found, LLAMA_SERVER, at_least(1.0))
@@ -114,9 +114,11 @@ def shared_prompt(stand: Stand) -> Row:
 
 
 def _over_http(stand: Stand, row: Row, run: Callable[[str, int], T]) -> dict[str, list[T]]:
-    urls = stand.urls(row.notes)
-    entrants = {name: partial(run, url) for name, url in urls.items()}
-    return take_turns(entrants, stand.settings.repeat, row.notes, stand.drop)
+    def ask(url: Callable[[], str], turn: int) -> T:
+        return run(url(), turn)
+
+    entrants = {name: partial(ask, url) for name, url in stand.servers().items()}
+    return take_turns(entrants, stand.settings.repeat, row.notes, stand.drop, stand.release)
 
 
 def _total_rate(replies: list[Reply]) -> float:

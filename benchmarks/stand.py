@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Self, TypeVar
 
@@ -59,6 +60,7 @@ class Stand:
         self.scratch = Path(self._folder)
         self._running = self._stack.enter_context(ExitStack())
         self._ours: Appliance | None = None
+        self._layout: Path | None = None
         self._servers: dict[tuple[str, Path], Peer | Bare] = {}
 
     def __enter__(self) -> Self:
@@ -118,8 +120,12 @@ class Stand:
 
     def layout(self) -> Path:
         """The file that the appliance runs: the one it came with, or a faster form of it."""
-        found = self.ours().model_file()
-        return self.shipped if found is None or found.samefile(self.shipped) else found
+        if self._layout is None:
+            found = self.ours().model_file()
+            shipped = found is None or found.samefile(self.shipped)
+            self._layout = self.shipped if shipped else found
+        assert self._layout
+        return self._layout
 
     def given(self, model: Path) -> Given:
         """What servers are told."""
@@ -131,6 +137,7 @@ class Stand:
         found = self._servers.get((BARE, model))
         if not isinstance(found, Bare):
             found = self._keep(BARE, model, Bare(self.given(model), self.log(f"bare-{model.stem}")))
+            found.run(prompts.question(8, -1, 8))
         return found
 
     def peer(self, name: str, model: Path) -> Peer:
@@ -139,6 +146,7 @@ class Stand:
         if not isinstance(found, Peer):
             log = self.log(f"{name}-{model.stem}")
             found = self._keep(name, model, Peer(name, self.given(model), log))
+            stream(found.url, prompts.question(8, -1, 8))
         return found
 
     def _keep(self, name: str, model: Path, server: T) -> T:
@@ -158,23 +166,21 @@ class Stand:
         """What `name` is called when it runs the appliance's file."""
         return name if self.layout() == self.shipped else name + SAME_FILE
 
-    def urls(self, notes: list[str], wanted: tuple[str, ...] = tuple(PEERS)) -> dict[str, str]:
-        """Addresses of the appliance and of those of `wanted` that take part.
+    def servers(self) -> dict[str, Callable[[], str]]:
+        """The appliance and the peers that take part: each starts if it does not run, and gives its
+        address.
 
-        llama-server runs twice if the appliance has a faster form of the file: on both of them.
-        One that cannot be started is in `notes`.
+        llama-server is there twice if the appliance has a faster form of the file: on both of them.
         """
-        found = {OURS: self.ours().url}
-        for name in wanted:
-            if name not in self.settings.peers:
-                continue
-            try:
-                found[name] = self.peer(name, self.shipped).url
-                if name == LLAMA_SERVER:
-                    found[self.same_file(name)] = self.peer(name, self.layout()).url
-            except BenchmarkError as error:
-                notes.append(f"{name} took no part: {error}")
+        found: dict[str, Callable[[], str]] = {OURS: lambda: self.ours().url}
+        for name in (name for name in PEERS if name in self.settings.peers):
+            found[name] = partial(self._url, name, self.shipped)
+            if name == LLAMA_SERVER:
+                found[self.same_file(name)] = partial(self._url, name, self.layout())
         return found
+
+    def _url(self, name: str, model: Path) -> str:
+        return self.peer(name, model).url
 
 
 def take_turns(
@@ -182,6 +188,7 @@ def take_turns(
     repeat: int,
     notes: list[str],
     failed: Callable[[str], None] = lambda _: None,
+    afterwards: Callable[[], None] = lambda: None,
 ) -> dict[str, list[T]]:
     """A B C A B C …: what changes on the machine meanwhile changes for all.
 
@@ -189,6 +196,7 @@ def take_turns(
         entrants: called with 0 … repeat - 1.
         notes: gets a sentence for each that failed or was too slow to run as often as the others.
         failed: is told the name of one that failed, and may end what it still does.
+        afterwards: called when each had its turn.
     """
     results: dict[str, list[T]] = {name: [] for name in entrants}
     spent = dict.fromkeys(entrants, 0.0)
@@ -209,4 +217,5 @@ def take_turns(
                 notes.append(f"{name} failed: {error}")
                 failed(name)
             spent[name] += time.perf_counter() - began
+        afterwards()
     return results

@@ -56,6 +56,16 @@ const codes = {
   "code of nothing but a line": "~~~\n\n~~~",
   "no code": "```\n```",
 };
+const named = [
+  "See [docs], and [more][1], and [none].",
+  "- an [item][docs]\n- two",
+  "| a |\n| - |\n| [docs] |",
+  "> quoted [docs]\n>\n> - in [it][1]",
+  "[docs]: https://example.org/docs\n[1]: https://example.org/1 'One'",
+  "After [docs].\n[none]: https://example.org/none",
+  "```\n[docs]\n```",
+  `${line(1).repeat(12)} [docs] ${line(2)}`,
+];
 const code = forty.map((n) => `def course_${n}(of: Ship) -> float:\n    """Where\n    it went."""\n    return of.heading + ${n}\n`).join("\n");
 
 const painted: number[] = [];
@@ -92,7 +102,7 @@ function essence(html: string): string {
 }
 
 describe("a block that is too long to be rendered for each word", () => {
-  it.each(Object.entries({ ...blocks, ...codes }))("looks as if it were rendered in one: %s", async (_, text) => {
+  it.each(Object.entries({ ...blocks, ...codes, "links by name": named.join("\n\n") }))("looks as if it were rendered in one: %s", async (_, text) => {
     const { container } = await show(text);
     const whole = render(
       <ReactMarkdown remarkPlugins={[remarkGfm]} components={elements}>

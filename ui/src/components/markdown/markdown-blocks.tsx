@@ -8,7 +8,7 @@ import remend from "remend";
 import { elements, TableFrame } from "@/components/markdown/elements";
 import { FencedCode } from "@/components/markdown/fenced-code";
 import { isSafeUrl } from "@/components/markdown/safe-url";
-import { splitBlocks } from "@/components/markdown/split-blocks";
+import { definitionsFor, splitBlocks } from "@/components/markdown/split-blocks";
 import { splitPieces } from "@/components/markdown/split-pieces";
 import { useHighlighter, type Highlighter } from "@/components/markdown/use-highlighter";
 
@@ -99,22 +99,27 @@ const tooDeep = /^[ \t]*(?:(?:>|(?:[-+*]|\d{1,9}[.)])[ \t])[ \t]*){40}/m;
 
 interface BlockProps {
   text: string;
+  /** Lines that say where the links by name in it lead to. */
+  definitions: string;
   growing: boolean;
   highlighter: Highlighter | null;
 }
 
 /** One settled or growing block; a settled one is never rendered again. */
-const Block = memo(function Block({ text, growing, highlighter }: BlockProps) {
+const Block = memo(function Block({ text, definitions, growing, highlighter }: BlockProps) {
   const pieces = splitPieces(text, growing);
-  const piece = (shown: string, role: TextProps["role"], index = 0, count = 1) => (
-    <Text
-      key={index}
-      // Marks that are opened and not closed yet would flicker as bare asterisks.
-      text={growing && index === count - 1 ? remend(shown) : shown}
-      role={role}
-      highlighter={highlighter}
-    />
-  );
+  const piece = (shown: string, role: TextProps["role"], index = 0, count = 1) => {
+    // Marks that are opened and not closed yet would flicker as bare asterisks.
+    const ended = growing && index === count - 1 ? remend(shown) : shown;
+    return (
+      <Text
+        key={index}
+        text={definitions && shown.includes("[") ? `${ended}\n\n${definitions}` : ended}
+        role={role}
+        highlighter={highlighter}
+      />
+    );
+  };
   if (pieces?.kind !== "code" && tooDeep.test(text)) {
     return <p className="whitespace-pre-wrap">{text.trim()}</p>;
   }
@@ -145,7 +150,12 @@ const Block = memo(function Block({ text, growing, highlighter }: BlockProps) {
   if (pieces.kind === "quote") {
     return (
       <blockquote>
-        <Blocks text={pieces.text} growing={growing} highlighter={highlighter} />
+        <Blocks
+          text={pieces.text}
+          definitions={definitions}
+          growing={growing}
+          highlighter={highlighter}
+        />
       </blockquote>
     );
   }
@@ -162,12 +172,13 @@ const Block = memo(function Block({ text, growing, highlighter }: BlockProps) {
   return ordered ? <ol start={start}>{shown}</ol> : <ul>{shown}</ul>;
 });
 
-function Blocks({ text, growing, highlighter }: BlockProps) {
-  const blocks = useMemo(() => splitBlocks(text), [text]);
+function Blocks({ text, definitions: around, growing, highlighter }: BlockProps) {
+  const { blocks, definitions } = useMemo(() => splitBlocks(text), [text]);
   return blocks.map((block, index) => (
     <Block
       key={index}
       text={block}
+      definitions={definitionsFor(block, around + definitions)}
       growing={growing && index === blocks.length - 1}
       highlighter={highlighter}
     />
@@ -183,7 +194,7 @@ export function MarkdownBlocks({ text, growing }: MarkdownBlocksProps) {
   const highlighter = useHighlighter(/^[\s>]*(?:```|~~~)/m.test(text));
   return (
     <div className="markdown">
-      <Blocks text={text} growing={growing} highlighter={highlighter} />
+      <Blocks text={text} definitions="" growing={growing} highlighter={highlighter} />
     </div>
   );
 }

@@ -1,6 +1,8 @@
 import { describe, expect, it } from "vitest";
 
-import { splitBlocks } from "@/components/markdown/split-blocks";
+import { definitionsFor, splitBlocks } from "@/components/markdown/split-blocks";
+
+const blocksOf = (text: string) => splitBlocks(text).blocks;
 
 const mixed = `# Title
 
@@ -41,7 +43,7 @@ The end.`;
 
 describe("splitBlocks", () => {
   it("cuts at blank lines between blocks, and where another list begins", () => {
-    expect(splitBlocks(mixed).map((block) => block.trimEnd().split("\n")[0])).toEqual([
+    expect(blocksOf(mixed).map((block) => block.trimEnd().split("\n")[0])).toEqual([
       "# Title",
       "A paragraph",
       "- one",
@@ -57,7 +59,7 @@ describe("splitBlocks", () => {
   it("loses no character, wherever the text ends", () => {
     for (let end = 0; end <= mixed.length; end += 1) {
       const text = mixed.slice(0, end);
-      expect(splitBlocks(text).join("")).toBe(text);
+      expect(blocksOf(text).join("")).toBe(text);
     }
   });
 
@@ -67,19 +69,19 @@ describe("splitBlocks", () => {
   ])("keeps all but the last block as the text grows: %s", (_, whole) => {
     let settled: string[] = [];
     for (let end = 1; end <= whole.length; end += 1) {
-      const blocks = splitBlocks(whole.slice(0, end));
+      const blocks = blocksOf(whole.slice(0, end));
       expect(blocks.slice(0, settled.length)).toEqual(settled);
       settled = blocks.slice(0, -1);
     }
   });
 
   it("cuts where a list begins right below other text, or another one below its items", () => {
-    expect(splitBlocks("Tips:\n- one\n- two\n1. three\n2. four")).toEqual([
+    expect(blocksOf("Tips:\n- one\n- two\n1. three\n2. four")).toEqual([
       "Tips:\n",
       "- one\n- two\n",
       "1. three\n2. four",
     ]);
-    expect(splitBlocks("9. nine\n   - in it\n10. ten\n   - not in it\n11. eleven")).toEqual([
+    expect(blocksOf("9. nine\n   - in it\n10. ten\n   - not in it\n11. eleven")).toEqual([
       "9. nine\n   - in it\n10. ten\n",
       "   - not in it\n",
       "11. eleven",
@@ -94,34 +96,56 @@ describe("splitBlocks", () => {
     ["inner items", "- one\n  1. two\n    - three"],
     ["a mark alone", "- one\n*"],
   ])("does not take for a list of its own: %s", (_, text) => {
-    expect(splitBlocks(text)).toEqual([text]);
+    expect(blocksOf(text)).toEqual([text]);
   });
 
   it("keeps an open fence in one block", () => {
-    expect(splitBlocks("```\na\n\nb\n\n~~~\n\nc")).toHaveLength(1);
+    expect(blocksOf("```\na\n\nb\n\n~~~\n\nc")).toHaveLength(1);
   });
 
   it("closes a fence only with marks of its kind, as many, not indented as code", () => {
-    expect(splitBlocks("````\n```\n\n    ````\n\n````\n\nafter")).toEqual([
+    expect(blocksOf("````\n```\n\n    ````\n\n````\n\nafter")).toEqual([
       "````\n```\n\n    ````\n\n````\n\n",
       "after",
     ]);
   });
 
   it("ends a quoted fence with the quote", () => {
-    expect(splitBlocks("> ```\n> code\n\nafter\n\nmore")).toHaveLength(3);
+    expect(blocksOf("> ```\n> code\n\nafter\n\nmore")).toHaveLength(3);
   });
 
   it("takes inline code of three marks for no fence", () => {
-    expect(splitBlocks("```inline``` code\n\nnext")).toHaveLength(2);
+    expect(blocksOf("```inline``` code\n\nnext")).toHaveLength(2);
   });
 
-  it("stays whole where a definition reaches across blocks", () => {
-    const text = "See [docs][1].\n\nMore.\n\n[1]: https://example.org";
-    expect(splitBlocks(text)).toEqual([text]);
+  it("tells where links by name lead to, and cuts as ever", () => {
+    const text = "See [docs][1].\n\n[1]: https://example.org\n[2]: /here 'Title'\n\nMore.";
+    expect(splitBlocks(text)).toEqual({
+      blocks: ["See [docs][1].\n\n", "[1]: https://example.org\n[2]: /here 'Title'\n\n", "More."],
+      definitions: "[1]: https://example.org\n[2]: /here 'Title'\n",
+    });
+  });
+
+  it("gives a block what it names, and no more", () => {
+    const definitions = "[A  b]: /1\n[c]: /2\n[d]: /3\n";
+    expect(definitionsFor("To [a B] and [this][c], not d.", definitions)).toBe("[A  b]: /1\n[c]: /2");
+    expect(definitionsFor("<b>[c]", definitions)).toBe("");
+    expect(definitionsFor("plain", definitions)).toBe("");
+  });
+
+  it.each([
+    ["in a paragraph", "See this\n[1]: https://example.org"],
+    ["in code", "```\n[1]: https://example.org\n```"],
+  ])("takes no definition from what is text: %s", (_, text) => {
+    expect(splitBlocks(text)).toEqual({ blocks: [text], definitions: "" });
+  });
+
+  it("stays whole where a footnote is numbered across blocks", () => {
+    const text = "So it is.[^1]\n\nMore.\n\n[^1]: Says who?";
+    expect(blocksOf(text)).toEqual([text]);
   });
 
   it("gives nothing for nothing", () => {
-    expect(splitBlocks("")).toEqual([]);
+    expect(blocksOf("")).toEqual([]);
   });
 });

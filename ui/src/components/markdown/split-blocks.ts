@@ -1,18 +1,27 @@
 import { indentOf, listMarkOf, type ListMark } from "@/components/markdown/list-mark";
 
+interface Split {
+  blocks: string[];
+  /** The lines that say where links by name lead to, from wherever in the text. */
+  definitions: string;
+}
+
 /**
  * Cuts Markdown into its top-level blocks, so that a growing text re-renders only its last one.
  * The blocks joined are the text again, and a text that grows keeps every block but the last.
- * Reference definitions and footnotes reach across blocks: a text with one stays whole.
+ * Footnotes are numbered across blocks: a text with one stays whole.
  */
-export function splitBlocks(text: string): string[] {
+export function splitBlocks(text: string): Split {
   const blocks: string[] = [];
+  let definitions = "";
   let start = 0;
   let kind: Kind = "other";
   /** Of the item that a list has come to. */
   let mark: ListMark | null = null;
   let fence: Fence | null = null;
   let blankBefore = true;
+  /** The line before was a definition. */
+  let defined = false;
   for (let at = 0; at < text.length; ) {
     const newline = text.indexOf("\n", at);
     const end = newline < 0 ? text.length : newline + 1;
@@ -23,7 +32,11 @@ export function splitBlocks(text: string): string[] {
       fence = null;
       blankBefore = true;
     } else {
-      if (definition.test(line)) return [text];
+      if (footnote.test(line)) return { blocks: [text], definitions: "" };
+      // In the middle of a paragraph it would be text.
+      const defines: boolean = definition.test(line) && (blankBefore || defined);
+      if (defines) definitions += line;
+      defined = defines;
       const next = listMarkOf(line);
       const html = text[start] === "<";
       if (
@@ -42,7 +55,23 @@ export function splitBlocks(text: string): string[] {
     at = end;
   }
   if (start < text.length) blocks.push(text.slice(start));
-  return blocks;
+  return { blocks, definitions };
+}
+
+/** Those of the definitions that say where the links by name in a block lead to. */
+export function definitionsFor(block: string, definitions: string): string {
+  // Raw HTML is shown as it is, and what is below it would belong to it.
+  if (definitions === "" || block.startsWith("<")) return "";
+  const named = new Set(Array.from(block.matchAll(label), ([, name]) => nameOf(name)));
+  const lines = definitions.split("\n");
+  return lines.filter((line) => named.has(nameOf(/\[([^\]]+)\]:/.exec(line)?.[1]))).join("\n");
+}
+
+const label = /\[([^[\]]+)\]/g;
+
+/** Names are the same whatever their case and the white space in them. */
+function nameOf(text: string | undefined): string {
+  return text?.trim().replace(/\s+/g, " ").toLowerCase() ?? "";
 }
 
 type Kind = "list" | "indented" | "other";
@@ -53,6 +82,7 @@ interface Fence {
   inList: boolean;
 }
 
+const footnote = /^ {0,3}\[\^[^\]]+\]:/;
 const definition = /^ {0,3}\[[^\]]+\]:/;
 const listItem = /^ {0,3}(?:[-+*]|\d{1,9}[.)])(?:\s|$)/;
 /** The beginning of an item whose line is still being written. */

@@ -41,6 +41,8 @@ log = logging.getLogger(__name__)
 
 SPARE_THREADS = 8
 """Request threads beyond those that wait for a reply that is not streamed."""
+WINDOW_SECONDS = 3.0
+"""After that a window that has not said that it is drawn is waited for no longer."""
 
 
 class Appliance:
@@ -58,6 +60,8 @@ class Appliance:
         """
         self._grace = config.server.shutdown_grace_seconds
         self._deadline = 0.0
+        self._cold = threading.Lock()
+        """Taken for good by the first who warms up."""
         self._data = paths.data_dir(config)
         self._alone = running.Alone(self._data)
         database_file = paths.database_file(config)
@@ -148,11 +152,15 @@ class Appliance:
         """Where one browser gets in without a key, once; None: nobody needs one."""
         return f"{self.address}/?token={self._logins.ticket()}" if self._auth else None
 
-    def run(self) -> None:
-        """Serve until `stop`; returns when everything is stored and gone."""
+    def run(self, *, warm_up: bool = True) -> None:
+        """Serve until `stop`; returns when everything is stored and gone.
+
+        `warm_up`: at once, not when it is called.
+        """
         self._live.start()
         self._janitor.start()
-        self._pool.start()
+        if warm_up:
+            self.warm_up()
         self._downloads.start()
         threading.Thread(target=self._shelf.refresh, name="shelf", daemon=True).start()
         self._tuning.start()
@@ -171,6 +179,11 @@ class Appliance:
         self._database.close()
         self._alone.end()
         log.info("stopped")
+
+    def warm_up(self) -> None:
+        """From any thread: begin to load what is to be warm, if that has not begun."""
+        if self._cold.acquire(blocking=False):
+            self._pool.start()
 
     def _measure(self, metrics: Metrics, sessions: Sessions) -> None:
         """Metrics of what has numbers of its own."""
@@ -220,7 +233,7 @@ def run(
     Args:
         config: everything it needs to know.
         open_browser: on the page.
-        until_eof: the end of stdin tells it to stop, like a signal.
+        until_eof: a window is its parent; see `_heed_parent`.
         as_json: say where it is in a line of JSON.
 
     Raises:
@@ -253,13 +266,20 @@ def run(
         # Never into a log.
         print(f"Open it here, once and within five minutes: {once}", flush=True)
     if until_eof:
-        threading.Thread(target=_stop_at_eof, args=(appliance,), daemon=True).start()
-    appliance.run()
+        threading.Thread(target=_heed_parent, args=(appliance,), daemon=True).start()
+        waiting = threading.Timer(WINDOW_SECONDS, appliance.warm_up)
+        waiting.daemon = True
+        waiting.start()
+    appliance.run(warm_up=not until_eof)
     return 0
 
 
-def _stop_at_eof(appliance: Appliance) -> None:
+def _heed_parent(appliance: Appliance) -> None:
+    """On stdin, whatever it says means that its window is drawn, and its end that we are to stop.
+
+    A model that loads wants all cores, and until then the window has need of them.
+    """
     # The bare descriptor: a thread that waits inside `sys.stdin` holds up the end of the process.
     while os.read(0, 4096):
-        pass
+        appliance.warm_up()
     appliance.stop()

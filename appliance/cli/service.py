@@ -45,7 +45,8 @@ def serve(
         security={"insecure_lan": insecure_lan},
     )
     gc.disable()  # none of it becomes garbage, and looking for some takes a tenth of the time
-    _begin_worker(config)  # it starts, and loads, beside what is imported next
+    if not until_eof:  # then there is a window to be drawn first
+        _begin_worker(config)  # it starts, and loads, beside what is imported next
     from appliance import logs
     from appliance.bootstrap import run
 

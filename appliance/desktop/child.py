@@ -41,6 +41,7 @@ class ServiceChild:
         self._ending = threading.Event()
         self._process: subprocess.Popen[bytes] | None = None
         self._port = ""
+        self._drawn = False
 
     def start(self) -> Service:
         """Start it and wait until it listens.
@@ -52,6 +53,12 @@ class ServiceChild:
         self._port = service.url.rpartition(":")[2]
         threading.Thread(target=self._watch, name="service", daemon=True).start()
         return service
+
+    def window_is_drawn(self) -> None:
+        """Let it load its model, for which it takes all cores."""
+        self._drawn = True
+        if self._process:
+            _tell(self._process)
 
     def end(self) -> None:
         """Have it finish what it does; returns when it is gone."""
@@ -83,6 +90,8 @@ class ServiceChild:
             log_reader.join(1)
             raise CannotStart(last[-1] if last else "The service ended without a word.")
         self._process = process
+        if self._drawn:
+            _tell(process)
         told = running.find(self._folder)
         if told is None:
             raise CannotStart("The service ended as soon as it had begun.")
@@ -107,6 +116,13 @@ class ServiceChild:
                 self._start()
             except CannotStart as ex:
                 log.error("the service does not start: %s", ex)
+
+
+def _tell(process: "subprocess.Popen[bytes]") -> None:
+    with contextlib.suppress(OSError, ValueError):  # it is gone, or going
+        stdin = cast(IO[bytes], process.stdin)
+        stdin.write(b"\n")
+        stdin.flush()
 
 
 def _pass_on(process: "subprocess.Popen[bytes]", last: list[str]) -> None:

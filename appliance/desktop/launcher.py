@@ -96,7 +96,7 @@ class Launcher:
             if service is None:
                 child, service = self._start_service()
             instance.on_ring(self._come_forward)
-            self._show(rungs, service, started=child is not None)
+            self._show(rungs, service, child)
         except CannotStart as ex:
             self._say(f"appliance: {ex}")
             return 1
@@ -122,16 +122,18 @@ class Launcher:
 
     # -- the ladder --------------------------------------------------------------------------------
 
-    def _show(self, rungs: list[Rung], service: Service, *, started: bool) -> None:
+    def _show(self, rungs: list[Rung], service: Service, child: ServiceChild | None) -> None:
         order = Show(
             url=service.url,
             token=service.token,
-            asks_before_closing=started,
+            asks_before_closing=child is not None,
         )
         for rung in rungs:
             process = self._window or self._spawn(rung)
             self._window = process
             if self._shows(process, order):
+                if child:
+                    child.window_is_drawn()
                 self._keep(rung.name)
                 while self._said.get() is not None:
                     pass

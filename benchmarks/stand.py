@@ -20,7 +20,7 @@ BARE = "bare llama.cpp"
 LLAMA_SERVER = "llama-server"
 SAME_FILE = " on the appliance's file"
 PEER_SECONDS = 150.0
-"""A server that has used up this much of a row's time is not run again in it."""
+"""Another server that has used up this much of a row's time is not run again in it."""
 
 T = TypeVar("T")
 
@@ -205,7 +205,7 @@ def take_turns(
         for name, run in entrants.items():
             if name in out:
                 continue
-            if spent[name] > PEER_SECONDS:
+            if name != OURS and spent[name] > PEER_SECONDS:
                 out.add(name)
                 notes.append(f"{name} was slow and ran {turn} times, not {repeat}")
                 continue

@@ -45,7 +45,7 @@ def main() -> None:
             for question in QUESTIONS:
                 page.get_by_role("button", name="New chat").first.click()
                 ask(page, question)
-            expect(page.locator("pre code").first).to_be_visible()
+            expect(page.locator("pre .hljs-keyword").first).to_be_visible()
             page.screenshot(path=HERE / "chat.png")
             page.emulate_media(color_scheme="dark")
             page.screenshot(path=HERE / "dark.png")
@@ -57,7 +57,7 @@ def main() -> None:
             phone = browser.new_page(viewport=NARROW, reduced_motion="reduce")
             phone.goto(address)
             expect(phone.get_by_role("article", name="Reply").last).not_to_be_empty()
-            expect(phone.locator("pre code").first).to_be_visible()
+            expect(phone.locator("pre .hljs-keyword").first).to_be_visible()
             phone.screenshot(path=HERE / "phone.png")
             phone.emulate_media(color_scheme="dark")
             phone.goto(f"{appliance.url}/#/models")

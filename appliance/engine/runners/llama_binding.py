@@ -1,7 +1,7 @@
 """llama-cpp-python's functions of llama.cpp, `lib`, and of its package nothing else.
 
 Importing the package itself loads its `Llama` class with NumPy, Jinja and more: a quarter of a
-second and 30 MB for every worker, none of which it needs.
+second and 22 MB for every worker, none of which it needs.
 """
 
 import importlib.util

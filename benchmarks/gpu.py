@@ -81,7 +81,9 @@ class LlamaServer(Asked):
             try:
                 self.get("/health")
             except (urllib.error.URLError, ConnectionError):
-                expect(time.monotonic() < deadline, "llama-server does not answer")
+                if time.monotonic() > deadline:
+                    self.stop()
+                    raise SystemExit("llama-server does not answer") from None
                 time.sleep(0.1)
             else:
                 return

@@ -122,9 +122,9 @@ class Stand:
         """The file that the appliance runs: the one it came with, or a faster form of it."""
         if self._layout is None:
             found = self.ours().model_file()
-            shipped = found is None or found.samefile(self.shipped)
-            self._layout = self.shipped if shipped else found
-        assert self._layout
+            if found is None or found.samefile(self.shipped):
+                found = self.shipped
+            self._layout = found
         return self._layout
 
     def given(self, model: Path) -> Given:

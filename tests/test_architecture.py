@@ -325,15 +325,8 @@ def test_heavy_libraries_wait_until_they_are_needed(module: str, unwanted: set[s
 # -- the checker sees -----------------------------------------------------------------------------
 
 FILES = ["cli", "config", "engine.protocol", "engine.client", "engine.worker", "engine.scheduler"]
-FILES += [
-    "engine.runners.llama",
-    "engine.runners.llama_binding",
-    "store.database",
-    "store.sessions",
-    "api.app",
-    "api.server",
-]
-FILES += ["chat.turn", "paths", "errors", "bootstrap"]
+FILES += ["engine.runners.llama", "store.database", "store.sessions", "api.app", "api.server"]
+FILES += ["engine.runners.llama_binding", "chat.turn", "paths", "errors", "bootstrap"]
 
 
 def planted(root: Path, module: str, source: str) -> Path:

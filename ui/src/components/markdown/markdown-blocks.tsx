@@ -8,7 +8,7 @@ import remend from "remend";
 import { elements, TableFrame } from "@/components/markdown/elements";
 import { FencedCode } from "@/components/markdown/fenced-code";
 import { isSafeUrl } from "@/components/markdown/safe-url";
-import { definitionsFor, splitBlocks } from "@/components/markdown/split-blocks";
+import { definitionsByName, definitionsFor, splitBlocks } from "@/components/markdown/split-blocks";
 import { splitPieces } from "@/components/markdown/split-pieces";
 import { useHighlighter, type Highlighter } from "@/components/markdown/use-highlighter";
 
@@ -174,11 +174,12 @@ const Block = memo(function Block({ text, definitions, growing, highlighter }: B
 
 function Blocks({ text, definitions: around, growing, highlighter }: BlockProps) {
   const { blocks, definitions } = useMemo(() => splitBlocks(text), [text]);
+  const named = useMemo(() => definitionsByName(around + definitions), [around, definitions]);
   return blocks.map((block, index) => (
     <Block
       key={index}
       text={block}
-      definitions={definitionsFor(block, around + definitions)}
+      definitions={definitionsFor(block, named)}
       growing={growing && index === blocks.length - 1}
       highlighter={highlighter}
     />

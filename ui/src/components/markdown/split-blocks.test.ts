@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 
-import { definitionsFor, splitBlocks } from "@/components/markdown/split-blocks";
+import { definitionsByName, definitionsFor, splitBlocks } from "@/components/markdown/split-blocks";
 
 const blocksOf = (text: string) => splitBlocks(text).blocks;
 
@@ -127,7 +127,7 @@ describe("splitBlocks", () => {
   });
 
   it("gives a block what it names, and no more", () => {
-    const definitions = "[A  b]: /1\n[c]: /2\n[d]: /3\n";
+    const definitions = definitionsByName("[A  b]: /1\n[c]: /2\n[d]: /3\n[c]: /4\n");
     expect(definitionsFor("To [a B] and [this][c], not d.", definitions)).toBe("[A  b]: /1\n[c]: /2");
     expect(definitionsFor("<b>[c]", definitions)).toBe("");
     expect(definitionsFor("plain", definitions)).toBe("");

@@ -58,13 +58,18 @@ export function splitBlocks(text: string): Split {
   return { blocks, definitions };
 }
 
+/** Lines of definitions by their names; of several with one name the first counts. */
+export function definitionsByName(definitions: string): Map<string, string> {
+  const lines = definitions.split("\n").filter(Boolean).reverse();
+  return new Map(lines.map((line) => [nameOf(/\[([^\]]+)\]:/.exec(line)?.[1]), line]));
+}
+
 /** Those of the definitions that say where the links by name in a block lead to. */
-export function definitionsFor(block: string, definitions: string): string {
+export function definitionsFor(block: string, definitions: Map<string, string>): string {
   // Raw HTML is shown as it is, and what is below it would belong to it.
-  if (definitions === "" || block.startsWith("<")) return "";
-  const named = new Set(Array.from(block.matchAll(label), ([, name]) => nameOf(name)));
-  const lines = definitions.split("\n");
-  return lines.filter((line) => named.has(nameOf(/\[([^\]]+)\]:/.exec(line)?.[1]))).join("\n");
+  if (definitions.size === 0 || block.startsWith("<")) return "";
+  const names = new Set(Array.from(block.matchAll(label), ([, name]) => nameOf(name)));
+  return [...names].flatMap((name) => definitions.get(name) ?? []).join("\n");
 }
 
 const label = /\[([^[\]]+)\]/g;

@@ -53,8 +53,8 @@ def test_two_windows_show_one_reply(page: Page, context: BrowserContext, slow: R
     other.get_by_role("button", name="Stop", exact=True).click()
     finished(other)
     finished(page)
-    shown = [replies(one).locator(".markdown").inner_text() for one in (page, other)]
-    assert shown[0] == shown[1]
+    shown = replies(page).locator(".markdown").inner_text()
+    expect(replies(other).locator(".markdown")).to_have_text(shown, use_inner_text=True)
     # What one window asks, the other one sees.
     send(page, "echo:" + "and what happened then, " * 100)
     expect(other.get_by_role("article", name="Your message")).to_have_count(2)

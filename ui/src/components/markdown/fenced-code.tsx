@@ -1,4 +1,4 @@
-import { useState } from "react";
+import { useDeferredValue, useState } from "react";
 
 import { CodeBlock } from "@/components/markdown/code-block";
 import { CodePainter } from "@/components/markdown/code-painter";
@@ -16,7 +16,9 @@ interface FencedCodeProps {
 /** A block of code that stands by itself. */
 export function FencedCode({ code, language, growing, highlighter }: FencedCodeProps) {
   const [painter] = useState(() => new CodePainter());
-  const { className, parts } = painter.paint(code, language, growing, highlighter);
+  // To colour the whole waits for a moment in which nothing else is to be shown.
+  const stillGrowing = useDeferredValue(growing);
+  const { className, parts } = painter.paint(code, language, stillGrowing, highlighter);
   return (
     <CodeBlock language={language === "" ? null : language}>
       <code className={className}>

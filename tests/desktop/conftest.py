@@ -13,6 +13,7 @@ import xvfb
 from appliance.desktop import engines
 from tests.desktop import overheard
 from tests.desktop.desk import Desk
+from tests.desktop.hands import prefers_to_type
 from tests.desktop.screen import Screen
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -68,7 +69,11 @@ def heard_desk(
 ) -> Iterator[Desk]:
     """Started, with settings if there are any; what its page says is written into `page.jsonl`."""
     command = [sys.executable, overheard.__file__, str(tmp_path / "page.jsonl")]
-    settings = {"PYTHONPATH": str(ROOT), **getattr(request, "param", {})}
+    settings = {
+        "PYTHONPATH": str(ROOT),
+        **prefers_to_type(tmp_path / "config"),
+        **getattr(request, "param", {}),
+    }
     one = Desk(tmp_path, screen, rung=engine, command=command, **settings).start()
     yield one
     one.end()

@@ -67,6 +67,7 @@ class ServiceChild:
         if process is None:
             return
         end(process, END_SECONDS)
+        _close(process)
 
     def _start(self) -> Service:
         # The port stays the same, so that a page that is open finds the next service.
@@ -87,6 +88,7 @@ class ServiceChild:
         if b"http" not in said:
             process.kill()
             process.wait()
+            _close(process)
             log_reader.join(1)
             raise CannotStart(last[-1] if last else "The service ended without a word.")
         self._process = process
@@ -112,6 +114,7 @@ class ServiceChild:
             if self._ending.wait(pause):
                 return
             pause = min(max(2 * pause, 0.5), LONGEST_PAUSE)
+            _close(process)
             try:
                 self._start()
             except CannotStart as ex:
@@ -125,10 +128,18 @@ def _tell(process: "subprocess.Popen[bytes]") -> None:
         stdin.flush()
 
 
+def _close(process: "subprocess.Popen[bytes]") -> None:
+    """Our ends of what led to it; the log's is closed by who reads it."""
+    for pipe in (process.stdin, process.stdout):
+        with contextlib.suppress(OSError):  # what was to be written has no reader left
+            cast(IO[bytes], pipe).close()
+
+
 def _pass_on(process: "subprocess.Popen[bytes]", last: list[str]) -> None:
     """The service's log goes where ours goes; the last line is kept."""
-    for raw in cast(IO[bytes], process.stderr):
-        last[:] = [raw.decode("utf-8", "replace").strip()]
-        with contextlib.suppress(OSError, ValueError):
-            sys.stderr.buffer.write(raw)
-            sys.stderr.flush()
+    with cast(IO[bytes], process.stderr) as said:
+        for raw in said:
+            last[:] = [raw.decode("utf-8", "replace").strip()]
+            with contextlib.suppress(OSError, ValueError):
+                sys.stderr.buffer.write(raw)
+                sys.stderr.flush()

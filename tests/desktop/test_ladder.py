@@ -58,6 +58,18 @@ def test_engines_that_show_nothing_leave_the_browser(
     assert desk.end() == 0
 
 
+def test_without_libraries_for_a_window_it_says_where_it_is(
+    tmp_path: Path, screen: Screen, browser_log: Path
+) -> None:
+    without = "import sys; sys.modules['webview'] = None; import appliance.__main__ as a; a.main()"
+    desk = Desk(tmp_path, screen, command=[sys.executable, "-c", without]).start()
+    wait_until(browser_log.exists, f"no browser: {desk.tail()}")
+    assert f"The appliance is at {desk.service()['url']}" in desk.said()
+    desk.wait_ready()
+    assert not screen.windows()
+    assert desk.end() == 0
+
+
 def test_without_a_screen_it_serves_and_says_where(tmp_path: Path) -> None:
     environment = {
         **{k: v for k, v in os.environ.items() if not k.startswith("APPLIANCE_")},

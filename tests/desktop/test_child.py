@@ -1,0 +1,76 @@
+"""The service that a window starts leaves the cores to it, until the window is drawn."""
+
+import os
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+
+from appliance.desktop.child import ServiceChild
+from tests.waiting import wait_until
+
+SERVE = """
+import sys
+from appliance import bootstrap
+from appliance.__main__ import main
+bootstrap.WINDOW_SECONDS = float(sys.argv.pop(1))
+main()
+"""
+
+
+@pytest.fixture
+def child(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ServiceChild]:
+    """Not started yet; its window has so many seconds to be drawn in."""
+    environment = {
+        **{k: v for k, v in os.environ.items() if not k.startswith("APPLIANCE_")},
+        "APPLIANCE_DATA_DIR": str(tmp_path),
+        "XDG_CACHE_HOME": str(tmp_path),
+        "XDG_CONFIG_HOME": str(tmp_path),
+        "APPLIANCE_SERVER_PORT": "0",
+        "APPLIANCE_MODELS_FIND_ELSEWHERE": "false",
+        "APPLIANCE_ENGINE_TUNE": "false",
+    }
+    command = [sys.executable, "-c", SERVE, str(request.param), "serve", "--until-eof"]
+    one = ServiceChild(command, environment, tmp_path)
+    yield one
+    one.end()
+
+
+def is_ready(url: str) -> bool:
+    """Whether the model answers; no while nobody does."""
+    try:
+        return httpx.get(url + "/readiness").status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+def workers() -> list[psutil.Process]:
+    """Of the services that this process has started."""
+    found = psutil.Process().children(recursive=True)
+    return [one for one in found if "worker" in one.cmdline()]
+
+
+@pytest.mark.parametrize("child", [600], indirect=True)
+def test_the_model_loads_once_the_window_is_drawn(child: ServiceChild) -> None:
+    service = child.start()
+    time.sleep(1)
+    assert service.answers()
+    assert not workers()
+    child.window_is_drawn()
+    wait_until(lambda: is_ready(service.url), "it does not load")
+    (worker,) = workers()
+
+    # The window is still there when the service comes back.
+    worker.parent().kill()
+    psutil.wait_procs([worker], 30)
+    wait_until(lambda: is_ready(service.url), "it does not load again")
+
+
+@pytest.mark.parametrize("child", [0.1], indirect=True)
+def test_a_window_that_is_never_drawn_keeps_no_model_away(child: ServiceChild) -> None:
+    service = child.start()
+    wait_until(lambda: is_ready(service.url), "it does not load")

@@ -1,5 +1,6 @@
 """The service that a window starts leaves the cores to it, until the window is drawn."""
 
+import json
 import os
 import sys
 import time
@@ -48,24 +49,29 @@ def is_ready(url: str) -> bool:
         return False
 
 
-def workers() -> list[psutil.Process]:
-    """Of the services that this process has started."""
-    found = psutil.Process().children(recursive=True)
-    return [one for one in found if "worker" in one.cmdline()]
+def service_on(folder: Path) -> psutil.Process:
+    """The process that serves this data folder."""
+    return psutil.Process(json.loads((folder / "service.json").read_text())["pid"])
+
+
+def workers(service: psutil.Process) -> list[psutil.Process]:
+    """Its processes that have a model, or will."""
+    return [one for one in service.children() if "worker" in one.cmdline()]
 
 
 @pytest.mark.parametrize("child", [600], indirect=True)
-def test_the_model_loads_once_the_window_is_drawn(child: ServiceChild) -> None:
+def test_the_model_loads_once_the_window_is_drawn(child: ServiceChild, tmp_path: Path) -> None:
     service = child.start()
+    process = service_on(tmp_path)
     time.sleep(1)
     assert service.answers()
-    assert not workers()
+    assert not workers(process)
     child.window_is_drawn()
     wait_until(lambda: is_ready(service.url), "it does not load")
-    (worker,) = workers()
+    (worker,) = workers(process)
 
     # The window is still there when the service comes back.
-    worker.parent().kill()
+    process.kill()
     psutil.wait_procs([worker], 30)
     wait_until(lambda: is_ready(service.url), "it does not load again")
 

@@ -129,6 +129,27 @@ describe("a block that is too long to be rendered for each word", () => {
     expect(Math.max(...parsed.map(({ length }) => length))).toBeLessThan(1000);
   });
 
+  it("puts footnotes below, and parses only what they change", async () => {
+    const start = `${forty.map((n) => `${line(n)}${n % 20 ? "" : `[^n${n}]`}`).join("\n\n")}\n\n`;
+    const { container, rerender } = await show(start);
+    expect(container.textContent).toContain("to read[^n20]");
+    parsed.length = 0;
+    rerender(<Markdown growing text={`${start}[^n20]: Of [docs].\n`} />);
+    rerender(<Markdown growing text={`${start}[^n20]: Of [docs].\n[^N0]: More\n\n    > and more\n\n`} />);
+    rerender(<Markdown text={`${start}[^n20]: Of [docs].\n[^N0]: More\n\n    > and more\n\n[docs]: /docs`} />);
+    const numbers = [...container.querySelectorAll("p sup")].map((sup) => [sup.textContent, sup.parentElement?.textContent]);
+    expect(numbers.map(([number]) => number)).toEqual(["2", "1"]);
+    expect(numbers[0]?.[1]).toMatch(/^with bold words.*to read2$/);
+    const notes = screen.getByRole("list", { name: "Footnotes" });
+    expect([...notes.children].map((note) => essence(note.innerHTML))).toEqual([
+      "<p>Of <span>docs</span>.</p>",
+      "<p>More</p><blockquote><p>and more</p></blockquote>",
+    ]);
+    expect(container.textContent).not.toContain("[^");
+    // Two paragraphs that refer to a note, and the notes.
+    expect(parsed.length).toBeLessThan(10);
+  });
+
   it("touches only the end of code that grows, text of many lines in it too", async () => {
     const start = `\`\`\`python\n${code}`;
     const { container, rerender } = await show(start);

@@ -1,12 +1,14 @@
 import type { Root as HtmlRoot } from "hast";
 import type { Root } from "mdast";
 import { Fragment, memo, useMemo } from "react";
+import { useTranslation } from "react-i18next";
 import ReactMarkdown, { type Options } from "react-markdown";
 import remarkGfm from "remark-gfm";
 import remend from "remend";
 
 import { elements, TableFrame } from "@/components/markdown/elements";
 import { FencedCode } from "@/components/markdown/fenced-code";
+import { noteLine, noteNumbers, notesOf, numbersOf } from "@/components/markdown/footnotes";
 import { isSafeUrl } from "@/components/markdown/safe-url";
 import { definitionsByName, definitionsFor, splitBlocks } from "@/components/markdown/split-blocks";
 import { splitPieces } from "@/components/markdown/split-pieces";
@@ -86,6 +88,7 @@ const Text = memo(function Text({ text, role, highlighter }: TextProps) {
     <ReactMarkdown
       remarkPlugins={before}
       rehypePlugins={highlighter ? [() => highlighter, ...after] : after}
+      remarkRehypeOptions={noteNumbers}
       components={elements}
       urlTransform={(url) => (isSafeUrl(url) ? url : null)}
     >
@@ -173,18 +176,48 @@ const Block = memo(function Block({ text, definitions, growing, highlighter }: B
 });
 
 function Blocks({ text, definitions: around, growing, highlighter }: BlockProps) {
+  const { t } = useTranslation();
   const { blocks, definitions } = useMemo(() => splitBlocks(text), [text]);
-  const named = useMemo(() => definitionsByName(around + definitions), [around, definitions]);
-  return blocks.map((block, index) => (
-    <Block
-      key={index}
-      text={block}
-      definitions={definitionsFor(block, named)}
-      growing={growing && index === blocks.length - 1}
-      highlighter={highlighter}
-    />
-  ));
+  const notes = useMemo(() => notesOf(blocks), [blocks]);
+  const numbers = numbersOf(notes);
+  const named = useMemo(
+    () => definitionsByName([around, definitions, numbers].join("\n")),
+    [around, definitions, numbers],
+  );
+  const last = blocks.at(-1) ?? "";
+  return (
+    <>
+      {blocks.map((block, index) =>
+        noteLine.test(block) ? null : (
+          <Block
+            key={index}
+            text={block}
+            definitions={definitionsFor(block, named)}
+            growing={growing && index === blocks.length - 1}
+            highlighter={highlighter}
+          />
+        ),
+      )}
+      {notes.length > 0 && (
+        <ol className="notes" aria-label={t("markdown.notes")}>
+          {notes.map((note, index) => (
+            <li key={note.name}>
+              <Note
+                text={note.text}
+                definitions={definitionsFor(note.text, named)}
+                growing={growing && noteLine.test(last) && index === notes.length - 1}
+                highlighter={highlighter}
+              />
+            </li>
+          ))}
+        </ol>
+      )}
+    </>
+  );
 }
+
+/** What a footnote says; it can be of several blocks. */
+const Note = memo(Blocks);
 
 interface MarkdownBlocksProps {
   text: string;

@@ -140,9 +140,16 @@ describe("splitBlocks", () => {
     expect(splitBlocks(text)).toEqual({ blocks: [text], definitions: "" });
   });
 
-  it("stays whole where a footnote is numbered across blocks", () => {
-    const text = "So it is.[^1]\n\nMore.\n\n[^1]: Says who?";
-    expect(blocksOf(text)).toEqual([text]);
+  it("makes a block of each footnote, with the lines that belong to it", () => {
+    const first = "[^1]: Says who?\nAnd why?\n\n    Nobody.\n\n";
+    expect(splitBlocks(`So it is.[^1]\n${first}[^b]: That.\n[^c]: This.\n\nMore.`)).toEqual({
+      blocks: ["So it is.[^1]\n", first, "[^b]: That.\n", "[^c]: This.\n\n", "More."],
+      definitions: "",
+    });
+  });
+
+  it("takes for no footnote what is code", () => {
+    expect(blocksOf("```\n[^1]: no\n```")).toHaveLength(1);
   });
 
   it("gives nothing for nothing", () => {

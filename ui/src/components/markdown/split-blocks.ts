@@ -1,3 +1,4 @@
+import { noteLine } from "@/components/markdown/footnotes";
 import { indentOf, listMarkOf, type ListMark } from "@/components/markdown/list-mark";
 
 interface Split {
@@ -9,7 +10,6 @@ interface Split {
 /**
  * Cuts Markdown into its top-level blocks, so that a growing text re-renders only its last one.
  * The blocks joined are the text again, and a text that grows keeps every block but the last.
- * Footnotes are numbered across blocks: a text with one stays whole.
  */
 export function splitBlocks(text: string): Split {
   const blocks: string[] = [];
@@ -32,14 +32,15 @@ export function splitBlocks(text: string): Split {
       fence = null;
       blankBefore = true;
     } else {
-      if (footnote.test(line)) return { blocks: [text], definitions: "" };
+      const html = text[start] === "<";
+      const note = noteLine.test(line) && !html;
       // In the middle of a paragraph it would be text.
-      const defines: boolean = definition.test(line) && (blankBefore || defined);
+      const defines: boolean = definition.test(line) && !note && (blankBefore || defined);
       if (defines) definitions += line;
       defined = defines;
       const next = listMarkOf(line);
-      const html = text[start] === "<";
       if (
+        note ||
         (blankBefore && (start === at || !continues(kind, line))) ||
         (next && !html && beginsList(next, mark, line))
       ) {
@@ -79,7 +80,7 @@ function nameOf(text: string | undefined): string {
   return text?.trim().replace(/\s+/g, " ").toLowerCase() ?? "";
 }
 
-type Kind = "list" | "indented" | "other";
+type Kind = "list" | "indented" | "note" | "other";
 
 interface Fence {
   marks: string;
@@ -87,7 +88,6 @@ interface Fence {
   inList: boolean;
 }
 
-const footnote = /^ {0,3}\[\^[^\]]+\]:/;
 const definition = /^ {0,3}\[[^\]]+\]:/;
 const listItem = /^ {0,3}(?:[-+*]|\d{1,9}[.)])(?:\s|$)/;
 /** The beginning of an item whose line is still being written. */
@@ -112,13 +112,14 @@ function beginsList(next: ListMark, item: ListMark | null, line: string): boolea
 
 function kindOf(line: string): Kind {
   if (listItem.test(line)) return "list";
+  if (noteLine.test(line)) return "note";
   return indented.test(line) ? "indented" : "other";
 }
 
 /** Whether `line`, after a blank line, still belongs to a block of this kind. */
 function continues(kind: Kind, line: string): boolean {
   if (kind === "list") return /^\s/.test(line) || listItem.test(line) || listItemToBe.test(line);
-  return kind === "indented" && indented.test(line);
+  return (kind === "indented" || kind === "note") && indented.test(line);
 }
 
 function fenceOf(line: string, kind: Kind): Fence | null {

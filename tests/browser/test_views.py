@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
@@ -99,6 +100,14 @@ def test_no_motion_where_none_is_wanted(page: Page, running: Running) -> None:
            }).length"""
     )
     assert moving == 0
+
+
+def test_what_the_page_names_is_there(running: Running) -> None:
+    named = re.findall(r'(?:src|href)="([^"]+)"', httpx.get(running.url).text)
+    answers = {one: httpx.get(running.url + one) for one in named}
+    assert {one: answer.status_code for one, answer in answers.items()} == dict.fromkeys(named, 200)
+    kinds = {answer.headers["content-type"].partition(";")[0] for answer in answers.values()}
+    assert kinds == {"text/javascript", "text/css", "image/svg+xml"}
 
 
 def test_the_first_paint_is_small() -> None:

@@ -130,16 +130,16 @@ describe("a block that is too long to be rendered for each word", () => {
   });
 
   it("puts footnotes below, and parses only what they change", async () => {
-    const start = `${forty.map((n) => `${line(n)}${n % 20 ? "" : `[^n${n}]`}`).join("\n\n")}\n\n`;
+    const start = `${forty.map((n) => `${line(n)}${n % 20 ? "" : `[^n${n}] of [docs]`}`).join("\n\n")}\n\n`;
     const { container, rerender } = await show(start);
-    expect(container.textContent).toContain("to read[^n20]");
+    expect(container.textContent).toContain("to read[^n20] of [docs]");
     parsed.length = 0;
     rerender(<Markdown growing text={`${start}[^n20]: Of [docs].\n`} />);
     rerender(<Markdown growing text={`${start}[^n20]: Of [docs].\n[^N0]: More\n\n    > and more\n\n`} />);
     rerender(<Markdown text={`${start}[^n20]: Of [docs].\n[^N0]: More\n\n    > and more\n\n[docs]: /docs`} />);
     const numbers = [...container.querySelectorAll("p sup")].map((sup) => [sup.textContent, sup.parentElement?.textContent]);
     expect(numbers.map(([number]) => number)).toEqual(["2", "1"]);
-    expect(numbers[0]?.[1]).toMatch(/^with bold words.*to read2$/);
+    expect(numbers[0]?.[1]).toMatch(/^with bold words.*to read2 of docs$/);
     const notes = screen.getByRole("list", { name: "Footnotes" });
     expect([...notes.children].map((note) => essence(note.innerHTML))).toEqual([
       "<p>Of <span>docs</span>.</p>",

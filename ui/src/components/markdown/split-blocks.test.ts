@@ -128,7 +128,7 @@ describe("splitBlocks", () => {
 
   it("gives a block what it names, and no more", () => {
     const definitions = definitionsByName("[A  b]: /1\n[c]: /2\n[d]: /3\n[c]: /4\n");
-    expect(definitionsFor("To [a B] and [this][c], not d.", definitions)).toBe("[A  b]: /1\n[c]: /2");
+    expect(definitionsFor("To [a B] and [this][c], not d.", definitions)).toBe("[A  b]: /1\n\n[c]: /2");
     expect(definitionsFor("<b>[c]", definitions)).toBe("");
     expect(definitionsFor("plain", definitions)).toBe("");
   });

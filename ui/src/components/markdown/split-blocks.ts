@@ -70,7 +70,8 @@ export function definitionsFor(block: string, definitions: Map<string, string>):
   // Raw HTML is shown as it is, and what is below it would belong to it.
   if (definitions.size === 0 || block.startsWith("<")) return "";
   const names = new Set(Array.from(block.matchAll(label), ([, name]) => nameOf(name)));
-  return [...names].flatMap((name) => definitions.get(name) ?? []).join("\n");
+  // A footnote would take the line below it for its own.
+  return [...names].flatMap((name) => definitions.get(name) ?? []).join("\n\n");
 }
 
 const label = /\[([^[\]]+)\]/g;

@@ -108,8 +108,10 @@ class Machine:
     def _up(self) -> bool:
         assert self._process
         assert self._process.poll() is None, "it has ended"
-        children = psutil.Process(self._process.pid).children()
-        init = [one.pid for one in children if one.name() == "systemd"]
+        init = []
+        with suppress(psutil.NoSuchProcess):  # it begins with commands that soon end
+            children = psutil.Process(self._process.pid).children()
+            init = [one.pid for one in children if one.name() == "systemd"]
         if not init:
             return False
         self._init = init[0]

@@ -1,8 +1,7 @@
 import type { FootnoteReference } from "mdast";
 import type { Options } from "react-markdown";
 
-/** The first line of a footnote. */
-export const noteLine = /^ {0,3}\[\^([^\]]+)\]:[ \t]*/;
+import { nameOf, noteLine } from "@/components/markdown/split-blocks";
 
 export interface Note {
   name: string;
@@ -15,9 +14,9 @@ export function notesOf(blocks: readonly string[]): Note[] {
   const notes = new Map<string, Note>();
   for (const block of blocks) {
     const name = noteLine.exec(block)?.[1];
-    if (name === undefined || notes.has(name.toLowerCase())) continue;
+    if (name === undefined || notes.has(nameOf(name))) continue;
     const text = block.replace(noteLine, "").replace(/^(?: {4}|\t)/gm, "");
-    notes.set(name.toLowerCase(), { name, text });
+    notes.set(nameOf(name), { name, text });
   }
   return [...notes.values()];
 }

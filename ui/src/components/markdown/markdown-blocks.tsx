@@ -8,9 +8,14 @@ import remend from "remend";
 
 import { elements, TableFrame } from "@/components/markdown/elements";
 import { FencedCode } from "@/components/markdown/fenced-code";
-import { noteLine, noteNumbers, notesOf, numbersOf } from "@/components/markdown/footnotes";
+import { noteNumbers, notesOf, numbersOf } from "@/components/markdown/footnotes";
 import { isSafeUrl } from "@/components/markdown/safe-url";
-import { definitionsByName, definitionsFor, splitBlocks } from "@/components/markdown/split-blocks";
+import {
+  definitionsByName,
+  definitionsFor,
+  noteLine,
+  splitBlocks,
+} from "@/components/markdown/split-blocks";
 import { splitPieces } from "@/components/markdown/split-pieces";
 import { useHighlighter, type Highlighter } from "@/components/markdown/use-highlighter";
 

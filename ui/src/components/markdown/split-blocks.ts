@@ -1,4 +1,3 @@
-import { noteLine } from "@/components/markdown/footnotes";
 import { indentOf, listMarkOf, type ListMark } from "@/components/markdown/list-mark";
 
 interface Split {
@@ -77,7 +76,7 @@ export function definitionsFor(block: string, definitions: Map<string, string>):
 const label = /\[([^[\]]+)\]/g;
 
 /** Names are the same whatever their case and the white space in them. */
-function nameOf(text: string | undefined): string {
+export function nameOf(text: string | undefined): string {
   return text?.trim().replace(/\s+/g, " ").toLowerCase() ?? "";
 }
 
@@ -89,6 +88,8 @@ interface Fence {
   inList: boolean;
 }
 
+/** The first line of a footnote. */
+export const noteLine = /^ {0,3}\[\^([^\]]+)\]:[ \t]*/;
 const definition = /^ {0,3}\[[^\]]+\]:/;
 const listItem = /^ {0,3}(?:[-+*]|\d{1,9}[.)])(?:\s|$)/;
 /** The beginning of an item whose line is still being written. */

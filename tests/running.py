@@ -14,6 +14,22 @@ import psutil
 START_SECONDS = 60
 
 
+def apart(folder: Path) -> dict[str, str]:
+    """The environment of an appliance that has `data`, `config` and `cache` in a folder, and a free
+    port.
+    """
+    return {
+        **{k: v for k, v in os.environ.items() if not k.startswith("APPLIANCE_")},
+        "XDG_CONFIG_HOME": str(folder / "config"),
+        "XDG_CACHE_HOME": str(folder / "cache"),
+        "APPLIANCE_DATA_DIR": str(folder / "data"),
+        "APPLIANCE_SERVER_PORT": "0",
+        # What else is on this machine is no part of a test.
+        "APPLIANCE_MODELS_FIND_ELSEWHERE": "false",
+        "APPLIANCE_ENGINE_TUNE": "false",  # it wants the machine for itself
+    }
+
+
 class Running:
     """`appliance serve` on a free port with a data folder that outlives it."""
 
@@ -35,17 +51,7 @@ class Running:
         self._command = command
         self.data = folder / "data"
         self.log = folder / "log.txt"
-        self._environment = {
-            **{k: v for k, v in os.environ.items() if not k.startswith("APPLIANCE_")},
-            "XDG_CONFIG_HOME": str(folder / "config"),
-            "XDG_CACHE_HOME": str(folder / "cache"),
-            "APPLIANCE_DATA_DIR": str(self.data),
-            "APPLIANCE_SERVER_PORT": "0",
-            # What else is on this machine is no part of a test.
-            "APPLIANCE_MODELS_FIND_ELSEWHERE": "false",
-            "APPLIANCE_ENGINE_TUNE": "false",  # it wants the machine for itself
-            **environment,
-        }
+        self._environment = {**apart(folder), **environment}
         file = folder / "config" / "appliance" / "config.toml"
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(config)

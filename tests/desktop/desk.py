@@ -1,7 +1,6 @@
 """`appliance` without a verb, as a person starts it."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -12,6 +11,7 @@ from typing import Any
 import httpx
 
 from tests.desktop.screen import Screen
+from tests.running import apart
 from tests.waiting import wait_until
 
 PATIENT = "120"
@@ -46,15 +46,8 @@ class Desk:
         if rung:
             self._memory.write_text(json.dumps({"rung": rung}))
         self.environment = {
-            **{k: v for k, v in os.environ.items() if not k.startswith("APPLIANCE_")},
+            **apart(folder),
             **screen.environment,
-            "XDG_CONFIG_HOME": str(folder / "config"),
-            "XDG_CACHE_HOME": str(folder / "cache"),
-            "APPLIANCE_DATA_DIR": str(self.data),
-            "APPLIANCE_SERVER_PORT": "0",
-            # As in `Running`: both would come between a person's hand and the window.
-            "APPLIANCE_MODELS_FIND_ELSEWHERE": "false",
-            "APPLIANCE_ENGINE_TUNE": "false",
             "BROWSER": str(folder / "browser"),
             **environment,
         }

@@ -1,7 +1,6 @@
 """The service that a window starts leaves the cores to it, until the window is drawn."""
 
 import json
-import os
 import sys
 import time
 from collections.abc import Iterator
@@ -12,6 +11,7 @@ import psutil
 import pytest
 
 from appliance.desktop.child import ServiceChild
+from tests.running import apart
 from tests.waiting import wait_until
 
 SERVE = """
@@ -26,17 +26,8 @@ main()
 @pytest.fixture
 def child(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ServiceChild]:
     """Not started yet; its window has so many seconds to be drawn in."""
-    environment = {
-        **{k: v for k, v in os.environ.items() if not k.startswith("APPLIANCE_")},
-        "APPLIANCE_DATA_DIR": str(tmp_path),
-        "XDG_CACHE_HOME": str(tmp_path),
-        "XDG_CONFIG_HOME": str(tmp_path),
-        "APPLIANCE_SERVER_PORT": "0",
-        "APPLIANCE_MODELS_FIND_ELSEWHERE": "false",
-        "APPLIANCE_ENGINE_TUNE": "false",
-    }
     command = [sys.executable, "-c", SERVE, str(request.param), "serve", "--until-eof"]
-    one = ServiceChild(command, environment, tmp_path)
+    one = ServiceChild(command, apart(tmp_path), tmp_path / "data")
     yield one
     one.end()
 
@@ -62,7 +53,7 @@ def workers(service: psutil.Process) -> list[psutil.Process]:
 @pytest.mark.parametrize("child", [600], indirect=True)
 def test_the_model_loads_once_the_window_is_drawn(child: ServiceChild, tmp_path: Path) -> None:
     service = child.start()
-    process = service_on(tmp_path)
+    process = service_on(tmp_path / "data")
     time.sleep(1)
     assert service.answers()
     assert not workers(process)

@@ -1,6 +1,5 @@
 """It always opens: engines that fail, that show nothing, and that are not there."""
 
-import os
 import signal
 import subprocess
 import sys
@@ -11,6 +10,7 @@ import pytest
 from appliance.desktop.engines import BROWSER, Rung, installed, ladder
 from tests.desktop.desk import Desk
 from tests.desktop.screen import Screen
+from tests.running import apart
 from tests.waiting import wait_until
 
 
@@ -71,13 +71,7 @@ def test_without_libraries_for_a_window_it_says_where_it_is(
 
 
 def test_without_a_screen_it_serves_and_says_where(tmp_path: Path) -> None:
-    environment = {
-        **{k: v for k, v in os.environ.items() if not k.startswith("APPLIANCE_")},
-        "APPLIANCE_DATA_DIR": str(tmp_path),
-        "XDG_CACHE_HOME": str(tmp_path),
-        "XDG_CONFIG_HOME": str(tmp_path),
-        "APPLIANCE_SERVER_PORT": "0",
-    }
+    environment = apart(tmp_path)
     for name in ("DISPLAY", "WAYLAND_DISPLAY"):
         environment.pop(name, None)
     service = subprocess.Popen(

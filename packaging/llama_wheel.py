@@ -11,12 +11,14 @@ import hashlib
 import os
 import platform
 import re
+import shlex
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
 import venv
+import zipfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TextIO
@@ -32,13 +34,40 @@ CMAKE_ARGS = (
     # Image input has a library of its own, which nothing here uses.
     "-DLLAVA_BUILD=OFF",
 )
+AMX_VARIANT = re.compile(r"libggml-cpu-sapphirerapids\.so$")
+"""The one that uses AMX's tiles. On such a processor the next best one is loaded without it."""
+GOOD_GCC = 13
+"""Older ones declare 8 of the 64 bytes that `ldtilecfg` reads, and drop the other stores."""
 STEP = re.compile(r"\s*\[(\d+)/(\d+)\]")
 """How ninja, as pip shows it, begins the line of a finished step."""
 LOG_LINES_SHOWN = 40
 
 
+def compiler() -> str:
+    """What the C++ compiler says that it is; empty where there is none."""
+    words = shlex.split(os.environ.get("CXX") or "c++")
+    try:
+        said = subprocess.run(
+            [*words, "-dM", "-E", "-x", "c++", os.devnull], capture_output=True, check=True
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+    macros = re.findall(
+        r"^#define (__(?:GNUC|GNUC_MINOR|clang|clang_major)__ .+|__VERSION__ .+)$",
+        said.stdout.decode(),
+        re.MULTILINE,
+    )
+    return "\n".join(sorted(macros))
+
+
+def makes_amx_wrong(compiler: str) -> bool:
+    """Whether code for AMX would trap; `compiler` as the function of that name says it."""
+    major = re.search(r"^__GNUC__ (\d+)$", compiler, re.MULTILINE)
+    return "__clang__" not in compiler and major is not None and int(major[1]) < GOOD_GCC
+
+
 def wheel_folder() -> Path:
-    """Where the wheel for this source, these flags, this Python and this C library is kept."""
+    """Where the wheel for this source, these flags, this compiler, Python and C library is kept."""
     lock = (LOCKS / "llama.txt").read_text()
     version = re.search(r"^llama-cpp-python==(\S+)", lock, re.MULTILINE)
     if version is None:
@@ -46,6 +75,8 @@ def wheel_folder() -> Path:
     parts = (
         *re.findall(r"--hash=(\S+)", lock),
         *CMAKE_ARGS,
+        compiler(),
+        AMX_VARIANT.pattern,
         sys.implementation.cache_tag,
         platform.system(),
         platform.machine(),
@@ -131,7 +162,29 @@ def compile_wheel(scratch: Path) -> Path:
         tail = log.read_text().splitlines()[-LOG_LINES_SHOWN:]
         print(*tail, sep="\n", file=screen)
         raise SystemExit(f"llama.cpp did not compile; the whole log is in {kept}")
-    return next((scratch / "wheel").glob("*.whl"))
+    wheel = next((scratch / "wheel").glob("*.whl"))
+    if makes_amx_wrong(compiler()):
+        print("This compiler's code for AMX traps: that variant is left out", file=screen)
+        leave_out(wheel, AMX_VARIANT)
+    return wheel
+
+
+def leave_out(wheel: Path, unwanted: re.Pattern[str]) -> None:
+    """Take files out of a wheel, and their lines out of its list."""
+    whole = wheel.with_suffix(".whole")
+    wheel.replace(whole)
+    with zipfile.ZipFile(whole) as old, zipfile.ZipFile(wheel, "w", zipfile.ZIP_DEFLATED) as new:
+        for entry in old.infolist():
+            if unwanted.search(entry.filename):
+                continue
+            data = old.read(entry)
+            if entry.filename.endswith(".dist-info/RECORD"):
+                lines = data.decode().splitlines(keepends=True)
+                data = "".join(
+                    line for line in lines if not unwanted.search(line.split(",")[0])
+                ).encode()
+            new.writestr(entry, data)
+    whole.unlink()
 
 
 def main() -> None:

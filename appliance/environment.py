@@ -11,7 +11,7 @@ import msgspec
 _WORKER_NAMES = frozenset(
     {
         *("PATH", "HOME", "USER", "LANG", "LANGUAGE", "TZ", "TMPDIR"),
-        *("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH"),
+        *("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "LLAMA_CPP_LIB_PATH"),
         *("SYSTEMROOT", "SYSTEMDRIVE", "WINDIR", "COMSPEC", "PATHEXT"),
         *("USERPROFILE", "TEMP", "TMP"),
     }

@@ -10,10 +10,6 @@ lacks() {
     missing=1
 }
 
-newer_node='
-const [major, minor] = process.versions.node.split(".").map(Number);
-process.exit(major > 20 || (major === 20 && minor >= 19) ? 0 : 1)'
-
 if ! command -v "$python" >/dev/null; then
     lacks "Python is missing: install Python 3.11 or newer (Debian: python3 and python3-venv)."
 elif ! "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then
@@ -22,18 +18,10 @@ elif ! "$python" -c 'import ensurepip, venv' 2>/dev/null; then
     lacks "This Python cannot make virtual environments: install its venv module (Debian: python3-venv)."
 fi
 
-if ! command -v "${CC:-cc}" >/dev/null || ! command -v "${CXX:-c++}" >/dev/null; then
+if [ "$LLAMA" = source ] && {
+    ! command -v "${CC:-cc}" >/dev/null || ! command -v "${CXX:-c++}" >/dev/null
+}; then
     lacks "A C and C++ compiler is missing: install GCC or Clang (Debian: build-essential)."
-fi
-
-if ! command -v node >/dev/null; then
-    lacks "Node.js is missing: install version 20.19 or newer (Debian: nodejs)."
-elif ! node -e "$newer_node"; then
-    lacks "Node.js 20.19 or newer is needed, and this is $(node --version)."
-fi
-
-if ! command -v npm >/dev/null; then
-    lacks "npm is missing: install it (Debian: npm)."
 fi
 
 exit $missing

@@ -17,7 +17,7 @@ import tempfile
 import venv
 from pathlib import Path
 
-from llama_wheel import LOCKS
+from native.compiled import LOCKS
 
 TARGET = LOCKS.parent / "build" / "cuda" / "libggml-cuda.so"
 FLAGS = [

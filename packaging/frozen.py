@@ -41,8 +41,6 @@ NEVER = ["tkinter", "_tkinter", "readline", "numpy.f2py", "numpy.testing"]
 LOCKS_OF_THE_PROGRAM = ("run.txt", "window.txt", "model.txt", "llama.txt")
 GTK_IS_THE_SYSTEMS = ("share/", "gi_typelibs/", "lib/gdk-pixbuf", "lib/gtk-3.0", "gio_modules")
 """Of another distribution's GTK nothing fits the one on the machine that runs this."""
-ASKED_FOR_BY_NOBODY = re.compile(r"\.so\.\d+\.|libllama\.so\.0")
-"""A wheel has no links: each library is in it three times, under every name that it could have."""
 THE_SYSTEMS_TOO = (
     "libstdc++",
     "libgcc_s",
@@ -96,25 +94,16 @@ def datas() -> list[tuple[str, str]]:
 
 def native_libraries() -> list[tuple[str, str]]:
     """llama.cpp with a backend for every processor, and what old model files need."""
-    backends = [
-        *(SITE / "bin").glob("*ggml-*"),
-        *Path(sysconfig.get_path("scripts")).glob("*ggml-*"),
-    ]
-    if not any("ggml-cpu-" in file.name for file in backends):
-        raise SystemExit(
-            "llama.cpp was not built with a backend for every processor; see `make run`."
-        )
-    if os.environ.get("CUDA") == "1":
-        backends.append(CUDA_BACKEND)
+    from appliance.engine import libraries
+
+    found = libraries.found()
+    if "llama" not in found:
+        raise SystemExit("llama.cpp is not installed; see `make run`.")
+    native = [*found.values(), *([CUDA_BACKEND] if os.environ.get("CUDA") == "1" else [])]
     ending = {"win32": ".dll", "darwin": ".dylib"}.get(sys.platform, ".so")
     legacy = SITE / "ctransformers" / "lib"
     return [
-        *((str(file), "bin") for file in sorted(backends)),
-        *(
-            (str(file), "llama_cpp/lib")
-            for file in sorted((SITE / "llama_cpp/lib").iterdir())
-            if not ASKED_FOR_BY_NOBODY.search(file.name)
-        ),
+        *((str(file), "llama_cpp/lib") for file in native),
         *(
             (str(file), f"ctransformers/lib/{file.parent.name}")
             for file in sorted(legacy.glob(f"*/*{ending}"))

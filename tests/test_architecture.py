@@ -199,7 +199,7 @@ OWNERS: dict[str, list[str]] = {
     "sqlite3": [],
 }
 ENVIRONMENT = {"environ", "environb", "getenv", "getenvb", "putenv", "unsetenv"}
-ENVIRONMENT_IS_READ_BY = ["config", "environment"]
+ENVIRONMENT_IS_READ_BY = ["config", "engine.libraries", "environment"]
 
 
 def fits(name: str, patterns: list[str]) -> bool:

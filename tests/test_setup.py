@@ -1,18 +1,22 @@
 """What set-up promises: pinned by hash, no address of a registry, plain words, visible progress."""
 
+import base64
+import hashlib
 import io
 import json
 import os
 import re
 import subprocess
 import sys
+import tarfile
 import tomllib
 import zipfile
 from pathlib import Path
 
 import pytest
 
-import llama_wheel
+from appliance.engine.runners import llama_interface
+from native import compiled, prebuilt, relied_on
 
 ROOT = Path(__file__).resolve().parent.parent
 LOCKS = sorted((ROOT / "requirements").glob("*.txt"))
@@ -73,7 +77,7 @@ def test_npm_lock_is_for_every_system() -> None:
 def test_missing_tools_are_named_in_plain_sentences(tmp_path: Path) -> None:
     done = subprocess.run(
         ["/bin/sh", str(ROOT / "packaging" / "check-tools.sh")],
-        env={"PATH": str(tmp_path)},
+        env={"PATH": str(tmp_path), "LLAMA": "source"},
         capture_output=True,
         text=True,
         check=False,
@@ -84,8 +88,6 @@ def test_missing_tools_are_named_in_plain_sentences(tmp_path: Path) -> None:
     assert [line.split(" is missing")[0] for line in said] == [
         "Python",
         "A C and C++ compiler",
-        "Node.js",
-        "npm",
     ]
     assert all("Debian: " in line for line in said)
 
@@ -98,7 +100,7 @@ def test_compile_shows_progress_in_tenths_to_a_file() -> None:
     screen = io.StringIO()
     lines = build_lines(387)
 
-    assert list(llama_wheel.progress(lines, screen, live=False)) == lines
+    assert list(compiled.progress(lines, screen, live=False)) == lines
 
     shown = [int(line.split(":")[1].split("%")[0]) for line in screen.getvalue().splitlines()]
     assert shown == [0, *range(10, 101, 10)]
@@ -107,7 +109,7 @@ def test_compile_shows_progress_in_tenths_to_a_file() -> None:
 def test_compile_rewrites_one_line_on_a_terminal() -> None:
     screen = io.StringIO()
 
-    list(llama_wheel.progress(build_lines(20), screen, live=True, interval=0))
+    list(compiled.progress(build_lines(20), screen, live=True, interval=0))
 
     assert screen.getvalue().count("\r") == 20
     assert screen.getvalue().count("\n") == 1
@@ -115,10 +117,10 @@ def test_compile_rewrites_one_line_on_a_terminal() -> None:
 
 
 def test_wheel_is_kept_apart_by_its_flags(monkeypatch: pytest.MonkeyPatch) -> None:
-    before = llama_wheel.wheel_folder()
-    assert llama_wheel.wheel_folder() == before
-    monkeypatch.setattr(llama_wheel, "CMAKE_ARGS", ("-DGGML_NATIVE=ON",))
-    assert llama_wheel.wheel_folder() != before
+    before = compiled.wheel_folder()
+    assert compiled.wheel_folder() == before
+    monkeypatch.setattr(compiled, "CMAKE_ARGS", ("-DGGML_NATIVE=ON",))
+    assert compiled.wheel_folder() != before
 
 
 GCC_12 = '__GNUC_MINOR__ 2\n__GNUC__ 12\n__VERSION__ "12.2.0"'
@@ -131,30 +133,100 @@ CLANG_14 = '__GNUC_MINOR__ 2\n__GNUC__ 4\n__VERSION__ "14.0.6"\n__clang__ 1\n__c
     ids=["gcc 12", "gcc 13", "clang", "none"],
 )
 def test_no_code_for_amx_by_a_compiler_that_makes_it_wrong(said: str, wrong: bool) -> None:
-    assert llama_wheel.makes_amx_wrong(said) is wrong
+    assert compiled.makes_amx_wrong(said) is wrong
 
 
 def test_wheel_is_kept_apart_by_its_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(llama_wheel, "compiler", lambda: GCC_12)
-    before = llama_wheel.wheel_folder()
-    monkeypatch.setattr(llama_wheel, "compiler", lambda: CLANG_14)
-    assert llama_wheel.wheel_folder() != before
+    monkeypatch.setattr(compiled, "compiler", lambda: GCC_12)
+    before = compiled.wheel_folder()
+    monkeypatch.setattr(compiled, "compiler", lambda: CLANG_14)
+    assert compiled.wheel_folder() != before
 
 
-def test_variant_is_left_out_of_a_wheel_and_of_its_list(tmp_path: Path) -> None:
+def test_libraries_come_out_of_a_wheel_once_and_without_what_is_made_wrong(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     wheel = tmp_path / "some-1.whl"
-    files = {"bin/libggml-cpu-icelake.so": "a", "bin/libggml-cpu-sapphirerapids.so": "b"}
-    record = "".join(f"{name},sha256=x,1\n" for name in files)
+    names = ["libggml.so", "libggml.so.0", "libggml.so.0.25.3", "libllama.so"]
+    inside = [*(f"llama_cpp/lib/{name}" for name in names), *(f"lib/{name}" for name in names)]
+    inside += ["bin/libggml-cpu-icelake.so", "bin/libggml-cpu-sapphirerapids.so"]
     with zipfile.ZipFile(wheel, "w") as archive:
-        for name, text in {**files, "some-1.dist-info/RECORD": record}.items():
-            archive.writestr(name, text)
+        for name in [*inside, "llama_cpp/llama_cpp.py", "lib/pkgconfig/llama.pc"]:
+            archive.writestr(name, name)
+    folder = tmp_path / "lib"
+    folder.mkdir()
+    monkeypatch.setattr(compiled, "compiler", lambda: GCC_12)
 
-    llama_wheel.leave_out(wheel, llama_wheel.AMX_VARIANT)
+    found = compiled.unpack(wheel, folder)
 
-    with zipfile.ZipFile(wheel) as archive:
-        assert archive.namelist() == ["bin/libggml-cpu-icelake.so", "some-1.dist-info/RECORD"]
-        assert archive.read("some-1.dist-info/RECORD") == b"bin/libggml-cpu-icelake.so,sha256=x,1\n"
-    assert list(tmp_path.iterdir()) == [wheel]
+    wanted = {"libggml-cpu-icelake.so", "libggml.so.0", "libllama.so"}
+    assert {file.name for file in found} == wanted == {file.name for file in folder.iterdir()}
+
+
+def archive_of(folder: Path, names: list[str]) -> Path:
+    packed = folder / "libraries-1.tgz"
+    with tarfile.open(packed, "w:gz") as archive:
+        for name in names:
+            info = tarfile.TarInfo(f"package/{name}")
+            info.size = len(name)
+            archive.addfile(info, io.BytesIO(name.encode()))
+    return packed
+
+
+def test_ready_made_libraries_are_those_that_are_pinned_or_none(tmp_path: Path) -> None:
+    packed = archive_of(tmp_path, ["bins/x/libllama.so"])
+    digest = hashlib.sha512(packed.read_bytes()).digest()
+    good = "sha512-" + base64.b64encode(digest).decode()
+    pin = prebuilt.Pin("@some/libraries", "1", good, 1)
+    npm = [sys.executable, "-c", "print('libraries-1.tgz')"]
+
+    assert prebuilt.archive(pin, tmp_path, npm) == packed
+    packed.write_bytes(packed.read_bytes() + b"\0")
+    with pytest.raises(SystemExit, match="not the package that is pinned"):
+        prebuilt.archive(pin, tmp_path, npm)
+
+
+def test_of_a_ready_made_package_only_libraries_are_taken(tmp_path: Path) -> None:
+    names = ["bins/x/libllama.v1.so", "bins/x/libllama-common.so", "bins/x/addon.node"]
+    packed = archive_of(tmp_path, [*names, "dist/index.js", "LICENSE", "bins/x/../../evil.so"])
+    folder = tmp_path / "lib"
+    folder.mkdir()
+
+    prebuilt.unpack(packed, folder)
+
+    assert {f.name for f in folder.iterdir()} == {"libllama.v1.so", "evil.so", "LICENSE.txt"}
+    assert not list(tmp_path.glob("*.so"))
+
+
+def test_a_library_of_another_interface_is_refused(tmp_path: Path) -> None:
+    """The real libraries, and a description that asks for what they have not."""
+    description = json.loads(llama_interface.DESCRIPTION.read_text("utf-8"))
+    description["functions"].append("llama_of_tomorrow")
+    description["defaults"]["llama_context_default_params"]["n_ctx"] = 7
+    code = "import sys, pathlib\nfrom appliance.engine.runners import llama_interface as i\n"
+    code += "i.DESCRIPTION = pathlib.Path(sys.argv[1])\ni.main()"
+    file = tmp_path / "interface.json"
+    file.write_text(json.dumps(description), "utf-8")
+
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(file)], capture_output=True, text=True, check=False
+    )
+
+    assert done.returncode == 1
+    assert done.stderr.splitlines() == [
+        "the library has no function llama_of_tomorrow",
+        "llama_context_default_params: n_ctx is 512 where 7 was expected",
+    ]
+
+
+def test_what_is_relied_on_is_what_the_source_calls() -> None:
+    assert llama_interface.described().functions == relied_on.functions()
+    assert set(llama_interface.described().defaults) == set(relied_on.DEFAULTS)
+
+
+def test_libraries_and_functions_fit_together() -> None:
+    code = "from appliance.engine.runners.llama_interface import main; main()"
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
 
 
 SKIPPING = """

@@ -2,13 +2,13 @@
 
 import hashlib
 import importlib.metadata
-import importlib.util
 import platform
 import subprocess
 import sys
 from pathlib import Path
 
 from appliance import __version__
+from appliance.engine import libraries
 from appliance.engine.runners.cpu import physical_cores
 
 _CPU_LINES = ("model name", "flags", "Features", "CPU implementer", "CPU part", "CPU variant")
@@ -28,16 +28,9 @@ def build() -> str:
         version = importlib.metadata.version("llama-cpp-python")
     except importlib.metadata.PackageNotFoundError:
         version = f"of appliance {__version__}"
-    return _digest(version, *(f"{file.name} {file.stat().st_size}" for file in _libraries()))
-
-
-def _libraries() -> list[Path]:
-    spec = importlib.util.find_spec("llama_cpp")
-    if spec is None or spec.origin is None:
-        return []
-    package = Path(spec.origin).parent
-    folders = (package / "lib", package.parent / "bin")
-    return sorted(file for folder in folders for file in folder.glob("*ggml*") if file.is_file())
+    return _digest(
+        version, *(f"{file.name} {file.stat().st_size}" for file in libraries.found().values())
+    )
 
 
 def _processor() -> str:

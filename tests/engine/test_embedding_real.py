@@ -76,7 +76,7 @@ def same_as_the_server(file: Path, pooling: int) -> None:
     # Vectors of small random models are much alike: what matters is by how much they differ.
     apart = distance(found[0], found[1])
     for ours, theirs in zip(found, wanted, strict=True):
-        assert distance(ours, theirs) < min(0.02, apart / 10)
+        assert distance(ours, theirs) < min(0.03, apart / 10)
         assert distance(ours, [0.0] * len(ours)) == pytest.approx(1, abs=1e-5)
     assert distance(found[0], found[3]) < apart / 10
 

@@ -55,7 +55,7 @@ class LlamaEmbedder:
         Raises:
             LoadError: with llama.cpp's own last words.
         """
-        self.whole = _looks_ahead(main)
+        self.whole = _looks_ahead(main, model)
         least = min(SHORTEST, lib.llama_model_n_ctx_train(model))
         self.n_cells = max(least, 1 << (longest - 1).bit_length())
         self.n_batch = self.n_cells if self.whole else CHUNK
@@ -88,7 +88,7 @@ class LlamaEmbedder:
     @staticmethod
     def longest(main: lib.llama_context_p, model: int, n_ctx: int) -> int:
         """Tokens that an input may have."""
-        if not _looks_ahead(main):
+        if not _looks_ahead(main, model):
             return n_ctx
         vocab = lib.llama_model_get_vocab(model)
         room: int = OUTPUT_BYTES // (
@@ -162,5 +162,16 @@ class _Pool:
         return self._sum / self._count
 
 
-def _looks_ahead(context: lib.llama_context_p) -> bool:
-    return not (lib.llama_get_memory(context) and lib.llama_get_causal_attn(context))
+def _looks_ahead(context: lib.llama_context_p, model: int) -> bool:
+    """Whether tokens look at those behind them: those of models without a cache, and where the file
+    says so. Source: `llama_hparams::causal_attn`, which a ready-made library does not tell."""
+    if not lib.llama_get_memory(context):
+        return True
+    architecture = _metadata(model, b"general.architecture")
+    return _metadata(model, architecture + b".attention.causal") == b"false"
+
+
+def _metadata(model: int, key: bytes) -> bytes:
+    value = ctypes.create_string_buffer(64)
+    lib.llama_model_meta_val_str(model, key, value, len(value))
+    return value.value

@@ -3,16 +3,15 @@
 import ctypes
 import functools
 import logging
-import sysconfig
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
-from appliance.engine.runners.llama_binding import lib
+from appliance.engine import libraries
+from appliance.engine.runners.llama_binding import lib, native
 
 log = logging.getLogger(__name__)
 
@@ -93,30 +92,19 @@ def last_errors() -> str:
     return ": " + "; ".join(_errors) if _errors else ""
 
 
-def _backend_folders() -> list[Path]:
-    """Where a build with loadable backends keeps them: beside the library, or in a `bin/`."""
-    package = Path(lib.__file__).parent
-    return [package / "lib", package.parent / "bin", Path(sysconfig.get_path("scripts"))]
-
-
 @functools.cache
 def start() -> None:
     """Load the library's backends, the best one for this processor among them."""
     lib.llama_log_set(_log_callback, None)
-    # By way of libllama: a wheel has no links, so libggml.so is another copy than the libggml.so.0
-    # that libllama uses, with a register of backends of its own.
-    load = _native("ggml_backend_load_all_from_path", None, ctypes.c_char_p)
-    for folder in _backend_folders():
-        if any(folder.glob("*ggml-cpu-*")):
-            load(str(folder).encode())
-            break
+    load = native("ggml_backend_load_all_from_path", None, ctypes.c_char_p)
+    load(str(libraries.folder()).encode())
     lib.llama_backend_init()
 
 
 def devices() -> list[Device]:
     """What can compute here, as llama.cpp sees it; after `start`."""
-    count = _native("ggml_backend_dev_count", ctypes.c_size_t)
-    get = _native("ggml_backend_dev_get", ctypes.c_void_p, ctypes.c_size_t)
+    count = native("ggml_backend_dev_count", ctypes.c_size_t)
+    get = native("ggml_backend_dev_get", ctypes.c_void_p, ctypes.c_size_t)
     return [_device(get(index)) for index in range(count())]
 
 
@@ -132,14 +120,14 @@ def describe() -> Library:
 
 def _device(handle: int) -> Device:
     pointer = ctypes.c_void_p
-    name = _native("ggml_backend_dev_name", ctypes.c_char_p, pointer)(handle)
-    description = _native("ggml_backend_dev_description", ctypes.c_char_p, pointer)(handle)
-    kind = _native("ggml_backend_dev_type", ctypes.c_int, pointer)(handle)
-    register = _native("ggml_backend_dev_backend_reg", pointer, pointer)(handle)
-    family = _native("ggml_backend_reg_name", ctypes.c_char_p, pointer)(register)
+    name = native("ggml_backend_dev_name", ctypes.c_char_p, pointer)(handle)
+    description = native("ggml_backend_dev_description", ctypes.c_char_p, pointer)(handle)
+    kind = native("ggml_backend_dev_type", ctypes.c_int, pointer)(handle)
+    register = native("ggml_backend_dev_backend_reg", pointer, pointer)(handle)
+    family = native("ggml_backend_reg_name", ctypes.c_char_p, pointer)(register)
     free, total = ctypes.c_size_t(), ctypes.c_size_t()
     size = ctypes.POINTER(ctypes.c_size_t)
-    _native("ggml_backend_dev_memory", None, pointer, size, size)(
+    native("ggml_backend_dev_memory", None, pointer, size, size)(
         handle, ctypes.byref(free), ctypes.byref(total)
     )
     return Device(
@@ -150,10 +138,3 @@ def _device(handle: int) -> Device:
         free.value,
         total.value,
     )
-
-
-def _native(name: str, result: Any, *arguments: Any) -> Callable[..., Any]:
-    library: ctypes.CDLL = lib._lib  # noqa: SLF001 - it has no other name
-    function = library[name]
-    function.restype, function.argtypes = result, arguments
-    return function

@@ -1,10 +1,8 @@
-"""Prints the path of a llama-cpp-python wheel built with our flags, compiling it if there is none.
+"""llama.cpp's libraries, compiled here: out of a llama-cpp-python wheel with our flags.
 
 The compile takes minutes, so the wheel is kept in the user's cache. pip's own wheel cache would not
 do: it is keyed by the address of the source and the Python version, and hands out a wheel that was
-compiled with other flags as if it were this one. The key here holds the flags too.
-
-    python packaging/llama_wheel.py             the wheel's path on stdout, progress on stderr
+compiled with other flags as if it were this one. The key here holds the flags and the compiler too.
 """
 
 import hashlib
@@ -25,7 +23,7 @@ from typing import TextIO
 
 from platformdirs import user_cache_path
 
-LOCKS = Path(__file__).resolve().parent.parent / "requirements"
+LOCKS = Path(__file__).resolve().parents[2] / "requirements"
 CMAKE_ARGS = (
     # One build for any CPU: a backend for each instruction set, the best one loaded at run time.
     "-DGGML_BACKEND_DL=ON",
@@ -34,6 +32,9 @@ CMAKE_ARGS = (
     # Image input has a library of its own, which nothing here uses.
     "-DLLAVA_BUILD=OFF",
 )
+IS_LIBRARY = re.compile(r"(/|^)(lib|bin|scripts)/(lib)?(llama|ggml)[\w.-]*\.(so|dylib|dll)[\d.]*$")
+ASKED_FOR_BY_NOBODY = re.compile(r"\.so\.\d+\.|llama-common")
+"""A wheel has no links: each library is in it three times, under every name that it could have."""
 AMX_VARIANT = re.compile(r"libggml-cpu-sapphirerapids\.so$")
 """The one that uses AMX's tiles. On such a processor the next best one is loaded without it."""
 GOOD_GCC = 13
@@ -162,33 +163,33 @@ def compile_wheel(scratch: Path) -> Path:
         tail = log.read_text().splitlines()[-LOG_LINES_SHOWN:]
         print(*tail, sep="\n", file=screen)
         raise SystemExit(f"llama.cpp did not compile; the whole log is in {kept}")
-    wheel = next((scratch / "wheel").glob("*.whl"))
-    if makes_amx_wrong(compiler()):
-        print("This compiler's code for AMX traps: that variant is left out", file=screen)
-        leave_out(wheel, AMX_VARIANT)
-    return wheel
+    return next((scratch / "wheel").glob("*.whl"))
 
 
-def leave_out(wheel: Path, unwanted: re.Pattern[str]) -> None:
-    """Take files out of a wheel, and their lines out of its list."""
-    whole = wheel.with_suffix(".whole")
-    wheel.replace(whole)
-    with zipfile.ZipFile(whole) as old, zipfile.ZipFile(wheel, "w", zipfile.ZIP_DEFLATED) as new:
-        for entry in old.infolist():
-            if unwanted.search(entry.filename):
-                continue
-            data = old.read(entry)
-            if entry.filename.endswith(".dist-info/RECORD"):
-                lines = data.decode().splitlines(keepends=True)
-                data = "".join(
-                    line for line in lines if not unwanted.search(line.split(",")[0])
-                ).encode()
-            new.writestr(entry, data)
-    whole.unlink()
+def unpack(wheel: Path, folder: Path) -> list[Path]:
+    """Takes the libraries out of a wheel, each under the one name that others ask for."""
+    unwanted = [ASKED_FOR_BY_NOBODY, *([AMX_VARIANT] if makes_amx_wrong(compiler()) else [])]
+    found = {}
+    with zipfile.ZipFile(wheel) as archive:
+        for entry in archive.infolist():
+            name = Path(entry.filename).name
+            if IS_LIBRARY.search(entry.filename) and not any(p.search(name) for p in unwanted):
+                found[name] = entry.filename
+        # Where a library has a version in its name, that is what others ask for.
+        versioned = {name.partition(".so.")[0] for name in found if ".so." in name}
+        for name in [n for n in found if n.endswith(".so") and n[:-3] in versioned]:
+            del found[name]
+        for name, inside in found.items():
+            (folder / name).write_bytes(archive.read(inside))
+    return [folder / name for name in found]
 
 
-def main() -> None:
-    """Finds or compiles the wheel, then prints its path."""
+def wheel() -> Path:
+    """The kept wheel, compiled now if there is none.
+
+    Raises:
+        SystemExit: it does not compile.
+    """
     folder = wheel_folder()
     found = next(folder.glob("*.whl"), None)
     if found is None:
@@ -198,13 +199,9 @@ def main() -> None:
         )
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix="llama-wheel-") as scratch:
-            wheel = compile_wheel(Path(scratch))
+            made = compile_wheel(Path(scratch))
             # Whole or not at all, also when two builds end together.
-            part = folder / f"{wheel.name}.{os.getpid()}"
-            shutil.copy(wheel, part)
-            found = part.replace(folder / wheel.name)
-    print(found)
-
-
-if __name__ == "__main__":
-    main()
+            part = folder / f"{made.name}.{os.getpid()}"
+            shutil.copy(made, part)
+            found = part.replace(folder / made.name)
+    return found

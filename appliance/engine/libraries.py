@@ -1,0 +1,49 @@
+"""Where llama.cpp's libraries lie, and which they are. Nothing is loaded here.
+
+They lie together in one folder: llama.cpp itself, what it is made of, and its backends, of which
+those for the processor come in variants, one for each set of instructions. llama-cpp-python's
+variable names another folder.
+"""
+
+import importlib.util
+import os
+import re
+from pathlib import Path
+
+FOLDER_VARIABLE = "LLAMA_CPP_LIB_PATH"
+_LIBRARY = re.compile(r"^(?:lib)?(?P<name>[a-z][\w-]*?)(?:\.[\w.-]+)?\.(?:so|dylib|dll)(?:\.\d+)*$")
+_VARIANT = re.compile(r"^ggml-cpu-(?P<name>.+)$")
+
+
+def folder() -> Path:
+    """Where they lie; it need not be there."""
+    named = os.environ.get(FOLDER_VARIABLE)
+    if named:
+        return Path(named)
+    spec = importlib.util.find_spec("llama_cpp")
+    places = (spec and spec.submodule_search_locations) or ["llama_cpp"]
+    return Path(next(iter(places))) / "lib"
+
+
+def found(where: Path | None = None) -> dict[str, Path]:
+    """All of them by what they are, such as `llama`, `ggml-base`, `ggml-cpu-haswell`."""
+    files = sorted((where or folder()).glob("*"))
+    named = ((_LIBRARY.match(file.name), file) for file in files)
+    return {match["name"]: file for match, file in named if match}
+
+
+def variants(where: Path | None = None) -> dict[str, Path]:
+    """The backends for processors by what they are for, such as `haswell`; none where the library
+    has its one inside."""
+    named = ((_VARIANT.match(name), file) for name, file in found(where).items())
+    return {match["name"]: file for match, file in named if match}
+
+
+def backends(where: Path | None = None) -> dict[str, Path]:
+    """The backends for other devices, by what they use: `vulkan`, `cuda`, `metal` …"""
+    inside = ("ggml-base", "ggml-cpu")
+    return {
+        name.removeprefix("ggml-"): file
+        for name, file in found(where).items()
+        if name.startswith("ggml-") and not name.startswith(inside)
+    }

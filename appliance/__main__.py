@@ -19,6 +19,10 @@ def main() -> NoReturn:
         from appliance.engine.probe import main as probe_main
 
         sys.exit(probe_main())
+    if sys.argv[1:2] == ["proof"]:
+        from appliance.engine.runners.llama_proof import main as proof_main
+
+        sys.exit(proof_main())
     if sys.argv[1:2] == ["tuner"]:
         from appliance.engine.runners.llama_tune import main as tuner_main
 

@@ -11,7 +11,7 @@ from types import FrameType
 
 import msgspec
 
-from appliance import __version__, doorkeeper, library, offer, paths, running
+from appliance import __version__, doorkeeper, library, offer, paths, proven, running
 from appliance.api.app import build
 from appliance.api.guard import Guard
 from appliance.api.server import Server, ServerLimits
@@ -113,6 +113,7 @@ class Appliance:
             logins=door.logins,
             metrics=metrics,
             dashboard=Dashboard(metrics.recent, self._pool.models, __version__),
+            refused_variants=proven.refused,
             config=config,
             ui=paths.ui_dir(),
             version=__version__,
@@ -202,7 +203,8 @@ class Appliance:
             model = self._pool.find(None)
         except ModelNotFound as ex:
             return ModelState("no model", "failed", ex.message)
-        return ModelState(model.name, model.state.status, model.state.detail or "")
+        state = model.state
+        return ModelState(model.name, state.word, state.trouble or state.detail or "")
 
     def _read_database(self) -> None:
         with self._database.read() as connection:
@@ -211,7 +213,7 @@ class Appliance:
     def _forget(self, session: str) -> None:
         """A session was purged: neither workers nor files keep anything of it."""
         self._pool.forget(session)
-        forget_session(offer.kv_folder(), session)
+        forget_session(paths.kv_dir(), session)
 
     def stop(self) -> None:
         """From any thread or a signal handler: finish what runs, take nothing new."""

@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from appliance import about, offer, paths, surroundings, tuned
+from appliance import about, offer, paths, proven, surroundings, tuned
 from appliance.config import Config
 from appliance.engine.loaded import ModelSpec
 from appliance.errors import ApplianceError
@@ -29,6 +29,7 @@ def examine(config: Config) -> dict[str, Any]:
             "cache": str(paths.cache_dir()),
         },
         "models": [_model(config, spec) for spec in offer.specs(config)],
+        "refused_variants": proven.refused(),
         **surroundings.look(config),
     }
 
@@ -46,6 +47,7 @@ def _model(config: Config, spec: ModelSpec) -> dict[str, Any]:
     try:
         found["need"] = spec.need()
         file = spec.file()
+        found["variant"] = offer.variant(config, file) if file else ""
         found["tuned"] = tuned.summary(config, file) if file else ""
     except ApplianceError as ex:
         found["error"] = ex.message
@@ -73,6 +75,10 @@ def render(found: dict[str, Any]) -> str:
         ]
         if all(device["kind"] == "cpu" for device in library["devices"]):
             lines.append(_no_graphics())
+    lines += [
+        f"variant {name} is not used: {reason}"
+        for name, reason in sorted(found["refused_variants"].items())
+    ]
     lines += [f"{name} folder {path}" for name, path in found["folders"].items()]
     free = found["memory"]["available"]
     lines += [f"model {model['id']}: {_needs(model, free)}" for model in found["models"]]
@@ -97,8 +103,9 @@ def _needs(model: dict[str, Any], free: int) -> str:
     if "error" in model:
         return str(model["error"])
     short = f", more than the {_size(free)} that are free" if model["need"] > free else ""
+    variant = f"; proven to run right on variant {model['variant']}" if model["variant"] else ""
     tuned = f"; tuned: {model['tuned']}" if model["tuned"] else ""
-    return f"needs {_size(model['need'])}{short}{tuned}"
+    return f"needs {_size(model['need'])}{short}{variant}{tuned}"
 
 
 def _size(size: int) -> str:

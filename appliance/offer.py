@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from appliance import paths, tuned, whereabouts
+from appliance import paths, proven, tuned, whereabouts
 from appliance.config import AvailableModel, Config
 from appliance.engine.client import Engine
 from appliance.engine.loaded import Loaded, ModelSpec
@@ -29,11 +29,6 @@ PLENTY = 1 / 8
 """Of the free memory, the part that a model may take for the sake of speed alone."""
 
 
-def kv_folder() -> Path:
-    """Where saved KV states are kept."""
-    return paths.cache_dir() / "kv"
-
-
 def specs(config: Config) -> list[ModelSpec]:
     """The models that the configuration lists; the first is kept warm."""
     return [
@@ -44,13 +39,15 @@ def specs(config: Config) -> list[ModelSpec]:
 
 def first_load(config: Config) -> Load | None:
     """What the worker of the first model will be told, if it can be said before anything else is
-    known: of a file that is here, and that memory holds."""
+    known: of a file that is here, that memory holds, and of whose kind one was proven to run."""
     model = config.models.listed()[0]
     if not model.by_llama:
         return None
     try:
-        need = _need(config, model)()
-        return _gguf_load(config, model) if need <= memory().available else None
+        need = proven.need_of(config, read_model(_file(config, model)))
+        if proven.known(need) is None or _need(config, model)() > memory().available:
+            return None
+        return _gguf_load(config, model)
     except ApplianceError:
         return None
 
@@ -115,7 +112,25 @@ def _here(config: Config, model: AvailableModel) -> Loaded:
         environment=worker_environment(),
         max_waiting=config.engine.max_waiting,
         distrust=lambda: tuned.forget(_file(config, model)),
+        suspect=lambda variant, reason: _next_variant(config, model, variant, reason),
     )
+
+
+def variant(config: Config, file: Path) -> str:
+    """The variant of llama.cpp that a file runs on here, see `proven.variant`.
+
+    Raises:
+        ModelLoadFailed: it is not one that llama.cpp could run.
+    """
+    return proven.variant(proven.need_of(config, read_model(file)))
+
+
+def _next_variant(config: Config, model: AvailableModel, name: str, reason: str) -> str:
+    try:
+        need = proven.need_of(config, read_model(_file(config, model)))
+    except ApplianceError:  # whoever loads it next will say so
+        return name
+    return proven.suspect(need, name, reason)
 
 
 def _need(config: Config, model: AvailableModel) -> Callable[[], int]:
@@ -130,8 +145,10 @@ def _need(config: Config, model: AvailableModel) -> Callable[[], int]:
                 )
             return file.stat().st_size * 5 // 4
         load = _load(config, model)
-        form = tuned.form(config, file)
-        size = _estimate(read_model(file), load).cpu.total
+        header = read_model(file)
+        chosen = proven.known(proven.need_of(config, header))
+        form = None if chosen is None else tuned.form(config, file, chosen)
+        size = _estimate(header, load).cpu.total
         if form is None:
             return size
         try:
@@ -215,7 +232,7 @@ def _load(config: Config, model: AvailableModel) -> Load:
         type_v=tuned.kv_type(engine.type_v),
         device=model.device or config.models.default_device,
         n_gpu_layers=engine.n_gpu_layers,
-        kv_folder=str(kv_folder()) if engine.kv_disk_mb else "",
+        kv_folder=str(paths.kv_dir()) if engine.kv_disk_mb else "",
         kv_memory_bytes=engine.kv_memory_mb * MEGABYTE,
         kv_disk_bytes=engine.kv_disk_mb * MEGABYTE,
         kv_min_tokens=engine.kv_min_tokens,
@@ -223,16 +240,18 @@ def _load(config: Config, model: AvailableModel) -> Load:
 
 
 def _gguf_load(config: Config, model: AvailableModel) -> Load:
-    """With what tuning found for the processor, and with what the file says of its layers, for the
-    worker to compare with a GPU's memory."""
+    """On a variant of llama.cpp that computes right here, with what tuning found for the processor,
+    and with what the file says of its layers, for the worker to compare with a GPU's memory."""
     load = _load(config, model)
     header = read_model(Path(load.path))
     apart = msgspec.structs.replace(load, kv_unified=False)
     auto = config.engine.kv_unified == "auto"
     more = _estimate(header, apart).cpu.total - _estimate(header, load).cpu.total
+    chosen = variant(config, Path(load.path))
     load = msgspec.structs.replace(
         load,
-        tuned=tuned.form(config, Path(load.path)),
+        variant=chosen,
+        tuned=tuned.form(config, Path(load.path), chosen),
         cpu_apart=auto and 0 < more <= memory().available * PLENTY,
     )
     if load.device == "cpu":

@@ -62,6 +62,11 @@ def cache_dir() -> Path:
     return _owner_only(_DIRS.user_cache_path, "the cache folder")
 
 
+def kv_dir() -> Path:
+    """Where saved KV states are kept; need not be there."""
+    return cache_dir() / "kv"
+
+
 def log_dir() -> Path:
     """Log files; made if it is not there.
 
@@ -147,6 +152,11 @@ def template_command() -> list[str]:
 def probe_command() -> list[str]:
     """The command line that starts the process which asks llama.cpp about this machine."""
     return [*worker_command()[:-1], "probe"]
+
+
+def proof_command() -> list[str]:
+    """The command line that starts the process which tries llama.cpp's variants."""
+    return [*worker_command()[:-1], "proof"]
 
 
 def tuner_command() -> list[str]:

@@ -5,7 +5,13 @@ from pathlib import Path
 from appliance import paths
 from appliance.config import Config
 from appliance.engine.protocol import Tuned
-from appliance.engine.tune_profile import describe, discard, profile_for, weights_of
+from appliance.engine.tune_profile import (
+    describe,
+    discard,
+    discard_variant,
+    profile_for,
+    weights_of,
+)
 
 
 def folder() -> Path:
@@ -13,11 +19,11 @@ def folder() -> Path:
     return paths.cache_dir() / "tuned"
 
 
-def form(config: Config, file: Path) -> Tuned | None:
-    """How to run a file; None: as the configuration says."""
+def form(config: Config, file: Path, variant: str) -> Tuned | None:
+    """How to run a file on that variant of llama.cpp; None: as the configuration says."""
     engine = config.engine
     profile = profile_for(file, folder()) if engine.tune else None
-    if profile is None or not profile.faster:
+    if profile is None or not profile.faster or profile.variant != variant:
         return None
     best = profile.best.setting
     plain = engine.flash_attn == "off"
@@ -41,6 +47,11 @@ def summary(config: Config, file: Path) -> str:
 def kv_type(wanted: str, otherwise: str = "f16") -> str:
     """The configuration's word, or what `auto` stands for."""
     return otherwise if wanted == "auto" else wanted
+
+
+def forget_variant(variant: str) -> None:
+    """It computed wrong, so whatever was measured with it is worth nothing."""
+    discard_variant(folder(), variant)
 
 
 def forget(file: Path) -> None:

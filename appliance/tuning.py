@@ -99,15 +99,16 @@ class Tuning:
             patience = care.peace * PATIENCE ** self._attempts.get(file, 0)
             if time.monotonic() - self._busy < patience:
                 return False
+            variant = state.model.variant if state.model else ""
             known = profile_for(file, tuned.folder())
-            if known and (known.faster or known.complete):
+            if known and known.variant == variant and (known.faster or known.complete):
                 return True
-            return self._tune(model, file, care.budget)
+            return self._tune(model, file, care.budget, variant)
         except (ApplianceError, OSError) as ex:
             log.warning("%s could not be tuned: %s", model.id, ex)
             return True
 
-    def _tune(self, model: Model, file: Path, budget: float) -> bool:
+    def _tune(self, model: Model, file: Path, budget: float, variant: str) -> bool:
         """Whether it came to an end, or is not to be tried again before the next start."""
         self._attempts[file] = self._attempts.get(file, 0) + 1
         try:
@@ -118,6 +119,7 @@ class Tuning:
                 progress=lambda line: log.debug("tuning %s: %s", model.id, line),
                 command=paths.tuner_command(),
                 environment=worker_environment(),
+                variant=variant,
                 memory_bytes=memory().available,
                 stop=lambda: self._pool.busy or self._closing.is_set(),
             )

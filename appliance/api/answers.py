@@ -6,6 +6,7 @@ from typing import Literal
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from appliance.engine.loaded import Status as EngineStatus
 from appliance.engine.protocol import CachedFrom
 from appliance.observe.figures import Figures
 from appliance.security.access import Scope
@@ -289,13 +290,15 @@ class ModelStatus(msgspec.Struct, frozen=True, kw_only=True):
 
     id: str
     name: str
-    state: Literal["unloaded", "loading", "ready", "failed", "stopped"]
+    state: EngineStatus
     progress: float
     """0 … 1, while it loads."""
     detail: str | None
     """Why it is not ready."""
     n_ctx: int | None
     device: str | None
+    variant: str | None
+    """Of llama.cpp's code for processors, once it is loaded."""
     devices: tuple[str, ...]
     """Where it could run on this machine; empty while nobody knows, because it is not loaded."""
     warning: str | None
@@ -309,12 +312,15 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     timestamp: int
     models: list[ModelStatus]
     figures: Figures
+    refused_variants: dict[str, str]
+    """Of llama.cpp's code for processors: what does not compute right on this machine and is not
+    used, and why."""
 
 
 class Health(msgspec.Struct, frozen=True, kw_only=True):
     """How the appliance is. The timestamp is in Unix milliseconds."""
 
-    status: Literal["ok", "ready", "unloaded", "loading", "failed", "stopped"]
+    status: Literal["ok"] | EngineStatus
     uptime_seconds: float
     timestamp: int
     models: list[ModelStatus]

@@ -1,5 +1,6 @@
 """The whole route table."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import falcon
@@ -67,6 +68,7 @@ def build(
     logins: Logins,
     metrics: Metrics,
     dashboard: Dashboard,
+    refused_variants: Callable[[], dict[str, str]],
     config: Config,
     ui: Path,
     version: str,
@@ -92,7 +94,7 @@ def build(
     embeddings = Embeddings(pool, limits.max_prompt_length)
     shelf = ModelShelf(pool, library)
     models = Models(shelf)
-    system = System(pool, dashboard)
+    system = System(pool, dashboard, refused_variants)
     for prefix in ("/v1", ""):
         add(f"{prefix}/chat/completions", chat, ASK)
         add(f"{prefix}/completions", text, ASK)

@@ -134,9 +134,9 @@ def _loaded(model: Model) -> Loaded:
     state = model.state
     info = state.model
     return Loaded(
-        status="unloaded" if state.status == "stopped" else state.status,
+        status="unloaded" if state.word == "stopped" else state.word,
         progress=state.progress,
-        detail=state.detail,
+        detail=state.trouble or state.detail,
         n_ctx=info.n_ctx if info else None,
         device=info.device if info else None,
         warning=model.place.warning,

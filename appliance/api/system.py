@@ -1,6 +1,7 @@
 """How the appliance is: health, readiness, status; and the page itself."""
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +24,12 @@ def _model_status(model: Model) -> ModelStatus:
     return ModelStatus(
         id=model.id,
         name=model.name,
-        state=state.status,
+        state=state.word,
         progress=state.progress,
-        detail=state.detail,
+        detail=state.trouble or state.detail,
         n_ctx=state.model.n_ctx if state.model else None,
         device=state.model.device if state.model else None,
+        variant=(state.model.variant or None) if state.model else None,
         devices=state.model.devices if state.model else (),
         warning=model.place.warning,
     )
@@ -36,8 +38,11 @@ def _model_status(model: Model) -> ModelStatus:
 class System:
     """`/health`, `/readiness` and `/api/status`"""
 
-    def __init__(self, pool: Pool, dashboard: Dashboard) -> None:
+    def __init__(
+        self, pool: Pool, dashboard: Dashboard, refused_variants: Callable[[], dict[str, str]]
+    ) -> None:
         self._pool = pool
+        self._refused_variants = refused_variants
         self._dashboard = dashboard
 
     @operation(gives=Health)
@@ -52,13 +57,19 @@ class System:
         if not model.ready:
             resp.status = falcon.HTTP_503
             resp.set_header("Retry-After", str(RETRY_AFTER))
-        _answer(resp, Health(status="ready" if model.ready else model.state.status, **self._now()))
+        _answer(resp, Health(status="ready" if model.ready else model.state.word, **self._now()))
 
     @operation(gives=Status)
     def on_get_status(self, req: falcon.Request, resp: falcon.Response) -> None:
         """What the page shows of the appliance."""
         figures = self._dashboard.figures()
-        _answer(resp, Status(version=figures.version, figures=figures, **self._now()))
+        status = Status(
+            version=figures.version,
+            figures=figures,
+            refused_variants=self._refused_variants(),
+            **self._now(),
+        )
+        _answer(resp, status)
 
     def _now(self) -> dict[str, Any]:
         return {

@@ -92,7 +92,7 @@ def ps(config_file: Path | None, as_json: bool) -> None:
     """List the models that are loaded."""
     client = connect(options.configuration(config_file))
     models = client.call("GET", "/api/models")["models"] if client else []
-    loaded = [model for model in models if model["status"] in ("loading", "ready")]
+    loaded = [model for model in models if model["status"] in ("loading", "ready", "failing")]
     if as_json:
         options.print_json(loaded)
     elif not client:

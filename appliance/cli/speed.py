@@ -27,7 +27,7 @@ def bench(model: str | None, config_file: Path | None, as_json: bool, rounds: in
     MODEL is an id, a name or a GGUF file; without one, the default model.
     """
     config = options.configuration(config_file)
-    from appliance import paths, tuned
+    from appliance import offer, paths, tuned
     from appliance.engine.tune import measure
     from appliance.engine.tune_profile import profile_for, weights_of
     from appliance.environment import worker_environment
@@ -38,12 +38,14 @@ def bench(model: str | None, config_file: Path | None, as_json: bool, rounds: in
     if profile and profile.faster:
         weights = weights_of(profile, tuned.folder()) or file
         forms["tuned"] = (weights, profile.best.setting)
+    variant = offer.variant(config, file)
     found = {}
     for name, (weights, setting) in forms.items():
         found[name] = measure(
             weights,
             setting=setting,
             rounds=rounds,
+            variant=variant,
             command=paths.tuner_command(),
             environment=worker_environment(),
         )
@@ -76,7 +78,7 @@ def tune(
     service uses what was found from the model's next load on.
     """
     config = options.configuration(config_file)
-    from appliance import paths, tuned
+    from appliance import offer, paths, tuned
     from appliance.engine.tune import render
     from appliance.engine.tune import tune as find_fastest
     from appliance.environment import worker_environment
@@ -96,6 +98,7 @@ def tune(
         progress=lambda line: click.echo(line, err=True),
         command=paths.tuner_command(),
         environment=worker_environment(),
+        variant=offer.variant(config, file),
     )
     if as_json:
         import msgspec

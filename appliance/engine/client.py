@@ -19,8 +19,10 @@ from appliance.engine.open_requests import OpenRequests
 from appliance.engine.protocol import (
     Cancel,
     Embed,
+    Embedded,
     Event,
     Figures,
+    Finished,
     Forget,
     Generate,
     Load,
@@ -36,7 +38,7 @@ from appliance.engine.protocol import (
 from appliance.engine.requests import Sink
 from appliance.engine.restarts import BACK_OFF, MAX_DEATHS, Restarts
 from appliance.engine.share import is_full
-from appliance.engine.worker_process import WorkerProcess
+from appliance.engine.worker_process import End, WorkerProcess
 from appliance.errors import (
     ModelLoadFailed,
     QueueFull,
@@ -51,6 +53,9 @@ PONG_TIMEOUT = 10.0
 """Seconds without an answer after which a worker with work to do is taken for hung."""
 STEP_TIMEOUT = 120.0
 """Seconds of one step; a full batch of a large model on a slow machine stays below."""
+TROUBLE_DEATHS = 2
+"""Workers that died one after the other, with no request answered in between: there is no saying
+that the next one will be."""
 SAVE_TIMEOUT = 10.0
 """Seconds that a worker has to save its states when it is told to end."""
 
@@ -67,6 +72,7 @@ class Engine:
         environment: Mapping[str, str],
         max_waiting: int,
         distrust: Callable[[], None] = lambda: None,
+        suspect: Callable[[str, str], str] = lambda variant, _: variant,
         pong_timeout: float = PONG_TIMEOUT,
         max_deaths: int = MAX_DEATHS,
         back_off: Sequence[float] = BACK_OFF,
@@ -77,6 +83,8 @@ class Engine:
             environment: a worker's.
             max_waiting: requests that may wait for it.
             distrust: told when the tuned form of the model could not be loaded.
+            suspect: told of the variant of llama.cpp whose code a worker died in, and how; which to
+                go on with. It may take seconds.
         """
         self.name = name
         self._load = load
@@ -84,7 +92,9 @@ class Engine:
         self._environment = dict(environment)
         self._max_requests = load.n_seq_max + max_waiting
         self._distrust = distrust
+        self._suspect = suspect
         self._pong_timeout = pong_timeout
+        self._max_deaths, self._back_off = max_deaths, back_off
         self._restarts = Restarts(max_deaths, back_off)
         self._lock = threading.Lock()
         self._changed = threading.Condition(self._lock)
@@ -92,6 +102,8 @@ class Engine:
         self._tally = Tally()
         self._requests = OpenRequests(self._tally)
         self._worker: WorkerProcess | None = None
+        self._unanswered = 0
+        """Workers that died since one came to the end of a request."""
         self._last_pong = 0.0
         self._retired = False
         self._closing = threading.Event()
@@ -221,30 +233,40 @@ class Engine:
     def _supervise(self) -> None:
         while not self._closing.is_set():
             try:
-                loaded, reason = self._run_worker()
+                loaded, end = self._run_worker()
             except Exception as ex:
                 log.exception("worker of %s could not be run", self.name)
-                loaded, reason = False, f"the worker could not be run: {ex}"
+                loaded, end = False, End(f"the worker could not be run: {ex}")
             if self._closing.is_set():
                 break
-            hopeless = self._restarts.died(reason, loaded=loaded)
+            reason = end.reason
             if self._state.status == "failed":  # the worker itself said why
                 self._give_up(self._state.detail or reason, quarantined=False)
                 break
-            if hopeless:
-                self._give_up(hopeless, quarantined=not loaded)
-                break
             log.error("worker of %s ended: %s", self.name, reason)
+            self._unanswered += loaded
             number = self._state.restarts + 1
-            self._tally.restarted()
             self._set_state(EngineState(status="loading", detail=reason, restarts=number))
             self._fail_begun(reason)
+            if end.native and self._load.variant:
+                self._try_other_variant(reason)
+            if hopeless := self._restarts.died(reason, loaded=loaded):
+                self._give_up(hopeless, quarantined=not loaded)
+                break
+            self._tally.restarted()
             self._closing.wait(self._restarts.wait)
         if self._closing.is_set():
             self._requests.fail_all(ShuttingDown("the appliance is shutting down"))
 
-    def _run_worker(self) -> tuple[bool, str]:
-        """One worker's life. Returns whether the model got loaded, and why the worker ended."""
+    def _try_other_variant(self, reason: str) -> None:
+        variant = self._suspect(self._load.variant, reason)
+        if variant != self._load.variant:
+            log.warning("%s goes on with llama.cpp's variant %s", self.name, variant)
+            self._load = msgspec.structs.replace(self._load, variant=variant, tuned=None)
+            self._restarts = Restarts(self._max_deaths, self._back_off)
+
+    def _run_worker(self) -> tuple[bool, End]:
+        """One worker's life. Returns whether the model got loaded, and how the worker ended."""
         worker = head_start.take(self.name, self._command, self._environment, self._load)
         loaded = False
         problem = ""
@@ -265,7 +287,7 @@ class Engine:
         if not (loaded or trusted or self._closing.is_set()):
             log.warning("%s is loaded from its original file from now on", self.name)
             self._give_up_tuned()
-        return loaded, problem or ended
+        return loaded, End(problem) if problem else ended
 
     def _give_up_tuned(self) -> None:
         self._load = msgspec.structs.replace(self._load, tuned=None)
@@ -286,6 +308,9 @@ class Engine:
         elif isinstance(event, Figures):
             self._tally.told(event)
         else:
+            if self._unanswered and isinstance(event, Finished | Embedded):
+                self._unanswered = 0
+                self._set_state(msgspec.structs.replace(self._state, trouble=None))
             self._requests.deliver(event)
 
     def _on_ready(self, model: ModelInfo) -> None:
@@ -297,7 +322,11 @@ class Engine:
         self._last_pong = time.monotonic()
         worker = self._worker
         ready = EngineState(
-            status="ready", progress=1.0, model=model, restarts=self._state.restarts
+            status="ready",
+            progress=1.0,
+            model=model,
+            restarts=self._state.restarts,
+            trouble=self._state.detail if self._unanswered >= TROUBLE_DEATHS else None,
         )
         # In one go: a request that comes in between would be sent by nobody.
         with self._lock:

@@ -10,6 +10,7 @@ import hashlib
 import logging
 import os
 import queue
+import shutil
 import struct
 import threading
 import zlib
@@ -338,6 +339,13 @@ def _files(root: Path) -> Iterator[Path]:
 def _unlink(file: Path) -> None:
     with contextlib.suppress(OSError):
         file.unlink()
+
+
+def forget_variant(folder: Path, variant: str) -> None:
+    """Remove what was computed by a variant of llama.cpp, of all models; the runners' fingerprints
+    begin with its name."""
+    for states in folder.glob(f"{variant}-*"):
+        shutil.rmtree(states, ignore_errors=True)
 
 
 def _read_head(file: Path, fingerprint: str) -> tuple[Head, int]:

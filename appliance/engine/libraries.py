@@ -5,6 +5,8 @@ those for the processor come in variants, one for each set of instructions. llam
 variable names another folder.
 """
 
+import functools
+import hashlib
 import importlib.util
 import os
 import re
@@ -12,6 +14,7 @@ from pathlib import Path
 
 FOLDER_VARIABLE = "LLAMA_CPP_LIB_PATH"
 _LIBRARY = re.compile(r"^(?:lib)?(?P<name>[a-z][\w-]*?)(?:\.[\w.-]+)?\.(?:so|dylib|dll)(?:\.\d+)*$")
+_ALWAYS = ("llama", "ggml", "ggml-base", "ggml-cpu")
 _VARIANT = re.compile(r"^ggml-cpu-(?P<name>.+)$")
 
 
@@ -41,9 +44,19 @@ def variants(where: Path | None = None) -> dict[str, Path]:
 
 def backends(where: Path | None = None) -> dict[str, Path]:
     """The backends for other devices, by what they use: `vulkan`, `cuda`, `metal` …"""
-    inside = ("ggml-base", "ggml-cpu")
+    inside = _ALWAYS[2:]
     return {
         name.removeprefix("ggml-"): file
         for name, file in found(where).items()
         if name.startswith("ggml-") and not name.startswith(inside)
     }
+
+
+@functools.cache
+def digest() -> str:
+    """Of what computes on processors, every byte of it; 16 hex digits."""
+    total = hashlib.sha256()
+    for name, file in found().items():
+        if name in _ALWAYS or _VARIANT.match(name):
+            total.update(f"{name}\0".encode() + hashlib.sha256(file.read_bytes()).digest())
+    return total.hexdigest()[:16]

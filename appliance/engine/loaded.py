@@ -12,6 +12,9 @@ from appliance.engine.inputs import Prompt, SamplingParams, TextPrompt, TokenPro
 from appliance.engine.protocol import ModelInfo
 from appliance.engine.requests import Sink
 
+Status = Literal["unloaded", "loading", "ready", "failing", "failed", "stopped"]
+"""`failing`: it is loaded, but its workers died at the last requests."""
+
 
 class EngineState(msgspec.Struct, frozen=True, kw_only=True):
     """What the engine is doing, for people and for `/readiness`."""
@@ -20,11 +23,19 @@ class EngineState(msgspec.Struct, frozen=True, kw_only=True):
     progress: float = 0.0
     detail: str | None = None
     model: ModelInfo | None = None
+    trouble: str | None = None
+    """It is loaded, and yet there is no saying that it answers: its workers died at the last
+    requests, and how."""
     restarts: int = 0
     quarantined: bool = False
     """It failed in a way that trying again by itself will not mend."""
     since: float = msgspec.field(default_factory=time.monotonic)
     """When this began; `time.monotonic()`."""
+
+    @property
+    def word(self) -> Status:
+        """What people are told that it is."""
+        return "failing" if self.trouble else self.status
 
 
 class Loaded(Protocol):

@@ -11,12 +11,20 @@ from appliance import __version__
 from appliance.engine import libraries
 from appliance.engine.runners.cpu import physical_cores
 
-_CPU_LINES = ("model name", "flags", "Features", "CPU implementer", "CPU part", "CPU variant")
+_CPU_LINES = (
+    *("model name", "stepping", "microcode", "flags", "Features"),
+    *("CPU implementer", "CPU part", "CPU variant", "CPU revision"),
+)
 
 
 def hardware() -> str:
     """Processor, its instruction sets and the cores that this process may use; 16 hex digits."""
     return _digest(platform.machine(), _processor(), str(physical_cores()))
+
+
+def processor() -> str:
+    """Processor, its instruction sets and its microcode; 16 hex digits."""
+    return _digest(platform.machine(), _processor())
 
 
 def build() -> str:

@@ -65,9 +65,11 @@ class Model:
 
     @property
     def ready(self) -> bool:
-        """A request will be answered: it is loaded, or was and gave way."""
+        """A request will be answered: it is loaded, or was and gave way, and its workers live."""
         status = self.state.status
-        return status == "ready" or (status == "unloaded" and self.proven)
+        return (status == "ready" and not self.state.trouble) or (
+            status == "unloaded" and self.proven
+        )
 
     def submit(
         self,

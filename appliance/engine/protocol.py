@@ -60,6 +60,8 @@ class Load(msgspec.Struct, frozen=True, tag="load", kw_only=True):
     """Used on the processor, in place of the settings of the same names."""
     max_running: int = 0
     """Sequences that run together; 0: as many as there are slots."""
+    variant: str = ""
+    """Of llama.cpp's backend for processors; empty: whichever it chooses itself."""
     device: str = "auto"
     """`auto`, `cpu`, `cuda`, `metal`; one that is not there gives way to the processor."""
     n_gpu_layers: int = -1
@@ -151,6 +153,8 @@ class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
     """Sequences that run together."""
     device: str
     """`cpu`, `cuda`, `metal` or another family of GPUs."""
+    variant: str = ""
+    """Of llama.cpp's backend for processors; empty: it was not chosen."""
     devices: tuple[str, ...] = ()
     """Where it could run here; none of a model that runs elsewhere."""
     n_gpu_layers: int = 0

@@ -73,13 +73,15 @@ def tune(
     command: Sequence[str],
     environment: Mapping[str, str],
     memory_bytes: int | None = None,
+    variant: str = "",
     max_kl: float = MAX_KL,
     stop: Callable[[], bool] = lambda: False,
 ) -> Profile:
     """Measure, choose, and store what was chosen; takes `budget_seconds` and half as much at most.
 
     `command` starts the child (`runners.llama_tune`) in `environment`, that of workers: how its
-    threads wait for each other is part of what is measured. `memory_bytes` is what may be used;
+    threads wait for each other is part of what is measured. `variant` is llama.cpp's, as
+    `protocol.Load` has it. `memory_bytes` is what may be used;
     None: whatever is asked for. `progress` gets a line for people now and then. `stop` is
     asked often; when it says so, everything ends at once.
 
@@ -103,6 +105,7 @@ def tune(
             max_kl=max_kl,
             disk_bytes=max(0, shutil.disk_usage(folder).free - DISK_RESERVE),
             memory_bytes=-1 if memory_bytes is None else memory_bytes,
+            variant=variant,
         )
         found = _Found(progress)
         late = budget_seconds * 1.25 + GRACE_SECONDS
@@ -120,6 +123,7 @@ def tune(
         model=before,
         hardware=machine.hardware(),
         build=machine.build(),
+        variant=variant,
         file=digest,
         best=msgspec.structs.replace(best, file=name),
         trials=found.trials,
@@ -134,6 +138,7 @@ def measure(
     *,
     setting: Setting | None,
     rounds: int,
+    variant: str = "",
     command: Sequence[str],
     environment: Mapping[str, str],
 ) -> Measured:
@@ -144,7 +149,7 @@ def measure(
         OSError: the child could not be started.
     """
     found = _Found(lambda _: None)
-    request = Measure(file=str(file), setting=setting, rounds=rounds)
+    request = Measure(file=str(file), setting=setting, rounds=rounds, variant=variant)
     why = found.run(request, command, environment, MEASURE_SECONDS)
     if found.measured is None:
         raise ModelLoadFailed(f"{file.name} could not be measured: {why}")

@@ -104,6 +104,8 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     """Fingerprints: of that file, of this machine, of the build of llama.cpp, of `best.file`."""
     hardware: str
     build: str
+    variant: str = ""
+    """Of llama.cpp's backend for processors, which computed."""
     file: str = ""
     best: Best
     """Its `file` is a bare name, beside the profile."""
@@ -208,6 +210,15 @@ def discard(model: Path, folder: Path) -> None:
         place.unlink(missing_ok=True)
         for file in folder.glob(f"{place.stem}-*.gguf"):
             _remove(file)
+
+
+def discard_variant(folder: Path, variant: str) -> None:
+    """Forget what a variant of llama.cpp computed; what goes with it, `prune` removes."""
+    for place in folder.glob("*.json"):
+        with contextlib.suppress(OSError, ValueError, RecursionError):
+            if _read(place).variant == variant:
+                place.unlink()
+    prune(folder)
 
 
 def prune(folder: Path) -> None:

@@ -12,6 +12,8 @@ class Measure(msgspec.Struct, frozen=True, kw_only=True, tag="measure"):
     setting: Setting | None
     """None: the usual one."""
     rounds: int
+    variant: str = ""
+    """See `protocol.Load`."""
 
 
 class Measured(msgspec.Struct, frozen=True, tag="measured"):
@@ -34,6 +36,8 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, tag="tune"):
     disk_bytes: int
     memory_bytes: int
     """-1: nobody knows."""
+    variant: str = ""
+    """See `protocol.Load`."""
 
 
 class Doing(msgspec.Struct, frozen=True, tag="doing"):

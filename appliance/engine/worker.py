@@ -136,9 +136,8 @@ def main(factory: RunnerFactory | None = None, *, ahead: bool = False) -> int:
 
 
 def _load_libraries() -> None:
-    from appliance.engine.runners import llama, llama_library  # noqa: F401 - the first for later
-
-    llama_library.start()
+    """All but the backends: which of them is for the model to say."""
+    from appliance.engine.runners import llama  # noqa: F401
 
 
 def _runner(load: Load, progress: Callable[[float], None]) -> Runner:

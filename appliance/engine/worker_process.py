@@ -2,11 +2,14 @@
 
 import contextlib
 import logging
+import signal
 import subprocess
 import threading
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from typing import IO, BinaryIO, cast
+
+import msgspec
 
 from appliance.engine import frames
 from appliance.engine.protocol import Command, Event
@@ -15,6 +18,29 @@ log = logging.getLogger(__name__)
 
 LAST_SECONDS = 0.5
 """Between the end of its pipe and the end of a worker."""
+
+
+NATIVE_SIGNALS = frozenset(
+    getattr(signal, name)
+    for name in ("SIGILL", "SIGSEGV", "SIGBUS", "SIGFPE", "SIGABRT")
+    if hasattr(signal, name)
+)
+
+
+def signal_name(number: int) -> str:
+    """Such as `SIGILL`."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+
+
+class End(msgspec.Struct, frozen=True):
+    """How a worker ended."""
+
+    reason: str
+    native: bool = False
+    """By a signal that native code's mistakes raise."""
 
 
 class WorkerProcess:
@@ -86,7 +112,7 @@ class WorkerProcess:
             return False
         return True
 
-    def close(self) -> str:
+    def close(self) -> End:
         """See to it that it is gone, and say how it ended. Belongs to the thread of `events`."""
         if not self.wait(LAST_SECONDS):
             self.kill()
@@ -96,8 +122,10 @@ class WorkerProcess:
             for pipe in (self._popen.stdin, self._popen.stdout, self._popen.stderr):
                 with contextlib.suppress(OSError):
                     cast(IO[bytes], pipe).close()
-        how = f"signal {-code}" if code < 0 else f"exit code {code}"
-        return f"{how}; last words: {self._last_words[-1]}" if self._last_words else how
+        how = signal_name(-code) if code < 0 else f"exit code {code}"
+        if self._last_words:
+            how += f"; last words: {self._last_words[-1]}"
+        return End(how, native=-code in NATIVE_SIGNALS)
 
     def _read_log(self) -> None:
         for raw in cast(IO[bytes], self._popen.stderr):

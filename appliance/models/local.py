@@ -8,7 +8,7 @@ from appliance.models.facts import Fits, Machine, fits
 from appliance.models.places import Owner
 from appliance.models.shelf import Entry
 
-Status = Literal["unloaded", "loading", "ready", "failed"]
+Status = Literal["unloaded", "loading", "ready", "failing", "failed"]
 
 
 class Loaded(msgspec.Struct, frozen=True, kw_only=True):

@@ -37,7 +37,7 @@ class Models(Collector):
             kv.add_metric([model.id, "cache"], counters.kv_bytes)
             kv.add_metric([model.id, "memory"], counters.kv_memory_bytes)
             memory.add_metric(label, of_worker(model))
-            ready.add_metric(label, model.state.status == "ready")
+            ready.add_metric(label, model.state.word == "ready")
             restarts.add_metric(label, counters.worker_restarts)
         return [running, waiting, kv, memory, ready, restarts]
 

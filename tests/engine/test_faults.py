@@ -99,7 +99,7 @@ def test_a_model_that_crashes_its_worker_is_given_up(make_fake: MakeEngine) -> N
     early = Heard(engine, "hello")
     assert early.wait(20).failed.code == "model_load_failed"
     assert engine.state.status == "failed"
-    assert f"signal {int(signal.SIGABRT)}" in (engine.state.detail or "")
+    assert "SIGABRT" in (engine.state.detail or "")
 
 
 def test_requests_wait_for_a_model_that_loads(make_fake: MakeEngine) -> None:

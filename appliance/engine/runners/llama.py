@@ -41,7 +41,7 @@ class LlamaRunner:
         Raises:
             LoadError: with llama.cpp's own last words.
         """
-        llama_library.start()
+        llama_library.start(load.variant)
         llama_library.forget_errors()
         opened = llama_load.open_model(load, progress)
         self._model, context, params = opened.model, opened.context, opened.params
@@ -63,7 +63,8 @@ class LlamaRunner:
         self._cuts, self.slot_bytes = self._probe() if self.generates else (True, (0, 0))
         # What is saved of a layer that looks back a window only is that window, and no more.
         self.can_cut = self._cuts and lib.llama_model_n_swa(self._model) == 0
-        self.fingerprint = _fingerprint(opened.path, params)
+        device = place.device if place.n_gpu_layers else "cpu"
+        self.fingerprint = _fingerprint(opened.path, params, load.variant, device)
         # A step on a GPU does not wait for threads, and a number that was asked for stands.
         governed = not load.n_threads and not place.n_gpu_layers
         self.threads = (params.n_threads, params.n_threads_batch) if governed else (0, 0)
@@ -74,7 +75,8 @@ class LlamaRunner:
             n_params=lib.llama_model_n_params(self._model),
             size=lib.llama_model_size(self._model),
             n_seq_max=load.n_seq_max,
-            device=place.device if place.n_gpu_layers else "cpu",
+            device=device,
+            variant=load.variant,
             devices=("cpu", *sorted({gpu.family for gpu in gpus(llama_library.devices())})),
             n_gpu_layers=place.n_gpu_layers,
             warning=place.warning,
@@ -254,8 +256,9 @@ class LlamaRunner:
         lib.llama_model_free(self._model)
 
 
-def _fingerprint(path: Path, params: lib.llama_context_params) -> str:
-    """Of a file of many gigabytes the two ends, size and time have to do."""
+def _fingerprint(path: Path, params: lib.llama_context_params, variant: str, device: str) -> str:
+    """Of a file of many gigabytes the two ends, size and time have to do. It begins with who
+    computed, for `kv_store.forget_variant`."""
     info = path.stat()
     edge = 1 << 20
     with path.open("rb") as file:
@@ -271,7 +274,8 @@ def _fingerprint(path: Path, params: lib.llama_context_params) -> str:
         lib.llama_version().decode(),
         sys.byteorder,
     )
-    return hashlib.sha256(repr(parts).encode() + ends).hexdigest()[:32]
+    digest = hashlib.sha256(repr(parts).encode() + ends).hexdigest()[:32]
+    return f"{variant or 'any'}-{device}-{digest}"
 
 
 def _text(function: Callable[..., int], *arguments: object) -> str:

@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 
 from appliance.engine import libraries
+from appliance.engine.runners.base import LoadError
 from appliance.engine.runners.llama_binding import lib, native
 
 log = logging.getLogger(__name__)
@@ -93,11 +94,26 @@ def last_errors() -> str:
 
 
 @functools.cache
-def start() -> None:
-    """Load the library's backends, the best one for this processor among them."""
+def start(variant: str = "") -> None:
+    """Load the backends, once a process.
+
+    Args:
+        variant: of the one for processors; empty: the one that llama.cpp thinks most of.
+
+    Raises:
+        LoadError: there is no such variant.
+    """
     lib.llama_log_set(_log_callback, None)
-    load = native("ggml_backend_load_all_from_path", None, ctypes.c_char_p)
-    load(str(libraries.folder()).encode())
+    if variant:
+        load = native("ggml_backend_load", ctypes.c_void_p, ctypes.c_char_p)
+        for file in libraries.backends().values():
+            load(str(file).encode())  # what finds no driver says so and is not there
+        chosen = libraries.variants().get(variant)
+        if chosen is None or not load(str(chosen).encode()):
+            raise LoadError(f"llama.cpp's variant {variant} cannot be loaded{last_errors()}")
+    else:
+        load_all = native("ggml_backend_load_all_from_path", None, ctypes.c_char_p)
+        load_all(str(libraries.folder()).encode())
     lib.llama_backend_init()
 
 

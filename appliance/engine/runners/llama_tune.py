@@ -42,8 +42,8 @@ def main() -> int:
         file.write("900")
     request = msgspec.json.decode(commands.readline(), type=Request | Measure)
     threading.Thread(target=_end_with, args=(commands,), daemon=True).start()
-    llama_library.start()
     try:
+        llama_library.start(request.variant)
         if isinstance(request, Measure):
             tell(events, measured(request))
         else:

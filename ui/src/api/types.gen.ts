@@ -460,8 +460,7 @@ export interface components {
         };
         /** @description How the appliance is. The timestamp is in Unix milliseconds. */
         Health: {
-            /** @enum {unknown} */
-            status: "failed" | "loading" | "ok" | "ready" | "stopped" | "unloaded";
+            status: "ok" | ("failed" | "failing" | "loading" | "ready" | "stopped" | "unloaded");
             uptime_seconds: number;
             timestamp: number;
             models: components["schemas"]["ModelStatus"][];
@@ -580,7 +579,7 @@ export interface components {
             downloaded: boolean;
             default: boolean;
             /** @enum {unknown} */
-            status: "failed" | "loading" | "ready" | "unloaded";
+            status: "failed" | "failing" | "loading" | "ready" | "unloaded";
             progress: number;
             detail: string | null;
             n_ctx: number | null;
@@ -712,11 +711,12 @@ export interface components {
             id: string;
             name: string;
             /** @enum {unknown} */
-            state: "failed" | "loading" | "ready" | "stopped" | "unloaded";
+            state: "failed" | "failing" | "loading" | "ready" | "stopped" | "unloaded";
             progress: number;
             detail: string | null;
             n_ctx: number | null;
             device: string | null;
+            variant: string | null;
             devices: string[];
             warning: string | null;
         };
@@ -985,6 +985,9 @@ export interface components {
             timestamp: number;
             models: components["schemas"]["ModelStatus"][];
             figures: components["schemas"]["Figures"];
+            refused_variants: {
+                [key: string]: string;
+            };
         };
         /** @description OpenAI's `stream_options`. */
         StreamOptions: {

@@ -20,6 +20,7 @@ interface ModelCardProps {
 const dots = {
   ready: "bg-accent",
   loading: "animate-breathe bg-warn",
+  failing: "bg-danger",
   failed: "bg-danger",
   unloaded: "bg-line-bold",
 };

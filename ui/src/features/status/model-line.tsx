@@ -34,7 +34,7 @@ export function ModelLine() {
 function dotFor(model: ModelStatus | null): string {
   if (model?.state === "ready") return "bg-accent";
   if (model?.state === "loading") return "animate-breathe bg-warn";
-  return model?.state === "failed" ? "bg-danger" : "bg-faint";
+  return model?.state === "failed" || model?.state === "failing" ? "bg-danger" : "bg-faint";
 }
 
 function wordFor(model: ModelStatus | null, known: boolean, t: TFunction): string {
@@ -44,6 +44,8 @@ function wordFor(model: ModelStatus | null, known: boolean, t: TFunction): strin
       return [t("status.ready"), model.device].filter(Boolean).join(" · ");
     case "loading":
       return t("status.loading", { percent: Math.round(model.progress * 100) });
+    case "failing":
+      return t("status.failing");
     case "failed":
       return t("status.failed");
     case "stopped":

@@ -44,6 +44,7 @@ export function servingModel(server: ServerStatus | null): ModelStatus | null {
   return (
     models.find(({ state }) => state === "ready") ??
     models.find(({ state }) => state === "loading") ??
+    models.find(({ state }) => state === "failing") ??
     models[0] ??
     null
   );

@@ -30,6 +30,7 @@ export function StatusView() {
           <MemorySection figures={figures} />
         </>
       )}
+      {server && <RefusedVariants refused={server.refused_variants} />}
       {server && <Facts version={server.version} seconds={server.uptime_seconds} figures={figures} />}
     </ViewPage>
   );
@@ -89,6 +90,26 @@ function MemorySection({ figures }: { figures: Figures }) {
           total: formatBytes(total),
         })}
       </p>
+    </section>
+  );
+}
+
+/** What of llama.cpp computes wrong on this machine. Nothing is there where all is right. */
+function RefusedVariants({ refused }: { refused: Record<string, string> }) {
+  const { t } = useTranslation();
+  const found = Object.entries(refused);
+  if (found.length === 0) return null;
+  return (
+    <section aria-label={t("status.refusedVariants")}>
+      <h3 className="mb-2 text-sm font-medium">{t("status.refusedVariants")}</h3>
+      <dl className="grid w-fit grid-cols-[auto_auto] gap-x-8 gap-y-1 text-sm">
+        {found.map(([name, reason]) => (
+          <div key={name} className="contents">
+            <dt className="text-muted">{name}</dt>
+            <dd>{reason}</dd>
+          </div>
+        ))}
+      </dl>
     </section>
   );
 }

@@ -26,6 +26,14 @@ export function WarmUp() {
       />
     );
   }
+  if (model.state === "failing") {
+    return (
+      <Trouble
+        title={t("warmUp.failing", { name: model.name })}
+        text={t("warmUp.failingText", { detail: model.detail })}
+      />
+    );
+  }
   return model.state === "loading" ? <Loading model={model} start={loadStart} /> : null;
 }
 

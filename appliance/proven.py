@@ -1,0 +1,103 @@
+"""Which variant of llama.cpp a model runs on: one that was seen to compute right here."""
+
+import logging
+import threading
+from collections import Counter
+from pathlib import Path
+
+from appliance import paths, tuned
+from appliance.config import Config
+from appliance.engine import libraries
+from appliance.engine.kv_store import forget_variant
+from appliance.engine.proof import store
+from appliance.engine.proof.need import Need, Verdict
+from appliance.engine.proof.prove import choose, prove
+from appliance.environment import worker_environment
+from appliance.models.ggml import TYPE_OF_NUMBER
+from appliance.models.header import GgufHeader
+
+log = logging.getLogger(__name__)
+
+_NUMBERS = {name: number for number, (name, *_) in TYPE_OF_NUMBER.items()}
+_one_at_a_time = threading.Lock()
+_deaths: Counter[str] = Counter()
+"""Of workers, by variant, since this process began; guarded by the lock."""
+ONCE = 1
+"""Deaths that a variant is forgiven: a request may have been to blame."""
+
+
+def folder() -> Path:
+    """Where it is kept what came of trying."""
+    return paths.cache_dir() / "proof"
+
+
+def need_of(config: Config, header: GgufHeader) -> Need:
+    """What a model asks of a processor."""
+    engine = config.engine
+    types = {tensor.type for tensor in header.tensors if len(tensor.dims) > 1}
+    return Need(
+        types={name: _NUMBERS[name] for name in sorted(types)},
+        head_size=header.key_length,
+        experts=header.expert_count > 0,
+        type_k=tuned.kv_type(engine.type_k),
+        type_v=tuned.kv_type(engine.type_v),
+        flash_attn=engine.flash_attn,
+    )
+
+
+def known(need: Need) -> str | None:
+    """The variant, if it is known without trying; empty: there is nothing to choose from."""
+    if not libraries.variants():
+        return ""
+    verdicts = store.kept(folder()).get(need.key, [])
+    chosen = choose(verdicts, _distrusted())
+    unfinished = any(one.outcome == "unknown" for one in verdicts)
+    return None if chosen is None or unfinished else chosen.variant
+
+
+def refused() -> dict[str, str]:
+    """The variants that compute wrong here, die or hang, for some model at least, and why."""
+    found = store.kept(folder()).values()
+    verdicts = (verdict for those in found for verdict in those)
+    return {v.variant: v.detail for v in verdicts if v.outcome not in ("right", "unknown")}
+
+
+def variant(need: Need) -> str:
+    """The variant; has all of them tried first if that was not done yet, which takes a second or
+    two. Empty: llama.cpp may choose itself, since there is nothing to choose from, or nothing could
+    be tried, which the log says."""
+    with _one_at_a_time:
+        found = known(need)
+        if found is not None:
+            return found
+        chosen = choose(_try_all(need), _distrusted())
+        return chosen.variant if chosen else ""
+
+
+def suspect(need: Need, name: str, reason: str) -> str:
+    """A worker died in the native code of that variant; the one to go on with.
+
+    All are tried again. If it is right and this is the first time, it goes on; the second time the
+    next one takes its place, until the appliance starts again.
+    """
+    with _one_at_a_time:
+        log.error("llama.cpp's variant %s is under suspicion: %s", name, reason)
+        _deaths[name] += 1
+        chosen = choose(_try_all(need), _distrusted())
+        return chosen.variant if chosen else name
+
+
+def _distrusted() -> frozenset[str]:
+    return frozenset(name for name, number in _deaths.items() if number > ONCE)
+
+
+def _try_all(need: Need) -> list[Verdict]:
+    verdicts = prove(need, command=paths.proof_command(), environment=worker_environment())
+    if verdicts:
+        store.keep(folder(), need, verdicts)
+    for verdict in verdicts:
+        if verdict.outcome == "wrong":
+            # Whatever it computed may be wrong as well.
+            forget_variant(paths.kv_dir(), verdict.variant)
+            tuned.forget_variant(verdict.variant)
+    return verdicts

@@ -12,12 +12,18 @@ import httpx
 import psutil
 
 START_SECONDS = 60
+PROOF = Path(__file__).resolve().parent.parent / "build" / "proof"
 
 
 def apart(folder: Path) -> dict[str, str]:
     """The environment of an appliance that has `data`, `config` and `cache` in a folder, and a free
-    port.
+    port. What variants of llama.cpp compute right on this machine, all know together.
     """
+    proof = folder / "cache" / "appliance" / "proof"
+    if not proof.is_symlink():
+        PROOF.mkdir(parents=True, exist_ok=True)
+        proof.parent.mkdir(parents=True, exist_ok=True)
+        proof.symlink_to(PROOF)
     return {
         **{k: v for k, v in os.environ.items() if not k.startswith("APPLIANCE_")},
         "XDG_CONFIG_HOME": str(folder / "config"),

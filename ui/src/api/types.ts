@@ -34,9 +34,10 @@ export type Message = Omit<Schemas["Message"], "usage"> & { usage: Usage | null 
 
 export type ModelStatus = Schemas["ModelStatus"];
 
-export type ServerStatus = Pick<Schemas["Status"], "version" | "uptime_seconds" | "models"> & {
-  figures?: Figures;
-};
+export type ServerStatus = Pick<Schemas["Status"], "version" | "uptime_seconds" | "models"> &
+  Partial<Pick<Schemas["Status"], "refused_variants">> & {
+    figures?: Figures;
+  };
 
 export type ErrorBody = Schemas["ErrorObject"];
 

@@ -96,6 +96,7 @@ export const readyModel: ModelStatus = {
   detail: null,
   n_ctx: 4096,
   device: "CPU",
+  variant: null,
   devices: ["cpu"],
   warning: null,
 };

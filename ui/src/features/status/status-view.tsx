@@ -30,7 +30,7 @@ export function StatusView() {
           <MemorySection figures={figures} />
         </>
       )}
-      {server && <RefusedVariants refused={server.refused_variants} />}
+      {server?.refused_variants && <RefusedVariants refused={server.refused_variants} />}
       {server && <Facts version={server.version} seconds={server.uptime_seconds} figures={figures} />}
     </ViewPage>
   );

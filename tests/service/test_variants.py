@@ -1,0 +1,166 @@
+"""An appliance whose best variant of llama.cpp has a fault answers as if it had none.
+
+The variant is the real one with a few bytes of its own code written over; see `engine/planting`.
+"""
+
+import os
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from appliance import paths
+from appliance.engine import libraries
+from appliance.engine.proof.need import Need
+from appliance.engine.proof.prove import prove
+from appliance.environment import worker_environment
+from tests.engine.planting import FAULTS, best_variant, plant
+from tests.running import Running
+
+QUESTION = {
+    "messages": [{"role": "user", "content": "Say hello."}],
+    "max_tokens": 8,
+    "temperature": 0,
+}
+
+
+def ask(appliance: Running) -> str:
+    answer = httpx.post(appliance.url + "/v1/chat/completions", json=QUESTION, timeout=60)
+    answer.raise_for_status()
+    return str(answer.json()["choices"][0]["message"]["content"])
+
+
+def status(appliance: Running) -> dict[str, Any]:
+    found: dict[str, Any] = httpx.get(appliance.url + "/api/status").json()
+    return found
+
+
+@pytest.fixture(scope="module")
+def best() -> str:
+    need = Need(types={"Q4_1": 3, "F32": 0}, head_size=64)
+    environment = worker_environment()
+    return best_variant(prove(need, command=paths.proof_command(), environment=environment))
+
+
+@pytest.fixture(scope="module")
+def right_words(tmp_path_factory: pytest.TempPathFactory) -> str:
+    appliance = Running(tmp_path_factory.mktemp("whole")).start()
+    words = ask(appliance)
+    assert appliance.stop() == 0
+    return words
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_the_first_request_is_answered_right_and_why_not_by_the_best_is_said(
+    fault: str, best: str, right_words: str, tmp_path: Path
+) -> None:
+    planted = tmp_path / "libraries"
+    planted.mkdir()
+    plant(planted, best, fault)
+    appliance = Running(
+        tmp_path,
+        LLAMA_CPP_LIB_PATH=str(planted),
+        XDG_CACHE_HOME=str(tmp_path / "fresh"),  # nothing is known yet
+    ).start(ready=False)
+
+    assert ask(appliance) == right_words
+
+    found = status(appliance)
+    assert list(found["refused_variants"]) == [best]
+    assert found["models"][0]["variant"] != best
+    why = found["refused_variants"][best]
+    assert f"variant {best} is not used: {why}" in appliance.command("doctor").stdout
+    assert f"variant {best} is not used: {why}" in appliance.log.read_text()
+    assert appliance.stop() == 0
+
+
+def test_a_second_start_knows(best: str, tmp_path: Path) -> None:
+    appliance = Running(tmp_path, XDG_CACHE_HOME=str(tmp_path / "fresh")).start()
+    kept = tmp_path / "fresh" / "appliance" / "proof"
+    (file,) = kept.iterdir()
+    before = file.stat()
+    appliance.stop()
+    appliance.start()
+    after = file.stat()
+    assert (after.st_ino, after.st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+    assert appliance.stop() == 0
+
+
+def test_what_a_wrong_variant_computed_is_forgotten(best: str, tmp_path: Path) -> None:
+    """Its saved states, once it was seen to be wrong."""
+    cache = tmp_path / "fresh" / "appliance"
+    wrong, other = cache / "kv" / f"{best}-cpu-1", cache / "kv" / "other-cpu-1"
+    for folder in (wrong, other):
+        folder.mkdir(parents=True)
+        (folder / "none-1.kv").write_bytes(b"state")
+    planted = tmp_path / "libraries"
+    planted.mkdir()
+    plant(planted, best, "wrong")
+    appliance = Running(
+        tmp_path, LLAMA_CPP_LIB_PATH=str(planted), XDG_CACHE_HOME=str(tmp_path / "fresh")
+    ).start()
+    assert not wrong.exists()
+    assert other.exists()
+    assert appliance.stop() == 0
+
+
+def test_a_worker_that_dies_in_native_code_twice_gets_another_variant(
+    best: str, tmp_path: Path
+) -> None:
+    appliance = Running(tmp_path).start()
+    assert status(appliance)["models"][0]["variant"] == best
+
+    used = []
+    for _ in range(2):
+        appliance.wait_ready()
+        pid = appliance.worker_pid
+        os.kill(pid, signal.SIGILL)
+        wait_for_another_worker(appliance, pid)
+        assert ask(appliance)
+        used.append(status(appliance)["models"][0]["variant"])
+
+    assert used[0] == best  # it was tried again, and is right
+    assert used[1] != best
+    assert used[1] in libraries.variants()
+    assert "under suspicion: SIGILL" in appliance.log.read_text()
+    assert appliance.stop() == 0
+
+
+def test_it_is_not_ready_while_every_worker_dies(tmp_path: Path) -> None:
+    appliance = Running(tmp_path).start()
+    for _ in range(2):
+        pid = appliance.worker_pid
+        os.kill(pid, signal.SIGKILL)
+        wait_for_another_worker(appliance, pid)
+        wait_until_loaded(appliance)
+
+    answer = httpx.get(appliance.url + "/readiness")
+
+    assert answer.status_code == 503
+    assert answer.json()["status"] == "failing"
+    assert "SIGKILL" in answer.json()["models"][0]["detail"]
+    assert ask(appliance)  # who asks nevertheless may be lucky
+    assert httpx.get(appliance.url + "/readiness").status_code == 200
+    assert appliance.stop() == 0
+
+
+def wait_for_another_worker(appliance: Running, pid: int) -> None:
+    deadline = time.monotonic() + 60
+    while True:
+        try:
+            if appliance.worker_pid != pid:
+                return
+        except ValueError:
+            pass  # none at the moment, or one that tries variants besides
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def wait_until_loaded(appliance: Running) -> None:
+    deadline = time.monotonic() + 60
+    while status(appliance)["models"][0]["state"] == "loading":
+        assert time.monotonic() < deadline
+        time.sleep(0.05)

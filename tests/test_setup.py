@@ -15,8 +15,11 @@ from pathlib import Path
 
 import pytest
 
+from appliance.engine import libraries
+from appliance.engine.proof.prove import prove
 from appliance.engine.runners import llama_interface
-from native import compiled, prebuilt, relied_on
+from native import compiled, prebuilt, relied_on, trial
+from tests.engine.planting import best_variant, plant
 
 ROOT = Path(__file__).resolve().parent.parent
 LOCKS = sorted((ROOT / "requirements").glob("*.txt"))
@@ -227,6 +230,19 @@ def test_what_is_relied_on_is_what_the_source_calls() -> None:
 def test_libraries_and_functions_fit_together() -> None:
     code = "from appliance.engine.runners.llama_interface import main; main()"
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+def test_what_was_compiled_wrong_is_not_installed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command, environment = [sys.executable, "-m", "appliance", "proof"], dict(os.environ)
+    best = best_variant(prove(trial.NEEDS[0], command=command, environment=environment))
+    plant(tmp_path, best, "traps")
+
+    trial.leave_out_wrong(tmp_path)
+
+    assert libraries.variants().keys() - libraries.variants(tmp_path).keys() == {best}
+    assert "SIGILL" in capsys.readouterr().err
 
 
 SKIPPING = """

@@ -17,7 +17,7 @@ import sysconfig
 import tempfile
 from pathlib import Path
 
-from native import compiled, prebuilt
+from native import compiled, prebuilt, trial
 from native.compiled import LOCKS
 
 FOLDER = Path(sysconfig.get_path("platlib")) / "llama_cpp" / "lib"
@@ -73,6 +73,8 @@ def main() -> None:
     try:
         get_libraries(source, made)
         check(made)
+        if source == "source":
+            trial.leave_out_wrong(made)
         old = FOLDER.with_name(f"lib.old.{os.getpid()}")
         if FOLDER.exists():
             FOLDER.replace(old)

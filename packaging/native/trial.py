@@ -1,0 +1,38 @@
+"""What was compiled here has to compute right, or it is not installed."""
+
+import os
+import sys
+from pathlib import Path
+
+from appliance.engine import libraries
+from appliance.engine.proof.need import Need
+from appliance.engine.proof.prove import prove
+
+NEEDS = (
+    Need(types={"Q4_1": 3, "Q8_0": 8, "F16": 1, "F32": 0}, head_size=64),
+    Need(types={"Q4_K": 12, "Q5_K": 13, "Q6_K": 14, "Q4_0": 2, "BF16": 30}, head_size=128),
+)
+"""What most models are made of; the appliance tries each model's own again."""
+
+
+def leave_out_wrong(folder: Path) -> None:
+    """Removes the variants that this processor can run and that compute wrong.
+
+    Raises:
+        SystemExit: none is right.
+    """
+    command = [sys.executable, "-m", "appliance", "proof"]
+    environment = os.environ | {libraries.FOLDER_VARIABLE: str(folder)}
+    files = libraries.variants(folder)
+    right, wrong = set(), {}
+    for need in NEEDS:
+        for verdict in prove(need, command=command, environment=environment):
+            if verdict.outcome == "right":
+                right.add(verdict.variant)
+            elif verdict.outcome != "unknown":
+                wrong[verdict.variant] = verdict.detail
+    for name, detail in wrong.items():
+        print(f"{files[name].name} is left out: {detail}", file=sys.stderr)
+        files[name].unlink()
+    if not right - wrong.keys():
+        raise SystemExit("Nothing that was compiled here computes right: nothing is changed.")

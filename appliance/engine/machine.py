@@ -9,14 +9,16 @@ from pathlib import Path
 
 from appliance import __version__
 from appliance.engine import libraries
-from appliance.engine.runners.cpu import physical_cores
+from appliance.engine.runners.cpu import processor
 
 _CPU_LINES = ("model name", "flags", "Features", "CPU implementer", "CPU part", "CPU variant")
 
 
 def hardware() -> str:
-    """Processor, its instruction sets and the cores that this process may use; 16 hex digits."""
-    return _digest(platform.machine(), _processor(), str(physical_cores()))
+    """Processor, its instruction sets, the cores and threads that this process may use; 16 hex
+    digits."""
+    here = processor()
+    return _digest(platform.machine(), _processor(), f"{here.cores} {here.threads}")
 
 
 def build() -> str:

@@ -9,6 +9,7 @@ from typing import Any
 from appliance import about, offer, paths, proven, surroundings, tuned
 from appliance.config import Config
 from appliance.engine.loaded import ModelSpec
+from appliance.engine.runners.cpu import processor
 from appliance.errors import ApplianceError
 from appliance.models.memory import memory
 
@@ -20,8 +21,12 @@ def examine(config: Config) -> dict[str, Any]:
     return {
         **about.versions(library),
         "system": f"{platform.system()} {platform.release()} {platform.machine()}",
-        "processor": {"threads": os.cpu_count() or 1, "load": _load()},
-        "memory": {"total": sizes.total, "available": sizes.available},
+        "processor": _processor(),
+        "memory": {
+            "total": sizes.total,
+            "available": sizes.available,
+            "limited_by": sizes.limited_by,
+        },
         "llama.cpp": library,
         "folders": {
             "data": str(paths.data_dir(config)),
@@ -32,6 +37,18 @@ def examine(config: Config) -> dict[str, Any]:
         "refused_variants": proven.refused(),
         **surroundings.look(config),
     }
+
+
+def _processor() -> dict[str, Any]:
+    """What the appliance may use of it, and how busy the whole of it is."""
+    here, whole = processor(), os.cpu_count() or 1
+    found: dict[str, Any] = {"threads": here.threads, "of": whole, "load": _load()}
+    if here.quota:
+        found["quota"] = {
+            "processors": round(here.quota.amount, 2),
+            "limited_by": str(here.quota.source),
+        }
+    return found
 
 
 def _load() -> float | None:
@@ -61,7 +78,7 @@ def render(found: dict[str, Any]) -> str:
         f"appliance {found['appliance']} (commit {found['commit']}) on {found['system']}",
         f"SQLite {found['sqlite']}, Python {found['python']}",
         _processor_line(found["processor"]),
-        f"memory {_size(found['memory']['available'])} free of {_size(found['memory']['total'])}",
+        _memory_line(found["memory"]),
     ]
     if "error" in library:
         lines.append(library["error"])
@@ -85,10 +102,21 @@ def render(found: dict[str, Any]) -> str:
     return "\n".join(lines + surroundings.lines(found))
 
 
-def _processor_line(processor: dict[str, Any]) -> str:
-    threads, load = processor["threads"], processor["load"]
-    said = f"processor {threads} threads" + ("" if load is None else f", load {load}")
-    return said + (": other programs want it too" if (load or 0) > threads else "")
+def _processor_line(found: dict[str, Any]) -> str:
+    threads, whole, load = found["threads"], found["of"], found["load"]
+    said = f"processor {threads} thread" + ("" if threads == 1 else "s")
+    if threads < whole:
+        said += f" of {whole}"
+    if quota := found.get("quota"):
+        said += f" (a quota of {quota['processors']:g} by {quota['limited_by']})"
+    if load is not None:
+        said += f", load {load}"
+    return said + (": other programs want it too" if (load or 0) > whole else "")
+
+
+def _memory_line(found: dict[str, Any]) -> str:
+    said = f"memory {_size(found['available'])} free of {_size(found['total'])}"
+    return said + (f", as {found['limited_by']} limits it" if found["limited_by"] else "")
 
 
 def _no_graphics() -> str:

@@ -1,6 +1,5 @@
 """The shelf of this installation, and how what stands on it comes on offer."""
 
-import os
 import threading
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -10,6 +9,7 @@ import msgspec
 from appliance import about, environment, offer, paths, whereabouts
 from appliance.config import EMBEDDED_MODEL, AvailableModel, Config
 from appliance.engine.pool import Pool
+from appliance.engine.runners.cpu import processor
 from appliance.errors import ModelNotFound
 from appliance.models import catalogue
 from appliance.models.downloads import Downloads
@@ -140,7 +140,7 @@ def machine(config: Config) -> Machine:
                 found.append(0 if config.models.default_device == "cpu" else _gpu_memory())
             return found[0]
 
-    return Machine(lambda: int(memory().total * SHARE), gpu, os.cpu_count() or 1)
+    return Machine(lambda: int(memory().total * SHARE), gpu, processor().threads)
 
 
 def _gpu_memory() -> int:

@@ -12,7 +12,8 @@ import click
 import psutil
 
 from appliance import __version__
-from appliance.engine.runners.cpu import physical_cores
+from appliance.engine.runners.cpu import physical_cores, processor
+from appliance.models.memory import memory
 from benchmarks.client import BenchmarkError
 from benchmarks.figures import Row
 from benchmarks.report import as_json, table
@@ -108,8 +109,8 @@ def _about(stand: Stand) -> dict[str, Any]:
     return {
         "appliance": __version__,
         "when": datetime.now(UTC).isoformat(timespec="seconds"),
-        "machine": f"{platform.machine()}, {psutil.cpu_count()} processors, "
-        f"{psutil.virtual_memory().total / 1e9:.0f} GB, {platform.system()}",
+        "machine": f"{platform.machine()}, {processor().threads} processors, "
+        f"{memory().total / 1e9:.0f} GB, {platform.system()}",
         "load_at_start": round(psutil.getloadavg()[0], 2),
         **describe(stand.given(stand.shipped)),
         "repeat": settings.repeat,

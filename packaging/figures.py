@@ -22,6 +22,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import xvfb
+from appliance.engine.runners.cpu import processor
 
 ROOT = Path(__file__).resolve().parent.parent
 QUESTION = {
@@ -157,7 +158,7 @@ def main() -> None:
     starts = range(parser.parse_args().starts)
     sizes()
     load = ", ".join(f"{one:.1f}" for one in os.getloadavg())
-    print(f"{os.cpu_count()} cores, load {load}")
+    print(f"{processor().threads} processors, load {load}")
     programs = {
         "server": ROOT / "dist/appliance-server/appliance",
         "portable": ROOT / "dist/appliance-portable",

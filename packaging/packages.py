@@ -22,6 +22,8 @@ import tarfile
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
+from appliance.engine.runners.cpu import processor
+
 ROOT = Path(__file__).resolve().parent.parent
 LINUX = ROOT / "packaging" / "linux"
 DIST = ROOT / "dist"
@@ -324,7 +326,7 @@ def main() -> None:
     kinds = sys.argv[1:] or ["server", "desktop"]
     TREES.mkdir(parents=True, exist_ok=True)
     # Compressing takes minutes, on one core each.
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with ThreadPoolExecutor(processor().threads) as pool:
         packing: list[Future[list[Path]]] = []
         for kind in kinds:
             tree = lay_out(kind)

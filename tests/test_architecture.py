@@ -54,7 +54,7 @@ MAY_IMPORT: list[tuple[str, list[str]]] = [
         "doctor",
         [
             *("about", "config", "engine.loaded", "environment", "offer", "paths", "tuned"),
-            *("proven", "surroundings", "models.*"),
+            *("engine.runners.cpu", "proven", "surroundings", "models.*"),
         ],
     ),
     (
@@ -82,7 +82,7 @@ MAY_IMPORT: list[tuple[str, list[str]]] = [
         "library",
         [
             *("about", "config", "environment", "offer", "paths", "whereabouts"),
-            *("models.*", "engine.pool"),
+            *("models.*", "engine.pool", "engine.runners.cpu"),
         ],
     ),
     (
@@ -110,6 +110,7 @@ MAY_IMPORT: list[tuple[str, list[str]]] = [
     ("running", []),
     ("watch", []),
     ("errors", []),
+    ("control_groups", []),
     (
         "api.*",
         [
@@ -155,7 +156,7 @@ MAY_IMPORT: list[tuple[str, list[str]]] = [
     (
         "engine.*",
         [
-            "engine.*",
+            *("control_groups", "engine.*"),
             *("!engine.client", "!engine.loaded", "!engine.pool", "!engine.upstream.*"),
             *("!engine.counters", "!engine.devices", "!engine.open_requests", "!engine.requests"),
             *("!engine.head_start", "!engine.worker", "!engine.worker_process"),
@@ -170,7 +171,7 @@ MAY_IMPORT: list[tuple[str, list[str]]] = [
     ),
     ("store.*", ["store.*"]),
     ("security.*", ["security.*"]),
-    ("models.*", ["models.*"]),
+    ("models.*", ["control_groups", "models.*"]),
     ("desktop.*", ["desktop.*", "running"]),
 ]
 COMMON = ["errors"]

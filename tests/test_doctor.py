@@ -119,15 +119,25 @@ def test_the_port_is_in_use(tmp_path: Path) -> None:
 
 
 def test_it_is_slow(found: Any) -> None:
-    text = render({**found, "processor": {"threads": 2, "load": 7.5}})
+    here = {"threads": 2, "of": 4, "load": 7.5}
+    text = render({**found, "processor": here})
     pattern = advised("it is slow", "other programs want it too", "backend …")
     assert re.search(pattern, text, re.DOTALL)
-    assert "other programs" not in render({**found, "processor": {"threads": 2, "load": 1.0}})
+    assert "other programs" not in render({**found, "processor": here | {"load": 3.0}})
 
 
 def test_memory_runs_out(found: Any) -> None:
-    text = render({**found, "memory": {"total": 8_000_000_000, "available": 100_000_000}})
+    text = render({**found, "memory": {**found["memory"], "available": 100_000_000}})
     assert re.search(advised("memory runs out", "more than the … that are free"), text)
+
+
+def test_limits_are_told_with_where_they_come_from(found: Any) -> None:
+    quota = {"processors": 1.5, "limited_by": "/sys/fs/cgroup/cpu.max"}
+    processor = {"threads": 1, "of": 8, "load": None, "quota": quota}
+    memory = {"total": 2e9, "available": 1e9, "limited_by": "/sys/fs/cgroup/memory.max"}
+    text = render({**found, "processor": processor, "memory": memory})
+    assert "processor 1 thread of 8 (a quota of 1.5 by /sys/fs/cgroup/cpu.max)\n" in text
+    assert "memory 1.0 GB free of 2.0 GB, as /sys/fs/cgroup/memory.max limits it\n" in text
 
 
 def test_the_database_is_locked(running: Running) -> None:

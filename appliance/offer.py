@@ -3,12 +3,12 @@
 import logging
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-import msgspec
+from msgspec import structs
 
 from appliance import paths, proven, tuned, whereabouts
 from appliance.config import AvailableModel, Config
+from appliance.context import ContextSettings
 from appliance.engine.client import Engine
 from appliance.engine.loaded import Loaded, ModelSpec
 from appliance.engine.protocol import Load
@@ -16,7 +16,7 @@ from appliance.engine.upstream.engine import UpstreamEngine
 from appliance.environment import variable, worker_environment
 from appliance.errors import ApplianceError, ModelLoadFailed, ModelNotDownloaded, ModelNotFound
 from appliance.models.facts import Weight
-from appliance.models.fit import LEAST_CONTEXT, Estimate, context_that_fits, estimate
+from appliance.models.fit import LEAST_CONTEXT, context_that_fits, estimate
 from appliance.models.gguf import is_legacy_ggml
 from appliance.models.header import GgufHeader
 from appliance.models.memory import memory
@@ -61,7 +61,7 @@ def spec(
         name=model.name or model.id,
         aliases=aliases,
         make=_elsewhere(config, model) if model.upstream else lambda: _here(config, model),
-        on_device=(lambda device: _here(config, msgspec.structs.replace(model, device=device)))
+        on_device=(lambda device: _here(config, structs.replace(model, device=device)))
         if model.by_llama
         else None,
         need=_need(config, model),
@@ -81,15 +81,19 @@ def _together(config: Config) -> int:
     return config.models.max_concurrent_requests or config.engine.n_seq_max
 
 
-def _batching(config: Config) -> dict[str, Any]:
-    """What a load and the estimate of its memory have in common."""
+def _context(config: Config, n_ctx: int) -> ContextSettings:
+    """As configured; nothing else makes one, for a load or for the estimate of its memory."""
     engine = config.engine
-    return {
-        "n_batch": engine.n_batch,
-        "n_ubatch": engine.n_ubatch,
-        "n_seq_max": engine.n_seq_max,
-        "kv_unified": engine.kv_unified != "off",
-    }
+    return ContextSettings(
+        n_ctx=n_ctx,
+        n_batch=engine.n_batch,
+        n_ubatch=engine.n_ubatch,
+        n_seq_max=engine.n_seq_max,
+        kv_unified=engine.kv_unified != "off",
+        flash_attn=engine.flash_attn,
+        type_k=tuned.kv_type(engine.type_k),
+        type_v=tuned.kv_type(engine.type_v),
+    )
 
 
 def _elsewhere(config: Config, model: AvailableModel) -> Callable[[], Loaded]:
@@ -144,41 +148,29 @@ def _need(config: Config, model: AvailableModel) -> Callable[[], int]:
                     f"{file.name} is in the old GGML format: its entry must name its family"
                 )
             return file.stat().st_size * 5 // 4
-        load = _load(config, model)
-        header = read_model(file)
-        chosen = proven.known(proven.need_of(config, header))
-        form = None if chosen is None else tuned.form(config, file, chosen)
-        size = _estimate(header, load).cpu.total
-        if form is None:
-            return size
-        try:
-            return max(size, _estimate(read_model(Path(form.path)), load).cpu.total)
-        except ModelLoadFailed as ex:
-            log.warning("the tuned form of %s is given up: %s", model.id, ex)
-            tuned.forget(file)
-            return size
+        chosen = proven.known(proven.need_of(config, read_model(file)))
+        load = _load(config, model, chosen or "")
+        if load.tuned is not None:
+            try:
+                header = read_model(Path(load.tuned.path))
+                return estimate(header, load.on_processor()).cpu.total
+            except ModelLoadFailed as ex:
+                log.warning("the tuned form of %s is given up: %s", model.id, ex)
+                tuned.forget(file)
+        return estimate(read_model(file), load).cpu.total
 
     return need
 
 
 def weigh(config: Config, header: GgufHeader) -> Weight:
     """What a model takes of memory, loaded as `config` says."""
-    engine = config.engine
-
-    def at(n_ctx: int, n_gpu_layers: int = 0) -> Estimate:
-        return estimate(
-            header,
-            n_ctx=n_ctx,
-            n_outputs_max=engine.n_seq_max,
-            **_batching(config),
-            n_gpu_layers=n_gpu_layers,
-        )
-
-    n_ctx = engine.n_ctx or header.context_length
+    n_ctx = config.engine.n_ctx or header.context_length
+    least = config.engine.n_ctx or min(n_ctx, LEAST_CONTEXT)
+    whole = _context(config, n_ctx)
     return Weight(
-        memory=at(n_ctx).cpu.total,
-        least=at(engine.n_ctx or min(n_ctx, LEAST_CONTEXT)).cpu.total,
-        gpu=at(n_ctx, header.block_count + 1).gpu.total,
+        memory=estimate(header, whole).cpu.total,
+        least=estimate(header, _context(config, least)).cpu.total,
+        gpu=estimate(header, whole, header.block_count + 1).gpu.total,
     )
 
 
@@ -189,25 +181,7 @@ def _n_ctx(config: Config, model: AvailableModel, file: Path) -> int:
     engine = config.engine
     if model.context_length or engine.n_ctx:
         return model.context_length or engine.n_ctx
-    return context_that_fits(
-        read_model(file),
-        memory().total // 2,
-        n_outputs_max=engine.n_seq_max,
-        **_batching(config),
-    )
-
-
-def _estimate(header: GgufHeader, load: Load, n_gpu_layers: int = 0) -> Estimate:
-    return estimate(
-        header,
-        n_ctx=load.n_ctx or header.context_length,
-        n_seq_max=load.n_seq_max,
-        kv_unified=load.kv_unified,
-        n_batch=load.n_batch,
-        n_ubatch=load.n_ubatch,
-        n_outputs_max=load.n_seq_max,
-        n_gpu_layers=n_gpu_layers,
-    )
+    return context_that_fits(read_model(file), memory().total // 2, _context(config, 0))
 
 
 def _file(config: Config, model: AvailableModel) -> Path:
@@ -217,19 +191,17 @@ def _file(config: Config, model: AvailableModel) -> Path:
         raise ModelNotDownloaded(ex.message, param="model") from ex
 
 
-def _load(config: Config, model: AvailableModel) -> Load:
+def _load(config: Config, model: AvailableModel, variant: str) -> Load:
     engine = config.engine
     file = _file(config, model)
     return Load(
         path=str(file),
         template_command=tuple(paths.template_command()),
-        n_ctx=_n_ctx(config, model, file),
-        **_batching(config),
+        **structs.asdict(_context(config, _n_ctx(config, model, file))),
+        variant=variant,
+        tuned=tuned.form(config, file, variant),
         max_running=min(_together(config), engine.n_seq_max),
         n_threads=engine.n_threads,
-        flash_attn=engine.flash_attn,
-        type_k=tuned.kv_type(engine.type_k),
-        type_v=tuned.kv_type(engine.type_v),
         device=model.device or config.models.default_device,
         n_gpu_layers=engine.n_gpu_layers,
         kv_folder=str(paths.kv_dir()) if engine.kv_disk_mb else "",
@@ -242,25 +214,22 @@ def _load(config: Config, model: AvailableModel) -> Load:
 def _gguf_load(config: Config, model: AvailableModel) -> Load:
     """On a variant of llama.cpp that computes right here, with what tuning found for the processor,
     and with what the file says of its layers, for the worker to compare with a GPU's memory."""
-    load = _load(config, model)
+    load = _load(config, model, variant(config, _file(config, model)))
     header = read_model(Path(load.path))
-    apart = msgspec.structs.replace(load, kv_unified=False)
+    apart = structs.replace(load, kv_unified=False)
     auto = config.engine.kv_unified == "auto"
-    more = _estimate(header, apart).cpu.total - _estimate(header, load).cpu.total
-    chosen = variant(config, Path(load.path))
-    load = msgspec.structs.replace(
-        load,
-        variant=chosen,
-        tuned=tuned.form(config, Path(load.path), chosen),
-        cpu_apart=auto and 0 < more <= memory().available * PLENTY,
+    more = (
+        estimate(header, apart.on_processor()).cpu.total
+        - estimate(header, load.on_processor()).cpu.total
     )
+    load = structs.replace(load, cpu_apart=auto and 0 < more <= memory().available * PLENTY)
     if load.device == "cpu":
         return load
     every = range(header.block_count + 2)
-    return msgspec.structs.replace(
+    return structs.replace(
         load,
-        gpu_bytes=tuple(_estimate(header, load, layers).gpu.total for layers in every),
-        gpu_bytes_apart=_estimate(header, apart, every[-1]).gpu.total if auto else 0,
+        gpu_bytes=tuple(estimate(header, load, layers).gpu.total for layers in every),
+        gpu_bytes_apart=estimate(header, apart, every[-1]).gpu.total if auto else 0,
     )
 
 

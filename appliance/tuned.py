@@ -1,9 +1,11 @@
 """What tuning found about models, and what the configuration leaves of it."""
 
 from pathlib import Path
+from typing import Literal
 
 from appliance import paths
 from appliance.config import Config
+from appliance.context import KvType
 from appliance.engine.protocol import Tuned
 from appliance.engine.tune_profile import (
     describe,
@@ -44,7 +46,7 @@ def summary(config: Config, file: Path) -> str:
     return describe(profile.best.setting) if profile and profile.faster else ""
 
 
-def kv_type(wanted: str, otherwise: str = "f16") -> str:
+def kv_type(wanted: KvType | Literal["auto"], otherwise: KvType = "f16") -> KvType:
     """The configuration's word, or what `auto` stands for."""
     return otherwise if wanted == "auto" else wanted
 

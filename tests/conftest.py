@@ -2,10 +2,12 @@
 
 import os
 from collections.abc import Generator, Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.gemma import gemma_file
 from tests.running import Running
 
 # A busy machine is slow, and that is nothing against a test.
@@ -47,3 +49,9 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     ).start()
     yield appliance
     assert appliance.stop() == 0
+
+
+@pytest.fixture(scope="session")
+def gemma() -> Path:
+    """The file of Gemma 3 270M."""
+    return gemma_file()

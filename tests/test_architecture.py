@@ -109,6 +109,7 @@ MAY_IMPORT: list[tuple[str, list[str]]] = [
     ("environment", []),
     ("running", []),
     ("watch", []),
+    ("context", []),
     ("errors", []),
     ("control_groups", []),
     (
@@ -174,7 +175,7 @@ MAY_IMPORT: list[tuple[str, list[str]]] = [
     ("models.*", ["control_groups", "models.*"]),
     ("desktop.*", ["desktop.*", "running"]),
 ]
-COMMON = ["errors"]
+COMMON = ["context", "errors"]
 # Functions that read the environment or a file; everybody may have the frozen types beside them.
 CONFIG_IS_READ_BY = [
     *("__main__", "about"),

@@ -10,9 +10,11 @@ from pathlib import Path
 import click
 import httpx
 import pytest
+from click.testing import CliRunner
 
 from appliance import __version__
 from appliance.cli.main import appliance as group
+from appliance.errors import ConfigError
 from tests.running import Running
 
 EX_CONFIG = 78
@@ -97,3 +99,62 @@ def test_file_in_the_configuration_folder_is_read(tmp_path: Path) -> None:
 
     assert done.returncode == EX_CONFIG
     assert "sever: there is no such key" in done.stderr
+
+
+# -- `--config FILE`, before the command and behind it ---------------------------------------------
+
+COMMANDS = {"": group} | dict(commands(group))
+"""The window's too, which has no name."""
+
+
+def minimal(name: str, existing: Path) -> list[str]:
+    """The command with what it can't do without; each argument is a file that exists."""
+    taken = [it for it in COMMANDS[name].params if isinstance(it, click.Argument) and it.required]
+    return [*name.split(), *(str(existing) for _ in taken)]
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_reads_the_file_that_is_named(name: str, tmp_path: Path) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text("[sever]\n")
+    before = ["--config", str(file), *minimal(name, file)]
+    behind = [*minimal(name, file), "--config", str(file)]
+    for arguments in (before, behind, [*before, "--config", str(file)]):
+        done = CliRunner().invoke(group, arguments)
+        assert isinstance(done.exception, ConfigError), (arguments, done.output)
+        assert f"sever: there is no such key ({file})" in str(done.exception)
+
+
+@pytest.mark.parametrize("name", [name for name in COMMANDS if name])
+def test_two_different_files_are_refused(name: str, tmp_path: Path) -> None:
+    file = tmp_path / "mine.toml"
+    file.touch()
+    done = CliRunner().invoke(
+        group, ["--config", str(file), *minimal(name, file), "--config", "other.toml"]
+    )
+    assert done.exit_code == 2
+    assert f"--config names two files, {file} and other.toml" in done.output
+
+
+@pytest.mark.parametrize("name", [name for name in COMMANDS if name])
+def test_no_option_before_a_command_is_ignored(name: str, tmp_path: Path) -> None:
+    options = [it for it in group.params if it.name not in ("config_file", "version")]
+    assert options
+    for option in options:
+        done = CliRunner().invoke(group, [option.opts[0], "1", *minimal(name, tmp_path)])
+        assert done.exit_code == 2
+        assert f"{option.opts[0]} is for the window" in done.output
+
+
+def test_the_service_asks_for_keys_as_the_file_says(tmp_path: Path) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text('[security]\nenable_auth = true\nvault = "file"\n')
+    command = [sys.executable, "-m", "appliance", "--config", str(file)]
+    service = Running(tmp_path, command=command).start(ready=False)
+    try:
+        assert httpx.get(service.url + "/v1/models").status_code == 401
+        key = service.make_key("office")
+        with httpx.Client(headers={"Authorization": f"Bearer {key}"}) as client:
+            assert client.get(service.url + "/v1/models").status_code == 200
+    finally:
+        assert service.stop() == 0

@@ -5,12 +5,14 @@ from pathlib import Path
 from typing import NoReturn
 
 import click
+from click.core import ParameterSource
 
 from appliance.cli import backup, doctor, keys, models, options, pull, run, service, speed, window
 from appliance.errors import ApplianceError, ConfigError
 
 EXIT_CONFIG = 78
 """`EX_CONFIG` of sysexits: what is wrong is the configuration, and starting again won't help."""
+_SAID = ParameterSource.COMMANDLINE
 
 
 def _print_version(context: click.Context, _option: click.Parameter, asked: bool) -> None:
@@ -40,6 +42,11 @@ def appliance(context: click.Context, config_file: Path | None, ready_seconds: f
     """
     if context.invoked_subcommand is None:
         window.open_window(context, config_file, ready_seconds)
+        return
+    for option in context.command.params:
+        name = option.name or ""
+        if name != "config_file" and context.get_parameter_source(name) == _SAID:
+            raise click.UsageError(f"{option.opts[0]} is for the window; no command takes it")
 
 
 for command in (

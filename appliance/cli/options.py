@@ -8,12 +8,25 @@ import click
 
 from appliance.config import Config, load
 
+
+def _one_file(context: click.Context, _option: click.Parameter, file: Path | None) -> Path | None:
+    """The file that was named before the command, behind it, or both times alike.
+
+    Click gives what stands before a command to the group alone; `meta` is one for both.
+    """
+    before: Path | None = context.meta.get("config_file")
+    if file and before and file != before:
+        raise click.UsageError(f"--config names two files, {before} and {file}", context)
+    return context.meta.setdefault("config_file", file) if file else before
+
+
 config_file = click.option(
     "--config",
     "config_file",
     metavar="FILE",
     type=click.Path(path_type=Path),
-    help="Configuration file (TOML).",
+    callback=_one_file,
+    help="Configuration file (TOML); before the command or behind it.",
 )
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 

@@ -7,7 +7,9 @@ or `Failed`; an `Embed` with `Embedded` or `Failed`, or `Finished` when it was c
 from typing import Literal
 
 import msgspec
+from msgspec import structs
 
+from appliance.context import ContextSettings, FlashAttention, KvType
 from appliance.engine.inputs import Prompt, SamplingParams, TextPrompt, TokenPrompt
 
 FinishReason = Literal["stop", "length", "tool_calls", "cancelled"]
@@ -28,22 +30,15 @@ class Tuned(msgspec.Struct, frozen=True, kw_only=True):
     n_threads: int
     n_threads_batch: int
     n_ubatch: int
-    flash_attn: str
-    type_k: str
-    type_v: str
+    flash_attn: FlashAttention
+    type_k: KvType
+    type_v: KvType
 
 
-class Load(msgspec.Struct, frozen=True, tag="load", kw_only=True):
+class Load(ContextSettings, frozen=True, tag="load", kw_only=True):
     """The first command; answered by `Loading`… and then `Ready` or `LoadFailed`."""
 
     path: str
-    n_ctx: int
-    """Tokens that one sequence may span; 0: what the model was trained with."""
-    n_batch: int
-    n_ubatch: int
-    n_seq_max: int
-    """Slots."""
-    kv_unified: bool
     cpu_apart: bool = False
     """On the processor, slots have cells of their own although they were to share: memory is
     plenty."""
@@ -51,11 +46,6 @@ class Load(msgspec.Struct, frozen=True, tag="load", kw_only=True):
     """0: at most one a physical core, fewer while other programs want the cores."""
     n_threads_batch: int = 0
     """For prompts; 0: as `n_threads`."""
-    flash_attn: str = "auto"
-    """`auto`, `on`, `off`."""
-    type_k: str = "f16"
-    """Of the KV cache: `f16`, `q8_0`, `q4_0`."""
-    type_v: str = "f16"
     tuned: Tuned | None = None
     """Used on the processor, in place of the settings of the same names."""
     max_running: int = 0
@@ -81,6 +71,10 @@ class Load(msgspec.Struct, frozen=True, tag="load", kw_only=True):
     kv_disk_bytes: int = 0
     kv_min_tokens: int = 64
     """Shorter sequences are not worth saving."""
+
+    def on_processor(self) -> "Load":
+        """With what tuning found in place of the settings of the same names."""
+        return structs.replace(self, **structs.asdict(self.tuned)) if self.tuned else self
 
 
 class Generate(msgspec.Struct, frozen=True, tag="generate"):

@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 Fits = Literal["fits", "partly", "too_big"]
 
-VERSION = 1
+VERSION = 2
 """Of the file; another one is not read."""
 MOST_REMEMBERED = 2000
 

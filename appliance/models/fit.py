@@ -1,9 +1,9 @@
 """How much memory a model will take, said before anything is loaded."""
 
-from typing import Any
-
 import msgspec
+from msgspec import structs
 
+from appliance.context import ContextSettings
 from appliance.errors import ModelLoadFailed
 from appliance.models.buffers import (
     FLOAT,
@@ -14,7 +14,6 @@ from appliance.models.buffers import (
     padded,
     placed,
 )
-from appliance.models.ggml import TYPES
 from appliance.models.header import GgufHeader
 
 PROCESS = 48 << 20
@@ -49,65 +48,43 @@ class Estimate(msgspec.Struct, frozen=True):
     gpu: Part
 
 
-def estimate(
-    header: GgufHeader,
-    *,
-    n_ctx: int,
-    n_seq_max: int,
-    kv_unified: bool,
-    n_batch: int,
-    n_ubatch: int,
-    type_k: str = "f16",
-    type_v: str = "f16",
-    n_gpu_layers: int = 0,
-    flash_attn: bool = True,
-    swa_full: bool = True,
-    n_outputs_max: int = 0,
-) -> Estimate:
-    """The memory that a worker with these parameters takes.
+def estimate(header: GgufHeader, context: ContextSettings, n_gpu_layers: int = 0) -> Estimate:
+    """The memory that a worker takes with a context made so.
 
-    Those that `engine.protocol.Load` has mean the same here, the others what they mean to
-    llama.cpp, whose defaults they have; KV types go by ggml's names. Of a model that is spread
-    over several files, the tensors of this one are counted.
-
-    Raises:
-        ModelLoadFailed: there is no such KV type.
+    Of a model that is spread over several files, the tensors of this one are counted.
     """
-    cells = padded(n_ctx or header.context_length, 256)
-    whole = cells * (1 if kv_unified else n_seq_max)
-    tokens = min(whole, n_batch, n_ubatch)
+    cells = padded(context.n_ctx or header.context_length, 256)
+    streams = 1 if context.kv_unified else context.n_seq_max
+    tokens = min(cells * streams, context.n_batch, context.n_ubatch)
     shape = Shape(
         cells=cells,
-        streams=1 if kv_unified else n_seq_max,
-        sequences=n_seq_max,
+        streams=streams,
+        sequences=context.n_seq_max,
         tokens=tokens,
-        outputs=min(tokens, n_outputs_max or n_batch),
-        type_k=_kv_type(type_k),
-        type_v=_kv_type(type_v),
-        flash_attn=flash_attn,
-        swa_full=swa_full,
+        outputs=min(tokens, context.n_seq_max),
+        type_k=context.type_k.upper(),
+        type_v=context.type_v.upper(),
+        flash_attn=context.flash_attn != "off",
+        swa_full=context.swa_full,
     )
     first = max(0, header.block_count + 1 - n_gpu_layers)
     return Estimate(_cpu(header, shape, first), _gpu(header, shape, first))
 
 
-def gpu_layers(header: GgufHeader, free_gpu_bytes: int, **parameters: Any) -> int:
-    """The largest `n_gpu_layers` that fits; the output counts as a layer, as in llama.cpp.
-    `parameters` are the others of `estimate`."""
+def gpu_layers(header: GgufHeader, free_gpu_bytes: int, context: ContextSettings) -> int:
+    """The largest `n_gpu_layers` that fits; the output counts as a layer, as in llama.cpp."""
     for n_gpu_layers in range(header.block_count + 1, 0, -1):
-        found = estimate(header, n_gpu_layers=n_gpu_layers, **parameters)
-        if found.gpu.total <= free_gpu_bytes:
+        if estimate(header, context, n_gpu_layers).gpu.total <= free_gpu_bytes:
             return n_gpu_layers
     return 0
 
 
-def context_that_fits(header: GgufHeader, memory: int, **parameters: Any) -> int:
+def context_that_fits(header: GgufHeader, memory: int, context: ContextSettings) -> int:
     """The longest context that the model was trained for, or a half, a quarter … of it, with which
-    it takes no more than `memory` bytes; never less than `LEAST_CONTEXT`. `parameters` are the
-    others of `estimate`."""
+    it takes no more than `memory` bytes; never less than `LEAST_CONTEXT`."""
     n_ctx = header.context_length
     while n_ctx // 2 >= LEAST_CONTEXT:
-        if estimate(header, n_ctx=n_ctx, **parameters).cpu.total <= memory:
+        if estimate(header, structs.replace(context, n_ctx=n_ctx)).cpu.total <= memory:
             break
         n_ctx //= 2
     return n_ctx
@@ -136,12 +113,6 @@ def check_fits(name: str, estimate: Estimate, free: int, free_gpu: int = 0) -> N
 
 def _gigabytes(size: int) -> str:
     return f"{size / 1e9:.1f} GB" if size >= 50e6 else f"{size / 1e6:.1f} MB"
-
-
-def _kv_type(name: str) -> str:
-    if name.upper() not in TYPES:
-        raise ModelLoadFailed(f"there is no KV type {name}", param="type_k")
-    return name.upper()
 
 
 def _cpu(header: GgufHeader, shape: Shape, first: int) -> Part:

@@ -12,11 +12,12 @@ import resource
 import signal
 import subprocess
 import sys
-import sysconfig
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
+
+from appliance.engine import libraries
 
 ROOM = 3 << 30
 """Bytes of address space for a process that tries files."""
@@ -75,8 +76,9 @@ def _child(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "tests.models.native", *arguments],
         cwd=Path(__file__).parents[2],
-        # Else llama.cpp calls a debugger for a backtrace when it aborts.
-        env={**os.environ, "GGML_NO_BACKTRACE": "1"},
+        # Else llama.cpp calls a debugger for a backtrace when it aborts; and drivers of GPUs
+        # would take what is in none of its buffers.
+        env={**os.environ, "GGML_NO_BACKTRACE": "1", "VK_DRIVER_FILES": os.devnull},
         capture_output=True,
         text=True,
         timeout=600,
@@ -91,20 +93,14 @@ class _Native:
     """The library, and the lines that it logs."""
 
     def __init__(self) -> None:
-        import llama_cpp.llama_cpp as lib
+        from appliance.engine.runners.llama_binding import lib, native
 
         self.lib = lib
         self.lines: list[str] = []
         self._callback = lib.llama_log_callback(self._log)
         lib.llama_log_set(self._callback, None)
-        package = Path(lib.__file__).parent
-        load = lib._lib.ggml_backend_load_all_from_path
-        load.argtypes, load.restype = [ctypes.c_char_p], None
-        places = [package / "lib", package.parent / "bin", Path(sysconfig.get_path("scripts"))]
-        for place in places:
-            if any(place.glob("*ggml-cpu-*")):
-                load(str(place).encode())
-                break
+        load = native("ggml_backend_load_all_from_path", None, ctypes.c_char_p)
+        load(str(libraries.folder()).encode())
         lib.llama_backend_init()
 
     def _log(self, level: int, text: bytes, _: object) -> None:

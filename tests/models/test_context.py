@@ -1,36 +1,40 @@
 """Models are trained with longer contexts than memory holds: the longest that fits is taken."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
-from appliance import offer
+from appliance import offer, tuned
 from appliance.config import AvailableModel, Config, Engine
+from appliance.context import ContextSettings
 from appliance.engine.client import Engine as Worker
 from appliance.models.fit import LEAST_CONTEXT, context_that_fits, estimate
 from appliance.models.gguf import read_header
 from appliance.models.memory import Memory
+from tests.engine import tuning
 from tests.models.gguf_writer import llama
 
 LONG = llama(n_layer=4, n_embd=512, n_head=8, n_head_kv=8, n_ff=1024, n_ctx=131_072)
-PARAMETERS = {"n_seq_max": 4, "kv_unified": True, "n_batch": 512, "n_ubatch": 512}
+SETTINGS = ContextSettings(n_ctx=0, n_seq_max=4, kv_unified=True, n_batch=512, n_ubatch=512)
 
 
 def test_a_half_or_a_quarter_is_taken_until_it_fits(tmp_path: Path) -> None:
     header = read_header(LONG.save(tmp_path / "long.gguf"))
 
     def need(n_ctx: int) -> int:
-        return estimate(header, n_ctx=n_ctx, **PARAMETERS).cpu.total  # type: ignore[arg-type]
+        return estimate(header, replace(SETTINGS, n_ctx=n_ctx)).cpu.total
 
     for n_ctx in (131_072, 65_536, 32_768, 8192):
-        assert context_that_fits(header, need(n_ctx), **PARAMETERS) == n_ctx
-        assert context_that_fits(header, need(n_ctx) - 1, **PARAMETERS) == n_ctx // 2
-    assert context_that_fits(header, 0, **PARAMETERS) == LEAST_CONTEXT
+        assert context_that_fits(header, need(n_ctx), SETTINGS) == n_ctx
+        assert context_that_fits(header, need(n_ctx) - 1, SETTINGS) == n_ctx // 2
+    assert context_that_fits(header, 0, SETTINGS) == LEAST_CONTEXT
 
 
 def test_a_short_context_is_left_as_it_is(tmp_path: Path) -> None:
     header = read_header(llama(n_ctx=512).save(tmp_path / "short.gguf"))
-    assert context_that_fits(header, 0, **PARAMETERS) == 512
+    assert context_that_fits(header, 0, SETTINGS) == 512
 
 
 @pytest.mark.parametrize(
@@ -52,7 +56,7 @@ def test_what_is_configured_is_kept(
     file = LONG.save(tmp_path / "long.gguf")
     # A half of it is a little more than 65,536 tokens take.
     header = read_header(file)
-    need = estimate(header, n_ctx=65_536, **PARAMETERS).cpu.total  # type: ignore[arg-type]
+    need = estimate(header, replace(SETTINGS, n_ctx=65_536)).cpu.total
     monkeypatch.setattr(offer, "memory", lambda: Memory(2 * need + 2, 2 * need + 2))
     config = Config(engine=Engine(**engine))  # type: ignore[arg-type]
     given = AvailableModel(id="long", path=str(file), **model)  # type: ignore[arg-type]
@@ -80,7 +84,7 @@ def test_slots_have_cells_of_their_own_where_that_takes_an_eighth_of_what_is_fre
     file = LONG.save(tmp_path / "long.gguf")
     header = read_header(file)
     shared, own = (
-        estimate(header, n_ctx=2048, **(PARAMETERS | {"kv_unified": unified})).cpu.total  # type: ignore[arg-type]
+        estimate(header, replace(SETTINGS, n_ctx=2048, kv_unified=unified)).cpu.total
         for unified in (True, False)
     )
     monkeypatch.setattr(offer, "memory", lambda: Memory(10**12, free * (own - shared)))
@@ -88,3 +92,53 @@ def test_slots_have_cells_of_their_own_where_that_takes_an_eighth_of_what_is_fre
     made = offer.spec(config, AvailableModel(id="long", path=str(file))).make()
     assert isinstance(made, Worker)
     assert made._load.cpu_apart is apart
+
+
+# -- nothing that a context is made with is left out of the estimate -------------------------------
+
+USUAL: dict[str, Any] = {"n_ctx": 4096, "n_batch": 256, "n_ubatch": 256}
+OTHER: dict[str, dict[str, object]] = {
+    "n_ctx": {"n_ctx": 8192},
+    "n_batch": {"n_batch": 128, "n_ubatch": 128},
+    "n_ubatch": {"n_ubatch": 64},
+    "n_seq_max": {"n_seq_max": 16},
+    "kv_unified": {"kv_unified": "off"},
+    "flash_attn": {"flash_attn": "off"},
+    "type_k": {"type_k": "q8_0"},
+    "type_v": {"type_v": "q4_0"},
+}
+
+
+def test_no_setting_of_a_context_is_forgotten_here() -> None:
+    assert {*OTHER, "swa_full"} == {*ContextSettings.__struct_fields__}
+
+
+@pytest.mark.parametrize("field", OTHER)
+def test_every_setting_of_a_context_is_loaded_with_and_counts(field: str, tmp_path: Path) -> None:
+    file = LONG.save(tmp_path / "long.gguf")
+    model = AvailableModel(id="long", path=str(file))
+    usual, other = (Config(engine=Engine(**(USUAL | changes))) for changes in ({}, OTHER[field]))
+    before, after = (offer.spec(config, model) for config in (usual, other))
+    made = before.make(), after.make()
+    assert isinstance(made[0], Worker) and isinstance(made[1], Worker)
+    assert getattr(made[0]._load, field) != getattr(made[1]._load, field)
+    assert before.need() != after.need()
+    header = read_header(file)
+    assert offer.weigh(usual, header) != offer.weigh(other, header)
+
+
+def test_what_tuning_changes_of_the_cache_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    file = LONG.save(tmp_path / "long.gguf")
+    spec = offer.spec(Config(engine=Engine(n_ctx=8192)), AvailableModel(id="long", path=str(file)))
+    shipped = spec.need()
+    setting = replace(tuning.USUAL, type_k="q8_0", type_v="q8_0")
+    told = tuning.telling(tuning.SHIPPED, tuning.best(setting=setting))
+    tuning.tuned(file, tuned.folder(), told)
+    made = spec.make()
+    assert isinstance(made, Worker) and made._load.tuned
+    assert spec.need() == estimate(read_header(file), made._load.on_processor()).cpu.total
+    values = 8192 * 4 * 2 * 512
+    assert shipped - spec.need() == values * 2 - values // 32 * 34

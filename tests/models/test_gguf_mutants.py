@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from appliance import paths
+from appliance.context import ContextSettings
 from appliance.errors import BadModelFile
 from appliance.models.fit import estimate
 from appliance.models.gguf import read_header
@@ -20,6 +21,7 @@ from tests.models.mutants import mutants
 SMALL = llama(n_embd=32, n_head=2, n_head_kv=1, n_ff=32, n_vocab=260)
 VALID = SMALL.encoded()
 HEADER = len(SMALL.header())
+SETTINGS = ContextSettings(n_ctx=512, n_seq_max=2, kv_unified=True, n_batch=64, n_ubatch=64)
 
 
 def passes(file: Path) -> bool:
@@ -29,9 +31,7 @@ def passes(file: Path) -> bool:
         header = read_header(file)
     except BadModelFile:
         return False
-    needed = estimate(
-        header, n_ctx=512, n_seq_max=2, kv_unified=True, n_batch=64, n_ubatch=64, n_gpu_layers=1
-    )
+    needed = estimate(header, SETTINGS, n_gpu_layers=1)
     assert needed.cpu.total > 0 <= needed.gpu.total
     return True
 

@@ -47,9 +47,8 @@ def open_model(load: Load, progress: Callable[[float], None]) -> Opened:
     place = choose(load, llama_library.devices())
     if load.tuned is None or place.n_gpu_layers:
         return _open(load, place, progress, "")
-    changes = msgspec.structs.asdict(load.tuned)
     try:
-        return _open(msgspec.structs.replace(load, **changes), place, progress, "used")
+        return _open(load.on_processor(), place, progress, "used")
     except LoadError as ex:
         log.warning("the tuned form is given up: %s", ex)
         llama_library.forget_errors()
@@ -99,6 +98,7 @@ def context_params(load: Load, model: int) -> lib.llama_context_params:
     params.n_threads_batch = load.n_threads_batch or params.n_threads
     params.flash_attn_type = FLASH_ATTENTION[load.flash_attn]
     params.type_k, params.type_v = KV_TYPES[load.type_k], KV_TYPES[load.type_v]
+    params.swa_full = load.swa_full
     params.no_perf = True
     return params
 

@@ -132,11 +132,12 @@ def test_what_tuning_changes_of_the_cache_counts(
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     file = LONG.save(tmp_path / "long.gguf")
-    spec = offer.spec(Config(engine=Engine(n_ctx=8192)), AvailableModel(id="long", path=str(file)))
+    config = Config(engine=Engine(n_ctx=8192))
+    spec = offer.spec(config, AvailableModel(id="long", path=str(file)))
     shipped = spec.need()
     setting = replace(tuning.USUAL, type_k="q8_0", type_v="q8_0")
     told = tuning.telling(tuning.SHIPPED, tuning.best(setting=setting))
-    tuning.tuned(file, tuned.folder(), told)
+    tuning.tuned(file, tuned.folder(), told, variant=offer.variant(config, file))
     made = spec.make()
     assert isinstance(made, Worker) and made._load.tuned
     assert spec.need() == estimate(read_header(file), made._load.on_processor()).cpu.total

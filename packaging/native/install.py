@@ -15,6 +15,9 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from native import compiled, prebuilt, trial
@@ -24,6 +27,15 @@ FOLDER = Path(sysconfig.get_path("platlib")) / "llama_cpp" / "lib"
 CHECK = "from appliance.engine.runners.llama_interface import main; main()"
 
 
+@contextmanager
+def step(words: str) -> Iterator[None]:
+    """Says what is done, and when it is done how long it took, as `packaging/step.sh` does."""
+    print(words, "…", flush=True)
+    began = time.monotonic()
+    yield
+    print(f"{words}: {time.monotonic() - began:.0f} s", flush=True)
+
+
 def install_bindings() -> None:
     """llama-cpp-python's modules without its libraries: nothing is compiled.
 
@@ -31,9 +43,9 @@ def install_bindings() -> None:
         subprocess.CalledProcessError: pip has said why.
     """
     command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
-    command += ["--no-deps", "--require-hashes", "--force-reinstall"]
+    command += ["--no-compile", "--no-deps", "--require-hashes", "--force-reinstall"]
     # pip's own cache would hand this wheel, which has no libraries, to others as if it were whole.
-    command += ["--no-cache-dir", "--no-binary", "llama-cpp-python", "--no-build-isolation"]
+    command += ["--no-cache-dir", "--no-build-isolation"]
     command += ["-r", str(LOCKS / "llama.txt")]
     subprocess.run(command, check=True, env=os.environ | {"SKBUILD_WHEEL_CMAKE": "false"})
 
@@ -56,8 +68,10 @@ def get_libraries(source: str, folder: Path) -> None:
         raise SystemExit(
             f"llama.cpp is not ready-made for {system}: compile it with LLAMA=source make run."
         )
-    print(f"Fetching llama.cpp for {system} ({pin.bytes / 1e6:.0f} MB)")
-    with tempfile.TemporaryDirectory(prefix="llama-cpp-") as scratch:
+    with (
+        step(f"Fetching llama.cpp for {system} ({pin.bytes / 1e6:.0f} MB)"),
+        tempfile.TemporaryDirectory(prefix="llama-cpp-") as scratch,
+    ):
         npm = shlex.split(os.environ.get("NPM") or "npm")
         prebuilt.unpack(prebuilt.archive(pin, Path(scratch), npm), folder)
 
@@ -67,12 +81,14 @@ def main() -> None:
     source = os.environ.get("LLAMA") or "prebuilt"
     if source not in ("prebuilt", "source"):
         raise SystemExit(f"LLAMA is {source!r}: it must be `prebuilt` or `source`.")
-    install_bindings()
+    with step("Installing the functions of llama.cpp (77 MB)"):
+        install_bindings()
     made = FOLDER.with_name(f"lib.{os.getpid()}")
     made.mkdir()
     try:
         get_libraries(source, made)
-        check(made)
+        with step("Comparing both"):
+            check(made)
         if source == "source":
             trial.leave_out_wrong(made)
         old = FOLDER.with_name(f"lib.old.{os.getpid()}")

@@ -56,7 +56,7 @@ def archive(pin: Pin, folder: Path, npm: list[str]) -> Path:
     """
     name = f"{pin.package}@{pin.version}"
     packed = subprocess.run(
-        [*npm, "pack", "--silent", "--ignore-scripts", name],
+        [*npm, "pack", "--loglevel=error", "--ignore-scripts", name],
         cwd=folder,
         stdout=subprocess.PIPE,
         text=True,

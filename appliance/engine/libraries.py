@@ -22,7 +22,7 @@ def folder() -> Path:
     """Where they lie; it need not be there."""
     named = os.environ.get(FOLDER_VARIABLE)
     if named:
-        return Path(named)
+        return Path(named).absolute()
     spec = importlib.util.find_spec("llama_cpp")
     places = (spec and spec.submodule_search_locations) or ["llama_cpp"]
     return Path(next(iter(places))) / "lib"

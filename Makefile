@@ -19,6 +19,7 @@ UI_SOURCES := $(shell find ui -type f -not -path 'ui/node_modules/*' -not -path 
 
 .DELETE_ON_ERROR:
 .PHONY: run ready node test check soak bench screenshots lock clean tools setup-test \
+	llama-check llama-update \
 	window frozen frozen-server portable packages packages-test cuda-check
 
 run:  ## set up what is missing, start, open the page
@@ -158,6 +159,14 @@ packages-test:  ## what dist/ has: the window, the packages in a bare system; se
 
 setup-test:  ## `make run` from a clone on a bare machine, timed; see tests/packaging/test_from_clone.py
 	$(BIN)/pytest -m packages tests/packaging/test_from_clone.py
+
+# -- llama.cpp's version ---------------------------------------------------------------------------------
+
+llama-check: $(VENV)/.dev  ## what every system's libraries have of what the appliance calls
+	@$(NODE_PATH) PYTHONPATH=packaging $(BIN)/python -m native.symbols
+
+llama-update: $(VENV)/.dev  ## to the next version, or to VERSIONS="PACKAGES BINDINGS"; see CONTRIBUTING.md
+	@$(NODE_PATH) PYTHONPATH=packaging $(BIN)/python -m native.update $(VERSIONS)
 
 # -- locks ------------------------------------------------------------------------------------------
 

@@ -45,16 +45,16 @@ def this_system() -> str:
     return f"{sys.platform}-{processor}"
 
 
-def archive(pin: Pin, folder: Path, npm: list[str]) -> Path:
-    """The package's archive, in `folder`, as it is pinned.
+def fetch(name: str, folder: Path, npm: list[str]) -> Path:
+    """A package's archive, in `folder`, as npm gives it. None of the package's code runs.
 
     Args:
+        name: with a version behind it, as npm writes that.
         npm: the command line that runs npm.
 
     Raises:
-        SystemExit: npm cannot get it, or it is another one.
+        SystemExit: npm cannot get it, and has said why.
     """
-    name = f"{pin.package}@{pin.version}"
     packed = subprocess.run(
         [*npm, "pack", "--loglevel=error", "--ignore-scripts", name],
         cwd=folder,
@@ -64,12 +64,31 @@ def archive(pin: Pin, folder: Path, npm: list[str]) -> Path:
     )
     if packed.returncode != 0:
         raise SystemExit(f"npm could not get {name} (exit code {packed.returncode}).")
-    found = folder / packed.stdout.split()[-1]
-    method, _, expected = pin.integrity.partition("-")
-    digest = base64.b64encode(hashlib.new(method, found.read_bytes()).digest()).decode()
-    if digest != expected:
-        raise SystemExit(f"{name} is not the package that is pinned: its {method} is {digest}.")
+    return folder / packed.stdout.split()[-1]
+
+
+def archive(pin: Pin, folder: Path, npm: list[str]) -> Path:
+    """The package's archive, in `folder`, as it is pinned.
+
+    Raises:
+        SystemExit: npm cannot get it, or it is another one.
+    """
+    name = f"{pin.package}@{pin.version}"
+    found = fetch(name, folder, npm)
+    if (given := integrity(found)) != pin.integrity:
+        raise SystemExit(f"{name} is not the package that is pinned: it has {given}.")
     return found
+
+
+def integrity(packed: Path) -> str:
+    """Of an archive, as npm writes it."""
+    digest = hashlib.sha512(packed.read_bytes()).digest()
+    return f"sha512-{base64.b64encode(digest).decode()}"
+
+
+def is_library(name: str, unused: tuple[str, ...] = UNUSED) -> bool:
+    """Whether a file in an archive is one that the appliance wants."""
+    return name.endswith(LIBRARY_ENDINGS) and not name.startswith(unused)
 
 
 def unpack(packed: Path, folder: Path, *, unused: tuple[str, ...] = UNUSED) -> list[Path]:
@@ -79,7 +98,7 @@ def unpack(packed: Path, folder: Path, *, unused: tuple[str, ...] = UNUSED) -> l
         for member in archive:
             name = Path(member.name).name
             licence = member.name == "package/LICENSE"
-            library = name.endswith(LIBRARY_ENDINGS) and not name.startswith(unused)
+            library = is_library(name, unused)
             stream = archive.extractfile(member) if licence or library else None
             if stream is None:
                 continue

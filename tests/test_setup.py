@@ -17,8 +17,7 @@ import pytest
 
 from appliance.engine import libraries
 from appliance.engine.proof.prove import prove
-from appliance.engine.runners import llama_interface
-from native import compiled, prebuilt, relied_on, trial
+from native import compiled, prebuilt, trial
 from tests.engine.planting import best_variant, plant
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -199,37 +198,6 @@ def test_of_a_ready_made_package_only_libraries_are_taken(tmp_path: Path) -> Non
 
     assert {f.name for f in folder.iterdir()} == {"libllama.v1.so", "evil.so", "LICENSE.txt"}
     assert not list(tmp_path.glob("*.so"))
-
-
-def test_a_library_of_another_interface_is_refused(tmp_path: Path) -> None:
-    """The real libraries, and a description that asks for what they have not."""
-    description = json.loads(llama_interface.DESCRIPTION.read_text("utf-8"))
-    description["functions"].append("llama_of_tomorrow")
-    description["defaults"]["llama_context_default_params"]["n_ctx"] = 7
-    code = "import sys, pathlib\nfrom appliance.engine.runners import llama_interface as i\n"
-    code += "i.DESCRIPTION = pathlib.Path(sys.argv[1])\ni.main()"
-    file = tmp_path / "interface.json"
-    file.write_text(json.dumps(description), "utf-8")
-
-    done = subprocess.run(
-        [sys.executable, "-c", code, str(file)], capture_output=True, text=True, check=False
-    )
-
-    assert done.returncode == 1
-    assert done.stderr.splitlines() == [
-        "the library has no function llama_of_tomorrow",
-        "llama_context_default_params: n_ctx is 512 where 7 was expected",
-    ]
-
-
-def test_what_is_relied_on_is_what_the_source_calls() -> None:
-    assert llama_interface.described().functions == relied_on.functions()
-    assert set(llama_interface.described().defaults) == set(relied_on.DEFAULTS)
-
-
-def test_libraries_and_functions_fit_together() -> None:
-    code = "from appliance.engine.runners.llama_interface import main; main()"
-    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
 
 
 def test_what_was_compiled_wrong_is_not_installed(

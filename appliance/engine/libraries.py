@@ -13,7 +13,11 @@ import re
 from pathlib import Path
 
 FOLDER_VARIABLE = "LLAMA_CPP_LIB_PATH"
-_LIBRARY = re.compile(r"^(?:lib)?(?P<name>[a-z][\w-]*?)(?:\.[\w.-]+)?\.(?:so|dylib|dll)(?:\.\d+)*$")
+_LIBRARY = re.compile(
+    r"^(?:lib)?(?P<name>[a-z][\w.-]*?)"
+    r"(?:\.(?:[a-z]+\.)?v[\d.]+)?"  # as ready-made ones have it: .v0.5.0, .vulkan.v0.5.0
+    r"(?:\.\d+)*\.(?:so|dylib|dll)(?:\.\d+)*$"
+)
 _ALWAYS = ("llama", "ggml", "ggml-base", "ggml-cpu")
 _VARIANT = re.compile(r"^ggml-cpu-(?P<name>.+)$")
 
@@ -22,7 +26,7 @@ def folder() -> Path:
     """Where they lie; it need not be there."""
     named = os.environ.get(FOLDER_VARIABLE)
     if named:
-        return Path(named)
+        return Path(named).absolute()
     spec = importlib.util.find_spec("llama_cpp")
     places = (spec and spec.submodule_search_locations) or ["llama_cpp"]
     return Path(next(iter(places))) / "lib"

@@ -4,14 +4,23 @@ The appliance's own process never loads native model code, so `appliance doctor`
 """
 
 import sys
+from typing import Any
 
 import msgspec
 
+from appliance.engine.runners.base import LoadError
+
 
 def main() -> int:
-    """Entry of the process: JSON of `llama_library.Library` on stdout. Returns the exit code."""
-    from appliance.engine.runners import llama_library
+    """Entry of the process: JSON of `llama_library.Library` on stdout, or an `error` alone. Returns
+    the exit code."""
+    found: Any
+    try:
+        from appliance.engine.runners import llama_library
 
-    llama_library.start()
-    sys.stdout.write(msgspec.json.encode(llama_library.describe()).decode() + "\n")
+        llama_library.start()
+        found = llama_library.describe()
+    except LoadError as ex:
+        found = {"error": str(ex)}
+    sys.stdout.write(msgspec.json.encode(found).decode() + "\n")
     return 0

@@ -137,7 +137,10 @@ def main(factory: RunnerFactory | None = None, *, ahead: bool = False) -> int:
 
 def _load_libraries() -> None:
     """All but the backends: which of them is for the model to say."""
-    from appliance.engine.runners import llama  # noqa: F401
+    try:
+        from appliance.engine.runners import llama  # noqa: F401
+    except LoadError as ex:
+        log.warning("%s", ex)  # and told again to whoever wants a model
 
 
 def _runner(load: Load, progress: Callable[[float], None]) -> Runner:

@@ -4,8 +4,8 @@
     LLAMA=source python -m native           compiled here, which takes minutes
 
 The functions come as llama-cpp-python's modules, whose own build is left out; the libraries lie
-where that would have put them, in a folder that is replaced as a whole, once the new one has been
-checked.
+where that would have put them, in a folder that is replaced as a whole. Nothing of what is
+installed changes before both are here and fit together.
 """
 
 import os
@@ -15,83 +15,134 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
+import time
+import zipfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+import msgspec
 
 from native import compiled, prebuilt, trial
 from native.compiled import LOCKS
 
+PIP = [sys.executable, "-m", "pip", "--disable-pip-version-check"]
 FOLDER = Path(sysconfig.get_path("platlib")) / "llama_cpp" / "lib"
 CHECK = "from appliance.engine.runners.llama_interface import main; main()"
 
 
-def install_bindings() -> None:
-    """llama-cpp-python's modules without its libraries: nothing is compiled.
+@contextmanager
+def step(words: str) -> Iterator[None]:
+    """Says what is done, and when it is done how long it took, as `packaging/step.sh` does."""
+    print(words, "…", flush=True)
+    began = time.monotonic()
+    yield
+    print(f"{words}: {time.monotonic() - began:.0f} s", flush=True)
+
+
+def bindings(scratch: Path) -> Path:
+    """A wheel of llama-cpp-python's modules without its libraries: nothing is compiled.
 
     Raises:
         subprocess.CalledProcessError: pip has said why.
     """
-    command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
-    command += ["--no-deps", "--require-hashes", "--force-reinstall"]
+    command = [*PIP, "wheel", "--quiet", "--no-deps", "--require-hashes", "--no-build-isolation"]
     # pip's own cache would hand this wheel, which has no libraries, to others as if it were whole.
-    command += ["--no-cache-dir", "--no-binary", "llama-cpp-python", "--no-build-isolation"]
-    command += ["-r", str(LOCKS / "llama.txt")]
+    command += ["--no-cache-dir", "--wheel-dir", str(scratch), "-r", str(LOCKS / "llama.txt")]
     subprocess.run(command, check=True, env=os.environ | {"SKBUILD_WHEEL_CMAKE": "false"})
+    (made,) = scratch.glob("*.whl")
+    return made
 
 
-def get_libraries(source: str, folder: Path) -> None:
-    """Puts the libraries into `folder`, which is empty.
-
-    Args:
-        source: `prebuilt` or `source`.
+def fetch(folder: Path) -> None:
+    """Puts the ready-made libraries into `folder`, which is empty.
 
     Raises:
         SystemExit: they are not to be had.
     """
-    if source == "source":
-        compiled.unpack(compiled.wheel(), folder)
-        return
     system = prebuilt.this_system()
     pin = prebuilt.pins().get(system)
     if pin is None:
         raise SystemExit(
             f"llama.cpp is not ready-made for {system}: compile it with LLAMA=source make run."
         )
-    print(f"Fetching llama.cpp for {system} ({pin.bytes / 1e6:.0f} MB)")
-    with tempfile.TemporaryDirectory(prefix="llama-cpp-") as scratch:
+    with (
+        step(f"Fetching llama.cpp for {system} ({pin.bytes / 1e6:.0f} MB)"),
+        tempfile.TemporaryDirectory(prefix="llama-cpp-") as scratch,
+    ):
         npm = shlex.split(os.environ.get("NPM") or "npm")
         prebuilt.unpack(prebuilt.archive(pin, Path(scratch), npm), folder)
+        (folder / prebuilt.ORIGIN).write_bytes(msgspec.json.encode(pin))
 
 
-def main() -> None:
-    """Installs both, unless they don't fit together."""
-    source = os.environ.get("LLAMA") or "prebuilt"
-    if source not in ("prebuilt", "source"):
-        raise SystemExit(f"LLAMA is {source!r}: it must be `prebuilt` or `source`.")
-    install_bindings()
-    made = FOLDER.with_name(f"lib.{os.getpid()}")
-    made.mkdir()
-    try:
-        get_libraries(source, made)
-        check(made)
-        if source == "source":
-            trial.leave_out_wrong(made)
-        old = FOLDER.with_name(f"lib.old.{os.getpid()}")
-        if FOLDER.exists():
-            FOLDER.replace(old)
-        made.replace(FOLDER)
-        shutil.rmtree(old, ignore_errors=True)
-    finally:
-        shutil.rmtree(made, ignore_errors=True)
+def build(folder: Path) -> None:
+    """Puts those libraries into `folder`, which is empty, that compile here and compute right.
+
+    Raises:
+        SystemExit: they do not compile, or none of them does.
+    """
+    compiled.unpack(compiled.wheel(), folder)
+    with step("Trying what was compiled"):
+        trial.leave_out_wrong(folder)
 
 
-def check(folder: Path) -> None:
+def check(modules: Path, folder: Path) -> None:
     """Libraries and functions are of one interface, as far as the appliance uses it.
 
     Raises:
         SystemExit: they are not; it has been said which.
     """
-    environment = os.environ | {"LLAMA_CPP_LIB_PATH": str(folder)}
-    environment["PYTHONPATH"] = str(LOCKS.parent)
-    ended = subprocess.run([sys.executable, "-c", CHECK], env=environment, check=False)
-    if ended.returncode != 0:
+    if run(CHECK, modules, folder) != 0:
         raise SystemExit("This llama.cpp and its functions don't fit together: nothing is changed.")
+
+
+def run(code: str, modules: Path, folder: Path) -> int:
+    """Runs Python code in a process with other functions, in `modules`, and other libraries, in
+    `folder`; its exit code."""
+    root = LOCKS.parent
+    environment = os.environ | {
+        "LLAMA_CPP_LIB_PATH": str(folder),
+        "PYTHONPATH": os.pathsep.join(map(str, (modules, root, root / "packaging"))),
+    }
+    return subprocess.run([sys.executable, "-c", code], env=environment, check=False).returncode
+
+
+def install(
+    fill: Callable[[Path], None] = fetch, hold: Callable[[Path, Path], None] = check
+) -> None:
+    """Installs both.
+
+    Args:
+        fill: puts libraries into a folder.
+        hold: is asked about folders with the new modules and libraries, and raises what keeps the
+            old ones.
+    """
+    # Beside the old ones, so that they can be put in their place at once.
+    FOLDER.parent.mkdir(parents=True, exist_ok=True)
+    for left in FOLDER.parent.glob("new-*"):  # by a process that was killed
+        shutil.rmtree(left)
+    with tempfile.TemporaryDirectory(prefix="new-", dir=FOLDER.parent) as folder:
+        scratch = Path(folder)
+        modules, made, old = (scratch / name for name in ("modules", "lib", "old"))
+        made.mkdir()
+        with step("Getting the functions of llama.cpp (77 MB)"):
+            wheel = bindings(scratch)
+        with zipfile.ZipFile(wheel) as archive:
+            archive.extractall(modules)
+        fill(made)
+        with step("Comparing both"):
+            hold(modules, made)
+        command = [*PIP, "install", "--quiet", "--no-compile", "--no-deps", "--no-index"]
+        subprocess.run([*command, "--force-reinstall", str(wheel)], check=True)
+        if FOLDER.exists():
+            FOLDER.replace(old)
+        made.replace(FOLDER)
+
+
+def main() -> None:
+    """Installs what `LLAMA` names."""
+    sources = {"prebuilt": fetch, "source": build}
+    source = os.environ.get("LLAMA") or "prebuilt"
+    if source not in sources:
+        raise SystemExit(f"LLAMA is {source!r}: it must be `prebuilt` or `source`.")
+    install(sources[source])

@@ -6,17 +6,20 @@ python -m native.relied_on              writes `llama_interface.json` beside its
 import ast
 import importlib.util
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
 
-RUNNERS = Path(__file__).resolve().parents[2] / "appliance" / "engine" / "runners"
+SOURCE = Path(__file__).resolve().parents[2] / "appliance"
 DEFAULTS = (
     "llama_context_default_params",
     "llama_model_default_params",
     "llama_model_quantize_default_params",
     "llama_sampler_chain_default_params",
 )
+NAMES = {"ggml_type_name": "GGML_TYPE_", "llama_ftype_name": "LLAMA_FTYPE_"}
+"""Functions that say what a number means, and how the constants begin that are such numbers."""
 
 
 def functions() -> list[str]:
@@ -26,22 +29,49 @@ def functions() -> list[str]:
     bindings = Path(package, "llama_cpp.py").read_text("utf-8")
     declared = set(re.findall(r"@ctypes_function\(\s*\"(\w+)\"", bindings))
     found = set()
-    for file in RUNNERS.glob("*.py"):
-        for node in ast.walk(ast.parse(file.read_text("utf-8"))):
-            match node:
-                case ast.Attribute(value=ast.Name(id="lib"), attr=name) if name in declared:
-                    found.add(name)
-                case ast.Call(func=ast.Name(id="native"), args=[ast.Constant(value=name), *_]):
-                    found.add(str(name))
+    for node in _nodes():
+        match node:
+            case ast.Attribute(value=ast.Name(id="lib"), attr=name) if name in declared:
+                found.add(name)
+            case ast.Call(func=ast.Name(id="native"), args=[ast.Constant(value=name), *_]):
+                found.add(str(name))
+    return sorted({*found, *NAMES})
+
+
+def constants() -> list[str]:
+    """Names, sorted: the constants of `lib` that the source uses."""
+    found = set()
+    for node in _nodes():
+        match node:
+            case ast.Attribute(value=ast.Name(id="lib"), attr=name) if name.isupper():
+                found.add(name)
     return sorted(found)
+
+
+def _nodes() -> Iterator[ast.AST]:
+    """Of every file that calls llama.cpp."""
+    for file in SOURCE.rglob("*.py"):
+        text = file.read_text("utf-8")
+        if "llama_binding import" in text:
+            yield from ast.walk(ast.parse(text))
 
 
 def main() -> None:
     """Writes down what is there now."""
     from appliance.engine.runners import llama_interface
+    from appliance.engine.runners.llama_binding import lib
 
+    numbers = {
+        function: [getattr(lib, name) for name in constants() if name.startswith(prefix)]
+        for function, prefix in NAMES.items()
+    }
     told = llama_interface.Interface(
-        functions(), {name: llama_interface.defaults(name) for name in DEFAULTS}
+        functions=functions(),
+        defaults={name: llama_interface.defaults(name) for name in DEFAULTS},
+        names={
+            function: {number: llama_interface.name(function, number) for number in sorted(given)}
+            for function, given in numbers.items()
+        },
     )
     text = msgspec.json.format(msgspec.json.encode(told), indent=2)
     llama_interface.DESCRIPTION.write_bytes(text + b"\n")

@@ -33,6 +33,11 @@ exec systemd-nspawn --quiet --boot --register=no --keep-unit --console=pipe "$@"
 
 def make_base() -> None:
     """The bare system, out of the mirror that this machine's own packages come from."""
+    bootstrap(BASE, "systemd-sysv", "dbus")
+
+
+def bootstrap(base: Path, *packages: str) -> None:
+    """A Debian that has little besides these packages, in a folder that is made once."""
     for program, package in (
         ("debootstrap", "debootstrap"),
         ("systemd-nspawn", "systemd-container"),
@@ -41,7 +46,7 @@ def make_base() -> None:
             pytest.skip(f"{program} is missing: install the Debian package `{package}`")
     if os.geteuid() != 0:
         pytest.skip("a machine is made and booted by root")
-    if BASE.exists():
+    if base.exists():
         return
     release = _said("sh", "-c", ". /etc/os-release; echo $VERSION_CODENAME")
     mirrors = _said(
@@ -50,19 +55,19 @@ def make_base() -> None:
     ).split()
     if not mirrors:
         pytest.skip("this machine's packages come from no mirror that could be asked")
-    BASE.parent.mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=BASE.parent) as scratch:
+    base.parent.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=base.parent) as scratch:
         half = Path(scratch, "root")
         subprocess.run(
             [
-                *("debootstrap", "--variant=minbase", "--include=systemd-sysv,dbus"),
+                *("debootstrap", "--variant=minbase", f"--include={','.join(packages)}"),
                 *(release, half, mirrors[0]),
             ],
             check=True,
             stdout=subprocess.DEVNULL,
             timeout=900,
         )
-        half.rename(BASE)
+        half.rename(base)
 
 
 def _said(*command: str) -> str:

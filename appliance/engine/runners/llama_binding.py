@@ -20,6 +20,7 @@ from types import ModuleType
 from typing import Any, cast
 
 from appliance.engine import libraries
+from appliance.engine.runners.base import LoadError
 
 missing: list[str] = []
 """Functions that the bindings know and the library has not."""
@@ -46,17 +47,20 @@ class _Library(ctypes.CDLL):
 def _load(lib_base_name: str, base_path: Path) -> _Library:  # noqa: ARG001 - see `libraries`
     """
     Raises:
-        FileNotFoundError: the library is not there.
+        LoadError: the library is not there, or is none.
     """
     folder = libraries.folder()
     file = libraries.found().get(lib_base_name)
     if file is None:
-        raise FileNotFoundError(f"llama.cpp is not installed: {folder} has no library of it")
+        raise LoadError(f"llama.cpp is not installed: {folder} has no library of it")
     if sys.platform == "win32":
         os.add_dll_directory(str(folder))
     # Some were linked to search the current folder, too, where anybody may have put something.
     os.chdir(folder)
-    return _Library(str(file))
+    try:
+        return _Library(str(file))
+    except OSError as ex:
+        raise LoadError(f"llama.cpp cannot be loaded: {ex}") from ex
 
 
 def _package() -> ModuleType:

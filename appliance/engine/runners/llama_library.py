@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 
 from appliance.engine import libraries
+from appliance.engine.runners import llama_interface
 from appliance.engine.runners.base import LoadError
 from appliance.engine.runners.llama_binding import lib, native
 
@@ -101,8 +102,10 @@ def start(variant: str = "") -> None:
         variant: of the one for processors; empty: the one that llama.cpp thinks most of.
 
     Raises:
-        LoadError: there is no such variant.
+        LoadError: there is no such variant, or llama.cpp is not the one that the appliance was
+            made for.
     """
+    llama_interface.check()
     lib.llama_log_set(_log_callback, None)
     if variant:
         load = native("ggml_backend_load", ctypes.c_void_p, ctypes.c_char_p)

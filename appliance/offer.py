@@ -230,7 +230,7 @@ def _load(config: Config, model: AvailableModel) -> Load:
         flash_attn=engine.flash_attn,
         type_k=tuned.kv_type(engine.type_k),
         type_v=tuned.kv_type(engine.type_v),
-        device=model.device or config.models.default_device,
+        device=(model.device or config.models.default_device).lower(),
         n_gpu_layers=engine.n_gpu_layers,
         kv_folder=str(paths.kv_dir()) if engine.kv_disk_mb else "",
         kv_memory_bytes=engine.kv_memory_mb * MEGABYTE,

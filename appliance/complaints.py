@@ -8,6 +8,7 @@ from msgspec.inspect import (
     FloatType,
     IntType,
     LiteralType,
+    Metadata,
     StrType,
     StructType,
     VarTupleType,
@@ -68,6 +69,8 @@ def _allowed(wanted: msgspec.inspect.Type) -> str:
             return "true or false"
         case LiteralType(values=values):
             return f"one of {', '.join(map(str, values))}"
+        case Metadata(extra_json_schema={"description": words}):
+            return str(words)
         case StrType(pattern=pattern) if pattern and pattern.startswith("^/"):
             return "a path such as /metrics"
         case StrType(min_length=1):

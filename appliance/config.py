@@ -20,7 +20,20 @@ from appliance.complaints import explain
 from appliance.context import FlashAttention, KvType
 from appliance.errors import ConfigError
 
-Device = Literal["auto", "cpu", "cuda", "metal"]
+DEVICES = "auto, cpu, cuda, metal or vulkan, or a device's name such as Vulkan0"
+"""What a device may be called, for people."""
+
+
+def _any_case(word: str) -> str:
+    return "".join(f"[{letter.upper()}{letter}]" for letter in word)
+
+
+_NAMES = [*map(_any_case, ("auto", "cpu")), _any_case("mtl") + "[0-9]{1,2}"]
+_NAMES += [_any_case(family) + "([0-9]{1,2})?" for family in ("cuda", "metal", "vulkan")]
+DEVICE_PATTERN = f"^({'|'.join(_NAMES)})$"
+Device = Annotated[str, Meta(pattern=DEVICE_PATTERN, description=DEVICES)]
+"""`auto`, `cpu`, a family of GPUs, or one of them by llama.cpp's name; in large or small
+letters."""
 LogLevel = Literal["debug", "info", "warning", "error"]
 Scope = Literal["chat", "manage", "admin"]
 Port = Annotated[int, Meta(ge=0, le=65535)]
@@ -54,7 +67,7 @@ class AvailableModel(Section, frozen=True):
     """Which file of such a model: `q4`, `q8`, `bf16`, or as GGUF files name it, `Q5_K_M`."""
     context_length: Annotated[int, Meta(ge=0)] = 0
     """Tokens that one sequence may span; 0: what `engine.n_ctx` says."""
-    device: Device | Literal[""] = ""
+    device: Annotated[str, Meta(pattern=f"^$|{DEVICE_PATTERN}", description=DEVICES)] = ""
     """Empty: `models.default_device`."""
     family: Literal["", "gpt2", "gptj", "gpt_neox", "dolly", "starcoder", "mpt", "replit"] = ""
     """Of a file in the old GGML format, which does not say it itself."""

@@ -202,7 +202,7 @@ def _load(config: Config, model: AvailableModel, variant: str) -> Load:
         tuned=tuned.form(config, file, variant),
         max_running=min(_together(config), engine.n_seq_max),
         n_threads=engine.n_threads,
-        device=model.device or config.models.default_device,
+        device=(model.device or config.models.default_device).lower(),
         n_gpu_layers=engine.n_gpu_layers,
         kv_folder=str(paths.kv_dir()) if engine.kv_disk_mb else "",
         kv_memory_bytes=engine.kv_memory_mb * MEGABYTE,

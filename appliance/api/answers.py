@@ -7,7 +7,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from appliance.engine.loaded import Status as EngineStatus
-from appliance.engine.protocol import CachedFrom
+from appliance.engine.protocol import CachedFrom, Trust
 from appliance.observe.figures import Figures
 from appliance.security.access import Scope
 from appliance.security.key_records import Key
@@ -297,11 +297,35 @@ class ModelStatus(msgspec.Struct, frozen=True, kw_only=True):
     """Why it is not ready."""
     n_ctx: int | None
     device: str | None
+    """`cpu`, or the family of the GPUs that it runs on."""
+    on: tuple[str, ...]
+    """Names of the GPUs that it runs on."""
     variant: str | None
     """Of llama.cpp's code for processors, once it is loaded."""
     devices: tuple[str, ...]
-    """Where it could run on this machine; empty while nobody knows, because it is not loaded."""
+    """Where it could run on this machine, by names and families; empty while nobody knows, because
+    it is not loaded."""
     warning: str | None
+
+
+class DeviceStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """Something that can compute. Bytes."""
+
+    name: str
+    """As requests may ask for it."""
+    family: str
+    """`cpu`, `cuda`, `metal`, `vulkan` …"""
+    description: str
+    driver: str
+    """Empty: unknown."""
+    free: int
+    """When a model was last loaded."""
+    total: int
+    trust: Trust
+    """`unproven`: not compared with the processor yet; `wrong`: it computes something else, and is
+    not used; `failed`: it died or could not be tried, and is not used until the next start."""
+    detail: str
+    """Why it is not used."""
 
 
 class Status(msgspec.Struct, frozen=True, kw_only=True):
@@ -311,6 +335,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     uptime_seconds: float
     timestamp: int
     models: list[ModelStatus]
+    devices: list[DeviceStatus]
     figures: Figures
     refused_variants: dict[str, str]
     """Of llama.cpp's code for processors: what does not compute right on this machine and is not

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import falcon
 import msgspec
@@ -18,7 +18,7 @@ from appliance.api.schemas import Sampling, Tokens, decode_json
 from appliance.api.shapes import Reply, TextShape
 from appliance.chat.events import ReplyEnded
 from appliance.chat.live import Follower
-from appliance.config import Limits
+from appliance.config import Device, Limits
 from appliance.engine.inputs import ChatMessage, ChatPrompt, TextPrompt
 from appliance.engine.pool import Pool
 from appliance.errors import ApplianceError, Conflict, RequestError, TooManySessions
@@ -37,7 +37,7 @@ class OriginalRequest(Sampling, kw_only=True, frozen=True):
     """Made by the client; a session of that id is made if there is none."""
     max_token: Tokens | None = None
     system_prompt: str | None = None
-    device: Literal["auto", "cpu", "cuda", "metal"] | None = None
+    device: Device | None = None
     """Where the model should run; one that runs elsewhere answers with a warning."""
 
     def wanted_tokens(self) -> int | None:

@@ -7,6 +7,7 @@ import falcon
 import msgspec
 from msgspec import Meta
 
+from appliance.config import DEVICE_PATTERN, DEVICES
 from appliance.engine.inputs import SamplingParams
 from appliance.errors import RequestError
 
@@ -142,6 +143,8 @@ def _explained(text: str) -> RequestError:
     if missing := _MISSING.search(message):
         path = ".".join(filter(None, (path, missing["field"])))
         return RequestError(f"{path} is missing", param=path)
+    if DEVICE_PATTERN in message:
+        return RequestError(f"{path}: needs {DEVICES}", param=path)
     if message.startswith("Expected `null`"):
         return RequestError(f"{path} is not supported here and has to be left out", param=path)
     return RequestError(f"{path}: {message}" if path else message, param=path or None)

@@ -8,11 +8,12 @@ from typing import Any
 import falcon
 import msgspec
 
-from appliance.api.answers import ErrorAnswer, Health, ModelStatus, Status
+from appliance.api.answers import DeviceStatus, ErrorAnswer, Health, ModelStatus, Status
 from appliance.api.errors import RETRY_AFTER
 from appliance.api.login import set_cookie
 from appliance.api.operation import Operations
 from appliance.engine.pool import Model, Pool
+from appliance.engine.protocol import ModelInfo, Standing
 from appliance.observe.figures import Dashboard
 from appliance.security.logins import Logins
 
@@ -21,17 +22,41 @@ operation = Operations("Appliance")
 
 def _model_status(model: Model) -> ModelStatus:
     state = model.state
+    info = state.model
     return ModelStatus(
         id=model.id,
         name=model.name,
         state=state.word,
         progress=state.progress,
         detail=state.trouble or state.detail,
-        n_ctx=state.model.n_ctx if state.model else None,
-        device=state.model.device if state.model else None,
-        variant=(state.model.variant or None) if state.model else None,
-        devices=state.model.devices if state.model else (),
+        n_ctx=info.n_ctx if info else None,
+        device=info.device if info else None,
+        variant=(info.variant or None) if info else None,
+        on=info.on if info else (),
+        devices=_called(info) if info else (),
         warning=model.place.warning,
+    )
+
+
+def _called(info: ModelInfo) -> tuple[str, ...]:
+    """Families, and names where a family has several."""
+    families = [standing.device.family for standing in info.devices]
+    several = {family for family in families if families.count(family) > 1}
+    names = [it.device.name.lower() for it in info.devices if it.device.family in several]
+    return (*dict.fromkeys(families), *names)
+
+
+def _device_status(standing: Standing) -> DeviceStatus:
+    device = standing.device
+    return DeviceStatus(
+        name=device.name,
+        family=device.family,
+        description=device.description,
+        driver=device.driver,
+        free=device.free,
+        total=device.total,
+        trust=standing.trust,
+        detail=standing.detail,
     )
 
 
@@ -66,6 +91,7 @@ class System:
         status = Status(
             version=figures.version,
             figures=figures,
+            devices=[_device_status(standing) for standing in self._pool.devices()],
             refused_variants=self._refused_variants(),
             **self._now(),
         )

@@ -6,11 +6,11 @@ kept. Otherwise the request is answered where the model is, with a warning.
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import msgspec
 
-from appliance.engine.protocol import Accepted, ModelInfo, SequenceEvent
+from appliance.engine.protocol import Accepted, ModelInfo, SequenceEvent, Standing
 from appliance.engine.requests import Sink
 
 log = logging.getLogger(__name__)
@@ -28,18 +28,29 @@ class Place:
         self._misplaced: str | None = None
         """What the last request that asked for a device was told."""
 
+    @property
+    def loaded_for(self) -> str | None:
+        """The device that the request which had it loaded asked for; None: any."""
+        return self._loaded_for
+
     def begin(self, device: str | None) -> str | None:
         """The model is about to be loaded; the device, if it is to be that very one."""
         self._misplaced = None
-        self._loaded_for = None if device == "auto" else device
+        wanted = (device or "auto").lower()
+        self._loaded_for = None if wanted == "auto" else wanted
         return self._loaded_for
 
     def is_wrong(self, device: str | None) -> bool:
         """Whether the model would be where a request wants it if it were loaded again."""
         info = self._info()
-        if device in (None, "auto", self._loaded_for) or info is None:
+        wanted = (device or "auto").lower()
+        if info is None or wanted in ("auto", self._loaded_for) or wanted in _places(info):
             return False
-        return device != info.device and device in info.devices
+        # One that died is tried again for who names it; one that computes wrong never is.
+        return any(
+            standing.trust != "wrong" and standing.device.name not in info.unproven
+            for standing in _called(wanted, info)
+        )
 
     @property
     def warning(self) -> str | None:
@@ -50,16 +61,24 @@ class Place:
     def warning_for(self, device: str | None) -> str | None:
         """What a request that asks for this device is told; None: it gets what it asked for."""
         info = self._info()
-        if info is None or device == info.device:
+        if info is None:
             return None
-        if device in (None, "auto"):
+        wanted = (device or "auto").lower()
+        if wanted in _places(info):
+            return info.warning if info.on else None
+        if wanted == "auto":
             return info.warning
         if not info.devices:
             return f"{self._name} runs elsewhere, which decides about the device itself"
-        if device not in info.devices:
+        called = _called(wanted, info)
+        if not called:
             return f"{device} was asked for and is not there: {self._name} runs on {info.device}"
-        if device == self._loaded_for and info.warning:
+        if info.warning and wanted == self._loaded_for:
             return info.warning
+        if all(standing.trust == "wrong" for standing in called):
+            return f"{called[0].detail}; {self._name} runs on {info.device}"
+        if any(standing.device.name in info.unproven for standing in called):
+            return f"{device} is being compared with the processor, on which {self._name} runs"
         return f"{self._name} was at work on {info.device} and was not moved to {device}"
 
     def warned(self, sink: Sink, device: str | None) -> Sink:
@@ -68,7 +87,7 @@ class Place:
         def take(event: SequenceEvent) -> None:
             if isinstance(event, Accepted):
                 told = self.warning_for(device)
-                if device not in (None, "auto"):
+                if (device or "auto").lower() != "auto":
                     if told and told != self._misplaced:
                         log.warning("%s", told)
                     self._misplaced = told
@@ -76,3 +95,44 @@ class Place:
             sink(event)
 
         return take
+
+
+class Seen:
+    """The devices of this machine, as workers tell of them."""
+
+    def __init__(self) -> None:
+        self._devices: dict[str, Standing] = {}
+
+    def now(self, infos: Iterable[ModelInfo | None]) -> list[Standing]:
+        """As these models see them, or the last that did."""
+        found = together(standing for info in infos if info for standing in info.devices)
+        looked_at = {name: it for name, it in found.items() if it.device.total}
+        self._devices = {**found, **self._devices, **looked_at}
+        return list(self._devices.values())
+
+
+_WORSE = ("trusted", "unproven", "wrong", "failed")
+
+
+def together(standings: Iterable[Standing]) -> dict[str, Standing]:
+    """Every device once, by name: as the model sees it that trusts it least."""
+    found: dict[str, Standing] = {}
+    for standing in standings:
+        known = found.get(standing.device.name, standing)
+        if _WORSE.index(standing.trust) >= _WORSE.index(known.trust):
+            found[standing.device.name] = standing
+    return found
+
+
+def _places(info: ModelInfo) -> set[str]:
+    """What the place where the model runs may be called."""
+    return {info.device, *(name.lower() for name in info.on if len(info.on) == 1)}
+
+
+def _called(wanted: str, info: ModelInfo) -> list[Standing]:
+    """The devices of that family or name."""
+    return [
+        standing
+        for standing in info.devices
+        if wanted in (standing.device.family, standing.device.name.lower())
+    ]

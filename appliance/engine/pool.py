@@ -10,9 +10,10 @@ import time
 from collections.abc import Callable, Iterable
 
 from appliance.engine.counters import Counters
-from appliance.engine.devices import Place
+from appliance.engine.devices import Place, Seen
 from appliance.engine.inputs import Prompt, SamplingParams, TextPrompt, TokenPrompt
 from appliance.engine.loaded import EngineState, Loaded, ModelSpec
+from appliance.engine.protocol import Standing
 from appliance.engine.requests import Sink, Watch, refusal_told, unwatched
 from appliance.errors import ModelLoadFailed, ModelNotFound, ShuttingDown, Unavailable
 
@@ -156,6 +157,7 @@ class Pool:
         """
         self._models = [Model(spec, self) for spec in specs]
         """Never changed, but replaced, with `_changing` held."""
+        self._seen = Seen()
         self.on_missing: Callable[[], object] = lambda: None
         """Called before a name is said to be unknown: it may be that `add` is due."""
         self._free_memory = free_memory
@@ -177,6 +179,10 @@ class Pool:
     def models(self) -> list[Model]:
         """All of them, the default first."""
         return list(self._models)
+
+    def devices(self) -> list[Standing]:
+        """What this machine can compute with; none before a model was loaded."""
+        return self._seen.now(model.state.model for model in self._models)
 
     def find(self, name: str | None) -> Model:
         """The model with that id or name; None: the default.
@@ -342,6 +348,7 @@ class Pool:
         )
 
     def _close(self, model: Model) -> None:
+        self.devices()
         with self.counting:
             engine = model.leaving = model.engine
             model.engine = None

@@ -19,6 +19,45 @@ CachedFrom = Literal["slot", "shared", "memory", "disk"]
 or in a file."""
 
 
+class Device(msgspec.Struct, frozen=True, kw_only=True):
+    """Something that can compute, as llama.cpp finds it."""
+
+    name: str
+    """llama.cpp's, such as `CPU`, `CUDA0`, `Vulkan1`, `MTL0`."""
+    description: str
+    """Its maker's."""
+    kind: Literal["cpu", "gpu", "igpu", "accelerator"]
+    """`igpu`: a GPU that shares the processor's memory."""
+    family: str
+    """`cpu`, `cuda`, `metal`, `vulkan` …"""
+    free: int
+    """Bytes."""
+    total: int
+    id: str = ""
+    """Where it is plugged in; the same by every family that finds it. Empty: unknown."""
+    driver: str = ""
+    """Name and version, for people."""
+    build: str = ""
+    """What changes with the driver; empty: unknown."""
+
+
+PROCESSOR = Device(name="CPU", description="", kind="cpu", family="cpu", free=0, total=0)
+"""Where nobody looked for more."""
+
+Trust = Literal["trusted", "unproven", "wrong", "failed"]
+"""Whether a model may be computed on a device: it is the processor or says what that says; they
+were not compared yet; it says something else; it died, or could not be tried."""
+
+
+class Standing(msgspec.Struct, frozen=True, kw_only=True):
+    """A device of this machine, and what a model makes of it."""
+
+    device: Device
+    trust: Trust = "trusted"
+    detail: str = ""
+    """Why it is not used; for people."""
+
+
 # -- commands: appliance → worker ----------------------------------------------------------------
 
 
@@ -53,9 +92,15 @@ class Load(ContextSettings, frozen=True, tag="load", kw_only=True):
     variant: str = ""
     """Of llama.cpp's backend for processors; empty: whichever it chooses itself."""
     device: str = "auto"
-    """`auto`, `cpu`, `cuda`, `metal`; one that is not there gives way to the processor."""
+    """`auto`, `cpu`, a family such as `vulkan`, or a device's name, in small letters; one that is
+    not there gives way to the processor."""
     n_gpu_layers: int = -1
     """-1: as many as fit."""
+    given_up: dict[str, str] = msgspec.field(default_factory=dict)
+    """Devices that must not be used, by name, and why."""
+    fidelity_folder: str = ""
+    """Where it is kept how GPUs compare with the processor: those that were not compared are not
+    used. Empty: all are."""
     gpu_bytes: tuple[int, ...] = ()
     """Memory that 0, 1, 2 … layers take on a GPU, estimated from the file; empty: unknown."""
     gpu_bytes_apart: int = 0
@@ -127,9 +172,11 @@ Command = Load | Generate | Embed | Cancel | Ping | Forget | Shutdown
 
 
 class Loading(msgspec.Struct, frozen=True, tag="loading"):
-    """Progress of a load, 0 … 1."""
+    """Progress of a load, 0 … 1; the first comes before anything is allocated."""
 
     fraction: float
+    on: tuple[str, ...] = ()
+    """Names of the GPUs that it is loaded on."""
 
 
 class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
@@ -146,11 +193,15 @@ class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
     n_seq_max: int
     """Sequences that run together."""
     device: str
-    """`cpu`, `cuda`, `metal` or another family of GPUs."""
+    """`cpu`, `cuda`, `metal`, `vulkan` or another family of GPUs."""
     variant: str = ""
     """Of llama.cpp's backend for processors; empty: it was not chosen."""
-    devices: tuple[str, ...] = ()
+    on: tuple[str, ...] = ()
+    """Names of the GPUs that compute it."""
+    devices: tuple[Standing, ...] = ()
     """Where it could run here; none of a model that runs elsewhere."""
+    unproven: tuple[str, ...] = ()
+    """GPUs that it would run on if they were compared with the processor."""
     n_gpu_layers: int = 0
     warning: str | None = None
     """What is not as it was asked for."""

@@ -54,12 +54,13 @@ def serve(commands: BinaryIO, events: BinaryIO, factory: RunnerFactory) -> int:
     if not isinstance(load, Load):
         raise ValueError(f"the first command must be Load, not {type(load).__name__}")
     told = 0.0
+    told_on: tuple[str, ...] | None = None
 
-    def progress(fraction: float) -> None:
-        nonlocal told
-        if time.monotonic() - told >= PROGRESS_INTERVAL:
-            told = time.monotonic()
-            outbox.send([Loading(fraction)])
+    def progress(fraction: float, on: tuple[str, ...] = ()) -> None:
+        nonlocal told, told_on
+        if on != told_on or time.monotonic() - told >= PROGRESS_INTERVAL:
+            told, told_on = time.monotonic(), on
+            outbox.send([Loading(fraction, on)])
 
     template = TemplateGuard(load.template_command)
     try:
@@ -143,7 +144,7 @@ def _load_libraries() -> None:
         log.warning("%s", ex)  # and told again to whoever wants a model
 
 
-def _runner(load: Load, progress: Callable[[float], None]) -> Runner:
+def _runner(load: Load, progress: Callable[[float, tuple[str, ...]], None]) -> Runner:
     """The runner for the file; each brings its library along."""
     if load.family:
         from appliance.engine.runners.legacy import LegacyRunner

@@ -16,7 +16,7 @@ from collections.abc import Callable, Collection, Iterable
 
 from appliance.engine import worker
 from appliance.engine.inputs import SamplingParams
-from appliance.engine.protocol import Load, ModelInfo
+from appliance.engine.protocol import PROCESSOR, Device, Load, ModelInfo, Standing
 from appliance.engine.runners.base import EmbeddingModel, LoadError, NoRoom
 from appliance.engine.scheduler import Batch
 
@@ -106,6 +106,11 @@ class FakeEmbedder:
         self._cells.clear()
 
 
+def gpu(name: str) -> Device:
+    """Of a family that has one."""
+    return Device(name=f"{name}0", description=name, kind="gpu", family=name, free=1, total=1)
+
+
 class FakeRunner:
     """Keeps the cells as lists of tokens and checks that every batch continues them."""
 
@@ -118,12 +123,12 @@ class FakeRunner:
     threads = (0, 0)
     fingerprint = "fake"
 
-    def __init__(self, load: Load, progress: Callable[[float], None]) -> None:
+    def __init__(self, load: Load, progress: Callable[[float, tuple[str, ...]], None]) -> None:
         if load.path == "crash":
             os.abort()
         if load.path != "fake":
             raise LoadError(f"there is no model file {load.path}")
-        progress(0.5)
+        progress(0.5, ())
         time.sleep(float(os.environ.get("FAKE_LOAD_SECONDS", "0")))
         self.n_cells = int(os.environ.get("FAKE_N_CELLS", load.n_ctx or 4096))
         self._step_seconds = float(os.environ.get("FAKE_STEP_SECONDS", "0"))
@@ -144,7 +149,7 @@ class FakeRunner:
             size=0,
             n_seq_max=load.n_seq_max,
             device=load.device if load.device in there else "cpu",
-            devices=("cpu", *there),
+            devices=(Standing(device=PROCESSOR), *(Standing(device=gpu(name)) for name in there)),
         )
 
     def control_texts(self) -> list[str]:

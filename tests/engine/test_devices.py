@@ -4,11 +4,20 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from appliance.engine.devices import Place
+from appliance.engine.devices import Place, together
 from appliance.engine.inputs import SamplingParams, TextPrompt
 from appliance.engine.loaded import ModelSpec
 from appliance.engine.pool import Model, Pool
-from appliance.engine.protocol import Accepted, Finished, ModelInfo, SequenceEvent
+from appliance.engine.protocol import (
+    PROCESSOR,
+    Accepted,
+    Device,
+    Finished,
+    ModelInfo,
+    SequenceEvent,
+    Standing,
+    Trust,
+)
 from tests.engine.conftest import fake_engine
 from tests.engine.test_faults import until
 
@@ -106,20 +115,23 @@ def test_a_device_that_is_not_there_moves_nothing(pool: Pool) -> None:
     assert model.engine is engine
 
 
+def info(*gpus: tuple[str, Trust], **changes: object) -> ModelInfo:
+    """Of a model on the processor of a machine with these GPUs."""
+    numbers = dict.fromkeys(("n_ctx", "n_ctx_train", "n_params", "size", "n_seq_max"), 1)
+    devices = (Standing(device=PROCESSOR), *(standing(*one) for one in gpus))
+    fields = {"description": "", "device": "cpu", "devices": devices, **numbers, **changes}
+    return ModelInfo(**fields)  # type: ignore[arg-type]
+
+
+def standing(name: str, trust: Trust) -> Standing:
+    family = name.rstrip("0123456789").lower()
+    gpu = Device(name=name, description=name, kind="gpu", family=family, free=1, total=1)
+    return Standing(device=gpu, trust=trust, detail=f"{name} is {trust}")
+
+
 def test_a_model_is_not_loaded_again_and_again_for_a_device_it_does_not_fit_on() -> None:
-    warning = "0 of 30 layers fit on the cuda device"
-    info = ModelInfo(
-        description="",
-        n_ctx=1,
-        n_ctx_train=1,
-        n_params=1,
-        size=1,
-        n_seq_max=1,
-        device="cpu",
-        devices=("cpu", "cuda"),
-        warning=warning,
-    )
-    place = Place("large", lambda: info)
+    warning = "no layer fits on CUDA0; the processor is used instead"
+    place = Place("large", lambda: info(("CUDA0", "trusted"), warning=warning))
     assert place.is_wrong("cuda")
     assert place.begin("cuda") == "cuda"
     assert not place.is_wrong("cuda")
@@ -127,16 +139,63 @@ def test_a_model_is_not_loaded_again_and_again_for_a_device_it_does_not_fit_on()
     assert place.warning_for("cpu") is None
 
 
-def test_a_model_elsewhere_is_not_moved() -> None:
-    info = ModelInfo(
-        description="",
-        n_ctx=1,
-        n_ctx_train=1,
-        n_params=1,
-        size=1,
-        n_seq_max=1,
-        device="upstream",
+def test_one_of_several_is_asked_for_by_its_name() -> None:
+    two = (("Vulkan0", "trusted"), ("Vulkan1", "trusted"))
+    place = Place("large", lambda: info(*two, device="vulkan", on=("Vulkan1",)))  # type: ignore[arg-type]
+    for fine in ("vulkan", "Vulkan1", "VULKAN1", "auto", None):
+        assert not place.is_wrong(fine)
+        assert place.warning_for(fine) is None
+    assert place.is_wrong("vulkan0")
+    both = Place("large", lambda: info(*two, device="vulkan", on=("Vulkan0", "Vulkan1")))  # type: ignore[arg-type]
+    assert both.is_wrong("vulkan0")
+
+
+def test_fewer_layers_are_said_to_whoever_asks_for_that_gpu() -> None:
+    warning = "3 of 30 layers fit on CUDA0"
+    there = info(("CUDA0", "trusted"), device="cuda", on=("CUDA0",), warning=warning)
+    place = Place("large", lambda: there)
+    assert (
+        place.warning_for("cuda")
+        == place.warning_for("cuda0")
+        == place.warning_for(None)
+        == warning
     )
-    place = Place("far", lambda: info)
+
+
+def test_a_gpu_that_computes_wrong_moves_nothing_and_one_that_died_is_tried_again() -> None:
+    place = Place("small", lambda: info(("CUDA0", "wrong"), ("Vulkan0", "failed")))
+    assert not place.is_wrong("cuda")
+    assert place.warning_for("cuda") == "CUDA0 is wrong; small runs on cpu"
+    assert place.is_wrong("vulkan")
+
+
+def test_a_gpu_that_is_being_compared_is_waited_for() -> None:
+    waiting = info(("CUDA0", "unproven"), unproven=("CUDA0",))
+    place = Place("small", lambda: waiting)
+    assert not place.is_wrong("cuda")
+    assert (
+        place.warning_for("cuda")
+        == "cuda is being compared with the processor, on which small runs"
+    )
+    # A model that was to run on the processor has to be loaded anew for it to be compared at all.
+    assert Place("small", lambda: info(("CUDA0", "unproven"))).is_wrong("cuda")
+
+
+def test_devices_are_told_once_as_the_least_trusting_model_sees_them() -> None:
+    told = together(
+        [
+            *info(("CUDA0", "trusted")).devices,
+            *info(("CUDA0", "wrong"), ("CUDA1", "trusted")).devices,
+        ]
+    )
+    assert {name: it.trust for name, it in told.items()} == {
+        "CPU": "trusted",
+        "CUDA0": "wrong",
+        "CUDA1": "trusted",
+    }
+
+
+def test_a_model_elsewhere_is_not_moved() -> None:
+    place = Place("far", lambda: info(device="upstream", devices=()))
     assert not place.is_wrong("cuda")
     assert "elsewhere" in (place.warning_for("cuda") or "")

@@ -61,7 +61,7 @@ def run(embedding: Embedding) -> list[SequenceEvent]:
 
 
 def new(*, whole: bool = False) -> Embedding:
-    return Embedding((Wholes if whole else FakeRunner)(load_of("fake"), lambda fraction: None))
+    return Embedding((Wholes if whole else FakeRunner)(load_of("fake"), lambda *_: None))
 
 
 class Wholes(FakeRunner):

@@ -94,7 +94,7 @@ class Plain:
 @pytest.mark.parametrize("begun", ["Fo", " Fo", "\nFo", "  Fo", "o"])
 def test_no_space_comes_in_between(begun: str) -> None:
     for kind in (FakeRunner, SentencePieceRunner):
-        runner = kind(load_of("fake"), lambda _: None)
+        runner = kind(load_of("fake"), lambda *_: None)
         reader = PromptReader(runner, cast(TemplateGuard, Plain()))
         messages = [ChatMessage("user", "2 + 2?"), ChatMessage("assistant", begun)]
         read = reader.read(ChatPrompt(messages, continue_final=True), SamplingParams())

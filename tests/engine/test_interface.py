@@ -146,6 +146,7 @@ def test_a_library_that_does_not_fit_is_told_of_and_never_used(
             "the reason is not told",
         )
         assert httpx.get(f"{appliance.url}/readiness").status_code == 503
+        wait_until(lambda: "given up" in appliance.log.read_text("utf-8"), "nothing is in the log")
     finally:
         assert appliance.stop() == 0
     for text in (told, appliance.log.read_text("utf-8")):

@@ -112,4 +112,4 @@ def test_a_package_that_is_missing_is_named(
     path = tmp_path / "model.bin"
     path.write_bytes(ggml_writer.model("gpt2", ggml_writer.equal_weights))
     with pytest.raises(LoadError, match="ctransformers"):
-        LegacyRunner(load_of(str(path), n_seq_max=1), lambda _: None, family="gpt2")
+        LegacyRunner(load_of(str(path), n_seq_max=1), lambda *_: None, family="gpt2")

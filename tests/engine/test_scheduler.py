@@ -48,7 +48,7 @@ class Loop:
         memory_bytes: int = 0,
     ) -> None:
         load = load_of("fake", n_ctx=n_cells, n_seq_max=n_slots, kv_unified=not partitioned)
-        self.runner = FakeRunner(load, lambda fraction: None)
+        self.runner = FakeRunner(load, lambda *_: None)
         self.n_batch = n_batch
         self.store = KvStore(
             fingerprint="fake",

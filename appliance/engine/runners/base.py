@@ -169,8 +169,8 @@ class Runner(Memory, Protocol):
         """Free everything."""
 
 
-RunnerFactory = Callable[[Load, Callable[[float], None]], Runner]
-"""Loads a model, telling progress (0 … 1). Raises `LoadError`."""
+RunnerFactory = Callable[[Load, Callable[[float, tuple[str, ...]], None]], Runner]
+"""Loads a model, telling progress (0 … 1) and the GPUs that it is loaded on. Raises `LoadError`."""
 
 
 class LoadError(Exception):

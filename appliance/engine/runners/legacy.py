@@ -18,7 +18,7 @@ import numpy as np
 
 from appliance.engine.inputs import SamplingParams
 from appliance.engine.kv_store import State
-from appliance.engine.protocol import Load, ModelInfo
+from appliance.engine.protocol import PROCESSOR, Load, ModelInfo, Standing
 from appliance.engine.runners.base import (
     DecodeFailed,
     Embedder,
@@ -65,7 +65,9 @@ class LegacyRunner:
     slot_bytes = (0, 0)  # the library does not say
     can_cut = True  # cells go by position, and those beyond the last token are never looked at
 
-    def __init__(self, load: Load, progress: Callable[[float], None], *, family: str) -> None:
+    def __init__(
+        self, load: Load, progress: Callable[[float, tuple[str, ...]], None], *, family: str
+    ) -> None:
         """Load the model; progress jumps from 0 to 1.
 
         Raises:
@@ -76,7 +78,7 @@ class LegacyRunner:
             raise LoadError(f"{kind.name} models run one sequence at a time: n_seq_max must be 1")
         path = Path(load.path)
         header = read_header(path, kind)
-        progress(0.0)
+        progress(0.0, ())
         n_ctx = min(load.n_ctx or header.n_ctx, header.n_ctx)
         self._n_threads = load.n_threads or physical_cores()
         self.threads = (0, 0)
@@ -98,9 +100,9 @@ class LegacyRunner:
             size=header.size,
             n_seq_max=1,
             device="cpu",
-            devices=("cpu",),
+            devices=(Standing(device=PROCESSOR),),
         )
-        progress(1.0)
+        progress(1.0, ())
 
     # -- text; safe beside the step loop: the vocabulary never changes -----------------------------
 

@@ -22,7 +22,7 @@ from appliance.engine.runners.llama_batch import NativeBatch
 from appliance.engine.runners.llama_binding import lib
 from appliance.engine.runners.llama_library import last_errors
 from appliance.engine.runners.llama_sampler import LlamaSampler
-from appliance.engine.runners.placement import gpus
+from appliance.engine.runners.llama_trust import standings
 from appliance.engine.scheduler import Batch
 from appliance.errors import RequestError
 
@@ -35,7 +35,7 @@ log = logging.getLogger(__name__)
 class LlamaRunner:
     """One model with one context. See `runners.base.Runner` for what is promised."""
 
-    def __init__(self, load: Load, progress: Callable[[float], None]) -> None:
+    def __init__(self, load: Load, progress: llama_load.Progress) -> None:
         """Load the model and make its context.
 
         Raises:
@@ -63,8 +63,7 @@ class LlamaRunner:
         self._cuts, self.slot_bytes = self._probe() if self.generates else (True, (0, 0))
         # What is saved of a layer that looks back a window only is that window, and no more.
         self.can_cut = self._cuts and lib.llama_model_n_swa(self._model) == 0
-        device = place.device if place.n_gpu_layers else "cpu"
-        self.fingerprint = _fingerprint(opened.path, params, load.variant, device)
+        self.fingerprint = _fingerprint(opened.path, params, load.variant, place.device)
         # A step on a GPU does not wait for threads, and a number that was asked for stands.
         governed = not load.n_threads and not place.n_gpu_layers
         self.threads = (params.n_threads, params.n_threads_batch) if governed else (0, 0)
@@ -75,9 +74,11 @@ class LlamaRunner:
             n_params=lib.llama_model_n_params(self._model),
             size=lib.llama_model_size(self._model),
             n_seq_max=load.n_seq_max,
-            device=device,
+            device=place.device,
             variant=load.variant,
-            devices=("cpu", *sorted({gpu.family for gpu in gpus(llama_library.devices())})),
+            on=place.on,
+            devices=standings(load, place),
+            unproven=place.unproven,
             n_gpu_layers=place.n_gpu_layers,
             warning=place.warning,
             tuned=opened.tuned,

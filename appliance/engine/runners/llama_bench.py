@@ -11,7 +11,8 @@ from appliance.engine.runners import llama_library
 from appliance.engine.runners.base import LoadError
 from appliance.engine.runners.llama_binding import lib
 from appliance.engine.runners.llama_library import last_errors
-from appliance.engine.runners.llama_load import FLASH_ATTENTION, KV_TYPES
+from appliance.engine.runners.llama_load import FLASH_ATTENTION, KV_TYPES, load_model
+from appliance.engine.runners.placement import Placement
 from appliance.engine.scheduler import Batch
 from appliance.engine.tune_profile import Setting, Speed
 
@@ -34,21 +35,22 @@ EARLY_TOKENS = 256
 EARLY_FACTOR = 3.0
 """What is so far beyond the bound after so many tokens need not be read to the end."""
 
+PROCESSOR = Placement("cpu")
+
 Logprobs = npt.NDArray[np.float32]
 
 
 class Weights:
     """A model file, loaded."""
 
-    def __init__(self, path: Path) -> None:
-        """Raises:
-        LoadError: llama.cpp does not take it.
+    def __init__(self, path: Path, place: Placement = PROCESSOR, *, plain: bool = False) -> None:
+        """`place` and `plain`: see `llama_load.load_model`.
+
+        Raises:
+            LoadError: llama.cpp does not take it.
         """
         llama_library.forget_errors()
-        params = lib.llama_model_default_params()
-        model = lib.llama_model_load_from_file(str(path).encode(), params)
-        if not model:
-            raise LoadError(f"llama.cpp could not load {path.name}{last_errors()}")
+        model = load_model(path, place, plain=plain)
         self.native = model
         vocab = lib.llama_model_get_vocab(model)
         assert vocab is not None
@@ -81,14 +83,65 @@ class Size:
         self.decode_8 = min(24, max(4, int(decode * PART_SECONDS / 4)))
 
 
-class Bench:
-    """A context in a setting."""
+class Reader:
+    """A context of a model, and what the model makes of texts in it."""
+
+    def __init__(self, weights: Weights, params: lib.llama_context_params) -> None:
+        """Raises:
+        LoadError: llama.cpp does not take the parameters, or there is no memory for it.
+        """
+        self._weights = weights
+        context = lib.llama_init_from_model(weights.native, params)
+        if not context:
+            raise LoadError(f"llama.cpp could not make a context of it{last_errors()}")
+        self._context = context
+        self._memory = lib.llama_get_memory(context)
+        self._batch = lib.llama_batch_init(params.n_batch, 0, 1)
+
+    def logprobs(self, tokens: list[int], start: int) -> Logprobs:
+        """Of every next token after each of `tokens`, at most a batch, which stand at `start`;
+        natural logarithms, one row a token."""
+        if start == 0:
+            lib.llama_memory_clear(self._memory, False)
+        count = len(tokens)
+        self._compute(
+            Batch(tokens, list(range(start, start + count)), [0] * count, list(range(count)))
+        )
+        flat = lib.llama_get_logits(self._context)
+        logits: Logprobs = np.ctypeslib.as_array(flat, shape=(count, self._weights.n_vocab))
+        logits = logits - logits.max(axis=1, keepdims=True)
+        np.maximum(logits, FLOOR, out=logits)
+        logits -= np.log(np.exp(logits).sum(axis=1, keepdims=True))
+        return logits
+
+    def close(self) -> None:
+        lib.llama_batch_free(self._batch)
+        lib.llama_free(self._context)
+
+    def _compute(self, batch: Batch) -> None:
+        native = self._batch
+        native.n_tokens = len(batch.tokens)
+        for entry, token in enumerate(batch.tokens):
+            native.token[entry] = token
+            native.pos[entry] = batch.positions[entry]
+            native.n_seq_id[entry] = 1
+            native.seq_id[entry][0] = batch.slots[entry]
+            native.logits[entry] = 0
+        for entry in batch.outputs:
+            native.logits[entry] = 1
+        code = lib.llama_decode(self._context, native)
+        if code != 0:
+            raise LoadError(f"llama_decode gave {code}{last_errors()}")
+        lib.llama_synchronize(self._context)
+
+
+class Bench(Reader):
+    """A context in a setting, on the processor."""
 
     def __init__(self, weights: Weights, setting: Setting) -> None:
         """Raises:
         LoadError: llama.cpp does not take the setting, or there is no memory for it.
         """
-        self._weights = weights
         self._n_threads = setting.n_threads_batch
         self._shares: list[float] = []
         params = lib.llama_context_default_params()
@@ -102,12 +155,7 @@ class Bench:
         params.flash_attn_type = FLASH_ATTENTION[setting.flash_attn]
         params.type_k, params.type_v = KV_TYPES[setting.type_k], KV_TYPES[setting.type_v]
         params.no_perf = True
-        context = lib.llama_init_from_model(weights.native, params)
-        if not context:
-            raise LoadError(f"llama.cpp could not make a context of it{last_errors()}")
-        self._context = context
-        self._memory = lib.llama_get_memory(context)
-        self._batch = lib.llama_batch_init(N_BATCH, 0, 1)
+        super().__init__(weights, params)
 
     def warm_up(self, tokens: list[int]) -> Size:
         """Reads the weights in, and finds out how much can be measured in a moment."""
@@ -128,26 +176,6 @@ class Bench:
     def disturbed(self) -> bool:
         """Whether other programs took cores from the prompts that were read so far."""
         return statistics.median(self._shares) < UNDISTURBED
-
-    def logprobs(self, tokens: list[int], start: int) -> Logprobs:
-        """Of every next token after each of `tokens`, at most FIDELITY_BATCH, which stand at
-        `start`; natural logarithms, one row a token."""
-        if start == 0:
-            lib.llama_memory_clear(self._memory, False)
-        count = len(tokens)
-        self._compute(
-            Batch(tokens, list(range(start, start + count)), [0] * count, list(range(count)))
-        )
-        flat = lib.llama_get_logits(self._context)
-        logits: Logprobs = np.ctypeslib.as_array(flat, shape=(count, self._weights.n_vocab))
-        logits = logits - logits.max(axis=1, keepdims=True)
-        np.maximum(logits, FLOOR, out=logits)
-        logits -= np.log(np.exp(logits).sum(axis=1, keepdims=True))
-        return logits
-
-    def close(self) -> None:
-        lib.llama_batch_free(self._batch)
-        lib.llama_free(self._context)
 
     def _prefill(self, tokens: list[int]) -> float:
         lib.llama_memory_clear(self._memory, False)
@@ -174,22 +202,6 @@ class Bench:
             column = [tokens[place * N_STREAMS + slot] for slot in slots]
             self._compute(Batch(column, [place] * N_STREAMS, slots, slots))
         return steps * N_STREAMS / (time.perf_counter() - began)
-
-    def _compute(self, batch: Batch) -> None:
-        native = self._batch
-        native.n_tokens = len(batch.tokens)
-        for entry, token in enumerate(batch.tokens):
-            native.token[entry] = token
-            native.pos[entry] = batch.positions[entry]
-            native.n_seq_id[entry] = 1
-            native.seq_id[entry][0] = batch.slots[entry]
-            native.logits[entry] = 0
-        for entry in batch.outputs:
-            native.logits[entry] = 1
-        code = lib.llama_decode(self._context, native)
-        if code != 0:
-            raise LoadError(f"llama_decode gave {code}{last_errors()}")
-        lib.llama_synchronize(self._context)
 
 
 class Fidelity:

@@ -4,39 +4,29 @@ import ctypes
 import functools
 import logging
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 
 from appliance.engine import libraries
+from appliance.engine.protocol import Device
 from appliance.engine.runners import llama_interface
 from appliance.engine.runners.base import LoadError
+from appliance.engine.runners.drivers import driver_of
 from appliance.engine.runners.llama_binding import lib, native
 
 log = logging.getLogger(__name__)
 
 _WARNING, _ERROR = 3, 4
 """GGML_LOG_LEVEL_WARN, GGML_LOG_LEVEL_ERROR."""
-_KINDS = {0: "cpu", 1: "gpu", 2: "igpu", 3: "accelerator"}
-"""`enum ggml_backend_dev_type`."""
+_KINDS: dict[int, Literal["cpu", "gpu", "igpu"]] = {0: "cpu", 1: "gpu", 2: "igpu"}
+"""`enum ggml_backend_dev_type`; others are for single operations."""
+_FAMILIES = {"mtl": "metal"}
+"""Names of backends that are not those of their families."""
 _LOADED = "load_backend: loaded "
-
-
-class Device(msgspec.Struct, frozen=True):
-    """Something that can compute."""
-
-    name: str
-    """llama.cpp's, such as `CUDA0`."""
-    description: str
-    kind: str
-    """`cpu`, `gpu`, `igpu` or `accelerator`."""
-    family: str
-    """`cpu`, `cuda`, `metal`, `vulkan` …"""
-    free: int
-    """Bytes."""
-    total: int
 
 
 class Library(msgspec.Struct, frozen=True):
@@ -48,6 +38,8 @@ class Library(msgspec.Struct, frozen=True):
     backends: list[str]
     """Files of backends that were chosen; none in a build that has all in one."""
     devices: list[Device]
+    unusable: dict[str, str] = {}
+    """Backends that are here and could not be loaded, such as `vulkan`, and why."""
 
 
 class _Thread(threading.local):
@@ -120,11 +112,33 @@ def start(variant: str = "") -> None:
     lib.llama_backend_init()
 
 
+class _Props(ctypes.Structure):
+    """`ggml_backend_dev_props`."""
+
+    _fields_ = (
+        ("name", ctypes.c_char_p),
+        ("description", ctypes.c_char_p),
+        ("memory_free", ctypes.c_size_t),
+        ("memory_total", ctypes.c_size_t),
+        ("type", ctypes.c_int),
+        ("device_id", ctypes.c_char_p),
+        ("caps", ctypes.c_bool * 64),
+    )
+
+
 def devices() -> list[Device]:
     """What can compute here, as llama.cpp sees it; after `start`."""
     count = native("ggml_backend_dev_count", ctypes.c_size_t)
     get = native("ggml_backend_dev_get", ctypes.c_void_p, ctypes.c_size_t)
     return [_device(get(index)) for index in range(count())]
+
+
+def handles(names: Iterable[str]) -> "ctypes.Array[ctypes.c_void_p]":
+    """Devices as `llama_model_params` wants them; none: nothing but the processor is used, not even
+    for large batches."""
+    by_name = native("ggml_backend_dev_by_name", ctypes.c_void_p, ctypes.c_char_p)
+    found = [by_name(name.encode()) for name in names]
+    return (ctypes.c_void_p * (len(found) + 1))(*found)
 
 
 def describe() -> Library:
@@ -134,26 +148,43 @@ def describe() -> Library:
         features=lib.llama_print_system_info().decode(),
         backends=list(_backends),
         devices=devices(),
+        unusable=_unusable(),
     )
+
+
+def _unusable() -> dict[str, str]:
+    """llama.cpp passes over a backend that does not load without a word."""
+    found = {}
+    for name, file in libraries.backends().items():
+        if file.name not in _backends:
+            try:
+                ctypes.CDLL(str(file))
+            except OSError as ex:
+                found[name] = str(ex)
+            else:
+                found[name] = "it does not work with the driver that is here"
+    return found
 
 
 def _device(handle: int) -> Device:
     pointer = ctypes.c_void_p
-    name = native("ggml_backend_dev_name", ctypes.c_char_p, pointer)(handle)
-    description = native("ggml_backend_dev_description", ctypes.c_char_p, pointer)(handle)
-    kind = native("ggml_backend_dev_type", ctypes.c_int, pointer)(handle)
-    register = native("ggml_backend_dev_backend_reg", pointer, pointer)(handle)
-    family = native("ggml_backend_reg_name", ctypes.c_char_p, pointer)(register)
-    free, total = ctypes.c_size_t(), ctypes.c_size_t()
-    size = ctypes.POINTER(ctypes.c_size_t)
-    native("ggml_backend_dev_memory", None, pointer, size, size)(
-        handle, ctypes.byref(free), ctypes.byref(total)
+    props = _Props()
+    native("ggml_backend_dev_get_props", None, pointer, ctypes.POINTER(_Props))(
+        handle, ctypes.byref(props)
     )
+    register = native("ggml_backend_dev_backend_reg", pointer, pointer)(handle)
+    name = native("ggml_backend_reg_name", ctypes.c_char_p, pointer)(register).decode().lower()
+    family = _FAMILIES.get(name, name)
+    description = (props.description or b"").decode("utf-8", "replace")
+    driver = driver_of(family, description)
     return Device(
-        name.decode(),
-        description.decode(),
-        _KINDS.get(kind, "accelerator"),
-        {"mtl": "metal"}.get(family.decode().lower(), family.decode().lower()),
-        free.value,
-        total.value,
+        name=props.name.decode(),
+        description=description,
+        kind=_KINDS.get(props.type, "accelerator"),
+        family=family,
+        free=props.memory_free,
+        total=props.memory_total,
+        id=(props.device_id or b"").decode(),
+        driver=driver.name,
+        build=driver.build,
     )

@@ -1,5 +1,6 @@
 """A model file becomes a model and a context: where, how, and what to do when that fails."""
 
+import ctypes
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from appliance.engine.runners.base import LoadError
 from appliance.engine.runners.cpu import physical_cores
 from appliance.engine.runners.llama_binding import lib
 from appliance.engine.runners.llama_library import last_errors
+from appliance.engine.runners.llama_trust import judge
 from appliance.engine.runners.placement import Placement, choose
 
 log = logging.getLogger(__name__)
@@ -38,13 +40,17 @@ class Opened:
     tuned: Literal["", "used", "refused"]
 
 
-def open_model(load: Load, progress: Callable[[float], None]) -> Opened:
+Progress = Callable[[float, tuple[str, ...]], None]
+"""Is told how much of a model is loaded, 0 … 1, and on which GPUs."""
+
+
+def open_model(load: Load, progress: Progress) -> Opened:
     """Load as `load` says; in the tuned form if there is one and the processor runs all of it.
 
     Raises:
         LoadError: with llama.cpp's own last words.
     """
-    place = choose(load, llama_library.devices())
+    place = choose(load, llama_library.devices(), lambda devices: judge(load, devices))
     if load.tuned is None or place.n_gpu_layers:
         return _open(load, place, progress, "")
     try:
@@ -58,7 +64,7 @@ def open_model(load: Load, progress: Callable[[float], None]) -> Opened:
 def _open(
     load: Load,
     place: Placement,
-    progress: Callable[[float], None],
+    progress: Progress,
     tuned: Literal["", "used", "refused"],
 ) -> Opened:
     """With less on the GPU when an allocation fails there."""
@@ -67,7 +73,8 @@ def _open(
         raise LoadError(f"there is no model file {path}")
     while True:
         try:
-            model = _load_model(path, place.n_gpu_layers, progress)
+            progress(0.0, place.on)
+            model = load_model(path, place, progress)
             unified = load.kv_unified and not place.apart
             params = context_params(msgspec.structs.replace(load, kv_unified=unified), model)
             context = lib.llama_init_from_model(model, params)
@@ -103,12 +110,26 @@ def context_params(load: Load, model: int) -> lib.llama_context_params:
     return params
 
 
-def _load_model(path: Path, n_gpu_layers: int, progress: Callable[[float], None]) -> int:
+def load_model(
+    path: Path, place: Placement, progress: Progress = lambda _, __: None, *, plain: bool = False
+) -> int:
+    """llama.cpp's handle of the model.
+
+    Args:
+        plain: weights are used as the file has them, and not in other layouts beside.
+
+    Raises:
+        LoadError: with llama.cpp's own last words.
+    """
     params = lib.llama_model_default_params()
-    params.n_gpu_layers = n_gpu_layers
+    params.n_gpu_layers = place.n_gpu_layers
+    # Without a word about devices, large batches go to a GPU even where it holds no layer.
+    devices = llama_library.handles(place.on)
+    params.devices = ctypes.addressof(devices)
+    params.use_extra_bufts = not plain
 
     def tell(fraction: float, _: object) -> bool:
-        progress(fraction)
+        progress(fraction, place.on)
         return True
 
     callback = lib.llama_progress_callback(tell)

@@ -139,7 +139,7 @@ export interface components {
             /** @default null */
             user?: string | null;
             /** @default null */
-            device?: ("auto" | "cpu" | "cuda" | "metal") | null;
+            device?: string | null;
             /** @default null */
             n?: number | null;
             /** @default null */
@@ -251,7 +251,7 @@ export interface components {
             /** @default null */
             user?: string | null;
             /** @default null */
-            device?: ("auto" | "cpu" | "cuda" | "metal") | null;
+            device?: string | null;
             /** @default null */
             n?: number | null;
             /** @default null */
@@ -271,6 +271,18 @@ export interface components {
             echo?: boolean | null;
             /** @default null */
             suffix?: null;
+        };
+        /** @description Something that can compute. Bytes. */
+        DeviceStatus: {
+            name: string;
+            family: string;
+            description: string;
+            driver: string;
+            free: number;
+            total: number;
+            /** @enum {unknown} */
+            trust: "failed" | "trusted" | "unproven" | "wrong";
+            detail: string;
         };
         /** @description The data of a stream's last event, `done`: the reply as it was stored. */
         Done: {
@@ -317,7 +329,7 @@ export interface components {
             /** @default null */
             dimensions?: number | null;
             /** @default null */
-            device?: ("auto" | "cpu" | "cuda" | "metal") | null;
+            device?: string | null;
             /** @default null */
             user?: string | null;
         };
@@ -716,6 +728,7 @@ export interface components {
             detail: string | null;
             n_ctx: number | null;
             device: string | null;
+            on: string[];
             variant: string | null;
             devices: string[];
             warning: string | null;
@@ -790,7 +803,7 @@ export interface components {
             /** @default null */
             system_prompt?: string | null;
             /** @default null */
-            device?: ("auto" | "cpu" | "cuda" | "metal") | null;
+            device?: string | null;
         };
         /** @description Some of the hits, titles first and then the newest messages first. */
         Page: {
@@ -888,7 +901,7 @@ export interface components {
             /** @default null */
             model?: string | null;
             /** @default null */
-            device?: ("auto" | "cpu" | "cuda" | "metal") | null;
+            device?: string | null;
             /** @default null */
             system_prompt?: string | null;
         };
@@ -969,7 +982,7 @@ export interface components {
         /** @description Settings of a session or of the default profile; null takes a value back. */
         SettingsIn: {
             model?: string | null;
-            device?: ("auto" | "cpu" | "cuda" | "metal") | null;
+            device?: string | null;
             temperature?: number | null;
             top_p?: number | null;
             top_k?: number | null;
@@ -984,6 +997,7 @@ export interface components {
             uptime_seconds: number;
             timestamp: number;
             models: components["schemas"]["ModelStatus"][];
+            devices: components["schemas"]["DeviceStatus"][];
             figures: components["schemas"]["Figures"];
             refused_variants: {
                 [key: string]: string;
@@ -1140,7 +1154,7 @@ export interface components {
             /** @default null */
             model?: string | null;
             /** @default null */
-            device?: ("auto" | "cpu" | "cuda" | "metal") | null;
+            device?: string | null;
             /** @default null */
             system_prompt?: string | null;
             content: string;

@@ -97,6 +97,7 @@ export const readyModel: ModelStatus = {
   n_ctx: 4096,
   device: "CPU",
   variant: null,
+  on: [],
   devices: ["cpu"],
   warning: null,
 };

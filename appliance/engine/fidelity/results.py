@@ -1,0 +1,134 @@
+"""What comparisons of GPUs with the processor came to, and where that is kept.
+
+The folder holds a `.json` for each model on each device. It counts as long as all that it depends
+on is as it was, which its name says. What did not come to an end is not kept: a machine that was
+busy, or memory that was short, is no verdict.
+"""
+
+import contextlib
+import hashlib
+import logging
+import math
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+log = logging.getLogger(__name__)
+
+MAX_MEAN = 0.05
+"""Nats a token, of the Kullback-Leibler divergence from the processor. The processor itself differs
+by 0.003 between reading a text as a batch and token by token, and a right GPU, which rounds
+elsewhere, by 0.005 … 0.01 for a model of 4 bits, most of it the processor's own rounding. What
+computes wrong is at whole nats."""
+MAX_WORST = 1.0
+"""The same of any single token: a right GPU is at 0.02. A fault that meets one row of a batch would
+be lost in the mean of 64."""
+
+Figure = Annotated[float, Meta(ge=0)]
+
+
+class Subject(msgspec.Struct, frozen=True, kw_only=True):
+    """What is compared; anything of it that changes makes another comparison due."""
+
+    devices: tuple[str, ...]
+    """Names, descriptions, and builds of their drivers, all in one order."""
+    descriptions: tuple[str, ...]
+    drivers: tuple[str, ...]
+    library: str
+    """Digest of llama.cpp, the devices' backend included."""
+    model: str
+    """Fingerprint of the file."""
+    settings: str
+    """Types of the KV cache, flash attention."""
+
+    @property
+    def key(self) -> str:
+        """16 hex digits."""
+        return hashlib.sha256(msgspec.json.encode(self)).hexdigest()[:16]
+
+
+class Result(msgspec.Struct, frozen=True, kw_only=True):
+    """A comparison that came to an end."""
+
+    version: Literal[1] = 1
+    subject: Subject
+    source: str
+    """Path of the model's file."""
+    tokens: int
+    """That were read as a batch, and as many of them again a few or one at a time as there was time
+    for."""
+    mean: Figure | None
+    """Kullback-Leibler divergence from the processor, nats a token; None: it is no number."""
+    worst: Figure | None
+    """Of a single token."""
+    seconds: float
+    """That it took."""
+
+    @property
+    def fault(self) -> str:
+        """Why the devices are not to be used, for people; empty: they are right."""
+        mean, worst = self.mean, self.worst
+        if mean is None or worst is None or not math.isfinite(mean + worst):
+            return "what it computes is no number"
+        if mean > MAX_MEAN or worst > MAX_WORST:
+            return (
+                f"it says something else than the processor: {mean:.2g} nats a token over "
+                f"{self.tokens} tokens, {worst:.2g} at worst, where {MAX_MEAN} and {MAX_WORST} "
+                "are rounding"
+            )
+        return ""
+
+
+def recall(subject: Subject, folder: Path) -> Result | None:
+    """What is known; None: nothing, or nothing that can be read."""
+    try:
+        found = _read(folder / f"{subject.key}.json")
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, RecursionError) as ex:
+        log.warning("a comparison of %s is not used: %s", " and ".join(subject.devices), ex)
+        return None
+    return found if found.subject == subject else None
+
+
+def keep(result: Result, folder: Path) -> None:
+    """Store it, in place of others of the same model on the same devices; all or nothing.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    place = folder / f"{result.subject.key}.json"
+    partial = place.with_suffix(f".{os.getpid()}.part")
+    try:
+        with open(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as stream:
+            stream.write(msgspec.json.format(msgspec.json.encode(result), indent=2))
+            stream.flush()
+            os.fsync(stream.fileno())
+        partial.replace(place)
+    finally:
+        partial.unlink(missing_ok=True)
+    for file, other in _all(folder):
+        same = (other.source, other.subject.devices) == (result.source, result.subject.devices)
+        if file != place and (same or not Path(other.source).exists()):
+            with contextlib.suppress(OSError):
+                file.unlink()
+
+
+def kept(folder: Path) -> list[Result]:
+    """Everything that can be read."""
+    return [result for _, result in _all(folder)]
+
+
+def _all(folder: Path) -> Iterator[tuple[Path, Result]]:
+    for file in sorted(folder.glob("*.json")):
+        with contextlib.suppress(OSError, ValueError, RecursionError):
+            yield file, _read(file)
+
+
+def _read(place: Path) -> Result:
+    return msgspec.json.decode(place.read_bytes(), type=Result)

@@ -1,0 +1,80 @@
+"""Which devices a model may be computed on: those that were compared with the processor.
+
+See `engine.fidelity`. A comparison is about a model's file and how it is run, the devices and their
+drivers, and llama.cpp's own libraries.
+"""
+
+import functools
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+
+from appliance.engine import libraries
+from appliance.engine.fidelity.results import Subject, recall
+from appliance.engine.protocol import Device, Load, Standing, Trust
+from appliance.engine.runners import llama_library
+from appliance.engine.runners.placement import Placement, gpus
+from appliance.engine.tune_profile import fingerprint
+
+
+def subject_of(load: Load, devices: Sequence[Device]) -> Subject:
+    """What a comparison of these devices with the processor is about.
+
+    Raises:
+        OSError: the model's file or a library cannot be read.
+    """
+    return Subject(
+        devices=tuple(device.name for device in devices),
+        descriptions=tuple(device.description for device in devices),
+        drivers=tuple(device.build for device in devices),
+        library=_digest(devices[0].family),
+        model=_model(load.path),
+        settings=f"{load.type_k} {load.type_v} {load.flash_attn}",
+    )
+
+
+def judge(load: Load, devices: Sequence[Device]) -> tuple[Trust, str]:
+    """Whether the model may run on these GPUs together, and why not."""
+    for device in devices:
+        if device.name in load.given_up:
+            return "failed", f"{device.name} is not used: {load.given_up[device.name]}"
+    if not load.fidelity_folder:
+        return "trusted", ""
+    try:
+        known = recall(subject_of(load, devices), Path(load.fidelity_folder))
+    except OSError as ex:
+        return "failed", f"{devices[0].name} is not used: {ex}"
+    if known is None:
+        return "unproven", ""
+    names = " and ".join(f"{device.name} ({device.description})" for device in devices)
+    return ("wrong", f"{names} is not used: {known.fault}") if known.fault else ("trusted", "")
+
+
+def standings(load: Load, place: Placement) -> tuple[Standing, ...]:
+    """Everything that can compute here, the processor first; `place`: where the model is."""
+    there = llama_library.devices()
+    found = [Standing(device=device) for device in there if device.kind == "cpu"]
+    for gpu in gpus(there):
+        if gpu.name in place.on:
+            found.append(Standing(device=gpu))
+            continue
+        trust, why = judge(load, [gpu])
+        found.append(Standing(device=gpu, trust=trust, detail=why))
+    return tuple(found)
+
+
+@functools.cache
+def _model(path: str) -> str:
+    return fingerprint(Path(path))
+
+
+@functools.cache
+def _digest(family: str) -> str:
+    """Of every library that takes part where devices of that family compute."""
+    found = libraries.found()
+    digest = hashlib.blake2b(digest_size=16)
+    for name in sorted(found):
+        if name in ("ggml-base", f"ggml-{family}") or not name.startswith("ggml-"):
+            with found[name].open("rb") as file:
+                digest.update(hashlib.file_digest(file, "blake2b").digest())
+    return digest.hexdigest()

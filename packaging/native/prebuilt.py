@@ -9,6 +9,7 @@ together.
 import base64
 import hashlib
 import platform
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -52,6 +53,11 @@ def this_system() -> str:
     machine = platform.machine().lower()
     processor = {"x86_64": "x64", "amd64": "x64", "aarch64": "arm64"}.get(machine, machine)
     return f"{sys.platform}-{processor}"
+
+
+def npm_command() -> list[str]:
+    """What runs npm; on Windows that is a script with an ending."""
+    return [shutil.which("npm") or "npm"]
 
 
 def fetch(name: str, folder: Path, npm: list[str]) -> Path:

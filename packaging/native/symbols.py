@@ -7,8 +7,6 @@ processor they are for. No more is known of another system's libraries here.
 """
 
 import io
-import os
-import shlex
 import tarfile
 import tempfile
 from collections.abc import Iterable
@@ -102,7 +100,7 @@ def faults(packed: Path, system: str, functions: Iterable[str]) -> list[str]:
 
 def main() -> None:
     """Says of each package how it stands; the exit code is 1 when one has a fault."""
-    npm = shlex.split(os.environ.get("NPM") or "npm")
+    npm = prebuilt.npm_command()
     functions = relied_on.functions()
     bad = False
     for system, pin in prebuilt.pins().items():

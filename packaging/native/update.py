@@ -9,9 +9,7 @@ headers declare is compared, and what each system's libraries export. Then both 
 
 import hashlib
 import json
-import os
 import re
-import shlex
 import subprocess
 import sys
 import tarfile
@@ -176,7 +174,7 @@ def _flat(description: dict[str, object], prefix: str = "") -> dict[str, str]:
 def main() -> None:
     """Moves what can be moved, and says what was and what differs."""
     packages, bindings = (*sys.argv[1:3], "", "")[:2]
-    npm = shlex.split(os.environ.get("NPM") or "npm")
+    npm = prebuilt.npm_command()
     from appliance.engine.runners import llama_interface
 
     description = llama_interface.DESCRIPTION.read_text("utf-8")

@@ -66,7 +66,7 @@ node: | $(VENV)/pyvenv.cfg
 # Of what is not published as a wheel, the build's own tools are pinned as well.
 $(VENV)/.libraries: $(LOCK)/build.txt $(LOCK)/run.txt pyproject.toml | $(VENV)/pyvenv.cfg
 	$(STEP) "Installing the tools that libraries are built with" $(INSTALL) -r $(LOCK)/build.txt
-	$(STEP) "Installing the libraries (85 MB)" $(INSTALL) --use-pep517 --no-build-isolation -r $(LOCK)/run.txt
+	$(STEP) "Installing the libraries (52 MB)" $(INSTALL) --use-pep517 --no-build-isolation -r $(LOCK)/run.txt
 	@$(PIP) install --quiet --no-deps --no-index --no-build-isolation --editable .
 	@touch $@
 
@@ -105,7 +105,7 @@ build/bench/.done: $(LOCK)/bench.txt $(VENV)/.run
 # -- the page ---------------------------------------------------------------------------------------
 
 ui/node_modules/.package-lock.json: ui/package-lock.json ui/package.json | node
-	@$(NODE_PATH) && cd ui && sh ../packaging/step.sh "Installing what the page is made with (75 MB)" \
+	@$(NODE_PATH) && cd ui && sh ../packaging/step.sh "Installing what the page is made with (60 MB)" \
 		npm ci --no-audit --no-fund --loglevel=error
 	@touch $@
 

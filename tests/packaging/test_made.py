@@ -30,6 +30,9 @@ def test_a_deb_depends_on_what_it_needs(kind: str) -> None:
     needed = judged("dpkg-deb", "dpkg", "--field", package, "Depends")
     assert re.search(r"libc6 \(>= 2\.\d+\)", needed)
     assert ("gir1.2-webkit2-4.1" in needed) is GTK[kind]
+    # A machine without a GPU needs no loader for one.
+    assert "vulkan" not in needed
+    assert "libvulkan1" in judged("dpkg-deb", "dpkg", "--field", package, "Recommends")
     members = judged("ar", "binutils", "t", package).split()
     assert {"control.tar.gz", "data.tar.xz"} < set(members)
 

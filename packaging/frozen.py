@@ -98,19 +98,20 @@ def datas() -> list[tuple[str, str]]:
 def native_libraries() -> list[tuple[str, str]]:
     """llama.cpp with a backend for every processor, and what old model files need."""
     from appliance.engine import libraries
+    from appliance.engine.runners import legacy
 
     found = libraries.found()
     if "llama" not in found:
         raise SystemExit("llama.cpp is not installed; see `make run`.")
     native = [*found.values(), *([CUDA_BACKEND] if os.environ.get("CUDA") == "1" else [])]
     ending = {"win32": ".dll", "darwin": ".dylib"}.get(sys.platform, ".so")
-    legacy = SITE / "ctransformers" / "lib"
+    old = SITE / "ctransformers" / "lib"
     return [
         *((str(file), "llama_cpp/lib") for file in native),
         *(
             (str(file), f"ctransformers/lib/{file.parent.name}")
-            for file in sorted(legacy.glob(f"*/*{ending}"))
-            if file.parent.name != "cuda"
+            for file in sorted(old.glob(f"*/*{ending}"))
+            if legacy.has_library() and file.parent.name != "cuda"
         ),
     ]
 

@@ -1,5 +1,6 @@
 """Old GGML models before native code has a say: the file's check, and text to tokens and back."""
 
+import platform
 import sys
 from pathlib import Path
 
@@ -103,6 +104,18 @@ def test_a_chat_is_told_as_the_control_tokens_suggest(
 
 def test_a_model_that_knows_chatml_is_spoken_to_in_it() -> None:
     assert vocabulary(b"<|im_start|>", b"<|im_end|>").chat_template is None
+
+
+def test_a_processor_that_has_no_library_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(platform, "machine", lambda: "aarch64")
+    monkeypatch.setattr(platform, "system", lambda: "Linux")
+    path = tmp_path / "model.bin"
+    path.write_bytes(ggml_writer.model("gpt2", ggml_writer.equal_weights))
+    sentence = "ctransformers has no library for aarch64 processors on Linux"
+    with pytest.raises(LoadError, match=sentence):
+        LegacyRunner(load_of(str(path), n_seq_max=1), lambda _: None, family="gpt2")
 
 
 def test_a_package_that_is_missing_is_named(

@@ -8,6 +8,7 @@ meant, and warn when they are told to forget.
 
 import ctypes
 import functools
+import platform
 import random
 from collections import deque
 from collections.abc import Callable, Collection, Iterable
@@ -283,6 +284,11 @@ class LegacySampler:
 
 def _open(path: Path, family: Family, n_ctx: int) -> Any:
     """A loaded `ctransformers.LLM`."""
+    if not has_library():
+        raise LoadError(
+            "models in the old GGML format cannot run here: ctransformers has no library for "
+            f"{platform.machine()} processors on {platform.system()}; a GGUF file of the model can"
+        )
     try:
         from ctransformers import LLM, Config  # type: ignore[import-not-found,import-untyped,unused-ignore]
 
@@ -293,6 +299,11 @@ def _open(path: Path, family: Family, n_ctx: int) -> Any:
         ) from ex
     except (RuntimeError, OSError) as ex:
         raise LoadError(f"ctransformers could not load {path.name}: {ex}") from ex
+
+
+def has_library() -> bool:
+    """Whether ctransformers has one for this system and processor."""
+    return platform.machine().lower() in ("x86_64", "amd64") or platform.system() == "Darwin"
 
 
 def _variant() -> str | None:

@@ -42,7 +42,9 @@ check: $(VENV)/.dev $(VENV)/.freeze ui/node_modules/.package-lock.json  ## linte
 soak: $(VENV)/.dev ui/dist/index.html  ## the long runs
 	$(BIN)/pytest -m soak
 
-bench: $(VENV)/.dev build/bench/.done ui/dist/index.html  ## speed and memory beside other servers; see benchmarks/README.md
+# COMPILED=1: beside llama.cpp as it is compiled here, which takes minutes the first time.
+bench: $(VENV)/.dev build/bench/.done $(if $(filter 1,$(COMPILED)),build/bench/compiled/.done) \
+		ui/dist/index.html  ## speed and memory beside other servers; see benchmarks/README.md
 	$(BIN)/python -m benchmarks $(ARGS)
 
 screenshots: $(VENV)/.dev ui/dist/index.html  ## the README's pictures, from the running page
@@ -91,15 +93,22 @@ $(VENV)/.dev: $(VENV)/.run $(VENV)/.gemma $(LOCK)/dev.txt
 	$(STEP) "Installing the tools for checks and tests" $(INSTALL) -r $(LOCK)/dev.txt
 	@touch $@
 
-# The servers that the benchmarks compare with; llama-cpp-python is the wheel that the appliance uses.
-build/bench/.done: $(LOCK)/bench.txt $(VENV)/.run
+# The servers that the benchmarks compare with. llama.cpp's own is compiled, once, on the ready-made
+# libraries; nothing else here needs a compiler.
+build/bench/.done: $(LOCK)/bench.txt packaging/native/llama_server.py packaging/native/prebuilt.json \
+		packaging/native/source.json | $(VENV)/.run
 	@echo "Installing the servers to compare with"
 	@$(PYTHON) -m venv build/bench
 	@build/bench/bin/python -m pip --disable-pip-version-check install --quiet \
 		--require-hashes -r $(LOCK)/bench.txt
-	@wheel=$$(PYTHONPATH=packaging $(BIN)/python -c "from native import compiled; print(compiled.wheel())") && \
-		build/bench/bin/python -m pip --disable-pip-version-check install --quiet \
-		--no-deps --no-index --force-reinstall "$$wheel"
+	@server=$$($(NODE_PATH) PYTHONPATH=packaging $(BIN)/python -m native.llama_server) && \
+		ln -sfn "$$server" build/bench/llama-server
+	@touch $@
+
+build/bench/compiled/.done: $(LOCK)/llama.txt packaging/native/compiled.py | build/bench/.done
+	@rm -rf $(@D) && mkdir $(@D)
+	@PYTHONPATH=packaging $(BIN)/python -c 'import pathlib, sys; from native import install; \
+		install.get_libraries("source", pathlib.Path(sys.argv[1]))' $(@D)
 	@touch $@
 
 # -- the page ---------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 import platform
 import signal
 import sys
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,12 +19,13 @@ from benchmarks.client import BenchmarkError
 from benchmarks.figures import Row
 from benchmarks.report import as_json, table
 from benchmarks.rows_cache import after_restart, chats_in_turn
+from benchmarks.rows_growth import growth
 from benchmarks.rows_layout import shared_or_apart
 from benchmarks.rows_load import many_streams
 from benchmarks.rows_page import page_at_work
 from benchmarks.rows_process import cost, governor
 from benchmarks.rows_speed import eight_streams, fresh_prompt, one_stream, shared_prompt
-from benchmarks.servers import PEERS, describe
+from benchmarks.servers import COMPILED, PEERS, describe
 from benchmarks.stand import Settings, Stand
 
 ROWS: dict[int, Callable[[Stand], Row]] = {
@@ -38,6 +40,7 @@ ROWS: dict[int, Callable[[Stand], Row]] = {
     9: shared_or_apart,
     10: many_streams,
     11: page_at_work,
+    12: growth,
 }
 _QUIET_LOAD = 0.5
 SHARE_SERVERS = 4
@@ -55,7 +58,7 @@ def _numbers(_context: click.Context, _param: click.Parameter, value: str) -> li
 
 
 def _names(_context: click.Context, _param: click.Parameter, value: str) -> tuple[str, ...]:
-    known = ("bare", *PEERS)
+    known = ("bare", *PEERS, COMPILED.name)
     found = tuple(part for part in value.split(",") if part)
     if unknown := [name for name in found if name not in known]:
         raise click.BadParameter(f"{unknown[0]} is none of {', '.join(known)}")
@@ -63,9 +66,12 @@ def _names(_context: click.Context, _param: click.Parameter, value: str) -> tupl
 
 
 @click.command()
-@click.option("--rows", default="1,2,3,4,5,6,7,8,9,10,11", callback=_numbers, help="Which rows.")
+@click.option("--rows", default=",".join(map(str, ROWS)), callback=_numbers, help="Which rows.")
 @click.option(
-    "--peers", default=",".join(["bare", *PEERS]), callback=_names, help="Compared with whom."
+    "--peers",
+    default=",".join(["bare", *PEERS, COMPILED.name]),
+    callback=_names,
+    help="Compared with whom.",
 )
 @click.option("--repeat", default=5, type=click.IntRange(1), help="Runs of each; 5.")
 @click.option("--threads", default=0, help="Of every server; 0: one a physical core.")
@@ -98,10 +104,13 @@ def main(
 
 
 def _run(measure: Callable[[Stand], Row], number: int, stand: Stand) -> Row:
+    began = time.monotonic()
     try:
-        return measure(stand)
+        row = measure(stand)
     except (BenchmarkError, OSError, psutil.Error) as error:
-        return Row(number, measure.__name__.replace("_", " "), "", notes=[f"failed: {error}"])
+        row = Row(number, measure.__name__.replace("_", " "), "", notes=[f"failed: {error}"])
+    row.seconds = time.monotonic() - began
+    return row
 
 
 def _about(stand: Stand) -> dict[str, Any]:
@@ -109,8 +118,8 @@ def _about(stand: Stand) -> dict[str, Any]:
     return {
         "appliance": __version__,
         "when": datetime.now(UTC).isoformat(timespec="seconds"),
-        "machine": f"{platform.machine()}, {processor().threads} processors, "
-        f"{memory().total / 1e9:.0f} GB, {platform.system()}",
+        "machine": f"{_processor()}, {processor().threads} processors, "
+        f"{memory().total / 1e9:.0f} GB, {platform.system()} {platform.machine()}",
         "load_at_start": round(psutil.getloadavg()[0], 2),
         **describe(stand.given(stand.shipped)),
         "repeat": settings.repeat,
@@ -118,6 +127,16 @@ def _about(stand: Stand) -> dict[str, Any]:
         **({"warning": "the machine is busy; wait until it is quiet"} if _is_busy() else {}),
         **({"quick": "these are no figures, only a proof that it works"} if settings.quick else {}),
     }
+
+
+def _processor() -> str:
+    """Its model, as it calls itself."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text("utf-8", "replace").splitlines()
+    except OSError:
+        lines = []
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, "") or platform.processor() or "an unnamed processor"
 
 
 def _is_busy() -> bool:

@@ -72,16 +72,18 @@ class Arrived:
         return self.times[bisect_left(self.ends, offset)]
 
 
-def stream(url: str, body: dict[str, Any]) -> Reply:
+def stream(url: str, body: dict[str, Any], patience: float = REQUEST_SECONDS) -> Reply:
     """One chat completion. Raises what `streams` does."""
-    return streams(url, [body])[0]
+    return streams(url, [body], patience)[0]
 
 
-def streams(url: str, bodies: Sequence[dict[str, Any]]) -> list[Reply]:
+def streams(
+    url: str, bodies: Sequence[dict[str, Any]], patience: float = REQUEST_SECONDS
+) -> list[Reply]:
     """Chat completions that are asked for at the same time.
 
     Raises:
-        BenchmarkError: one was refused, broke off, or took longer than `REQUEST_SECONDS`.
+        BenchmarkError: one was refused, broke off, or took longer than `patience` seconds.
     """
     where = urlsplit(url)
     address = (where.hostname or "", where.port or 80)
@@ -93,7 +95,7 @@ def streams(url: str, bodies: Sequence[dict[str, Any]]) -> list[Reply]:
         for connection, request in zip(sockets, requests, strict=True):
             arrived.append(Arrived(time.perf_counter()))
             connection.sendall(request)
-        _receive(sockets, arrived)
+        _receive(sockets, arrived, patience)
     except OSError as error:
         raise BenchmarkError(f"the connection broke: {error}") from error
     finally:
@@ -111,15 +113,15 @@ def _request(host: str, body: dict[str, Any]) -> bytes:
     return head.encode() + data
 
 
-def _receive(sockets: Sequence[socket.socket], arrived: Sequence[Arrived]) -> None:
-    deadline = time.perf_counter() + REQUEST_SECONDS
+def _receive(sockets: Sequence[socket.socket], arrived: Sequence[Arrived], patience: float) -> None:
+    deadline = time.perf_counter() + patience
     with selectors.DefaultSelector() as selector:
         for connection, each in zip(sockets, arrived, strict=True):
             selector.register(connection, selectors.EVENT_READ, each)
         while selector.get_map():
             left = deadline - time.perf_counter()
             if left <= 0:
-                raise BenchmarkError(f"no end of the reply in {REQUEST_SECONDS:.0f} s")
+                raise BenchmarkError(f"no end of the reply in {patience:.0f} s")
             for key, _ in selector.select(left):
                 assert isinstance(key.fileobj, socket.socket)
                 data = key.fileobj.recv(_CHUNK)

@@ -94,3 +94,5 @@ class Row:
     measures: list[Measure] = field(default_factory=list)
     verdicts: list[Verdict] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    seconds: float = 0.0
+    """That measuring it took."""

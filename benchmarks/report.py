@@ -22,6 +22,7 @@ def table(row: Row) -> str:
         goal = "" if verdict.goal is None else f"   goal {verdict.goal}: {_WORDS[verdict.met]}"
         lines += [_values(f"  {verdict.name}", verdict.values) + goal]
     lines += [f"   note: {note}" for note in row.notes]
+    lines += [f"   measured in {row.seconds:.0f} s"]
     return "\n".join(line for line in lines if line) + "\n"
 
 
@@ -69,6 +70,7 @@ def _row(row: Row) -> dict[str, Any]:
             for verdict in row.verdicts
         ],
         "notes": row.notes,
+        "seconds": row.seconds,
     }
 
 

@@ -36,14 +36,15 @@ def chats_in_turn(stand: Stand) -> Row:
 def _count(ours: Appliance, chats: range, turns: int) -> tuple[int, int]:
     """Prompt tokens that were computed, and those that the chat had not had before."""
     histories = {
-        number: [prompts.message("system", f"{number}. {prompts.words(12, number)}")]
+        number: [prompts.message("system", f"{number}. {prompts.words(12, f'chat {number}')}")]
         for number in chats
     }
     seen = dict.fromkeys(chats, 0)
     computed = new = 0
     for turn in range(turns):
         for number, history in histories.items():
-            history.append(prompts.message("user", prompts.words(36, 100 * number + turn)))
+            said = prompts.words(36, f"chat {number} {turn}")
+            history.append(prompts.message("user", said))
             reply = stream(ours.url, prompts.chat(history, 24))
             history.append(prompts.message("assistant", reply.text))
             computed += reply.prompt_tokens - reply.cached_tokens
@@ -83,8 +84,8 @@ def _cold(stand: Stand, turn: int) -> tuple[Reply, list[dict[str, str]]]:
     """The chat's beginning in an appliance that is warm, and stopped afterwards."""
     ours = stand.start_ours("restart", slots=_SLOTS, threads=stand.settings.threads)
     try:
-        stream(ours.url, prompts.question(8, -1, 8))
-        text = prompts.words(stand.settings.long, 7000 + turn)
+        stream(ours.url, prompts.warm_up())
+        text = prompts.words(stand.settings.long, f"restart {turn}")
         history = [prompts.message("user", text)]
         reply = stream(ours.url, prompts.chat(history, 16))
     finally:

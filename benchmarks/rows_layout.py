@@ -58,21 +58,26 @@ def _measure(
 
 def _short(stand: Stand, ours: Appliance, turn: int) -> float:
     """After the long ones of the turn before: idle slots hold what those read."""
-    return stream(ours.url, prompts.question(24, turn, stand.settings.max_tokens)).decode_rate
+    return stream(
+        ours.url, prompts.question(24, f"short {turn}", stand.settings.max_tokens)
+    ).decode_rate
 
 
 def _long(stand: Stand, ours: Appliance, turn: int) -> float:
     words = stand.settings.long
-    seeds = range(7000 + 100 * turn, 7000 + 100 * turn + stand.settings.slots)
+    seeds = [f"long {turn} {n}" for n in range(stand.settings.slots)]
     replies = streams(
-        ours.url, [prompts.question(words, n, stand.settings.max_tokens) for n in seeds]
+        ours.url, [prompts.question(words, seed, stand.settings.max_tokens) for seed in seeds]
     )
     return _together(replies)
 
 
 def _shared(stand: Stand, ours: Appliance, turn: int) -> float:
-    system = prompts.message("system", prompts.words(stand.settings.long, 8000 + turn))
-    users = (prompts.message("user", prompts.words(12, n)) for n in range(stand.settings.slots))
+    system = prompts.message("system", prompts.words(stand.settings.long, f"shared {turn}"))
+    users = (
+        prompts.message("user", prompts.words(12, f"shared {turn} {n}"))
+        for n in range(stand.settings.slots)
+    )
     replies = streams(ours.url, [prompts.chat([system, user], 8) for user in users])
     return mean(reply.first_seconds for reply in replies)
 

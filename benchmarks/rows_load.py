@@ -102,7 +102,7 @@ def main(url: str, count: int, tokens: int) -> None:
     """The client of the streams, in a process of its own. Prints the median of their rates."""
     sys.stdout.write("begun\n")
     sys.stdout.flush()
-    bodies = [{**prompts.question(24, n, tokens), "model": "fake"} for n in range(count)]
+    bodies = [{**prompts.question(24, str(n), tokens), "model": "fake"} for n in range(count)]
     replies = streams(url, bodies)
     if any(reply.tokens != tokens for reply in replies):
         raise BenchmarkError("a stream lost tokens")

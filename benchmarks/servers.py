@@ -15,18 +15,16 @@ from urllib.parse import urlsplit
 
 import psutil
 
+from appliance.engine.libraries import FOLDER_VARIABLE
 from benchmarks import prompts
 from benchmarks.client import BenchmarkError, stream
-from benchmarks.peers import Given
+from benchmarks.peers import LLAMA_SERVER, MADE, Given
 
 ROOT = Path(__file__).resolve().parent.parent
-PEER_PYTHON = ROOT / "build" / "bench" / "bin" / "python"
-"""Made by `make bench`."""
-PEERS = {
-    "llama-server": "llama_server",
-    "llama-cpp-python": "llama_cpp_python",
-    "mistralrs": "mistral_rs",
-}
+PEERS = {"llama-server": "llama_server", "mistralrs": "mistral_rs"}
+COMPILED = MADE / "compiled"
+"""llama.cpp's libraries as they are compiled here, made by `make bench COMPILED=1`."""
+MODEL = "measured"
 START_SECONDS = 120.0
 _STOP_SECONDS = 30.0
 _LAST_WORDS = 800
@@ -113,6 +111,8 @@ class Appliance:
         folder: Path,
         *program: str,
         variables: dict[str, str] | None = None,
+        libraries: Path | None = None,
+        model: Path | None = None,
         **settings: object,
     ) -> None:
         """Start it and wait until the model is loaded.
@@ -121,9 +121,19 @@ class Appliance:
             folder: everything that it writes.
             program: what Python runs; the appliance itself if empty.
             variables: of the environment, besides the settings.
+            libraries: the folder of llama.cpp's; None: those that are installed.
+            model: the file to offer in place of the embedded one, by the name `MODEL`.
             settings: names such as `engine_n_ctx` and their values.
         """
         folder.mkdir(parents=True, exist_ok=True)
+        if model is not None:
+            config = folder / "config" / "appliance" / "config.toml"
+            config.parent.mkdir(parents=True, exist_ok=True)
+            config.write_text(
+                f"[[models.available_models]]\nid = {json.dumps(MODEL)}\n"
+                f"path = {json.dumps(str(model))}\n",
+                "utf-8",
+            )
         environment = {
             **_clean_environment(),
             **{f"XDG_{kind}_HOME": str(folder / kind.lower()) for kind in ("CONFIG", "CACHE")},
@@ -131,6 +141,7 @@ class Appliance:
             "APPLIANCE_SERVER_PORT": "0",
             **{f"APPLIANCE_{key.upper()}": _text(value) for key, value in settings.items()},
             **(variables or {}),
+            **_with(libraries),
         }
         began = time.perf_counter()
         command = [sys.executable, *(program or ("-m", "appliance")), "serve"]
@@ -155,6 +166,10 @@ class Appliance:
         """The appliance's own."""
         return psutil.Process(self._child.pid)
 
+    def memory(self) -> int:
+        """Bytes of the appliance and its workers, shared pages by part."""
+        return _memory([self.process, *self.process.children(recursive=True)])
+
     def model_file(self) -> Path | None:
         """The file that its worker has mapped; None when that cannot be seen."""
         for child in self.process.children(recursive=True):
@@ -169,15 +184,15 @@ class Appliance:
         self._child.stop(signal.SIGTERM)
 
 
-def tune(folder: Path, seconds: float) -> None:
-    """Have the appliance find out how the model runs fastest here.
+def tune(folder: Path, seconds: float, libraries: Path | None) -> None:
+    """Have the appliance find out how the model runs fastest here, on these libraries.
 
     It keeps that in `folder`/appliance/tuned.
 
     Raises:
         BenchmarkError: it could not.
     """
-    environment = {**_clean_environment(), "XDG_CACHE_HOME": str(folder)}
+    environment = {**_clean_environment(), **_with(libraries), "XDG_CACHE_HOME": str(folder)}
     command = [sys.executable, "-m", "appliance", "tune", "--seconds", str(seconds)]
     done = subprocess.run(
         command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False
@@ -198,10 +213,14 @@ class Peer:
         self._child = _peer(PEERS[name], told, log)
         try:
             self.url = "http://" + self._child.read_line("http://")
-            stream(self.url, prompts.question(8, -1, 8))
+            stream(self.url, prompts.warm_up())
         except BaseException:
             self.stop()
             raise
+
+    def memory(self) -> int:
+        """Bytes of the program that the peer's process runs, shared pages by part."""
+        return _memory(psutil.Process(self._child.pid).children(recursive=True))
 
     def stop(self) -> None:
         """With its input."""
@@ -211,23 +230,26 @@ class Peer:
 class Bare:
     """The loop over llama.cpp in a process of its own."""
 
-    def __init__(self, told: Given, log: Path) -> None:
+    def __init__(self, told: Given, log: Path, libraries: Path | None = None) -> None:
         """Start it and wait until the model is loaded."""
         command = [sys.executable, "-m", "benchmarks.peers.bare", told.as_json()]
-        self._child = Child(command, log, _clean_environment())
+        self._child = Child(command, log, {**_clean_environment(), **_with(libraries)})
         try:
             self.load_seconds: float = _figures(self._child)["load_seconds"]
         except BaseException:
             self.stop()
             raise
 
-    def run(self, body: prompts.Body) -> dict[str, float]:
+    def alone(self, body: prompts.Body) -> dict[str, float]:
         """What the loop measured for a chat; see `peers.bare`."""
-        turns = "".join(
-            f"<|im_start|>{each['role']}\n{each['content']}<|im_end|>\n"
-            for each in body["messages"]
-        )
-        asked = {"prompt": turns + "<|im_start|>assistant\n", "tokens": body["max_tokens"]}
+        return self._ask({"prompt": _as_text(body), "tokens": body["max_tokens"]})
+
+    def together(self, bodies: list[prompts.Body]) -> dict[str, float]:
+        """The same for chats at the same time."""
+        texts = [_as_text(body) for body in bodies]
+        return self._ask({"prompts": texts, "tokens": bodies[0]["max_tokens"]})
+
+    def _ask(self, asked: dict[str, Any]) -> dict[str, float]:
         self._child.write_line(json.dumps(asked))
         return _figures(self._child)
 
@@ -252,22 +274,46 @@ class Busy:
         self._child.stop(signal.SIGKILL)
 
 
+def _as_text(body: prompts.Body) -> str:
+    turns = "".join(
+        f"<|im_start|>{each['role']}\n{each['content']}<|im_end|>\n" for each in body["messages"]
+    )
+    return turns + "<|im_start|>assistant\n"
+
+
+def _memory(processes: list[psutil.Process]) -> int:
+    found = 0
+    for one in processes:
+        with suppress(psutil.NoSuchProcess):
+            found += one.memory_full_info().pss
+    return found
+
+
 def _figures(loop: Child) -> dict[str, float]:
     found: dict[str, float] = json.loads("{" + loop.read_line("{"))
     return found
 
 
 def _peer(module: str, told: Given, log: Path) -> Child:
-    if not PEER_PYTHON.is_file():
+    python = MADE / "bin" / "python"
+    if not (python.is_file() and LLAMA_SERVER.is_file()):
         raise BenchmarkError("the other servers are not installed; `make bench` does it")
-    command = [str(PEER_PYTHON), "-m", f"benchmarks.peers.{module}", told.as_json()]
+    command = [str(python), "-m", f"benchmarks.peers.{module}", told.as_json()]
     return Child(command, log, _clean_environment())
 
 
 def _clean_environment() -> dict[str, str]:
     """Nobody's settings, and one thread setting for all: the one that they are told."""
-    mine = ("APPLIANCE_", "OMP_", "GOMP_", "RAYON_")
+    mine = ("APPLIANCE_", "GGML_", "GOMP_", "LLAMA_", "OMP_", "RAYON_")
     return {key: value for key, value in os.environ.items() if not key.startswith(mine)}
+
+
+def _with(libraries: Path | None) -> dict[str, str]:
+    if libraries is None:
+        return {}
+    if not (libraries / ".done").is_file():
+        raise BenchmarkError("llama.cpp was not compiled; `make bench COMPILED=1` does it")
+    return {FOLDER_VARIABLE: str(libraries)}
 
 
 def _text(value: object) -> str:

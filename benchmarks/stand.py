@@ -13,11 +13,12 @@ from appliance import paths
 from benchmarks import prompts
 from benchmarks.client import BenchmarkError, stream
 from benchmarks.peers import Given
-from benchmarks.servers import PEERS, Appliance, Bare, Peer, tune
+from benchmarks.servers import COMPILED, PEERS, Appliance, Bare, Peer, tune
 
 OURS = "appliance"
 BARE = "bare llama.cpp"
 LLAMA_SERVER = "llama-server"
+ON_COMPILED = ", compiled here"
 SAME_FILE = " on the appliance's file"
 PEER_SECONDS = 150.0
 """Another server that has used up this much of a row's time is not run again in it."""
@@ -59,8 +60,8 @@ class Stand:
         self._folder = self._stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-"))
         self.scratch = Path(self._folder)
         self._running = self._stack.enter_context(ExitStack())
-        self._ours: Appliance | None = None
-        self._layout: Path | None = None
+        self._ours: dict[Path | None, Appliance] = {}
+        self._layouts: dict[Path | None, Path] = {}
         self._servers: dict[tuple[str, Path], Peer | Bare] = {}
 
     def __enter__(self) -> Self:
@@ -74,7 +75,7 @@ class Stand:
     def release(self) -> None:
         """End the servers that rows share."""
         self._running.close()
-        self._ours = None
+        self._ours.clear()
         self._servers.clear()
 
     def log(self, name: str) -> Path:
@@ -84,60 +85,75 @@ class Stand:
     # -- servers -----------------------------------------------------------------------------------
 
     def start_ours(
-        self, folder: str, *, slots: int, threads: int, kv_unified: str = "auto"
+        self,
+        folder: str,
+        *,
+        slots: int,
+        threads: int,
+        kv_unified: str = "auto",
+        libraries: Path | None = None,
     ) -> Appliance:
-        """An appliance that the caller stops; `threads` 0: as it likes."""
-        self._hand_out_tuned(self.scratch / folder)
+        """An appliance that the caller stops; `threads` 0: as it likes; `libraries`: see there."""
+        self._hand_out_tuned(self.scratch / folder, libraries)
         cells = self.settings.cells
         return Appliance(
             self.scratch / folder,
+            libraries=libraries,
             engine_n_ctx=cells if kv_unified == "on" else cells // slots,
             engine_n_seq_max=slots,
             engine_kv_unified=kv_unified,
             engine_n_threads=threads,
         )
 
-    def _hand_out_tuned(self, folder: Path) -> None:
+    def _hand_out_tuned(self, folder: Path, libraries: Path | None) -> None:
         """Tune once, as the appliance does by itself; all of them have it from the start."""
-        home = self.scratch / "tuned"
+        home = self.scratch / ("tuned-compiled" if libraries else "tuned")
         found = home / "appliance" / "tuned"
         if not found.is_dir():
-            tune(home, 10.0 if self.settings.quick else 60.0)
+            tune(home, 10.0 if self.settings.quick else 60.0, libraries)
         place = folder / "cache" / "appliance" / "tuned"
         place.mkdir(mode=0o700, parents=True, exist_ok=True)
         for file in found.iterdir():
             if not (place / file.name).exists():
                 (place / file.name).hardlink_to(file)
 
-    def ours(self) -> Appliance:
+    def ours(self, libraries: Path | None = None) -> Appliance:
         """The one that rows share."""
-        if self._ours is None:
+        found = self._ours.get(libraries)
+        if found is None:
             settings = self.settings
-            self._ours = self.start_ours("ours", slots=settings.slots, threads=settings.threads)
-            self._running.callback(self._ours.stop)
-            stream(self._ours.url, prompts.question(8, -1, 8))
-        return self._ours
+            found = self._ours[libraries] = self.start_ours(
+                "ours-compiled" if libraries else "ours",
+                slots=settings.slots,
+                threads=settings.threads,
+                libraries=libraries,
+            )
+            self._running.callback(found.stop)
+            stream(found.url, prompts.warm_up())
+        return found
 
-    def layout(self) -> Path:
+    def layout(self, libraries: Path | None = None) -> Path:
         """The file that the appliance runs: the one it came with, or a faster form of it."""
-        if self._layout is None:
-            found = self.ours().model_file()
+        if libraries not in self._layouts:
+            found = self.ours(libraries).model_file()
             if found is None or found.samefile(self.shipped):
                 found = self.shipped
-            self._layout = found
-        return self._layout
+            self._layouts[libraries] = found
+        return self._layouts[libraries]
 
     def given(self, model: Path) -> Given:
         """What servers are told."""
         settings = self.settings
         return Given(str(model), settings.cells, settings.slots, settings.threads)
 
-    def bare(self, model: Path) -> Bare:
+    def bare(self, model: Path, libraries: Path | None = None) -> Bare:
         """The loop that rows share."""
-        found = self._servers.get((BARE, model))
+        name = BARE + (ON_COMPILED if libraries else "")
+        found = self._servers.get((name, model))
         if not isinstance(found, Bare):
-            found = self._keep(BARE, model, Bare(self.given(model), self.log(f"bare-{model.stem}")))
-            found.run(prompts.question(8, -1, 8))
+            log = self.log(f"{name}-{model.stem}")
+            found = self._keep(name, model, Bare(self.given(model), log, libraries))
+            found.alone(prompts.warm_up())
         return found
 
     def peer(self, name: str, model: Path) -> Peer:
@@ -146,7 +162,6 @@ class Stand:
         if not isinstance(found, Peer):
             log = self.log(f"{name}-{model.stem}")
             found = self._keep(name, model, Peer(name, self.given(model), log))
-            stream(found.url, prompts.question(8, -1, 8))
         return found
 
     def _keep(self, name: str, model: Path, server: T) -> T:
@@ -177,6 +192,18 @@ class Stand:
             found[name] = partial(self._url, name, self.shipped)
             if name == LLAMA_SERVER:
                 found[self.same_file(name)] = partial(self._url, name, self.layout())
+        if COMPILED.name in self.settings.peers:
+            found[OURS + ON_COMPILED] = lambda: self.ours(COMPILED).url
+        return found
+
+    def loops(self) -> dict[str, Callable[[], Bare]]:
+        """The bare loops that take part: each starts if it does not run."""
+        found: dict[str, Callable[[], Bare]] = {}
+        if "bare" in self.settings.peers:
+            found[BARE] = lambda: self.bare(self.shipped)
+            found[self.same_file(BARE)] = lambda: self.bare(self.layout())
+        if COMPILED.name in self.settings.peers:
+            found[BARE + ON_COMPILED] = lambda: self.bare(self.layout(COMPILED), COMPILED)
         return found
 
     def _url(self, name: str, model: Path) -> str:
@@ -189,6 +216,7 @@ def take_turns(
     notes: list[str],
     failed: Callable[[str], None] = lambda _: None,
     afterwards: Callable[[], None] = lambda: None,
+    patience: float = PEER_SECONDS,
 ) -> dict[str, list[T]]:
     """A B C A B C …: what changes on the machine meanwhile changes for all.
 
@@ -197,6 +225,7 @@ def take_turns(
         notes: gets a sentence for each that failed or was too slow to run as often as the others.
         failed: is told the name of one that failed, and may end what it still does.
         afterwards: called when each had its turn.
+        patience: see `PEER_SECONDS`.
     """
     results: dict[str, list[T]] = {name: [] for name in entrants}
     spent = dict.fromkeys(entrants, 0.0)
@@ -205,7 +234,7 @@ def take_turns(
         for name, run in entrants.items():
             if name in out:
                 continue
-            if name != OURS and spent[name] > PEER_SECONDS:
+            if name != OURS and spent[name] > patience:
                 out.add(name)
                 notes.append(f"{name} was slow and ran {turn} times, not {repeat}")
                 continue

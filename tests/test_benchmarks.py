@@ -1,11 +1,16 @@
 """The arithmetic of the benchmarks, and what their client reads out of a stream."""
 
 import json
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from benchmarks.client import Arrived, BenchmarkError, read_reply
+from appliance import paths
+from benchmarks import prompts
+from benchmarks.client import Arrived, BenchmarkError, read_reply, streams
 from benchmarks.figures import (
     Measure,
     Row,
@@ -16,8 +21,11 @@ from benchmarks.figures import (
     ratios,
     spread,
 )
+from benchmarks.peers import Given
 from benchmarks.report import as_json, table
+from benchmarks.servers import ROOT, Bare
 from benchmarks.stand import take_turns
+from tests.running import Running
 
 
 def test_spread_is_that_of_the_values() -> None:
@@ -78,6 +86,32 @@ def test_report_has_goal_and_every_value() -> None:
     assert found["measures"][0]["of"]["ours"]["values"] == [2.0, 1.0]
     assert found["measures"][0]["of"]["ours"]["median"] == 1.5
     assert [verdict["met"] for verdict in found["verdicts"]] == [False, True]
+
+
+# -- prompts ---------------------------------------------------------------------------------------
+
+
+def test_no_run_has_the_prompts_of_another() -> None:
+    code = "from benchmarks import prompts; print(prompts.words(40, 'a'))"
+    runs = [
+        subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, check=True)
+        for _ in range(2)
+    ]
+    assert runs[0].stdout != runs[1].stdout
+    assert prompts.words(40, "a") == prompts.words(40, "a") != prompts.words(40, "b")
+
+
+def test_the_bare_loop_reads_what_the_appliance_reads(running: Running, tmp_path: Path) -> None:
+    bodies = [prompts.question(24, f"length {n}", 4) for n in range(3)]
+    sizes = {float(reply.prompt_tokens) for reply in streams(running.url, bodies)}
+    loop = Bare(Given(str(paths.embedded_model()), 2048, 4, 1), tmp_path / "log")
+    try:
+        sizes |= {loop.alone(body)["prompt_tokens"] for body in bodies}
+        took = loop.together(bodies)
+    finally:
+        loop.stop()
+    assert len(sizes) == 1
+    assert took["read_seconds"] > 0 < took["write_seconds"]
 
 
 # -- the client ------------------------------------------------------------------------------------

@@ -6,14 +6,16 @@ A server prints its address and ends with its standard input. `model`: the file;
 context for all slots together; `slots`: replies at the same time; `threads`: of the computation.
 """
 
-import ctypes
 import json
 import os
 import sys
-import sysconfig
 import threading
 from dataclasses import dataclass
 from pathlib import Path
+
+MADE = Path(__file__).resolve().parents[2] / "build" / "bench"
+"""By `make bench`."""
+LLAMA_SERVER = MADE / "llama-server"
 
 
 @dataclass(frozen=True)
@@ -43,17 +45,3 @@ def end_with_input() -> None:
         os._exit(0)
 
     threading.Thread(target=wait, daemon=True).start()
-
-
-def load_backends() -> None:
-    """The CPU code of a llama.cpp that was built to choose it at run time."""
-    import llama_cpp.llama_cpp as lib
-
-    package = Path(lib.__file__).parent
-    load = lib._lib.ggml_backend_load_all_from_path  # noqa: SLF001 - it has no other name
-    load.argtypes, load.restype = [ctypes.c_char_p], None
-    scripts = Path(sysconfig.get_path("scripts"))
-    for folder in (package / "lib", package.parent / "bin", scripts):
-        if any(folder.glob("*ggml-cpu-*")):
-            load(str(folder).encode())
-            return

@@ -1,25 +1,38 @@
-"""llama.cpp's own server, as `xllamacpp` packs it."""
+"""llama.cpp's own server, of the same source and on the same libraries as the appliance."""
 
+import subprocess
 import sys
+import threading
 
-import xllamacpp
+from benchmarks.peers import LLAMA_SERVER, given
 
-from benchmarks.peers import given
+_STOP_SECONDS = 10.0
 
 
 def main() -> None:
     """Every other setting is left as llama-server has it."""
     told = given()
-    params = xllamacpp.CommonParams()
-    params.model.path = told.model
-    params.n_ctx = told.cells
-    params.n_parallel = told.slots
-    params.cpuparams.n_threads = params.cpuparams_batch.n_threads = told.threads
-    params.hostnames = ["127.0.0.1"]
-    params.port = 0
-    server = xllamacpp.Server(params)
-    print(server.listening_address, flush=True)
+    command = [str(LLAMA_SERVER), "--model", told.model, "--host", "127.0.0.1", "--port", "0"]
+    command += ["--ctx-size", str(told.cells), "--parallel", str(told.slots)]
+    command += ["--threads", str(told.threads), "--threads-batch", str(told.threads)]
+    with subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    ) as server:
+        threading.Thread(target=_end_with_input, args=(server,), daemon=True).start()
+        assert server.stderr
+        for line in server.stderr:
+            sys.stderr.write(line)
+            if " listening on " in line:
+                print(line.split()[-1], flush=True)
+
+
+def _end_with_input(server: "subprocess.Popen[str]") -> None:
     sys.stdin.read()
+    server.terminate()
+    try:
+        server.wait(_STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        server.kill()
 
 
 if __name__ == "__main__":

@@ -19,14 +19,11 @@ from pathlib import Path
 
 import msgspec
 
-from native import header, install, prebuilt, relied_on, symbols
+from native import header, install, prebuilt, relied_on, source, symbols
 from native.compiled import LOCKS
 from native.prebuilt import Pin
 
 LOCK = LOCKS / "llama.txt"
-SOURCE_PACKAGE = "node-llama-cpp"
-"""Holds the source that its libraries were made of, as `BUNDLE`."""
-BUNDLE = "package/llama/gitRelease.bundle"
 DESCRIBE = "from native.relied_on import main; main()"
 
 
@@ -81,18 +78,9 @@ def _versions(package: str, npm: list[str]) -> list[str]:
 
 def library_header(version: str, scratch: Path, npm: list[str]) -> header.Header:
     """What the libraries of a version declare."""
-    packed = prebuilt.fetch(f"{SOURCE_PACKAGE}@{version}", scratch, npm)
+    packed = prebuilt.fetch(f"{source.pin().package}@{version}", scratch, npm)
     folder = scratch / f"source-{version}"
-    folder.mkdir()
-    with tarfile.open(packed) as archive:
-        bundle = folder / "bundle"
-        stream = archive.extractfile(BUNDLE)
-        assert stream
-        bundle.write_bytes(stream.read())
-    git = ["git", "-C", str(folder)]
-    subprocess.run([*git, "init", "--quiet"], check=True)
-    subprocess.run([*git, "fetch", "--quiet", str(bundle), "HEAD"], check=True)
-    subprocess.run([*git, "checkout", "--quiet", "FETCH_HEAD", "--", *header.FOLDERS], check=True)
+    source.check_out(packed, folder, header.FOLDERS)
     return header.read(folder)
 
 
@@ -144,7 +132,9 @@ def faults(
     for version in sorted({pin.version for pin in new.values()}):
         library = library_header(version, scratch, npm)
         differ = header.differences(bindings, library, functions, constants)
-        print(f"{SOURCE_PACKAGE} {version} and {packed.name}: {len(differ) or 'no'} differences")
+        print(
+            f"{source.pin().package} {version} and {packed.name}: {len(differ) or 'no'} differences"
+        )
         found += [f"{version}: {sentence}" for sentence in differ]
     return found
 
@@ -185,20 +175,18 @@ def main() -> None:
         packed = bindings_source(bindings, scratch)
         new, archives = {}, {}
         for system, pin in old.items():
-            file = prebuilt.fetch(f"{pin.package}@{versions[system]}", scratch, npm)
-            archives[system] = file
-            new[system] = Pin(
-                pin.package, versions[system], prebuilt.integrity(file), file.stat().st_size
-            )
+            new[system], archives[system] = _pinned(pin.package, versions[system], scratch, npm)
             was = "as before" if new[system] == pin else f"before {pin.version}"
             print(f"{system}: {pin.package} {versions[system]}, {was}", flush=True)
         if found := faults(new, archives, packed, npm):
             raise SystemExit("\n".join([*found, "Nothing is changed."]))
         lock = locked(LOCK.read_text("utf-8"), packed)
-    pins = msgspec.json.format(msgspec.json.encode(new), indent=2).decode() + "\n"
-    kept = [(file, file.read_text("utf-8")) for file in (prebuilt.LOCK, LOCK)]
+        of, _ = _pinned(source.pin().package, versions[prebuilt.this_system()], scratch, npm)
+    pins = _written(new)
+    kept = [(file, file.read_text("utf-8")) for file in (prebuilt.LOCK, source.LOCK, LOCK)]
     try:
         prebuilt.LOCK.write_text(pins, "utf-8")
+        source.LOCK.write_text(_written(of), "utf-8")
         LOCK.write_text(lock, "utf-8")
         install.install(hold=_describe)
     except BaseException:
@@ -207,6 +195,15 @@ def main() -> None:
         raise
     after = changes(description, llama_interface.DESCRIPTION.read_text("utf-8"))
     print(*(after or ["What the appliance relies on is as before."]), sep="\n")
+
+
+def _pinned(package: str, version: str, scratch: Path, npm: list[str]) -> tuple[Pin, Path]:
+    file = prebuilt.fetch(f"{package}@{version}", scratch, npm)
+    return Pin(package, version, prebuilt.integrity(file), file.stat().st_size), file
+
+
+def _written(what: Pin | dict[str, Pin]) -> str:
+    return msgspec.json.format(msgspec.json.encode(what), indent=2).decode() + "\n"
 
 
 def _describe(modules: Path, made: Path) -> None:

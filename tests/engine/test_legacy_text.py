@@ -115,7 +115,7 @@ def test_a_processor_that_has_no_library_is_named(
     path.write_bytes(ggml_writer.model("gpt2", ggml_writer.equal_weights))
     sentence = "ctransformers has no library for aarch64 processors on Linux"
     with pytest.raises(LoadError, match=sentence):
-        LegacyRunner(load_of(str(path), n_seq_max=1), lambda _: None, family="gpt2")
+        LegacyRunner(load_of(str(path), n_seq_max=1), lambda *_: None, family="gpt2")
 
 
 def test_a_package_that_is_missing_is_named(

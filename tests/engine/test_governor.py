@@ -112,6 +112,14 @@ def test_gives_way_within_a_second_and_comes_back(penalty: float) -> None:
     assert governed.share(2, 50, 60) >= 0.9
 
 
+@pytest.mark.parametrize("penalty", [5.0, 20.0])
+def test_a_machine_that_is_busy_from_the_start_is_seen_at_once(penalty: float) -> None:
+    """Nothing is known then of how fast it would be."""
+    governed = Governed(2, lambda now: 1, penalty=penalty)
+    best = fixed(1, 2, lambda now: 1, 60, penalty=penalty)
+    assert governed.run(2) >= 0.7 * best
+
+
 def test_all_cores_taken_is_no_reason_for_none() -> None:
     governed = Governed(4, lambda now: 4)
     governed.run(30)

@@ -1,6 +1,7 @@
 """What set-up promises: pinned by hash, no address of a registry, plain words, visible progress."""
 
 import base64
+import errno
 import hashlib
 import io
 import json
@@ -178,6 +179,23 @@ def test_what_fits_replaces_what_was_there(installed: Path) -> None:
     install.install(new_libraries, hold)
 
     assert (installed / "libllama.so").read_text() == "new"
+    assert [file.name for file in installed.parent.iterdir()] == ["lib"]
+
+
+def test_a_full_disk_changes_nothing_and_is_named(
+    installed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(folder: Path) -> None:
+        (folder / "libllama.so").write_text("half")
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "libggml.so")
+
+    monkeypatch.setattr(install, "fetch", full)
+    monkeypatch.setenv("LLAMA", "prebuilt")
+
+    with pytest.raises(SystemExit, match=r"No space left on device: 'libggml\.so'"):
+        install.main()
+
+    assert (installed / "libllama.so").read_text() == "old"
     assert [file.name for file in installed.parent.iterdir()] == ["lib"]
 
 

@@ -35,8 +35,12 @@ def step(words: str) -> Iterator[None]:
     """Says what is done, and when it is done how long it took, as `packaging/step.sh` does."""
     print(words, "…", flush=True)
     began = time.monotonic()
-    yield
-    print(f"{words}: {time.monotonic() - began:.0f} s", flush=True)
+    ended = "failed after "
+    try:
+        yield
+        ended = ""
+    finally:
+        print(f"{words}: {ended}{time.monotonic() - began:.0f} s", flush=True)
 
 
 def bindings(scratch: Path) -> Path:
@@ -144,4 +148,9 @@ def main() -> None:
     source = os.environ.get("LLAMA") or "prebuilt"
     if source not in sources:
         raise SystemExit(f"LLAMA is {source!r}: it must be `prebuilt` or `source`.")
-    install(sources[source])
+    try:
+        install(sources[source])
+    except subprocess.CalledProcessError as ex:
+        raise SystemExit(f"pip ended with {ex.returncode}: llama.cpp is what it was.") from ex
+    except OSError as ex:
+        raise SystemExit(f"llama.cpp is what it was: {ex}") from ex

@@ -2,10 +2,12 @@ import { act, render, screen } from "@testing-library/react";
 import { beforeEach, expect, it } from "vitest";
 
 import type { Figures } from "@/api/types";
+import { ModelLine } from "@/features/status/model-line";
 import { StatusContext } from "@/features/status/status-context";
 import { createStatusStore, type StatusStore } from "@/features/status/status-store";
 import { StatusView } from "@/features/status/status-view";
-import { FakeApi } from "@/testing/fake-api";
+import { WarmUp } from "@/features/status/warm-up";
+import { FakeApi, readyModel } from "@/testing/fake-api";
 
 let api: FakeApi;
 let status: StatusStore;
@@ -54,5 +56,37 @@ it("tells speed, line, memory and what was not read again, and follows them", as
   });
   await screen.findByText("0", { selector: "dd" });
   expect(valueOf("Waiting in line")).toBe("0");
+  stop();
+});
+
+it("names the code that is not used here, and why", async () => {
+  api.server = { ...api.server, refused_variants: { zen4: "its process died of SIGILL" } };
+  const stop = status.getState().watch();
+  render(
+    <StatusContext value={status}>
+      <StatusView />
+    </StatusContext>,
+  );
+  await screen.findByText("Code for processors that is not used here");
+  expect(valueOf("zen4")).toBe("its process died of SIGILL");
+  stop();
+});
+
+it("never calls a model ready whose process died at the last requests", async () => {
+  api.server = {
+    ...api.server,
+    models: [{ ...readyModel, state: "failing", detail: "SIGILL" }],
+  };
+  const stop = status.getState().watch();
+  render(
+    <StatusContext value={status}>
+      <ModelLine />
+      <WarmUp />
+    </StatusContext>,
+  );
+  await screen.findByText("Tiny Instruct may not answer");
+  expect(screen.getByText(/the last requests: SIGILL\. Send your message again/)).toBeTruthy();
+  expect(screen.getByText("Does not answer")).toBeTruthy();
+  expect(screen.queryByText(/Ready/)).toBeNull();
   stop();
 });

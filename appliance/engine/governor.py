@@ -1,10 +1,11 @@
 """How many threads the next step gets: all cores, unless other programs want some of them.
 
 Threads of a step meet at a barrier some hundred times a token. When another program takes a core,
-all of them wait at each for the one that is not running, and fewer threads are faster by far: twenty
-times and more with ggml's own threads, which never give way while they wait. Step times tell: a jump makes the governor try fewer at once; later it looks now and then whether the
-cores are free again. What a look costs decides how soon the next one comes, so looking never takes
-more than a small part of the time.
+all of them wait at each for the one that is not running, and fewer threads are faster by far:
+twenty times and more with ggml's own threads, which never give way while they wait. Step times
+tell: a jump makes the governor try fewer at once; later it looks now and then whether the cores are
+free again. What a look costs decides how soon the next one comes, so looking never takes more than
+a small part of the time.
 
 Pure: it measures nothing, it is told. Belongs to the step loop.
 """

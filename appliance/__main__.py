@@ -27,6 +27,10 @@ def main() -> NoReturn:
         from appliance.engine.runners.llama_tune import main as tuner_main
 
         sys.exit(tuner_main())
+    if sys.argv[1:2] == ["fidelity"]:
+        from appliance.engine.runners.llama_fidelity import main as fidelity_main
+
+        sys.exit(fidelity_main())
     if sys.argv[1:2] == ["window"]:
         from appliance.desktop.window import main as window_main
         from appliance.environment import forget_frozen_libraries

@@ -8,6 +8,7 @@ import apsw
 import msgspec
 
 from appliance import __version__, paths
+from appliance.engine.probe import WITHOUT_GPUS
 from appliance.environment import worker_environment
 
 PROBE_SECONDS = 60
@@ -41,9 +42,19 @@ def commit() -> str:
 
 def probe() -> dict[str, Any]:
     """What llama.cpp says of itself and this machine; `error` alone when it can't be loaded."""
+    found = _ask()
+    if "error" not in found:
+        return found
+    without = _ask(WITHOUT_GPUS)
+    if "error" in without:
+        return found
+    return {**without, "unusable": {"gpus": found["error"]}}
+
+
+def _ask(*arguments: str) -> dict[str, Any]:
     try:
         ended = subprocess.run(
-            paths.probe_command(),
+            [*paths.probe_command(), *arguments],
             env=worker_environment(),
             capture_output=True,
             timeout=PROBE_SECONDS,

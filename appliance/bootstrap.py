@@ -18,6 +18,7 @@ from appliance.api.server import Server, ServerLimits
 from appliance.chat.janitor import Janitor
 from appliance.chat.replies import LiveReplies
 from appliance.chat.turn import Turns
+from appliance.comparing import Comparing
 from appliance.config import Config
 from appliance.engine.kv_store import forget_session
 from appliance.engine.pool import Pool
@@ -85,6 +86,7 @@ class Appliance:
         self._shelf, self._downloads = stock.shelf, stock.downloads
         library.connect(stock, self._pool, config)
         self._tuning = Tuning(config, self._pool)
+        self._comparing = Comparing(self._pool)
         self._live = LiveReplies(sessions)
         self._janitor = Janitor(
             Retention(self._database),
@@ -165,6 +167,7 @@ class Appliance:
         self._downloads.start()
         threading.Thread(target=self._shelf.refresh, name="shelf", daemon=True).start()
         self._tuning.start()
+        self._comparing.start()
         self._watch.start()
         self._server.serve()
         running.withdraw(self._data, os.getpid())
@@ -174,6 +177,7 @@ class Appliance:
         self._downloads.close()
         self._janitor.close()
         self._tuning.close()
+        self._comparing.close()
         self._pool.close()
         self._live.close()
         self._keys.close()

@@ -2,11 +2,9 @@
 
 import os
 import platform
-import shutil
-from pathlib import Path
 from typing import Any
 
-from appliance import about, offer, paths, proven, surroundings, tuned
+from appliance import about, graphics, offer, paths, proven, surroundings, tuned
 from appliance.config import Config
 from appliance.engine.loaded import ModelSpec
 from appliance.engine.runners.cpu import processor
@@ -28,6 +26,7 @@ def examine(config: Config) -> dict[str, Any]:
             "limited_by": sizes.limited_by,
         },
         "llama.cpp": library,
+        "compared": graphics.compared(library),
         "folders": {
             "data": str(paths.data_dir(config)),
             "models": str(paths.models_dir(config)),
@@ -85,13 +84,7 @@ def render(found: dict[str, Any]) -> str:
     else:
         chosen = ", ".join(library["backends"]) or "built in"
         lines += [f"llama.cpp {library['version']}, backend {chosen}", library["features"].strip()]
-        lines += [
-            f"device {device['name']}: {device['description']} ({device['family']}), "
-            f"{_size(device['free'])} free of {_size(device['total'])}"
-            for device in library["devices"]
-        ]
-        if all(device["kind"] == "cpu" for device in library["devices"]):
-            lines.append(_no_graphics())
+        lines += graphics.lines(library, found["compared"])
     lines += [
         f"variant {name} is not used: {reason}"
         for name, reason in sorted(found["refused_variants"].items())
@@ -117,14 +110,6 @@ def _processor_line(found: dict[str, Any]) -> str:
 def _memory_line(found: dict[str, Any]) -> str:
     said = f"memory {_size(found['available'])} free of {_size(found['total'])}"
     return said + (f", as {found['limited_by']} limits it" if found["limited_by"] else "")
-
-
-def _no_graphics() -> str:
-    if Path("/proc/driver/nvidia/version").exists() or shutil.which("nvidia-smi"):
-        return (
-            "device CUDA none: NVIDIA's driver is here, but no backend of this build works with it"
-        )
-    return "device CUDA none: no driver of NVIDIA's is here; models run on the processor"
 
 
 def _needs(model: dict[str, Any], free: int) -> str:

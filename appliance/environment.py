@@ -16,14 +16,21 @@ _WORKER_NAMES = frozenset(
         *("USERPROFILE", "TEMP", "TMP"),
     }
 )
-_WORKER_PREFIXES = ("LC_", "CUDA_", "GGML_", "OMP_", "GOMP_", "PYTHON", "_PYI_")
+_WORKER_PREFIXES = (
+    *("LC_", "CUDA_", "GGML_", "OMP_", "GOMP_", "PYTHON", "_PYI_"),
+    # Which drivers Vulkan's loader finds, and how Mesa's and NVIDIA's work.
+    *("VK_", "XDG_DATA_", "XDG_CONFIG_", "MESA_", "RADV_", "ANV_", "LP_", "NVIDIA_", "DRI_"),
+)
 _SECRET = re.compile(r"KEY|TOKEN|SECRET|PASSW|CREDENTIAL")
 
 
 def worker_environment(environ: Mapping[str, str] | None = None) -> dict[str, str]:
-    """What a worker may see of the environment: enough to run native code, and no secret."""
+    """What a worker may see of the environment: enough to run native code, and no secret.
+
+    That ggml has a debugger look at a process which dies takes seconds, and is for who asks for it.
+    """
     source = os.environ if environ is None else environ
-    return {
+    return {"GGML_NO_BACKTRACE": "1"} | {
         name: value
         for name, value in source.items()
         if (name.upper() in _WORKER_NAMES or name.upper().startswith(_WORKER_PREFIXES))

@@ -1,6 +1,7 @@
 """The shelf of this installation, and how what stands on it comes on offer."""
 
 import threading
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -144,5 +145,9 @@ def machine(config: Config) -> Machine:
 
 
 def _gpu_memory() -> int:
-    devices = about.probe().get("devices", [])
-    return int(sum(device["total"] for device in devices if device["kind"] == "gpu") * SHARE)
+    """Of the family that has most: another may be the same GPUs."""
+    totals: Counter[str] = Counter()
+    for device in about.probe().get("devices", []):
+        if device["kind"] == "gpu":
+            totals[device["family"]] += device["total"]
+    return int(max(totals.values(), default=0) * SHARE)

@@ -10,6 +10,7 @@ from appliance import paths, proven, tuned, whereabouts
 from appliance.config import AvailableModel, Config
 from appliance.context import ContextSettings
 from appliance.engine.client import Engine
+from appliance.engine.devices import GivenUp
 from appliance.engine.loaded import Loaded, ModelSpec
 from appliance.engine.protocol import Load
 from appliance.engine.upstream.engine import UpstreamEngine
@@ -56,14 +57,21 @@ def spec(
     config: Config, model: AvailableModel, *, prewarm: bool = False, aliases: tuple[str, ...] = ()
 ) -> ModelSpec:
     """A model as something that the pool can load."""
+    given_up = GivenUp()
+
+    def on(model: AvailableModel) -> Loaded:
+        return _here(config, model, given_up)
+
     return ModelSpec(
         id=model.id,
         name=model.name or model.id,
         aliases=aliases,
-        make=_elsewhere(config, model) if model.upstream else lambda: _here(config, model),
-        on_device=(lambda device: _here(config, structs.replace(model, device=device)))
+        make=_elsewhere(config, model) if model.upstream else lambda: on(model),
+        on_device=(lambda device: on(structs.replace(model, device=device)))
         if model.by_llama
         else None,
+        load=(lambda: _gguf_load(config, model)) if model.by_llama else None,
+        given_up=given_up,
         need=_need(config, model),
         file=lambda: _whole_gguf(config, model),
         prewarm=prewarm,
@@ -108,7 +116,7 @@ def _elsewhere(config: Config, model: AvailableModel) -> Callable[[], Loaded]:
     )
 
 
-def _here(config: Config, model: AvailableModel) -> Loaded:
+def _here(config: Config, model: AvailableModel, given_up: GivenUp) -> Loaded:
     return Engine(
         model.id,
         _legacy_load(config, model) if model.family else _gguf_load(config, model),
@@ -117,6 +125,7 @@ def _here(config: Config, model: AvailableModel) -> Loaded:
         max_waiting=config.engine.max_waiting,
         distrust=lambda: tuned.forget(_file(config, model)),
         suspect=lambda variant, reason: _next_variant(config, model, variant, reason),
+        given_up=given_up,
     )
 
 
@@ -204,6 +213,7 @@ def _load(config: Config, model: AvailableModel, variant: str) -> Load:
         n_threads=engine.n_threads,
         device=(model.device or config.models.default_device).lower(),
         n_gpu_layers=engine.n_gpu_layers,
+        fidelity_folder=str(paths.fidelity_dir()),
         kv_folder=str(paths.kv_dir()) if engine.kv_disk_mb else "",
         kv_memory_bytes=engine.kv_memory_mb * MEGABYTE,
         kv_disk_bytes=engine.kv_disk_mb * MEGABYTE,

@@ -164,6 +164,16 @@ def tuner_command() -> list[str]:
     return [*worker_command()[:-1], "tuner"]
 
 
+def fidelity_command() -> list[str]:
+    """The command line that starts the process which compares a GPU with the processor."""
+    return [*worker_command()[:-1], "fidelity"]
+
+
+def fidelity_dir() -> Path:
+    """Where it is kept what came of that; need not be there."""
+    return cache_dir() / "fidelity"
+
+
 def serve_command() -> list[str]:
     """The command line of a service that ends when its stdin does."""
     return [*worker_command()[:-1], "serve", "--until-eof"]

@@ -88,6 +88,8 @@ class Tuning:
         state = model.state
         if state.status != "ready":
             return False
+        if state.model and state.model.unproven:
+            return False  # it is about to leave the processor
         if state.model and state.model.n_gpu_layers:
             return True
         try:

@@ -37,7 +37,7 @@ MAY_IMPORT: list[tuple[str, list[str]]] = [
                 "engine.template_child",
                 "engine.worker",
             ),
-            *("engine.runners.llama_proof", "engine.runners.llama_tune"),
+            *(f"engine.runners.{name}" for name in ("llama_fidelity", "llama_proof", "llama_tune")),
         ],
     ),
     (
@@ -49,13 +49,17 @@ MAY_IMPORT: list[tuple[str, list[str]]] = [
             *("store.backup", "tuned", "whereabouts"),
         ],
     ),
-    ("about", ["environment", "paths"]),
+    ("about", ["environment", "paths", "engine.probe"]),
     (
         "doctor",
         [
             *("about", "config", "engine.loaded", "environment", "offer", "paths", "tuned"),
-            *("engine.runners.cpu", "proven", "surroundings", "models.*"),
+            *("engine.runners.cpu", "graphics", "proven", "surroundings", "models.*"),
         ],
+    ),
+    (
+        "graphics",
+        ["paths", "engine.fidelity.results", "engine.libraries", "engine.protocol"],
     ),
     (
         "surroundings",
@@ -93,10 +97,17 @@ MAY_IMPORT: list[tuple[str, list[str]]] = [
         ],
     ),
     (
+        "comparing",
+        [
+            *("environment", "paths", "engine.fidelity.compare"),
+            *("engine.loaded", "engine.pool"),
+        ],
+    ),
+    (
         "bootstrap",
         [
             *("config", "doorkeeper", "environment", "library", "logs", "offer", "paths"),
-            *("proven", "running", "tuning", "watch"),
+            *("comparing", "proven", "running", "tuning", "watch"),
             *("api.*", "chat.*", "desktop.*", "models.*", "observe.*", "security.*", "store.*"),
             *("engine.client", "engine.pool", "engine.upstream.*", "engine.protocol"),
             "engine.kv_store",  # files of deleted sessions, also of models that are not loaded
@@ -179,8 +190,8 @@ COMMON = ["context", "errors"]
 # Functions that read the environment or a file; everybody may have the frozen types beside them.
 CONFIG_IS_READ_BY = [
     *("__main__", "about"),
-    *("cli.*", "bootstrap", "doctor", "doorkeeper", "library", "offer", "proven", "tuning"),
-    "whereabouts",
+    *("cli.*", "bootstrap", "comparing", "doctor", "doorkeeper", "library", "offer", "proven"),
+    *("tuning", "whereabouts"),
 ]
 
 # library: who may import it. Names that have no row are free.

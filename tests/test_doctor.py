@@ -15,7 +15,7 @@ from typing import Any
 import httpx
 import pytest
 
-from appliance import paths, surroundings
+from appliance import graphics, paths, surroundings
 from appliance.config import load
 from appliance.doctor import render
 from appliance.running import Service, announce
@@ -94,10 +94,26 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> Any:
     return json.loads(doctor(tmp_path_factory.mktemp("home"), "--json"))
 
 
-def test_cuda_is_not_found(found: Any) -> None:
+def test_no_gpu_is_found(found: Any) -> None:
     devices = [one for one in found["llama.cpp"]["devices"] if one["kind"] == "cpu"]
     text = render({**found, "llama.cpp": {**found["llama.cpp"], "devices": devices}})
-    assert re.search(advised("CUDA is not found", "device CUDA none"), text)
+    assert re.search(advised("no GPU is found", "device GPU none"), text)
+
+
+def test_why_no_gpu_is_found(tmp_path: Path) -> None:
+    missing = {"vulkan": "libvulkan.so.1: cannot open shared object file"}
+    assert "none is here" in graphics.why_none(missing, tmp_path)
+    node = tmp_path / "dri" / "renderD128"
+    node.parent.mkdir()
+    node.touch()
+    node.chmod(0o660)
+    owner, other = (graphics.User(uid, frozenset()) for uid in (node.stat().st_uid, 12345))
+    member = graphics.User(12345, frozenset({node.stat().st_gid}))
+    closed = graphics.why_none({}, tmp_path, other)
+    assert f"{node} is there, and this user may not use it" in closed
+    for user in (owner, member):
+        assert "cannot be loaded (libvulkan.so.1" in graphics.why_none(missing, tmp_path, user)
+        assert "no driver of Vulkan's knows it" in graphics.why_none({}, tmp_path, user)
 
 
 def test_a_model_cannot_be_loaded(tmp_path: Path) -> None:

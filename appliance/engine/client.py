@@ -13,6 +13,7 @@ import msgspec
 
 from appliance.engine import head_start
 from appliance.engine.counters import Counters, Tally
+from appliance.engine.devices import GivenUp
 from appliance.engine.inputs import Prompt, SamplingParams, TextPrompt, TokenPrompt
 from appliance.engine.loaded import EngineState
 from appliance.engine.open_requests import OpenRequests
@@ -73,6 +74,7 @@ class Engine:
         max_waiting: int,
         distrust: Callable[[], None] = lambda: None,
         suspect: Callable[[str, str], str] = lambda variant, _: variant,
+        given_up: GivenUp | None = None,
         pong_timeout: float = PONG_TIMEOUT,
         max_deaths: int = MAX_DEATHS,
         back_off: Sequence[float] = BACK_OFF,
@@ -85,14 +87,22 @@ class Engine:
             distrust: told when the tuned form of the model could not be loaded.
             suspect: told of the variant of llama.cpp whose code a worker died in, and how; which to
                 go on with. It may take seconds.
+            given_up: devices that are not to be used, and where it is told of more of them.
         """
         self.name = name
-        self._load = load
+        self._load = given_up.told(load) if given_up else load
         self._command = list(command)
         self._environment = dict(environment)
         self._max_requests = load.n_seq_max + max_waiting
         self._distrust = distrust
         self._suspect = suspect
+        self._given_up = given_up or GivenUp()
+        self._on: tuple[str, ...] | None = None
+        """The GPUs that the worker computes on, or loads its model to; None: it has not said."""
+        self._gpus: tuple[str, ...] = ()
+        """All that there are, as far as a worker told."""
+        self._hung = ""
+        """Why the worker was ended, if it did not answer."""
         self._pong_timeout = pong_timeout
         self._max_deaths, self._back_off = max_deaths, back_off
         self._restarts = Restarts(max_deaths, back_off)
@@ -248,6 +258,9 @@ class Engine:
             number = self._state.restarts + 1
             self._set_state(EngineState(status="loading", detail=reason, restarts=number))
             self._fail_begun(reason)
+            if self._leave_gpus(end):
+                self._tally.restarted()
+                continue
             if end.native and self._load.variant:
                 self._try_other_variant(reason)
             if hopeless := self._restarts.died(reason, loaded=loaded):
@@ -257,6 +270,27 @@ class Engine:
             self._closing.wait(self._restarts.wait)
         if self._closing.is_set():
             self._requests.fail_all(ShuttingDown("the appliance is shutting down"))
+
+    def _leave_gpus(self, end: End) -> bool:
+        """Whether the worker died of a GPU, and the next is better off on the processor: a driver
+        that fell over falls over again, and other drivers for the same GPU may well, too."""
+        if not (end.native or self._hung):
+            return False
+        reason = self._hung or end.reason
+        if self._on:
+            self._given_up.add({*self._on, *self._gpus}, f"the worker on it died: {reason}")
+        elif self._on is None and self._load.variant and not self._load.no_gpus:
+            # It did not come to load anything: looking for GPUs runs the code of drivers.
+            self._given_up.look_no_more(f"a worker died that looked for them: {reason}")
+        else:
+            if self._on is None and self._load.no_gpus:  # so it is not for them that they die
+                self._given_up.forgive()
+                self._load = self._given_up.told(self._load)
+            return False
+        self._unanswered = 0
+        self._load = self._given_up.told(self._load)
+        log.warning("%s goes on without GPUs", self.name)
+        return True
 
     def _try_other_variant(self, reason: str) -> None:
         variant = self._suspect(self._load.variant, reason)
@@ -270,6 +304,7 @@ class Engine:
         worker = head_start.take(self.name, self._command, self._environment, self._load)
         loaded = False
         problem = ""
+        self._on, self._hung = None, ""
         try:
             self._worker = worker
             if self._closing.is_set():
@@ -299,6 +334,7 @@ class Engine:
             if event.step_seconds > STEP_TIMEOUT:
                 self._kill(f"a step has run for {event.step_seconds:.0f} s")
         elif isinstance(event, Loading):
+            self._on = event.on
             state = msgspec.structs.replace(self._state, progress=event.fraction)
             self._set_state(state)
         elif isinstance(event, Ready):
@@ -314,7 +350,12 @@ class Engine:
             self._requests.deliver(event)
 
     def _on_ready(self, model: ModelInfo) -> None:
-        log.info("%s is ready: %s, n_ctx %d", self.name, model.description, model.n_ctx)
+        where = " and ".join(model.on) or model.device
+        log.info(
+            "%s is ready on %s: %s, n_ctx %d", self.name, where, model.description, model.n_ctx
+        )
+        self._on = model.on
+        self._gpus = tuple(it.device.name for it in model.devices if it.device.family != "cpu")
         if model.warning:
             log.warning("%s: %s", self.name, model.warning)
         if model.tuned == "refused":
@@ -354,6 +395,7 @@ class Engine:
         worker = self._worker
         if worker:
             log.error("worker of %s is killed: %s", self.name, why)
+            self._hung = why
             worker.kill()
 
     # -- other threads ---------------------------------------------------------------------------

@@ -6,11 +6,12 @@ kept. Otherwise the request is answered where the model is, with a warning.
 """
 
 import logging
+import threading
 from collections.abc import Callable, Iterable
 
 import msgspec
 
-from appliance.engine.protocol import Accepted, ModelInfo, SequenceEvent, Standing
+from appliance.engine.protocol import Accepted, Load, ModelInfo, SequenceEvent, Standing
 from appliance.engine.requests import Sink
 
 log = logging.getLogger(__name__)
@@ -95,6 +96,37 @@ class Place:
             sink(event)
 
         return take
+
+
+class GivenUp:
+    """The devices that a model must not be computed on until the appliance starts again, or
+    somebody asks for one by name. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._reasons: dict[str, str] = {}
+        self._no_gpus = ""
+
+    def forgive(self) -> None:
+        """All may be tried again."""
+        with self._lock:
+            self._reasons = {}
+            self._no_gpus = ""
+
+    def add(self, names: Iterable[str], reason: str) -> None:
+        """These are given up."""
+        with self._lock:
+            self._reasons = {**self._reasons, **dict.fromkeys(names, reason)}
+
+    def look_no_more(self, reason: str) -> None:
+        """Whoever looks for GPUs dies."""
+        with self._lock:
+            self._no_gpus = reason
+
+    def told(self, load: Load) -> Load:
+        """A load that heeds it."""
+        with self._lock:
+            return msgspec.structs.replace(load, given_up=self._reasons, no_gpus=self._no_gpus)
 
 
 class Seen:

@@ -57,10 +57,17 @@ def backends(where: Path | None = None) -> dict[str, Path]:
 
 
 @functools.cache
-def digest() -> str:
-    """Of what computes on processors, every byte of it; 16 hex digits."""
+def digest(backend: str = "") -> str:
+    """Of what computes on processors, every byte of it, or where that backend does; 16 hex digits.
+
+    Raises:
+        OSError: a library cannot be read.
+    """
     total = hashlib.sha256()
     for name, file in found().items():
-        if name in _ALWAYS or _VARIANT.match(name):
-            total.update(f"{name}\0".encode() + hashlib.sha256(file.read_bytes()).digest())
+        own = name == f"ggml-{backend}" if backend else _VARIANT.match(name)
+        if name in _ALWAYS or own:
+            with file.open("rb") as library:
+                content = hashlib.file_digest(library, "sha256")
+            total.update(f"{name}\0".encode() + content.digest())
     return total.hexdigest()[:16]

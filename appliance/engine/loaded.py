@@ -8,8 +8,9 @@ from typing import Literal, Protocol
 import msgspec
 
 from appliance.engine.counters import Counters
+from appliance.engine.devices import GivenUp
 from appliance.engine.inputs import Prompt, SamplingParams, TextPrompt, TokenPrompt
-from appliance.engine.protocol import ModelInfo
+from appliance.engine.protocol import Load, ModelInfo
 from appliance.engine.requests import Sink
 
 Status = Literal["unloaded", "loading", "ready", "failing", "failed", "stopped"]
@@ -102,6 +103,12 @@ class ModelSpec(msgspec.Struct, frozen=True, kw_only=True):
     """An engine for it, not started yet."""
     on_device: Callable[[str], Loaded] | None = None
     """An engine for it on a certain device, if that can be chosen."""
+    load: Callable[[], Load] | None = None
+    """How its engine loads it, if that is a worker's that may use GPUs.
+
+    Raises ModelLoadFailed when its file is not there or cannot be read."""
+    given_up: GivenUp = msgspec.field(default_factory=GivenUp)
+    """Devices that its engines do not use."""
     need: Callable[[], int] = lambda: 0
     """Bytes of memory that loading takes; 0: unknown or none of this machine's.
 

@@ -234,8 +234,10 @@ class Pool:
         """Begin to load what is to be warm; returns at once."""
         self._janitor.start()
 
-    def engine_of(self, model: Model, device: str | None = None) -> Loaded:
-        """The model's engine, started if it was not, or moved to another device.
+    def engine_of(self, model: Model, device: str | None = None, *, again: bool = False) -> Loaded:
+        """The model's engine, started if it was not, or moved to another device. A device that is
+        asked for by name is tried, whatever came of it before, unless this is done `again` by
+        itself.
 
         Raises:
             ModelLoadFailed: it cannot be loaded; the message has the figures.
@@ -258,6 +260,8 @@ class Pool:
             self._make_room_for(model)
             on_device = model.spec.on_device
             asked = model.place.begin(device if on_device else None)
+            if asked and not again:
+                model.spec.given_up.forgive()
             engine = on_device(asked) if on_device and asked else model.spec.make()
             engine.start()
             model.used = time.monotonic()
@@ -276,6 +280,20 @@ class Pool:
                 return False
             self._close(model)
             return True
+
+    def reload_idle(self, model: Model, engine: Loaded) -> None:
+        """Load the model again where it was to run, if it has this engine and no requests in
+        flight.
+
+        Raises:
+            ApplianceError: it is unloaded, and there is no room for it any more.
+        """
+        device = model.place.loaded_for
+        with self._changing:
+            if model.engine is not engine or not engine.retire():
+                return
+            self._close(model)
+        self.engine_of(model, device, again=True)
 
     def settle(self) -> None:
         """Wait until engines that are being closed are gone."""

@@ -98,6 +98,8 @@ class Load(ContextSettings, frozen=True, tag="load", kw_only=True):
     """-1: as many as fit."""
     given_up: dict[str, str] = msgspec.field(default_factory=dict)
     """Devices that must not be used, by name, and why."""
+    no_gpus: str = ""
+    """Why GPUs are not even looked for; empty: they are."""
     fidelity_folder: str = ""
     """Where it is kept how GPUs compare with the processor: those that were not compared are not
     used. Empty: all are."""

@@ -5,21 +5,18 @@ yet measured and nothing else. The child reads one `Request` line and then waits
 end, which ends it; it tells what it finds out as JSON lines.
 """
 
-import contextlib
 import logging
 import os
 import shutil
-import subprocess
 import tempfile
-import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import IO, cast
 
 import msgspec
 
 from appliance.engine import machine
+from appliance.engine.child import converse
 from appliance.engine.tune_profile import (
     MAX_KL,
     MIN_GAIN,
@@ -53,11 +50,7 @@ DISK_RESERVE = 2_000_000_000
 GRACE_SECONDS = 3.0
 """The child ends by itself when its budget is used up; it is ended when it is late by this and a
 quarter of the budget."""
-STOP_SECONDS = 0.05
-"""From being told to stop until the child is gone, at most."""
 MEASURE_SECONDS = 600.0
-LAST_WORDS = 2000
-"""Characters."""
 
 
 class TuningStopped(Exception):
@@ -197,83 +190,38 @@ class _Found:
         stop: Callable[[], bool] = lambda: False,
     ) -> str:
         """Listen to a child until it ends, `stop` says so, or its time is over; why it ended."""
-        child = subprocess.Popen(
-            list(command),
-            env=dict(environment),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+        end = converse(
+            command,
+            environment,
+            msgspec.json.encode(request),
+            self._listen,
+            seconds=seconds,
+            stop=stop,
         )
-        ended = threading.Event()
-        watch = threading.Thread(
-            target=self._kill_in_time, args=(child, time.monotonic() + seconds, ended, stop)
-        )
-        watch.start()
-        words: list[str] = []
-        listener = threading.Thread(
-            target=_read_words, args=(cast(IO[bytes], child.stderr), words), daemon=True
-        )
-        listener.start()
-        commands = cast(IO[bytes], child.stdin)
-        try:
-            with contextlib.suppress(OSError):
-                commands.write(msgspec.json.encode(request) + b"\n")
-                commands.flush()
-            self._listen(cast(IO[bytes], child.stdout))
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                child.wait(1)  # so that it says itself how it ended
-        finally:
-            child.kill()
-            code = child.wait()
-            ended.set()
-            watch.join()
-            listener.join(1)
-            for pipe in (commands, child.stdout, child.stderr):
-                with contextlib.suppress(OSError):
-                    cast(IO[bytes], pipe).close()
+        self.stopped = end.stopped
         if self._refusal:
             return self._refusal
         if not self._bests and not self.measured:
-            return f"nothing was measured (exit code {code}): {''.join(words)[-LAST_WORDS:]}"
+            return f"nothing was measured (exit code {end.code}): {end.words}"
         return ""
 
-    def _kill_in_time(
-        self,
-        child: "subprocess.Popen[bytes]",
-        deadline: float,
-        ended: threading.Event,
-        stop: Callable[[], bool],
-    ) -> None:
-        while not ended.wait(STOP_SECONDS):
-            self.stopped = stop()
-            if self.stopped or time.monotonic() > deadline:
-                child.kill()
-                return
-
-    def _listen(self, lines: Iterable[bytes]) -> None:
-        decoder = msgspec.json.Decoder(Told)
-        for line in lines:
-            try:
-                told = decoder.decode(line)
-            except ValueError as ex:
-                log.warning("the tuning process said something else: %s", ex)
-                continue
-            if isinstance(told, Doing):
-                self._progress(told.text)
-            elif isinstance(told, Tried):
-                self.trials.append(told.trial)
-                self._progress(f"{told.trial.what}: {told.trial.verdict}")
-            elif isinstance(told, CannotLoad):
-                self._refusal = told.message
-            elif isinstance(told, Measured):
-                self.measured = told
-            else:
-                self._bests.append(told)
-
-
-def _read_words(stream: Iterable[bytes], words: list[str]) -> None:
-    for line in stream:
-        words[:] = [*words[-20:], line.decode("utf-8", "replace")]
+    def _listen(self, line: bytes) -> None:
+        try:
+            told = msgspec.json.decode(line, type=Told)
+        except ValueError as ex:
+            log.warning("the tuning process said something else: %s", ex)
+            return
+        if isinstance(told, Doing):
+            self._progress(told.text)
+        elif isinstance(told, Tried):
+            self.trials.append(told.trial)
+            self._progress(f"{told.trial.what}: {told.trial.verdict}")
+        elif isinstance(told, CannotLoad):
+            self._refusal = told.message
+        elif isinstance(told, Measured):
+            self.measured = told
+        else:
+            self._bests.append(told)
 
 
 # -- for people ------------------------------------------------------------------------------------

@@ -32,7 +32,7 @@ from appliance.engine.protocol import (
     Ready,
     Shutdown,
 )
-from appliance.engine.runners.base import LoadError, Runner, RunnerFactory
+from appliance.engine.runners.base import DeviceLost, LoadError, Runner, RunnerFactory
 from appliance.engine.step_loop import StepLoop
 from appliance.engine.template_guard import TemplateGuard
 
@@ -133,7 +133,11 @@ def main(factory: RunnerFactory | None = None, *, ahead: bool = False) -> int:
     _die_with_parent()
     if ahead:
         _load_libraries()
-    return serve(commands, events, factory or _runner)
+    try:
+        return serve(commands, events, factory or _runner)
+    except DeviceLost as ex:
+        log.critical("%s", ex)
+        os.abort()  # as CUDA's and Vulkan's backends do themselves
 
 
 def _load_libraries() -> None:

@@ -85,7 +85,7 @@ def test_when_an_allocation_fails_they_share_before_layers_are_taken_away() -> N
     assert place.shrink()
     assert (place.apart, place.n_gpu_layers, place.warning) == (False, 4, None)
     assert place.shrink()
-    assert (place.n_gpu_layers, place.warning) == (3, "only 3 layers fit on CUDA0")
+    assert (place.n_gpu_layers, place.warning) == (3, "only 3 layers could be loaded on CUDA0")
 
 
 def test_gpus_that_are_too_small_alone_share_a_model() -> None:
@@ -160,4 +160,4 @@ def test_a_failed_allocation_is_tried_with_fewer_layers_until_none_are_left() ->
         tried.append(place.n_gpu_layers)
     assert tried == [2, 1, 0]
     assert (place.device, place.on) == ("cpu", ())
-    assert place.warning == "no layer fits on CUDA0; the processor is used instead"
+    assert place.warning == "nothing could be loaded on CUDA0; the processor is used instead"

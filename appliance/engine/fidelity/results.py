@@ -8,7 +8,6 @@ busy, or memory that was short, is no verdict.
 import contextlib
 import hashlib
 import logging
-import math
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +15,8 @@ from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
+
+from appliance.engine.protocol import Device
 
 log = logging.getLogger(__name__)
 
@@ -45,6 +46,12 @@ class Subject(msgspec.Struct, frozen=True, kw_only=True):
     settings: str
     """Types of the KV cache, flash attention."""
 
+    def is_about(self, device: Device, library: str) -> bool:
+        """Whether it is about that very device, with its driver and that library."""
+        about = zip(self.devices, self.descriptions, self.drivers, strict=True)
+        named = (device.name, device.description, device.build)
+        return library == self.library and named in about
+
     @property
     def key(self) -> str:
         """16 hex digits."""
@@ -72,15 +79,20 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     def fault(self) -> str:
         """Why the devices are not to be used, for people; empty: they are right."""
         mean, worst = self.mean, self.worst
-        if mean is None or worst is None or not math.isfinite(mean + worst):
+        if mean is None or worst is None:
             return "what it computes is no number"
-        if mean > MAX_MEAN or worst > MAX_WORST:
+        if faulty(mean, worst):
             return (
                 f"it says something else than the processor: {mean:.2g} nats a token over "
                 f"{self.tokens} tokens, {worst:.2g} at worst, where {MAX_MEAN} and {MAX_WORST} "
                 "are rounding"
             )
         return ""
+
+
+def faulty(mean: float | None, worst: float | None) -> bool:
+    """Whether that is more than rounding."""
+    return mean is None or worst is None or mean > MAX_MEAN or worst > MAX_WORST
 
 
 def recall(subject: Subject, folder: Path) -> Result | None:

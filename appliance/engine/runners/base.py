@@ -18,6 +18,10 @@ class DecodeFailed(Exception):
     """The batch could not be computed; what its slots hold is not to be trusted."""
 
 
+class DeviceLost(Exception):
+    """A GPU computes no more, and what it holds is gone: the process has to end."""
+
+
 class Sampler(Protocol):
     """Chooses tokens for one sequence; owns native memory until closed."""
 
@@ -148,6 +152,7 @@ class Runner(Memory, Protocol):
 
         Raises:
             NoRoom: no cells; make room and try again.
+            DeviceLost: the worker is of no use any more.
             DecodeFailed: anything else.
         """
 

@@ -17,7 +17,7 @@ from appliance.engine.inputs import SamplingParams
 from appliance.engine.kv_store import State
 from appliance.engine.protocol import Load, ModelInfo
 from appliance.engine.runners import llama_library, llama_load
-from appliance.engine.runners.base import DecodeFailed, EmbeddingModel, NoRoom
+from appliance.engine.runners.base import DecodeFailed, DeviceLost, EmbeddingModel, NoRoom
 from appliance.engine.runners.llama_batch import NativeBatch
 from appliance.engine.runners.llama_binding import lib
 from appliance.engine.runners.llama_library import last_errors
@@ -41,11 +41,12 @@ class LlamaRunner:
         Raises:
             LoadError: with llama.cpp's own last words.
         """
-        llama_library.start(load.variant)
+        llama_library.start(load.variant, gpus=not load.no_gpus)
         llama_library.forget_errors()
         opened = llama_load.open_model(load, progress)
         self._model, context, params = opened.model, opened.context, opened.params
         place = opened.place
+        self._on_gpu = bool(place.on)
         vocab = lib.llama_model_get_vocab(self._model)
         assert vocab is not None
         self._vocab = vocab
@@ -174,6 +175,8 @@ class LlamaRunner:
         code = lib.llama_decode(self._context, self._batch.fill(batch))
         if code == 1:
             raise NoRoom
+        if code < -1 and self._on_gpu:
+            raise DeviceLost(f"llama_decode gave {code}{last_errors()}")
         if code != 0:
             raise DecodeFailed(f"llama_decode gave {code}{last_errors()}")
 
@@ -249,7 +252,12 @@ class LlamaRunner:
         from appliance.engine.runners.llama_embedder import LlamaEmbedder
 
         return LlamaEmbedder(
-            self._context, self._model, longest, n_threads=self._n_threads, can_cut=self._cuts
+            self._context,
+            self._model,
+            longest,
+            n_threads=self._n_threads,
+            can_cut=self._cuts,
+            on_gpu=self._on_gpu,
         )
 
     def close(self) -> None:

@@ -37,7 +37,7 @@ EARLY_FACTOR = 3.0
 
 PROCESSOR = Placement("cpu")
 
-Logprobs = npt.NDArray[np.float32]
+Rows = npt.NDArray[np.float32]
 
 
 class Weights:
@@ -96,9 +96,10 @@ class Reader:
             raise LoadError(f"llama.cpp could not make a context of it{last_errors()}")
         self._context = context
         self._memory = lib.llama_get_memory(context)
+        self.generates = bool(self._memory)
         self._batch = lib.llama_batch_init(params.n_batch, 0, 1)
 
-    def logprobs(self, tokens: list[int], start: int) -> Logprobs:
+    def logprobs(self, tokens: list[int], start: int) -> Rows:
         """Of every next token after each of `tokens`, at most a batch, which stand at `start`;
         natural logarithms, one row a token."""
         if start == 0:
@@ -108,11 +109,19 @@ class Reader:
             Batch(tokens, list(range(start, start + count)), [0] * count, list(range(count)))
         )
         flat = lib.llama_get_logits(self._context)
-        logits: Logprobs = np.ctypeslib.as_array(flat, shape=(count, self._weights.n_vocab))
+        logits: Rows = np.ctypeslib.as_array(flat, shape=(count, self._weights.n_vocab))
         logits = logits - logits.max(axis=1, keepdims=True)
         np.maximum(logits, FLOOR, out=logits)
         logits -= np.log(np.exp(logits).sum(axis=1, keepdims=True))
         return logits
+
+    def vectors(self, tokens: list[int]) -> Rows:
+        """Of a model that writes nothing, what it makes of each token, at most a batch."""
+        count = len(tokens)
+        self._compute(Batch(tokens, list(range(count)), [0] * count, list(range(count))))
+        flat = lib.llama_get_embeddings(self._context)
+        width = lib.llama_model_n_embd_out(self._weights.native)
+        return np.ctypeslib.as_array(flat, shape=(count, width)).copy()
 
     def close(self) -> None:
         lib.llama_batch_free(self._batch)

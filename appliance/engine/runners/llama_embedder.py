@@ -13,7 +13,7 @@ import ctypes
 import numpy as np
 import numpy.typing as npt
 
-from appliance.engine.runners.base import DecodeFailed, LoadError
+from appliance.engine.runners.base import DecodeFailed, DeviceLost, LoadError
 from appliance.engine.runners.llama_batch import NativeBatch
 from appliance.engine.runners.llama_binding import lib
 from appliance.engine.runners.llama_library import forget_errors, last_errors
@@ -43,6 +43,7 @@ class LlamaEmbedder:
         *,
         n_threads: int,
         can_cut: bool,
+        on_gpu: bool,
     ) -> None:
         """
         Args:
@@ -51,11 +52,13 @@ class LlamaEmbedder:
             longest: tokens that an input may have.
             n_threads: as in the first context.
             can_cut: see `prefix_cache.Memory`.
+            on_gpu: a computation that fails means that the device is lost.
 
         Raises:
             LoadError: with llama.cpp's own last words.
         """
         self.whole = _looks_ahead(main, model)
+        self._on_gpu = on_gpu
         least = min(SHORTEST, lib.llama_model_n_ctx_train(model))
         self.n_cells = max(least, 1 << (longest - 1).bit_length())
         self.n_batch = self.n_cells if self.whole else CHUNK
@@ -101,6 +104,8 @@ class LlamaEmbedder:
         count = len(batch.tokens)
         batch.outputs = list(range(count))
         code = lib.llama_decode(self._context, self._batch.fill(batch))
+        if code < -1 and self._on_gpu:
+            raise DeviceLost(f"llama_decode gave {code}{last_errors()}")
         if code != 0:
             raise DecodeFailed(f"llama_decode gave {code}{last_errors()}")
         if self.whole:

@@ -5,7 +5,7 @@ import functools
 import logging
 import threading
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Literal
 
@@ -43,7 +43,7 @@ class Library(msgspec.Struct, frozen=True):
 
 
 class _Thread(threading.local):
-    reads_request = False
+    errors_are = logging.ERROR
 
 
 _thread = _Thread()
@@ -56,8 +56,8 @@ def _log(level: int, text: bytes, _: object) -> None:
     if line.startswith(_LOADED):
         _backends.append(Path(line.rpartition(" ")[2]).name)
     if level in (_WARNING, _ERROR) and line:
-        ours = level == _ERROR and not _thread.reads_request
-        log.log(logging.ERROR if ours else logging.WARNING, "%s", line)
+        ours = level == _ERROR and _thread.errors_are == logging.ERROR
+        log.log(_thread.errors_are if level == _ERROR else logging.WARNING, "%s", line)
         if ours:
             _errors[:] = [*_errors[-4:], line]
 
@@ -67,13 +67,17 @@ _log_callback = lib.llama_log_callback(_log)
 
 
 @contextmanager
-def reading_request() -> Iterator[None]:
-    """What llama.cpp complains of on this thread meanwhile is the fault of a request."""
-    _thread.reads_request = True
+def _complaints_as(level: int) -> Iterator[None]:
+    _thread.errors_are = level
     try:
         yield
     finally:
-        _thread.reads_request = False
+        _thread.errors_are = logging.ERROR
+
+
+def reading_request() -> AbstractContextManager[None]:
+    """What llama.cpp complains of on this thread meanwhile is the fault of a request."""
+    return _complaints_as(logging.WARNING)
 
 
 def forget_errors() -> None:
@@ -87,11 +91,12 @@ def last_errors() -> str:
 
 
 @functools.cache
-def start(variant: str = "") -> None:
+def start(variant: str = "", *, gpus: bool = True) -> None:
     """Load the backends, once a process.
 
     Args:
         variant: of the one for processors; empty: the one that llama.cpp thinks most of.
+        gpus: with those for GPUs; they come along in any case where there is no variant.
 
     Raises:
         LoadError: there is no such variant, or llama.cpp is not the one that the appliance was
@@ -101,8 +106,9 @@ def start(variant: str = "") -> None:
     lib.llama_log_set(_log_callback, None)
     if variant:
         load = native("ggml_backend_load", ctypes.c_void_p, ctypes.c_char_p)
-        for file in libraries.backends().values():
-            load(str(file).encode())  # what finds no driver says so and is not there
+        with _complaints_as(logging.DEBUG):  # of what finds no driver, and then is not there
+            for file in libraries.backends().values() if gpus else ():
+                load(str(file).encode())
         chosen = libraries.variants().get(variant)
         if chosen is None or not load(str(chosen).encode()):
             raise LoadError(f"llama.cpp's variant {variant} cannot be loaded{last_errors()}")

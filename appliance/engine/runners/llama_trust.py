@@ -5,7 +5,6 @@ drivers, and llama.cpp's own libraries.
 """
 
 import functools
-import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -27,7 +26,7 @@ def subject_of(load: Load, devices: Sequence[Device]) -> Subject:
         devices=tuple(device.name for device in devices),
         descriptions=tuple(device.description for device in devices),
         drivers=tuple(device.build for device in devices),
-        library=_digest(devices[0].family),
+        library=libraries.digest(devices[0].family),
         model=_model(load.path),
         settings=f"{load.type_k} {load.type_v} {load.flash_attn}",
     )
@@ -66,15 +65,3 @@ def standings(load: Load, place: Placement) -> tuple[Standing, ...]:
 @functools.cache
 def _model(path: str) -> str:
     return fingerprint(Path(path))
-
-
-@functools.cache
-def _digest(family: str) -> str:
-    """Of every library that takes part where devices of that family compute."""
-    found = libraries.found()
-    digest = hashlib.blake2b(digest_size=16)
-    for name in sorted(found):
-        if name in ("ggml-base", f"ggml-{family}") or not name.startswith("ggml-"):
-            with found[name].open("rb") as file:
-                digest.update(hashlib.file_digest(file, "blake2b").digest())
-    return digest.hexdigest()

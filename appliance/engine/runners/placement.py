@@ -48,10 +48,10 @@ class Placement:
         self.n_gpu_layers = self.n_gpu_layers * 3 // 4
         where = _together(self.on)
         if self.n_gpu_layers:
-            self.warning = f"only {self.n_gpu_layers} layers fit on {where}"
+            self.warning = f"only {self.n_gpu_layers} layers could be loaded on {where}"
         else:
             self.device, self.on = "cpu", ()
-            self.warning = f"no layer fits on {where}; the processor is used instead"
+            self.warning = f"nothing could be loaded on {where}; the processor is used instead"
         return True
 
 
@@ -97,6 +97,8 @@ def choose(load: Load, devices: Sequence[Device], judge: Judge) -> Placement:
                 f"{load.device} was asked for and is not there (GPUs: {names}): "
                 "the processor is used instead"
             )
+        if load.no_gpus:
+            processor.warning = f"GPUs are not used: {load.no_gpus}; the processor is used instead"
         return processor
     choices = [choice for group in groups for choice in _choices(load, group)]
     choices.sort(key=lambda choice: (-choice.layers, _rank(choice.family)))

@@ -160,6 +160,7 @@ def lay_out(kind: str) -> Path:
     documents(tree / "usr/share/doc" / words["name"], words["name"])
     if kind == "server":
         put(ROOT / "systemd/appliance.service", tree / "usr/lib/systemd/system/appliance.service")
+        put(LINUX / "sysusers.conf", tree / "usr/lib/sysusers.d/appliance.conf")
     else:
         put(LINUX / f"{APP_ID}.desktop", tree / f"usr/share/applications/{APP_ID}.desktop")
         put(LINUX / f"{APP_ID}.metainfo.xml", tree / f"usr/share/metainfo/{APP_ID}.metainfo.xml")

@@ -78,6 +78,9 @@ if [ -f "$here/usr/lib/systemd/system/appliance.service" ] && [ "$user" = no ]; 
     mkdir -p "$(dirname "$unit")"
     sed "s|/usr/bin/appliance|$prefix/bin/appliance|" \
         "$here/usr/lib/systemd/system/appliance.service" >"$unit"
+    if command -v systemd-sysusers >/dev/null; then
+        systemd-sysusers "$here/usr/lib/sysusers.d/appliance.conf" || true
+    fi
     if [ -d /run/systemd/system ]; then
         systemctl daemon-reload
     fi

@@ -55,7 +55,11 @@ def test_the_service_is_understood(tmp_path: Path) -> None:
 
 def test_graphics_processors_are_let_in_and_home_is_not() -> None:
     text = UNIT.read_text(encoding="utf-8")
-    assert "DeviceAllow=char-nvidia rw" in text and "DeviceAllow=char-drm rw" in text
+    for devices in ("char-drm", "char-nvidia*", "char-kfd"):
+        assert f"DeviceAllow={devices} rw\n" in text
+    wanted = re.findall(r"(?m)^SupplementaryGroups=(.*)$", text)
+    made = re.findall(r"(?m)^g (\S+) -", (LINUX / "sysusers.conf").read_text(encoding="utf-8"))
+    assert wanted == [" ".join(made)] == ["render video"]
     assert "PrivateDevices=yes" not in text
     assert "ProtectHome=tmpfs" in text
     assert "LoadCredentialEncrypted=appliance.master\n" in text

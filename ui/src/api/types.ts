@@ -34,8 +34,11 @@ export type Message = Omit<Schemas["Message"], "usage"> & { usage: Usage | null 
 
 export type ModelStatus = Schemas["ModelStatus"];
 
+/** A processor or a GPU of the server's machine. */
+export type DeviceStatus = Schemas["DeviceStatus"];
+
 export type ServerStatus = Pick<Schemas["Status"], "version" | "uptime_seconds" | "models"> &
-  Partial<Pick<Schemas["Status"], "refused_variants">> & {
+  Partial<Pick<Schemas["Status"], "refused_variants" | "devices">> & {
     figures?: Figures;
   };
 

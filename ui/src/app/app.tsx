@@ -184,7 +184,7 @@ function Settings({ stores, onClose }: { stores: Stores; onClose: () => void }) 
   const models = server?.models ?? [];
   return (
     <SettingsPanel
-      choices={{ models }}
+      choices={{ models, devices: server?.devices ?? [] }}
       foot={<SignedIn me={me} onLeave={stores.access.getState().leave} />}
       onClose={onClose}
     />

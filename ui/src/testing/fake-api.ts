@@ -1,6 +1,7 @@
 import { vi } from "vitest";
 
 import type {
+  DeviceStatus,
   Message,
   ModelStatus,
   Preferences,
@@ -101,6 +102,20 @@ export const readyModel: ModelStatus = {
   devices: ["cpu"],
   warning: null,
 };
+
+export function aGpu(changes: Partial<DeviceStatus> = {}): DeviceStatus {
+  return {
+    name: "Vulkan0",
+    family: "vulkan",
+    description: "Big GPU",
+    driver: "Mesa 26.0",
+    free: 6e9,
+    total: 8e9,
+    trust: "trusted",
+    detail: "",
+    ...changes,
+  };
+}
 
 const nothingSet: Settings = {
   model: null,

@@ -1,6 +1,7 @@
 import { useState } from "react";
 import { useTranslation } from "react-i18next";
 
+import type { DeviceStatus } from "@/api/types";
 import { Field, inputLook } from "@/components/field";
 import { DeviceField } from "@/features/settings/device-field";
 import { InheritingSelect } from "@/features/settings/inheriting-select";
@@ -20,6 +21,8 @@ export interface Choices {
     /** What is not as it was configured, such as another device. */
     warning: string | null;
   }[];
+  /** What the server's machine can compute with; none while it doesn't know. */
+  devices: readonly DeviceStatus[];
 }
 
 interface AnswerFieldsProps {

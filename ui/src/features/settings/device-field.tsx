@@ -1,6 +1,7 @@
 import type { TFunction } from "i18next";
 import { useTranslation } from "react-i18next";
 
+import type { DeviceStatus } from "@/api/types";
 import { Field } from "@/components/field";
 import type { Choices } from "@/features/settings/answer-fields";
 import { InheritingSelect } from "@/features/settings/inheriting-select";
@@ -17,17 +18,19 @@ export function DeviceField({ scope, choices }: DeviceFieldProps) {
   const { t } = useTranslation();
   const { value, inherited, set } = useSetting(scope, "device");
   const there = new Set(choices.models.flatMap(({ devices }) => devices));
+  const named = (device: string) => nameOf(device, choices.devices, t);
   return (
     <Field label={t("settings.device")} hint={t("settings.deviceHint")}>
       {(field) => (
         <InheritingSelect
           {...field}
-          value={value}
+          // The server takes names in any case, and tells them in small letters.
+          value={value === null ? null : value.toLowerCase()}
           inherited={
-            t("settings.inherited") + (inherited === null ? "" : `: ${nameOf(inherited, t)}`)
+            t("settings.inherited") + (inherited === null ? "" : `: ${named(inherited)}`)
           }
           options={["auto", ...there]}
-          nameOf={(device) => nameOf(device, t)}
+          nameOf={named}
           onSet={set}
         />
       )}
@@ -35,7 +38,14 @@ export function DeviceField({ scope, choices }: DeviceFieldProps) {
   );
 }
 
-function nameOf(device: string, t: TFunction): string {
+/** A family has the name of its GPU where there is one of it. */
+function nameOf(device: string, devices: readonly DeviceStatus[], t: TFunction): string {
   if (device === "auto" || device === "cpu") return t(`settings.devices.${device}`);
-  return device.toUpperCase();
+  const called = devices.filter(
+    ({ name, family }) => name.toLowerCase() === device || family === device,
+  );
+  const [only] = called;
+  if (called.length !== 1 || only === undefined) return device.toUpperCase();
+  const name = only.family === device ? device.toUpperCase() : only.name;
+  return t("settings.devices.named", { name, description: only.description });
 }

@@ -1,4 +1,4 @@
-import { act, render, screen } from "@testing-library/react";
+import { act, render, screen, within } from "@testing-library/react";
 import { beforeEach, expect, it } from "vitest";
 
 import type { Figures } from "@/api/types";
@@ -7,7 +7,7 @@ import { StatusContext } from "@/features/status/status-context";
 import { createStatusStore, type StatusStore } from "@/features/status/status-store";
 import { StatusView } from "@/features/status/status-view";
 import { WarmUp } from "@/features/status/warm-up";
-import { FakeApi, readyModel } from "@/testing/fake-api";
+import { aGpu, FakeApi, readyModel } from "@/testing/fake-api";
 
 let api: FakeApi;
 let status: StatusStore;
@@ -56,6 +56,24 @@ it("tells speed, line, memory and what was not read again, and follows them", as
   });
   await screen.findByText("0", { selector: "dd" });
   expect(valueOf("Waiting in line")).toBe("0");
+  stop();
+});
+
+it("lists what the machine computes with, its memory, and why something is not used", async () => {
+  const gpu = aGpu({ trust: "wrong", detail: "Vulkan0 is not used: it says something else" });
+  api.server = { ...api.server, devices: [gpu, aGpu({ name: "Vulkan1", trust: "unproven" })] };
+  const stop = status.getState().watch();
+  render(
+    <StatusContext value={status}>
+      <StatusView />
+    </StatusContext>,
+  );
+  const list = await screen.findByRole("region", { name: "Devices" });
+  const [wrong, unproven] = within(list).getAllByRole("listitem");
+  expect(wrong?.textContent).toBe(
+    "Vulkan0Big GPU · Mesa 26.06.0 GB of 8.0 GB freeVulkan0 is not used: it says something else",
+  );
+  expect(unproven?.textContent).toContain("Not compared with the processor yet");
   stop();
 });
 

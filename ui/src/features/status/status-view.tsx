@@ -1,7 +1,7 @@
 import { useEffect, useState } from "react";
 import { useTranslation } from "react-i18next";
 
-import type { Figures } from "@/api/types";
+import type { DeviceStatus, Figures } from "@/api/types";
 import { ViewPage } from "@/components/view-page";
 import { Gauge } from "@/features/status/gauge";
 import { SpeedLine } from "@/features/status/speed-line";
@@ -30,6 +30,7 @@ export function StatusView() {
           <MemorySection figures={figures} />
         </>
       )}
+      {server?.devices && <Devices devices={server.devices} />}
       {server?.refused_variants && <RefusedVariants refused={server.refused_variants} />}
       {server && <Facts version={server.version} seconds={server.uptime_seconds} figures={figures} />}
     </ViewPage>
@@ -95,6 +96,35 @@ function MemorySection({ figures }: { figures: Figures }) {
 }
 
 /** What of llama.cpp computes wrong on this machine. Nothing is there where all is right. */
+function Devices({ devices }: { devices: readonly DeviceStatus[] }) {
+  const { t } = useTranslation();
+  if (devices.length === 0) return null;
+  return (
+    <section aria-label={t("status.devices")}>
+      <h3 className="mb-2 text-sm font-medium">{t("status.devices")}</h3>
+      <ul className="flex flex-col gap-3 text-sm">
+        {devices.map(({ name, description, driver, free, total, trust, detail }) => (
+          <li key={name}>
+            <p>
+              <span className="font-medium">{name}</span>
+              <span className="ms-2 text-muted">
+                {[description, driver].filter(Boolean).join(" · ")}
+              </span>
+            </p>
+            {total > 0 && (
+              <p className="text-[0.8125rem] text-muted tabular-nums">
+                {t("status.deviceMemory", { free: formatBytes(free), total: formatBytes(total) })}
+              </p>
+            )}
+            {trust === "unproven" && <p className="text-muted">{t("status.deviceUnproven")}</p>}
+            {detail !== "" && <p className="text-warn wrap-anywhere">{detail}</p>}
+          </li>
+        ))}
+      </ul>
+    </section>
+  );
+}
+
 function RefusedVariants({ refused }: { refused: Record<string, string> }) {
   const { t } = useTranslation();
   const found = Object.entries(refused);

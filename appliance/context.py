@@ -24,5 +24,5 @@ class ContextSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Of the KV cache's keys."""
     type_v: KvType = "f16"
     """Of its values."""
-    swa_full: bool = True
+    swa_full: bool = False
     """Layers that look back a window only have cells for all tokens, too."""

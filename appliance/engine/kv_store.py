@@ -15,12 +15,13 @@ import struct
 import threading
 import zlib
 from array import array
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 
+from appliance.engine.checkpoints import Checkpoint, State, reach
 from appliance.engine.protocol import CachedFrom
 from appliance.engine.tokens import common_prefix
 
@@ -34,10 +35,6 @@ COVERED = 16
 """Tokens by which a stored state may fall short and still count as holding a sequence."""
 
 
-State = bytes | bytearray
-"""A state as llama.cpp writes it."""
-
-
 class Head(msgspec.Struct, frozen=True):
     """What stands before the state in a file."""
 
@@ -47,9 +44,12 @@ class Head(msgspec.Struct, frozen=True):
     tokens_check: int
     """CRC-32 of the tokens."""
     size: int
-    """Bytes of the state."""
+    """Bytes of the state and the checkpoint behind it."""
     check: int
-    """CRC-32 of the state."""
+    """CRC-32 of both."""
+    mark: int = 0
+    """Tokens before the checkpoint; 0: there is none."""
+    mark_size: int = 0
 
 
 class Found(msgspec.Struct, frozen=True):
@@ -58,6 +58,7 @@ class Found(msgspec.Struct, frozen=True):
     tokens: "array[int]"
     state: State
     origin: CachedFrom
+    checkpoint: Checkpoint | None = None
 
 
 @dataclass(slots=True, eq=False)
@@ -69,11 +70,18 @@ class Entry:
     """The session it belongs to, as `session_name` writes it."""
     size: int
     used: int
+    mark: int = 0
+    """Tokens before its checkpoint; 0: it has none."""
     state: State | None = None
+    checkpoint: Checkpoint | None = None
     file: Path | None = None
     let_go: bool = False
     """Memory has no room for it: away with the state once it is in a file."""
     dropped: bool = False
+
+    def empty(self) -> None:
+        """Let memory have its room back."""
+        self.state = self.checkpoint = None
 
 
 class KvStore:
@@ -87,6 +95,7 @@ class KvStore:
         memory_bytes: int,
         disk_bytes: int,
         min_tokens: int,
+        shortest: Callable[[int], int],
     ) -> None:
         """
         Args:
@@ -95,6 +104,7 @@ class KvStore:
             memory_bytes: states kept in memory; 0: none.
             disk_bytes: of all files in the folder, whichever model they belong to.
             min_tokens: shorter sequences are not worth keeping.
+            shortest: see `prefix_cache.Memory.shortest_saved`.
         """
         self.persistent = bool(folder and disk_bytes)
         """States outlive the worker."""
@@ -104,6 +114,7 @@ class KvStore:
         self._memory_bytes = memory_bytes
         self._disk_bytes = disk_bytes
         self._min_tokens = min_tokens
+        self._shortest = shortest
         self._entries: list[Entry] = []
         self._clock = 0
         self._names = 0
@@ -116,25 +127,29 @@ class KvStore:
 
     # -- finding ---------------------------------------------------------------------------------
 
-    def reach(self, tokens: "array[int]", *, whole: bool) -> int:
-        """The longest prefix of `tokens` that a state covers; `whole`: only as the state stands."""
-        best = self._best(tokens, whole)
+    def reach(self, tokens: "array[int]") -> int:
+        """The longest prefix of `tokens` that a state gives."""
+        best = self._best(tokens)
         return best[0] if best else 0
 
-    def take(self, tokens: "array[int]", *, whole: bool) -> Found | None:
+    def common(self, tokens: "array[int]") -> int:
+        """The longest prefix that a state begins with, whether it can be cut there or not."""
+        return max((common_prefix(entry.tokens, tokens) for entry in self._entries), default=0)
+
+    def take(self, tokens: "array[int]") -> Found | None:
         """The state that reaches farthest. None: there is none that can be read."""
-        while best := self._best(tokens, whole):
+        while best := self._best(tokens):
             entry = best[1]
             self._clock += 1
             entry.used = self._clock
             with self._lock:
-                state, file = entry.state, entry.file
+                state, checkpoint, file = entry.state, entry.checkpoint, entry.file
             if state is not None:
-                return Found(entry.tokens, state, "memory")
+                return Found(entry.tokens, state, "memory", checkpoint)
             if file is not None:
-                state = self._read(file)
-                if state is not None:
-                    return Found(entry.tokens, state, "disk")
+                found = self._read(file, entry.tokens)
+                if found is not None:
+                    return found
             self._drop(entry)
         return None
 
@@ -142,9 +157,7 @@ class KvStore:
         """Whether a state of these tokens is worth keeping and not kept already."""
         if len(tokens) < self._min_tokens or not (self._memory_bytes or self._folder):
             return False
-        return all(
-            common_prefix(entry.tokens, tokens) < len(tokens) - COVERED for entry in self._entries
-        )
+        return self.reach(tokens) < len(tokens) - COVERED
 
     @property
     def memory_held(self) -> int:
@@ -154,17 +167,22 @@ class KvStore:
     # -- keeping ---------------------------------------------------------------------------------
 
     def put(
-        self, tokens: "array[int]", state: State, session: str | None, *, whole: bool = False
+        self,
+        tokens: "array[int]",
+        state: State,
+        session: str | None,
+        checkpoint: Checkpoint | None = None,
     ) -> None:
-        """Keep a state; it takes the place of those that it continues (not if `whole`)."""
-        if not whole:
-            for entry in self._entries[:]:
-                if common_prefix(entry.tokens, tokens) == len(entry.tokens):
-                    self._drop(entry)
+        """Keep a state; it takes the place of those that it continues."""
+        for entry in self._entries[:]:
+            if common_prefix(entry.tokens, tokens) == len(entry.tokens):
+                self._drop(entry)
         self._clock += 1
-        self._entries.append(
-            Entry(tokens, session_name(session), len(state), self._clock, state=state)
-        )
+        entry = Entry(tokens, session_name(session), len(state), self._clock, state=state)
+        if checkpoint is not None:
+            entry.checkpoint, entry.mark = checkpoint, checkpoint.length
+            entry.size += len(checkpoint.state)
+        self._entries.append(entry)
         self._fit_memory()
 
     def write_idle(self) -> None:
@@ -188,12 +206,13 @@ class KvStore:
 
     # -- inside: entries -------------------------------------------------------------------------
 
-    def _best(self, tokens: "array[int]", whole: bool) -> tuple[int, Entry] | None:
+    def _best(self, tokens: "array[int]") -> tuple[int, Entry] | None:
         best: tuple[int, Entry] | None = None
         for entry in self._entries:
-            length = common_prefix(entry.tokens, tokens)
-            if whole and length < len(entry.tokens):
-                continue
+            held = len(entry.tokens)
+            marks = [entry.mark] if entry.mark else []
+            common = common_prefix(entry.tokens, tokens)
+            length = reach(common, held, self._shortest(held), marks)
             if length and (best is None or length > best[0]):
                 best = (length, entry)
         return best
@@ -215,14 +234,14 @@ class KvStore:
                 with self._lock:
                     entry.let_go = True
                     if entry.file:
-                        entry.state = None
+                        entry.empty()
                 self._write_later(entry)
 
     def _drop(self, entry: Entry) -> None:
         self._entries.remove(entry)
         with self._lock:
             entry.dropped = True
-            entry.state = None
+            entry.empty()
             file = entry.file
         if file:
             _unlink(file)
@@ -244,21 +263,24 @@ class KvStore:
             self._clock += 1
             tokens = array("i", head.tokens)
             owner = file.name.partition("-")[0]
-            self._entries.append(Entry(tokens, owner, head.size, self._clock, file=file))
+            self._entries.append(
+                Entry(tokens, owner, head.size, self._clock, mark=head.mark, file=file)
+            )
 
-    def _read(self, file: Path) -> bytes | None:
+    def _read(self, file: Path, tokens: "array[int]") -> Found | None:
         try:
             head, start = _read_head(file, self._fingerprint)
             with file.open("rb") as stream:
                 stream.seek(start)
-                state = stream.read()
-            if len(state) != head.size or zlib.crc32(state) != head.check:
+                state = stream.read(head.size - head.mark_size)
+                window = stream.read()
+            if len(window) != head.mark_size or zlib.crc32(window, zlib.crc32(state)) != head.check:
                 raise ValueError("it is damaged")
             os.utime(file)
         except (OSError, ValueError) as ex:
             log.warning("saved state %s is dropped: %s", file.name, ex)
             return None
-        return state
+        return Found(tokens, state, "disk", Checkpoint(head.mark, window) if window else None)
 
     def _write_later(self, entry: Entry) -> None:
         if self._folder is None or entry.file is not None or entry.state is None:
@@ -276,30 +298,40 @@ class KvStore:
                 log.warning("a state could not be saved: %s", ex)
                 with self._lock:
                     if entry.let_go:
-                        entry.state = None
+                        entry.empty()
 
     def _write(self, entry: Entry) -> None:
         assert self._folder
         with self._lock:
-            state = entry.state
+            state, checkpoint = entry.state, entry.checkpoint
             if entry.dropped or entry.file or state is None:
                 return
             self._names += 1
             name = f"{entry.owner}-{os.getpid()}-{self._names}"
         tokens = entry.tokens.tobytes()
+        window = checkpoint.state if checkpoint else b""
         head = msgspec.msgpack.encode(
-            Head(self._fingerprint, tokens, zlib.crc32(tokens), len(state), zlib.crc32(state))
+            Head(
+                self._fingerprint,
+                tokens,
+                zlib.crc32(tokens),
+                len(state) + len(window),
+                zlib.crc32(window, zlib.crc32(state)),
+                entry.mark,
+                len(window),
+            )
         )
         partial = self._folder / f"{name}.part"
         with open(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as stream:
             stream.write(MAGIC + _LENGTH.pack(len(head)) + head)
             stream.write(state)
+            stream.write(window)
         file = partial.with_suffix(SUFFIX)
         partial.rename(file)
         with self._lock:
             entry.file = file
             if entry.let_go:
-                entry.state = None
+                entry.empty()
             dropped = entry.dropped
         if dropped:
             _unlink(file)
@@ -369,6 +401,7 @@ def _read_head(file: Path, fingerprint: str) -> tuple[Head, int]:
     if head.fingerprint != fingerprint:
         raise ValueError("it belongs to another model or build")
     whole = file.stat().st_size == start + head.size and len(head.tokens) % 4 == 0
+    whole = whole and 0 <= head.mark_size <= head.size and 0 <= head.mark <= len(head.tokens) // 4
     if not whole or zlib.crc32(head.tokens) != head.tokens_check:
         raise ValueError("it is damaged")
     return head, start

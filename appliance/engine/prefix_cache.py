@@ -7,9 +7,11 @@ the cells themselves are moved by a `Memory`.
 
 import logging
 from array import array
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
-from appliance.engine.kv_store import KvStore, State
+from appliance.engine import checkpoints
+from appliance.engine.checkpoints import Checkpoint, State
+from appliance.engine.kv_store import KvStore
 from appliance.engine.protocol import CachedFrom
 from appliance.engine.sequence import Sequence
 from appliance.engine.slots import Cells, Slot
@@ -19,28 +21,55 @@ log = logging.getLogger(__name__)
 
 WORTH_MOVING = 32
 """Tokens; fewer are computed sooner than a state is looked up, copied or kept."""
+MOST_CHECKPOINTS = 4
+"""Of a slot."""
+
+
+class SlotBytes(NamedTuple):
+    """What a slot takes of the KV cache."""
+
+    fixed: int
+    """Whatever its length."""
+    each: int
+    """For each token."""
+    window: int = 0
+    """Tokens that layers look back which have room for no more; 0: none do."""
+    each_in_window: int = 0
+    """For each of those."""
+
+    def of(self, cells: int, lengths: list[int]) -> int:
+        """Slots of those lengths, which hold so many distinct cells together."""
+        short = sum(min(length, self.window) for length in lengths) * self.each_in_window
+        return self.fixed * len(lengths) + self.each * cells + short
 
 
 class Memory(Protocol):
     """The KV cache, as the runner offers it."""
 
     @property
-    def can_cut(self) -> bool:
-        """Whether a saved state can be cut at any token once it is restored; those of recurrent
-        models and of sliding windows can't."""
+    def slot_bytes(self) -> SlotBytes: ...
 
     @property
-    def slot_bytes(self) -> tuple[int, int]:
-        """Bytes that the state of a slot takes whatever its length, and for each token."""
+    def takes_checkpoints(self) -> bool:
+        """Whether they help it to cut: layers look back a window only."""
 
-    def cuttable(self, slot: int) -> bool:
-        """Whether a slot's state, as it is now, can be cut at any token."""
+    def shortest(self, slot: int) -> int:
+        """The fewest tokens that a slot, as it is now, can be cut to without a checkpoint; all of
+        a recurrent model, whose state stands as it is or not at all."""
 
-    def cut(self, slot: int, length: int) -> int:
+    def shortest_saved(self, length: int) -> int:
+        """The same of a saved state of so many tokens."""
+
+    def cut(self, slot: int, length: int, checkpoint: Checkpoint | None = None) -> int:
         """Keep the first `length` tokens of a slot; return how many are left, or 0."""
 
-    def share(self, source: int, target: int, length: int) -> bool:
+    def share(
+        self, source: int, target: int, length: int, checkpoint: Checkpoint | None = None
+    ) -> bool:
         """Give the empty slot `target` the first `length` tokens of `source`."""
+
+    def checkpoint(self, slot: int) -> State:
+        """The window of a slot as it is now; only where `takes_checkpoints`."""
 
     def save(self, slot: int) -> State:
         """The state of a slot."""
@@ -60,14 +89,20 @@ class PrefixCache:
         n_slots: int,
         n_cells: int,
         partitioned: bool,
+        checkpoint_bytes: int = 0,
     ) -> None:
-        """`n_cells`: tokens that the KV cache holds, in all, or of each slot when `partitioned`."""
+        """
+        Args:
+            n_cells: tokens that the KV cache holds, in all, or of each slot when `partitioned`.
+            checkpoint_bytes: of host memory, for all slots' checkpoints.
+        """
         self._memory = memory
         self._store = store
         self.slots = [Slot(index) for index in range(n_slots)]
         self._cells = Cells()
         self._n_cells = n_cells
         self.partitioned = partitioned
+        self._checkpoint_bytes = checkpoint_bytes if memory.takes_checkpoints else 0
         self._clock = 0
 
     # -- looking ---------------------------------------------------------------------------------
@@ -80,7 +115,7 @@ class PrefixCache:
     def reach(self, tokens: "array[int]") -> int:
         """How many of the first tokens would not have to be computed now."""
         slot = max(self._usable(slot, tokens) for slot in self.slots)
-        return max(slot, self._store.reach(tokens, whole=not self._memory.can_cut))
+        return max(slot, self._store.reach(tokens))
 
     def free_cells(self) -> int:
         """Cells that nobody holds."""
@@ -106,10 +141,11 @@ class PrefixCache:
         tokens = sequence.tokens[:-1]
         source = max(self.slots, key=lambda slot: (self._usable(slot, tokens), slot.used))
         length = self._usable(source, tokens)
-        stored = self._store.reach(tokens, whole=not self._memory.can_cut)
+        stored = self._store.reach(tokens)
+        known = self._known(tokens)
         if stored >= length + WORTH_MOVING:
             slot, length, origin = self._from_store(tokens)
-        elif length and source.sequence is None and self._may_overwrite(source, length):
+        elif length and source.sequence is None and self._may_overwrite(source, tokens, length):
             slot, origin = source, "slot"
             length = self._cut(slot, length)
         elif length >= WORTH_MOVING:
@@ -121,6 +157,16 @@ class PrefixCache:
         slot.session = sequence.session
         slot.used = self._clock
         sequence.start(slot.index, length, origin if length else None)
+        if known >= length + WORTH_MOVING:  # read twice, and not a third time
+            self.branch(sequence, known)
+
+    def branch(self, sequence: Sequence, length: int) -> None:
+        """Others begin with the first `length` tokens of a running sequence, too: if they could not
+        be had of it later, it keeps a checkpoint there."""
+        if not self._checkpoint_bytes or length <= sequence.n_past:
+            return
+        ahead = sequence.pause > sequence.n_past
+        sequence.pause = min(length, sequence.pause) if ahead else length
 
     def advance(self, sequence: Sequence, count: int) -> None:
         """The next `count` tokens of the sequence were computed."""
@@ -130,11 +176,22 @@ class PrefixCache:
         slot.stored = False
         self._cells.grow(slot, count)
         sequence.n_past = end
+        slot.due = end in (sequence.n_prompt, sequence.pause)
+
+    def set_checkpoints(self) -> None:
+        """Keep copies of what slots are about to lose: the window where a prompt ended, from which
+        another reply can be made; where a reply did, which another prompt can follow; and where
+        others branch off."""
+        for slot in self.slots:
+            if slot.due:
+                slot.due = False
+                self._set_checkpoint(slot)
 
     def release(self, sequence: Sequence) -> None:
         """The sequence has ended or must wait; its slot keeps what was computed."""
         slot = self._slot_of(sequence)
         slot.sequence = None
+        slot.due = True
         self._clock += 1
         slot.used = self._clock
         sequence.slot = None
@@ -161,9 +218,9 @@ class PrefixCache:
 
     def bytes_held(self) -> tuple[int, int]:
         """What is kept in cells, and what in host memory."""
-        fixed, each = self._memory.slot_bytes
-        filled = sum(bool(slot.tokens) for slot in self.slots)
-        return fixed * filled + each * Cells.count(self.slots), self._store.memory_held
+        lengths = [len(slot.tokens) for slot in self.slots if slot.tokens]
+        in_cells = self._memory.slot_bytes.of(Cells.count(self.slots), lengths)
+        return in_cells, self._store.memory_held + self._checkpoints_held()
 
     def idle_cells(self) -> int:
         """Cells that only idle slots hold; in a unified cache they slow every step down."""
@@ -206,15 +263,33 @@ class PrefixCache:
         return self.slots[sequence.slot]
 
     def _usable(self, slot: Slot, tokens: "array[int]") -> int:
-        length = common_prefix(slot.tokens, tokens)
-        if length == len(slot.tokens) or self._memory.cuttable(slot.index):
-            return length
-        return 0
+        """How many of the first tokens there are in that slot, or in a copy if it is at work."""
+        return self._reach(slot, tokens, copied=slot.sequence is not None)
 
-    def _may_overwrite(self, slot: Slot, length: int) -> bool:
+    def _reach(self, slot: Slot, tokens: "array[int]", *, copied: bool) -> int:
+        common, held = common_prefix(slot.tokens, tokens), len(slot.tokens)
+        if common == held:
+            return common
+        marks = (one.length for one in slot.checkpoints)
+        return checkpoints.reach(common, held, self._shortest(slot, copied=copied), marks)
+
+    def _shortest(self, slot: Slot, *, copied: bool) -> int:
+        if copied and self.partitioned:  # by way of its state
+            return self._memory.shortest_saved(len(slot.tokens))
+        return self._memory.shortest(slot.index)
+
+    def _known(self, tokens: "array[int]") -> int:
+        """How many of the first tokens were computed before, whether they can be had or not."""
+        if not self._checkpoint_bytes:
+            return 0
+        held = max(common_prefix(slot.tokens, tokens) for slot in self.slots)
+        return max(held, self._store.common(tokens))
+
+    def _may_overwrite(self, slot: Slot, tokens: "array[int]", length: int) -> bool:
         """Whether a sequence may go on in this slot, or had better copy from it."""
         lost = len(slot.tokens) - length
-        if lost < WORTH_MOVING or self._only_free(slot):
+        copied = self._reach(slot, tokens, copied=True)
+        if lost < WORTH_MOVING or copied < length or self._only_free(slot):
             if lost >= WORTH_MOVING:
                 self._keep(slot)
             return True
@@ -245,17 +320,19 @@ class PrefixCache:
         if slot is source:
             return slot, self._cut(slot, length), "slot"
         self.empty(slot.index)
-        if not self._memory.share(source.index, slot.index, length):
+        checkpoint = self._needed(source, length, copied=True)
+        if not self._memory.share(source.index, slot.index, length, checkpoint):
             self.empty(slot.index)
             return slot, 0, "shared"
         slot.tokens = source.tokens[:length]
+        slot.checkpoints = [one for one in source.checkpoints if one.length <= length]
         self._cells.share(source, slot, length)
         return slot, length, "shared"
 
     def _from_store(self, tokens: "array[int]") -> tuple[Slot, int, CachedFrom]:
         slot = self._victim()
         self.empty(slot.index)
-        found = self._store.take(tokens, whole=not self._memory.can_cut)
+        found = self._store.take(tokens)
         if found is None:
             return slot, 0, "disk"
         while self.free_cells() < len(found.tokens) and self.drop_idle():
@@ -267,24 +344,52 @@ class PrefixCache:
             self.empty(slot.index)
             return slot, 0, found.origin
         slot.tokens = found.tokens[:]
+        slot.checkpoints = [found.checkpoint] if found.checkpoint else []
         slot.runs = []
         self._cells.grow(slot, len(slot.tokens))
         slot.stored = True
-        return slot, self._cut(slot, common_prefix(found.tokens, tokens)), found.origin
+        return slot, self._cut(slot, self._reach(slot, tokens, copied=False)), found.origin
+
+    def _needed(self, slot: Slot, length: int, *, copied: bool = False) -> Checkpoint | None:
+        """The checkpoint without which the slot can't be cut to that length."""
+        if length in (0, len(slot.tokens)) or length >= self._shortest(slot, copied=copied):
+            return None
+        return checkpoints.at(slot.checkpoints, length)
 
     def _cut(self, slot: Slot, length: int) -> int:
+        slot.due = False
         if len(slot.tokens) > length:
-            length = self._memory.cut(slot.index, length)
+            length = self._memory.cut(slot.index, length, self._needed(slot, length))
             slot.stored = False
         elif length == 0:
             self._memory.cut(slot.index, 0)
         slot.tokens = slot.tokens[:length]
+        slot.checkpoints = [one for one in slot.checkpoints if one.length <= length]
         self._cells.cut(slot, length, self.slots)
         return length
+
+    def _set_checkpoint(self, slot: Slot) -> None:
+        length = len(slot.tokens)
+        near = any(0 <= length - one.length < WORTH_MOVING for one in slot.checkpoints)
+        if not self._checkpoint_bytes or length < WORTH_MOVING or near:
+            return
+        slot.checkpoints.append(Checkpoint(length, self._memory.checkpoint(slot.index)))
+        if len(slot.checkpoints) > MOST_CHECKPOINTS:
+            del slot.checkpoints[1]  # the first is where chats differ that begin alike
+        for other in sorted(self.slots, key=lambda other: other.used):
+            while other.checkpoints and self._checkpoints_held() > self._checkpoint_bytes:
+                del other.checkpoints[0]
+
+    def _checkpoints_held(self) -> int:
+        """Bytes; slots may have the same ones."""
+        distinct = {id(one.state): one.state for slot in self.slots for one in slot.checkpoints}
+        return sum(map(len, distinct.values()))
 
     def _keep(self, slot: Slot) -> None:
         """Have the store hold what the slot holds, if it is worth it."""
         if slot.stored or not self._store.wants(slot.tokens):
             return
-        self._store.put(slot.tokens[:], self._memory.save(slot.index), slot.session)
+        last = [one for one in slot.checkpoints if one.length < len(slot.tokens)][-1:]
+        state = self._memory.save(slot.index)
+        self._store.put(slot.tokens[:], state, slot.session, *last)
         slot.stored = True

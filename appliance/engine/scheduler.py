@@ -96,6 +96,7 @@ class Scheduler:
 
     def schedule(self) -> Batch:
         """The next batch; empty only when nothing is waiting or running."""
+        self._cache.set_checkpoints()
         self._admit()
         self._make_room()
         left = self._n_batch if self._partitioned else self._cache.free_cells()
@@ -104,7 +105,7 @@ class Scheduler:
         left -= len(parts)
         for sequence in self._running:
             if sequence.n_pending > 1 and left > 0:
-                parts.append((sequence, min(left, sequence.n_pending)))
+                parts.append((sequence, min(left, sequence.n_next)))
                 left -= parts[-1][1]
         if self._partitioned:
             # llama.cpp computes such slots together only as far as their numbers follow each other.
@@ -142,11 +143,14 @@ class Scheduler:
     def _waits_for_another(self, sequence: Sequence) -> bool:
         """A running sequence is about to compute what this one begins with: once is enough."""
         tokens = sequence.tokens[:-1]
-        shared = max(
-            (common_prefix(other.tokens, tokens) for other in self._running if other.reading),
-            default=0,
-        )
-        return shared >= self._cache.reach(tokens) + WORTH_MOVING
+        found = [
+            (common_prefix(other.tokens, tokens), other) for other in self._running if other.reading
+        ]
+        shared, other = max(found, key=lambda one: one[0], default=(0, None))
+        if other is None or shared < self._cache.reach(tokens) + WORTH_MOVING:
+            return False
+        self._cache.branch(other, shared)
+        return True
 
     # -- room ------------------------------------------------------------------------------------
 

@@ -77,6 +77,8 @@ class Sequence:
         self.owner = owner
         self.cached_from: CachedFrom | None = None
         self.slot: int | None = None
+        self.pause = 0
+        """Where reading stops for a step: others begin with as much."""
         self._place = 0
         self.logprobs: list[Logprobs] = []
         """Of tokens since the last delta."""
@@ -92,6 +94,11 @@ class Sequence:
     def n_pending(self) -> int:
         """Tokens that are not in the KV cache yet."""
         return len(self.tokens) - self.n_past
+
+    @property
+    def n_next(self) -> int:
+        """Pending tokens that may be computed together."""
+        return self.n_pending if self.pause <= self.n_past else self.pause - self.n_past
 
     @property
     def reading(self) -> bool:

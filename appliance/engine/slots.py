@@ -5,6 +5,7 @@ from array import array
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from appliance.engine.checkpoints import Checkpoint
 from appliance.engine.sequence import Sequence
 
 
@@ -21,6 +22,10 @@ class Slot:
     """Time of the last use, counted in steps; the smallest is given away first."""
     stored: bool = False
     """The store has this very state."""
+    checkpoints: list[Checkpoint] = field(default_factory=list)
+    """In order."""
+    due: bool = False
+    """Here it should have one, before it goes on."""
     runs: list[tuple[int, int]] = field(default_factory=list)
     """The cells, as segment and length, in order; see `Cells`."""
 

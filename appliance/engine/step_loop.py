@@ -50,12 +50,15 @@ class StepLoop:
         self._outbox = outbox
         self._arrivals: queue.SimpleQueue[Arrival] = queue.SimpleQueue()
         partitioned = runner.partitioned
+        memory_bytes = load.kv_memory_bytes
+        checkpoint_bytes = memory_bytes // 4 if runner.takes_checkpoints else 0
         self._store = KvStore(
             fingerprint=runner.fingerprint,
             folder=Path(load.kv_folder) if load.kv_folder else None,
-            memory_bytes=load.kv_memory_bytes,
+            memory_bytes=memory_bytes - checkpoint_bytes,
             disk_bytes=load.kv_disk_bytes,
             min_tokens=load.kv_min_tokens,
+            shortest=runner.shortest_saved,
         )
         self._cache = PrefixCache(
             runner,
@@ -63,6 +66,7 @@ class StepLoop:
             n_slots=load.n_seq_max,
             n_cells=runner.n_cells,
             partitioned=partitioned,
+            checkpoint_bytes=checkpoint_bytes,
         )
         self._scheduler = Scheduler(
             self._cache,
@@ -142,6 +146,7 @@ class StepLoop:
 
     def _wait(self) -> "Arrival":
         """Sleep until something arrives; after a moment of peace, save what idle slots hold."""
+        self._cache.set_checkpoints()
         try:
             return self._arrivals.get(timeout=IDLE_SECONDS)
         except queue.Empty:

@@ -15,7 +15,9 @@ import zlib
 from collections.abc import Callable, Collection, Iterable
 
 from appliance.engine import worker
+from appliance.engine.checkpoints import Checkpoint
 from appliance.engine.inputs import SamplingParams
+from appliance.engine.prefix_cache import SlotBytes
 from appliance.engine.protocol import PROCESSOR, Device, Load, ModelInfo, Standing
 from appliance.engine.runners.base import EmbeddingModel, LoadError, NoRoom
 from appliance.engine.scheduler import Batch
@@ -117,9 +119,9 @@ class FakeRunner:
     bos = eos = ""
     chat_template = None
     n_vocab = 256
-    slot_bytes = (0, 1)
+    slot_bytes = SlotBytes(0, 1)
     generates = True
-    can_cut = True
+    takes_checkpoints = False
     threads = (0, 0)
     fingerprint = "fake"
 
@@ -212,14 +214,22 @@ class FakeRunner:
     def use_threads(self, count: int) -> None:
         raise AssertionError("this runner has no threads to choose from")
 
-    def cuttable(self, slot: int) -> bool:
-        return self.can_cut
+    def shortest(self, slot: int) -> int:
+        return 0
 
-    def cut(self, slot: int, length: int) -> int:
+    def shortest_saved(self, length: int) -> int:
+        return 0
+
+    def checkpoint(self, slot: int) -> bytes:
+        raise NotImplementedError
+
+    def cut(self, slot: int, length: int, checkpoint: Checkpoint | None = None) -> int:
         del self.cells.setdefault(slot, [])[length:]
         return length
 
-    def share(self, source: int, target: int, length: int) -> bool:
+    def share(
+        self, source: int, target: int, length: int, checkpoint: Checkpoint | None = None
+    ) -> bool:
         assert not self.cells.get(target)
         self.cells[target] = self.cells[source][:length]
         self.shared += length

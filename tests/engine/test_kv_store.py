@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from appliance.engine.checkpoints import Checkpoint
 from appliance.engine.kv_store import KvStore, forget_session
 
 MANY = 10**9
@@ -23,6 +24,7 @@ def store(folder: Path | None = None, **changes: object) -> KvStore:
         "memory_bytes": MANY,
         "disk_bytes": MANY if folder else 0,
         "min_tokens": 4,
+        "shortest": lambda length: 0,
     }
     return KvStore(**(settings | changes))  # type: ignore[arg-type]
 
@@ -37,20 +39,39 @@ def test_the_state_that_reaches_farthest_is_found() -> None:
     kept.put(tokens("bbbbbb"), b"other", None)
     kept.put(tokens("aaaabbbb"), b"long", None)
     wanted = tokens("aaaabbcc")
-    assert kept.reach(wanted, whole=False) == 6
-    found = kept.take(wanted, whole=False)
+    assert kept.reach(wanted) == 6
+    found = kept.take(wanted)
     assert found
     assert (found.state, found.origin, found.tokens) == (b"long", "memory", tokens("aaaabbbb"))
-    assert kept.take(tokens("xyz"), whole=False) is None
+    assert kept.take(tokens("xyz")) is None
 
 
 def test_a_state_that_cannot_be_cut_is_found_only_if_all_of_it_fits() -> None:
-    kept = store()
-    kept.put(tokens("aaaa"), b"short", None, whole=True)
-    kept.put(tokens("aaaabbbb"), b"long", None, whole=True)
-    found = kept.take(tokens("aaaabbcc"), whole=True)
+    kept = store(shortest=lambda length: length)
+    kept.put(tokens("aaaabbbb"), b"long", None)
+    kept.put(tokens("aaaa"), b"short", None)
+    assert kept.reach(tokens("aaabbbb")) == 0
+    assert kept.common(tokens("aaaabbcc")) == 6
+    found = kept.take(tokens("aaaabbcc"))
     assert found
     assert found.state == b"short"
+
+
+@pytest.mark.parametrize("on_disk", [False, True])
+def test_a_state_with_a_checkpoint_can_be_cut_there(tmp_path: Path, on_disk: bool) -> None:
+    kept = store(tmp_path, shortest=lambda length: length - 1)
+    point = Checkpoint(5, b"window")
+    kept.put(tokens("aaaaabbbbb"), b"state", None, point)
+    if on_disk:
+        kept.close()
+        kept = store(tmp_path, shortest=lambda length: length - 1)
+    for wanted, reached in (("aaaaabbbbbc", 10), ("aaaaabbbbc", 9), ("aaaaabbc", 5), ("aaaac", 4)):
+        assert kept.reach(tokens(wanted)) == reached
+        found = kept.take(tokens(wanted))
+        assert found
+        assert (found.state, found.checkpoint) == (b"state", point)
+    assert kept.take(tokens("aaac")) is None
+    kept.close()
 
 
 def test_what_is_covered_or_short_is_not_wanted() -> None:
@@ -68,9 +89,9 @@ def test_memory_keeps_to_its_budget_and_lets_the_oldest_go() -> None:
     kept = store(memory_bytes=250)
     for letter in "abc":
         kept.put(tokens(letter * 8), bytes(100), None)
-    assert kept.reach(tokens("a" * 8), whole=False) == 0
-    assert kept.reach(tokens("b" * 8), whole=False) == 8
-    assert kept.reach(tokens("c" * 8), whole=False) == 8
+    assert kept.reach(tokens("a" * 8)) == 0
+    assert kept.reach(tokens("b" * 8)) == 8
+    assert kept.reach(tokens("c" * 8)) == 8
 
 
 def test_states_outlive_the_worker(tmp_path: Path) -> None:
@@ -78,7 +99,7 @@ def test_states_outlive_the_worker(tmp_path: Path) -> None:
     first.put(tokens("a chat of some length"), b"its state", "session")
     first.close()
     second = store(tmp_path)
-    found = second.take(tokens("a chat of some length, continued"), whole=False)
+    found = second.take(tokens("a chat of some length, continued"))
     assert found
     assert (found.state, found.origin) == (b"its state", "disk")
     second.close()
@@ -90,7 +111,7 @@ def test_what_memory_cannot_hold_goes_to_disk(tmp_path: Path) -> None:
         kept.put(tokens(letter * 8), letter.encode() * 100, None)
     kept.close()
     for letter in "abc":
-        found = kept.take(tokens(letter * 9), whole=False)
+        found = kept.take(tokens(letter * 9))
         assert found
         assert found.state == letter.encode() * 100
 
@@ -117,7 +138,7 @@ def test_a_damaged_file_is_dropped_and_the_next_best_taken(tmp_path: Path, place
     data[place] ^= 0xFF
     victim.write_bytes(data)
     again = store(tmp_path)
-    found = again.take(tokens("begin, differently"), whole=False)
+    found = again.take(tokens("begin, differently"))
     assert found is None or found.state == b"s" * 1000
     assert not victim.exists()
 
@@ -128,7 +149,7 @@ def test_a_foreign_file_is_dropped(tmp_path: Path, content: bytes) -> None:
     folder.mkdir()
     (folder / "none-1-1.kv").write_bytes(content)
     kept = store(tmp_path)
-    assert kept.reach(tokens("anything"), whole=False) == 0
+    assert kept.reach(tokens("anything")) == 0
     assert files(tmp_path) == []
 
 
@@ -140,7 +161,7 @@ def test_a_file_cut_short_is_dropped(tmp_path: Path) -> None:
     whole = file.read_bytes()
     for length in range(0, len(whole), 37):
         file.write_bytes(whole[:length])
-        assert store(tmp_path).take(tokens("beginning"), whole=False) is None
+        assert store(tmp_path).take(tokens("beginning")) is None
         assert files(tmp_path) == []
 
 
@@ -149,11 +170,11 @@ def test_states_of_another_model_or_build_are_not_used(tmp_path: Path) -> None:
     kept.put(tokens("beginning"), b"state", None)
     kept.close()
     other = store(tmp_path, fingerprint="other")
-    assert other.reach(tokens("beginning"), whole=False) == 0
+    assert other.reach(tokens("beginning")) == 0
     (file,) = files(tmp_path)
     moved = tmp_path / "other" / file.name
     file.rename(moved)
-    assert store(tmp_path, fingerprint="other").reach(tokens("beginning"), whole=False) == 0
+    assert store(tmp_path, fingerprint="other").reach(tokens("beginning")) == 0
     assert not moved.exists()
 
 
@@ -165,10 +186,10 @@ def test_a_session_that_is_deleted_takes_its_states_along(tmp_path: Path) -> Non
     again = store(tmp_path)
     again.forget("a/../b")
     assert len(files(tmp_path)) == 1
-    assert again.reach(tokens("secret chat"), whole=False) == 0
+    assert again.reach(tokens("secret chat")) == 0
     forget_session(tmp_path, "other")
     assert files(tmp_path) == []
-    assert again.take(tokens("other chat"), whole=False) is None
+    assert again.take(tokens("other chat")) is None
 
 
 def test_a_state_deleted_while_it_is_written_leaves_no_file(tmp_path: Path) -> None:
@@ -206,7 +227,7 @@ def test_a_disk_that_is_full_costs_the_states_and_nothing_else(tmp_path: Path) -
     kept.put(tokens("a chat"), b"state", None)
     kept.write_idle()
     kept.close()
-    assert kept.take(tokens("a chat"), whole=False)
+    assert kept.take(tokens("a chat"))
 
 
 def test_without_a_folder_nothing_is_written(tmp_path: Path) -> None:

@@ -6,104 +6,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from appliance.engine.inputs import SamplingParams
-from appliance.engine.kv_store import KvStore
-from appliance.engine.prefix_cache import WORTH_MOVING, PrefixCache
-from appliance.engine.runners.base import NoRoom
-from appliance.engine.scheduler import IDLE_CELLS, Batch, Scheduler
-from appliance.engine.sequence import Sequence
-from appliance.engine.slots import Cells
+from appliance.engine.prefix_cache import WORTH_MOVING
+from appliance.engine.scheduler import IDLE_CELLS
 from appliance.engine.tokens import common_prefix
-from tests.engine.conftest import load_of
 from tests.engine.fake_runner import FakeRunner, reply_to
-
-
-def sequence(id: int, prompt: str, limit: int = 4) -> Sequence:
-    tokens = array("i", list(prompt.encode()))
-    return Sequence(id, tokens, SamplingParams(), sampler=Silent(), seed=0, limit=limit)
-
-
-class Silent:
-    """The loop of these tests samples without a sequence's own sampler."""
-
-    def sample(self, output: int) -> int:
-        raise NotImplementedError
-
-    def logprobs(self, output: int, token: int, top: int) -> list[tuple[int, float]]:
-        raise NotImplementedError
-
-    def close(self) -> None:
-        raise NotImplementedError
-
-
-class Loop:
-    """The step loop reduced to the bone: schedule, decode, sample."""
-
-    def __init__(
-        self,
-        n_slots: int = 4,
-        n_cells: int = 1000,
-        n_batch: int = 16,
-        partitioned: bool = False,
-        memory_bytes: int = 0,
-    ) -> None:
-        load = load_of("fake", n_ctx=n_cells, n_seq_max=n_slots, kv_unified=not partitioned)
-        self.runner = FakeRunner(load, lambda *_: None)
-        self.n_batch = n_batch
-        self.store = KvStore(
-            fingerprint="fake",
-            folder=None,
-            memory_bytes=memory_bytes,
-            disk_bytes=0,
-            min_tokens=WORTH_MOVING,
-        )
-        self.cache = PrefixCache(
-            self.runner, self.store, n_slots=n_slots, n_cells=n_cells, partitioned=partitioned
-        )
-        self.scheduler = Scheduler(self.cache, n_batch=n_batch, partitioned=partitioned)
-        self.done: list[Sequence] = []
-
-    def step(self) -> Batch:
-        batch = self.scheduler.schedule()
-        assert 0 < len(batch.tokens) <= self.n_batch
-        slots = [s.slot for s, _ in batch.parts]
-        assert len(set(slots)) == len(slots)
-        if self.cache.partitioned:  # in another order llama.cpp computes them one after the other
-            assert slots == sorted(slots, key=lambda slot: slot or 0)
-        try:
-            self.runner.decode(batch)
-        except NoRoom:
-            assert self.scheduler.no_room(), "nothing could be done"
-            return batch
-        self.scheduler.computed(batch)
-        self.check()
-        for output, seq in zip(batch.outputs, batch.samples, strict=True):
-            seq.append(self.runner.sampler(SamplingParams(), 0, ()).sample(output))
-            if seq.n_completion >= seq.limit:
-                self.scheduler.remove(seq)
-                self.done.append(seq)
-        return batch
-
-    def check(self) -> None:
-        """What the cache believes of the cells is what the cells hold."""
-        for slot in self.cache.slots:
-            held = [cell.token for cell in self.runner.cells.get(slot.index, [])]
-            assert held == list(slot.tokens)
-        if not self.cache.partitioned:
-            assert Cells.count(self.cache.slots) == self.runner.held()
-
-    def run(self, *sequences: Sequence) -> None:
-        for seq in sequences:
-            self.scheduler.add(seq)
-        for _ in range(10_000):
-            if self.scheduler.idle:
-                return
-            self.step()
-        raise AssertionError("does not come to an end")
-
-
-def reply(seq: Sequence) -> str:
-    return bytes(list(seq.tokens[seq.n_prompt :])).decode()
+from tests.engine.loop import Loop, Uncuttable, reply, sequence
 
 
 def test_decoding_sequences_come_first_and_prompts_fill_the_rest() -> None:
@@ -155,8 +62,7 @@ def test_the_slot_used_longest_ago_is_given_away() -> None:
 
 
 def test_a_model_whose_state_cannot_be_cut_starts_over() -> None:
-    loop = Loop(n_slots=1)
-    make_uncuttable(loop.runner)
+    loop = Loop(n_slots=1, make=Uncuttable)
     loop.run(sequence(1, "one prompt"))
     other = sequence(2, "one pride")
     loop.run(other)
@@ -165,8 +71,7 @@ def test_a_model_whose_state_cannot_be_cut_starts_over() -> None:
 
 
 def test_a_model_whose_state_cannot_be_cut_goes_on_where_it_stands() -> None:
-    loop = Loop(n_slots=1)
-    make_uncuttable(loop.runner)
+    loop = Loop(n_slots=1, make=Uncuttable)
     first = sequence(1, "one prompt")
     loop.run(first)
     goes_on = sequence(2, bytes(list(first.tokens)).decode() + " more")
@@ -280,7 +185,7 @@ def test_a_session_that_is_forgotten_leaves_nothing() -> None:
     loop.run(first)
     loop.run(sequence(2, "b" * 100))
     loop.cache.forget_session("secret")
-    assert loop.store.reach(array("i", b"a" * 400), whole=False) == 0
+    assert loop.store.reach(array("i", b"a" * 400)) == 0
 
 
 BEGINNINGS = ["", "s" * 40, "s" * 40 + "t" * 40, "u" * 50]
@@ -334,9 +239,8 @@ def test_whatever_comes_each_gets_the_reply_it_would_get_alone(
         n_batch=max(n_batch, n_slots),
         partitioned=partitioned,
         memory_bytes=memory_bytes,
+        make=FakeRunner if can_cut else Uncuttable,
     )
-    if not can_cut:
-        make_uncuttable(loop.runner)
     steps = 0
     todo = [
         (at, sequence(i, begin + text, limit)) for i, (begin, text, limit, at) in enumerate(wanted)
@@ -353,22 +257,6 @@ def test_whatever_comes_each_gets_the_reply_it_would_get_alone(
     for seq in loop.done:
         text = bytes(list(seq.tokens[: seq.n_prompt])).decode()
         assert reply(seq) == reply_to(text, seq.limit)
-
-
-def make_uncuttable(runner: FakeRunner) -> None:
-    """Like a recurrent model: a state stands as it is, or not at all."""
-    cut, share = runner.cut, runner.share
-
-    def cut_whole(slot: int, length: int) -> int:
-        return cut(slot, length if length == len(runner.cells.get(slot, [])) else 0)
-
-    def share_whole(source: int, target: int, length: int) -> bool:
-        assert length == len(runner.cells[source])
-        return share(source, target, length)
-
-    runner.can_cut = False
-    runner.cut = cut_whole  # type: ignore[method-assign]
-    runner.share = share_whole  # type: ignore[method-assign]
 
 
 @given(st.lists(st.integers(0, 3)), st.lists(st.integers(0, 3)))

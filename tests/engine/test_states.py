@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from appliance import paths
 from appliance.engine.client import Engine
@@ -80,8 +81,9 @@ def ids(said: list[Logprobs]) -> list[int]:
     ]
 
 
-def ask(engine: Engine, prompt: list[int]) -> Reply:
-    return read(Heard(engine, TokenPrompt(prompt), GREEDY))
+def ask(engine: Engine, prompt: list[int], count: int = 8) -> Reply:
+    greedy = replace(GREEDY, max_tokens=count, ignore_eos=count > 8)
+    return read(Heard(engine, TokenPrompt(prompt), greedy))
 
 
 BASE = tokens(1, 150)

@@ -146,7 +146,8 @@ class _Native:
         return True
 
     def taken(self) -> Counter[str]:
-        """Bytes by kind, out of the log; the debug lines at a context's end are the exact ones."""
+        """Bytes by kind, out of the log; the debug lines at a context's end are the exact ones.
+        Weights that a processor has in a layout of its own are there twice, `again`."""
         found: dict[tuple[str, str], float] = {}
         caches = 0.0
         for line in self.lines:
@@ -154,7 +155,8 @@ class _Native:
             if match and match[2] in ("KV", "RS"):
                 continue
             if match:
-                found[match[1], match[2]] = float(match[3])
+                kind = "again" if match[1].endswith("_REPACK") else match[2]
+                found[match[1], kind] = float(match[3])
             cache = _CACHE.search(line)
             caches += float(cache[1]) if cache else 0
         total: Counter[str] = Counter()

@@ -17,8 +17,9 @@ from typing import Any
 
 import numpy as np
 
+from appliance.engine.checkpoints import Checkpoint, State
 from appliance.engine.inputs import SamplingParams
-from appliance.engine.kv_store import State
+from appliance.engine.prefix_cache import SlotBytes
 from appliance.engine.protocol import PROCESSOR, Load, ModelInfo, Standing
 from appliance.engine.runners.base import (
     DecodeFailed,
@@ -63,8 +64,8 @@ class LegacyRunner:
 
     generates = True
     partitioned = False
-    slot_bytes = (0, 0)  # the library does not say
-    can_cut = True  # cells go by position, and those beyond the last token are never looked at
+    slot_bytes = SlotBytes(0, 0)  # the library does not say
+    takes_checkpoints = False
 
     def __init__(
         self, load: Load, progress: Callable[[float, tuple[str, ...]], None], *, family: str
@@ -162,14 +163,27 @@ class LegacyRunner:
     def use_threads(self, count: int) -> None:
         self._n_threads = count
 
-    def cuttable(self, _slot: int) -> bool:
-        return True
+    def shortest(self, _slot: int) -> int:
+        """Cells go by position, and those beyond the last token are never looked at."""
+        return 0
 
-    def cut(self, _slot: int, length: int) -> int:
+    def shortest_saved(self, _length: int) -> int:
+        return 0
+
+    def cut(self, _slot: int, length: int, _checkpoint: Checkpoint | None = None) -> int:
         return length
 
-    def share(self, _source: int, _target: int, _length: int) -> bool:
+    def share(
+        self,
+        _source: int,
+        _target: int,
+        _length: int,
+        _checkpoint: Checkpoint | None = None,
+    ) -> bool:
         return False
+
+    def checkpoint(self, _slot: int) -> State:
+        raise NotImplementedError
 
     def save(self, _slot: int) -> State:
         """Nothing: the library hands no state out."""

@@ -13,8 +13,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from appliance.engine.checkpoints import Checkpoint, State
 from appliance.engine.inputs import SamplingParams
-from appliance.engine.kv_store import State
+from appliance.engine.prefix_cache import SlotBytes
 from appliance.engine.protocol import Load, ModelInfo
 from appliance.engine.runners import llama_library, llama_load
 from appliance.engine.runners.base import DecodeFailed, DeviceLost, EmbeddingModel, NoRoom
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
     from appliance.engine.runners.llama_embedder import LlamaEmbedder
 
 log = logging.getLogger(__name__)
+
+_ALL, _WINDOW = lib.LLAMA_STATE_SEQ_FLAGS_NONE, lib.LLAMA_STATE_SEQ_FLAGS_PARTIAL_ONLY
+"""Of a state; where layers look back a window only, that is kept apart from the others' cache."""
 
 
 class LlamaRunner:
@@ -61,9 +65,8 @@ class LlamaRunner:
         self._pieces: dict[int, bytes] = {}
         self.n_cells = n_ctx
         self.n_vocab = lib.llama_vocab_n_tokens(vocab)
-        self._cuts, self.slot_bytes = self._probe() if self.generates else (True, (0, 0))
-        # What is saved of a layer that looks back a window only is that window, and no more.
-        self.can_cut = self._cuts and lib.llama_model_n_swa(self._model) == 0
+        self._cuts, self.slot_bytes = self._probe() if self.generates else (True, SlotBytes(0, 0))
+        self.takes_checkpoints = self._cuts and self.slot_bytes.window > 0
         self.fingerprint = _fingerprint(opened.path, params, load.variant, place.device)
         # A step on a GPU does not wait for threads, and a number that was asked for stands.
         governed = not load.n_threads and not place.n_gpu_layers
@@ -184,59 +187,92 @@ class LlamaRunner:
         # llama.cpp itself tells prompts from decoding by a batch of one token.
         lib.llama_set_n_threads(self._context, count, count)
 
-    def cuttable(self, slot: int) -> bool:
-        # A state that lacks its beginning, as a restored window does, lacks more once it is cut.
-        return self._cuts and lib.llama_memory_seq_pos_min(self._memory, slot) <= 0
+    def shortest(self, slot: int) -> int:
+        """llama.cpp sees to it that of a slot's window all is there from its first token on. The
+        next token looks at itself and so many less one before it."""
+        held: int = lib.llama_memory_seq_pos_max(self._memory, slot) + 1
+        if not self._cuts:
+            return held
+        first: int = lib.llama_memory_seq_pos_min(self._memory, slot)
+        return min(held, first + self.slot_bytes.window - 1) if first > 0 else 0
 
-    def cut(self, slot: int, length: int) -> int:
-        if 0 <= lib.llama_memory_seq_pos_max(self._memory, slot) < length:
+    def shortest_saved(self, length: int) -> int:
+        """Of a window, what the last token looked at is saved, and no more."""
+        if not self._cuts:
             return length
-        if (
-            length
-            and self.cuttable(slot)
-            and lib.llama_memory_seq_rm(self._memory, slot, length, -1)
-        ):
+        return length - 1 if 0 < self.slot_bytes.window < length else 0
+
+    def cut(self, slot: int, length: int, checkpoint: Checkpoint | None = None) -> int:
+        if checkpoint is None and (0 <= lib.llama_memory_seq_pos_max(self._memory, slot) < length):
+            return length
+        there = (
+            self.restore(slot, checkpoint.state, _WINDOW)
+            if checkpoint
+            else length >= self.shortest(slot)
+        )
+        if length and there and lib.llama_memory_seq_rm(self._memory, slot, length, -1):
             return length
         lib.llama_memory_seq_rm(self._memory, slot, -1, -1)
         return 0
 
-    def share(self, source: int, target: int, length: int) -> bool:
-        if not self.partitioned:
-            end = length if self.cuttable(source) else -1
+    def share(
+        self, source: int, target: int, length: int, checkpoint: Checkpoint | None = None
+    ) -> bool:
+        if self.partitioned:
+            # Slots with cells of their own hold no other's: it is copied by way of its state.
+            there = self.restore(target, self.save(source))
+        else:
+            end = length if self._cuts else -1
             lib.llama_memory_seq_cp(self._memory, source, target, 0, end)
-            return True
-        # Slots with cells of their own hold no other's: the prefix is copied by way of its state.
-        if not self.restore(target, self.save(source)):
-            return False
-        return self.cut(target, length) == length
+            # Cells that two slots hold are never used again, and of a window there are few.
+            there = (
+                not self.takes_checkpoints
+                or checkpoint is not None
+                or self.restore(target, self.checkpoint(target), _WINDOW)
+            )
+        return there and self.cut(target, length, checkpoint) == length
 
-    def save(self, slot: int) -> bytearray:
-        size = lib.llama_state_seq_get_size(self._context, slot)
+    def checkpoint(self, slot: int) -> bytearray:
+        return self.save(slot, _WINDOW)
+
+    def save(self, slot: int, what: int = _ALL) -> bytearray:
+        size = lib.llama_state_seq_get_size_ext(self._context, slot, what)
         state = bytearray(size)
         view = (ctypes.c_uint8 * size).from_buffer(state)
-        lib.llama_state_seq_get_data(self._context, view, size, slot)
+        lib.llama_state_seq_get_data_ext(self._context, view, size, slot, what)
         return state
 
-    def restore(self, slot: int, state: State) -> bool:
+    def restore(self, slot: int, state: State, what: int = _ALL) -> bool:
         source = (
             ctypes.c_char_p(state)
             if isinstance(state, bytes)
             else (ctypes.c_char * len(state)).from_buffer(state)
         )
         pointer = ctypes.cast(source, ctypes.POINTER(ctypes.c_uint8))
-        return bool(lib.llama_state_seq_set_data(self._context, pointer, len(state), slot))
+        length = len(state)
+        return bool(lib.llama_state_seq_set_data_ext(self._context, pointer, length, slot, what))
 
-    def _probe(self) -> tuple[bool, tuple[int, int]]:
+    def _probe(self) -> tuple[bool, SlotBytes]:
         """Whether slots can be cut anywhere, and `slot_bytes`; reading the weights in is a welcome
         by-product."""
         sizes = []
         for position in (0, 1):
             self.decode(Batch(tokens=[0], positions=[position], slots=[0], outputs=[0]))
-            sizes.append(lib.llama_state_seq_get_size(self._context, 0))
+            sizes.append(
+                [
+                    lib.llama_state_seq_get_size_ext(self._context, 0, what)
+                    for what in (_ALL, _WINDOW)
+                ]
+            )
         can_cut = bool(lib.llama_memory_seq_rm(self._memory, 0, 1, -1))
         lib.llama_memory_clear(self._memory, True)
-        each = sizes[1] - sizes[0]
-        return can_cut, (sizes[0] - each, each)
+        (fixed, _), (both, in_window) = sizes
+        each, each_in_window = (second - first for first, second in zip(*sizes, strict=True))
+        # A cache that has no part for windows gives all of it.
+        window = lib.llama_model_n_swa(self._model) if in_window < both else 0
+        if not window or not can_cut:
+            return can_cut, SlotBytes(fixed - each, each)
+        return can_cut, SlotBytes(fixed - each, each - each_in_window, window, each_in_window)
 
     def embedding_model(self) -> EmbeddingModel:
         if lib.llama_pooling_type(self._context) == lib.LLAMA_POOLING_TYPE_RANK:

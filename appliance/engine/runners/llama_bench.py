@@ -163,6 +163,7 @@ class Bench(Reader):
         params.n_threads_batch = setting.n_threads_batch
         params.flash_attn_type = FLASH_ATTENTION[setting.flash_attn]
         params.type_k, params.type_v = KV_TYPES[setting.type_k], KV_TYPES[setting.type_v]
+        params.swa_full = False  # as workers have it
         params.no_perf = True
         super().__init__(weights, params)
 

@@ -14,6 +14,7 @@ from appliance.engine import template_frames
 from appliance.engine.template import CHATML, ChatTemplate
 from appliance.engine.template_frames import (
     MEMORY_LIMIT,
+    PATIENCE,
     Answer,
     Compile,
     Compiled,
@@ -29,7 +30,7 @@ log = logging.getLogger(__name__)
 
 MAX_PROMPT = 32 * 1024 * 1024
 """Characters; no context holds as many."""
-LAST_RESORT = 5.0
+LAST_RESORT = 2 * PATIENCE
 """Seconds after which the process ends itself in the middle of a request: the worker does that much
 earlier, unless it is gone."""
 

@@ -12,7 +12,9 @@ import msgspec
 from appliance.engine.frames import frame, read_frame
 
 TIME_LIMIT = 2.0
-"""Seconds for compiling, and for each rendering. The worker sees to it."""
+"""Seconds of a processor for compiling, and for each rendering. The worker sees to it."""
+PATIENCE = 30.0
+"""Seconds by the clock until it is said that the machine is too busy for it."""
 MEMORY_LIMIT = 256 * 1024 * 1024
 """Bytes for compiling and rendering, besides what the child needs itself. The child sees to it."""
 

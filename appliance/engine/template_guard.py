@@ -1,7 +1,9 @@
 """A model's chat template behind bars: rendered in a process that is killed when it takes too much.
 
 Jinja's sandbox keeps a template from files and code, but not from loops without end and texts of a
-gigabyte. Any thread may render; one request is under way at a time.
+gigabyte. What it takes of a processor is measured, not how long it waits for one: a machine that is
+busy with other things says nothing about a template. Any thread may render; one request is under
+way at a time.
 """
 
 import logging
@@ -12,10 +14,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, BinaryIO, cast
 
+import psutil
+
 from appliance.engine import template_frames
 from appliance.engine.inputs import ChatMessage
 from appliance.engine.template_frames import (
     MEMORY_LIMIT,
+    PATIENCE,
     TIME_LIMIT,
     Answer,
     Compile,
@@ -25,12 +30,16 @@ from appliance.engine.template_frames import (
     Render,
     Rendered,
 )
-from appliance.errors import RequestError
+from appliance.errors import ApplianceError, RequestError, Unavailable
 
 log = logging.getLogger(__name__)
 
-START_LIMIT = 10.0
-"""Seconds until a new process must have said that it is there."""
+LOOK_SECONDS = 0.05
+"""From one look at a process that takes long to the next, at least."""
+END_SECONDS = 1.0
+"""From the end of what a process says to its own."""
+KILLED = -9
+"""How a process ends that somebody kills: the system, when memory is short."""
 ATTEMPTS = 2
 """A process that died may have been killed by somebody else: another one is tried once."""
 
@@ -41,6 +50,50 @@ class _TooMuch(Exception):
 
 class _Died(Exception):
     """The process is gone, or says what nobody understands."""
+
+
+class _Busy(Exception):
+    """Something else had the processor, or ended the process. It is of no more use."""
+
+
+class _Alarm(threading.Thread):
+    """Kills a process that takes too much of a processor, or gets none."""
+
+    def __init__(self, process: "subprocess.Popen[bytes]", limit: float) -> None:
+        """`limit`: seconds of a processor."""
+        super().__init__(name="template alarm", daemon=True)
+        self._limit = limit
+        self.why: _TooMuch | _Busy | None = None
+        """Why it was killed."""
+        self._process = process
+        self._over = threading.Event()
+
+    def run(self) -> None:
+        """Until it is over."""
+        try:
+            watched = psutil.Process(self._process.pid)
+            before, began = _processor_seconds(watched), time.monotonic()
+            left = self._limit
+            while not self._over.wait(max(left, LOOK_SECONDS)):
+                left = self._limit - (_processor_seconds(watched) - before)
+                if left <= 0:
+                    self.why = _TooMuch(f"takes more than {self._limit:.0f} s of a processor")
+                elif time.monotonic() - began >= PATIENCE:
+                    self.why = _Busy()
+                if self.why:
+                    self._process.kill()
+                    return
+        except psutil.Error:
+            log.debug("the process for chat templates is gone already")
+
+    def end(self) -> None:
+        """There is an answer, or will be none."""
+        self._over.set()
+
+
+def _processor_seconds(process: psutil.Process) -> float:
+    times = process.cpu_times()
+    return times.user + times.system
 
 
 class _Child:
@@ -55,29 +108,24 @@ class _Child:
         """Have the template compiled, if it isn't, and the messages rendered, if there are any.
 
         Raises:
-            _TooMuch, _Died: the process is to be closed.
+            _TooMuch, _Busy, _Died: the process is to be closed.
         """
         if not self._started:
-            try:
-                self._exchange(b"", START_LIMIT)
-            except _TooMuch as ex:
-                raise _Died from ex
+            self._exchange(b"", PATIENCE)  # it imports what it needs, and nobody else's code
             self._started = True
         if self._compiled is not template:
-            answer = self._exchange(template_frames.encode(template), TIME_LIMIT)
+            answer = self._exchange(template_frames.encode(template))
             if not isinstance(answer, Compiled):
                 return answer
             self._compiled = template
         if messages is None:
             return Compiled()
-        return self._exchange(template_frames.encode(messages), TIME_LIMIT)
+        return self._exchange(template_frames.encode(messages))
 
-    def _exchange(self, frame: bytes, limit: float) -> Answer:
+    def _exchange(self, frame: bytes, limit: float = TIME_LIMIT) -> Answer:
         process = self._process
         assert process.stdin and process.stdout
-        began = time.monotonic()
-        alarm = threading.Timer(limit, process.kill)
-        alarm.daemon = True
+        alarm = _Alarm(process, limit)
         alarm.start()
         try:
             process.stdin.write(frame)
@@ -87,14 +135,19 @@ class _Child:
             log.warning("the process for chat templates failed: %r", ex)
             answer = None
         finally:
-            alarm.cancel()
+            alarm.end()
         if isinstance(answer, OutOfMemory):
             raise _TooMuch(f"needs more than {MEMORY_LIMIT // 2**20} MB")
         if answer is not None:
             return answer
-        if time.monotonic() - began >= limit:
-            raise _TooMuch(f"takes longer than {limit:.0f} s")
-        raise _Died
+        alarm.join()
+        if alarm.why:
+            raise alarm.why
+        try:
+            ended = process.wait(END_SECONDS)
+        except subprocess.TimeoutExpired:
+            ended = 0
+        raise _Busy if ended == KILLED else _Died
 
     def close(self) -> None:
         """End it."""
@@ -137,6 +190,7 @@ class TemplateGuard:
 
         Raises:
             ValueError: it is too long, no Jinja, or takes too much to compile.
+            Unavailable: the machine is too busy for it.
         """
         try:
             with self._lock:
@@ -155,8 +209,9 @@ class TemplateGuard:
         """See `ChatTemplate.render`; after `compile`.
 
         Raises:
-            RequestError: the template refuses these messages, or takes more than 2 s or 256 MB for
-                them; `param` is `messages`.
+            RequestError: the template refuses these messages, or takes more than 2 s of a processor
+                or 256 MB for them; `param` is `messages`.
+            Unavailable: the machine is too busy for it.
         """
         with self._lock:
             answer = self._ask(Render(messages, tools, variables))
@@ -175,7 +230,7 @@ class TemplateGuard:
     def _compile(self) -> None:
         try:
             self.check()
-        except ValueError as ex:
+        except (ValueError, Unavailable) as ex:
             log.warning("this model can't chat: %s", ex)
 
     def _start(self) -> _Child:
@@ -185,10 +240,12 @@ class TemplateGuard:
         """Under the lock.
 
         Raises:
-            RequestError: the template took too much, or the process ended twice.
+            RequestError: the template took too much, or the process ended by itself, twice.
+            Unavailable: it was ended by somebody else, or had no processor, the second time.
         """
         template = self._template
         assert template is not None
+        failed: ApplianceError = Unavailable("the model is being unloaded")
         for _ in range(0 if self._closed else ATTEMPTS):
             try:
                 return self._child.ask(template, messages)
@@ -196,10 +253,15 @@ class TemplateGuard:
                 self._replace()
                 said = f"the model's chat template {ex} and was stopped"
                 raise RequestError(said, param="messages") from None
+            except _Busy:
+                self._replace()
+                said = "the machine is too busy to render the model's chat template"
+                failed = Unavailable(said)
             except _Died:
                 self._replace()
-        said = "the process that renders the model's chat template ended unexpectedly"
-        raise RequestError(said, param="messages")
+                said = "the process that renders the model's chat template ended unexpectedly"
+                failed = RequestError(said, param="messages")
+        raise failed
 
     def _replace(self) -> None:
         """At once and not when it is needed: it starts in the time until then."""

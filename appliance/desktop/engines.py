@@ -50,12 +50,12 @@ def installed() -> list[str]:
     return [name for name, there in (("gtk", _has_gtk), ("qt", _has_qt)) if there()]
 
 
-def ladder(engines: list[str], worked: str = "", tried: Sequence[str] = ()) -> list[Rung]:
+def ladder(engines: list[str], worked: str = "", failed: Sequence[str] = ()) -> list[Rung]:
     """Every way to show a page by these engines; first what `worked` last time.
 
-    None at all when that was the browser and no other engines are here than were `tried` then.
+    None at all when that was the browser and no other engines are here than had `failed` then.
     """
-    if worked == BROWSER and list(tried) == engines:
+    if worked == BROWSER and list(failed) == engines:
         return []
     rungs = [
         Rung(engine, software)

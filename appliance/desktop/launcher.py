@@ -7,9 +7,9 @@ import subprocess
 import threading
 import time
 import webbrowser
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import IO, cast
+from typing import IO, Literal, cast
 
 import msgspec
 
@@ -36,7 +36,10 @@ log = logging.getLogger(__name__)
 END_SECONDS = 5.0
 """What a window has to close in."""
 READY_SECONDS = 8.0
-"""What an engine has to draw the page in."""
+"""What an engine has to draw the page in, until the next way is tried."""
+
+Outcome = Literal["drawn", "failed", "late"]
+"""Late is what says nothing about an engine: the machine may have been busy."""
 
 
 class Desk(msgspec.Struct, frozen=True):
@@ -88,7 +91,7 @@ class Launcher:
     def _run(self, instance: Instance) -> int:
         remembered = recall(self._memory_file)
         self._engines = engines.installed()
-        rungs = engines.ladder(self._engines, remembered.rung, remembered.tried)
+        rungs = engines.ladder(self._engines, remembered.rung, remembered.failed)
         # The first engine starts while the service is looked for or starts.
         self._window = self._spawn(rungs[0]) if rungs else None
         child, service = None, find(self._desk.folder, self._desk.usual_url)
@@ -128,21 +131,24 @@ class Launcher:
             token=service.token,
             asks_before_closing=child is not None,
         )
+        late: list[str] = []
         for rung in rungs:
             process = self._window or self._spawn(rung)
             self._window = process
-            if self._shows(process, order):
+            outcome = self._shows(process, order)
+            if outcome == "drawn":
                 if child:
                     child.window_is_drawn()
-                self._keep(rung.name)
+                self._keep(rung.name, late)
                 while self._said.get() is not None:
                     pass
                 return
             if self._stopped.is_set() or process.poll() == 0:
                 return
             log.warning("no page with %s; the next way is tried", rung.name)
+            late += [rung.name] if outcome == "late" else []
             self._end_window()
-        self._show_in_browser(service)
+        self._show_in_browser(service, late)
 
     def _spawn(self, rung: Rung) -> "subprocess.Popen[bytes]":
         process = subprocess.Popen(
@@ -157,12 +163,12 @@ class Launcher:
         _tell(process, line(order))
         return process
 
-    def _shows(self, process: "subprocess.Popen[bytes]", order: Show) -> bool:
-        """Whether the page is drawn. A window that was closed before has ended with 0."""
+    def _shows(self, process: "subprocess.Popen[bytes]", order: Show) -> Outcome:
+        """How it went with the page. A window that was closed before has ended with 0."""
         said: queue.SimpleQueue[FromWindow | None] = queue.SimpleQueue()
         self._said = said
         if self._stopped.is_set():  # whoever said so before, said it to another queue
-            return False
+            return "failed"
         threading.Thread(target=_listen, args=(process, said), daemon=True).start()
         _tell(process, line(order))
         deadline = time.monotonic() + self._desk.ready_seconds
@@ -170,22 +176,26 @@ class Launcher:
             try:
                 message = said.get(timeout=left)
             except queue.Empty:
-                return False
+                break
             if isinstance(message, Ready):
-                return True
+                return "drawn"
             if isinstance(message, Failed):
                 log.warning("the window failed: %s", message.why)
-            return False
-        return False
+            return "failed"
+        return "late"
 
-    def _keep(self, rung: str) -> None:
+    def _keep(self, rung: str, late: Sequence[str]) -> None:
+        """What works here, for the next time; unless a better way was late and no more: then it is
+        tried again as if nothing had been."""
+        if late:
+            log.warning("%s may only have been late, and will be tried again", ", ".join(late))
+            return
         kept = recall(self._memory_file)
-        now = msgspec.structs.replace(kept, rung=rung, tried=tuple(self._engines))
-        if now != kept:
-            remember(self._memory_file, now)
+        failed = tuple(self._engines) if rung == BROWSER else ()
+        remember(self._memory_file, msgspec.structs.replace(kept, rung=rung, failed=failed))
 
-    def _show_in_browser(self, service: Service) -> None:
-        self._keep(BROWSER)
+    def _show_in_browser(self, service: Service, late: Sequence[str]) -> None:
+        self._keep(BROWSER, late)
         self._shown_in_browser = service.url
         self._say(f"No window can be shown here. The appliance is at {service.url}")
         self._open_browser()

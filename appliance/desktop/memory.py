@@ -24,8 +24,8 @@ class Remembered(msgspec.Struct, frozen=True):
     zoom: float = 1.0
     rung: str = ""
     """The name of the way to show the page that worked; empty: not known yet."""
-    tried: tuple[str, ...] = ()
-    """The engines that were here when only the browser was left."""
+    failed: tuple[str, ...] = ()
+    """The engines that were here when only the browser was left, each of which had failed."""
 
 
 def recall(file: Path) -> Remembered:

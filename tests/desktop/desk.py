@@ -89,7 +89,7 @@ class Desk:
 
     def wait_shown(self) -> str:
         """Until the page is drawn; the way that showed it."""
-        wait_until(lambda: "tried" in self.memory(), f"no page: {self.tail()}", 180)
+        wait_until(lambda: "failed" in self.memory(), f"no page: {self.tail()}", 180)
         return str(self.memory()["rung"])
 
     def window(self) -> str:

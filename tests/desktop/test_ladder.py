@@ -41,10 +41,14 @@ def test_an_engine_that_fails_is_passed_over_and_that_is_remembered(
     assert Desk(tmp_path, screen).memory()["rung"] == "qt"
 
 
-def test_engines_that_show_nothing_leave_the_browser(
+NO_SCREEN = {"GDK_BACKEND": "none", "QT_QPA_PLATFORM": "none"}
+"""Both engines fail of it."""
+
+
+def test_engines_that_fail_leave_the_browser(
     tmp_path: Path, screen: Screen, browser_log: Path
 ) -> None:
-    desk = Desk(tmp_path, screen).start(patience="0.01")
+    desk = Desk(tmp_path, screen, **NO_SCREEN).start()
     wait_until(browser_log.exists, f"no browser: {desk.tail()}")
     assert browser_log.read_text().startswith(desk.service()["url"])
     assert not screen.windows()
@@ -56,6 +60,25 @@ def test_engines_that_show_nothing_leave_the_browser(
     wait_until(lambda: len(browser_log.read_text().split()) == 3, "not at once the next time")
     assert "no page with" not in desk.said().rpartition("No window can be shown")[2]
     assert desk.end() == 0
+
+
+def test_an_engine_that_was_late_is_tried_again_the_next_time(
+    tmp_path: Path, screen: Screen, browser_log: Path, engine: str
+) -> None:
+    desk = Desk(tmp_path, screen, rung=engine).start(patience="0.01")
+    wait_until(browser_log.exists, f"no browser: {desk.tail()}")
+    assert browser_log.read_text().startswith(desk.service()["url"])
+    assert not screen.windows()
+    assert desk.end() == 0
+    assert desk.memory()["rung"] == engine
+    assert desk.start().wait_shown() == engine
+    assert screen.windows() == [desk.window()]
+    assert desk.end() == 0
+
+
+def test_what_an_older_version_gave_up_for_being_late_is_tried_again() -> None:
+    """It remembered which engines it had tried, and not how that went."""
+    assert len(ladder(["gtk"], BROWSER)) == 2
 
 
 def test_without_libraries_for_a_window_it_says_where_it_is(

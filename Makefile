@@ -20,7 +20,7 @@ UI_SOURCES := $(shell find ui -type f -not -path 'ui/node_modules/*' -not -path 
 .DELETE_ON_ERROR:
 .PHONY: run ready node test check soak bench screenshots lock clean tools setup-test \
 	llama-check llama-update \
-	window frozen frozen-server portable packages packages-test cuda-check
+	window frozen frozen-server portable packages packages-test cuda-check arm64 arm64-test
 
 run:  ## set up what is missing, start, open the page
 	@$(MAKE) --no-print-directory --jobs=2 ready
@@ -162,6 +162,13 @@ portable: $(VENV)/.freeze ui/dist/index.html  ## dist/appliance-portable: the se
 
 packages: frozen frozen-server  ## .deb, .rpm and .tar.gz of both, in dist/
 	$(BIN)/python packaging/packages.py
+
+# Debian's mmdebstrap and qemu-user-static, and root; twenty minutes on two cores.
+arm64: $(VENV)/.freeze ui/dist/index.html  ## dist/arm64: the server for arm64, frozen and packed on any machine
+	$(BIN)/python packaging/arm64.py
+
+arm64-test:  ## what `make arm64` made, in a bare Debian for arm64: does it answer?
+	$(BIN)/pytest -m packages tests/packaging/test_arm64.py
 
 packages-test:  ## what dist/ has: the window, the packages in a bare system; see packaging/README.md
 	$(BIN)/pytest -m packages

@@ -1,18 +1,19 @@
 """Makes the packages for Linux out of the frozen folders.
 
-    python packaging/packages.py [server] [desktop]      both if none is named
+    python packaging/packages.py [server] [desktop] [--in FOLDER]      both if none is named
 
-`dist/` gets a .deb, an .rpm and a .tar.gz of each, and `SHA256SUMS`. The version is that of the
-frozen program; `VERSION` in the environment overrides it, for trying an upgrade.
+`dist/`, or FOLDER, has what was frozen, for whichever processor, and gets a .deb, an .rpm and a
+.tar.gz of each, and `SHA256SUMS`. The version is that of the source; `VERSION` in the environment
+overrides it, for trying an upgrade.
 """
 
+import argparse
 import functools
 import gzip
 import hashlib
 import json
 import lzma
 import os
-import platform
 import re
 import shutil
 import string
@@ -23,14 +24,16 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 from appliance.engine.runners.cpu import processor
+from debian import DEBIAN
 
 ROOT = Path(__file__).resolve().parent.parent
 LINUX = ROOT / "packaging" / "linux"
 DIST = ROOT / "dist"
 TREES = ROOT / "build" / "packages"
-ARCH = {"x86_64": "amd64", "aarch64": "arm64"}
 SYMBOL = re.compile(r"\bGLIBC_(\d+(?:\.\d+)+)\b")
 NEEDED = re.compile(r"^\s+NEEDED\s+(\S+)$", re.MULTILINE)
+ELF_MACHINES = {62: "x86_64", 183: "aarch64"}
+"""Linux's names of processors by their numbers in programs."""
 AR_BEGIN = b"!<arch>\n"
 AR_HEADER = 60
 """Bytes before each part of a .deb: name (16), owner and mode (32), size (10), and an end (2)."""
@@ -143,20 +146,33 @@ def depends(kind: str, tree: Path, floor: str) -> tuple[list[str], list[str]]:
     )
 
 
-def lay_out(kind: str) -> Path:
+def machine_of(program: Path) -> str:
+    """Linux's name of the processor that a program is for.
+
+    Raises:
+        SystemExit: it is for none that packages are made for.
+    """
+    with program.open("rb") as content:
+        number = int.from_bytes(content.read(20)[18:], "little")
+    if number not in ELF_MACHINES:
+        raise SystemExit(f"{program} is for a processor that has the number {number} there")
+    return ELF_MACHINES[number]
+
+
+def lay_out(kind: str, dist: Path) -> Path:
     """The files of a package as they will lie below `/`, without /etc."""
     words = WORDS[kind]
-    tree = TREES / words["name"]
-    shutil.rmtree(tree, ignore_errors=True)
-    frozen = DIST / ("appliance" if kind == "desktop" else "appliance-server")
+    frozen = dist / ("appliance" if kind == "desktop" else "appliance-server")
     if not (frozen / "appliance").is_file():
         raise SystemExit(f"{frozen} is not there: make frozen, or make frozen-server")
+    tree = TREES / machine_of(frozen / "appliance") / words["name"]
+    shutil.rmtree(tree, ignore_errors=True)
     # Links to the same files: nothing is copied before it is packed.
     shutil.copytree(frozen, tree / "usr/lib/appliance", symlinks=True, copy_function=os.link)
     (tree / "usr/bin").mkdir(parents=True)
     (tree / "usr/bin/appliance").symlink_to("../lib/appliance/appliance")
     put_gzip(LINUX / "appliance.1", tree / "usr/share/man/man1/appliance.1.gz")
-    completions(tree, frozen / "appliance")
+    completions(tree)
     documents(tree / "usr/share/doc" / words["name"], words["name"])
     if kind == "server":
         put(ROOT / "systemd/appliance.service", tree / "usr/lib/systemd/system/appliance.service")
@@ -172,8 +188,10 @@ def lay_out(kind: str) -> Path:
     return tree
 
 
-def completions(tree: Path, program: Path) -> None:
-    """What a shell asks for when Tab is pressed, as the program itself tells it."""
+def completions(tree: Path) -> None:
+    """What a shell asks for when Tab is pressed, as the program itself tells it; the one of this
+    environment, since what was frozen may be for another processor."""
+    program = Path(sys.executable).with_name("appliance")
     places = {
         "bash": "usr/share/bash-completion/completions/appliance",
         "zsh": "usr/share/zsh/vendor-completions/_appliance",
@@ -232,8 +250,9 @@ def _is_elf(path: Path) -> bool:
         return content.read(4) == b"\x7fELF"
 
 
-def nfpm(kind: str, tree: Path, floor: str) -> list[Path]:
+def nfpm(kind: str, tree: Path, floor: str, dist: Path) -> list[Path]:
     """Pack `tree` as .deb and .rpm."""
+    machine = machine_of(tree / "usr/lib/appliance/appliance")
     words = WORDS[kind]
     deb_depends, rpm_depends = depends(kind, tree, floor)
     scripts = {
@@ -243,7 +262,7 @@ def nfpm(kind: str, tree: Path, floor: str) -> list[Path]:
     }
     filled = string.Template((ROOT / "packaging/nfpm.yaml").read_text("utf-8")).substitute(
         words,
-        arch=ARCH[platform.machine()],
+        arch=DEBIAN[machine],
         version=version(),
         mtime=f'"{_iso(moment())}"',
         tree=json.dumps(str(tree)),
@@ -252,12 +271,12 @@ def nfpm(kind: str, tree: Path, floor: str) -> list[Path]:
         deb_depends=", ".join(deb_depends),
         rpm_depends=", ".join(rpm_depends),
     )
-    recipe = TREES / f"{words['name']}.yaml"
+    recipe = tree.with_name(f"{words['name']}.yaml")
     recipe.write_text(filled, encoding="utf-8")
     made = []
     for packager in ("deb", "rpm"):
         command = [Path(sys.executable).with_name("nfpm"), "package", "--config", recipe]
-        command += ["--packager", packager, "--target", DIST]
+        command += ["--packager", packager, "--target", dist]
         said = subprocess.run(
             list(map(str, command)), cwd=ROOT, capture_output=True, text=True, check=False
         )
@@ -293,12 +312,13 @@ def _iso(seconds: int) -> str:
     return datetime.datetime.fromtimestamp(seconds, datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def archive(kind: str, tree: Path, floor: str) -> list[Path]:
+def archive(kind: str, tree: Path, floor: str, dist: Path) -> list[Path]:
     """The same files for every other Linux, with a script that puts them in place."""
-    name = f"{WORDS[kind]['name']}-{version()}-linux-{platform.machine()}"
-    target = DIST / f"{name}.tar.gz"
+    machine = machine_of(tree / "usr/lib/appliance/appliance")
+    name = f"{WORDS[kind]['name']}-{version()}-linux-{machine}"
+    target = dist / f"{name}.tar.gz"
     install = string.Template((LINUX / "install.sh").read_text("utf-8"))
-    script = TREES / f"{WORDS[kind]['name']}-install.sh"
+    script = tree.with_name(f"{WORDS[kind]['name']}-install.sh")
     script.write_text(install.safe_substitute(GLIBC_FLOOR=floor), encoding="utf-8")
     date = moment()
 
@@ -324,22 +344,27 @@ def archive(kind: str, tree: Path, floor: str) -> list[Path]:
 
 def main() -> None:
     """Makes what is named on the command line."""
-    kinds = sys.argv[1:] or ["server", "desktop"]
-    TREES.mkdir(parents=True, exist_ok=True)
+    told = argparse.ArgumentParser()
+    told.add_argument("kinds", nargs="*", metavar="server|desktop")
+    told.add_argument("--in", dest="dist", type=Path, default=DIST, metavar="FOLDER")
+    chosen = told.parse_args()
+    dist = chosen.dist.resolve()
+    if unknown := [kind for kind in chosen.kinds if kind not in WORDS]:
+        told.error(f"there is no package {unknown[0]}")
     # Compressing takes minutes, on one core each.
     with ThreadPoolExecutor(processor().threads) as pool:
         packing: list[Future[list[Path]]] = []
-        for kind in kinds:
-            tree = lay_out(kind)
+        for kind in chosen.kinds or WORDS:
+            tree = lay_out(kind, dist)
             set_modes(tree)
             floor = glibc_floor(tree)
             print(f"{WORDS[kind]['name']}: needs glibc {floor}", flush=True)
-            packing += [pool.submit(pack, kind, tree, floor) for pack in (nfpm, archive)]
+            packing += [pool.submit(pack, kind, tree, floor, dist) for pack in (nfpm, archive)]
     made = [file for one in packing for file in one.result()]
     for file in made:
         print(f"{file.stat().st_size / 1e6:8.1f} MB  {file.relative_to(ROOT)}")
     sums = "".join(f"{_sha256(file)}  {file.name}\n" for file in sorted(made))
-    (DIST / "SHA256SUMS").write_text(sums, encoding="utf-8")
+    (dist / "SHA256SUMS").write_text(sums, encoding="utf-8")
 
 
 @functools.cache

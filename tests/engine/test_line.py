@@ -15,7 +15,7 @@ from appliance.engine.sequence import Sequence
 from appliance.engine.share import is_full
 from appliance.errors import QueueFull
 from tests.engine.conftest import MakeEngine
-from tests.engine.test_scheduler import Loop, Silent
+from tests.engine.scheduling import Loop, Silent
 
 
 def of(owner: str, id: int = 0, limit: int = 4) -> Sequence:

@@ -6,104 +6,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from appliance.engine.inputs import SamplingParams
-from appliance.engine.kv_store import KvStore
-from appliance.engine.prefix_cache import WORTH_MOVING, PrefixCache
-from appliance.engine.runners.base import NoRoom
-from appliance.engine.scheduler import IDLE_CELLS, Batch, Scheduler
-from appliance.engine.sequence import Sequence
-from appliance.engine.slots import Cells
+from appliance.engine.prefix_cache import WORTH_MOVING
+from appliance.engine.scheduler import IDLE_CELLS
 from appliance.engine.tokens import common_prefix
-from tests.engine.conftest import load_of
 from tests.engine.fake_runner import FakeRunner, reply_to
-
-
-def sequence(id: int, prompt: str, limit: int = 4) -> Sequence:
-    tokens = array("i", list(prompt.encode()))
-    return Sequence(id, tokens, SamplingParams(), sampler=Silent(), seed=0, limit=limit)
-
-
-class Silent:
-    """The loop of these tests samples without a sequence's own sampler."""
-
-    def sample(self, output: int) -> int:
-        raise NotImplementedError
-
-    def logprobs(self, output: int, token: int, top: int) -> list[tuple[int, float]]:
-        raise NotImplementedError
-
-    def close(self) -> None:
-        raise NotImplementedError
-
-
-class Loop:
-    """The step loop reduced to the bone: schedule, decode, sample."""
-
-    def __init__(
-        self,
-        n_slots: int = 4,
-        n_cells: int = 1000,
-        n_batch: int = 16,
-        partitioned: bool = False,
-        memory_bytes: int = 0,
-    ) -> None:
-        load = load_of("fake", n_ctx=n_cells, n_seq_max=n_slots, kv_unified=not partitioned)
-        self.runner = FakeRunner(load, lambda *_: None)
-        self.n_batch = n_batch
-        self.store = KvStore(
-            fingerprint="fake",
-            folder=None,
-            memory_bytes=memory_bytes,
-            disk_bytes=0,
-            min_tokens=WORTH_MOVING,
-        )
-        self.cache = PrefixCache(
-            self.runner, self.store, n_slots=n_slots, n_cells=n_cells, partitioned=partitioned
-        )
-        self.scheduler = Scheduler(self.cache, n_batch=n_batch, partitioned=partitioned)
-        self.done: list[Sequence] = []
-
-    def step(self) -> Batch:
-        batch = self.scheduler.schedule()
-        assert 0 < len(batch.tokens) <= self.n_batch
-        slots = [s.slot for s, _ in batch.parts]
-        assert len(set(slots)) == len(slots)
-        if self.cache.partitioned:  # in another order llama.cpp computes them one after the other
-            assert slots == sorted(slots, key=lambda slot: slot or 0)
-        try:
-            self.runner.decode(batch)
-        except NoRoom:
-            assert self.scheduler.no_room(), "nothing could be done"
-            return batch
-        self.scheduler.computed(batch)
-        self.check()
-        for output, seq in zip(batch.outputs, batch.samples, strict=True):
-            seq.append(self.runner.sampler(SamplingParams(), 0, ()).sample(output))
-            if seq.n_completion >= seq.limit:
-                self.scheduler.remove(seq)
-                self.done.append(seq)
-        return batch
-
-    def check(self) -> None:
-        """What the cache believes of the cells is what the cells hold."""
-        for slot in self.cache.slots:
-            held = [cell.token for cell in self.runner.cells.get(slot.index, [])]
-            assert held == list(slot.tokens)
-        if not self.cache.partitioned:
-            assert Cells.count(self.cache.slots) == self.runner.held()
-
-    def run(self, *sequences: Sequence) -> None:
-        for seq in sequences:
-            self.scheduler.add(seq)
-        for _ in range(10_000):
-            if self.scheduler.idle:
-                return
-            self.step()
-        raise AssertionError("does not come to an end")
-
-
-def reply(seq: Sequence) -> str:
-    return bytes(list(seq.tokens[seq.n_prompt :])).decode()
+from tests.engine.scheduling import Loop, reply, sequence
 
 
 def test_decoding_sequences_come_first_and_prompts_fill_the_rest() -> None:
@@ -122,6 +29,45 @@ def test_the_oldest_prompt_is_read_first() -> None:
     loop.scheduler.add(sequence(2, "b" * 30))
     assert [seq.id for seq, _ in loop.step().parts] == [1]
     assert [(seq.id, n) for seq, n in loop.step().parts] == [(1, 14), (2, 2)]
+
+
+def processor(n_batch: int = 512) -> Loop:
+    return Loop(n_slots=4, n_cells=2000, n_batch=n_batch, partitioned=True, singly=True)
+
+
+def test_on_a_processor_nobody_waits_for_the_prompts_of_those_who_came_later() -> None:
+    loop = processor()
+    asked = [sequence(n, f"{n}" * 100, limit=9) for n in range(4)]
+    for seq in asked:
+        loop.scheduler.add(seq)
+    for steps in range(4):
+        loop.step()
+        assert [seq.n_completion for seq in asked] == [max(0, steps + 1 - n) for n in range(4)]
+
+
+def test_short_prompts_share_a_step_on_a_processor() -> None:
+    loop = processor()
+    for n in range(4):
+        loop.scheduler.add(sequence(n, f"{n}" * 30))
+    assert [[count for _, count in loop.step().parts] for _ in range(2)] == [
+        [30, 30, 30],
+        [1, 1, 1, 30],
+    ]
+
+
+@pytest.mark.parametrize("length", [513, 550, 577, 600, 1030, 1999])
+@pytest.mark.parametrize("others", [0, 3])
+def test_no_prompt_ends_with_a_step_of_few_tokens_on_a_processor(length: int, others: int) -> None:
+    loop = processor()
+    for n in range(others):
+        loop.scheduler.add(sequence(n, f"{n}", limit=100))
+        loop.step()
+    loop.scheduler.add(sequence(9, "x" * length))
+    sizes: list[int] = []
+    while sum(sizes) < length:
+        sizes.append({seq.id: count for seq, count in loop.step().parts}[9])
+    assert min(sizes) >= 65
+    assert len(sizes) == -(-length // (512 - others))
 
 
 def test_a_chat_that_goes_on_finds_its_slot_among_others() -> None:
@@ -315,8 +261,8 @@ def test_what_runs_together_lies_together_where_slots_have_cells_of_their_own() 
 @given(
     prompts,
     st.integers(1, 4),
-    st.integers(1, 70),
-    st.booleans(),
+    st.integers(1, 140),
+    st.sampled_from([(False, False), (True, False), (True, True)]),
     st.booleans(),
     st.sampled_from([0, 300, 10**6]),
 )
@@ -324,16 +270,18 @@ def test_whatever_comes_each_gets_the_reply_it_would_get_alone(
     wanted: list[tuple[str, str, int, int]],
     n_slots: int,
     n_batch: int,
-    partitioned: bool,
+    layout: tuple[bool, bool],
     can_cut: bool,
     memory_bytes: int,
 ) -> None:
+    partitioned, singly = layout
     loop = Loop(
         n_slots,
         n_cells=170,
         n_batch=max(n_batch, n_slots),
         partitioned=partitioned,
         memory_bytes=memory_bytes,
+        singly=singly,
     )
     if not can_cut:
         make_uncuttable(loop.runner)

@@ -1,0 +1,104 @@
+"""The step loop reduced to the bone, on the fake runner's memory."""
+
+from array import array
+
+from appliance.engine.inputs import SamplingParams
+from appliance.engine.kv_store import KvStore
+from appliance.engine.prefix_cache import WORTH_MOVING, PrefixCache
+from appliance.engine.runners.base import NoRoom
+from appliance.engine.scheduler import Batch, Scheduler
+from appliance.engine.sequence import Sequence
+from appliance.engine.slots import Cells
+from tests.engine.conftest import load_of
+from tests.engine.fake_runner import FakeRunner
+
+
+def sequence(id: int, prompt: str, limit: int = 4) -> Sequence:
+    tokens = array("i", list(prompt.encode()))
+    return Sequence(id, tokens, SamplingParams(), sampler=Silent(), seed=0, limit=limit)
+
+
+class Silent:
+    """The loop of these tests samples without a sequence's own sampler."""
+
+    def sample(self, output: int) -> int:
+        raise NotImplementedError
+
+    def logprobs(self, output: int, token: int, top: int) -> list[tuple[int, float]]:
+        raise NotImplementedError
+
+    def close(self) -> None:
+        raise NotImplementedError
+
+
+class Loop:
+    """The step loop reduced to the bone: schedule, decode, sample."""
+
+    def __init__(
+        self,
+        n_slots: int = 4,
+        n_cells: int = 1000,
+        n_batch: int = 16,
+        partitioned: bool = False,
+        memory_bytes: int = 0,
+        singly: bool = False,
+    ) -> None:
+        load = load_of("fake", n_ctx=n_cells, n_seq_max=n_slots, kv_unified=not partitioned)
+        self.runner = FakeRunner(load, lambda *_: None)
+        self.n_batch = n_batch
+        self.store = KvStore(
+            fingerprint="fake",
+            folder=None,
+            memory_bytes=memory_bytes,
+            disk_bytes=0,
+            min_tokens=WORTH_MOVING,
+        )
+        self.cache = PrefixCache(
+            self.runner, self.store, n_slots=n_slots, n_cells=n_cells, partitioned=partitioned
+        )
+        self.scheduler = Scheduler(
+            self.cache, n_batch=n_batch, partitioned=partitioned, singly=singly
+        )
+        self.done: list[Sequence] = []
+
+    def step(self) -> Batch:
+        batch = self.scheduler.schedule()
+        assert 0 < len(batch.tokens) <= self.n_batch
+        slots = [s.slot for s, _ in batch.parts]
+        assert len(set(slots)) == len(slots)
+        if self.cache.partitioned:  # in another order llama.cpp computes them one after the other
+            assert slots == sorted(slots, key=lambda slot: slot or 0)
+        try:
+            self.runner.decode(batch)
+        except NoRoom:
+            assert self.scheduler.no_room(), "nothing could be done"
+            return batch
+        self.scheduler.computed(batch)
+        self.check()
+        for output, seq in zip(batch.outputs, batch.samples, strict=True):
+            seq.append(self.runner.sampler(SamplingParams(), 0, ()).sample(output))
+            if seq.n_completion >= seq.limit:
+                self.scheduler.remove(seq)
+                self.done.append(seq)
+        return batch
+
+    def check(self) -> None:
+        """What the cache believes of the cells is what the cells hold."""
+        for slot in self.cache.slots:
+            held = [cell.token for cell in self.runner.cells.get(slot.index, [])]
+            assert held == list(slot.tokens)
+        if not self.cache.partitioned:
+            assert Cells.count(self.cache.slots) == self.runner.held()
+
+    def run(self, *sequences: Sequence) -> None:
+        for seq in sequences:
+            self.scheduler.add(seq)
+        for _ in range(10_000):
+            if self.scheduler.idle:
+                return
+            self.step()
+        raise AssertionError("does not come to an end")
+
+
+def reply(seq: Sequence) -> str:
+    return bytes(list(seq.tokens[seq.n_prompt :])).decode()

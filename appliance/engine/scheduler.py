@@ -1,8 +1,13 @@
 """Who runs in the next step: queue, token budget, batch. Pure Python, no ctypes.
 
 Decoding sequences go into a batch first, one token each; what is left of `n_batch` is filled with
-prompt chunks, oldest first. Where each prompt's beginning comes from is the prefix cache's affair;
-the scheduler only lets a sequence wait while another one is just reading what both begin with.
+prompt chunks, oldest first. On a processor whose slots have cells of their own a prompt has a step
+to itself, unless it is very short: llama.cpp computes as many tokens of each sequence at once as
+the shortest has, then of those that are left, and so on. All together would be no faster, and
+everybody would have the first word when the last prompt is read.
+
+Where each prompt's beginning comes from is the prefix cache's affair; the scheduler only lets a
+sequence wait while another one is just reading what both begin with.
 """
 
 from collections.abc import Collection, Iterator
@@ -15,6 +20,12 @@ from appliance.engine.tokens import common_prefix
 
 IDLE_CELLS = 1024
 """Cells of idle slots that may stand beside running sequences; each one slows every step."""
+READ_SINGLY = 64
+"""Prompt tokens from which on a processor reads more at once no faster."""
+LAST_CHUNK = 65
+"""What a prompt's last step reads at least there: llama.cpp's attention takes several times as long
+for each token where a sequence has fewer than 64 at once, and the first of a step goes with those
+that decode (`GGML_FA_TILE_Q`, `llama_batch_allocr::split_equal`)."""
 
 
 @dataclass(slots=True)
@@ -47,18 +58,27 @@ class Scheduler:
     """Owns the sequences. Every method belongs to the step loop."""
 
     def __init__(
-        self, cache: PrefixCache, *, n_batch: int, partitioned: bool, max_running: int = 0
+        self,
+        cache: PrefixCache,
+        *,
+        n_batch: int,
+        partitioned: bool,
+        singly: bool = False,
+        max_running: int = 0,
     ) -> None:
         """
         Args:
             cache: the slots.
             n_batch: tokens of a step.
             partitioned: every slot has cells of its own, so none can take another's.
+            singly: read one prompt after the other, as is best for slots with cells of their own on
+                a processor.
             max_running: sequences that run together; 0: as many as there are slots.
         """
         self._cache = cache
         self._n_batch = n_batch
         self._partitioned = partitioned
+        self._enough, self._least = (READ_SINGLY, LAST_CHUNK) if singly else (n_batch, 1)
         self._max_running = max_running or len(cache.slots)
         self._waiting = Line[Sequence]()
         self._running: list[Sequence] = []
@@ -103,10 +123,13 @@ class Scheduler:
         left = min(left, self._n_batch)
         parts = [(sequence, 1) for sequence in self._running if sequence.n_pending == 1]
         left -= len(parts)
+        read = 0
         for sequence in self._running:
-            if sequence.n_pending > 1 and left > 0:
-                parts.append((sequence, min(left, sequence.n_next)))
-                left -= parts[-1][1]
+            if sequence.n_pending > 1 and left > 0 and read < self._enough:
+                count = self._chunk(sequence.n_next, left)
+                parts.append((sequence, count))
+                left -= count
+                read += count
         if self._partitioned:
             # llama.cpp computes such slots together only as far as their numbers follow each other.
             parts.sort(key=lambda part: part[0].slot or 0)
@@ -114,6 +137,13 @@ class Scheduler:
         for sequence, count in parts:
             batch.add(sequence, count)
         return batch
+
+    def _chunk(self, pending: int, left: int) -> int:
+        """Of a prompt's pending tokens, those for a step with room for `left`."""
+        count = min(pending, left)
+        short = self._least - (pending - count)
+        # What is left for the last step is made up for here, unless it would be lacking here.
+        return count - short if 0 < short < self._least and count - short >= self._least else count
 
     def computed(self, batch: Batch) -> None:
         """The batch went through `llama_decode`: its tokens are in the KV cache now."""

@@ -72,6 +72,7 @@ class StepLoop:
             self._cache,
             n_batch=load.n_batch,
             partitioned=partitioned,
+            singly=partitioned and runner.info.device == "cpu",
             max_running=load.max_running,
         )
         self._embedding = Embedding(runner)

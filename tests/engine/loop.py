@@ -42,6 +42,7 @@ class Loop:
         n_batch: int = 16,
         partitioned: bool = False,
         memory_bytes: int = 0,
+        singly: bool = False,
         make: type[FakeRunner] = FakeRunner,
     ) -> None:
         load = load_of("fake", n_ctx=n_cells, n_seq_max=n_slots, kv_unified=not partitioned)
@@ -63,7 +64,9 @@ class Loop:
             partitioned=partitioned,
             checkpoint_bytes=memory_bytes,
         )
-        self.scheduler = Scheduler(self.cache, n_batch=n_batch, partitioned=partitioned)
+        self.scheduler = Scheduler(
+            self.cache, n_batch=n_batch, partitioned=partitioned, singly=singly
+        )
         self.done: list[Sequence] = []
 
     def step(self) -> Batch:

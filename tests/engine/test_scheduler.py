@@ -31,6 +31,45 @@ def test_the_oldest_prompt_is_read_first() -> None:
     assert [(seq.id, n) for seq, n in loop.step().parts] == [(1, 14), (2, 2)]
 
 
+def processor(n_batch: int = 512) -> Loop:
+    return Loop(n_slots=4, n_cells=2000, n_batch=n_batch, partitioned=True, singly=True)
+
+
+def test_on_a_processor_nobody_waits_for_the_prompts_of_those_who_came_later() -> None:
+    loop = processor()
+    asked = [sequence(n, f"{n}" * 100, limit=9) for n in range(4)]
+    for seq in asked:
+        loop.scheduler.add(seq)
+    for steps in range(4):
+        loop.step()
+        assert [seq.n_completion for seq in asked] == [max(0, steps + 1 - n) for n in range(4)]
+
+
+def test_short_prompts_share_a_step_on_a_processor() -> None:
+    loop = processor()
+    for n in range(4):
+        loop.scheduler.add(sequence(n, f"{n}" * 30))
+    assert [[count for _, count in loop.step().parts] for _ in range(2)] == [
+        [30, 30, 30],
+        [1, 1, 1, 30],
+    ]
+
+
+@pytest.mark.parametrize("length", [513, 550, 577, 600, 1030, 1999])
+@pytest.mark.parametrize("others", [0, 3])
+def test_no_prompt_ends_with_a_step_of_few_tokens_on_a_processor(length: int, others: int) -> None:
+    loop = processor()
+    for n in range(others):
+        loop.scheduler.add(sequence(n, f"{n}", limit=100))
+        loop.step()
+    loop.scheduler.add(sequence(9, "x" * length))
+    sizes: list[int] = []
+    while sum(sizes) < length:
+        sizes.append({seq.id: count for seq, count in loop.step().parts}[9])
+    assert min(sizes) >= 65
+    assert len(sizes) == -(-length // (512 - others))
+
+
 def test_a_chat_that_goes_on_finds_its_slot_among_others() -> None:
     loop = Loop(n_slots=3)
     loop.run(*(sequence(i, f"chat {i} begins here") for i in range(3)))
@@ -220,8 +259,8 @@ def test_what_runs_together_lies_together_where_slots_have_cells_of_their_own() 
 @given(
     prompts,
     st.integers(1, 4),
-    st.integers(1, 70),
-    st.booleans(),
+    st.integers(1, 140),
+    st.sampled_from([(False, False), (True, False), (True, True)]),
     st.booleans(),
     st.sampled_from([0, 300, 10**6]),
 )
@@ -229,16 +268,18 @@ def test_whatever_comes_each_gets_the_reply_it_would_get_alone(
     wanted: list[tuple[str, str, int, int]],
     n_slots: int,
     n_batch: int,
-    partitioned: bool,
+    layout: tuple[bool, bool],
     can_cut: bool,
     memory_bytes: int,
 ) -> None:
+    partitioned, singly = layout
     loop = Loop(
         n_slots,
         n_cells=170,
         n_batch=max(n_batch, n_slots),
         partitioned=partitioned,
         memory_bytes=memory_bytes,
+        singly=singly,
         make=FakeRunner if can_cut else Uncuttable,
     )
     steps = 0

@@ -15,13 +15,13 @@ def ready(url: str) -> bool:
 
 def ask(url: str, model: str = "smollm2-135m-instruct") -> ChatCompletion:
     """A question; the answer, which has text in it."""
-    client = OpenAI(base_url=f"{url}/v1", api_key="none", max_retries=0, timeout=120)
-    answer = client.chat.completions.create(
-        model=model,
-        messages=[{"role": "user", "content": "What is the capital of France?"}],
-        temperature=0,
-        max_tokens=12,
-    )
+    with OpenAI(base_url=f"{url}/v1", api_key="none", max_retries=0, timeout=120) as client:
+        answer = client.chat.completions.create(
+            model=model,
+            messages=[{"role": "user", "content": "What is the capital of France?"}],
+            temperature=0,
+            max_tokens=12,
+        )
     assert answer.choices[0].message.content
     return answer
 

@@ -1,6 +1,7 @@
 """The shelf of this installation, and how what stands on it comes on offer."""
 
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -24,6 +25,8 @@ from appliance.models.shelf import Entry, Given, Shelf
 FILE = "shelf.json"
 SHARE = 0.85
 """Of memory, the part that a model may take: the rest is other programs'."""
+ASK_AGAIN_SECONDS = 600.0
+"""After which it is asked again for GPUs, where nobody could say."""
 
 
 def library(config: Config) -> Library:
@@ -131,23 +134,28 @@ def connect(library: Library, pool: Pool, config: Config) -> None:
 
 def machine(config: Config) -> Machine:
     """What models may take here. Whether there is a GPU is found out when it is first asked for,
-    since that starts a process."""
-    found: list[int] = []
+    since that starts a process; that it could not be found out holds for a while."""
+    found: int | None = 0 if config.models.default_device == "cpu" else None
+    asked = float("-inf")
     asking = threading.Lock()
 
     def gpu() -> int:
+        nonlocal found, asked
         with asking:
-            if not found:
-                found.append(0 if config.models.default_device == "cpu" else _gpu_memory())
-            return found[0]
+            if found is None and time.monotonic() - asked > ASK_AGAIN_SECONDS:
+                found, asked = _gpu_memory(), time.monotonic()
+            return found or 0
 
     return Machine(lambda: int(memory().total * SHARE), gpu, processor().threads)
 
 
-def _gpu_memory() -> int:
-    """Of the family that has most: another may be the same GPUs."""
+def _gpu_memory() -> int | None:
+    """Of the family that has most: another may be the same GPUs. None: nobody could say in time."""
+    told = about.probe()
+    if "error" in told or "gpus" in told.get("unusable", {}):
+        return None
     totals: Counter[str] = Counter()
-    for device in about.probe().get("devices", []):
+    for device in told["devices"]:
         if device["kind"] == "gpu":
             totals[device["family"]] += device["total"]
     return int(max(totals.values(), default=0) * SHARE)

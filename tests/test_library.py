@@ -1,0 +1,31 @@
+"""What is on this machine, as it is told."""
+
+from typing import Any
+
+import pytest
+
+from appliance import about, library
+from appliance.config import Config
+
+GPU = {"kind": "gpu", "family": "vulkan", "total": 8_000_000_000}
+
+
+@pytest.mark.parametrize(
+    "first", [{"error": "timed out"}, {"devices": [], "unusable": {"gpus": "timed out"}}]
+)
+def test_a_gpu_that_could_not_be_asked_for_in_time_is_asked_for_again(
+    first: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = [first, first, {"devices": [GPU], "unusable": {}}]
+    asked: list[dict[str, Any]] = []
+
+    def probe() -> dict[str, Any]:
+        asked.append(told[len(asked)])
+        return asked[-1]
+
+    monkeypatch.setattr(about, "probe", probe)
+    machine = library.machine(Config())
+    assert (machine.gpu(), machine.gpu(), len(asked)) == (0, 0, 1)
+    monkeypatch.setattr(library, "ASK_AGAIN_SECONDS", 0.0)
+    assert (machine.gpu(), machine.gpu(), machine.gpu()) == (0, *[int(8e9 * library.SHARE)] * 2)
+    assert len(asked) == 3

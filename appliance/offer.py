@@ -74,6 +74,7 @@ def spec(
         given_up=given_up,
         need=_need(config, model),
         file=lambda: _whole_gguf(config, model),
+        stamp=lambda: _stamp(config, model),
         prewarm=prewarm,
     )
 
@@ -83,6 +84,15 @@ def _whole_gguf(config: Config, model: AvailableModel) -> Path | None:
         return None
     file = _file(config, model)
     return None if number(file.name) or is_legacy_ggml(file) else file
+
+
+def _stamp(config: Config, model: AvailableModel) -> object:
+    try:
+        file = _file(config, model)
+        info = file.stat()
+    except (ApplianceError, OSError):
+        return None
+    return str(file), info.st_mtime_ns, info.st_size
 
 
 def _together(config: Config) -> int:

@@ -13,6 +13,8 @@ import urllib.parse
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from appliance import paths, running
 from appliance.config import Config
 from appliance.desktop import engines
@@ -21,6 +23,8 @@ from appliance.errors import StoreError
 from appliance.store.backup import read_back
 
 ANSWER_SECONDS = 5.0
+MOST_READ = 1_000_000
+"""Bytes of an answer."""
 FLEETING = {
     "tmpfs": "; this folder is in memory, and gone at the next start of the machine",
     "ramfs": "; this folder is in memory, and gone at the next start of the machine",
@@ -49,13 +53,41 @@ def _service(service: running.Service | None) -> dict[str, Any]:
         "url": service.url,
         "pid": service.pid,
         "version": service.version,
-        "http": _answer(service, "/readiness"),
-        "websocket": _answer(service, "/chat/ws?session_id=doctor", upgrade=True),
+        **_readiness(service),
+        "websocket": _answer(service, "/chat/ws?session_id=doctor", upgrade=True)[0],
     }
 
 
-def _answer(service: running.Service, path: str, *, upgrade: bool = False) -> str:
-    """The status that it answers with, or why there is none."""
+def _readiness(service: running.Service) -> dict[str, Any]:
+    """What the service says of its default model."""
+    status, body = _answer(service, "/readiness")
+    try:
+        said = msgspec.json.decode(body, type=_Health)
+    except msgspec.DecodeError:
+        return {"http": status, "state": ""}
+    default = said.models[0] if said.models else _ModelState()
+    return {
+        "http": status,
+        "state": said.status,
+        "progress": default.progress,
+        "detail": default.detail or "",
+    }
+
+
+class _ModelState(msgspec.Struct, frozen=True):
+    progress: float = 0.0
+    detail: str | None = None
+
+
+class _Health(msgspec.Struct, frozen=True):
+    """As much as matters of what `/readiness` answers with."""
+
+    status: str
+    models: list[_ModelState] = []
+
+
+def _answer(service: running.Service, path: str, *, upgrade: bool = False) -> tuple[str, bytes]:
+    """The status that it answers with, or why there is none; and the body."""
     address = urllib.parse.urlsplit(service.url)
     headers = {"Authorization": f"Bearer {service.token}"} if service.token else {}
     if upgrade:
@@ -70,9 +102,10 @@ def _answer(service: running.Service, path: str, *, upgrade: bool = False) -> st
     )
     try:
         connection.request("GET", path, headers=headers)
-        return str(connection.getresponse().status)
+        answer = connection.getresponse()
+        return str(answer.status), b"" if upgrade else answer.read(MOST_READ)
     except (OSError, http.client.HTTPException) as ex:
-        return f"no answer: {ex}"
+        return f"no answer: {ex}", b""
     finally:
         connection.close()
 
@@ -144,7 +177,11 @@ def lines(found: dict[str, Any]) -> list[str]:
 def _service_line(service: dict[str, Any]) -> str:
     if not service["running"]:
         return "service not running"
-    ready = {"200": "ready", "503": "loading its model"}.get(service["http"], service["http"])
+    ready = service["state"] or service["http"]
+    if ready == "loading":
+        ready += f" its model, {service['progress']:.0%}"
+    elif service["state"] and service["detail"]:
+        ready += f": {service['detail']}"
     socket = "works" if service["websocket"] == "101" else f"fails ({service['websocket']})"
     return (
         f"service {service['version']} at {service['url']}, process {service['pid']}: {ready}; "

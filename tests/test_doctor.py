@@ -63,6 +63,22 @@ def test_a_running_service_and_its_chats(running: Running) -> None:
     assert re.search(r"window (by (gtk|qt)|none)", text)
 
 
+@pytest.mark.parametrize(
+    ("state", "detail", "said"),
+    [
+        ("loading", "", "loading its model, 40%"),
+        ("failed", "its file is gone", "failed: its file is gone"),
+        ("failing", "signal 4", "failing: signal 4"),
+        ("unloaded", "", "unloaded"),
+        ("", "", "503"),
+    ],
+)
+def test_a_service_that_is_not_ready_says_how_it_is(state: str, detail: str, said: str) -> None:
+    told = {"running": True, "version": "1", "url": "http://here", "pid": 1, "websocket": "101"}
+    health = {"http": "503", "state": state, "progress": 0.4, "detail": detail}
+    assert f"process 1: {said}; WebSocket works" in surroundings._service_line(told | health)
+
+
 def test_what_is_wrong_around_it_is_named(tmp_path: Path) -> None:
     data = tmp_path / "data"
     data.mkdir()

@@ -117,4 +117,6 @@ class ModelSpec(msgspec.Struct, frozen=True, kw_only=True):
     """The whole GGUF that llama.cpp runs on this machine; None: it is something else.
 
     Raises ModelLoadFailed when it is not there."""
+    stamp: Callable[[], object] = lambda: None
+    """Another one, once its file is: what failed may load now."""
     prewarm: bool = False

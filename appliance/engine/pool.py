@@ -20,7 +20,9 @@ from appliance.errors import ModelLoadFailed, ModelNotFound, ShuttingDown, Unava
 log = logging.getLogger(__name__)
 
 RETRY_FAILED_SECONDS = 5.0
-"""How long a failed load stands before the next request tries again."""
+"""How long a failed load stands before the next request tries again, unless its file changed."""
+LONGEST_RETRY_SECONDS = 300.0
+"""What is to be warm is tried by itself, after pauses that double up to this."""
 JANITOR_SECONDS = 1.0
 """From one look at idle engines to the next."""
 UNLOADED = EngineState(status="unloaded")
@@ -42,6 +44,12 @@ class Model:
         self.place = Place(spec.id, lambda: self.state.model)
         self.refused: tuple[float, ModelLoadFailed] | None = None
         """When and why it was not even tried to load it."""
+        self.stamp: object = None
+        """Of its file, when its engine was started."""
+        self.cold: tuple[float, str] | None = None
+        """It is to be warm and could not be loaded: when to try again, and why it could not."""
+        self.tries = 0
+        """Engines that failed since one was ready, as far as they were started by themselves."""
         self.past = Counters()
         """What its former engines did."""
         self.leaving: Loaded | None = None
@@ -227,7 +235,11 @@ class Pool:
         """What kept these models from being loaded may be over."""
         for id in ids:
             for model in self._models:
-                if model.id == id:
+                if (
+                    model.id == id and model.cold
+                ):  # then it is tried in a moment, and is what it was
+                    model.cold = (0.0, model.cold[1])
+                elif model.id == id:
                     model.refused = None
 
     def start(self) -> None:
@@ -262,14 +274,16 @@ class Pool:
             asked = model.place.begin(device if on_device else None)
             if asked and not again:
                 model.spec.given_up.forgive()
+            model.stamp = model.spec.stamp()
             engine = on_device(asked) if on_device and asked else model.spec.make()
             engine.start()
             model.used = time.monotonic()
-            model.engine, model.refused = engine, None
+            model.engine, model.refused, model.cold = engine, None, None
             return engine
 
     def unload(self, model: Model) -> None:
         """Close the model's engine, if it has one."""
+        model.cold = None  # whoever wants it away does not want it back
         with self._changing:
             self._close(model)
 
@@ -386,14 +400,34 @@ class Pool:
         while not self._closing.wait(JANITOR_SECONDS):
             if self._keep_alive:
                 self._close_idle()
+            for model in self._models:
+                if model.spec.prewarm and self._may_warm(model):
+                    self._warm(model)
 
     def _warm(self, model: Model) -> None:
+        why = model.cold[1] if model.cold else ""
         try:
             model.load()
         except ShuttingDown:
             return
         except (ModelLoadFailed, Unavailable) as ex:
-            log.error("%s cannot be loaded: %s", model.id, ex)
+            if ex.message != why:
+                log.error("%s cannot be loaded: %s", model.id, ex)
+            model.cold = (time.monotonic() + RETRY_FAILED_SECONDS, ex.message)
+
+    def _may_warm(self, model: Model) -> bool:
+        """Whether it is to be tried again to load what is to be warm: nobody may ask for it, since
+        it is said not to be ready."""
+        engine = model.engine
+        if engine is None:
+            return model.cold is not None and time.monotonic() >= model.cold[0]
+        state = engine.state
+        if state.status == "ready":
+            model.tries = 0
+        pause = min(RETRY_FAILED_SECONDS * 2**model.tries, LONGEST_RETRY_SECONDS)
+        again = state.status == "failed" and _mended(model, state, pause)
+        model.tries += again
+        return again
 
     def _close_idle(self) -> None:
         now = time.monotonic()
@@ -413,8 +447,10 @@ def _must_go(model: Model, engine: Loaded, device: str | None) -> bool:
     state = engine.state
     if model.place.is_wrong(device) and not engine.busy:
         return True
-    return (
-        state.status == "failed"
-        and not state.quarantined
-        and time.monotonic() - state.since > RETRY_FAILED_SECONDS
-    )
+    return state.status == "failed" and _mended(model, state, RETRY_FAILED_SECONDS)
+
+
+def _mended(model: Model, state: EngineState, pause: float) -> bool:
+    """Whether what failed may load now: its file is another one, or so much time has passed."""
+    late = not state.quarantined and time.monotonic() - state.since > pause
+    return late or model.spec.stamp() != model.stamp

@@ -1,6 +1,9 @@
 """What every test shares."""
 
+import gc
 import os
+import sys
+import warnings
 from collections.abc import Generator, Iterator
 from pathlib import Path
 
@@ -25,12 +28,38 @@ def _fail_if_skipped(report: pytest.TestReport | pytest.CollectReport) -> None:
         report.longrepr = f"REQUIRE_ALL=1, and this was left out: {reason}"
 
 
+_UNDONE = pytest.StashKey[str]()
+"""Of a test that did not come to its end: its outcome."""
+
+
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Tests and fixtures that skip."""
     report = yield
+    if report.outcome != "passed":
+        item.stash[_UNDONE] = report.outcome
     _fail_if_skipped(report)
     return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item: pytest.Item) -> Generator[None]:
+    """What a test that skips or fails left open is found now, and not while another one runs, which
+    would be blamed. A skip has to clean up; of a failure it is no more than what comes of it."""
+    yield
+    undone = item.stash.get(_UNDONE, "")
+    if not undone:
+        return
+    for name in ("last_exc", "last_value", "last_traceback"):  # they hold on to its variables
+        if hasattr(sys, name):
+            setattr(sys, name, None)
+    with warnings.catch_warnings(record=True) as left:
+        warnings.simplefilter("always", ResourceWarning)
+        gc.collect()
+    if left and undone == "skipped":
+        pytest.fail(f"it was skipped and left open: {left[0].message}")
 
 
 @pytest.hookimpl(wrapper=True)

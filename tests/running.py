@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -117,6 +118,14 @@ class Running:
         while httpx.get(self.url + "/readiness").status_code != 200:
             assert time.monotonic() < deadline, self.log.read_text()[-2000:]
             time.sleep(0.05)
+
+    def __del__(self) -> None:
+        """A test that failed did not come to stop it; one that passed has to."""
+        process = getattr(self, "_process", None)
+        if process and process.poll() is None:
+            process.kill()
+            self.ended()
+            warnings.warn(f"process {process.pid} was left running", ResourceWarning, 1, self)
 
     @property
     def pid(self) -> int:

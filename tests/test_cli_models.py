@@ -151,6 +151,16 @@ def parts(folder: Path) -> int:
     return sum(part.stat().st_size for part in folder.rglob("*.part"))
 
 
+@pytest.fixture(params=["heard", "ignored"])
+def interrupts(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Of Ctrl-C, what a command inherits: shells have it ignored in the background of a script."""
+    ignored = request.param == "ignored"
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN if ignored else signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interrupts")
 def test_an_interrupted_pull_is_gone_on_with(alone: Running, hub: Hub) -> None:
     big = paths.embedded_model().read_bytes()[:4_000_000]
     hub.repos[REPO] = {FILE: big}
@@ -167,6 +177,19 @@ def test_an_interrupted_pull_is_gone_on_with(alone: Running, hub: Hub) -> None:
     assert hub.starts() == [0, 1_000_000]
 
 
+@pytest.mark.usefixtures("interrupts")
+def test_an_interrupted_reply_ends(alone: Running) -> None:
+    alone.start()
+    with Commands(alone).start("run", EMBEDDED, "Tell me a very long story.") as process:
+        assert process.stdout
+        assert process.stdout.read(1)
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert alone.stop() == 0
+
+
+@pytest.mark.usefixtures("interrupts")
 def test_the_service_goes_on_with_a_pull_that_nobody_watches(alone: Running, hub: Hub) -> None:
     hub.plan = [Behaviour(cut=100_000, stall=True)]
     alone.start(ready=False)

@@ -1,6 +1,7 @@
 """What commands share: options, the configuration, and JSON."""
 
 import json
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +55,13 @@ def file_of(named: Path | None) -> Path | None:
 
     usual = default_config_file()
     return named or (usual if usual.is_file() else None)
+
+
+def heed_interrupt() -> None:
+    """Ctrl-C means something here, also where whoever started this had it ignored, as shells do in
+    the background of a script."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def print_json(found: Any) -> None:

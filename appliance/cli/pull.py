@@ -35,6 +35,7 @@ def pull(model: str, quantization: str, config_file: Path | None, as_json: bool)
     It can be interrupted: the same command goes on where it was.
     """
     config = options.configuration(config_file)
+    options.heed_interrupt()
     with ExitStack() as stack:
         look, goes_on = _begin(config, model, quantization, stack)
         try:

@@ -27,6 +27,7 @@ CHAT = "/v1/chat/completions"
 def run(model: str, prompt: str | None, config_file: Path | None, as_json: bool) -> None:
     """Ask MODEL the PROMPT, or what comes on standard input; in a terminal, talk with it."""
     config = options.configuration(config_file)
+    options.heed_interrupt()
     if prompt is None and not sys.stdin.isatty():
         prompt = sys.stdin.read()
     with _service(config) as client:

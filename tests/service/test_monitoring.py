@@ -254,6 +254,7 @@ class Prometheus:
     """A real one, on this machine alone, that scrapes an appliance every second."""
 
     def __init__(self, folder: Path, target: str) -> None:
+        prometheus = program("prometheus")
         with socket.create_server(("127.0.0.1", 0)) as free:
             port = free.getsockname()[1]
         for name in ("alerts.yml", "prometheus.yml"):
@@ -261,17 +262,17 @@ class Prometheus:
             text = text.replace("127.0.0.1:3000", target).replace("interval: 15s", "interval: 1s")
             (folder / name).write_text(text, "utf-8")
         self.url = f"http://127.0.0.1:{port}"
-        self._log = (folder / "log.txt").open("w")
-        self._process = subprocess.Popen(
-            [
-                program("prometheus"),
-                f"--config.file={folder / 'prometheus.yml'}",
-                f"--storage.tsdb.path={folder / 'data'}",
-                f"--web.listen-address=127.0.0.1:{port}",
-            ],
-            stdout=self._log,
-            stderr=self._log,
-        )
+        with (folder / "log.txt").open("w") as log:
+            self._process = subprocess.Popen(
+                [
+                    prometheus,
+                    f"--config.file={folder / 'prometheus.yml'}",
+                    f"--storage.tsdb.path={folder / 'data'}",
+                    f"--web.listen-address=127.0.0.1:{port}",
+                ],
+                stdout=log,
+                stderr=log,
+            )
 
     def ask(self, path: str, **query: str) -> Any:
         """The data of an answer; None as long as it does not answer."""
@@ -294,7 +295,6 @@ class Prometheus:
     def stop(self) -> None:
         self._process.terminate()
         self._process.wait(PATIENCE)
-        self._log.close()
 
 
 def test_prometheus_scrapes_and_understands_everything(running: Running, tmp_path: Path) -> None:

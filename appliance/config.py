@@ -187,6 +187,8 @@ class Security(Section, frozen=True):
     """Empty: `keys.json` in the data folder, `keys.vault` if it is encrypted."""
     api_key: str = ""
     """One key for everything; for `API_KEY`."""
+    api_key_file: str = ""
+    """A file that has it instead, such as a container's secret; for `API_KEY_FILE`."""
     api_keys: tuple[ApiKey, ...] = ()
 
     def __repr__(self) -> str:
@@ -244,6 +246,7 @@ SHORT_NAMES = {
     "SERVER_PORT": ("server", "port"),
     "ENABLE_AUTH": ("security", "enable_auth"),
     "API_KEY": ("security", "api_key"),
+    "API_KEY_FILE": ("security", "api_key_file"),
     "DEFAULT_DEVICE": ("models", "default_device"),
 }
 """Names that the environment may use beside `APPLIANCE_<SECTION>_<KEY>`, which win over them."""
@@ -379,6 +382,11 @@ def _check_security(security: Security) -> None:
                 f"security.trusted_proxies: needs addresses and networks; there is {proxy!r}",
                 param="security.trusted_proxies",
             ) from None
+    if security.api_key and security.api_key_file:
+        raise ConfigError(
+            "security.api_key_file: there is an api_key as well, and only one of them counts",
+            param="security.api_key_file",
+        )
     names = [key.name for key in security.api_keys if key.name]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:

@@ -21,6 +21,9 @@ from appliance.security.vault import open_vault
 
 log = logging.getLogger(__name__)
 
+MAX_KEY_FILE = 4096
+"""Characters."""
+
 
 def open_keys(config: Config) -> Keys:
     """The keys of the configured vault and of the configuration; a keyring is not read yet.
@@ -45,13 +48,32 @@ def open_keys(config: Config) -> Keys:
                 rpm=key.rate_limit_per_minute or None,
                 enabled=key.enabled,
             )
-        if security.api_key:
-            keys.allow_plain(security.api_key, "API_KEY", "admin")
+        if one := security.api_key or _key_of(security.api_key_file):
+            keys.allow_plain(one, "API_KEY", "admin")
         if security.vault == "credentials":
             keys.allow_credentials()
     except RequestError as error:
         raise ConfigError(f"security.api_keys: {error}", param="security.api_keys") from error
     return keys
+
+
+def _key_of(file: str) -> str:
+    """The key in a file; empty if no file is named."""
+    if not file:
+        return ""
+    where = f"security.api_key_file: {file}"
+    try:
+        with open(Path(file).expanduser(), encoding="ascii") as stream:
+            key = stream.read(MAX_KEY_FILE + 1).strip()
+    except OSError as error:
+        problem = f"cannot be read: {error.strerror}"
+    except UnicodeDecodeError:
+        problem = "is not plain text"
+    else:
+        if 0 < len(key) <= MAX_KEY_FILE:
+            return key
+        problem = "is too long for a key" if key else "is empty"
+    raise ConfigError(f"{where} {problem}", param="security.api_key_file")
 
 
 class Doorkeeper(msgspec.Struct, frozen=True):
@@ -82,7 +104,8 @@ def build(config: Config) -> Doorkeeper:
         if not local and not keys.any_usable():
             raise ConfigError(
                 f"{config.server.host} can be reached by others, and nobody has a key. Make one:"
-                " appliance keys create NAME. Or let in everybody who asks: --insecure-lan",
+                " appliance keys create NAME, or give one in API_KEY or API_KEY_FILE. Or let in"
+                " everybody who asks: --insecure-lan",
                 param="security",
             )
     _warn(config, local=local, auth=auth)

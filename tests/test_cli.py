@@ -16,6 +16,7 @@ from appliance import __version__
 from appliance.cli.main import appliance as group
 from appliance.errors import ConfigError
 from tests.running import Running
+from tests.waiting import wait_until
 
 EX_CONFIG = 78
 
@@ -158,3 +159,25 @@ def test_the_service_asks_for_keys_as_the_file_says(tmp_path: Path) -> None:
             assert client.get(service.url + "/v1/models").status_code == 200
     finally:
         assert service.stop() == 0
+
+
+def test_health_is_whether_requests_are_taken(tmp_path: Path) -> None:
+    config = tmp_path / "config.toml"
+    config.write_text('[[models.available_models]]\nid = "gone"\npath = "gone.gguf"\n')
+    assert "no service runs" in health(Running(tmp_path / "none"))
+    service = Running(tmp_path / "one", config=config.read_text()).start(ready=False)
+    try:
+        wait_until(lambda: "gone.gguf" in health(service), "it does not say what is missing")
+    finally:
+        assert service.stop() == 0
+
+
+def test_health_of_a_service_that_is_well(running: Running) -> None:
+    assert health(running) == "ready\n"
+
+
+def health(service: Running) -> str:
+    """What it says; on the right stream, with the right exit status."""
+    done = service.command("health")
+    assert bool(done.returncode) is bool(done.stderr) is not bool(done.stdout)
+    return done.stdout + done.stderr

@@ -285,6 +285,7 @@ def test_examples_key_holds_every_key_and_loads(tmp_path: Path) -> None:
         ('allowed_origins = ["example.org"]', "allowed_origins"),
         ('allowed_origins = ["https://example.org/"]', "allowed_origins"),
         ('trusted_proxies = ["proxy.lan"]', "trusted_proxies"),
+        ('api_key = "a"\napi_key_file = "/run/secrets/key"', "api_key_file"),
         ('api_keys = [{key="a", name="x"}, {key="b", name="x"}]', "api_keys"),
     ],
 )

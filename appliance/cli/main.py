@@ -7,7 +7,19 @@ from typing import NoReturn
 import click
 from click.core import ParameterSource
 
-from appliance.cli import backup, doctor, keys, models, options, pull, run, service, speed, window
+from appliance.cli import (
+    backup,
+    doctor,
+    health,
+    keys,
+    models,
+    options,
+    pull,
+    run,
+    service,
+    speed,
+    window,
+)
 from appliance.errors import ApplianceError, ConfigError
 
 EXIT_CONFIG = 78
@@ -50,7 +62,7 @@ def appliance(context: click.Context, config_file: Path | None, ready_seconds: f
 
 
 for command in (
-    *(service.serve, doctor.doctor, keys.keys, *models.COMMANDS, pull.pull, run.run),
+    *(service.serve, health.health, doctor.doctor, keys.keys, *models.COMMANDS, pull.pull, run.run),
     *(speed.bench, speed.tune, backup.backup, backup.restore),
 ):
     appliance.add_command(command)

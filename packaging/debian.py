@@ -33,7 +33,13 @@ _ENTER = """
 set -e
 mount --make-rprivate /
 mount -t proc proc "$0/proc"
-mount --rbind /dev "$0/dev"
+mount -t tmpfs -o mode=755 dev "$0/dev"
+mkdir "$0/dev/shm"
+mount -t tmpfs shm "$0/dev/shm"
+for node in null:3 zero:5 full:7 random:8 urandom:9; do
+    mknod -m 666 "$0/dev/${node%:*}" c 1 "${node#*:}"
+done
+ln -s /proc/self/fd "$0/dev/fd"
 while [ "$1" != -- ]; do
     mkdir -p "$0$2"
     mount --bind "$1" "$0$2"
@@ -43,6 +49,7 @@ done
 shift
 exec chroot "$0" "$@"
 """
+"""In mounts of its own, with devices of its own: nothing of this machine's is in reach."""
 
 
 def this_machine() -> str:

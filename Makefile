@@ -20,7 +20,7 @@ UI_SOURCES := $(shell find ui -type f -not -path 'ui/node_modules/*' -not -path 
 .DELETE_ON_ERROR:
 .PHONY: run ready node test check soak bench screenshots lock clean tools setup-test \
 	llama-check llama-update \
-	window frozen frozen-server portable packages packages-test cuda-check arm64 arm64-test
+	window frozen frozen-server portable packages packages-test cuda cuda-packages arm64 arm64-test
 
 run:  ## set up what is missing, start, open the page
 	@$(MAKE) --no-print-directory --jobs=2 ready
@@ -137,24 +137,19 @@ window: $(VENV)/.window  ## both engines of a window, for tests and for freezing
 
 PYINSTALLER := $(BIN)/pyinstaller --noconfirm --log-level WARN --distpath dist --workpath build/frozen
 
-# CUDA=1: with the backend for NVIDIA's processors, of CUDA_ARCHITECTURES (such as "86;89"); nvcc is
-# needed. It is compiled once: `make clean` before another choice.
-CUDA_BACKEND := $(if $(filter 1,$(CUDA)),build/cuda/libggml-cuda.so)
-export CUDA CUDA_ARCHITECTURES
+# NVIDIA's GPUs are reached by Vulkan; the add-on has a backend for CUDA, and what that needs of NVIDIA's.
+CUDA := $(VENV)/.cuda
 
-build/cuda/libggml-cuda.so: $(LOCK)/llama.txt packaging/cuda_backend.py | $(VENV)/.run
-	@echo "Compiling llama.cpp's backend for CUDA"
-	@$(BIN)/python packaging/cuda_backend.py
+$(CUDA): $(LOCK)/cuda.txt packaging/native/prebuilt.json | $(VENV)/.run
+	@$(NODE_PATH) PYTHONPATH=packaging $(BIN)/python -m native.cuda
+	@touch $@
 
-cuda-check:  ## nightly: does the backend for CUDA compile and link, for one architecture?
-	rm -f build/cuda/libggml-cuda.so
-	CUDA_ARCHITECTURES=$(or $(CUDA_ARCHITECTURES),86) $(MAKE) build/cuda/libggml-cuda.so
-	objdump -T build/cuda/libggml-cuda.so | grep ggml_backend_init
+cuda: $(CUDA)  ## an add-on of 700 MB for NVIDIA's GPUs, used where its driver is; Linux on x86-64
 
-frozen-server: $(VENV)/.freeze ui/dist/index.html $(CUDA_BACKEND)  ## dist/appliance-server: a folder that needs nothing else
+frozen-server: $(VENV)/.freeze ui/dist/index.html  ## dist/appliance-server: a folder that needs nothing else
 	$(PYINSTALLER) appliance.spec
 
-frozen: $(VENV)/.freeze $(VENV)/.window ui/dist/index.html $(CUDA_BACKEND)  ## dist/appliance: with the window
+frozen: $(VENV)/.freeze $(VENV)/.window ui/dist/index.html  ## dist/appliance: with the window
 	$(PYINSTALLER) appliance.spec -- --window
 
 portable: $(VENV)/.freeze ui/dist/index.html  ## dist/appliance-portable: the service in one file
@@ -169,6 +164,9 @@ arm64: $(VENV)/.freeze ui/dist/index.html  ## dist/arm64: the server for arm64, 
 
 arm64-test:  ## what `make arm64` made, in a bare Debian for arm64: does it answer?
 	$(BIN)/pytest -m packages tests/packaging/test_arm64.py
+
+cuda-packages: $(VENV)/.freeze $(CUDA)  ## appliance-cuda as .deb and .rpm, in dist/
+	$(BIN)/python packaging/cuda_package.py
 
 packages-test:  ## what dist/ has: the window, the packages in a bare system; see packaging/README.md
 	$(BIN)/pytest -m packages
@@ -204,6 +202,7 @@ lock: | tools
 	$(UV_COMPILE) --group freeze --constraint $(LOCK)/dev.txt -o $(LOCK)/freeze.txt
 	$(UV_COMPILE) --group window --constraint $(LOCK)/dev.txt -o $(LOCK)/window.txt
 	$(UV_COMPILE) --group llama-build -o $(LOCK)/llama-build.txt
+	$(UV_COMPILE) --group cuda --no-deps -o $(LOCK)/cuda.txt
 	$(UV_COMPILE) --group gemma -o $(LOCK)/gemma.txt
 	$(UV_COMPILE) --group model --no-deps -o $(LOCK)/model.txt
 	$(UV_COMPILE) --group node -o $(LOCK)/node.txt

@@ -27,7 +27,7 @@ _SECRET = re.compile(r"KEY|TOKEN|SECRET|PASSW|CREDENTIAL")
 def worker_environment(environ: Mapping[str, str] | None = None) -> dict[str, str]:
     """What a worker may see of the environment: enough to run native code, and no secret.
 
-    That ggml has a debugger look at a process which dies takes seconds, and is for who asks for it.
+    ggml has no debugger look at one that dies: whoever waits for the next would wait for that, too.
     """
     source = os.environ if environ is None else environ
     return {"GGML_NO_BACKTRACE": "1"} | {

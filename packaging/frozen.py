@@ -6,7 +6,6 @@ that are loaded by name – and what it would take along too much.
 
 import importlib.metadata
 import json
-import os
 import re
 import subprocess
 import sys
@@ -19,7 +18,6 @@ from native import prebuilt
 
 ROOT = Path(__file__).resolve().parent.parent
 BUILD = ROOT / "build"
-CUDA_BACKEND = BUILD / "cuda" / "libggml-cuda.so"
 SITE = Path(sysconfig.get_path("platlib"))
 
 sys.path.insert(0, str(ROOT))
@@ -103,11 +101,10 @@ def native_libraries() -> list[tuple[str, str]]:
     found = libraries.found()
     if "llama" not in found:
         raise SystemExit("llama.cpp is not installed; see `make run`.")
-    native = [*found.values(), *([CUDA_BACKEND] if os.environ.get("CUDA") == "1" else [])]
     ending = {"win32": ".dll", "darwin": ".dylib"}.get(sys.platform, ".so")
     old = SITE / "ctransformers" / "lib"
     return [
-        *((str(file), "llama_cpp/lib") for file in native),
+        *((str(file), "llama_cpp/lib") for file in found.values()),
         *(
             (str(file), f"ctransformers/lib/{file.parent.name}")
             for file in sorted(old.glob(f"*/*{ending}"))

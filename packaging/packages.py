@@ -135,15 +135,24 @@ def depends(kind: str, tree: Path, floor: str) -> tuple[list[str], list[str]]:
     Raises:
         SystemExit: nobody knows which package has a library.
     """
-    outside = libraries_outside(tree)
-    if unknown := sorted(outside - LIBRARIES.keys()):
-        raise SystemExit(f"No package is known that has {', '.join(unknown)}")
+    deb, rpm = library_packages(libraries_outside(tree))
     gtk = GTK if kind == "desktop" else {"deb": [], "rpm": []}
-    deb, rpm = ({LIBRARIES[one][side] for one in outside} for side in (0, 1))
     return (
-        [f"libc6 (>= {floor})", *gtk["deb"], *sorted(deb)],
-        [f"glibc >= {floor}", *gtk["rpm"], *sorted(rpm)],
+        [f"libc6 (>= {floor})", *gtk["deb"], *deb],
+        [f"glibc >= {floor}", *gtk["rpm"], *rpm],
     )
+
+
+def library_packages(needed: set[str]) -> tuple[list[str], list[str]]:
+    """The packages that have these libraries: .deb, .rpm.
+
+    Raises:
+        SystemExit: nobody knows which has one of them.
+    """
+    if unknown := sorted(needed - LIBRARIES.keys()):
+        raise SystemExit(f"No package is known that has {', '.join(unknown)}")
+    deb, rpm = ({LIBRARIES[one][side] for one in needed} for side in (0, 1))
+    return sorted(deb), sorted(rpm)
 
 
 def machine_of(program: Path) -> str:
@@ -264,14 +273,23 @@ def nfpm(kind: str, tree: Path, floor: str, dist: Path) -> list[Path]:
         words,
         arch=DEBIAN[machine],
         version=version(),
-        mtime=f'"{_iso(moment())}"',
+        mtime=f'"{iso(moment())}"',
         tree=json.dumps(str(tree)),
         overrides=json.dumps(str(LINUX / f"{words['name']}.lintian-overrides")),
         scripts=json.dumps(scripts if kind == "server" else {}),
         deb_depends=", ".join(deb_depends),
         rpm_depends=", ".join(rpm_depends),
     )
-    recipe = tree.with_name(f"{words['name']}.yaml")
+    return run_nfpm(tree.with_name(f"{words['name']}.yaml"), filled, dist)
+
+
+def run_nfpm(recipe: Path, filled: str, dist: Path) -> list[Path]:
+    """Pack what a recipe says as .deb and .rpm, into `dist`.
+
+    Raises:
+        SystemExit: nfpm does not take it; what it said is shown.
+    """
+    dist.mkdir(parents=True, exist_ok=True)  # nfpm would take it for a file
     recipe.write_text(filled, encoding="utf-8")
     made = []
     for packager in ("deb", "rpm"):
@@ -306,7 +324,7 @@ def compress(package: Path) -> None:
     package.write_bytes(b"".join(parts))
 
 
-def _iso(seconds: int) -> str:
+def iso(seconds: int) -> str:
     import datetime
 
     return datetime.datetime.fromtimestamp(seconds, datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -360,11 +378,19 @@ def main() -> None:
             floor = glibc_floor(tree)
             print(f"{WORDS[kind]['name']}: needs glibc {floor}", flush=True)
             packing += [pool.submit(pack, kind, tree, floor, dist) for pack in (nfpm, archive)]
-    made = [file for one in packing for file in one.result()]
+    tell([file for one in packing for file in one.result()], dist)
+
+
+def tell(made: list[Path], dist: Path) -> None:
+    """Says what was made, and writes it down in `SHA256SUMS`, beside what was made before."""
     for file in made:
         print(f"{file.stat().st_size / 1e6:8.1f} MB  {file.relative_to(ROOT)}")
-    sums = "".join(f"{_sha256(file)}  {file.name}\n" for file in sorted(made))
-    (dist / "SHA256SUMS").write_text(sums, encoding="utf-8")
+    place = dist / "SHA256SUMS"
+    old = place.read_text(encoding="utf-8").splitlines() if place.exists() else []
+    sums = {name: digest for digest, name in map(str.split, old) if (dist / name).exists()}
+    sums |= {file.name: _sha256(file) for file in made}
+    lines = "".join(f"{digest}  {name}\n" for name, digest in sorted(sums.items()))
+    place.write_text(lines, encoding="utf-8")
 
 
 @functools.cache

@@ -2,7 +2,7 @@
 
 They lie together in one folder: llama.cpp itself, what it is made of, and its backends, of which
 those for the processor come in variants, one for each set of instructions. llama-cpp-python's
-variable names another folder.
+variable names another folder. An add-on has one more backend, in a folder of its own.
 """
 
 import functools
@@ -10,9 +10,12 @@ import hashlib
 import importlib.util
 import os
 import re
+import sys
 from pathlib import Path
 
 FOLDER_VARIABLE = "LLAMA_CPP_LIB_PATH"
+FITS = "fits.sha256"
+"""In an add-on: the digest of the `ggml-base` that it was made for."""
 _LIBRARY = re.compile(
     r"^(?:lib)?(?P<name>[a-z][\w.-]*?)"
     r"(?:\.(?:[a-z]+\.)?v[\d.]+)?"  # as ready-made ones have it: .v0.5.0, .vulkan.v0.5.0
@@ -47,13 +50,34 @@ def variants(where: Path | None = None) -> dict[str, Path]:
 
 
 def backends(where: Path | None = None) -> dict[str, Path]:
-    """The backends for other devices, by what they use: `vulkan`, `cuda`, `metal` …"""
+    """The backends for other devices, by what they use: `vulkan`, `cuda`, `metal` …; add-ons'
+    among them, unless a folder is named."""
+    files = found(where)
+    for addon in addons() if where is None else ():
+        files |= found(addon)
     inside = _ALWAYS[2:]
     return {
         name.removeprefix("ggml-"): file
-        for name, file in found(where).items()
+        for name, file in files.items()
         if name.startswith("ggml-") and not name.startswith(inside)
     }
+
+
+def addons() -> list[Path]:
+    """Folders with backends that were made for this llama.cpp."""
+    places = [folder().with_name("cuda")]
+    if getattr(sys, "frozen", False):  # a package of its own, beside the program's folder
+        places.append(Path(sys.executable).resolve().parent.with_name("appliance-cuda"))
+    base = found().get("ggml-base")
+    return [place for place in places if base and _fits(place, base)]
+
+
+def _fits(addon: Path, base: Path) -> bool:
+    try:
+        wanted = (addon / FITS).read_text("ascii").strip()
+        return wanted == hashlib.sha256(base.read_bytes()).hexdigest()
+    except (OSError, ValueError):
+        return False
 
 
 @functools.cache
@@ -63,11 +87,11 @@ def digest(backend: str = "") -> str:
     Raises:
         OSError: a library cannot be read.
     """
+    files = [file for name, file in found().items() if name in _ALWAYS]
+    files += [backends()[backend]] if backend in backends() else variants().values()
     total = hashlib.sha256()
-    for name, file in found().items():
-        own = name == f"ggml-{backend}" if backend else _VARIANT.match(name)
-        if name in _ALWAYS or own:
-            with file.open("rb") as library:
-                content = hashlib.file_digest(library, "sha256")
-            total.update(f"{name}\0".encode() + content.digest())
+    for path in files:
+        with path.open("rb") as file:
+            content = hashlib.file_digest(file, "sha256")
+        total.update(f"{path.name}\0".encode() + content.digest())
     return total.hexdigest()[:16]

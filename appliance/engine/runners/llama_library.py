@@ -114,7 +114,8 @@ def start(variant: str = "", *, gpus: bool = True) -> None:
             raise LoadError(f"llama.cpp's variant {variant} cannot be loaded{last_errors()}")
     else:
         load_all = native("ggml_backend_load_all_from_path", None, ctypes.c_char_p)
-        load_all(str(libraries.folder()).encode())
+        for folder in (*libraries.addons(), libraries.folder()):
+            load_all(str(folder).encode())
     lib.llama_backend_init()
 
 

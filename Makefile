@@ -168,9 +168,6 @@ arm64: $(VENV)/.freeze ui/dist/index.html  ## dist/arm64: the server for arm64, 
 arm64-test:  ## what `make arm64` made, in a bare Debian for arm64: does it answer?
 	$(BIN)/pytest -m packages tests/packaging/test_arm64.py
 
-cuda-packages: $(VENV)/.freeze $(CUDA)  ## appliance-cuda as .deb and .rpm, in dist/
-	$(BIN)/python packaging/cuda_package.py
-
 packages-test:  ## what dist/ has: the window, the packages in a bare system; see packaging/README.md
 	$(BIN)/pytest -m packages
 

@@ -64,14 +64,13 @@ def refused() -> dict[str, str]:
 
 def variant(need: Need) -> str:
     """The variant; has all of them tried first if that was not done yet, which takes a second or
-    two. Empty: llama.cpp may choose itself, since there is nothing to choose from, or nothing could
-    be tried, which the log says."""
+    two. If nothing can be tried, which the log says, it is the plainest. Empty: there is nothing to
+    choose from."""
     with _one_at_a_time:
         found = known(need)
         if found is not None:
             return found
-        chosen = choose(_try_all(need), _distrusted())
-        return chosen.variant if chosen else ""
+        return _choose(_try_all(need)) or libraries.plainest()
 
 
 def suspect(need: Need, name: str, reason: str) -> str:
@@ -83,8 +82,12 @@ def suspect(need: Need, name: str, reason: str) -> str:
     with _one_at_a_time:
         log.error("llama.cpp's variant %s is under suspicion: %s", name, reason)
         _deaths[name] += 1
-        chosen = choose(_try_all(need), _distrusted())
-        return chosen.variant if chosen else name
+        return _choose(_try_all(need)) or libraries.plainest() or name
+
+
+def _choose(verdicts: list[Verdict]) -> str:
+    chosen = choose(verdicts, _distrusted())
+    return chosen.variant if chosen else ""
 
 
 def _distrusted() -> frozenset[str]:

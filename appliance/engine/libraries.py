@@ -22,6 +22,7 @@ _LIBRARY = re.compile(
     r"(?:\.\d+)*\.(?:so|dylib|dll)(?:\.\d+)*$"
 )
 _ALWAYS = ("llama", "ggml", "ggml-base", "ggml-cpu")
+_PLAINEST = ("x64", "armv8.0_1", "apple_m1")
 _VARIANT = re.compile(r"^ggml-cpu-(?P<name>.+)$")
 
 
@@ -47,6 +48,12 @@ def variants(where: Path | None = None) -> dict[str, Path]:
     has its one inside."""
     named = ((_VARIANT.match(name), file) for name, file in found(where).items())
     return {match["name"]: file for match, file in named if match}
+
+
+def plainest() -> str:
+    """The variant that asks least of a processor; empty: there is none that is known to."""
+    there = variants()
+    return next((name for name in _PLAINEST if name in there), "")
 
 
 def backends(where: Path | None = None) -> dict[str, Path]:

@@ -214,5 +214,5 @@ def test_the_status_page_has_figures_of_now(page: Page, tmp_path: Path) -> None:
     assert re.fullmatch(r"[\d.]+ m?s", figure("First token"))
     assert figure("Waiting in line") == "0"
     assert re.match(r"[1-9]\d* %", figure("Prompt tokens not read again"))
-    expect(page.get_by_text(re.compile(r"[\d.]+ MB used by the appliance, "))).to_be_visible()
+    expect(page.get_by_text(re.compile(r"[\d.]+ [MG]B used by the appliance, "))).to_be_visible()
     assert appliance.stop() == 0

@@ -7,13 +7,16 @@ of the best variant were written over.
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from appliance import paths
+from appliance import proven as proven_variants
 from appliance.engine import libraries
 from appliance.engine.proof import store
 from appliance.engine.proof.need import Need, Verdict
 from appliance.engine.proof.prove import choose, prove
+from appliance.engine.runners.llama_proof import BOUND, _distance
 from appliance.environment import worker_environment
 from tests.engine.planting import FAULTS, best_variant, plant
 
@@ -135,3 +138,22 @@ def test_a_process_that_cannot_try_anything_says_why(caplog: pytest.LogCaptureFi
     command = [sys.executable, "-c", "import sys; sys.exit('no such thing')"]
     assert prove(NEED, command=command, environment={}) == []
     assert "no such thing" in caplog.text
+
+
+def test_where_nothing_can_be_tried_the_plainest_variant_is_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Never the one that llama.cpp thinks most of: it may be the one that is wrong."""
+    monkeypatch.setattr(proven_variants, "folder", lambda: tmp_path)
+    monkeypatch.setattr(paths, "proof_command", lambda: [sys.executable, "-c", "exit(1)"])
+    assert proven_variants.variant(NEED) == libraries.plainest()
+    assert libraries.plainest() in libraries.variants()
+
+
+@pytest.mark.parametrize("rubbish", [np.nan, np.inf, 3e38, -3e38])
+def test_rubbish_of_any_size_is_far_away(rubbish: float) -> None:
+    right = np.ones((2, 4), np.float32)
+    wrong = right.copy()
+    wrong[1] = rubbish
+    assert _distance(right, wrong) > BOUND
+    assert not np.isnan(_distance(right, wrong))

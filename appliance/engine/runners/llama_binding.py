@@ -13,7 +13,8 @@ import ctypes
 import importlib.util
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType
@@ -55,12 +56,27 @@ def _load(lib_base_name: str, base_path: Path) -> _Library:  # noqa: ARG001 - se
         raise LoadError(f"llama.cpp is not installed: {folder} has no library of it")
     if sys.platform == "win32":
         os.add_dll_directory(str(folder))
-    # Some were linked to search the current folder, too, where anybody may have put something.
+    with searched():
+        try:
+            return _Library(str(file))
+        except OSError as ex:
+            raise LoadError(f"llama.cpp cannot be loaded: {ex}") from ex
+
+
+@contextmanager
+def searched() -> Iterator[None]:
+    """While libraries are loaded, the current folder is theirs: some were linked to search it, too,
+    and anybody may have put something where this process was started."""
+    folder = libraries.folder()
+    try:
+        before = Path.cwd()
+    except FileNotFoundError:  # it was removed meanwhile
+        before = folder
     os.chdir(folder)
     try:
-        return _Library(str(file))
-    except OSError as ex:
-        raise LoadError(f"llama.cpp cannot be loaded: {ex}") from ex
+        yield
+    finally:
+        os.chdir(before)
 
 
 def _package() -> ModuleType:
@@ -82,7 +98,7 @@ _extensions.load_shared_library = _load
 import llama_cpp.llama_cpp as lib  # noqa: E402
 from llama_cpp.llama_grammar import json_schema_to_gbnf  # noqa: E402
 
-__all__ = ["Handle", "json_schema_to_gbnf", "lib", "missing", "native"]
+__all__ = ["Handle", "json_schema_to_gbnf", "lib", "missing", "native", "searched"]
 
 Handle = Any
 """A pointer to a native sampler, which the bindings do not tell from others."""

@@ -16,7 +16,7 @@ from appliance.engine.protocol import Device
 from appliance.engine.runners import llama_interface
 from appliance.engine.runners.base import LoadError
 from appliance.engine.runners.drivers import driver_of
-from appliance.engine.runners.llama_binding import lib, native
+from appliance.engine.runners.llama_binding import lib, native, searched
 
 log = logging.getLogger(__name__)
 
@@ -104,18 +104,8 @@ def start(variant: str = "", *, gpus: bool = True) -> None:
     """
     llama_interface.check()
     lib.llama_log_set(_log_callback, None)
-    if variant:
-        load = native("ggml_backend_load", ctypes.c_void_p, ctypes.c_char_p)
-        with _complaints_as(logging.DEBUG):  # of what finds no driver, and then is not there
-            for file in libraries.backends().values() if gpus else ():
-                load(str(file).encode())
-        chosen = libraries.variants().get(variant)
-        if chosen is None or not load(str(chosen).encode()):
-            raise LoadError(f"llama.cpp's variant {variant} cannot be loaded{last_errors()}")
-    else:
-        load_all = native("ggml_backend_load_all_from_path", None, ctypes.c_char_p)
-        for folder in (*libraries.addons(), libraries.folder()):
-            load_all(str(folder).encode())
+    with searched():
+        _load_backends(variant, gpus)
     lib.llama_backend_init()
 
 
@@ -131,6 +121,21 @@ class _Props(ctypes.Structure):
         ("device_id", ctypes.c_char_p),
         ("caps", ctypes.c_bool * 64),
     )
+
+
+def _load_backends(variant: str, gpus: bool) -> None:
+    if variant:
+        load = native("ggml_backend_load", ctypes.c_void_p, ctypes.c_char_p)
+        with _complaints_as(logging.DEBUG):  # of what finds no driver, and then is not there
+            for file in libraries.backends().values() if gpus else ():
+                load(str(file).encode())
+        chosen = libraries.variants().get(variant)
+        if chosen is None or not load(str(chosen).encode()):
+            raise LoadError(f"llama.cpp's variant {variant} cannot be loaded{last_errors()}")
+    else:
+        load_all = native("ggml_backend_load_all_from_path", None, ctypes.c_char_p)
+        for folder in (*libraries.addons(), libraries.folder()):
+            load_all(str(folder).encode())
 
 
 def devices() -> list[Device]:

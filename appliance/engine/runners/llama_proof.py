@@ -15,7 +15,7 @@ import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import msgspec
 import numpy as np
@@ -49,6 +49,7 @@ LOOK_SECONDS = 0.05
 ROUNDS = 4
 
 Logits = npt.NDArray[np.float32]
+Floats = npt.NDArray[np.floating[Any]]
 
 
 class Said(msgspec.Struct, frozen=True):
@@ -135,6 +136,7 @@ class Trial:
 def _try(library: Path, model: Path, result: Path, need: Need, asked: int, told: int) -> NoReturn:
     """All that a variant's process does: compute, then be timed as often as it is asked to."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    os.chdir(libraries.folder())  # see `llama_binding.searched`
 
     def tell(said: Said) -> None:
         os.write(told, msgspec.json.encode(said) + b"\n")
@@ -283,12 +285,13 @@ def _errors(candidates: list[Candidate]) -> dict[str, float]:
     return apart[reference] if reference else {}
 
 
-def _distance(one: Logits, two: Logits) -> float:
+def _distance(one: Floats, two: Floats) -> float:
     """Of the worst row, as a part of its length."""
-    if not (np.isfinite(one).all() and np.isfinite(two).all()):
-        return math.inf
-    lengths = np.maximum(np.linalg.norm(one, axis=1), np.linalg.norm(two, axis=1))
-    return float((np.linalg.norm(one - two, axis=1) / np.maximum(lengths, 1e-9)).max())
+    with np.errstate(all="ignore"):
+        one, two = one.astype(np.float64), two.astype(np.float64)  # or rubbish could be too large
+        lengths = np.maximum(np.linalg.norm(one, axis=1), np.linalg.norm(two, axis=1))
+        apart = float((np.linalg.norm(one - two, axis=1) / np.maximum(lengths, 1e-9)).max())
+    return apart if math.isfinite(apart) else math.inf
 
 
 def _time(candidates: list[Candidate], deadline: float) -> None:

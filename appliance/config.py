@@ -177,7 +177,8 @@ class Security(Section, frozen=True):
     """Of web pages that may use the appliance beside its own, such as `https://example.org`; `*`:
     all of them, with a key."""
     allowed_hosts: tuple[str, ...] = ()
-    """Names that the appliance goes by beside its address, such as `box.lan`."""
+    """Names that the appliance goes by beside its address, such as `box.lan`; `*`: all of them,
+    with a key."""
     trusted_proxies: tuple[str, ...] = ()
     """Addresses and networks whose `X-Forwarded-For` is believed."""
     vault: Literal["keyring", "file", "encrypted", "credentials"] = "keyring"

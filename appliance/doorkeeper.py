@@ -132,6 +132,8 @@ def _warn(config: Config, *, local: bool, auth: bool) -> None:
         log.warning("the configuration has keys as plain text; `appliance keys import` moves them")
     if not auth and not local:
         log.warning("everybody who reaches this machine can use its models: no key is asked for")
+    if not auth and not local and ANY in config.security.allowed_hosts:
+        log.warning('security.allowed_hosts: "*" means nothing while no keys are asked for')
     if not auth and ANY in config.security.allowed_origins:
         log.warning('security.allowed_origins: "*" lets no page in while no keys are asked for')
 

@@ -5,6 +5,7 @@ this machine: the page's origin tells, and for a name that was made to point her
 """
 
 import ipaddress
+import re
 from collections.abc import Callable, Sequence
 from typing import Literal
 
@@ -18,6 +19,7 @@ Local = tuple[str, int]
 """Address and port of this end of a connection."""
 
 ANY = "*"
+_HOST = re.compile(r"([a-z0-9_.-]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?")
 
 
 class Doors:
@@ -34,14 +36,17 @@ class Doors:
         """
         Args:
             host: what the configuration has the server listen on.
-            allowed_hosts: further names, which may have a port of their own.
+            allowed_hosts: further names, which may have a port of their own. `*` is any one, and
+                means nothing without `auth`: a page whose name was made to point here has no key,
+                and no cookie of another name's.
             allowed_origins: of other pages. `*` is any one, and means nothing without `auth`.
             auth: callers show a key.
         """
-        self._further = frozenset(map(str.lower, allowed_hosts))
+        self._further = frozenset(map(str.lower, allowed_hosts)) - {ANY}
         self._names = self._further if _address(host) else self._further | {host.lower()}
         self._origins = frozenset(map(str.lower, allowed_origins))
         self._any = auth and ANY in allowed_origins
+        self._any_host = auth and ANY in allowed_hosts
 
     def check(self, header: Callable[[str], str | None], local: Local) -> From:
         """Who sent a request.
@@ -55,7 +60,7 @@ class Doors:
             WrongOrigin: its page may not ask.
         """
         host = (header("HOST") or "").lower()
-        if host not in self._hosts(local):
+        if host not in self._hosts(local) and not (self._any_host and _HOST.fullmatch(host)):
             raise WrongHost(
                 "This request names a host that the appliance doesn't go by. Its names are those"
                 " in security.allowed_hosts, and the address that the request came to."

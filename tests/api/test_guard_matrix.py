@@ -266,3 +266,32 @@ def test_json_under_another_name_is_refused_everywhere(kind: str, tmp_path: Path
         assert answer.status_code == 415, (method, path)
         answer = guarded.ask(method, path, body="{}", content_type="application/json; charset=x")
         assert answer.status_code == REACHED, (method, path)
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("box.lan:8080", REACHED),
+        ("localhost", REACHED),
+        ("203.0.113.9:443", REACHED),
+        ("[2001:db8::1]:3000", REACHED),
+        ("", 421),
+        ("user@box.lan", 421),
+        ("box.lan/path", 421),
+        ("box.lan, other.lan", 421),
+    ],
+)
+def test_any_host_is_one_that_keys_are_asked_for_on(host: str, status: int, tmp_path: Path) -> None:
+    """As in a container, whose address from outside it cannot know."""
+    guarded = Guarded(tmp_path, auth=True, hosts=("*",), host="0.0.0.0")
+    key = guarded.keys.create("k", "admin").secret
+    shown = {"host": host, "authorization": f"Bearer {key}"}
+    assert guarded.ask("GET", "/v1/models", **shown).status_code == status
+    page = {"origin": "https://evil.example", "sec_fetch_site": "cross-site"}
+    assert guarded.ask("GET", "/v1/models", **shown, **page).status_code == max(status, 403)
+
+    (tmp_path / "open").mkdir()
+    open_to_all = Guarded(
+        tmp_path / "open", auth=False, hosts=("*",), host="0.0.0.0", insecure_lan=True
+    )
+    assert open_to_all.ask("GET", "/v1/models", host=host).status_code == 421

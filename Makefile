@@ -20,7 +20,7 @@ UI_SOURCES := $(shell find ui -type f -not -path 'ui/node_modules/*' -not -path 
 .DELETE_ON_ERROR:
 .PHONY: run ready node test check soak bench screenshots lock clean tools setup-test \
 	llama-check llama-update \
-	window frozen frozen-server portable packages packages-test cuda cuda-packages arm64 arm64-test
+	window frozen frozen-server portable packages packages-test cuda cuda-packages arm64 arm64-test image image-test
 
 run:  ## set up what is missing, start, open the page
 	@$(MAKE) --no-print-directory --jobs=2 ready
@@ -167,6 +167,14 @@ arm64: $(VENV)/.freeze ui/dist/index.html  ## dist/arm64: the server for arm64, 
 
 arm64-test:  ## what `make arm64` made, in a bare Debian for arm64: does it answer?
 	$(BIN)/pytest -m packages tests/packaging/test_arm64.py
+
+# Debian's mmdebstrap, and root. dist/arm64 gets one as well once `make arm64` has frozen it.
+image: frozen-server  ## dist/appliance-image-*.tar: for Docker, Podman and the like; no daemon needed
+	$(BIN)/python packaging/image.py
+	@if [ -e dist/arm64/appliance-server ]; then $(BIN)/python packaging/image.py --in dist/arm64; fi
+
+image-test:  ## what `make image` made, run by Podman: does it answer, keep its chats, stop in time?
+	$(BIN)/pytest -m packages tests/packaging/test_image.py
 
 packages-test:  ## what dist/ has: the window, the packages in a bare system; see packaging/README.md
 	$(BIN)/pytest -m packages

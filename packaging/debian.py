@@ -117,6 +117,8 @@ def make(
         command = ["mmdebstrap", "--quiet", f"--architectures={architecture}"]
         # Whether its programs run has been seen to; what looks for that is one more package.
         command += ["--skip=check/qemu", f"--variant={variant}", *options]
+        # Otherwise the release's own way is to move /bin into /usr with Perl's help.
+        command += ["--hook-dir=/usr/share/mmdebstrap/hooks/maybe-merged-usr"]
         command += [f"--include={','.join(packages)}", release, str(half), *sources]
         subprocess.run(command, check=True)
         half.chmod(0o755 if half.is_dir() else 0o644)

@@ -85,6 +85,7 @@ def version() -> str:
     return os.environ.get("VERSION") or found[1]
 
 
+@functools.cache
 def moment() -> int:
     """Seconds since 1970 of the last commit: what every file in a package is dated."""
     said = subprocess.run(
@@ -325,6 +326,7 @@ def compress(package: Path) -> None:
 
 
 def iso(seconds: int) -> str:
+    """A moment as RFC 3339 has it."""
     import datetime
 
     return datetime.datetime.fromtimestamp(seconds, datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

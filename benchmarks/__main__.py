@@ -99,8 +99,11 @@ def main(
             click.echo(table(done[-1]))
             if json_file is not None:
                 json_file.write_text(as_json(about, done), encoding="utf-8")
-    goals = [verdict for row in done for verdict in row.verdicts if verdict.met is not None]
-    click.echo(f"{sum(bool(v.met) for v in goals)} of {len(goals)} goals met")
+    goals = [(row, each) for row in done for each in row.verdicts if each.goal is not None]
+    missed = [(row, each) for row, each in goals if not each.met]
+    click.echo(f"{len(goals) - len(missed)} of {len(goals)} goals met")
+    for row, each in missed:
+        click.echo(f"missed: row {row.number}, {each.name}: {each.goal}")
 
 
 def _run(measure: Callable[[Stand], Row], number: int, stand: Stand) -> Row:

@@ -65,7 +65,8 @@ def _said(result: Result) -> str:
     )
     if result.fault:
         return f"{names} is not used for {model}: {result.fault}"
-    return f"{names} says what the processor says with {model}"
+    pace = "" if result.pace is None else f", at {result.pace:.1f} of its pace"
+    return f"{names} says what the processor says with {model}{pace}"
 
 
 def lines(library: dict[str, Any], found: dict[str, list[str]]) -> list[str]:

@@ -322,8 +322,9 @@ class DeviceStatus(msgspec.Struct, frozen=True, kw_only=True):
     """When a model was last loaded."""
     total: int
     trust: Trust
-    """`unproven`: not compared with the processor yet; `wrong`: it computes something else, and is
-    not used; `failed`: it died or could not be tried, and is not used until the next start."""
+    """`slow`: used by who asks for it, since the processor is faster; `unproven`: not compared with
+    the processor yet; `wrong`: it computes something else, and is not used; `failed`: it died or
+    could not be tried, and is not used until the next start."""
     detail: str
     """Why it is not used."""
 

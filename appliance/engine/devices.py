@@ -143,7 +143,7 @@ class Seen:
         return list(self._devices.values())
 
 
-_WORSE = ("trusted", "unproven", "wrong", "failed")
+_WORSE = ("trusted", "slow", "unproven", "wrong", "failed")
 
 
 def together(standings: Iterable[Standing]) -> dict[str, Standing]:

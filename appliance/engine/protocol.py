@@ -44,9 +44,10 @@ class Device(msgspec.Struct, frozen=True, kw_only=True):
 PROCESSOR = Device(name="CPU", description="", kind="cpu", family="cpu", free=0, total=0)
 """Where nobody looked for more."""
 
-Trust = Literal["trusted", "unproven", "wrong", "failed"]
-"""Whether a model may be computed on a device: it is the processor or says what that says; they
-were not compared yet; it says something else; it died, or could not be tried."""
+Trust = Literal["trusted", "slow", "unproven", "wrong", "failed"]
+"""Whether a model may be computed on a device: it is the processor or says what that says; so it
+does, but slowly; they were not compared yet; it says something else; it died, or could not be
+tried."""
 
 
 class Standing(msgspec.Struct, frozen=True, kw_only=True):

@@ -15,6 +15,8 @@ from appliance.engine.fidelity.messages import CannotCompare, Compared, Doing, T
 from appliance.engine.fidelity.results import (
     MAX_MEAN,
     MAX_WORST,
+    SLOW,
+    SLOW_SECONDS,
     Result,
     Subject,
     keep,
@@ -93,6 +95,14 @@ def test_only_what_is_beyond_rounding_is_a_fault(model: Path) -> None:
         fault = result(model, mean=mean, worst=worst).fault
         assert fault.startswith("it says something else than the processor: ")
     assert result(model, mean=None, worst=None).fault == "what it computes is no number"
+
+
+def test_slowness_is_forgotten_after_a_day(tmp_path: Path, model: Path) -> None:
+    for pace, age, known in ((0.4, 0.0, True), (0.4, SLOW_SECONDS, False), (0.6, 1e9, True)):
+        keep(msgspec.structs.replace(result(model), pace=pace, at=time.time() - age), tmp_path)
+        found = recall(SUBJECT, tmp_path)
+        assert (found is not None) is known
+        assert found is None or found.slow is (pace < SLOW)
 
 
 def test_a_result_is_about_a_device_with_its_driver() -> None:

@@ -143,6 +143,13 @@ def test_a_gpu_that_is_not_trusted_gives_way_to_another_and_that_is_said(trust: 
     assert none.warning == (f"CUDA0 is {trust}; Vulkan0 is {trust}; the processor is used instead")
 
 
+def test_a_slow_one_is_passed_over_in_silence() -> None:
+    both = [CPU, device("Vulkan0", 5000), device("CUDA0", 5000)]
+    assert choose(load_of("x", gpu_bytes=SIZES), [CPU, CUDA], CUDA0="slow") == Placement("cpu")
+    place = choose(load_of("x", gpu_bytes=SIZES), both, CUDA0="slow")
+    assert (place.on, place.warning) == (("Vulkan0",), None)
+
+
 def test_a_better_one_is_compared_while_another_is_used() -> None:
     both = [CPU, device("Vulkan0", 5000), device("CUDA0", 5000)]
     place = choose(load_of("x", gpu_bytes=SIZES), both, CUDA0="unproven")

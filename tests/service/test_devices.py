@@ -47,3 +47,22 @@ def test_a_device_that_nobody_knows_is_refused(running: Running) -> None:
     answer = httpx.post(running.url + "/v1/chat/completions", json={**CHAT, "device": "abacus"})
     assert answer.status_code == 400
     assert answer.json()["error"]["param"] == "device"
+    assert answer.json()["error"]["message"] == (
+        "device: needs auto, cpu, cuda, metal or vulkan, or a device's name such as Vulkan0"
+    )
+
+
+@pytest.mark.parametrize("device", ["vulkan", "VULKAN", "Vulkan0", "cuda12", "MTL0"])
+def test_families_and_names_are_known_in_any_case(running: Running, device: str) -> None:
+    answer = httpx.post(
+        running.url + "/v1/completions",
+        json={"prompt": "Hi", "max_tokens": 1, "device": device},
+        timeout=60,
+    )
+    assert answer.headers["X-Appliance-Warning"].startswith(f"{device} was asked for and is not")
+
+
+def test_the_processor_is_told_with_its_memory(running: Running) -> None:
+    (processor,) = httpx.get(running.url + "/api/status").json()["devices"]
+    assert (processor["family"], processor["trust"]) == ("cpu", "trusted")
+    assert processor["total"] >= processor["free"] > 0

@@ -1,18 +1,17 @@
 """Software Vulkan: Mesa's driver that has a processor compute as a GPU would, with the real backend
 and the real model."""
 
-import os
 import shutil
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
+import httpx
 import pytest
 
-from appliance import paths
-from appliance.engine.fidelity.compare import compare
-from appliance.environment import worker_environment
-from tests.engine.conftest import load_of
 from tests.running import Running
+from tests.vulkan.asking import PATIENCE, ask, model
+from tests.waiting import wait_until
 
 DRIVERS = Path("/usr/share/vulkan/icd.d")
 PACKAGES = "install the Debian packages `mesa-vulkan-drivers` and `libvulkan1`"
@@ -28,25 +27,43 @@ def software() -> dict[str, str]:
     return {"GGML_VK_VISIBLE_DEVICES": "0", "VK_DRIVER_FILES": str(found[0])}
 
 
+@dataclass(frozen=True)
+class FirstUse:
+    """Of a model on a GPU that nobody knows."""
+
+    meanwhile: httpx.Response
+    """To a request that came while they were compared."""
+    cache: Path
+    """What the appliance left: the GPU is right."""
+    log: str
+
+
 @pytest.fixture(scope="session")
-def compared(software: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A cache in which the embedded model was compared on it: the GPU is right."""
+def first_use(software: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> FirstUse:
+    """An appliance that is to use the GPU, until it does."""
+    folder = tmp_path_factory.mktemp("first_use")
+    appliance = Running(folder, **software, APPLIANCE_MODELS_DEFAULT_DEVICE="vulkan").start()
+    try:
+        meanwhile = ask(appliance)
+        wait_until(lambda: model(appliance)["on"] == ["Vulkan0"], "it never moved", PATIENCE)
+    finally:
+        assert appliance.stop() == 0
+    return FirstUse(meanwhile, folder / "cache", appliance.log.read_text())
+
+
+@pytest.fixture(scope="session")
+def compared(first_use: FirstUse, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cache in which nothing is known but that."""
     cache = tmp_path_factory.mktemp("compared")
-    folder = cache / "appliance" / "fidelity"
-    outcome = compare(
-        load_of(str(paths.embedded_model()), fidelity_folder=str(folder)),
-        ("Vulkan0",),
-        command=paths.fidelity_command(),
-        environment=worker_environment({**os.environ, **software}),
-    )
-    assert outcome.result and not outcome.result.fault, outcome
+    inside = Path("appliance", "fidelity")
+    shutil.copytree(first_use.cache / inside, cache / inside)
     return cache
 
 
 @pytest.fixture
 def known(compared: Path, tmp_path: Path) -> Path:
     """A folder for an appliance that knows the GPU."""
-    shutil.copytree(compared, tmp_path / "cache")
+    shutil.copytree(compared, tmp_path / "cache", dirs_exist_ok=True)
     return tmp_path
 
 

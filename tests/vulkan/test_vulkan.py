@@ -6,51 +6,29 @@ import os
 import re
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from msgspec import structs
 
 from appliance import paths
 from appliance.engine import libraries
 from appliance.engine.fidelity.compare import compare
+from appliance.engine.fidelity.results import keep, kept
 from appliance.environment import worker_environment
 from tests.engine.conftest import load_of
 from tests.engine.planting import FAULTS, address
 from tests.models.architectures import bert, mamba
 from tests.running import Running
+from tests.vulkan.asking import FOUR, PATIENCE, ask, doctor, model, status, words
+from tests.vulkan.conftest import FirstUse
 from tests.waiting import wait_until
 
 FAULTY = (sys.executable, str(Path(__file__).with_name("faulty_driver.py")))
-FOUR = " four"
-"""What every device has to say."""
-PATIENCE = 120
-"""Seconds for a reply of a GPU that is none."""
-
-
-def ask(appliance: Running, **changes: Any) -> httpx.Response:
-    """What comes after three, in as few tokens as can be: each takes a second there."""
-    body = {"prompt": "One, two, three,", "max_tokens": 1, "temperature": 0, **changes}
-    return httpx.post(f"{appliance.url}/v1/completions", json=body, timeout=PATIENCE)
-
-
-def words(answer: httpx.Response) -> str:
-    assert answer.status_code == 200, answer.text
-    return str(answer.json()["choices"][0]["text"])
-
-
-def status(appliance: Running) -> Any:
-    return httpx.get(f"{appliance.url}/api/status").json()
-
-
-def doctor(appliance: Running) -> str:
-    return appliance.command("doctor").stdout
-
-
-def model(appliance: Running) -> Any:
-    return status(appliance)["models"][0]
 
 
 @pytest.fixture
@@ -76,6 +54,34 @@ def faulty(known: Path, software: dict[str, str], run: Callable[..., Running]) -
         return run(known, command=FAULTY, **variables)
 
     return make
+
+
+def test_at_first_it_is_compared_while_the_processor_answers_and_then_used(
+    first_use: FirstUse,
+) -> None:
+    assert words(first_use.meanwhile) == FOUR
+    assert first_use.meanwhile.headers["X-Appliance-Warning"] == (
+        "Vulkan0 is being compared with the processor; the processor is used meanwhile"
+    )
+    (result,) = kept(first_use.cache / "appliance" / "fidelity")
+    assert result.subject.devices == ("Vulkan0",) and not result.fault
+    # Software takes other paths than the processor's own code: it can't be the same to the bit.
+    assert result.mean and result.tokens >= 16 and result.pace
+    assert "Vulkan0 says what the processor says" in first_use.log
+
+
+def test_one_that_is_slower_than_the_processor_is_for_who_asks_for_it(
+    known: Path, software: dict[str, str], run: Callable[..., Running]
+) -> None:
+    folder = known / "cache" / "appliance" / "fidelity"
+    (result,) = kept(folder)
+    keep(structs.replace(result, pace=0.1, at=time.time()), folder)
+    appliance = run(known, **software).start()
+    assert (model(appliance)["device"], model(appliance)["warning"]) == ("cpu", None)
+    (gpu,) = [one for one in status(appliance)["devices"] if one["name"] == "Vulkan0"]
+    assert gpu["trust"] == "slow" and "slower than the processor" in gpu["detail"]
+    assert "X-Appliance-Warning" not in ask(appliance, device="vulkan").headers
+    assert model(appliance)["on"] == ["Vulkan0"]
 
 
 def test_all_of_it_runs_there_and_its_memory_is_told(on_gpu: Running) -> None:

@@ -9,6 +9,7 @@ import contextlib
 import hashlib
 import logging
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Literal
@@ -28,6 +29,12 @@ computes wrong is at whole nats."""
 MAX_WORST = 1.0
 """The same of any single token: a right GPU is at 0.02. A fault that meets one row of a batch would
 be lost in the mean of 64."""
+
+SLOW = 0.5
+"""Of the processor's pace, as a batch and one by one: a GPU that is slower than that at both is not
+worth the way. Some are, in old or virtual machines."""
+SLOW_SECONDS = 86_400.0
+"""How long that stands: it may have been busy."""
 
 Figure = Annotated[float, Meta(ge=0)]
 
@@ -72,8 +79,17 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     """Kullback-Leibler divergence from the processor, nats a token; None: it is no number."""
     worst: Figure | None
     """Of a single token."""
+    pace: Figure | None = None
+    """How many times as fast as the processor it is, at what it is better at; None: unknown."""
+    at: float = 0.0
+    """When; Unix seconds."""
     seconds: float
     """That it took."""
+
+    @property
+    def slow(self) -> bool:
+        """Whether the processor is the better choice."""
+        return self.pace is not None and self.pace < SLOW
 
     @property
     def fault(self) -> str:
@@ -104,7 +120,9 @@ def recall(subject: Subject, folder: Path) -> Result | None:
     except (OSError, ValueError, RecursionError) as ex:
         log.warning("a comparison of %s is not used: %s", " and ".join(subject.devices), ex)
         return None
-    return found if found.subject == subject else None
+    if found.subject != subject or (found.slow and time.time() - found.at > SLOW_SECONDS):
+        return None
+    return found
 
 
 def keep(result: Result, folder: Path) -> None:

@@ -33,6 +33,7 @@ FEW = 16
 TOGETHER = 8
 """Tokens that are read as those of so many chats would be."""
 LEAST_SINGLE = 4
+TIMED_SINGLE = 2
 BUDGET_SECONDS = 6.0
 """For all that is read, after the model is loaded: what goes on when it is used up is no more than
 what must be read at least."""
@@ -69,12 +70,15 @@ class Comparison:
         began = time.monotonic()
         divergences = self._texts(began) if self._base.generates else self._vectors()
         mean, worst = _figures(divergences)
+        pace = None if faulty(mean, worst) or not self._base.generates else self._pace()
         return Result(
             subject=subject_of(self._load, self._devices),
             source=self._load.path,
             tokens=self._count,
             mean=mean,
             worst=worst,
+            pace=pace,
+            at=time.time(),
             seconds=time.monotonic() - began,
         )
 
@@ -100,6 +104,22 @@ class Comparison:
             one = self._read("the GPU", self._gpu, all_tokens[place : place + 1], place)
             rows.append(_divergence(base[place : place + 1], one))
         return np.concatenate(rows)
+
+    def _pace(self) -> float:
+        """How many times as fast as the processor the GPU is, at what it is better at. Both have
+        read before, so that nothing is compiled or fetched any more."""
+        self._tell(Doing("both read once more, timed"))
+        gpu, base = (self._seconds(reader) for reader in (self._gpu, self._base))
+        return max(there / here for here, there in zip(gpu, base, strict=True))
+
+    def _seconds(self, reader: Reader) -> tuple[float, float]:
+        """For the batch, and for a token behind it."""
+        began = time.monotonic()
+        reader.logprobs(self._tokens[: self._count], 0)
+        read = time.monotonic()
+        for place in range(self._count, self._count + TIMED_SINGLE):
+            reader.logprobs(self._tokens[:1], place)
+        return read - began, (time.monotonic() - read) / TIMED_SINGLE
 
     def _vectors(self) -> Rows:
         """How far apart they are in the vectors of a model that writes nothing: 1 - cosine."""

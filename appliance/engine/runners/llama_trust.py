@@ -46,7 +46,11 @@ def judge(load: Load, devices: Sequence[Device]) -> tuple[Trust, str]:
     if known is None:
         return "unproven", ""
     names = " and ".join(f"{device.name} ({device.description})" for device in devices)
-    return ("wrong", f"{names} is not used: {known.fault}") if known.fault else ("trusted", "")
+    if known.fault:
+        return "wrong", f"{names} is not used: {known.fault}"
+    if known.slow and load.device == "auto":
+        return "slow", f"{names} is slower than the processor, and used by who asks for it"
+    return "trusted", ""
 
 
 def standings(load: Load, place: Placement) -> tuple[Standing, ...]:

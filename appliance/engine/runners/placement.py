@@ -112,7 +112,7 @@ def choose(load: Load, devices: Sequence[Device], judge: Judge) -> Placement:
             break
         if trust == "unproven":
             waiting = waiting or choice
-        else:
+        elif trust != "slow":
             refusals.append(why)
     if waiting and found and waiting.as_good_as(found):
         waiting = None

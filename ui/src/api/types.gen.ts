@@ -281,7 +281,7 @@ export interface components {
             free: number;
             total: number;
             /** @enum {unknown} */
-            trust: "failed" | "trusted" | "unproven" | "wrong";
+            trust: "failed" | "slow" | "trusted" | "unproven" | "wrong";
             detail: string;
         };
         /** @description The data of a stream's last event, `done`: the reply as it was stored. */

@@ -6,6 +6,7 @@ import { ViewPage } from "@/components/view-page";
 import { Gauge } from "@/features/status/gauge";
 import { SpeedLine } from "@/features/status/speed-line";
 import { useStatus } from "@/features/status/status-context";
+import { classNames } from "@/lib/class-names";
 import { formatBytes, formatCount, formatRate, formatSeconds } from "@/lib/format";
 
 /** How the appliance is doing, fresh every second while it is looked at. */
@@ -117,7 +118,16 @@ function Devices({ devices }: { devices: readonly DeviceStatus[] }) {
               </p>
             )}
             {trust === "unproven" && <p className="text-muted">{t("status.deviceUnproven")}</p>}
-            {detail !== "" && <p className="text-warn wrap-anywhere">{detail}</p>}
+            {detail !== "" && (
+              <p
+                className={classNames(
+                  "wrap-anywhere",
+                  trust === "slow" ? "text-muted" : "text-warn",
+                )}
+              >
+                {detail}
+              </p>
+            )}
           </li>
         ))}
       </ul>

@@ -1,0 +1,35 @@
+"""What tests ask of an appliance with a GPU."""
+
+from typing import Any
+
+import httpx
+
+from tests.running import Running
+
+FOUR = " four"
+"""What every device has to say."""
+PATIENCE = 120
+"""Seconds for a reply of a GPU that is none."""
+
+
+def ask(appliance: Running, **changes: Any) -> httpx.Response:
+    """What comes after three, in as few tokens as can be: each takes a second there."""
+    body = {"prompt": "One, two, three,", "max_tokens": 1, "temperature": 0, **changes}
+    return httpx.post(f"{appliance.url}/v1/completions", json=body, timeout=PATIENCE)
+
+
+def words(answer: httpx.Response) -> str:
+    assert answer.status_code == 200, answer.text
+    return str(answer.json()["choices"][0]["text"])
+
+
+def status(appliance: Running) -> Any:
+    return httpx.get(f"{appliance.url}/api/status").json()
+
+
+def doctor(appliance: Running) -> str:
+    return appliance.command("doctor").stdout
+
+
+def model(appliance: Running) -> Any:
+    return status(appliance)["models"][0]

@@ -57,8 +57,8 @@ SETTINGS = {
     "APPLIANCE_SECURITY_VAULT": "file",
     # What people call the machine outside can't be known here; keys are asked for.
     "APPLIANCE_SECURITY_ALLOWED_HOSTS": "*",
-    # Docker and Podman wait ten seconds before they kill. What is left of them is for streams to say
-    # that they end, for states to be written, and for a machine that is busy.
+    # Docker and Podman wait ten seconds before they kill. What is left of them is for streams to
+    # say that they end, for states to be written, and for a machine that is busy.
     "APPLIANCE_SERVER_SHUTDOWN_GRACE_SECONDS": "3",
 }
 SECOND = 1_000_000_000

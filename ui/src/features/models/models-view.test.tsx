@@ -159,6 +159,17 @@ describe("the models on this machine", () => {
     expect(text).toContain("Comes with the appliance");
   });
 
+  it("tell what they take of memory and what for, once they are loaded", async () => {
+    const { memory } = local;
+    const asleep = memory && { ...memory, measured: false };
+    models = [local, { ...local, id: "asleep", name: "Asleep", memory: asleep }];
+    await show();
+    const parts = "weights 100 MB · what chats have read 60 MB · chats set aside 10 MB · programs 30 MB";
+    expect(card("Tiny").getByText(parts)).toBeTruthy();
+    expect(card("Asleep").queryByText(parts)).toBeNull();
+    expect(card("Asleep").getByText(/200 MB of memory/)).toBeTruthy();
+  });
+
   it("are unloaded at a press; a refusal says why", async () => {
     const user = userEvent.setup();
     await show();

@@ -4,6 +4,8 @@ import os
 import platform
 from typing import Any
 
+import msgspec
+
 from appliance import about, graphics, offer, paths, proven, surroundings, tuned
 from appliance.config import Config
 from appliance.engine.loaded import ModelSpec
@@ -16,6 +18,7 @@ def examine(config: Config) -> dict[str, Any]:
     """All findings, ready for JSON; what could not be found out has an `error`."""
     sizes = memory()
     library = about.probe()
+    around = surroundings.look(config)
     return {
         **about.versions(library),
         "system": f"{platform.system()} {platform.release()} {platform.machine()}",
@@ -32,9 +35,9 @@ def examine(config: Config) -> dict[str, Any]:
             "models": str(paths.models_dir(config)),
             "cache": str(paths.cache_dir()),
         },
-        "models": [_model(config, spec) for spec in offer.specs(config)],
+        "models": [_model(config, spec, around["taken"]) for spec in offer.specs(config)],
         "refused_variants": proven.refused(),
-        **surroundings.look(config),
+        **around,
     }
 
 
@@ -58,11 +61,16 @@ def _load() -> float | None:
         return None
 
 
-def _model(config: Config, spec: ModelSpec) -> dict[str, Any]:
+def _model(config: Config, spec: ModelSpec, loaded: dict[str, Any]) -> dict[str, Any]:
+    """`loaded`: what models take that the service has loaded, by id."""
     found: dict[str, Any] = {"id": spec.id, "name": spec.name}
     try:
         found["need"] = spec.need()
         file = spec.file()
+        if file:
+            found["memory"] = loaded.get(spec.id) or msgspec.to_builtins(
+                offer.expected_here(config, file)
+            )
         found["variant"] = offer.variant(config, file) if file else ""
         found["tuned"] = tuned.summary(config, file) if file else ""
     except ApplianceError as ex:
@@ -118,7 +126,28 @@ def _needs(model: dict[str, Any], free: int) -> str:
     short = f", more than the {_size(free)} that are free" if model["need"] > free else ""
     variant = f"; proven to run right on variant {model['variant']}" if model["variant"] else ""
     tuned = f"; tuned: {model['tuned']}" if model["tuned"] else ""
-    return f"needs {_size(model['need'])}{short}{variant}{tuned}"
+    return f"{_memory(model)}{short}{variant}{tuned}"
+
+
+def _memory(model: dict[str, Any]) -> str:
+    """What it takes, measured, if it is loaded; else what it would, and what it does with."""
+    use = model.get("memory")
+    if not use:
+        return f"needs {_size(model['need'])}"
+    total = sum(use[name] for name in ("weights", "cache", "compute", "saved", "process"))
+    parts = (
+        f"weights {_megabytes(use['weights'])}, chats {_megabytes(use['cache'] + use['saved'])} "
+        f"in {use['slots']} slots, computing {_megabytes(use['compute'])}, "
+        f"programs {_megabytes(use['process'])}"
+    )
+    if use["measured"]:
+        return f"takes {_megabytes(total)} ({parts})"
+    least = f", {_megabytes(model['need'])} at least" if model["need"] < total else ""
+    return f"would take {_megabytes(total)}{least} ({parts})"
+
+
+def _megabytes(size: int) -> str:
+    return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.0f} MB"
 
 
 def _size(size: int) -> str:

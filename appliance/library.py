@@ -36,7 +36,7 @@ def library(config: Config) -> Library:
     Raises:
         ConfigError: a folder cannot be made.
     """
-    key = msgspec.json.encode(config.engine).decode()
+    key = f"{msgspec.json.encode(config.engine).decode()} {memory().total}"
     shelf = Shelf(
         whereabouts.places(config),
         lambda: given(config),
@@ -146,7 +146,12 @@ def machine(config: Config) -> Machine:
                 found, asked = _gpu_memory(), time.monotonic()
             return found or 0
 
-    return Machine(lambda: int(memory().total * SHARE), gpu, processor().threads)
+    return Machine(
+        memory=lambda: int(memory().total * SHARE),
+        gpu=gpu,
+        cores=processor().threads,
+        plenty=lambda more: offer.plenty(config, more),
+    )
 
 
 def _gpu_memory() -> int | None:

@@ -16,12 +16,13 @@ from appliance.engine.protocol import Load
 from appliance.engine.upstream.engine import UpstreamEngine
 from appliance.environment import variable, worker_environment
 from appliance.errors import ApplianceError, ModelLoadFailed, ModelNotDownloaded, ModelNotFound
-from appliance.models.facts import Weight
+from appliance.models.facts import Machine, Weight
 from appliance.models.fit import LEAST_CONTEXT, context_that_fits, estimate
 from appliance.models.gguf import is_legacy_ggml
 from appliance.models.header import GgufHeader
 from appliance.models.memory import memory
 from appliance.models.split import number, read_model
+from appliance.models.use import MemoryUse, expected
 
 log = logging.getLogger(__name__)
 
@@ -186,11 +187,37 @@ def weigh(config: Config, header: GgufHeader) -> Weight:
     n_ctx = config.engine.n_ctx or header.context_length
     least = config.engine.n_ctx or min(n_ctx, LEAST_CONTEXT)
     whole = _context(config, n_ctx)
+    here = whole if config.engine.n_ctx else _context(config, _context_here(config, header))
+    apart = structs.replace(here, kv_unified=False)
+    on_gpu = estimate(header, whole, header.block_count + 1)
     return Weight(
-        memory=estimate(header, whole).cpu.total,
+        whole=estimate(header, whole).cpu.total,
         least=estimate(header, _context(config, least)).cpu.total,
-        gpu=estimate(header, whole, header.block_count + 1).gpu.total,
+        gpu=on_gpu.gpu.total,
+        shared=estimate(header, here).cpu,
+        apart=estimate(header, apart).cpu,
+        beside_gpu=on_gpu.cpu,
+        slots=here.n_seq_max,
     )
+
+
+def expected_here(config: Config, file: Path) -> MemoryUse:
+    """What a model would take of memory, loaded now, without a GPU.
+
+    Raises:
+        ModelLoadFailed: it is not one that llama.cpp could run.
+    """
+    nowhere = Machine(
+        memory=lambda: 0, gpu=lambda: 0, cores=1, plenty=lambda more: plenty(config, more)
+    )
+    return expected(weigh(config, read_model(file)), nowhere)
+
+
+def plenty(config: Config, more: int) -> bool:
+    """Whether slots have cells of their own on the processor, which take so many bytes more."""
+    if config.engine.kv_unified != "auto":
+        return config.engine.kv_unified == "off"
+    return 0 < more <= memory().available * PLENTY
 
 
 def _n_ctx(config: Config, model: AvailableModel, file: Path) -> int:
@@ -200,7 +227,11 @@ def _n_ctx(config: Config, model: AvailableModel, file: Path) -> int:
     engine = config.engine
     if model.context_length or engine.n_ctx:
         return model.context_length or engine.n_ctx
-    return context_that_fits(read_model(file), memory().total // 2, _context(config, 0))
+    return _context_here(config, read_model(file))
+
+
+def _context_here(config: Config, header: GgufHeader) -> int:
+    return context_that_fits(header, memory().total // 2, _context(config, 0))
 
 
 def _file(config: Config, model: AvailableModel) -> Path:
@@ -242,7 +273,7 @@ def _gguf_load(config: Config, model: AvailableModel) -> Load:
         estimate(header, apart.on_processor()).cpu.total
         - estimate(header, load.on_processor()).cpu.total
     )
-    load = structs.replace(load, cpu_apart=auto and 0 < more <= memory().available * PLENTY)
+    load = structs.replace(load, cpu_apart=auto and plenty(config, more))
     if load.device == "cpu":
         return load
     every = range(header.block_count + 2)

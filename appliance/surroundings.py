@@ -38,6 +38,7 @@ def look(config: Config) -> dict[str, Any]:
     service = running.find(paths.data_dir(config))
     return {
         "service": _service(service),
+        "taken": _memory(service),
         "port": _port(config, service),
         "window": _window(config),
         "page": _page(),
@@ -56,6 +57,17 @@ def _service(service: running.Service | None) -> dict[str, Any]:
         **_readiness(service),
         "websocket": _answer(service, "/chat/ws?session_id=doctor", upgrade=True)[0],
     }
+
+
+def _memory(service: running.Service | None) -> dict[str, Any]:
+    """What the models take that a service has loaded, by id."""
+    if service is None:
+        return {}
+    try:
+        said = msgspec.json.decode(_answer(service, "/api/status")[1])
+        return {model["id"]: model["memory"] for model in said["figures"]["memory"]["models"]}
+    except (msgspec.DecodeError, LookupError, TypeError):
+        return {}
 
 
 def _readiness(service: running.Service) -> dict[str, Any]:

@@ -177,7 +177,7 @@ MAY_IMPORT: list[tuple[str, list[str]]] = [
     (
         "observe.*",
         [
-            *("observe.*", "models.memory"),
+            *("observe.*", "models.memory", "models.use"),
             *("engine.counters", "engine.inputs", "engine.pool", "engine.protocol"),
         ],
     ),

@@ -12,6 +12,7 @@ from appliance.models.library import Library
 from appliance.models.local import Loaded, LocalModel, tell
 from appliance.models.removal import remove
 from appliance.models.shelf import Entry
+from appliance.observe.memory import of_model
 
 operation = Operations("Models")
 
@@ -126,6 +127,7 @@ class ModelShelf:
             machine=self._machine,
             remedy=self._remedies.get(known.id),
             loaded=_loaded(model) if model else Loaded(),
+            use=of_model(model) if model else None,
             default=default,
         )
 

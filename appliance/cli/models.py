@@ -15,7 +15,7 @@ from appliance.cli.client import connect, encoded
 from appliance.config import Config
 from appliance.errors import ModelNotFound
 
-HEADS = ("ID", "QUANTIZATION", "SIZE", "FITS", "OWNER", "STATUS")
+HEADS = ("ID", "QUANTIZATION", "SIZE", "MEMORY", "FITS", "OWNER", "STATUS")
 FITS = {"fits": "yes", "partly": "partly", "too_big": "too big", None: ""}
 
 
@@ -29,7 +29,10 @@ def list_models(config_file: Path | None, as_json: bool) -> None:
         options.print_json(models)
     else:
         rows = [
-            (m["id"], m["quantization"], size(m["size"]), FITS[m["fits"]], m["owner"], _state(m))
+            (
+                *(m["id"], m["quantization"], size(m["size"]), size(m["memory_bytes"])),
+                *(FITS[m["fits"]], m["owner"], _state(m)),
+            )
             for m in models
         ]
         click.echo(table(HEADS, rows))
@@ -48,7 +51,8 @@ def show(model: str, config_file: Path | None, as_json: bool) -> None:
     told = {
         **found,
         "size": size(found["size"]),
-        "memory_bytes": size(found["memory_bytes"]),
+        "memory": f"{size(found['memory_bytes'])}: {parts(found['memory'])}".strip(": "),
+        "memory_bytes": None,
         "fits": FITS[found["fits"]],
         "status": _state(found),
     }
@@ -160,6 +164,23 @@ def size(count: int) -> str:
     if not count:
         return ""
     return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"
+
+
+def parts(memory: dict[str, Any] | None) -> str:
+    """What memory is for, for people."""
+    if not memory:
+        return ""
+    slots = memory["slots"]
+    chats = f"{slots} chats at a time" if slots > 1 else "chats"
+    told = {
+        "weights": memory["weights"],
+        chats: memory["cache"],
+        "computing": memory["compute"],
+        "chats set aside": memory["saved"],
+        "programs": memory["process"],
+        "on the GPU": memory["gpu"],
+    }
+    return ", ".join(f"{name} {size(count)}" for name, count in told.items() if count)
 
 
 def table(heads: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:

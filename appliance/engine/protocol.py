@@ -120,6 +120,11 @@ class Load(ContextSettings, frozen=True, tag="load", kw_only=True):
     kv_min_tokens: int = 64
     """Shorter sequences are not worth saving."""
 
+    def settings(self) -> ContextSettings:
+        """Of the context, and nothing else."""
+        names = ContextSettings.__struct_fields__
+        return ContextSettings(**{name: getattr(self, name) for name in names})
+
     def on_processor(self) -> "Load":
         """With what tuning found in place of the settings of the same names."""
         return structs.replace(self, **structs.asdict(self.tuned)) if self.tuned else self
@@ -210,6 +215,10 @@ class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
     """What is not as it was asked for."""
     tuned: Literal["", "used", "refused"] = ""
     """Whether `Load.tuned` was used; refused: it could not be loaded, and the original was."""
+    file: str = ""
+    """What was loaded."""
+    context: ContextSettings | None = None
+    """What its context was made with; None: it has none of llama.cpp's."""
 
 
 class Ready(msgspec.Struct, frozen=True, tag="ready"):

@@ -14,6 +14,7 @@ from typing import Literal
 import msgspec
 
 from appliance.errors import BadModelFile
+from appliance.models.fit import Part
 from appliance.models.gguf import GgufHeader, is_legacy_ggml
 from appliance.models.split import Stamp, read_model, stamp
 
@@ -21,20 +22,28 @@ log = logging.getLogger(__name__)
 
 Fits = Literal["fits", "partly", "too_big"]
 
-VERSION = 2
+VERSION = 3
 """Of the file; another one is not read."""
 MOST_REMEMBERED = 2000
 
 
-class Weight(msgspec.Struct, frozen=True):
-    """Bytes of memory that a model takes, as it would be loaded here."""
+class Weight(msgspec.Struct, frozen=True, kw_only=True):
+    """Bytes of memory that a model takes."""
 
-    memory: int
-    """Without a GPU."""
-    least: int
+    whole: int = 0
+    """Without a GPU, with as long a context as it was trained for."""
+    least: int = 0
     """Without a GPU, and with a context as short as still makes sense."""
-    gpu: int
+    gpu: int = 0
     """Of a GPU that has all of it."""
+    shared: Part = Part()
+    """Without a GPU, with as long a context as it would be loaded with here, of which all slots
+    have one."""
+    apart: Part = Part()
+    """The same, one a slot."""
+    beside_gpu: Part = Part()
+    """Of memory, while a GPU has all of it."""
+    slots: int = 0
 
 
 class Facts(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,7 +59,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     """Bytes of all its files."""
     embeds: bool = False
     """It makes vectors out of texts, and writes none."""
-    weight: Weight = Weight(0, 0, 0)
+    weight: Weight = Weight()
     fault: str = ""
     """Why it cannot be loaded; empty: it can."""
     model: bool = True
@@ -67,6 +76,8 @@ class Machine(msgspec.Struct, frozen=True):
     gpu: Callable[[], int]
     """Of the GPUs that models may run on; 0: there is none."""
     cores: int
+    plenty: Callable[[int], bool]
+    """Whether so many bytes more are spent now on slots with room of their own, for speed."""
 
     def quick(self) -> int:
         """The largest file that it writes about as fast as one reads: every byte of it is read for
@@ -79,7 +90,7 @@ def fits(weight: Weight, memory: int, gpu: int) -> Fits:
     partly, with the rest in memory or a shorter context, or not at all."""
     if gpu and weight.gpu <= gpu:
         return "fits"
-    if not gpu and weight.memory <= memory:
+    if not gpu and weight.whole <= memory:
         return "fits"
     return "partly" if weight.least <= memory + gpu else "too_big"
 

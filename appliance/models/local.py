@@ -7,6 +7,7 @@ import msgspec
 from appliance.models.facts import Fits, Machine, fits
 from appliance.models.places import Owner
 from appliance.models.shelf import Entry
+from appliance.models.use import MemoryUse, expected
 
 Status = Literal["unloaded", "loading", "ready", "failing", "failed"]
 
@@ -42,7 +43,9 @@ class LocalModel(msgspec.Struct, frozen=True, kw_only=True):
     context_length: int
     """Tokens that it was trained with; 0: unknown."""
     memory_bytes: int
-    """What it would take, loaded, by estimate."""
+    """What it takes, measured, if it is loaded, and would take, by estimate, if not: the sum of
+    `memory`; 0: unknown."""
+    memory: MemoryUse | None
     fits: Fits | None
     """None: unknown."""
     embeds: bool
@@ -69,6 +72,7 @@ def tell(
     machine: Machine,
     remedy: str | None,
     loaded: Loaded,
+    use: MemoryUse | None = None,
     default: bool,
 ) -> LocalModel:
     """
@@ -76,11 +80,14 @@ def tell(
         entry: of the shelf; None: its file is not here, or it runs elsewhere.
         remedy: what gets its file; None: nothing is missing.
         loaded: what it is doing.
+        use: what it takes of memory; None: it is not loaded.
         default: requests that name no model get it.
     """
     facts = entry.facts if entry else None
     weight = facts.weight if facts and not facts.fault else None
     fault = facts.fault if facts else ""
+    if use is None and weight:
+        use = expected(weight, machine)
     return LocalModel(
         id=id,
         name=name,
@@ -92,7 +99,8 @@ def tell(
         licence=facts.licence if facts else "",
         size=facts.size if facts else 0,
         context_length=facts.context_length if facts else 0,
-        memory_bytes=weight.memory if weight else 0,
+        memory_bytes=use.total if use else 0,
+        memory=use,
         fits=fits(weight, machine.memory(), machine.gpu()) if weight else None,
         embeds=bool(facts and facts.embeds),
         downloaded=entry is not None or remedy is None,

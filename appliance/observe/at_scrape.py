@@ -7,7 +7,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from appliance.engine.pool import Model
-from appliance.observe.memory import of_worker
+from appliance.observe.memory import of_model
 
 
 class Models(Collector):
@@ -36,7 +36,7 @@ class Models(Collector):
             waiting.add_metric(label, counters.waiting)
             kv.add_metric([model.id, "cache"], counters.kv_bytes)
             kv.add_metric([model.id, "memory"], counters.kv_memory_bytes)
-            memory.add_metric(label, of_worker(model))
+            memory.add_metric(label, use.total if (use := of_model(model)) else 0)
             ready.add_metric(label, model.state.word == "ready")
             restarts.add_metric(label, counters.worker_restarts)
         return [running, waiting, kv, memory, ready, restarts]

@@ -9,8 +9,17 @@ import msgspec
 from appliance.engine.counters import Counters
 from appliance.engine.pool import Model
 from appliance.models.memory import memory
-from appliance.observe.memory import of_process, of_worker
+from appliance.models.use import MemoryUse
+from appliance.observe.memory import of_model, of_process
 from appliance.observe.recent import Recent
+
+
+class ModelMemory(msgspec.Struct, frozen=True, kw_only=True):
+    """A model that is loaded."""
+
+    id: str
+    name: str
+    memory: MemoryUse
 
 
 class MemoryFigures(msgspec.Struct, frozen=True, kw_only=True):
@@ -23,7 +32,8 @@ class MemoryFigures(msgspec.Struct, frozen=True, kw_only=True):
     appliance: int
     """What the appliance's own process has."""
     workers: int
-    """What the models' workers have; a model's file counts, as far as it is read."""
+    """What `models` have together; a model's file counts, as far as it is read."""
+    models: list[ModelMemory]
 
 
 class Figures(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,6 +77,11 @@ class Dashboard:
         counters = sum((model.counters for model in models), Counters())
         first = self._recent.first_token_seconds
         machine = memory()
+        loaded = [
+            ModelMemory(id=model.id, name=model.name, memory=use)
+            for model in models
+            if (use := of_model(model))
+        ]
         return Figures(
             tokens_per_second=round(self._recent.tokens_per_second, 2),
             time_to_first_token_ms=None if first is None else round(first * 1000, 1),
@@ -80,7 +95,8 @@ class Dashboard:
                 total=machine.total,
                 available=machine.available,
                 appliance=of_process(os.getpid()),
-                workers=sum(of_worker(model) for model in models),
+                workers=sum(model.memory.total for model in loaded),
+                models=loaded,
             ),
             uptime_seconds=self.uptime_seconds,
             version=self._version,

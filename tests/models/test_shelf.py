@@ -12,6 +12,7 @@ import pytest
 
 from appliance import paths
 from appliance.models.facts import Facts, Memory, Weight, fits
+from appliance.models.fit import Part
 from appliance.models.gguf import GgufHeader
 from appliance.models.places import MAX_ENTRIES, Owner, Place, candidates
 from appliance.models.shelf import Entry, Given, Shelf
@@ -21,7 +22,8 @@ TINY = llama(extra=[text("general.license", "apache-2.0"), u32("general.file_typ
 
 
 def weigh(header: GgufHeader) -> Weight:
-    return Weight(header.file_size, header.file_size, header.file_size)
+    part = Part(weights=header.file_size)
+    return Weight(whole=header.file_size, least=header.file_size, shared=part, apart=part)
 
 
 def shelf_of(
@@ -346,4 +348,4 @@ def test_headers_are_read_once(tmp_path: Path) -> None:
     ],
 )
 def test_whether_a_model_fits(memory: int, gpu: int, verdict: str) -> None:
-    assert fits(Weight(memory=10, least=5, gpu=8), memory, gpu) == verdict
+    assert fits(Weight(whole=10, least=5, gpu=8), memory, gpu) == verdict

@@ -15,7 +15,8 @@ from tests.waiting import wait_until
 EMBEDDED = "smollm2-135m-instruct"
 FIELDS = {
     *("id", "name", "path", "owner", "repo", "architecture", "quantization", "licence", "size"),
-    *("context_length", "memory_bytes", "fits", "embeds", "downloaded", "default", "status"),
+    *("context_length", "memory", "memory_bytes"),
+    *("fits", "embeds", "downloaded", "default", "status"),
     *("progress", "detail", "n_ctx", "device", "warning"),
 }
 

@@ -13,6 +13,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from msgspec import structs
+
 from appliance.engine.checkpoints import Checkpoint, State
 from appliance.engine.inputs import SamplingParams
 from appliance.engine.prefix_cache import SlotBytes
@@ -86,6 +88,8 @@ class LlamaRunner:
             n_gpu_layers=place.n_gpu_layers,
             warning=place.warning,
             tuned=opened.tuned,
+            file=str(opened.path),
+            context=structs.replace(opened.settings, n_ctx=n_ctx),
         )
 
     # -- text; safe beside the step loop: the vocabulary never changes -----------------------------

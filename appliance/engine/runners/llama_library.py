@@ -26,6 +26,7 @@ _KINDS: dict[int, Literal["cpu", "gpu", "igpu"]] = {0: "cpu", 1: "gpu", 2: "igpu
 """`enum ggml_backend_dev_type`; others are for single operations."""
 _FAMILIES = {"mtl": "metal"}
 """Names of backends that are not those of their families."""
+_REPACKED = "_REPACK model buffer size"
 _LOADED = "load_backend: loaded "
 
 
@@ -49,12 +50,15 @@ class _Thread(threading.local):
 _thread = _Thread()
 _errors: list[str] = []
 _backends: list[str] = []
+_repacked: list[str] = []
 
 
 def _log(level: int, text: bytes, _: object) -> None:
     line = text.decode("utf-8", "replace").strip()
     if line.startswith(_LOADED):
         _backends.append(Path(line.rpartition(" ")[2]).name)
+    if _REPACKED in line:
+        _repacked.append(line)
     if level in (_WARNING, _ERROR) and line:
         ours = level == _ERROR and _thread.errors_are == logging.ERROR
         log.log(_thread.errors_are if level == _ERROR else logging.WARNING, "%s", line)
@@ -78,6 +82,11 @@ def _complaints_as(level: int) -> Iterator[None]:
 def reading_request() -> AbstractContextManager[None]:
     """What llama.cpp complains of on this thread meanwhile is the fault of a request."""
     return _complaints_as(logging.WARNING)
+
+
+def repacked() -> bool:
+    """Weights of a model that was loaded were copied into a layout for the processor."""
+    return bool(_repacked)
 
 
 def forget_errors() -> None:

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import msgspec
+from msgspec import structs
 
+from appliance.context import ContextSettings
 from appliance.engine.protocol import Load
-from appliance.engine.runners import llama_library
+from appliance.engine.runners import llama_library, mapped
 from appliance.engine.runners.base import LoadError
 from appliance.engine.runners.cpu import physical_cores
 from appliance.engine.runners.llama_binding import lib
@@ -38,6 +39,7 @@ class Opened:
     params: lib.llama_context_params
     place: Placement
     tuned: Literal["", "used", "refused"]
+    settings: ContextSettings
 
 
 Progress = Callable[[float, tuple[str, ...]], None]
@@ -75,11 +77,14 @@ def _open(
         try:
             progress(0.0, place.on)
             model = load_model(path, place, progress)
+            if place.n_gpu_layers or llama_library.repacked():
+                mapped.let_go(path)  # there is another copy of weights
             unified = load.kv_unified and not place.apart
-            params = context_params(msgspec.structs.replace(load, kv_unified=unified), model)
+            settings = structs.replace(load.settings(), kv_unified=unified)
+            params = context_params(structs.replace(load, kv_unified=unified), model)
             context = lib.llama_init_from_model(model, params)
             if context:
-                return Opened(path, model, context, params, place, tuned)
+                return Opened(path, model, context, params, place, tuned, settings)
             lib.llama_model_free(model)
             raise LoadError(
                 f"llama.cpp could not make a context of {params.n_ctx} tokens{last_errors()}"

@@ -586,6 +586,7 @@ export interface components {
             size: number;
             context_length: number;
             memory_bytes: number;
+            memory: components["schemas"]["MemoryUse"] | null;
             fits: ("fits" | "partly" | "too_big") | null;
             embeds: boolean;
             downloaded: boolean;
@@ -629,6 +630,18 @@ export interface components {
             available: number;
             appliance: number;
             workers: number;
+            models: components["schemas"]["ModelMemory"][];
+        };
+        /** @description Bytes of this machine's memory. */
+        MemoryUse: {
+            weights: number;
+            cache: number;
+            slots: number;
+            compute: number;
+            saved: number;
+            process: number;
+            gpu: number;
+            measured: boolean;
         };
         /** @description One node of a session's tree. Times are Unix milliseconds. */
         Message: {
@@ -688,6 +701,12 @@ export interface components {
         /** @description All messages of a session. */
         Messages: {
             messages: components["schemas"]["Message"][];
+        };
+        /** @description A model that is loaded. */
+        ModelMemory: {
+            id: string;
+            name: string;
+            memory: components["schemas"]["MemoryUse"];
         };
         /** @description A model, as OpenAI and the original service tell of it. */
         ModelObject: {

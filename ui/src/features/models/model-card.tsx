@@ -4,6 +4,7 @@ import type { LocalModel } from "@/api/types";
 import { Badge } from "@/components/badge";
 import { Button, IconButton } from "@/components/button";
 import { TrashIcon } from "@/components/icons";
+import { MemoryParts } from "@/components/memory-parts";
 import { ProgressBar } from "@/components/progress-bar";
 import { factsOf, ownerOf } from "@/features/models/facts";
 
@@ -27,7 +28,7 @@ const dots = {
 
 export function ModelCard({ model, inUse, manages, onDo }: ModelCardProps) {
   const { t } = useTranslation();
-  const { name, status, detail, warning, path } = model;
+  const { name, status, detail, warning, path, memory } = model;
   return (
     <article
       aria-label={name}
@@ -59,6 +60,12 @@ export function ModelCard({ model, inUse, manages, onDo }: ModelCardProps) {
         <p className="mt-1.5 text-[0.8125rem] text-faint tabular-nums">
           {factsOf(model, t).join(" · ")}
         </p>
+        {memory?.measured && (
+          <MemoryParts
+            parts={memory}
+            className="mt-0.5 text-[0.8125rem] text-faint tabular-nums"
+          />
+        )}
         <p className="mt-0.5 text-[0.8125rem] text-faint wrap-anywhere" title={path ?? undefined}>
           {[ownerOf(model, t), model.repo].filter((part) => part !== "").join(" · ")}
         </p>

@@ -19,6 +19,16 @@ const local: LocalModel = {
   size: 100_000_000,
   context_length: 8192,
   memory_bytes: 200_000_000,
+  memory: {
+    weights: 100_000_000,
+    cache: 60_000_000,
+    slots: 1,
+    compute: 0,
+    saved: 10_000_000,
+    process: 30_000_000,
+    gpu: 0,
+    measured: true,
+  },
   fits: "fits",
   embeds: false,
   downloaded: true,
@@ -147,6 +157,17 @@ describe("the models on this machine", () => {
       expect(text).toContain(fact);
     }
     expect(text).toContain("Comes with the appliance");
+  });
+
+  it("tell what they take of memory and what for, once they are loaded", async () => {
+    const { memory } = local;
+    const asleep = memory && { ...memory, measured: false };
+    models = [local, { ...local, id: "asleep", name: "Asleep", memory: asleep }];
+    await show();
+    const parts = "weights 100 MB · what chats have read 60 MB · chats set aside 10 MB · programs 30 MB";
+    expect(card("Tiny").getByText(parts)).toBeTruthy();
+    expect(card("Asleep").queryByText(parts)).toBeNull();
+    expect(card("Asleep").getByText(/200 MB of memory/)).toBeTruthy();
   });
 
   it("are unloaded at a press; a refusal says why", async () => {

@@ -21,7 +21,28 @@ const figures = {
   tokens_prefilled: 100,
   kv_bytes: 3_000_000,
   worker_restarts: 1,
-  memory: { total: 8e9, available: 3e9, appliance: 90e6, workers: 410e6 },
+  memory: {
+    total: 8e9,
+    available: 3e9,
+    appliance: 90e6,
+    workers: 410e6,
+    models: [
+      {
+        id: "tiny",
+        name: "Tiny",
+        memory: {
+          weights: 100e6,
+          cache: 250e6,
+          slots: 4,
+          compute: 10e6,
+          saved: 0,
+          process: 50e6,
+          gpu: 0,
+          measured: true,
+        },
+      },
+    ],
+  },
 } as Figures;
 
 beforeEach(() => {
@@ -49,6 +70,10 @@ it("tells speed, line, memory and what was not read again, and follows them", as
   expect(valueOf("Chats held in memory")).toBe("3.0 MB");
   expect(valueOf("Model restarts")).toBe("1");
   expect(screen.getByText("500 MB used by the appliance, 3.0 GB of 8.0 GB free")).toBeTruthy();
+  const parts =
+    "weights 100 MB · what 4 chats at a time have read 250 MB · computing 10 MB · programs 50 MB";
+  expect(screen.getByText(parts).parentElement?.textContent).toBe(`Tiny410 MB${parts}`);
+  expect(screen.getByText("The appliance itself").textContent).toBe("The appliance itself90 MB");
 
   api.server = { ...api.server, figures: { ...figures, requests_waiting: 0 } };
   act(() => {

@@ -2,6 +2,7 @@ import { useEffect, useState } from "react";
 import { useTranslation } from "react-i18next";
 
 import type { DeviceStatus, Figures } from "@/api/types";
+import { MemoryParts, type Parts } from "@/components/memory-parts";
 import { ViewPage } from "@/components/view-page";
 import { Gauge } from "@/features/status/gauge";
 import { SpeedLine } from "@/features/status/speed-line";
@@ -79,7 +80,7 @@ function Now({ figures }: { figures: Figures }) {
 
 function MemorySection({ figures }: { figures: Figures }) {
   const { t } = useTranslation();
-  const { total, available, appliance, workers } = figures.memory;
+  const { total, available, appliance, workers, models } = figures.memory;
   const ours = appliance + workers;
   return (
     <section aria-label={t("status.memory")}>
@@ -92,8 +93,27 @@ function MemorySection({ figures }: { figures: Figures }) {
           total: formatBytes(total),
         })}
       </p>
+      <ul className="mt-3 flex flex-col gap-2 text-sm tabular-nums">
+        {models.map(({ id, name, memory }) => (
+          <li key={id}>
+            <p>
+              <span className="font-medium">{name}</span>
+              <span className="ms-2 text-muted">{formatBytes(sumOf(memory))}</span>
+            </p>
+            <MemoryParts parts={memory} className="text-[0.8125rem] text-muted" />
+          </li>
+        ))}
+        <li>
+          {t("status.itself")}
+          <span className="ms-2 text-muted">{formatBytes(appliance)}</span>
+        </li>
+      </ul>
     </section>
   );
+}
+
+function sumOf({ weights, cache, compute, saved, process }: Parts): number {
+  return weights + cache + compute + saved + process;
 }
 
 /** What of llama.cpp computes wrong on this machine. Nothing is there where all is right. */

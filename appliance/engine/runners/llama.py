@@ -25,6 +25,7 @@ from appliance.engine.runners.llama_batch import NativeBatch
 from appliance.engine.runners.llama_binding import lib
 from appliance.engine.runners.llama_library import last_errors
 from appliance.engine.runners.llama_sampler import LlamaSampler
+from appliance.engine.runners.llama_threads import Threads
 from appliance.engine.runners.llama_trust import standings
 from appliance.engine.scheduler import Batch
 from appliance.errors import RequestError
@@ -62,7 +63,8 @@ class LlamaRunner:
         self._memory = lib.llama_get_memory(context)
         self.generates = bool(self._memory)
         self._batch = NativeBatch(load.n_batch)
-        self._n_threads = params.n_threads
+        self._threads = Threads(max(params.n_threads, params.n_threads_batch))
+        self._threads.attach(context)
         self.partitioned = not params.kv_unified
         self._pieces: dict[int, bytes] = {}
         self.n_cells = n_ctx
@@ -295,7 +297,7 @@ class LlamaRunner:
             self._context,
             self._model,
             longest,
-            n_threads=self._n_threads,
+            threads=self._threads,
             can_cut=self._cuts,
             on_gpu=self._on_gpu,
         )
@@ -303,6 +305,7 @@ class LlamaRunner:
     def close(self) -> None:
         lib.llama_free(self._context)
         lib.llama_model_free(self._model)
+        self._threads.close()
 
 
 def _fingerprint(path: Path, params: lib.llama_context_params, variant: str, device: str) -> str:

@@ -17,6 +17,7 @@ from appliance.engine.runners.base import DecodeFailed, DeviceLost, LoadError
 from appliance.engine.runners.llama_batch import NativeBatch
 from appliance.engine.runners.llama_binding import lib
 from appliance.engine.runners.llama_library import forget_errors, last_errors
+from appliance.engine.runners.llama_threads import Threads
 from appliance.engine.scheduler import Batch
 
 CHUNK = 128
@@ -41,7 +42,7 @@ class LlamaEmbedder:
         model: int,
         longest: int,
         *,
-        n_threads: int,
+        threads: Threads,
         can_cut: bool,
         on_gpu: bool,
     ) -> None:
@@ -50,7 +51,7 @@ class LlamaEmbedder:
             main: the model's first context.
             model: llama.cpp's handle.
             longest: tokens that an input may have.
-            n_threads: as in the first context.
+            threads: those of the first context.
             can_cut: see `prefix_cache.Memory`.
             on_gpu: a computation that fails means that the device is lost.
 
@@ -76,12 +77,13 @@ class LlamaEmbedder:
         params.embeddings = True
         if pooling != of_file:
             params.pooling_type = pooling
-        params.n_threads = params.n_threads_batch = n_threads
+        params.n_threads = params.n_threads_batch = threads.count
         params.no_perf = True
         forget_errors()
         context = lib.llama_init_from_model(model, params)
         if not context:
             raise LoadError(f"llama.cpp could not make a context{last_errors()}")
+        threads.attach(context)
         self._context = context
         self._memory = lib.llama_get_memory(context)
         self._batch = NativeBatch(self.n_batch)

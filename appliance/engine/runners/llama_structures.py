@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from appliance.engine.runners.llama_binding import Handle, lib
+from appliance.engine.runners.llama_threads import default_params
 
 _FILLER = 0xA5
 _BEYOND = 512
@@ -27,7 +28,7 @@ def differences(giving: dict[str, Any]) -> list[str]:
         giving: functions without arguments that give a structure, and the bindings' class of it.
     """
     found = [_size(name, kind) for name, kind in giving.items()]
-    return [*filter(None, found), *_batch(), *_candidates()]
+    return [*filter(None, found), *_batch(), *_candidates(), *_threads()]
 
 
 def _size(function: str, kind: Any) -> str:
@@ -89,6 +90,13 @@ def _candidates() -> Iterator[str]:
         )
         if given != expected
     )
+
+
+def _threads() -> Iterator[str]:
+    params = default_params(7)
+    given = [getattr(params, name) for name, _ in params._fields_[1:]]
+    if given != [7, 0, 50, False, False]:
+        yield f"ggml_threadpool_params is another structure: {given}"
 
 
 def _left(logits: list[float], sampler: Handle) -> dict[int | str, float]:

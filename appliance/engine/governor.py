@@ -51,7 +51,7 @@ class Governor:
     ) -> None:
         """`decode`, `prefill`: the most threads that make sense, such as physical cores."""
         self._gears: dict[Kind, _Gear] = {
-            "decode": _Gear(max(1, decode), clock),
+            "decode": _Gear(max(1, decode), clock, next_look=0.0),
             "prefill": _Gear(max(1, prefill), clock),
         }
 
@@ -106,7 +106,11 @@ class _Trial:
 class _Gear:
     """Threads for one kind of step. Steps are compared with steps of about their size only."""
 
-    def __init__(self, most: int, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, most: int, clock: Callable[[], float], next_look: float | None = None
+    ) -> None:
+        """`next_look`: seconds of steps before the first. At once is for short steps: what is usual
+        may be that of a busy machine. None: what a look costs decides that, too."""
         self._most = most
         self._clock = clock
         self.threads = most
@@ -116,8 +120,7 @@ class _Gear:
         self._wait = SOONEST
         self._worked = 0.0
         """Seconds of steps so far; in idle time nothing is lost, and nothing is to be seen."""
-        self._next_look = 0.0
-        """The first one comes at once: what is usual may be that of a busy machine."""
+        self._next_look = next_look
         self._last_change: tuple[float, bool] | None = None
         self._all_at_once = False
 
@@ -149,6 +152,10 @@ class _Gear:
                 self._begin(size, window.rate, self._fewer())
                 return
         self._usual[here] += (window.rate - usual) * (FALL if window.rate < usual else RISE)
+        if self._next_look is None:
+            # A step with half the threads takes twice as long: so much is lost before that is seen.
+            lost = window.seconds / len(window.rates)
+            self._next_look = self._worked + min(LATEST, lost / LOOK_SHARE_AT_MOST)
         if self._worked >= self._next_look:
             self._begin(size, window.rate, self._look())
 

@@ -44,6 +44,13 @@ def test_max_tokens_is_exact(engine: Engine, limit: int) -> None:
     assert heard.finished.completion_tokens == limit
 
 
+def test_nothing_ends_a_reply_that_is_to_go_on(engine: Engine) -> None:
+    """At that temperature any token comes, also those that would end it."""
+    sampling = SamplingParams(temperature=4.0, seed=3, top_k=0, max_tokens=200, ignore_eos=True)
+    heard = ask(engine, chat("Say yes."), sampling)
+    assert (heard.finished.reason, heard.finished.completion_tokens) == ("length", 200)
+
+
 @pytest.fixture(scope="module", params=["fake", "real"])
 def lonely(request: pytest.FixtureRequest) -> Iterator[Engine]:
     """With one slot. With more, a prompt lies in other cells another time, what is rounded is

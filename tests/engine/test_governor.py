@@ -120,6 +120,13 @@ def test_a_machine_that_is_busy_from_the_start_is_seen_at_once(penalty: float) -
     assert governed.run(2) >= 0.7 * best
 
 
+def test_the_first_prompts_are_read_by_all_cores() -> None:
+    """A look would cost whoever asks first half a second."""
+    governed = Governed(2, lambda now: 0)
+    governed.run(20.0, tokens=512, kind="prefill")
+    assert {threads for _, threads in governed.seen} == {2}
+
+
 def test_all_cores_taken_is_no_reason_for_none() -> None:
     governed = Governed(4, lambda now: 4)
     governed.run(30)

@@ -110,9 +110,13 @@ class LlamaRunner:
         return self._token_text(lib.llama_vocab_eos(self._vocab))
 
     def control_texts(self) -> list[str]:
+        return [self._token_text(token) for token in self._control]
+
+    @cached_property
+    def _control(self) -> list[int]:
         control = lib.LLAMA_TOKEN_ATTR_CONTROL | lib.LLAMA_TOKEN_ATTR_USER_DEFINED
         return [
-            self._token_text(token)
+            token
             for token in range(self.n_vocab)
             if lib.llama_vocab_get_attr(self._vocab, token) & control
         ]
@@ -156,7 +160,11 @@ class LlamaRunner:
 
     @cached_property
     def _ending(self) -> list[int]:
-        return [token for token in range(self.n_vocab) if self.ends(token)]
+        """llama.cpp makes control tokens of all that end a reply, but for those that a file names
+        as such; asking about the whole vocabulary would take longer than a token does."""
+        named = lib.llama_vocab_eos(self._vocab), lib.llama_vocab_eot(self._vocab)
+        known = {*self._control, *(token for token in named if token >= 0)}
+        return [token for token in sorted(known) if self.ends(token)]
 
     def _token_text(self, token: int) -> str:
         return (

@@ -7,7 +7,7 @@ would need to go on from an earlier place. A checkpoint is a copy of the window 
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-State = bytes | bytearray
+State = bytes | bytearray | memoryview
 """A state as llama.cpp writes it."""
 
 

@@ -8,6 +8,7 @@ and computed again.
 import contextlib
 import hashlib
 import logging
+import mmap
 import os
 import queue
 import shutil
@@ -29,6 +30,8 @@ log = logging.getLogger(__name__)
 
 MAGIC = b"APPLKV1\n"
 SUFFIX = ".kv"
+READING = f".reading{SUFFIX}"
+"""Of a file while it is read; who finds one so named had better not."""
 _LENGTH = struct.Struct("<I")
 _MAX_HEAD = 64 * 1024 * 1024
 COVERED = 16
@@ -251,8 +254,8 @@ class KvStore:
     def _open(self, folder: Path) -> None:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         for file in sorted(folder.iterdir(), key=lambda file: file.stat().st_mtime):
-            if file.suffix != SUFFIX:
-                _unlink(file)  # half written when the last worker ended
+            if file.suffix != SUFFIX or file.name.endswith(READING):
+                _unlink(file)  # the last worker ended while it wrote or read it
                 continue
             try:
                 head, _ = _read_head(file, self._fingerprint)
@@ -268,19 +271,28 @@ class KvStore:
             )
 
     def _read(self, file: Path, tokens: "array[int]") -> Found | None:
+        """The file is mapped: to copy it, memory would have to be found and cleared first, which
+        takes longer than all the rest. A disk that fails then ends this worker, and the next one
+        finds that it was reading."""
+        reading = file.with_suffix(READING)
         try:
             head, start = _read_head(file, self._fingerprint)
-            with file.open("rb") as stream:
-                stream.seek(start)
-                state = stream.read(head.size - head.mark_size)
-                window = stream.read()
-            if len(window) != head.mark_size or zlib.crc32(window, zlib.crc32(state)) != head.check:
+            file.rename(reading)
+            with reading.open("rb") as stream:
+                # Written to by nobody, but ctypes wants what could be.
+                whole = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_COPY)
+            parts = memoryview(whole)[start:]
+            if zlib.crc32(parts) != head.check:
                 raise ValueError("it is damaged")
+            reading.rename(file)
             os.utime(file)
         except (OSError, ValueError) as ex:
             log.warning("saved state %s is dropped: %s", file.name, ex)
+            _unlink(reading)
             return None
-        return Found(tokens, state, "disk", Checkpoint(head.mark, window) if window else None)
+        end = head.size - head.mark_size
+        window = Checkpoint(head.mark, bytes(parts[end:])) if head.mark_size else None
+        return Found(tokens, parts[:end], "disk", window)
 
     def _write_later(self, entry: Entry) -> None:
         if self._folder is None or entry.file is not None or entry.state is None:

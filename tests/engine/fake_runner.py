@@ -15,7 +15,7 @@ import zlib
 from collections.abc import Callable, Collection, Iterable
 
 from appliance.engine import worker
-from appliance.engine.checkpoints import Checkpoint
+from appliance.engine.checkpoints import Checkpoint, State
 from appliance.engine.inputs import SamplingParams
 from appliance.engine.prefix_cache import SlotBytes
 from appliance.engine.protocol import PROCESSOR, Device, Load, ModelInfo, Standing
@@ -240,7 +240,7 @@ class FakeRunner:
         size = self._token_bytes
         return b"".join(cell.token.to_bytes(size) for cell in self.cells[slot])
 
-    def restore(self, slot: int, state: bytes | bytearray) -> bool:
+    def restore(self, slot: int, state: State) -> bool:
         assert not self.cells.get(slot)
         size = self._token_bytes
         tokens = (int.from_bytes(state[at : at + size]) for at in range(0, len(state), size))

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from appliance.engine.checkpoints import Checkpoint
-from appliance.engine.kv_store import KvStore, forget_session
+from appliance.engine.kv_store import READING, KvStore, forget_session
 
 MANY = 10**9
 
@@ -217,6 +217,30 @@ def test_a_half_written_file_is_cleared_away(tmp_path: Path) -> None:
     (folder / "none-1-1.part").write_bytes(b"half")
     store(tmp_path)
     assert list(folder.iterdir()) == []
+
+
+def test_a_file_that_a_worker_died_of_is_not_read_again(tmp_path: Path) -> None:
+    kept = store(tmp_path)
+    kept.put(tokens("aaaa"), b"state", "mine")
+    kept.close()
+    (file,) = files(tmp_path)
+    found = store(tmp_path).take(tokens("aaaab"))
+    assert found and found.state == b"state"
+    assert files(tmp_path) == [file], "it serves again"
+
+    file.rename(file.with_suffix(READING))
+    assert store(tmp_path).take(tokens("aaaab")) is None
+    assert files(tmp_path) == []
+
+
+def test_a_session_that_is_deleted_takes_what_is_being_read_along(tmp_path: Path) -> None:
+    kept = store(tmp_path)
+    kept.put(tokens("aaaa"), b"state", "mine")
+    kept.close()
+    (file,) = files(tmp_path)
+    file.rename(file.with_suffix(READING))
+    forget_session(tmp_path, "mine")
+    assert files(tmp_path) == []
 
 
 def test_a_disk_that_is_full_costs_the_states_and_nothing_else(tmp_path: Path) -> None:

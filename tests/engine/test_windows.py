@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from appliance.engine.checkpoints import Checkpoint
+from appliance.engine.checkpoints import Checkpoint, State
 from appliance.engine.prefix_cache import MOST_CHECKPOINTS, WORTH_MOVING
 from appliance.engine.scheduler import Batch
 from tests.engine.fake_runner import FakeRunner, reply_to
@@ -71,7 +71,7 @@ class Windowed(FakeRunner):
         self.first[target] = max(0, length - WINDOW)
         return True
 
-    def restore(self, slot: int, state: bytes | bytearray) -> bool:
+    def restore(self, slot: int, state: State) -> bool:
         self.first[slot] = max(0, len(state) - WINDOW)
         return super().restore(slot, state)
 

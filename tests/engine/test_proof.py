@@ -24,9 +24,12 @@ NEED = Need(types={"Q4_1": 3, "F32": 0}, head_size=64)
 """Of the embedded model."""
 
 
-def proven(folder: Path, need: Need = NEED, only: tuple[str, ...] = ()) -> dict[str, Verdict]:
+def proven(
+    folder: Path, need: Need = NEED, only: tuple[str, ...] = (), *, fork: bool = True
+) -> dict[str, Verdict]:
     environment = worker_environment() | {libraries.FOLDER_VARIABLE: str(folder)}
-    verdicts = prove(need, command=paths.proof_command(), environment=environment, only=only)
+    command = paths.proof_command()
+    verdicts = prove(need, command=command, environment=environment, only=only, fork=fork)
     return {verdict.variant: verdict for verdict in verdicts}
 
 
@@ -45,14 +48,16 @@ def test_only_what_the_processor_can_run_is_tried(as_installed: dict[str, Verdic
     assert all(verdict.score > 0 for verdict in as_installed.values())
 
 
+@pytest.mark.parametrize("fork", [True, False])
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_variant_with_a_fault_is_out_and_the_next_one_is_taken(
-    fault: str, tmp_path: Path, as_installed: dict[str, Verdict]
+    fault: str, fork: bool, tmp_path: Path, as_installed: dict[str, Verdict]
 ) -> None:
     best = best_variant(as_installed.values())
     plant(tmp_path, best, fault)
+    few = () if fork else (*sorted(as_installed.keys() - {best})[:2], best)
 
-    found = proven(tmp_path)
+    found = proven(tmp_path, only=few, fork=fork)
 
     assert found[best].outcome == FAULTS[fault].outcome
     assert found[best].detail

@@ -38,6 +38,8 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     """An empty one, for the small model."""
     only: tuple[str, ...] = ()
     """These variants; empty: all that this processor can run."""
+    start: tuple[str, ...] = ()
+    """The command that starts such a process; empty: variants' processes are forked from it."""
 
 
 Outcome = Literal["right", "wrong", "died", "hung", "unknown"]

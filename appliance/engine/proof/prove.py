@@ -2,6 +2,7 @@
 
 import logging
 import subprocess
+import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 
@@ -25,15 +26,19 @@ def prove(
     command: Sequence[str],
     environment: Mapping[str, str],
     only: tuple[str, ...] = (),
+    fork: bool = sys.platform != "win32",
 ) -> list[Verdict]:
     """What comes of trying the variants that this processor can run, or `only` some; the plainest
-    first. None: it could not be tried, and why is in the log."""
+    first. None: it could not be tried, and why is in the log. Without `fork` it takes longer."""
+    start = () if fork else tuple(command)
     try:
         with tempfile.TemporaryDirectory(prefix="appliance-proof-") as folder:
             ended = subprocess.run(
                 list(command),
                 env=dict(environment),
-                input=msgspec.json.encode(Request(need=need, folder=folder, only=only)),
+                input=msgspec.json.encode(
+                    Request(need=need, folder=folder, only=only, start=start)
+                ),
                 capture_output=True,
                 timeout=PROCESS_SECONDS,
                 check=True,

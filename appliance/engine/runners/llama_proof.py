@@ -2,15 +2,16 @@
 
 Each variant computes in a process of its own, forked from this one, in which no backend is loaded
 yet: it may die or hang there. Processor time is what is counted, not the clock: a busy machine is
-no reason to think ill of a variant.
+no reason to think ill of a variant. Where a process can't be forked (Windows) each is started anew,
+one after the other.
 """
 
 import ctypes
 import math
 import os
-import resource
 import select
 import signal
+import subprocess
 import sys
 import time
 from dataclasses import dataclass, field
@@ -43,6 +44,8 @@ layers that came to 0.03 at the most. One lane of eight lost in a single matrix 
 gives."""
 HUNG_SECONDS, HUNG_TIMES = 1.0, 20
 """Processor time after which a variant hangs: so much, and so many times that of the quickest."""
+STARTED_SECONDS = 5.0
+"""The same of one that was started anew, which has Python and its libraries to load."""
 WALL_SECONDS = 15.0
 """For all of them together. Who has not answered by then is not judged."""
 LOOK_SECONDS = 0.05
@@ -64,6 +67,16 @@ class Said(msgspec.Struct, frozen=True):
     """The same of a batch and of a token."""
     problem: str = ""
     """Why it cannot be tried."""
+
+
+class Attempt(msgspec.Struct, frozen=True):
+    """What a variant's process has to do."""
+
+    library: str
+    model: str
+    result: str
+    """The file for its logits."""
+    need: Need
 
 
 # -- a variant's process ---------------------------------------------------------------------------
@@ -133,24 +146,37 @@ class Trial:
         return np.ctypeslib.as_array(pointer, shape=(len(entries), N_VOCAB)).copy()
 
 
-def _try(library: Path, model: Path, result: Path, need: Need, asked: int, told: int) -> NoReturn:
-    """All that a variant's process does: compute, then be timed as often as it is asked to."""
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+def _try(attempt: Attempt, asked: int, told: int) -> NoReturn:
+    """All that a variant's process does."""
+    try:
+        _compute_and_be_timed(attempt, asked, told)
+    except (OSError, RuntimeError, AttributeError) as ex:
+        os.write(told, msgspec.json.encode(Said(score=1, problem=str(ex))) + b"\n")
+    finally:
+        os._exit(1)
+
+
+def _compute_and_be_timed(attempt: Attempt, asked: int, told: int) -> NoReturn:
+    """`asked`: a byte each time that it is to be timed."""
+    if sys.platform != "win32":
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     os.chdir(libraries.folder())  # see `llama_binding.searched`
 
     def tell(said: Said) -> None:
         os.write(told, msgspec.json.encode(said) + b"\n")
 
-    score = int(ctypes.CDLL(str(library)).ggml_backend_score())
+    score = int(ctypes.CDLL(attempt.library).ggml_backend_score())
     if score == 0:
         tell(Said())
         os._exit(0)
     tell(Said(score=score))
     load = native("ggml_backend_load", ctypes.c_void_p, ctypes.c_char_p)
-    if not load(str(library).encode()):
+    if not load(attempt.library.encode()):
         raise RuntimeError("llama.cpp does not take it")
-    trial = Trial(model, need)
-    np.save(result, trial.logits())
+    trial = Trial(Path(attempt.model), attempt.need)
+    np.save(attempt.result, trial.logits())
     computed = time.process_time()
     tell(Said(score=score, computed=computed))
     while os.read(asked, 1):
@@ -170,12 +196,13 @@ class Candidate:
     result: Path
     """The file of its logits."""
     pid: int
-    ask: int
-    hear: int
+    ask: int = -1
+    hear: int = -1
     score: int = 0
     computed: float = 0.0
     gone: bool = False
-    signal: int = 0
+    died: str = ""
+    """Of what, if that was its own doing."""
     problem: str = ""
     hung: bool = False
     """It was ended, having taken much more time than it needs."""
@@ -186,6 +213,12 @@ class Candidate:
     def listen(self) -> None:
         """Takes what it told; `hear` can be read."""
         new = os.read(self.hear, 4096)
+        self.take(new)
+        if not new:
+            self._end()
+
+    def take(self, new: bytes) -> None:
+        """So much of what it told."""
         *lines, self._heard = (self._heard + new).split(b"\n")
         for line in lines:
             said = msgspec.json.decode(line, type=Said)
@@ -193,15 +226,13 @@ class Candidate:
             if said.prefill:
                 self.prefill.append(said.prefill)
                 self.decode.append(said.decode)
-        if not new:
-            self._end()
 
     def kill(self) -> None:
         """It is not waited for any longer."""
         if not self.gone:
             os.kill(self.pid, signal.SIGKILL)
             self._end()
-            self.signal = 0
+            self.died = ""
 
     def cpu_seconds(self) -> float:
         """Processor time that it has used."""
@@ -210,29 +241,61 @@ class Candidate:
 
     def _end(self) -> None:
         _, status = os.waitpid(self.pid, 0)
-        self.signal = os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0
+        self.died = _cause(os.waitstatus_to_exitcode(status))
         self.gone = True
         os.close(self.ask)
         os.close(self.hear)
 
 
-def _begin(name: str, library: Path, model: Path, need: Need) -> Candidate:
-    result = model.with_name(f"{name}.npy")
+def _cause(code: int) -> str:
+    """What a process died of, by its exit code; empty: it ended by itself."""
+    if code < 0:
+        return signal.Signals(-code).name
+    return f"{code:#010x}" if code >= _WINDOWS_FAULT else ""
+
+
+_WINDOWS_FAULT = 0xC0000000
+"""Windows' exceptions, such as 0xc000001d for an illegal instruction."""
+
+
+def _fork(name: str, attempt: Attempt) -> Candidate:
     asked, ask = os.pipe()
     hear, told = os.pipe()
     pid = os.fork()
     if pid == 0:
-        try:
-            os.close(ask)
-            os.close(hear)
-            _try(library, model, result, need, asked, told)
-        except (OSError, RuntimeError, AttributeError) as ex:
-            os.write(told, msgspec.json.encode(Said(score=1, problem=str(ex))) + b"\n")
-        finally:
-            os._exit(1)
+        os.close(ask)
+        os.close(hear)
+        _try(attempt, asked, told)
     os.close(asked)
     os.close(told)
-    return Candidate(name, result, pid, ask, hear)
+    return Candidate(name, Path(attempt.result), pid, ask, hear)
+
+
+def _start(name: str, attempt: Attempt, command: tuple[str, ...], deadline: float) -> Candidate:
+    """It is asked for everything at once, and heard when it has ended: pipes of Windows can't be
+    waited for."""
+    with subprocess.Popen(
+        [*command, msgspec.json.encode(attempt).decode()],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as process:
+        candidate = Candidate(name, Path(attempt.result), process.pid, gone=True)
+        told, ended = b"", False
+        ask: bytes | None = b"t" * ROUNDS
+        while not ended:
+            try:
+                told, _ = process.communicate(ask, LOOK_SECONDS)
+                ended = True
+            except subprocess.TimeoutExpired:
+                ask = None  # it has it
+                candidate.hung = candidate.cpu_seconds() > STARTED_SECONDS
+                if candidate.hung or time.monotonic() > deadline:
+                    process.kill()
+                    told, _ = process.communicate()
+                    break
+    candidate.take(told)
+    candidate.died = _cause(process.returncode) if ended else ""
+    return candidate
 
 
 def examine(request: Request) -> list[Verdict]:
@@ -241,8 +304,17 @@ def examine(request: Request) -> list[Verdict]:
     write_model(model, request.need)
     found = libraries.variants()
     names = [name for name in found if not request.only or name in request.only]
+    attempts = {
+        name: Attempt(
+            str(found[name]), str(model), str(model.with_name(f"{name}.npy")), request.need
+        )
+        for name in names
+    }
     deadline = time.monotonic() + WALL_SECONDS
-    candidates = [_begin(name, found[name], model, request.need) for name in names]
+    if request.start:
+        candidates = [_start(*one, request.start, deadline) for one in attempts.items()]
+    else:
+        candidates = [_fork(*one) for one in attempts.items()]
     _compute(candidates, deadline)
     able = sorted((c for c in candidates if c.score), key=lambda c: (c.score, c.name))
     errors = _errors([c for c in able if c.computed])
@@ -311,9 +383,8 @@ def _verdict(candidate: Candidate, error: float | None) -> Verdict:
     detail = ""
     if candidate.hung:
         outcome, detail = "hung", "it did not come to an end"
-    elif candidate.signal:
-        name = signal.Signals(candidate.signal).name
-        outcome, detail = "died", f"its process died of {name}"
+    elif candidate.died:
+        outcome, detail = "died", f"its process died of {candidate.died}"
     elif not candidate.computed:
         outcome, detail = "unknown", candidate.problem or "it was not done in time"
     elif error is None or error > BOUND:
@@ -331,12 +402,18 @@ def _verdict(candidate: Candidate, error: float | None) -> Verdict:
 
 
 def main() -> int:
-    """Entry of the process: a `Request` on stdin, JSON of the verdicts on stdout."""
-    request = msgspec.json.decode(sys.stdin.buffer.read(), type=Request)
+    """Entry of the process: a `Request` on stdin, JSON of the verdicts on stdout. With an `Attempt`
+    as its argument it is a variant's process."""
     lib.llama_log_set(_silent, None)
-    verdicts = examine(request) if hasattr(os, "fork") else []
-    sys.stdout.write(msgspec.json.encode(verdicts).decode() + "\n")
+    if len(sys.argv) > _ARGUMENTS:
+        _try(msgspec.json.decode(sys.argv[_ARGUMENTS], type=Attempt), 0, 1)
+    request = msgspec.json.decode(sys.stdin.buffer.read(), type=Request)
+    sys.stdout.write(msgspec.json.encode(examine(request)).decode() + "\n")
     return 0
+
+
+_ARGUMENTS = 2
+"""Of the process that asks variants: the program and `proof`."""
 
 
 def _say_nothing(_level: int, _text: bytes, _data: object) -> None:

@@ -107,6 +107,7 @@ def _ours(stand: Stand) -> Appliance:
         engine_n_seq_max=1,
         engine_n_threads=stand.settings.threads,
         engine_tune=False,
+        limits_max_prompt_length=1_000_000,  # characters
     )
 
 

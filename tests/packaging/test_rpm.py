@@ -5,6 +5,7 @@ looked at; and what Debian has for scripts of its own packages is taken away, so
 .rpm do what they do elsewhere. `make packages` makes it and `make packages-test` runs this.
 """
 
+import platform
 import re
 import subprocess
 import sys
@@ -25,7 +26,8 @@ pytestmark = pytest.mark.packages
 def next_version(folder: Path) -> Path:
     """The same files as a version that comes later, out of the recipe that `make packages` left."""
     recipe = folder / "next.yaml"
-    text = (ROOT / "build/packages/appliance-server.yaml").read_text(encoding="utf-8")
+    made = ROOT / "build/packages" / platform.machine() / "appliance-server.yaml"
+    text = made.read_text(encoding="utf-8")
     recipe.write_text(re.sub(r"(?m)^version: .*$", "version: 99.0.0", text), encoding="utf-8")
     nfpm = str(Path(sys.executable).with_name("nfpm"))
     subprocess.run(
@@ -35,8 +37,8 @@ def next_version(folder: Path) -> Path:
         stdout=subprocess.DEVNULL,
         timeout=300,
     )
-    (made,) = folder.glob("*.rpm")
-    return made
+    (package,) = folder.glob("*.rpm")
+    return package
 
 
 def test_a_package_lives_its_life(machine: Machine, url: str, tmp_path: Path) -> None:

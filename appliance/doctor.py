@@ -12,6 +12,7 @@ from appliance.engine.loaded import ModelSpec
 from appliance.engine.runners.cpu import processor
 from appliance.errors import ApplianceError
 from appliance.models.memory import memory
+from appliance.models.use import MemoryUse
 
 
 def examine(config: Config) -> dict[str, Any]:
@@ -19,6 +20,7 @@ def examine(config: Config) -> dict[str, Any]:
     sizes = memory()
     library = about.probe()
     around = surroundings.look(config)
+    taken = around.pop("taken")
     return {
         **about.versions(library),
         "system": f"{platform.system()} {platform.release()} {platform.machine()}",
@@ -35,7 +37,7 @@ def examine(config: Config) -> dict[str, Any]:
             "models": str(paths.models_dir(config)),
             "cache": str(paths.cache_dir()),
         },
-        "models": [_model(config, spec, around["taken"]) for spec in offer.specs(config)],
+        "models": [_model(config, spec, taken) for spec in offer.specs(config)],
         "refused_variants": proven.refused(),
         **around,
     }
@@ -131,19 +133,18 @@ def _needs(model: dict[str, Any], free: int) -> str:
 
 def _memory(model: dict[str, Any]) -> str:
     """What it takes, measured, if it is loaded; else what it would, and what it does with."""
-    use = model.get("memory")
-    if not use:
+    if not model.get("memory"):
         return f"needs {_size(model['need'])}"
-    total = sum(use[name] for name in ("weights", "cache", "compute", "saved", "process"))
+    use = msgspec.convert(model["memory"], MemoryUse)
     parts = (
-        f"weights {_megabytes(use['weights'])}, chats {_megabytes(use['cache'] + use['saved'])} "
-        f"in {use['slots']} slots, computing {_megabytes(use['compute'])}, "
-        f"programs {_megabytes(use['process'])}"
+        f"weights {_megabytes(use.weights)}, chats {_megabytes(use.cache + use.saved)} "
+        f"in {use.slots} slots, computing {_megabytes(use.compute)}, "
+        f"programs {_megabytes(use.process)}"
     )
-    if use["measured"]:
-        return f"takes {_megabytes(total)} ({parts})"
-    least = f", {_megabytes(model['need'])} at least" if model["need"] < total else ""
-    return f"would take {_megabytes(total)}{least} ({parts})"
+    if use.measured:
+        return f"takes {_megabytes(use.total)} ({parts})"
+    least = f", {_megabytes(model['need'])} at least" if model["need"] < use.total else ""
+    return f"would take {_megabytes(use.total)}{least} ({parts})"
 
 
 def _megabytes(size: int) -> str:

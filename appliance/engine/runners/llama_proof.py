@@ -235,8 +235,11 @@ class Candidate:
             self.died = ""
 
     def cpu_seconds(self) -> float:
-        """Processor time that it has used."""
-        times = psutil.Process(self.pid).cpu_times()
+        """Processor time that it has used; 0: it has just ended."""
+        try:
+            times = psutil.Process(self.pid).cpu_times()
+        except psutil.NoSuchProcess:
+            return 0.0
         return times.user + times.system
 
     def _end(self) -> None:

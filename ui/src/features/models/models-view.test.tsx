@@ -164,7 +164,7 @@ describe("the models on this machine", () => {
     const asleep = memory && { ...memory, measured: false };
     models = [local, { ...local, id: "asleep", name: "Asleep", memory: asleep }];
     await show();
-    const parts = "weights 100 MB · what chats have read 60 MB · chats set aside 10 MB · programs 30 MB";
+    const parts = "weights 100 MB · room for chats 60 MB · chats set aside 10 MB · programs 30 MB";
     expect(card("Tiny").getByText(parts)).toBeTruthy();
     expect(card("Asleep").queryByText(parts)).toBeNull();
     expect(card("Asleep").getByText(/200 MB of memory/)).toBeTruthy();

@@ -71,7 +71,7 @@ it("tells speed, line, memory and what was not read again, and follows them", as
   expect(valueOf("Model restarts")).toBe("1");
   expect(screen.getByText("500 MB used by the appliance, 3.0 GB of 8.0 GB free")).toBeTruthy();
   const parts =
-    "weights 100 MB · what 4 chats at a time have read 250 MB · computing 10 MB · programs 50 MB";
+    "weights 100 MB · room for 4 chats at a time 250 MB · computing 10 MB · programs 50 MB";
   expect(screen.getByText(parts).parentElement?.textContent).toBe(`Tiny410 MB${parts}`);
   expect(screen.getByText("The appliance itself").textContent).toBe("The appliance itself90 MB");
 

@@ -107,8 +107,7 @@ build/bench/.done: $(LOCK)/bench.txt packaging/native/llama_server.py packaging/
 
 build/bench/compiled/.done: $(LOCK)/llama.txt packaging/native/compiled.py | build/bench/.done
 	@rm -rf $(@D) && mkdir $(@D)
-	@PYTHONPATH=packaging $(BIN)/python -c 'import pathlib, sys; from native import install; \
-		install.get_libraries("source", pathlib.Path(sys.argv[1]))' $(@D)
+	@LLAMA=source PYTHONPATH=packaging $(BIN)/python -m native $(@D)
 	@touch $@
 
 # -- the page ---------------------------------------------------------------------------------------

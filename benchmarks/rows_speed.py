@@ -38,7 +38,7 @@ def one_stream(stand: Stand) -> Row:
     _compare(row, "decode", found, stand.same_file(BARE), at_least(0.97))
     _compare(row, "decode", found, LLAMA_SERVER, at_least(1.0))
     _compare_same(stand, row, "decode", found, at_least(1.0))
-    _compare_compiled(row, "decode", found)
+    _compare_compiled(stand, row, "decode", found)
     return row
 
 
@@ -92,8 +92,8 @@ def eight_streams(stand: Stand) -> Row:
     _compare(row, "time to first token", firsts, LLAMA_SERVER, at_most(0.65))
     _compare_same(stand, row, "tokens/s", rates, at_least(1.0))
     _compare_same(stand, row, "time to first token", firsts, at_most(1.0))
-    _compare_compiled(row, "tokens/s", rates)
-    _compare_compiled(row, "time to first token", firsts)
+    _compare_compiled(stand, row, "tokens/s", rates)
+    _compare_compiled(stand, row, "time to first token", firsts)
     return row
 
 
@@ -113,7 +113,7 @@ def fresh_prompt(stand: Stand) -> Row:
     row.measures.append(Measure("time to first token", "s", found))
     _compare(row, "time to first token", found, LLAMA_SERVER, at_most(0.95))
     _compare_same(stand, row, "time to first token", found, None)
-    _compare_compiled(row, "time to first token", found)
+    _compare_compiled(stand, row, "time to first token", found)
     return row
 
 
@@ -182,9 +182,10 @@ def _compare_same(stand: Stand, row: Row, what: str, found: Values, goal: Goal |
         _compare(row, what, found, other, goal)
 
 
-def _compare_compiled(row: Row, what: str, found: Values) -> None:
-    """Ready-made libraries beside those that are compiled here, without a goal."""
-    for name in (OURS, BARE):
-        if name in found and name + ON_COMPILED in found:
-            values = ratios(found[name], found[name + ON_COMPILED])
-            row.verdicts.append(Verdict(f"{what}: {name}, ready-made ÷ compiled", values))
+def _compare_compiled(stand: Stand, row: Row, what: str, found: Values) -> None:
+    """Ready-made libraries beside those that are compiled here, on the appliance's file and without
+    a goal."""
+    for ready, on_compiled in ((OURS, OURS), (stand.same_file(BARE), BARE)):
+        if ready in found and on_compiled + ON_COMPILED in found:
+            values = ratios(found[ready], found[on_compiled + ON_COMPILED])
+            row.verdicts.append(Verdict(f"{what}: {ready}, ready-made ÷ compiled", values))

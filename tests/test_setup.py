@@ -199,6 +199,18 @@ def test_a_full_disk_changes_nothing_and_is_named(
     assert [file.name for file in installed.parent.iterdir()] == ["lib"]
 
 
+def test_libraries_alone_go_where_they_are_wanted(
+    installed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(install, "fetch", new_libraries)
+    monkeypatch.setenv("LLAMA", "prebuilt")
+
+    install.main(str(tmp_path))
+
+    assert (tmp_path / "libllama.so").read_text() == "new"
+    assert (installed / "libllama.so").read_text() == "old"
+
+
 def test_what_does_not_fit_changes_nothing(installed: Path) -> None:
     def hold(modules: Path, made: Path) -> None:
         raise SystemExit("it does not fit")

@@ -2,6 +2,7 @@
 
     python -m native                        ready-made, by npm
     LLAMA=source python -m native           compiled here, which takes minutes
+    python -m native FOLDER                 the libraries alone, into a folder that is empty
 
 The functions come as llama-cpp-python's modules, whose own build is left out; the libraries lie
 where that would have put them, in a folder that is replaced as a whole. Nothing of what is
@@ -142,14 +143,17 @@ def install(
         made.replace(FOLDER)
 
 
-def main() -> None:
-    """Installs what `LLAMA` names."""
+def main(folder: str = "") -> None:
+    """Installs what `LLAMA` names; with a folder, only puts its libraries there."""
     sources = {"prebuilt": fetch, "source": build}
     source = os.environ.get("LLAMA") or "prebuilt"
     if source not in sources:
         raise SystemExit(f"LLAMA is {source!r}: it must be `prebuilt` or `source`.")
     try:
-        install(sources[source])
+        if folder:
+            sources[source](Path(folder))
+        else:
+            install(sources[source])
     except subprocess.CalledProcessError as ex:
         raise SystemExit(f"pip ended with {ex.returncode}: llama.cpp is what it was.") from ex
     except OSError as ex:

@@ -10,8 +10,7 @@ from collections import deque
 from dataclasses import dataclass, field
 
 from appliance.engine.protocol import Accepted, Embedded, Event, Failed
-from appliance.engine.runners.base import DecodeFailed, Embedder, LoadError, Runner
-from appliance.engine.scheduler import Batch
+from appliance.engine.runners.base import Batch, DecodeFailed, Embedder, LoadError, Runner
 from appliance.errors import ApplianceError, InternalError, Unavailable
 
 log = logging.getLogger(__name__)

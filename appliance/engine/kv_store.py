@@ -107,7 +107,7 @@ class KvStore:
             memory_bytes: states kept in memory; 0: none.
             disk_bytes: of all files in the folder, whichever model they belong to.
             min_tokens: shorter sequences are not worth keeping.
-            shortest: see `prefix_cache.Memory.shortest_saved`.
+            shortest: see `runners.base.KvMemory.shortest_saved`.
         """
         self.persistent = bool(folder and disk_bytes)
         """States outlive the worker."""

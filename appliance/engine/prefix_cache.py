@@ -2,17 +2,17 @@
 
 Three tiers: the KV cells of slots, running and idle; host memory; disk. What a slot held is put
 into the store before the slot is given to another chat, and comes back from there. Pure Python:
-the cells themselves are moved by a `Memory`.
+the cells themselves are moved by a `KvMemory`.
 """
 
 import logging
 from array import array
-from typing import NamedTuple, Protocol
 
 from appliance.engine import checkpoints
-from appliance.engine.checkpoints import Checkpoint, State
+from appliance.engine.checkpoints import Checkpoint
 from appliance.engine.kv_store import KvStore
 from appliance.engine.protocol import CachedFrom
+from appliance.engine.runners.base import KvMemory
 from appliance.engine.sequence import Sequence
 from appliance.engine.slots import Cells, Slot
 from appliance.engine.tokens import common_prefix
@@ -25,65 +25,12 @@ MOST_CHECKPOINTS = 4
 """Of a slot."""
 
 
-class SlotBytes(NamedTuple):
-    """What a slot takes of the KV cache."""
-
-    fixed: int
-    """Whatever its length."""
-    each: int
-    """For each token."""
-    window: int = 0
-    """Tokens that layers look back which have room for no more; 0: none do."""
-    each_in_window: int = 0
-    """For each of those."""
-
-    def of(self, cells: int, lengths: list[int]) -> int:
-        """Slots of those lengths, which hold so many distinct cells together."""
-        short = sum(min(length, self.window) for length in lengths) * self.each_in_window
-        return self.fixed * len(lengths) + self.each * cells + short
-
-
-class Memory(Protocol):
-    """The KV cache, as the runner offers it."""
-
-    @property
-    def slot_bytes(self) -> SlotBytes: ...
-
-    @property
-    def takes_checkpoints(self) -> bool:
-        """Whether they help it to cut: layers look back a window only."""
-
-    def shortest(self, slot: int) -> int:
-        """The fewest tokens that a slot, as it is now, can be cut to without a checkpoint; all of
-        a recurrent model, whose state stands as it is or not at all."""
-
-    def shortest_saved(self, length: int) -> int:
-        """The same of a saved state of so many tokens."""
-
-    def cut(self, slot: int, length: int, checkpoint: Checkpoint | None = None) -> int:
-        """Keep the first `length` tokens of a slot; return how many are left, or 0."""
-
-    def share(
-        self, source: int, target: int, length: int, checkpoint: Checkpoint | None = None
-    ) -> bool:
-        """Give the empty slot `target` the first `length` tokens of `source`."""
-
-    def checkpoint(self, slot: int) -> State:
-        """The window of a slot as it is now; only where `takes_checkpoints`."""
-
-    def save(self, slot: int) -> State:
-        """The state of a slot."""
-
-    def restore(self, slot: int, state: State) -> bool:
-        """Put a saved state into an empty slot; False: it does not fit or is damaged."""
-
-
 class PrefixCache:
     """Owns the slots. Every method belongs to the step loop."""
 
     def __init__(
         self,
-        memory: Memory,
+        memory: KvMemory,
         store: KvStore,
         *,
         n_slots: int,

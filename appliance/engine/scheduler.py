@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 
 from appliance.engine.line import Line
 from appliance.engine.prefix_cache import WORTH_MOVING, PrefixCache
+from appliance.engine.runners.base import Batch
 from appliance.engine.sequence import Sequence
 from appliance.engine.tokens import common_prefix
 
@@ -29,15 +30,11 @@ that decode (`GGML_FA_TILE_Q`, `llama_batch_allocr::split_equal`)."""
 
 
 @dataclass(slots=True)
-class Batch:
-    """Tokens of one `llama_decode`, entry by entry."""
+class ScheduledBatch(Batch):
+    """A batch that knows whose tokens it has."""
 
-    tokens: list[int] = field(default_factory=list)
-    positions: list[int] = field(default_factory=list)
-    slots: list[int] = field(default_factory=list)
-    outputs: list[int] = field(default_factory=list)
-    """Entries whose logits are wanted, in the order of `samples`."""
     samples: list[Sequence] = field(default_factory=list)
+    """Whose logits `outputs` are, in that order."""
     parts: list[tuple[Sequence, int]] = field(default_factory=list)
     """Each sequence in the batch, with its number of tokens."""
 
@@ -114,7 +111,7 @@ class Scheduler:
 
     # -- one step --------------------------------------------------------------------------------
 
-    def schedule(self) -> Batch:
+    def schedule(self) -> ScheduledBatch:
         """The next batch; empty only when nothing is waiting or running."""
         self._cache.set_checkpoints()
         self._admit()
@@ -133,7 +130,7 @@ class Scheduler:
         if self._partitioned:
             # llama.cpp computes such slots together only as far as their numbers follow each other.
             parts.sort(key=lambda part: part[0].slot or 0)
-        batch = Batch()
+        batch = ScheduledBatch()
         for sequence, count in parts:
             batch.add(sequence, count)
         return batch
@@ -145,7 +142,7 @@ class Scheduler:
         # What is left for the last step is made up for here, unless it would be lacking here.
         return count - short if 0 < short < self._least and count - short >= self._least else count
 
-    def computed(self, batch: Batch) -> None:
+    def computed(self, batch: ScheduledBatch) -> None:
         """The batch went through `llama_decode`: its tokens are in the KV cache now."""
         for sequence, count in batch.parts:
             self._cache.advance(sequence, count)

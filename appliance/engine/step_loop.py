@@ -26,7 +26,7 @@ from appliance.engine.protocol import (
     cancelled,
 )
 from appliance.engine.runners.base import DecodeFailed, NoRoom, Runner
-from appliance.engine.scheduler import Batch, Scheduler
+from appliance.engine.scheduler import ScheduledBatch, Scheduler
 from appliance.engine.sequence import Sequence
 from appliance.errors import InternalError
 
@@ -205,7 +205,7 @@ class StepLoop:
             events += self._sample(sequence, output)
         return events
 
-    def _decode(self, batch: Batch) -> None:
+    def _decode(self, batch: ScheduledBatch) -> None:
         governor = self._governor
         if governor is None:
             self._runner.decode(batch)
@@ -247,7 +247,7 @@ class StepLoop:
         )
         return Logprobs(first, rest)
 
-    def _abandon(self, batch: Batch, why: str) -> list[Event]:
+    def _abandon(self, batch: ScheduledBatch, why: str) -> list[Event]:
         fault = InternalError(f"the model could not compute this step: {why}")
         events: list[Event] = []
         for sequence, _ in batch.parts:

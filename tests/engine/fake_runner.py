@@ -17,10 +17,8 @@ from collections.abc import Callable, Collection, Iterable
 from appliance.engine import worker
 from appliance.engine.checkpoints import Checkpoint, State
 from appliance.engine.inputs import SamplingParams
-from appliance.engine.prefix_cache import SlotBytes
 from appliance.engine.protocol import PROCESSOR, Device, Load, ModelInfo, Standing
-from appliance.engine.runners.base import EmbeddingModel, LoadError, NoRoom
-from appliance.engine.scheduler import Batch
+from appliance.engine.runners.base import Batch, EmbeddingModel, LoadError, NoRoom, SlotBytes
 
 END = 0
 

@@ -7,7 +7,7 @@ from appliance.engine.inputs import SamplingParams
 from appliance.engine.kv_store import KvStore
 from appliance.engine.prefix_cache import WORTH_MOVING, PrefixCache
 from appliance.engine.runners.base import NoRoom
-from appliance.engine.scheduler import Batch, Scheduler
+from appliance.engine.scheduler import ScheduledBatch, Scheduler
 from appliance.engine.sequence import Sequence
 from appliance.engine.slots import Cells
 from tests.engine.conftest import load_of
@@ -69,7 +69,7 @@ class Loop:
         )
         self.done: list[Sequence] = []
 
-    def step(self) -> Batch:
+    def step(self) -> ScheduledBatch:
         batch = self.scheduler.schedule()
         assert 0 < len(batch.tokens) <= self.n_batch
         slots = [s.slot for s, _ in batch.parts]

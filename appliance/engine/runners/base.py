@@ -1,13 +1,12 @@
 """What a worker asks of the native code that runs a model."""
 
 from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol
 
+from appliance.engine.checkpoints import Checkpoint, State
 from appliance.engine.inputs import SamplingParams
-from appliance.engine.prefix_cache import Memory
 from appliance.engine.protocol import Load, ModelInfo
-from appliance.engine.scheduler import Batch
 
 
 class NoRoom(Exception):
@@ -20,6 +19,70 @@ class DecodeFailed(Exception):
 
 class DeviceLost(Exception):
     """A GPU computes no more, and what it holds is gone: the process has to end."""
+
+
+@dataclass(slots=True)
+class Batch:
+    """Tokens of one `llama_decode`, entry by entry."""
+
+    tokens: list[int] = field(default_factory=list)
+    positions: list[int] = field(default_factory=list)
+    slots: list[int] = field(default_factory=list)
+    outputs: list[int] = field(default_factory=list)
+    """Entries whose logits are wanted."""
+
+
+class SlotBytes(NamedTuple):
+    """What a slot takes of the KV cache."""
+
+    fixed: int
+    """Whatever its length."""
+    each: int
+    """For each token."""
+    window: int = 0
+    """Tokens that layers look back which have room for no more; 0: none do."""
+    each_in_window: int = 0
+    """For each of those."""
+
+    def of(self, cells: int, lengths: list[int]) -> int:
+        """Slots of those lengths, which hold so many distinct cells together."""
+        short = sum(min(length, self.window) for length in lengths) * self.each_in_window
+        return self.fixed * len(lengths) + self.each * cells + short
+
+
+class KvMemory(Protocol):
+    """The KV cache, as the runner offers it."""
+
+    @property
+    def slot_bytes(self) -> SlotBytes: ...
+
+    @property
+    def takes_checkpoints(self) -> bool:
+        """Whether they help it to cut: layers look back a window only."""
+
+    def shortest(self, slot: int) -> int:
+        """The fewest tokens that a slot, as it is now, can be cut to without a checkpoint; all of
+        a recurrent model, whose state stands as it is or not at all."""
+
+    def shortest_saved(self, length: int) -> int:
+        """The same of a saved state of so many tokens."""
+
+    def cut(self, slot: int, length: int, checkpoint: Checkpoint | None = None) -> int:
+        """Keep the first `length` tokens of a slot; return how many are left, or 0."""
+
+    def share(
+        self, source: int, target: int, length: int, checkpoint: Checkpoint | None = None
+    ) -> bool:
+        """Give the empty slot `target` the first `length` tokens of `source`."""
+
+    def checkpoint(self, slot: int) -> State:
+        """The window of a slot as it is now; only where `takes_checkpoints`."""
+
+    def save(self, slot: int) -> State:
+        """The state of a slot."""
+
+    def restore(self, slot: int, state: State) -> bool:
+        """Put a saved state into an empty slot; False: it does not fit or is damaged."""
 
 
 class Sampler(Protocol):
@@ -57,7 +120,7 @@ class Embedder(Protocol):
     """An input goes into one batch as a whole: its tokens look at those that follow, too."""
 
     def compute(self, batch: Batch) -> None:
-        """Compute a batch; `outputs` and `samples` don't matter.
+        """Compute a batch; `outputs` don't matter.
 
         Raises:
             DecodeFailed: it could not be computed.
@@ -73,7 +136,7 @@ class Embedder(Protocol):
         """Free everything."""
 
 
-class Runner(Memory, Protocol):
+class Runner(KvMemory, Protocol):
     """One loaded model with one context. Methods belong to the step loop, except that `tokenize`,
     `piece`, `sampler` and the properties may be called from the intake thread meanwhile."""
 

@@ -19,19 +19,19 @@ import numpy as np
 
 from appliance.engine.checkpoints import Checkpoint, State
 from appliance.engine.inputs import SamplingParams
-from appliance.engine.prefix_cache import SlotBytes
 from appliance.engine.protocol import PROCESSOR, Load, ModelInfo, Standing
 from appliance.engine.runners.base import (
+    Batch,
     DecodeFailed,
     Embedder,
     EmbeddingModel,
     LoadError,
     RunnerFactory,
+    SlotBytes,
 )
 from appliance.engine.runners.cpu import physical_cores
 from appliance.engine.runners.legacy_file import Family, family_of, read_header
 from appliance.engine.runners.legacy_text import Vocabulary
-from appliance.engine.scheduler import Batch
 from appliance.errors import RequestError
 
 EVAL_BATCH = 8

@@ -17,17 +17,22 @@ from msgspec import structs
 
 from appliance.engine.checkpoints import Checkpoint, State
 from appliance.engine.inputs import SamplingParams
-from appliance.engine.prefix_cache import SlotBytes
 from appliance.engine.protocol import Load, ModelInfo
 from appliance.engine.runners import llama_library, llama_load
-from appliance.engine.runners.base import DecodeFailed, DeviceLost, EmbeddingModel, NoRoom
+from appliance.engine.runners.base import (
+    Batch,
+    DecodeFailed,
+    DeviceLost,
+    EmbeddingModel,
+    NoRoom,
+    SlotBytes,
+)
 from appliance.engine.runners.llama_batch import NativeBatch
 from appliance.engine.runners.llama_binding import lib
 from appliance.engine.runners.llama_library import last_errors
 from appliance.engine.runners.llama_sampler import LlamaSampler
 from appliance.engine.runners.llama_threads import Threads
 from appliance.engine.runners.llama_trust import standings
-from appliance.engine.scheduler import Batch
 from appliance.errors import RequestError
 
 if TYPE_CHECKING:

@@ -2,8 +2,8 @@
 
 import ctypes
 
+from appliance.engine.runners.base import Batch
 from appliance.engine.runners.llama_binding import lib
-from appliance.engine.scheduler import Batch
 
 
 class NativeBatch:

@@ -8,12 +8,11 @@ import numpy as np
 import numpy.typing as npt
 
 from appliance.engine.runners import llama_library
-from appliance.engine.runners.base import LoadError
+from appliance.engine.runners.base import Batch, LoadError
 from appliance.engine.runners.llama_binding import lib
 from appliance.engine.runners.llama_library import last_errors
 from appliance.engine.runners.llama_load import FLASH_ATTENTION, KV_TYPES, load_model
 from appliance.engine.runners.placement import Placement
-from appliance.engine.scheduler import Batch
 from appliance.engine.tune_profile import Setting, Speed
 
 N_STREAMS = 8

@@ -13,12 +13,11 @@ import ctypes
 import numpy as np
 import numpy.typing as npt
 
-from appliance.engine.runners.base import DecodeFailed, DeviceLost, LoadError
+from appliance.engine.runners.base import Batch, DecodeFailed, DeviceLost, LoadError
 from appliance.engine.runners.llama_batch import NativeBatch
 from appliance.engine.runners.llama_binding import lib
 from appliance.engine.runners.llama_library import forget_errors, last_errors
 from appliance.engine.runners.llama_threads import Threads
-from appliance.engine.scheduler import Batch
 
 CHUNK = 128
 """Tokens of a batch of a model that also writes text: whoever it writes for waits that long."""
@@ -52,7 +51,7 @@ class LlamaEmbedder:
             model: llama.cpp's handle.
             longest: tokens that an input may have.
             threads: those of the first context.
-            can_cut: see `prefix_cache.Memory`.
+            can_cut: see `runners.base.KvMemory`.
             on_gpu: a computation that fails means that the device is lost.
 
         Raises:

@@ -25,11 +25,11 @@ import psutil
 
 from appliance.engine import libraries
 from appliance.engine.proof.need import Need, Outcome, Request, Verdict
+from appliance.engine.runners.base import Batch
 from appliance.engine.runners.llama_batch import NativeBatch
 from appliance.engine.runners.llama_binding import lib, native
 from appliance.engine.runners.llama_load import FLASH_ATTENTION, KV_TYPES
 from appliance.engine.runners.llama_proof_model import N_CTX, N_VOCAB, write_model
-from appliance.engine.scheduler import Batch
 
 PROMPT = 80
 """Tokens of the batch: more than the 64 up to which some multiply in another way."""

@@ -10,9 +10,8 @@ from collections.abc import Callable
 
 from appliance.engine.embedding import EmbeddingJob
 from appliance.engine.inputs import ChatPrompt
-from appliance.engine.outbox import Outbox
 from appliance.engine.prompts import PromptReader
-from appliance.engine.protocol import Cancel, Embed, Failed, Generate
+from appliance.engine.protocol import Cancel, Embed, Event, Failed, Generate
 from appliance.engine.runners.base import Runner
 from appliance.engine.sequence import Sequence
 from appliance.engine.template_guard import TemplateGuard
@@ -28,13 +27,13 @@ class Intake:
         self,
         runner: Runner,
         template: TemplateGuard,
-        outbox: Outbox,
+        send: Callable[[list[Event]], None],
         arrive: Callable[[Sequence | EmbeddingJob | Cancel], None],
     ) -> None:
         """`arrive` hands over to the step loop."""
         self._runner = runner
         self._reader = PromptReader(runner, template)
-        self._outbox = outbox
+        self._send = send
         self._arrive = arrive
         self._commands: queue.SimpleQueue[Generate | Embed | Cancel] = queue.SimpleQueue()
 
@@ -60,14 +59,14 @@ class Intake:
         try:
             read = self._job(command) if isinstance(command, Embed) else self._sequence(command)
         except ApplianceError as ex:
-            self._outbox.send([Failed(command.id, ex.code, ex.message, ex.param)])
+            self._send([Failed(command.id, ex.code, ex.message, ex.param)])
             return None
         except Exception:
             log.exception("prompt of request %d could not be read", command.id)
             fault = InternalError("the prompt could not be read")
-            self._outbox.send([Failed(command.id, fault.code, fault.message)])
+            self._send([Failed(command.id, fault.code, fault.message)])
             return None
-        self._outbox.send([read.accepted(self._runner.info.n_ctx)])
+        self._send([read.accepted(self._runner.info.n_ctx)])
         return read
 
     def _job(self, command: Embed) -> EmbeddingJob:

@@ -9,7 +9,6 @@ from pathlib import Path
 from appliance.engine.embedding import Embedding, EmbeddingJob
 from appliance.engine.governor import Governor, Kind
 from appliance.engine.kv_store import KvStore
-from appliance.engine.outbox import Outbox
 from appliance.engine.prefix_cache import PrefixCache
 from appliance.engine.protocol import (
     Cancel,
@@ -45,9 +44,9 @@ Arrival = Sequence | EmbeddingJob | Cancel | Forget | Shutdown
 class StepLoop:
     """Owns scheduler, prefix cache, store and embeddings."""
 
-    def __init__(self, runner: Runner, load: Load, outbox: Outbox) -> None:
+    def __init__(self, runner: Runner, load: Load, send: Callable[[list[Event]], None]) -> None:
         self._runner = runner
-        self._outbox = outbox
+        self._send = send
         self._arrivals: queue.SimpleQueue[Arrival] = queue.SimpleQueue()
         partitioned = runner.partitioned
         memory_bytes = load.kv_memory_bytes
@@ -131,7 +130,7 @@ class StepLoop:
 
     def _tell(self) -> None:
         if self._untold:
-            self._outbox.send([self._figures(), *self._untold])
+            self._send([self._figures(), *self._untold])
             self._untold = []
             self._told_at = time.monotonic()
 
@@ -155,7 +154,7 @@ class StepLoop:
             while self._arrivals.empty() and self._store.persistent and self._cache.store_idle():
                 pass
             self._store.write_idle()
-            self._outbox.send([self._figures()])
+            self._send([self._figures()])
         return self._arrivals.get()
 
     def _figures(self) -> Figures:

@@ -71,8 +71,8 @@ def serve(commands: BinaryIO, events: BinaryIO, factory: RunnerFactory) -> int:
     template.compile(
         runner.chat_template, bos=runner.bos, eos=runner.eos, control=runner.control_texts()
     )
-    loop = StepLoop(runner, load, outbox)
-    intake = Intake(runner, template, outbox, loop.arrive)
+    loop = StepLoop(runner, load, outbox.send)
+    intake = Intake(runner, template, outbox.send, loop.arrive)
     intake.start()
     threading.Thread(
         target=_take_commands, args=(commands, intake, loop, outbox), name="reader", daemon=True

@@ -20,7 +20,7 @@ from appliance.chat.replies import LiveReplies
 from appliance.chat.turn import Turns
 from appliance.comparing import Comparing
 from appliance.config import Config
-from appliance.engine.kv_store import forget_session
+from appliance.engine.kv_files import forget_session
 from appliance.engine.pool import Pool
 from appliance.environment import service_manager
 from appliance.errors import ModelNotFound

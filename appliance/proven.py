@@ -8,7 +8,7 @@ from pathlib import Path
 from appliance import paths, tuned
 from appliance.config import Config
 from appliance.engine import libraries
-from appliance.engine.kv_store import forget_variant
+from appliance.engine.kv_files import forget_variant
 from appliance.engine.proof import store
 from appliance.engine.proof.need import Need, Verdict
 from appliance.engine.proof.prove import choose, prove

@@ -77,7 +77,7 @@ MAY_IMPORT: list[tuple[str, list[str]]] = [
         "proven",
         [
             *("config", "environment", "paths", "tuned"),
-            *("engine.kv_store", "engine.libraries", "engine.proof.*", "models.*"),
+            *("engine.kv_files", "engine.libraries", "engine.proof.*", "models.*"),
         ],
     ),
     ("tuned", ["config", "paths", "engine.protocol", "engine.tune_profile"]),
@@ -110,7 +110,7 @@ MAY_IMPORT: list[tuple[str, list[str]]] = [
             *("comparing", "proven", "running", "tuning", "watch"),
             *("api.*", "chat.*", "desktop.*", "models.*", "observe.*", "security.*", "store.*"),
             *("engine.client", "engine.pool", "engine.upstream.*", "engine.protocol"),
-            "engine.kv_store",  # files of deleted sessions, also of models that are not loaded
+            "engine.kv_files",  # files of deleted sessions, also of models that are not loaded
         ],
     ),
     ("paths", []),
@@ -143,6 +143,7 @@ MAY_IMPORT: list[tuple[str, list[str]]] = [
         ],
     ),
     ("engine.inputs", []),
+    ("engine.kv_files", []),
     ("engine.protocol", ["engine.inputs"]),
     ("engine.line", []),
     ("engine.share", []),

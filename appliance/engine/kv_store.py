@@ -5,33 +5,28 @@ comparing tokens, never by a hash alone. The whole store is a cache: what cannot
 and computed again.
 """
 
-import contextlib
-import hashlib
 import logging
 import mmap
 import os
 import queue
-import shutil
 import struct
 import threading
 import zlib
 from array import array
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 
 from appliance.engine.checkpoints import Checkpoint, State, reach
+from appliance.engine.kv_files import READING, SUFFIX, saved_files, session_name, unlink
 from appliance.engine.protocol import CachedFrom
 from appliance.engine.tokens import common_prefix
 
 log = logging.getLogger(__name__)
 
 MAGIC = b"APPLKV1\n"
-SUFFIX = ".kv"
-READING = f".reading{SUFFIX}"
-"""Of a file while it is read; who finds one so named had better not."""
 _LENGTH = struct.Struct("<I")
 _MAX_HEAD = 64 * 1024 * 1024
 COVERED = 16
@@ -247,7 +242,7 @@ class KvStore:
             entry.empty()
             file = entry.file
         if file:
-            _unlink(file)
+            unlink(file)
 
     # -- inside: files ---------------------------------------------------------------------------
 
@@ -255,13 +250,13 @@ class KvStore:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         for file in sorted(folder.iterdir(), key=lambda file: file.stat().st_mtime):
             if file.suffix != SUFFIX or file.name.endswith(READING):
-                _unlink(file)  # the last worker ended while it wrote or read it
+                unlink(file)  # the last worker ended while it wrote or read it
                 continue
             try:
                 head, _ = _read_head(file, self._fingerprint)
             except (OSError, ValueError) as ex:
                 log.warning("saved state %s is dropped: %s", file.name, ex)
-                _unlink(file)
+                unlink(file)
                 continue
             self._clock += 1
             tokens = array("i", head.tokens)
@@ -288,7 +283,7 @@ class KvStore:
             os.utime(file)
         except (OSError, ValueError) as ex:
             log.warning("saved state %s is dropped: %s", file.name, ex)
-            _unlink(reading)
+            unlink(reading)
             return None
         end = head.size - head.mark_size
         window = Checkpoint(head.mark, bytes(parts[end:])) if head.mark_size else None
@@ -346,13 +341,13 @@ class KvStore:
                 entry.empty()
             dropped = entry.dropped
         if dropped:
-            _unlink(file)
+            unlink(file)
         self._fit_disk(file)
 
     def _fit_disk(self, newest: Path) -> None:
         assert self._root
         files = sorted(
-            ((file.stat().st_mtime, file.stat().st_size, file) for file in _files(self._root)),
+            ((file.stat().st_mtime, file.stat().st_size, file) for file in saved_files(self._root)),
             key=lambda row: (row[2] == newest, row[0]),
         )
         over = sum(size for _, size, _ in files) - self._disk_bytes
@@ -360,36 +355,7 @@ class KvStore:
             if over <= 0:
                 return
             over -= size
-            _unlink(file)
-
-
-def forget_session(folder: Path, session: str) -> None:
-    """Delete a session's files of all models, also those of models that are not loaded."""
-    name = session_name(session)
-    for file in _files(folder):
-        if file.name.startswith(name + "-"):
-            _unlink(file)
-
-
-def session_name(session: str | None) -> str:
-    """How the files of a session begin; sessions are named by clients, so not by their ids."""
-    return hashlib.sha256(session.encode()).hexdigest()[:32] if session else "none"
-
-
-def _files(root: Path) -> Iterator[Path]:
-    return root.glob(f"*/*{SUFFIX}")
-
-
-def _unlink(file: Path) -> None:
-    with contextlib.suppress(OSError):
-        file.unlink()
-
-
-def forget_variant(folder: Path, variant: str) -> None:
-    """Remove what was computed by a variant of llama.cpp, of all models; the runners' fingerprints
-    begin with its name."""
-    for states in folder.glob(f"{variant}-*"):
-        shutil.rmtree(states, ignore_errors=True)
+            unlink(file)
 
 
 def _read_head(file: Path, fingerprint: str) -> tuple[Head, int]:

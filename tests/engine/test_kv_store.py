@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from appliance.engine.checkpoints import Checkpoint
-from appliance.engine.kv_store import READING, KvStore, forget_session
+from appliance.engine.kv_files import READING, forget_session
+from appliance.engine.kv_store import KvStore
 
 MANY = 10**9
 

@@ -323,7 +323,7 @@ class LlamaRunner:
 
 def _fingerprint(path: Path, params: lib.llama_context_params, variant: str, device: str) -> str:
     """Of a file of many gigabytes the two ends, size and time have to do. It begins with who
-    computed, for `kv_store.forget_variant`."""
+    computed, for `kv_files.forget_variant`."""
     info = path.stat()
     edge = 1 << 20
     with path.open("rb") as file:

@@ -1,0 +1,45 @@
+"""Names of the files that saved KV states are in, and how some of them are removed.
+
+A folder for each model and build, and in it a file for each state: `<session>-<pid>-<number>.kv`.
+"""
+
+import contextlib
+import hashlib
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+SUFFIX = ".kv"
+READING = f".reading{SUFFIX}"
+"""Of a file while it is read; who finds one so named had better not."""
+
+
+def session_name(session: str | None) -> str:
+    """How the files of a session begin; sessions are named by clients, so not by their ids."""
+    return hashlib.sha256(session.encode()).hexdigest()[:32] if session else "none"
+
+
+def saved_files(root: Path) -> Iterator[Path]:
+    """The files of all models."""
+    return root.glob(f"*/*{SUFFIX}")
+
+
+def forget_session(root: Path, session: str) -> None:
+    """Delete a session's files of all models, also those of models that are not loaded."""
+    name = session_name(session)
+    for file in saved_files(root):
+        if file.name.startswith(name + "-"):
+            unlink(file)
+
+
+def forget_variant(root: Path, variant: str) -> None:
+    """Remove what was computed by a variant of llama.cpp, of all models; the runners' fingerprints
+    begin with its name."""
+    for states in root.glob(f"{variant}-*"):
+        shutil.rmtree(states, ignore_errors=True)
+
+
+def unlink(file: Path) -> None:
+    """Delete a file, if that can be done."""
+    with contextlib.suppress(OSError):
+        file.unlink()

@@ -99,22 +99,3 @@ def _told(folder: Path) -> Service | None:
         return msgspec.json.decode((folder / FILE).read_bytes(), type=Service)
     except (OSError, msgspec.DecodeError, ValueError):
         return None
-
-
-def holder_of(port: int) -> str | None:
-    """Who listens on a port, by name and process id, as far as this system and user may know."""
-    sockets = set()
-    for table in (Path("/proc/net/tcp"), Path("/proc/net/tcp6")):
-        with contextlib.suppress(OSError):
-            for line in table.read_text(encoding="ascii").splitlines()[1:]:
-                _, local, _, state, *_, inode = line.split()[:10]
-                if state == "0A" and int(local.rpartition(":")[2], 16) == port:
-                    sockets.add(f"socket:[{inode}]")
-    for process in Path("/proc").glob("[0-9]*") if sockets else ():
-        with contextlib.suppress(OSError):
-            for file in (process / "fd").iterdir():
-                with contextlib.suppress(OSError):
-                    if str(file.readlink()) in sockets:
-                        name = (process / "comm").read_text(encoding="utf-8").strip()
-                        return f"{name} (process {process.name})"
-    return None

@@ -21,6 +21,7 @@ from appliance.desktop import engines
 from appliance.desktop.memory import FILE, recall
 from appliance.errors import StoreError
 from appliance.store.backup import read_back
+from appliance.system.ports import holder_of
 
 ANSWER_SECONDS = 5.0
 MOST_READ = 1_000_000
@@ -127,7 +128,7 @@ def _port(config: Config, service: running.Service | None) -> dict[str, Any]:
     found: dict[str, Any] = {"host": config.server.host, "port": port, "free": True}
     if port == 0 or not _taken(port):
         return found
-    holder = running.holder_of(port) or "a program of somebody else's"
+    holder = holder_of(port) or "a program of somebody else's"
     found |= {"free": False, "holder": holder}
     if service is None or urllib.parse.urlsplit(service.url).port != port:
         found["error"] = f"port {port} is in use by {holder}: choose another with server.port"

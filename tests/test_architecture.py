@@ -122,6 +122,8 @@ MAY_IMPORT: list[tuple[str, list[str]]] = [
     ("watch", []),
     ("context", []),
     ("errors", []),
+    ("system.*", []),
+    ("http.*", ["http.*"]),
     ("control_groups", []),
     (
         "api.*",
@@ -129,7 +131,6 @@ MAY_IMPORT: list[tuple[str, list[str]]] = [
             *("api.*", "chat.*", "security.*", "models.*", "observe.*"),
             *("store.*", "!store.database", "!store.migrations"),
             *("engine.client", "engine.inputs", "engine.loaded", "engine.pool", "engine.protocol"),
-            "running",
         ],
     ),
     (
@@ -187,7 +188,7 @@ MAY_IMPORT: list[tuple[str, list[str]]] = [
     ("models.*", ["control_groups", "models.*"]),
     ("desktop.*", ["desktop.*", "running"]),
 ]
-COMMON = ["context", "errors"]
+COMMON = ["context", "errors", "http.*", "system.*"]
 # Functions that read the environment or a file; everybody may have the frozen types beside them.
 CONFIG_IS_READ_BY = [
     *("__main__", "about"),

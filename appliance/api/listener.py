@@ -13,10 +13,10 @@ from waitress.adjustments import Adjustments
 from waitress.server import TcpWSGIServer
 from waitress.task import ThreadedTaskDispatcher
 
-from appliance import running
 from appliance.api.channel import Channel
 from appliance.api.loop import Loop, ServerLimits
 from appliance.errors import ConfigError
+from appliance.system.ports import holder_of
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
@@ -131,7 +131,7 @@ def resolve(host: str, port: int) -> Iterator[Place]:
 
 def explain(error: OSError, host: str, port: int) -> ConfigError:
     if error.errno == errno.EADDRINUSE:
-        holder = running.holder_of(port)
+        holder = holder_of(port)
         by = f" by {holder}" if holder else ""
         return ConfigError(f"port {port} of {host} is in use already{by}", param="server.port")
     if error.errno == errno.EACCES:

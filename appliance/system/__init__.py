@@ -1,0 +1,1 @@
+"""What the appliance asks of the operating system."""

@@ -14,7 +14,6 @@ import falcon
 import msgspec
 
 from appliance.api.asking import Asking
-from appliance.api.errors import error_object
 from appliance.api.guard import Guard
 from appliance.api.operation import Operations
 from appliance.api.original import Original, OriginalRequest, fields_of, original_request
@@ -35,6 +34,7 @@ from appliance.chat.events import ReplyEnded, StoredFollower
 from appliance.chat.live import Follower
 from appliance.chat.turn import Turns
 from appliance.errors import ApplianceError, NotFound, RequestError, ShuttingDown
+from appliance.http.errors import error_object
 from appliance.security.access import Caller
 
 operation = Operations("Original service")

@@ -1,4 +1,4 @@
-"""Errors as HTTP: one shape, `{"error": {"message", "type", "param", "code"}}`, everywhere."""
+"""Falcon's way from an exception to a response."""
 
 import logging
 from typing import Any
@@ -8,43 +8,14 @@ import msgspec
 
 from appliance.errors import (
     ApplianceError,
-    Conflict,
     ModelNotDownloaded,
-    NoSpace,
-    NotAllowed,
-    NotFound,
-    QueueFull,
-    RequestError,
-    StoreFull,
     TooManyRequests,
     Unauthorized,
     Unavailable,
-    WrongHost,
 )
+from appliance.http.errors import RETRY_AFTER, error_body, error_object, status_of
 
 log = logging.getLogger(__name__)
-
-RETRY_AFTER = 2
-"""Seconds that a client is told to wait when the appliance is not ready or has too much to do."""
-
-_STATUS: list[tuple[type[ApplianceError], int]] = [
-    (NotFound, 404),
-    (ModelNotDownloaded, 404),
-    (Conflict, 409),
-    (Unauthorized, 401),
-    (WrongHost, 421),
-    (TooManyRequests, 429),
-    (NotAllowed, 403),
-    (RequestError, 400),
-    (QueueFull, 503),
-    (Unavailable, 503),
-    (StoreFull, 507),
-    (NoSpace, 507),
-    (ApplianceError, 500),
-]
-
-_KINDS = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
-"""OpenAI's types of errors; any other is the request's or the server's."""
 
 _CODES = {
     400: "invalid_request",
@@ -53,21 +24,6 @@ _CODES = {
     413: "request_too_large",
     415: "unsupported_media_type",
 }
-
-
-def status_of(error: ApplianceError) -> int:
-    """The HTTP status of an error."""
-    return next(status for kind, status in _STATUS if isinstance(error, kind))
-
-
-def error_object(error: ApplianceError) -> dict[str, Any]:
-    """The error as it stands in bodies and streams."""
-    return _object(status_of(error), error.message, error.param, error.code)
-
-
-def _object(status: int, message: str, param: str | None, code: str) -> dict[str, Any]:
-    kind = _KINDS.get(status, "invalid_request_error" if status < 500 else "server_error")
-    return {"error": {"message": message, "type": kind, "param": param, "code": code}}
 
 
 def _write(resp: falcon.Response, status: int, body: dict[str, Any]) -> None:
@@ -108,7 +64,7 @@ def handle_http_error(
         message = f"there is nothing at {req.path}"
     elif status == 405:
         message = f"{req.method} is not possible at {req.path}"
-    _write(resp, status, _object(status, message, None, _CODES.get(status, "invalid_request")))
+    _write(resp, status, error_body(status, message, None, _CODES.get(status, "invalid_request")))
     for name, value in dict(ex.headers or {}).items():
         resp.set_header(name, value)
 
@@ -118,4 +74,6 @@ def handle_anything(
 ) -> None:
     """A fault of ours: logged whole, told in one sentence."""
     log.error("%s %s failed", req.method, req.path, exc_info=ex)
-    _write(resp, 500, _object(500, "the appliance failed on this request", None, "internal_error"))
+    _write(
+        resp, 500, error_body(500, "the appliance failed on this request", None, "internal_error")
+    )

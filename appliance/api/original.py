@@ -12,7 +12,6 @@ from appliance.api import sse
 from appliance.api.asking import FIRST_WORD_SECONDS, Asking
 from appliance.api.chat_schemas import TurnIn
 from appliance.api.completion import Completion
-from appliance.api.errors import status_of
 from appliance.api.plain import LooseReply, PlainReply, PlainStream, SessionReply, error_text
 from appliance.api.schemas import Sampling, Tokens, decode_json
 from appliance.api.shapes import Reply, TextShape
@@ -22,6 +21,7 @@ from appliance.config import Device, Limits
 from appliance.engine.inputs import ChatMessage, ChatPrompt, TextPrompt
 from appliance.engine.pool import Pool
 from appliance.errors import ApplianceError, Conflict, RequestError, TooManySessions
+from appliance.http.errors import status_of
 from appliance.security.access import Caller
 from appliance.store.sessions import Sessions
 

@@ -12,7 +12,6 @@ from typing import Any
 import falcon
 import msgspec
 
-from appliance.api.errors import error_object
 from appliance.chat.events import (
     LiveEvent,
     PromptRead,
@@ -27,6 +26,7 @@ from appliance.chat.live import Follower
 from appliance.chat.spoken import TextAdded
 from appliance.engine.protocol import Accepted, Failed, Finished, Queued, SequenceEvent
 from appliance.errors import ApplianceError, ShuttingDown, from_code
+from appliance.http.errors import error_object
 
 DONE = b"data: [DONE]\n\n"
 MEDIA_TYPE = "text/event-stream; charset=utf-8"

@@ -9,11 +9,11 @@ import falcon
 import msgspec
 
 from appliance.api.answers import DeviceStatus, ErrorAnswer, Health, ModelStatus, Status
-from appliance.api.errors import RETRY_AFTER
 from appliance.api.login import set_cookie
 from appliance.api.operation import Operations
 from appliance.engine.pool import Model, Pool
 from appliance.engine.protocol import ModelInfo, Standing
+from appliance.http.errors import RETRY_AFTER
 from appliance.observe.figures import Dashboard
 from appliance.security.logins import Logins
 

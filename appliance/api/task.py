@@ -17,9 +17,9 @@ from waitress.parser import HTTPRequestParser, ParsingError
 from waitress.task import ErrorTask, WSGITask
 from waitress.utilities import Error
 
-from appliance.api.errors import error_object, status_of
 from appliance.api.pump import PumpedStream, UpgradedStream
 from appliance.errors import ApplianceError
+from appliance.http.errors import error_object, status_of
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment

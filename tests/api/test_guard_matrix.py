@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 import pytest
 from falcon.testing import Result
 
-from appliance.api.errors import status_of
 from appliance.api.guard import ADMIN
 from appliance.errors import NotAllowed
+from appliance.http.errors import status_of
 from tests.api.guarded import PORT, REACHED, Guarded
 
 LISTED = "https://app.example"

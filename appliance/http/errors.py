@@ -1,0 +1,57 @@
+"""Errors as HTTP: one shape, `{"error": {"message", "type", "param", "code"}}`, everywhere."""
+
+from typing import Any
+
+from appliance.errors import (
+    ApplianceError,
+    Conflict,
+    ModelNotDownloaded,
+    NoSpace,
+    NotAllowed,
+    NotFound,
+    QueueFull,
+    RequestError,
+    StoreFull,
+    TooManyRequests,
+    Unauthorized,
+    Unavailable,
+    WrongHost,
+)
+
+RETRY_AFTER = 2
+"""Seconds that a client is told to wait when the appliance is not ready or has too much to do."""
+
+_STATUS: list[tuple[type[ApplianceError], int]] = [
+    (NotFound, 404),
+    (ModelNotDownloaded, 404),
+    (Conflict, 409),
+    (Unauthorized, 401),
+    (WrongHost, 421),
+    (TooManyRequests, 429),
+    (NotAllowed, 403),
+    (RequestError, 400),
+    (QueueFull, 503),
+    (Unavailable, 503),
+    (StoreFull, 507),
+    (NoSpace, 507),
+    (ApplianceError, 500),
+]
+
+_KINDS = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
+"""OpenAI's types of errors; any other is the request's or the server's."""
+
+
+def status_of(error: ApplianceError) -> int:
+    """The HTTP status of an error."""
+    return next(status for kind, status in _STATUS if isinstance(error, kind))
+
+
+def error_object(error: ApplianceError) -> dict[str, Any]:
+    """The error as it stands in bodies and streams."""
+    return error_body(status_of(error), error.message, error.param, error.code)
+
+
+def error_body(status: int, message: str, param: str | None, code: str) -> dict[str, Any]:
+    """The same of its parts."""
+    kind = _KINDS.get(status, "invalid_request_error" if status < 500 else "server_error")
+    return {"error": {"message": message, "type": kind, "param": param, "code": code}}

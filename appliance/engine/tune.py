@@ -26,7 +26,6 @@ from appliance.engine.tune_profile import (
     Trial,
     acceptable,
     describe,
-    fingerprint,
     keep,
     prune,
     score,
@@ -42,6 +41,7 @@ from appliance.engine.tune_protocol import (
     Tried,
 )
 from appliance.errors import ModelLoadFailed
+from appliance.system.fingerprint import fingerprint
 
 log = logging.getLogger(__name__)
 

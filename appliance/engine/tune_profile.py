@@ -6,7 +6,6 @@ costs the appliance a few milliseconds and no native code.
 """
 
 import contextlib
-import hashlib
 import logging
 import os
 import shutil
@@ -18,6 +17,7 @@ import msgspec
 from msgspec import Meta
 
 from appliance.engine import machine
+from appliance.system.fingerprint import fingerprint
 
 log = logging.getLogger(__name__)
 
@@ -39,8 +39,6 @@ NO_TIME = "no time left"
 BUSY = "other programs were busy"
 """Verdict on what could not be judged for that."""
 LEFT_OVER_SECONDS = 86_400.0
-_BLOCK = 65_536
-_BLOCKS = 64
 
 Threads = Annotated[int, Meta(ge=1, le=1024)]
 KvType = Literal["f16", "q8_0"]
@@ -252,22 +250,6 @@ def stem(model: Path) -> str:
         OSError: the model file cannot be read.
     """
     return f"{fingerprint(model)}-{machine.hardware()}"
-
-
-def fingerprint(file: Path) -> str:
-    """Size, time and blocks from all over the file, both ends whole; 32 hex digits, no dash.
-
-    Raises:
-        OSError: the file cannot be read.
-    """
-    info = file.stat()
-    digest = hashlib.sha256(f"{info.st_size} {info.st_mtime_ns}".encode())
-    last = max(0, info.st_size - _BLOCK)
-    with file.open("rb", buffering=0) as stream:
-        for number in range(_BLOCKS):
-            stream.seek(last * number // (_BLOCKS - 1))
-            digest.update(stream.read(_BLOCK))
-    return digest.hexdigest()[:32]
 
 
 def _place(model: Path, folder: Path) -> Path:

@@ -12,8 +12,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from appliance.engine.tune_profile import fingerprint
 from appliance.paths import embedded_model
+from appliance.system.fingerprint import fingerprint
 from tests.running import Running
 from tests.service import sse
 

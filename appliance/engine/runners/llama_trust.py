@@ -13,7 +13,7 @@ from appliance.engine.fidelity.results import Subject, recall
 from appliance.engine.protocol import Device, Load, Standing, Trust
 from appliance.engine.runners import llama_library
 from appliance.engine.runners.placement import Placement, gpus
-from appliance.engine.tune_profile import fingerprint
+from appliance.system.fingerprint import fingerprint
 
 
 def subject_of(load: Load, devices: Sequence[Device]) -> Subject:

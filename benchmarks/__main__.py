@@ -13,8 +13,8 @@ import click
 import psutil
 
 from appliance import __version__
-from appliance.engine.runners.cpu import physical_cores, processor
-from appliance.models.memory import memory
+from appliance.system.cpu import physical_cores, processor
+from appliance.system.memory import memory
 from benchmarks.client import BenchmarkError
 from benchmarks.figures import Row
 from benchmarks.report import as_json, table

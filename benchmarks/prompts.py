@@ -7,7 +7,7 @@ import random
 import uuid
 from typing import Any
 
-from appliance.config import EMBEDDED_MODEL
+from appliance.config.schema import EMBEDDED_MODEL
 
 RUN = uuid.uuid4().hex
 """Goes into every seed."""

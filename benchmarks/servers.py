@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 import psutil
 
-from appliance.engine.libraries import FOLDER_VARIABLE
+from appliance.system.llama_libraries import FOLDER_VARIABLE
 from benchmarks import prompts
 from benchmarks.client import BenchmarkError, stream
 from benchmarks.peers import LLAMA_SERVER, MADE, Given

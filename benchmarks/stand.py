@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Self, TypeVar
 
-from appliance import paths
+from appliance.config import paths
 from benchmarks import prompts
 from benchmarks.client import BenchmarkError, stream
 from benchmarks.peers import Given

@@ -71,11 +71,12 @@ def write(folder: Path, sources: list[Path], page: Path) -> None:
 
 def _bill(parts: Iterable[Part]) -> str:
     bom = Bom()
-    from appliance import __version__, about
+    from appliance import __version__
+    from appliance.service import build_info
 
     bom.metadata.component = Component(
         name="appliance",
-        version=f"{__version__}+{about.commit()}",
+        version=f"{__version__}+{build_info.commit()}",
         type=ComponentType.APPLICATION,
         licenses=[DisjunctiveLicense(id="Apache-2.0")],
     )
@@ -202,19 +203,19 @@ def _page(page: Path) -> Iterator[Part]:
 
 def _others() -> Iterator[Part]:
     """llama.cpp, what it is made of, and the package that brought both."""
-    from appliance import about
-    from appliance.engine import libraries
+    from appliance.service import build_info
+    from appliance.system import llama_libraries
 
-    said = about.probe()
+    said = build_info.probe()
     if "error" in said:
         raise SystemExit(said["error"])
-    base = ctypes.CDLL(str(libraries.found()["ggml-base"]))
+    base = ctypes.CDLL(str(llama_libraries.found()["ggml-base"]))
     base.ggml_version.restype = ctypes.c_char_p
     versions = {"llama.cpp": said["version"], "ggml": base.ggml_version().decode()}
     for name, version in versions.items():
         purl = PackageURL("github", namespace="ggml-org", name=name, version=version)
         yield Part(purl, "MIT", [KEPT / "llama.cpp.txt"])
-    folder = libraries.folder()
+    folder = llama_libraries.folder()
     origin = prebuilt.origin(folder)
     if origin is not None:
         namespace, _, name = origin.package.rpartition("/")

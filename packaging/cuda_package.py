@@ -41,9 +41,9 @@ def lay_out() -> Path:
     Raises:
         SystemExit: the add-on is not here, or does not fit.
     """
-    from appliance.engine import libraries
+    from appliance.system import llama_libraries
 
-    addons = libraries.addons()
+    addons = llama_libraries.addons()
     if not addons:
         raise SystemExit("The add-on is not here: make cuda")
     tree = TREES / NAME

@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import xvfb
-from appliance.engine.runners.cpu import processor
+from appliance.system.cpu import processor
 
 ROOT = Path(__file__).resolve().parent.parent
 QUESTION = {

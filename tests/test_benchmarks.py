@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from appliance import paths
+from appliance.config import paths
 from benchmarks import prompts
 from benchmarks.client import Arrived, BenchmarkError, read_reply, streams
 from benchmarks.figures import (

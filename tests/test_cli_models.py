@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from appliance import paths
+from appliance.config import paths
 from tests.models.gguf_writer import llama
 from tests.models.hub import Behaviour, Hub, serving
 from tests.running import Running

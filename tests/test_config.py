@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from appliance import config
-from appliance.config import ApiKey, AvailableModel, Config, load, scalar_keys
-from appliance.environment import forget_frozen_libraries, worker_environment
+from appliance.config import schema
+from appliance.config.environment import forget_frozen_libraries, worker_environment
+from appliance.config.schema import ApiKey, AvailableModel, Config, load, scalar_keys
 from appliance.errors import ConfigError
 
 EXAMPLE = Path(__file__).resolve().parent.parent / "config.example.toml"
@@ -226,7 +226,7 @@ def test_two_models_of_one_id_are_refused(tmp_path: Path) -> None:
 
 
 def test_models_listed_replace_the_embedded_one(tmp_path: Path) -> None:
-    assert load(environ={}).models.listed() == (config.EMBEDDED_MODEL,)
+    assert load(environ={}).models.listed() == (schema.EMBEDDED_MODEL,)
     file = written(tmp_path, '[[models.available_models]]\nid = "a"\npath = "a.gguf"')
     assert load(file, environ={}).models.listed() == (AvailableModel(id="a", path="a.gguf"),)
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from appliance.config import ApiKey, AvailableModel, load
+from appliance.config.schema import ApiKey, AvailableModel, load
 
 FILE = """
 [server]

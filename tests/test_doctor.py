@@ -15,10 +15,11 @@ from typing import Any
 import httpx
 import pytest
 
-from appliance import graphics, paths, surroundings
-from appliance.config import load
-from appliance.doctor import render
-from appliance.running import Service, announce
+from appliance.client.discovery import Service, announce
+from appliance.config import paths
+from appliance.config.schema import load
+from appliance.diagnostics import checks, gpus
+from appliance.diagnostics.doctor import render
 from tests.running import Running
 
 
@@ -76,7 +77,7 @@ def test_a_running_service_and_its_chats(running: Running) -> None:
 def test_a_service_that_is_not_ready_says_how_it_is(state: str, detail: str, said: str) -> None:
     told = {"running": True, "version": "1", "url": "http://here", "pid": 1, "websocket": "101"}
     health = {"http": "503", "state": state, "progress": 0.4, "detail": detail}
-    assert f"process 1: {said}; WebSocket works" in surroundings._service_line(told | health)
+    assert f"process 1: {said}; WebSocket works" in checks._service_line(told | health)
 
 
 def test_what_is_wrong_around_it_is_named(tmp_path: Path) -> None:
@@ -118,18 +119,18 @@ def test_no_gpu_is_found(found: Any) -> None:
 
 def test_why_no_gpu_is_found(tmp_path: Path) -> None:
     missing = {"vulkan": "libvulkan.so.1: cannot open shared object file"}
-    assert "none is here" in graphics.why_none(missing, tmp_path)
+    assert "none is here" in gpus.why_none(missing, tmp_path)
     node = tmp_path / "dri" / "renderD128"
     node.parent.mkdir()
     node.touch()
     node.chmod(0o660)
-    owner, other = (graphics.User(uid, frozenset()) for uid in (node.stat().st_uid, 12345))
-    member = graphics.User(12345, frozenset({node.stat().st_gid}))
-    closed = graphics.why_none({}, tmp_path, other)
+    owner, other = (gpus.User(uid, frozenset()) for uid in (node.stat().st_uid, 12345))
+    member = gpus.User(12345, frozenset({node.stat().st_gid}))
+    closed = gpus.why_none({}, tmp_path, other)
     assert f"{node} is there, and this user may not use it" in closed
     for user in (owner, member):
-        assert "cannot be loaded (libvulkan.so.1" in graphics.why_none(missing, tmp_path, user)
-        assert "no driver of Vulkan's knows it" in graphics.why_none({}, tmp_path, user)
+        assert "cannot be loaded (libvulkan.so.1" in gpus.why_none(missing, tmp_path, user)
+        assert "no driver of Vulkan's knows it" in gpus.why_none({}, tmp_path, user)
 
 
 def test_a_model_cannot_be_loaded(tmp_path: Path) -> None:
@@ -183,7 +184,7 @@ def test_the_database_is_locked(running: Running) -> None:
 
 def test_there_is_no_page(found: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(paths, "ui_dir", lambda: tmp_path)
-    text = render({**found, **surroundings.look(load(None, environ={}))})
+    text = render({**found, **checks.look(load(None, environ={}))})
     assert re.search(advised("there is no page", "the page was not built"), text)
 
 
@@ -206,6 +207,6 @@ def test_the_websocket_fails(running: Running, found: Any, tmp_path: Path) -> No
         url = f"http://127.0.0.1:{other.server_port}"
         announce(tmp_path, Service(url, os.getpid(), "0"))
         config = load(None, environ={"APPLIANCE_DATA_DIR": str(tmp_path)})
-        text = render({**found, **surroundings.look(config)})
+        text = render({**found, **checks.look(config)})
         other.shutdown()
     assert "WebSocket fails (501)" in text

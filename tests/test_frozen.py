@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from appliance.engine import libraries
+from appliance.system import llama_libraries
 from tests.packaging.asking import ask
 from tests.running import Running
 from tests.waiting import wait_until
@@ -85,9 +85,9 @@ def test_it_says_what_it_was_made_from(tmp_path: Path) -> None:
 def test_every_processor_has_its_variant_and_gpus_their_backend(tmp_path: Path) -> None:
     inside = INSIDE / "llama_cpp" / "lib"
     assert {"x64", "sse42", "sandybridge", "haswell", "skylakex", "zen4"} <= set(
-        libraries.variants(inside)
+        llama_libraries.variants(inside)
     )
-    assert "vulkan" in libraries.backends(inside)
+    assert "vulkan" in llama_libraries.backends(inside)
     library = json.loads(run("doctor", "--json", folder=tmp_path))["llama.cpp"]
     assert any("ggml-cpu" in backend for backend in library["backends"])
 

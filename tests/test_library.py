@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from appliance import about, library
-from appliance.config import Config
+from appliance.config.schema import Config
+from appliance.service import build_info, model_library
 
 GPU = {"kind": "gpu", "family": "vulkan", "total": 8_000_000_000}
 
@@ -23,9 +23,12 @@ def test_a_gpu_that_could_not_be_asked_for_in_time_is_asked_for_again(
         asked.append(told[len(asked)])
         return asked[-1]
 
-    monkeypatch.setattr(about, "probe", probe)
-    machine = library.machine(Config())
+    monkeypatch.setattr(build_info, "probe", probe)
+    machine = model_library.machine(Config())
     assert (machine.gpu(), machine.gpu(), len(asked)) == (0, 0, 1)
-    monkeypatch.setattr(library, "ASK_AGAIN_SECONDS", 0.0)
-    assert (machine.gpu(), machine.gpu(), machine.gpu()) == (0, *[int(8e9 * library.SHARE)] * 2)
+    monkeypatch.setattr(model_library, "ASK_AGAIN_SECONDS", 0.0)
+    assert (machine.gpu(), machine.gpu(), machine.gpu()) == (
+        0,
+        *[int(8e9 * model_library.SHARE)] * 2,
+    )
     assert len(asked) == 3

@@ -8,8 +8,8 @@ from pathlib import Path
 import platformdirs
 import pytest
 
-from appliance import paths
-from appliance.config import EMBEDDED_MODEL, AvailableModel, Config, Data, Models
+from appliance.config import paths
+from appliance.config.schema import EMBEDDED_MODEL, AvailableModel, Config, Data, Models
 from appliance.errors import ConfigError, ModelNotFound
 
 on_posix = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no mode bits")

@@ -5,28 +5,28 @@ import socket
 import stat
 from pathlib import Path
 
-from appliance import running
-from appliance.running import Service
+from appliance.client import discovery
+from appliance.client.discovery import Service
 from tests.running import Running
 
 
 def test_a_service_is_found_while_it_runs(tmp_path: Path) -> None:
     appliance = Running(tmp_path).start(ready=False)
-    found = running.find(appliance.data)
+    found = discovery.find(appliance.data)
     assert found
     assert (found.url, found.pid) == (appliance.url, appliance.pid)
-    assert stat.S_IMODE((appliance.data / running.FILE).stat().st_mode) == 0o600
+    assert stat.S_IMODE((appliance.data / discovery.FILE).stat().st_mode) == 0o600
     assert appliance.stop() == 0
-    assert not (appliance.data / running.FILE).exists()
+    assert not (appliance.data / discovery.FILE).exists()
 
 
 def test_a_killed_service_is_not_found(tmp_path: Path) -> None:
     appliance = Running(tmp_path).start(ready=False)
     appliance.kill()
-    assert (appliance.data / running.FILE).exists()
-    assert running.find(appliance.data) is None
+    assert (appliance.data / discovery.FILE).exists()
+    assert discovery.find(appliance.data) is None
     again = Running(tmp_path).start(ready=False)
-    found = running.find(again.data)
+    found = discovery.find(again.data)
     assert found and found.pid == again.pid
     assert again.stop() == 0
 
@@ -34,13 +34,13 @@ def test_a_killed_service_is_not_found(tmp_path: Path) -> None:
 def test_nobody_takes_away_anothers_file(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        running.announce(tmp_path, Service(url, 1, "1"))
-        running.withdraw(tmp_path, os.getpid())
-        assert running.find(tmp_path) == Service(url, 1, "1")
+        discovery.announce(tmp_path, Service(url, 1, "1"))
+        discovery.withdraw(tmp_path, os.getpid())
+        assert discovery.find(tmp_path) == Service(url, 1, "1")
 
 
 def test_nonsense_in_the_file_is_no_service(tmp_path: Path) -> None:
-    assert running.find(tmp_path) is None
+    assert discovery.find(tmp_path) is None
     for content in (b"", b"{", b"[]", b'{"url": 1}', b'{"url":"x","pid":1,"version":""}', b"\xff"):
-        (tmp_path / running.FILE).write_bytes(content)
-        assert running.find(tmp_path) is None
+        (tmp_path / discovery.FILE).write_bytes(content)
+        assert discovery.find(tmp_path) is None

@@ -16,8 +16,8 @@ from pathlib import Path
 
 import pytest
 
-from appliance.engine import libraries
-from appliance.engine.proof.prove import prove
+from appliance.system import llama_libraries
+from appliance.tuning.variants.verify import prove
 from native import compiled, install, prebuilt, trial
 from tests.engine.planting import best_variant, plant
 
@@ -337,7 +337,7 @@ def test_what_was_compiled_wrong_is_not_installed(
 
     trial.leave_out_wrong(tmp_path)
 
-    assert libraries.variants().keys() - libraries.variants(tmp_path).keys() == {best}
+    assert llama_libraries.variants().keys() - llama_libraries.variants(tmp_path).keys() == {best}
     assert "SIGILL" in capsys.readouterr().err
 
 

@@ -1,1 +1,1 @@
-"""The API: parse, guard, answer. HTTP and JSON stay in here."""
+"""The API, by Falcon: parse, check, answer. JSON stays in here; `app` is the route table."""

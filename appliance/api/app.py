@@ -5,14 +5,19 @@ from pathlib import Path
 
 import falcon
 
-from appliance.api import errors
-from appliance.api.asking import Asking
-from appliance.api.chat_socket import ChatSocket
-from appliance.api.counting import Counting, MetricsText
-from appliance.api.docs import Docs
-from appliance.api.downloads import CatalogueResource, DownloadsResource
-from appliance.api.embeddings import Embeddings
-from appliance.api.guard import (
+from appliance.api.admin.keys import KeyList, OneKey
+from appliance.api.admin.login import Login
+from appliance.api.admin.system import Page, System
+from appliance.api.chat.import_export import ChatTransfer
+from appliance.api.chat.preferences import PagePreferences
+from appliance.api.chat.reply_requests import Asking
+from appliance.api.chat.search import ChatSearch
+from appliance.api.chat.sessions import OneSession, SessionList, SessionReplies
+from appliance.api.chat.settings import ProfileSettings
+from appliance.api.chat.socket import ChatSocket
+from appliance.api.legacy.history import History, SessionIds
+from appliance.api.legacy.requests import Original
+from appliance.api.middleware.auth import (
     ADMIN,
     ASK,
     CHAT,
@@ -22,35 +27,30 @@ from appliance.api.guard import (
     Guard,
     GuardMiddleware,
 )
-from appliance.api.history import History, SessionIds
-from appliance.api.keys import KeyList, OneKey
-from appliance.api.login import Login
-from appliance.api.middleware import RequestLog, SafeHeaders
-from appliance.api.models import ModelShelf
-from appliance.api.openai import ChatCompletions, Completions, Models
-from appliance.api.operation import App
-from appliance.api.original import Original
-from appliance.api.preferences import PagePreferences
-from appliance.api.search import ChatSearch
-from appliance.api.sessions import OneSession, SessionList, SessionReplies
-from appliance.api.settings import ProfileSettings
-from appliance.api.spec import Spec
-from appliance.api.system import Page, System
-from appliance.api.transfer import ChatTransfer
-from appliance.chat.turn import Turns
-from appliance.config import Config
+from appliance.api.middleware.logging import RequestLog, SafeHeaders
+from appliance.api.middleware.metrics import Counting, MetricsText
+from appliance.api.models.downloads import CatalogueResource, DownloadsResource
+from appliance.api.models.models import ModelShelf
+from appliance.api.openai.completions import ChatCompletions, Completions, Models
+from appliance.api.openai.embeddings import Embeddings
+from appliance.api.openapi.document import Spec
+from appliance.api.openapi.html import Docs
+from appliance.api.openapi.operation import App
+from appliance.api.wire import errors
+from appliance.auth.keys.registry import Keys
+from appliance.auth.login_sessions import Logins
+from appliance.chat.turns import Turns
+from appliance.config.schema import Config
 from appliance.engine.pool import Pool
 from appliance.errors import ApplianceError
+from appliance.metrics.dashboard import Dashboard
+from appliance.metrics.registry import Metrics
 from appliance.models.library import Library
-from appliance.observe.figures import Dashboard
-from appliance.observe.metrics import Metrics
-from appliance.security.keys import Keys
-from appliance.security.logins import Logins
+from appliance.store.import_export import Transfer
 from appliance.store.preferences import PreferenceBook
 from appliance.store.search import Search
 from appliance.store.sessions import Sessions
 from appliance.store.settings import Profile
-from appliance.store.transfer import Transfer
 
 
 def build(

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from appliance.chat.spoken import Spoken, TextAdded
+from appliance.chat.reply_text import Spoken, TextAdded
 from appliance.errors import ApplianceError, from_code
 from appliance.store.sessions import Message, Usage
 

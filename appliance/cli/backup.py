@@ -18,7 +18,7 @@ def backup(file: Path | None, config_file: Path | None, as_json: bool) -> None:
     Without FILE: into the folder `backups` beside the chats.
     """
     config = options.configuration(config_file)
-    from appliance import paths
+    from appliance.config import paths
     from appliance.store.backup import back_up
 
     folder = paths.data_dir(config)
@@ -41,11 +41,12 @@ def restore(file: Path, config_file: Path | None, as_json: bool) -> None:
     The service must not be running.
     """
     config = options.configuration(config_file)
-    from appliance import paths, running
+    from appliance.client import discovery
+    from appliance.config import paths
     from appliance.store import backup as store
 
     folder = paths.data_dir(config)
-    alone = running.Alone(folder)
+    alone = discovery.Alone(folder)
     try:
         kept = store.restore(file.absolute(), paths.database_file(config))
     finally:

@@ -13,7 +13,7 @@ from appliance.cli import options
 def doctor(config_file: Path | None, as_json: bool) -> None:
     """Tell what this machine has and what the appliance makes of it."""
     config = options.configuration(config_file)
-    from appliance import doctor as physician
+    from appliance.diagnostics import doctor as physician
 
     found = physician.examine(config)
     if as_json:

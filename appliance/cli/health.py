@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from appliance.cli import options
-from appliance.cli.client import connect
+from appliance.client.http import connect
 from appliance.errors import Unavailable
 
 

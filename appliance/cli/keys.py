@@ -14,8 +14,8 @@ from appliance.cli import options
 from appliance.errors import Conflict, NotFound
 
 if TYPE_CHECKING:
-    from appliance.security.key_records import Key
-    from appliance.security.keys import Keys
+    from appliance.auth.keys.records import Key
+    from appliance.auth.keys.registry import Keys
 
 _SPAN = re.compile(r"(\d{1,5})([dhm])")
 _UNITS = {"d": "days", "h": "hours", "m": "minutes"}
@@ -114,9 +114,9 @@ def import_(config_file: Path | None, as_json: bool) -> None:
 
 
 def _keys(config_file: Path | None) -> "Keys":
-    from appliance import doorkeeper
+    from appliance.service import auth
 
-    return doorkeeper.open_keys(options.configuration(config_file))
+    return auth.open_keys(options.configuration(config_file))
 
 
 def _told(key: "Key") -> dict[str, Any]:

@@ -29,9 +29,9 @@ _SAID = ParameterSource.COMMANDLINE
 
 def _print_version(context: click.Context, _option: click.Parameter, asked: bool) -> None:
     if asked and not context.resilient_parsing:
-        from appliance import about
+        from appliance.service import build_info
 
-        click.echo(about.line())
+        click.echo(build_info.line())
         context.exit()
 
 

@@ -11,8 +11,8 @@ from urllib.parse import quote
 import click
 
 from appliance.cli import options
-from appliance.cli.client import connect, encoded
-from appliance.config import Config
+from appliance.client.http import connect, encoded
+from appliance.config.schema import Config
 from appliance.errors import ModelNotFound
 
 HEADS = ("ID", "QUANTIZATION", "SIZE", "MEMORY", "FITS", "OWNER", "STATUS")
@@ -74,8 +74,8 @@ def rm(model: str, config_file: Path | None, as_json: bool) -> None:
     if client:
         client.call("DELETE", f"/api/models/{quote(found['id'])}")
     else:
-        from appliance.library import library
-        from appliance.models.removal import remove
+        from appliance.models.local.removal import remove
+        from appliance.service.model_library import library
 
         shelf = library(config).shelf
         shelf.refresh()
@@ -136,7 +136,7 @@ def everything(config: Config) -> list[dict[str, Any]]:
     if client:
         listed: list[dict[str, Any]] = client.call("GET", "/api/models")["models"]
         return listed
-    from appliance.library import library, unserved
+    from appliance.service.model_library import library, unserved
 
     return [encoded(model) for model in unserved(library(config), config)]
 
@@ -147,14 +147,14 @@ def find(config: Config, name: str) -> dict[str, Any]:
     Raises:
         ModelNotFound: there is none.
     """
-    from appliance.models import catalogue
+    from appliance.models.catalog import catalog
 
     models = everything(config)
     for model in models:
         if name in (model["id"], model["name"]):
             return model
     for model in models:
-        if model["repo"] and name in catalogue.aliases(model["repo"]):
+        if model["repo"] and name in catalog.aliases(model["repo"]):
             return model
     raise ModelNotFound(f"there is no model {name!r} here; `appliance list` tells which there are")
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from appliance.config import Config, load
+from appliance.config.schema import Config, load
 
 
 def _one_file(context: click.Context, _option: click.Parameter, file: Path | None) -> Path | None:
@@ -51,7 +51,7 @@ def configuration(named: Path | None, **flags: dict[str, object]) -> Config:
 
 def file_of(named: Path | None) -> Path | None:
     """The configuration file that was named, or the usual one; None if there is none."""
-    from appliance.paths import default_config_file
+    from appliance.config.paths import default_config_file
 
     usual = default_config_file()
     return named or (usual if usual.is_file() else None)

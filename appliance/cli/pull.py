@@ -10,9 +10,9 @@ from typing import Any
 import click
 
 from appliance.cli import options
-from appliance.cli.client import connect, encoded
 from appliance.cli.models import size
-from appliance.config import Config
+from appliance.client.http import connect, encoded
+from appliance.config.schema import Config
 from appliance.errors import DownloadFailed
 
 LOOK_SECONDS = 0.25
@@ -58,8 +58,8 @@ def _begin(config: Config, model: str, wanted: str, stack: ExitStack) -> tuple[L
         body = {"model": model, "quantization": wanted}
         id = client.call("POST", "/api/downloads", body)["id"]
         return lambda: client.call("GET", f"/api/downloads/{id}"), "The service goes on with it."
-    from appliance.library import library
-    from appliance.models import names
+    from appliance.models.catalog import names
+    from appliance.service.model_library import library
 
     downloads = library(config).downloads
     downloads.start()

@@ -10,10 +10,10 @@ from typing import Any
 import click
 import msgspec
 
-from appliance import running
 from appliance.cli import options
-from appliance.cli.client import Client, connect
-from appliance.config import Config
+from appliance.client import discovery
+from appliance.client.http import Client, connect
+from appliance.config.schema import Config
 from appliance.errors import ApplianceError, InternalError
 
 CHAT = "/v1/chat/completions"
@@ -91,16 +91,16 @@ def _service(config: Config) -> Iterator[Client]:
     if client:
         yield client
         return
-    from appliance import logs, paths
-    from appliance.bootstrap import Appliance
+    from appliance.config import logging, paths
+    from appliance.service.appliance import Appliance
 
-    logs.set_up("error")
+    logging.set_up("error")
     private = msgspec.structs.replace(config.server, host="127.0.0.1", port=0)
     appliance = Appliance(msgspec.structs.replace(config, server=private), warm=False)
     thread = threading.Thread(target=appliance.run, name="service")
     thread.start()
     try:
-        service = running.find(paths.data_dir(config))
+        service = discovery.find(paths.data_dir(config))
         if service is None:
             raise InternalError("the service that was just started is gone")
         yield Client(service)

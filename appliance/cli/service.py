@@ -7,11 +7,11 @@ from pathlib import Path
 
 import click
 
-from appliance import paths
 from appliance.cli import options
-from appliance.config import Config
-from appliance.engine import head_start
-from appliance.environment import has_display, worker_environment
+from appliance.config import paths
+from appliance.config.environment import has_display, worker_environment
+from appliance.config.schema import Config
+from appliance.engine.local import prestart
 
 
 @click.command()
@@ -47,12 +47,12 @@ def serve(
     gc.disable()  # none of it becomes garbage, and looking for some takes a tenth of the time
     if not until_eof:  # then there is a window to be drawn first
         _begin_worker(config)  # it starts, and loads, beside what is imported next
-    from appliance import logs
-    from appliance.bootstrap import run
+    from appliance.config import logging
+    from appliance.service.appliance import run
 
     gc.freeze()
     gc.enable()
-    logs.set_up(config.server.log_level)
+    logging.set_up(config.server.log_level)
     open_browser = open_browser and _can_open_browser()
     sys.exit(run(config, open_browser=open_browser, until_eof=until_eof, as_json=as_json))
 
@@ -63,12 +63,12 @@ def _begin_worker(config: Config) -> None:
     # If it can't be started, whoever needs one will say so.
     with contextlib.suppress(OSError):
         command = paths.worker_command()
-        head_start.begin(command, worker_environment())
-        from appliance import offer
+        prestart.begin(command, worker_environment())
+        from appliance.service import model_specs
 
-        load = offer.first_load(config)
+        load = model_specs.first_load(config)
         if load:
-            head_start.load(command, load)
+            prestart.load(command, load)
 
 
 def _can_open_browser() -> bool:

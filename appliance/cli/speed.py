@@ -9,9 +9,9 @@ from appliance.cli import options
 from appliance.errors import ModelNotFound
 
 if TYPE_CHECKING:
-    from appliance.config import Config
-    from appliance.engine.tune_profile import Setting
-    from appliance.engine.tune_protocol import Measured
+    from appliance.config.schema import Config
+    from appliance.tuning.profile import Setting
+    from appliance.tuning.protocol import Measured
 
 ROUNDS = 5
 
@@ -27,18 +27,20 @@ def bench(model: str | None, config_file: Path | None, as_json: bool, rounds: in
     MODEL is an id, a name or a GGUF file; without one, the default model.
     """
     config = options.configuration(config_file)
-    from appliance import offer, paths, tuned
-    from appliance.engine.tune import measure
-    from appliance.engine.tune_profile import profile_for, weights_of
-    from appliance.environment import worker_environment
+    from appliance.config import paths
+    from appliance.config.environment import worker_environment
+    from appliance.service import model_specs
+    from appliance.tuning import settings
+    from appliance.tuning.profile import profile_for, weights_of
+    from appliance.tuning.tune import measure
 
     file = _file(config, model)
-    profile = profile_for(file, tuned.folder()) if config.engine.tune else None
+    profile = profile_for(file, settings.folder()) if config.engine.tune else None
     forms: dict[str, tuple[Path, Setting | None]] = {"as shipped": (file, None)}
     if profile and profile.faster:
-        weights = weights_of(profile, tuned.folder()) or file
+        weights = weights_of(profile, settings.folder()) or file
         forms["tuned"] = (weights, profile.best.setting)
-    variant = offer.variant(config, file)
+    variant = model_specs.variant(config, file)
     found = {}
     for name, (weights, setting) in forms.items():
         found[name] = measure(
@@ -78,14 +80,16 @@ def tune(
     service uses what was found from the model's next load on.
     """
     config = options.configuration(config_file)
-    from appliance import offer, paths, tuned
-    from appliance.engine.tune import render
-    from appliance.engine.tune import tune as find_fastest
-    from appliance.environment import worker_environment
+    from appliance.config import paths
+    from appliance.config.environment import worker_environment
+    from appliance.service import model_specs
+    from appliance.tuning import settings
+    from appliance.tuning.tune import render
+    from appliance.tuning.tune import tune as find_fastest
 
     file = _file(config, model)
     if forget:
-        tuned.forget(file)
+        settings.forget(file)
         if as_json:
             options.print_json({"forgotten": str(file)})
         else:
@@ -93,12 +97,12 @@ def tune(
         return
     profile = find_fastest(
         file,
-        tuned.folder(),
+        settings.folder(),
         budget_seconds=seconds,
         progress=lambda line: click.echo(line, err=True),
         command=paths.tuner_command(),
         environment=worker_environment(),
-        variant=offer.variant(config, file),
+        variant=model_specs.variant(config, file),
     )
     if as_json:
         import msgspec
@@ -114,9 +118,9 @@ def _file(config: "Config", named: str | None) -> Path:
     Raises:
         ModelNotFound: there is none, or it is none that llama.cpp runs here.
     """
-    from appliance import offer
+    from appliance.service import model_specs
 
-    for spec in offer.specs(config):
+    for spec in model_specs.specs(config):
         if named in (None, spec.id, spec.name):
             file = spec.file()
             if file is None:
@@ -124,7 +128,7 @@ def _file(config: "Config", named: str | None) -> Path:
             return file
     file = Path(named or "").expanduser()
     if not file.is_file():
-        known = ", ".join(spec.id for spec in offer.specs(config))
+        known = ", ".join(spec.id for spec in model_specs.specs(config))
         raise ModelNotFound(f"there is no model and no file {named!r}; there are: {known}")
     return file
 

@@ -8,8 +8,8 @@ from types import FrameType
 import click
 
 from appliance.cli import options, service
-from appliance.config import Config
-from appliance.environment import forget_frozen_libraries, has_display, own_environment
+from appliance.config.environment import forget_frozen_libraries, has_display, own_environment
+from appliance.config.schema import Config
 
 
 def open_window(context: click.Context, config_file: Path | None, ready_seconds: float) -> None:
@@ -17,10 +17,10 @@ def open_window(context: click.Context, config_file: Path | None, ready_seconds:
     if not (sys.platform in {"darwin", "win32"} or has_display()):
         context.invoke(service.serve, config_file=config_file)
     config = options.configuration(config_file)
-    from appliance import logs, paths
+    from appliance.config import logging, paths
     from appliance.desktop.launcher import Desk, Launcher
 
-    logs.set_up(config.server.log_level)
+    logging.set_up(config.server.log_level)
     named = ["--config", str(config_file.absolute())] if config_file else []
     launcher = Launcher(
         Desk(

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, cast
 
-from appliance import running
+from appliance.client import discovery
 from appliance.desktop.processes import end
 from appliance.desktop.service import Service
 
@@ -94,7 +94,7 @@ class ServiceChild:
         self._process = process
         if self._drawn:
             _tell(process)
-        told = running.find(self._folder)
+        told = discovery.find(self._folder)
         if told is None:
             raise CannotStart("The service ended as soon as it had begun.")
         return Service(told.url, told.token)

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from appliance import running
+from appliance.client import discovery
 
 ANSWER_SECONDS = 5.0
 _OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
@@ -55,6 +55,6 @@ class Service(msgspec.Struct, frozen=True):
 
 def find(folder: Path, usual_url: str) -> Service | None:
     """The service that runs already: this user's on `folder`, or whoever's at the usual address."""
-    told = running.find(folder)
+    told = discovery.find(folder)
     own = [Service(told.url, told.token)] if told else []
     return next((one for one in (*own, Service(usual_url)) if one.answers()), None)

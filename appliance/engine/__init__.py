@@ -1,5 +1,5 @@
-"""The engine: model workers, and what the appliance sees of them.
+"""Inference as the service sees it: what is asked, what comes back, and two engines that do it.
 
-`client` and `protocol` run in the appliance process; `worker` and all it imports run in a worker
-process, one per loaded model.
+`local` has a worker process of ours for each model, `upstream` an OpenAI-compatible server. What
+crosses to a worker is in `types` and `protocol`; nothing of `worker/` is imported here.
 """

@@ -9,12 +9,12 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 
+from appliance.engine.base import EngineState, Loaded, ModelSpec
 from appliance.engine.counters import Counters
-from appliance.engine.devices import Place, Seen
-from appliance.engine.inputs import Prompt, SamplingParams, TextPrompt, TokenPrompt
-from appliance.engine.loaded import EngineState, Loaded, ModelSpec
+from appliance.engine.device_routing import Place, Seen
 from appliance.engine.protocol import Standing
 from appliance.engine.requests import Sink, Watch, refusal_told, unwatched
+from appliance.engine.types import Prompt, SamplingParams, TextPrompt, TokenPrompt
 from appliance.errors import ModelLoadFailed, ModelNotFound, ShuttingDown, Unavailable
 
 log = logging.getLogger(__name__)
@@ -93,7 +93,7 @@ class Model:
         """Have a prompt completed, loading the model first if need be. Returns what cancels it.
 
         `caller` is the name of who asks, for the metrics; `device` where it should run, see
-        `engine.devices`: `Accepted` has the warning if it is another.
+        `engine.device_routing`: `Accepted` has the warning if it is another.
 
         Raises:
             ApplianceError: nothing was submitted.

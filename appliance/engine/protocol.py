@@ -9,8 +9,8 @@ from typing import Literal
 import msgspec
 from msgspec import structs
 
-from appliance.context import ContextSettings, FlashAttention, KvType
-from appliance.engine.inputs import Prompt, SamplingParams, TextPrompt, TokenPrompt
+from appliance.config.context import ContextSettings, FlashAttention, KvType
+from appliance.engine.types import Prompt, SamplingParams, TextPrompt, TokenPrompt
 
 FinishReason = Literal["stop", "length", "tool_calls", "cancelled"]
 
@@ -63,7 +63,7 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Tuned(msgspec.Struct, frozen=True, kw_only=True):
-    """How the model runs fastest on this machine's processor; see `engine.tune`."""
+    """How the model runs fastest on this machine's processor; see `tuning.tune`."""
 
     path: str
     """The original file, or one with its weights rewritten."""

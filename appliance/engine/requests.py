@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
-from appliance.engine.inputs import Prompt
 from appliance.engine.protocol import Embed, Generate, SequenceEvent
+from appliance.engine.types import Prompt
 from appliance.errors import ApplianceError
 
 Sink = Callable[[SequenceEvent], None]

@@ -1,5 +1,1 @@
-"""Which model files are here, what is in them, and whether they fit this machine.
-
-`gguf` reads a file's header and refuses what would hurt native code, `fit` says how much memory a
-model will take. Pure Python: nothing here loads a model library.
-"""
+"""Model files: what is in them, what they take of memory, where they lie and come from."""

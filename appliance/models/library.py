@@ -2,10 +2,10 @@
 
 import msgspec
 
-from appliance.models.downloads import Downloads
-from appliance.models.facts import Machine
-from appliance.models.hub import Hub
-from appliance.models.shelf import Shelf
+from appliance.models.hub.client import Hub
+from appliance.models.hub.downloads import Downloads
+from appliance.models.local.index import Shelf
+from appliance.models.local.metadata_cache import Machine
 
 
 class Library(msgspec.Struct, frozen=True, kw_only=True):

@@ -10,7 +10,7 @@ from typing import Any, Final
 import msgspec
 
 from appliance.errors import Conflict, MessageNotFound, RequestError
-from appliance.store import replies
+from appliance.store import messages
 from appliance.store.database import Database
 from appliance.store.ids import TimeOrderedIds
 from appliance.store.records import (
@@ -146,7 +146,7 @@ class Sessions:
             session = find_session(connection, session_id)
             if system:
                 made = self._new_id(), now
-                replies.add(connection, made, session, None, "system", system, "complete", None)
+                messages.add(connection, made, session, None, "system", system, "complete", None)
             return find_session(connection, session_id)
 
     def update(self, session_id: str, changes: SessionChanges) -> Session:
@@ -257,7 +257,7 @@ class Sessions:
         with self._database.write() as connection:
             session = find_session(connection, session_id)
             made = self._new_id(), self._clock()
-            return replies.add(connection, made, session, parent_id, role, content, status, model)
+            return messages.add(connection, made, session, parent_id, role, content, status, model)
 
     # -- replies ---------------------------------------------------------------------------------
 
@@ -281,9 +281,11 @@ class Sessions:
             session = find_session(connection, session_id)
             parent = session.leaf_id if parent_id is USE_LEAF else parent_id
             made = self._new_id(), self._clock()
-            user = replies.add(connection, made, session, parent, "user", content, "complete", None)
+            user = messages.add(
+                connection, made, session, parent, "user", content, "complete", None
+            )
             made = self._new_id(), self._clock()
-            reply = replies.add(
+            reply = messages.add(
                 connection, made, session, user.id, "assistant", "", "streaming", model
             )
             if not session.title:
@@ -307,9 +309,9 @@ class Sessions:
         """
         with self._database.write() as connection:
             session = find_session(connection, session_id)
-            asked = replies.question(connection, session_id, message_id)
+            asked = messages.question(connection, session_id, message_id)
             made = self._new_id(), self._clock()
-            reply = replies.add(
+            reply = messages.add(
                 connection, made, session, asked.id, "assistant", "", "streaming", model
             )
         return asked, reply
@@ -330,8 +332,8 @@ class Sessions:
         """
         with self._database.write() as connection:
             session = find_session(connection, session_id)
-            asked = replies.question(connection, session_id, message_id)
-            return asked, replies.resume(connection, self._clock(), session, message_id, model)
+            asked = messages.question(connection, session_id, message_id)
+            return asked, messages.resume(connection, self._clock(), session, message_id, model)
 
     def grow_replies(self, updates: Mapping[str, tuple[str, str]]) -> None:
         """Stores content and reasoning so far of live replies, by message id, in one transaction.
@@ -344,7 +346,7 @@ class Sessions:
         if not updates:
             return
         with self._database.write() as connection:
-            replies.grow(connection, updates)
+            messages.grow(connection, updates)
 
     def finish_reply(
         self,
@@ -371,7 +373,7 @@ class Sessions:
         with self._database.write() as connection:
             message = find_message(connection, message_id, deleted=True)
             if message.status == "streaming":
-                replies.finish(
+                messages.finish(
                     connection,
                     self._clock(),
                     message,
@@ -389,4 +391,4 @@ class Sessions:
             How many replies that were; each keeps its text so far.
         """
         with self._database.write() as connection:
-            return replies.interrupt(connection)
+            return messages.interrupt(connection)

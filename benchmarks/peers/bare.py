@@ -11,8 +11,8 @@ import sys
 import time
 from typing import Any
 
-from appliance.engine.runners import llama_library
-from appliance.engine.runners.llama_binding import lib
+from appliance.worker.runners.llama_cpp.native import library
+from appliance.worker.runners.llama_cpp.native.bindings import lib
 from benchmarks.peers import Given, given
 
 BATCH = 512
@@ -120,7 +120,7 @@ class Loop:
 
 def main() -> None:
     """Until the input ends."""
-    llama_library.start()
+    library.start()
     began = time.perf_counter()
     loop = Loop(given())
     print(json.dumps({"load_seconds": time.perf_counter() - began}), flush=True)

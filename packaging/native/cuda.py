@@ -27,7 +27,7 @@ BACKEND = "libggml-cuda.so"
 BASE = "libggml-base.so"
 """What the backend was made for: the same that is installed."""
 FITS = "fits.sha256"
-"""Beside the backend: the digest of that library; see `engine.libraries`."""
+"""Beside the backend: the digest of that library; see `system.llama_libraries`."""
 NVIDIA = ("libcudart.so.13", "libcublas.so.13", "libcublasLt.so.13")
 NVIDIA_LICENCE = "NVIDIA-LICENSE.txt"
 

@@ -28,7 +28,7 @@ from native.compiled import LOCKS
 
 PIP = [sys.executable, "-m", "pip", "--disable-pip-version-check"]
 FOLDER = Path(sysconfig.get_path("platlib")) / "llama_cpp" / "lib"
-CHECK = "from appliance.engine.runners.llama_interface import main; main()"
+CHECK = "from appliance.worker.runners.llama_cpp.native.interface import main; main()"
 
 
 @contextmanager

@@ -21,7 +21,7 @@ from pathlib import Path
 
 from platformdirs import user_cache_path
 
-from appliance.engine import libraries
+from appliance.system import llama_libraries
 from native import compiled, prebuilt, source
 from native.prebuilt import Pin
 
@@ -108,7 +108,7 @@ def _make(of: Pin, ready: Pin, scratch: Path) -> Path:
     lines = compile_all(tree, [file for each in SOURCES for file in sorted(tree.glob(each))])
     for _ in compiled.progress(lines, sys.stderr, live=sys.stderr.isatty()):
         pass
-    found = libraries.found(made)
+    found = llama_libraries.found(made)
     command = [*_compiler(), "-pthread", "-Wl,-rpath,$ORIGIN", "-Wl,--allow-shlib-undefined"]
     command += ["-o", str(made / "llama-server"), *map(str, sorted(tree.rglob("*.o")))]
     command += [str(found[name]) for name in ("llama-common", "llama", "ggml", "ggml-base")]

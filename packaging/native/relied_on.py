@@ -1,6 +1,6 @@
 """What the appliance's own source calls of llama.cpp, and how the installed library answers.
 
-python -m native.relied_on              writes `llama_interface.json` beside its module
+python -m native.relied_on              writes `interface.json` beside its module
 """
 
 import ast
@@ -52,29 +52,29 @@ def _nodes() -> Iterator[ast.AST]:
     """Of every file that calls llama.cpp."""
     for file in SOURCE.rglob("*.py"):
         text = file.read_text("utf-8")
-        if "llama_binding import" in text:
+        if "native.bindings import" in text:
             yield from ast.walk(ast.parse(text))
 
 
 def main() -> None:
     """Writes down what is there now."""
-    from appliance.engine.runners import llama_interface
-    from appliance.engine.runners.llama_binding import lib
+    from appliance.worker.runners.llama_cpp.native import interface
+    from appliance.worker.runners.llama_cpp.native.bindings import lib
 
     numbers = {
         function: [getattr(lib, name) for name in constants() if name.startswith(prefix)]
         for function, prefix in NAMES.items()
     }
-    told = llama_interface.Interface(
+    told = interface.Interface(
         functions=functions(),
-        defaults={name: llama_interface.defaults(name) for name in DEFAULTS},
+        defaults={name: interface.defaults(name) for name in DEFAULTS},
         names={
-            function: {number: llama_interface.name(function, number) for number in sorted(given)}
+            function: {number: interface.name(function, number) for number in sorted(given)}
             for function, given in numbers.items()
         },
     )
     text = msgspec.json.format(msgspec.json.encode(told), indent=2)
-    llama_interface.DESCRIPTION.write_bytes(text + b"\n")
+    interface.DESCRIPTION.write_bytes(text + b"\n")
 
 
 if __name__ == "__main__":

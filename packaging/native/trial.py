@@ -4,9 +4,9 @@ import os
 import sys
 from pathlib import Path
 
-from appliance.engine import libraries
-from appliance.engine.proof.need import Need
-from appliance.engine.proof.prove import prove
+from appliance.system import llama_libraries
+from appliance.tuning.variants.protocol import Need
+from appliance.tuning.variants.verify import prove
 
 NEEDS = (
     Need(types={"Q4_1": 3, "Q8_0": 8, "F16": 1, "F32": 0}, head_size=64),
@@ -22,8 +22,8 @@ def leave_out_wrong(folder: Path) -> None:
         SystemExit: none is right.
     """
     command = [sys.executable, "-m", "appliance", "proof"]
-    environment = os.environ | {libraries.FOLDER_VARIABLE: str(folder)}
-    files = libraries.variants(folder)
+    environment = os.environ | {llama_libraries.FOLDER_VARIABLE: str(folder)}
+    files = llama_libraries.variants(folder)
     right, wrong = set(), {}
     for need in NEEDS:
         for verdict in prove(need, command=command, environment=environment):

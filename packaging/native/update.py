@@ -4,7 +4,7 @@
 
 Nothing is written unless both are of one interface, as far as the appliance uses it: what their
 headers declare is compared, and what each system's libraries export. Then both are installed, and
-`llama_interface.json` is written anew. Git and the tools for development are needed.
+`interface.json` is written anew. Git and the tools for development are needed.
 """
 
 import hashlib
@@ -165,9 +165,9 @@ def main() -> None:
     """Moves what can be moved, and says what was and what differs."""
     packages, bindings = (*sys.argv[1:3], "", "")[:2]
     npm = prebuilt.npm_command()
-    from appliance.engine.runners import llama_interface
+    from appliance.worker.runners.llama_cpp.native import interface
 
-    description = llama_interface.DESCRIPTION.read_text("utf-8")
+    description = interface.DESCRIPTION.read_text("utf-8")
     old = prebuilt.pins()
     versions = chosen(old, packages, npm)
     with tempfile.TemporaryDirectory(prefix="llama-update-") as folder:
@@ -193,7 +193,7 @@ def main() -> None:
         for file, text in kept:
             file.write_text(text, "utf-8")
         raise
-    after = changes(description, llama_interface.DESCRIPTION.read_text("utf-8"))
+    after = changes(description, interface.DESCRIPTION.read_text("utf-8"))
     print(*(after or ["What the appliance relies on is as before."]), sep="\n")
 
 

@@ -10,15 +10,15 @@ import falcon
 from falcon.testing import Result, TestClient
 
 from appliance.api.app import build
-from appliance.api.guard import Guard, Rule
-from appliance.api.operation import App
-from appliance.config import Config
-from appliance.security.callers import Callers
-from appliance.security.doors import Doors
-from appliance.security.files import FileVault
-from appliance.security.keys import Keys
-from appliance.security.limits import Rates
-from appliance.security.logins import Logins
+from appliance.api.middleware.auth import Guard, Rule
+from appliance.api.openapi.operation import App
+from appliance.auth.authenticator import Callers
+from appliance.auth.keys.registry import Keys
+from appliance.auth.login_sessions import Logins
+from appliance.auth.origin_policy import Doors
+from appliance.auth.rate_policy import Rates
+from appliance.auth.vault.file_vaults import FileVault
+from appliance.config.schema import Config
 
 PORT = 3000
 REACHED = 299

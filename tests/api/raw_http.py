@@ -11,7 +11,7 @@ from typing import Any
 
 import psutil
 
-from appliance.api.server import Server, ServerLimits
+from appliance.http.server import Server, ServerLimits
 
 PATIENCE = 10.0
 """Seconds after which what was waited for is taken not to come."""

@@ -6,11 +6,11 @@ from unittest.mock import Mock
 
 import pytest
 
-from appliance.api.completion import Completion
-from appliance.api.shapes import ChatShape
-from appliance.engine.inputs import ChatMessage, ChatPrompt, SamplingParams
+from appliance.api.generation.request import Completion
+from appliance.api.openai.encoder import ChatShape
+from appliance.auth.keys.scopes import Caller
 from appliance.engine.protocol import Accepted, CallDelta, Delta, Finished, SequenceEvent, Timings
-from appliance.security.access import Caller
+from appliance.engine.types import ChatMessage, ChatPrompt, SamplingParams
 
 PROMPT = ChatPrompt([ChatMessage("user", "Look it up.")], understand=True)
 TWO_CALLS = [

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import pytest
 from falcon.testing import Result
 
-from appliance.api.guard import ADMIN
+from appliance.api.middleware.auth import ADMIN
 from appliance.errors import NotAllowed
 from appliance.http.errors import status_of
 from tests.api.guarded import PORT, REACHED, Guarded

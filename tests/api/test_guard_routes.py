@@ -9,7 +9,7 @@ import falcon
 import falcon.inspect
 import pytest
 
-from appliance.api.guard import ADMIN, OPEN, Rule
+from appliance.api.middleware.auth import ADMIN, OPEN, Rule
 from tests.api.guarded import PORT, REACHED, Guarded
 
 COOKIE = f"appliance_{PORT}"

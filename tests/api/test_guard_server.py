@@ -9,15 +9,15 @@ from pathlib import Path
 import psutil
 import pytest
 
-from appliance.api.guard import Guard
-from appliance.api.server import Server
+from appliance.api.middleware.auth import Guard
+from appliance.auth.authenticator import Callers
+from appliance.auth.keys.registry import Keys
+from appliance.auth.login_sessions import Logins
+from appliance.auth.origin_policy import Doors
+from appliance.auth.rate_policy import Rates
+from appliance.auth.vault.file_vaults import FileVault
 from appliance.errors import ConfigError
-from appliance.security.callers import Callers
-from appliance.security.doors import Doors
-from appliance.security.files import FileVault
-from appliance.security.keys import Keys
-from appliance.security.limits import Rates
-from appliance.security.logins import Logins
+from appliance.http.server import Server
 from tests.api.raw_http import Client, Reply, Serving, app_of, eventually, parks, ping
 from tests.api.ws import HANDSHAKE
 

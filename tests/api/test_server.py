@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from appliance.api.server import Server
 from appliance.errors import ConfigError
+from appliance.http.server import Server
 from tests.api.raw_http import (
     Answer,
     Client,

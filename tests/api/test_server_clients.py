@@ -11,9 +11,9 @@ from typing import Any
 import psutil
 import pytest
 
-from appliance.api import listener
-from appliance.api.listener import is_admitted, origin_of
-from appliance.api.server import ServerLimits
+from appliance.http import listener
+from appliance.http.listener import is_admitted, origin_of
+from appliance.http.server import ServerLimits
 from tests.api.raw_http import Answer, Client, Reply, app_of, eventually, parks, ping, serving
 
 # -- the client goes away -------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from appliance.api.server import Server, ServerLimits
+from appliance.http.server import Server, ServerLimits
 from tests.api.raw_http import (
     Answer,
     Client,

@@ -10,7 +10,7 @@ import falcon
 import psutil
 import pytest
 
-from appliance.api.pump import Pump
+from appliance.http.stream_writer import Pump
 from tests.api.raw_http import Answer, Client, Reply, app_of, eventually, parks, ping, serving
 
 

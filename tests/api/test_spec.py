@@ -11,11 +11,11 @@ import falcon.testing
 import pytest
 
 from appliance.api.app import build
-from appliance.api.chat_schemas import NewSession
-from appliance.api.guard import OPEN
-from appliance.api.operation import App, Operations
-from appliance.api.spec import document
-from appliance.config import Config
+from appliance.api.chat.schemas import NewSession
+from appliance.api.middleware.auth import OPEN
+from appliance.api.openapi.document import document
+from appliance.api.openapi.operation import App, Operations
+from appliance.config.schema import Config
 
 
 @pytest.fixture(scope="module")

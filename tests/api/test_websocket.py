@@ -13,8 +13,8 @@ from contextlib import suppress
 import pytest
 from websockets.exceptions import ConnectionClosed, ConnectionClosedOK, InvalidStatus
 
-from appliance.api import websocket
-from appliance.api.websocket import MAX_MESSAGE
+from appliance.http import websocket
+from appliance.http.websocket import MAX_MESSAGE
 from tests.api.raw_http import Client, eventually
 from tests.api.ws import (
     HANDSHAKE,

@@ -8,8 +8,8 @@ from typing import Any
 import falcon
 from websockets.sync.client import ClientConnection, connect
 
-from appliance.api import errors
-from appliance.api.websocket import Talk, accept
+from appliance.api.wire import errors
+from appliance.http.websocket import Talk, accept
 from tests.api.raw_http import Client, Serving, eventually, nothing_left, serving
 
 KEY = "dGhlIHNhbXBsZSBub25jZQ=="

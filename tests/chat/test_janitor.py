@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from appliance.chat.janitor import Janitor
+from appliance.chat.cleanup import Janitor
 from appliance.errors import StoreFull
 from appliance.store.database import Database
 from appliance.store.migrations import migrate

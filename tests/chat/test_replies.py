@@ -4,7 +4,7 @@ import threading
 import time
 from unittest.mock import Mock
 
-from appliance.chat.replies import STORE_INTERVAL, LiveReplies
+from appliance.chat.reply_writer import STORE_INTERVAL, LiveReplies
 from appliance.store.sessions import Message
 from appliance.store.sessions import Sessions as Store
 

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from appliance.chat.spoken import Spoken, TextAdded
+from appliance.chat.reply_text import Spoken, TextAdded
 
 
 def heard(pieces: list[TextAdded]) -> str:

@@ -9,8 +9,8 @@ import threading
 import time
 from pathlib import Path
 
-from appliance import paths
 from appliance.__main__ import main
+from appliance.config import paths
 from appliance.desktop.window import Window
 from tests.waiting import wait_until
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from appliance.api.system import CONTENT_POLICY
+from appliance.api.admin.system import CONTENT_POLICY
 from appliance.desktop.bridge import Bridge
 from appliance.desktop.messages import Prepare, Ready, Show, from_window, line
 from tests.desktop.hands import choose, prefers_to_type, wait_for_dialog

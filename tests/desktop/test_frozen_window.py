@@ -100,7 +100,7 @@ def test_keys_lie_in_the_secret_service(tmp_path: Path) -> None:
 
 def test_everything_that_is_read_is_inside() -> None:
     inside = FOLDER / "_internal"
-    for name in ("appliance/models/catalogue.json", "ui/dist/index.html", "icon.png"):
+    for name in ("appliance/models/catalog/catalog.json", "ui/dist/index.html", "icon.png"):
         assert (inside / name).is_file(), name
     # GTK is the system's; beside another one's libraries it would not work.
     names = {file.name.partition(".so")[0] for file in inside.rglob("*.so*")}

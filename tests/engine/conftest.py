@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from appliance import paths
-from appliance.engine.client import Engine
+from appliance.config import paths
+from appliance.config.environment import worker_environment
+from appliance.engine.local.engine import Engine
 from appliance.engine.protocol import Load
-from appliance.environment import worker_environment
 
 FAKE_RUNNER = Path(__file__).with_name("fake_runner.py")
 

@@ -14,11 +14,11 @@ import time
 import zlib
 from collections.abc import Callable, Collection, Iterable
 
-from appliance.engine import worker
-from appliance.engine.checkpoints import Checkpoint, State
-from appliance.engine.inputs import SamplingParams
 from appliance.engine.protocol import PROCESSOR, Device, Load, ModelInfo, Standing
-from appliance.engine.runners.base import Batch, EmbeddingModel, LoadError, NoRoom, SlotBytes
+from appliance.engine.types import SamplingParams
+from appliance.worker import main
+from appliance.worker.runners.base import Batch, EmbeddingModel, LoadError, NoRoom, SlotBytes
+from appliance.worker.runners.checkpoints import Checkpoint, State
 
 END = 0
 
@@ -259,4 +259,4 @@ class FakeRunner:
 
 
 if __name__ == "__main__":
-    sys.exit(worker.main(FakeRunner))
+    sys.exit(main.main(FakeRunner))

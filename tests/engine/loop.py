@@ -2,14 +2,14 @@
 
 from array import array
 
-from appliance.engine.checkpoints import Checkpoint
-from appliance.engine.inputs import SamplingParams
-from appliance.engine.kv_store import KvStore
-from appliance.engine.prefix_cache import WORTH_MOVING, PrefixCache
-from appliance.engine.runners.base import NoRoom
-from appliance.engine.scheduler import ScheduledBatch, Scheduler
-from appliance.engine.sequence import Sequence
-from appliance.engine.slots import Cells
+from appliance.engine.types import SamplingParams
+from appliance.worker.runners.base import NoRoom
+from appliance.worker.runners.checkpoints import Checkpoint
+from appliance.worker.scheduler.kv_state_store import KvStore
+from appliance.worker.scheduler.prefix_cache import WORTH_MOVING, PrefixCache
+from appliance.worker.scheduler.scheduler import ScheduledBatch, Scheduler
+from appliance.worker.scheduler.sequence import Sequence
+from appliance.worker.scheduler.slots import Cells
 from tests.engine.conftest import load_of
 from tests.engine.fake_runner import FakeRunner
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from appliance.engine import libraries
-from appliance.engine.proof.need import Outcome, Verdict
-from appliance.engine.proof.prove import choose
+from appliance.system import llama_libraries
+from appliance.tuning.variants.protocol import Outcome, Verdict
+from appliance.tuning.variants.verify import choose
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ def best_variant(verdicts: Iterable[Verdict]) -> str:
 
 def plant(folder: Path, variant: str, fault: str) -> None:
     """Fills `folder` with links to the libraries, and a copy of the variant with the fault."""
-    for name, file in libraries.found().items():
+    for name, file in llama_libraries.found().items():
         target = folder / file.name
         if name == f"ggml-cpu-{variant}":
             code = bytearray(file.read_bytes())

@@ -3,7 +3,7 @@
 import re
 from typing import Any
 
-from appliance.engine.reply import (
+from appliance.worker.parsers.base import (
     Content,
     Piece,
     Reasoning,
@@ -12,8 +12,8 @@ from appliance.engine.reply import (
     ToolCallBegan,
     joined,
 )
-from appliance.engine.tool_calls import ToolFormat
-from appliance.engine.tools import Style, detect
+from appliance.worker.parsers.detect import Style, detect
+from appliance.worker.parsers.tool_calls import ToolFormat
 
 THINK = detect("… </think> …").tags
 

@@ -3,9 +3,9 @@
 import threading
 from collections.abc import Callable
 
-from appliance.engine.client import Engine
-from appliance.engine.inputs import ChatMessage, ChatPrompt, Prompt, SamplingParams, TextPrompt
+from appliance.engine.local.engine import Engine
 from appliance.engine.protocol import Accepted, Delta, Failed, Finished, SequenceEvent
+from appliance.engine.types import ChatMessage, ChatPrompt, Prompt, SamplingParams, TextPrompt
 
 GREEDY = SamplingParams(temperature=0, max_tokens=24)
 

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from appliance.engine.client import Engine
-from appliance.engine.inputs import ChatMessage, ChatPrompt, SamplingParams, TextPrompt, TokenPrompt
+from appliance.engine.local.engine import Engine
 from appliance.engine.protocol import Accepted, Delta, Finished, Prefill
+from appliance.engine.types import ChatMessage, ChatPrompt, SamplingParams, TextPrompt, TokenPrompt
 from tests.engine.conftest import fake_engine, real_engine
 from tests.engine.talk import GREEDY, Heard, ask, chat
 

@@ -3,12 +3,12 @@
 import os
 import signal
 
-from appliance.engine.client import Engine
+from appliance.engine.base import ModelSpec
 from appliance.engine.counters import Counters
-from appliance.engine.inputs import SamplingParams
-from appliance.engine.loaded import ModelSpec
+from appliance.engine.local.engine import Engine
 from appliance.engine.pool import Pool
 from appliance.engine.protocol import Queued
+from appliance.engine.types import SamplingParams
 from tests.engine.conftest import MakeEngine, fake_engine
 from tests.engine.talk import Heard, ask, chat
 from tests.engine.test_faults import ENDLESS, SLOW, until

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from appliance.engine.runners.cpu import processor
+from appliance.system.cpu import processor
 from tests.planted_groups import machine
 
 TOPOLOGY = {

@@ -4,9 +4,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from appliance.engine.devices import Place, together
-from appliance.engine.inputs import SamplingParams, TextPrompt
-from appliance.engine.loaded import ModelSpec
+from appliance.engine.base import ModelSpec
+from appliance.engine.device_routing import Place, together
 from appliance.engine.pool import Model, Pool
 from appliance.engine.protocol import (
     PROCESSOR,
@@ -18,6 +17,7 @@ from appliance.engine.protocol import (
     Standing,
     Trust,
 )
+from appliance.engine.types import SamplingParams, TextPrompt
 from tests.engine.conftest import fake_engine
 from tests.engine.test_faults import until
 

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from appliance.engine.effort import variables
 from appliance.errors import RequestError
+from appliance.worker.chat_template.reasoning_effort import variables
 
 GPT_OSS = (
     '{%- if reasoning_effort is not defined %}{%- set reasoning_effort = "medium" %}{%- endif %}'

@@ -5,10 +5,10 @@ import random
 import signal
 from array import array
 
-from appliance.engine.client import Engine
-from appliance.engine.embedding import Embedding, EmbeddingJob
-from appliance.engine.inputs import SamplingParams, TextPrompt, TokenPrompt
+from appliance.engine.local.engine import Engine
 from appliance.engine.protocol import Accepted, Embedded, Failed, Finished, SequenceEvent, Terminal
+from appliance.engine.types import SamplingParams, TextPrompt, TokenPrompt
+from appliance.worker.scheduler.embedding import Embedding, EmbeddingJob
 from tests.engine.conftest import MakeEngine, load_of
 from tests.engine.fake_runner import FakeEmbedder, FakeRunner, reply_to, vector_of
 from tests.engine.talk import Heard

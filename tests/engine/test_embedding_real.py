@@ -11,10 +11,10 @@ from pathlib import Path
 import httpx
 import pytest
 
-from appliance import paths
-from appliance.engine import libraries
-from appliance.engine.client import Engine
-from appliance.environment import worker_environment
+from appliance.config import paths
+from appliance.config.environment import worker_environment
+from appliance.engine.local.engine import Engine
+from appliance.system import llama_libraries
 from tests.engine.conftest import load_of
 from tests.engine.test_embedding import Vectors
 from tests.engine.upstream import llama_server
@@ -30,7 +30,9 @@ TEXTS = [
 
 
 CPUINFO = Path("/proc/cpuinfo")
-RUNS = CPUINFO.exists() and " avx2 " in CPUINFO.read_text() and "haswell" in libraries.variants()
+RUNS = (
+    CPUINFO.exists() and " avx2 " in CPUINFO.read_text() and "haswell" in llama_libraries.variants()
+)
 HASWELL = [("haswell", 1e-4)] if RUNS else []
 """A variant, where it is here and runs, and the part of a distance that may lie between."""
 

@@ -8,8 +8,8 @@ from collections.abc import Callable
 
 import pytest
 
-from appliance.engine.inputs import SamplingParams
 from appliance.engine.protocol import Delta, Queued, SequenceEvent
+from appliance.engine.types import SamplingParams
 from appliance.errors import ModelLoadFailed, QueueFull, ShuttingDown
 from tests.engine.conftest import MakeEngine
 from tests.engine.fake_runner import reply_to

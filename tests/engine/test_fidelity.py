@@ -10,9 +10,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from appliance.engine.fidelity.compare import Outcome, compare
-from appliance.engine.fidelity.messages import CannotCompare, Compared, Doing, Told
-from appliance.engine.fidelity.results import (
+from appliance.config.environment import worker_environment
+from appliance.engine.device_results import (
     MAX_MEAN,
     MAX_WORST,
     SLOW,
@@ -24,7 +23,8 @@ from appliance.engine.fidelity.results import (
     recall,
 )
 from appliance.engine.protocol import Device
-from appliance.environment import worker_environment
+from appliance.tuning.devices.protocol import CannotCompare, Compared, Doing, Told
+from appliance.tuning.devices.verify import Outcome, compare
 from tests.engine.conftest import load_of
 
 SUBJECT = Subject(

@@ -4,14 +4,14 @@ from typing import Any, cast
 
 import pytest
 
-from appliance.engine.client import Engine
-from appliance.engine.inputs import ChatMessage, ChatPrompt, SamplingParams
-from appliance.engine.prompts import PromptReader
+from appliance.engine.local.engine import Engine
 from appliance.engine.protocol import Delta
-from appliance.engine.reply import Resumed
-from appliance.engine.template_guard import TemplateGuard
-from appliance.engine.tool_calls import ToolFormat
-from appliance.engine.tools import Style
+from appliance.engine.types import ChatMessage, ChatPrompt, SamplingParams
+from appliance.worker.chat_template.sandbox import TemplateGuard
+from appliance.worker.parsers.base import Resumed
+from appliance.worker.parsers.detect import Style
+from appliance.worker.parsers.tool_calls import ToolFormat
+from appliance.worker.prompt_reader import PromptReader
 from tests.engine.conftest import load_of
 from tests.engine.fake_runner import FakeRunner
 from tests.engine.replies import THINK, told

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from appliance.engine.governor import Governor, Kind
+from appliance.worker.scheduler.thread_governor import Governor, Kind
 
 Busy = Callable[[float], int]
 """Cores that other programs use at a time."""

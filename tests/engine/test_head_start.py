@@ -6,9 +6,9 @@ import time
 import psutil
 import pytest
 
-from appliance import paths
-from appliance.engine import head_start
-from appliance.environment import worker_environment
+from appliance.config import paths
+from appliance.config.environment import worker_environment
+from appliance.engine.local import prestart
 from tests.engine.conftest import MakeEngine, load_of, real_engine
 from tests.engine.talk import ask
 
@@ -32,7 +32,7 @@ def wait_until_gone() -> None:
 
 
 def test_the_first_engine_gets_it_and_answers_and_the_next_a_new_one() -> None:
-    head_start.begin(COMMAND, worker_environment())
+    prestart.begin(COMMAND, worker_environment())
     (ahead,) = waiting()
     first, second = real_engine(), real_engine()
     try:
@@ -51,9 +51,9 @@ def test_the_first_engine_gets_it_and_answers_and_the_next_a_new_one() -> None:
 @pytest.mark.parametrize("same", [True, False])
 def test_it_is_for_the_model_that_it_has_begun_to_load(same: bool) -> None:
     n_ctx = 512
-    head_start.begin(COMMAND, worker_environment())
+    prestart.begin(COMMAND, worker_environment())
     (ahead,) = waiting()
-    head_start.load(COMMAND, load_of(str(paths.embedded_model()), n_ctx=n_ctx))
+    prestart.load(COMMAND, load_of(str(paths.embedded_model()), n_ctx=n_ctx))
     engine = real_engine(n_ctx=n_ctx if same else 2 * n_ctx)
     try:
         engine.start()
@@ -68,7 +68,7 @@ def test_it_is_for_the_model_that_it_has_begun_to_load(same: bool) -> None:
 
 
 def test_one_that_died_waiting_is_passed_over() -> None:
-    head_start.begin(COMMAND, worker_environment())
+    prestart.begin(COMMAND, worker_environment())
     (ahead,) = waiting()
     process = psutil.Process(ahead)
     process.kill()
@@ -84,7 +84,7 @@ def test_one_that_died_waiting_is_passed_over() -> None:
 
 
 def test_it_is_not_for_another_program(make_fake: MakeEngine) -> None:
-    head_start.begin(COMMAND, worker_environment(), patience_seconds=5)
+    prestart.begin(COMMAND, worker_environment(), patience_seconds=5)
     (ahead,) = waiting()
     assert make_fake().worker_pid != ahead
     assert waiting() == {ahead}
@@ -92,6 +92,6 @@ def test_it_is_not_for_another_program(make_fake: MakeEngine) -> None:
 
 
 def test_nobody_asks_and_it_goes() -> None:
-    head_start.begin(COMMAND, worker_environment(), patience_seconds=0.2)
+    prestart.begin(COMMAND, worker_environment(), patience_seconds=0.2)
     assert waiting()
     wait_until_gone()

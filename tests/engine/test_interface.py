@@ -10,8 +10,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from appliance.engine import libraries
-from appliance.engine.runners import llama_interface
+from appliance.system import llama_libraries
+from appliance.worker.runners.llama_cpp.native import interface
 from native import relied_on
 from tests.running import Running
 from tests.waiting import wait_until
@@ -19,10 +19,9 @@ from tests.waiting import wait_until
 
 def compared(preparation: str = "") -> list[str]:
     """What a process of its own finds different, after something was planted in it."""
-    code = "from appliance.engine.runners import llama_interface as i\n"
-    code += (
-        f"from appliance.engine.runners.llama_binding import lib\nimport ctypes\n{preparation}\n"
-    )
+    code = "from appliance.worker.runners.llama_cpp.native import interface as i\n"
+    code += "from appliance.worker.runners.llama_cpp.native.bindings import lib\n"
+    code += f"import ctypes\n{preparation}\n"
     done = subprocess.run(
         [sys.executable, "-c", code + "i.main()"], capture_output=True, text=True, check=False
     )
@@ -36,14 +35,14 @@ def test_libraries_and_functions_fit_together() -> None:
 
 
 def test_what_is_relied_on_is_what_the_source_calls() -> None:
-    described = llama_interface.described()
+    described = interface.described()
     assert described.functions == relied_on.functions()
     assert set(described.defaults) == set(relied_on.DEFAULTS)
     assert set(described.names) == set(relied_on.NAMES)
 
 
 def described_otherwise(folder: Path, **changes: object) -> str:
-    description = json.loads(llama_interface.DESCRIPTION.read_text("utf-8"))
+    description = json.loads(interface.DESCRIPTION.read_text("utf-8"))
     for part, change in changes.items():
         if isinstance(change, str):
             description[part].append(change)
@@ -123,8 +122,8 @@ def test_another_structure_is_named(planted: str, named: str) -> None:
 def lacking(tmp_path: Path) -> Iterator[Path]:
     """The real libraries, with one function under another name."""
     folder = tmp_path / "lib"
-    shutil.copytree(libraries.folder(), folder)
-    library = libraries.found(folder)["llama"]
+    shutil.copytree(llama_libraries.folder(), folder)
+    library = llama_libraries.found(folder)["llama"]
     content = library.read_bytes()
     assert b"\0llama_print_system_info\0" in content
     library.write_bytes(
@@ -161,6 +160,6 @@ def test_a_folder_without_a_library_is_named(tmp_path: Path) -> None:
 
 
 def test_what_is_no_library_is_named(lacking: Path, tmp_path: Path) -> None:
-    libraries.found(lacking)["llama"].write_bytes(b"no library")
+    llama_libraries.found(lacking)["llama"].write_bytes(b"no library")
     told = Running(tmp_path, LLAMA_CPP_LIB_PATH=str(lacking)).command("doctor").stdout
     assert "llama.cpp cannot be loaded: " in told and str(lacking) in told

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from appliance.engine.checkpoints import Checkpoint
 from appliance.engine.kv_files import READING, forget_session
-from appliance.engine.kv_store import KvStore
+from appliance.worker.runners.checkpoints import Checkpoint
+from appliance.worker.scheduler.kv_state_store import KvStore
 
 MANY = 10**9
 

@@ -8,13 +8,13 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from appliance.engine import worker
-from appliance.engine.client import Engine
-from appliance.engine.inputs import ChatMessage, ChatPrompt, SamplingParams, TokenPrompt
+from appliance.config.environment import worker_environment
+from appliance.engine.local.engine import Engine
 from appliance.engine.protocol import Delta
-from appliance.engine.runners.legacy import factory
-from appliance.engine.runners.legacy_file import FAMILIES
-from appliance.environment import worker_environment
+from appliance.engine.types import ChatMessage, ChatPrompt, SamplingParams, TokenPrompt
+from appliance.worker import main
+from appliance.worker.runners.ctransformers.model_file import FAMILIES
+from appliance.worker.runners.ctransformers.runner import factory
 from tests.engine import ggml_writer
 from tests.engine.conftest import load_of
 from tests.engine.talk import Heard, ask, chat
@@ -299,7 +299,7 @@ def test_log_probabilities_are_the_models_own(reciter: Engine) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(worker.main(factory(sys.argv[1])))
+    sys.exit(main.main(factory(sys.argv[1])))
 
 
 def test_embeddings_are_refused_by_name(gpt2: Engine) -> None:

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from appliance.engine.runners.base import LoadError
-from appliance.engine.runners.legacy import LegacyRunner
-from appliance.engine.runners.legacy_file import FAMILIES, family_of, read_header
-from appliance.engine.runners.legacy_text import Vocabulary
+from appliance.worker.runners.base import LoadError
+from appliance.worker.runners.ctransformers.model_file import FAMILIES, family_of, read_header
+from appliance.worker.runners.ctransformers.runner import LegacyRunner
+from appliance.worker.runners.ctransformers.vocabulary import Vocabulary
 from tests.engine import ggml_writer
 from tests.engine.conftest import load_of
 

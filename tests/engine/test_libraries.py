@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from appliance.engine import libraries
+from appliance.system import llama_libraries
 
 READY_MADE = {
     "linux-x64": {
@@ -58,14 +58,14 @@ OTHERS = ("LICENSE.txt", "llama-addon.node", "llama-addon.lib", "build.json")
 def test_libraries_are_known_by_their_names(system: str, tmp_path: Path) -> None:
     for name in (*READY_MADE[system], *OTHERS):
         (tmp_path / name).write_bytes(b"")
-    found = libraries.found(tmp_path)
+    found = llama_libraries.found(tmp_path)
     assert {file.name: name for name, file in found.items()} == READY_MADE[system]
 
 
 def test_variants_and_backends_are_told_apart(tmp_path: Path) -> None:
     for name in READY_MADE["linux-x64"] | READY_MADE["linux-arm64"] | READY_MADE["darwin-arm64"]:
         (tmp_path / name).write_bytes(b"")
-    assert set(libraries.variants(tmp_path)) == {
+    assert set(llama_libraries.variants(tmp_path)) == {
         *("haswell", "x64", "armv8.0_1", "armv8.2_1", "armv9.2_2", "apple_m2_m3"),
     }
-    assert set(libraries.backends(tmp_path)) == {"vulkan", "metal", "blas"}
+    assert set(llama_libraries.backends(tmp_path)) == {"vulkan", "metal", "blas"}

@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from appliance.engine.inputs import SamplingParams, TextPrompt
-from appliance.engine.line import Line
+from appliance.engine.admission import is_full
+from appliance.engine.fair_queue import Line
 from appliance.engine.protocol import Finished, SequenceEvent
-from appliance.engine.sequence import Sequence
-from appliance.engine.share import is_full
+from appliance.engine.types import SamplingParams, TextPrompt
 from appliance.errors import QueueFull
+from appliance.worker.scheduler.sequence import Sequence
 from tests.engine.conftest import MakeEngine
 from tests.engine.loop import Loop, Silent
 

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from appliance import paths
-from appliance.engine.client import Engine
-from appliance.engine.runners.mapped import let_go
-from appliance.environment import worker_environment
-from appliance.models.use import MemoryUse, measured, taken
-from appliance.observe.memory import of_process
+from appliance.config import paths
+from appliance.config.environment import worker_environment
+from appliance.engine.local.engine import Engine
+from appliance.metrics.process_memory import of_process
+from appliance.models.memory.usage import MemoryUse, measured, taken
+from appliance.worker.runners.llama_cpp.native.mapped_file import let_go
 from tests.engine.conftest import load_of
 from tests.engine.talk import Heard
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from appliance.engine.template import ChatTemplate
+from appliance.worker.chat_template.template import ChatTemplate
 
 ARGUMENTS = '{"city":"Köln",  "days":[1]}'
 CALLS = "{% for m in messages %}{% for c in m.tool_calls or [] %}"

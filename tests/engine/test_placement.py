@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import pytest
 
 from appliance.engine.protocol import Device, Load, Trust
-from appliance.engine.runners import placement
-from appliance.engine.runners.placement import Placement
+from appliance.worker.runners import placement
+from appliance.worker.runners.placement import Placement
 from tests.engine.conftest import load_of
 
 

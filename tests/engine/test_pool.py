@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from appliance.engine import pool as module
-from appliance.engine.loaded import ModelSpec
+from appliance.engine.base import ModelSpec
 from appliance.engine.pool import Pool
 from appliance.errors import ModelLoadFailed
 from tests.engine.conftest import fake_engine

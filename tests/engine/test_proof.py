@@ -10,14 +10,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from appliance import paths
-from appliance import proven as proven_variants
-from appliance.engine import libraries
-from appliance.engine.proof import store
-from appliance.engine.proof.need import Need, Verdict
-from appliance.engine.proof.prove import choose, prove
-from appliance.engine.runners.llama_proof import BOUND, _distance
-from appliance.environment import worker_environment
+from appliance.config import paths
+from appliance.config.environment import worker_environment
+from appliance.service import variants as proven_variants
+from appliance.system import llama_libraries
+from appliance.tuning.process.variants import BOUND, _distance
+from appliance.tuning.variants import results
+from appliance.tuning.variants.protocol import Need, Verdict
+from appliance.tuning.variants.verify import choose, prove
 from tests.engine.planting import FAULTS, best_variant, plant
 
 NEED = Need(types={"Q4_1": 3, "F32": 0}, head_size=64)
@@ -27,7 +27,7 @@ NEED = Need(types={"Q4_1": 3, "F32": 0}, head_size=64)
 def proven(
     folder: Path, need: Need = NEED, only: tuple[str, ...] = (), *, fork: bool = True
 ) -> dict[str, Verdict]:
-    environment = worker_environment() | {libraries.FOLDER_VARIABLE: str(folder)}
+    environment = worker_environment() | {llama_libraries.FOLDER_VARIABLE: str(folder)}
     command = paths.proof_command()
     verdicts = prove(need, command=command, environment=environment, only=only, fork=fork)
     return {verdict.variant: verdict for verdict in verdicts}
@@ -35,7 +35,7 @@ def proven(
 
 @pytest.fixture(scope="module")
 def as_installed() -> dict[str, Verdict]:
-    return proven(libraries.folder())
+    return proven(llama_libraries.folder())
 
 
 def test_what_is_installed_computes_right(as_installed: dict[str, Verdict]) -> None:
@@ -44,7 +44,7 @@ def test_what_is_installed_computes_right(as_installed: dict[str, Verdict]) -> N
 
 
 def test_only_what_the_processor_can_run_is_tried(as_installed: dict[str, Verdict]) -> None:
-    assert as_installed.keys() <= libraries.variants().keys()
+    assert as_installed.keys() <= llama_libraries.variants().keys()
     assert all(verdict.score > 0 for verdict in as_installed.values())
 
 
@@ -81,7 +81,7 @@ NEEDS = {
 @pytest.mark.parametrize("head_size", [80, 256])
 def test_every_type_of_weights_computes_right(types: dict[str, int], head_size: int) -> None:
     need = Need(types=types, head_size=head_size, experts=head_size == 256, type_k="q8_0")
-    found = proven(libraries.folder(), need)
+    found = proven(llama_libraries.folder(), need)
     assert found
     assert {v.variant: v.detail for v in found.values() if v.outcome != "right"} == {}
 
@@ -116,18 +116,18 @@ def test_what_came_of_it_is_kept_for_this_machine_and_these_libraries(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     verdicts = [verdict("x64", 1, 8.0)]
-    store.keep(tmp_path, NEED, verdicts)
-    assert store.kept(tmp_path) == {NEED.key: verdicts}
-    monkeypatch.setattr("appliance.engine.libraries.digest", lambda: "other")
-    assert store.kept(tmp_path) == {}
+    results.keep(tmp_path, NEED, verdicts)
+    assert results.kept(tmp_path) == {NEED.key: verdicts}
+    monkeypatch.setattr("appliance.system.llama_libraries.digest", lambda: "other")
+    assert results.kept(tmp_path) == {}
 
 
 @pytest.mark.parametrize("text", ["", "{", '{"a": 1}', '{"a": [{"variant": 1}]}', "\0" * 100])
 def test_a_damaged_file_means_that_nothing_is_known(text: str, tmp_path: Path) -> None:
-    store.keep(tmp_path, NEED, [verdict("x64", 1, 8.0)])
+    results.keep(tmp_path, NEED, [verdict("x64", 1, 8.0)])
     (file,) = tmp_path.iterdir()
     file.write_text(text)
-    assert store.kept(tmp_path) == {}
+    assert results.kept(tmp_path) == {}
 
 
 def test_a_disk_without_room_loses_nothing_but_the_memory_of_it(
@@ -135,7 +135,7 @@ def test_a_disk_without_room_loses_nothing_but_the_memory_of_it(
 ) -> None:
     blocked = tmp_path / "file"
     blocked.touch()
-    store.keep(blocked, NEED, [verdict("x64", 1, 8.0)])
+    results.keep(blocked, NEED, [verdict("x64", 1, 8.0)])
     assert "cannot be kept" in caplog.text
 
 
@@ -151,8 +151,8 @@ def test_where_nothing_can_be_tried_the_plainest_variant_is_taken(
     """Never the one that llama.cpp thinks most of: it may be the one that is wrong."""
     monkeypatch.setattr(proven_variants, "folder", lambda: tmp_path)
     monkeypatch.setattr(paths, "proof_command", lambda: [sys.executable, "-c", "exit(1)"])
-    assert proven_variants.variant(NEED) == libraries.plainest()
-    assert libraries.plainest() in libraries.variants()
+    assert proven_variants.variant(NEED) == llama_libraries.plainest()
+    assert llama_libraries.plainest() in llama_libraries.variants()
 
 
 @pytest.mark.parametrize("rubbish", [np.nan, np.inf, 3e38, -3e38])

@@ -2,9 +2,9 @@
 
 import pytest
 
-from appliance.engine.reply import Content, Reasoning
-from appliance.engine.tool_calls import ToolFormat
-from appliance.engine.tools import detect
+from appliance.worker.parsers.base import Content, Reasoning
+from appliance.worker.parsers.detect import detect
+from appliance.worker.parsers.tool_calls import ToolFormat
 from tests.engine.replies import parser, read, told
 
 THOUGHTS = [

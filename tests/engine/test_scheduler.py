@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from appliance.engine.prefix_cache import WORTH_MOVING
-from appliance.engine.scheduler import IDLE_CELLS
-from appliance.engine.tokens import common_prefix
+from appliance.worker.scheduler.prefix import common_prefix
+from appliance.worker.scheduler.prefix_cache import WORTH_MOVING
+from appliance.worker.scheduler.scheduler import IDLE_CELLS
 from tests.engine.fake_runner import FakeRunner, reply_to
 from tests.engine.loop import Loop, Uncuttable, reply, sequence
 

@@ -8,8 +8,8 @@ from collections import Counter
 
 import pytest
 
-from appliance.engine.inputs import SamplingParams
 from appliance.engine.protocol import Finished, Prefill
+from appliance.engine.types import SamplingParams
 from tests.engine.conftest import MakeEngine, real_engine
 from tests.engine.fake_runner import reply_to
 from tests.engine.talk import Heard, ask

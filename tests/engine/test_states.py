@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from appliance import paths
-from appliance.engine.client import Engine
-from appliance.engine.inputs import SamplingParams, TokenPrompt
+from appliance.config import paths
+from appliance.config.environment import worker_environment
+from appliance.engine.local.engine import Engine
 from appliance.engine.protocol import Finished, Logprobs
-from appliance.environment import worker_environment
+from appliance.engine.types import SamplingParams, TokenPrompt
 from tests.engine.conftest import load_of
 from tests.engine.talk import Heard
 from tests.models.architectures import gemma3, granitehybrid, mamba

@@ -2,9 +2,9 @@
 
 import pytest
 
-from appliance.engine.inputs import ChatMessage
-from appliance.engine.template import CHATML, MAX_TEMPLATE, ChatTemplate
+from appliance.engine.types import ChatMessage
 from appliance.errors import RequestError
+from appliance.worker.chat_template.template import CHATML, MAX_TEMPLATE, ChatTemplate
 
 CONTROL = ["<|im_start|>", "<|im_end|>", "<|endoftext|>"]
 

@@ -15,13 +15,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from appliance.engine import template_guard
-from appliance.engine.inputs import ChatMessage
-from appliance.engine.template_frames import TIME_LIMIT
-from appliance.engine.template_guard import TemplateGuard
+from appliance.engine.types import ChatMessage
 from appliance.errors import RequestError, Unavailable
+from appliance.worker.chat_template import sandbox
+from appliance.worker.chat_template.sandbox import TemplateGuard
+from appliance.worker.chat_template.sandbox_protocol import TIME_LIMIT
 
-CODE = "import sys; from appliance.engine.template_child import main; sys.exit(main())"
+CODE = (
+    "import sys; from appliance.worker.chat_template.sandbox_process import main; sys.exit(main())"
+)
 COMMAND = [sys.executable, "-c", CODE]
 PATIENCE = 20.0
 """Seconds that something may take on a busy machine before a test gives up."""
@@ -226,7 +228,7 @@ def child_of(guard_of: MakeGuard, source: str | None) -> tuple[TemplateGuard, ps
 def test_a_process_that_somebody_else_ends_is_replaced(
     number: signal.Signals, guard_of: MakeGuard, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(template_guard, "PATIENCE", 5.0)
+    monkeypatch.setattr(sandbox, "PATIENCE", 5.0)
     guard, child = child_of(guard_of, None)
     child.send_signal(number)
     assert "fine" in text_of(guard.render(said("fine")))
@@ -251,7 +253,7 @@ def test_a_process_that_has_to_wait_for_a_processor_is_waited_for(guard_of: Make
 def test_a_machine_that_is_too_busy_is_no_fault_of_the_request(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(template_guard, "PATIENCE", 2.0)
+    monkeypatch.setattr(sandbox, "PATIENCE", 2.0)
     guard = TemplateGuard([sys.executable, "-c", "import time; time.sleep(999)"])
     try:
         guard.compile(None, bos="", eos="", control=[])
@@ -277,7 +279,7 @@ def test_a_process_that_ends_by_itself_every_time_is_the_template_s_fault() -> N
 
 WORKER = f"""
 import sys
-from appliance.engine.template_guard import TemplateGuard
+from appliance.worker.chat_template.sandbox import TemplateGuard
 guard = TemplateGuard([sys.executable, "-c", {CODE!r}])
 guard.compile(sys.argv[1], bos="", eos="", control=[])
 guard.check()

@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from appliance.engine.reply import ToolCallArguments, ToolCallBegan, joined
-from appliance.engine.tool_calls import ToolFormat
-from appliance.engine.tool_schema import arguments_schema, call_schema
-from appliance.engine.tools import Style, detect
 from appliance.errors import RequestError
+from appliance.worker.parsers.base import ToolCallArguments, ToolCallBegan, joined
+from appliance.worker.parsers.detect import Style, detect
+from appliance.worker.parsers.tool_calls import ToolFormat
+from appliance.worker.parsers.tool_schema import arguments_schema, call_schema
 
 CITY = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from appliance.engine.reply import Content, Piece, ToolCallArguments, ToolCallBegan
-from appliance.engine.tool_calls import ToolFormat
+from appliance.worker.parsers.base import Content, Piece, ToolCallArguments, ToolCallBegan
+from appliance.worker.parsers.tool_calls import ToolFormat
 from tests.engine.replies import parser, read, told
 
 WEATHER = '{"city": "Köln", "days": [1, 2]}'

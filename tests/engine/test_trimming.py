@@ -2,8 +2,8 @@
 
 import itertools
 
-from appliance.engine.inputs import ChatMessage
-from appliance.engine.trimming import AROUND, beginnings
+from appliance.engine.types import ChatMessage
+from appliance.worker.chat_template.trimming import AROUND, beginnings
 
 
 def talk(count: int, size: int) -> list[ChatMessage]:

@@ -11,12 +11,12 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from appliance.engine.tune import render
-from appliance.engine.tune_profile import MAX_KL, Speed, profile_for, weights_of
-from appliance.engine.tune_protocol import Request
-from appliance.environment import worker_environment
+from appliance.config.environment import worker_environment
 from appliance.errors import ModelLoadFailed
-from appliance.models.gguf import read_header
+from appliance.models.gguf.header import read_header
+from appliance.tuning.profile import MAX_KL, Speed, profile_for, weights_of
+from appliance.tuning.protocol import Request
+from appliance.tuning.tune import render
 from tests.engine.tuning import CHILD, REWRITTEN, SHIPPED, USUAL, best, telling, tuned
 from tests.models import gguf_writer
 
@@ -82,7 +82,7 @@ def test_no_memory_and_no_disk_leave_the_weights(
     tiny: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert tuned(tiny, folder, memory_bytes=1000, budget_seconds=3).best.file == ""
-    monkeypatch.setattr("appliance.engine.tune.DISK_RESERVE", 1 << 62)
+    monkeypatch.setattr("appliance.tuning.tune.DISK_RESERVE", 1 << 62)
     assert tuned(tiny, folder, budget_seconds=3).best.file == ""
 
 
@@ -118,7 +118,7 @@ def test_child_ends_with_its_parent(tiny: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize("shipped", ["F32", "F16", "BF16", "Q8_0", "Q6_K", "Q5_K - Medium"])
 @pytest.mark.parametrize("bits", [2.0, 4.5, 8.5, 16.0, 32.0])
 def test_no_candidate_is_much_larger(shipped: str, bits: float) -> None:
-    from appliance.engine.runners.llama_layouts import MAX_GROWTH, faithful, lossy, size_of
+    from appliance.tuning.process.weight_types import MAX_GROWTH, faithful, lossy, size_of
 
     n_params = 1_000_000
     size = int(n_params * bits / 8)

@@ -9,12 +9,8 @@ from typing import Any
 
 import pytest
 
-from appliance.engine import machine
-from appliance.engine.tune_profile import (
-    discard,
-    profile_for,
-    prune,
-)
+from appliance.system import hardware
+from appliance.tuning.profile import discard, profile_for, prune
 from tests.engine.tuning import REWRITTEN, SHIPPED, telling, tuned
 
 
@@ -96,7 +92,7 @@ def test_other_machine_has_other_profiles(
     model: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     here = tuned(model, folder, telling(SHIPPED, REWRITTEN))
-    monkeypatch.setattr(machine, "hardware", lambda: "1" * 16)
+    monkeypatch.setattr(hardware, "hardware", lambda: "1" * 16)
     assert profile_for(model, folder) is None
     there = tuned(model, folder, telling(SHIPPED))
     assert profile_for(model, folder) == there
@@ -125,7 +121,7 @@ def test_prune_removes_what_serves_nobody(
     gone.write_bytes(b"another" * 1000)
     kept = tuned(model, folder, telling(SHIPPED, REWRITTEN))
     tuned(gone, folder, telling(SHIPPED, REWRITTEN))
-    orphan = folder / f"{'2' * 32}-{machine.hardware()}-12345678.gguf"
+    orphan = folder / f"{'2' * 32}-{hardware.hardware()}-12345678.gguf"
     elsewhere = folder / f"{'2' * 32}-{'3' * 16}-12345678.gguf"
     orphan.touch()
     elsewhere.touch()
@@ -134,10 +130,10 @@ def test_prune_removes_what_serves_nobody(
     assert profile_for(model, folder) == kept
     assert len(list(folder.iterdir())) == 3
     assert elsewhere.exists()
-    monkeypatch.setattr(machine, "build", lambda: "4" * 16)
+    monkeypatch.setattr(hardware, "build", lambda: "4" * 16)
     prune(folder)
     assert list(folder.iterdir()) == [elsewhere]
 
 
 def test_machine_is_the_same_each_time() -> None:
-    assert (machine.hardware(), machine.build()) == (machine.hardware(), machine.build())
+    assert (hardware.hardware(), hardware.build()) == (hardware.hardware(), hardware.build())

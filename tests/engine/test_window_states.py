@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from appliance.engine.client import Engine
-from appliance.engine.inputs import TokenPrompt
+from appliance.engine.local.engine import Engine
 from appliance.engine.protocol import Finished, Logprobs
+from appliance.engine.types import TokenPrompt
 from tests.engine.talk import Heard
 from tests.engine.test_states import GREEDY, ask, ids, read, same, tokens, worker
 from tests.models.architectures import gemma3

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from appliance.engine.checkpoints import Checkpoint, State
-from appliance.engine.prefix_cache import MOST_CHECKPOINTS, WORTH_MOVING
-from appliance.engine.runners.base import Batch
+from appliance.worker.runners.base import Batch
+from appliance.worker.runners.checkpoints import Checkpoint, State
+from appliance.worker.scheduler.prefix_cache import MOST_CHECKPOINTS, WORTH_MOVING
 from tests.engine.fake_runner import FakeRunner, reply_to
 from tests.engine.loop import Loop, reply, sequence
 from tests.engine.test_scheduler import prompts

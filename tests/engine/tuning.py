@@ -6,9 +6,9 @@ from typing import Any
 
 import msgspec
 
-from appliance.engine.tune import tune
-from appliance.engine.tune_profile import Best, Profile, Setting, Speed
-from appliance.environment import worker_environment
+from appliance.config.environment import worker_environment
+from appliance.tuning.profile import Best, Profile, Setting, Speed
+from appliance.tuning.tune import tune
 
 CHILD = [sys.executable, "-m", "appliance", "tuner"]
 USUAL = Setting(n_threads=2, n_threads_batch=2, n_ubatch=512)

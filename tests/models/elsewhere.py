@@ -8,7 +8,7 @@ READ = """
 import resource, sys
 from pathlib import Path
 from appliance.errors import BadModelFile
-from appliance.models.gguf import read_header
+from appliance.models.gguf.header import read_header
 resource.setrlimit(resource.RLIMIT_AS, (int(sys.argv[1]), int(sys.argv[1])))
 
 def peak():

@@ -17,7 +17,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from appliance.engine import libraries
+from appliance.system import llama_libraries
 
 ROOM = 3 << 30
 """Bytes of address space for a process that tries files."""
@@ -93,14 +93,14 @@ class _Native:
     """The library, and the lines that it logs."""
 
     def __init__(self) -> None:
-        from appliance.engine.runners.llama_binding import lib, native
+        from appliance.worker.runners.llama_cpp.native.bindings import lib, native
 
         self.lib = lib
         self.lines: list[str] = []
         self._callback = lib.llama_log_callback(self._log)
         lib.llama_log_set(self._callback, None)
         load = native("ggml_backend_load_all_from_path", None, ctypes.c_char_p)
-        load(str(libraries.folder()).encode())
+        load(str(llama_libraries.folder()).encode())
         lib.llama_backend_init()
 
     def _log(self, level: int, text: bytes, _: object) -> None:

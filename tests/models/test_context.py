@@ -6,13 +6,14 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from appliance import offer, tuned
-from appliance.config import AvailableModel, Config, Engine
-from appliance.context import ContextSettings
-from appliance.engine.client import Engine as Worker
-from appliance.models.fit import LEAST_CONTEXT, context_that_fits, estimate
-from appliance.models.gguf import read_header
-from appliance.models.memory import Memory
+from appliance.config.context import ContextSettings
+from appliance.config.schema import AvailableModel, Config, Engine
+from appliance.engine.local.engine import Engine as Worker
+from appliance.models.gguf.header import read_header
+from appliance.models.memory.estimate import LEAST_CONTEXT, context_that_fits, estimate
+from appliance.service import model_specs
+from appliance.system.memory import Memory
+from appliance.tuning import settings
 from tests.engine import tuning
 from tests.models.gguf_writer import llama
 
@@ -57,10 +58,10 @@ def test_what_is_configured_is_kept(
     # A half of it is a little more than 65,536 tokens take.
     header = read_header(file)
     need = estimate(header, replace(SETTINGS, n_ctx=65_536)).cpu.total
-    monkeypatch.setattr(offer, "memory", lambda: Memory(2 * need + 2, 2 * need + 2))
+    monkeypatch.setattr(model_specs, "memory", lambda: Memory(2 * need + 2, 2 * need + 2))
     config = Config(engine=Engine(**engine))  # type: ignore[arg-type]
     given = AvailableModel(id="long", path=str(file), **model)  # type: ignore[arg-type]
-    made = offer.spec(config, given).make()
+    made = model_specs.spec(config, given).make()
     assert isinstance(made, Worker)
     assert made._load.n_ctx == n_ctx
 
@@ -87,9 +88,9 @@ def test_slots_have_cells_of_their_own_where_that_takes_an_eighth_of_what_is_fre
         estimate(header, replace(SETTINGS, n_ctx=2048, kv_unified=unified)).cpu.total
         for unified in (True, False)
     )
-    monkeypatch.setattr(offer, "memory", lambda: Memory(10**12, free * (own - shared)))
+    monkeypatch.setattr(model_specs, "memory", lambda: Memory(10**12, free * (own - shared)))
     config = Config(engine=Engine(n_ctx=2048, **engine))  # type: ignore[arg-type]
-    made = offer.spec(config, AvailableModel(id="long", path=str(file))).make()
+    made = model_specs.spec(config, AvailableModel(id="long", path=str(file))).make()
     assert isinstance(made, Worker)
     assert made._load.cpu_apart is apart
 
@@ -118,13 +119,13 @@ def test_every_setting_of_a_context_is_loaded_with_and_counts(field: str, tmp_pa
     file = LONG.save(tmp_path / "long.gguf")
     model = AvailableModel(id="long", path=str(file))
     usual, other = (Config(engine=Engine(**(USUAL | changes))) for changes in ({}, OTHER[field]))
-    before, after = (offer.spec(config, model) for config in (usual, other))
+    before, after = (model_specs.spec(config, model) for config in (usual, other))
     made = before.make(), after.make()
     assert isinstance(made[0], Worker) and isinstance(made[1], Worker)
     assert getattr(made[0]._load, field) != getattr(made[1]._load, field)
     assert before.need() != after.need()
     header = read_header(file)
-    assert offer.weigh(usual, header) != offer.weigh(other, header)
+    assert model_specs.weigh(usual, header) != model_specs.weigh(other, header)
 
 
 def test_what_tuning_changes_of_the_cache_counts(
@@ -133,11 +134,11 @@ def test_what_tuning_changes_of_the_cache_counts(
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     file = LONG.save(tmp_path / "long.gguf")
     config = Config(engine=Engine(n_ctx=8192))
-    spec = offer.spec(config, AvailableModel(id="long", path=str(file)))
+    spec = model_specs.spec(config, AvailableModel(id="long", path=str(file)))
     shipped = spec.need()
     setting = replace(tuning.USUAL, type_k="q8_0", type_v="q8_0")
     told = tuning.telling(tuning.SHIPPED, tuning.best(setting=setting))
-    tuning.tuned(file, tuned.folder(), told, variant=offer.variant(config, file))
+    tuning.tuned(file, settings.folder(), told, variant=model_specs.variant(config, file))
     made = spec.make()
     assert isinstance(made, Worker) and made._load.tuned
     assert spec.need() == estimate(read_header(file), made._load.on_processor()).cpu.total

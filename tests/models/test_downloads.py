@@ -9,18 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from appliance.environment import Hub as Settings
-from appliance.errors import (
-    Conflict,
-    ModelNotFound,
-    NoSpace,
-    NotFound,
-    RequestError,
-)
-from appliance.models import jobs
-from appliance.models.downloads import Downloads, Told
-from appliance.models.hub import Hub
-from appliance.models.transfer import Transfer
+from appliance.config.environment import Hub as Settings
+from appliance.errors import Conflict, ModelNotFound, NoSpace, NotFound, RequestError
+from appliance.models.hub import job_store
+from appliance.models.hub.client import Hub
+from appliance.models.hub.downloads import Downloads, Told
+from appliance.models.hub.file_transfer import Transfer
 from tests.models.gguf_writer import llama
 from tests.models.hub import Behaviour, serving
 from tests.models.hub import Hub as Hostile
@@ -80,7 +74,7 @@ def finals(folder: Path) -> list[str]:
     return sorted(
         str(file.relative_to(folder))
         for file in folder.rglob("*")
-        if file.is_file() and jobs.FOLDER not in file.parts
+        if file.is_file() and job_store.FOLDER not in file.parts
     )
 
 
@@ -97,7 +91,7 @@ def test_a_model_arrives_under_its_name(
     assert told.done_bytes == told.total_bytes == len(CONTENT)
     assert finals(tmp_path) == [f"{REPO}/{Q4}"]
     assert (tmp_path / REPO / Q4).read_bytes() == CONTENT
-    assert not list((tmp_path / jobs.FOLDER).glob("*/*"))
+    assert not list((tmp_path / job_store.FOLDER).glob("*/*"))
     # By the commit, so that it cannot change in between.
     assert [asked.path for asked in hostile.files_asked()] == [
         f"/{REPO}/resolve/c0ffee{'0' * 34}/{Q4}"
@@ -189,7 +183,7 @@ def test_cancel_leaves_nothing(
     hostile.release.set()
     downloads.close()
     assert finals(tmp_path) == []
-    assert not list((tmp_path / jobs.FOLDER).glob("*/*"))
+    assert not list((tmp_path / job_store.FOLDER).glob("*/*"))
     assert make().list() == ()
 
 
@@ -337,7 +331,7 @@ def test_two_appliances_do_not_write_into_one_folder(
 def test_a_folder_that_nobody_can_write_into_is_said_so(
     make: Callable[[], Downloads], hostile: Hostile, tmp_path: Path
 ) -> None:
-    (tmp_path / jobs.FOLDER).write_text("a file where a folder must be")
+    (tmp_path / job_store.FOLDER).write_text("a file where a folder must be")
     downloads = make()
     with pytest.raises(NoSpace, match="cannot be written"):
         downloads.add(REPO, "q4")
@@ -348,8 +342,8 @@ def test_nonsense_among_the_jobs_is_left_alone(
     make: Callable[[], Downloads], tmp_path: Path
 ) -> None:
     for number, text in enumerate(("", "{", "[]", '{"id": "4"}')):
-        folder = tmp_path / jobs.FOLDER / str(number)
+        folder = tmp_path / job_store.FOLDER / str(number)
         folder.mkdir(parents=True)
         (folder / "job.json").write_text(text)
     assert make().list() == ()
-    assert len(list((tmp_path / jobs.FOLDER).glob("*/job.json"))) == 4
+    assert len(list((tmp_path / job_store.FOLDER).glob("*/job.json"))) == 4

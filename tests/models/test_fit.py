@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 from msgspec import convert
 
-from appliance import paths
-from appliance.context import ContextSettings
+from appliance.config import paths
+from appliance.config.context import ContextSettings
 from appliance.errors import ModelLoadFailed
-from appliance.models.fit import Estimate, Part, check_fits, estimate, fits, gpu_layers
-from appliance.models.gguf import GgufHeader, read_header
+from appliance.models.gguf.header import GgufHeader, read_header
+from appliance.models.memory.estimate import Estimate, Part, check_fits, estimate, fits, gpu_layers
 from tests.models import native
 from tests.models.architectures import deci, gemma3, granitehybrid, mamba, qwen3, qwen3moe
 from tests.models.gguf_writer import Gguf, llama, u32

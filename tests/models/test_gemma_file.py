@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from appliance.models.gguf import read_header
+from appliance.models.gguf.header import read_header
 from tests import gemma as package
 
 

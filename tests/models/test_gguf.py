@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from appliance import paths
+from appliance.config import paths
 from appliance.errors import BadModelFile, ModelLoadFailed
-from appliance.models.ggml import TYPE_OF_NUMBER
-from appliance.models.gguf import GgufHeader, is_legacy_ggml, read_header
-from appliance.models.reader import Reader, open_file
+from appliance.models.gguf.header import GgufHeader, is_legacy_ggml, read_header
+from appliance.models.gguf.reader import Reader, open_file
+from appliance.models.gguf.tensor_types import TYPE_OF_NUMBER
 from tests.models import native
 from tests.models.architectures import deci, gemma3, granitehybrid, mamba, qwen3moe
 from tests.models.elsewhere import read_elsewhere

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from appliance import paths
-from appliance.context import ContextSettings
+from appliance.config import paths
+from appliance.config.context import ContextSettings
 from appliance.errors import BadModelFile
-from appliance.models.fit import estimate
-from appliance.models.gguf import read_header
+from appliance.models.gguf.header import read_header
+from appliance.models.memory.estimate import estimate
 from tests.models import native
 from tests.models.gguf_writer import llama
 from tests.models.mutants import mutants

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from appliance.errors import BadModelFile
-from appliance.models.gguf import read_header
+from appliance.models.gguf.header import read_header
 from tests.models import native
 from tests.models.architectures import deci, gemma3, granitehybrid, mamba, qwen3moe
 from tests.models.elsewhere import read_elsewhere

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from appliance.environment import Hub as Settings
+from appliance.config.environment import Hub as Settings
 from appliance.errors import HubUnavailable, ModelNotFound, RequestError
-from appliance.models.downloads import Downloads
-from appliance.models.hub import Hub
+from appliance.models.hub.client import Hub
+from appliance.models.hub.downloads import Downloads
 from tests.models.hub import Hub as Hostile
 from tests.models.hub import serving
 

@@ -5,9 +5,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from appliance import library
-from appliance.config import load
-from appliance.models.memory import Memory, memory
+from appliance.config.schema import load
+from appliance.service import model_library
+from appliance.system.memory import Memory, memory
 from tests.planted_groups import GB, machine
 
 
@@ -136,5 +136,5 @@ def test_models_fit_what_the_group_may_have(
 ) -> None:
     files = {"proc/self/cgroup": "0::/\n", "sys/fs/cgroup/memory.max": f"{GB}\n"}
     limited = memory(machine(tmp_path, files))
-    monkeypatch.setattr(library, "memory", lambda: limited)
-    assert 0 < library.machine(load(None, environ={})).memory() < GB
+    monkeypatch.setattr(model_library, "memory", lambda: limited)
+    assert 0 < model_library.machine(load(None, environ={})).memory() < GB

@@ -3,7 +3,7 @@
 import pytest
 
 from appliance.errors import RequestError
-from appliance.models import catalogue, names
+from appliance.models.catalog import catalog, names
 
 FILES = [
     "README.md",
@@ -106,7 +106,7 @@ def test_what_is_no_repository_is_refused(name: str) -> None:
 
 
 def test_the_list_is_in_order_and_says_what_it_must() -> None:
-    models = catalogue.listed()
+    models = catalog.listed()
     assert [m.size for m in models] == sorted(m.size for m in models)
     assert len({m.id for m in models}) == len({m.repo for m in models}) == len(models)
     for model in models:
@@ -132,11 +132,11 @@ def test_the_list_is_in_order_and_says_what_it_must() -> None:
     ],
 )
 def test_names_lead_to_repositories(name: str, repos: tuple[str, ...]) -> None:
-    assert catalogue.repos(name) == repos
+    assert catalog.repos(name) == repos
 
 
 def test_words_are_looked_for() -> None:
-    assert {m.id for m in catalogue.search("Phi MINI")} == {
+    assert {m.id for m in catalog.search("Phi MINI")} == {
         *("phi-3.5-mini-instruct", "phi-4-mini-instruct"),
     }
-    assert catalogue.search("no such model") == ()
+    assert catalog.search("no such model") == ()

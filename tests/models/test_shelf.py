@@ -10,12 +10,12 @@ from typing import Self
 
 import pytest
 
-from appliance import paths
-from appliance.models.facts import Facts, Memory, Weight, fits
-from appliance.models.fit import Part
-from appliance.models.gguf import GgufHeader
-from appliance.models.places import MAX_ENTRIES, Owner, Place, candidates
-from appliance.models.shelf import Entry, Given, Shelf
+from appliance.config import paths
+from appliance.models.gguf.header import GgufHeader
+from appliance.models.local.index import Entry, Given, Shelf
+from appliance.models.local.metadata_cache import Facts, Memory, Weight, fits
+from appliance.models.local.sources import MAX_ENTRIES, Owner, Place, candidates
+from appliance.models.memory.estimate import Part
 from tests.models.gguf_writer import Gguf, llama, text, u32
 
 TINY = llama(extra=[text("general.license", "apache-2.0"), u32("general.file_type", 0)])
@@ -265,7 +265,7 @@ def test_a_folder_of_a_million_files_is_not_looked_through(tmp_path: Path) -> No
     with os.scandir(saved(tmp_path / "a" / "x.gguf").parent) as entries:
         entry = next(entries)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("appliance.models.places.os.scandir", lambda _: Endless())
+        patch.setattr("appliance.models.local.sources.os.scandir", lambda _: Endless())
         list(candidates(Place("folder", tmp_path)))
     assert looked_at == MAX_ENTRIES
 

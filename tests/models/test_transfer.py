@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from appliance.errors import ApplianceError, DownloadFailed, NoSpace, RequestError
-from appliance.models.transfer import ATTEMPTS, Stopped, Transfer, Want
+from appliance.models.hub.file_transfer import ATTEMPTS, Stopped, Transfer, Want
 from tests.models.hub import Behaviour, Hub, serving
 
 CONTENT = random.Random(1).randbytes(300_000)

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from appliance.engine.inputs import ChatMessage, ChatPrompt, Prompt, TextPrompt
 from appliance.engine.protocol import (
     Accepted,
     Delta,
@@ -18,8 +17,9 @@ from appliance.engine.protocol import (
     SequenceEvent,
     Timings,
 )
-from appliance.observe.asked import Asked, asking
-from appliance.observe.metrics import MOST_CALLERS, NOBODY, OTHERS, Metrics
+from appliance.engine.types import ChatMessage, ChatPrompt, Prompt, TextPrompt
+from appliance.metrics.registry import MOST_CALLERS, NOBODY, OTHERS, Metrics
+from appliance.metrics.request_errors import Asked, asking
 
 CHAT = ChatPrompt([ChatMessage("user", "hi")])
 

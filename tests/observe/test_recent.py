@@ -2,7 +2,7 @@
 
 import pytest
 
-from appliance.observe.recent import REPLIES, WINDOW_SECONDS, Recent
+from appliance.metrics.throughput import REPLIES, WINDOW_SECONDS, Recent
 
 
 class Clock:

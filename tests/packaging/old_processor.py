@@ -6,7 +6,7 @@ The first arguments are the frozen program and the processor's name; qemu-user i
 import sys
 from pathlib import Path
 
-from appliance import paths
+from appliance.config import paths
 
 
 def main() -> None:

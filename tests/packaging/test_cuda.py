@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from appliance.engine import libraries
+from appliance.system import llama_libraries
 from native import cuda, prebuilt
 from tests.packaging.made import newest
 from tests.packaging.test_files import judged
@@ -32,7 +32,7 @@ def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(cuda, "FOLDER", folder)
     monkeypatch.setattr(cuda, "TARGET", folder.with_name("cuda"))
     monkeypatch.setattr(prebuilt, "this_system", lambda: "linux-x64")
-    monkeypatch.setenv(libraries.FOLDER_VARIABLE, str(folder))
+    monkeypatch.setenv(llama_libraries.FOLDER_VARIABLE, str(folder))
     return folder
 
 
@@ -91,12 +91,12 @@ def test_it_is_fetched_and_found(
     there = {file.name for file in cuda.TARGET.iterdir()}
     licences = {prebuilt.LICENCE, cuda.NVIDIA_LICENCE}
     assert there == {cuda.BACKEND, cuda.FITS, *cuda.NVIDIA, *licences}
-    assert libraries.addons() == [cuda.TARGET]
-    assert libraries.backends() == {"cuda": cuda.TARGET / cuda.BACKEND}
+    assert llama_libraries.addons() == [cuda.TARGET]
+    assert llama_libraries.backends() == {"cuda": cuda.TARGET / cuda.BACKEND}
     assert sorted(installed.parent.iterdir()) == [cuda.TARGET, installed]
     # Another llama.cpp in the old one's place, and it is as if it were not there.
     (installed / cuda.BASE).write_bytes(b"another")
-    assert libraries.addons() == [] and libraries.backends() == {}
+    assert llama_libraries.addons() == [] and llama_libraries.backends() == {}
 
 
 def test_one_for_another_llama_cpp_is_refused(
@@ -134,11 +134,11 @@ def test_a_frozen_program_finds_the_package_beside_it(
 ) -> None:
     addon = tmp_path / "lib" / "appliance-cuda"
     addon.mkdir(parents=True)
-    (addon / libraries.FITS).write_text(hashlib.sha256(BASE).hexdigest())
+    (addon / llama_libraries.FITS).write_text(hashlib.sha256(BASE).hexdigest())
     monkeypatch.setattr(sys, "executable", str(tmp_path / "lib" / "appliance" / "appliance"))
-    assert libraries.addons() == []
+    assert llama_libraries.addons() == []
     monkeypatch.setattr(sys, "frozen", True, raising=False)
-    assert libraries.addons() == [addon]
+    assert llama_libraries.addons() == [addon]
 
 
 # -- as a package; `make cuda-packages` makes it ---------------------------------------------------

@@ -8,7 +8,7 @@ import pytest
 import debian
 import image
 import packages
-from appliance.config import load
+from appliance.config.schema import load
 
 COMPOSE = packages.ROOT / "packaging/container/compose.yaml"
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from appliance.engine import libraries
+from appliance.system import llama_libraries
 from native import header, prebuilt, relied_on, symbols, update
 
 HEADERS = {
@@ -122,7 +122,7 @@ def packed(folder: Path, *changes: tuple[bytes, bytes], without: str = "no libra
     """This system's own libraries as npm packs them, with some bytes replaced."""
     file = folder / "libraries.tgz"
     with tarfile.open(file, "w:gz", compresslevel=1) as archive:
-        for name, library in libraries.found().items():
+        for name, library in llama_libraries.found().items():
             if name.startswith(without) or name == "ggml-vulkan":
                 continue
             content = library.read_bytes()

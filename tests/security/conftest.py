@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from appliance.security.files import FileVault
-from appliance.security.keys import Keys
+from appliance.auth.keys.registry import Keys
+from appliance.auth.vault.file_vaults import FileVault
 
 PLAIN = "sk-of-the-old-service-0123456789"
 """A key that was not made here."""

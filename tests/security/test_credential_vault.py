@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from appliance.auth.vault.file_vaults import CredentialVault
+from appliance.auth.vault.vault import open_vault
 from appliance.errors import ConfigError, Conflict, VaultUnavailable
-from appliance.security.files import CredentialVault
-from appliance.security.vault import open_vault
 
 SECRET = b"f3kQw-do-not-show"
 

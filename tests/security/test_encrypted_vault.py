@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from keyring.errors import PasswordDeleteError
 
+from appliance.auth.keys.registry import Keys
+from appliance.auth.vault.encrypted import MASTER, SealedKeyring
+from appliance.auth.vault.vault import Vault, open_vault
 from appliance.errors import VaultUnavailable
-from appliance.security.keys import Keys
-from appliance.security.sealed import MASTER, SealedKeyring
-from appliance.security.vault import Vault, open_vault
 
 SECRET = b"f3kQw-do-not-show"
 PATIENT = 60.0

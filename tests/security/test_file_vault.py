@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from appliance.auth.vault import file_lock
+from appliance.auth.vault.file_vaults import CredentialVault, FileVault
 from appliance.errors import Conflict, VaultUnavailable
-from appliance.security import file_lock
-from appliance.security.files import CredentialVault, FileVault
 
 ROOT = Path(__file__).parents[2]
 SECRET = b"f3kQw-do-not-show"
@@ -172,7 +172,7 @@ def test_a_full_disk_changes_nothing(
 ADDS = """
 import sys
 from pathlib import Path
-from appliance.security.files import FileVault
+from appliance.auth.vault.file_vaults import FileVault
 vault = FileVault(Path(sys.argv[1]), timeout=60)
 for number in range(40):
     vault.set(f"{sys.argv[2]}-{number}", b"x" * 1000)

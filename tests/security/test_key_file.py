@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from appliance.config import Config, load
-from appliance.doorkeeper import open_keys
+from appliance.config.schema import Config, load
 from appliance.errors import ConfigError
+from appliance.service.auth import open_keys
 
 
 def configured(file: Path) -> Config:

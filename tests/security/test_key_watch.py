@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from appliance.auth.keys import watcher
+from appliance.auth.keys.registry import Keys
+from appliance.auth.vault.file_vaults import FileVault
 from appliance.errors import VaultUnavailable
-from appliance.security import key_watch
-from appliance.security.files import FileVault
-from appliance.security.keys import Keys
 
 ROOT = Path(__file__).parents[2]
 
@@ -52,8 +52,8 @@ def elsewhere(path: Path, statement: str) -> str:
     """Does something to the same keys in another process; gives what it wrote."""
     code = f"""
 from pathlib import Path
-from appliance.security.files import FileVault
-from appliance.security.keys import Keys
+from appliance.auth.vault.file_vaults import FileVault
+from appliance.auth.keys.registry import Keys
 keys = Keys(FileVault(Path({str(path)!r})))
 {statement}
 """
@@ -164,7 +164,7 @@ def test_what_changed_and_cannot_be_read_lets_nobody_in(path: Path) -> None:
 def test_a_vault_that_is_locked_later_keeps_what_was_read(
     path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(key_watch, "REREAD_SECONDS", 0.0)
+    monkeypatch.setattr(watcher, "REREAD_SECONDS", 0.0)
     vault = Broken(path)
     keys = Keys(vault)
     made = keys.create("office")
@@ -182,7 +182,7 @@ def test_a_vault_that_is_locked_later_keeps_what_was_read(
 def test_a_start_that_must_read_fails_and_another_goes_on_when_it_can(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(key_watch, "RETRY_SECONDS", 0.0)
+    monkeypatch.setattr(watcher, "RETRY_SECONDS", 0.0)
     secret = Keys(FileVault(path)).create("office").secret
     vault = Broken(path)
     vault.broken = True

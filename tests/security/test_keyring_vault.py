@@ -12,8 +12,8 @@ from keyring import errors
 from keyring.backend import KeyringBackend
 from keyring.backends import chainer, fail, null
 
+from appliance.auth.vault.vault import KeyringVault
 from appliance.errors import Conflict, VaultUnavailable
-from appliance.security.vault import KeyringVault
 
 ROOT = Path(__file__).parents[2]
 SECRET = "f3kQw-do-not-show"
@@ -164,7 +164,7 @@ def test_a_slow_keyring_does_not_keep_the_process(lock: Path) -> None:
 import sys, time
 from tests.security.test_keyring_vault import Slow
 from appliance.errors import VaultUnavailable
-from appliance.security.vault import KeyringVault
+from appliance.auth.vault.vault import KeyringVault
 from pathlib import Path
 try:
     KeyringVault(Path({str(lock)!r}), timeout=0.2, backend=Slow).get("a")

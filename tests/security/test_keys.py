@@ -10,10 +10,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from appliance.auth.keys import records
+from appliance.auth.keys.registry import Keys
+from appliance.auth.vault.file_vaults import FileVault
 from appliance.errors import Conflict, NotFound, RequestError, VaultUnavailable
-from appliance.security import key_records
-from appliance.security.files import FileVault
-from appliance.security.keys import Keys
 from tests.security.conftest import PLAIN, Clock
 
 WEEK = 7 * 24 * 3600 * 1000
@@ -72,7 +72,7 @@ def test_another_start_knows_the_same_keys(keys: Keys, vault: FileVault, clock: 
 )
 def test_scopes_are_ordered(scope: str, may: set[str], keys: Keys) -> None:
     key = keys.create("office", scope).key
-    assert {s for s in ("chat", "manage", "admin") if key.may(key_records.check_scope(s))} == may
+    assert {s for s in ("chat", "manage", "admin") if key.may(records.check_scope(s))} == may
 
 
 def test_an_expired_key_is_refused(keys: Keys, clock: Clock) -> None:
@@ -158,11 +158,11 @@ def test_a_damaged_record_lets_nobody_in_and_is_not_overwritten(
     damage: bytes, keys: Keys, vault: FileVault
 ) -> None:
     secret = keys.create("office").secret
-    vault.set(key_records.RECORD, damage)
+    vault.set(records.RECORD, damage)
     for call in (lambda: keys.check(secret), keys.listed, keys.start, lambda: keys.create("new")):
         with pytest.raises(VaultUnavailable, match="not a list of keys"):
             call()
-    assert vault.get(key_records.RECORD) == damage
+    assert vault.get(records.RECORD) == damage
 
 
 def test_no_secret_is_kept_or_shown(
@@ -175,7 +175,7 @@ def test_no_secret_is_kept_or_shown(
     keys.start()
     keys.check(made.secret)
     keys.check(made.secret + "x")
-    record = key_records.decode(vault.get(key_records.RECORD))
+    record = records.decode(vault.get(records.RECORD))
     shown = [repr(made), str(made), f"{made}", repr(record), repr(record.rows), caplog.text]
     shown += [repr(keys), repr(keys.listed()), repr(vars(keys._watched))]
     for broken in (lambda: keys.import_plain(PLAIN + "\n", "x"), lambda: keys.create("office")):

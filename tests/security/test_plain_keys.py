@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from appliance.auth.keys.registry import Keys
+from appliance.auth.vault.file_vaults import CredentialVault, FileVault
 from appliance.errors import Conflict, RequestError, VaultUnavailable
-from appliance.security.files import CredentialVault, FileVault
-from appliance.security.keys import Keys
 from tests.security.conftest import PLAIN
 
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from appliance.security.rate_limit import BadKeyGuard, RateLimiter, name_of_address
+from appliance.auth.rate_limiter import BadKeyGuard, RateLimiter, name_of_address
 
 
 class Clock:

@@ -10,8 +10,8 @@ OPEN = """
 import sys, time
 from pathlib import Path
 from appliance.errors import VaultUnavailable
-from appliance.security.keys import Keys
-from appliance.security.vault import open_vault
+from appliance.auth.keys.registry import Keys
+from appliance.auth.vault.vault import open_vault
 
 vault = open_vault("keyring", file=Path(sys.argv[1]) / "vault", timeout=4)
 keys = Keys(vault)
@@ -57,8 +57,8 @@ keys.start()
 code = f'''
 import sys
 from pathlib import Path
-from appliance.security.keys import Keys
-from appliance.security.vault import open_vault
+from appliance.auth.keys.registry import Keys
+from appliance.auth.vault.vault import open_vault
 keys = Keys(open_vault("keyring", file=Path(sys.argv[1]) / "vault"))
 keys.revoke({made[0].key.id!r})
 print(keys.create("new").secret)

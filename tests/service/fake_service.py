@@ -4,13 +4,14 @@ import os
 import sys
 from pathlib import Path
 
-from appliance import offer, paths
-from appliance.config import Config
-from appliance.engine import head_start
-from appliance.engine.client import Engine
-from appliance.engine.loaded import ModelSpec
+from appliance.config import paths
+from appliance.config.environment import worker_environment
+from appliance.config.schema import Config
+from appliance.engine.base import ModelSpec
+from appliance.engine.local import prestart
+from appliance.engine.local.engine import Engine
 from appliance.engine.protocol import Load
-from appliance.environment import worker_environment
+from appliance.service import model_specs
 
 FAKE_RUNNER = Path(__file__).parents[1] / "engine" / "fake_runner.py"
 
@@ -43,6 +44,6 @@ def specs(config: Config) -> list[ModelSpec]:
 if __name__ == "__main__":
     from appliance.cli.main import main
 
-    offer.specs = specs
-    head_start.begin = lambda *_: None  # of a real worker, which nobody would take
+    model_specs.specs = specs
+    prestart.begin = lambda *_: None  # of a real worker, which nobody would take
     main()

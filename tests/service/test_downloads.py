@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from appliance import paths
+from appliance.config import paths
 from tests.models.hub import FILE, REPO, Behaviour, Hub, serving_one
 from tests.running import Running
 

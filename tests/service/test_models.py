@@ -7,7 +7,7 @@ from typing import Any
 
 import httpx
 
-from appliance import paths
+from appliance.config import paths
 from tests.running import Running
 from tests.service.sse import events
 

@@ -19,8 +19,8 @@ from openai.resources.chat import Completions as ChatCompletions
 from openai.types.chat import ChatCompletionMessageParam
 from openai.types.chat import chat_completion_stream_options_param as stream_params
 
-from appliance import paths
-from appliance.models.gguf import read_header
+from appliance.config import paths
+from appliance.models.gguf.header import read_header
 from tests.running import Running
 
 MODEL = "smollm2-135m-instruct"

@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from appliance import paths
+from appliance.config import paths
 from tests.models.gguf_writer import llama, text
 from tests.running import Running
 from tests.waiting import wait_until

@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from appliance.paths import embedded_model
+from appliance.config.paths import embedded_model
 from appliance.system.fingerprint import fingerprint
 from tests.running import Running
 from tests.service import sse

@@ -12,11 +12,11 @@ from typing import Any
 import httpx
 import pytest
 
-from appliance import paths
-from appliance.engine import libraries
-from appliance.engine.proof.need import Need
-from appliance.engine.proof.prove import prove
-from appliance.environment import worker_environment
+from appliance.config import paths
+from appliance.config.environment import worker_environment
+from appliance.system import llama_libraries
+from appliance.tuning.variants.protocol import Need
+from appliance.tuning.variants.verify import prove
 from tests.engine.planting import FAULTS, best_variant, plant
 from tests.running import Running
 
@@ -124,7 +124,7 @@ def test_a_worker_that_dies_in_native_code_twice_gets_another_variant(
 
     assert used[0] == best  # it was tried again, and is right
     assert used[1] != best
-    assert used[1] in libraries.variants()
+    assert used[1] in llama_libraries.variants()
     assert "under suspicion: SIGILL" in appliance.log.read_text()
     assert appliance.stop() == 0
 

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from appliance.errors import Conflict, RequestError, SessionNotFound
 from appliance.store.database import Database
+from appliance.store.import_export import Transfer
 from appliance.store.migrations import migrate
 from appliance.store.search import Search
 from appliance.store.sessions import Message, Session, SessionChanges, Sessions
-from appliance.store.transfer import Transfer
 
 
 @pytest.fixture

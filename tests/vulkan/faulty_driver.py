@@ -22,7 +22,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from appliance import __main__, paths
+from appliance import __main__
+from appliance.config import paths
 
 OUT_OF_DEVICE_MEMORY, DEVICE_LOST = -2, -4
 """`VkResult`."""

@@ -15,11 +15,11 @@ import httpx
 import pytest
 from msgspec import structs
 
-from appliance import paths
-from appliance.engine import libraries
-from appliance.engine.fidelity.compare import compare
-from appliance.engine.fidelity.results import keep, kept
-from appliance.environment import worker_environment
+from appliance.config import paths
+from appliance.config.environment import worker_environment
+from appliance.engine.device_results import keep, kept
+from appliance.system import llama_libraries
+from appliance.tuning.devices.verify import compare
 from tests.engine.conftest import load_of
 from tests.engine.planting import FAULTS, address
 from tests.models.architectures import bert, mamba
@@ -254,7 +254,7 @@ def test_without_the_loader_the_processor_is_used(
 ) -> None:
     planted = tmp_path / "libraries"
     planted.mkdir()
-    for name, file in libraries.found().items():
+    for name, file in llama_libraries.found().items():
         if name == "ggml-vulkan":
             content = file.read_bytes()
             assert content.count(b"libvulkan.so.1\0") == 1

@@ -1,6 +1,6 @@
 """The appliance's side of an upstream: vLLM, SGLang, Ray Serve LLM, llama-server and their like.
 
-The face is `client.Engine`'s. A thread for each running request, kept for later ones, and the
+The face is `local.engine.Engine`'s. A thread for each running request, kept for later ones, and the
 watcher's. Sinks are called on the request's thread, or on the one that ended the request before the
 upstream had answered; they must not block.
 """
@@ -12,17 +12,17 @@ import time
 from collections.abc import Callable
 from contextlib import closing
 
+from appliance.engine.admission import is_full
+from appliance.engine.base import EngineState
 from appliance.engine.counters import Counters, Tally
-from appliance.engine.inputs import Prompt, SamplingParams, TextPrompt, TokenPrompt
-from appliance.engine.line import Line
-from appliance.engine.loaded import EngineState
+from appliance.engine.fair_queue import Line
 from appliance.engine.protocol import Accepted, Embedded, Finished, SequenceEvent, Terminal
 from appliance.engine.requests import Sink
-from appliance.engine.share import is_full
-from appliance.engine.upstream.api import UpstreamApi
-from appliance.engine.upstream.question import Question, Refused
+from appliance.engine.types import Prompt, SamplingParams, TextPrompt, TokenPrompt
+from appliance.engine.upstream.client import UpstreamApi
+from appliance.engine.upstream.health_check import Watcher
 from appliance.engine.upstream.request import EmbedRequest, Request
-from appliance.engine.upstream.watcher import Watcher
+from appliance.engine.upstream.request_body import Question, Refused
 from appliance.errors import (
     ApplianceError,
     InternalError,

@@ -5,7 +5,7 @@ import re
 import time
 from email.utils import parsedate_to_datetime
 
-from appliance.engine.upstream.question import Refused, names_unknown, too_long
+from appliance.engine.upstream.request_body import Refused, names_unknown, too_long
 from appliance.errors import (
     ApplianceError,
     ContextLengthExceeded,

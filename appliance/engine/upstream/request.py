@@ -3,11 +3,11 @@
 import random
 import time
 
-from appliance.engine.inputs import Prompt, SamplingParams, TextPrompt, TokenPrompt
 from appliance.engine.protocol import Embedded, Failed, Finished, FinishReason, Terminal, Timings
 from appliance.engine.requests import Sink
-from appliance.engine.upstream.call import Call
-from appliance.engine.upstream.parts import Part, Usage
+from appliance.engine.types import Prompt, SamplingParams, TextPrompt, TokenPrompt
+from appliance.engine.upstream.chunks import Part, Usage
+from appliance.engine.upstream.connection import Call
 from appliance.errors import ApplianceError
 
 

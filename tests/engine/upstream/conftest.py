@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from appliance.engine.client import Engine
+from appliance.engine.local.engine import Engine
 from tests.engine.upstream.hostile import HostileUpstream, MakeUpstream, upstream_engine
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, cast
 
-from appliance.engine.client import Engine
+from appliance.engine.local.engine import Engine
 from appliance.engine.upstream.engine import UpstreamEngine
 
 MakeUpstream = Callable[..., Engine]

@@ -4,7 +4,7 @@ import struct
 
 import pytest
 
-from appliance.engine.client import Engine
+from appliance.engine.local.engine import Engine
 from appliance.engine.protocol import Finished
 from tests.engine.test_embedding import Vectors
 from tests.engine.upstream.hostile import Exchange, HostileUpstream, eventually

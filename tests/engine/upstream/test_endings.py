@@ -7,7 +7,7 @@ import time
 import psutil
 import pytest
 
-from appliance.engine.client import Engine
+from appliance.engine.local.engine import Engine
 from appliance.engine.protocol import Accepted
 from appliance.errors import QueueFull, ShuttingDown
 from tests.engine.talk import Heard, ask, chat

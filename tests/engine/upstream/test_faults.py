@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from appliance.engine.client import Engine
+from appliance.engine.local.engine import Engine
 from appliance.errors import ConfigError, WorkerDied
 from tests.engine.talk import Heard, ask, chat
 from tests.engine.upstream.hostile import (

@@ -9,9 +9,10 @@ from pathlib import Path
 import httpx
 import pytest
 
-from appliance import paths
-from appliance.engine.client import Engine
-from appliance.engine.inputs import (
+from appliance.config import paths
+from appliance.engine.local.engine import Engine
+from appliance.engine.protocol import Accepted, Delta, Finished
+from appliance.engine.types import (
     ChatMessage,
     ChatPrompt,
     Prompt,
@@ -19,7 +20,6 @@ from appliance.engine.inputs import (
     TextPrompt,
     TokenPrompt,
 )
-from appliance.engine.protocol import Accepted, Delta, Finished
 from tests.engine.talk import Heard, ask, chat
 from tests.engine.upstream.hostile import (
     eventually,

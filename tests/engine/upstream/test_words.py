@@ -8,9 +8,9 @@ from collections.abc import Callable
 
 import pytest
 
-from appliance.engine.client import Engine
-from appliance.engine.inputs import ChatMessage, ChatPrompt, SamplingParams, TextPrompt, TokenPrompt
+from appliance.engine.local.engine import Engine
 from appliance.engine.protocol import Delta, Logprobs, SequenceEvent, TokenLogprob
+from appliance.engine.types import ChatMessage, ChatPrompt, SamplingParams, TextPrompt, TokenPrompt
 from tests.engine.talk import Heard, ask, chat
 from tests.engine.upstream.hostile import (
     Exchange,

@@ -1,0 +1,1 @@
+"""Keys, login and what the appliance tells of itself."""

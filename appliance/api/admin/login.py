@@ -1,0 +1,70 @@
+"""Who is asking, and how a browser logs in: a key, typed into the page once, becomes a cookie."""
+
+import falcon
+import msgspec
+
+from appliance.api.middleware.auth import Guard, cookie, cookie_name
+from appliance.api.openapi.operation import Operations
+from appliance.api.wire.bodies import Body, decode
+from appliance.api.wire.responses import Me
+from appliance.auth.keys.scopes import Caller
+from appliance.auth.login_sessions import LOGIN_SECONDS, Logins
+from appliance.errors import WrongOrigin
+
+operation = Operations("Keys")
+
+
+class LoginIn(Body, frozen=True):
+    """A key."""
+
+    key: str
+
+
+class Login:
+    """`/api/login`, `/api/logout` and `/api/me`"""
+
+    def __init__(self, guard: Guard, logins: Logins) -> None:
+        self._guard = guard
+        self._logins = logins
+
+    @operation(takes=LoginIn, gives=Me, errors=(401, 429))
+    def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """Log in with a key: who that is, and a cookie for the page."""
+        if req.context.sender not in ("program", "own page"):
+            raise WrongOrigin("Cookies are for the appliance's own page.")
+        caller = self._guard.with_key(req.env, decode(req, LoginIn).key)
+        if caller.key_id is not None:
+            set_cookie(req, resp, self._logins.log_in(caller.key_id))
+        self._answer(resp, caller)
+
+    @operation(status=204)
+    def on_post_logout(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """The cookie is worth nothing any more; 204."""
+        if value := cookie(req.env):
+            self._logins.log_out(value)
+        resp.unset_cookie(cookie_name(req.env), samesite="Strict", path="/")
+        resp.status = falcon.HTTP_204
+
+    @operation(gives=Me)
+    def on_get_me(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """Who is asking, and what that lets them do."""
+        self._answer(resp, req.context.caller)
+
+    def _answer(self, resp: falcon.Response, caller: Caller) -> None:
+        me = Me(caller.name, caller.scope, self._guard.auth)
+        resp.data = msgspec.json.encode(me)
+        resp.content_type = falcon.MEDIA_JSON
+
+
+def set_cookie(req: falcon.Request, resp: falcon.Response, value: str) -> None:
+    """Logs the browser in: scripts can't read the cookie, other sites' pages can't send it."""
+    resp.set_cookie(
+        cookie_name(req.env),
+        value,
+        max_age=int(LOGIN_SECONDS),
+        path="/",
+        # Plain HTTP is what a LAN has; a cookie for HTTPS alone would never come back.
+        secure=req.get_header("X-Forwarded-Proto") == "https",
+        http_only=True,
+        same_site="Strict",
+    )

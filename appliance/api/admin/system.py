@@ -1,0 +1,155 @@
+"""How the appliance is: health, readiness, status; and the page itself."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import falcon
+import msgspec
+
+from appliance.api.admin.login import set_cookie
+from appliance.api.openapi.operation import Operations
+from appliance.api.wire.responses import DeviceStatus, ErrorAnswer, Health, ModelStatus, Status
+from appliance.auth.login_sessions import Logins
+from appliance.engine.pool import Model, Pool
+from appliance.engine.protocol import ModelInfo, Standing
+from appliance.http.errors import RETRY_AFTER
+from appliance.metrics.dashboard import Dashboard
+
+operation = Operations("Appliance")
+
+
+def _model_status(model: Model) -> ModelStatus:
+    state = model.state
+    info = state.model
+    return ModelStatus(
+        id=model.id,
+        name=model.name,
+        state=state.word,
+        progress=state.progress,
+        detail=state.trouble or state.detail,
+        n_ctx=info.n_ctx if info else None,
+        device=info.device if info else None,
+        variant=(info.variant or None) if info else None,
+        on=info.on if info else (),
+        devices=_called(info) if info else (),
+        warning=model.place.warning,
+    )
+
+
+def _called(info: ModelInfo) -> tuple[str, ...]:
+    """Families, and names where a family has several."""
+    families = [standing.device.family for standing in info.devices]
+    several = {family for family in families if families.count(family) > 1}
+    names = [it.device.name.lower() for it in info.devices if it.device.family in several]
+    return (*dict.fromkeys(families), *names)
+
+
+def _device_status(standing: Standing) -> DeviceStatus:
+    device = standing.device
+    return DeviceStatus(
+        name=device.name,
+        family=device.family,
+        description=device.description,
+        driver=device.driver,
+        free=device.free,
+        total=device.total,
+        trust=standing.trust,
+        detail=standing.detail,
+    )
+
+
+class System:
+    """`/health`, `/readiness` and `/api/status`"""
+
+    def __init__(
+        self, pool: Pool, dashboard: Dashboard, refused_variants: Callable[[], dict[str, str]]
+    ) -> None:
+        self._pool = pool
+        self._refused_variants = refused_variants
+        self._dashboard = dashboard
+
+    @operation(gives=Health)
+    def on_get_health(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """200 as long as the appliance answers at all."""
+        _answer(resp, Health(status="ok", **self._now()))
+
+    @operation(gives=Health, also={503: (Health, ErrorAnswer)})
+    def on_get_readiness(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """200 when the default model takes requests, else 503."""
+        model = self._pool.find(None)
+        if not model.ready:
+            resp.status = falcon.HTTP_503
+            resp.set_header("Retry-After", str(RETRY_AFTER))
+        _answer(resp, Health(status="ready" if model.ready else model.state.word, **self._now()))
+
+    @operation(gives=Status)
+    def on_get_status(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """What the page shows of the appliance."""
+        figures = self._dashboard.figures()
+        status = Status(
+            version=figures.version,
+            figures=figures,
+            devices=[_device_status(standing) for standing in self._pool.devices()],
+            refused_variants=self._refused_variants(),
+            **self._now(),
+        )
+        _answer(resp, status)
+
+    def _now(self) -> dict[str, Any]:
+        return {
+            "uptime_seconds": self._dashboard.uptime_seconds,
+            "timestamp": int(time.time() * 1000),
+            "models": [_model_status(model) for model in self._pool.models()],
+        }
+
+
+def _answer(resp: falcon.Response, body: msgspec.Struct) -> None:
+    resp.data = msgspec.json.encode(body)
+    resp.content_type = falcon.MEDIA_JSON
+
+
+CONTENT_POLICY = (
+    "default-src 'self'; img-src 'self' data: blob:; object-src 'none'; base-uri 'none'; "
+    "form-action 'none'; frame-ancestors 'none'"
+)
+
+UNBUILT = (
+    "The page is not built. In a checkout, `make run` builds it; the API is here all the same.\n"
+)
+
+
+class Page:
+    """The page's document. Its files below `/assets` are a static route."""
+
+    def __init__(self, folder: Path, logins: Logins) -> None:
+        """`folder` has the built page."""
+        self._logins = logins
+        self._document = folder / "index.html"
+
+    @operation(gives=falcon.MEDIA_HTML, also={303: None, 503: "text/plain"})
+    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """The page.
+
+        The document, never from a cache: it names the files of this very build. With `token`, a
+        ticket that was printed or opened here, the browser is logged in first.
+        """
+        ticket = req.get_param("token")
+        if ticket is not None:
+            if value := self._logins.redeem(ticket):
+                set_cookie(req, resp, value)
+            # Not to stay in the address and the history.
+            resp.status = falcon.HTTP_303
+            resp.location = "/"
+            return
+        try:
+            resp.data = self._document.read_bytes()
+        except OSError:
+            resp.status = falcon.HTTP_503
+            resp.content_type = falcon.MEDIA_TEXT
+            resp.text = UNBUILT
+            return
+        resp.content_type = falcon.MEDIA_HTML
+        resp.cache_control = ["no-cache"]
+        resp.set_header("Content-Security-Policy", CONTENT_POLICY)

@@ -1,0 +1,1 @@
+"""Stored chats: sessions, turns, replies as they come, search, import and export."""

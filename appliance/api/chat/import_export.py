@@ -1,0 +1,196 @@
+"""Chats as files: exported with everything that is known of them, and imported again."""
+
+import re
+import time
+from collections.abc import Sequence
+from typing import Annotated, Literal
+
+import falcon
+import msgspec
+from msgspec import Meta
+
+from appliance.api.chat.schemas import ModelName, SettingsIn, Title
+from appliance.api.openapi.operation import Operations
+from appliance.api.wire.bodies import Body, decode
+from appliance.errors import RequestError
+from appliance.store.import_export import Transfer
+from appliance.store.sessions import (
+    FinishReason,
+    Message,
+    MessageError,
+    Role,
+    Session,
+    Settings,
+    Status,
+    Usage,
+)
+
+operation = Operations("Sessions")
+
+VERSION = 1
+"""Of the format."""
+
+_NOT_IN_FILE_NAMES = re.compile(r'[\\/:*?"<>|\x00-\x1f\x7f]+')
+
+Id = Annotated[str, Meta(pattern="^[!-~]{1,200}$")]
+Count = Annotated[int, Meta(ge=0, le=2**53)]
+Seconds = Annotated[float, Meta(ge=0)]
+
+
+class FileMetadata(Body, kw_only=True, frozen=True):
+    """Where a file comes from. Unix milliseconds."""
+
+    exported_at: Count
+    appliance: str
+    """Its version."""
+
+
+class FileUsage(Body, kw_only=True, frozen=True):
+    """What a reply took."""
+
+    prompt_tokens: Count
+    cached_tokens: Count
+    cached_from: Annotated[str, Meta(max_length=20)] | None
+    completion_tokens: Count
+    dropped_messages: Count
+    queued_seconds: Seconds
+    prefill_seconds: Seconds
+    decode_seconds: Seconds
+    seed: Count
+    context_tokens: Count
+    n_ctx: Count | None
+
+
+class FileError(Body, kw_only=True, frozen=True):
+    """Why a reply failed."""
+
+    code: Annotated[str, Meta(max_length=100)]
+    message: Annotated[str, Meta(max_length=10_000)]
+
+
+class FileMessage(Body, kw_only=True, frozen=True):
+    """One message; its parent stands before it."""
+
+    id: Id
+    parent_id: Id | None
+    role: Role
+    content: str
+    reasoning: str
+    status: Status
+    finish_reason: FinishReason | None
+    model: ModelName | None
+    created_at: Count
+    usage: FileUsage | None
+    error: FileError | None
+
+    def plain(self, session_id: str) -> Message:
+        """For the store."""
+        fields = msgspec.structs.asdict(self)
+        fields["usage"] = self.usage and Usage(**msgspec.structs.asdict(self.usage))
+        fields["error"] = self.error and MessageError(self.error.code, self.error.message)
+        return Message(session_id=session_id, **fields)
+
+
+class FileSession(Body, kw_only=True, frozen=True):
+    """A session."""
+
+    id: Id
+    title: Title
+    pinned: bool
+    created_at: Count
+    updated_at: Count
+    leaf_id: Id | None
+    settings: SettingsIn | None
+
+    def plain(self) -> Session:
+        """For the store."""
+        fields = msgspec.structs.asdict(self)
+        fields["settings"] = self.settings and self.settings.whole()
+        return Session(live_message_id=None, **fields)
+
+
+class ChatFile(Body, kw_only=True, frozen=True):
+    """A chat as a file, on its way in."""
+
+    format: Literal["appliance.chat"]
+    version: Annotated[int, Meta(ge=1, le=2**31 - 1)]
+    metadata: FileMetadata
+    session: FileSession
+    messages: list[FileMessage]
+
+
+class ExportedSession(msgspec.Struct, kw_only=True, frozen=True):
+    """A session, on its way out."""
+
+    id: str
+    title: str
+    pinned: bool
+    created_at: int
+    updated_at: int
+    leaf_id: str | None
+    settings: Settings | None
+
+
+class ExportedMessage(msgspec.Struct, kw_only=True, frozen=True):
+    """A message, on its way out."""
+
+    id: str
+    parent_id: str | None
+    role: Role
+    content: str
+    reasoning: str
+    status: Status
+    finish_reason: FinishReason | None
+    model: str | None
+    created_at: int
+    usage: Usage | None
+    error: MessageError | None
+
+
+class ExportedChat(msgspec.Struct, kw_only=True, frozen=True):
+    """A chat as a file, on its way out: what `ChatFile` takes."""
+
+    format: Literal["appliance.chat"] = "appliance.chat"
+    version: int = VERSION
+    metadata: FileMetadata
+    session: ExportedSession
+    messages: Sequence[ExportedMessage]
+
+
+class ChatTransfer:
+    """`/api/sessions/{session_id}/export` and `/api/sessions/import`"""
+
+    def __init__(self, transfer: Transfer, version: str) -> None:
+        """`version`: the appliance's."""
+        self._transfer = transfer
+        self._version = version
+
+    @operation(gives=ExportedChat)
+    def on_get_export(self, req: falcon.Request, resp: falcon.Response, session_id: str) -> None:
+        """The chat as a file, with every branch."""
+        session, messages = self._transfer.read(session_id)
+        chat = ExportedChat(
+            metadata=FileMetadata(exported_at=time.time_ns() // 1_000_000, appliance=self._version),
+            session=msgspec.convert(session, ExportedSession, from_attributes=True),
+            messages=msgspec.convert(messages, list[ExportedMessage], from_attributes=True),
+        )
+        resp.data = msgspec.json.format(msgspec.json.encode(chat), indent=1)
+        resp.content_type = falcon.MEDIA_JSON
+        title = _NOT_IN_FILE_NAMES.sub(" ", session.title).strip()
+        resp.downloadable_as = f"{title or 'chat'}.json"
+
+    @operation(takes=ChatFile, gives=Session, status=201, errors=(409, 507))
+    def on_post_import(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """A chat from a file; its ids are made new where they are taken."""
+        chat = decode(req, ChatFile)
+        if chat.version > VERSION:
+            raise RequestError(
+                "This chat was exported by a newer version of the appliance. Update the appliance.",
+                param="version",
+            )
+        session = chat.session.plain()
+        session = self._transfer.add(session, [m.plain(session.id) for m in chat.messages])
+        resp.status = falcon.HTTP_201
+        resp.location = f"/api/sessions/{session.id}"
+        resp.data = msgspec.json.encode(session)
+        resp.content_type = falcon.MEDIA_JSON

@@ -1,0 +1,53 @@
+"""How the page looks to whoever asks."""
+
+from typing import Annotated
+
+import falcon
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+
+from appliance.api.openapi.operation import Operations
+from appliance.api.wire.bodies import Body, decode
+from appliance.store.preferences import PreferenceBook, Preferences, Theme
+
+operation = Operations("Settings")
+
+Language = Annotated[str, Meta(pattern="^[A-Za-z-]{2,20}$")]
+
+
+class PreferencesIn(Body, kw_only=True, frozen=True):
+    """Preferences of the page; null takes a value back."""
+
+    theme: Theme | UnsetType | None = UNSET
+    language: Language | UnsetType | None = UNSET
+    rail_hidden: bool | UnsetType | None = UNSET
+
+
+class PagePreferences:
+    """`/api/preferences`: each key has its own, and whoever needs no key shares one."""
+
+    def __init__(self, book: PreferenceBook) -> None:
+        self._book = book
+
+    @operation(gives=Preferences)
+    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """Those of the key that asks, or of everybody without one."""
+        _answer(resp, self._book.of(_owner(req)))
+
+    @operation(takes=PreferencesIn, gives=Preferences, errors=(507,))
+    def on_patch(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """Other values for what is given."""
+        body = decode(req, PreferencesIn)
+        said = {name: getattr(body, name) for name in body.__struct_fields__}
+        changes = {name: value for name, value in said.items() if value is not UNSET}
+        _answer(resp, self._book.change(_owner(req), changes))
+
+
+def _owner(req: falcon.Request) -> str:
+    owner: str | None = req.context.caller.key_id
+    return owner or ""
+
+
+def _answer(resp: falcon.Response, preferences: Preferences) -> None:
+    resp.data = msgspec.json.encode(preferences)
+    resp.content_type = falcon.MEDIA_JSON

@@ -1,0 +1,123 @@
+"""What requests about stored chats may contain; like `schemas`, which has the rest."""
+
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+
+from appliance.api.wire.bodies import (
+    Body,
+    RepeatPenalty,
+    Sampling,
+    Share,
+    StopText,
+    Temperature,
+    Tokens,
+    TopK,
+)
+from appliance.config.schema import Device
+from appliance.store.sessions import SessionChanges, Settings
+
+Title = Annotated[str, Meta(max_length=200)]
+ModelName = Annotated[str, Meta(min_length=1, max_length=500)]
+SystemPrompt = Annotated[str, Meta(max_length=100_000)]
+Stops = Annotated[list[StopText], Meta(max_length=16)]
+
+
+class SettingsIn(Body, kw_only=True, frozen=True):
+    """Settings of a session or of the default profile; null takes a value back."""
+
+    model: ModelName | UnsetType | None = UNSET
+    device: Device | UnsetType | None = UNSET
+    temperature: Temperature | UnsetType | None = UNSET
+    top_p: Share | UnsetType | None = UNSET
+    top_k: TopK | UnsetType | None = UNSET
+    max_tokens: Tokens | UnsetType | None = UNSET
+    repeat_penalty: RepeatPenalty | UnsetType | None = UNSET
+    system_prompt: SystemPrompt | UnsetType | None = UNSET
+    stop: Stops | UnsetType | None = UNSET
+
+    def changes(self) -> dict[str, Any]:
+        """What is said, as fields of `Settings`."""
+        said = {name: getattr(self, name) for name in self.__struct_fields__}
+        said["stop"] = tuple(self.stop) if self.stop else self.stop
+        return {name: value for name, value in said.items() if value is not UNSET}
+
+    def whole(self) -> Settings:
+        """What is not said is null."""
+        return Settings().changed(self.changes())
+
+
+class NewSession(Body, kw_only=True, frozen=True):
+    """`POST /api/sessions`."""
+
+    title: Title = ""
+    settings: SettingsIn | None = None
+
+
+class SessionChange(Body, kw_only=True, frozen=True):
+    """`PATCH /api/sessions/{id}`. What is not given stays as it is."""
+
+    title: Annotated[str, Meta(min_length=1, max_length=200)] | UnsetType = UNSET
+    pinned: bool | UnsetType = UNSET
+    leaf_id: str | UnsetType | None = UNSET
+    """The message that the chat goes on from; null: it begins anew."""
+    settings: SettingsIn | UnsetType | None = UNSET
+    """Fields to change; null takes all of them back."""
+
+    def plain(self) -> SessionChanges:
+        """For the store."""
+        settings = self.settings
+        return SessionChanges(
+            title=self.title,
+            pinned=self.pinned,
+            leaf_id=self.leaf_id,
+            settings=settings.changes() if isinstance(settings, SettingsIn) else settings,
+        )
+
+
+class ReplyIn(Sampling, kw_only=True, frozen=True):
+    """How a reply is to be made: `…/regenerate` and `…/continue`.
+
+    What is not given is taken from the session's settings and the default profile.
+    """
+
+    model: ModelName | None = None
+    device: Device | None = None
+    """Where the model should run; if it runs elsewhere, `accepted` has a warning."""
+    system_prompt: SystemPrompt | None = None
+
+    def over(self, settings: Settings) -> "ReplyIn":
+        """These, and where they say nothing, the settings."""
+        blank = {
+            name: getattr(settings, name)
+            for name in settings.__struct_fields__
+            if getattr(self, name, UNSET) is None
+        }
+        if "stop" in blank and settings.stop is not None:
+            blank["stop"] = list(settings.stop)
+        return msgspec.structs.replace(self, **blank)
+
+
+class TurnIn(ReplyIn, kw_only=True, frozen=True):
+    """`POST /api/sessions/{id}/turns`."""
+
+    content: str
+    parent_id: str | UnsetType | None = UNSET
+    """The message it follows; not given: the session's leaf; null: a new beginning."""
+
+
+class SearchQuery(Body, kw_only=True, frozen=True):
+    """`GET /api/search`: words that a hit has all of; what stands in "…" is one word."""
+
+    q: Annotated[str, Meta(max_length=500)]
+    limit: Annotated[int, Meta(ge=1, le=100)] = 20
+    offset: Annotated[int, Meta(ge=0, le=2**31 - 1)] = 0
+
+
+class LiveQuery(Body, kw_only=True, frozen=True):
+    """`GET /api/sessions/{id}/live`: from which character of the reply on, reasoning counted."""
+
+    start: Annotated[int, Meta(ge=0, le=2**31 - 1)] = msgspec.field(default=0, name="from")
+    message_id: str | None = None
+    """Which reply; otherwise the one under way."""

@@ -1,0 +1,25 @@
+"""Search over all chats."""
+
+import falcon
+import msgspec
+
+from appliance.api.chat.schemas import SearchQuery
+from appliance.api.openapi.operation import Operations
+from appliance.api.wire.bodies import decode_query
+from appliance.store.search import Page, Search
+
+operation = Operations("Sessions")
+
+
+class ChatSearch:
+    """`/api/search`"""
+
+    def __init__(self, search: Search) -> None:
+        self._search = search
+
+    @operation(query=SearchQuery, gives=Page)
+    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """Titles and messages that have every word, the newest messages first."""
+        query = decode_query(req, SearchQuery)
+        resp.data = msgspec.json.encode(self._search.find(query.q, query.limit, query.offset))
+        resp.content_type = falcon.MEDIA_JSON

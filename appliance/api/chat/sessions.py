@@ -1,0 +1,156 @@
+"""Stored chats: sessions, their messages, and the replies in them."""
+
+import falcon
+import msgspec
+
+from appliance.api.chat.reply_requests import FIRST_WORD_SECONDS, Asking
+from appliance.api.chat.schemas import LiveQuery, NewSession, ReplyIn, SessionChange, TurnIn
+from appliance.api.openapi.operation import Operations
+from appliance.api.wire import responses, streams
+from appliance.api.wire.bodies import decode, decode_query
+from appliance.chat.events import PromptRead, ReplyUsage, TurnAccepted, TurnBegan, Waiting
+from appliance.chat.live_reply import Follower
+from appliance.chat.reply_text import TextAdded
+from appliance.chat.turns import Turns
+from appliance.store.sessions import Session, Sessions, Settings
+
+operation = Operations("Sessions")
+
+EVENTS = {
+    "turn": TurnBegan,
+    "accepted": TurnAccepted,
+    "queued": Waiting,
+    "prefill": PromptRead,
+    "delta": TextAdded,
+    "usage": ReplyUsage,
+    "done": responses.Done,
+    "error": responses.Broken,
+}
+
+
+def _answer(resp: falcon.Response, body: object) -> None:
+    resp.data = msgspec.json.encode(body)
+    resp.content_type = falcon.MEDIA_JSON
+
+
+class SessionList:
+    """`/api/sessions`"""
+
+    def __init__(self, sessions: Sessions) -> None:
+        self._sessions = sessions
+
+    @operation(gives=responses.Sessions)
+    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """All sessions: pinned ones first, then newest updated first."""
+        _answer(resp, responses.Sessions(self._sessions.list()))
+
+    @operation(takes=NewSession, optional=True, gives=Session, status=201, errors=(409, 507))
+    def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """A new session; 201."""
+        body = decode(req, NewSession, empty=NewSession())
+        settings = body.settings.whole() if body.settings else Settings()
+        session = self._sessions.create(body.title, settings=settings)
+        resp.status = falcon.HTTP_201
+        resp.location = f"/api/sessions/{session.id}"
+        _answer(resp, session)
+
+
+class OneSession:
+    """`/api/sessions/{session_id}`, and below it `/messages` and `/restore`"""
+
+    def __init__(self, sessions: Sessions, turns: Turns) -> None:
+        self._sessions = sessions
+        self._turns = turns
+
+    @operation(gives=Session)
+    def on_get(self, req: falcon.Request, resp: falcon.Response, session_id: str) -> None:
+        """The session."""
+        _answer(resp, self._sessions.get(session_id))
+
+    @operation(takes=SessionChange, gives=Session, errors=(507,))
+    def on_patch(self, req: falcon.Request, resp: falcon.Response, session_id: str) -> None:
+        """Another title, pin, leaf or settings."""
+        body = decode(req, SessionChange)
+        _answer(resp, self._sessions.update(session_id, body.plain()))
+
+    @operation(status=204, errors=(507,))
+    def on_delete(self, req: falcon.Request, resp: falcon.Response, session_id: str) -> None:
+        """Gone, with all messages, and recoverable for a while; 204."""
+        self._turns.delete(session_id)
+        resp.status = falcon.HTTP_204
+
+    @operation(gives=Session, errors=(507,))
+    def on_post_restore(self, req: falcon.Request, resp: falcon.Response, session_id: str) -> None:
+        """A deleted session is there again."""
+        _answer(resp, self._sessions.restore(session_id))
+
+    @operation(gives=responses.Messages)
+    def on_get_messages(self, req: falcon.Request, resp: falcon.Response, session_id: str) -> None:
+        """Every message of the tree, oldest first."""
+        _answer(resp, responses.Messages(self._sessions.messages(session_id)))
+
+
+class SessionReplies:
+    """What makes replies in a session: `/turns`, `/messages/{message_id}/…`, `/stop`, `/live`.
+
+    Replies come as streams, and hanging up does not end them.
+    """
+
+    def __init__(self, turns: Turns, asking: Asking) -> None:
+        self._turns = turns
+        self._asking = asking
+
+    @operation(takes=TurnIn, streams=EVENTS, errors=(409, 507))
+    def on_post(self, req: falcon.Request, resp: falcon.Response, session_id: str) -> None:
+        """A turn: the person's message, and the reply to it."""
+        self._begun(
+            req,
+            resp,
+            self._asking.of(req.context.caller).turn(session_id, decode(req, TurnIn)),
+        )
+
+    @operation(takes=ReplyIn, optional=True, streams=EVENTS, errors=(409, 507))
+    def on_post_regenerate(
+        self, req: falcon.Request, resp: falcon.Response, session_id: str, message_id: str
+    ) -> None:
+        """Another reply beside this one, or one to a message that has none."""
+        body = decode(req, ReplyIn, empty=ReplyIn())
+        self._begun(
+            req,
+            resp,
+            self._asking.of(req.context.caller).regenerate(session_id, message_id, body),
+        )
+
+    @operation(takes=ReplyIn, optional=True, streams=EVENTS, errors=(409, 507))
+    def on_post_continue(
+        self, req: falcon.Request, resp: falcon.Response, session_id: str, message_id: str
+    ) -> None:
+        """A reply that was stopped, interrupted or too long goes on where it is."""
+        body = decode(req, ReplyIn, empty=ReplyIn())
+        self._begun(
+            req, resp, self._asking.of(req.context.caller).go_on(session_id, message_id, body)
+        )
+
+    @operation(status=204)
+    def on_post_stop(self, req: falcon.Request, resp: falcon.Response, session_id: str) -> None:
+        """End the reply under way; 204 whether or not there was one."""
+        self._turns.stop(session_id)
+        resp.status = falcon.HTTP_204
+
+    @operation(query=LiveQuery, streams=EVENTS)
+    def on_get_live(self, req: falcon.Request, resp: falcon.Response, session_id: str) -> None:
+        """The reply under way from the character `from` on, or that of `message_id`.
+
+        `Last-Event-ID`, which a browser's EventSource sends when it comes back, says both.
+        """
+        query = decode_query(req, LiveQuery)
+        start, message_id = query.start, query.message_id
+        heard, _, offset = (req.get_header("Last-Event-ID") or "").rpartition(":")
+        if heard and offset.isdecimal():
+            message_id, start = heard, int(offset)
+        follower = self._turns.follow(session_id, start, message_id)
+        streams.send(req, resp, streams.ReplyStream(follower))
+
+    def _begun(self, req: falcon.Request, resp: falcon.Response, follower: Follower) -> None:
+        follower.wait_answered(FIRST_WORD_SECONDS)
+        streams.send(req, resp, streams.ReplyStream(follower))

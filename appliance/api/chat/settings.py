@@ -1,0 +1,66 @@
+"""The default profile: how replies are made where a chat says nothing else."""
+
+import falcon
+import msgspec
+
+from appliance.api.chat.schemas import SettingsIn
+from appliance.api.openapi.operation import Operations
+from appliance.api.wire.bodies import decode
+from appliance.config.schema import Limits
+from appliance.engine.pool import Pool
+from appliance.engine.types import SamplingParams
+from appliance.store.settings import Profile, Settings
+
+operation = Operations("Settings")
+
+
+class ProfileAnswer(Settings, frozen=True, kw_only=True):
+    """The default profile, and what it is held against."""
+
+    defaults: Settings
+    """What holds where the profile says nothing."""
+    limits: Limits
+
+
+class ProfileSettings:
+    """`/api/settings`"""
+
+    def __init__(self, profile: Profile, pool: Pool, limits: Limits, device: str) -> None:
+        """`device`: where models run that name none."""
+        self._profile = profile
+        self._pool = pool
+        self._limits = limits
+        self._device = device
+
+    @operation(gives=ProfileAnswer)
+    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """The profile, what null means in it, and the limits."""
+        self._answer(resp, self._profile.get())
+
+    @operation(takes=SettingsIn, gives=ProfileAnswer, errors=(507,))
+    def on_put(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """Another profile; what is not given becomes null."""
+        self._answer(resp, self._profile.replace(decode(req, SettingsIn).whole()))
+
+    @operation(takes=SettingsIn, gives=ProfileAnswer, errors=(507,))
+    def on_patch(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """Other values for what is given."""
+        self._answer(resp, self._profile.change(decode(req, SettingsIn).changes()))
+
+    def _answer(self, resp: falcon.Response, profile: Settings) -> None:
+        plain = SamplingParams()
+        defaults = Settings(
+            model=self._pool.find(None).id,
+            device=self._device,
+            temperature=plain.temperature,
+            top_p=plain.top_p,
+            top_k=plain.top_k,
+            max_tokens=self._limits.max_response_tokens,
+            repeat_penalty=plain.repeat_penalty,
+            system_prompt="",
+            stop=(),
+        )
+        said = msgspec.structs.asdict(profile)
+        answer = ProfileAnswer(**said, defaults=defaults, limits=self._limits)
+        resp.data = msgspec.json.encode(answer)
+        resp.content_type = falcon.MEDIA_JSON

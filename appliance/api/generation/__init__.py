@@ -1,0 +1,1 @@
+"""A stateless request, without a wire format."""

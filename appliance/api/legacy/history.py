@@ -1,0 +1,96 @@
+"""Stored chats as the original service knew them: ids that clients made, and role and content."""
+
+from contextlib import suppress
+from typing import Annotated, Any
+
+import falcon
+import msgspec
+from msgspec import Meta
+
+from appliance.api.openapi.operation import Operations
+from appliance.api.wire.bodies import Body, decode
+from appliance.chat.turns import Turns
+from appliance.errors import SessionNotFound
+from appliance.store.sessions import Message, SessionChanges, Sessions
+
+operation = Operations("Original service")
+
+
+class HistoryMessage(msgspec.Struct, frozen=True):
+    """A message of a chat."""
+
+    role: str
+    content: str
+
+
+class SessionIds:
+    """`GET /sessions`"""
+
+    def __init__(self, sessions: Sessions) -> None:
+        self._sessions = sessions
+
+    @operation(gives=list[str])
+    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """The ids of all sessions, newest first."""
+        _answer(resp, [session.id for session in self._sessions.list()])
+
+
+class Rollback(Body, kw_only=True, frozen=True):
+    """`POST /chat/history/{id}/rollback`."""
+
+    amount: Annotated[int, Meta(ge=0, le=2**31 - 1)]
+    """Messages to take back, the newest first; the system message stays."""
+
+
+class History:
+    """`/chat/history/{session_id}`"""
+
+    def __init__(self, sessions: Sessions, turns: Turns) -> None:
+        self._sessions = sessions
+        self._turns = turns
+
+    @operation(gives=list[HistoryMessage])
+    def on_get(self, req: falcon.Request, resp: falcon.Response, session_id: str) -> None:
+        """The chat's messages as role and content; none of an unknown session."""
+        _answer(resp, self._plain(session_id))
+
+    @operation(status=204, errors=(507,))
+    def on_delete(self, req: falcon.Request, resp: falcon.Response, session_id: str) -> None:
+        """Gone; a reply under way stops and is not written. 204, also when there was nothing."""
+        with suppress(SessionNotFound):
+            self._turns.delete(session_id)
+        resp.status = falcon.HTTP_204
+
+    @operation(takes=Rollback, gives=list[HistoryMessage], errors=(409, 507))
+    def on_post_rollback(self, req: falcon.Request, resp: falcon.Response, session_id: str) -> None:
+        """Take back the newest messages; answers with what remains.
+
+        A reply under way is stopped first, and counts with what it has said.
+        """
+        amount = decode(req, Rollback).amount
+        self._turns.halt(session_id)
+        said = self._said(session_id)
+        keep = [m for m in said if m.role == "system"]
+        others = [m for m in said if m.role != "system"]
+        keep += others[: max(0, len(others) - amount)]
+        leaf_id = keep[-1].id if keep else None
+        self._sessions.update(session_id, SessionChanges(leaf_id=leaf_id))
+        _answer(resp, self._plain(session_id))
+
+    def _plain(self, session_id: str) -> list[HistoryMessage]:
+        try:
+            return [HistoryMessage(m.role, m.content) for m in self._said(session_id)]
+        except SessionNotFound:
+            return []
+
+    def _said(self, session_id: str) -> list[Message]:
+        """The branch that the session is at, without replies that say nothing."""
+        leaf = self._sessions.get(session_id).leaf_id
+        if leaf is None:
+            return []
+        return [m for m in self._sessions.path(session_id, leaf) if m.content]
+
+
+def _answer(resp: falcon.Response, body: Any) -> None:
+    resp.data = msgspec.json.encode(body)
+    resp.content_type = falcon.MEDIA_JSON

@@ -1,0 +1,1 @@
+"""Around every route: who may call it, log lines, metrics."""

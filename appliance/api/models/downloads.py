@@ -1,0 +1,149 @@
+"""The catalogue, and downloads: jobs of the service, whoever began them."""
+
+from typing import Annotated
+
+import falcon
+import msgspec
+from msgspec import Meta
+
+from appliance.api.openapi.operation import Operations
+from appliance.api.wire.bodies import Body, decode, decode_query
+from appliance.models.catalog import catalog, names
+from appliance.models.catalog.catalog import Listed
+from appliance.models.hub.client import HubModel
+from appliance.models.hub.downloads import Told
+from appliance.models.library import Library
+from appliance.models.local.metadata_cache import Fits
+
+operation = Operations("Models")
+
+OVERHEAD = 1.25
+"""Memory that a model takes for every byte of its file, about, with a short context."""
+
+
+class CatalogueQuery(msgspec.Struct, frozen=True):
+    """The query of `GET /api/catalogue`."""
+
+    q: Annotated[str, Meta(max_length=200)] = ""
+
+
+class Suggestion(msgspec.Struct, frozen=True, kw_only=True):
+    """A model worth having."""
+
+    model: Listed
+    fits: Fits
+    """Judged by the size of its file."""
+    downloaded: bool
+    """Some file of its repository is here."""
+
+
+class Catalogue(msgspec.Struct, frozen=True, kw_only=True):
+    """The list that came with the appliance, or what of it was looked for, and what the hub has."""
+
+    models: list[Suggestion]
+    quick_bytes: int
+    """Size of the largest file that this machine writes about as fast as one reads."""
+    hub: tuple[HubModel, ...]
+    """Empty when nothing was looked for."""
+    offline: bool
+    """The hub may not be asked."""
+
+
+class DownloadIn(Body, kw_only=True, frozen=True):
+    """`POST /api/downloads`."""
+
+    model: Annotated[str, Meta(min_length=1, max_length=300)]
+    """`NAME`, `NAME:QUANTIZATION`, `OWNER/NAME/FILE.gguf`, or the address of one of these."""
+    quantization: Annotated[str, Meta(max_length=200)] = ""
+    """`q4`, `q8`, `bf16`, a GGUF quantization, or a file."""
+
+
+class DownloadList(msgspec.Struct, frozen=True):
+    """All downloads, the oldest first."""
+
+    downloads: tuple[Told, ...]
+
+
+class CatalogueResource:
+    """`/api/catalogue`"""
+
+    def __init__(self, library: Library) -> None:
+        self._library = library
+
+    @operation(gives=Catalogue, query=CatalogueQuery)
+    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """Models worth having; with `q`, those that fit the words, and what the hub finds."""
+        text = decode_query(req, CatalogueQuery).q.strip()
+        hub = self._library.hub
+        here = {entry.repo.lower() for entry in self._library.shelf.entries()}
+        found = catalog.search(text) if text else catalog.listed()
+        _answer(
+            resp,
+            Catalogue(
+                models=[
+                    Suggestion(
+                        model=model,
+                        fits=self._fits(model),
+                        downloaded=model.repo.lower() in here,
+                    )
+                    for model in found
+                ],
+                quick_bytes=self._library.machine.quick(),
+                hub=hub.search(text) if text and not hub.offline else (),
+                offline=hub.offline,
+            ),
+        )
+
+    def _fits(self, model: Listed) -> Fits:
+        machine = self._library.machine
+        need, memory, gpu = int(model.size * OVERHEAD), machine.memory(), machine.gpu()
+        if need <= (gpu or memory):
+            return "fits"
+        return "partly" if model.size <= memory + gpu else "too_big"
+
+
+class DownloadsResource:
+    """`/api/downloads` and below"""
+
+    def __init__(self, library: Library) -> None:
+        self._downloads = library.downloads
+
+    @operation(gives=DownloadList)
+    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """All of them."""
+        _answer(resp, DownloadList(self._downloads.list()))
+
+    @operation(takes=DownloadIn, gives=Told, status=201, errors=(404, 409, 507))
+    def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """Begin to download a model, or go on with it."""
+        body = decode(req, DownloadIn)
+        name, wanted = names.parse(body.model)
+        told = self._downloads.add(name, body.quantization or wanted)
+        resp.status = falcon.HTTP_201
+        resp.location = f"/api/downloads/{told.id}"
+        _answer(resp, told)
+
+    @operation(gives=Told)
+    def on_get_one(self, req: falcon.Request, resp: falcon.Response, download_id: str) -> None:
+        """One of them."""
+        _answer(resp, self._downloads.find(download_id))
+
+    @operation(gives=Told, errors=(409,))
+    def on_post_pause(self, req: falcon.Request, resp: falcon.Response, download_id: str) -> None:
+        """Stop, and keep what has arrived."""
+        _answer(resp, self._downloads.pause(download_id))
+
+    @operation(gives=Told, errors=(409, 507))
+    def on_post_resume(self, req: falcon.Request, resp: falcon.Response, download_id: str) -> None:
+        """Go on with one that is paused or failed."""
+        _answer(resp, self._downloads.resume(download_id))
+
+    @operation(gives=Told, errors=(409,))
+    def on_post_cancel(self, req: falcon.Request, resp: falcon.Response, download_id: str) -> None:
+        """Stop, and keep nothing."""
+        _answer(resp, self._downloads.cancel(download_id))
+
+
+def _answer(resp: falcon.Response, body: msgspec.Struct) -> None:
+    resp.data = msgspec.json.encode(body)
+    resp.content_type = falcon.MEDIA_JSON

@@ -1,0 +1,155 @@
+"""The models on this machine: what there is, what of it is loaded, loading and unloading."""
+
+from collections.abc import Iterable
+
+import falcon
+import msgspec
+
+from appliance.api.openapi.operation import Operations
+from appliance.engine.pool import Model, Pool
+from appliance.errors import ModelNotFound
+from appliance.metrics.process_memory import of_model
+from appliance.models.library import Library
+from appliance.models.local.index import Entry
+from appliance.models.local.removal import remove
+from appliance.models.local.summary import Loaded, LocalModel, tell
+
+operation = Operations("Models")
+
+
+class LocalModels(msgspec.Struct, frozen=True):
+    """All of them, the default first."""
+
+    models: list[LocalModel]
+
+
+class ModelShelf:
+    """`/api/models` and below"""
+
+    def __init__(self, pool: Pool, library: Library) -> None:
+        self._pool = pool
+        self._shelf = library.shelf
+        self._machine = library.machine
+        self._remedies = library.remedies
+
+    @operation(gives=LocalModels)
+    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """What there is, looked through just now."""
+        self._shelf.refresh()
+        _answer(resp, LocalModels(list(self._all())))
+
+    @operation(gives=LocalModel)
+    def on_get_one(
+        self, req: falcon.Request, resp: falcon.Response, model: str, rest: str = ""
+    ) -> None:
+        """One model."""
+        self._shelf.refresh()
+        _answer(resp, self._one(_name(model, rest)))
+
+    @operation(gives=LocalModel, status=202)
+    def on_post_load(
+        self, req: falcon.Request, resp: falcon.Response, model: str, rest: str = ""
+    ) -> None:
+        """Begin to load a model; 503 if it can't be loaded or there is no room."""
+        found = self._pool.find(_name(model, rest))
+        found.load()
+        self._accepted(resp, found.id)
+
+    @operation(gives=LocalModel, status=202)
+    def on_post_unload(
+        self, req: falcon.Request, resp: falcon.Response, model: str, rest: str = ""
+    ) -> None:
+        """Free a model's memory; requests that it is answering fail."""
+        found = self._pool.find(_name(model, rest))
+        found.unload()
+        self._accepted(resp, found.id)
+
+    @operation(status=204, errors=(409,))
+    def on_delete_one(
+        self, req: falcon.Request, resp: falcon.Response, model: str, rest: str = ""
+    ) -> None:
+        """Remove a model's files, if they are in the appliance's own folder."""
+        name = _name(model, rest)
+        self._shelf.refresh(at_once=True)
+        entry = self._shelf.find(name) or self._shelf.find(self._pool.find(name).id)
+        if entry is None:
+            raise ModelNotFound(f"the model {name!r} has no file here", param="model")
+        remove(entry, before=lambda: self._let_go(entry.id))
+        self._shelf.refresh(at_once=True)
+        resp.status = falcon.HTTP_204
+
+    def offered(self) -> list[LocalModel]:
+        """What there is to know of the models on offer, looked through just now."""
+        self._shelf.refresh()
+        return [self._local(model) for model in self._pool.models()]
+
+    def offered_as(self, name: str) -> LocalModel:
+        """The model with that id or name. Raises ModelNotFound."""
+        self._shelf.refresh()
+        return self._local(self._pool.find(name))
+
+    def _local(self, model: Model) -> LocalModel:
+        default = model is self._pool.models()[0]
+        return self._told(model, self._shelf.find(model.id), default=default)
+
+    def _let_go(self, id: str) -> None:
+        for model in self._pool.models():
+            if model.id == id:
+                model.unload()
+
+    def _accepted(self, resp: falcon.Response, id: str) -> None:
+        resp.status = falcon.HTTP_202
+        _answer(resp, self._one(id))
+
+    def _one(self, name: str) -> LocalModel:
+        found = next((model for model in self._all() if model.id == name), None)
+        if found is None:
+            id = self._pool.find(name).id
+            found = next(model for model in self._all() if model.id == id)
+        return found
+
+    def _all(self) -> Iterable[LocalModel]:
+        models = self._pool.models()
+        for number, model in enumerate(models):
+            yield self._told(model, self._shelf.find(model.id), default=number == 0)
+        offered = {model.id for model in models}
+        for entry in self._shelf.entries():
+            if entry.id not in offered:
+                yield self._told(None, entry, default=False)
+
+    def _told(self, model: Model | None, entry: Entry | None, *, default: bool) -> LocalModel:
+        known = model or entry
+        assert known
+        return tell(
+            known.id,
+            known.name,
+            entry,
+            machine=self._machine,
+            remedy=self._remedies.get(known.id),
+            loaded=_loaded(model) if model else Loaded(),
+            use=of_model(model) if model else None,
+            default=default,
+        )
+
+
+def _loaded(model: Model) -> Loaded:
+    state = model.state
+    info = state.model
+    return Loaded(
+        status="unloaded" if state.word == "stopped" else state.word,
+        progress=state.progress,
+        detail=state.trouble or state.detail,
+        n_ctx=info.n_ctx if info else None,
+        device=info.device if info else None,
+        warning=model.place.warning,
+    )
+
+
+def _name(model: str, rest: str) -> str:
+    """Ids may have a slash, as names on the hub do."""
+    return f"{model}/{rest}" if rest else model
+
+
+def _answer(resp: falcon.Response, body: msgspec.Struct) -> None:
+    resp.data = msgspec.json.encode(body)
+    resp.content_type = falcon.MEDIA_JSON

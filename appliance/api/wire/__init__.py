@@ -1,0 +1,1 @@
+"""What all dialects share: bodies, answers, errors, event streams."""

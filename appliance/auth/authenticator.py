@@ -1,0 +1,174 @@
+"""From what a request carries to who sent it: one resolver for every way to show a key.
+
+Where nobody needs a key, which is on this machine alone, nobody is asked for one.
+"""
+
+import ipaddress
+import logging
+from collections.abc import Iterable, Sequence
+
+import msgspec
+
+from appliance.auth.keys.records import Key
+from appliance.auth.keys.registry import Keys
+from appliance.auth.keys.scopes import Caller
+from appliance.auth.login_sessions import PAGE, Logins
+from appliance.auth.origin_policy import From
+from appliance.auth.rate_limiter import BadKeyGuard, name_of_address
+from appliance.errors import TooManyBadKeys, Unauthorized, VaultUnavailable
+
+log = logging.getLogger(__name__)
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+class Shown(msgspec.Struct, frozen=True, kw_only=True):
+    """What a request carries of whoever sent it."""
+
+    peer: str
+    """The address at the other end of the connection."""
+    sender: From = "program"
+    keys: tuple[str, ...] = ()
+    """From the headers, and of a WebSocket from the query."""
+    cookie: str | None = None
+    forwarded: str | None = None
+    """`X-Forwarded-For`"""
+
+    def __repr__(self) -> str:
+        return f"Shown(peer={self.peer!r}, sender={self.sender!r})"
+
+
+class Callers:
+    """Tells who is asking. Safe from any thread."""
+
+    def __init__(
+        self,
+        keys: Keys,
+        logins: Logins,
+        *,
+        auth: bool,
+        insecure_lan: bool = False,
+        trusted_proxies: Sequence[str] = (),
+    ) -> None:
+        """
+        Args:
+            keys: what is shown, where it has to be.
+            logins: what cookies stand for.
+            auth: everybody shows a key; otherwise programs and pages on this machine need none.
+            insecure_lan: nor do others, unless `auth`.
+            trusted_proxies: addresses and networks whose `X-Forwarded-For` is believed.
+        """
+        self._keys = keys
+        self._logins = logins
+        self._auth = auth
+        self._insecure_lan = insecure_lan
+        self._proxies = [ipaddress.ip_network(text, strict=False) for text in trusted_proxies]
+        self._bad = BadKeyGuard()
+
+    @property
+    def auth(self) -> bool:
+        """Everybody shows a key."""
+        return self._auth
+
+    def who(self, shown: Shown) -> Caller:
+        """Who sent the request; somebody without a scope when nothing was shown.
+
+        Raises:
+            Unauthorized: what was shown is not good.
+            TooManyBadKeys: nor was much else from this address.
+            VaultUnavailable: nobody can say whether it is good.
+        """
+        address, believed = self._address(shown)
+        if not self._auth:
+            return self._without_key(address, believed)
+        caller = Caller(name=address, address=name_of_address(address))
+        if len(set(shown.keys)) > 1:
+            raise Unauthorized("Two different keys were shown.")
+        if shown.keys:
+            if self._logins.who(shown.keys[0]) == PAGE:
+                return msgspec.structs.replace(caller, name="page", scope="admin")
+            return _with(caller, self.checked(shown.keys[0], address))
+        # A browser adds cookies by itself, whoever's page asks.
+        if shown.cookie and shown.sender in ("program", "own page"):
+            return self._by_cookie(caller, shown.cookie)
+        return caller
+
+    def checked(self, secret: str, address: str) -> Key:
+        """The key of a secret. Raises as `who` does."""
+        trouble: VaultUnavailable | None = None
+        key = None
+        try:
+            key = self._keys.check(secret)
+        except VaultUnavailable as error:
+            trouble = error
+        wait = self._bad.judge(address, key.id if key else None)
+        if wait:
+            raise TooManyBadKeys(
+                f"Too many wrong keys came from this address. Wait {wait} seconds.",
+                retry_after=wait,
+            )
+        if trouble:
+            raise trouble
+        if key is None:
+            log.warning("a wrong key was shown", extra={"client": address})
+            raise Unauthorized("This key is not good: it is unknown, revoked or has expired.")
+        return key
+
+    def is_good(self, key_id: str) -> bool:
+        """Whether a key that was good a moment ago still is."""
+        return self._keys.usable(key_id) is not None
+
+    # -- inside ------------------------------------------------------------------------------------
+
+    def _without_key(self, address: str, believed: bool) -> Caller:
+        here = believed and _is_loopback(address)
+        caller = Caller(name="this machine" if here else address, address=name_of_address(address))
+        if here:
+            return msgspec.structs.replace(caller, scope="admin")
+        return msgspec.structs.replace(caller, scope="chat") if self._insecure_lan else caller
+
+    def _by_cookie(self, caller: Caller, cookie: str) -> Caller:
+        who = self._logins.who(cookie)
+        if who is None:
+            return caller
+        if who == PAGE:
+            return msgspec.structs.replace(caller, name="page", scope="admin")
+        key = self._keys.usable(who)
+        return _with(caller, key) if key else caller
+
+    def _address(self, shown: Shown) -> tuple[str, bool]:
+        """Whose address it is, and whether nothing says that it may be another one."""
+        hops = [hop.strip() for hop in (shown.forwarded or "").split(",") if hop.strip()]
+        address = shown.peer
+        while hops and self._is_proxy(address):
+            address = hops.pop()
+        # Behind a proxy that nobody named, everybody would seem to be on this machine.
+        return address, not hops or self._is_proxy(shown.peer)
+
+    def _is_proxy(self, address: str) -> bool:
+        return _is_in(address, self._proxies)
+
+
+def _with(caller: Caller, key: Key) -> Caller:
+    return msgspec.structs.replace(
+        caller, name=key.name, scope=key.scope, key_id=key.id, rpm=key.rpm
+    )
+
+
+def _parsed(address: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        ip = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return None
+    mapped = ip.ipv4_mapped if isinstance(ip, ipaddress.IPv6Address) else None
+    return mapped or ip
+
+
+def _is_loopback(address: str) -> bool:
+    ip = _parsed(address)
+    return ip is not None and ip.is_loopback
+
+
+def _is_in(address: str, networks: Iterable[Network]) -> bool:
+    ip = _parsed(address)
+    return ip is not None and any(ip in network for network in networks)

@@ -1,0 +1,1 @@
+"""API keys as hashes, and what changes about them, whoever changes it."""

@@ -1,0 +1,1 @@
+"""Where keys lie: the keyring, a file, an encrypted file, credentials; chosen, never guessed."""

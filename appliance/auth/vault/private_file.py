@@ -1,0 +1,114 @@
+"""A file that its owner alone can read, replaced as a whole and written through to the disk.
+
+What others could read or change is refused rather than mended: they may have done it already.
+"""
+
+import os
+import stat
+from contextlib import suppress
+from pathlib import Path
+
+from appliance.auth.vault.file_lock import NO_LINK
+from appliance.errors import VaultUnavailable
+
+_GROUP_AND_OTHERS = 0o077
+_WRITABLE_BY_OTHERS = 0o022
+
+
+def check_folder(path: Path) -> None:
+    """Whoever may write the folder of `path` can put another file in its place.
+
+    Raises:
+        VaultUnavailable: others may, or nobody can say.
+    """
+    folder = path.parent
+    try:
+        mode = folder.stat().st_mode
+    except OSError as error:
+        raise VaultUnavailable(
+            f"{folder}, the folder of the keys, cannot be looked at: {error.strerror}."
+        ) from error
+    if mode & _WRITABLE_BY_OTHERS and not mode & stat.S_ISVTX:
+        raise VaultUnavailable(
+            f"Others can change {folder}, the folder of the keys, so they could give themselves"
+            f" keys. Close it: chmod go-w {folder}"
+        )
+
+
+def read(path: Path, longest: int) -> bytes | None:
+    """What the file holds, one byte more than `longest` at most; None if there is none.
+
+    Raises:
+        VaultUnavailable: it cannot be read, or others can read or change it too.
+    """
+    check_folder(path)
+    try:
+        file = os.open(path, os.O_RDONLY | NO_LINK | os.O_NONBLOCK)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        if path.is_symlink():
+            raise VaultUnavailable(
+                f"{path} is a link to somewhere else. Name the file itself in security.vault_file."
+            ) from error
+        raise VaultUnavailable(
+            f"{path}, the file of the keys, cannot be read: {error.strerror}."
+        ) from error
+    try:
+        _check_file(path, os.fstat(file))
+        with open(file, "rb", closefd=False) as stream:
+            return stream.read(longest + 1)
+    except OSError as error:
+        raise VaultUnavailable(
+            f"{path}, the file of the keys, cannot be read: {error.strerror}."
+        ) from error
+    finally:
+        os.close(file)
+
+
+def write(path: Path, content: bytes) -> None:
+    """Replaces the file; only one at a time may.
+
+    Raises:
+        VaultUnavailable: it cannot be written, and is as it was.
+    """
+    partial = path.with_name(path.name + ".part")
+    try:
+        # What a killed process left; the lock says that nobody is writing it.
+        partial.unlink(missing_ok=True)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | NO_LINK
+        with open(os.open(partial, flags, 0o600), "wb") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
+        partial.replace(path)
+        _sync_folder(path.parent)
+    except OSError as error:
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
+        raise VaultUnavailable(
+            f"{path}, the file of the keys, cannot be written: {error.strerror}."
+        ) from error
+
+
+def _check_file(path: Path, found: os.stat_result) -> None:
+    if not stat.S_ISREG(found.st_mode):
+        raise VaultUnavailable(f"{path}, the file of the keys, is not a plain file.")
+    if found.st_uid != os.geteuid():
+        raise VaultUnavailable(
+            f"{path} belongs to another user (number {found.st_uid}). Run this as that user."
+        )
+    if found.st_mode & _GROUP_AND_OTHERS:
+        raise VaultUnavailable(
+            f"Others can read {path}, so its keys may be known. Close it (chmod 600 {path}), and"
+            " make new keys if strangers use this machine."
+        )
+
+
+def _sync_folder(folder: Path) -> None:
+    """A new name is on the disk only when its folder is."""
+    file = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(file)
+    finally:
+        os.close(file)

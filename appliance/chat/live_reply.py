@@ -1,0 +1,307 @@
+"""A reply in flight: the text so far, and who follows it.
+
+A reply belongs to its session, not to a connection. Followers come and go, at any place in the
+text. The engine's thread adds to it and must not wait for anybody.
+"""
+
+import threading
+from collections.abc import Callable
+
+import msgspec
+
+from appliance.chat.events import (
+    LiveEvent,
+    PromptRead,
+    ReplyEnded,
+    TurnAccepted,
+    TurnBegan,
+    Waiting,
+    usage_of,
+)
+from appliance.chat.reply_text import Spoken
+from appliance.engine.protocol import (
+    Accepted,
+    Delta,
+    Failed,
+    Finished,
+    Prefill,
+    Queued,
+    SequenceEvent,
+)
+from appliance.errors import (
+    ApplianceError,
+    MessageNotFound,
+    ShuttingDown,
+    StoreError,
+    WorkerDied,
+    from_code,
+)
+from appliance.store.sessions import FinalStatus, Message, MessageError, Sessions, Usage
+
+_INTERRUPTIONS = (WorkerDied, ShuttingDown)
+"""Errors that are no fault of the reply's: it could go on from where it is."""
+
+
+class LiveReply:
+    """One reply being written. Thread-safe."""
+
+    def __init__(
+        self, user: Message, reply: Message, on_end: "Callable[[LiveReply], None]"
+    ) -> None:
+        """`user`: what is replied to; `reply`: what there is of it already, if it goes on.
+
+        `on_end` is called on the engine's thread when the engine has said its last word.
+        """
+        self.user = user
+        self.reply = reply
+        self._on_end = on_end
+        self._lock = threading.Lock()
+        self._answered = threading.Event()
+        self._over = threading.Event()
+        self._spoken = Spoken(reply.content, reply.reasoning)
+        self._accepted: Accepted | None = None
+        self._waiting: Waiting | None = None
+        self._read: PromptRead | None = None
+        self._last: Finished | Failed | None = None
+        self._ended: ReplyEnded | None = None
+        self._followers: set[Follower] = set()
+        self._cancel: Callable[[], None] | None = None
+        self._stopped = False
+        self.dropped_messages = 0
+        """Messages of the session that were not given to the engine at all."""
+        self.warning: Callable[[], str | None] = lambda: None
+        """What is not as it was asked for, once the prompt was accepted."""
+
+    # -- the turn's side -------------------------------------------------------------------------
+
+    def submitted(self, cancel: Callable[[], None]) -> None:
+        """The engine has the sequence; `cancel` ends it."""
+        with self._lock:
+            self._cancel = cancel
+            stopped = self._stopped
+        if stopped:
+            cancel()
+
+    def stop(self) -> None:
+        """End the reply, now or as soon as the engine has it; the text so far is kept."""
+        with self._lock:
+            self._stopped = True
+            cancel = self._cancel
+        if cancel:
+            cancel()
+
+    def wait_over(self, timeout: float) -> bool:
+        """Wait until it has ended and is stored; whether it has."""
+        return self._over.wait(timeout)
+
+    def wait_answered(self, timeout: float) -> None:
+        """Wait for the engine's first word on the turn.
+
+        Raises:
+            ApplianceError: it was a refusal.
+        """
+        self._answered.wait(timeout)
+        with self._lock:
+            refused = self._last if not self._accepted else None
+        if isinstance(refused, Failed):
+            raise from_code(refused.code, refused.message, refused.param)
+
+    # -- the engine's side -----------------------------------------------------------------------
+
+    def take(self, event: SequenceEvent) -> None:
+        """The sink of the reply's sequence. Never blocks."""
+        with self._lock:
+            if isinstance(event, Accepted):
+                self._accepted = event
+            elif isinstance(event, Queued):
+                self._waiting = Waiting(event.place)
+            elif isinstance(event, Prefill) and self._accepted:
+                self._waiting = None
+                total = self._accepted.prompt_tokens
+                self._read = PromptRead(event.done, total, event.cached_tokens, event.cached_from)
+            elif isinstance(event, Delta):
+                self._spoken.add(reasoning=event.reasoning)
+                self._spoken.add(text=event.text)
+            elif isinstance(event, Finished | Failed):
+                self._last = event
+        self._answered.set()
+        if isinstance(event, Finished | Failed):
+            self._on_end(self)
+        else:
+            self._wake()
+
+    # -- the writer's side -----------------------------------------------------------------------
+
+    @property
+    def said(self) -> tuple[str, str]:
+        """Text and reasoning so far."""
+        with self._lock:
+            return self._spoken.whole()
+
+    def store(self, sessions: Sessions) -> None:
+        """Store the whole reply and tell the followers how it ended.
+
+        Raises:
+            StoreError: it could not be stored; the followers are told that instead.
+        """
+        last, accepted = self._last, self._accepted
+        assert last is not None
+        error: ApplianceError | None = None
+        status: FinalStatus
+        usage: Usage | None = None
+        text, reasoning = self.said
+        said = bool(text or reasoning)
+        if isinstance(last, Failed):
+            error = from_code(last.code, last.message, last.param)
+            status = "interrupted" if said and isinstance(error, _INTERRUPTIONS) else "failed"
+        else:
+            status = "stopped" if last.reason == "cancelled" else "complete"
+            usage = Usage(
+                prompt_tokens=last.prompt_tokens,
+                cached_tokens=last.cached_tokens,
+                cached_from=last.cached_from,
+                completion_tokens=last.completion_tokens,
+                dropped_messages=self.dropped,
+                queued_seconds=last.timings.queued,
+                prefill_seconds=last.timings.prefill,
+                decode_seconds=last.timings.decode,
+                seed=accepted.seed if accepted else 0,
+                context_tokens=last.prompt_tokens + last.completion_tokens,
+                n_ctx=accepted.n_ctx if accepted else None,
+            )
+        try:
+            message = sessions.finish_reply(
+                self.reply.id,
+                text,
+                status,
+                None if isinstance(last, Failed) else last.reason,
+                usage,
+                MessageError(error.code, error.message) if error else None,
+                reasoning=reasoning,
+            )
+        except MessageNotFound as ex:  # its session was deleted meanwhile
+            self._end(ReplyEnded(self._unstored(text, reasoning), ex))
+        except StoreError as ex:
+            self._end(ReplyEnded(self._unstored(text, reasoning), ex))
+            raise
+        else:
+            self._end(ReplyEnded(message, error))
+
+    def _unstored(self, text: str, reasoning: str) -> Message:
+        return msgspec.structs.replace(self.reply, content=text, reasoning=reasoning)
+
+    def _end(self, ended: ReplyEnded) -> None:
+        with self._lock:
+            self._ended = self._ended or ended
+        self._over.set()
+        self._wake()
+
+    # -- the followers' side ---------------------------------------------------------------------
+
+    def follow(self, start: int | None = None, *, from_turn: bool = False) -> "Follower":
+        """Follow from a place on; None: from what is new. `from_turn`: with `TurnBegan` first."""
+        with self._lock:
+            place = self._spoken.began if start is None else start
+            follower = Follower(self, place, from_turn)
+            self._followers.add(follower)
+        return follower
+
+    def leave(self, follower: "Follower") -> None:
+        """The follower is not woken any more."""
+        with self._lock:
+            self._followers.discard(follower)
+
+    def news(self, follower: "Follower") -> list[LiveEvent]:
+        """What the follower has not heard yet, in order."""
+        with self._lock:
+            if self._accepted is None and self._ended is None:
+                return []
+            events: list[LiveEvent] = []
+            if follower.wants_turn:
+                follower.wants_turn = False
+                events.append(TurnBegan(self.user, self.reply, self.dropped))
+            if self._accepted and not follower.accepted:
+                follower.accepted = True
+                accepted = self._accepted
+                events.append(
+                    TurnAccepted(
+                        accepted.prompt_tokens,
+                        self.dropped,
+                        accepted.seed,
+                        accepted.n_ctx,
+                        self.warning(),
+                    )
+                )
+            if self._waiting and self._waiting != follower.waiting:
+                follower.waiting = self._waiting
+                events.append(self._waiting)
+            silent = self._spoken.end == self._spoken.began
+            if self._read != follower.read and silent and self._read:
+                follower.read = self._read
+                events.append(self._read)
+            events += self._spoken.after(follower.offset)
+            follower.offset = max(follower.offset, self._spoken.end)
+            if self._ended and not follower.ended:
+                follower.ended = True
+                if self._ended.message.usage:
+                    events.append(usage_of(self._ended.message.usage))
+                events.append(self._ended)
+            return events
+
+    @property
+    def dropped(self) -> int:
+        """Messages of the session that the model is not shown, as far as is known by now."""
+        accepted = self._accepted
+        return self.dropped_messages + (accepted.dropped_messages if accepted else 0)
+
+    def _wake(self) -> None:
+        with self._lock:
+            followers = list(self._followers)
+        for follower in followers:
+            follower.wake()
+
+
+class Follower:
+    """One reader of a live reply: remembers what it has heard."""
+
+    def __init__(self, live: LiveReply, start: int, wants_turn: bool) -> None:
+        self._live = live
+        self.offset = start
+        self.wants_turn = wants_turn
+        self.accepted = False
+        self.waiting: Waiting | None = None
+        self.read: PromptRead | None = None
+        self.ended = False
+        self.wake: Callable[[], None] = lambda: None
+        """Called from any thread when there is news; must not block."""
+
+    @property
+    def session_id(self) -> str:
+        """Whose reply it is."""
+        return self._live.reply.session_id
+
+    @property
+    def message_id(self) -> str:
+        """The reply."""
+        return self._live.reply.id
+
+    @property
+    def dropped_messages(self) -> int:
+        """Messages of the session that the model is not shown; certain after its first word."""
+        return self._live.dropped
+
+    def wait_answered(self, timeout: float) -> None:
+        """Wait for the engine's first word on the turn.
+
+        Raises:
+            ApplianceError: it was a refusal.
+        """
+        self._live.wait_answered(timeout)
+
+    def take(self) -> list[LiveEvent]:
+        """What is new since the last call; ends with `ReplyEnded`."""
+        return self._live.news(self)
+
+    def close(self) -> None:
+        """Hear no more. The reply goes on."""
+        self._live.leave(self)

@@ -1,0 +1,216 @@
+"""One chat turn: what a person said is stored, the engine is asked, the reply is in flight."""
+
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+
+import msgspec
+
+from appliance.chat.events import StoredFollower
+from appliance.chat.history_window import left_out
+from appliance.chat.live_reply import Follower
+from appliance.chat.reply_writer import LiveReplies
+from appliance.engine.protocol import Failed
+from appliance.engine.requests import Sink
+from appliance.engine.types import ChatMessage, ChatPrompt, Prompt, SamplingParams
+from appliance.errors import (
+    ApplianceError,
+    MessageNotFound,
+    NotFound,
+    ReplyInProgress,
+    RequestError,
+)
+from appliance.store.sessions import USE_LEAF, Message, Sessions
+
+Submit = Callable[[Prompt, SamplingParams, Sink, str | None], Callable[[], None]]
+"""Has a prompt of a session completed by a model; returns what cancels it."""
+
+
+HALT_SECONDS = 10.0
+"""How long a reply that was stopped may take to end: the step that the model is at, above all."""
+
+
+class ReplyRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """How a reply is to be made."""
+
+    model: str
+    """The model's id, and what has it complete a prompt."""
+    submit: Submit
+    warning: Callable[[], str | None] = lambda: None
+    """What is not as it was asked for, once the model is loaded."""
+    system_prompt: str | None = None
+    default_system_prompt: str | None = None
+    """Where the chat has no system message of its own either."""
+    sampling: SamplingParams
+
+
+class Turns:
+    """Begins, follows and stops replies. Thread-safe.
+
+    What begins one raises an ApplianceError: nothing was stored when it is the request's fault or
+    the session is busy; otherwise all is stored, and the reply as failed. The engine may still
+    refuse it: `Follower.wait_answered` tells.
+    """
+
+    def __init__(
+        self,
+        sessions: Sessions,
+        live: LiveReplies,
+        *,
+        max_history_messages: int,
+        max_prompt_length: int,
+        on_delete: Callable[[], None],
+    ) -> None:
+        """`max_history_messages` and `max_prompt_length` (characters): see `[limits]`.
+
+        `on_delete` is called when a session was deleted.
+        """
+        self._on_delete = on_delete
+        self._sessions = sessions
+        self._live = live
+        self._max_history = max_history_messages
+        self._max_prompt_length = max_prompt_length
+
+    def begin(
+        self,
+        session_id: str,
+        request: ReplyRequest,
+        content: str,
+        parent_id: str | msgspec.UnsetType | None = USE_LEAF,
+    ) -> Follower:
+        """Store the message, submit the turn, and return a follower from the turn's beginning.
+
+        `parent_id`: the message it follows; unset: the session's leaf; None: a new beginning.
+        """
+        if not content.strip():
+            raise RequestError("the message is empty", param="content")
+        if len(content) > self._max_prompt_length:
+            raise RequestError(
+                f"the message has {len(content)} characters, "
+                f"at most {self._max_prompt_length} are allowed",
+                param="content",
+            )
+        user, reply = self._sessions.begin_turn(session_id, content, parent_id, request.model)
+        return self._reply(user, reply, request)
+
+    def regenerate(self, session_id: str, message_id: str, request: ReplyRequest) -> Follower:
+        """Another reply beside `message_id`, which stays; to a message that is no reply, one."""
+        user, reply = self._sessions.begin_reply(session_id, message_id, request.model)
+        return self._reply(user, reply, request)
+
+    def go_on(self, session_id: str, message_id: str, request: ReplyRequest) -> Follower:
+        """Have a reply go on that was stopped, interrupted or cut for its length."""
+        user, reply = self._sessions.resume_reply(session_id, message_id, request.model)
+        return self._reply(user, reply, request)
+
+    def _reply(self, user: Message, reply: Message, request: ReplyRequest) -> Follower:
+        live = self._live.begin(user, reply)
+        follower = live.follow(from_turn=True)
+        try:
+            history = self._sessions.path(reply.session_id, user.id)
+            system, rest = _parted(history)
+            live.warning = request.warning
+            live.dropped_messages = left_out(len(rest), self._max_history)
+            kept = rest[live.dropped_messages :]
+            system = request.system_prompt or system or request.default_system_prompt
+            prompt = _prompt(system, kept, reply)
+            cancel = request.submit(prompt, request.sampling, live.take, reply.session_id)
+        except ApplianceError as ex:
+            live.take(Failed(0, ex.code, ex.message, ex.param))
+            raise
+        live.submitted(cancel)
+        return follower
+
+    def follow(
+        self, session_id: str, start: int, message_id: str | None = None
+    ) -> Follower | StoredFollower:
+        """Follow a reply from the place `start` on: the one under way, or that message.
+
+        A message that is complete by now is told from the store, so that who comes back late
+        misses nothing.
+
+        Raises:
+            SessionNotFound: there is no such session.
+            NotFound: nothing is being written in it, or it has no such reply.
+        """
+        self._sessions.get(session_id)
+        try:
+            live = self._live.of_session(session_id)
+        except NotFound:
+            if message_id is None:
+                raise
+        else:
+            if message_id in (None, live.reply.id):
+                return live.follow(start)
+        assert message_id is not None
+        message = self._sessions.message(message_id)
+        if message.session_id != session_id or message.role != "assistant":
+            raise NotFound(f"there is no reply {message_id!a} in this session", param="message_id")
+        return StoredFollower(message, start)
+
+    def stop(self, session_id: str) -> None:
+        """End the reply under way, if there is one; its text so far is kept.
+
+        Raises:
+            SessionNotFound: there is no such session.
+        """
+        self._sessions.get(session_id)
+        try:
+            self._live.of_session(session_id).stop()
+        except NotFound:
+            return
+
+    def halt(self, session_id: str) -> None:
+        """End the reply under way, as `stop` does, and wait until it is stored.
+
+        Raises:
+            SessionNotFound: there is no such session.
+            ReplyInProgress: it takes too long.
+        """
+        self._sessions.get(session_id)
+        try:
+            live = self._live.of_session(session_id)
+        except NotFound:
+            return
+        live.stop()
+        if not live.wait_over(HALT_SECONDS):
+            raise ReplyInProgress("The reply under way has been told to stop, and has not yet.")
+
+    def delete(self, session_id: str) -> None:
+        """Delete a session, as `Sessions.delete` does; a reply under way is stopped.
+
+        Raises:
+            SessionNotFound: there is no such session.
+        """
+        self._sessions.delete(session_id)
+        # Afterwards, so that whoever follows the reply is told that it is gone, and not that it
+        # ended well. By now there may be another session of that id, whose reply goes on.
+        with suppress(NotFound):
+            live = self._live.of_session(session_id)
+            try:
+                self._sessions.message(live.reply.id)
+            except MessageNotFound:
+                live.stop()
+        self._on_delete()
+
+
+def _parted(history: Sequence[Message]) -> tuple[str | None, Sequence[Message]]:
+    """What stands in the branch as its system message, and the rest."""
+    if history and history[0].role == "system":
+        return history[0].content, history[1:]
+    return None, history
+
+
+def _prompt(system_prompt: str | None, history: Sequence[Message], reply: Message) -> ChatPrompt:
+    """`reply`: what there is of it already."""
+    # A reply that failed before its first word says nothing, and templates want roles to alternate.
+    messages = [_shown(message) for message in history if message.content]
+    if system_prompt:
+        messages.insert(0, ChatMessage("system", system_prompt))
+    goes_on = bool(reply.content or reply.reasoning)
+    if goes_on:
+        messages.append(_shown(reply))
+    return ChatPrompt(messages, understand=True, continue_final=goes_on, trim=True)
+
+
+def _shown(message: Message) -> ChatMessage:
+    return ChatMessage(message.role, message.content, reasoning_content=message.reasoning or None)

@@ -1,0 +1,1 @@
+"""Settings: what there is, where they come from, the folders and the log."""

@@ -1,0 +1,396 @@
+"""Every setting of the appliance: its type, its bounds, its default, and where it may come from.
+
+A setting is looked for in this order, and the last one found wins: default, TOML file, environment,
+command line. Each source is checked alone, so that an error names the source. The result is frozen
+and built once, at the start. Besides `environment.py`, no other file reads the environment.
+"""
+
+import ipaddress
+import os
+import re
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_type_hints
+
+import msgspec
+from msgspec import Meta
+
+from appliance.config.context import FlashAttention, KvType
+from appliance.config.validation import explain
+from appliance.errors import ConfigError
+
+DEVICES = "auto, cpu, cuda, metal or vulkan, or a device's name such as Vulkan0"
+"""What a device may be called, for people."""
+
+
+def _any_case(word: str) -> str:
+    return "".join(f"[{letter.upper()}{letter}]" for letter in word)
+
+
+_NAMES = [*map(_any_case, ("auto", "cpu")), _any_case("mtl") + "[0-9]{1,2}"]
+_NAMES += [_any_case(family) + "([0-9]{1,2})?" for family in ("cuda", "metal", "vulkan")]
+DEVICE_PATTERN = f"^({'|'.join(_NAMES)})$"
+Device = Annotated[str, Meta(pattern=DEVICE_PATTERN, description=DEVICES)]
+"""`auto`, `cpu`, a family of GPUs, or one of them by llama.cpp's name; in large or small
+letters."""
+LogLevel = Literal["debug", "info", "warning", "error"]
+Scope = Literal["chat", "manage", "admin"]
+Port = Annotated[int, Meta(ge=0, le=65535)]
+
+
+class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One table of the file. Its fields are its keys."""
+
+
+class Server(Section, frozen=True):
+    """`[server]`: how the appliance is reached and what it says about itself."""
+
+    host: Annotated[str, Meta(min_length=1)] = "127.0.0.1"
+    port: Port = 3000
+    """0: any free one."""
+    log_level: LogLevel = "info"
+    shutdown_grace_seconds: Annotated[float, Meta(ge=0, le=3600)] = 30.0
+    """Seconds that replies under way have to finish."""
+
+
+class AvailableModel(Section, frozen=True):
+    """`[[models.available_models]]`: one GGUF file and what it is called."""
+
+    id: Annotated[str, Meta(min_length=1)]
+    name: str = ""
+    """For people; `id` if empty."""
+    path: str = ""
+    """Relative to the folder of models. Empty: the file that was downloaded for `id` or `name`, if
+    one of them is a model of the catalogue or of the hub, else the embedded model."""
+    quantization: str = ""
+    """Which file of such a model: `q4`, `q8`, `bf16`, or as GGUF files name it, `Q5_K_M`."""
+    context_length: Annotated[int, Meta(ge=0)] = 0
+    """Tokens that one sequence may span; 0: what `engine.n_ctx` says."""
+    device: Annotated[str, Meta(pattern=f"^$|{DEVICE_PATTERN}", description=DEVICES)] = ""
+    """Empty: `models.default_device`."""
+    family: Literal["", "gpt2", "gptj", "gpt_neox", "dolly", "starcoder", "mpt", "replit"] = ""
+    """Of a file in the old GGML format, which does not say it itself."""
+    upstream: str = ""
+    """The address of an OpenAI-compatible server that runs the model, instead of a file."""
+    upstream_model: str = ""
+    """The model's name there; `id` if empty."""
+    upstream_key_variable: str = ""
+    """The environment variable that holds the key for it."""
+    prewarm: bool = False
+    """Load it at the start, rather than when it is first asked for. The first model always is."""
+
+    @property
+    def by_llama(self) -> bool:
+        """llama.cpp runs it on this machine, unless its file is an old one that names no family."""
+        return not (self.upstream or self.family)
+
+
+EMBEDDED_MODEL = AvailableModel(id="smollm2-135m-instruct", name="SmolLM2-135M-Instruct")
+
+
+class Models(Section, frozen=True):
+    """`[models]`: which models there are."""
+
+    default_device: Device = "auto"
+    """Where models run that name no device of their own."""
+    model_dir: str = ""
+    """Empty: the folder `models` in the data folder."""
+    max_concurrent_requests: Annotated[int, Meta(ge=0)] = 0
+    """Requests of one model that run together, the others wait; 0: `engine.n_seq_max`."""
+    keep_alive_seconds: Annotated[float, Meta(ge=0)] = 0.0
+    """A model that is idle for longer is unloaded; 0: only when its memory is needed."""
+    max_loaded: Annotated[int, Meta(ge=0)] = 0
+    """Models loaded at a time; 0: as many as memory holds."""
+    folders: tuple[str, ...] = ()
+    """More folders whose GGUF files are on offer."""
+    find_elsewhere: bool = True
+    """Models that other programs of this user have are on offer as well."""
+    available_models: tuple[AvailableModel, ...] = ()
+
+    def listed(self) -> tuple[AvailableModel, ...]:
+        """The models of the configuration; the embedded one when it names none."""
+        return self.available_models or (EMBEDDED_MODEL,)
+
+
+class Engine(Section, frozen=True):
+    """`[engine]`: how a model is run; llama.cpp's own names."""
+
+    n_ctx: Annotated[int, Meta(ge=0)] = 0
+    """Tokens that one sequence may span; 0: what the model was trained with."""
+    n_batch: Annotated[int, Meta(ge=1, le=65536)] = 512
+    """Tokens of one step."""
+    n_ubatch: Annotated[int, Meta(ge=1, le=65536)] = 512
+    """Tokens of one computation on the device."""
+    n_seq_max: Annotated[int, Meta(ge=1, le=256)] = 4
+    """Sequences that run together."""
+    kv_unified: Literal["auto", "on", "off"] = "auto"
+    """One KV cache of `n_ctx` cells for all sequences, rather than as many for each. Shared cells
+    take less memory, and slow every step that reads long contexts (8 of 1,000 tokens each: 27
+    tokens/s against 48; `benchmarks`, row 9); out of a GPU's memory, a state whose cells lie among
+    those of others takes a quarter of a second (`benchmarks.gpu`). auto: off where the cells of all
+    take an eighth of the free memory at most, or on a GPU with twice the room; on elsewhere."""
+    n_gpu_layers: Annotated[int, Meta(ge=-1, le=9999)] = -1
+    """Layers of a model that a GPU computes; -1: as many as fit."""
+    n_threads: Annotated[int, Meta(ge=0, le=1024)] = 0
+    """0: one a physical core, fewer while other programs want the cores."""
+    flash_attn: FlashAttention = "auto"
+    type_k: KvType | Literal["auto"] = "auto"
+    """How the KV cache keeps its keys; auto: f16, or what `tune` found to be as good and faster."""
+    type_v: KvType | Literal["auto"] = "auto"
+    """How it keeps its values; other types than f16 need flash attention."""
+    tune: bool = True
+    """Find out, when nobody is waiting, how each model runs fastest on this machine."""
+    max_waiting: Annotated[int, Meta(ge=0)] = 64
+    """Requests that may wait for a place."""
+    kv_memory_mb: Annotated[int, Meta(ge=0)] = 1024
+    """Megabytes of host memory, for each model, that keep what chats without a place have read."""
+    kv_disk_mb: Annotated[int, Meta(ge=0)] = 4096
+    """Megabytes of disk, for all models, that keep it over restarts; 0: off."""
+    kv_min_tokens: Annotated[int, Meta(ge=1)] = 64
+    """Shorter chats are read again sooner than they are kept."""
+
+
+class ApiKey(Section, frozen=True):
+    """`[[security.api_keys]]`: a key as plain text. `appliance keys import` moves it away."""
+
+    key: Annotated[str, Meta(min_length=1)]
+    name: str = ""
+    """For people; "key 1" and so on if empty."""
+    rate_limit_per_minute: Annotated[int, Meta(ge=0)] = 0
+    """0: what `limits.default_rate_limit_per_minute` says."""
+    scope: Scope = "chat"
+    enabled: bool = True
+
+    def __repr__(self) -> str:
+        return f"ApiKey(name={self.name!r}, key=…)"
+
+
+class Security(Section, frozen=True):
+    """`[security]`: who may use the appliance."""
+
+    enable_auth: bool = False
+    """Everybody shows a key, also on this machine. Elsewhere they always do."""
+    insecure_lan: bool = False
+    """Listening beyond this machine doesn't turn `enable_auth` on."""
+    allowed_origins: tuple[str, ...] = ()
+    """Of web pages that may use the appliance beside its own, such as `https://example.org`; `*`:
+    all of them, with a key."""
+    allowed_hosts: tuple[str, ...] = ()
+    """Names that the appliance goes by beside its address, such as `box.lan`; `*`: all of them,
+    with a key."""
+    trusted_proxies: tuple[str, ...] = ()
+    """Addresses and networks whose `X-Forwarded-For` is believed."""
+    vault: Literal["keyring", "file", "encrypted", "credentials"] = "keyring"
+    """Where keys are kept: the system's keyring, a file, one that is encrypted under a key from the
+    service manager, or what that gives."""
+    vault_file: str = ""
+    """Empty: `keys.json` in the data folder, `keys.vault` if it is encrypted."""
+    api_key: str = ""
+    """One key for everything; for `API_KEY`."""
+    api_key_file: str = ""
+    """A file that has it instead, such as a container's secret; for `API_KEY_FILE`."""
+    api_keys: tuple[ApiKey, ...] = ()
+
+    def __repr__(self) -> str:
+        return f"Security(enable_auth={self.enable_auth!r}, vault={self.vault!r}, …)"
+
+
+class Limits(Section, frozen=True):
+    """`[limits]`: what a request may ask for."""
+
+    max_prompt_length: Annotated[int, Meta(ge=1)] = 200_000
+    """Characters."""
+    max_response_tokens: Annotated[int, Meta(ge=1)] = 2048
+    max_sessions: Annotated[int, Meta(ge=0)] = 0
+    """Stored chats; 0: any number. One more is refused, and none is ever given up for it."""
+    session_ttl_seconds: Annotated[float, Meta(ge=0)] = 0.0
+    """Chats that nothing happened in for longer are deleted, pinned ones kept; 0: never."""
+    max_history_messages: Annotated[int, Meta(ge=1)] = 20
+    """Messages of a session that the model is shown, its system message not counted."""
+    default_rate_limit_per_minute: Annotated[int, Meta(ge=0)] = 0
+    """Requests of a key, or of an address where there is no key; 0: any number."""
+
+
+class Observability(Section, frozen=True):
+    """`[observability]`: what the appliance tells of its work."""
+
+    enable_metrics: bool = True
+    enable_tracing: bool = False
+    """A line in the log for every reply, with its ids, tokens and times."""
+    metrics_path: Annotated[str, Meta(pattern="^/[A-Za-z0-9_./-]+$")] = "/metrics"
+
+
+class Data(Section, frozen=True):
+    """`[data]`: where the appliance keeps what it must not lose."""
+
+    dir: str = ""
+    """Empty: this system's folder for a program's data."""
+    undo_seconds: Annotated[float, Meta(ge=0)] = 600.0
+    """How long a deleted chat can be restored; then it is removed for good."""
+
+
+class Config(Section, frozen=True):
+    """The whole configuration."""
+
+    server: Server = Server()
+    models: Models = Models()
+    engine: Engine = Engine()
+    security: Security = Security()
+    limits: Limits = Limits()
+    observability: Observability = Observability()
+    data: Data = Data()
+
+
+PREFIX = "APPLIANCE_"
+SHORT_NAMES = {
+    "SERVER_PORT": ("server", "port"),
+    "ENABLE_AUTH": ("security", "enable_auth"),
+    "API_KEY": ("security", "api_key"),
+    "API_KEY_FILE": ("security", "api_key_file"),
+    "DEFAULT_DEVICE": ("models", "default_device"),
+}
+"""Names that the environment may use beside `APPLIANCE_<SECTION>_<KEY>`, which win over them."""
+
+_KUBERNETES = re.compile(r"APPLIANCE_(SERVICE_(HOST|PORT\w*)|PORT(_\d+_\w+)?)")
+"""What Kubernetes puts into every container beside a service that is named `appliance`."""
+
+_ORIGIN = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^/\s?#@*]+")
+
+
+def load(
+    file: Path | None = None,
+    *,
+    flags: Mapping[str, Mapping[str, object]] | None = None,
+    environ: Mapping[str, str] | None = None,
+) -> Config:
+    """Reads every source and gives the configuration.
+
+    Args:
+        file: TOML; None: no file.
+        flags: what the command line said, as `{section: {key: value}}`; values may be text.
+        environ: instead of the process's own environment.
+
+    Raises:
+        ConfigError: a key is unknown or a value is wrong. The message names the key, the source and
+            what is allowed, in one line; `param` is the key, such as `server.port`.
+    """
+    merged: dict[str, dict[str, Any]] = {}
+    sources: list[tuple[str, Mapping[str, Mapping[str, object]], bool]] = []
+    if file is not None:
+        sources.append((str(file), _read_toml(file), True))
+    for variable, section, key, value in _read_environment(
+        os.environ if environ is None else environ
+    ):
+        sources.append((f"environment variable {variable}", {section: {key: value}}, False))
+    sources.append(("command line", flags or {}, False))
+    for source, tables, strict in sources:
+        _convert(tables, source, strict=strict)
+        for section, table in tables.items():
+            merged.setdefault(section, {}).update(table)
+    # Text of environment and command line was checked above; here it takes its type.
+    config = msgspec.convert(merged, Config, strict=False)
+    _check_together(config)
+    return config
+
+
+def _read_toml(file: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{file}: cannot be read: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{file}: not TOML: {error}") from error
+
+
+def scalar_keys() -> Iterator[tuple[str, str]]:
+    """Every `section, key` whose value is one number, one text or one switch."""
+    yield from ((section, key) for section, key, listed in _keys() if not listed)
+
+
+def _keys() -> Iterator[tuple[str, str, bool]]:
+    """Every `section, key` that the environment can set, and whether it is a list of texts."""
+    for section, table in get_type_hints(Config).items():
+        for key, kind in get_type_hints(table).items():
+            if key not in ("available_models", "api_keys"):
+                yield section, key, kind == tuple[str, ...]
+
+
+def _read_environment(environ: Mapping[str, str]) -> Iterator[tuple[str, str, str, object]]:
+    """`variable, section, key, value` of each setting, weaker names first; empty ones are unset."""
+    lists = {(section, key) for section, key, listed in _keys() if listed}
+    names = {f"{PREFIX}{section}_{key}".upper(): (section, key) for section, key, _ in _keys()}
+    for variable in environ:
+        if (
+            variable.startswith(PREFIX)
+            and variable not in names
+            and not _KUBERNETES.fullmatch(variable)
+        ):
+            raise ConfigError(
+                f"{variable}: there is no such setting (environment variable);"
+                f" there are {', '.join(sorted(names))}",
+                param=variable,
+            )
+    for variable, (section, key) in (SHORT_NAMES | names).items():
+        if value := environ.get(variable):
+            parts = [part.strip() for part in value.split(",") if part.strip()]
+            yield variable, section, key, parts if (section, key) in lists else value
+
+
+def _convert(tables: Mapping[str, object], source: str, *, strict: bool) -> Config:
+    try:
+        return msgspec.convert(tables, Config, strict=strict)
+    except msgspec.ValidationError as error:
+        raise explain(str(error), source, Config) from error
+
+
+def _check_together(config: Config) -> None:
+    """What only the merged values can break."""
+    engine = config.engine
+    if engine.n_ubatch > engine.n_batch:
+        raise ConfigError(
+            f"engine.n_ubatch: {engine.n_ubatch} is more than engine.n_batch, {engine.n_batch}",
+            param="engine.n_ubatch",
+        )
+    if engine.flash_attn == "off" and engine.type_v not in ("auto", "f16"):
+        raise ConfigError(
+            f"engine.type_v: {engine.type_v} needs flash attention, and engine.flash_attn is off",
+            param="engine.type_v",
+        )
+    ids = [model.id for model in config.models.available_models]
+    twice = next((name for name in ids if ids.count(name) > 1), None)
+    if twice is not None:
+        raise ConfigError(
+            f"models.available_models: two models have the id {twice!r}",
+            param="models.available_models",
+        )
+    _check_security(config.security)
+
+
+def _check_security(security: Security) -> None:
+    for origin in security.allowed_origins:
+        if origin != "*" and not _ORIGIN.fullmatch(origin):
+            raise ConfigError(
+                'security.allowed_origins: needs origins such as "https://example.org", without a'
+                f' path, or "*"; there is {origin!r}',
+                param="security.allowed_origins",
+            )
+    for proxy in security.trusted_proxies:
+        try:
+            ipaddress.ip_network(proxy, strict=False)
+        except ValueError:
+            raise ConfigError(
+                f"security.trusted_proxies: needs addresses and networks; there is {proxy!r}",
+                param="security.trusted_proxies",
+            ) from None
+    if security.api_key and security.api_key_file:
+        raise ConfigError(
+            "security.api_key_file: there is an api_key as well, and only one of them counts",
+            param="security.api_key_file",
+        )
+    names = [key.name for key in security.api_keys if key.name]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise ConfigError(
+            f"security.api_keys: two keys have the name {twice!r}", param="security.api_keys"
+        )

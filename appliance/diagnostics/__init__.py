@@ -1,0 +1,1 @@
+"""What `appliance doctor` finds on this machine."""

@@ -1,0 +1,158 @@
+"""`appliance doctor`: what this machine has and what the appliance makes of it."""
+
+import os
+import platform
+from typing import Any
+
+import msgspec
+
+from appliance.config import paths
+from appliance.config.schema import Config
+from appliance.diagnostics import checks, gpus
+from appliance.engine.base import ModelSpec
+from appliance.errors import ApplianceError
+from appliance.models.memory.usage import MemoryUse
+from appliance.service import build_info, model_specs, variants
+from appliance.system.cpu import processor
+from appliance.system.memory import memory
+from appliance.tuning import settings
+
+
+def examine(config: Config) -> dict[str, Any]:
+    """All findings, ready for JSON; what could not be found out has an `error`."""
+    sizes = memory()
+    library = build_info.probe()
+    around = checks.look(config)
+    taken = around.pop("taken")
+    return {
+        **build_info.versions(library),
+        "system": f"{platform.system()} {platform.release()} {platform.machine()}",
+        "processor": _processor(),
+        "memory": {
+            "total": sizes.total,
+            "available": sizes.available,
+            "limited_by": sizes.limited_by,
+        },
+        "llama.cpp": library,
+        "compared": gpus.compared(library),
+        "folders": {
+            "data": str(paths.data_dir(config)),
+            "models": str(paths.models_dir(config)),
+            "cache": str(paths.cache_dir()),
+        },
+        "models": [_model(config, spec, taken) for spec in model_specs.specs(config)],
+        "refused_variants": variants.refused(),
+        **around,
+    }
+
+
+def _processor() -> dict[str, Any]:
+    """What the appliance may use of it, and how busy the whole of it is."""
+    here, whole = processor(), os.cpu_count() or 1
+    found: dict[str, Any] = {"threads": here.threads, "of": whole, "load": _load()}
+    if here.quota:
+        found["quota"] = {
+            "processors": round(here.quota.amount, 2),
+            "limited_by": str(here.quota.source),
+        }
+    return found
+
+
+def _load() -> float | None:
+    """How many threads wanted to run in the last minute; None where the system does not say."""
+    try:
+        return round(os.getloadavg()[0], 1)
+    except (AttributeError, OSError):
+        return None
+
+
+def _model(config: Config, spec: ModelSpec, loaded: dict[str, Any]) -> dict[str, Any]:
+    """`loaded`: what models take that the service has loaded, by id."""
+    found: dict[str, Any] = {"id": spec.id, "name": spec.name}
+    try:
+        found["need"] = spec.need()
+        file = spec.file()
+        if file:
+            found["memory"] = loaded.get(spec.id) or msgspec.to_builtins(
+                model_specs.expected_here(config, file)
+            )
+        found["variant"] = model_specs.variant(config, file) if file else ""
+        found["tuned"] = settings.summary(config, file) if file else ""
+    except ApplianceError as ex:
+        found["error"] = ex.message
+    return found
+
+
+def render(found: dict[str, Any]) -> str:
+    """The findings for a person."""
+    library = found["llama.cpp"]
+    lines = [
+        f"appliance {found['appliance']} (commit {found['commit']}) on {found['system']}",
+        f"SQLite {found['sqlite']}, Python {found['python']}",
+        _processor_line(found["processor"]),
+        _memory_line(found["memory"]),
+    ]
+    if "error" in library:
+        lines.append(library["error"])
+    else:
+        chosen = ", ".join(library["backends"]) or "built in"
+        lines += [f"llama.cpp {library['version']}, backend {chosen}", library["features"].strip()]
+        lines += gpus.lines(library, found["compared"])
+    lines += [
+        f"variant {name} is not used: {reason}"
+        for name, reason in sorted(found["refused_variants"].items())
+    ]
+    lines += [f"{name} folder {path}" for name, path in found["folders"].items()]
+    free = found["memory"]["available"]
+    lines += [f"model {model['id']}: {_needs(model, free)}" for model in found["models"]]
+    return "\n".join(lines + checks.lines(found))
+
+
+def _processor_line(found: dict[str, Any]) -> str:
+    threads, whole, load = found["threads"], found["of"], found["load"]
+    said = f"processor {threads} thread" + ("" if threads == 1 else "s")
+    if threads < whole:
+        said += f" of {whole}"
+    if quota := found.get("quota"):
+        said += f" (a quota of {quota['processors']:g} by {quota['limited_by']})"
+    if load is not None:
+        said += f", load {load}"
+    return said + (": other programs want it too" if (load or 0) > whole else "")
+
+
+def _memory_line(found: dict[str, Any]) -> str:
+    said = f"memory {_size(found['available'])} free of {_size(found['total'])}"
+    return said + (f", as {found['limited_by']} limits it" if found["limited_by"] else "")
+
+
+def _needs(model: dict[str, Any], free: int) -> str:
+    if "error" in model:
+        return str(model["error"])
+    short = f", more than the {_size(free)} that are free" if model["need"] > free else ""
+    variant = f"; proven to run right on variant {model['variant']}" if model["variant"] else ""
+    tuned = f"; tuned: {model['tuned']}" if model["tuned"] else ""
+    return f"{_memory(model)}{short}{variant}{tuned}"
+
+
+def _memory(model: dict[str, Any]) -> str:
+    """What it takes, measured, if it is loaded; else what it would, and what it does with."""
+    if not model.get("memory"):
+        return f"needs {_size(model['need'])}"
+    use = msgspec.convert(model["memory"], MemoryUse)
+    parts = (
+        f"weights {_megabytes(use.weights)}, chats {_megabytes(use.cache + use.saved)} "
+        f"in {use.slots} slots, computing {_megabytes(use.compute)}, "
+        f"programs {_megabytes(use.process)}"
+    )
+    if use.measured:
+        return f"takes {_megabytes(use.total)} ({parts})"
+    least = f", {_megabytes(model['need'])} at least" if model["need"] < use.total else ""
+    return f"would take {_megabytes(use.total)}{least} ({parts})"
+
+
+def _megabytes(size: int) -> str:
+    return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.0f} MB"
+
+
+def _size(size: int) -> str:
+    return f"{size / 1e9:.1f} GB"

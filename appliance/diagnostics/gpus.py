@@ -1,0 +1,128 @@
+"""The GPUs of this machine, as `appliance doctor` tells of them: which there are, what came of
+comparing them with the processor, and why there are none."""
+
+import os
+import sys
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+
+from appliance.config import paths
+from appliance.engine.device_results import Result, kept
+from appliance.engine.protocol import Device
+from appliance.system import llama_libraries
+
+NVIDIA = Path("/proc/driver/nvidia/version")
+
+
+class User(NamedTuple):
+    """Whose rights count."""
+
+    uid: int
+    groups: frozenset[int]
+
+    @classmethod
+    def now(cls) -> "User":
+        """Who runs this."""
+        if sys.platform == "win32":
+            return cls(0, frozenset())
+        return cls(os.geteuid(), frozenset({os.getegid(), *os.getgroups()}))
+
+    def may_use(self, node: Path) -> bool:
+        """Whether reading and writing are allowed."""
+        info = node.stat()
+        if self.uid == 0:
+            return True
+        shift = 6 if info.st_uid == self.uid else 3 if info.st_gid in self.groups else 0
+        return info.st_mode >> shift & 6 == 6
+
+
+def compared(library: dict[str, Any]) -> dict[str, list[str]]:
+    """What comparisons say of each GPU, a sentence each; by its name.
+
+    Args:
+        library: what `build_info.probe` found.
+    """
+    results = kept(paths.fidelity_dir())
+    devices = msgspec.convert(library.get("devices", []), list[Device])
+    found = {}
+    for device in devices:
+        if device.family != "cpu":
+            digest = llama_libraries.digest(device.family)
+            about = [it for it in results if it.subject.is_about(device, digest)]
+            found[device.name] = [_said(result) for result in about]
+    return found
+
+
+def _said(result: Result) -> str:
+    model = Path(result.source).name
+    names = " and ".join(
+        f"{name} ({description})"
+        for name, description in zip(
+            result.subject.devices, result.subject.descriptions, strict=True
+        )
+    )
+    if result.fault:
+        return f"{names} is not used for {model}: {result.fault}"
+    pace = "" if result.pace is None else f", at {result.pace:.1f} of its pace"
+    return f"{names} says what the processor says with {model}{pace}"
+
+
+def lines(library: dict[str, Any], found: dict[str, list[str]]) -> list[str]:
+    """Of the devices, for a person."""
+    devices = msgspec.convert(library["devices"], list[Device])
+    told = []
+    for device in devices:
+        driver = f", {device.driver}" if device.driver else ""
+        told.append(
+            f"device {device.name}: {device.description} ({device.family}{driver}), "
+            f"{device.free / 1e9:.1f} GB free of {device.total / 1e9:.1f} GB"
+        )
+        told += [f"device {sentence}" for sentence in found.get(device.name, [])]
+    if all(device.family == "cpu" for device in devices):
+        told.append(f"device GPU none: {why_none(library.get('unusable', {}))}")
+    return told
+
+
+def why_none(unusable: dict[str, str], dev: Path = Path("/dev"), user: User | None = None) -> str:
+    """Why no GPU is found, and what helps.
+
+    Args:
+        unusable: backends that are here and could not be loaded, and why.
+        dev: the folder of devices.
+        user: whose rights count; None: whoever runs this.
+    """
+    if "gpus" in unusable:
+        return f"looking for one ends the process: {unusable['gpus']}"
+    user = user or User.now()
+    nodes = sorted((dev / "dri").glob("renderD*")) if (dev / "dri").is_dir() else []
+    closed = [node for node in nodes if not user.may_use(node)]
+    if closed:
+        group = _group(closed[0].stat())
+        return f"{closed[0]} is there, and this user may not use it: the group {group} may"
+    loader = unusable.get("vulkan", "")
+    if nodes and loader:
+        return (
+            f"{nodes[0]} is there, and Vulkan cannot be loaded ({loader}): Debian's libvulkan1, "
+            "Fedora's vulkan-loader"
+        )
+    if NVIDIA.exists():
+        return (
+            "NVIDIA's driver is here, and neither its Vulkan nor CUDA is found: libvulkan1, or the "
+            "package appliance-cuda"
+        )
+    if nodes:
+        return f"{nodes[0]} is there, and no driver of Vulkan's knows it: mesa-vulkan-drivers"
+    return "none is here; models run on the processor"
+
+
+def _group(info: os.stat_result) -> str:
+    if sys.platform == "win32":
+        return str(info.st_gid)
+    import grp
+
+    try:
+        return grp.getgrgid(info.st_gid).gr_name
+    except KeyError:
+        return str(info.st_gid)

@@ -1,0 +1,1 @@
+"""An engine with a worker process: start, feed, watch, restart."""

@@ -1,0 +1,419 @@
+"""The appliance's side of a worker: start it, feed it, watch it, start it again.
+
+The supervisor thread starts the worker and reads its events; the watchdog kills a worker that does
+not answer any more. Sinks are called on the supervisor thread and must not block.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+
+import msgspec
+
+from appliance.engine.admission import is_full
+from appliance.engine.base import EngineState
+from appliance.engine.counters import Counters, Tally
+from appliance.engine.device_routing import GivenUp
+from appliance.engine.local import prestart
+from appliance.engine.local.pending_requests import OpenRequests
+from appliance.engine.local.restart_policy import BACK_OFF, MAX_DEATHS, Restarts
+from appliance.engine.local.worker_process import End, WorkerProcess
+from appliance.engine.protocol import (
+    Cancel,
+    Embed,
+    Embedded,
+    Event,
+    Figures,
+    Finished,
+    Forget,
+    Generate,
+    Load,
+    LoadFailed,
+    Loading,
+    ModelInfo,
+    Ping,
+    Pong,
+    Ready,
+    Shutdown,
+    cancelled,
+)
+from appliance.engine.requests import Sink
+from appliance.engine.types import Prompt, SamplingParams, TextPrompt, TokenPrompt
+from appliance.errors import ModelLoadFailed, QueueFull, ShuttingDown, WorkerDied
+
+log = logging.getLogger(__name__)
+
+PING_INTERVAL = 1.0
+PONG_TIMEOUT = 10.0
+"""Seconds without an answer after which a worker with work to do is taken for hung."""
+STEP_TIMEOUT = 120.0
+"""Seconds of one step; a full batch of a large model on a slow machine stays below."""
+TROUBLE_DEATHS = 2
+"""Workers that died one after the other, with no request answered in between: there is no saying
+that the next one will be."""
+SAVE_TIMEOUT = 10.0
+"""Seconds that a worker has to save its states when it is told to end."""
+
+
+class Engine:
+    """One model, served by one worker process at a time. Thread-safe."""
+
+    def __init__(
+        self,
+        name: str,
+        load: Load,
+        *,
+        command: Sequence[str],
+        environment: Mapping[str, str],
+        max_waiting: int,
+        distrust: Callable[[], None] = lambda: None,
+        suspect: Callable[[str, str], str] = lambda variant, _: variant,
+        given_up: GivenUp | None = None,
+        pong_timeout: float = PONG_TIMEOUT,
+        max_deaths: int = MAX_DEATHS,
+        back_off: Sequence[float] = BACK_OFF,
+    ) -> None:
+        """
+        Args:
+            command: starts a worker.
+            environment: a worker's.
+            max_waiting: requests that may wait for it.
+            distrust: told when the tuned form of the model could not be loaded.
+            suspect: told of the variant of llama.cpp whose code a worker died in, and how; which to
+                go on with. It may take seconds.
+            given_up: devices that are not to be used, and where it is told of more of them.
+        """
+        self.name = name
+        self._load = given_up.told(load) if given_up else load
+        self._command = list(command)
+        self._environment = dict(environment)
+        self._max_requests = load.n_seq_max + max_waiting
+        self._distrust = distrust
+        self._suspect = suspect
+        self._given_up = given_up or GivenUp()
+        self._on: tuple[str, ...] | None = None
+        """The GPUs that the worker computes on, or loads its model to; None: it has not said."""
+        self._gpus: tuple[str, ...] = ()
+        """All that there are, as far as a worker told."""
+        self._hung = ""
+        """Why the worker was ended, if it did not answer."""
+        self._pong_timeout = pong_timeout
+        self._max_deaths, self._back_off = max_deaths, back_off
+        self._restarts = Restarts(max_deaths, back_off)
+        self._lock = threading.Lock()
+        self._changed = threading.Condition(self._lock)
+        self._state = EngineState(status="loading")
+        self._tally = Tally()
+        self._requests = OpenRequests(self._tally)
+        self._worker: WorkerProcess | None = None
+        self._unanswered = 0
+        """Workers that died since one came to the end of a request."""
+        self._last_pong = 0.0
+        self._retired = False
+        self._closing = threading.Event()
+        self._threads = [
+            threading.Thread(target=self._supervise, name=f"engine {name}", daemon=True),
+            threading.Thread(target=self._watch, name=f"watchdog {name}", daemon=True),
+        ]
+
+    # -- what others call ------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Begin to load the model; returns at once."""
+        for thread in self._threads:
+            thread.start()
+
+    @property
+    def state(self) -> EngineState:
+        """A snapshot."""
+        return self._state
+
+    @property
+    def busy(self) -> bool:
+        """Requests are in flight."""
+        return len(self._requests) > 0
+
+    @property
+    def counters(self) -> Counters:
+        """What it has done, all its workers together."""
+        return self._tally.counters()
+
+    @property
+    def worker_pid(self) -> int | None:
+        """Process id of the worker, while there is one."""
+        worker = self._worker
+        return worker.pid if worker else None
+
+    def wait_ready(self, timeout: float) -> bool:
+        """Whether the model was ready within `timeout` seconds; False at once when it failed."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._state.status != "loading", timeout)
+            return self._state.status == "ready"
+
+    def submit(
+        self,
+        prompt: Prompt,
+        sampling: SamplingParams,
+        sink: Sink,
+        session: str | None = None,
+        owner: str = "",
+    ) -> int:
+        """Have a prompt completed; `sink` gets every event, the last one being terminal.
+
+        While the model loads, the request waits for it. Where requests wait, owners take turns.
+        Returns the id to cancel by.
+
+        Raises:
+            QueueFull, ShuttingDown, ModelLoadFailed: nothing was submitted.
+        """
+        return self._submit(lambda id: Generate(id, prompt, sampling, session, owner), owner, sink)
+
+    def embed(
+        self,
+        inputs: list[TextPrompt | TokenPrompt],
+        dimensions: int | None,
+        sink: Sink,
+        owner: str = "",
+    ) -> int:
+        """Have vectors made of the inputs; `sink` gets every event, the last one being terminal:
+        `Embedded`, if all goes well. Otherwise like `submit`."""
+        return self._submit(lambda id: Embed(id, inputs, dimensions, owner), owner, sink)
+
+    def _submit(self, command: Callable[[int], Generate | Embed], owner: str, sink: Sink) -> int:
+        with self._lock:
+            if self._retired or self._state.status == "stopped":
+                raise ShuttingDown("the appliance is shutting down")
+            if self._state.status == "failed":
+                raise ModelLoadFailed(self._state.detail or f"{self.name} could not be loaded")
+            if is_full(self._requests.owners(), owner, self._max_requests):
+                raise QueueFull(f"{len(self._requests)} requests are waiting for {self.name}")
+            worker = self._worker if self._state.status == "ready" else None
+            sent = self._requests.add(command, sink, sent=worker is not None)
+        if worker:  # and no other: a later one is sent the request by `_on_ready`
+            worker.send(sent)
+        return sent.id
+
+    def cancel(self, id: int) -> None:
+        """End a request; its sink hears `Finished`. One that has ended already is no error."""
+        with self._lock:
+            sent = self._requests.was_sent(id)
+            worker = self._worker
+        if sent is False:
+            self._requests.deliver(cancelled(id))
+        elif sent and worker:
+            worker.send(Cancel(id))
+
+    def forget(self, session: str) -> None:
+        """A session was deleted: drop what the worker keeps of it."""
+        worker = self._worker
+        if worker:
+            worker.send(Forget(session))
+
+    def retire(self) -> bool:
+        """Take nothing more, unless requests are in flight; whether that is so now.
+
+        `close` is still to be called.
+        """
+        with self._lock:
+            self._retired = self._retired or not self._requests
+            return self._retired
+
+    def close(self) -> None:
+        """End the worker, which saves its states; open requests fail. Returns when it is gone."""
+        self._closing.set()
+        ready = self._state.status == "ready"
+        self._set_state(EngineState(status="stopped"))
+        worker = self._worker
+        if worker:
+            if ready:
+                worker.send(Shutdown())
+            if not ready or not worker.wait(SAVE_TIMEOUT):
+                worker.kill()
+        for thread in self._threads:
+            thread.join()
+
+    # -- the supervisor's thread -----------------------------------------------------------------
+
+    def _supervise(self) -> None:
+        while not self._closing.is_set():
+            try:
+                loaded, end = self._run_worker()
+            except Exception as ex:
+                log.exception("worker of %s could not be run", self.name)
+                loaded, end = False, End(f"the worker could not be run: {ex}")
+            if self._closing.is_set():
+                break
+            reason = end.reason
+            if self._state.status == "failed":  # the worker itself said why
+                self._give_up(self._state.detail or reason, quarantined=False)
+                break
+            log.error("worker of %s ended: %s", self.name, reason)
+            self._unanswered += loaded
+            number = self._state.restarts + 1
+            self._set_state(EngineState(status="loading", detail=reason, restarts=number))
+            self._fail_begun(reason)
+            if self._leave_gpus(end):
+                self._tally.restarted()
+                continue
+            if end.native and self._load.variant:
+                self._try_other_variant(reason)
+            if hopeless := self._restarts.died(reason, loaded=loaded):
+                self._give_up(hopeless, quarantined=not loaded)
+                break
+            self._tally.restarted()
+            self._closing.wait(self._restarts.wait)
+        if self._closing.is_set():
+            self._requests.fail_all(ShuttingDown("the appliance is shutting down"))
+
+    def _leave_gpus(self, end: End) -> bool:
+        """Whether the worker died of a GPU, and the next is better off on the processor: a driver
+        that fell over falls over again, and other drivers for the same GPU may well, too."""
+        if not (end.native or self._hung):
+            return False
+        reason = self._hung or end.reason
+        if self._on:
+            self._given_up.add({*self._on, *self._gpus}, f"the worker on it died: {reason}")
+        elif self._on is None and self._load.variant and not self._load.no_gpus:
+            # It did not come to load anything: looking for GPUs runs the code of drivers.
+            self._given_up.look_no_more(f"a worker died that looked for them: {reason}")
+        else:
+            if self._on is None and self._load.no_gpus:  # so it is not for them that they die
+                self._given_up.forgive()
+                self._load = self._given_up.told(self._load)
+            return False
+        self._unanswered = 0
+        self._load = self._given_up.told(self._load)
+        log.warning("%s goes on without GPUs", self.name)
+        return True
+
+    def _try_other_variant(self, reason: str) -> None:
+        variant = self._suspect(self._load.variant, reason)
+        if variant != self._load.variant:
+            log.warning("%s goes on with llama.cpp's variant %s", self.name, variant)
+            self._load = msgspec.structs.replace(self._load, variant=variant, tuned=None)
+            self._restarts = Restarts(self._max_deaths, self._back_off)
+
+    def _run_worker(self) -> tuple[bool, End]:
+        """One worker's life. Returns whether the model got loaded, and how the worker ended."""
+        worker = prestart.take(self.name, self._command, self._environment, self._load)
+        loaded = False
+        problem = ""
+        self._on, self._hung = None, ""
+        try:
+            self._worker = worker
+            if self._closing.is_set():
+                worker.kill()
+            trusted = self._load.tuned is None
+            for event in worker.events():
+                loaded = loaded or isinstance(event, Ready)
+                self._take(event)
+        except ValueError as ex:
+            problem = f"it sent what nobody understands ({ex})"
+        finally:
+            self._worker = None
+            ended = worker.close()
+            self._tally.worker_ended()
+        if not (loaded or trusted or self._closing.is_set()):
+            log.warning("%s is loaded from its original file from now on", self.name)
+            self._give_up_tuned()
+        return loaded, End(problem) if problem else ended
+
+    def _give_up_tuned(self) -> None:
+        self._load = msgspec.structs.replace(self._load, tuned=None)
+        self._distrust()
+
+    def _take(self, event: Event) -> None:
+        if isinstance(event, Pong):
+            self._last_pong = time.monotonic()
+            if event.step_seconds > STEP_TIMEOUT:
+                self._kill(f"a step has run for {event.step_seconds:.0f} s")
+        elif isinstance(event, Loading):
+            self._on = event.on
+            state = msgspec.structs.replace(self._state, progress=event.fraction)
+            self._set_state(state)
+        elif isinstance(event, Ready):
+            self._on_ready(event.model)
+        elif isinstance(event, LoadFailed):
+            self._set_state(EngineState(status="failed", detail=event.message))
+        elif isinstance(event, Figures):
+            self._tally.told(event)
+        else:
+            if self._unanswered and isinstance(event, Finished | Embedded):
+                self._unanswered = 0
+                self._set_state(msgspec.structs.replace(self._state, trouble=None))
+            self._requests.deliver(event)
+
+    def _on_ready(self, model: ModelInfo) -> None:
+        where = " and ".join(model.on) or model.device
+        log.info(
+            "%s is ready on %s: %s, n_ctx %d", self.name, where, model.description, model.n_ctx
+        )
+        self._on = model.on
+        self._gpus = tuple(it.device.name for it in model.devices if it.device.family != "cpu")
+        if model.warning:
+            log.warning("%s: %s", self.name, model.warning)
+        if model.tuned == "refused":
+            self._give_up_tuned()
+        self._last_pong = time.monotonic()
+        worker = self._worker
+        ready = EngineState(
+            status="ready",
+            progress=1.0,
+            model=model,
+            restarts=self._state.restarts,
+            trouble=self._state.detail if self._unanswered >= TROUBLE_DEATHS else None,
+        )
+        # In one go: a request that comes in between would be sent by nobody.
+        with self._lock:
+            self._change_state(ready)
+            waiting = self._requests.take_unsent()
+        for command in waiting:
+            if worker:
+                worker.send(command)
+
+    # -- deaths ----------------------------------------------------------------------------------
+
+    def _fail_begun(self, reason: str) -> None:
+        self._requests.worker_ended(WorkerDied(f"the model's worker ended in the middle: {reason}"))
+
+    def _give_up(self, detail: str, *, quarantined: bool) -> None:
+        log.error("%s is given up: %s", self.name, detail)
+        restarts = self._state.restarts
+        self._set_state(
+            EngineState(status="failed", detail=detail, quarantined=quarantined, restarts=restarts)
+        )
+        self._fail_begun(detail)
+        self._requests.fail_all(ModelLoadFailed(detail))
+
+    def _kill(self, why: str) -> None:
+        worker = self._worker
+        if worker:
+            log.error("worker of %s is killed: %s", self.name, why)
+            self._hung = why
+            worker.kill()
+
+    # -- other threads ---------------------------------------------------------------------------
+
+    def _watch(self) -> None:
+        while not self._closing.wait(PING_INTERVAL):
+            worker = self._worker
+            if self._state.status != "ready" or worker is None:
+                continue
+            if not len(self._requests):
+                self._last_pong = time.monotonic()
+                continue
+            silent = time.monotonic() - self._last_pong
+            if silent > self._pong_timeout:
+                self._kill(f"it has not answered for {silent:.0f} s")
+            elif worker.can_send(PING_INTERVAL):
+                worker.send(Ping())
+
+    def _set_state(self, state: EngineState) -> None:
+        with self._lock:
+            self._change_state(state)
+
+    def _change_state(self, state: EngineState) -> None:
+        if self._state.status != "stopped":
+            self._state = state
+            self._changed.notify_all()

@@ -1,0 +1,138 @@
+"""One worker process from outside: its pipes, its log lines, its end."""
+
+import contextlib
+import logging
+import signal
+import subprocess
+import threading
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from typing import IO, BinaryIO, cast
+
+import msgspec
+
+from appliance.engine import framing
+from appliance.engine.protocol import Command, Event
+
+log = logging.getLogger(__name__)
+
+LAST_SECONDS = 0.5
+"""Between the end of its pipe and the end of a worker."""
+
+
+NATIVE_SIGNALS = frozenset(
+    getattr(signal, name)
+    for name in ("SIGILL", "SIGSEGV", "SIGBUS", "SIGFPE", "SIGABRT")
+    if hasattr(signal, name)
+)
+
+
+def signal_name(number: int) -> str:
+    """Such as `SIGILL`."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+
+
+class End(msgspec.Struct, frozen=True):
+    """How a worker ended."""
+
+    reason: str
+    native: bool = False
+    """By a signal that native code's mistakes raise."""
+
+
+class WorkerProcess:
+    """`events` belongs to one thread; everything else is for any thread."""
+
+    def __init__(self, name: str, command: Sequence[str], environment: Mapping[str, str]) -> None:
+        """Starts it; `name`, which may change, is for log lines.
+
+        Raises:
+            OSError: it cannot be started.
+        """
+        self.name = name
+        self._sending = threading.Lock()
+        self._last_words: deque[str] = deque(maxlen=5)
+        self._popen = subprocess.Popen(
+            list(command),
+            env=dict(environment),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        self._log_reader = threading.Thread(target=self._read_log, name=f"log {name}", daemon=True)
+        self._log_reader.start()
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._popen.pid
+
+    def events(self) -> Iterator[Event]:
+        """All that it says, until it is gone.
+
+        Raises:
+            ValueError: it said something that is not of the protocol.
+        """
+        pipe = cast(BinaryIO, self._popen.stdout)
+        while events := framing.read_events(pipe):
+            yield from events
+
+    def send(self, command: Command) -> None:
+        """Write a command. That a worker is gone is heard by who reads its events."""
+        frame = framing.encode(command)
+        pipe = cast(IO[bytes], self._popen.stdin)
+        with self._sending:
+            if pipe.closed:
+                return
+            try:
+                pipe.write(frame)
+                pipe.flush()
+            except OSError:
+                log.debug("the worker of %s takes no commands any more", self.name)
+
+    def can_send(self, seconds: float) -> bool:
+        """Whether a command could be written within that time; a full pipe says no."""
+        free = self._sending.acquire(timeout=seconds)
+        if free:
+            self._sending.release()
+        return free
+
+    def kill(self) -> None:
+        """End it at once."""
+        self._popen.kill()
+
+    def wait(self, seconds: float) -> bool:
+        """Whether it has ended within that time."""
+        try:
+            self._popen.wait(seconds)
+        except subprocess.TimeoutExpired:
+            return False
+        return True
+
+    def close(self) -> End:
+        """See to it that it is gone, and say how it ended. Belongs to the thread of `events`."""
+        if not self.wait(LAST_SECONDS):
+            self.kill()
+        code = self._popen.wait()
+        self._log_reader.join(1)
+        with self._sending:
+            for pipe in (self._popen.stdin, self._popen.stdout, self._popen.stderr):
+                with contextlib.suppress(OSError):
+                    cast(IO[bytes], pipe).close()
+        how = signal_name(-code) if code < 0 else f"exit code {code}"
+        if self._last_words:
+            how += f"; last words: {self._last_words[-1]}"
+        return End(how, native=-code in NATIVE_SIGNALS)
+
+    def _read_log(self) -> None:
+        for raw in cast(IO[bytes], self._popen.stderr):
+            line = raw.decode("utf-8", "replace").rstrip()
+            level, _, text = line.partition(" ")
+            number = logging.getLevelNamesMapping().get(level)
+            if number is None:
+                number, text = logging.WARNING, line
+            self._last_words.append(text)
+            log.log(number, "%s", text, extra={"model": self.name})

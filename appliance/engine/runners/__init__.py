@@ -1,1 +1,0 @@
-"""Runners: the native side of a worker. One file owns one library."""

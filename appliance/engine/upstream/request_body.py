@@ -1,0 +1,249 @@
+"""What an upstream is asked, in OpenAI's names, and what instead when it refuses that."""
+
+import re
+from typing import Any
+
+import msgspec
+
+from appliance.engine.protocol import Delta, Logprobs
+from appliance.engine.types import ChatMessage, ChatPrompt, Prompt, SamplingParams, TextPrompt
+from appliance.engine.upstream.chunks import Part
+from appliance.errors import ApplianceError
+
+OPTIONAL = (
+    *("top_k", "min_p", "repeat_penalty", "repetition_penalty", "ignore_eos", "stream_options"),
+    *("json_schema", "structured_outputs", "ebnf"),  # the same is said in other words beside them
+)
+"""Fields that are not OpenAI's own or came late; an upstream that refuses them is asked without."""
+
+TRIM_STEP = 8
+"""Messages of a long chat that are left out together."""
+PATIENT_TRIMS = 8
+"""Times that the oldest question and answer are left out one pair at a time; then two, four, …"""
+
+_UNKNOWN = re.compile(
+    r"unrecogni[sz]ed|unknown|unexpected|unsupported|extra"
+    r"|not (?:be )?(?:supported|permitted|allowed|recogni[sz]ed)",
+    re.IGNORECASE,
+)
+_TOO_LONG = re.compile(
+    r"context[ _](?:length|size|window)|exceed_context_size|maximum (?:input|prompt) length"
+    r"|max_model_len|(?:prompt|input) is too long",
+    re.IGNORECASE,
+)
+_N_CTX = re.compile(
+    r"(?:context (?:length|size|window)(?: is| of)?(?: only)? \(?|max_model_len[\w=]*=)(\d+)",
+    re.IGNORECASE,
+)
+_N_PROMPT = (
+    r"(\d+) input tokens",
+    r"(\d+) tokens from the input",
+    r"(\d+) in the (?:messages|prompt)",
+    r"(?:request|input) \((\d+) tokens",
+    r"resulted in (\d+) tokens",
+)
+"""How vLLM, SGLang, llama-server and OpenAI tell the length of a prompt."""
+
+
+class TooLong(msgspec.Struct, frozen=True):
+    """What an upstream said of a prompt that does not fit; tokens, None where it didn't say."""
+
+    n_ctx: int | None = None
+    n_prompt: int | None = None
+
+
+class Refused(Exception):
+    """The upstream gave no reply, or no whole one."""
+
+    def __init__(
+        self, error: ApplianceError, *, too_long: TooLong | None = None, unknown: str = ""
+    ) -> None:
+        """`error` is for the caller; `unknown`: the upstream's words if it named an odd field."""
+        super().__init__(error.message)
+        self.error = error
+        self.too_long = too_long
+        self.unknown = unknown
+
+
+def too_long(text: str) -> TooLong | None:
+    """What the upstream's `text` says about the length; None when it is about something else."""
+    if not _TOO_LONG.search(text):
+        return None
+    n_ctx = _N_CTX.search(text)
+    n_prompt = next(filter(None, (re.search(pattern, text) for pattern in _N_PROMPT)), None)
+    return TooLong(
+        int(n_ctx.group(1)) if n_ctx else None, int(n_prompt.group(1)) if n_prompt else None
+    )
+
+
+def names_unknown(text: str) -> bool:
+    """Whether the upstream's `text` complains of a field that it does not know."""
+    return any(name in text for name in OPTIONAL) and bool(_UNKNOWN.search(text))
+
+
+class Question:
+    """One request's body. It changes when the upstream refuses it for a reason that can be met."""
+
+    def __init__(
+        self, model: str, prompt: Prompt, sampling: SamplingParams, seed: int, without: set[str]
+    ) -> None:
+        """`model`: its name there. `without`: of `OPTIONAL`, shared by the upstream's requests."""
+        self._model = model
+        self._prompt = prompt
+        self._sampling = sampling
+        self._seed = seed
+        self._without = without
+        self._sent: set[str] = set()
+        self._max_tokens = sampling.max_tokens
+        self._room_tried = False
+        self._trims = 0
+        self.dropped = 0
+        """Messages that were left out."""
+
+    @property
+    def path(self) -> str:
+        """Below the upstream's address."""
+        return "/chat/completions" if isinstance(self._prompt, ChatPrompt) else "/completions"
+
+    @property
+    def understand(self) -> bool:
+        """Reasoning is wanted apart from the text."""
+        return isinstance(self._prompt, ChatPrompt) and self._prompt.understand
+
+    @property
+    def param(self) -> str:
+        """The field of the caller's request that a refusal is about."""
+        return "messages" if isinstance(self._prompt, ChatPrompt) else "prompt"
+
+    def body(self) -> dict[str, Any]:
+        """What to send now."""
+        sampling = self._sampling
+        body: dict[str, Any] = {
+            "model": self._model,
+            **self._text(),
+            "stream": True,
+            "stream_options": {"include_usage": True},
+            "temperature": sampling.temperature,
+            "top_p": sampling.top_p,
+            "seed": self._seed,
+            **self._bounds(),
+        }
+        wished = {
+            "max_tokens": self._max_tokens,
+            "stop": list(sampling.stop),
+            "frequency_penalty": sampling.frequency_penalty,
+            "presence_penalty": sampling.presence_penalty,
+            "logit_bias": {str(token): bias for token, bias in sampling.logit_bias},
+            "top_k": sampling.top_k,
+            "min_p": sampling.min_p,
+            "ignore_eos": sampling.ignore_eos,
+        }
+        body |= {name: value for name, value in wished.items() if value}
+        if sampling.repeat_penalty != 1.0:
+            # llama-server's name and the one of vLLM and SGLang; each passes over the other's.
+            body["repeat_penalty"] = body["repetition_penalty"] = sampling.repeat_penalty
+        for name in list(self._without):
+            body.pop(name, None)
+        self._sent = set(body)
+        return body
+
+    def _text(self) -> dict[str, Any]:
+        prompt = self._prompt
+        logprobs = self._sampling.logprobs
+        # None at all would be what some understand by 0.
+        wanted = None if logprobs is None else max(1, logprobs)
+        if isinstance(prompt, ChatPrompt):
+            messages = msgspec.to_builtins(self._messages())
+            told: dict[str, Any] = {}
+            if wanted is not None:
+                told = {"logprobs": True, "top_logprobs": wanted}
+            if prompt.tools:
+                told |= {"tools": prompt.tools, "tool_choice": prompt.tool_choice}
+            if prompt.effort is not None:
+                told["reasoning_effort"] = prompt.effort
+            if prompt.continue_final:
+                # vLLM's and SGLang's names; llama-server takes the last message for what it is.
+                told |= {"continue_final_message": True, "add_generation_prompt": False}
+            return {"messages": messages, **told}
+        text = prompt.text if isinstance(prompt, TextPrompt) else prompt.tokens
+        return {"prompt": text} if wanted is None else {"prompt": text, "logprobs": wanted}
+
+    def _bounds(self) -> dict[str, Any]:
+        """What the reply must keep to, in the words of each server: there is no common one, and
+        each passes over those of the others."""
+        sampling = self._sampling
+        if sampling.grammar:
+            return {
+                "grammar": sampling.grammar,  # llama-server
+                "structured_outputs": {"grammar": sampling.grammar},  # vLLM
+                "ebnf": sampling.grammar,  # SGLang
+            }
+        if sampling.json_schema:
+            schema = msgspec.json.decode(sampling.json_schema)
+            named = {"type": "json_schema", "json_schema": {"name": "reply", "schema": schema}}
+            if isinstance(self._prompt, ChatPrompt):
+                return {"response_format": named}
+            return {"response_format": named, "json_schema": schema}  # llama-server's completions
+        return {}
+
+    def delta(self, id: int, part: Part, tokens: int) -> Delta:
+        """The event that tells of `part`; `tokens`: completion tokens so far."""
+        wanted = self._sampling.logprobs
+        if wanted is None or part.logprobs is None:
+            return Delta(id, part.text, tokens, part.reasoning, part.calls)
+        told = [Logprobs(entry.token, entry.top[:wanted]) for entry in part.logprobs]
+        return Delta(id, part.text, tokens, part.reasoning, part.calls, told)
+
+    def _messages(self) -> list[ChatMessage]:
+        system, rest = self._parts()
+        return system + rest[self.dropped :]
+
+    def _parts(self) -> tuple[list[ChatMessage], list[ChatMessage]]:
+        assert isinstance(self._prompt, ChatPrompt)
+        messages = self._prompt.messages
+        system = [m for m in messages[:1] if m.role == "system"]
+        return system, messages[len(system) :]
+
+    def mend(self, refused: Refused) -> bool:
+        """Whether `body` is another one now that may be taken."""
+        if refused.too_long:
+            return self._shorten_reply(refused.too_long) or self._trim()
+        named = {name for name in OPTIONAL if name in refused.unknown} & self._sent
+        self._without.update(named)
+        return bool(named)
+
+    def _shorten_reply(self, said: TooLong) -> bool:
+        """`max_tokens` is an upper bound here, and a promise to vLLM and SGLang: prompt and reply
+        must fit together. So what the prompt leaves is asked for, and where messages may go
+        instead, not less than a quarter of the context, as the appliance's own worker does."""
+        if said.n_ctx is None or self._max_tokens is None:
+            return False
+        reserve = max(1, said.n_ctx // 4)
+        room = reserve if said.n_prompt is None else said.n_ctx - said.n_prompt
+        # Some count no further than to their limit, so that this room may be none: tried once.
+        exact = not self._room_tried and (room >= reserve or not self._may_trim)
+        self._room_tried = True
+        wanted = room if exact else reserve
+        if room <= 0 or wanted >= self._max_tokens:
+            return False
+        self._max_tokens = wanted
+        return True
+
+    @property
+    def _may_trim(self) -> bool:
+        return isinstance(self._prompt, ChatPrompt) and self._prompt.trim
+
+    def _trim(self) -> bool:
+        if not self._may_trim:
+            return False
+        assert isinstance(self._prompt, ChatPrompt)
+        rest = len(self._parts()[1])
+        most = rest - (2 if self._prompt.continue_final else 1)
+        if self.dropped >= most:
+            return False
+        self._trims += 1
+        # To the same places turn after turn, so that what the upstream has read stays of use.
+        step = TRIM_STEP if rest > 2 * TRIM_STEP else 2
+        steps = self.dropped // step + 2 ** max(0, self._trims - PATIENT_TRIMS)
+        self.dropped = min(step * steps, most)
+        return True

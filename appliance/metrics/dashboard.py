@@ -1,0 +1,103 @@
+"""The figures that the page shows."""
+
+import os
+import time
+from collections.abc import Callable, Iterable
+
+import msgspec
+
+from appliance.engine.counters import Counters
+from appliance.engine.pool import Model
+from appliance.metrics.process_memory import of_model, of_process
+from appliance.metrics.throughput import Recent
+from appliance.models.memory.usage import MemoryUse
+from appliance.system.memory import memory
+
+
+class ModelMemory(msgspec.Struct, frozen=True, kw_only=True):
+    """A model that is loaded."""
+
+    id: str
+    name: str
+    memory: MemoryUse
+
+
+class MemoryFigures(msgspec.Struct, frozen=True, kw_only=True):
+    """Bytes."""
+
+    total: int
+    """Of this machine."""
+    available: int
+    """Free, or to be had."""
+    appliance: int
+    """What the appliance's own process has."""
+    workers: int
+    """What `models` have together; a model's file counts, as far as it is read."""
+    models: list[ModelMemory]
+
+
+class Figures(msgspec.Struct, frozen=True, kw_only=True):
+    """How busy the appliance is."""
+
+    tokens_per_second: float
+    """Of all replies together, in the last seconds in which one was written; 0: none was."""
+    time_to_first_token_ms: float | None
+    """The median of the last replies; null: there was none."""
+    requests_running: int
+    requests_waiting: int
+    tokens_prefilled: int
+    """Of prompts, computed since the start."""
+    tokens_saved: int
+    """Of prompts, in the cache already, since the start."""
+    kv_bytes: int
+    """Held in KV caches, and in memory beside them."""
+    worker_restarts: int
+    memory: MemoryFigures
+    uptime_seconds: float
+    version: str
+
+
+class Dashboard:
+    """Puts the figures together."""
+
+    def __init__(self, recent: Recent, models: Callable[[], Iterable[Model]], version: str) -> None:
+        self._recent = recent
+        self._models = models
+        self._version = version
+        self._began = time.monotonic()
+
+    @property
+    def uptime_seconds(self) -> float:
+        """Since the appliance began."""
+        return round(time.monotonic() - self._began, 3)
+
+    def figures(self) -> Figures:
+        """As they are now."""
+        models = list(self._models())
+        counters = sum((model.counters for model in models), Counters())
+        first = self._recent.first_token_seconds
+        machine = memory()
+        loaded = [
+            ModelMemory(id=model.id, name=model.name, memory=use)
+            for model in models
+            if (use := of_model(model))
+        ]
+        return Figures(
+            tokens_per_second=round(self._recent.tokens_per_second, 2),
+            time_to_first_token_ms=None if first is None else round(first * 1000, 1),
+            requests_running=counters.running,
+            requests_waiting=counters.waiting,
+            tokens_prefilled=counters.prefilled_tokens,
+            tokens_saved=counters.saved_tokens,
+            kv_bytes=counters.kv_bytes + counters.kv_memory_bytes,
+            worker_restarts=counters.worker_restarts,
+            memory=MemoryFigures(
+                total=machine.total,
+                available=machine.available,
+                appliance=of_process(os.getpid()),
+                workers=sum(model.memory.total for model in loaded),
+                models=loaded,
+            ),
+            uptime_seconds=self.uptime_seconds,
+            version=self._version,
+        )

@@ -1,0 +1,183 @@
+"""Every metric: its name, its labels, its help. Prometheus reads them at `/metrics`.
+
+Names without a prefix are those of the service that this one replaces, so that dashboards go on
+working; those that begin with `appliance_` are ours.
+"""
+
+import threading
+from collections.abc import Callable
+
+import prometheus_client
+from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.registry import Collector
+
+from appliance.engine.protocol import SequenceEvent
+from appliance.engine.types import Prompt
+from appliance.metrics.request_errors import Asked
+from appliance.metrics.request_meter import Meter
+from appliance.metrics.throughput import Recent
+
+ORIGINAL = {
+    "chat_completions_requests_total": "Chat completions that were asked for.",
+    "completions_requests_total": "Text completions that were asked for.",
+    "chat_completions_errors_total": "Chat completions that were refused or failed.",
+    "completions_errors_total": "Text completions that were refused or failed.",
+    "chat_generated_tokens_total": "Tokens generated for chats.",
+    "completions_tokens_total": "Tokens generated for text completions.",
+    "rate_limit_allowed_total": "Requests within their rate limit.",
+    "rate_limit_blocked_total": "Requests refused for their rate limit.",
+    "health_check_requests_total": "Requests for /health.",
+    "readiness_check_requests_total": "Requests for /readiness.",
+    "models_list_requests_total": "Requests for the list of models.",
+    "model_info_requests_total": "Requests for one model's description.",
+    "history_requests_total": "Requests for the messages of a chat.",
+}
+"""Counters, and their help."""
+
+REPLY_SECONDS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 40, 80, 160, 320, 640)
+FIRST_TOKEN_SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
+BETWEEN_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.02, 0.035, 0.05, 0.075, 0.1, 0.2, 0.5, 1, 2.5)
+HTTP_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+
+MOST_CALLERS = 200
+"""Names beyond these are counted together: every one costs a line of each metric for ever."""
+NOBODY = "none"
+OTHERS = "others"
+
+Sink = Callable[[SequenceEvent], None]
+
+
+class OfCaller:
+    """The metrics of one model and one caller."""
+
+    def __init__(self, metrics: "Metrics", model: str, caller: str) -> None:
+        self.first_token = metrics.first_token.labels(model, caller)
+        self.between_tokens = metrics.between_tokens.labels(model, caller)
+        self.generated = metrics.generated.labels(model, caller)
+        self.prefilled = metrics.prefilled.labels(model, caller)
+        self.saved = metrics.saved.labels(model, caller)
+        self._replies = metrics.replies
+        self._labels = (model, caller)
+
+    def ended(self, how: str) -> None:
+        """A reply ended with that reason, or that code of an error."""
+        self._replies.labels(*self._labels, how).inc()
+
+
+class Metrics:
+    """All of them, in a registry of their own. Thread-safe."""
+
+    def __init__(self, *, tracing: bool = False) -> None:
+        """`tracing`: a line in the log for every reply, with its times."""
+        # When each series began is no news to anybody, and would double their number.
+        prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]
+        self.tracing = tracing
+        self.recent = Recent()
+        self._registry = registry = CollectorRegistry()
+        ProcessCollector(registry=registry)
+        self._plain = {
+            name: Counter(name, help, registry=registry) for name, help in ORIGINAL.items()
+        }
+        self.tokens_of = {
+            "chat": self._plain["chat_generated_tokens_total"],
+            "completions": self._plain["completions_tokens_total"],
+        }
+        self.seconds_of = {
+            kind: Histogram(name, help, buckets=REPLY_SECONDS, registry=registry)
+            for kind, name, help in (
+                ("chat", "chat_inference_duration_seconds", "Time that replies of chats took."),
+                ("completions", "completions_duration_seconds", "Time that completions took."),
+            )
+        }
+        by_caller = ("model", "key")
+        self.first_token = Histogram(
+            "appliance_time_to_first_token_seconds",
+            "From the request to the reply's first token.",
+            by_caller,
+            buckets=FIRST_TOKEN_SECONDS,
+            registry=registry,
+        )
+        self.between_tokens = Histogram(
+            "appliance_inter_token_seconds",
+            "From one token of a reply to its next.",
+            by_caller,
+            buckets=BETWEEN_SECONDS,
+            registry=registry,
+        )
+        self.generated = Counter(
+            "appliance_generated_tokens_total", "Tokens of replies.", by_caller, registry=registry
+        )
+        self.prefilled = Counter(
+            "appliance_prefilled_tokens_total",
+            "Tokens of prompts that were computed.",
+            by_caller,
+            registry=registry,
+        )
+        self.saved = Counter(
+            "appliance_saved_tokens_total",
+            "Tokens of prompts that the cache had already.",
+            by_caller,
+            registry=registry,
+        )
+        self.replies = Counter(
+            "appliance_replies_total",
+            "Replies that ended, by the reason or the code of the error.",
+            (*by_caller, "end"),
+            registry=registry,
+        )
+        self._http = Counter(
+            "appliance_http_requests_total",
+            "HTTP requests that were answered.",
+            ("method", "route", "status"),
+            registry=registry,
+        )
+        self._http_seconds = Histogram(
+            "appliance_http_request_duration_seconds",
+            "From a request's arrival to its answer, or to the beginning of a stream.",
+            ("route",),
+            buckets=HTTP_SECONDS,
+            registry=registry,
+        )
+        self._lock = threading.Lock()
+        self._callers: dict[tuple[str, str], OfCaller] = {}
+
+    def add(self, collector: Collector) -> None:
+        """Have something asked at every scrape."""
+        self._registry.register(collector)
+
+    def render(self, accept: str) -> tuple[bytes, str]:
+        """All metrics as text, and its media type, as an `Accept` header wishes."""
+        encode, media_type = choose_encoder(accept)
+        return encode(self._registry), media_type
+
+    # -- counting ----------------------------------------------------------------------------------
+
+    def count(self, name: str) -> None:
+        """One more of a counter of `ORIGINAL`."""
+        self._plain[name].inc()
+
+    def asked(self, kind: str) -> Asked:
+        """A request for `chat` or `completions` has come."""
+        prefix = "chat_completions" if kind == "chat" else kind
+        self.count(f"{prefix}_requests_total")
+        return Asked(self._plain[f"{prefix}_errors_total"].inc)
+
+    def answered(self, method: str, route: str, status: int, seconds: float) -> None:
+        """An HTTP request was answered."""
+        self._http.labels(method, route, str(status)).inc()
+        self._http_seconds.labels(route).observe(seconds)
+
+    def watch(self, model: str, caller: str, prompt: Prompt, sink: Sink) -> Meter:
+        """What to put before the sink of a request to a model."""
+        return Meter(self, model, caller, prompt, sink)
+
+    def of(self, model: str, caller: str) -> OfCaller:
+        """The metrics of a model and of a caller, by name; empty: nobody was named."""
+        caller = caller or NOBODY
+        with self._lock:
+            if (model, caller) not in self._callers:
+                known = {name for _, name in self._callers}
+                if caller not in known and len(known) >= MOST_CALLERS:
+                    caller = OTHERS
+            return self._callers.setdefault((model, caller), OfCaller(self, model, caller))

@@ -1,0 +1,127 @@
+"""One request to a model, watched: its events pass through here on their way."""
+
+import logging
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from structlog.contextvars import get_contextvars
+
+from appliance.engine.protocol import Delta, Failed, Finished, Prefill, SequenceEvent
+from appliance.engine.types import ChatPrompt, Prompt
+from appliance.metrics.request_errors import asking
+
+if TYPE_CHECKING:
+    from appliance.metrics.registry import Metrics
+
+log = logging.getLogger(__name__)
+
+
+class Meter:
+    """A sink before the sink. Made on the thread that asks, called on the engine's."""
+
+    def __init__(
+        self,
+        metrics: "Metrics",
+        model: str,
+        caller: str,
+        prompt: Prompt,
+        sink: Callable[[SequenceEvent], None],
+    ) -> None:
+        self._metrics = metrics
+        self._sink = sink
+        self._of = metrics.of(model, caller)
+        self._kind = "chat" if isinstance(prompt, ChatPrompt) else "completions"
+        self._asked = asking.get()
+        if self._asked is None:  # over a WebSocket, where no request of its own carries it
+            self._asked = metrics.asked(self._kind)
+            self._asked.answered(ok=True)
+        self._told: dict[str, Any] = {}
+        if metrics.tracing:
+            self._told = {**get_contextvars(), "model": model, "caller": caller}
+        self._began = time.monotonic()
+        self._first = 0.0
+        self._last = 0.0
+        self._tokens = 0
+        self._read = 0
+        """Tokens of the prompt that were read, cached ones included."""
+        self._cached = 0
+
+    def __call__(self, event: SequenceEvent) -> None:
+        """The next event."""
+        if isinstance(event, Delta):
+            self._more(event.tokens)
+        elif isinstance(event, Prefill):
+            self._prompt(event.done, event.cached_tokens)
+        elif isinstance(event, Finished):
+            if event.reason != "cancelled":  # whose prompt may not have been read to its end
+                self._prompt(event.prompt_tokens, event.cached_tokens)
+            self._count(event.completion_tokens)
+            self._end(event.reason)
+            if self._metrics.tracing:
+                self._trace_end(event)
+        elif isinstance(event, Failed):
+            assert self._asked is not None
+            self._asked.broke()
+            self._end(event.code)
+            if self._metrics.tracing:
+                self._trace("failed", code=event.code, completion_tokens=self._tokens)
+        self._sink(event)
+
+    def refused(self) -> None:
+        """It was not even taken."""
+        assert self._asked is not None
+        self._asked.broke()
+
+    def _more(self, tokens: int) -> None:
+        now = time.monotonic()
+        new = tokens - self._tokens
+        if not self._first:
+            self._first = now
+            self._of.first_token.observe(now - self._began)
+            self._metrics.recent.first(now - self._began)
+        elif new > 0:
+            gap = (now - self._last) / new
+            for _ in range(new):
+                self._of.between_tokens.observe(gap)
+            self._metrics.recent.further(new, self._last)
+        self._last = now
+        self._count(tokens)
+
+    def _count(self, tokens: int) -> None:
+        if tokens > self._tokens:
+            self._of.generated.inc(tokens - self._tokens)
+            self._metrics.tokens_of[self._kind].inc(tokens - self._tokens)
+            self._tokens = tokens
+
+    def _prompt(self, done: int, cached: int) -> None:
+        """A prompt that a second worker reads again is counted from where it begins."""
+        if done < self._read:
+            self._read = self._cached = 0
+        saved = max(0, cached - self._cached)
+        computed = max(0, done - self._read - saved)
+        self._of.saved.inc(saved)
+        self._of.prefilled.inc(computed)
+        self._read = max(done, self._read)
+        self._cached = max(cached, self._cached)
+
+    def _end(self, how: str) -> None:
+        self._metrics.seconds_of[self._kind].observe(time.monotonic() - self._began)
+        self._of.ended(how)
+
+    def _trace_end(self, event: Finished) -> None:
+        self._trace(
+            event.reason,
+            prompt_tokens=event.prompt_tokens,
+            cached_tokens=event.cached_tokens,
+            completion_tokens=event.completion_tokens,
+            queued_seconds=round(event.timings.queued, 4),
+            prefill_seconds=round(event.timings.prefill, 4),
+            decode_seconds=round(event.timings.decode, 4),
+        )
+
+    def _trace(self, how: str, **figures: object) -> None:
+        now = time.monotonic()
+        first = round(self._first - self._began, 4) if self._first else None
+        seconds = {"first_token_seconds": first, "seconds": round(now - self._began, 4)}
+        log.info("%s %s", self._kind, how, extra={**self._told, **figures, **seconds})

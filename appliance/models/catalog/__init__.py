@@ -1,0 +1,1 @@
+"""Models that are worth having, and what names mean."""

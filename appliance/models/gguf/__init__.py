@@ -1,0 +1,1 @@
+"""GGUF headers, read and checked before native code sees a file."""

@@ -1,0 +1,1 @@
+"""The files on this machine, whoever put them there."""

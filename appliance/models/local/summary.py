@@ -1,0 +1,114 @@
+"""A model of this machine, as people and programs are told of it."""
+
+from typing import Literal
+
+import msgspec
+
+from appliance.models.local.index import Entry
+from appliance.models.local.metadata_cache import Fits, Machine, fits
+from appliance.models.local.sources import Owner
+from appliance.models.memory.usage import MemoryUse, expected
+
+Status = Literal["unloaded", "loading", "ready", "failing", "failed"]
+
+
+class Loaded(msgspec.Struct, frozen=True, kw_only=True):
+    """What a model is doing, if somebody runs it."""
+
+    status: Status = "unloaded"
+    progress: float = 0.0
+    detail: str | None = None
+    n_ctx: int | None = None
+    device: str | None = None
+    warning: str | None = None
+
+
+class LocalModel(msgspec.Struct, frozen=True, kw_only=True):
+    """A model that is on offer here, or a file that would be if it could be loaded."""
+
+    id: str
+    name: str
+    path: str | None
+    """None: it runs elsewhere, or is not downloaded."""
+    owner: Owner | Literal["upstream", "configuration"]
+    """The program that keeps the file; `upstream`: the model runs elsewhere; `configuration`: its
+    file is not here."""
+    repo: str
+    """Where on the hub it came from, if that is known; else empty, like the texts that follow."""
+    architecture: str
+    quantization: str
+    licence: str
+    size: int
+    """Bytes of its files."""
+    context_length: int
+    """Tokens that it was trained with; 0: unknown."""
+    memory_bytes: int
+    """What it takes, measured, if it is loaded, and would take, by estimate, if not: the sum of
+    `memory`; 0: unknown."""
+    memory: MemoryUse | None
+    fits: Fits | None
+    """None: unknown."""
+    embeds: bool
+    """It makes vectors out of texts, and writes none."""
+    downloaded: bool
+    default: bool
+    """Requests that name no model get this one."""
+    status: Status
+    progress: float
+    """0 … 1, while it loads."""
+    detail: str | None
+    """Why it is not ready."""
+    n_ctx: int | None
+    """Tokens that a chat may span, once it is loaded."""
+    device: str | None
+    warning: str | None
+
+
+def tell(
+    id: str,
+    name: str,
+    entry: Entry | None,
+    *,
+    machine: Machine,
+    remedy: str | None,
+    loaded: Loaded,
+    use: MemoryUse | None = None,
+    default: bool,
+) -> LocalModel:
+    """
+    Args:
+        entry: of the shelf; None: its file is not here, or it runs elsewhere.
+        remedy: what gets its file; None: nothing is missing.
+        loaded: what it is doing.
+        use: what it takes of memory; None: it is not loaded.
+        default: requests that name no model get it.
+    """
+    facts = entry.facts if entry else None
+    weight = facts.weight if facts and not facts.fault else None
+    fault = facts.fault if facts else ""
+    if use is None and weight:
+        use = expected(weight, machine)
+    return LocalModel(
+        id=id,
+        name=name,
+        path=str(entry.path) if entry else None,
+        owner=entry.owner if entry else "upstream" if remedy is None else "configuration",
+        repo=entry.repo if entry else "",
+        architecture=facts.architecture if facts else "",
+        quantization=facts.quantization if facts else "",
+        licence=facts.licence if facts else "",
+        size=facts.size if facts else 0,
+        context_length=facts.context_length if facts else 0,
+        memory_bytes=use.total if use else 0,
+        memory=use,
+        fits=fits(weight, machine.memory(), machine.gpu()) if weight else None,
+        embeds=bool(facts and facts.embeds),
+        downloaded=entry is not None or remedy is None,
+        default=default,
+        status="failed" if fault else loaded.status,
+        progress=loaded.progress,
+        detail=loaded.detail or fault or (None if entry else remedy) or None,
+        n_ctx=loaded.n_ctx,
+        device=loaded.device,
+        warning=loaded.warning,
+    )

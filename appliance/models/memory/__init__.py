@@ -1,0 +1,1 @@
+"""What a model takes of memory: by estimate, and as measured."""

@@ -1,0 +1,299 @@
+"""The composition root: builds every part, starts them in order, stops them in reverse."""
+
+import json
+import logging
+import os
+import signal
+import sys
+import threading
+import time
+from types import FrameType
+
+import msgspec
+
+from appliance import __version__
+from appliance.api.app import build
+from appliance.api.middleware.auth import Guard
+from appliance.chat.cleanup import Janitor
+from appliance.chat.reply_writer import LiveReplies
+from appliance.chat.turns import Turns
+from appliance.client import discovery
+from appliance.config import paths
+from appliance.config.environment import service_manager
+from appliance.config.schema import Config
+from appliance.engine.kv_files import forget_session
+from appliance.engine.pool import Pool
+from appliance.errors import ModelNotFound
+from appliance.http.server import Server, ServerLimits
+from appliance.metrics import collectors
+from appliance.metrics.dashboard import Dashboard
+from appliance.metrics.registry import Metrics
+from appliance.service import auth, model_library, model_specs, variants
+from appliance.service.autotune import Tuning
+from appliance.service.device_verification import Comparing
+from appliance.service.systemd import Manager, ModelState, Watch
+from appliance.store.import_export import Transfer
+from appliance.store.preferences import PreferenceBook
+from appliance.store.retention import Retention
+from appliance.store.search import Search
+from appliance.store.sessions import Sessions
+from appliance.store.settings import Profile
+from appliance.store.upgrade import open_upgraded, went_well
+from appliance.system.memory import memory
+
+log = logging.getLogger(__name__)
+
+SPARE_THREADS = 8
+"""Request threads beyond those that wait for a reply that is not streamed."""
+WINDOW_SECONDS = 3.0
+"""After that a window that has not said that it is drawn is waited for no longer."""
+
+
+class Appliance:
+    """All parts of one running appliance."""
+
+    def __init__(self, config: Config, *, warm: bool = True) -> None:
+        """Opens the database and the port; loads nothing yet.
+
+        Args:
+            config: of everything.
+            warm: load at the start what the configuration wants warm.
+
+        Raises:
+            ApplianceError: it cannot run like this; the message says why.
+        """
+        self._grace = config.server.shutdown_grace_seconds
+        self._deadline = 0.0
+        self._cold = threading.Lock()
+        """Taken for good by the first who warms up."""
+        self._data = paths.data_dir(config)
+        self._alone = discovery.Alone(self._data)
+        database_file = paths.database_file(config)
+        self._database = open_upgraded(database_file, __version__)
+        sessions = Sessions(self._database, max_sessions=config.limits.max_sessions)
+        interrupted = sessions.interrupt_streaming()
+        if interrupted:
+            log.warning("%d replies were cut short by the last end of the appliance", interrupted)
+        door = auth.build(config)
+        guard = Guard(door.doors, door.callers, door.rates)
+        self._keys, self._logins, self._auth = door.keys, door.logins, door.auth
+        metrics = Metrics(tracing=config.observability.enable_tracing)
+        self._pool = Pool(
+            [
+                msgspec.structs.replace(s, prewarm=s.prewarm and warm)
+                for s in model_specs.specs(config)
+            ],
+            free_memory=lambda: memory().available,
+            keep_alive_seconds=config.models.keep_alive_seconds,
+            max_loaded=config.models.max_loaded,
+            watch=metrics.watch,
+        )
+        stock = model_library.library(config)
+        self._shelf, self._downloads = stock.shelf, stock.downloads
+        model_library.connect(stock, self._pool, config)
+        self._tuning = Tuning(config, self._pool)
+        self._comparing = Comparing(self._pool)
+        self._live = LiveReplies(sessions)
+        self._janitor = Janitor(
+            Retention(self._database),
+            self._forget,
+            undo_seconds=config.data.undo_seconds,
+            ttl_seconds=config.limits.session_ttl_seconds,
+        )
+        turns = Turns(
+            sessions,
+            self._live,
+            max_history_messages=config.limits.max_history_messages,
+            max_prompt_length=config.limits.max_prompt_length,
+            on_delete=self._janitor.look,
+        )
+        app = build(
+            pool=self._pool,
+            sessions=sessions,
+            search=Search(self._database),
+            chats=Transfer(self._database, config.limits.max_sessions),
+            profile=Profile(self._database),
+            preferences=PreferenceBook(self._database),
+            turns=turns,
+            library=stock,
+            guard=guard,
+            keys=door.keys,
+            logins=door.logins,
+            metrics=metrics,
+            dashboard=Dashboard(metrics.recent, self._pool.models, __version__),
+            refused_variants=variants.refused,
+            config=config,
+            ui=paths.ui_dir(),
+            version=__version__,
+        )
+        # A queue takes up to twice what there is room for, so that nobody fills it up for others.
+        threads = 2 * (config.engine.n_seq_max + config.engine.max_waiting) + SPARE_THREADS
+        self._server = Server(
+            app,
+            [(config.server.host, config.server.port)],
+            ServerLimits(
+                threads=threads, shutdown_grace_seconds=config.server.shutdown_grace_seconds
+            ),
+            admit=guard.refused,
+        )
+        self._measure(metrics, sessions)
+        self._keys.on_revoke(self._server.cut)
+        token = self._logins.launch_token if self._auth else ""
+        discovery.announce(
+            self._data, discovery.Service(self.address, os.getpid(), __version__, token)
+        )
+        self._watch = Watch(
+            Manager(service_manager()),
+            address=self.address,
+            model=self._model_state,
+            read_database=self._read_database,
+            on_ready=lambda: went_well(database_file),
+        )
+
+    @property
+    def address(self) -> str:
+        """Where the page is."""
+        host, port = self._server.addresses[0]
+        if host in ("0.0.0.0", "::"):  # noqa: S104 - read here, not bound
+            host = "127.0.0.1"
+        return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+    @property
+    def login_address(self) -> str | None:
+        """Where one browser gets in without a key, once; None: nobody needs one."""
+        return f"{self.address}/?token={self._logins.ticket()}" if self._auth else None
+
+    def run(self, *, warm_up: bool = True) -> None:
+        """Serve until `stop`; returns when everything is stored and gone.
+
+        `warm_up`: at once, not when it is called.
+        """
+        self._live.start()
+        self._janitor.start()
+        if warm_up:
+            self.warm_up()
+        self._downloads.start()
+        threading.Thread(target=self._shelf.refresh, name="shelf", daemon=True).start()
+        self._tuning.start()
+        self._comparing.start()
+        self._watch.start()
+        self._server.serve()
+        discovery.withdraw(self._data, os.getpid())
+        # Replies that nobody follows have a right to their end as well.
+        while self._live.busy and time.monotonic() < self._deadline:
+            time.sleep(0.05)
+        self._downloads.close()
+        self._janitor.close()
+        self._tuning.close()
+        self._comparing.close()
+        self._pool.close()
+        self._live.close()
+        self._keys.close()
+        self._database.close()
+        self._alone.end()
+        log.info("stopped")
+
+    def warm_up(self) -> None:
+        """From any thread: begin to load what is to be warm, if that has not begun."""
+        if self._cold.acquire(blocking=False):
+            self._pool.start()
+
+    def _measure(self, metrics: Metrics, sessions: Sessions) -> None:
+        """Metrics of what has numbers of its own."""
+        server = self._server
+        metrics.add(collectors.Build(__version__))
+        metrics.add(collectors.Models(self._pool.models))
+        for name, about, value in (
+            ("appliance_sessions", "Stored chats.", sessions.count),
+            ("appliance_connections", "Open connections.", lambda: server.connections),
+            ("appliance_streams", "Replies being streamed.", lambda: server.streams),
+        ):
+            metrics.add(collectors.Gauge(name, about, value))
+
+    def _model_state(self) -> ModelState:
+        try:
+            model = self._pool.find(None)
+        except ModelNotFound as ex:
+            return ModelState("no model", "failed", ex.message)
+        state = model.state
+        return ModelState(model.name, state.word, state.trouble or state.detail or "")
+
+    def _read_database(self) -> None:
+        with self._database.read() as connection:
+            connection.execute("SELECT 1 FROM sqlite_schema").fetchall()
+
+    def _forget(self, session: str) -> None:
+        """A session was purged: neither workers nor files keep anything of it."""
+        self._pool.forget(session)
+        forget_session(paths.kv_dir(), session)
+
+    def stop(self) -> None:
+        """From any thread or a signal handler: finish what runs, take nothing new."""
+        self._deadline = time.monotonic() + self._grace
+        self._watch.stop()
+        self._server.drain()
+
+    def stop_now(self) -> None:
+        """Like `stop`, without waiting for anything."""
+        self._deadline = 0.0
+        self._server.stop_now()
+
+
+def run(
+    config: Config, *, open_browser: bool, until_eof: bool = False, as_json: bool = False
+) -> int:
+    """Run the appliance until it is told to stop. Returns the exit code.
+
+    Args:
+        config: everything it needs to know.
+        open_browser: on the page.
+        until_eof: a window is its parent; see `_heed_parent`.
+        as_json: say where it is in a line of JSON.
+
+    Raises:
+        ApplianceError: it could not start.
+    """
+    appliance = Appliance(config)
+    signals = 0
+
+    def on_signal(_number: int, _frame: FrameType | None) -> None:
+        nonlocal signals
+        signals += 1
+        if signals == 1:
+            appliance.stop()
+        else:
+            appliance.stop_now()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, on_signal)
+    if as_json:
+        where = {"url": appliance.address, "pid": os.getpid(), "version": __version__}
+        print(json.dumps(where), flush=True)
+    else:
+        print(f"The appliance is at {appliance.address}", flush=True)
+    if open_browser:
+        import webbrowser
+
+        page = appliance.login_address or appliance.address
+        threading.Thread(target=webbrowser.open, args=(page,), daemon=True).start()
+    elif not as_json and sys.stdout.isatty() and (once := appliance.login_address):
+        # Never into a log.
+        print(f"Open it here, once and within five minutes: {once}", flush=True)
+    if until_eof:
+        threading.Thread(target=_heed_parent, args=(appliance,), daemon=True).start()
+        waiting = threading.Timer(WINDOW_SECONDS, appliance.warm_up)
+        waiting.daemon = True
+        waiting.start()
+    appliance.run(warm_up=not until_eof)
+    return 0
+
+
+def _heed_parent(appliance: Appliance) -> None:
+    """On stdin, whatever it says means that its window is drawn, and its end that we are to stop.
+
+    A model that loads wants all cores, and until then the window has need of them.
+    """
+    # The bare descriptor: a thread that waits inside `sys.stdin` holds up the end of the process.
+    while os.read(0, 4096):
+        appliance.warm_up()
+    appliance.stop()

@@ -1,0 +1,97 @@
+"""Has GPUs compared with the processor, which answers meanwhile, and moves models there.
+
+A worker looks up itself how that came out, and tells which GPUs its model would run on if they were
+compared. When that is settled and nobody is at work with the model, it is loaded again.
+"""
+
+import logging
+import threading
+
+import msgspec
+
+from appliance.config import paths
+from appliance.config.environment import worker_environment
+from appliance.engine.base import Loaded
+from appliance.engine.pool import Model, Pool
+from appliance.errors import ApplianceError
+from appliance.tuning.devices.verify import Outcome, compare
+
+log = logging.getLogger(__name__)
+
+LOOK_SECONDS = 0.5
+"""From one look at the pool to the next."""
+
+
+class Comparing:
+    """A thread that looks for something to compare."""
+
+    def __init__(self, pool: Pool) -> None:
+        """Nothing is done before `start`."""
+        self._pool = pool
+        self._settled: dict[str, Loaded] = {}
+        """Models whose engine is only to make room for another, by id."""
+        self._closing = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="comparing", daemon=True)
+
+    def start(self) -> None:
+        """Begin to look; returns at once."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """End what runs."""
+        self._closing.set()
+        if self._thread.ident is not None:
+            self._thread.join()
+
+    # -- the thread --------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        while not self._closing.wait(LOOK_SECONDS):
+            for model in self._pool.models():
+                engine = model.engine
+                if engine is None or self._closing.is_set():
+                    continue
+                if self._settled.get(model.id) is engine:
+                    self._move(model, engine)
+                elif engine.state.status == "ready" and self._compare(model, engine):
+                    self._settled[model.id] = engine
+
+    def _compare(self, model: Model, engine: Loaded) -> bool:
+        """Whether the model is to be loaded again, because more is known than when it was."""
+        info = engine.state.model
+        if info is None or not info.unproven or model.spec.load is None:
+            return False
+        names = " and ".join(info.unproven)
+        log.info("%s: comparing %s with the processor", model.id, names)
+        try:
+            load = msgspec.structs.replace(model.spec.load(), variant=info.variant)
+            outcome = compare(
+                load,
+                info.unproven,
+                command=paths.fidelity_command(),
+                environment=worker_environment(),
+                stop=lambda: self._closing.is_set() or model.engine is not engine,
+            )
+        except (ApplianceError, OSError) as ex:
+            outcome = Outcome(None, str(ex))
+        result = outcome.result
+        if result is None and not outcome.why:
+            return False
+        if result is None:
+            log.warning("%s: %s is not used: %s", model.id, names, outcome.why)
+            model.spec.given_up.add(info.unproven, outcome.why)
+        elif result.fault:
+            log.error("%s: %s is not used: %s", model.id, names, result.fault)
+        else:
+            log.info(
+                "%s: %s says what the processor says (%.4f nats a token over %d tokens, %.1f s)",
+                *(model.id, names, result.mean, result.tokens, result.seconds),
+            )
+        return True
+
+    def _move(self, model: Model, engine: Loaded) -> None:
+        """Load it again, if nobody is at work with it."""
+        try:
+            self._pool.reload_idle(model, engine)
+        except ApplianceError as ex:
+            log.warning("%s could not be loaded again: %s", model.id, ex)

@@ -1,0 +1,69 @@
+"""Where model files are, and which of them a model of the configuration means."""
+
+from pathlib import Path
+
+from appliance.config import environment, paths
+from appliance.config.schema import AvailableModel, Config
+from appliance.errors import ModelNotFound
+from appliance.models.catalog import catalog
+from appliance.models.local.sources import Owner, Place, candidates
+
+
+def places(config: Config) -> list[Place]:
+    """Where to look for model files, our own folder first.
+
+    Raises:
+        ConfigError: the folder of models cannot be made.
+    """
+    found = [Place("appliance", paths.models_dir(config))]
+    found += [Place("folder", Path(name).expanduser()) for name in config.models.folders]
+    if config.models.find_elsewhere:
+        found += environment_places()
+    return found
+
+
+def environment_places() -> list[Place]:
+    """Where other programs of this user have theirs."""
+    owners: dict[str, Owner] = {
+        "huggingface": "huggingface",
+        "lmstudio": "lmstudio",
+        "ollama": "ollama",
+        "llama.cpp": "llama.cpp",
+    }
+    return [Place(owners[owner], folder) for owner, folder in environment.model_folders()]
+
+
+def hub_name(model: AvailableModel) -> str:
+    """What a model without a path is called in the catalogue or on the hub; empty: it is the one
+    that came with the appliance, or runs elsewhere."""
+    if model.path or model.upstream:
+        return ""
+    return next((name for name in (model.id, model.name) if name and catalog.repos(name)), "")
+
+
+def remedy(model: AvailableModel) -> str:
+    """What gets a model that is not here; empty: nothing that we could do."""
+    name = hub_name(model)
+    return catalog.remedy(name, model.quantization) if name else ""
+
+
+def model_file(config: Config, model: AvailableModel) -> Path:
+    """The file of a model of `config` that runs here.
+
+    Raises:
+        ModelNotFound: it is not here; the message says what gets it, if anything does.
+        ConfigError: the folder of models cannot be made.
+    """
+    name = hub_name(model)
+    if not name:
+        return paths.model_file(config, model)
+    here = {
+        candidate.path: candidate.repo
+        for place in places(config)
+        for candidate in candidates(place)
+        if candidate.repo and not candidate.missing
+    }
+    found = catalog.found_here(name, model.quantization, here)
+    if found is None:
+        raise ModelNotFound(f"{model.id} is not downloaded yet: {remedy(model)}")
+    return found

@@ -1,0 +1,167 @@
+"""The shelf of this installation, and how what stands on it comes on offer."""
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import msgspec
+
+from appliance.config import environment, paths
+from appliance.config.schema import EMBEDDED_MODEL, AvailableModel, Config
+from appliance.engine.pool import Pool
+from appliance.errors import ModelNotFound
+from appliance.models.catalog import catalog
+from appliance.models.hub.client import Hub
+from appliance.models.hub.downloads import Downloads
+from appliance.models.library import Library
+from appliance.models.local.index import Entry, Given, Shelf
+from appliance.models.local.metadata_cache import Machine, Memory
+from appliance.models.local.summary import Loaded, LocalModel, tell
+from appliance.service import build_info, model_files, model_specs
+from appliance.system.cpu import processor
+from appliance.system.memory import memory
+
+FILE = "shelf.json"
+SHARE = 0.85
+"""Of memory, the part that a model may take: the rest is other programs'."""
+ASK_AGAIN_SECONDS = 600.0
+"""After which it is asked again for GPUs, where nobody could say."""
+
+
+def library(config: Config) -> Library:
+    """What is on this machine, as this configuration would load it, and what can be had; nothing
+    is looked at yet.
+
+    Raises:
+        ConfigError: a folder cannot be made.
+    """
+    key = f"{msgspec.json.encode(config.engine).decode()} {memory().total}"
+    shelf = Shelf(
+        model_files.places(config),
+        lambda: given(config),
+        weigh=lambda header: model_specs.weigh(config, header),
+        memory=Memory(paths.cache_dir() / FILE, key),
+    )
+    hub = Hub(environment.hub())
+    downloads = Downloads(paths.models_dir(config), hub)
+    downloads.on_done = lambda: shelf.refresh(at_once=True)
+    return Library(
+        shelf=shelf,
+        machine=machine(config),
+        hub=hub,
+        downloads=downloads,
+        remedies=remedies(config),
+    )
+
+
+def given(config: Config) -> Iterable[Given]:
+    """The configured models, and the one that came with the appliance if it isn't among them."""
+    own = paths.models_dir(config)
+    seen = set()
+    for model in config.models.listed():
+        path = None
+        if not model.upstream:
+            try:
+                path = model_files.model_file(config, model)
+            except ModelNotFound:
+                path = None
+        seen.add(path)
+        bundled = path is not None and not model.path and not model_files.hub_name(model)
+        ours = path is not None and path.is_relative_to(own)
+        owner = "bundled" if bundled else "appliance" if ours else "folder"
+        yield Given(model.id, model.name or model.id, path, owner)  # type: ignore[arg-type]
+    try:
+        embedded = paths.embedded_model()
+    except ModelNotFound:
+        return
+    if embedded not in seen:
+        yield Given(EMBEDDED_MODEL.id, EMBEDDED_MODEL.name, embedded, "bundled")
+
+
+def remedies(config: Config) -> dict[str, str]:
+    """What gets a configured model that is not here, by the model's id."""
+    found = {}
+    for model in config.models.listed():
+        if model.path and not model.upstream:
+            file = paths.models_dir(config) / Path(model.path).expanduser()
+            found[model.id] = f"put its file at {file}"
+        elif remedy := model_files.remedy(model):
+            found[model.id] = remedy
+    return found
+
+
+def unserved(library: Library, config: Config) -> list[LocalModel]:
+    """What a service would have on offer, told without one: nothing of it is loaded."""
+    entries = {entry.id: entry for entry in library.shelf.refresh()}
+    named = [(model.id, model.name or model.id) for model in config.models.listed()]
+    named += [(id, entry.name) for id, entry in entries.items() if id not in dict(named)]
+    return [
+        tell(
+            id,
+            name,
+            entries.get(id),
+            machine=library.machine,
+            remedy=library.remedies.get(id),
+            loaded=Loaded(),
+            default=number == 0,
+        )
+        for number, (id, name) in enumerate(named)
+    ]
+
+
+def connect(library: Library, pool: Pool, config: Config) -> None:
+    """From now on, what stands on the shelf is on offer in the pool, and what is taken away isn't.
+    The configured models stay on offer in any case."""
+    configured = {model.id for model in config.models.listed()}
+
+    def change(new: Sequence[Entry], gone: Sequence[Entry]) -> None:
+        pool.remove(entry.id for entry in gone if entry.id not in configured)
+        pool.add(
+            model_specs.spec(
+                config,
+                AvailableModel(id=entry.id, name=entry.name, path=str(entry.path)),
+                aliases=catalog.aliases(entry.repo),
+            )
+            for entry in new
+            if entry.id not in configured and entry.loads
+        )
+        pool.forgive(entry.id for entry in new if entry.id in configured)
+
+    library.shelf.on_change = change
+    pool.on_missing = lambda: library.shelf.refresh(at_once=True)
+
+
+def machine(config: Config) -> Machine:
+    """What models may take here. Whether there is a GPU is found out when it is first asked for,
+    since that starts a process; that it could not be found out holds for a while."""
+    found: int | None = 0 if config.models.default_device == "cpu" else None
+    asked = float("-inf")
+    asking = threading.Lock()
+
+    def gpu() -> int:
+        nonlocal found, asked
+        with asking:
+            if found is None and time.monotonic() - asked > ASK_AGAIN_SECONDS:
+                found, asked = _gpu_memory(), time.monotonic()
+            return found or 0
+
+    return Machine(
+        memory=lambda: int(memory().total * SHARE),
+        gpu=gpu,
+        cores=processor().threads,
+        plenty=lambda more: model_specs.plenty(config, more),
+    )
+
+
+def _gpu_memory() -> int | None:
+    """Of the family that has most: another may be the same GPUs. None: nobody could say in time."""
+    told = build_info.probe()
+    if "error" in told or "gpus" in told.get("unusable", {}):
+        return None
+    totals: Counter[str] = Counter()
+    for device in told["devices"]:
+        if device["kind"] == "gpu":
+            totals[device["family"]] += device["total"]
+    return int(max(totals.values(), default=0) * SHARE)

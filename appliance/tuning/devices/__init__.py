@@ -1,0 +1,1 @@
+"""Whether a GPU says what the processor says."""

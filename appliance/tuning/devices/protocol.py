@@ -1,0 +1,37 @@
+"""What crosses the border between `fidelity.compare` and its child."""
+
+import msgspec
+
+from appliance.engine.device_results import Result
+from appliance.engine.protocol import Load
+
+
+class Compare(msgspec.Struct, frozen=True, kw_only=True):
+    """Have the child compare devices with the processor; answered by `Doing` … and then `Result` or
+    `CannotCompare`."""
+
+    load: Load
+    """How the model is run."""
+    devices: tuple[str, ...]
+    """Names of the GPUs, all together."""
+
+
+class Doing(msgspec.Struct, frozen=True, tag="doing"):
+    """What the child is at, for people."""
+
+    text: str
+
+
+class CannotCompare(msgspec.Struct, frozen=True, tag="cannot_compare"):
+    """It could not be found out, and why."""
+
+    message: str
+
+
+class Compared(msgspec.Struct, frozen=True, tag="compared"):
+    """It came to an end."""
+
+    result: Result
+
+
+Told = Doing | CannotCompare | Compared

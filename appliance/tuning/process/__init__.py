@@ -1,0 +1,1 @@
+"""The processes that find it out: native code is loaded here."""

@@ -1,0 +1,427 @@
+"""The process that tries llama.cpp's variants: a request on stdin, verdicts on stdout.
+
+Each variant computes in a process of its own, forked from this one, in which no backend is loaded
+yet: it may die or hang there. Processor time is what is counted, not the clock: a busy machine is
+no reason to think ill of a variant. Where a process can't be forked (Windows) each is started anew,
+one after the other.
+"""
+
+import ctypes
+import math
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NoReturn
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+import psutil
+
+from appliance.system import llama_libraries
+from appliance.tuning.process.small_model import N_CTX, N_VOCAB, write_model
+from appliance.tuning.variants.protocol import Need, Outcome, Request, Verdict
+from appliance.worker.runners.base import Batch
+from appliance.worker.runners.llama_cpp.batch import NativeBatch
+from appliance.worker.runners.llama_cpp.loading import FLASH_ATTENTION, KV_TYPES
+from appliance.worker.runners.llama_cpp.native.bindings import lib, native
+
+PROMPT = 80
+"""Tokens of the batch: more than the 64 up to which some multiply in another way."""
+SINGLE = 4
+"""Tokens one by one, behind it."""
+BESIDES = (1, 2, 3)
+"""Sequences that are read together, and then go on together."""
+BOUND = 0.1
+"""Of a row's length, how far it may be from the reference. Inputs of each multiplication are
+rounded to 8 bits, half a percent of their length, and some fall to the other side; over the two
+layers that came to 0.03 at the most. One lane of eight lost in a single matrix is 0.35 of what it
+gives."""
+HUNG_SECONDS, HUNG_TIMES = 1.0, 20
+"""Processor time after which a variant hangs: so much, and so many times that of the quickest."""
+STARTED_SECONDS = 5.0
+"""The same of one that was started anew, which has Python and its libraries to load."""
+WALL_SECONDS = 15.0
+"""For all of them together. Who has not answered by then is not judged."""
+LOOK_SECONDS = 0.05
+ROUNDS = 4
+
+Logits = npt.NDArray[np.float32]
+Floats = npt.NDArray[np.floating[Any]]
+
+
+class Said(msgspec.Struct, frozen=True):
+    """What a variant's process tells."""
+
+    score: int = 0
+    """ggml's; 0: this processor lacks its instructions."""
+    computed: float = 0.0
+    """Seconds of processor time that all of it took; 0: it is not done."""
+    prefill: float = 0.0
+    decode: float = 0.0
+    """The same of a batch and of a token."""
+    problem: str = ""
+    """Why it cannot be tried."""
+
+
+class Attempt(msgspec.Struct, frozen=True):
+    """What a variant's process has to do."""
+
+    library: str
+    model: str
+    result: str
+    """The file for its logits."""
+    need: Need
+
+
+# -- a variant's process ---------------------------------------------------------------------------
+
+
+class Trial:
+    """The small model, on one variant, on one thread."""
+
+    def __init__(self, model: Path, need: Need) -> None:
+        """
+        Raises:
+            RuntimeError: it cannot be loaded.
+        """
+        loaded = lib.llama_model_load_from_file(
+            str(model).encode(), lib.llama_model_default_params()
+        )
+        params = lib.llama_context_default_params()
+        params.n_ctx, params.n_batch, params.n_ubatch = N_CTX, PROMPT, PROMPT
+        params.n_seq_max = 1 + len(BESIDES)
+        params.n_outputs_max = PROMPT
+        params.kv_unified = True
+        params.n_threads = params.n_threads_batch = 1
+        params.flash_attn_type = FLASH_ATTENTION[need.flash_attn]
+        params.type_k, params.type_v = KV_TYPES[need.type_k], KV_TYPES[need.type_v]
+        params.no_perf = True
+        context = lib.llama_init_from_model(loaded, params) if loaded else None
+        if loaded and not context:  # heads of that size can't be kept in blocks
+            params.type_k = params.type_v = KV_TYPES["f16"]
+            context = lib.llama_init_from_model(loaded, params)
+        if not context:
+            raise RuntimeError("the small model could not be loaded")
+        self._context = context
+        self._batch = NativeBatch(PROMPT)
+
+    def logits(self) -> Logits:
+        """Of all tokens of a prompt, of some behind it, and of several sequences. Rows of them."""
+        rows = [self._prefill(), *(self._single(number) for number in range(SINGLE))]
+        rows.append(
+            self._decode([(7 * slot + at, at, slot) for slot in BESIDES for at in range(5)])
+        )
+        rows.append(self._decode([(slot, 5, slot) for slot in BESIDES]))
+        return np.concatenate(rows)
+
+    def seconds(self) -> tuple[float, float]:
+        """Processor time of the prompt, and of a token behind it."""
+        lib.llama_memory_clear(lib.llama_get_memory(self._context), True)
+        began = time.process_time()
+        self._prefill()
+        read = time.process_time()
+        for number in range(SINGLE):
+            self._single(number)
+        return read - began, (time.process_time() - read) / SINGLE
+
+    def _prefill(self) -> Logits:
+        return self._decode([(37 * at % N_VOCAB, at, 0) for at in range(PROMPT)])
+
+    def _single(self, number: int) -> Logits:
+        return self._decode([(11 * number, PROMPT + number, 0)])
+
+    def _decode(self, entries: list[tuple[int, int, int]]) -> Logits:
+        tokens, positions, slots = (list(column) for column in zip(*entries, strict=True))
+        everywhere = list(range(len(entries)))
+        batch = Batch(tokens=tokens, positions=positions, slots=slots, outputs=everywhere)
+        if code := lib.llama_decode(self._context, self._batch.fill(batch)):
+            raise RuntimeError(f"llama_decode gave {code}")
+        pointer = lib.llama_get_logits(self._context)
+        return np.ctypeslib.as_array(pointer, shape=(len(entries), N_VOCAB)).copy()
+
+
+def _try(attempt: Attempt, asked: int, told: int) -> NoReturn:
+    """All that a variant's process does."""
+    try:
+        _compute_and_be_timed(attempt, asked, told)
+    except (OSError, RuntimeError, AttributeError) as ex:
+        os.write(told, msgspec.json.encode(Said(score=1, problem=str(ex))) + b"\n")
+    finally:
+        os._exit(1)
+
+
+def _compute_and_be_timed(attempt: Attempt, asked: int, told: int) -> NoReturn:
+    """`asked`: a byte each time that it is to be timed."""
+    if sys.platform != "win32":
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    os.chdir(llama_libraries.folder())  # see `bindings.searched`
+
+    def tell(said: Said) -> None:
+        os.write(told, msgspec.json.encode(said) + b"\n")
+
+    score = int(ctypes.CDLL(attempt.library).ggml_backend_score())
+    if score == 0:
+        tell(Said())
+        os._exit(0)
+    tell(Said(score=score))
+    load = native("ggml_backend_load", ctypes.c_void_p, ctypes.c_char_p)
+    if not load(attempt.library.encode()):
+        raise RuntimeError("llama.cpp does not take it")
+    trial = Trial(Path(attempt.model), attempt.need)
+    np.save(attempt.result, trial.logits())
+    computed = time.process_time()
+    tell(Said(score=score, computed=computed))
+    while os.read(asked, 1):
+        prefill, decode = trial.seconds()
+        tell(Said(score=score, computed=computed, prefill=prefill, decode=decode))
+    os._exit(0)
+
+
+# -- the process that asks them --------------------------------------------------------------------
+
+
+@dataclass(slots=True, eq=False)
+class Candidate:
+    """A variant's process, seen from outside."""
+
+    name: str
+    result: Path
+    """The file of its logits."""
+    pid: int
+    ask: int = -1
+    hear: int = -1
+    score: int = 0
+    computed: float = 0.0
+    gone: bool = False
+    died: str = ""
+    """Of what, if that was its own doing."""
+    problem: str = ""
+    hung: bool = False
+    """It was ended, having taken much more time than it needs."""
+    prefill: list[float] = field(default_factory=list)
+    decode: list[float] = field(default_factory=list)
+    _heard: bytes = b""
+
+    def listen(self) -> None:
+        """Takes what it told; `hear` can be read."""
+        new = os.read(self.hear, 4096)
+        self.take(new)
+        if not new:
+            self._end()
+
+    def take(self, new: bytes) -> None:
+        """So much of what it told."""
+        *lines, self._heard = (self._heard + new).split(b"\n")
+        for line in lines:
+            said = msgspec.json.decode(line, type=Said)
+            self.score, self.computed, self.problem = said.score, said.computed, said.problem
+            if said.prefill:
+                self.prefill.append(said.prefill)
+                self.decode.append(said.decode)
+
+    def kill(self) -> None:
+        """It is not waited for any longer."""
+        if not self.gone:
+            os.kill(self.pid, signal.SIGKILL)
+            self._end()
+            self.died = ""
+
+    def cpu_seconds(self) -> float:
+        """Processor time that it has used; 0: it has just ended."""
+        try:
+            times = psutil.Process(self.pid).cpu_times()
+        except psutil.NoSuchProcess:
+            return 0.0
+        return times.user + times.system
+
+    def _end(self) -> None:
+        _, status = os.waitpid(self.pid, 0)
+        self.died = _cause(os.waitstatus_to_exitcode(status))
+        self.gone = True
+        os.close(self.ask)
+        os.close(self.hear)
+
+
+def _cause(code: int) -> str:
+    """What a process died of, by its exit code; empty: it ended by itself."""
+    if code < 0:
+        return signal.Signals(-code).name
+    return f"{code:#010x}" if code >= _WINDOWS_FAULT else ""
+
+
+_WINDOWS_FAULT = 0xC0000000
+"""Windows' exceptions, such as 0xc000001d for an illegal instruction."""
+
+
+def _fork(name: str, attempt: Attempt) -> Candidate:
+    asked, ask = os.pipe()
+    hear, told = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        os.close(ask)
+        os.close(hear)
+        _try(attempt, asked, told)
+    os.close(asked)
+    os.close(told)
+    return Candidate(name, Path(attempt.result), pid, ask, hear)
+
+
+def _start(name: str, attempt: Attempt, command: tuple[str, ...], deadline: float) -> Candidate:
+    """It is asked for everything at once, and heard when it has ended: pipes of Windows can't be
+    waited for."""
+    with subprocess.Popen(
+        [*command, msgspec.json.encode(attempt).decode()],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as process:
+        candidate = Candidate(name, Path(attempt.result), process.pid, gone=True)
+        told, ended = b"", False
+        ask: bytes | None = b"t" * ROUNDS
+        while not ended:
+            try:
+                told, _ = process.communicate(ask, LOOK_SECONDS)
+                ended = True
+            except subprocess.TimeoutExpired:
+                ask = None  # it has it
+                candidate.hung = candidate.cpu_seconds() > STARTED_SECONDS
+                if candidate.hung or time.monotonic() > deadline:
+                    process.kill()
+                    told, _ = process.communicate()
+                    break
+    candidate.take(told)
+    candidate.died = _cause(process.returncode) if ended else ""
+    return candidate
+
+
+def examine(request: Request) -> list[Verdict]:
+    """Tries the variants that this processor can run; the plainest first."""
+    model = Path(request.folder) / "small.gguf"
+    write_model(model, request.need)
+    found = llama_libraries.variants()
+    names = [name for name in found if not request.only or name in request.only]
+    attempts = {
+        name: Attempt(
+            str(found[name]), str(model), str(model.with_name(f"{name}.npy")), request.need
+        )
+        for name in names
+    }
+    deadline = time.monotonic() + WALL_SECONDS
+    if request.start:
+        candidates = [_start(*one, request.start, deadline) for one in attempts.items()]
+    else:
+        candidates = [_fork(*one) for one in attempts.items()]
+    _compute(candidates, deadline)
+    able = sorted((c for c in candidates if c.score), key=lambda c: (c.score, c.name))
+    errors = _errors([c for c in able if c.computed])
+    _time([c for c in able if errors.get(c.name, BOUND) < BOUND], deadline)
+    for candidate in candidates:
+        candidate.kill()
+    return [_verdict(c, errors.get(c.name)) for c in able]
+
+
+def _listen(candidates: list[Candidate]) -> None:
+    """For a moment, to those that are there."""
+    heard = {c.hear: c for c in candidates if not c.gone}
+    for pipe in select.select(list(heard), [], [], LOOK_SECONDS)[0]:
+        heard[pipe].listen()
+
+
+def _compute(candidates: list[Candidate], deadline: float) -> None:
+    """Waits until each has computed, is gone, or hangs."""
+    while busy := [c for c in candidates if not (c.computed or c.gone)]:
+        _listen(candidates)
+        if time.monotonic() > deadline:
+            return
+        quickest = min((c.computed for c in candidates if c.computed), default=None)
+        if quickest is None:
+            continue
+        for candidate in busy:
+            bound = max(HUNG_SECONDS, HUNG_TIMES * quickest)
+            if not (candidate.gone or candidate.computed) and candidate.cpu_seconds() > bound:
+                candidate.kill()
+                candidate.hung = True
+
+
+def _errors(candidates: list[Candidate]) -> dict[str, float]:
+    """How far each is from the reference: the one that most others agree with, the plainest if
+    there are several."""
+    logits = {c.name: np.load(c.result) for c in candidates}
+    apart = {one: {two: _distance(logits[one], logits[two]) for two in logits} for one in logits}
+    agreeing = {one: sum(d <= BOUND for d in apart[one].values()) for one in apart}
+    reference = max(agreeing, key=lambda name: agreeing[name], default=None)
+    return apart[reference] if reference else {}
+
+
+def _distance(one: Floats, two: Floats) -> float:
+    """Of the worst row, as a part of its length."""
+    with np.errstate(all="ignore"):
+        one, two = one.astype(np.float64), two.astype(np.float64)  # or rubbish could be too large
+        lengths = np.maximum(np.linalg.norm(one, axis=1), np.linalg.norm(two, axis=1))
+        apart = float((np.linalg.norm(one - two, axis=1) / np.maximum(lengths, 1e-9)).max())
+    return apart if math.isfinite(apart) else math.inf
+
+
+def _time(candidates: list[Candidate], deadline: float) -> None:
+    """One after the other, so that none has the machine to itself."""
+    for number in range(1, ROUNDS + 1):
+        for candidate in candidates:
+            if not candidate.gone:
+                os.write(candidate.ask, b"t")
+            while not candidate.gone and len(candidate.prefill) < number:
+                _listen([candidate])
+                if time.monotonic() > deadline:
+                    return
+
+
+def _verdict(candidate: Candidate, error: float | None) -> Verdict:
+    outcome: Outcome = "right"
+    detail = ""
+    if candidate.hung:
+        outcome, detail = "hung", "it did not come to an end"
+    elif candidate.died:
+        outcome, detail = "died", f"its process died of {candidate.died}"
+    elif not candidate.computed:
+        outcome, detail = "unknown", candidate.problem or "it was not done in time"
+    elif error is None or error > BOUND:
+        outcome, detail = "wrong", f"it computes wrong: {error:.0%} from the others"
+    return Verdict(
+        variant=candidate.name,
+        score=candidate.score,
+        outcome=outcome,
+        detail=detail,
+        # What disturbs only makes it longer.
+        prefill=min(candidate.prefill, default=0.0),
+        decode=min(candidate.decode, default=0.0),
+        error=min(error or 0.0, 1e9),
+    )
+
+
+def main() -> int:
+    """Entry of the process: a `Request` on stdin, JSON of the verdicts on stdout. With an `Attempt`
+    as its argument it is a variant's process."""
+    lib.llama_log_set(_silent, None)
+    if len(sys.argv) > _ARGUMENTS:
+        _try(msgspec.json.decode(sys.argv[_ARGUMENTS], type=Attempt), 0, 1)
+    request = msgspec.json.decode(sys.stdin.buffer.read(), type=Request)
+    sys.stdout.write(msgspec.json.encode(examine(request)).decode() + "\n")
+    return 0
+
+
+_ARGUMENTS = 2
+"""Of the process that asks variants: the program and `proof`."""
+
+
+def _say_nothing(_level: int, _text: bytes, _data: object) -> None:
+    """What llama.cpp says of the small model is nobody's business."""
+
+
+_silent = lib.llama_log_callback(_say_nothing)
+"""Kept here: native code calls it for as long as the process lives."""

@@ -1,0 +1,1 @@
+"""Which of llama.cpp's variants for this processor compute right, and the one to take."""

@@ -1,0 +1,52 @@
+"""Where it is kept what came of trying the variants.
+
+One file for a processor and its microcode, and a build of llama.cpp: whatever of it changes, all is
+tried again.
+"""
+
+import contextlib
+import logging
+import os
+from pathlib import Path
+
+import msgspec
+
+from appliance.system import hardware, llama_libraries
+from appliance.tuning.variants.protocol import Need, Verdict
+
+log = logging.getLogger(__name__)
+
+Kept = dict[str, list[Verdict]]
+"""By `Need.key`."""
+
+
+def kept(folder: Path) -> Kept:
+    """All that is known here; nothing at any doubt."""
+    file = _file(folder)
+    try:
+        return msgspec.json.decode(file.read_bytes(), type=Kept)
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, RecursionError) as ex:
+        log.warning("what is known of llama.cpp's variants is not used: %s", ex)
+        return {}
+
+
+def keep(folder: Path, need: Need, verdicts: list[Verdict]) -> None:
+    """Store what came of a trial, all or nothing; that it cannot be stored is said in the log."""
+    file = _file(folder)
+    part = file.with_suffix(f".{os.getpid()}.part")
+    text = msgspec.json.format(msgspec.json.encode({**kept(folder), need.key: verdicts}), indent=2)
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        part.write_bytes(text)
+        part.replace(file)
+    except OSError as ex:
+        log.warning("what is known of llama.cpp's variants cannot be kept: %s", ex)
+    finally:
+        with contextlib.suppress(OSError):
+            part.unlink(missing_ok=True)
+
+
+def _file(folder: Path) -> Path:
+    return folder / f"{hardware.processor_kind()}-{llama_libraries.digest()}.json"

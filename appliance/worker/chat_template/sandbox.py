@@ -1,0 +1,270 @@
+"""A model's chat template behind bars: rendered in a process that is killed when it takes too much.
+
+Jinja's sandbox keeps a template from files and code, but not from loops without end and texts of a
+gigabyte. What it takes of a processor is measured, not how long it waits for one: a machine that is
+busy with other things says nothing about a template. Any thread may render; one request is under
+way at a time.
+"""
+
+import logging
+import subprocess
+import threading
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, BinaryIO, cast
+
+import psutil
+
+from appliance.engine.types import ChatMessage
+from appliance.errors import ApplianceError, RequestError, Unavailable
+from appliance.worker.chat_template import sandbox_protocol
+from appliance.worker.chat_template.sandbox_protocol import (
+    MEMORY_LIMIT,
+    PATIENCE,
+    TIME_LIMIT,
+    Answer,
+    Compile,
+    Compiled,
+    OutOfMemory,
+    Refused,
+    Render,
+    Rendered,
+)
+
+log = logging.getLogger(__name__)
+
+LOOK_SECONDS = 0.05
+"""From one look at a process that takes long to the next, at least."""
+END_SECONDS = 1.0
+"""From the end of what a process says to its own."""
+KILLED = -9
+"""How a process ends that somebody kills: the system, when memory is short."""
+ATTEMPTS = 2
+"""A process that died may have been killed by somebody else: another one is tried once."""
+
+
+class _TooMuch(Exception):
+    """The template took too much; says of what. The process is of no more use."""
+
+
+class _Died(Exception):
+    """The process is gone, or says what nobody understands."""
+
+
+class _Busy(Exception):
+    """Something else had the processor, or ended the process. It is of no more use."""
+
+
+class _Alarm(threading.Thread):
+    """Kills a process that takes too much of a processor, or gets none."""
+
+    def __init__(self, process: "subprocess.Popen[bytes]", limit: float) -> None:
+        """`limit`: seconds of a processor."""
+        super().__init__(name="template alarm", daemon=True)
+        self._limit = limit
+        self.why: _TooMuch | _Busy | None = None
+        """Why it was killed."""
+        self._process = process
+        self._over = threading.Event()
+
+    def run(self) -> None:
+        """Until it is over."""
+        try:
+            watched = psutil.Process(self._process.pid)
+            before, began = _processor_seconds(watched), time.monotonic()
+            left = self._limit
+            while not self._over.wait(max(left, LOOK_SECONDS)):
+                left = self._limit - (_processor_seconds(watched) - before)
+                if left <= 0:
+                    self.why = _TooMuch(f"takes more than {self._limit:.0f} s of a processor")
+                elif time.monotonic() - began >= PATIENCE:
+                    self.why = _Busy()
+                if self.why:
+                    self._process.kill()
+                    return
+        except psutil.Error:
+            log.debug("the process for chat templates is gone already")
+
+    def end(self) -> None:
+        """There is an answer, or will be none."""
+        self._over.set()
+
+
+def _processor_seconds(process: psutil.Process) -> float:
+    times = process.cpu_times()
+    return times.user + times.system
+
+
+class _Child:
+    """One process."""
+
+    def __init__(self, command: Sequence[str]) -> None:
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self._started = False
+        self._compiled: Compile | None = None
+
+    def ask(self, template: Compile, messages: Render | None) -> Answer:
+        """Have the template compiled, if it isn't, and the messages rendered, if there are any.
+
+        Raises:
+            _TooMuch, _Busy, _Died: the process is to be closed.
+        """
+        if not self._started:
+            self._exchange(b"", PATIENCE)  # it imports what it needs, and nobody else's code
+            self._started = True
+        if self._compiled is not template:
+            answer = self._exchange(sandbox_protocol.encode(template))
+            if not isinstance(answer, Compiled):
+                return answer
+            self._compiled = template
+        if messages is None:
+            return Compiled()
+        return self._exchange(sandbox_protocol.encode(messages))
+
+    def _exchange(self, frame: bytes, limit: float = TIME_LIMIT) -> Answer:
+        process = self._process
+        assert process.stdin and process.stdout
+        alarm = _Alarm(process, limit)
+        alarm.start()
+        try:
+            process.stdin.write(frame)
+            process.stdin.flush()
+            answer = sandbox_protocol.read_answer(cast(BinaryIO, process.stdout))
+        except (OSError, ValueError) as ex:
+            log.warning("the process for chat templates failed: %r", ex)
+            answer = None
+        finally:
+            alarm.end()
+        if isinstance(answer, OutOfMemory):
+            raise _TooMuch(f"needs more than {MEMORY_LIMIT // 2**20} MB")
+        if answer is not None:
+            return answer
+        alarm.join()
+        if alarm.why:
+            raise alarm.why
+        try:
+            ended = process.wait(END_SECONDS)
+        except subprocess.TimeoutExpired:
+            ended = 0
+        raise _Busy if ended == KILLED else _Died
+
+    def close(self) -> None:
+        """End it."""
+        process = self._process
+        process.kill()
+        process.wait()
+        for pipe in (process.stdin, process.stdout):
+            try:
+                if pipe:
+                    pipe.close()
+            except OSError:
+                log.debug("a pipe was broken already")
+
+
+class TemplateGuard:
+    """One model's template in a process of its own, which is replaced when it had to be killed."""
+
+    def __init__(self, command: Sequence[str]) -> None:
+        """Starts the process with `command` and does not wait for it."""
+        self._command = list(command)
+        self._lock = threading.Lock()
+        # Linux kills a process that asked for it when the thread that started it ends, so the one
+        # that starts processes here has to stay.
+        self._starter = ThreadPoolExecutor(1, "template starter")
+        self._child = self._start()
+        self._template: Compile | None = None
+        self._closed = False
+
+    def compile(self, source: str | None, *, bos: str, eos: str, control: Iterable[str]) -> None:
+        """Take the model's template; None: ChatML. `control`: the texts of its control tokens.
+
+        Returns at once: a model whose template is broken can do without chats. What is wrong with
+        it is said by `check` and by every `render`.
+        """
+        self._template = Compile(source, bos, eos, list(control))
+        threading.Thread(target=self._compile, name="template", daemon=True).start()
+
+    def check(self) -> None:
+        """Wait until the template is compiled.
+
+        Raises:
+            ValueError: it is too long, no Jinja, or takes too much to compile.
+            Unavailable: the machine is too busy for it.
+        """
+        try:
+            with self._lock:
+                answer = self._ask(None)
+        except RequestError as ex:
+            raise ValueError(ex.message) from ex
+        if isinstance(answer, Refused):
+            raise ValueError(answer.message)
+
+    def render(
+        self,
+        messages: Sequence[ChatMessage | Mapping[str, Any]],
+        tools: Sequence[Mapping[str, Any]] | None = None,
+        variables: Mapping[str, Any] | None = None,
+    ) -> list[tuple[str, bool]]:
+        """See `ChatTemplate.render`; after `compile`.
+
+        Raises:
+            RequestError: the template refuses these messages, or takes more than 2 s of a processor
+                or 256 MB for them; `param` is `messages`.
+            Unavailable: the machine is too busy for it.
+        """
+        with self._lock:
+            answer = self._ask(Render(messages, tools, variables))
+        if isinstance(answer, Rendered):
+            return answer.segments
+        assert isinstance(answer, Refused)
+        raise RequestError(answer.message, param="messages")
+
+    def close(self) -> None:
+        """End the process."""
+        with self._lock:
+            self._closed = True
+            self._child.close()
+        self._starter.shutdown()
+
+    def _compile(self) -> None:
+        try:
+            self.check()
+        except (ValueError, Unavailable) as ex:
+            log.warning("this model can't chat: %s", ex)
+
+    def _start(self) -> _Child:
+        return self._starter.submit(_Child, self._command).result()
+
+    def _ask(self, messages: Render | None) -> Answer:
+        """Under the lock.
+
+        Raises:
+            RequestError: the template took too much, or the process ended by itself, twice.
+            Unavailable: it was ended by somebody else, or had no processor, the second time.
+        """
+        template = self._template
+        assert template is not None
+        failed: ApplianceError = Unavailable("the model is being unloaded")
+        for _ in range(0 if self._closed else ATTEMPTS):
+            try:
+                return self._child.ask(template, messages)
+            except _TooMuch as ex:
+                self._replace()
+                said = f"the model's chat template {ex} and was stopped"
+                raise RequestError(said, param="messages") from None
+            except _Busy:
+                self._replace()
+                said = "the machine is too busy to render the model's chat template"
+                failed = Unavailable(said)
+            except _Died:
+                self._replace()
+                said = "the process that renders the model's chat template ended unexpectedly"
+                failed = RequestError(said, param="messages")
+        raise failed
+
+    def _replace(self) -> None:
+        """At once and not when it is needed: it starts in the time until then."""
+        log.warning("the process for chat templates is replaced")
+        self._child.close()
+        self._child = self._start()

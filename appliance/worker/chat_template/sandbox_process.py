@@ -1,0 +1,135 @@
+"""The process that compiles and renders a model's chat template, within bounds.
+
+Requests come on stdin, answers go to stdout, log lines to stderr. It ends when the worker does.
+"""
+
+import ctypes
+import faulthandler
+import logging
+import os
+import signal
+import sys
+
+from appliance.errors import RequestError
+from appliance.worker.chat_template import sandbox_protocol
+from appliance.worker.chat_template.sandbox_protocol import (
+    MEMORY_LIMIT,
+    PATIENCE,
+    Answer,
+    Compile,
+    Compiled,
+    OutOfMemory,
+    Refused,
+    Rendered,
+    Request,
+    Started,
+)
+from appliance.worker.chat_template.template import CHATML, ChatTemplate
+
+log = logging.getLogger(__name__)
+
+MAX_PROMPT = 32 * 1024 * 1024
+"""Characters; no context holds as many."""
+LAST_RESORT = 2 * PATIENCE
+"""Seconds after which the process ends itself in the middle of a request: the worker does that much
+earlier, unless it is gone."""
+
+
+class Renderer:
+    """Answers requests, one after the other."""
+
+    def __init__(self) -> None:
+        self._template: ChatTemplate | None = None
+
+    def answer(self, request: Request) -> bytes:
+        """One whole frame.
+
+        Raises:
+            MemoryError: there wasn't enough.
+        """
+        try:
+            return sandbox_protocol.encode(self._answer(request))
+        except MemoryError:
+            raise
+        except RequestError as ex:
+            return sandbox_protocol.encode(Refused(ex.message))
+        except Exception as ex:
+            log.exception("a chat template made what can't be sent")
+            said = f"the model's chat template failed: {type(ex).__name__}"
+            return sandbox_protocol.encode(Refused(said))
+
+    def _answer(self, request: Request) -> Answer:
+        if isinstance(request, Compile):
+            source = CHATML if request.source is None else request.source
+            try:
+                self._template = ChatTemplate(
+                    source, bos=request.bos, eos=request.eos, control=request.control
+                )
+            except ValueError as ex:
+                return Refused(str(ex))
+            return Compiled()
+        if self._template is None:
+            return Refused("no chat template was compiled")
+        segments = self._template.render(request.messages, request.tools, request.variables)
+        length = sum(len(text) for text, _ in segments)
+        if length > MAX_PROMPT:
+            return Refused(f"the model's chat template made a prompt of {length} characters")
+        return Rendered(segments)
+
+
+def _limit_memory() -> None:
+    """Bound what this process may take from now on.
+
+    Linux alone holds to RLIMIT_AS. Windows would need a job object, which has to be made from
+    outside; macOS has nothing of the kind: there, the time is bounded, and not the memory.
+    """
+    if sys.platform != "linux":
+        log.info("the memory of chat templates is not limited on this system")
+        return
+    import resource
+
+    with open("/proc/self/statm") as file:
+        pages = int(file.read().split()[0])
+    limit = pages * resource.getpagesize() + MEMORY_LIMIT
+    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+def _die_with_worker() -> None:
+    """Linux: be killed when the thread of the worker that started this process ends."""
+    if sys.platform == "linux":
+        pr_set_pdeathsig = 1
+        ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)
+
+
+def main() -> int:
+    """Entry of the process. Returns the exit code."""
+    requests, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    os.dup2(nowhere, 0)
+    os.dup2(2, 1)
+    logging.basicConfig(stream=sys.stderr, format="%(levelname)s %(message)s", level=logging.INFO)
+    # Ctrl-C reaches the whole process group; the worker decides what it means.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _die_with_worker()
+    _limit_memory()
+    renderer = Renderer()
+    frame = sandbox_protocol.encode(Started())
+    try:
+        while True:
+            answers.write(frame)
+            answers.flush()
+            request = sandbox_protocol.read_request(requests)
+            if request is None:
+                return 0
+            # A thread of C: it does not wait for Python's lock, which C code may hold for long.
+            faulthandler.dump_traceback_later(LAST_RESORT, exit=True, file=nowhere)
+            frame = renderer.answer(request)
+            faulthandler.cancel_dump_traceback_later()
+    except MemoryError:
+        # What is left of the memory may be in pieces: the next request gets a new process.
+        answers.write(sandbox_protocol.encode(OutOfMemory()))
+        answers.flush()
+        return 1
+    except BrokenPipeError:
+        return 0

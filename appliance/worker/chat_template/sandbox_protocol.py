@@ -1,0 +1,102 @@
+"""What crosses the border between a worker and the process that renders its templates.
+
+A frame is a 4-byte little-endian length and that many bytes of MessagePack. The child sends one
+`Started`, and then one answer to each request.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, BinaryIO
+
+import msgspec
+
+from appliance.engine.framing import frame, read_frame
+
+TIME_LIMIT = 2.0
+"""Seconds of a processor for compiling, and for each rendering. The worker sees to it."""
+PATIENCE = 30.0
+"""Seconds by the clock until it is said that the machine is too busy for it."""
+MEMORY_LIMIT = 256 * 1024 * 1024
+"""Bytes for compiling and rendering, besides what the child needs itself. The child sees to it."""
+
+# -- worker → child --------------------------------------------------------------------------------
+
+
+class Compile(msgspec.Struct, frozen=True, tag="compile"):
+    """The template to render from now on; answered by `Compiled` or `Refused`."""
+
+    source: str | None
+    """None: ChatML."""
+    bos: str
+    eos: str
+    control: list[str]
+
+
+class Render(msgspec.Struct, frozen=True, tag="render"):
+    """A chat; answered by `Rendered` or `Refused`. See `ChatTemplate.render`."""
+
+    messages: Sequence[Any]
+    tools: Sequence[Mapping[str, Any]] | None = None
+    variables: Mapping[str, Any] | None = None
+
+
+Request = Compile | Render
+
+# -- child → worker --------------------------------------------------------------------------------
+
+
+class Started(msgspec.Struct, frozen=True, tag="started"):
+    """Everything is imported, and the limits are in force."""
+
+
+class Compiled(msgspec.Struct, frozen=True, tag="compiled"):
+    """The template can be rendered."""
+
+
+class Rendered(msgspec.Struct, frozen=True, tag="rendered"):
+    """A prompt."""
+
+    segments: list[tuple[str, bool]]
+
+
+class Refused(msgspec.Struct, frozen=True, tag="refused"):
+    """It can't be done; the message is for a person."""
+
+    message: str
+
+
+class OutOfMemory(msgspec.Struct, frozen=True, tag="out_of_memory"):
+    """It takes more memory than there is; the child ends."""
+
+
+Answer = Started | Compiled | Rendered | Refused | OutOfMemory
+
+# -- frames ----------------------------------------------------------------------------------------
+
+_encoder = msgspec.msgpack.Encoder()
+_requests = msgspec.msgpack.Decoder(Request)
+_answers = msgspec.msgpack.Decoder(Answer)
+
+
+def encode(message: Request | Answer) -> bytes:
+    """One whole frame."""
+    return frame(_encoder.encode(message))
+
+
+def read_request(pipe: BinaryIO) -> Request | None:
+    """The next request; None when the worker is gone.
+
+    Raises:
+        ValueError: what came is not of this protocol (`msgspec.ValidationError` included).
+    """
+    body = read_frame(pipe)
+    return None if body is None else _requests.decode(body)
+
+
+def read_answer(pipe: BinaryIO) -> Answer | None:
+    """The next answer; None when the child is gone.
+
+    Raises:
+        ValueError: what came is not of this protocol (`msgspec.ValidationError` included).
+    """
+    body = read_frame(pipe)
+    return None if body is None else _answers.decode(body)

@@ -1,0 +1,195 @@
+"""Chat messages → prompt text, by the model's own template, in a Jinja sandbox.
+
+A template is part of a model file, and a model file is hostile input: it gets no attribute access,
+no files and no mutable objects; time and memory are bounded by `template_guard`, which runs this in
+a process of its own. What a person typed is hostile to the model: text that looks like one of its
+control tokens stays text.
+"""
+
+import datetime
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NoReturn
+
+import jinja2
+import msgspec
+from jinja2.ext import Extension, loopcontrols
+from jinja2.parser import Parser
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+from appliance.engine.types import ChatMessage
+from appliance.errors import RequestError
+from appliance.worker.chat_template.messages import (
+    PROBE,
+    for_template,
+    takes_text,
+    tools_for_template,
+    wants_short_ids,
+)
+from appliance.worker.parsers.base import Segment
+
+MAX_TEMPLATE = 64 * 1024
+"""Characters; no real template comes near it."""
+MAX_MESSAGE = 500
+"""Characters of what a template says in an error."""
+
+CHATML = """{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\\n' + \
+message['content'] + '<|im_end|>' + '\\n' }}{% endfor %}\
+{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}"""
+"""For models that carry no template."""
+
+# Private-use characters stand for control-token text in messages while the template runs. Those
+# that somebody typed are masked themselves, so that nobody makes up a mark.
+_OPEN, _CLOSE = "\ue0f0", "\ue0f1"
+_MARK = re.compile(f"{_OPEN}(\\d{{1,9}}){_CLOSE}")
+
+
+class ChatTemplate:
+    """One model's template, compiled once."""
+
+    def __init__(self, source: str, *, bos: str, eos: str, control: Iterable[str]) -> None:
+        """`control`: the texts of the model's control tokens.
+
+        Raises:
+            ValueError: the template is too long or is no Jinja.
+            MemoryError: there is not enough to compile it.
+        """
+        if len(source) > MAX_TEMPLATE:
+            raise ValueError(f"the chat template has {len(source)} characters")
+        environment = ImmutableSandboxedEnvironment(
+            trim_blocks=True,
+            lstrip_blocks=True,
+            extensions=[loopcontrols, _Generation],
+            autoescape=False,
+        )
+        environment.filters["tojson"] = _tojson
+        environment.globals.update(raise_exception=_raise_exception, strftime_now=_strftime_now)
+        try:
+            self._template = environment.from_string(source)
+        except MemoryError:
+            raise
+        except Exception as ex:  # deep nesting fails in Python's own compiler
+            raise ValueError(f"the chat template does not compile: {_words(ex)}") from ex
+        self._tokens = {"bos_token": bos, "eos_token": eos}
+        texts = sorted({*control, _OPEN, _CLOSE} - {""}, key=len, reverse=True)
+        self._control = re.compile("|".join(map(re.escape, texts)))
+        self._short_ids = wants_short_ids(source)
+        self._text_arguments = "tool_calls" in source and self._takes_text_arguments()
+
+    def render(
+        self,
+        messages: Sequence[ChatMessage | Mapping[str, Any]],
+        tools: Sequence[Mapping[str, Any]] | None = None,
+        variables: Mapping[str, Any] | None = None,
+    ) -> list[Segment]:
+        """The prompt up to where the assistant begins to speak.
+
+        `messages` and `tools` have OpenAI's shape; `variables` are for what else a template asks,
+        such as `enable_thinking`.
+
+        Raises:
+            RequestError: the template refuses these messages; `param` is `messages`.
+            MemoryError: there is not enough to render them.
+        """
+        masked: list[str] = []
+        given = for_template(
+            msgspec.to_builtins(messages),
+            text_arguments=self._text_arguments,
+            short_ids=self._short_ids,
+        )
+        context = {
+            **self._mask(dict(variables or {}), masked),
+            "messages": self._mask(given, masked),
+            "tools": self._mask(tools_for_template(tools or []), masked),
+            "add_generation_prompt": True,
+        }
+        try:
+            text = self._template.render(context | self._tokens)
+        except MemoryError:
+            raise
+        except jinja2.TemplateError as ex:
+            raise RequestError(
+                f"the model's chat template refuses these messages: {_words(ex)}", param="messages"
+            ) from ex
+        except Exception as ex:  # a template may raise anything, such as a division by zero
+            raise RequestError(
+                f"the model's chat template failed: {type(ex).__name__}: {_words(ex)}",
+                param="messages",
+            ) from ex
+        return _split(text, masked)
+
+    def _mask(self, value: Any, masked: list[str]) -> Any:
+        """The same value with marks for control-token text, wherever it stands."""
+
+        def mark(match: re.Match[str]) -> str:
+            masked.append(match.group())
+            return f"{_OPEN}{len(masked) - 1}{_CLOSE}"
+
+        def mask(value: Any) -> Any:
+            if isinstance(value, str):
+                return self._control.sub(mark, value)
+            if isinstance(value, dict):
+                return {mask(key): mask(item) for key, item in value.items()}
+            if isinstance(value, list):
+                return [mask(item) for item in value]
+            return value
+
+        return mask(value)
+
+    def _takes_text_arguments(self) -> bool:
+        try:
+            return takes_text(self._template.render(self._tokens, messages=PROBE, tools=None))
+        except MemoryError:
+            raise
+        except Exception:  # noqa: BLE001 - whatever it is, it is told when somebody calls a tool
+            return False
+
+
+class _Generation(Extension):
+    """`{% generation %}`, which marks for training what the model said: here, nothing."""
+
+    tags = {"generation"}  # noqa: RUF012 - as Jinja declares it
+
+    def parse(self, parser: Parser) -> list[jinja2.nodes.Node]:
+        next(parser.stream)
+        return parser.parse_statements(("name:endgeneration",), drop_needle=True)
+
+
+def _split(text: str, masked: list[str]) -> list[Segment]:
+    segments: list[Segment] = []
+    end = 0
+    for match in _MARK.finditer(text):
+        number = int(match.group(1))
+        if number < len(masked):  # a template can write marks as well
+            segments.append((text[end : match.start()], True))
+            segments.append((masked[number], False))
+            end = match.end()
+    segments.append((text[end:], True))
+    return [segment for segment in segments if segment[0]]
+
+
+def _words(ex: Exception) -> str:
+    """What an exception says, in a form that can be sent anywhere."""
+    return str(ex)[:MAX_MESSAGE].encode("utf-8", "replace").decode()
+
+
+def _raise_exception(message: str) -> NoReturn:
+    raise jinja2.TemplateError(message)
+
+
+def _strftime_now(format: str) -> str:
+    return datetime.datetime.now().astimezone().strftime(format)
+
+
+def _tojson(
+    value: Any,
+    ensure_ascii: bool = False,  # noqa: ARG001 - escaped marks could not be found
+    indent: int | None = None,
+    separators: tuple[str, str] | None = None,
+    sort_keys: bool = False,
+) -> str:
+    # Jinja's own filter escapes HTML characters, which models were not trained on.
+    return json.dumps(
+        value, ensure_ascii=False, indent=indent, separators=separators, sort_keys=sort_keys
+    )

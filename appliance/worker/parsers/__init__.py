@@ -1,0 +1,1 @@
+"""Text out of tokens; reasoning and tool calls out of text. Pure Python."""

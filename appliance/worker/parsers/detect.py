@@ -1,0 +1,155 @@
+"""What a model's chat template says about its replies: how it thinks, how it calls functions.
+
+    style = detect(template)
+    parser = style.parser(prompt, names)             pieces out of the text of one reply
+    forced = style.forced(tools, choice, prompt)     a call that the model can't help but make
+
+Pure Python.
+"""
+
+from collections.abc import Collection, Sequence
+from typing import Any
+
+import msgspec
+
+from appliance.worker.parsers import harmony, reasoning
+from appliance.worker.parsers.base import Chain, Plain, ReplyParser, Segment
+from appliance.worker.parsers.tool_calls import (
+    ARGS,
+    CALL_ID,
+    HERMES,
+    HERMES_END,
+    PYTHON_TAG,
+    TOOL_CALLS,
+    ToolCallParser,
+    ToolFormat,
+)
+from appliance.worker.parsers.tool_schema import (
+    Choice,
+    Tool,
+    arguments_schema,
+    call_schema,
+    chosen_tools,
+)
+
+_MARKS = {
+    None: frozenset[str](),
+    ToolFormat.HERMES: frozenset({HERMES, HERMES_END}),
+    ToolFormat.LLAMA: frozenset({PYTHON_TAG}),
+    ToolFormat.MISTRAL: frozenset({TOOL_CALLS}),
+    ToolFormat.MISTRAL_NAMED: frozenset({TOOL_CALLS, CALL_ID, ARGS}),
+    ToolFormat.HARMONY: harmony.MARKS,
+}
+_OTHER_CALLS = ("<function=", "<arg_key>")
+"""XML of their own that some models put between Hermes's tags: Qwen3-Coder, GLM."""
+
+
+class Forced(msgspec.Struct, frozen=True):
+    """What binds a reply to be one call."""
+
+    prefix: str
+    """The prompt goes on with it, control tokens in it meant as such, and the parser is fed it
+    before the reply."""
+    schema: dict[str, Any]
+    """JSON schema of the whole reply; keys in the order in which they are to be written."""
+    format: ToolFormat
+    """For `Style.parser`."""
+
+
+class Style(msgspec.Struct, frozen=True):
+    """How a model writes replies."""
+
+    tools: ToolFormat | None = None
+    """None: it wasn't made to call functions, or does it in a way that isn't known here."""
+    tags: reasoning.Tags | None = None
+    """None: it doesn't think between tags; gpt-oss does so in a channel."""
+
+    @property
+    def thinks(self) -> bool:
+        """It thinks before it answers, in a way that is known here."""
+        return self.tags is not None or self.tools is ToolFormat.HARMONY
+
+    @property
+    def marks(self) -> frozenset[str]:
+        """Texts that the parsers look for. A token with such a text has to be told as that text,
+        also if it is a control token, which is told as nothing otherwise."""
+        tags = {self.tags.opening, self.tags.closing} if self.tags else set()
+        return _MARKS[self.tools] | tags
+
+    def parser(
+        self, prompt: str, names: Collection[str] = (), format: ToolFormat | None = None
+    ) -> ReplyParser:
+        """A parser for one reply to the rendered `prompt`, of which only the end matters.
+
+        `names`: the functions that were offered; without any, calls are content. `format`: that of
+        a forced reply.
+        """
+        format = format or self.tools
+        if format is ToolFormat.HARMONY:
+            return harmony.HarmonyParser(names)
+        calls = ToolCallParser(format, names) if format and names else Plain()
+        if self.tags is None:
+            return calls
+        opened = reasoning.opened_by(prompt, self.tags)
+        return Chain(reasoning.ReasoningParser(self.tags, opened=opened), calls)
+
+    def begun(self, prompt: str, thought: str, answer: str) -> list[Segment]:
+        """How this model writes the beginning of a reply to the rendered `prompt`."""
+        if self.tools is ToolFormat.HARMONY:
+            return harmony.begun(thought, answer)
+        if self.tags is None:
+            return [(answer, False)]
+        opened = reasoning.opened_by(prompt, self.tags)
+        return reasoning.begun(self.tags, thought, answer, opened=opened)
+
+    def forced(self, tools: Sequence[Tool], choice: Choice, prompt: str) -> Forced | None:
+        """What binds the reply to the rendered `prompt` to the call that was chosen; None when the
+        model is free to choose.
+
+        Raises:
+            RequestError: there is no such function, or its schema can't be used; `param` says
+                which of `tool_choice` and `tools`.
+        """
+        if choice in ("auto", "none"):
+            return None
+        chosen = chosen_tools(tools, choice)
+        close = ""
+        if self.tags and reasoning.opened_by(prompt, self.tags):
+            close = f"\n{self.tags.closing}\n\n"
+        name = chosen[0]["function"]["name"]
+        if len(chosen) == 1 and self.tools is ToolFormat.HARMONY:
+            prefix = f"<|channel|>commentary to=functions.{name} <|constrain|>json<|message|>"
+            return Forced(prefix, arguments_schema(chosen[0]), self.tools)
+        if len(chosen) == 1 and self.tools is ToolFormat.MISTRAL_NAMED:
+            return Forced(
+                f"{close}{TOOL_CALLS}{name}{ARGS}", arguments_schema(chosen[0]), self.tools
+            )
+        key = "parameters" if self.tools is ToolFormat.LLAMA else "arguments"
+        schema = call_schema(chosen, key)
+        if self.tools is ToolFormat.HERMES:
+            return Forced(f"{close}{HERMES}\n", schema, self.tools)
+        if self.tools is ToolFormat.MISTRAL:
+            return Forced(f"{close}{TOOL_CALLS}[", schema, self.tools)
+        # The bare object is what any model can be bound to.
+        return Forced(close, schema, ToolFormat.LLAMA)
+
+
+def detect(template: str | None) -> Style:
+    """The style that a chat template was written for; None: a model without one."""
+    if template is None:
+        return Style()
+    return Style(_tool_format(template), reasoning.detect(template))
+
+
+def _tool_format(template: str) -> ToolFormat | None:
+    if harmony.CHANNEL in template and harmony.MESSAGE in template:
+        return ToolFormat.HARMONY
+    if "tools" not in template:
+        return None
+    if TOOL_CALLS in template:
+        return ToolFormat.MISTRAL_NAMED if ARGS in template else ToolFormat.MISTRAL
+    if HERMES in template and not any(other in template for other in _OTHER_CALLS):
+        return ToolFormat.HERMES
+    if "ipython" in template and '"parameters": ' in template:
+        return ToolFormat.LLAMA
+    return None

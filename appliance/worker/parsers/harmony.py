@@ -1,0 +1,115 @@
+"""gpt-oss's replies: messages in channels, each with a header. Pure Python.
+
+    <|channel|>analysis<|message|>…<|end|><|start|>assistant<|channel|>final<|message|>…<|return|>
+
+`analysis` is reasoning, `final` the answer, and `commentary` an answer too unless its header
+addresses a function, as in `to=functions.NAME`: then the message is that call's arguments.
+"""
+
+import re
+from collections.abc import Collection
+from typing import Literal
+
+from appliance.worker.parsers.base import (
+    Content,
+    Piece,
+    Reasoning,
+    Segment,
+    ToolCallArguments,
+    ToolCallBegan,
+    joined,
+    new_call_id,
+    possible_start,
+)
+
+START, CHANNEL, MESSAGE = "<|start|>", "<|channel|>", "<|message|>"
+_ENDS = ("<|end|>", "<|call|>", "<|return|>", START)
+MARKS = frozenset({CHANNEL, MESSAGE, "<|constrain|>", *_ENDS})
+_OPENINGS = (CHANNEL, START, "to=")
+_RECIPIENT = re.compile(r"to=(?:functions\.)?([\w.-]+)")
+_LONGEST_HEADER = 512
+"""Characters; what goes on for longer is no header."""
+
+
+def begun(thought: str, answer: str) -> list[Segment]:
+    """The beginning of a reply as the model writes it; without an answer the thought goes on."""
+    out: list[Segment] = []
+    if thought:
+        out += [(f"{CHANNEL}analysis{MESSAGE}", True), (thought, False)]
+    if thought and answer:
+        out += [(f"<|end|>{START}assistant", True)]
+    if answer:
+        out += [(f"{CHANNEL}final{MESSAGE}", True), (answer, False)]
+    return out
+
+
+class HarmonyParser:
+    """Splits one reply. Implements `ReplyParser`."""
+
+    def __init__(self, names: Collection[str]) -> None:
+        """`names`: the functions that were offered; a message to another one is content."""
+        self._names = frozenset(names)
+        self._buffer = ""
+        self._place: Literal["header", "message"] = "header"
+        self._channel: Literal["answer", "thought", "call"] = "answer"
+        self._n_calls = 0
+
+    def feed(self, text: str) -> list[Piece]:
+        """See `ReplyParser`."""
+        self._buffer += text
+        out: list[Piece] = []
+        while self._header(out) if self._place == "header" else self._message(out):
+            pass
+        return joined(out)
+
+    def finish(self) -> list[Piece]:
+        """See `ReplyParser`."""
+        rest, self._buffer = self._buffer, ""
+        if self._place == "header" and rest.lstrip().startswith(_OPENINGS):
+            return []
+        return joined([self._piece(rest)]) if rest.strip() else []
+
+    def _header(self, out: list[Piece]) -> bool:
+        text = self._buffer.lstrip()
+        may_open = text.startswith(_OPENINGS) or any(o.startswith(text) for o in _OPENINGS)
+        end = text.find(MESSAGE)
+        if may_open and 0 <= end <= _LONGEST_HEADER:
+            self._buffer = text[end + len(MESSAGE) :]
+            self._open(out, text[:end])
+        elif may_open and len(text) < _LONGEST_HEADER + len(MESSAGE):
+            return False
+        else:
+            self._channel = "answer"
+            if self._buffer.startswith(START):  # no header follows, and it must not be tried again
+                out.append(self._piece(START))
+                self._buffer = self._buffer[len(START) :]
+        self._place = "message"
+        return True
+
+    def _open(self, out: list[Piece], header: str) -> None:
+        recipient = _RECIPIENT.search(header)
+        if recipient and recipient.group(1) in self._names:
+            self._channel = "call"
+            out.append(ToolCallBegan(self._n_calls, new_call_id(), recipient.group(1)))
+            self._n_calls += 1
+        else:
+            self._channel = "thought" if "analysis" in header else "answer"
+
+    def _message(self, out: list[Piece]) -> bool:
+        text = self._buffer
+        found = [(at, mark) for mark in _ENDS if (at := text.find(mark)) >= 0]
+        if not found:
+            keep = max(possible_start(text, mark) for mark in _ENDS)
+            self._buffer = text[len(text) - keep :]
+            out.append(self._piece(text[: len(text) - keep]))
+            return False
+        at, mark = min(found)
+        out.append(self._piece(text[:at]))
+        self._buffer = text[at + (0 if mark == START else len(mark)) :]
+        self._place = "header"
+        return True
+
+    def _piece(self, text: str) -> Piece:
+        if self._channel == "call":
+            return ToolCallArguments(self._n_calls - 1, text)
+        return Reasoning(text) if self._channel == "thought" else Content(text)

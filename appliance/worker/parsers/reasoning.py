@@ -1,0 +1,111 @@
+"""What a model thinks before it answers, told apart from the answer while it is written.
+
+Models such as DeepSeek-R1, Qwen3 and SmolLM3 begin a reply with `<think>…</think>`; some templates
+end the prompt with `<think>` themselves, and the reply starts inside. Pure Python.
+"""
+
+from typing import Literal
+
+import msgspec
+
+from appliance.worker.parsers.base import Content, Piece, Reasoning, Segment, joined, possible_start
+
+
+class Tags(msgspec.Struct, frozen=True):
+    """The texts around a thought."""
+
+    opening: str
+    closing: str
+
+
+KNOWN = (Tags("<think>", "</think>"), Tags("[THINK]", "[/THINK]"))
+
+
+def detect(template: str) -> Tags | None:
+    """The tags that a model thinks between, going by its chat template; None: it doesn't."""
+    return next((tags for tags in KNOWN if tags.closing in template), None)
+
+
+def opened_by(prompt: str, tags: Tags) -> bool:
+    """Whether a prompt ends with an opening tag, so that the reply starts inside the thought."""
+    return prompt.rstrip().endswith(tags.opening)
+
+
+def begun(tags: Tags, thought: str, answer: str, *, opened: bool) -> list[Segment]:
+    """The beginning of a reply as the model writes it; without an answer the thought goes on.
+
+    `opened`: the prompt ends with the opening tag.
+    """
+    if not (thought or opened):
+        return [(answer, False)]
+    return [
+        ("" if opened else f"{tags.opening}\n", True),
+        (thought, False),
+        (f"\n{tags.closing}\n\n" if answer else "", True),
+        (answer, False),
+    ]
+
+
+class ReasoningParser:
+    """Splits one reply. Implements `ReplyParser`.
+
+    A thought stands at the beginning of a reply or nowhere: later tags are what the answer is
+    about. White space at the tags belongs to them. A thought that is never closed is all there is.
+    """
+
+    def __init__(self, tags: Tags, *, opened: bool) -> None:
+        """`opened`: the prompt ended with the opening tag; the model may repeat it."""
+        self._tags = tags
+        self._opened = opened
+        self._buffer = ""
+        self._place: Literal["start", "before", "inside", "behind", "answer"] = "start"
+
+    def feed(self, text: str) -> list[Piece]:
+        """See `ReplyParser`."""
+        self._buffer += text
+        out: list[Piece] = []
+        if self._place == "start":
+            self._start()
+        if self._place == "before":
+            self._skip_space("inside")
+        if self._place == "inside":
+            out.append(Reasoning(self._inside()))
+        if self._place == "behind":
+            self._skip_space("answer")
+        if self._place == "answer":
+            out.append(Content(self._buffer))
+            self._buffer = ""
+        return joined(out)
+
+    def finish(self) -> list[Piece]:
+        """See `ReplyParser`."""
+        rest, self._buffer = self._buffer, ""
+        if self._place == "inside" or (self._place == "start" and self._opened):
+            return joined([Reasoning(rest.strip() if self._place == "start" else rest.rstrip())])
+        return joined([Content(rest)])
+
+    def _start(self) -> None:
+        begun = self._buffer.lstrip()
+        opening = self._tags.opening
+        if begun.startswith(opening):
+            self._buffer = begun[len(opening) :]
+            self._place = "before"
+        elif not opening.startswith(begun):
+            self._place = "before" if self._opened else "answer"
+
+    def _skip_space(self, then: Literal["inside", "answer"]) -> None:
+        self._buffer = self._buffer.lstrip()
+        if self._buffer:
+            self._place = then
+
+    def _inside(self) -> str:
+        """The part of the thought that is certain; moves on when it is closed."""
+        text, closing = self._buffer, self._tags.closing
+        end = text.find(closing)
+        if end >= 0:
+            self._buffer = text[end + len(closing) :]
+            self._place = "behind"
+            return text[:end].rstrip()
+        certain = text[: len(text) - possible_start(text, closing)].rstrip()
+        self._buffer = text[len(certain) :]
+        return certain

@@ -1,0 +1,1 @@
+"""The native side. One folder owns one library; `base` is what they have in common."""

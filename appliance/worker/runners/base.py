@@ -1,0 +1,245 @@
+"""What a worker asks of the native code that runs a model."""
+
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol
+
+from appliance.engine.protocol import Load, ModelInfo
+from appliance.engine.types import SamplingParams
+from appliance.worker.runners.checkpoints import Checkpoint, State
+
+
+class NoRoom(Exception):
+    """The KV cache has no cells for this batch; nothing was changed."""
+
+
+class DecodeFailed(Exception):
+    """The batch could not be computed; what its slots hold is not to be trusted."""
+
+
+class DeviceLost(Exception):
+    """A GPU computes no more, and what it holds is gone: the process has to end."""
+
+
+@dataclass(slots=True)
+class Batch:
+    """Tokens of one `llama_decode`, entry by entry."""
+
+    tokens: list[int] = field(default_factory=list)
+    positions: list[int] = field(default_factory=list)
+    slots: list[int] = field(default_factory=list)
+    outputs: list[int] = field(default_factory=list)
+    """Entries whose logits are wanted."""
+
+
+class SlotBytes(NamedTuple):
+    """What a slot takes of the KV cache."""
+
+    fixed: int
+    """Whatever its length."""
+    each: int
+    """For each token."""
+    window: int = 0
+    """Tokens that layers look back which have room for no more; 0: none do."""
+    each_in_window: int = 0
+    """For each of those."""
+
+    def of(self, cells: int, lengths: list[int]) -> int:
+        """Slots of those lengths, which hold so many distinct cells together."""
+        short = sum(min(length, self.window) for length in lengths) * self.each_in_window
+        return self.fixed * len(lengths) + self.each * cells + short
+
+
+class KvMemory(Protocol):
+    """The KV cache, as the runner offers it."""
+
+    @property
+    def slot_bytes(self) -> SlotBytes: ...
+
+    @property
+    def takes_checkpoints(self) -> bool:
+        """Whether they help it to cut: layers look back a window only."""
+
+    def shortest(self, slot: int) -> int:
+        """The fewest tokens that a slot, as it is now, can be cut to without a checkpoint; all of
+        a recurrent model, whose state stands as it is or not at all."""
+
+    def shortest_saved(self, length: int) -> int:
+        """The same of a saved state of so many tokens."""
+
+    def cut(self, slot: int, length: int, checkpoint: Checkpoint | None = None) -> int:
+        """Keep the first `length` tokens of a slot; return how many are left, or 0."""
+
+    def share(
+        self, source: int, target: int, length: int, checkpoint: Checkpoint | None = None
+    ) -> bool:
+        """Give the empty slot `target` the first `length` tokens of `source`."""
+
+    def checkpoint(self, slot: int) -> State:
+        """The window of a slot as it is now; only where `takes_checkpoints`."""
+
+    def save(self, slot: int) -> State:
+        """The state of a slot."""
+
+    def restore(self, slot: int, state: State) -> bool:
+        """Put a saved state into an empty slot; False: it does not fit or is damaged."""
+
+
+class Sampler(Protocol):
+    """Chooses tokens for one sequence; owns native memory until closed."""
+
+    def sample(self, output: int) -> int:
+        """The next token from the logits of the batch's entry `output`, accepted at once."""
+
+    def logprobs(self, output: int, token: int, top: int) -> list[tuple[int, float]]:
+        """The sampled token, then the `top` likeliest, with their natural log probabilities."""
+
+    def close(self) -> None:
+        """Free the native memory."""
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddingModel:
+    """What a model's embeddings are."""
+
+    dimensions: int
+    longest: int
+    """Tokens of an input, at most."""
+
+
+class Embedder(Protocol):
+    """A second context, which makes vectors. Slots are its own. Belongs to the step loop."""
+
+    n_batch: int
+    """Tokens of one batch."""
+    n_slots: int
+    """Inputs that are computed together."""
+    n_cells: int
+    """Tokens of the inputs that are computed together."""
+    whole: bool
+    """An input goes into one batch as a whole: its tokens look at those that follow, too."""
+
+    def compute(self, batch: Batch) -> None:
+        """Compute a batch; `outputs` don't matter.
+
+        Raises:
+            DecodeFailed: it could not be computed.
+        """
+
+    def vector(self, slot: int) -> bytes:
+        """The vector of an input that was computed to its end; see `protocol.Embedded`."""
+
+    def clear(self, slot: int) -> None:
+        """Forget what a slot holds."""
+
+    def close(self) -> None:
+        """Free everything."""
+
+
+class Runner(KvMemory, Protocol):
+    """One loaded model with one context. Methods belong to the step loop, except that `tokenize`,
+    `piece`, `sampler` and the properties may be called from the intake thread meanwhile."""
+
+    @property
+    def info(self) -> ModelInfo: ...
+
+    @property
+    def fingerprint(self) -> str:
+        """Everything that saved states depend on: file, KV types, build; short and safe as a
+        file name."""
+
+    @property
+    def n_cells(self) -> int:
+        """Tokens that the KV cache holds, in all, or of each slot when partitioned."""
+
+    @property
+    def partitioned(self) -> bool:
+        """Whether slots have cells of their own, rather than sharing."""
+
+    @property
+    def generates(self) -> bool:
+        """Whether it writes text; some models give embeddings alone."""
+
+    @property
+    def threads(self) -> tuple[int, int]:
+        """The most threads that make sense for decode and for prefill; 0, 0: not ours to choose."""
+
+    def use_threads(self, count: int) -> None:
+        """From the next `decode` on."""
+
+    @property
+    def n_vocab(self) -> int:
+        """Tokens are 0 … n_vocab-1."""
+
+    @property
+    def chat_template(self) -> str | None:
+        """The model's own template, if it carries one."""
+
+    @property
+    def bos(self) -> str: ...
+
+    @property
+    def eos(self) -> str: ...
+
+    def control_texts(self) -> list[str]:
+        """The texts of all control tokens."""
+
+    def tokenize(self, text: str, *, control: bool) -> list[int]:
+        """Tokens of a text, nothing added; `control`: control tokens in it are meant as such."""
+
+    def wrapped(self, text: str) -> list[int]:
+        """Tokens of a text with what the model wants before and behind it; control tokens in it are
+        text."""
+
+    def with_bos(self, tokens: list[int]) -> list[int]:
+        """The tokens with the model's start token in front, if it wants one and has none yet."""
+
+    def piece(self, token: int) -> bytes:
+        """The bytes of a token's text; none for control tokens."""
+
+    def reveal(self, texts: Collection[str]) -> None:
+        """From now on `piece` gives the text of these control tokens, if the model has them."""
+
+    def ends(self, token: int) -> bool:
+        """Whether the model ends its reply with this token."""
+
+    def sampler(self, params: SamplingParams, seed: int, recent: Iterable[int]) -> Sampler:
+        """A sampler chain for a sequence whose last tokens are `recent`.
+
+        Raises:
+            RequestError: the parameters cannot be used.
+        """
+
+    def decode(self, batch: Batch) -> None:
+        """Compute a batch.
+
+        Raises:
+            NoRoom: no cells; make room and try again.
+            DeviceLost: the worker is of no use any more.
+            DecodeFailed: anything else.
+        """
+
+    def embedding_model(self) -> EmbeddingModel:
+        """What its embeddings are.
+
+        Raises:
+            RequestError: it gives none.
+        """
+
+    def embedder(self, longest: int) -> Embedder:
+        """Something that makes vectors of inputs of up to so many tokens.
+
+        Raises:
+            LoadError: there is no memory for it.
+        """
+
+    def close(self) -> None:
+        """Free everything."""
+
+
+RunnerFactory = Callable[[Load, Callable[[float, tuple[str, ...]], None]], Runner]
+"""Loads a model, telling progress (0 … 1) and the GPUs that it is loaded on. Raises `LoadError`."""
+
+
+class LoadError(Exception):
+    """The model cannot be loaded; the message is for a person."""

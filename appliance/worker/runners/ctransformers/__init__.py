@@ -1,0 +1,1 @@
+"""Old GGML files, by ctransformers."""

@@ -1,0 +1,59 @@
+"""What a model thinks of every token of its vocabulary, in Python's hands: logits as an array.
+
+For what llama.cpp's sampler chain does not do by itself, grammars in two steps and log
+probabilities.
+"""
+
+import ctypes
+import math
+from collections.abc import Iterable
+
+import numpy as np
+
+from appliance.worker.runners.llama_cpp.native.bindings import Handle, lib
+
+_CANDIDATE = np.dtype([("id", np.int32), ("logit", np.float32), ("p", np.float32)])
+"""llama.cpp's `llama_token_data`."""
+
+
+class Candidates:
+    """Of one context."""
+
+    def __init__(self, context: int, n_vocab: int) -> None:
+        self._context = context
+        self._n_vocab = n_vocab
+
+    def choose(self, output: int, samplers: Iterable[Handle]) -> int:
+        """The token that the last of the samplers selects, of what they all leave."""
+        candidates = np.zeros(self._n_vocab, _CANDIDATE)
+        candidates["id"] = np.arange(self._n_vocab, dtype=np.int32)
+        candidates["logit"] = self._logits(output)
+        array = _array(candidates)
+        for sampler in samplers:
+            lib.llama_sampler_apply(sampler, ctypes.byref(array))
+        return int(array.data[array.selected].id)
+
+    def allowed(self, token: int, grammar: Handle) -> bool:
+        """Whether the grammar lets it be the next one."""
+        one = np.array([(token, 1.0, 0.0)], _CANDIDATE)
+        array = _array(one)
+        lib.llama_sampler_apply(grammar, ctypes.byref(array))
+        return bool(np.isfinite(one["logit"][0]))
+
+    def logprobs(self, output: int, token: int, top: int) -> list[tuple[int, float]]:
+        """See `LlamaSampler.logprobs`."""
+        logits = self._logits(output)
+        highest = float(logits.max())
+        total = highest + math.log(float(np.exp(logits - highest, dtype=np.float64).sum()))
+        likeliest = np.argpartition(logits, -top)[-top:] if top else np.empty(0, np.int64)
+        likeliest = likeliest[np.argsort(-logits[likeliest])]
+        return [(int(i), float(logits[i]) - total) for i in (token, *likeliest)]
+
+    def _logits(self, output: int) -> "np.ndarray[tuple[int], np.dtype[np.float32]]":
+        pointer = lib.llama_get_logits_ith(self._context, output)
+        return np.ctypeslib.as_array(pointer, shape=(self._n_vocab,))
+
+
+def _array(candidates: "np.ndarray[tuple[int], np.dtype[np.void]]") -> lib.llama_token_data_array:
+    data = candidates.ctypes.data_as(lib.llama_token_data_p)
+    return lib.llama_token_data_array(data=data, size=len(candidates), selected=-1, sorted=False)

@@ -1,0 +1,1 @@
+"""llama.cpp's library itself: loading it, its interface, devices, threads."""

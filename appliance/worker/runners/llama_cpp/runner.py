@@ -1,0 +1,350 @@
+"""llama.cpp through llama-cpp-python's low-level functions.
+
+Its `Llama` class and `_internals` helpers do not fit continuous batching: they own one sequence,
+restart positions at 0 and fold every code of `llama_decode` into one error.
+"""
+
+import ctypes
+import hashlib
+import logging
+import sys
+from collections.abc import Callable, Collection, Iterable
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from msgspec import structs
+
+from appliance.engine.protocol import Load, ModelInfo
+from appliance.engine.types import SamplingParams
+from appliance.errors import RequestError
+from appliance.worker.runners.base import (
+    Batch,
+    DecodeFailed,
+    DeviceLost,
+    EmbeddingModel,
+    NoRoom,
+    SlotBytes,
+)
+from appliance.worker.runners.checkpoints import Checkpoint, State
+from appliance.worker.runners.llama_cpp import loading
+from appliance.worker.runners.llama_cpp.batch import NativeBatch
+from appliance.worker.runners.llama_cpp.native import library
+from appliance.worker.runners.llama_cpp.native.bindings import lib
+from appliance.worker.runners.llama_cpp.native.library import last_errors
+from appliance.worker.runners.llama_cpp.native.threads import Threads
+from appliance.worker.runners.llama_cpp.sampler import LlamaSampler
+from appliance.worker.runners.llama_cpp.verified_devices import standings
+
+if TYPE_CHECKING:
+    from appliance.worker.runners.llama_cpp.embedder import LlamaEmbedder
+
+log = logging.getLogger(__name__)
+
+_ALL, _WINDOW = lib.LLAMA_STATE_SEQ_FLAGS_NONE, lib.LLAMA_STATE_SEQ_FLAGS_PARTIAL_ONLY
+"""Of a state; where layers look back a window only, that is kept apart from the others' cache."""
+
+
+class LlamaRunner:
+    """One model with one context. See `runners.base.Runner` for what is promised."""
+
+    def __init__(self, load: Load, progress: loading.Progress) -> None:
+        """Load the model and make its context.
+
+        Raises:
+            LoadError: with llama.cpp's own last words.
+        """
+        library.start(load.variant, gpus=not load.no_gpus)
+        library.forget_errors()
+        opened = loading.open_model(load, progress)
+        self._model, context, params = opened.model, opened.context, opened.params
+        place = opened.place
+        self._on_gpu = bool(place.on)
+        vocab = lib.llama_model_get_vocab(self._model)
+        assert vocab is not None
+        self._vocab = vocab
+        trained = lib.llama_model_n_ctx_train(self._model)
+        n_ctx = load.n_ctx or trained
+        self._context = context
+        self._memory = lib.llama_get_memory(context)
+        self.generates = bool(self._memory)
+        self._batch = NativeBatch(load.n_batch)
+        self._threads = Threads(max(params.n_threads, params.n_threads_batch))
+        self._threads.attach(context)
+        self.partitioned = not params.kv_unified
+        self._pieces: dict[int, bytes] = {}
+        self.n_cells = n_ctx
+        self.n_vocab = lib.llama_vocab_n_tokens(vocab)
+        self._cuts, self.slot_bytes = self._probe() if self.generates else (True, SlotBytes(0, 0))
+        self.takes_checkpoints = self._cuts and self.slot_bytes.window > 0
+        self.fingerprint = _fingerprint(opened.path, params, load.variant, place.device)
+        # A step on a GPU does not wait for threads, and a number that was asked for stands.
+        governed = not load.n_threads and not place.n_gpu_layers
+        self.threads = (params.n_threads, params.n_threads_batch) if governed else (0, 0)
+        self.info = ModelInfo(
+            description=_text(lib.llama_model_desc, self._model),
+            n_ctx=n_ctx,
+            n_ctx_train=trained,
+            n_params=lib.llama_model_n_params(self._model),
+            size=lib.llama_model_size(self._model),
+            n_seq_max=load.n_seq_max,
+            device=place.device,
+            variant=load.variant,
+            on=place.on,
+            devices=standings(load, place),
+            unproven=place.unproven,
+            n_gpu_layers=place.n_gpu_layers,
+            warning=place.warning,
+            tuned=opened.tuned,
+            file=str(opened.path),
+            context=structs.replace(opened.settings, n_ctx=n_ctx),
+        )
+
+    # -- text; safe beside the step loop: the vocabulary never changes -----------------------------
+
+    @property
+    def chat_template(self) -> str | None:
+        template = lib.llama_model_chat_template(self._model, None)
+        return template.decode("utf-8", "replace") if template else None
+
+    @property
+    def bos(self) -> str:
+        return self._token_text(lib.llama_vocab_bos(self._vocab))
+
+    @property
+    def eos(self) -> str:
+        return self._token_text(lib.llama_vocab_eos(self._vocab))
+
+    def control_texts(self) -> list[str]:
+        return [self._token_text(token) for token in self._control]
+
+    @cached_property
+    def _control(self) -> list[int]:
+        control = lib.LLAMA_TOKEN_ATTR_CONTROL | lib.LLAMA_TOKEN_ATTR_USER_DEFINED
+        return [
+            token
+            for token in range(self.n_vocab)
+            if lib.llama_vocab_get_attr(self._vocab, token) & control
+        ]
+
+    def tokenize(self, text: str, *, control: bool) -> list[int]:
+        return self._tokenize(text, wrapped=False, control=control)
+
+    def wrapped(self, text: str) -> list[int]:
+        return self._tokenize(text, wrapped=True, control=False)
+
+    def _tokenize(self, text: str, *, wrapped: bool, control: bool) -> list[int]:
+        data = text.encode("utf-8")
+        room = len(data) + 16
+        while True:
+            tokens = (lib.llama_token * room)()
+            count = lib.llama_tokenize(self._vocab, data, len(data), tokens, room, wrapped, control)
+            if count >= 0:
+                return list(tokens[:count])
+            room = -count
+
+    def with_bos(self, tokens: list[int]) -> list[int]:
+        bos = lib.llama_vocab_bos(self._vocab)
+        if not lib.llama_vocab_get_add_bos(self._vocab) or tokens[:1] == [bos]:
+            return tokens
+        return [bos, *tokens]
+
+    def piece(self, token: int) -> bytes:
+        found = self._pieces.get(token)
+        if found is None:
+            found = self._pieces[token] = self._read_piece(token, special=False)
+        return found
+
+    def reveal(self, texts: Collection[str]) -> None:
+        for text in texts:
+            tokens = self.tokenize(text, control=True)
+            if len(tokens) == 1:
+                self._pieces[tokens[0]] = text.encode()
+
+    def ends(self, token: int) -> bool:
+        return bool(lib.llama_vocab_is_eog(self._vocab, token))
+
+    @cached_property
+    def _ending(self) -> list[int]:
+        """llama.cpp makes control tokens of all that end a reply, but for those that a file names
+        as such; asking about the whole vocabulary would take longer than a token does."""
+        named = lib.llama_vocab_eos(self._vocab), lib.llama_vocab_eot(self._vocab)
+        known = {*self._control, *(token for token in named if token >= 0)}
+        return [token for token in sorted(known) if self.ends(token)]
+
+    def _token_text(self, token: int) -> str:
+        return (
+            self._read_piece(token, special=True).decode("utf-8", "replace") if token >= 0 else ""
+        )
+
+    def _read_piece(self, token: int, *, special: bool) -> bytes:
+        room = 64
+        while True:
+            buffer = ctypes.create_string_buffer(room)
+            size = lib.llama_token_to_piece(self._vocab, token, buffer, room, 0, special)
+            if size >= 0:
+                return buffer.raw[:size]
+            room = -size
+
+    # -- computing ---------------------------------------------------------------------------------
+
+    def sampler(self, params: SamplingParams, seed: int, recent: Iterable[int]) -> LlamaSampler:
+        ending = self._ending if params.ignore_eos else []
+        return LlamaSampler(
+            self._context, self._vocab, params, seed=seed, recent=recent, ending=ending
+        )
+
+    def decode(self, batch: Batch) -> None:
+        code = lib.llama_decode(self._context, self._batch.fill(batch))
+        if code == 1:
+            raise NoRoom
+        if code < -1 and self._on_gpu:
+            raise DeviceLost(f"llama_decode gave {code}{last_errors()}")
+        if code != 0:
+            raise DecodeFailed(f"llama_decode gave {code}{last_errors()}")
+
+    def use_threads(self, count: int) -> None:
+        # llama.cpp itself tells prompts from decoding by a batch of one token.
+        lib.llama_set_n_threads(self._context, count, count)
+
+    def shortest(self, slot: int) -> int:
+        """llama.cpp sees to it that of a slot's window all is there from its first token on. The
+        next token looks at itself and so many less one before it."""
+        held: int = lib.llama_memory_seq_pos_max(self._memory, slot) + 1
+        if not self._cuts:
+            return held
+        first: int = lib.llama_memory_seq_pos_min(self._memory, slot)
+        return min(held, first + self.slot_bytes.window - 1) if first > 0 else 0
+
+    def shortest_saved(self, length: int) -> int:
+        """Of a window, what the last token looked at is saved, and no more."""
+        if not self._cuts:
+            return length
+        return length - 1 if 0 < self.slot_bytes.window < length else 0
+
+    def cut(self, slot: int, length: int, checkpoint: Checkpoint | None = None) -> int:
+        if checkpoint is None and (0 <= lib.llama_memory_seq_pos_max(self._memory, slot) < length):
+            return length
+        there = (
+            self.restore(slot, checkpoint.state, _WINDOW)
+            if checkpoint
+            else length >= self.shortest(slot)
+        )
+        if length and there and lib.llama_memory_seq_rm(self._memory, slot, length, -1):
+            return length
+        lib.llama_memory_seq_rm(self._memory, slot, -1, -1)
+        return 0
+
+    def share(
+        self, source: int, target: int, length: int, checkpoint: Checkpoint | None = None
+    ) -> bool:
+        if self.partitioned:
+            # Slots with cells of their own hold no other's: it is copied by way of its state.
+            there = self.restore(target, self.save(source))
+        else:
+            end = length if self._cuts else -1
+            lib.llama_memory_seq_cp(self._memory, source, target, 0, end)
+            # Cells that two slots hold are never used again, and of a window there are few.
+            there = (
+                not self.takes_checkpoints
+                or checkpoint is not None
+                or self.restore(target, self.checkpoint(target), _WINDOW)
+            )
+        return there and self.cut(target, length, checkpoint) == length
+
+    def checkpoint(self, slot: int) -> bytearray:
+        return self.save(slot, _WINDOW)
+
+    def save(self, slot: int, what: int = _ALL) -> bytearray:
+        size = lib.llama_state_seq_get_size_ext(self._context, slot, what)
+        state = bytearray(size)
+        view = (ctypes.c_uint8 * size).from_buffer(state)
+        lib.llama_state_seq_get_data_ext(self._context, view, size, slot, what)
+        return state
+
+    def restore(self, slot: int, state: State, what: int = _ALL) -> bool:
+        source = (
+            ctypes.c_char_p(state)
+            if isinstance(state, bytes)
+            else (ctypes.c_char * len(state)).from_buffer(state)
+        )
+        pointer = ctypes.cast(source, ctypes.POINTER(ctypes.c_uint8))
+        length = len(state)
+        return bool(lib.llama_state_seq_set_data_ext(self._context, pointer, length, slot, what))
+
+    def _probe(self) -> tuple[bool, SlotBytes]:
+        """Whether slots can be cut anywhere, and `slot_bytes`; reading the weights in is a welcome
+        by-product."""
+        sizes = []
+        for position in (0, 1):
+            self.decode(Batch(tokens=[0], positions=[position], slots=[0], outputs=[0]))
+            sizes.append(
+                [
+                    lib.llama_state_seq_get_size_ext(self._context, 0, what)
+                    for what in (_ALL, _WINDOW)
+                ]
+            )
+        can_cut = bool(lib.llama_memory_seq_rm(self._memory, 0, 1, -1))
+        lib.llama_memory_clear(self._memory, True)
+        (fixed, _), (both, in_window) = sizes
+        each, each_in_window = (second - first for first, second in zip(*sizes, strict=True))
+        # A cache that has no part for windows gives all of it.
+        window = lib.llama_model_n_swa(self._model) if in_window < both else 0
+        if not window or not can_cut:
+            return can_cut, SlotBytes(fixed - each, each)
+        return can_cut, SlotBytes(fixed - each, each - each_in_window, window, each_in_window)
+
+    def embedding_model(self) -> EmbeddingModel:
+        if lib.llama_pooling_type(self._context) == lib.LLAMA_POOLING_TYPE_RANK:
+            raise RequestError("this model compares texts, and gives no embeddings", param="model")
+        from appliance.worker.runners.llama_cpp.embedder import LlamaEmbedder
+
+        return EmbeddingModel(
+            lib.llama_model_n_embd_out(self._model),
+            LlamaEmbedder.longest(self._context, self._model, self.info.n_ctx),
+        )
+
+    def embedder(self, longest: int) -> "LlamaEmbedder":
+        from appliance.worker.runners.llama_cpp.embedder import LlamaEmbedder
+
+        return LlamaEmbedder(
+            self._context,
+            self._model,
+            longest,
+            threads=self._threads,
+            can_cut=self._cuts,
+            on_gpu=self._on_gpu,
+        )
+
+    def close(self) -> None:
+        lib.llama_free(self._context)
+        lib.llama_model_free(self._model)
+        self._threads.close()
+
+
+def _fingerprint(path: Path, params: lib.llama_context_params, variant: str, device: str) -> str:
+    """Of a file of many gigabytes the two ends, size and time have to do. It begins with who
+    computed, for `kv_files.forget_variant`."""
+    info = path.stat()
+    edge = 1 << 20
+    with path.open("rb") as file:
+        ends = file.read(edge)
+        file.seek(max(0, info.st_size - edge))
+        ends += file.read(edge)
+    parts = (
+        info.st_size,
+        info.st_mtime_ns,
+        params.type_k,
+        params.type_v,
+        params.flash_attn_type,
+        lib.llama_version().decode(),
+        sys.byteorder,
+    )
+    digest = hashlib.sha256(repr(parts).encode() + ends).hexdigest()[:32]
+    return f"{variant or 'any'}-{device}-{digest}"
+
+
+def _text(function: Callable[..., int], *arguments: object) -> str:
+    buffer = ctypes.create_string_buffer(256)
+    function(*arguments, buffer, len(buffer))
+    return buffer.value.decode("utf-8", "replace")

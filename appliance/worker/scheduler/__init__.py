@@ -1,0 +1,1 @@
+"""Who runs next, and where a prompt's beginning was computed already. Pure Python."""

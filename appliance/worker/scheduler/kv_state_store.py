@@ -1,0 +1,385 @@
+"""Saved KV states: in host memory, and in files that outlive the worker. Pure Python.
+
+The step loop puts states in and takes them out; one thread writes files. A state is found by
+comparing tokens, never by a hash alone. The whole store is a cache: what cannot be read is dropped
+and computed again.
+"""
+
+import logging
+import mmap
+import os
+import queue
+import struct
+import threading
+import zlib
+from array import array
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from appliance.engine.kv_files import READING, SUFFIX, saved_files, session_name, unlink
+from appliance.engine.protocol import CachedFrom
+from appliance.worker.runners.checkpoints import Checkpoint, State, reach
+from appliance.worker.scheduler.prefix import common_prefix
+
+log = logging.getLogger(__name__)
+
+MAGIC = b"APPLKV1\n"
+_LENGTH = struct.Struct("<I")
+_MAX_HEAD = 64 * 1024 * 1024
+COVERED = 16
+"""Tokens by which a stored state may fall short and still count as holding a sequence."""
+
+
+class Head(msgspec.Struct, frozen=True):
+    """What stands before the state in a file."""
+
+    fingerprint: str
+    tokens: bytes
+    """32-bit, this machine's byte order."""
+    tokens_check: int
+    """CRC-32 of the tokens."""
+    size: int
+    """Bytes of the state and the checkpoint behind it."""
+    check: int
+    """CRC-32 of both."""
+    mark: int = 0
+    """Tokens before the checkpoint; 0: there is none."""
+    mark_size: int = 0
+
+
+class Found(msgspec.Struct, frozen=True):
+    """A state with the tokens it stands for."""
+
+    tokens: "array[int]"
+    state: State
+    origin: CachedFrom
+    checkpoint: Checkpoint | None = None
+
+
+@dataclass(slots=True, eq=False)
+class Entry:
+    """One state, in memory, in a file, or both."""
+
+    tokens: "array[int]"
+    owner: str
+    """The session it belongs to, as `session_name` writes it."""
+    size: int
+    used: int
+    mark: int = 0
+    """Tokens before its checkpoint; 0: it has none."""
+    state: State | None = None
+    checkpoint: Checkpoint | None = None
+    file: Path | None = None
+    let_go: bool = False
+    """Memory has no room for it: away with the state once it is in a file."""
+    dropped: bool = False
+
+    def empty(self) -> None:
+        """Let memory have its room back."""
+        self.state = self.checkpoint = None
+
+
+class KvStore:
+    """States of one model. The public methods belong to the step loop."""
+
+    def __init__(
+        self,
+        *,
+        fingerprint: str,
+        folder: Path | None,
+        memory_bytes: int,
+        disk_bytes: int,
+        min_tokens: int,
+        shortest: Callable[[int], int],
+    ) -> None:
+        """
+        Args:
+            fingerprint: everything that a state depends on; states of another one are not used.
+            folder: for files of all models; None: memory only.
+            memory_bytes: states kept in memory; 0: none.
+            disk_bytes: of all files in the folder, whichever model they belong to.
+            min_tokens: shorter sequences are not worth keeping.
+            shortest: see `runners.base.KvMemory.shortest_saved`.
+        """
+        self.persistent = bool(folder and disk_bytes)
+        """States outlive the worker."""
+        self._fingerprint = fingerprint
+        self._root = folder if disk_bytes else None
+        self._folder = self._root / fingerprint if self._root else None
+        self._memory_bytes = memory_bytes
+        self._disk_bytes = disk_bytes
+        self._min_tokens = min_tokens
+        self._shortest = shortest
+        self._entries: list[Entry] = []
+        self._clock = 0
+        self._names = 0
+        self._lock = threading.Lock()
+        """Guards `file`, `state` and `dropped` of entries, which the writer sets too."""
+        self._to_write: queue.SimpleQueue[Entry | None] = queue.SimpleQueue()
+        self._writer: threading.Thread | None = None
+        if self._folder:
+            self._open(self._folder)
+
+    # -- finding ---------------------------------------------------------------------------------
+
+    def reach(self, tokens: "array[int]") -> int:
+        """The longest prefix of `tokens` that a state gives."""
+        best = self._best(tokens)
+        return best[0] if best else 0
+
+    def common(self, tokens: "array[int]") -> int:
+        """The longest prefix that a state begins with, whether it can be cut there or not."""
+        return max((common_prefix(entry.tokens, tokens) for entry in self._entries), default=0)
+
+    def take(self, tokens: "array[int]") -> Found | None:
+        """The state that reaches farthest. None: there is none that can be read."""
+        while best := self._best(tokens):
+            entry = best[1]
+            self._clock += 1
+            entry.used = self._clock
+            with self._lock:
+                state, checkpoint, file = entry.state, entry.checkpoint, entry.file
+            if state is not None:
+                return Found(entry.tokens, state, "memory", checkpoint)
+            if file is not None:
+                found = self._read(file, entry.tokens)
+                if found is not None:
+                    return found
+            self._drop(entry)
+        return None
+
+    def wants(self, tokens: "array[int]") -> bool:
+        """Whether a state of these tokens is worth keeping and not kept already."""
+        if len(tokens) < self._min_tokens or not (self._memory_bytes or self._folder):
+            return False
+        return self.reach(tokens) < len(tokens) - COVERED
+
+    @property
+    def memory_held(self) -> int:
+        """Bytes of the states in memory."""
+        return sum(entry.size for entry in self._entries if entry.state is not None)
+
+    # -- keeping ---------------------------------------------------------------------------------
+
+    def put(
+        self,
+        tokens: "array[int]",
+        state: State,
+        session: str | None,
+        checkpoint: Checkpoint | None = None,
+    ) -> None:
+        """Keep a state; it takes the place of those that it continues."""
+        for entry in self._entries[:]:
+            if common_prefix(entry.tokens, tokens) == len(entry.tokens):
+                self._drop(entry)
+        self._clock += 1
+        entry = Entry(tokens, session_name(session), len(state), self._clock, state=state)
+        if checkpoint is not None:
+            entry.checkpoint, entry.mark = checkpoint, checkpoint.length
+            entry.size += len(checkpoint.state)
+        self._entries.append(entry)
+        self._fit_memory()
+
+    def write_idle(self) -> None:
+        """Nothing else is to do: begin to write what is in memory only."""
+        for entry in self._entries:
+            self._write_later(entry)
+
+    def forget(self, session: str) -> None:
+        """Drop all states of a session, its files too."""
+        owner = session_name(session)
+        for entry in [entry for entry in self._entries if entry.owner == owner]:
+            self._drop(entry)
+
+    def close(self) -> None:
+        """Write what is in memory only, newest first, and end the writer."""
+        for entry in sorted(self._entries, key=lambda entry: -entry.used):
+            self._write_later(entry)
+        if self._writer:
+            self._to_write.put(None)
+            self._writer.join()
+
+    # -- inside: entries -------------------------------------------------------------------------
+
+    def _best(self, tokens: "array[int]") -> tuple[int, Entry] | None:
+        best: tuple[int, Entry] | None = None
+        for entry in self._entries:
+            held = len(entry.tokens)
+            marks = [entry.mark] if entry.mark else []
+            common = common_prefix(entry.tokens, tokens)
+            length = reach(common, held, self._shortest(held), marks)
+            if length and (best is None or length > best[0]):
+                best = (length, entry)
+        return best
+
+    def _fit_memory(self) -> None:
+        """Push the states used longest ago out of memory, to disk if there is one."""
+        held = [entry for entry in self._entries if entry.state is not None]
+        over = sum(entry.size for entry in held) - self._memory_bytes
+        for entry in sorted(held, key=lambda entry: entry.used):
+            if over <= 0:
+                return
+            if entry.let_go and entry.state is not None:
+                over -= entry.size  # on its way out
+                continue
+            over -= entry.size
+            if self._folder is None:
+                self._drop(entry)
+            else:
+                with self._lock:
+                    entry.let_go = True
+                    if entry.file:
+                        entry.empty()
+                self._write_later(entry)
+
+    def _drop(self, entry: Entry) -> None:
+        self._entries.remove(entry)
+        with self._lock:
+            entry.dropped = True
+            entry.empty()
+            file = entry.file
+        if file:
+            unlink(file)
+
+    # -- inside: files ---------------------------------------------------------------------------
+
+    def _open(self, folder: Path) -> None:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for file in sorted(folder.iterdir(), key=lambda file: file.stat().st_mtime):
+            if file.suffix != SUFFIX or file.name.endswith(READING):
+                unlink(file)  # the last worker ended while it wrote or read it
+                continue
+            try:
+                head, _ = _read_head(file, self._fingerprint)
+            except (OSError, ValueError) as ex:
+                log.warning("saved state %s is dropped: %s", file.name, ex)
+                unlink(file)
+                continue
+            self._clock += 1
+            tokens = array("i", head.tokens)
+            owner = file.name.partition("-")[0]
+            self._entries.append(
+                Entry(tokens, owner, head.size, self._clock, mark=head.mark, file=file)
+            )
+
+    def _read(self, file: Path, tokens: "array[int]") -> Found | None:
+        """The file is mapped: to copy it, memory would have to be found and cleared first, which
+        takes longer than all the rest. A disk that fails then ends this worker, and the next one
+        finds that it was reading."""
+        reading = file.with_suffix(READING)
+        try:
+            head, start = _read_head(file, self._fingerprint)
+            file.rename(reading)
+            with reading.open("rb") as stream:
+                # Written to by nobody, but ctypes wants what could be.
+                whole = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_COPY)
+            parts = memoryview(whole)[start:]
+            if zlib.crc32(parts) != head.check:
+                raise ValueError("it is damaged")
+            reading.rename(file)
+            os.utime(file)
+        except (OSError, ValueError) as ex:
+            log.warning("saved state %s is dropped: %s", file.name, ex)
+            unlink(reading)
+            return None
+        end = head.size - head.mark_size
+        window = Checkpoint(head.mark, bytes(parts[end:])) if head.mark_size else None
+        return Found(tokens, parts[:end], "disk", window)
+
+    def _write_later(self, entry: Entry) -> None:
+        if self._folder is None or entry.file is not None or entry.state is None:
+            return
+        if self._writer is None:
+            self._writer = threading.Thread(target=self._write_all, name="kv writer", daemon=True)
+            self._writer.start()
+        self._to_write.put(entry)
+
+    def _write_all(self) -> None:
+        while (entry := self._to_write.get()) is not None:
+            try:
+                self._write(entry)
+            except OSError as ex:
+                log.warning("a state could not be saved: %s", ex)
+                with self._lock:
+                    if entry.let_go:
+                        entry.empty()
+
+    def _write(self, entry: Entry) -> None:
+        assert self._folder
+        with self._lock:
+            state, checkpoint = entry.state, entry.checkpoint
+            if entry.dropped or entry.file or state is None:
+                return
+            self._names += 1
+            name = f"{entry.owner}-{os.getpid()}-{self._names}"
+        tokens = entry.tokens.tobytes()
+        window = checkpoint.state if checkpoint else b""
+        head = msgspec.msgpack.encode(
+            Head(
+                self._fingerprint,
+                tokens,
+                zlib.crc32(tokens),
+                len(state) + len(window),
+                zlib.crc32(window, zlib.crc32(state)),
+                entry.mark,
+                len(window),
+            )
+        )
+        partial = self._folder / f"{name}.part"
+        with open(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as stream:
+            stream.write(MAGIC + _LENGTH.pack(len(head)) + head)
+            stream.write(state)
+            stream.write(window)
+        file = partial.with_suffix(SUFFIX)
+        partial.rename(file)
+        with self._lock:
+            entry.file = file
+            if entry.let_go:
+                entry.empty()
+            dropped = entry.dropped
+        if dropped:
+            unlink(file)
+        self._fit_disk(file)
+
+    def _fit_disk(self, newest: Path) -> None:
+        assert self._root
+        files = sorted(
+            ((file.stat().st_mtime, file.stat().st_size, file) for file in saved_files(self._root)),
+            key=lambda row: (row[2] == newest, row[0]),
+        )
+        over = sum(size for _, size, _ in files) - self._disk_bytes
+        for _, size, file in files:
+            if over <= 0:
+                return
+            over -= size
+            unlink(file)
+
+
+def _read_head(file: Path, fingerprint: str) -> tuple[Head, int]:
+    """The head, and where the state begins.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: it is not a state of this fingerprint.
+    """
+    with file.open("rb") as stream:
+        if stream.read(len(MAGIC)) != MAGIC:
+            raise ValueError("it is no saved state")
+        raw = stream.read(_LENGTH.size)
+        if len(raw) < _LENGTH.size:
+            raise ValueError("it is cut short")
+        (length,) = _LENGTH.unpack(raw)
+        if length > _MAX_HEAD:
+            raise ValueError("it is damaged")
+        head = msgspec.msgpack.decode(stream.read(length), type=Head)
+    start = len(MAGIC) + _LENGTH.size + length
+    if head.fingerprint != fingerprint:
+        raise ValueError("it belongs to another model or build")
+    whole = file.stat().st_size == start + head.size and len(head.tokens) % 4 == 0
+    whole = whole and 0 <= head.mark_size <= head.size and 0 <= head.mark <= len(head.tokens) // 4
+    if not whole or zlib.crc32(head.tokens) != head.tokens_check:
+        raise ValueError("it is damaged")
+    return head, start

@@ -1,0 +1,342 @@
+"""Where the beginning of a prompt was computed already, and how it gets into a slot.
+
+Three tiers: the KV cells of slots, running and idle; host memory; disk. What a slot held is put
+into the store before the slot is given to another chat, and comes back from there. Pure Python:
+the cells themselves are moved by a `KvMemory`.
+"""
+
+import logging
+from array import array
+
+from appliance.engine.protocol import CachedFrom
+from appliance.worker.runners import checkpoints
+from appliance.worker.runners.base import KvMemory
+from appliance.worker.runners.checkpoints import Checkpoint
+from appliance.worker.scheduler.kv_state_store import KvStore
+from appliance.worker.scheduler.prefix import common_prefix
+from appliance.worker.scheduler.sequence import Sequence
+from appliance.worker.scheduler.slots import Cells, Slot
+
+log = logging.getLogger(__name__)
+
+WORTH_MOVING = 32
+"""Tokens; fewer are computed sooner than a state is looked up, copied or kept."""
+MOST_CHECKPOINTS = 4
+"""Of a slot."""
+
+
+class PrefixCache:
+    """Owns the slots. Every method belongs to the step loop."""
+
+    def __init__(
+        self,
+        memory: KvMemory,
+        store: KvStore,
+        *,
+        n_slots: int,
+        n_cells: int,
+        partitioned: bool,
+        checkpoint_bytes: int = 0,
+    ) -> None:
+        """
+        Args:
+            n_cells: tokens that the KV cache holds, in all, or of each slot when `partitioned`.
+            checkpoint_bytes: of host memory, for all slots' checkpoints.
+        """
+        self._memory = memory
+        self._store = store
+        self.slots = [Slot(index) for index in range(n_slots)]
+        self._cells = Cells()
+        self._n_cells = n_cells
+        self.partitioned = partitioned
+        self._checkpoint_bytes = checkpoint_bytes if memory.takes_checkpoints else 0
+        self._clock = 0
+
+    # -- looking ---------------------------------------------------------------------------------
+
+    @property
+    def free(self) -> bool:
+        """There is a slot that no sequence runs in."""
+        return any(slot.sequence is None for slot in self.slots)
+
+    def reach(self, tokens: "array[int]") -> int:
+        """How many of the first tokens would not have to be computed now."""
+        slot = max(self._usable(slot, tokens) for slot in self.slots)
+        return max(slot, self._store.reach(tokens))
+
+    def free_cells(self) -> int:
+        """Cells that nobody holds."""
+        if self.partitioned:
+            return self._n_cells
+        return self._n_cells - Cells.count(self.slots)
+
+    def fits(self, sequence: Sequence) -> bool:
+        """Whether the sequence could be read now without pushing a running one out."""
+        running = self._running()
+        if self.partitioned or not running:
+            return True
+        shared = max(common_prefix(slot.tokens, sequence.tokens) for slot in running)
+        new = len(sequence.tokens) - shared
+        return Cells.count(running) + new + len(running) + 1 <= self._n_cells
+
+    # -- a sequence's life -----------------------------------------------------------------------
+
+    def place(self, sequence: Sequence) -> None:
+        """Give the sequence a slot, there must be a free one, with all of its prefix there is."""
+        self._clock += 1
+        # The last token is always computed: its logits are what the first sample needs.
+        tokens = sequence.tokens[:-1]
+        source = max(self.slots, key=lambda slot: (self._usable(slot, tokens), slot.used))
+        length = self._usable(source, tokens)
+        stored = self._store.reach(tokens)
+        known = self._known(tokens)
+        if stored >= length + WORTH_MOVING:
+            slot, length, origin = self._from_store(tokens)
+        elif length and source.sequence is None and self._may_overwrite(source, tokens, length):
+            slot, origin = source, "slot"
+            length = self._cut(slot, length)
+        elif length >= WORTH_MOVING:
+            slot, length, origin = self._from_slot(source, length)
+        else:
+            slot, length, origin = self._victim(), 0, "slot"
+            self.empty(slot.index)
+        slot.sequence = sequence
+        slot.session = sequence.session
+        slot.used = self._clock
+        sequence.start(slot.index, length, origin if length else None)
+        if known >= length + WORTH_MOVING:  # read twice, and not a third time
+            self.branch(sequence, known)
+
+    def branch(self, sequence: Sequence, length: int) -> None:
+        """Others begin with the first `length` tokens of a running sequence, too: if they could not
+        be had of it later, it keeps a checkpoint there."""
+        if not self._checkpoint_bytes or length <= sequence.n_past:
+            return
+        ahead = sequence.pause > sequence.n_past
+        sequence.pause = min(length, sequence.pause) if ahead else length
+
+    def advance(self, sequence: Sequence, count: int) -> None:
+        """The next `count` tokens of the sequence were computed."""
+        slot = self._slot_of(sequence)
+        end = sequence.n_past + count
+        slot.tokens += sequence.tokens[sequence.n_past : end]
+        slot.stored = False
+        self._cells.grow(slot, count)
+        sequence.n_past = end
+        slot.due = end in (sequence.n_prompt, sequence.pause)
+
+    def set_checkpoints(self) -> None:
+        """Keep copies of what slots are about to lose: the window where a prompt ended, from which
+        another reply can be made; where a reply did, which another prompt can follow; and where
+        others branch off."""
+        for slot in self.slots:
+            if slot.due:
+                slot.due = False
+                self._set_checkpoint(slot)
+
+    def release(self, sequence: Sequence) -> None:
+        """The sequence has ended or must wait; its slot keeps what was computed."""
+        slot = self._slot_of(sequence)
+        slot.sequence = None
+        slot.due = True
+        self._clock += 1
+        slot.used = self._clock
+        sequence.slot = None
+
+    # -- room ------------------------------------------------------------------------------------
+
+    def drop_idle(self) -> bool:
+        """Empty the idle slot used longest ago, into the store; False: none holds anything."""
+        idle = [slot for slot in self.slots if slot.sequence is None and slot.tokens]
+        if not idle:
+            return False
+        slot = min(idle, key=lambda slot: slot.used)
+        self._keep(slot)
+        self.empty(slot.index)
+        return True
+
+    def evict(self, sequence: Sequence) -> None:
+        """Take a running sequence's slot and cells; the store keeps what was computed."""
+        slot = self._slot_of(sequence)
+        self._keep(slot)
+        self.release(sequence)
+        self.empty(slot.index)
+        sequence.n_past = 0
+
+    def bytes_held(self) -> tuple[int, int]:
+        """What is kept in cells, and what in host memory."""
+        lengths = [len(slot.tokens) for slot in self.slots if slot.tokens]
+        in_cells = self._memory.slot_bytes.of(Cells.count(self.slots), lengths)
+        return in_cells, self._store.memory_held + self._checkpoints_held()
+
+    def idle_cells(self) -> int:
+        """Cells that only idle slots hold; in a unified cache they slow every step down."""
+        if self.partitioned:
+            return 0
+        return Cells.count(self.slots) - Cells.count(self._running())
+
+    def empty(self, index: int) -> None:
+        """Forget what a slot holds, in the cells and here."""
+        self._cut(self.slots[index], 0)
+
+    def store_idle(self) -> bool:
+        """Put one idle slot that the store does not have into it; False: nothing left to do."""
+        for slot in self.slots:
+            if slot.sequence is None and slot.tokens and not slot.stored:
+                self._keep(slot)
+                slot.stored = True
+                return True
+        return False
+
+    def store_all(self) -> None:
+        """Put everything into the store; running sequences as far as they got."""
+        for slot in self.slots:
+            self._keep(slot)
+
+    def forget_session(self, session: str) -> None:
+        """Drop what idle slots and the store hold of a session."""
+        for slot in self.slots:
+            if slot.session == session and slot.sequence is None:
+                self.empty(slot.index)
+        self._store.forget(session)
+
+    # -- inside ----------------------------------------------------------------------------------
+
+    def _running(self) -> list[Slot]:
+        return [slot for slot in self.slots if slot.sequence is not None]
+
+    def _slot_of(self, sequence: Sequence) -> Slot:
+        assert sequence.slot is not None
+        return self.slots[sequence.slot]
+
+    def _usable(self, slot: Slot, tokens: "array[int]") -> int:
+        """How many of the first tokens there are in that slot, or in a copy if it is at work."""
+        return self._reach(slot, tokens, copied=slot.sequence is not None)
+
+    def _reach(self, slot: Slot, tokens: "array[int]", *, copied: bool) -> int:
+        common, held = common_prefix(slot.tokens, tokens), len(slot.tokens)
+        if common == held:
+            return common
+        marks = (one.length for one in slot.checkpoints)
+        return checkpoints.reach(common, held, self._shortest(slot, copied=copied), marks)
+
+    def _shortest(self, slot: Slot, *, copied: bool) -> int:
+        if copied and self.partitioned:  # by way of its state
+            return self._memory.shortest_saved(len(slot.tokens))
+        return self._memory.shortest(slot.index)
+
+    def _known(self, tokens: "array[int]") -> int:
+        """How many of the first tokens were computed before, whether they can be had or not."""
+        if not self._checkpoint_bytes:
+            return 0
+        held = max(common_prefix(slot.tokens, tokens) for slot in self.slots)
+        return max(held, self._store.common(tokens))
+
+    def _may_overwrite(self, slot: Slot, tokens: "array[int]", length: int) -> bool:
+        """Whether a sequence may go on in this slot, or had better copy from it."""
+        lost = len(slot.tokens) - length
+        copied = self._reach(slot, tokens, copied=True)
+        if lost < WORTH_MOVING or copied < length or self._only_free(slot):
+            if lost >= WORTH_MOVING:
+                self._keep(slot)
+            return True
+        return False
+
+    def _only_free(self, slot: Slot) -> bool:
+        return all(other is slot or other.sequence is not None for other in self.slots)
+
+    def _victim(self, keep: Slot | None = None) -> Slot:
+        """The free slot that is missed least, its state kept; `keep` is taken last.
+
+        Slots with cells of their own are computed in one go only if their numbers follow each
+        other, so that a neighbour of those at work is worth more than what it holds.
+        """
+        free = [slot for slot in self.slots if slot.sequence is None]
+        near = {slot.index + way for slot in self._running() for way in (-1, 1)}
+
+        def dear(slot: Slot) -> tuple[bool, bool, bool, int]:
+            aloof = self.partitioned and slot.index not in near
+            return slot is keep, aloof, bool(slot.tokens), slot.used
+
+        slot = min(free, key=dear)
+        self._keep(slot)
+        return slot
+
+    def _from_slot(self, source: Slot, length: int) -> tuple[Slot, int, CachedFrom]:
+        slot = self._victim(keep=source)
+        if slot is source:
+            return slot, self._cut(slot, length), "slot"
+        self.empty(slot.index)
+        checkpoint = self._needed(source, length, copied=True)
+        if not self._memory.share(source.index, slot.index, length, checkpoint):
+            self.empty(slot.index)
+            return slot, 0, "shared"
+        slot.tokens = source.tokens[:length]
+        slot.checkpoints = [one for one in source.checkpoints if one.length <= length]
+        self._cells.share(source, slot, length)
+        return slot, length, "shared"
+
+    def _from_store(self, tokens: "array[int]") -> tuple[Slot, int, CachedFrom]:
+        slot = self._victim()
+        self.empty(slot.index)
+        found = self._store.take(tokens)
+        if found is None:
+            return slot, 0, "disk"
+        while self.free_cells() < len(found.tokens) and self.drop_idle():
+            pass
+        if self.free_cells() < len(found.tokens) or not self._memory.restore(
+            slot.index, found.state
+        ):
+            log.warning("a stored state of %d tokens could not be restored", len(found.tokens))
+            self.empty(slot.index)
+            return slot, 0, found.origin
+        slot.tokens = found.tokens[:]
+        slot.checkpoints = [found.checkpoint] if found.checkpoint else []
+        slot.runs = []
+        self._cells.grow(slot, len(slot.tokens))
+        slot.stored = True
+        return slot, self._cut(slot, self._reach(slot, tokens, copied=False)), found.origin
+
+    def _needed(self, slot: Slot, length: int, *, copied: bool = False) -> Checkpoint | None:
+        """The checkpoint without which the slot can't be cut to that length."""
+        if length in (0, len(slot.tokens)) or length >= self._shortest(slot, copied=copied):
+            return None
+        return checkpoints.at(slot.checkpoints, length)
+
+    def _cut(self, slot: Slot, length: int) -> int:
+        slot.due = False
+        if len(slot.tokens) > length:
+            length = self._memory.cut(slot.index, length, self._needed(slot, length))
+            slot.stored = False
+        elif length == 0:
+            self._memory.cut(slot.index, 0)
+        slot.tokens = slot.tokens[:length]
+        slot.checkpoints = [one for one in slot.checkpoints if one.length <= length]
+        self._cells.cut(slot, length, self.slots)
+        return length
+
+    def _set_checkpoint(self, slot: Slot) -> None:
+        length = len(slot.tokens)
+        near = any(0 <= length - one.length < WORTH_MOVING for one in slot.checkpoints)
+        if not self._checkpoint_bytes or length < WORTH_MOVING or near:
+            return
+        slot.checkpoints.append(Checkpoint(length, self._memory.checkpoint(slot.index)))
+        if len(slot.checkpoints) > MOST_CHECKPOINTS:
+            del slot.checkpoints[1]  # the first is where chats differ that begin alike
+        for other in sorted(self.slots, key=lambda other: other.used):
+            while other.checkpoints and self._checkpoints_held() > self._checkpoint_bytes:
+                del other.checkpoints[0]
+
+    def _checkpoints_held(self) -> int:
+        """Bytes; slots may have the same ones."""
+        distinct = {id(one.state): one.state for slot in self.slots for one in slot.checkpoints}
+        return sum(map(len, distinct.values()))
+
+    def _keep(self, slot: Slot) -> None:
+        """Have the store hold what the slot holds, if it is worth it."""
+        if slot.stored or not self._store.wants(slot.tokens):
+            return
+        last = [one for one in slot.checkpoints if one.length < len(slot.tokens)][-1:]
+        state = self._memory.save(slot.index)
+        self._store.put(slot.tokens[:], state, slot.session, *last)
+        slot.stored = True

@@ -1,0 +1,192 @@
+"""A sequence: one prompt and its completion inside the engine. Touched by the step loop alone."""
+
+import time
+from array import array
+from typing import TYPE_CHECKING
+
+from appliance.engine.protocol import (
+    Accepted,
+    CachedFrom,
+    CallDelta,
+    Delta,
+    Finished,
+    FinishReason,
+    Logprobs,
+    Prefill,
+    Queued,
+    Timings,
+)
+from appliance.engine.types import SamplingParams
+from appliance.worker.parsers.base import (
+    Content,
+    Piece,
+    Plain,
+    Reasoning,
+    ReplyParser,
+    ToolCallArguments,
+    ToolCallBegan,
+    joined,
+)
+from appliance.worker.parsers.detokenizer import TextStream
+
+if TYPE_CHECKING:
+    from appliance.worker.runners.base import Sampler
+
+
+class Sequence:
+    """Tokens, how many of them are in the KV cache, and what has been told of them.
+
+    `tokens` holds the prompt and then the completion. `tokens[n_past:]` is pending: many tokens
+    while the prompt is read, one while decoding. A sequence that lost its slot needs no other state
+    than that to go on.
+    """
+
+    def __init__(
+        self,
+        id: int,
+        prompt: "array[int]",
+        sampling: SamplingParams,
+        *,
+        sampler: "Sampler",
+        parser: ReplyParser | None = None,
+        seed: int,
+        limit: int,
+        dropped_messages: int = 0,
+        session: str | None = None,
+        owner: str = "",
+    ) -> None:
+        """
+        Args:
+            limit: completion tokens at most, the context's end included.
+            owner: whose it is, where sequences wait.
+        """
+        self.id = id
+        self.tokens = prompt
+        self.n_prompt = len(prompt)
+        self.sampling = sampling
+        self.sampler = sampler
+        self.seed = seed
+        self.limit = limit
+        self._dropped_messages = dropped_messages
+        self._text = TextStream(sampling.stop)
+        self._parser = parser or Plain()
+        self._called = False
+        self.n_past = 0
+        self.n_cached = 0
+        self.session = session
+        self.owner = owner
+        self.cached_from: CachedFrom | None = None
+        self.slot: int | None = None
+        self.pause = 0
+        """Where reading stops for a step: others begin with as much."""
+        self._place = 0
+        self.logprobs: list[Logprobs] = []
+        """Of tokens since the last delta."""
+        self._submitted = time.monotonic()
+        self._started = self._first_token = 0.0
+
+    @property
+    def n_completion(self) -> int:
+        """Tokens made so far."""
+        return len(self.tokens) - self.n_prompt
+
+    @property
+    def n_pending(self) -> int:
+        """Tokens that are not in the KV cache yet."""
+        return len(self.tokens) - self.n_past
+
+    @property
+    def n_next(self) -> int:
+        """Pending tokens that may be computed together."""
+        return self.n_pending if self.pause <= self.n_past else self.pause - self.n_past
+
+    @property
+    def reading(self) -> bool:
+        """The prompt is not read to its end yet."""
+        return self.n_past < self.n_prompt
+
+    def start(self, slot: int, cached: int, cached_from: CachedFrom | None) -> None:
+        """A slot was given, with `cached` leading tokens in it already."""
+        self.slot = slot
+        self.n_past = cached
+        if not self._started:
+            self._started = time.monotonic()
+            self.n_cached = cached
+            self.cached_from = cached_from
+
+    def append(self, token: int) -> None:
+        """A token was sampled."""
+        if not self._first_token:
+            self._first_token = time.monotonic()
+        self.tokens.append(token)
+
+    def accepted(self, n_ctx: int) -> Accepted:
+        """The first event; `n_ctx`: tokens that it may span."""
+        return Accepted(self.id, self.n_prompt, self.seed, self._dropped_messages, n_ctx)
+
+    def queued(self, place: int) -> Queued | None:
+        """Its place in the queue, if that is news."""
+        if place == self._place:
+            return None
+        self._place = place
+        return Queued(self.id, place)
+
+    def progress(self) -> Prefill:
+        """How far the prompt is read."""
+        return Prefill(self.id, self.n_past, self.n_cached, self.cached_from)
+
+    @property
+    def stopped(self) -> bool:
+        """A stop text was met."""
+        return self._text.stopped
+
+    def say(self, data: bytes, *, last: bool) -> Delta | None:
+        """The bytes of one more token; returns what can be told now. `last`: all that is left."""
+        text = self._text.feed(data)
+        last = last or self._text.stopped
+        if last:
+            text += self._text.finish()
+        pieces = self._parser.feed(text)
+        if last:
+            pieces += self._parser.finish()
+        return self._delta(joined(pieces))
+
+    def _delta(self, pieces: list[Piece]) -> Delta | None:
+        if not pieces:
+            return None
+        calls = [_call(piece) for piece in pieces if not isinstance(piece, Content | Reasoning)]
+        self._called = self._called or bool(calls)
+        logprobs, self.logprobs = self.logprobs, []
+        return Delta(
+            self.id,
+            "".join(piece.text for piece in pieces if isinstance(piece, Content)),
+            self.n_completion,
+            "".join(piece.text for piece in pieces if isinstance(piece, Reasoning)),
+            calls,
+            logprobs if self.sampling.logprobs is not None else None,
+        )
+
+    def finished(self, reason: FinishReason) -> Finished:
+        """The terminal event."""
+        if reason == "stop" and self._called:
+            reason = "tool_calls"
+        now = time.monotonic()
+        started = self._started or now
+        first = self._first_token or now
+        return Finished(
+            id=self.id,
+            reason=reason,
+            prompt_tokens=self.n_prompt,
+            cached_tokens=self.n_cached,
+            cached_from=self.cached_from,
+            completion_tokens=self.n_completion,
+            timings=Timings(
+                queued=started - self._submitted, prefill=first - started, decode=now - first
+            ),
+        )
+
+
+def _call(piece: ToolCallBegan | ToolCallArguments) -> CallDelta:
+    if isinstance(piece, ToolCallBegan):
+        return CallDelta(piece.index, piece.id, piece.name)
+    return CallDelta(piece.index, arguments=piece.delta)

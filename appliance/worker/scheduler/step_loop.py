@@ -1,0 +1,266 @@
+"""The step loop: schedule, decode, sample, tell. Lives on the worker's main thread."""
+
+import logging
+import queue
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from appliance.engine.protocol import (
+    Cancel,
+    Delta,
+    Event,
+    Failed,
+    Figures,
+    FinishReason,
+    Forget,
+    Load,
+    Logprobs,
+    Shutdown,
+    TokenLogprob,
+    cancelled,
+)
+from appliance.errors import InternalError
+from appliance.worker.runners.base import DecodeFailed, NoRoom, Runner
+from appliance.worker.scheduler.embedding import Embedding, EmbeddingJob
+from appliance.worker.scheduler.kv_state_store import KvStore
+from appliance.worker.scheduler.prefix_cache import PrefixCache
+from appliance.worker.scheduler.scheduler import ScheduledBatch, Scheduler
+from appliance.worker.scheduler.sequence import Sequence
+from appliance.worker.scheduler.thread_governor import Governor, Kind
+
+log = logging.getLogger(__name__)
+
+TELL_SECONDS = 0.025
+"""Tokens that come faster are told together. Each telling wakes two threads of the appliance and
+the client, often on the cores that the model computes with, where one that is late delays all.
+"""
+IDLE_SECONDS = 2.0
+"""Peace after which states are saved."""
+
+Arrival = Sequence | EmbeddingJob | Cancel | Forget | Shutdown
+
+
+class StepLoop:
+    """Owns scheduler, prefix cache, store and embeddings."""
+
+    def __init__(self, runner: Runner, load: Load, send: Callable[[list[Event]], None]) -> None:
+        self._runner = runner
+        self._send = send
+        self._arrivals: queue.SimpleQueue[Arrival] = queue.SimpleQueue()
+        partitioned = runner.partitioned
+        memory_bytes = load.kv_memory_bytes
+        checkpoint_bytes = memory_bytes // 4 if runner.takes_checkpoints else 0
+        self._store = KvStore(
+            fingerprint=runner.fingerprint,
+            folder=Path(load.kv_folder) if load.kv_folder else None,
+            memory_bytes=memory_bytes - checkpoint_bytes,
+            disk_bytes=load.kv_disk_bytes,
+            min_tokens=load.kv_min_tokens,
+            shortest=runner.shortest_saved,
+        )
+        self._cache = PrefixCache(
+            runner,
+            self._store,
+            n_slots=load.n_seq_max,
+            n_cells=runner.n_cells,
+            partitioned=partitioned,
+            checkpoint_bytes=checkpoint_bytes,
+        )
+        self._scheduler = Scheduler(
+            self._cache,
+            n_batch=load.n_batch,
+            partitioned=partitioned,
+            singly=partitioned and runner.info.device == "cpu",
+            max_running=load.max_running,
+        )
+        self._embedding = Embedding(runner)
+        self._untold: list[Event] = []
+        self._told_at = 0.0
+        self._step_began = 0.0
+        self._prefilled = self._saved = self._completed = 0
+        self._governor = Governor(*runner.threads) if any(runner.threads) else None
+
+    def arrive(self, what: "Arrival") -> None:
+        """From any thread."""
+        self._arrivals.put(what)
+
+    @property
+    def step_seconds(self) -> float:
+        """From any thread: how long the step under way has run."""
+        began = self._step_began
+        return time.monotonic() - began if began else 0.0
+
+    def run(self) -> None:
+        """Steps, until told to shut down; then saves states."""
+        while True:
+            events: list[Event] = []
+            while not self._arrivals.empty() or (self._idle and not events):
+                arrival = self._arrivals.get() if not self._arrivals.empty() else self._wait()
+                if isinstance(arrival, Shutdown):
+                    self._tell()
+                    self._cache.store_all()
+                    self._store.close()
+                    return
+                if isinstance(arrival, Cancel):
+                    events += self._cancel(arrival.id)
+                elif isinstance(arrival, Forget):
+                    self._cache.forget_session(arrival.session)
+                elif isinstance(arrival, EmbeddingJob):
+                    self._embedding.add(arrival)
+                else:
+                    self._scheduler.add(arrival)
+            # In turn: neither has to wait for more than one batch of the other.
+            if not self._scheduler.idle:
+                events += self._timed(self._step)
+            if self._embedding.busy:
+                events += self._timed(self._embedding.step)
+            self._untold += events
+            if not self._can_wait():
+                self._tell()
+
+    def _can_wait(self) -> bool:
+        """There are only tokens to tell, the last were told just now, and more come soon."""
+        return (
+            time.monotonic() - self._told_at < TELL_SECONDS
+            and not self._scheduler.idle
+            and not self._embedding.busy
+            and all(isinstance(event, Delta) for event in self._untold)
+        )
+
+    def _tell(self) -> None:
+        if self._untold:
+            self._send([self._figures(), *self._untold])
+            self._untold = []
+            self._told_at = time.monotonic()
+
+    @property
+    def _idle(self) -> bool:
+        return self._scheduler.idle and not self._embedding.busy
+
+    def _timed(self, step: Callable[[], list[Event]]) -> list[Event]:
+        self._step_began = time.monotonic()
+        events = step()
+        self._step_began = 0.0
+        return events
+
+    def _wait(self) -> "Arrival":
+        """Sleep until something arrives; after a moment of peace, save what idle slots hold."""
+        self._cache.set_checkpoints()
+        try:
+            return self._arrivals.get(timeout=IDLE_SECONDS)
+        except queue.Empty:
+            self._embedding.rest()
+            while self._arrivals.empty() and self._store.persistent and self._cache.store_idle():
+                pass
+            self._store.write_idle()
+            self._send([self._figures()])
+        return self._arrivals.get()
+
+    def _figures(self) -> Figures:
+        in_cells, in_memory = self._cache.bytes_held()
+        return Figures(
+            prefilled_tokens=self._prefilled + self._embedding.computed,
+            saved_tokens=self._saved,
+            completion_tokens=self._completed,
+            kv_bytes=in_cells,
+            kv_memory_bytes=in_memory,
+        )
+
+    def _places(self) -> list[Event]:
+        waiting = enumerate(self._scheduler.waiting, 1)
+        return [event for place, sequence in waiting if (event := sequence.queued(place))]
+
+    def _cancel(self, id: int) -> list[Event]:
+        for sequence in self._scheduler.sequences():
+            if sequence.id == id:
+                return [self._end(sequence, "cancelled")]
+        if self._embedding.remove(id):
+            return [cancelled(id)]
+        return []
+
+    def _step(self) -> list[Event]:
+        batch = self._scheduler.schedule()
+        places = self._places()
+        if places or len(batch.tokens) > len(batch.samples):  # before a step that may take long
+            self._untold += places
+            self._tell()
+        try:
+            self._decode(batch)
+        except NoRoom:
+            if self._scheduler.no_room():
+                return []
+            return [self._end(sequence, "length") for sequence, _ in batch.parts]
+        except DecodeFailed as ex:
+            log.error("%s", ex)
+            return self._abandon(batch, str(ex))
+        # What is read again after a sequence had to give way counts once more: it was computed.
+        self._prefilled += sum(n for sequence, n in batch.parts if n > 1 or sequence.reading)
+        self._scheduler.computed(batch)
+        events: list[Event] = [
+            sequence.progress() for sequence, _ in batch.parts if sequence.n_completion == 0
+        ]
+        for output, sequence in zip(batch.outputs, batch.samples, strict=True):
+            events += self._sample(sequence, output)
+        return events
+
+    def _decode(self, batch: ScheduledBatch) -> None:
+        governor = self._governor
+        if governor is None:
+            self._runner.decode(batch)
+            return
+        count = len(batch.tokens)
+        kind: Kind = "prefill" if count > 2 * len(batch.samples) else "decode"
+        self._runner.use_threads(governor.suggest(kind))
+        began = time.perf_counter()
+        self._runner.decode(batch)
+        governor.observe(kind, count, time.perf_counter() - began)
+
+    def _sample(self, sequence: Sequence, output: int) -> list[Event]:
+        token = sequence.sampler.sample(output)
+        reason: FinishReason | None = None
+        data = b""
+        if self._runner.ends(token):
+            reason = "stop"
+        else:
+            sequence.append(token)
+            self._completed += 1
+            data = self._runner.piece(token)
+            if sequence.sampling.logprobs is not None:
+                sequence.logprobs.append(self._logprobs(sequence, output, token))
+            if sequence.n_completion >= sequence.limit:
+                reason = "length"
+        delta = sequence.say(data, last=reason is not None)
+        if sequence.stopped:
+            reason = "stop"
+        events: list[Event] = [delta] if delta else []
+        if reason:
+            events.append(self._end(sequence, reason))
+        return events
+
+    def _logprobs(self, sequence: Sequence, output: int, token: int) -> Logprobs:
+        top = sequence.sampling.logprobs or 0
+        first, *rest = (
+            TokenLogprob(self._runner.piece(id), logprob)
+            for id, logprob in sequence.sampler.logprobs(output, token, top)
+        )
+        return Logprobs(first, rest)
+
+    def _abandon(self, batch: ScheduledBatch, why: str) -> list[Event]:
+        fault = InternalError(f"the model could not compute this step: {why}")
+        events: list[Event] = []
+        for sequence, _ in batch.parts:
+            assert sequence.slot is not None
+            self._cache.empty(sequence.slot)
+            self._forget(sequence)
+            events.append(Failed(sequence.id, fault.code, fault.message))
+        return events
+
+    def _end(self, sequence: Sequence, reason: FinishReason) -> Event:
+        self._forget(sequence)
+        return sequence.finished(reason)
+
+    def _forget(self, sequence: Sequence) -> None:
+        self._saved += sequence.n_cached
+        self._scheduler.remove(sequence)
+        sequence.sampler.close()

@@ -10,7 +10,7 @@ from benchmarks.figures import Measure, Row, Verdict, at_least, at_most, ratios
 from benchmarks.peers import Given
 from benchmarks.servers import MODEL, Appliance, Peer
 from benchmarks.stand import LLAMA_SERVER, OURS, Stand, take_turns
-from tests.gemma import gemma_file
+from tests.models.gemma import gemma_file
 
 CELLS = 32768
 SIZES = (1000, 8000, 30000)

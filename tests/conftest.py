@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests.gemma import gemma_file
+from tests.models.gemma import gemma_file
 from tests.running import Running
 
 # A busy machine is slow, and that is nothing against a test.

@@ -14,8 +14,8 @@ from appliance.worker.parsers.tool_calls import ToolFormat
 from appliance.worker.prompt_reader import PromptReader
 from tests.engine.conftest import load_of
 from tests.engine.fake_runner import FakeRunner
-from tests.engine.replies import THINK, told
 from tests.engine.talk import GREEDY, Heard, ask, chat
+from tests.worker.parsers.replies import THINK, told
 
 TAGS = Style(None, THINK)
 HARMONY = Style(ToolFormat.HARMONY)

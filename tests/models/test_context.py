@@ -14,8 +14,8 @@ from appliance.models.memory.estimate import LEAST_CONTEXT, context_that_fits, e
 from appliance.service import model_specs
 from appliance.system.memory import Memory
 from appliance.tuning import settings
-from tests.engine import tuning
 from tests.models.gguf_writer import llama
+from tests.tuning import child
 
 LONG = llama(n_layer=4, n_embd=512, n_head=8, n_head_kv=8, n_ff=1024, n_ctx=131_072)
 SETTINGS = ContextSettings(n_ctx=0, n_seq_max=4, kv_unified=True, n_batch=512, n_ubatch=512)
@@ -136,9 +136,9 @@ def test_what_tuning_changes_of_the_cache_counts(
     config = Config(engine=Engine(n_ctx=8192))
     spec = model_specs.spec(config, AvailableModel(id="long", path=str(file)))
     shipped = spec.need()
-    setting = replace(tuning.USUAL, type_k="q8_0", type_v="q8_0")
-    told = tuning.telling(tuning.SHIPPED, tuning.best(setting=setting))
-    tuning.tuned(file, settings.folder(), told, variant=model_specs.variant(config, file))
+    setting = replace(child.USUAL, type_k="q8_0", type_v="q8_0")
+    told = child.telling(child.SHIPPED, child.best(setting=setting))
+    child.tuned(file, settings.folder(), told, variant=model_specs.variant(config, file))
     made = spec.make()
     assert isinstance(made, Worker) and made._load.tuned
     assert spec.need() == estimate(read_header(file), made._load.on_processor()).cpu.total

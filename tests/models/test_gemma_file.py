@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from appliance.models.gguf.header import read_header
-from tests import gemma as package
+from tests.models import gemma as package
 
 
 def test_it_is_gemma_with_its_window(gemma: Path) -> None:

@@ -17,10 +17,10 @@ import psutil
 import pytest
 
 import debian
-from tests.engine import ggml_writer
 from tests.packaging.made import newest
 from tests.packaging.test_files import judged
 from tests.waiting import wait_until
+from tests.worker.runners import ggml_writer
 
 ROOT = Path(__file__).resolve().parents[2]
 BASE = ROOT / "build" / "arm64" / "bare"

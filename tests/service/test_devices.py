@@ -5,8 +5,8 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.api.chat.chats import new_session, turn
 from tests.running import Running
-from tests.service.chats import new_session, turn
 
 CHAT = {"messages": [{"role": "user", "content": "Hi"}], "max_tokens": 2}
 GONE = "metal was asked for and is not there: smollm2-135m-instruct runs on cpu"

@@ -12,8 +12,8 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
+from tests.api.sse import events
 from tests.running import Running
-from tests.service.sse import events
 
 FAKE_SERVICE = Path(__file__).with_name("fake_service.py")
 ROOT = Path(__file__).resolve().parents[2]

@@ -17,8 +17,8 @@ from appliance.config.environment import worker_environment
 from appliance.system import llama_libraries
 from appliance.tuning.variants.protocol import Need
 from appliance.tuning.variants.verify import prove
-from tests.engine.planting import FAULTS, best_variant, plant
 from tests.running import Running
+from tests.tuning.planting import FAULTS, best_variant, plant
 
 QUESTION = {
     "messages": [{"role": "user", "content": "Say hello."}],

@@ -8,8 +8,8 @@ from typing import Any
 
 import httpx
 
+from tests.api.chat.chats import new_session, turn
 from tests.running import Running
-from tests.service.chats import new_session, turn
 
 STORY = "There was a miller who had three sons, a mill, a donkey and a cat. " * 40
 

@@ -6,8 +6,8 @@ import pytest
 
 from appliance.engine.local.engine import Engine
 from appliance.engine.protocol import Finished
-from tests.engine.test_embedding import Vectors
 from tests.engine.upstream.hostile import Exchange, HostileUpstream, eventually
+from tests.worker.scheduler.test_embedding import Vectors
 
 
 def vectors(exchange: Exchange) -> None:

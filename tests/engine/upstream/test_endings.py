@@ -11,13 +11,7 @@ from appliance.engine.local.engine import Engine
 from appliance.engine.protocol import Accepted
 from appliance.errors import QueueFull, ShuttingDown
 from tests.engine.talk import Heard, ask, chat
-from tests.engine.upstream.hostile import (
-    Exchange,
-    HostileUpstream,
-    MakeUpstream,
-    cut,
-    eventually,
-)
+from tests.engine.upstream.hostile import Exchange, HostileUpstream, MakeUpstream, cut, eventually
 
 
 @pytest.mark.parametrize("after_words", [False, True])

@@ -21,10 +21,7 @@ from appliance.engine.types import (
     TokenPrompt,
 )
 from tests.engine.talk import Heard, ask, chat
-from tests.engine.upstream.hostile import (
-    eventually,
-    upstream_engine,
-)
+from tests.engine.upstream.hostile import eventually, upstream_engine
 
 N_CTX = 512
 

@@ -12,10 +12,7 @@ from appliance.engine.local.engine import Engine
 from appliance.engine.protocol import Delta, Logprobs, SequenceEvent, TokenLogprob
 from appliance.engine.types import ChatMessage, ChatPrompt, SamplingParams, TextPrompt, TokenPrompt
 from tests.engine.talk import Heard, ask, chat
-from tests.engine.upstream.hostile import (
-    Exchange,
-    HostileUpstream,
-)
+from tests.engine.upstream.hostile import Exchange, HostileUpstream
 
 
 def test_fields_get_openai_s_names(far: Engine, upstream: HostileUpstream) -> None:

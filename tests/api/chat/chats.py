@@ -1,0 +1,48 @@
+"""Talking to stored chats over HTTP."""
+
+import time
+from typing import Any
+
+import httpx
+
+from tests.api.sse import events
+from tests.running import Running
+
+LONG = {"content": "Tell me a very long story.", "max_tokens": 400, "ignore_eos": True}
+"""A turn whose reply takes some seconds."""
+
+
+def new_session(running: Running, **fields: Any) -> str:
+    """Its address."""
+    answer = httpx.post(running.url + "/api/sessions", json=fields)
+    assert answer.status_code == 201, answer.text
+    assert answer.headers["Location"].endswith(answer.json()["id"])
+    return f"{running.url}/api/sessions/{answer.json()['id']}"
+
+
+def stream(address: str, **body: Any) -> list[tuple[str, Any]]:
+    """Every event of the reply that a POST brings about."""
+    with httpx.stream("POST", address, json=body, timeout=60) as response:
+        assert response.status_code == 200, response.read()
+        return list(events(response))
+
+
+def turn(session: str, content: str, **settings: Any) -> list[tuple[str, Any]]:
+    """A short turn."""
+    body = {"content": content, "max_tokens": 12, "temperature": 0, **settings}
+    return stream(session + "/turns", **body)
+
+
+def messages(session: str) -> list[dict[str, Any]]:
+    """The whole tree."""
+    found: list[dict[str, Any]] = httpx.get(session + "/messages").json()["messages"]
+    return found
+
+
+def settled(session: str) -> dict[str, Any]:
+    """The newest message, once it is not being written any more."""
+    deadline = time.monotonic() + 60
+    while (last := messages(session)[-1])["status"] == "streaming":
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    return last

@@ -1,0 +1,139 @@
+"""Settings of chats and the default profile, and which of them a reply follows."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.api.chat.chats import messages, new_session, stream, turn
+from tests.running import Running
+
+FIELDS = (
+    *("model", "device", "temperature", "top_p", "top_k", "max_tokens", "repeat_penalty"),
+    *("system_prompt", "stop"),
+)
+
+
+@pytest.fixture
+def profile(running: Running) -> Iterator[str]:
+    """The profile's address; it is empty again afterwards."""
+    address = running.url + "/api/settings"
+    yield address
+    assert httpx.put(address, json={}).status_code == 200
+
+
+def said(session: str, content: str = "Count to ten.", **body: Any) -> dict[str, Any]:
+    message: dict[str, Any] = stream(session + "/turns", content=content, **body)[-1][1]["message"]
+    return message
+
+
+def test_the_profile_tells_its_defaults_and_limits(profile: str) -> None:
+    told = httpx.get(profile).json()
+    assert {name: told[name] for name in FIELDS} == dict.fromkeys(FIELDS)
+    assert set(told["defaults"]) == set(FIELDS)
+    assert None not in told["defaults"].values()
+    assert told["limits"]["max_response_tokens"] == told["defaults"]["max_tokens"] == 400
+
+
+def test_the_profile_is_replaced_or_changed(profile: str) -> None:
+    put = httpx.put(profile, json={"temperature": 0.5, "stop": ["a"]})
+    assert (put.json()["temperature"], put.json()["stop"]) == (0.5, ["a"])
+    changed = httpx.patch(profile, json={"top_k": 5, "stop": None})
+    assert changed.json() == httpx.get(profile).json()
+    assert [changed.json()[name] for name in ("temperature", "top_k", "stop")] == [0.5, 5, None]
+    assert httpx.put(profile, json={"top_p": 1}).json()["temperature"] is None
+
+
+@pytest.mark.parametrize(
+    ("settings", "param"),
+    [
+        ({"temperature": 2.1}, "temperature"),
+        ({"temperature": "hot"}, "temperature"),
+        ({"top_p": -0.1}, "top_p"),
+        ({"device": "tpu"}, "device"),
+        ({"stop": [""]}, "stop[0]"),
+        ({"stop": ["x"] * 17}, "stop"),
+        ({"max_tokens": 0}, "max_tokens"),
+        ({"temprature": 1}, "temprature"),
+    ],
+)
+def test_bad_settings_are_refused_by_name(
+    running: Running, profile: str, settings: dict[str, Any], param: str
+) -> None:
+    session = new_session(running)
+    before = httpx.get(session).json(), httpx.get(profile).json()
+    for refused, name in (
+        (httpx.put(profile, json=settings), param),
+        (httpx.patch(profile, json=settings), param),
+        (httpx.patch(session, json={"settings": settings}), f"settings.{param}"),
+        (
+            httpx.post(running.url + "/api/sessions", json={"settings": settings}),
+            f"settings.{param}",
+        ),
+    ):
+        assert refused.status_code == 400
+        assert refused.json()["error"]["param"] == name
+    assert (httpx.get(session).json(), httpx.get(profile).json()) == before
+
+
+def test_a_reply_follows_request_session_and_profile_in_this_order(
+    running: Running, profile: str
+) -> None:
+    def asked(*patches: dict[str, Any], **body: Any) -> int:
+        """Tokens of the first reply of a chat: a later one might end by itself before its limit."""
+        session = new_session(running)
+        for patch in patches:
+            httpx.patch(session, json=patch)
+        tokens: int = said(session, **body)["usage"]["completion_tokens"]
+        return tokens
+
+    httpx.put(profile, json={"max_tokens": 3, "temperature": 0})
+    five = {"settings": {"max_tokens": 5}}
+    assert asked() == 3
+    assert asked(five) == 5
+    assert asked(five, max_tokens=7) == 7
+    assert asked(five, {"settings": None}) == 3
+
+
+def test_every_kind_of_reply_follows_the_settings(running: Running) -> None:
+    session = new_session(running, settings={"max_tokens": 4, "temperature": 0})
+    reply = said(session)
+    again = stream(f"{session}/messages/{reply['id']}/regenerate")[-1][1]["message"]
+    assert again["content"] == reply["content"]
+    more = stream(f"{session}/messages/{again['id']}/continue")[-1][1]["message"]
+    assert more["usage"]["completion_tokens"] == 8
+
+
+def test_the_system_prompt_and_the_stop_texts_of_a_session_count(running: Running) -> None:
+    plain = new_session(running, settings={"temperature": 0, "max_tokens": 30})
+    free = said(plain)
+    assert " " in free["content"]
+    bound = new_session(running, settings={"temperature": 0, "max_tokens": 30, "stop": [" "]})
+    stopped = said(bound)
+    assert stopped["finish_reason"] == "stop"
+    assert " " not in stopped["content"]
+    httpx.patch(plain, json={"settings": {"system_prompt": "You are a pirate. " * 20}})
+    instructed = said(plain, parent_id=None)
+    assert instructed["usage"]["prompt_tokens"] > free["usage"]["prompt_tokens"] + 50
+
+
+def test_a_device_that_the_model_does_not_run_on_is_told(running: Running) -> None:
+    session = new_session(running, settings={"device": "metal", "max_tokens": 2})
+    told = dict(stream(session + "/turns", content="hello"))["accepted"]
+    assert told["warning"].startswith("metal was asked for and is not there")
+    assert told["n_ctx"] > told["prompt_tokens"]
+    assert (
+        dict(stream(session + "/turns", content="hello", device="cpu"))["accepted"]["warning"]
+        is None
+    )
+
+
+def test_a_model_that_is_not_there_is_said_at_once(running: Running) -> None:
+    session = new_session(running, settings={"model": "no-such-model"})
+    refused = httpx.post(session + "/turns", json={"content": "hello"})
+    assert (refused.status_code, refused.json()["error"]["code"]) == (404, "model_not_found")
+    assert messages(session) == []
+    assert turn(
+        session, "hello", model=httpx.get(running.url + "/v1/models").json()["data"][0]["id"]
+    )

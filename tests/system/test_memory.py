@@ -1,0 +1,140 @@
+"""Memory of this machine, and of machines that say it in other ways."""
+
+from pathlib import Path
+
+import psutil
+import pytest
+
+from appliance.config.schema import load
+from appliance.service import model_library
+from appliance.system.memory import Memory, memory
+from tests.system.planted_groups import GB, machine
+
+
+def test_this_machine() -> None:
+    here, said = memory(), psutil.virtual_memory()
+    assert 0 < here.total <= said.total
+    assert 0 < here.available <= min(here.total, said.available + GB)
+
+
+@pytest.mark.parametrize("groups", [{}, {"proc/self/cgroup": "0::/\n"}])
+def test_no_limit(groups: dict[str, str], tmp_path: Path) -> None:
+    assert memory(machine(tmp_path, groups)) == Memory(16 * GB, 8 * GB)
+
+
+def group(folder: str, limit: str, used: int, **stat: int) -> dict[str, str]:
+    return {
+        f"sys/fs/cgroup/{folder}memory.max": f"{limit}\n",
+        f"sys/fs/cgroup/{folder}memory.current": f"{used}\n",
+        f"sys/fs/cgroup/{folder}memory.stat": "anon 1\n"
+        + "".join(f"{name} {value}\n" for name, value in stat.items()),
+    }
+
+
+def told(root: Path, total: int, available: int, by: str) -> Memory:
+    return Memory(total, available, str(root / "sys/fs/cgroup" / by))
+
+
+def test_limit_of_a_service(tmp_path: Path) -> None:
+    """What is kept of files can be had back, read once or often."""
+    files = group("a.slice/a.service/", str(4 * GB), 3 * GB, inactive_file=GB, active_file=GB // 2)
+    root = machine(tmp_path, {"proc/self/cgroup": "0::/a.slice/a.service\n", **files})
+    assert memory(root) == told(root, 4 * GB, 5 * GB // 2, "a.slice/a.service/memory.max")
+
+
+def test_limit_of_what_is_around_it(tmp_path: Path) -> None:
+    files = group("a/", str(2 * GB), 3 * GB) | group("a/b/", str(4 * GB), GB)
+    root = machine(tmp_path, {"proc/self/cgroup": "0::/a/b\n", **files})
+    assert memory(root) == told(root, 2 * GB, 0, "a/memory.max")
+
+
+def test_a_wider_limit_that_is_nearly_used_up(tmp_path: Path) -> None:
+    files = group("a/", str(8 * GB), 7 * GB) | group("a/b/", str(4 * GB), GB)
+    root = machine(tmp_path, {"proc/self/cgroup": "0::/a/b\n", **files})
+    assert memory(root) == told(root, 4 * GB, GB, "a/b/memory.max")
+
+
+def test_where_everything_slows_down_is_a_limit(tmp_path: Path) -> None:
+    files = group("", str(4 * GB), GB) | {"sys/fs/cgroup/memory.high": f"{3 * GB}\n"}
+    root = machine(tmp_path, {"proc/self/cgroup": "0::/\n", **files})
+    assert memory(root) == told(root, 3 * GB, 2 * GB, "memory.high")
+
+
+@pytest.mark.parametrize("path", ["/docker/1234", "/"])
+def test_limit_in_a_container_of_version_1(path: str, tmp_path: Path) -> None:
+    """The container sees its own group as the first one, whatever it is called outside."""
+    files = {
+        "proc/self/cgroup": f"9:cpu,cpuacct:{path}\n4:memory:{path}\n1:name=systemd:{path}\n",
+        "sys/fs/cgroup/memory/memory.limit_in_bytes": f"{6 * GB}\n",
+        "sys/fs/cgroup/memory/memory.usage_in_bytes": f"{2 * GB}\n",
+        "sys/fs/cgroup/memory/memory.stat": f"cache 5\ntotal_inactive_file {GB}\n",
+    }
+    root = machine(tmp_path, files)
+    assert memory(root) == told(root, 6 * GB, 5 * GB, "memory/memory.limit_in_bytes")
+
+
+def test_group_inside_a_container_of_version_1(tmp_path: Path) -> None:
+    inner = "sys/fs/cgroup/memory/inner"
+    root = machine(
+        tmp_path,
+        {
+            "proc/self/cgroup": "4:memory:/docker/1234/inner\n",
+            f"{inner}/memory.limit_in_bytes": f"{GB}\n",
+            f"{inner}/memory.usage_in_bytes": "0\n",
+            f"{inner}/memory.stat": f"hierarchical_memory_limit {GB}\n",
+            "sys/fs/cgroup/memory/memory.limit_in_bytes": f"{6 * GB}\n",
+        },
+    )
+    assert memory(root) == told(root, GB, GB, "memory/inner/memory.limit_in_bytes")
+
+
+def test_the_group_that_limits_is_named(tmp_path: Path) -> None:
+    root = machine(
+        tmp_path,
+        {
+            "proc/self/cgroup": "4:memory:/a/b\n",
+            "sys/fs/cgroup/memory/a/b/memory.stat": f"hierarchical_memory_limit {GB}\n",
+            "sys/fs/cgroup/memory/a/memory.limit_in_bytes": f"{GB}\n",
+        },
+    )
+    assert memory(root) == told(root, GB, GB, "memory/a/memory.limit_in_bytes")
+
+
+def test_limit_around_a_container_of_version_1(tmp_path: Path) -> None:
+    """No file of its own says it, but the kernel counts it."""
+    files = {
+        "proc/self/cgroup": "4:memory:/\n",
+        "sys/fs/cgroup/memory/memory.limit_in_bytes": "9223372036854771712\n",
+        "sys/fs/cgroup/memory/memory.usage_in_bytes": f"{GB}\n",
+        "sys/fs/cgroup/memory/memory.stat": f"hierarchical_memory_limit {2 * GB}\n",
+    }
+    root = machine(tmp_path, files)
+    assert memory(root) == told(root, 2 * GB, GB, "memory/memory.stat")
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        {"proc/self/cgroup": "no groups at all"},
+        {"proc/self/cgroup": "0::/\n", "sys/fs/cgroup/memory.max": "much\n"},
+        {"proc/self/cgroup": "0::/../other\n", "sys/fs/cgroup/memory.max": "1\n"},
+        {"proc/self/cgroup": "0::/gone (deleted)\n"},
+    ],
+)
+def test_what_says_nothing_limits_nothing(broken: dict[str, str], tmp_path: Path) -> None:
+    assert memory(machine(tmp_path, broken)) == Memory(16 * GB, 8 * GB)
+
+
+def test_a_limit_is_one_where_its_use_is_not_told(tmp_path: Path) -> None:
+    files = {"proc/self/cgroup": "0::/\n", "sys/fs/cgroup/memory.max": f"{GB}\n"}
+    root = machine(tmp_path, files)
+    assert memory(root) == told(root, GB, GB, "memory.max")
+
+
+def test_models_fit_what_the_group_may_have(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = {"proc/self/cgroup": "0::/\n", "sys/fs/cgroup/memory.max": f"{GB}\n"}
+    limited = memory(machine(tmp_path, files))
+    monkeypatch.setattr(model_library, "memory", lambda: limited)
+    assert 0 < model_library.machine(load(None, environ={})).memory() < GB

@@ -1,0 +1,175 @@
+"""What is kept of comparing a GPU with the processor, and what becomes of a comparison that fails.
+
+The comparison itself runs in `tests/engine/vulkan`.
+"""
+
+import sys
+import time
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from appliance.config.environment import worker_environment
+from appliance.engine.device_results import (
+    MAX_MEAN,
+    MAX_WORST,
+    SLOW,
+    SLOW_SECONDS,
+    Result,
+    Subject,
+    keep,
+    kept,
+    recall,
+)
+from appliance.engine.protocol import Device
+from appliance.tuning.devices.protocol import CannotCompare, Compared, Doing, Told
+from appliance.tuning.devices.verify import Outcome, compare
+from tests.engine.conftest import load_of
+
+SUBJECT = Subject(
+    devices=("Vulkan0",),
+    descriptions=("A GPU",),
+    drivers=("1.0",),
+    library="abc",
+    model="def",
+    settings="f16 f16 auto",
+)
+
+
+def result(
+    source: Path, subject: Subject = SUBJECT, mean: float | None = 0.006, worst: float | None = 0.02
+) -> Result:
+    return Result(
+        subject=subject, source=str(source), tokens=64, mean=mean, worst=worst, seconds=1.0
+    )
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    file = tmp_path / "model.gguf"
+    file.touch()
+    return file
+
+
+def test_a_result_is_known_until_something_changes(tmp_path: Path, model: Path) -> None:
+    folder = tmp_path / "fidelity"
+    assert recall(SUBJECT, folder) is None
+    keep(result(model), folder)
+    assert recall(SUBJECT, folder) == result(model)
+    (file,) = folder.iterdir()
+    assert file.stat().st_mode & 0o077 == 0
+    for name in SUBJECT.__struct_fields__:
+        old = getattr(SUBJECT, name)
+        new = f"{old}!" if isinstance(old, str) else (f"{old[0]}!",)
+        assert recall(msgspec.structs.replace(SUBJECT, **{name: new}), folder) is None
+
+
+def test_a_file_that_is_damaged_is_no_result(
+    tmp_path: Path, model: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    keep(result(model), tmp_path)
+    file = next(tmp_path.glob("*.json"))
+    for damaged in (b"", file.read_bytes()[:40], b"[" * 100_000, b'{"version": 2}'):
+        file.write_bytes(damaged)
+        assert recall(SUBJECT, tmp_path) is None
+        assert kept(tmp_path) == []
+    assert "is not used" in caplog.text
+
+
+def test_what_serves_nothing_any_more_goes(tmp_path: Path, model: Path) -> None:
+    folder = tmp_path / "fidelity"
+    other, two = (msgspec.structs.replace(SUBJECT, library=name) for name in ("older", "newer"))
+    gone = msgspec.structs.replace(SUBJECT, model="gone")
+    keep(result(tmp_path / "gone.gguf", gone), folder)
+    keep(result(model, other), folder)
+    elsewhere = msgspec.structs.replace(SUBJECT, devices=("Vulkan1",))
+    keep(result(model, elsewhere), folder)
+    keep(result(model, two), folder)
+    assert {it.subject.key for it in kept(folder)} == {two.key, elsewhere.key}
+
+
+def test_only_what_is_beyond_rounding_is_a_fault(model: Path) -> None:
+    assert result(model, mean=MAX_MEAN, worst=MAX_WORST).fault == ""
+    for mean, worst in ((MAX_MEAN * 1.1, 0.2), (0.01, MAX_WORST * 1.1)):
+        fault = result(model, mean=mean, worst=worst).fault
+        assert fault.startswith("it says something else than the processor: ")
+    assert result(model, mean=None, worst=None).fault == "what it computes is no number"
+
+
+def test_slowness_is_forgotten_after_a_day(tmp_path: Path, model: Path) -> None:
+    for pace, age, known in ((0.4, 0.0, True), (0.4, SLOW_SECONDS, False), (0.6, 1e9, True)):
+        keep(msgspec.structs.replace(result(model), pace=pace, at=time.time() - age), tmp_path)
+        found = recall(SUBJECT, tmp_path)
+        assert (found is not None) is known
+        assert found is None or found.slow is (pace < SLOW)
+
+
+def test_a_result_is_about_a_device_with_its_driver() -> None:
+    device = Device(
+        name="Vulkan0",
+        description="A GPU",
+        kind="gpu",
+        family="vulkan",
+        free=1,
+        total=1,
+        build="1.0",
+    )
+    assert SUBJECT.is_about(device, "abc")
+    assert not SUBJECT.is_about(device, "abd")
+    assert not SUBJECT.is_about(msgspec.structs.replace(device, build="1.1"), "abc")
+
+
+# -- a comparison and its process ------------------------------------------------------------------
+
+
+def said(*told: Told) -> str:
+    """Code of a process that says it."""
+    lines = [msgspec.json.encode(one).decode() for one in told]
+    return f"import sys; sys.stdin.readline(); print(*{lines!r}, sep='\\n', flush=True)\n"
+
+
+def outcome(folder: Path, code: str, **options: object) -> Outcome:
+    return compare(
+        load_of("model.gguf", fidelity_folder=str(folder)),
+        ("Vulkan0",),
+        command=[sys.executable, "-c", code],
+        environment=worker_environment(),
+        **options,  # type: ignore[arg-type]
+    )
+
+
+def test_a_result_is_kept(tmp_path: Path, model: Path) -> None:
+    found = outcome(tmp_path, said(Doing("reading"), Compared(result(model))))
+    assert found == Outcome(result(model))
+    assert recall(SUBJECT, tmp_path) == result(model)
+
+
+@pytest.mark.parametrize(
+    ("code", "why"),
+    [
+        (said(CannotCompare("there is no room")), "there is no room"),
+        ("import os; os.write(2, b'first\\nlast\\n'); os.abort()", "it died (signal 6)"),
+        ("print('nonsense', flush=True); raise SystemExit(3)", "it died (exit code 3)"),
+    ],
+)
+def test_what_came_to_no_end_is_no_verdict(tmp_path: Path, code: str, why: str) -> None:
+    found = outcome(tmp_path, code)
+    assert found.result is None and found.why.startswith(why)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_process_that_says_nothing_any_more_hangs(tmp_path: Path) -> None:
+    silent = said(Doing("reading")) + "import time; time.sleep(3600)"
+    found = outcome(tmp_path, silent, silence_seconds=1.0)
+    assert found.result is None and found.why.startswith("it hung when it was compared")
+
+
+def test_one_that_is_wanted_no_longer_ends_without_a_word(tmp_path: Path) -> None:
+    began = time.monotonic()
+    found = outcome(
+        tmp_path,
+        "import time; time.sleep(3600)",
+        stop=lambda: time.monotonic() > began + 0.2,
+    )
+    assert found == Outcome(None)

@@ -1,0 +1,154 @@
+"""A short cache for layers that look back a window only, with llama.cpp's own: the reply is the one
+that a fresh worker gives, and what was read once is not read again."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from appliance.engine.local.engine import Engine
+from appliance.engine.protocol import Finished, Logprobs
+from appliance.engine.types import TokenPrompt
+from tests.engine.talk import Heard
+from tests.models.architectures import gemma3
+from tests.worker.runners.test_states import GREEDY, ask, ids, read, same, tokens, worker
+
+SHORT = {"n_ctx": 2048, "n_batch": 64, "n_ubatch": 64}
+"""The cache of a window of 64 then has 256 cells: nothing here fits into it whole."""
+BASE = tokens(1, 600)
+PROMPTS = {
+    "base": BASE,
+    "told otherwise": BASE + tokens(2, 40),
+    "told otherwise again": BASE + tokens(2, 40) + tokens(3, 40),
+    "branch": BASE[:300] + tokens(5, 60),
+    "another branch": BASE[:300] + tokens(6, 60),
+    "third branch": BASE[:300] + tokens(7, 60),
+    "other": tokens(8, 700),
+    "third": tokens(9, 500),
+}
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    file = tmp_path_factory.mktemp("window") / "tiny.gguf"
+    file.write_bytes(gemma3(window=64, n_layer=6, n_ctx=2048).encoded(seed=9))
+    return file
+
+
+@pytest.fixture(scope="module")
+def wanted(file: Path) -> dict[str, list[Logprobs]]:
+    """What a worker says that has read nothing else."""
+    found = {}
+    for name, prompt in PROMPTS.items():
+        with worker(file, **SHORT) as fresh:
+            found[name], end = ask(fresh, prompt)
+            assert end.cached_tokens == 0
+    assert len({tuple(e.token.text for e in said) for said in found.values()}) == len(found)
+    return found
+
+
+class Chats:
+    """Asks, and compares with what a fresh worker says."""
+
+    def __init__(self, engine: Engine, wanted: dict[str, list[Logprobs]]) -> None:
+        self.engine = engine
+        self._wanted = wanted
+
+    def ask(self, name: str) -> Finished:
+        said, end = ask(self.engine, PROMPTS[name])
+        assert same(said, self._wanted[name]), (name, end)
+        return end
+
+    def talk(self, name: str, count: int = 400) -> None:
+        """A reply that is far longer than the window."""
+        ask(self.engine, PROMPTS[name], count)
+
+    def together(self, *names: str) -> list[Finished]:
+        heards = [Heard(self.engine, TokenPrompt(PROMPTS[name]), GREEDY) for name in names]
+        ends = []
+        for name, heard in zip(names, heards, strict=True):
+            said, end = read(heard)
+            assert same(said, self._wanted[name]), (name, end)
+            ends.append(end)
+        return ends
+
+
+@pytest.fixture(params=[True, False], ids=["unified", "partitioned"])
+def kept(request: pytest.FixtureRequest, tmp_path: Path) -> dict[str, object]:
+    room = {"kv_folder": str(tmp_path / "kv"), "kv_disk_bytes": 1 << 28}
+    return {**SHORT, **room, "kv_unified": request.param, "kv_memory_bytes": 1 << 26}
+
+
+@pytest.fixture
+def chats(
+    file: Path, wanted: dict[str, list[Logprobs]], kept: dict[str, object]
+) -> Iterator[Chats]:
+    with worker(file, **kept) as engine:
+        yield Chats(engine, wanted)
+
+
+def test_another_reply_begins_where_the_prompt_ended(chats: Chats) -> None:
+    chats.talk("base")
+    assert chats.ask("base").cached_tokens == 599
+    chats.talk("base")
+    assert chats.ask("told otherwise").cached_tokens == 600
+
+
+def test_another_prompt_begins_where_the_reply_before_it_ended(
+    file: Path, kept: dict[str, object]
+) -> None:
+    with worker(file, **kept) as engine:
+        said, _ = ask(engine, BASE, 100)
+        chat = BASE + ids(said)
+        ask(engine, chat + tokens(2, 40), 400)
+        edited, end = ask(engine, chat + tokens(3, 40))
+    assert end.cached_tokens == len(chat) - 1
+    with worker(file, **SHORT) as fresh:
+        wanted, _ = ask(fresh, chat + tokens(3, 40))
+    assert same(edited, wanted)
+
+
+def test_after_others_had_the_slots_too(chats: Chats) -> None:
+    chats.talk("base")
+    for name in ("other", "third"):
+        chats.ask(name)
+    end = chats.ask("told otherwise")
+    assert (end.cached_tokens, end.cached_from) == (600, "memory")
+
+
+def test_and_after_a_restart(
+    file: Path, wanted: dict[str, list[Logprobs]], kept: dict[str, object]
+) -> None:
+    with worker(file, **kept) as engine:
+        Chats(engine, wanted).talk("base")
+    with worker(file, **kept) as engine:
+        chats = Chats(engine, wanted)
+        end = chats.ask("told otherwise")
+        assert (end.cached_tokens, end.cached_from) == (600, "disk")
+        assert chats.ask("told otherwise again").cached_tokens >= 640
+
+
+def test_a_beginning_that_many_share_is_read_twice_at_most(chats: Chats) -> None:
+    chats.talk("base")
+    assert chats.ask("branch").cached_tokens == 0
+    chats.talk("branch")
+    assert chats.ask("another branch").cached_tokens == 300
+    chats.talk("another branch")
+    assert chats.ask("third branch").cached_tokens == 300
+
+
+def test_a_beginning_that_is_just_being_read_is_read_once(chats: Chats) -> None:
+    first, second = chats.together("branch", "another branch")
+    assert first.cached_tokens == 0
+    assert 300 - 32 < second.cached_tokens <= 300
+
+
+def test_whatever_was_in_a_slot_before(chats: Chats) -> None:
+    """More chats than slots, in turn and together, so that states move all the time."""
+    names = list(PROMPTS)
+    for turn in range(3):
+        for name in names[turn:] + names[:turn]:
+            chats.ask(name)
+        for pair in zip(names, names[turn + 1 :], strict=False):
+            chats.together(*pair)
+        chats.talk(names[turn], 200)

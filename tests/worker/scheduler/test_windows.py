@@ -1,0 +1,206 @@
+"""Layers that look back a window only: what a slot has lost of it is never looked at, and what was
+read once is read again as seldom as can be. On the fake runner's memory; the real one's is in
+`test_states`.
+"""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from appliance.worker.runners.base import Batch
+from appliance.worker.runners.checkpoints import Checkpoint, State
+from appliance.worker.scheduler.prefix_cache import MOST_CHECKPOINTS, WORTH_MOVING
+from tests.engine.fake_runner import FakeRunner, reply_to
+from tests.worker.scheduler.loop import Loop, reply, sequence
+from tests.worker.scheduler.test_scheduler import prompts
+
+WINDOW, SLACK = 24, 16
+PLENTY = 10**6
+
+
+class Windowed(FakeRunner):
+    """Like llama.cpp: of each slot, the window is there, and a little before it that nothing else
+    has taken yet. A state has the window of its last token."""
+
+    takes_checkpoints = True
+
+    def __init__(self, *arguments: object) -> None:
+        super().__init__(*arguments)  # type: ignore[arg-type]
+        self.first: dict[int, int] = {}
+        """Of a slot's tokens, the first that is there."""
+
+    def decode(self, batch: Batch) -> None:
+        for position, slot in zip(batch.positions, batch.slots, strict=True):
+            assert self.first.get(slot, 0) <= max(0, position + 1 - WINDOW), "it looks at nothing"
+        super().decode(batch)
+        for slot in set(batch.slots):
+            gone = len(self.cells[slot]) - WINDOW - SLACK
+            self.first[slot] = max(self.first.get(slot, 0), gone)
+
+    def shortest(self, slot: int) -> int:
+        first = self.first.get(slot, 0)
+        return min(len(self.cells.get(slot, [])), first + WINDOW - 1) if first > 0 else 0
+
+    def shortest_saved(self, length: int) -> int:
+        return length - 1 if length > WINDOW else 0
+
+    def checkpoint(self, slot: int) -> bytes:
+        return bytes(cell.token for cell in self.cells[slot])
+
+    def cut(self, slot: int, length: int, checkpoint: Checkpoint | None = None) -> int:
+        held = self.cells.get(slot, [])
+        if checkpoint:
+            assert checkpoint.state[:length] == bytes(cell.token for cell in held[:length])
+            assert checkpoint.length == len(checkpoint.state)
+            assert length in (checkpoint.length, checkpoint.length - 1)
+            self.first[slot] = max(0, checkpoint.length - WINDOW)
+        elif length < len(held):
+            assert length == 0 or length >= self.shortest(slot), "it was to be cut in vain"
+        if not length:
+            self.first[slot] = 0
+        return super().cut(slot, length)
+
+    def share(
+        self, source: int, target: int, length: int, checkpoint: Checkpoint | None = None
+    ) -> bool:
+        if self.partitioned:
+            assert self.restore(target, self.save(source))
+            return self.cut(target, length, checkpoint) == length
+        assert checkpoint or length >= self.shortest(source) or length == len(self.cells[source])
+        super().share(source, target, length)
+        self.first[target] = max(0, length - WINDOW)
+        return True
+
+    def restore(self, slot: int, state: State) -> bool:
+        self.first[slot] = max(0, len(state) - WINDOW)
+        return super().restore(slot, state)
+
+
+both = pytest.mark.parametrize("partitioned", [False, True], ids=["unified", "partitioned"])
+
+
+def loop_of(n_slots: int, partitioned: bool, memory_bytes: int = PLENTY) -> Loop:
+    return Loop(
+        n_slots,
+        n_cells=4000,
+        n_batch=16,
+        partitioned=partitioned,
+        memory_bytes=memory_bytes,
+        make=Windowed,
+    )
+
+
+def text(letters: str, count: int) -> str:
+    return (letters * count)[:count]
+
+
+@both
+def test_another_reply_begins_where_the_prompt_ended(partitioned: bool) -> None:
+    loop = loop_of(1, partitioned)
+    prompt = text("abc", 200)
+    loop.run(sequence(1, prompt, limit=300))
+    again = sequence(2, prompt, limit=300)
+    loop.run(again)
+    assert again.n_cached == 199
+    assert reply(again) == reply(loop.done[0])
+
+
+@both
+def test_a_chat_whose_replies_are_told_otherwise_is_read_from_where_they_begin(
+    partitioned: bool,
+) -> None:
+    """As templates do that leave a model's reasoning out."""
+    loop = loop_of(1, partitioned)
+    prompt = text("abc", 200)
+    known = 0
+    for turn in range(5):
+        seq = sequence(turn, prompt, limit=150)
+        loop.run(seq)
+        assert seq.n_cached == known
+        known = seq.n_prompt
+        prompt += f" what is left of reply {turn}, and what was asked then"
+    assert len(loop.cache.slots[0].checkpoints) <= MOST_CHECKPOINTS
+
+
+@both
+def test_so_it_does_after_others_had_its_slot(partitioned: bool) -> None:
+    loop = loop_of(1, partitioned)
+    prompt = text("abc", 200)
+    loop.run(sequence(1, prompt, limit=150))
+    loop.run(sequence(2, text("xyz", 300)))
+    again = sequence(3, prompt + " another reply, and more")
+    loop.run(again)
+    assert (again.n_cached, again.cached_from) == (200, "memory")
+
+
+@both
+def test_a_beginning_that_is_being_read_is_read_once(partitioned: bool) -> None:
+    loop = loop_of(8, partitioned)
+    beginning = text("system ", 300)
+    chats = [sequence(n, beginning + f"{n}" * 100, limit=200) for n in range(8)]
+    loop.run(*chats)
+    assert all(chat.n_cached > 300 - WORTH_MOVING for chat in chats[1:])
+    assert loop.runner.computed < 300 + 8 * (100 + WORTH_MOVING + 200)
+
+
+@both
+def test_a_beginning_that_had_to_be_read_twice_is_not_read_a_third_time(partitioned: bool) -> None:
+    loop = loop_of(2, partitioned)
+    beginning = text("system ", 300)
+    for n in range(6):
+        chat = sequence(n, beginning + f"{n}" * 100, limit=200)
+        loop.run(chat)
+        assert chat.n_cached == (300 if n > 1 else 0), n
+
+
+@both
+def test_chats_in_turn_are_read_once(partitioned: bool) -> None:
+    loop = loop_of(2, partitioned)
+    chats = {n: text(f"chat {n} ", 150) for n in range(6)}
+    for turn in range(3):
+        for n, prompt in chats.items():
+            seq = sequence(n, prompt, limit=100)
+            loop.run(seq)
+            assert turn == 0 or seq.n_cached == len(prompt) - 31
+            chats[n] = bytes(list(seq.tokens)).decode() + text(f"turn {turn} ", 30)
+
+
+@both
+def test_checkpoints_keep_to_their_room(partitioned: bool) -> None:
+    loop = loop_of(4, partitioned, memory_bytes=1000)
+    for n in range(12):
+        loop.run(sequence(n, text("system ", 200) + chr(97 + n) * (40 * n + 1), limit=60))
+        held = [one.state for slot in loop.cache.slots for one in slot.checkpoints]
+        assert sum(map(len, {id(state): state for state in held}.values())) <= 1000
+    assert held
+
+
+@settings(deadline=None, max_examples=300)
+@given(
+    prompts, st.integers(1, 4), st.integers(4, 70), st.booleans(), st.sampled_from([0, 300, PLENTY])
+)
+def test_whatever_comes_no_sequence_looks_at_what_is_gone(
+    wanted: list[tuple[str, str, int, int]],
+    n_slots: int,
+    n_batch: int,
+    partitioned: bool,
+    memory_bytes: int,
+) -> None:
+    loop = Loop(
+        n_slots, 200, n_batch, partitioned=partitioned, memory_bytes=memory_bytes, make=Windowed
+    )
+    todo = [
+        (at, sequence(i, begin + said, limit * 3))
+        for i, (begin, said, limit, at) in enumerate(wanted)
+    ]
+    for step in range(5000):
+        for _, seq in [entry for entry in todo if entry[0] == step]:
+            loop.scheduler.add(seq)
+        if not loop.scheduler.idle:
+            loop.step()
+        elif step > 30:
+            break
+    assert len(loop.done) == len(wanted)
+    for seq in loop.done:
+        prompt = bytes(list(seq.tokens[: seq.n_prompt])).decode()
+        assert reply(seq) == reply_to(prompt, seq.limit)

@@ -18,7 +18,7 @@ def main() -> NoReturn:
     if sys.argv[1:2] == ["probe"]:
         from appliance.worker.runners.llama_cpp.probe import main as probe_main
 
-        sys.exit(probe_main())
+        sys.exit(probe_main(gpus=sys.argv[2:] != ["without-gpus"]))
     if sys.argv[1:2] == ["proof"]:
         from appliance.tuning.process.variants import main as proof_main
 

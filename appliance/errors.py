@@ -35,7 +35,7 @@
     └── InternalError               internal_error            ours to mend
 
 `code` is stable: clients switch on it, and it crosses the border between processes. HTTP statuses
-are the business of `api/errors.py`.
+are the business of `http/errors.py`.
 """
 
 from typing import ClassVar
@@ -212,6 +212,11 @@ class ShuttingDown(Unavailable):
     """The appliance is stopping and takes nothing new."""
 
     code = "shutting_down"
+
+    def __init__(
+        self, message: str = "the appliance is shutting down", *, param: str | None = None
+    ) -> None:
+        super().__init__(message, param=param)
 
 
 class VaultUnavailable(Unavailable):

@@ -26,23 +26,23 @@ MAY_IMPORT: dict[str, list[str]] = {
     ],
     # What all stand on.
     "system": [],
-    "config": ["system"],
-    "client": ["config"],
+    "config": [],
+    "client": ["config", "system"],
     # What is kept.
     "store": [],
-    "auth.vault": [],
-    "auth.keys": ["auth.vault"],
+    "auth.vault": ["system"],
+    "auth.keys": ["auth.vault", "system"],
     "auth": ["auth.keys"],
     # Model files.
     "models.gguf": [],
     "models.catalog": ["models.gguf"],
-    "models.memory": ["config", "models.gguf", "models.local"],
-    "models.local": ["models.gguf", "models.memory"],
-    "models.hub": ["config", "models.catalog"],
-    "models": ["models.hub", "models.local"],
+    "models.memory": ["config", "models.gguf"],
+    "models.local": ["models.gguf", "models.memory", "system"],
+    "models.hub": ["config", "models.catalog", "system"],
+    "models": ["models.hub", "models.local", "models.memory"],
     # The service's side of inference, and then the worker's: they meet in `engine` alone.
-    "engine": ["config"],
-    "engine.local": ["engine"],
+    "engine": ["config", "system"],
+    "engine.local": ["engine", "system"],
     "engine.upstream": ["engine"],
     "worker.parsers": [],
     "worker.runners": ["engine"],
@@ -52,9 +52,9 @@ MAY_IMPORT: dict[str, list[str]] = {
         *("config", "engine", "system"),
         *("worker.runners", "worker.runners.llama_cpp.native"),
     ],
-    "worker.scheduler": ["engine", "worker.parsers", "worker.runners"],
-    "worker.chat_template": ["engine", "worker.parsers"],
-    "worker": ["engine", "worker.*"],
+    "worker.scheduler": ["engine", "system", "worker.parsers", "worker.runners"],
+    "worker.chat_template": ["engine", "system", "worker.parsers"],
+    "worker": ["engine", "system", "worker.*"],
     # What is found out about this machine.
     "tuning": ["config", "engine", "system"],
     "tuning.variants": ["system"],
@@ -64,16 +64,17 @@ MAY_IMPORT: dict[str, list[str]] = {
     "metrics": ["engine", "models.memory", "system"],
     "chat": ["engine", "store"],
     "http": ["system"],
-    "api.wire": ["auth.keys", "chat", "config", "engine", "http", "metrics", "store"],
-    "api.openapi": ["api.wire"],
-    "api.middleware": ["api.openapi", "auth.*", "metrics"],
-    "api.generation": ["api.chat", "api.openai", "api.wire", "auth.keys", "engine"],
+    "api.wire": ["config", "http"],
+    "api.openapi": ["http"],
+    "api.middleware": ["api.wire", "auth", "auth.keys", "metrics"],
+    # A request without a session, whatever its dialect; and then the dialects.
+    "api.generation": ["api.wire", "auth.keys", "engine"],
     "api.openai": [
-        *("api.generation", "api.legacy", "api.models", "api.openapi", "api.wire"),
-        *("config", "engine", "models.local"),
+        *("api.generation", "api.openapi", "api.wire"),
+        *("config", "engine", "http", "models.local"),
     ],
     "api.chat": [
-        *("api.legacy", "api.middleware", "api.openapi", "api.wire"),
+        *("api.generation", "api.openapi", "api.wire"),
         *("auth.keys", "chat", "config", "engine", "http", "store"),
     ],
     "api.legacy": [
@@ -85,20 +86,24 @@ MAY_IMPORT: dict[str, list[str]] = {
         *("api.middleware", "api.openapi", "api.wire"),
         *("auth", "auth.keys", "config", "engine", "http", "metrics"),
     ],
-    "api": ["api.*", "auth.*", "chat", "config", "engine", "metrics", "models", "store"],
+    "api": [
+        *("api.*", "auth", "auth.keys", "chat", "config", "engine", "http", "metrics"),
+        *("models", "store"),
+    ],
     # What builds all of it, and what people start.
     "service": [
         *("api", "api.middleware", "auth.*", "chat", "client", "config"),
         *("engine.*", "http", "metrics", "models.*", "store", "system"),
-        *("tuning", "tuning.devices", "tuning.variants", "worker.runners.llama_cpp"),
+        *("tuning", "tuning.devices", "tuning.variants"),
     ],
-    "desktop": ["client"],
+    "desktop": ["client", "system"],
     "diagnostics": [
-        *("client", "config", "desktop", "engine", "service", "store", "system", "tuning"),
+        *("client", "config", "desktop", "engine", "models.memory", "service", "store"),
+        *("system", "tuning"),
     ],
     "cli": [
         *("auth.keys", "client", "config", "desktop", "diagnostics", "engine.local"),
-        *("models.catalog", "models.local", "service", "store", "tuning"),
+        *("models.catalog", "models.local", "service", "store", "system", "tuning"),
     ],
 }
 EVERYBODYS = "errors"
@@ -112,9 +117,9 @@ OWNERS: dict[str, list[str]] = {
     "cryptography": ["auth.vault"],
     "ctransformers": ["worker.runners.ctransformers"],
     "ctypes": ["system", "tuning.process", "worker.*"],
-    "falcon": ["api.*", "http"],
+    "falcon": ["api.*"],
     "filelock": ["client", "desktop", "models.hub"],
-    "httpx2": ["cli", "client", "engine.upstream", "models.hub"],
+    "httpx2": ["engine.upstream", "models.hub"],
     "huggingface_hub": ["models.hub"],
     "jinja2": ["worker.chat_template"],
     "keyring": ["auth.vault"],
@@ -126,7 +131,7 @@ OWNERS: dict[str, list[str]] = {
     "tomlkit": ["cli"],
     "tomllib": ["config"],
     "waitress": ["http"],
-    "websockets": ["api.chat", "http"],
+    "websockets": ["http"],
     "webview": ["desktop"],
     # What crosses to a worker is typed; nothing that comes back is ever unpickled.
     "marshal": [],
@@ -192,11 +197,51 @@ def offences(root: Path) -> list[str]:
     return found
 
 
+def circles(root: Path) -> set[frozenset[str]]:
+    """Folders that import one another, perhaps by way of others."""
+    modules = modules_of(root)
+    imported: dict[str, set[str]] = {folder_of(name, modules): set() for name in modules}
+    for name, file in modules.items():
+        folder = folder_of(name, modules)
+        tree = ast.parse(file.read_text(encoding="utf-8"))
+        for dotted in imports(tree, f"appliance.{folder}".rstrip(".")):
+            library, _, inner = dotted.partition(".")
+            target = module_named(inner, modules)
+            if library == "appliance" and target not in ("", EVERYBODYS):
+                imported[folder].add(folder_of(target, modules))
+    for folder, others in imported.items():
+        others.discard(folder)
+
+    def reached(start: str) -> set[str]:
+        found: set[str] = set()
+        waiting = [start]
+        while waiting:
+            new = imported[waiting.pop()] - found
+            found |= new
+            waiting += new
+        return found
+
+    beyond = {folder: reached(folder) for folder in imported}
+    return {
+        frozenset(other for other in beyond[folder] if folder in beyond[other])
+        for folder in imported
+        if folder in beyond[folder]
+    }
+
+
+def module_named(inner: str, modules: dict[str, Path]) -> str:
+    """The module that a dotted name lies in; empty: the package itself.
+
+    `engine.protocol.Delta` is a name of the module `engine.protocol`.
+    """
+    while inner and inner not in modules:
+        inner = inner.rpartition(".")[0]
+    return inner
+
+
 def offence_inside(name: str, inner: str, modules: dict[str, Path]) -> list[str]:
-    # `appliance.engine.protocol.Delta` is a name of the module `engine.protocol`.
-    target, thing = inner, ""
-    while target and target not in modules:
-        target, _, thing = target.rpartition(".")
+    target = module_named(inner, modules)
+    thing = inner.removeprefix(target).lstrip(".").partition(".")[0]
     if not target or target == EVERYBODYS:
         return []
     folder, there = folder_of(name, modules), folder_of(target, modules)
@@ -237,6 +282,10 @@ def test_nobody_imports_what_is_not_theirs() -> None:
 def test_every_folder_has_its_row() -> None:
     modules = modules_of(ROOT)
     assert {folder_of(name, modules) for name in modules} == MAY_IMPORT.keys()
+
+
+def test_folders_form_no_circle() -> None:
+    assert circles(ROOT) == set()
 
 
 def test_files_stay_readable() -> None:
@@ -335,6 +384,15 @@ def test_offence_is_seen(module: str, source: str, offence: str, tmp_path: Path)
     assert offences(planted(tmp_path, module, source)) == [f"{module} {offence}"]
 
 
+def test_a_circle_is_seen(tmp_path: Path) -> None:
+    source = "from appliance.engine import protocol\nfrom appliance.store.database import Sessions"
+    root = planted(tmp_path, "chat.turns", source)
+    assert circles(root) == set()
+    back = root / "appliance" / "store" / "back.py"
+    back.write_text("def f():\n    from appliance.chat import turns", encoding="utf-8")
+    assert circles(root) == {frozenset({"chat", "store"})}
+
+
 @pytest.mark.parametrize(
     ("module", "source"),
     [
@@ -343,7 +401,7 @@ def test_offence_is_seen(module: str, source: str, offence: str, tmp_path: Path)
         ("worker.runners.llama_cpp.native.bindings", "import llama_cpp, ctypes"),
         ("api.app", "import falcon\nfrom appliance.store.database import Sessions"),
         ("http.server", "import waitress.channel"),
-        ("engine.protocol", "from appliance.config.schema import Limits"),
+        ("engine.protocol", "from appliance.config.schema import LimitsSettings"),
         ("chat.turns", "from appliance import __version__, errors"),
         ("service.appliance", "from appliance.config import loader"),
         ("config.loader", "import os\nos.environ.copy()"),

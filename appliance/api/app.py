@@ -1,22 +1,27 @@
 """The whole route table."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import falcon
+import msgspec
+from falcon.media import JSONHandler
 
 from appliance.api.admin.keys import KeyList, OneKey
 from appliance.api.admin.login import Login
-from appliance.api.admin.system import Page, System
+from appliance.api.admin.system import MetricsText, Page, System
 from appliance.api.chat.import_export import ChatTransfer
 from appliance.api.chat.preferences import PagePreferences
-from appliance.api.chat.reply_requests import Asking
+from appliance.api.chat.reply_requests import ReplyStarter
 from appliance.api.chat.search import ChatSearch
 from appliance.api.chat.sessions import OneSession, SessionList, SessionReplies
 from appliance.api.chat.settings import ProfileSettings
-from appliance.api.chat.socket import ChatSocket
+from appliance.api.chat.socket import ChatSocket, ChatSocketHandler, SocketClient
+from appliance.api.legacy.dispatch import ChatCompletionsDispatcher, CompletionsDispatcher
 from appliance.api.legacy.history import History, SessionIds
-from appliance.api.legacy.requests import Original
+from appliance.api.legacy.plain_text import PlainTextHandler
+from appliance.api.legacy.requests import LegacyApi
 from appliance.api.middleware.auth import (
     ADMIN,
     ASK,
@@ -28,11 +33,12 @@ from appliance.api.middleware.auth import (
     GuardMiddleware,
 )
 from appliance.api.middleware.logging import RequestLog, SafeHeaders
-from appliance.api.middleware.metrics import Counting, MetricsText
+from appliance.api.middleware.metrics import Counting
 from appliance.api.models.downloads import CatalogueResource, DownloadsResource
 from appliance.api.models.models import ModelShelf
-from appliance.api.openai.completions import ChatCompletions, Completions, Models
+from appliance.api.openai.completions import ChatCompletions, Completions
 from appliance.api.openai.embeddings import Embeddings
+from appliance.api.openai.models import OpenAIModels
 from appliance.api.openapi.document import Spec
 from appliance.api.openapi.html import Docs
 from appliance.api.openapi.operation import App
@@ -43,9 +49,10 @@ from appliance.chat.turns import Turns
 from appliance.config.schema import Config
 from appliance.engine.pool import Pool
 from appliance.errors import ApplianceError
+from appliance.http.websocket import WebSocketHandler
 from appliance.metrics.dashboard import Dashboard
 from appliance.metrics.registry import Metrics
-from appliance.models.library import Library
+from appliance.models.library import ModelLibrary
 from appliance.store.import_export import Transfer
 from appliance.store.preferences import PreferenceBook
 from appliance.store.search import Search
@@ -62,7 +69,7 @@ def build(
     profile: Profile,
     preferences: PreferenceBook,
     turns: Turns,
-    library: Library,
+    library: ModelLibrary,
     guard: Guard,
     keys: Keys,
     logins: Logins,
@@ -74,38 +81,50 @@ def build(
     version: str,
 ) -> App:
     """The WSGI application. It wants the server's `appliance.*` entries in its environment."""
-    app = App(middleware=[RequestLog(), Counting(metrics), SafeHeaders(), GuardMiddleware(guard)])
-    limits = config.limits
+    counting = Counting(metrics)
+    app = App(middleware=[RequestLog(), counting, SafeHeaders(), GuardMiddleware(guard)])
+    json = JSONHandler(dumps=msgspec.json.encode, loads=msgspec.json.decode)
+    app.resp_options.media_handlers[falcon.MEDIA_JSON] = json
     app.req_options.strip_url_path_trailing_slash = True
     app.add_error_handler(Exception, errors.handle_anything)
     app.add_error_handler(falcon.HTTPError, errors.handle_http_error)
     app.add_error_handler(ApplianceError, errors.handle_appliance_error)
 
-    def add(path: str, resource: object, rule: Declared, suffix: str | None = None) -> None:
-        """A route and who may call it; without a rule, nobody may."""
+    def add(
+        path: str,
+        resource: object,
+        rule: Declared,
+        suffix: str | None = None,
+        *,
+        counts_as: str | None = None,
+    ) -> None:
+        """A route, who may call it (without a rule, nobody may), and what the metrics count it as
+        beside every request."""
         app.add_route(path, resource, suffix=suffix)
         guard.declare(path, rule)
+        if counts_as:
+            counting.declare(path, counts_as)
 
     limits = config.limits
-    asking = Asking(sessions, profile, turns, pool, limits.max_response_tokens)
-    original = Original(sessions, asking, pool, limits)
-    chat = ChatCompletions(pool, limits, original)
-    text = Completions(pool, limits, original)
+    starter = ReplyStarter(sessions, profile, turns, pool, limits.max_response_tokens)
+    legacy = LegacyApi(sessions, starter, pool, limits)
+    chat = ChatCompletionsDispatcher(ChatCompletions(pool, limits), legacy)
+    text = CompletionsDispatcher(Completions(pool, limits), legacy)
     embeddings = Embeddings(pool, limits.max_prompt_length)
     shelf = ModelShelf(pool, library)
-    models = Models(shelf)
+    models = OpenAIModels(shelf)
     system = System(pool, dashboard, refused_variants)
     for prefix in ("/v1", ""):
-        add(f"{prefix}/chat/completions", chat, ASK)
-        add(f"{prefix}/completions", text, ASK)
+        add(f"{prefix}/chat/completions", chat, ASK, counts_as="chat")
+        add(f"{prefix}/completions", text, ASK, counts_as="completions")
         add(f"{prefix}/embeddings", embeddings, ASK)
-        add(f"{prefix}/models", models, CHAT)
-        add(f"{prefix}/models/{{model:path}}", models, CHAT, "one")
-        add(f"{prefix}/health", system, OPEN, "health")
-        add(f"{prefix}/readiness", system, OPEN, "readiness")
+        add(f"{prefix}/models", models, CHAT, counts_as="models_list")
+        add(f"{prefix}/models/{{model:path}}", models, CHAT, "one", counts_as="model_info")
+        add(f"{prefix}/health", system, OPEN, "health", counts_as="health_check")
+        add(f"{prefix}/readiness", system, OPEN, "readiness", counts_as="readiness_check")
 
     one = OneSession(sessions, turns)
-    replies = SessionReplies(turns, asking)
+    replies = SessionReplies(turns, starter)
     transfer = ChatTransfer(chats, version)
     settings = ProfileSettings(profile, pool, limits, config.models.default_device)
     add("/api/status", system, CHAT, "status")
@@ -117,18 +136,22 @@ def build(
     add("/api/sessions/{session_id}", one, CHAT)
     add("/api/sessions/{session_id}/export", transfer, CHAT, "export")
     add("/api/sessions/{session_id}/restore", one, CHAT, "restore")
-    add("/api/sessions/{session_id}/messages", one, CHAT, "messages")
+    add("/api/sessions/{session_id}/messages", one, CHAT, "messages", counts_as="history")
     message = "/api/sessions/{session_id}/messages/{message_id}"
-    add(f"{message}/regenerate", replies, ASK, "regenerate")
-    add(f"{message}/continue", replies, ASK, "continue")
-    add("/api/sessions/{session_id}/turns", replies, ASK)
+    add(f"{message}/regenerate", replies, ASK, "regenerate", counts_as="chat")
+    add(f"{message}/continue", replies, ASK, "continue", counts_as="chat")
+    add("/api/sessions/{session_id}/turns", replies, ASK, counts_as="chat")
     add("/api/sessions/{session_id}/stop", replies, CHAT, "stop")
     add("/api/sessions/{session_id}/live", replies, CHAT, "live")
 
-    add("/chat/ws", ChatSocket(turns, asking, original, guard), CHAT)
+    handlers: dict[str | None, Callable[[SocketClient], WebSocketHandler]] = {
+        "appliance.v1": partial(ChatSocketHandler, turns, starter, legacy.read_turn),
+        None: partial(PlainTextHandler, legacy.begin_from_socket),
+    }
+    add("/chat/ws", ChatSocket(handlers, guard.take), CHAT)
     history = History(sessions, turns)
     add("/sessions", SessionIds(sessions), CHAT)
-    add("/chat/history/{session_id}", history, CHAT)
+    add("/chat/history/{session_id}", history, CHAT, counts_as="history")
     add("/chat/history/{session_id}/rollback", history, CHAT, "rollback")
 
     add("/api/models", shelf, CHAT)

@@ -6,12 +6,10 @@ from contextlib import suppress
 import msgspec
 
 from appliance.chat.events import StoredFollower
-from appliance.chat.history_window import left_out
 from appliance.chat.live_reply import Follower
 from appliance.chat.reply_writer import LiveReplies
-from appliance.engine.protocol import Failed
-from appliance.engine.requests import Sink
-from appliance.engine.types import ChatMessage, ChatPrompt, Prompt, SamplingParams
+from appliance.engine.protocol import Failed, Sink
+from appliance.engine.types import ChatMessage, ChatPrompt, GenerationRequest, SamplingParams
 from appliance.errors import (
     ApplianceError,
     MessageNotFound,
@@ -21,9 +19,8 @@ from appliance.errors import (
 )
 from appliance.store.sessions import USE_LEAF, Message, Sessions
 
-Submit = Callable[[Prompt, SamplingParams, Sink, str | None], Callable[[], None]]
-"""Has a prompt of a session completed by a model; returns what cancels it."""
-
+Submit = Callable[[GenerationRequest, Sink], Callable[[], None]]
+"""Has a prompt completed by a model; returns what cancels it."""
 
 HALT_SECONDS = 10.0
 """How long a reply that was stopped may take to end: the step that the model is at, above all."""
@@ -41,6 +38,10 @@ class ReplyRequest(msgspec.Struct, frozen=True, kw_only=True):
     default_system_prompt: str | None = None
     """Where the chat has no system message of its own either."""
     sampling: SamplingParams
+    owner: str = ""
+    caller: str = ""
+    device: str | None = None
+    """As in `GenerationRequest`."""
 
 
 class Turns:
@@ -112,8 +113,15 @@ class Turns:
             live.dropped_messages = left_out(len(rest), self._max_history)
             kept = rest[live.dropped_messages :]
             system = request.system_prompt or system or request.default_system_prompt
-            prompt = _prompt(system, kept, reply)
-            cancel = request.submit(prompt, request.sampling, live.take, reply.session_id)
+            generation = GenerationRequest(
+                prompt=_prompt(system, kept, reply),
+                sampling=request.sampling,
+                session=reply.session_id,
+                owner=request.owner,
+                caller=request.caller,
+                device=request.device,
+            )
+            cancel = request.submit(generation, live.take)
         except ApplianceError as ex:
             live.take(Failed(0, ex.code, ex.message, ex.param))
             raise
@@ -191,6 +199,20 @@ class Turns:
             except MessageNotFound:
                 live.stop()
         self._on_delete()
+
+
+def left_out(count: int, most: int) -> int:
+    """How many of the oldest of `count` messages the model is not given, so that at most `most`
+    remain.
+
+    A window that slid with every turn would begin elsewhere each time, and all that the model has
+    read would be worth nothing. So it stands still for many turns and then moves by half its size.
+    By an even number: a question and its answer go together. The last message always stays.
+    """
+    if count <= most:
+        return 0
+    step = max(2, most // 4 * 2)
+    return min(-(-(count - most) // step) * step, count - 1)
 
 
 def _parted(history: Sequence[Message]) -> tuple[str | None, Sequence[Message]]:

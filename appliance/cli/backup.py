@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from appliance.cli import options
+from appliance.system.units import format_bytes
 
 
 @click.command()
@@ -28,7 +29,7 @@ def backup(file: Path | None, config_file: Path | None, as_json: bool) -> None:
         options.print_json({"path": made.path, "bytes": made.bytes, "tables": made.tables})
     else:
         rows = ", ".join(f"{number} {name}" for name, number in made.tables.items() if number)
-        click.echo(f"{made.path}: {made.bytes / 1e6:.1f} MB, read back whole ({rows})")
+        click.echo(f"{made.path}: {format_bytes(made.bytes, 'MB')}, read back whole ({rows})")
 
 
 @click.command()

@@ -9,6 +9,7 @@ from click.core import ParameterSource
 
 from appliance.cli import (
     backup,
+    benchmark,
     doctor,
     health,
     keys,
@@ -17,7 +18,6 @@ from appliance.cli import (
     pull,
     run,
     service,
-    speed,
     window,
 )
 from appliance.errors import ApplianceError, ConfigError
@@ -63,7 +63,7 @@ def appliance(context: click.Context, config_file: Path | None, ready_seconds: f
 
 for command in (
     *(service.serve, health.health, doctor.doctor, keys.keys, *models.COMMANDS, pull.pull, run.run),
-    *(speed.bench, speed.tune, backup.backup, backup.restore),
+    *(benchmark.bench, benchmark.tune, backup.backup, backup.restore),
 ):
     appliance.add_command(command)
 

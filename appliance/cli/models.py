@@ -14,6 +14,7 @@ from appliance.cli import options
 from appliance.client.http import connect, encoded
 from appliance.config.schema import Config
 from appliance.errors import ModelNotFound
+from appliance.system.units import format_bytes
 
 HEADS = ("ID", "QUANTIZATION", "SIZE", "MEMORY", "FITS", "OWNER", "STATUS")
 FITS = {"fits": "yes", "partly": "partly", "too_big": "too big", None: ""}
@@ -30,7 +31,7 @@ def list_models(config_file: Path | None, as_json: bool) -> None:
     else:
         rows = [
             (
-                *(m["id"], m["quantization"], size(m["size"]), size(m["memory_bytes"])),
+                *(m["id"], m["quantization"], _size(m["size"]), _size(m["memory_bytes"])),
                 *(FITS[m["fits"]], m["owner"], _state(m)),
             )
             for m in models
@@ -50,8 +51,8 @@ def show(model: str, config_file: Path | None, as_json: bool) -> None:
         return
     told = {
         **found,
-        "size": size(found["size"]),
-        "memory": f"{size(found['memory_bytes'])}: {parts(found['memory'])}".strip(": "),
+        "size": _size(found["size"]),
+        "memory": f"{_size(found['memory_bytes'])}: {parts(found['memory'])}".strip(": "),
         "memory_bytes": None,
         "fits": FITS[found["fits"]],
         "status": _state(found),
@@ -77,9 +78,9 @@ def rm(model: str, config_file: Path | None, as_json: bool) -> None:
         from appliance.models.local.removal import remove
         from appliance.service.model_library import library
 
-        shelf = library(config).shelf
-        shelf.refresh()
-        entry = shelf.find(found["id"])
+        index = library(config).index
+        index.refresh()
+        entry = index.find(found["id"])
         if entry is None:
             raise ModelNotFound(f"{found['id']} has no file here")
         remove(entry, before=lambda: None)
@@ -103,7 +104,7 @@ def ps(config_file: Path | None, as_json: bool) -> None:
         click.echo("The appliance is not running.")
     else:
         rows = [
-            (m["id"], m["device"] or "", str(m["n_ctx"] or ""), size(m["memory_bytes"]), _state(m))
+            (m["id"], m["device"] or "", str(m["n_ctx"] or ""), _size(m["memory_bytes"]), _state(m))
             for m in loaded
         ]
         click.echo(table(("ID", "DEVICE", "CONTEXT", "MEMORY", "STATUS"), rows))
@@ -159,13 +160,6 @@ def find(config: Config, name: str) -> dict[str, Any]:
     raise ModelNotFound(f"there is no model {name!r} here; `appliance list` tells which there are")
 
 
-def size(count: int) -> str:
-    """Bytes, for people."""
-    if not count:
-        return ""
-    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"
-
-
 def parts(memory: dict[str, Any] | None) -> str:
     """What memory is for, for people."""
     if not memory:
@@ -180,7 +174,7 @@ def parts(memory: dict[str, Any] | None) -> str:
         "programs": memory["process"],
         "on the GPU": memory["gpu"],
     }
-    return ", ".join(f"{name} {size(count)}" for name, count in told.items() if count)
+    return ", ".join(f"{name} {format_bytes(count)}" for name, count in told.items() if count)
 
 
 def table(heads: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
@@ -191,6 +185,11 @@ def table(heads: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
         for row in (heads, *rows)
     ]
     return "\n".join(lines)
+
+
+def _size(count: int) -> str:
+    """Empty where it is not known."""
+    return format_bytes(count) if count else ""
 
 
 def _state(model: dict[str, Any]) -> str:

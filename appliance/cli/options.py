@@ -7,7 +7,8 @@ from typing import Any
 
 import click
 
-from appliance.config.schema import Config, load
+from appliance.config.loader import load
+from appliance.config.schema import Config
 
 
 def _one_file(context: click.Context, _option: click.Parameter, file: Path | None) -> Path | None:

@@ -10,10 +10,10 @@ from typing import Any
 import click
 
 from appliance.cli import options
-from appliance.cli.models import size
 from appliance.client.http import connect, encoded
 from appliance.config.schema import Config
 from appliance.errors import DownloadFailed
+from appliance.system.units import format_bytes
 
 LOOK_SECONDS = 0.25
 Look = Callable[[], dict[str, Any]]
@@ -86,4 +86,8 @@ def _line(told: dict[str, Any]) -> str:
     done, total, speed = told["done_bytes"], told["total_bytes"], told["bytes_per_second"]
     left = f", {(total - done) / speed:.0f} s left" if speed else ""
     share = done / total if total else 1.0
-    return f"{share:4.0%}  {size(done) or '0'} of {size(total)}, {size(speed) or '0'}/s{left}"
+    return f"{share:4.0%}  {_size(done)} of {_size(total)}, {_size(speed)}/s{left}"
+
+
+def _size(size: int) -> str:
+    return format_bytes(size) if size else "0"

@@ -94,7 +94,7 @@ def _service(config: Config) -> Iterator[Client]:
     from appliance.config import logging, paths
     from appliance.service.appliance import Appliance
 
-    logging.set_up("error")
+    logging.configure_logging("error")
     private = msgspec.structs.replace(config.server, host="127.0.0.1", port=0)
     appliance = Appliance(msgspec.structs.replace(config, server=private), warm=False)
     thread = threading.Thread(target=appliance.run, name="service")
@@ -103,7 +103,7 @@ def _service(config: Config) -> Iterator[Client]:
         service = discovery.find(paths.data_dir(config))
         if service is None:
             raise InternalError("the service that was just started is gone")
-        yield Client(service)
+        yield Client(service.url, service.token)
     finally:
         appliance.stop_now()
         thread.join()

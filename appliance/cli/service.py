@@ -1,6 +1,5 @@
 """`appliance serve`: the service itself."""
 
-import contextlib
 import gc
 import sys
 from pathlib import Path
@@ -11,7 +10,7 @@ from appliance.cli import options
 from appliance.config import paths
 from appliance.config.environment import has_display, worker_environment
 from appliance.config.schema import Config
-from appliance.engine.local import prestart
+from appliance.engine.local.prestart import PrestartedWorker
 
 
 @click.command()
@@ -45,30 +44,39 @@ def serve(
         security={"insecure_lan": insecure_lan},
     )
     gc.disable()  # none of it becomes garbage, and looking for some takes a tenth of the time
-    if not until_eof:  # then there is a window to be drawn first
-        _begin_worker(config)  # it starts, and loads, beside what is imported next
+    # Where a window is to be drawn first, none; else it starts, and loads, beside what is imported.
+    prestarted = None if until_eof else _prestarted(config)
     from appliance.config import logging
     from appliance.service.appliance import run
 
     gc.freeze()
     gc.enable()
-    logging.set_up(config.server.log_level)
+    logging.configure_logging(config.server.log_level)
     open_browser = open_browser and _can_open_browser()
-    sys.exit(run(config, open_browser=open_browser, until_eof=until_eof, as_json=as_json))
+    sys.exit(
+        run(
+            config,
+            open_browser=open_browser,
+            until_eof=until_eof,
+            as_json=as_json,
+            prestarted=prestarted,
+        )
+    )
 
 
-def _begin_worker(config: Config) -> None:
+def _prestarted(config: Config) -> PrestartedWorker | None:
     if not config.models.listed()[0].by_llama:
-        return
-    # If it can't be started, whoever needs one will say so.
-    with contextlib.suppress(OSError):
-        command = paths.worker_command()
-        prestart.begin(command, worker_environment())
-        from appliance.service import model_specs
+        return None
+    try:
+        worker = PrestartedWorker(paths.worker_command(), worker_environment())
+    except OSError:  # whoever needs one will say so
+        return None
+    from appliance.service import model_specs
 
-        load = model_specs.first_load(config)
-        if load:
-            prestart.load(command, load)
+    load = model_specs.first_load(config)
+    if load:
+        worker.load(load)
+    return worker
 
 
 def _can_open_browser() -> bool:

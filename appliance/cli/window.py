@@ -18,12 +18,12 @@ def open_window(context: click.Context, config_file: Path | None, ready_seconds:
         context.invoke(service.serve, config_file=config_file)
     config = options.configuration(config_file)
     from appliance.config import logging, paths
-    from appliance.desktop.launcher import Desk, Launcher
+    from appliance.desktop.launcher import Launcher, LauncherSettings
 
-    logging.set_up(config.server.log_level)
+    logging.configure_logging(config.server.log_level)
     named = ["--config", str(config_file.absolute())] if config_file else []
     launcher = Launcher(
-        Desk(
+        LauncherSettings(
             folder=paths.data_dir(config),
             storage=paths.cache_dir() / "window",
             usual_url=_usual_url(config),
@@ -33,7 +33,7 @@ def open_window(context: click.Context, config_file: Path | None, ready_seconds:
             icon=str(paths.icon() or ""),
             ready_seconds=ready_seconds,
         ),
-        say=click.echo,
+        print_line=click.echo,
     )
 
     forget_frozen_libraries()  # before a browser is opened

@@ -5,7 +5,6 @@ stops. Whoever reads it finds out whether the service is still there: a killed o
 """
 
 import contextlib
-import os
 import socket
 import urllib.parse
 from pathlib import Path
@@ -13,6 +12,7 @@ from pathlib import Path
 import msgspec
 
 from appliance.errors import ConfigError
+from appliance.system.files import replace_file
 
 FILE = "service.json"
 LOCK = "service.lock"
@@ -61,14 +61,7 @@ def announce(folder: Path, service: Service) -> None:
     Raises:
         OSError: the file cannot be written.
     """
-    file = folder / FILE
-    new = file.with_name(f"{FILE}.{service.pid}")
-    with contextlib.suppress(FileNotFoundError):
-        new.unlink()
-    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with open(descriptor, "wb") as out:
-        out.write(msgspec.json.encode(service))
-    new.replace(file)
+    replace_file(folder / FILE, msgspec.json.encode(service))
 
 
 def withdraw(folder: Path, pid: int) -> None:

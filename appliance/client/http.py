@@ -1,51 +1,83 @@
-"""A running service, asked over HTTP."""
+"""A running service, asked over HTTP by other programs of the same machine.
 
+No proxy that the environment names has any business between them.
+"""
+
+import http.client
 import json
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+import urllib.parse
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
 from appliance.client import discovery
-from appliance.config.schema import Config
-from appliance.errors import Unavailable, from_code
+from appliance.errors import ApplianceError, Unavailable, from_code
 
 if TYPE_CHECKING:
-    import httpx2
+    from appliance.config.schema import Config
 
 CONNECT_SECONDS = 5.0
 
 
+class Response(NamedTuple):
+    """What came back."""
+
+    status: int
+    content: bytes
+
+
 class Client:
-    """One service. What it refuses is raised as the error that it is."""
+    """One service. Every request has a connection of its own; any thread may call."""
 
-    def __init__(self, service: discovery.Service) -> None:
-        import httpx2
+    def __init__(self, url: str, token: str = "", *, timeout: float | None = None) -> None:
+        """
+        Args:
+            url: such as `http://127.0.0.1:3000`.
+            token: what lets this user in; empty: none is needed.
+            timeout: seconds without a byte of an answer, after which a request fails; None: there
+                may be any number, as while a model loads.
+        """
+        self.url = url
+        self.token = token
+        self._timeout = timeout
 
-        headers = {"Authorization": f"Bearer {service.token}"} if service.token else {}
-        self._http = httpx2.Client(
-            base_url=service.url,
-            headers=headers,
-            # A model may take minutes to load, and to answer.
-            timeout=httpx2.Timeout(None, connect=CONNECT_SECONDS),
-            trust_env=False,  # a proxy has no business between two programs of one machine
-        )
-        self._url = service.url
+    def request(
+        self,
+        method: str,
+        path: str,
+        body: object = None,
+        *,
+        headers: Mapping[str, str] | None = None,
+        limit: int | None = None,
+    ) -> Response:
+        """Whatever the service answers.
+
+        Args:
+            method: such as `GET`.
+            path: below the service's address.
+            body: is sent as JSON; None: nothing is.
+            headers: beside those that every request has.
+            limit: bytes of the answer, of which the rest is not read; None: all are.
+
+        Raises:
+            OSError: there was no answer, or it was not HTTP.
+        """
+        with self._answer(method, path, body, headers) as answer:
+            return Response(answer.status, answer.read(limit))
 
     def call(self, method: str, path: str, body: object = None) -> Any:
         """The answer's JSON; None if it has none.
 
         Raises:
-            ApplianceError: the service refused, or is gone.
+            ApplianceError: the error that the service answers with; or it is gone.
         """
-        import httpx2
-
         try:
-            answer = self._http.request(method, path, json=body)
-        except httpx2.HTTPError as ex:
-            raise Unavailable(f"the service at {self._url} does not answer: {ex}") from ex
-        self._check(answer)
-        return answer.json() if answer.content else None
+            answer = self.request(method, path, body)
+        except OSError as ex:
+            raise Unavailable(f"the service at {self.url} does not answer: {ex}") from ex
+        return self._checked(answer)
 
     def stream(self, path: str, body: object) -> Iterator[dict[str, Any]]:
         """The data of server-sent events, up to `[DONE]`.
@@ -53,43 +85,81 @@ class Client:
         Raises:
             ApplianceError: the service refused, failed in between, or is gone.
         """
-        import httpx2
-
         try:
-            with self._http.stream("POST", path, json=body) as answer:
-                if answer.status_code >= 400:
-                    answer.read()
-                self._check(answer)
-                for line in answer.iter_lines():
-                    data = line.removeprefix("data:").strip()
-                    if line.startswith("data:") and data != "[DONE]":
+            with self._answer("POST", path, body, None) as answer:
+                if answer.status >= 400:
+                    self._checked(Response(answer.status, answer.read()))
+                for line in answer:
+                    data = line.removeprefix(b"data:").strip()
+                    if data == b"[DONE]":
+                        return
+                    if line.startswith(b"data:"):
                         event = json.loads(data)
-                        _check_event(event)
+                        if error := _error_of(event):
+                            raise error
                         yield event
-        except httpx2.HTTPError as ex:
-            raise Unavailable(f"the service at {self._url} is gone: {ex}") from ex
+        except OSError as ex:
+            raise Unavailable(f"the service at {self.url} is gone: {ex}") from ex
+        raise Unavailable(f"the service at {self.url} is gone: its answer has no end")
 
-    def _check(self, answer: "httpx2.Response") -> None:
-        if answer.status_code < 400:
-            return
+    def is_appliance(self) -> bool:
+        """Whether an appliance answers there."""
         try:
-            _check_event(answer.json())
+            health = self.call("GET", "/health")
+        except ApplianceError:
+            return False
+        return isinstance(health, dict) and health.get("status") == "ok" and "models" in health
+
+    @contextmanager
+    def _answer(
+        self, method: str, path: str, body: object, headers: Mapping[str, str] | None
+    ) -> Iterator[http.client.HTTPResponse]:
+        address = urllib.parse.urlsplit(self.url)
+        connection = http.client.HTTPConnection(
+            address.hostname or "", address.port, timeout=CONNECT_SECONDS
+        )
+        all_headers = {"Content-Type": "application/json", **(headers or {})}
+        if self.token:
+            all_headers["Authorization"] = f"Bearer {self.token}"
+        try:
+            connection.connect()
+            connection.sock.settimeout(self._timeout)
+            content = None if body is None else json.dumps(body).encode()
+            connection.request(method, path, content, all_headers)
+            yield connection.getresponse()
+        except http.client.HTTPException as ex:
+            raise ConnectionError(str(ex) or type(ex).__name__) from ex
+        finally:
+            connection.close()
+
+    def _checked(self, answer: Response) -> Any:
+        """The JSON of an answer; that of a refusal, too, where it says more than an error, as
+        `/readiness` does."""
+        refused = answer.status >= 400
+        try:
+            content = json.loads(answer.content) if answer.content or refused else None
+            error = _error_of(content) if refused else None
         except (ValueError, LookupError, TypeError) as ex:
-            raise Unavailable(f"the service at {self._url} answers {answer.status_code}") from ex
+            raise Unavailable(f"the service at {self.url} answers {answer.status}") from ex
+        if error:
+            raise error
+        return content
 
 
-def _check_event(event: Any) -> None:
+def _error_of(event: Any) -> ApplianceError | None:
+    """The error that an answer or an event carries."""
     if isinstance(event, dict) and event.get("error"):
         error = event["error"]
-        raise from_code(error["code"], error["message"], error.get("param"))
+        return from_code(error["code"], error["message"], error.get("param"))
+    return None
 
 
-def connect(config: Config) -> Client | None:
+def connect(config: "Config") -> Client | None:
     """The service that runs with this configuration's data; None: none does."""
     from appliance.config import paths
 
     service = discovery.find(paths.data_dir(config))
-    return Client(service) if service else None
+    return Client(service.url, service.token) if service else None
 
 
 def encoded(model: msgspec.Struct) -> Any:

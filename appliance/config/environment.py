@@ -6,7 +6,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-import msgspec
+from appliance.config.schema import HubSettings
 
 _WORKER_NAMES = frozenset(
     {
@@ -77,23 +77,12 @@ def has_display(environ: Mapping[str, str] | None = None) -> bool:
     return bool(source.get("DISPLAY") or source.get("WAYLAND_DISPLAY"))
 
 
-class Hub(msgspec.Struct, frozen=True, kw_only=True):
-    """How the hub is reached, by the names that its own programs use."""
-
-    endpoint: str = "https://huggingface.co"
-    token: str = ""
-    token_file: Path | None = None
-    """Where a token is when `token` is empty; it need not be there."""
-    offline: bool = False
-    """Nothing may be asked of the hub."""
-
-
-def hub(environ: Mapping[str, str] | None = None) -> Hub:
+def hub(environ: Mapping[str, str] | None = None) -> HubSettings:
     """`HF_ENDPOINT`, `HF_TOKEN`, `HF_HOME` and `HF_HUB_OFFLINE`. Proxies are httpx2's business,
     which takes `HTTPS_PROXY` and the like by itself."""
     source = os.environ if environ is None else environ
-    return Hub(
-        endpoint=(source.get("HF_ENDPOINT") or Hub().endpoint).rstrip("/"),
+    return HubSettings(
+        endpoint=(source.get("HF_ENDPOINT") or HubSettings().endpoint).rstrip("/"),
         token=(source.get("HF_TOKEN") or source.get("HUGGING_FACE_HUB_TOKEN") or "").strip(),
         token_file=_given(source, "HF_TOKEN_PATH") or _hub_home(source) / "token",
         offline=any(

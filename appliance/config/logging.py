@@ -20,7 +20,7 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u206
 """C0, C1, line separators, and the marks that turn the direction of text."""
 
 
-def set_up(level: LogLevel, *, stream: TextIO | None = None) -> None:
+def configure_logging(level: LogLevel, *, stream: TextIO | None = None) -> None:
     """Sends every event from `level` on to `stream`, stderr if None. Replaces an earlier set-up."""
     stream = sys.stderr if stream is None else stream
     shared: list[Processor] = [

@@ -67,15 +67,6 @@ def kv_dir() -> Path:
     return cache_dir() / "kv"
 
 
-def log_dir() -> Path:
-    """Log files; made if it is not there.
-
-    Raises:
-        ConfigError: the folder cannot be made.
-    """
-    return _owner_only(_DIRS.user_log_path, "the log folder")
-
-
 def _owner_only(folder: Path, key: str) -> Path:
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -149,9 +140,10 @@ def template_command() -> list[str]:
     return [*worker_command()[:-1], "template"]
 
 
-def probe_command() -> list[str]:
-    """The command line that starts the process which asks llama.cpp about this machine."""
-    return [*worker_command()[:-1], "probe"]
+def probe_command(*, gpus: bool = True) -> list[str]:
+    """The command line that starts the process which asks llama.cpp about this machine; without
+    `gpus` no driver of a GPU runs there."""
+    return [*worker_command()[:-1], "probe", *([] if gpus else ["without-gpus"])]
 
 
 def proof_command() -> list[str]:

@@ -1,6 +1,7 @@
-"""What is wrong with a setting, in the words of whoever wrote it: key, what is allowed, source."""
+"""What is wrong with a value that msgspec refused, in the words of whoever wrote it."""
 
 import re
+from typing import Literal
 
 import msgspec
 from msgspec.inspect import (
@@ -17,27 +18,60 @@ from msgspec.inspect import (
 from appliance.errors import ConfigError
 
 _COMPLAINT = re.compile(
-    r"(?:Object (?P<fault>contains unknown|missing required) field `(?P<key>.*?)`)?"
-    r".*?(?: - at `\$\.?(?P<path>[^`]*)`)?",
+    r"(?P<message>"
+    r"(?:Object (?P<fault>contains unknown|missing required) field `(?P<name>.*?)`)?"
+    r".*?)"
+    r"(?: - at (?:`key` in )?`\$\.?(?P<path>[^`]*)`)?",
     re.DOTALL,
 )
-"""What msgspec says about a value that it refuses."""
 
 
-def explain(complaint: str, source: str, root: type) -> ConfigError:
+class ValidationFault(msgspec.Struct, frozen=True, kw_only=True):
+    """What msgspec says about a value that it refuses, taken apart."""
+
+    kind: Literal["unknown", "missing", "wrong"]
+    """An unknown name, a name that is missing, or a wrong value."""
+    path: str
+    """Of the object with that name in it, or of the wrong value; empty: the whole."""
+    name: str = ""
+    """The unknown or missing name."""
+    message: str
+    """msgspec's own, without the path."""
+
+    @classmethod
+    def parse(cls, complaint: str) -> "ValidationFault":
+        """Of the text of a `msgspec.ValidationError`."""
+        found = _COMPLAINT.fullmatch(complaint)
+        assert found  # any text is one
+        kind: Literal["unknown", "missing", "wrong"] = "wrong"
+        if found["fault"]:
+            kind = "missing" if found["fault"] == "missing required" else "unknown"
+        return cls(
+            kind=kind,
+            path=found["path"] or "",
+            name=found["name"] or "",
+            message=found["message"],
+        )
+
+    @property
+    def field(self) -> str:
+        """The field at fault, by its whole path."""
+        return ".".join(filter(None, (self.path, self.name)))
+
+
+def describe_validation_error(complaint: str, source: str, root: type) -> ConfigError:
     """msgspec's complaint in the words of the file: key, what is allowed, source.
 
     The value itself is not repeated: a line about a setting may end in a log.
     """
-    found = _COMPLAINT.fullmatch(complaint)
-    path = (found and found["path"]) or ""
-    if not found or not found["fault"]:
+    fault = ValidationFault.parse(complaint)
+    path, name = fault.path, fault.name
+    if fault.kind == "wrong":
         return ConfigError(f"{path}: needs {_allowed(_type_at(path, root))} ({source})", param=path)
-    name = found["key"]
     if not name or not name.isprintable():
         name = repr(name)
     key = f"{path}.{name}" if path else name
-    if found["fault"] == "missing required":
+    if fault.kind == "missing":
         return ConfigError(f"{key}: is missing ({source})", param=key)
     table = _type_at(path, root)
     known = [field.name for field in table.fields] if isinstance(table, StructType) else []

@@ -1,13 +1,13 @@
 """What the page may ask of the window, because HTTP can't do it; `bridge.js` is its other half."""
 
-import contextlib
 import os
-import tempfile
 import webbrowser
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
+
+from appliance.system.files import replace_file
 
 LARGEST_FILE = 64 * 1024 * 1024
 """Bytes of a file that is read for an import."""
@@ -54,20 +54,9 @@ class Bridge:
         chosen = self._choose("SAVE", save_filename=Path(name).name, file_types=JSON_FILES)
         if chosen is None:
             return None
-        part = ""
-        try:
-            with tempfile.NamedTemporaryFile(
-                "w", encoding="utf-8", dir=chosen.parent, prefix=".appliance-", delete=False
-            ) as file:
-                part = file.name
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-            Path(part).replace(chosen)
-        except OSError:
-            with contextlib.suppress(OSError):
-                Path(part).unlink()
-            raise
+        # The name may be as long as it can be: no longer one stands beside it.
+        partial = chosen.with_name(f".appliance-{os.getpid()}")
+        replace_file(chosen, text.encode(), durable=True, partial=partial)
         return str(chosen)
 
     def open_file(self) -> dict[str, str] | None:

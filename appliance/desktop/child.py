@@ -2,17 +2,15 @@
 
 import contextlib
 import logging
-import subprocess
 import sys
 import threading
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import IO, cast
 
 from appliance.client import discovery
-from appliance.desktop.processes import end
-from appliance.desktop.service import Service
+from appliance.client.http import Client
+from appliance.system.child_process import ChildProcess
 
 log = logging.getLogger(__name__)
 
@@ -21,11 +19,11 @@ LONGEST_PAUSE = 30.0
 STEADY_SECONDS = 60.0
 """After that, a death counts as the first one again."""
 END_SECONDS = 60.0
-"""What replies under way and the last writes may take, once it was told to end."""
+"""What replies under way and the last writes may take, once its stdin has ended."""
 
 
 class CannotStart(Exception):
-    """The service ended before it said where it is; the message is its own last line."""
+    """The service ended before it had an address; the message is the last line of its log."""
 
 
 class ServiceChild:
@@ -39,11 +37,11 @@ class ServiceChild:
         self._environment = dict(environment)
         self._folder = folder
         self._ending = threading.Event()
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: ChildProcess | None = None
         self._port = ""
         self._drawn = False
 
-    def start(self) -> Service:
+    def start(self) -> Client:
         """Start it and wait until it listens.
 
         Raises:
@@ -58,7 +56,7 @@ class ServiceChild:
         """Let it load its model, for which it takes all cores."""
         self._drawn = True
         if self._process:
-            _tell(self._process)
+            self._process.send(b"\n")
 
     def end(self) -> None:
         """Have it finish what it does; returns when it is gone."""
@@ -66,38 +64,30 @@ class ServiceChild:
         process = self._process
         if process is None:
             return
-        end(process, END_SECONDS)
-        _close(process)
+        process.end(END_SECONDS)
+        process.close()
 
-    def _start(self) -> Service:
+    def _start(self) -> Client:
         # The port stays the same, so that a page that is open finds the next service.
         port = ["--port", self._port] if self._port else []
-        process = subprocess.Popen(
+        process = ChildProcess(
             [*self._command, *port],
-            env=self._environment,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            # What a terminal's Ctrl-C means is decided here, not by whoever hears it first.
-            start_new_session=True,
+            self._environment,
+            on_log=_log_as_ours,
+            # What a terminal's Ctrl-C means is decided here, not by whoever gets it first.
+            own_session=True,
         )
-        last: list[str] = []
-        log_reader = threading.Thread(target=_pass_on, args=(process, last), daemon=True)
-        log_reader.start()
-        said = cast(IO[bytes], process.stdout).readline()
-        if b"http" not in said:
-            process.kill()
-            process.wait()
-            _close(process)
-            log_reader.join(1)
-            raise CannotStart(last[-1] if last else "The service ended without a word.")
+        if b"http" not in process.output.readline():
+            process.close()
+            last = process.last_lines
+            raise CannotStart(last[-1].strip() if last else "The service ended without a word.")
         self._process = process
         if self._drawn:
-            _tell(process)
-        told = discovery.find(self._folder)
-        if told is None:
+            process.send(b"\n")
+        service = discovery.find(self._folder)
+        if service is None:
             raise CannotStart("The service ended as soon as it had begun.")
-        return Service(told.url, told.token)
+        return Client(service.url, service.token)
 
     def _watch(self) -> None:
         pause = 0.0
@@ -105,41 +95,25 @@ class ServiceChild:
             began = time.monotonic()
             process = self._process
             assert process
-            # Ended in good order, it was told to: by us or by somebody else.
-            if process.wait() == 0 or self._ending.is_set():
+            # It ends in good order when somebody wants it to.
+            code = process.wait()
+            if code == 0 or self._ending.is_set():
                 return
             if time.monotonic() - began > STEADY_SECONDS:
                 pause = 0.0
-            log.warning("the service ended with %s; it is started again", process.returncode)
+            log.warning("the service ended with %s; it is started again", code)
             if self._ending.wait(pause):
                 return
             pause = min(max(2 * pause, 0.5), LONGEST_PAUSE)
-            _close(process)
+            process.close()
             try:
                 self._start()
             except CannotStart as ex:
                 log.error("the service does not start: %s", ex)
 
 
-def _tell(process: "subprocess.Popen[bytes]") -> None:
-    with contextlib.suppress(OSError, ValueError):  # it is gone, or going
-        stdin = cast(IO[bytes], process.stdin)
-        stdin.write(b"\n")
-        stdin.flush()
-
-
-def _close(process: "subprocess.Popen[bytes]") -> None:
-    """Our ends of what led to it; the log's is closed by who reads it."""
-    for pipe in (process.stdin, process.stdout):
-        with contextlib.suppress(OSError):  # what was to be written has no reader left
-            cast(IO[bytes], pipe).close()
-
-
-def _pass_on(process: "subprocess.Popen[bytes]", last: list[str]) -> None:
-    """The service's log goes where ours goes; the last line is kept."""
-    with cast(IO[bytes], process.stderr) as said:
-        for raw in said:
-            last[:] = [raw.decode("utf-8", "replace").strip()]
-            with contextlib.suppress(OSError, ValueError):
-                sys.stderr.buffer.write(raw)
-                sys.stderr.flush()
+def _log_as_ours(line: bytes) -> None:
+    """The service's log goes where ours goes."""
+    with contextlib.suppress(OSError, ValueError):
+        sys.stderr.buffer.write(line)
+        sys.stderr.flush()

@@ -1,4 +1,4 @@
-"""One instance per user: who comes second rings at the first one's door, and leaves."""
+"""One window per user: a second launcher has the first one come forward, and ends."""
 
 import contextlib
 import secrets
@@ -11,36 +11,38 @@ from pathlib import Path
 import filelock
 import msgspec
 
-RING_SECONDS = 10.0
-"""What somebody who holds the lock has to answer, or to be gone."""
+from appliance.system.files import replace_file
+
+ACTIVATE_SECONDS = 10.0
+"""In which whoever holds the lock has to answer, or to be gone."""
 ANSWER_SECONDS = 3.0
-LONGEST_RING = 200
-_HEARD = b"heard\n"
+MAX_MESSAGE_BYTES = 200
+_ACCEPTED = b"heard\n"
 
 
-class Door(msgspec.Struct, frozen=True):
-    """Where the first instance listens, and what a visitor has to say."""
+class Endpoint(msgspec.Struct, frozen=True):
+    """Where the first instance listens, and what a second one has to send."""
 
     port: int
     token: str
 
 
 class Instance:
-    """The first instance; `close` when done. Rings are heard on a thread of their own."""
+    """The first instance; `close` when done. Others are answered on a thread of its own."""
 
     def __init__(self, lock: filelock.BaseFileLock, file: Path) -> None:
         """`claim` makes it."""
         self._lock = lock
         self._file = file
-        self._on_ring: Callable[[], None] = lambda: None
+        self._on_activate: Callable[[], None] = lambda: None
         self._listener = socket.create_server(("127.0.0.1", 0))
-        self._door = Door(self._listener.getsockname()[1], secrets.token_urlsafe(24))
-        _write_private(file, msgspec.json.encode(self._door))
-        threading.Thread(target=self._answer, name="door", daemon=True).start()
+        self._endpoint = Endpoint(self._listener.getsockname()[1], secrets.token_urlsafe(24))
+        replace_file(file, msgspec.json.encode(self._endpoint))
+        threading.Thread(target=self._answer, name="instance", daemon=True).start()
 
-    def on_ring(self, callback: Callable[[], None]) -> None:
-        """What is done when somebody rings, on the door's thread."""
-        self._on_ring = callback
+    def on_activate(self, callback: Callable[[], None]) -> None:
+        """Have `callback` called when the appliance is started again, on that thread."""
+        self._on_activate = callback
 
     def close(self) -> None:
         """Let the next one be the first."""
@@ -51,19 +53,19 @@ class Instance:
     def _answer(self) -> None:
         while True:
             try:
-                visitor, _ = self._listener.accept()
+                connection, _ = self._listener.accept()
             except OSError:
                 return
-            with visitor, contextlib.suppress(OSError):
-                visitor.settimeout(ANSWER_SECONDS)
-                said = visitor.recv(LONGEST_RING).strip()
-                if secrets.compare_digest(said, self._door.token.encode()):
-                    visitor.sendall(_HEARD)
-                    self._on_ring()
+            with connection, contextlib.suppress(OSError):
+                connection.settimeout(ANSWER_SECONDS)
+                message = connection.recv(MAX_MESSAGE_BYTES).strip()
+                if secrets.compare_digest(message, self._endpoint.token.encode()):
+                    connection.sendall(_ACCEPTED)
+                    self._on_activate()
 
 
 def claim(folder: Path) -> Instance | None:
-    """The first instance on this folder, or None once the one that is there was rung for.
+    """The first instance on this folder, or None once the one that is there comes forward.
 
     Raises:
         OSError: the folder cannot be written to.
@@ -71,12 +73,12 @@ def claim(folder: Path) -> Instance | None:
     """
     lock = filelock.FileLock(folder / "window.lock")
     file = folder / "window.door"
-    deadline = time.monotonic() + RING_SECONDS
+    deadline = time.monotonic() + ACTIVATE_SECONDS
     while time.monotonic() < deadline:
         try:
             lock.acquire(blocking=False)
         except filelock.Timeout:
-            if _ring(file):
+            if _activate(file):
                 return None
             time.sleep(0.1)
         else:
@@ -84,19 +86,13 @@ def claim(folder: Path) -> Instance | None:
     raise TimeoutError("Another window is just being opened or closed, and takes long. Try again.")
 
 
-def _ring(file: Path) -> bool:
-    """Whether somebody heard."""
+def _activate(file: Path) -> bool:
+    """Whether the first instance answered."""
     try:
-        door = msgspec.json.decode(file.read_bytes(), type=Door)
-        with socket.create_connection(("127.0.0.1", door.port), ANSWER_SECONDS) as to_first:
-            to_first.settimeout(ANSWER_SECONDS)
-            to_first.sendall(door.token.encode() + b"\n")
-            return to_first.recv(len(_HEARD)) == _HEARD
+        endpoint = msgspec.json.decode(file.read_bytes(), type=Endpoint)
+        with socket.create_connection(("127.0.0.1", endpoint.port), ANSWER_SECONDS) as connection:
+            connection.settimeout(ANSWER_SECONDS)
+            connection.sendall(endpoint.token.encode() + b"\n")
+            return connection.recv(len(_ACCEPTED)) == _ACCEPTED
     except (OSError, msgspec.DecodeError):
         return False
-
-
-def _write_private(file: Path, content: bytes) -> None:
-    file.unlink(missing_ok=True)
-    file.touch(mode=0o600)
-    file.write_bytes(content)

@@ -1,49 +1,49 @@
 """What `appliance` without a verb does: one instance, a service, and a way to show the page."""
 
-import contextlib
 import logging
 import queue
-import subprocess
 import threading
 import time
 import webbrowser
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import IO, Literal, cast
+from typing import Literal
 
 import msgspec
 
-from appliance.desktop import engines
+from appliance.client import discovery
+from appliance.client.http import Client
+from appliance.desktop import webview_backends
 from appliance.desktop.child import CannotStart, ServiceChild
-from appliance.desktop.engines import BROWSER, Rung
 from appliance.desktop.instance import Instance, claim
-from appliance.desktop.memory import FILE, recall, remember
 from appliance.desktop.messages import (
     ComeForward,
-    Failed,
     FromWindow,
+    PageDrawn,
     Prepare,
-    Ready,
     Show,
+    WindowFailed,
     from_window,
     line,
 )
-from appliance.desktop.processes import end
-from appliance.desktop.service import Service, find
+from appliance.desktop.webview_backends import BROWSER, Backend
+from appliance.desktop.window_state import FILE, load_state, save_state
+from appliance.system.child_process import ChildProcess
 
 log = logging.getLogger(__name__)
 
+ANSWER_SECONDS = 5.0
 END_SECONDS = 5.0
 """What a window has to close in."""
 READY_SECONDS = 8.0
 """What an engine has to draw the page in, until the next way is tried."""
 
-Outcome = Literal["drawn", "failed", "late"]
+ShowOutcome = Literal["drawn", "failed", "late"]
 """Late is what says nothing about an engine: the machine may have been busy."""
 
 
-class Desk(msgspec.Struct, frozen=True):
-    """Everything that the launcher is told; commands are lists of arguments."""
+class LauncherSettings(msgspec.Struct, frozen=True):
+    """All that the launcher has to know; commands are lists of arguments."""
 
     folder: Path
     """Where the service keeps `service.json`, and the window what it remembers."""
@@ -61,21 +61,21 @@ class Desk(msgspec.Struct, frozen=True):
 class Launcher:
     """Lives as long as the window, or the browser's service, is wanted."""
 
-    def __init__(self, desk: Desk, say: Callable[[str], None]) -> None:
-        """`say` tells the person a line; it matters when there is no window to look at."""
-        self._desk = desk
-        self._say = say
-        self._memory_file = desk.folder / FILE
-        self._window: subprocess.Popen[bytes] | None = None
-        self._said: queue.SimpleQueue[FromWindow | None] = queue.SimpleQueue()
-        """What the window says; None when it is gone, or has to go."""
+    def __init__(self, settings: LauncherSettings, print_line: Callable[[str], None]) -> None:
+        """`print_line` is for people; it matters when there is no window to look at."""
+        self._settings = settings
+        self._print_line = print_line
+        self._state_file = settings.folder / FILE
+        self._window: ChildProcess | None = None
+        self._messages: queue.SimpleQueue[FromWindow | None] = queue.SimpleQueue()
+        """Of the window; None when it is gone, or has to go."""
         self._engines: list[str] = []
         self._shown_in_browser = ""
         self._stopped = threading.Event()
 
     def run(self) -> int:
         """Open a window, or bring the one that is open forward. Returns the exit code."""
-        instance = claim(self._desk.folder)
+        instance = claim(self._settings.folder)
         if instance is None:
             return 0
         try:
@@ -86,22 +86,22 @@ class Launcher:
     def stop(self) -> None:
         """From a signal handler: close the window, and what was started for it."""
         self._stopped.set()
-        self._said.put(None)
+        self._messages.put(None)
 
     def _run(self, instance: Instance) -> int:
-        remembered = recall(self._memory_file)
-        self._engines = engines.installed()
-        rungs = engines.ladder(self._engines, remembered.rung, remembered.failed)
+        state = load_state(self._state_file)
+        self._engines = webview_backends.installed()
+        backends = webview_backends.fallback_order(self._engines, state.backend, state.failed)
         # The first engine starts while the service is looked for or starts.
-        self._window = self._spawn(rungs[0]) if rungs else None
-        child, service = None, find(self._desk.folder, self._desk.usual_url)
+        self._window = self._spawn(backends[0]) if backends else None
+        child, service = None, self._find_service()
         try:
             if service is None:
                 child, service = self._start_service()
-            instance.on_ring(self._come_forward)
-            self._show(rungs, service, child)
+            instance.on_activate(self._come_forward)
+            self._show(backends, service, child)
         except CannotStart as ex:
-            self._say(f"appliance: {ex}")
+            self._print_line(f"appliance: {ex}")
             return 1
         finally:
             self._end_window()
@@ -109,95 +109,100 @@ class Launcher:
                 child.end()
         return 0
 
-    def _start_service(self) -> tuple[ServiceChild, Service]:
-        desk = self._desk
-        child = ServiceChild(desk.serve_command, desk.environment, desk.folder)
+    def _find_service(self) -> Client | None:
+        """The one that runs already: this user's, or whoever's at the usual address."""
+        own = discovery.find(self._settings.folder)
+        found = [Client(own.url, own.token, timeout=ANSWER_SECONDS)] if own else []
+        usual = Client(self._settings.usual_url, timeout=ANSWER_SECONDS)
+        return next((one for one in (*found, usual) if one.is_appliance()), None)
+
+    def _start_service(self) -> tuple[ServiceChild, Client]:
+        settings = self._settings
+        child = ServiceChild(settings.serve_command, settings.environment, settings.folder)
         try:
             return child, child.start()
         except CannotStart as ex:
             if "in use" not in str(ex):
                 raise
-            # A window does not mind the port; programs that use the API are told of it.
+            # A window does not mind the port; programs that use the API find it in the log.
             log.warning("%s; another port is taken", ex)
-        command = [*desk.serve_command, "--port", "0"]
-        child = ServiceChild(command, desk.environment, desk.folder)
+        command = [*settings.serve_command, "--port", "0"]
+        child = ServiceChild(command, settings.environment, settings.folder)
         return child, child.start()
 
-    # -- the ladder --------------------------------------------------------------------------------
+    # -- one backend after the other ---------------------------------------------------------------
 
-    def _show(self, rungs: list[Rung], service: Service, child: ServiceChild | None) -> None:
+    def _show(self, backends: list[Backend], service: Client, child: ServiceChild | None) -> None:
         order = Show(
             url=service.url,
             token=service.token,
             asks_before_closing=child is not None,
         )
         late: list[str] = []
-        for rung in rungs:
-            process = self._window or self._spawn(rung)
+        for backend in backends:
+            process = self._window or self._spawn(backend)
             self._window = process
             outcome = self._shows(process, order)
             if outcome == "drawn":
                 if child:
                     child.window_is_drawn()
-                self._keep(rung.name, late)
-                while self._said.get() is not None:
+                self._keep(backend.name, late)
+                while self._messages.get() is not None:
                     pass
                 return
-            if self._stopped.is_set() or process.poll() == 0:
+            if self._stopped.is_set() or process.wait(0) == 0:
                 return
-            log.warning("no page with %s; the next way is tried", rung.name)
-            late += [rung.name] if outcome == "late" else []
+            log.warning("no page with %s; the next way is tried", backend.name)
+            late += [backend.name] if outcome == "late" else []
             self._end_window()
         self._show_in_browser(service, late)
 
-    def _spawn(self, rung: Rung) -> "subprocess.Popen[bytes]":
-        process = subprocess.Popen(
-            [*self._desk.window_command, rung.engine],
-            env={**self._desk.environment, **rung.variables},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            start_new_session=True,
+    def _spawn(self, backend: Backend) -> ChildProcess:
+        process = ChildProcess(
+            [*self._settings.window_command, backend.engine],
+            {**self._settings.environment, **backend.variables},
+            own_session=True,
         )
-        desk = self._desk
-        order = Prepare(str(self._memory_file), str(desk.storage), desk.icon)
-        _tell(process, line(order))
+        settings = self._settings
+        order = Prepare(str(self._state_file), str(settings.storage), settings.icon)
+        process.send(line(order))
         return process
 
-    def _shows(self, process: "subprocess.Popen[bytes]", order: Show) -> Outcome:
+    def _shows(self, process: ChildProcess, order: Show) -> ShowOutcome:
         """How it went with the page. A window that was closed before has ended with 0."""
-        said: queue.SimpleQueue[FromWindow | None] = queue.SimpleQueue()
-        self._said = said
-        if self._stopped.is_set():  # whoever said so before, said it to another queue
+        messages: queue.SimpleQueue[FromWindow | None] = queue.SimpleQueue()
+        self._messages = messages
+        if self._stopped.is_set():  # before, its end went to another queue
             return "failed"
-        threading.Thread(target=_listen, args=(process, said), daemon=True).start()
-        _tell(process, line(order))
-        deadline = time.monotonic() + self._desk.ready_seconds
+        threading.Thread(target=_listen, args=(process, messages), daemon=True).start()
+        process.send(line(order))
+        deadline = time.monotonic() + self._settings.ready_seconds
         while (left := deadline - time.monotonic()) > 0:
             try:
-                message = said.get(timeout=left)
+                message = messages.get(timeout=left)
             except queue.Empty:
                 break
-            if isinstance(message, Ready):
+            if isinstance(message, PageDrawn):
                 return "drawn"
-            if isinstance(message, Failed):
+            if isinstance(message, WindowFailed):
                 log.warning("the window failed: %s", message.why)
             return "failed"
         return "late"
 
-    def _keep(self, rung: str, late: Sequence[str]) -> None:
+    def _keep(self, backend: str, late: Sequence[str]) -> None:
         """What works here, for the next time; unless a better way was late and no more: then it is
         tried again as if nothing had been."""
         if late:
             log.warning("%s may only have been late, and will be tried again", ", ".join(late))
             return
-        kept = recall(self._memory_file)
-        failed = tuple(self._engines) if rung == BROWSER else ()
-        remember(self._memory_file, msgspec.structs.replace(kept, rung=rung, failed=failed))
+        kept = load_state(self._state_file)
+        failed = tuple(self._engines) if backend == BROWSER else ()
+        save_state(self._state_file, msgspec.structs.replace(kept, backend=backend, failed=failed))
 
-    def _show_in_browser(self, service: Service, late: Sequence[str]) -> None:
+    def _show_in_browser(self, service: Client, late: Sequence[str]) -> None:
         self._keep(BROWSER, late)
         self._shown_in_browser = service.url
-        self._say(f"No window can be shown here. The appliance is at {service.url}")
+        self._print_line(f"No window can be shown here. The appliance is at {service.url}")
         self._open_browser()
         self._stopped.wait()
 
@@ -212,29 +217,19 @@ class Launcher:
         if self._shown_in_browser:
             self._open_browser()
         elif self._window is not None:
-            _tell(self._window, line(ComeForward()))
+            self._window.send(line(ComeForward()))
 
     def _end_window(self) -> None:
         process, self._window = self._window, None
         if process is not None:
-            end(process, END_SECONDS)
+            process.end(END_SECONDS)
 
 
-def _tell(process: "subprocess.Popen[bytes]", said: bytes) -> None:
-    pipe = cast(IO[bytes], process.stdin)
-    with contextlib.suppress(OSError, ValueError):
-        pipe.write(said)
-        pipe.flush()
-
-
-def _listen(
-    process: "subprocess.Popen[bytes]", said: "queue.SimpleQueue[FromWindow | None]"
-) -> None:
-    for raw in cast(IO[bytes], process.stdout):
+def _listen(process: ChildProcess, messages: "queue.SimpleQueue[FromWindow | None]") -> None:
+    for raw in process.output:
         message = from_window(raw)
         if message is not None:
-            said.put(message)
+            messages.put(message)
     # Its stdout ends a moment before it does.
-    with contextlib.suppress(subprocess.TimeoutExpired):
-        process.wait(END_SECONDS)
-    said.put(None)
+    process.wait(END_SECONDS)
+    messages.put(None)

@@ -1,4 +1,4 @@
-"""What launcher and window tell each other: a line of JSON each."""
+"""Messages between launcher and window: a line of JSON each."""
 
 import msgspec
 
@@ -6,7 +6,7 @@ import msgspec
 class Prepare(msgspec.Struct, frozen=True, tag=True):
     """To the window, first of all: be there, with nothing in it yet."""
 
-    memory_file: str
+    state_file: str
     storage_folder: str
     """Where the engine keeps what a browser keeps."""
     icon: str
@@ -27,18 +27,18 @@ class ComeForward(msgspec.Struct, frozen=True, tag=True):
     """To the window: somebody started the appliance again."""
 
 
-class Ready(msgspec.Struct, frozen=True, tag=True):
+class PageDrawn(msgspec.Struct, frozen=True, tag=True):
     """From the window: the page is drawn."""
 
 
-class Failed(msgspec.Struct, frozen=True, tag=True):
+class WindowFailed(msgspec.Struct, frozen=True, tag=True):
     """From the window: this engine shows nothing, and why."""
 
     why: str
 
 
 ToWindow = Prepare | Show | ComeForward
-FromWindow = Ready | Failed
+FromWindow = PageDrawn | WindowFailed
 _TO_WINDOW: msgspec.json.Decoder[ToWindow] = msgspec.json.Decoder(ToWindow)
 _FROM_WINDOW: msgspec.json.Decoder[FromWindow] = msgspec.json.Decoder(FromWindow)
 
@@ -48,14 +48,14 @@ def line(message: ToWindow | FromWindow) -> bytes:
     return msgspec.json.encode(message) + b"\n"
 
 
-def to_window(said: bytes) -> ToWindow:
+def to_window(sent: bytes) -> ToWindow:
     """The message that a window was sent; DecodeError if it is none."""
-    return _TO_WINDOW.decode(said)
+    return _TO_WINDOW.decode(sent)
 
 
-def from_window(said: bytes) -> FromWindow | None:
+def from_window(sent: bytes) -> FromWindow | None:
     """The message of a window; None for whatever else its libraries print."""
     try:
-        return _FROM_WINDOW.decode(said)
+        return _FROM_WINDOW.decode(sent)
     except msgspec.DecodeError:
         return None

@@ -7,6 +7,7 @@ once. The main thread is the engine's; orders are read on a thread of their own.
 when the window is closed or its stdin ends.
 """
 
+import contextlib
 import io
 import json
 import logging
@@ -19,23 +20,25 @@ from urllib.parse import urlencode
 
 import msgspec
 
-from appliance.desktop import engines
+from appliance.client.http import Client
+from appliance.desktop import webview_backends
 from appliance.desktop.bridge import Bridge
-from appliance.desktop.memory import SMALLEST, recall, remember
 from appliance.desktop.messages import (
     ComeForward,
-    Failed,
     FromWindow,
+    PageDrawn,
     Prepare,
-    Ready,
     Show,
+    WindowFailed,
     line,
     to_window,
 )
-from appliance.desktop.service import Service
+from appliance.desktop.window_state import SMALLEST, load_state, save_state
+from appliance.errors import ApplianceError
 
 log = logging.getLogger(__name__)
 
+ANSWER_SECONDS = 5.0
 TITLE = "Appliance"
 BACKGROUND = "#17181b"
 EMPTY = """<!doctype html><meta name="color-scheme" content="light dark"><style>
@@ -57,35 +60,33 @@ class Window:
         self._engine = engine
         self._order = order
         self._orders = orders
-        self._service: Service | None = None
+        self._service: Client | None = None
         self._asks = False
         self._going = threading.Lock()
         self._address = ""
         """Of the page, until the empty one gives way to it."""
         self._empty = False
         """The empty page is loaded, and shown."""
-        self._memory_file = Path(order.memory_file)
-        self._remembered = recall(self._memory_file)
+        self._state_file = Path(order.state_file)
+        self._state = load_state(self._state_file)
         self._closing = threading.Lock()
         self._may_close = False
-        self._maximized = self._remembered.maximized
-        self._bridge = Bridge(
-            zoom=self._remembered.zoom, set_zoom=self._set_zoom, on_ready=self._ready
-        )
+        self._maximized = self._state.maximized
+        self._bridge = Bridge(zoom=self._state.zoom, set_zoom=self._set_zoom, on_ready=self._ready)
         webview.settings["ALLOW_DOWNLOADS"] = False
         webview.settings["OPEN_EXTERNAL_LINKS_IN_BROWSER"] = True
         window: Any = webview.create_window(
             TITLE,
             html=EMPTY,
             js_api=self._bridge,
-            width=self._remembered.width,
-            height=self._remembered.height,
+            width=self._state.width,
+            height=self._state.height,
             min_size=SMALLEST,
-            maximized=self._remembered.maximized,
+            maximized=self._state.maximized,
             background_color=BACKGROUND,
             text_select=True,
-            x=self._remembered.x,
-            y=self._remembered.y,
+            x=self._state.x,
+            y=self._state.y,
         )
         assert window
         self._window = window
@@ -116,12 +117,12 @@ class Window:
             self._empty = True
             self._go()
             return
-        if self._remembered.zoom != 1:
+        if self._state.zoom != 1:
             self._set_zoom(self._bridge.zoom_factor)
         self._window.run_js(BRIDGE.read_text(encoding="utf-8"))
 
     def _ready(self) -> None:
-        _say(Ready())
+        _send(PageDrawn())
 
     def _on_closing(self) -> bool:
         # The engine's thread: whoever asks here waits for an answer that only this thread can give.
@@ -134,20 +135,21 @@ class Window:
             return
         try:
             if self._service and self._asks:
-                busy = self._service.busy_sessions()
+                busy = _busy_sessions(self._service)
                 if busy and not self._window.create_confirmation_dialog(ASK_TITLE, ASK_TEXT):
                     return
                 for session in busy:
-                    self._service.stop_reply(session)
-            self._remember()
+                    with contextlib.suppress(ApplianceError):
+                        self._service.call("POST", f"/api/sessions/{session}/stop")
+            self._save_state()
             self._may_close = True
             self._window.destroy()
         finally:
             self._closing.release()
 
-    def _remember(self) -> None:
+    def _save_state(self) -> None:
         # The launcher writes there too: which engine works.
-        kept = recall(self._memory_file)
+        kept = load_state(self._state_file)
         if not self._maximized:
             kept = msgspec.structs.replace(
                 kept,
@@ -159,31 +161,31 @@ class Window:
         kept = msgspec.structs.replace(
             kept, maximized=self._maximized, zoom=self._bridge.zoom_factor
         )
-        remember(self._memory_file, kept)
+        save_state(self._state_file, kept)
 
     def _set_maximized(self, maximized: bool) -> None:
         self._maximized = maximized
 
     def _set_zoom(self, factor: float) -> None:
-        engines.set_zoom(self._engine, self._window.uid, factor)
+        webview_backends.set_zoom(self._engine, self._window.uid, factor)
 
     # -- the orders' thread ------------------------------------------------------------------------
 
     def _obey(self) -> None:
-        while said := self._orders.readline():
-            order = to_window(said)
+        while sent := self._orders.readline():
+            order = to_window(sent)
             if isinstance(order, Show):
                 self._show_page(order)
             elif isinstance(order, ComeForward):
                 self._window.restore()
                 self._window.show()
-                engines.bring_forward(self._engine, self._window.uid)
+                webview_backends.bring_forward(self._engine, self._window.uid)
         # The launcher is gone.
         self._may_close = True
         self._window.destroy()
 
     def _show_page(self, order: Show) -> None:
-        self._service = Service(order.url, order.token)
+        self._service = Client(order.url, order.token, timeout=ANSWER_SECONDS)
         self._asks = order.asks_before_closing
         query = f"/?{urlencode({'token': order.token})}" if order.token else "/"
         self._address = order.url + query
@@ -199,7 +201,16 @@ class Window:
                 self._address = ""
 
 
-def _say(message: FromWindow) -> None:
+def _busy_sessions(service: Client) -> list[str]:
+    """Those whose reply is being written; none where nobody answers."""
+    try:
+        sessions = service.call("GET", "/api/sessions")["sessions"]
+    except ApplianceError:
+        return []
+    return [one["id"] for one in sessions if one.get("live_message_id")]
+
+
+def _send(message: FromWindow) -> None:
     os.write(1, line(message))
 
 
@@ -209,12 +220,12 @@ def main() -> int:
     # The bare descriptor: a thread that waits inside `sys.stdin` crashes the end of the process.
     orders = io.FileIO(0, closefd=False)
     try:
-        engines.warm_up(engine)
+        webview_backends.warm_up(engine)
         order = to_window(orders.readline())
         assert isinstance(order, Prepare)
         Window(engine, order, orders).show()
     # Whatever a window library raises, the next engine is tried.
     except Exception as ex:  # noqa: BLE001
-        _say(Failed(f"{type(ex).__name__}: {ex}"))
+        _send(WindowFailed(f"{type(ex).__name__}: {ex}"))
         return 1
     return 0

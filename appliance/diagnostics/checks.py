@@ -6,23 +6,25 @@ what is wrong has an `error`.
 
 import base64
 import contextlib
-import http.client
 import os
 import socket
 import urllib.parse
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from appliance.client import discovery
+from appliance.client.http import Client
 from appliance.config import paths
 from appliance.config.schema import Config
-from appliance.desktop import engines
-from appliance.desktop.memory import FILE, recall
+from appliance.desktop import webview_backends
+from appliance.desktop.window_state import FILE, load_state
 from appliance.errors import StoreError
 from appliance.store.backup import read_back
 from appliance.system.ports import holder_of
+from appliance.system.units import format_bytes
 
 ANSWER_SECONDS = 5.0
 MOST_READ = 1_000_000
@@ -57,7 +59,7 @@ def _service(service: discovery.Service | None) -> dict[str, Any]:
         "pid": service.pid,
         "version": service.version,
         **_readiness(service),
-        "websocket": _answer(service, "/chat/ws?session_id=doctor", upgrade=True)[0],
+        "websocket": _websocket(service),
     }
 
 
@@ -100,28 +102,27 @@ class _Health(msgspec.Struct, frozen=True):
     models: list[_ModelState] = []
 
 
-def _answer(service: discovery.Service, path: str, *, upgrade: bool = False) -> tuple[str, bytes]:
+def _answer(
+    service: discovery.Service, path: str, headers: Mapping[str, str] | None = None
+) -> tuple[str, bytes]:
     """The status that it answers with, or why there is none; and the body."""
-    address = urllib.parse.urlsplit(service.url)
-    headers = {"Authorization": f"Bearer {service.token}"} if service.token else {}
-    if upgrade:
-        headers |= {
-            "Connection": "Upgrade",
-            "Upgrade": "websocket",
-            "Sec-WebSocket-Version": "13",
-            "Sec-WebSocket-Key": base64.b64encode(os.urandom(16)).decode(),
-        }
-    connection = http.client.HTTPConnection(
-        address.hostname or "", address.port, timeout=ANSWER_SECONDS
-    )
+    client = Client(service.url, service.token, timeout=ANSWER_SECONDS)
     try:
-        connection.request("GET", path, headers=headers)
-        answer = connection.getresponse()
-        return str(answer.status), b"" if upgrade else answer.read(MOST_READ)
-    except (OSError, http.client.HTTPException) as ex:
+        answer = client.request("GET", path, headers=headers, limit=MOST_READ)
+    except OSError as ex:
         return f"no answer: {ex}", b""
-    finally:
-        connection.close()
+    return str(answer.status), answer.content
+
+
+def _websocket(service: discovery.Service) -> str:
+    """The status that a handshake is answered with: 101 where it works."""
+    handshake = {
+        "Connection": "Upgrade",
+        "Upgrade": "websocket",
+        "Sec-WebSocket-Version": "13",
+        "Sec-WebSocket-Key": base64.b64encode(os.urandom(16)).decode(),
+    }
+    return _answer(service, "/chat/ws?session_id=doctor", handshake)[0]
 
 
 def _port(config: Config, service: discovery.Service | None) -> dict[str, Any]:
@@ -144,9 +145,9 @@ def _taken(port: int) -> bool:
 
 
 def _window(config: Config) -> dict[str, Any]:
-    found = engines.installed()
-    remembered = recall(paths.data_dir(config) / FILE)
-    return {"engines": found, "last": remembered.rung}
+    found = webview_backends.installed()
+    state = load_state(paths.data_dir(config) / FILE)
+    return {"engines": found, "last": state.backend}
 
 
 def _page() -> dict[str, Any]:
@@ -220,6 +221,6 @@ def _window_line(window: dict[str, Any]) -> str:
 def _database_line(database: dict[str, Any]) -> str:
     if "error" in database:
         return f"database {database['error']}"
-    size = f", {database['bytes'] / 1e6:.1f} MB, undamaged" if "bytes" in database else ""
+    size = f", {format_bytes(database['bytes'], 'MB')}, undamaged" if "bytes" in database else ""
     end = FLEETING.get(database["disk"], "")
     return f"database {database['file']}: {database['chats']} chats{size}{end}"

@@ -15,6 +15,7 @@ from appliance.models.memory.usage import MemoryUse
 from appliance.service import build_info, model_specs, variants
 from appliance.system.cpu import processor
 from appliance.system.memory import memory
+from appliance.system.units import format_bytes
 from appliance.tuning import settings
 
 
@@ -121,14 +122,17 @@ def _processor_line(found: dict[str, Any]) -> str:
 
 
 def _memory_line(found: dict[str, Any]) -> str:
-    said = f"memory {_size(found['available'])} free of {_size(found['total'])}"
+    free, total = format_bytes(found["available"], "GB"), format_bytes(found["total"], "GB")
+    said = f"memory {free} free of {total}"
     return said + (f", as {found['limited_by']} limits it" if found["limited_by"] else "")
 
 
 def _needs(model: dict[str, Any], free: int) -> str:
     if "error" in model:
         return str(model["error"])
-    short = f", more than the {_size(free)} that are free" if model["need"] > free else ""
+    short = ""
+    if model["need"] > free:
+        short = f", more than the {format_bytes(free, 'GB')} that are free"
     variant = f"; proven to run right on variant {model['variant']}" if model["variant"] else ""
     tuned = f"; tuned: {model['tuned']}" if model["tuned"] else ""
     return f"{_memory(model)}{short}{variant}{tuned}"
@@ -137,22 +141,14 @@ def _needs(model: dict[str, Any], free: int) -> str:
 def _memory(model: dict[str, Any]) -> str:
     """What it takes, measured, if it is loaded; else what it would, and what it does with."""
     if not model.get("memory"):
-        return f"needs {_size(model['need'])}"
+        return f"needs {format_bytes(model['need'], 'GB')}"
     use = msgspec.convert(model["memory"], MemoryUse)
     parts = (
-        f"weights {_megabytes(use.weights)}, chats {_megabytes(use.cache + use.saved)} "
-        f"in {use.slots} slots, computing {_megabytes(use.compute)}, "
-        f"programs {_megabytes(use.process)}"
+        f"weights {format_bytes(use.weights)}, chats {format_bytes(use.cache + use.saved)} "
+        f"in {use.slots} slots, computing {format_bytes(use.compute)}, "
+        f"programs {format_bytes(use.process)}"
     )
     if use.measured:
-        return f"takes {_megabytes(use.total)} ({parts})"
-    least = f", {_megabytes(model['need'])} at least" if model["need"] < use.total else ""
-    return f"would take {_megabytes(use.total)}{least} ({parts})"
-
-
-def _megabytes(size: int) -> str:
-    return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.0f} MB"
-
-
-def _size(size: int) -> str:
-    return f"{size / 1e9:.1f} GB"
+        return f"takes {format_bytes(use.total)} ({parts})"
+    least = f", {format_bytes(model['need'])} at least" if model["need"] < use.total else ""
+    return f"would take {format_bytes(use.total)}{least} ({parts})"

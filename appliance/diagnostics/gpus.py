@@ -12,6 +12,7 @@ from appliance.config import paths
 from appliance.engine.device_results import Result, kept
 from appliance.engine.protocol import Device
 from appliance.system import llama_libraries
+from appliance.system.units import format_bytes
 
 NVIDIA = Path("/proc/driver/nvidia/version")
 
@@ -77,7 +78,7 @@ def lines(library: dict[str, Any], found: dict[str, list[str]]) -> list[str]:
         driver = f", {device.driver}" if device.driver else ""
         told.append(
             f"device {device.name}: {device.description} ({device.family}{driver}), "
-            f"{device.free / 1e9:.1f} GB free of {device.total / 1e9:.1f} GB"
+            f"{format_bytes(device.free, 'GB')} free of {format_bytes(device.total, 'GB')}"
         )
         told += [f"device {sentence}" for sentence in found.get(device.name, [])]
     if all(device.family == "cpu" for device in devices):

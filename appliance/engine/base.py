@@ -1,7 +1,8 @@
 """What the pool needs of an engine, whether it is a worker's or runs elsewhere."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -9,9 +10,9 @@ import msgspec
 
 from appliance.engine.counters import Counters
 from appliance.engine.device_routing import GivenUp
-from appliance.engine.protocol import Load, ModelInfo
-from appliance.engine.requests import Sink
-from appliance.engine.types import Prompt, SamplingParams, TextPrompt, TokenPrompt
+from appliance.engine.protocol import Load, ModelInfo, SequenceEvent, Sink
+from appliance.engine.types import EmbedRequest, GenerationRequest
+from appliance.errors import ApplianceError
 
 Status = Literal["unloaded", "loading", "ready", "failing", "failed", "stopped"]
 """`failing`: it is loaded, but its workers died at the last requests."""
@@ -60,23 +61,10 @@ class Loaded(Protocol):
     def start(self) -> None:
         """Begin to load; returns at once."""
 
-    def submit(
-        self,
-        prompt: Prompt,
-        sampling: SamplingParams,
-        sink: Sink,
-        session: str | None = None,
-        owner: str = "",
-    ) -> int:
+    def submit(self, request: GenerationRequest, sink: Sink) -> int:
         """Have a prompt completed; see `Engine.submit`."""
 
-    def embed(
-        self,
-        inputs: list[TextPrompt | TokenPrompt],
-        dimensions: int | None,
-        sink: Sink,
-        owner: str = "",
-    ) -> int:
+    def embed(self, request: EmbedRequest, sink: Sink) -> int:
         """Have vectors made of the inputs; see `Engine.embed`."""
 
     def cancel(self, id: int) -> None:
@@ -90,6 +78,46 @@ class Loaded(Protocol):
 
     def close(self) -> None:
         """Free everything; every open request fails."""
+
+
+class ObservedSink(Protocol):
+    """A sink that sees the events of one request and hands them on."""
+
+    def __call__(self, event: SequenceEvent) -> None:
+        """The next event."""
+
+    def refused(self) -> None:
+        """The request was not taken; there will be no event."""
+
+
+Observer = Callable[[str, GenerationRequest, Sink], ObservedSink]
+"""What to put before the sink of a request to a model, by id."""
+
+
+@contextmanager
+def refusal_observed(sink: ObservedSink) -> Iterator[None]:
+    """Around the submission of a request."""
+    try:
+        yield
+    except ApplianceError:
+        sink.refused()
+        raise
+
+
+class _Unobserved:
+    def __init__(self, sink: Sink) -> None:
+        self._sink = sink
+
+    def __call__(self, event: SequenceEvent) -> None:
+        self._sink(event)
+
+    def refused(self) -> None:
+        return
+
+
+def unobserved(_model: str, _request: GenerationRequest, sink: Sink) -> ObservedSink:
+    """An `Observer` that sees nothing."""
+    return _Unobserved(sink)
 
 
 class ModelSpec(msgspec.Struct, frozen=True, kw_only=True):

@@ -8,7 +8,6 @@ busy, or memory that was short, is no verdict.
 import contextlib
 import hashlib
 import logging
-import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +17,7 @@ import msgspec
 from msgspec import Meta
 
 from appliance.engine.protocol import Device
+from appliance.system.files import replace_file
 
 log = logging.getLogger(__name__)
 
@@ -133,15 +133,7 @@ def keep(result: Result, folder: Path) -> None:
     """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     place = folder / f"{result.subject.key}.json"
-    partial = place.with_suffix(f".{os.getpid()}.part")
-    try:
-        with open(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as stream:
-            stream.write(msgspec.json.format(msgspec.json.encode(result), indent=2))
-            stream.flush()
-            os.fsync(stream.fileno())
-        partial.replace(place)
-    finally:
-        partial.unlink(missing_ok=True)
+    replace_file(place, msgspec.json.format(msgspec.json.encode(result), indent=2), durable=True)
     for file, other in _all(folder):
         same = (other.source, other.subject.devices) == (result.source, result.subject.devices)
         if file != place and (same or not Path(other.source).exists()):

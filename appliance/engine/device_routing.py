@@ -11,8 +11,7 @@ from collections.abc import Callable, Iterable
 
 import msgspec
 
-from appliance.engine.protocol import Accepted, Load, ModelInfo, SequenceEvent, Standing
-from appliance.engine.requests import Sink
+from appliance.engine.protocol import Accepted, Load, ModelInfo, SequenceEvent, Sink, Standing
 
 log = logging.getLogger(__name__)
 

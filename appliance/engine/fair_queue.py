@@ -1,12 +1,30 @@
-"""Who gets the next slot: everybody's first request before anybody's second. Pure Python."""
+"""Who may wait for a slot, and who gets the next one: everybody's first request before anybody's
+second. Pure Python, for both sides of the engine."""
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import count, zip_longest
 from typing import Generic, Protocol, TypeVar
 
 REMEMBERED = 1000
 """Owners without anything waiting of whom it is known when they were last served."""
+
+
+def is_full(owners: Sequence[str], owner: str, most: int) -> bool:
+    """Whether there is no room for one more request of `owner`.
+
+    Whoever has less than an equal share still finds room beyond `most`, up to twice as much: so
+    nobody can fill it up for others.
+
+    Args:
+        owners: whose the requests are that have not ended, one entry each.
+        owner: whose the new one is.
+        most: requests that there is room for.
+    """
+    if len(owners) < most:
+        return False
+    share = most // len({*owners, owner})
+    return owners.count(owner) >= share or len(owners) >= 2 * most
 
 
 class Owned(Protocol):

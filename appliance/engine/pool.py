@@ -9,13 +9,20 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 
-from appliance.engine.base import EngineState, Loaded, ModelSpec
+from appliance.engine.base import (
+    EngineState,
+    Loaded,
+    ModelSpec,
+    Observer,
+    refusal_observed,
+    unobserved,
+)
 from appliance.engine.counters import Counters
 from appliance.engine.device_routing import Place, Seen
-from appliance.engine.protocol import Standing
-from appliance.engine.requests import Sink, Watch, refusal_told, unwatched
-from appliance.engine.types import Prompt, SamplingParams, TextPrompt, TokenPrompt
+from appliance.engine.protocol import Sink, Standing
+from appliance.engine.types import EmbedRequest, GenerationRequest
 from appliance.errors import ModelLoadFailed, ModelNotFound, ShuttingDown, Unavailable
+from appliance.system.units import format_bytes
 
 log = logging.getLogger(__name__)
 
@@ -80,42 +87,23 @@ class Model:
             status == "unloaded" and self.proven
         )
 
-    def submit(
-        self,
-        prompt: Prompt,
-        sampling: SamplingParams,
-        sink: Sink,
-        session: str | None = None,
-        caller: str = "",
-        owner: str = "",
-        device: str | None = None,
-    ) -> Callable[[], None]:
+    def submit(self, request: GenerationRequest, sink: Sink) -> Callable[[], None]:
         """Have a prompt completed, loading the model first if need be. Returns what cancels it.
 
-        `caller` is the name of who asks, for the metrics; `device` where it should run, see
-        `engine.device_routing`: `Accepted` has the warning if it is another.
+        `Accepted` has a warning if it runs on another device than was asked for.
 
         Raises:
             ApplianceError: nothing was submitted.
         """
-        watched = self._pool.watch(self.id, caller, prompt, sink)
-        with refusal_told(watched):
-            take = self.place.warned(watched, device)
-            return self._ask(
-                lambda engine: engine.submit(prompt, sampling, take, session, owner), device
-            )
+        observed = self._pool.observer(self.id, request, sink)
+        with refusal_observed(observed):
+            take = self.place.warned(observed, request.device)
+            return self._ask(lambda engine: engine.submit(request, take), request.device)
 
-    def embed(
-        self,
-        inputs: list[TextPrompt | TokenPrompt],
-        dimensions: int | None,
-        sink: Sink,
-        owner: str = "",
-        device: str | None = None,
-    ) -> Callable[[], None]:
+    def embed(self, request: EmbedRequest, sink: Sink) -> Callable[[], None]:
         """Have vectors made of the inputs, like `submit`."""
-        take = self.place.warned(sink, device)
-        return self._ask(lambda engine: engine.embed(inputs, dimensions, take, owner), device)
+        take = self.place.warned(sink, request.device)
+        return self._ask(lambda engine: engine.embed(request, take), request.device)
 
     def _ask(self, ask: Callable[[Loaded], int], device: str | None) -> Callable[[], None]:
         while True:
@@ -153,7 +141,7 @@ class Pool:
         free_memory: Callable[[], int],
         keep_alive_seconds: float,
         max_loaded: int,
-        watch: Watch = unwatched,
+        observer: Observer = unobserved,
     ) -> None:
         """
         Args:
@@ -161,7 +149,7 @@ class Pool:
             free_memory: bytes that could be had now.
             keep_alive_seconds: an engine idle for longer is closed; 0: never.
             max_loaded: engines at a time; 0: as many as memory holds.
-            watch: sees every request and its events.
+            observer: sees every request and its events.
         """
         self._models = [Model(spec, self) for spec in specs]
         """Never changed, but replaced, with `_changing` held."""
@@ -171,7 +159,7 @@ class Pool:
         self._free_memory = free_memory
         self._keep_alive = keep_alive_seconds
         self._max_loaded = max_loaded
-        self.watch = watch
+        self.observer = observer
         self._changing = threading.Lock()
         """Held while engines come and go, which takes seconds."""
         self.counting = threading.Lock()
@@ -376,7 +364,8 @@ class Pool:
             )
         free = self._free_memory()
         raise ModelLoadFailed(
-            f"{model.id} needs {need / 1e9:.1f} GB of memory, and {free / 1e9:.1f} GB are free"
+            f"{model.id} needs {format_bytes(need, 'GB')} of memory, and"
+            f" {format_bytes(free, 'GB')} are free"
         )
 
     def _close(self, model: Model) -> None:

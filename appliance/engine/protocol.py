@@ -4,13 +4,14 @@ Every `Generate` gets exactly one `Accepted` or `Failed` first, and ends with ex
 or `Failed`; an `Embed` with `Embedded` or `Failed`, or `Finished` when it was cancelled.
 """
 
+from collections.abc import Callable
 from typing import Literal
 
 import msgspec
 from msgspec import structs
 
 from appliance.config.context import ContextSettings, FlashAttention, KvType
-from appliance.engine.types import Prompt, SamplingParams, TextPrompt, TokenPrompt
+from appliance.engine.types import EmbedRequest, GenerationRequest
 
 FinishReason = Literal["stop", "length", "tool_calls", "cancelled"]
 
@@ -134,23 +135,14 @@ class Generate(msgspec.Struct, frozen=True, tag="generate"):
     """One sequence to complete."""
 
     id: int
-    prompt: Prompt
-    sampling: SamplingParams
-    session: str | None = None
-    """Whose chat it is: its saved states go when the session goes."""
-    owner: str = ""
-    """Who asks: owners take turns where requests wait."""
+    request: GenerationRequest
 
 
 class Embed(msgspec.Struct, frozen=True, tag="embed"):
-    """Texts or tokens to make vectors of, one each."""
+    """Vectors to compute."""
 
     id: int
-    inputs: list[TextPrompt | TokenPrompt]
-    dimensions: int | None = None
-    """How long a vector must be; the request fails if this model's are not."""
-    owner: str = ""
-    """Whose it is; see `Generate`."""
+    request: EmbedRequest
 
 
 class Cancel(msgspec.Struct, frozen=True, tag="cancel"):
@@ -363,6 +355,9 @@ class Figures(msgspec.Struct, frozen=True, tag="figures", kw_only=True):
 Terminal = Finished | Embedded | Failed
 SequenceEvent = Accepted | Queued | Prefill | Delta | Terminal
 Event = Loading | Ready | LoadFailed | Pong | Figures | SequenceEvent
+
+Sink = Callable[[SequenceEvent], None]
+"""Receives every event of a request, in the service."""
 
 
 def cancelled(id: int) -> Finished:

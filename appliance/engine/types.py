@@ -1,4 +1,5 @@
-"""What is asked of a model: a prompt, and how to choose the tokens of the reply."""
+"""What is asked of a model: a request for text, made of a prompt and of how to choose the tokens of
+the reply, or one for embeddings."""
 
 from typing import Any, Literal
 
@@ -93,3 +94,29 @@ class SamplingParams(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     """0 … 2³²-1; None: drawn by the worker and reported in `Accepted`."""
     stop: tuple[str, ...] = ()
     """Texts that end the reply and are not part of it."""
+
+
+class GenerationRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One prompt to complete. It travels whole, from the API to the worker."""
+
+    prompt: Prompt
+    sampling: SamplingParams
+    session: str | None = None
+    """Whose chat it is: its saved states go when the session goes."""
+    owner: str = ""
+    """Who asks: owners take turns where requests wait."""
+    caller: str = ""
+    """The name of the API key that it came with, for the metrics."""
+    device: str | None = None
+    """Where it should run, see `engine.device_routing`; None: anywhere."""
+
+
+class EmbedRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Texts or tokens to make vectors of, one each."""
+
+    inputs: list[TextPrompt | TokenPrompt]
+    dimensions: int | None = None
+    """How long a vector must be; the request fails if this model's are not."""
+    owner: str = ""
+    device: str | None = None
+    """As in `GenerationRequest`."""

@@ -1,6 +1,6 @@
 """Errors as HTTP: one shape, `{"error": {"message", "type", "param", "code"}}`, everywhere."""
 
-from typing import Any
+import msgspec
 
 from appliance.errors import (
     ApplianceError,
@@ -46,12 +46,27 @@ def status_of(error: ApplianceError) -> int:
     return next(status for kind, status in _STATUS if isinstance(error, kind))
 
 
-def error_object(error: ApplianceError) -> dict[str, Any]:
-    """The error as it stands in bodies and streams."""
-    return error_body(status_of(error), error.message, error.param, error.code)
+class ErrorObject(msgspec.Struct, frozen=True, kw_only=True):
+    """What went wrong: a sentence for people, a code for programs, the field at fault."""
+
+    message: str
+    type: str
+    param: str | None
+    code: str
 
 
-def error_body(status: int, message: str, param: str | None, code: str) -> dict[str, Any]:
-    """The same of its parts."""
+class ErrorAnswer(msgspec.Struct, frozen=True):
+    """The body of every error."""
+
+    error: ErrorObject
+
+
+def error_object(error: ApplianceError) -> ErrorObject:
+    """An error as it stands in bodies and streams."""
+    return make_error_object(status_of(error), error.message, error.param, error.code)
+
+
+def make_error_object(status: int, message: str, param: str | None, code: str) -> ErrorObject:
+    """The same, from its parts."""
     kind = _KINDS.get(status, "invalid_request_error" if status < 500 else "server_error")
-    return {"error": {"message": message, "type": kind, "param": param, "code": code}}
+    return ErrorObject(message=message, type=kind, param=param, code=code)

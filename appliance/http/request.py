@@ -5,20 +5,20 @@ switches the connection to another protocol; or the server refuses it without th
 parser and tasks do the HTTP.
 """
 
-import json
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+import msgspec
 from waitress.adjustments import Adjustments
 from waitress.channel import ClientDisconnected
 from waitress.parser import HTTPRequestParser, ParsingError
 from waitress.task import ErrorTask, WSGITask
 from waitress.utilities import Error
 
-from appliance.errors import ApplianceError
-from appliance.http.errors import error_object, status_of
+from appliance.errors import ApplianceError, ShuttingDown
+from appliance.http.errors import ErrorAnswer, ErrorObject, error_object, status_of
 from appliance.http.stream_writer import PumpedStream, UpgradedStream
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ class NotAdmitted(Error):
         super().__init__(refused.message)
         self.code = status_of(refused)
         self.reason = HTTPStatus(self.code).phrase
-        self.described: dict[str, Any] = error_object(refused)["error"]
+        self.described = error_object(refused)
 
 
 class Draining(Error):
@@ -101,7 +101,7 @@ class Refusal(ErrorTask):
         """Write the whole answer (pool thread)."""
         error = self.request.error
         assert error is not None
-        body = json.dumps({"error": self._describe(error)}).encode()
+        body = msgspec.json.encode(ErrorAnswer(self._describe(error)))
         self.status = f"{error.code} {error.reason}"
         self.response_headers = [("Content-Type", "application/json")]
         if isinstance(error, Draining):
@@ -111,7 +111,7 @@ class Refusal(ErrorTask):
         self.channel.refused = True
         self.write(body)
 
-    def _describe(self, error: Error) -> dict[str, Any]:
+    def _describe(self, error: Error) -> ErrorObject:
         if isinstance(error, NotAdmitted):
             return error.described
         limits = self.channel.loop.limits
@@ -124,8 +124,7 @@ class Refusal(ErrorTask):
                 code = "headers_too_large"
                 message = f"the headers of a request may have {limits.headers} bytes at most"
             case HTTPStatus.SERVICE_UNAVAILABLE:
-                kind, code = "server_error", "shutting_down"
-                message = "the appliance is shutting down"
+                return error_object(ShuttingDown())
             case HTTPStatus.INTERNAL_SERVER_ERROR:
                 kind, code = "server_error", "internal_error"
                 message = "the appliance failed on this request; its log says why"
@@ -133,7 +132,7 @@ class Refusal(ErrorTask):
                 code, message = "not_implemented", error.body
             case _:
                 code, message = "invalid_request", f"this is not HTTP: {error.body}"
-        return {"message": message, "type": kind, "param": None, "code": code}
+        return ErrorObject(message=message, type=kind, param=None, code=code)
 
 
 class Parked(BaseException):

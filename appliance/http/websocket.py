@@ -9,10 +9,9 @@ import contextvars
 import logging
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Protocol
 
-import falcon
 from websockets.datastructures import Headers
 from websockets.exceptions import NegotiationError
 from websockets.frames import CloseCode, Frame, Opcode
@@ -31,7 +30,7 @@ MAX_MESSAGE = 8 * 1024 * 1024
 """Bytes of one message, and of those that wait to be read."""
 
 
-class Talk(Protocol):
+class WebSocketHandler(Protocol):
     """What is said over one WebSocket. Its methods are called one at a time, except `received`."""
 
     ending: tuple[int, str] | None
@@ -57,11 +56,11 @@ class Talk(Protocol):
 
 
 class WebSocket:
-    """One open WebSocket: an `UpgradedStream` for the server, a `Talk` behind it."""
+    """One open WebSocket: an `UpgradedStream` for the server, a `WebSocketHandler` behind it."""
 
-    def __init__(self, talk: Talk) -> None:
+    def __init__(self, handler: WebSocketHandler) -> None:
         """The handshake is done."""
-        self._talk = talk
+        self._handler = handler
         self._protocol = ServerProtocol(
             state=State.OPEN, max_size=MAX_MESSAGE, logger=_protocol_log
         )
@@ -115,7 +114,7 @@ class WebSocket:
 
     def drain(self) -> None:
         """The server takes nothing new."""
-        self._talk.drain()
+        self._handler.drain()
         self._wake()
 
     # -- a pool thread -----------------------------------------------------------------------------
@@ -129,7 +128,7 @@ class WebSocket:
                 text = self._inbox.popleft()
                 self._inbox_size -= len(text.encode())
             try:
-                self._talk.received(text)
+                self._handler.received(text)
             except Exception:
                 log.exception("a message could not be answered")
                 with self._lock:
@@ -141,7 +140,7 @@ class WebSocket:
     def attach(self, wake: Callable[[], None]) -> None:
         """The pump has it."""
         self._wake = wake
-        self._talk.attach(wake)
+        self._handler.attach(wake)
 
     @property
     def keep_alive(self) -> bytes:
@@ -161,10 +160,10 @@ class WebSocket:
         """Frames that are ready."""
         with self._lock:
             if self._protocol.state is State.OPEN:
-                for text in self._talk.take():
+                for text in self._handler.take():
                     self._protocol.send_text(text)
-                if self._talk.ending is not None:
-                    self._protocol.send_close(*self._talk.ending)
+                if self._handler.ending is not None:
+                    self._protocol.send_close(*self._handler.ending)
             return self._sent()
 
     def _sent(self) -> bytes:
@@ -175,42 +174,45 @@ class WebSocket:
 
     def expire(self) -> None:
         """The server is stopping."""
-        self._talk.expire()
+        self._handler.expire()
         self._wake()
 
     def close(self) -> None:
         """The connection is gone or will be."""
-        self._talk.close()
+        self._handler.close()
 
 
-def accept(
-    req: falcon.Request, resp: falcon.Response, talks: dict[str | None, Callable[[], Talk]]
-) -> None:
-    """Answer an opening handshake: the connection becomes a WebSocket once the app returns.
+class NotAccepted(ValueError):
+    """The request is no handshake that can be accepted; the text says why."""
+
+
+def handshake(
+    uri: str, headers: Mapping[str, str], subprotocols: Collection[str | None]
+) -> tuple[str | None, dict[str, str]]:
+    """Check an opening handshake.
 
     Args:
-        talks: what makes the talk, by subprotocol; None: of a client that offers none of them.
+        uri: path and query of the request.
+        headers: of the request.
+        subprotocols: that are spoken here; None among them: a client need not offer any.
+
+    Returns:
+        The subprotocol, and the headers that the answer has beside the server's own.
 
     Raises:
-        falcon.HTTPError: it is no handshake that can be accepted.
+        NotAccepted: it cannot be accepted.
     """
-    upgrade = req.env.get("appliance.upgrade")
-    if upgrade is None:
-        raise falcon.HTTPError(
-            falcon.HTTP_426, description="this address speaks WebSocket, and no plain HTTP"
-        )
 
     def choose(_protocol: ServerProtocol, offered: Sequence[Subprotocol]) -> Subprotocol | None:
-        found = next((name for name in offered if name in talks), None)
-        if found is None and None not in talks:
+        found = next((name for name in offered if name in subprotocols), None)
+        if found is None and None not in subprotocols:
             raise NegotiationError("no subprotocol that is spoken here")
         return found
 
-    handshake = ServerProtocol(select_subprotocol=choose, logger=_protocol_log)
-    answer = handshake.accept(Request(req.relative_uri, Headers(req.headers)))
+    protocol = ServerProtocol(select_subprotocol=choose, logger=_protocol_log)
+    answer = protocol.accept(Request(uri, Headers(headers)))
     if answer.status_code != 101:
-        raise falcon.HTTPBadRequest(description=str(handshake.handshake_exc))
+        raise NotAccepted(str(protocol.handshake_exc))
     # Those that WSGI has no place for; the date is the server's.
     ours = {name: value for name, value in answer.headers.raw_items() if name != "Date"}
-    resp.status = falcon.HTTP_101
-    upgrade(WebSocket(talks[handshake.subprotocol]()), ours)
+    return protocol.subprotocol, ours

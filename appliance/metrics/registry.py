@@ -13,7 +13,7 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
 from appliance.engine.protocol import SequenceEvent
-from appliance.engine.types import Prompt
+from appliance.engine.types import GenerationRequest
 from appliance.metrics.request_errors import Asked
 from appliance.metrics.request_meter import Meter
 from appliance.metrics.throughput import Recent
@@ -168,9 +168,9 @@ class Metrics:
         self._http.labels(method, route, str(status)).inc()
         self._http_seconds.labels(route).observe(seconds)
 
-    def watch(self, model: str, caller: str, prompt: Prompt, sink: Sink) -> Meter:
+    def watch(self, model: str, request: GenerationRequest, sink: Sink) -> Meter:
         """What to put before the sink of a request to a model."""
-        return Meter(self, model, caller, prompt, sink)
+        return Meter(self, model, request.caller, request.prompt, sink)
 
     def of(self, model: str, caller: str) -> OfCaller:
         """The metrics of a model and of a caller, by name; empty: nobody was named."""

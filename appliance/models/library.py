@@ -1,17 +1,17 @@
-"""Everything there is to know of model files, in one hand."""
+"""All that the API needs to know of model files."""
 
 import msgspec
 
 from appliance.models.hub.client import Hub
 from appliance.models.hub.downloads import Downloads
-from appliance.models.local.index import Shelf
-from appliance.models.local.metadata_cache import Machine
+from appliance.models.local.index import ModelIndex
+from appliance.models.memory.fit import Machine
 
 
-class Library(msgspec.Struct, frozen=True, kw_only=True):
-    """The shelf, and what comes to stand on it."""
+class ModelLibrary(msgspec.Struct, frozen=True, kw_only=True):
+    """The index of files on this machine, and what can be had besides."""
 
-    shelf: Shelf
+    index: ModelIndex
     machine: Machine
     hub: Hub
     downloads: Downloads

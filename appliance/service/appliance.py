@@ -22,6 +22,7 @@ from appliance.config import paths
 from appliance.config.environment import service_manager
 from appliance.config.schema import Config
 from appliance.engine.kv_files import forget_session
+from appliance.engine.local.prestart import PrestartedWorker
 from appliance.engine.pool import Pool
 from appliance.errors import ModelNotFound
 from appliance.http.server import Server, ServerLimits
@@ -52,12 +53,15 @@ WINDOW_SECONDS = 3.0
 class Appliance:
     """All parts of one running appliance."""
 
-    def __init__(self, config: Config, *, warm: bool = True) -> None:
+    def __init__(
+        self, config: Config, *, warm: bool = True, prestarted: PrestartedWorker | None = None
+    ) -> None:
         """Opens the database and the port; loads nothing yet.
 
         Args:
             config: of everything.
             warm: load at the start what the configuration wants warm.
+            prestarted: a worker, for the first configured model that is loaded.
 
         Raises:
             ApplianceError: it cannot run like this; the message says why.
@@ -81,15 +85,15 @@ class Appliance:
         self._pool = Pool(
             [
                 msgspec.structs.replace(s, prewarm=s.prewarm and warm)
-                for s in model_specs.specs(config)
+                for s in model_specs.specs(config, prestarted)
             ],
             free_memory=lambda: memory().available,
             keep_alive_seconds=config.models.keep_alive_seconds,
             max_loaded=config.models.max_loaded,
-            watch=metrics.watch,
+            observer=metrics.watch,
         )
         stock = model_library.library(config)
-        self._shelf, self._downloads = stock.shelf, stock.downloads
+        self._index, self._downloads = stock.index, stock.downloads
         model_library.connect(stock, self._pool, config)
         self._tuning = Tuning(config, self._pool)
         self._comparing = Comparing(self._pool)
@@ -173,7 +177,7 @@ class Appliance:
         if warm_up:
             self.warm_up()
         self._downloads.start()
-        threading.Thread(target=self._shelf.refresh, name="shelf", daemon=True).start()
+        threading.Thread(target=self._index.refresh, name="model index", daemon=True).start()
         self._tuning.start()
         self._comparing.start()
         self._watch.start()
@@ -240,7 +244,12 @@ class Appliance:
 
 
 def run(
-    config: Config, *, open_browser: bool, until_eof: bool = False, as_json: bool = False
+    config: Config,
+    *,
+    open_browser: bool,
+    until_eof: bool = False,
+    as_json: bool = False,
+    prestarted: PrestartedWorker | None = None,
 ) -> int:
     """Run the appliance until it is told to stop. Returns the exit code.
 
@@ -249,11 +258,12 @@ def run(
         open_browser: on the page.
         until_eof: a window is its parent; see `_heed_parent`.
         as_json: say where it is in a line of JSON.
+        prestarted: see `Appliance`.
 
     Raises:
         ApplianceError: it could not start.
     """
-    appliance = Appliance(config)
+    appliance = Appliance(config, prestarted=prestarted)
     signals = 0
 
     def on_signal(_number: int, _frame: FrameType | None) -> None:

@@ -5,7 +5,6 @@ has been left in peace for a while. A request ends a tuning at once; it is begun
 """
 
 import logging
-import threading
 import time
 from pathlib import Path
 from typing import NamedTuple
@@ -17,6 +16,7 @@ from appliance.engine.base import Loaded
 from appliance.engine.pool import Model, Pool
 from appliance.errors import ApplianceError
 from appliance.system.memory import memory
+from appliance.system.periodic_thread import PeriodicThread
 from appliance.tuning import settings
 from appliance.tuning.profile import describe, profile_for
 from appliance.tuning.tune import TuningStopped, tune
@@ -55,34 +55,30 @@ class Tuning:
         """Models for which there is nothing to do as long as they run in that engine."""
         self._busy = 0.0
         """When something was last at work, tuning included; `time.monotonic()`."""
-        self._closing = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="tuning", daemon=True)
+        self._thread = PeriodicThread("tuning", self._look, seconds=LOOK_SECONDS)
 
     def start(self) -> None:
         """Begin to look; returns at once."""
+        self._busy = time.monotonic()
         if self._on:
             self._thread.start()
 
     def close(self) -> None:
         """End what runs."""
-        self._closing.set()
-        if self._thread.ident is not None:
-            self._thread.join()
+        self._thread.close()
 
     # -- the thread --------------------------------------------------------------------------------
 
-    def _run(self) -> None:
-        self._busy = time.monotonic()
-        while not self._closing.wait(LOOK_SECONDS):
-            if self._pool.busy:
-                self._busy = time.monotonic()
+    def _look(self) -> None:
+        if self._pool.busy:
+            self._busy = time.monotonic()
+            return
+        for model in self._pool.models():
+            engine = model.engine
+            if engine is None or self._settled.get(model.id) is engine:
                 continue
-            for model in self._pool.models():
-                engine = model.engine
-                if engine is None or self._settled.get(model.id) is engine:
-                    continue
-                if time.monotonic() - self._busy > EMBEDDED.peace and self._consider(model):
-                    self._settled[model.id] = engine
+            if time.monotonic() - self._busy > EMBEDDED.peace and self._consider(model):
+                self._settled[model.id] = engine
 
     def _consider(self, model: Model) -> bool:
         """Tune a loaded model, if nothing is known of it yet; whether that is settled now."""
@@ -124,7 +120,7 @@ class Tuning:
                 environment=worker_environment(),
                 variant=variant,
                 memory_bytes=memory().available,
-                stop=lambda: self._pool.busy or self._closing.is_set(),
+                stop=lambda: self._pool.busy or self._thread.stopping,
             )
         except TuningStopped:
             return self._attempts[file] >= ATTEMPTS

@@ -10,7 +10,6 @@ import msgspec
 from appliance import __version__
 from appliance.config import paths
 from appliance.config.environment import worker_environment
-from appliance.worker.runners.llama_cpp.probe import WITHOUT_GPUS
 
 PROBE_SECONDS = 60
 GIT_SECONDS = 10
@@ -43,19 +42,19 @@ def commit() -> str:
 
 def probe() -> dict[str, Any]:
     """What llama.cpp says of itself and this machine; `error` alone when it can't be loaded."""
-    found = _ask()
+    found = _ask(paths.probe_command())
     if "error" not in found:
         return found
-    without = _ask(WITHOUT_GPUS)
+    without = _ask(paths.probe_command(gpus=False))
     if "error" in without:
         return found
     return {**without, "unusable": {"gpus": found["error"]}}
 
 
-def _ask(*arguments: str) -> dict[str, Any]:
+def _ask(command: list[str]) -> dict[str, Any]:
     try:
         ended = subprocess.run(
-            [*paths.probe_command(), *arguments],
+            command,
             env=worker_environment(),
             capture_output=True,
             timeout=PROBE_SECONDS,

@@ -5,7 +5,6 @@ compared. When that is settled and nobody is at work with the model, it is loade
 """
 
 import logging
-import threading
 
 import msgspec
 
@@ -14,6 +13,7 @@ from appliance.config.environment import worker_environment
 from appliance.engine.base import Loaded
 from appliance.engine.pool import Model, Pool
 from appliance.errors import ApplianceError
+from appliance.system.periodic_thread import PeriodicThread
 from appliance.tuning.devices.verify import Outcome, compare
 
 log = logging.getLogger(__name__)
@@ -30,8 +30,7 @@ class Comparing:
         self._pool = pool
         self._settled: dict[str, Loaded] = {}
         """Models whose engine is only to make room for another, by id."""
-        self._closing = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="comparing", daemon=True)
+        self._thread = PeriodicThread("comparing", self._look, seconds=LOOK_SECONDS)
 
     def start(self) -> None:
         """Begin to look; returns at once."""
@@ -39,22 +38,19 @@ class Comparing:
 
     def close(self) -> None:
         """End what runs."""
-        self._closing.set()
-        if self._thread.ident is not None:
-            self._thread.join()
+        self._thread.close()
 
     # -- the thread --------------------------------------------------------------------------------
 
-    def _run(self) -> None:
-        while not self._closing.wait(LOOK_SECONDS):
-            for model in self._pool.models():
-                engine = model.engine
-                if engine is None or self._closing.is_set():
-                    continue
-                if self._settled.get(model.id) is engine:
-                    self._move(model, engine)
-                elif engine.state.status == "ready" and self._compare(model, engine):
-                    self._settled[model.id] = engine
+    def _look(self) -> None:
+        for model in self._pool.models():
+            engine = model.engine
+            if engine is None or self._thread.stopping:
+                continue
+            if self._settled.get(model.id) is engine:
+                self._move(model, engine)
+            elif engine.state.status == "ready" and self._compare(model, engine):
+                self._settled[model.id] = engine
 
     def _compare(self, model: Model, engine: Loaded) -> bool:
         """Whether the model is to be loaded again, because more is known than when it was."""
@@ -70,7 +66,7 @@ class Comparing:
                 info.unproven,
                 command=paths.fidelity_command(),
                 environment=worker_environment(),
-                stop=lambda: self._closing.is_set() or model.engine is not engine,
+                stop=lambda: self._thread.stopping or model.engine is not engine,
             )
         except (ApplianceError, OSError) as ex:
             outcome = Outcome(None, str(ex))

@@ -6,23 +6,23 @@ from appliance.config import environment, paths
 from appliance.config.schema import AvailableModel, Config
 from appliance.errors import ModelNotFound
 from appliance.models.catalog import catalog
-from appliance.models.local.sources import Owner, Place, candidates
+from appliance.models.local.sources import ModelSource, Owner, candidates
 
 
-def places(config: Config) -> list[Place]:
+def places(config: Config) -> list[ModelSource]:
     """Where to look for model files, our own folder first.
 
     Raises:
         ConfigError: the folder of models cannot be made.
     """
-    found = [Place("appliance", paths.models_dir(config))]
-    found += [Place("folder", Path(name).expanduser()) for name in config.models.folders]
+    found = [ModelSource("appliance", paths.models_dir(config))]
+    found += [ModelSource("folder", Path(name).expanduser()) for name in config.models.folders]
     if config.models.find_elsewhere:
         found += environment_places()
     return found
 
 
-def environment_places() -> list[Place]:
+def environment_places() -> list[ModelSource]:
     """Where other programs of this user have theirs."""
     owners: dict[str, Owner] = {
         "huggingface": "huggingface",
@@ -30,7 +30,7 @@ def environment_places() -> list[Place]:
         "ollama": "ollama",
         "llama.cpp": "llama.cpp",
     }
-    return [Place(owners[owner], folder) for owner, folder in environment.model_folders()]
+    return [ModelSource(owners[owner], folder) for owner, folder in environment.model_folders()]
 
 
 def hub_name(model: AvailableModel) -> str:

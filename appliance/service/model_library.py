@@ -15,10 +15,11 @@ from appliance.errors import ModelNotFound
 from appliance.models.catalog import catalog
 from appliance.models.hub.client import Hub
 from appliance.models.hub.downloads import Downloads
-from appliance.models.library import Library
-from appliance.models.local.index import Entry, Given, Shelf
-from appliance.models.local.metadata_cache import Machine, Memory
-from appliance.models.local.summary import Loaded, LocalModel, tell
+from appliance.models.library import ModelLibrary
+from appliance.models.local.index import ConfiguredFile, ModelFile, ModelIndex
+from appliance.models.local.metadata_cache import MetadataCache
+from appliance.models.local.summary import LocalModel, RuntimeState, summarize
+from appliance.models.memory.fit import Machine
 from appliance.service import build_info, model_files, model_specs
 from appliance.system.cpu import processor
 from appliance.system.memory import memory
@@ -30,7 +31,7 @@ ASK_AGAIN_SECONDS = 600.0
 """After which it is asked again for GPUs, where nobody could say."""
 
 
-def library(config: Config) -> Library:
+def library(config: Config) -> ModelLibrary:
     """What is on this machine, as this configuration would load it, and what can be had; nothing
     is looked at yet.
 
@@ -38,17 +39,17 @@ def library(config: Config) -> Library:
         ConfigError: a folder cannot be made.
     """
     key = f"{msgspec.json.encode(config.engine).decode()} {memory().total}"
-    shelf = Shelf(
+    index = ModelIndex(
         model_files.places(config),
         lambda: given(config),
-        weigh=lambda header: model_specs.weigh(config, header),
-        memory=Memory(paths.cache_dir() / FILE, key),
+        memory_needs=lambda header: model_specs.memory_needs(config, header),
+        cache=MetadataCache(paths.cache_dir() / FILE, key),
     )
     hub = Hub(environment.hub())
     downloads = Downloads(paths.models_dir(config), hub)
-    downloads.on_done = lambda: shelf.refresh(at_once=True)
-    return Library(
-        shelf=shelf,
+    downloads.on_done = lambda: index.refresh(at_once=True)
+    return ModelLibrary(
+        index=index,
         machine=machine(config),
         hub=hub,
         downloads=downloads,
@@ -56,7 +57,7 @@ def library(config: Config) -> Library:
     )
 
 
-def given(config: Config) -> Iterable[Given]:
+def given(config: Config) -> Iterable[ConfiguredFile]:
     """The configured models, and the one that came with the appliance if it isn't among them."""
     own = paths.models_dir(config)
     seen = set()
@@ -71,13 +72,13 @@ def given(config: Config) -> Iterable[Given]:
         bundled = path is not None and not model.path and not model_files.hub_name(model)
         ours = path is not None and path.is_relative_to(own)
         owner = "bundled" if bundled else "appliance" if ours else "folder"
-        yield Given(model.id, model.name or model.id, path, owner)  # type: ignore[arg-type]
+        yield ConfiguredFile(model.id, model.name or model.id, path, owner)  # type: ignore[arg-type]
     try:
         embedded = paths.embedded_model()
     except ModelNotFound:
         return
     if embedded not in seen:
-        yield Given(EMBEDDED_MODEL.id, EMBEDDED_MODEL.name, embedded, "bundled")
+        yield ConfiguredFile(EMBEDDED_MODEL.id, EMBEDDED_MODEL.name, embedded, "bundled")
 
 
 def remedies(config: Config) -> dict[str, str]:
@@ -92,31 +93,31 @@ def remedies(config: Config) -> dict[str, str]:
     return found
 
 
-def unserved(library: Library, config: Config) -> list[LocalModel]:
+def unserved(library: ModelLibrary, config: Config) -> list[LocalModel]:
     """What a service would have on offer, told without one: nothing of it is loaded."""
-    entries = {entry.id: entry for entry in library.shelf.refresh()}
+    entries = {entry.id: entry for entry in library.index.refresh()}
     named = [(model.id, model.name or model.id) for model in config.models.listed()]
     named += [(id, entry.name) for id, entry in entries.items() if id not in dict(named)]
     return [
-        tell(
+        summarize(
             id,
             name,
             entries.get(id),
             machine=library.machine,
             remedy=library.remedies.get(id),
-            loaded=Loaded(),
+            loaded=RuntimeState(),
             default=number == 0,
         )
         for number, (id, name) in enumerate(named)
     ]
 
 
-def connect(library: Library, pool: Pool, config: Config) -> None:
+def connect(library: ModelLibrary, pool: Pool, config: Config) -> None:
     """From now on, what stands on the shelf is on offer in the pool, and what is taken away isn't.
     The configured models stay on offer in any case."""
     configured = {model.id for model in config.models.listed()}
 
-    def change(new: Sequence[Entry], gone: Sequence[Entry]) -> None:
+    def change(new: Sequence[ModelFile], gone: Sequence[ModelFile]) -> None:
         pool.remove(entry.id for entry in gone if entry.id not in configured)
         pool.add(
             model_specs.spec(
@@ -129,8 +130,8 @@ def connect(library: Library, pool: Pool, config: Config) -> None:
         )
         pool.forgive(entry.id for entry in new if entry.id in configured)
 
-    library.shelf.on_change = change
-    pool.on_missing = lambda: library.shelf.refresh(at_once=True)
+    library.index.on_change = change
+    pool.on_missing = lambda: library.index.refresh(at_once=True)
 
 
 def machine(config: Config) -> Machine:

@@ -13,14 +13,15 @@ from appliance.config.schema import AvailableModel, Config
 from appliance.engine.base import Loaded, ModelSpec
 from appliance.engine.device_routing import GivenUp
 from appliance.engine.local.engine import Engine
+from appliance.engine.local.prestart import PrestartedWorker
 from appliance.engine.protocol import Load
 from appliance.engine.upstream.engine import UpstreamEngine
 from appliance.errors import ApplianceError, ModelLoadFailed, ModelNotDownloaded, ModelNotFound
 from appliance.models.gguf.header import is_legacy_ggml
 from appliance.models.gguf.metadata import GgufHeader
 from appliance.models.gguf.shards import number, read_model
-from appliance.models.local.metadata_cache import Machine, Weight
 from appliance.models.memory.estimate import LEAST_CONTEXT, context_that_fits, estimate
+from appliance.models.memory.fit import Machine, MemoryNeeds
 from appliance.models.memory.usage import MemoryUse, expected
 from appliance.service import model_files, variants
 from appliance.system.memory import memory
@@ -33,10 +34,13 @@ PLENTY = 1 / 8
 """Of the free memory, the part that a model may take for the sake of speed alone."""
 
 
-def specs(config: Config) -> list[ModelSpec]:
-    """The models that the configuration lists; the first is kept warm."""
+def specs(config: Config, prestarted: PrestartedWorker | None = None) -> list[ModelSpec]:
+    """The models that the configuration lists; the first is kept warm.
+
+    `prestarted`: a worker, for the first of them that is loaded.
+    """
     return [
-        spec(config, model, prewarm=model.prewarm or number == 0)
+        spec(config, model, prewarm=model.prewarm or number == 0, prestarted=prestarted)
         for number, model in enumerate(config.models.listed())
     ]
 
@@ -57,13 +61,18 @@ def first_load(config: Config) -> Load | None:
 
 
 def spec(
-    config: Config, model: AvailableModel, *, prewarm: bool = False, aliases: tuple[str, ...] = ()
+    config: Config,
+    model: AvailableModel,
+    *,
+    prewarm: bool = False,
+    aliases: tuple[str, ...] = (),
+    prestarted: PrestartedWorker | None = None,
 ) -> ModelSpec:
     """A model as something that the pool can load."""
     given_up = GivenUp()
 
     def on(model: AvailableModel) -> Loaded:
-        return _here(config, model, given_up)
+        return _here(config, model, given_up, prestarted)
 
     return ModelSpec(
         id=model.id,
@@ -129,7 +138,9 @@ def _elsewhere(config: Config, model: AvailableModel) -> Callable[[], Loaded]:
     )
 
 
-def _here(config: Config, model: AvailableModel, given_up: GivenUp) -> Loaded:
+def _here(
+    config: Config, model: AvailableModel, given_up: GivenUp, prestarted: PrestartedWorker | None
+) -> Loaded:
     return Engine(
         model.id,
         _legacy_load(config, model) if model.family else _gguf_load(config, model),
@@ -139,6 +150,7 @@ def _here(config: Config, model: AvailableModel, given_up: GivenUp) -> Loaded:
         distrust=lambda: settings.forget(_file(config, model)),
         suspect=lambda variant, reason: _next_variant(config, model, variant, reason),
         given_up=given_up,
+        prestarted=prestarted,
     )
 
 
@@ -184,7 +196,7 @@ def _need(config: Config, model: AvailableModel) -> Callable[[], int]:
     return need
 
 
-def weigh(config: Config, header: GgufHeader) -> Weight:
+def memory_needs(config: Config, header: GgufHeader) -> MemoryNeeds:
     """What a model takes of memory, loaded as `config` says."""
     n_ctx = config.engine.n_ctx or header.context_length
     least = config.engine.n_ctx or min(n_ctx, LEAST_CONTEXT)
@@ -192,7 +204,7 @@ def weigh(config: Config, header: GgufHeader) -> Weight:
     here = whole if config.engine.n_ctx else _context(config, _context_here(config, header))
     apart = structs.replace(here, kv_unified=False)
     on_gpu = estimate(header, whole, header.block_count + 1)
-    return Weight(
+    return MemoryNeeds(
         whole=estimate(header, whole).cpu.total,
         least=estimate(header, _context(config, least)).cpu.total,
         gpu=on_gpu.gpu.total,
@@ -212,7 +224,7 @@ def expected_here(config: Config, file: Path) -> MemoryUse:
     nowhere = Machine(
         memory=lambda: 0, gpu=lambda: 0, cores=1, plenty=lambda more: plenty(config, more)
     )
-    return expected(weigh(config, read_model(file)), nowhere)
+    return expected(memory_needs(config, read_model(file)), nowhere)
 
 
 def plenty(config: Config, more: int) -> bool:

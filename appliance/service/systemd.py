@@ -7,14 +7,14 @@ row out of the database.
 
 import logging
 import socket
-import threading
 import time
-import urllib.request
 from collections.abc import Callable, Mapping
 
 import msgspec
 
+from appliance.client.http import Client
 from appliance.errors import StoreError
+from appliance.system.periodic_thread import PeriodicThread
 
 log = logging.getLogger(__name__)
 
@@ -27,7 +27,6 @@ WARM_SECONDS = 10.0
 ANSWER_SECONDS = 10.0
 LONG_SERVED_SECONDS = 600.0
 """A service that has answered for that long is good enough, even if its model failed."""
-_OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 class Manager:
@@ -83,47 +82,47 @@ class Watch:
             on_ready: called once, when the appliance has shown that it works.
         """
         self._manager = manager
-        self._address = address
+        self._client = Client(address, timeout=ANSWER_SECONDS)
         self._model = model
         self._read_database = read_database
         self._on_ready = on_ready
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="watch", daemon=True)
+        self._thread = PeriodicThread("watch", self._look, seconds=LOOK_SECONDS)
+        self._began = self._next_feed = self._next_extension = 0.0
+        self._proven = False
+        """It was ready, or served for long."""
+        self._reported = ""
+        """The model's status that the service manager knows."""
 
     def start(self) -> None:
         """Begin to look."""
+        self._began = self._next_feed = self._next_extension = time.monotonic()
         self._thread.start()
 
     def stop(self) -> None:
         """Say that the end has begun; then be silent."""
-        self._stopping.set()
+        self._thread.stop()
         self._manager.tell(STOPPING=1, STATUS="Finishing replies")
 
-    def _run(self) -> None:
-        began = time.monotonic()
-        proven = False
-        told = ""
-        pause = LOOK_SECONDS
-        next_feed = next_extension = began
-        while not self._stopping.wait(pause):
-            now = time.monotonic()
-            model = self._model()
-            if model.status == "unloaded" and now - began < WARM_SECONDS:
-                continue
-            if model.status != told:
-                told = model.status
-                self._tell_state(model)
-            if model.status == "loading" and now >= next_extension:
-                next_extension = now + MORE_SECONDS / 3
-                self._manager.tell(EXTEND_TIMEOUT_USEC=MORE_SECONDS * 1_000_000)
-            if not proven and (model.status == "ready" or now - began > LONG_SERVED_SECONDS):
-                proven = True
-                self._on_ready()
-            if self._manager.watchdog_seconds and now >= next_feed:
-                next_feed = now + self._manager.watchdog_seconds / 3
-                if self._well():
-                    self._manager.tell(WATCHDOG=1)
-            pause = 1.0 if proven else LOOK_SECONDS
+    def _look(self) -> None:
+        now = time.monotonic()
+        model = self._model()
+        if model.status == "unloaded" and now - self._began < WARM_SECONDS:
+            return
+        if model.status != self._reported:
+            self._reported = model.status
+            self._tell_state(model)
+        if model.status == "loading" and now >= self._next_extension:
+            self._next_extension = now + MORE_SECONDS / 3
+            self._manager.tell(EXTEND_TIMEOUT_USEC=MORE_SECONDS * 1_000_000)
+        long = now - self._began > LONG_SERVED_SECONDS
+        if not self._proven and (model.status == "ready" or long):
+            self._proven = True
+            self._thread.seconds = 1.0
+            self._on_ready()
+        if self._manager.watchdog_seconds and now >= self._next_feed:
+            self._next_feed = now + self._manager.watchdog_seconds / 3
+            if self._well():
+                self._manager.tell(WATCHDOG=1)
 
     def _tell_state(self, model: ModelState) -> None:
         status = f"{model.name}: {model.status} {model.detail}".strip()
@@ -135,10 +134,11 @@ class Watch:
 
     def _well(self) -> bool:
         try:
-            with _OPENER.open(self._address + "/health", timeout=ANSWER_SECONDS) as answer:
-                answer.read()
+            status = self._client.request("GET", "/health").status
             self._read_database()
         except (OSError, StoreError) as ex:
             log.warning("not well: %s", ex)
             return False
-        return True
+        if status >= 400:
+            log.warning("not well: /health answers %d", status)
+        return status < 400

@@ -238,27 +238,6 @@ class Sessions:
                 raise MessageNotFound(f"There is no message {leaf_id!a} in this session.")
             return found
 
-    def add_message(
-        self,
-        session_id: str,
-        parent_id: str | None,
-        role: Role,
-        content: str,
-        status: Status,
-        model: str | None = None,
-    ) -> Message:
-        """Adds a message, which becomes the leaf; without a parent it starts a tree of its own.
-
-        Raises:
-            SessionNotFound: unknown id.
-            MessageNotFound: that session has no such parent.
-            ReplyInProgress: it would be the second to be streaming.
-        """
-        with self._database.write() as connection:
-            session = find_session(connection, session_id)
-            made = self._new_id(), self._clock()
-            return messages.add(connection, made, session, parent_id, role, content, status, model)
-
     # -- replies ---------------------------------------------------------------------------------
 
     def begin_turn(

@@ -1,125 +1,104 @@
-"""A process that is told one thing and tells what comes of it, line by line.
+"""A child process that gets one request and answers with lines of JSON.
 
-It ends by itself, or when its stdin does; what it does natively costs nothing but itself.
+It ends by itself, or when its stdin does; native code that fails in it costs nothing but itself.
+`process_setup.take_request` is its own side.
 """
 
-import contextlib
-import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import IO, NamedTuple, cast
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
 
-LOOK_SECONDS = 0.05
-"""From being told to stop until the child is gone, at most."""
-LAST_WORDS = 2000
+from appliance.system.child_process import ChildProcess
+
+POLL_SECONDS = 0.05
+"""From the wish to stop until the child is gone, at most."""
+MAX_LOG_TAIL = 2000
 """Characters."""
 
 
-class End(NamedTuple):
-    """How it ended."""
+class ProcessEnd(NamedTuple):
+    """How a child process ended."""
 
     code: int
     """Its exit code; negative: the signal that ended it."""
-    words: str
+    log_tail: str
     """The last lines that it logged."""
     stopped: bool
     """It was no longer wanted."""
-    late: bool
-    """It had no time left."""
+    timed_out: bool
+    """It took longer than it may."""
 
 
 def converse(
     command: Sequence[str],
     environment: Mapping[str, str],
     request: bytes,
-    listen: Callable[[bytes], None],
+    on_line: Callable[[bytes], None],
     *,
     seconds: float,
     silence_seconds: float = float("inf"),
     stop: Callable[[], bool] = lambda: False,
-) -> End:
-    """Listen to a child until it ends, `stop` says so, or its time is over.
+) -> ProcessEnd:
+    """Start a child, send the request, and read until it ends, `stop` says so, or time is over.
 
     Args:
+        command: program and arguments.
+        environment: all that the child sees of one.
         request: the line on its stdin, without its end.
-        listen: gets each line of its stdout.
+        on_line: gets each line of its stdout.
         seconds: for all of it.
         silence_seconds: from one line to the next.
-        stop: asked often.
+        stop: called often.
 
     Raises:
         OSError: it cannot be started.
     """
-    child = subprocess.Popen(
-        list(command),
-        env=dict(environment),
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    )
-    watch = _Watch(child, seconds, silence_seconds, stop)
-    words: list[str] = []
-    listener = threading.Thread(
-        target=_read_words, args=(cast(IO[bytes], child.stderr), words), daemon=True
-    )
-    listener.start()
-    commands = cast(IO[bytes], child.stdin)
+    child = ChildProcess(command, environment, on_log=lambda line: None)  # noqa: ARG005
+    watchdog = _Watchdog(child, seconds, silence_seconds, stop)
     try:
-        with contextlib.suppress(OSError):
-            commands.write(request + b"\n")
-            commands.flush()
-        for line in cast(IO[bytes], child.stdout):
-            watch.heard = time.monotonic()
-            listen(line)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            child.wait(1)  # so that it says itself how it ended
+        child.send(request + b"\n")
+        for line in child.output:
+            watchdog.last_line = time.monotonic()
+            on_line(line)
+        child.wait(1)  # so that its exit code is its own
     finally:
-        child.kill()
-        code = child.wait()
-        watch.end()
-        listener.join(1)
-        for pipe in (commands, child.stdout, child.stderr):
-            with contextlib.suppress(OSError):
-                cast(IO[bytes], pipe).close()
-    return End(code, "".join(words)[-LAST_WORDS:], watch.stopped, watch.late)
+        code = child.close()
+        watchdog.close()
+    tail = "\n".join(child.last_lines)[-MAX_LOG_TAIL:]
+    return ProcessEnd(code, tail, watchdog.stopped, watchdog.timed_out)
 
 
-class _Watch:
-    """Ends a child in time, from a thread of its own."""
+class _Watchdog:
+    """Kills a child in time, from a thread of its own."""
 
     def __init__(
         self,
-        child: "subprocess.Popen[bytes]",
+        child: ChildProcess,
         seconds: float,
         silence_seconds: float,
         stop: Callable[[], bool],
     ) -> None:
-        self.heard = time.monotonic()
-        """When the last line came."""
-        self.stopped = self.late = False
+        self.last_line = time.monotonic()
+        """When it came."""
+        self.stopped = self.timed_out = False
         self._child = child
-        self._deadline = self.heard + seconds
+        self._deadline = self.last_line + seconds
         self._silence = silence_seconds
         self._stop = stop
-        self._ended = threading.Event()
+        self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run)
         self._thread.start()
 
-    def end(self) -> None:
-        self._ended.set()
+    def close(self) -> None:
+        self._closing.set()
         self._thread.join()
 
     def _run(self) -> None:
-        while not self._ended.wait(LOOK_SECONDS):
+        while not self._closing.wait(POLL_SECONDS):
             now = time.monotonic()
             self.stopped = self._stop()
-            self.late = now > self._deadline or now - self.heard > self._silence
-            if self.stopped or self.late:
+            self.timed_out = now > self._deadline or now - self.last_line > self._silence
+            if self.stopped or self.timed_out:
                 self._child.kill()
                 return
-
-
-def _read_words(stream: Iterable[bytes], words: list[str]) -> None:
-    for line in stream:
-        words[:] = [*words[-20:], line.decode("utf-8", "replace")]

@@ -7,7 +7,6 @@ costs the appliance a few milliseconds and no native code.
 
 import contextlib
 import logging
-import os
 import shutil
 import time
 from pathlib import Path
@@ -17,6 +16,7 @@ import msgspec
 from msgspec import Meta
 
 from appliance.system import hardware
+from appliance.system.files import replace_file
 from appliance.system.fingerprint import fingerprint
 
 log = logging.getLogger(__name__)
@@ -187,15 +187,7 @@ def keep(profile: Profile, folder: Path) -> None:
         OSError: it cannot be written.
     """
     place = _place(Path(profile.source), folder)
-    partial = place.with_suffix(f".{os.getpid()}.part")
-    try:
-        with open(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as stream:
-            stream.write(msgspec.json.format(msgspec.json.encode(profile), indent=2))
-            stream.flush()
-            os.fsync(stream.fileno())
-        partial.replace(place)
-    finally:
-        partial.unlink(missing_ok=True)
+    replace_file(place, msgspec.json.format(msgspec.json.encode(profile), indent=2), durable=True)
     for file in folder.glob(f"{place.stem}-*.gguf"):
         if file.name != profile.best.file:
             _remove(file)

@@ -194,7 +194,7 @@ class _Found:
         if self._refusal:
             return self._refusal
         if not self._bests and not self.measured:
-            return f"nothing was measured (exit code {end.code}): {end.words}"
+            return f"nothing was measured (exit code {end.code}): {end.log_tail}"
         return ""
 
     def _listen(self, line: bytes) -> None:

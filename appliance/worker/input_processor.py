@@ -1,5 +1,7 @@
 """Prompts become sequences, and texts inputs for embeddings: rendered, tokenized, measured.
-Lives on the intake thread."""
+
+Lives on the intake thread. With a prompt's tokens comes the parser that its reply is read with.
+"""
 
 import logging
 import queue
@@ -7,14 +9,30 @@ import random
 import threading
 from array import array
 from collections.abc import Callable
+from dataclasses import dataclass
+
+import msgspec
 
 from appliance.engine.protocol import Cancel, Embed, Event, Failed, Generate
-from appliance.engine.types import ChatPrompt
+from appliance.engine.types import (
+    ChatMessage,
+    ChatPrompt,
+    EmbedRequest,
+    GenerationRequest,
+    Prompt,
+    SamplingParams,
+    TextPrompt,
+    TokenPrompt,
+)
 from appliance.errors import ApplianceError, ContextLengthExceeded, InternalError, RequestError
+from appliance.worker.chat_template import reasoning_effort
 from appliance.worker.chat_template.sandbox import TemplateGuard
-from appliance.worker.prompt_reader import PromptReader
+from appliance.worker.chat_template.trimming import beginnings
+from appliance.worker.parsers.base import ReplyParser, Resumed
+from appliance.worker.parsers.detect import detect
 from appliance.worker.runners.base import Runner
 from appliance.worker.scheduler.embedding import EmbeddingJob
+from appliance.worker.scheduler.prompt_tokens import PromptTokens
 from appliance.worker.scheduler.sequence import Sequence
 
 log = logging.getLogger(__name__)
@@ -32,7 +50,7 @@ class Intake:
     ) -> None:
         """`arrive` hands over to the step loop."""
         self._runner = runner
-        self._reader = PromptReader(runner, template)
+        self._tokenizer = PromptTokenizer(runner, template)
         self._send = send
         self._arrive = arrive
         self._commands: queue.SimpleQueue[Generate | Embed | Cancel] = queue.SimpleQueue()
@@ -57,7 +75,10 @@ class Intake:
         """What is to be computed, after telling that it was accepted; None when it was refused."""
         read: Sequence | EmbeddingJob
         try:
-            read = self._job(command) if isinstance(command, Embed) else self._sequence(command)
+            if isinstance(command, Embed):
+                read = self._job(command.id, command.request)
+            else:
+                read = self._sequence(command.id, command.request)
         except ApplianceError as ex:
             self._send([Failed(command.id, ex.code, ex.message, ex.param)])
             return None
@@ -69,16 +90,16 @@ class Intake:
         self._send([read.accepted(self._runner.info.n_ctx)])
         return read
 
-    def _job(self, command: Embed) -> EmbeddingJob:
+    def _job(self, id: int, request: EmbedRequest) -> EmbeddingJob:
         model = self._runner.embedding_model()
-        if command.dimensions not in (None, model.dimensions):
+        if request.dimensions not in (None, model.dimensions):
             raise RequestError(
                 f"this model's embeddings have {model.dimensions} dimensions, and no others",
                 param="dimensions",
             )
         inputs = []
-        for number, prompt in enumerate(command.inputs):
-            tokens = self._reader.read_input(prompt, f"input[{number}]")
+        for number, prompt in enumerate(request.inputs):
+            tokens = self._tokenizer.read_input(prompt, f"input[{number}]")
             if len(tokens) > model.longest:
                 raise ContextLengthExceeded(
                     f"input[{number}] has {len(tokens)} tokens, "
@@ -86,13 +107,13 @@ class Intake:
                     param=f"input[{number}]",
                 )
             inputs.append(array("i", tokens))
-        return EmbeddingJob(command.id, inputs)
+        return EmbeddingJob(id, inputs)
 
-    def _sequence(self, command: Generate) -> Sequence:
+    def _sequence(self, id: int, request: GenerationRequest) -> Sequence:
         if not self._runner.generates:
             raise RequestError("this model gives embeddings, and writes no text", param="model")
         n_ctx = self._runner.info.n_ctx
-        read = self._reader.read(command.prompt, command.sampling)
+        read = self._tokenizer.read(request.prompt, request.sampling)
         sampling, tokens = read.sampling, read.tokens
         if not tokens:
             raise RequestError("the prompt is empty", param="prompt")
@@ -100,19 +121,175 @@ class Intake:
             raise ContextLengthExceeded(
                 f"the prompt has {len(tokens)} tokens, and the context holds {n_ctx}, "
                 "at least one of which is for the reply",
-                param="messages" if isinstance(command.prompt, ChatPrompt) else "prompt",
+                param="messages" if isinstance(request.prompt, ChatPrompt) else "prompt",
             )
         room = n_ctx - len(tokens)
         seed = sampling.seed if sampling.seed is not None else random.getrandbits(32)
         return Sequence(
-            command.id,
-            array("i", tokens),
+            id,
+            PromptTokens(tokens),
             sampling,
             sampler=self._runner.sampler(sampling, seed, tokens[-64:]),
             parser=read.parser,
             seed=seed,
             limit=room if sampling.max_tokens is None else min(room, sampling.max_tokens),
             dropped_messages=read.dropped_messages,
-            session=command.session,
-            owner=command.owner,
+            session=request.session,
+            owner=request.owner,
         )
+
+
+@dataclass(slots=True)
+class Read:
+    """A prompt that was read."""
+
+    tokens: list[int]
+    sampling: SamplingParams
+    """With the schema that a forced tool call brings along."""
+    parser: ReplyParser | None = None
+    """Understands the reply; None: it is all text."""
+    dropped_messages: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Rendered:
+    """Messages as the model sees them."""
+
+    tokens: list[int]
+    prompt: str
+    """Up to where the assistant begins to speak."""
+    written: str
+    """What it has said already; `tokens` end with it."""
+
+
+class PromptTokenizer:
+    """Lives on the intake thread."""
+
+    def __init__(self, runner: Runner, template: TemplateGuard) -> None:
+        """`template` has been given the model's template to compile."""
+        self._runner = runner
+        self._template = template
+        self._style = detect(runner.chat_template)
+        runner.reveal(self._style.marks)
+
+    def read(self, prompt: Prompt, sampling: SamplingParams) -> Read:
+        """Tokens of the prompt.
+
+        Raises:
+            RequestError: it cannot be read; `param` names the field.
+        """
+        n_vocab = self._runner.n_vocab
+        if not all(0 <= token < n_vocab for token, _ in sampling.logit_bias):
+            raise RequestError("logit_bias names a token that is none", param="logit_bias")
+        if isinstance(prompt, ChatPrompt):
+            return self._chat(prompt, sampling)
+        if isinstance(prompt, TextPrompt):
+            tokens = self._runner.tokenize(prompt.text, control=True)
+            return Read(self._runner.with_bos(tokens), sampling)
+        assert isinstance(prompt, TokenPrompt)
+        self._check_tokens(prompt.tokens, "prompt")
+        return Read(prompt.tokens, sampling)
+
+    def read_input(self, prompt: TextPrompt | TokenPrompt, param: str) -> list[int]:
+        """Tokens of something to make a vector of, with what the model wants around a text.
+
+        Raises:
+            RequestError: there is nothing to read; `param` is named.
+        """
+        if isinstance(prompt, TextPrompt):
+            tokens = self._runner.wrapped(prompt.text)
+        else:
+            tokens = prompt.tokens
+            self._check_tokens(tokens, param)
+        if not tokens:
+            raise RequestError(f"{param} is empty", param=param)
+        return tokens
+
+    def _check_tokens(self, tokens: list[int], param: str) -> None:
+        n_vocab = self._runner.n_vocab
+        if not all(0 <= token < n_vocab for token in tokens):
+            raise RequestError(f"tokens must lie between 0 and {n_vocab - 1}", param=param)
+
+    def _chat(self, prompt: ChatPrompt, sampling: SamplingParams) -> Read:
+        n_ctx = self._runner.info.n_ctx
+        wanted = n_ctx - _reserve(sampling, n_ctx)
+        system = [m for m in prompt.messages[:1] if m.role == "system"]
+        rest = prompt.messages[len(system) :]
+        shown = self._rendered(prompt, prompt.messages)
+        dropped = 0
+        if prompt.trim and len(shown.tokens) > wanted:
+            asked = rest[:-1] if prompt.continue_final else rest
+            places = iter(beginnings(asked, n_ctx * 3 // 8, self._count))
+            while len(shown.tokens) > wanted and (place := next(places, 0)):
+                dropped = place
+                shown = self._rendered(prompt, system + rest[dropped:])
+        read = Read(shown.tokens, sampling, dropped_messages=dropped)
+        if prompt.understand:
+            self._understand(prompt, read, shown)
+        return read
+
+    def _count(self, text: str) -> int:
+        return len(self._runner.tokenize(text, control=False))
+
+    def _rendered(self, prompt: ChatPrompt, messages: list[ChatMessage]) -> "_Rendered":
+        tools = prompt.tools if prompt.tool_choice != "none" else None
+        begun = messages[-1:] if prompt.continue_final else []
+        if any(m.role != "assistant" or m.tool_calls for m in begun):
+            raise RequestError("only a reply of the assistant's can go on", param="messages")
+        told = reasoning_effort.variables(
+            self._runner.chat_template, prompt.effort, thinks=self._style.thinks
+        )
+        segments = self._template.render(messages[: len(messages) - len(begun)], tools, told)
+        text = "".join(text for text, _ in segments)
+        tokens: list[int] = []
+        for part, control in segments:
+            tokens += self._runner.tokenize(part, control=control)
+        tokens = self._runner.with_bos(tokens)
+        written = ""
+        for reply in begun:
+            thought = reply.reasoning_content or ""
+            for part, control in self._style.begun(text, thought, reply.content):
+                tokens += self._tokens_within(part, control=control)
+                written += part
+        return _Rendered(tokens, text, written)
+
+    def _tokens_within(self, text: str, *, control: bool) -> list[int]:
+        """Tokens of a text that stands in the middle of a line."""
+        tokens = self._runner.tokenize(text, control=control)
+        read = b"".join(map(self._runner.piece, tokens))
+        if len(read) - len(read.lstrip(b" ")) <= len(text) - len(text.lstrip(" ")):
+            return tokens
+        # SentencePiece: what begins a text is taken for the beginning of a word.
+        line = self._runner.tokenize("\n", control=False)
+        return self._runner.tokenize(f"\n{text}", control=control)[len(line) :]
+
+    def _understand(self, prompt: ChatPrompt, read: Read, shown: "_Rendered") -> None:
+        tools = prompt.tools or []
+        names = [tool["function"]["name"] for tool in tools]
+        text = shown.prompt
+        if prompt.tool_choice == "none":
+            names = []
+        forced = self._style.forced(tools, prompt.tool_choice, text)
+        if forced is None:
+            read.parser = self._style.parser(text, names)
+            if shown.written:
+                begun = prompt.messages[-1]
+                told = begun.content or begun.reasoning_content or ""
+                read.parser = Resumed(read.parser, shown.written, told)
+            return
+        if read.sampling.grammar or read.sampling.json_schema:
+            raise RequestError(
+                "tool_choice forces a call, and response_format or grammar something else",
+                param="tool_choice",
+            )
+        schema = msgspec.json.encode(forced.schema).decode()
+        read.sampling = msgspec.structs.replace(read.sampling, json_schema=schema)
+        read.tokens += self._runner.tokenize(forced.prefix, control=True)
+        read.parser = self._style.parser(text, names, forced.format)
+        read.parser.feed(forced.prefix)
+
+
+def _reserve(sampling: SamplingParams, n_ctx: int) -> int:
+    """Tokens of the context that trimming keeps free for the reply."""
+    quarter = n_ctx // 4
+    return quarter if sampling.max_tokens is None else min(sampling.max_tokens, quarter)

@@ -5,11 +5,8 @@ and the step loop, on the main thread, runs them. When the appliance goes away t
 once so does the process.
 """
 
-import ctypes
 import logging
 import os
-import signal
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -20,6 +17,7 @@ from appliance.engine.protocol import (
     Cancel,
     Command,
     Embed,
+    Event,
     Forget,
     Generate,
     Load,
@@ -30,8 +28,8 @@ from appliance.engine.protocol import (
     Ready,
     Shutdown,
 )
+from appliance.system.process_setup import go_first_out_of_memory, obey_parent_alone, take_pipes
 from appliance.worker.chat_template.sandbox import TemplateGuard
-from appliance.worker.event_writer import Outbox
 from appliance.worker.input_processor import Intake
 from appliance.worker.runners.base import DeviceLost, LoadError, Runner, RunnerFactory
 from appliance.worker.scheduler.step_loop import StepLoop
@@ -42,12 +40,29 @@ PROGRESS_INTERVAL = 0.1
 """Seconds between two `Loading` events."""
 
 
+class EventWriter:
+    """The way back to the service. Several threads write to it, whole frames."""
+
+    def __init__(self, pipe: BinaryIO) -> None:
+        self._pipe = pipe
+        self._lock = threading.Lock()
+
+    def send(self, events: list[Event]) -> None:
+        """Write one frame; ends the process when nobody reads any more."""
+        with self._lock:
+            try:
+                self._pipe.write(framing.encode(events))
+                self._pipe.flush()
+            except OSError:
+                os._exit(0)
+
+
 def serve(commands: BinaryIO, events: BinaryIO, factory: RunnerFactory) -> int:
     """Load the model that the first command names and serve it until the pipe ends.
 
     Returns the exit code.
     """
-    outbox = Outbox(events)
+    writer = EventWriter(events)
     load = framing.read_command(commands)
     if load is None:
         return 0
@@ -60,31 +75,31 @@ def serve(commands: BinaryIO, events: BinaryIO, factory: RunnerFactory) -> int:
         nonlocal told, told_on
         if on != told_on or time.monotonic() - told >= PROGRESS_INTERVAL:
             told, told_on = time.monotonic(), on
-            outbox.send([Loading(fraction, on)])
+            writer.send([Loading(fraction, on)])
 
     template = TemplateGuard(load.template_command)
     try:
         runner = factory(load, progress)
     except LoadError as ex:
-        outbox.send([LoadFailed(str(ex))])
+        writer.send([LoadFailed(str(ex))])
         return 1
     template.compile(
         runner.chat_template, bos=runner.bos, eos=runner.eos, control=runner.control_texts()
     )
-    loop = StepLoop(runner, load, outbox.send)
-    intake = Intake(runner, template, outbox.send, loop.arrive)
+    loop = StepLoop(runner, load, writer.send)
+    intake = Intake(runner, template, writer.send, loop.arrive)
     intake.start()
     threading.Thread(
-        target=_take_commands, args=(commands, intake, loop, outbox), name="reader", daemon=True
+        target=_take_commands, args=(commands, intake, loop, writer), name="reader", daemon=True
     ).start()
-    outbox.send([Ready(runner.info)])
+    writer.send([Ready(runner.info)])
     loop.run()
     runner.close()
     template.close()
     return 0
 
 
-def _take_commands(commands: BinaryIO, intake: Intake, loop: StepLoop, outbox: Outbox) -> None:
+def _take_commands(commands: BinaryIO, intake: Intake, loop: StepLoop, writer: EventWriter) -> None:
     try:
         while command := framing.read_command(commands):
             if isinstance(command, Generate | Embed | Cancel):
@@ -92,7 +107,7 @@ def _take_commands(commands: BinaryIO, intake: Intake, loop: StepLoop, outbox: O
             elif isinstance(command, Forget | Shutdown):
                 loop.arrive(command)
             elif isinstance(command, Ping):
-                outbox.send([Pong(loop.step_seconds)])
+                writer.send([Pong(loop.step_seconds)])
             else:
                 _refuse(command)
     finally:
@@ -104,19 +119,6 @@ def _refuse(command: Command) -> None:
     log.error("command %s makes no sense now", type(command).__name__)
 
 
-def _die_with_parent() -> None:
-    """Linux: be killed when the appliance is, and be the first to go when memory runs out."""
-    if sys.platform != "linux":
-        return
-    pr_set_pdeathsig = 1
-    ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)
-    try:
-        with open("/proc/self/oom_score_adj", "w") as file:
-            file.write("500")
-    except OSError:
-        log.debug("oom_score_adj cannot be set here")
-
-
 def main(factory: RunnerFactory | None = None, *, ahead: bool = False) -> int:
     """Entry of a worker process: commands on stdin, events on stdout, log lines on stderr.
 
@@ -124,13 +126,9 @@ def main(factory: RunnerFactory | None = None, *, ahead: bool = False) -> int:
         factory: makes the runner; None: the one that fits the file.
         ahead: it is started before there is a model for it, most likely one for runner.cpp.
     """
-    commands, events = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
-    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-    os.dup2(2, 1)  # what native code prints must not get among the events
-    logging.basicConfig(stream=sys.stderr, format="%(levelname)s %(message)s", level=logging.INFO)
-    # Ctrl-C reaches the whole process group; only the appliance decides what it means.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    _die_with_parent()
+    commands, events = take_pipes(logging.INFO)
+    obey_parent_alone()
+    go_first_out_of_memory(500)
     if ahead:
         _load_libraries()
     try:

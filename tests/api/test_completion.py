@@ -1,13 +1,14 @@
-"""A stateless completion, with a model that says what the test wants."""
+"""A stateless request, with a model that says what the test wants."""
 
 from collections.abc import Callable
 from typing import Any
 from unittest.mock import Mock
 
+import msgspec
 import pytest
 
-from appliance.api.generation.request import Completion
-from appliance.api.openai.encoder import ChatShape
+from appliance.api.generation.request import Generation
+from appliance.api.openai.encoder import ChatEncoder
 from appliance.auth.keys.scopes import Caller
 from appliance.engine.protocol import Accepted, CallDelta, Delta, Finished, SequenceEvent, Timings
 from appliance.engine.types import ChatMessage, ChatPrompt, SamplingParams
@@ -29,9 +30,7 @@ class Scripted:
     def __init__(self) -> None:
         self.cancelled = 0
 
-    def submit(
-        self, prompt: object, sampling: object, sink: Callable[[SequenceEvent], None], **_who: str
-    ) -> Callable[[], None]:
+    def submit(self, _request: object, sink: Callable[[SequenceEvent], None]) -> Callable[[], None]:
         sink(Accepted(1, 5, 0))
         for number, calls in enumerate(TWO_CALLS):
             sink(Delta(1, "", number + 1, calls=calls))
@@ -51,19 +50,20 @@ class Scripted:
         self.cancelled += 1
 
 
-def completion(*, one_call: bool) -> Completion:
+def generation(*, single_tool_call: bool) -> Generation:
     model: Any = Scripted()
     caller = Caller(name="test", address="127.0.0.1")
-    return Completion(
-        model, [PROMPT], SamplingParams(), ChatShape(), caller=caller, one_call=one_call
+    return Generation(
+        model, [PROMPT], SamplingParams(), caller=caller, single_tool_call=single_tool_call
     )
 
 
-@pytest.mark.parametrize(("one_call", "names"), [(False, ["a", "b"]), (True, ["a"])])
+@pytest.mark.parametrize(("single_tool_call", "names"), [(False, ["a", "b"]), (True, ["a"])])
 def test_without_parallel_calls_the_reply_ends_after_the_first(
-    one_call: bool, names: list[str]
+    single_tool_call: bool, names: list[str]
 ) -> None:
-    whole = completion(one_call=one_call).run(Mock())
+    answer = generation(single_tool_call=single_tool_call).run(ChatEncoder("scripted"), Mock())
+    whole = msgspec.to_builtins(answer)
     (choice,) = whole["choices"]
     calls = choice["message"]["tool_calls"]
     assert [call["id"] for call in calls] == [f"call_{name}" for name in names]
@@ -72,7 +72,7 @@ def test_without_parallel_calls_the_reply_ends_after_the_first(
 
 
 def test_the_same_in_a_stream() -> None:
-    stream = completion(one_call=True).stream(include_usage=False)
+    stream = generation(single_tool_call=True).stream(ChatEncoder("scripted"))
     told = stream.take()
     assert b"call_a" in told
     assert b"call_b" not in told

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from appliance.config.schema import Config, load
+from appliance.config.loader import load
+from appliance.config.schema import Config
 from appliance.errors import ConfigError
 from appliance.service.auth import open_keys
 

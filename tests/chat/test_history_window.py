@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 
-from appliance.chat.history_window import left_out
+from appliance.chat.turns import left_out
 
 
 @pytest.mark.parametrize("most", [1, 2, 3, 4, 7, 20, 21, 100])

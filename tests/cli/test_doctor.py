@@ -17,7 +17,7 @@ import pytest
 
 from appliance.client.discovery import Service, announce
 from appliance.config import paths
-from appliance.config.schema import load
+from appliance.config.loader import load
 from appliance.diagnostics import checks, gpus
 from appliance.diagnostics.doctor import render
 from tests.running import Running

@@ -6,7 +6,7 @@ import re
 import sys
 import tomllib
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import msgspec
 import pytest
@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from appliance.config import schema
 from appliance.config.environment import forget_frozen_libraries, worker_environment
-from appliance.config.schema import ApiKey, AvailableModel, Config, load, scalar_keys
+from appliance.config.loader import load
+from appliance.config.schema import ApiKey, AvailableModel, Config
 from appliance.errors import ConfigError
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "config.example.toml"
@@ -76,7 +77,15 @@ CHOICES = {"flash_attn": "off", "kv_unified": "off", "type_k": "q8_0", "type_v":
 """Values of keys that take none of what `another` makes."""
 
 
-@pytest.mark.parametrize(("section", "key"), list(scalar_keys()))
+SCALARS = [
+    (section, key)
+    for section, table in get_type_hints(Config).items()
+    for key, kind in get_type_hints(table).items()
+    if key not in ("available_models", "api_keys") and kind != tuple[str, ...]
+]
+
+
+@pytest.mark.parametrize(("section", "key"), SCALARS)
 def test_every_scalar_key_can_be_set_by_environment(section: str, key: str) -> None:
     wanted = CHOICES.get(key) or another(getattr(getattr(Config(), section), key))
     # Whatever n_ubatch is set to, it fits.

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import structlog
 
-from appliance.config.logging import set_up
+from appliance.config.logging import configure_logging
 
 
 class Terminal(io.StringIO):
@@ -37,7 +37,7 @@ def events(stream: io.StringIO) -> list[dict[str, Any]]:
 
 def test_machines_get_one_json_object_a_line() -> None:
     stream = io.StringIO()
-    set_up("info", stream=stream)
+    configure_logging("info", stream=stream)
 
     structlog.get_logger("appliance.test").info("model ready", model="smol", seconds=1.5)
 
@@ -51,7 +51,7 @@ def test_machines_get_one_json_object_a_line() -> None:
 
 def test_libraries_come_out_the_same_way() -> None:
     stream = io.StringIO()
-    set_up("info", stream=stream)
+    configure_logging("info", stream=stream)
 
     logging.getLogger("waitress").warning("queue depth is %d", 3, extra={"depth": 3})
 
@@ -63,7 +63,7 @@ def test_libraries_come_out_the_same_way() -> None:
 
 def test_warnings_are_logged() -> None:
     stream = io.StringIO()
-    set_up("info", stream=stream)
+    configure_logging("info", stream=stream)
 
     with warnings.catch_warnings():
         warnings.simplefilter("always")
@@ -75,7 +75,7 @@ def test_warnings_are_logged() -> None:
 
 def test_request_id_is_part_of_every_event() -> None:
     stream = io.StringIO()
-    set_up("info", stream=stream)
+    configure_logging("info", stream=stream)
 
     with structlog.contextvars.bound_contextvars(request_id="r-1"):
         structlog.get_logger().info("ours")
@@ -87,7 +87,7 @@ def test_request_id_is_part_of_every_event() -> None:
 
 @pytest.mark.parametrize("stream", [io.StringIO(), Terminal()], ids=["machine", "terminal"])
 def test_level_holds_back(stream: io.StringIO) -> None:
-    set_up("warning", stream=stream)
+    configure_logging("warning", stream=stream)
 
     structlog.get_logger("appliance").info("quiet")
     logging.getLogger("waitress").info("quiet")
@@ -99,7 +99,7 @@ def test_level_holds_back(stream: io.StringIO) -> None:
 
 def test_terminal_gets_a_line_for_people() -> None:
     stream = Terminal()
-    set_up("info", stream=stream)
+    configure_logging("info", stream=stream)
 
     structlog.get_logger("appliance").info("model ready", model="smol")
 
@@ -114,7 +114,7 @@ HOSTILE = "a\nfake event\r\x1b[2Jb\x9b1m\x00\u2028c\u202ed"
 
 @pytest.mark.parametrize("stream", [io.StringIO(), Terminal()], ids=["machine", "terminal"])
 def test_what_a_stranger_typed_cannot_fake_an_event(stream: io.StringIO) -> None:
-    set_up("info", stream=stream)
+    configure_logging("info", stream=stream)
 
     structlog.get_logger().info(HOSTILE, path=HOSTILE, several=[HOSTILE], pairs={"x": HOSTILE})
     logging.getLogger("waitress").info("asked for %s", HOSTILE)
@@ -127,7 +127,7 @@ def test_what_a_stranger_typed_cannot_fake_an_event(stream: io.StringIO) -> None
 
 def test_traceback_is_part_of_its_json_line() -> None:
     stream = io.StringIO()
-    set_up("info", stream=stream)
+    configure_logging("info", stream=stream)
 
     try:
         raise ValueError(HOSTILE)
@@ -141,7 +141,7 @@ def test_traceback_is_part_of_its_json_line() -> None:
 
 def test_traceback_on_a_terminal_is_set_in() -> None:
     stream = Terminal()
-    set_up("info", stream=stream)
+    configure_logging("info", stream=stream)
 
     try:
         raise ValueError(HOSTILE)
@@ -156,7 +156,7 @@ def test_traceback_on_a_terminal_is_set_in() -> None:
 
 def test_local_variables_stay_out_of_the_log() -> None:
     stream = io.StringIO()
-    set_up("info", stream=stream)
+    configure_logging("info", stream=stream)
     password = "hunter" + "2"
 
     try:
@@ -169,8 +169,8 @@ def test_local_variables_stay_out_of_the_log() -> None:
 
 def test_setting_up_again_replaces() -> None:
     old, new = io.StringIO(), io.StringIO()
-    set_up("info", stream=old)
-    set_up("info", stream=new)
+    configure_logging("info", stream=old)
+    configure_logging("info", stream=new)
 
     logging.getLogger("appliance").info("once")
 

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from appliance.config.schema import ApiKey, AvailableModel, load
+from appliance.config.loader import load
+from appliance.config.schema import ApiKey, AvailableModel
 
 FILE = """
 [server]

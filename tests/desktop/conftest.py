@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import xvfb
-from appliance.desktop import engines
+from appliance.desktop import webview_backends
 from tests.desktop import overheard
 from tests.desktop.desk import Desk
 from tests.desktop.hands import prefers_to_type
@@ -45,7 +45,7 @@ def screen() -> Iterator[Screen]:
 def engine(request: pytest.FixtureRequest) -> str:
     """Each engine that people have."""
     name: str = request.param
-    if name not in engines.installed():
+    if name not in webview_backends.installed():
         what = {
             "gtk": "GTK's web view is missing: Debian's gir1.2-webkit2-4.1, and `make window`",
             "qt": "Qt's web view is missing: `make window`",

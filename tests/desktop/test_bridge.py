@@ -14,7 +14,7 @@ import pytest
 
 from appliance.api.admin.system import CONTENT_POLICY
 from appliance.desktop.bridge import Bridge
-from appliance.desktop.messages import Prepare, Ready, Show, from_window, line
+from appliance.desktop.messages import PageDrawn, Prepare, Show, from_window, line
 from tests.desktop.hands import choose, prefers_to_type, wait_for_dialog
 from tests.desktop.screen import Screen
 from tests.waiting import wait_until
@@ -107,7 +107,7 @@ def page(screen: Screen, engine: str, tmp_path: Path, browser_log: Path) -> Iter
     first = Prepare(str(tmp_path / "window.json"), str(tmp_path / "kept"), "")
     window.stdin.write(line(first) + line(Show(page.url, "", False)))
     window.stdin.flush()
-    while not isinstance(from_window(window.stdout.readline()), Ready):
+    while not isinstance(from_window(window.stdout.readline()), PageDrawn):
         assert window.poll() is None
     assert page.answer("history") == 1, "there is a way back to the empty page"
     assert page.answer("api") == ["open_external", "open_file", "save_file", "zoom"]

@@ -16,7 +16,7 @@ from tests.waiting import wait_until
 
 SERVE = """
 import sys
-from appliance import bootstrap
+from appliance.service import appliance as bootstrap
 from appliance.__main__ import main
 bootstrap.WINDOW_SECONDS = float(sys.argv.pop(1))
 main()
@@ -55,7 +55,7 @@ def test_the_model_loads_once_the_window_is_drawn(child: ServiceChild, tmp_path:
     service = child.start()
     process = service_on(tmp_path / "data")
     time.sleep(1)
-    assert service.answers()
+    assert service.is_appliance()
     assert not workers(process)
     child.window_is_drawn()
     wait_until(lambda: is_ready(service.url), "it does not load")

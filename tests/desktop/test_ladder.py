@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from appliance.desktop.engines import BROWSER, Rung, installed, ladder
+from appliance.desktop.webview_backends import BROWSER, Backend, fallback_order, installed
 from tests.desktop.desk import Desk
 from tests.desktop.screen import Screen
 from tests.running import apart
@@ -16,15 +16,23 @@ from tests.waiting import wait_until
 
 def test_what_worked_is_tried_first() -> None:
     both = ["gtk", "qt"]
-    assert [rung.name for rung in ladder(both)] == ["gtk", "gtk, software", "qt", "qt, software"]
-    assert ladder(both, "qt, software")[0] == Rung("qt", software=True)
-    assert len(ladder(both, "qt, software")) == 4
-    assert ladder(["native"]) == [Rung("native")]
+    assert [one.name for one in fallback_order(both)] == [
+        "gtk",
+        "gtk, software",
+        "qt",
+        "qt, software",
+    ]
+    assert fallback_order(both, "qt, software")[0] == Backend("qt", software=True)
+    assert len(fallback_order(both, "qt, software")) == 4
+    assert fallback_order(["native"]) == [Backend("native")]
 
 
 def test_the_browser_stays_until_there_is_another_engine() -> None:
-    assert ladder(["gtk"], BROWSER, ["gtk"]) == []
-    assert [rung.engine for rung in ladder(["gtk", "qt"], BROWSER, ["gtk"])][::2] == ["gtk", "qt"]
+    assert fallback_order(["gtk"], BROWSER, ["gtk"]) == []
+    assert [one.engine for one in fallback_order(["gtk", "qt"], BROWSER, ["gtk"])][::2] == [
+        "gtk",
+        "qt",
+    ]
 
 
 def test_an_engine_that_fails_is_passed_over_and_that_is_remembered(
@@ -78,7 +86,7 @@ def test_an_engine_that_was_late_is_tried_again_the_next_time(
 
 def test_what_an_older_version_gave_up_for_being_late_is_tried_again() -> None:
     """It remembered which engines it had tried, and not how that went."""
-    assert len(ladder(["gtk"], BROWSER)) == 2
+    assert len(fallback_order(["gtk"], BROWSER)) == 2
 
 
 def test_without_libraries_for_a_window_it_says_where_it_is(

@@ -10,6 +10,7 @@ import pytest
 from appliance.config import paths
 from appliance.config.environment import worker_environment
 from appliance.engine.local.engine import Engine
+from appliance.engine.local.prestart import PrestartedWorker
 from appliance.engine.protocol import Load
 
 FAKE_RUNNER = Path(__file__).with_name("fake_runner.py")
@@ -31,7 +32,7 @@ def load_of(path: str, **changes: object) -> Load:
     return Load(**(fields | changes))  # type: ignore[arg-type]
 
 
-def real_engine(**changes: object) -> Engine:
+def real_engine(prestarted: PrestartedWorker | None = None, **changes: object) -> Engine:
     """The embedded model in a worker of the appliance."""
     return Engine(
         "real",
@@ -39,6 +40,7 @@ def real_engine(**changes: object) -> Engine:
         command=paths.worker_command(),
         environment=worker_environment(),
         max_waiting=64,
+        prestarted=prestarted,
     )
 
 

@@ -5,7 +5,14 @@ from collections.abc import Callable
 
 from appliance.engine.local.engine import Engine
 from appliance.engine.protocol import Accepted, Delta, Failed, Finished, SequenceEvent
-from appliance.engine.types import ChatMessage, ChatPrompt, Prompt, SamplingParams, TextPrompt
+from appliance.engine.types import (
+    ChatMessage,
+    ChatPrompt,
+    GenerationRequest,
+    Prompt,
+    SamplingParams,
+    TextPrompt,
+)
 
 GREEDY = SamplingParams(temperature=0, max_tokens=24)
 
@@ -36,7 +43,8 @@ class Heard:
         self.begun = threading.Event()
         self._on_event = on_event
         text = TextPrompt(prompt) if isinstance(prompt, str) else prompt
-        self.id = engine.submit(text, sampling, self._take, owner=owner)
+        request = GenerationRequest(prompt=text, sampling=sampling, owner=owner)
+        self.id = engine.submit(request, self._take)
 
     def _take(self, event: SequenceEvent) -> None:
         self.events.append(event)

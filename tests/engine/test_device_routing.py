@@ -17,7 +17,7 @@ from appliance.engine.protocol import (
     Standing,
     Trust,
 )
-from appliance.engine.types import SamplingParams, TextPrompt
+from appliance.engine.types import GenerationRequest, SamplingParams, TextPrompt
 from tests.engine.conftest import fake_engine
 from tests.engine.test_faults import until
 
@@ -29,12 +29,9 @@ class Reply:
 
     def __init__(self, model: Model, device: str | None, sampling: SamplingParams = SHORT) -> None:
         self.events: list[SequenceEvent] = []
-        self.cancel: Callable[[], None] = model.submit(
-            TextPrompt("the same words for all, so that there is something to save"),
-            sampling,
-            self.events.append,
-            device=device,
-        )
+        words = "the same words for all, so that there is something to save"
+        request = GenerationRequest(prompt=TextPrompt(words), sampling=sampling, device=device)
+        self.cancel: Callable[[], None] = model.submit(request, self.events.append)
 
     @property
     def warning(self) -> str | None:

@@ -8,10 +8,10 @@ from appliance.engine.local.engine import Engine
 from appliance.engine.protocol import Delta
 from appliance.engine.types import ChatMessage, ChatPrompt, SamplingParams
 from appliance.worker.chat_template.sandbox import TemplateGuard
+from appliance.worker.input_processor import PromptTokenizer
 from appliance.worker.parsers.base import Resumed
 from appliance.worker.parsers.detect import Style
 from appliance.worker.parsers.tool_calls import ToolFormat
-from appliance.worker.prompt_reader import PromptReader
 from tests.engine.conftest import load_of
 from tests.engine.fake_runner import FakeRunner
 from tests.engine.talk import GREEDY, Heard, ask, chat
@@ -95,7 +95,7 @@ class Plain:
 def test_no_space_comes_in_between(begun: str) -> None:
     for kind in (FakeRunner, SentencePieceRunner):
         runner = kind(load_of("fake"), lambda *_: None)
-        reader = PromptReader(runner, cast(TemplateGuard, Plain()))
+        reader = PromptTokenizer(runner, cast(TemplateGuard, Plain()))
         messages = [ChatMessage("user", "2 + 2?"), ChatMessage("assistant", begun)]
         read = reader.read(ChatPrompt(messages, continue_final=True), SamplingParams())
         text = bytes(read.tokens).decode()

@@ -8,6 +8,7 @@ import pytest
 from appliance.engine import pool as module
 from appliance.engine.base import ModelSpec
 from appliance.engine.pool import Pool
+from appliance.engine.types import EmbedRequest
 from appliance.errors import ModelLoadFailed
 from tests.engine.conftest import fake_engine
 from tests.engine.test_faults import until
@@ -79,7 +80,7 @@ def test_a_file_that_killed_workers_is_left_alone(pool: Pool, disk: Disk) -> Non
     until(lambda: model.state.quarantined)
     engine = model.engine
     with pytest.raises(ModelLoadFailed):
-        model.embed([], None, lambda event: None)
+        model.embed(EmbedRequest(inputs=[]), lambda event: None)
     assert model.engine is engine
 
 

@@ -8,11 +8,13 @@ import pytest
 
 from appliance.config import paths
 from appliance.config.environment import worker_environment
-from appliance.engine.local import prestart
+from appliance.engine.local.prestart import PrestartedWorker
 from tests.engine.conftest import MakeEngine, load_of, real_engine
 from tests.engine.talk import ask
 
-COMMAND = paths.worker_command()
+
+def begun(**settings: float) -> PrestartedWorker:
+    return PrestartedWorker(paths.worker_command(), worker_environment(), **settings)
 
 
 def waiting() -> set[int]:
@@ -32,9 +34,9 @@ def wait_until_gone() -> None:
 
 
 def test_the_first_engine_gets_it_and_answers_and_the_next_a_new_one() -> None:
-    prestart.begin(COMMAND, worker_environment())
+    prestarted = begun()
     (ahead,) = waiting()
-    first, second = real_engine(), real_engine()
+    first, second = real_engine(prestarted), real_engine(prestarted)
     try:
         first.start()
         assert first.wait_ready(60), first.state
@@ -51,10 +53,10 @@ def test_the_first_engine_gets_it_and_answers_and_the_next_a_new_one() -> None:
 @pytest.mark.parametrize("same", [True, False])
 def test_it_is_for_the_model_that_it_has_begun_to_load(same: bool) -> None:
     n_ctx = 512
-    prestart.begin(COMMAND, worker_environment())
+    prestarted = begun()
     (ahead,) = waiting()
-    prestart.load(COMMAND, load_of(str(paths.embedded_model()), n_ctx=n_ctx))
-    engine = real_engine(n_ctx=n_ctx if same else 2 * n_ctx)
+    prestarted.load(load_of(str(paths.embedded_model()), n_ctx=n_ctx))
+    engine = real_engine(prestarted, n_ctx=n_ctx if same else 2 * n_ctx)
     try:
         engine.start()
         assert engine.wait_ready(60), engine.state
@@ -68,13 +70,13 @@ def test_it_is_for_the_model_that_it_has_begun_to_load(same: bool) -> None:
 
 
 def test_one_that_died_waiting_is_passed_over() -> None:
-    prestart.begin(COMMAND, worker_environment())
+    prestarted = begun()
     (ahead,) = waiting()
     process = psutil.Process(ahead)
     process.kill()
     while process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
         time.sleep(0.01)
-    engine = real_engine()
+    engine = real_engine(prestarted)
     try:
         engine.start()
         assert engine.wait_ready(60), engine.state
@@ -84,7 +86,7 @@ def test_one_that_died_waiting_is_passed_over() -> None:
 
 
 def test_it_is_not_for_another_program(make_fake: MakeEngine) -> None:
-    prestart.begin(COMMAND, worker_environment(), patience_seconds=5)
+    begun(patience_seconds=5)
     (ahead,) = waiting()
     assert make_fake().worker_pid != ahead
     assert waiting() == {ahead}
@@ -92,6 +94,6 @@ def test_it_is_not_for_another_program(make_fake: MakeEngine) -> None:
 
 
 def test_nobody_asks_and_it_goes() -> None:
-    prestart.begin(COMMAND, worker_environment(), patience_seconds=0.2)
+    begun(patience_seconds=0.2)
     assert waiting()
     wait_until_gone()

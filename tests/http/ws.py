@@ -9,7 +9,8 @@ import falcon
 from websockets.sync.client import ClientConnection, connect
 
 from appliance.api.wire import errors
-from appliance.http.websocket import Talk, accept
+from appliance.api.wire.websocket import accept
+from appliance.http.websocket import WebSocketHandler
 from tests.http.raw_http import Client, Serving, eventually, nothing_left, serving
 
 KEY = "dGhlIHNhbXBsZSBub25jZQ=="
@@ -74,7 +75,9 @@ class Route:
     def __init__(self, *subprotocols: str | None) -> None:
         self.made: list[Echo] = []
         names = subprotocols or (None,)
-        self._talks: dict[str | None, Callable[[], Talk]] = dict.fromkeys(names, self._make)
+        self._handlers: dict[str | None, Callable[[], WebSocketHandler]] = dict.fromkeys(
+            names, self._make
+        )
 
     def _make(self) -> Echo:
         self.made.append(Echo())
@@ -82,7 +85,7 @@ class Route:
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         resp.set_header("X-From-The-App", "yes")
-        accept(req, resp, self._talks)
+        accept(req, resp, self._handlers)
 
     @property
     def talk(self) -> Echo:

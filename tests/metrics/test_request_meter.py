@@ -17,7 +17,14 @@ from appliance.engine.protocol import (
     SequenceEvent,
     Timings,
 )
-from appliance.engine.types import ChatMessage, ChatPrompt, Prompt, TextPrompt
+from appliance.engine.types import (
+    ChatMessage,
+    ChatPrompt,
+    GenerationRequest,
+    Prompt,
+    SamplingParams,
+    TextPrompt,
+)
 from appliance.metrics.registry import MOST_CALLERS, NOBODY, OTHERS, Metrics
 from appliance.metrics.request_errors import Asked, asking
 
@@ -51,9 +58,13 @@ def finished(reason: Any = "stop", *, prompt: int = 10, cached: int = 0, new: in
     )
 
 
+def request(prompt: Prompt, caller: str = "") -> GenerationRequest:
+    return GenerationRequest(prompt=prompt, sampling=SamplingParams(), caller=caller)
+
+
 def run(metrics: Metrics, *events: SequenceEvent, prompt: Prompt = CHAT, caller: str = "") -> None:
     heard: list[SequenceEvent] = []
-    meter = metrics.watch("tiny", caller, prompt, heard.append)
+    meter = metrics.watch("tiny", request(prompt, caller), heard.append)
     for event in events:
         meter(event)
     assert heard == list(events)
@@ -112,7 +123,7 @@ def failing(metrics: Metrics) -> None:
 
 
 def refused(metrics: Metrics) -> None:
-    metrics.watch("tiny", "", CHAT, lambda _: None).refused()
+    metrics.watch("tiny", request(CHAT), lambda _: None).refused()
 
 
 @pytest.mark.parametrize("go_wrong", [failing, refused])

@@ -7,7 +7,7 @@ import pytest
 from msgspec.structs import replace
 
 from appliance.config.context import ContextSettings
-from appliance.config.schema import AvailableModel, Config, Engine
+from appliance.config.schema import AvailableModel, Config, EngineSettings
 from appliance.engine.local.engine import Engine as Worker
 from appliance.models.gguf.header import read_header
 from appliance.models.memory.estimate import LEAST_CONTEXT, context_that_fits, estimate
@@ -59,7 +59,7 @@ def test_what_is_configured_is_kept(
     header = read_header(file)
     need = estimate(header, replace(SETTINGS, n_ctx=65_536)).cpu.total
     monkeypatch.setattr(model_specs, "memory", lambda: Memory(2 * need + 2, 2 * need + 2))
-    config = Config(engine=Engine(**engine))  # type: ignore[arg-type]
+    config = Config(engine=EngineSettings(**engine))  # type: ignore[arg-type]
     given = AvailableModel(id="long", path=str(file), **model)  # type: ignore[arg-type]
     made = model_specs.spec(config, given).make()
     assert isinstance(made, Worker)
@@ -89,7 +89,7 @@ def test_slots_have_cells_of_their_own_where_that_takes_an_eighth_of_what_is_fre
         for unified in (True, False)
     )
     monkeypatch.setattr(model_specs, "memory", lambda: Memory(10**12, free * (own - shared)))
-    config = Config(engine=Engine(n_ctx=2048, **engine))  # type: ignore[arg-type]
+    config = Config(engine=EngineSettings(n_ctx=2048, **engine))  # type: ignore[arg-type]
     made = model_specs.spec(config, AvailableModel(id="long", path=str(file))).make()
     assert isinstance(made, Worker)
     assert made._load.cpu_apart is apart
@@ -118,14 +118,16 @@ def test_no_setting_of_a_context_is_forgotten_here() -> None:
 def test_every_setting_of_a_context_is_loaded_with_and_counts(field: str, tmp_path: Path) -> None:
     file = LONG.save(tmp_path / "long.gguf")
     model = AvailableModel(id="long", path=str(file))
-    usual, other = (Config(engine=Engine(**(USUAL | changes))) for changes in ({}, OTHER[field]))
+    usual, other = (
+        Config(engine=EngineSettings(**(USUAL | changes))) for changes in ({}, OTHER[field])
+    )
     before, after = (model_specs.spec(config, model) for config in (usual, other))
     made = before.make(), after.make()
     assert isinstance(made[0], Worker) and isinstance(made[1], Worker)
     assert getattr(made[0]._load, field) != getattr(made[1]._load, field)
     assert before.need() != after.need()
     header = read_header(file)
-    assert model_specs.weigh(usual, header) != model_specs.weigh(other, header)
+    assert model_specs.memory_needs(usual, header) != model_specs.memory_needs(other, header)
 
 
 def test_what_tuning_changes_of_the_cache_counts(
@@ -133,7 +135,7 @@ def test_what_tuning_changes_of_the_cache_counts(
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     file = LONG.save(tmp_path / "long.gguf")
-    config = Config(engine=Engine(n_ctx=8192))
+    config = Config(engine=EngineSettings(n_ctx=8192))
     spec = model_specs.spec(config, AvailableModel(id="long", path=str(file)))
     shipped = spec.need()
     setting = replace(child.USUAL, type_k="q8_0", type_v="q8_0")

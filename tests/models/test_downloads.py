@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from appliance.config.environment import Hub as Settings
+from appliance.config.schema import HubSettings
 from appliance.errors import Conflict, ModelNotFound, NoSpace, NotFound, RequestError
 from appliance.models.hub import job_store
 from appliance.models.hub.client import Hub
-from appliance.models.hub.downloads import Downloads, Told
-from appliance.models.hub.file_transfer import Transfer
+from appliance.models.hub.downloads import Downloads, DownloadStatus
+from appliance.models.hub.file_transfer import FileDownload
 from tests.models.gguf_writer import llama
 from tests.models.hub import Behaviour, serving
 from tests.models.hub import Hub as Hostile
@@ -39,8 +39,8 @@ def hostile() -> Iterator[Hostile]:
         yield hub
 
 
-def settings(hub: Hostile, **more: object) -> Settings:
-    return Settings(endpoint=hub.url, **more)  # type: ignore[arg-type]
+def settings(hub: Hostile, **more: object) -> HubSettings:
+    return HubSettings(endpoint=hub.url, **more)  # type: ignore[arg-type]
 
 
 @pytest.fixture
@@ -49,7 +49,7 @@ def make(hostile: Hostile, tmp_path: Path) -> Iterator[Callable[[], Downloads]]:
     made: list[Downloads] = []
 
     def one() -> Downloads:
-        impatient = partial(Transfer, stall_seconds=0.5, back_off_seconds=0)
+        impatient = partial(FileDownload, stall_seconds=0.5, back_off_seconds=0)
         downloads = Downloads(tmp_path, Hub(settings(hostile)), transfer=impatient)
         made.append(downloads)
         downloads.start()
@@ -61,7 +61,7 @@ def make(hostile: Hostile, tmp_path: Path) -> Iterator[Callable[[], Downloads]]:
         downloads.close()
 
 
-def until(downloads: Downloads, id: str, *statuses: str) -> Told:
+def until(downloads: Downloads, id: str, *statuses: str) -> DownloadStatus:
     deadline = time.monotonic() + 60
     while (told := downloads.find(id)).status not in statuses:
         assert time.monotonic() < deadline, told

@@ -8,9 +8,8 @@ from msgspec import convert
 
 from appliance.config import paths
 from appliance.config.context import ContextSettings
-from appliance.errors import ModelLoadFailed
 from appliance.models.gguf.header import GgufHeader, read_header
-from appliance.models.memory.estimate import Estimate, Part, check_fits, estimate, fits, gpu_layers
+from appliance.models.memory.estimate import MemoryEstimate, MemoryPart, estimate
 from tests.models import native
 from tests.models.architectures import deci, gemma3, granitehybrid, mamba, qwen3, qwen3moe
 from tests.models.gguf_writer import Gguf, llama, u32
@@ -43,7 +42,9 @@ def context(cell: Cell, **more: Any) -> ContextSettings:
     return convert({**dict(zip(NAMES, cell, strict=True)), **more}, ContextSettings)
 
 
-def estimated(header: GgufHeader, cell: Cell, *, n_gpu_layers: int = 0, **more: Any) -> Estimate:
+def estimated(
+    header: GgufHeader, cell: Cell, *, n_gpu_layers: int = 0, **more: Any
+) -> MemoryEstimate:
     return estimate(header, context(cell, **more), n_gpu_layers)
 
 
@@ -228,7 +229,7 @@ CELL: Cell = (2048, 1, True, 512, 512, "f16", "f16")
 def test_layers_move_to_the_gpu(tmp_path: Path) -> None:
     header = header_of(tmp_path, llama(n_layer=4, n_embd=256, n_ff=512, kind="Q8_0"))
     none, some, every = (estimated(header, CELL, n_gpu_layers=n) for n in (0, 3, 5))
-    assert none.gpu == Part()
+    assert none.gpu == MemoryPart()
     assert 0 < some.gpu.weights < every.gpu.weights
     assert some.gpu.cache == none.cpu.cache // 2 == some.cpu.cache
     assert (every.gpu.cache, every.cpu.cache) == (none.cpu.cache, 0)
@@ -247,27 +248,3 @@ def test_tied_embeddings_are_on_both_sides(tmp_path: Path) -> None:
     embeddings = next(t for t in header.tensors if t.name == "token_embd.weight")
     weights = sum(tensor.size for tensor in header.tensors)
     assert every.cpu.weights + every.gpu.weights == weights + embeddings.size
-
-
-def test_as_many_layers_as_fit() -> None:
-    header = read_header(paths.embedded_model())
-    settings = context((2048, 4, True, 512, 512, "f16", "f16"))
-    needs = [estimate(header, settings, n).gpu.total for n in range(32)]
-    assert gpu_layers(header, needs[31], settings) == 31
-    assert gpu_layers(header, 0, settings) == 0
-    for free in (needs[1], needs[10] + MIB, needs[31] - 1):
-        n = gpu_layers(header, free, settings)
-        assert needs[n] <= free < needs[n + 1], n
-
-
-def test_refusal_carries_figures() -> None:
-    needed = Estimate(Part(weights=5_100_000_000), Part(weights=800_000_000))
-    assert fits(needed, 5_100_000_000, 800_000_000)
-    assert not fits(needed, 5_099_999_999, 800_000_000)
-    assert not fits(needed, 5_100_000_000)
-    check_fits("Some model", needed, 5_100_000_000, 800_000_000)
-    with pytest.raises(ModelLoadFailed) as caught:
-        check_fits("Some model", needed, 3_200_000_000, 800_000_000)
-    assert str(caught.value) == "Some model needs 5.1 GB of memory, 3.2 GB are free"
-    with pytest.raises(ModelLoadFailed, match=r"0\.8 GB of GPU memory, 10\.0 MB are free"):
-        check_fits("Some model", needed, 6_000_000_000, 10_000_000)

@@ -12,7 +12,7 @@ import pytest
 from appliance.config import paths
 from appliance.errors import BadModelFile, ModelLoadFailed
 from appliance.models.gguf.header import GgufHeader, is_legacy_ggml, read_header
-from appliance.models.gguf.reader import Reader, open_file
+from appliance.models.gguf.reader import GgufReader, open_file
 from appliance.models.gguf.tensor_types import TYPE_OF_NUMBER
 from tests.models import native
 from tests.models.architectures import deci, gemma3, granitehybrid, mamba, qwen3moe
@@ -163,7 +163,7 @@ def test_file_that_shrinks_while_it_is_read(tmp_path: Path) -> None:
     file = tmp_path / "model.gguf"
     file.write_bytes(bytes(100))
     with open_file(file) as opened:
-        reader = Reader("model.gguf", opened)
+        reader = GgufReader("model.gguf", opened)
         os.truncate(file, 50)
         with pytest.raises(BadModelFile, match="became shorter"):
             reader.read(60)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from appliance.config.environment import Hub as Settings
+from appliance.config.schema import HubSettings
 from appliance.errors import HubUnavailable, ModelNotFound, RequestError
 from appliance.models.hub.client import Hub
 from appliance.models.hub.downloads import Downloads
@@ -24,8 +24,8 @@ def hostile() -> Iterator[Hostile]:
         yield hub
 
 
-def settings(hub: Hostile, **more: object) -> Settings:
-    return Settings(endpoint=hub.url, **more)  # type: ignore[arg-type]
+def settings(hub: Hostile, **more: object) -> HubSettings:
+    return HubSettings(endpoint=hub.url, **more)  # type: ignore[arg-type]
 
 
 def test_offline_nothing_is_asked(hostile: Hostile, tmp_path: Path) -> None:
@@ -51,7 +51,7 @@ def test_a_token_opens_what_is_closed(hostile: Hostile, tmp_path: Path) -> None:
 
 def test_a_hub_that_is_not_there_is_said_so() -> None:
     with pytest.raises(HubUnavailable, match=r"127\.0\.0\.1:1"):
-        Hub(Settings(endpoint="http://127.0.0.1:1")).repo(REPO)
+        Hub(HubSettings(endpoint="http://127.0.0.1:1")).repo(REPO)
 
 
 @pytest.mark.parametrize(

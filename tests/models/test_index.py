@@ -12,28 +12,31 @@ import pytest
 
 from appliance.config import paths
 from appliance.models.gguf.header import GgufHeader
-from appliance.models.local.index import Entry, Given, Shelf
-from appliance.models.local.metadata_cache import Facts, Memory, Weight, fits
-from appliance.models.local.sources import MAX_ENTRIES, Owner, Place, candidates
-from appliance.models.memory.estimate import Part
+from appliance.models.local.index import ConfiguredFile, ModelFile, ModelIndex
+from appliance.models.local.metadata_cache import MetadataCache, ModelFacts
+from appliance.models.local.sources import MAX_ENTRIES, ModelSource, Owner, candidates
+from appliance.models.memory.estimate import MemoryPart
+from appliance.models.memory.fit import MemoryNeeds, fits
 from tests.models.gguf_writer import Gguf, llama, text, u32
 
 TINY = llama(extra=[text("general.license", "apache-2.0"), u32("general.file_type", 0)])
 
 
-def weigh(header: GgufHeader) -> Weight:
-    part = Part(weights=header.file_size)
-    return Weight(whole=header.file_size, least=header.file_size, shared=part, apart=part)
+def weigh(header: GgufHeader) -> MemoryNeeds:
+    part = MemoryPart(weights=header.file_size)
+    return MemoryNeeds(whole=header.file_size, least=header.file_size, shared=part, apart=part)
 
 
 def shelf_of(
-    *places: tuple[Owner, Path], given: Sequence[Given] = (), memory: Memory | None = None
-) -> Shelf:
-    return Shelf(
-        [Place(owner, folder) for owner, folder in places],
+    *places: tuple[Owner, Path],
+    given: Sequence[ConfiguredFile] = (),
+    memory: MetadataCache | None = None,
+) -> ModelIndex:
+    return ModelIndex(
+        [ModelSource(owner, folder) for owner, folder in places],
         lambda: given,
-        weigh=weigh,
-        memory=memory or Memory(None, ""),
+        memory_needs=weigh,
+        cache=memory or MetadataCache(None, ""),
     )
 
 
@@ -42,7 +45,7 @@ def saved(file: Path, model: Gguf = TINY) -> Path:
     return model.save(file)
 
 
-def ids(entries: Sequence[Entry]) -> list[str]:
+def ids(entries: Sequence[ModelFile]) -> list[str]:
     return [entry.id for entry in entries]
 
 
@@ -113,7 +116,7 @@ def test_models_are_found_where_every_program_keeps_them(tmp_path: Path) -> None
 
 def test_the_embedded_model_tells_of_itself() -> None:
     file = paths.embedded_model()
-    (entry,) = shelf_of(given=[Given("small", "Small", file, "bundled")]).refresh()
+    (entry,) = shelf_of(given=[ConfiguredFile("small", "Small", file, "bundled")]).refresh()
     assert (entry.id, entry.name, entry.owner) == ("small", "Small", "bundled")
     assert (entry.facts.architecture, entry.facts.quantization) == ("llama", "Q4_1")
     assert entry.facts.size == file.stat().st_size
@@ -195,14 +198,17 @@ def test_a_file_that_two_programs_have_is_one_model(tmp_path: Path) -> None:
 def test_models_of_one_name_are_told_apart(tmp_path: Path) -> None:
     for folder in ("a", "b", "c"):
         saved(tmp_path / folder / "tiny.gguf", llama(n_layer=ord(folder) - 95))
-    given = [Given("elsewhere@folder", "", None)]
+    given = [ConfiguredFile("elsewhere@folder", "", None)]
     found = shelf_of(("appliance", tmp_path / "a"), ("folder", tmp_path), given=given).refresh()
     assert ids(found) == ["tiny", "tiny@folder", "tiny@folder-2"]
 
 
 def test_a_listed_model_keeps_its_id_wherever_it_is_found(tmp_path: Path) -> None:
     file = saved(tmp_path / "tiny.gguf")
-    given = [Given("mine", "My model", file), Given("tiny", "Runs elsewhere", None)]
+    given = [
+        ConfiguredFile("mine", "My model", file),
+        ConfiguredFile("tiny", "Runs elsewhere", None),
+    ]
     (entry,) = shelf_of(("appliance", tmp_path), given=given).refresh()
     assert (entry.id, entry.name) == ("mine", "My model")
     saved(tmp_path / "b" / "tiny.gguf", llama(n_layer=1))
@@ -242,7 +248,7 @@ def test_hostile_manifests_lead_nowhere(tmp_path: Path) -> None:
     for number, content in enumerate(contents):
         (folder / f"tag{number}").write_text(content)
     (folder / "huge").write_bytes(b"[" * (2 << 20))
-    assert [c.path for c in candidates(Place("ollama", tmp_path))] == [good]
+    assert [c.path for c in candidates(ModelSource("ollama", tmp_path))] == [good]
 
 
 def test_a_folder_of_a_million_files_is_not_looked_through(tmp_path: Path) -> None:
@@ -266,7 +272,7 @@ def test_a_folder_of_a_million_files_is_not_looked_through(tmp_path: Path) -> No
         entry = next(entries)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("appliance.models.local.sources.os.scandir", lambda _: Endless())
-        list(candidates(Place("folder", tmp_path)))
+        list(candidates(ModelSource("folder", tmp_path)))
     assert looked_at == MAX_ENTRIES
 
 
@@ -309,28 +315,28 @@ def test_headers_are_read_once(tmp_path: Path) -> None:
     file = saved(tmp_path / "models" / "one.gguf")
     reads: list[Path] = []
 
-    def read(path: Path) -> Facts:
+    def read(path: Path) -> ModelFacts:
         reads.append(path)
-        return Facts(size=1)
+        return ModelFacts(size=1)
 
     for _ in range(3):
-        memory = Memory(tmp_path / "shelf.json", "key")
+        memory = MetadataCache(tmp_path / "shelf.json", "key")
         assert memory.facts([file], read)
         memory.save()
     assert reads == [file]
     os.utime(file, (1, 1))
-    memory = Memory(tmp_path / "shelf.json", "key")
+    memory = MetadataCache(tmp_path / "shelf.json", "key")
     memory.facts([file], read)
     memory.save()
     assert reads == [file] * 2
-    Memory(tmp_path / "shelf.json", "other settings").facts([file], read)
+    MetadataCache(tmp_path / "shelf.json", "other settings").facts([file], read)
     assert reads == [file] * 3
-    memory = Memory(tmp_path / "shelf.json", "key")
+    memory = MetadataCache(tmp_path / "shelf.json", "key")
     memory.save()
     assert str(file) not in (tmp_path / "shelf.json").read_text()
     for nonsense in (b"", b"{", b'{"version": 1}', b"\xff" * 10):
         (tmp_path / "shelf.json").write_bytes(nonsense)
-        assert Memory(tmp_path / "shelf.json", "key").facts([file], read)
+        assert MetadataCache(tmp_path / "shelf.json", "key").facts([file], read)
 
 
 @pytest.mark.parametrize(
@@ -348,4 +354,4 @@ def test_headers_are_read_once(tmp_path: Path) -> None:
     ],
 )
 def test_whether_a_model_fits(memory: int, gpu: int, verdict: str) -> None:
-    assert fits(Weight(whole=10, least=5, gpu=8), memory, gpu) == verdict
+    assert fits(MemoryNeeds(whole=10, least=5, gpu=8), memory, gpu) == verdict

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from appliance.errors import ApplianceError, DownloadFailed, NoSpace, RequestError
-from appliance.models.hub.file_transfer import ATTEMPTS, Stopped, Transfer, Want
+from appliance.models.hub.file_transfer import ATTEMPTS, ExpectedFile, FileDownload, Stopped
 from tests.models.hub import Behaviour, Hub, serving
 
 CONTENT = random.Random(1).randbytes(300_000)
@@ -25,8 +25,8 @@ def hub() -> Iterator[Hub]:
         yield hub
 
 
-def want(hub: Hub, content: bytes = CONTENT, sha256: str | None = None) -> Want:
-    return Want(
+def want(hub: Hub, content: bytes = CONTENT, sha256: str | None = None) -> ExpectedFile:
+    return ExpectedFile(
         url=f"{hub.url}/a/b/resolve/main/{NAME}",
         name=NAME,
         size=len(content),
@@ -35,9 +35,9 @@ def want(hub: Hub, content: bytes = CONTENT, sha256: str | None = None) -> Want:
     )
 
 
-def transfer(what: Want, part: Path, **settings: object) -> Transfer:
+def transfer(what: ExpectedFile, part: Path, **settings: object) -> FileDownload:
     usual = {"headers": {}, "stopped": lambda _: False, "stall_seconds": 5, "back_off_seconds": 0}
-    return Transfer(what, part, **(usual | settings))  # type: ignore[arg-type]
+    return FileDownload(what, part, **(usual | settings))  # type: ignore[arg-type]
 
 
 def test_it_arrives(hub: Hub, tmp_path: Path) -> None:

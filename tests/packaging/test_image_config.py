@@ -8,7 +8,7 @@ import pytest
 import debian
 import image
 import packages
-from appliance.config.schema import load
+from appliance.config.loader import load
 
 COMPOSE = packages.ROOT / "packaging/container/compose.yaml"
 

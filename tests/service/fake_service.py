@@ -8,16 +8,17 @@ from appliance.config import paths
 from appliance.config.environment import worker_environment
 from appliance.config.schema import Config
 from appliance.engine.base import ModelSpec
-from appliance.engine.local import prestart
 from appliance.engine.local.engine import Engine
+from appliance.engine.local.prestart import PrestartedWorker
 from appliance.engine.protocol import Load
 from appliance.service import model_specs
 
 FAKE_RUNNER = Path(__file__).parents[1] / "engine" / "fake_runner.py"
 
 
-def specs(config: Config) -> list[ModelSpec]:
+def specs(config: Config, prestarted: PrestartedWorker | None = None) -> list[ModelSpec]:
     """In place of the configured models."""
+    assert prestarted is None
     engine = config.engine
     load = Load(
         path="fake",
@@ -41,9 +42,15 @@ def specs(config: Config) -> list[ModelSpec]:
     return [ModelSpec(id="fake", name="Fake", make=make, prewarm=True)]
 
 
+def no_worker(config: Config) -> PrestartedWorker | None:
+    """In place of a real one, which nobody would take."""
+    return None
+
+
 if __name__ == "__main__":
+    from appliance.cli import service
     from appliance.cli.main import main
 
     model_specs.specs = specs
-    prestart.begin = lambda *_: None  # of a real worker, which nobody would take
+    service._prestarted = no_worker
     main()

@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from appliance.store import messages
 from appliance.store.database import Database
 from appliance.store.migrations import migrate
+from appliance.store.records import Message, Role, Status, find_session
 from appliance.store.retention import Retention
 from appliance.store.sessions import Sessions
 
@@ -48,3 +50,19 @@ def retention(database: Database, clock: Clock) -> Retention:
 @pytest.fixture
 def sessions(database: Database, clock: Clock) -> Sessions:
     return Sessions(database, clock)
+
+
+def add_message(
+    sessions: Sessions,
+    session_id: str,
+    parent_id: str | None,
+    role: Role,
+    content: str,
+    status: Status,
+    model: str | None = None,
+) -> Message:
+    """Adds one message alone, as `Sessions` itself never does."""
+    with sessions._database.write() as connection:
+        session = find_session(connection, session_id)
+        made = sessions._new_id(), sessions._clock()
+        return messages.add(connection, made, session, parent_id, role, content, status, model)

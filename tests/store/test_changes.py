@@ -17,7 +17,7 @@ from appliance.store.database import Database
 from appliance.store.retention import Retention
 from appliance.store.sessions import Message, SessionChanges, Sessions, Settings, Usage
 from appliance.store.settings import Profile
-from tests.store.conftest import Clock
+from tests.store.conftest import Clock, add_message
 
 USAGE = Usage(
     prompt_tokens=40,
@@ -231,7 +231,7 @@ def test_another_reply_stands_beside_the_first(sessions: Sessions) -> None:
 
 def test_a_reply_to_nothing_cannot_be_made_again(sessions: Sessions) -> None:
     session = sessions.create()
-    greeting = sessions.add_message(session.id, None, "assistant", "Hello.", "interrupted")
+    greeting = add_message(sessions, session.id, None, "assistant", "Hello.", "interrupted")
     for call in (sessions.begin_reply, sessions.resume_reply):
         with pytest.raises(RequestError) as caught:
             call(session.id, greeting.id)

@@ -11,6 +11,7 @@ import apsw
 
 from appliance.store.database import Database
 from appliance.store.sessions import SessionChanges, Sessions
+from tests.store.conftest import add_message
 
 FEW, MANY = 10, 200
 
@@ -49,7 +50,7 @@ def _costs(database: Database, sessions: Sessions) -> dict[str, int]:
         "path": lambda: sessions.path(session.id, live.id),
         "grow": lambda: sessions.grow_replies({live.id: ("text", "")}),
         "finish": lambda: sessions.finish_reply(live.id, "text", "complete"),
-        "add": lambda: sessions.add_message(session.id, live.id, "user", "", "complete"),
+        "add": lambda: add_message(sessions, session.id, live.id, "user", "", "complete"),
         "turn": lambda: sessions.begin_turn(session.id, "hello"),
         "interrupt": sessions.interrupt_streaming,
         "delete": lambda: sessions.delete(session.id),

@@ -13,6 +13,7 @@ from appliance.errors import StoreError, StoreFull
 from appliance.store.database import Database
 from appliance.store.migrations import migrate
 from appliance.store.sessions import Message, Session, SessionChanges, Sessions
+from tests.store.conftest import add_message
 from tests.store.faulty_disk import faulty_disk
 
 LONG = "words " * 2_000
@@ -46,8 +47,8 @@ WRITES: dict[str, Callable[[Sessions, str, str], object]] = {
         session_id, SessionChanges(title=LONG)
     ),
     "delete": lambda sessions, session_id, reply_id: sessions.delete(session_id),
-    "add": lambda sessions, session_id, reply_id: sessions.add_message(
-        session_id, reply_id, "user", LONG, "complete"
+    "add": lambda sessions, session_id, reply_id: add_message(
+        sessions, session_id, reply_id, "user", LONG, "complete"
     ),
     "turn": lambda sessions, session_id, reply_id: sessions.begin_turn(
         sessions.list()[-1].id, LONG

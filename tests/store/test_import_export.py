@@ -14,6 +14,7 @@ from appliance.store.import_export import Transfer
 from appliance.store.migrations import migrate
 from appliance.store.search import Search
 from appliance.store.sessions import Message, Session, SessionChanges, Sessions
+from tests.store.conftest import add_message
 
 
 @pytest.fixture
@@ -43,7 +44,7 @@ def test_every_tree_comes_back(
     tree: list[Message] = []
     for pick, text in picks:
         parent = tree[pick % len(tree)].id if tree and pick % 7 else None
-        tree.append(sessions.add_message(made.id, parent, "user", text, "complete"))
+        tree.append(add_message(sessions, made.id, parent, "user", text, "complete"))
     if tree:
         sessions.update(made.id, SessionChanges(leaf_id=tree[len(tree) // 2].id, pinned=True))
     out = transfer.read(made.id)

@@ -9,6 +9,7 @@ from appliance.store.database import Database
 from appliance.store.retention import Retention
 from appliance.store.search import SNIPPET, Hit, Search, Segment
 from appliance.store.sessions import Message, SessionChanges, Sessions
+from tests.store.conftest import add_message
 
 
 @pytest.fixture
@@ -18,7 +19,7 @@ def search(database: Database) -> Search:
 
 def said(sessions: Sessions, content: str, title: str = "-") -> Message:
     session = sessions.create(title)
-    return sessions.add_message(session.id, None, "user", content, "complete")
+    return add_message(sessions, session.id, None, "user", content, "complete")
 
 
 def found(search: Search, query: str) -> list[str | None]:

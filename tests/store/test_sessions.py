@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 from appliance.errors import Conflict, MessageNotFound, SessionNotFound
 from appliance.store.database import Database
 from appliance.store.sessions import Message, Session, SessionChanges, Sessions
-from tests.store.conftest import Clock
+from tests.store.conftest import Clock, add_message
 
 UNKNOWN = ["", "no-such-id", "\ud800", "ü", "a\0b"]
 
 
 def add(sessions: Sessions, session_id: str, parent_id: str | None, content: str = "") -> Message:
-    return sessions.add_message(session_id, parent_id, "user", content, "complete")
+    return add_message(sessions, session_id, parent_id, "user", content, "complete")
 
 
 def test_a_new_session_is_empty(sessions: Sessions, clock: Clock) -> None:
@@ -87,9 +87,9 @@ def test_unknown_ids_are_not_found(sessions: Sessions, unknown: str) -> None:
 
 def test_a_message_comes_back_as_it_was_added(sessions: Sessions, clock: Clock) -> None:
     session = sessions.create()
-    system = sessions.add_message(session.id, None, "system", "Be brief.", "complete")
-    reply = sessions.add_message(
-        session.id, system.id, "assistant", "Hi.", "interrupted", "smollm2"
+    system = add_message(sessions, session.id, None, "system", "Be brief.", "complete")
+    reply = add_message(
+        sessions, session.id, system.id, "assistant", "Hi.", "interrupted", "smollm2"
     )
     assert reply == Message(
         id=reply.id,

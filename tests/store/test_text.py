@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from appliance.errors import RequestError
 from appliance.store.sessions import MessageError, SessionChanges, Sessions, Settings
 from appliance.store.text import TITLE_LENGTH, title_from
+from tests.store.conftest import add_message
 
 HALF = "a\ud83db"
 ANY_TEXT = st.text(st.characters(exclude_categories=["Cs"]))
@@ -18,7 +19,7 @@ ANY_TEXT = st.text(st.characters(exclude_categories=["Cs"]))
 @settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_text_comes_back_as_it_was(sessions: Sessions, text: str) -> None:
     session = sessions.create(text)
-    added = sessions.add_message(session.id, None, "user", text, "complete")
+    added = add_message(sessions, session.id, None, "user", text, "complete")
     assert sessions.message(added.id).content == text
     assert sessions.get(session.id).title == text
 
@@ -38,7 +39,7 @@ def test_half_a_surrogate_pair_is_refused_and_named(sessions: Sessions) -> None:
     refused: dict[str, list[Callable[[], object]]] = {
         "content": [
             lambda: sessions.begin_turn(session.id, HALF),
-            lambda: sessions.add_message(session.id, None, "user", HALF, "complete"),
+            lambda: add_message(sessions, session.id, None, "user", HALF, "complete"),
             lambda: sessions.grow_replies({reply.id: (HALF, "")}),
             lambda: sessions.finish_reply(reply.id, HALF, "complete"),
         ],
@@ -51,7 +52,7 @@ def test_half_a_surrogate_pair_is_refused_and_named(sessions: Sessions) -> None:
             lambda: sessions.update(session.id, SessionChanges(title=HALF)),
         ],
         "model": [
-            lambda: sessions.add_message(session.id, None, "user", "", "complete", HALF),
+            lambda: add_message(sessions, session.id, None, "user", "", "complete", HALF),
             lambda: sessions.begin_reply(session.id, reply.id, HALF),
             lambda: sessions.resume_reply(session.id, reply.id, HALF),
         ],

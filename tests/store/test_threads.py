@@ -4,6 +4,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 from appliance.store.sessions import Sessions
+from tests.store.conftest import add_message
 
 WRITERS, READERS, APPENDS = 16, 16, 100
 
@@ -17,7 +18,9 @@ def test_16_writers_and_16_readers_lose_nothing(sessions: Sessions) -> None:
         added = []
         for step in range(APPENDS):
             session = shared if step % 2 else own[number]
-            message = sessions.add_message(session.id, None, "user", f"{number} {step}", "complete")
+            message = add_message(
+                sessions, session.id, None, "user", f"{number} {step}", "complete"
+            )
             added.append(message.id)
         return added
 

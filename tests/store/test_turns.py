@@ -5,7 +5,7 @@ import pytest
 
 from appliance.errors import MessageNotFound, ReplyInProgress
 from appliance.store.sessions import USE_LEAF, MessageError, Sessions, Usage
-from tests.store.conftest import Clock
+from tests.store.conftest import Clock, add_message
 
 USAGE = Usage(
     prompt_tokens=40,
@@ -55,7 +55,7 @@ def test_a_session_is_answered_one_reply_at_a_time(sessions: Sessions) -> None:
     before = sessions.get(session.id), sessions.messages(session.id)
     for call in (
         lambda: sessions.begin_turn(session.id, "too early"),
-        lambda: sessions.add_message(session.id, None, "assistant", "", "streaming"),
+        lambda: add_message(sessions, session.id, None, "assistant", "", "streaming"),
     ):
         with pytest.raises(ReplyInProgress):
             call()

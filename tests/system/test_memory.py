@@ -5,7 +5,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from appliance.config.schema import load
+from appliance.config.loader import load
 from appliance.service import model_library
 from appliance.system.memory import Memory, memory
 from tests.system.planted_groups import GB, machine

@@ -1,29 +1,13 @@
 """API keys, for whoever may make them."""
 
-from typing import Annotated
-
 import falcon
-import msgspec
-from msgspec import Meta
 
+from appliance.api.admin.schemas import KeysAnswer, MadeKey, NewKeyIn
 from appliance.api.openapi.operation import Operations
-from appliance.api.wire.bodies import Body, decode
-from appliance.api.wire.responses import KeysAnswer, MadeKey
+from appliance.api.wire.bodies import decode
 from appliance.auth.keys.registry import Keys
-from appliance.config.schema import Scope
 
 operation = Operations("Keys")
-
-
-class NewKeyIn(Body, kw_only=True, frozen=True):
-    """A key to be made."""
-
-    name: str
-    scope: Scope = "chat"
-    rpm: Annotated[int, Meta(ge=1, le=2**31 - 1)] | None = None
-    """Requests a minute."""
-    expires_at: Annotated[int, Meta(ge=0, le=2**53)] | None = None
-    """Unix milliseconds."""
 
 
 class KeyList:
@@ -35,8 +19,7 @@ class KeyList:
     @operation(gives=KeysAnswer)
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         """All keys, without what nobody can see again."""
-        resp.data = msgspec.json.encode(KeysAnswer(self._keys.listed()))
-        resp.content_type = falcon.MEDIA_JSON
+        resp.media = KeysAnswer(self._keys.listed())
 
     @operation(takes=NewKeyIn, gives=MadeKey, status=201, errors=(409,))
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
@@ -47,12 +30,9 @@ class KeyList:
         resp.location = f"/api/keys/{made.key.id}"
         resp.cache_control = ["no-store"]
         key = made.key
-        resp.data = msgspec.json.encode(
-            MadeKey(
-                key.id, key.name, key.scope, key.rpm, key.created_at, key.expires_at, made.secret
-            )
+        resp.media = MadeKey(
+            key.id, key.name, key.scope, key.rpm, key.created_at, key.expires_at, made.secret
         )
-        resp.content_type = falcon.MEDIA_JSON
 
 
 class OneKey:

@@ -1,23 +1,16 @@
 """Who is asking, and how a browser logs in: a key, typed into the page once, becomes a cookie."""
 
 import falcon
-import msgspec
 
+from appliance.api.admin.schemas import LoginIn, Me
 from appliance.api.middleware.auth import Guard, cookie, cookie_name
 from appliance.api.openapi.operation import Operations
-from appliance.api.wire.bodies import Body, decode
-from appliance.api.wire.responses import Me
+from appliance.api.wire.bodies import decode
 from appliance.auth.keys.scopes import Caller
 from appliance.auth.login_sessions import LOGIN_SECONDS, Logins
 from appliance.errors import WrongOrigin
 
 operation = Operations("Keys")
-
-
-class LoginIn(Body, frozen=True):
-    """A key."""
-
-    key: str
 
 
 class Login:
@@ -35,7 +28,7 @@ class Login:
         caller = self._guard.with_key(req.env, decode(req, LoginIn).key)
         if caller.key_id is not None:
             set_cookie(req, resp, self._logins.log_in(caller.key_id))
-        self._answer(resp, caller)
+        resp.media = self._me(caller)
 
     @operation(status=204)
     def on_post_logout(self, req: falcon.Request, resp: falcon.Response) -> None:
@@ -48,12 +41,10 @@ class Login:
     @operation(gives=Me)
     def on_get_me(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Who is asking, and what that lets them do."""
-        self._answer(resp, req.context.caller)
+        resp.media = self._me(req.context.caller)
 
-    def _answer(self, resp: falcon.Response, caller: Caller) -> None:
-        me = Me(caller.name, caller.scope, self._guard.auth)
-        resp.data = msgspec.json.encode(me)
-        resp.content_type = falcon.MEDIA_JSON
+    def _me(self, caller: Caller) -> Me:
+        return Me(caller.name, caller.scope, self._guard.auth)
 
 
 def set_cookie(req: falcon.Request, resp: falcon.Response, value: str) -> None:

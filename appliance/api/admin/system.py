@@ -1,4 +1,4 @@
-"""How the appliance is: health, readiness, status; and the page itself."""
+"""How the appliance is: health, readiness, status, metrics; and the page itself."""
 
 import time
 from collections.abc import Callable
@@ -6,16 +6,16 @@ from pathlib import Path
 from typing import Any
 
 import falcon
-import msgspec
 
 from appliance.api.admin.login import set_cookie
+from appliance.api.admin.schemas import DeviceStatus, Health, ModelStatus, Status
 from appliance.api.openapi.operation import Operations
-from appliance.api.wire.responses import DeviceStatus, ErrorAnswer, Health, ModelStatus, Status
 from appliance.auth.login_sessions import Logins
 from appliance.engine.pool import Model, Pool
 from appliance.engine.protocol import ModelInfo, Standing
-from appliance.http.errors import RETRY_AFTER
+from appliance.http.errors import RETRY_AFTER, ErrorAnswer
 from appliance.metrics.dashboard import Dashboard
+from appliance.metrics.registry import Metrics
 
 operation = Operations("Appliance")
 
@@ -73,7 +73,7 @@ class System:
     @operation(gives=Health)
     def on_get_health(self, req: falcon.Request, resp: falcon.Response) -> None:
         """200 as long as the appliance answers at all."""
-        _answer(resp, Health(status="ok", **self._now()))
+        resp.media = Health(status="ok", **self._now())
 
     @operation(gives=Health, also={503: (Health, ErrorAnswer)})
     def on_get_readiness(self, req: falcon.Request, resp: falcon.Response) -> None:
@@ -82,7 +82,7 @@ class System:
         if not model.ready:
             resp.status = falcon.HTTP_503
             resp.set_header("Retry-After", str(RETRY_AFTER))
-        _answer(resp, Health(status="ready" if model.ready else model.state.word, **self._now()))
+        resp.media = Health(status="ready" if model.ready else model.state.word, **self._now())
 
     @operation(gives=Status)
     def on_get_status(self, req: falcon.Request, resp: falcon.Response) -> None:
@@ -95,7 +95,7 @@ class System:
             refused_variants=self._refused_variants(),
             **self._now(),
         )
-        _answer(resp, status)
+        resp.media = status
 
     def _now(self) -> dict[str, Any]:
         return {
@@ -105,9 +105,16 @@ class System:
         }
 
 
-def _answer(resp: falcon.Response, body: msgspec.Struct) -> None:
-    resp.data = msgspec.json.encode(body)
-    resp.content_type = falcon.MEDIA_JSON
+class MetricsText:
+    """`[observability] metrics_path`"""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+
+    @operation(gives="text/plain")
+    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """Metrics for Prometheus."""
+        resp.data, resp.content_type = self._metrics.render(req.get_header("Accept") or "")
 
 
 CONTENT_POLICY = (

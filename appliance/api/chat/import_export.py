@@ -192,5 +192,4 @@ class ChatTransfer:
         session = self._transfer.add(session, [m.plain(session.id) for m in chat.messages])
         resp.status = falcon.HTTP_201
         resp.location = f"/api/sessions/{session.id}"
-        resp.data = msgspec.json.encode(session)
-        resp.content_type = falcon.MEDIA_JSON
+        resp.media = session

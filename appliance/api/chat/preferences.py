@@ -3,7 +3,6 @@
 from typing import Annotated
 
 import falcon
-import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from appliance.api.openapi.operation import Operations
@@ -32,7 +31,7 @@ class PagePreferences:
     @operation(gives=Preferences)
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Those of the key that asks, or of everybody without one."""
-        _answer(resp, self._book.of(_owner(req)))
+        resp.media = self._book.of(_owner(req))
 
     @operation(takes=PreferencesIn, gives=Preferences, errors=(507,))
     def on_patch(self, req: falcon.Request, resp: falcon.Response) -> None:
@@ -40,14 +39,9 @@ class PagePreferences:
         body = decode(req, PreferencesIn)
         said = {name: getattr(body, name) for name in body.__struct_fields__}
         changes = {name: value for name, value in said.items() if value is not UNSET}
-        _answer(resp, self._book.change(_owner(req), changes))
+        resp.media = self._book.change(_owner(req), changes)
 
 
 def _owner(req: falcon.Request) -> str:
     owner: str | None = req.context.caller.key_id
     return owner or ""
-
-
-def _answer(resp: falcon.Response, preferences: Preferences) -> None:
-    resp.data = msgspec.json.encode(preferences)
-    resp.content_type = falcon.MEDIA_JSON

@@ -1,12 +1,12 @@
-"""What requests about stored chats may contain; like `schemas`, which has the rest."""
+"""What requests about stored chats and messages over `/chat/ws` may contain, and the answers."""
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from appliance.api.wire.bodies import (
-    Body,
+from appliance.api.generation.sampling import (
     RepeatPenalty,
     Sampling,
     Share,
@@ -15,8 +15,10 @@ from appliance.api.wire.bodies import (
     Tokens,
     TopK,
 )
+from appliance.api.wire.bodies import Body
 from appliance.config.schema import Device
-from appliance.store.sessions import SessionChanges, Settings
+from appliance.http.errors import ErrorObject
+from appliance.store.sessions import Message, Session, SessionChanges, Settings
 
 Title = Annotated[str, Meta(max_length=200)]
 ModelName = Annotated[str, Meta(min_length=1, max_length=500)]
@@ -121,3 +123,78 @@ class LiveQuery(Body, kw_only=True, frozen=True):
     start: Annotated[int, Meta(ge=0, le=2**31 - 1)] = msgspec.field(default=0, name="from")
     message_id: str | None = None
     """Which reply; otherwise the one under way."""
+
+
+# -- the subprotocol `appliance.v1` ---------------------------------------------------------------
+
+
+class SocketTurn(TurnIn, kw_only=True, frozen=True, tag="turn"):
+    """Over a WebSocket: begin a turn and follow it."""
+
+    session_id: str = ""
+
+
+class SocketRegenerate(ReplyIn, kw_only=True, frozen=True, tag="regenerate"):
+    """Over a WebSocket: begin another reply beside this one and follow it."""
+
+    session_id: str = ""
+    message_id: str
+
+
+class SocketContinue(ReplyIn, kw_only=True, frozen=True, tag="continue"):
+    """Over a WebSocket: have a reply go on that was stopped, interrupted or too long."""
+
+    session_id: str = ""
+    message_id: str
+
+
+class SocketFollow(Body, kw_only=True, frozen=True, tag="follow"):
+    """Over a WebSocket: follow a reply from the character `from` on."""
+
+    session_id: str = ""
+    message_id: str | None = None
+    """None: the one under way."""
+    start: Annotated[int, Meta(ge=0, le=2**31 - 1)] = msgspec.field(default=0, name="from")
+
+
+class SocketStop(Body, kw_only=True, frozen=True, tag="stop"):
+    """Over a WebSocket: end the reply under way; without a session, all that were begun here."""
+
+    session_id: str = ""
+
+
+class SocketPing(Body, kw_only=True, frozen=True, tag="ping"):
+    """Over a WebSocket: is anybody there?"""
+
+
+SocketMessage = (
+    SocketTurn | SocketRegenerate | SocketContinue | SocketFollow | SocketStop | SocketPing
+)
+
+
+# -- answers --------------------------------------------------------------------------------------
+
+
+class SessionsAnswer(msgspec.Struct, frozen=True):
+    """All sessions."""
+
+    sessions: Sequence[Session]
+
+
+class MessagesAnswer(msgspec.Struct, frozen=True):
+    """All messages of a session."""
+
+    messages: Sequence[Message]
+
+
+class Done(msgspec.Struct, frozen=True):
+    """The data of a stream's last event, `done`: the reply as it was stored."""
+
+    message: Message
+
+
+class Broken(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The data of a stream's last event, `error`, with the reply as it was stored."""
+
+    error: ErrorObject
+    message: Message | None = None

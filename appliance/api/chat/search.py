@@ -1,7 +1,6 @@
 """Search over all chats."""
 
 import falcon
-import msgspec
 
 from appliance.api.chat.schemas import SearchQuery
 from appliance.api.openapi.operation import Operations
@@ -21,5 +20,4 @@ class ChatSearch:
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Titles and messages that have every word, the newest messages first."""
         query = decode_query(req, SearchQuery)
-        resp.data = msgspec.json.encode(self._search.find(query.q, query.limit, query.offset))
-        resp.content_type = falcon.MEDIA_JSON
+        resp.media = self._search.find(query.q, query.limit, query.offset)

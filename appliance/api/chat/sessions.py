@@ -1,36 +1,26 @@
 """Stored chats: sessions, their messages, and the replies in them."""
 
 import falcon
-import msgspec
 
-from appliance.api.chat.reply_requests import FIRST_WORD_SECONDS, Asking
-from appliance.api.chat.schemas import LiveQuery, NewSession, ReplyIn, SessionChange, TurnIn
+from appliance.api.chat.reply_requests import ReplyStarter
+from appliance.api.chat.reply_stream import EVENTS, ReplyStream
+from appliance.api.chat.schemas import (
+    LiveQuery,
+    MessagesAnswer,
+    NewSession,
+    ReplyIn,
+    SessionChange,
+    SessionsAnswer,
+    TurnIn,
+)
 from appliance.api.openapi.operation import Operations
-from appliance.api.wire import responses, streams
+from appliance.api.wire import streams
 from appliance.api.wire.bodies import decode, decode_query
-from appliance.chat.events import PromptRead, ReplyUsage, TurnAccepted, TurnBegan, Waiting
 from appliance.chat.live_reply import Follower
-from appliance.chat.reply_text import TextAdded
 from appliance.chat.turns import Turns
 from appliance.store.sessions import Session, Sessions, Settings
 
 operation = Operations("Sessions")
-
-EVENTS = {
-    "turn": TurnBegan,
-    "accepted": TurnAccepted,
-    "queued": Waiting,
-    "prefill": PromptRead,
-    "delta": TextAdded,
-    "usage": ReplyUsage,
-    "done": responses.Done,
-    "error": responses.Broken,
-}
-
-
-def _answer(resp: falcon.Response, body: object) -> None:
-    resp.data = msgspec.json.encode(body)
-    resp.content_type = falcon.MEDIA_JSON
 
 
 class SessionList:
@@ -39,10 +29,10 @@ class SessionList:
     def __init__(self, sessions: Sessions) -> None:
         self._sessions = sessions
 
-    @operation(gives=responses.Sessions)
+    @operation(gives=SessionsAnswer)
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         """All sessions: pinned ones first, then newest updated first."""
-        _answer(resp, responses.Sessions(self._sessions.list()))
+        resp.media = SessionsAnswer(self._sessions.list())
 
     @operation(takes=NewSession, optional=True, gives=Session, status=201, errors=(409, 507))
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
@@ -52,7 +42,7 @@ class SessionList:
         session = self._sessions.create(body.title, settings=settings)
         resp.status = falcon.HTTP_201
         resp.location = f"/api/sessions/{session.id}"
-        _answer(resp, session)
+        resp.media = session
 
 
 class OneSession:
@@ -65,13 +55,13 @@ class OneSession:
     @operation(gives=Session)
     def on_get(self, req: falcon.Request, resp: falcon.Response, session_id: str) -> None:
         """The session."""
-        _answer(resp, self._sessions.get(session_id))
+        resp.media = self._sessions.get(session_id)
 
     @operation(takes=SessionChange, gives=Session, errors=(507,))
     def on_patch(self, req: falcon.Request, resp: falcon.Response, session_id: str) -> None:
         """Another title, pin, leaf or settings."""
         body = decode(req, SessionChange)
-        _answer(resp, self._sessions.update(session_id, body.plain()))
+        resp.media = self._sessions.update(session_id, body.plain())
 
     @operation(status=204, errors=(507,))
     def on_delete(self, req: falcon.Request, resp: falcon.Response, session_id: str) -> None:
@@ -82,12 +72,12 @@ class OneSession:
     @operation(gives=Session, errors=(507,))
     def on_post_restore(self, req: falcon.Request, resp: falcon.Response, session_id: str) -> None:
         """A deleted session is there again."""
-        _answer(resp, self._sessions.restore(session_id))
+        resp.media = self._sessions.restore(session_id)
 
-    @operation(gives=responses.Messages)
+    @operation(gives=MessagesAnswer)
     def on_get_messages(self, req: falcon.Request, resp: falcon.Response, session_id: str) -> None:
         """Every message of the tree, oldest first."""
-        _answer(resp, responses.Messages(self._sessions.messages(session_id)))
+        resp.media = MessagesAnswer(self._sessions.messages(session_id))
 
 
 class SessionReplies:
@@ -96,18 +86,15 @@ class SessionReplies:
     Replies come as streams, and hanging up does not end them.
     """
 
-    def __init__(self, turns: Turns, asking: Asking) -> None:
+    def __init__(self, turns: Turns, replies: ReplyStarter) -> None:
         self._turns = turns
-        self._asking = asking
+        self._replies = replies
 
     @operation(takes=TurnIn, streams=EVENTS, errors=(409, 507))
     def on_post(self, req: falcon.Request, resp: falcon.Response, session_id: str) -> None:
         """A turn: the person's message, and the reply to it."""
-        self._begun(
-            req,
-            resp,
-            self._asking.of(req.context.caller).turn(session_id, decode(req, TurnIn)),
-        )
+        body = decode(req, TurnIn)
+        self._begun(req, resp, self._replies.turn(session_id, body, req.context.caller))
 
     @operation(takes=ReplyIn, optional=True, streams=EVENTS, errors=(409, 507))
     def on_post_regenerate(
@@ -115,11 +102,8 @@ class SessionReplies:
     ) -> None:
         """Another reply beside this one, or one to a message that has none."""
         body = decode(req, ReplyIn, empty=ReplyIn())
-        self._begun(
-            req,
-            resp,
-            self._asking.of(req.context.caller).regenerate(session_id, message_id, body),
-        )
+        caller = req.context.caller
+        self._begun(req, resp, self._replies.regenerate(session_id, message_id, body, caller))
 
     @operation(takes=ReplyIn, optional=True, streams=EVENTS, errors=(409, 507))
     def on_post_continue(
@@ -127,9 +111,8 @@ class SessionReplies:
     ) -> None:
         """A reply that was stopped, interrupted or too long goes on where it is."""
         body = decode(req, ReplyIn, empty=ReplyIn())
-        self._begun(
-            req, resp, self._asking.of(req.context.caller).go_on(session_id, message_id, body)
-        )
+        caller = req.context.caller
+        self._begun(req, resp, self._replies.continue_reply(session_id, message_id, body, caller))
 
     @operation(status=204)
     def on_post_stop(self, req: falcon.Request, resp: falcon.Response, session_id: str) -> None:
@@ -149,8 +132,8 @@ class SessionReplies:
         if heard and offset.isdecimal():
             message_id, start = heard, int(offset)
         follower = self._turns.follow(session_id, start, message_id)
-        streams.send(req, resp, streams.ReplyStream(follower))
+        streams.send(req, resp, ReplyStream(follower))
 
     def _begun(self, req: falcon.Request, resp: falcon.Response, follower: Follower) -> None:
-        follower.wait_answered(FIRST_WORD_SECONDS)
-        streams.send(req, resp, streams.ReplyStream(follower))
+        follower.wait_answered(streams.FIRST_EVENT_SECONDS)
+        streams.send(req, resp, ReplyStream(follower))

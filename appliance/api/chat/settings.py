@@ -6,7 +6,7 @@ import msgspec
 from appliance.api.chat.schemas import SettingsIn
 from appliance.api.openapi.operation import Operations
 from appliance.api.wire.bodies import decode
-from appliance.config.schema import Limits
+from appliance.config.schema import LimitsSettings
 from appliance.engine.pool import Pool
 from appliance.engine.types import SamplingParams
 from appliance.store.settings import Profile, Settings
@@ -19,13 +19,13 @@ class ProfileAnswer(Settings, frozen=True, kw_only=True):
 
     defaults: Settings
     """What holds where the profile says nothing."""
-    limits: Limits
+    limits: LimitsSettings
 
 
 class ProfileSettings:
     """`/api/settings`"""
 
-    def __init__(self, profile: Profile, pool: Pool, limits: Limits, device: str) -> None:
+    def __init__(self, profile: Profile, pool: Pool, limits: LimitsSettings, device: str) -> None:
         """`device`: where models run that name none."""
         self._profile = profile
         self._pool = pool
@@ -35,19 +35,19 @@ class ProfileSettings:
     @operation(gives=ProfileAnswer)
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         """The profile, what null means in it, and the limits."""
-        self._answer(resp, self._profile.get())
+        resp.media = self._described(self._profile.get())
 
     @operation(takes=SettingsIn, gives=ProfileAnswer, errors=(507,))
     def on_put(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Another profile; what is not given becomes null."""
-        self._answer(resp, self._profile.replace(decode(req, SettingsIn).whole()))
+        resp.media = self._described(self._profile.replace(decode(req, SettingsIn).whole()))
 
     @operation(takes=SettingsIn, gives=ProfileAnswer, errors=(507,))
     def on_patch(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Other values for what is given."""
-        self._answer(resp, self._profile.change(decode(req, SettingsIn).changes()))
+        resp.media = self._described(self._profile.change(decode(req, SettingsIn).changes()))
 
-    def _answer(self, resp: falcon.Response, profile: Settings) -> None:
+    def _described(self, profile: Settings) -> ProfileAnswer:
         plain = SamplingParams()
         defaults = Settings(
             model=self._pool.find(None).id,
@@ -60,7 +60,5 @@ class ProfileSettings:
             system_prompt="",
             stop=(),
         )
-        said = msgspec.structs.asdict(profile)
-        answer = ProfileAnswer(**said, defaults=defaults, limits=self._limits)
-        resp.data = msgspec.json.encode(answer)
-        resp.content_type = falcon.MEDIA_JSON
+        own = msgspec.structs.asdict(profile)
+        return ProfileAnswer(**own, defaults=defaults, limits=self._limits)

@@ -7,14 +7,17 @@ client speaks as those of the original service do.
 
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import falcon
 import msgspec
 
-from appliance.api.chat.reply_requests import Asking
-from appliance.api.chat.socket_schemas import (
+from appliance.api.chat.reply_requests import ReplyStarter
+from appliance.api.chat.reply_stream import name_and_data
+from appliance.api.chat.schemas import (
     SocketContinue,
     SocketFollow,
     SocketMessage,
@@ -23,19 +26,16 @@ from appliance.api.chat.socket_schemas import (
     SocketStop,
     SocketTurn,
 )
-from appliance.api.legacy.plain_text import PlainReply, PlainTalk
-from appliance.api.legacy.requests import Original, OriginalRequest, fields_of, original_request
-from appliance.api.middleware.auth import Guard
 from appliance.api.openapi.operation import Operations
-from appliance.api.wire.bodies import decode_json
-from appliance.api.wire.streams import described
+from appliance.api.wire.bodies import decode_fields, decode_json
+from appliance.api.wire.websocket import accept
 from appliance.auth.keys.scopes import Caller
 from appliance.chat.events import ReplyEnded, StoredFollower
 from appliance.chat.live_reply import Follower
 from appliance.chat.turns import Turns
 from appliance.errors import ApplianceError, NotFound, RequestError, ShuttingDown
 from appliance.http.errors import error_object
-from appliance.http.websocket import accept
+from appliance.http.websocket import WebSocketHandler
 
 operation = Operations("Original service")
 
@@ -43,67 +43,78 @@ GOING_AWAY = (1001, "the appliance is shutting down")
 SERVICE_RESTART = (1012, "the appliance is shutting down; the reply can be followed again later")
 
 
+@dataclass(frozen=True)
+class SocketClient:
+    """Who is at the other end of a WebSocket."""
+
+    caller: Caller
+    session_id: str
+    """The session of messages that name none; empty: there is none."""
+    count_request: Callable[[], None]
+    """Called for each message that asks for a reply. Raises TooManyRequests."""
+
+
 class ChatSocket:
     """`GET /chat/ws`"""
 
-    def __init__(self, turns: Turns, asking: Asking, original: Original, guard: Guard) -> None:
-        self._turns = turns
-        self._asking = asking
-        self._original = original
-        self._guard = guard
+    def __init__(
+        self,
+        handlers: Mapping[str | None, Callable[[SocketClient], WebSocketHandler]],
+        count_request: Callable[[Caller], object],
+    ) -> None:
+        """
+        Args:
+            handlers: what serves a client, by subprotocol; None: of a client that offers none.
+            count_request: counts a request of a caller's, or raises TooManyRequests.
+        """
+        self._handlers = handlers
+        self._count_request = count_request
 
     @operation(status=101, errors=(400, 426))
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         """A WebSocket."""
-        session_id = req.get_param("session_id") or ""
         caller: Caller = req.context.caller
-        asking = self._asking.of(caller)
 
         def count() -> None:
-            self._guard.take(caller)
+            self._count_request(caller)
 
-        def prompt(request: OriginalRequest, session: str) -> Follower:
-            return self._original.turn(request, session, caller)
-
-        def ask(text: str) -> PlainReply:
-            count()
-            request = original_request(fields_of(text), session_id)
-            return self._original.begin(request, caller)
-
-        accept(
-            req,
-            resp,
-            {
-                "appliance.v1": lambda: EventTalk(self._turns, asking, prompt, session_id, count),
-                None: lambda: PlainTalk(ask),
-            },
-        )
+        client = SocketClient(caller, req.get_param("session_id") or "", count)
+        handlers = {name: partial(make, client) for name, make in self._handlers.items()}
+        accept(req, resp, handlers)
 
 
-class EventTalk:
+@dataclass(frozen=True)
+class UntypedTurn:
+    """A turn that another dialect's message asks for."""
+
+    session_id: str
+    """Empty: it names none."""
+    begin: Callable[[str, Caller], Follower]
+    """Begins it in a session, or raises ApplianceError."""
+
+
+ReadUntyped = Callable[[dict[str, msgspec.Raw], str], UntypedTurn | None]
+"""Reads a message by its fields; the text is the session of one that names none. None: it is not
+of that dialect. Raises RequestError."""
+
+
+class ChatSocketHandler:
     """The subprotocol `appliance.v1`."""
 
     def __init__(
-        self,
-        turns: Turns,
-        asking: Asking,
-        prompt: Callable[[OriginalRequest, str], Follower],
-        session_id: str,
-        count: Callable[[], None],
+        self, turns: Turns, replies: ReplyStarter, read_untyped: ReadUntyped, client: SocketClient
     ) -> None:
         """
         Args:
             turns: to follow and stop.
-            asking: to begin.
-            prompt: begins what a request of the original service's asks of a session.
-            session_id: is meant where a message names no session; empty: none is.
-            count: called for each message that asks for a reply; raises if it is one too many.
+            replies: to begin.
+            read_untyped: reads messages without a `type`.
+            client: who is served.
         """
         self._turns = turns
-        self._asking = asking
-        self._prompt = prompt
-        self._count = count
-        self._session_id = session_id
+        self._replies = replies
+        self._read_untyped = read_untyped
+        self._client = client
         self._lock = threading.Lock()
         self._followers: list[Follower | StoredFollower] = []
         self._begun: set[str] = set()
@@ -123,11 +134,11 @@ class EventTalk:
         """A message of the client's."""
         session_id = ""
         try:
-            message = self._understood(text)
+            message = self._read(text)
             if isinstance(message, SocketPing):
                 self._answer({"type": "pong"})
                 return
-            session_id = message.session_id or self._session_id
+            session_id = message.session_id or self._client.session_id
             if isinstance(message, SocketStop):
                 self._stop(session_id)
             elif not session_id:
@@ -137,32 +148,37 @@ class EventTalk:
             else:
                 self._begin(session_id, message)
         except ApplianceError as ex:
-            self._answer({"type": "error", "session_id": session_id or None, **error_object(ex)})
+            error = error_object(ex)
+            self._answer({"type": "error", "session_id": session_id or None, "error": error})
 
-    def _understood(self, text: str) -> SocketMessage | OriginalRequest:
-        """A message with a type, or a request as the original service's clients make it."""
-        fields = fields_of(text)
-        if "prompt" in fields and "type" not in fields:
-            return original_request(fields, self._session_id)
-        message: SocketMessage = decode_json(text, SocketMessage)
+    def _read(self, text: str) -> SocketMessage | UntypedTurn:
+        fields = decode_fields(text)
+        untyped = None
+        if "type" not in fields:
+            untyped = self._read_untyped(fields, self._client.session_id)
+        message: SocketMessage | UntypedTurn = untyped or decode_json(text, SocketMessage)
         return message
 
     def _begin(
         self,
         session_id: str,
-        message: SocketTurn | SocketRegenerate | SocketContinue | OriginalRequest,
+        message: SocketTurn | SocketRegenerate | SocketContinue | UntypedTurn,
     ) -> None:
         if self._draining:
-            raise ShuttingDown("the appliance is shutting down")
-        self._count()
-        if isinstance(message, SocketTurn):
-            follower = self._asking.turn(session_id, message)
-        elif isinstance(message, OriginalRequest):
-            follower = self._prompt(message, session_id)
-        elif isinstance(message, SocketRegenerate):
-            follower = self._asking.regenerate(session_id, message.message_id, message)
-        else:
-            follower = self._asking.go_on(session_id, message.message_id, message)
+            raise ShuttingDown
+        self._client.count_request()
+        caller = self._client.caller
+        match message:
+            case UntypedTurn():
+                follower = message.begin(session_id, caller)
+            case SocketTurn():
+                follower = self._replies.turn(session_id, message, caller)
+            case SocketRegenerate():
+                follower = self._replies.regenerate(session_id, message.message_id, message, caller)
+            case SocketContinue():
+                follower = self._replies.continue_reply(
+                    session_id, message.message_id, message, caller
+                )
         with self._lock:
             self._begun.add(session_id)
         self._follow(follower)
@@ -202,7 +218,7 @@ class EventTalk:
             followers = list(self._followers)
         for follower in followers:
             for news in follower.take():
-                name, data = described(news)
+                name, data = name_and_data(news)
                 answers.append(
                     {
                         "type": name,

@@ -1,7 +1,7 @@
 """Stored chats as the original service knew them: ids that clients made, and role and content."""
 
 from contextlib import suppress
-from typing import Annotated, Any
+from typing import Annotated
 
 import falcon
 import msgspec
@@ -32,7 +32,7 @@ class SessionIds:
     @operation(gives=list[str])
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         """The ids of all sessions, newest first."""
-        _answer(resp, [session.id for session in self._sessions.list()])
+        resp.media = [session.id for session in self._sessions.list()]
 
 
 class Rollback(Body, kw_only=True, frozen=True):
@@ -52,7 +52,7 @@ class History:
     @operation(gives=list[HistoryMessage])
     def on_get(self, req: falcon.Request, resp: falcon.Response, session_id: str) -> None:
         """The chat's messages as role and content; none of an unknown session."""
-        _answer(resp, self._plain(session_id))
+        resp.media = self._plain(session_id)
 
     @operation(status=204, errors=(507,))
     def on_delete(self, req: falcon.Request, resp: falcon.Response, session_id: str) -> None:
@@ -75,7 +75,7 @@ class History:
         keep += others[: max(0, len(others) - amount)]
         leaf_id = keep[-1].id if keep else None
         self._sessions.update(session_id, SessionChanges(leaf_id=leaf_id))
-        _answer(resp, self._plain(session_id))
+        resp.media = self._plain(session_id)
 
     def _plain(self, session_id: str) -> list[HistoryMessage]:
         try:
@@ -89,8 +89,3 @@ class History:
         if leaf is None:
             return []
         return [m for m in self._sessions.path(session_id, leaf) if m.content]
-
-
-def _answer(resp: falcon.Response, body: Any) -> None:
-    resp.data = msgspec.json.encode(body)
-    resp.content_type = falcon.MEDIA_JSON

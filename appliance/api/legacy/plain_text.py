@@ -1,172 +1,75 @@
-"""Replies as the original service told them: pieces of plain text, and `__ERROR__:message`.
+"""Replies as the original service wrote them: pieces of plain text, and `__ERROR__:message`.
 
-The same over server-sent events and over a WebSocket; out of a session's live reply, or out of a
-request that is nobody's session.
+The same over server-sent events and over a WebSocket; for a session's reply, which goes on when
+nobody listens, and for a request without a session, which ends then.
 """
 
 import threading
-from collections import deque
 from collections.abc import Callable
-from typing import Protocol
 
-from appliance.api.wire.streams import Stream, plain
-from appliance.chat.events import ReplyEnded
+from appliance.api.chat.socket import SocketClient
+from appliance.api.generation.stream import ChoiceEvent, SequenceFeed
+from appliance.api.wire.streams import FeedStream, text_event
+from appliance.chat.events import LiveEvent, ReplyEnded
 from appliance.chat.live_reply import Follower
 from appliance.chat.reply_text import TextAdded
-from appliance.engine.protocol import Delta, Failed, Finished, SequenceEvent
-from appliance.errors import ApplianceError, ShuttingDown, from_code
+from appliance.engine.protocol import Delta, Failed, Finished
+from appliance.errors import ApplianceError, ShuttingDown
+
+PlainReply = Follower | SequenceFeed
+"""The reply of a session, or that of a request without one, which has a single choice."""
 
 
 def error_text(message: str) -> str:
-    """An error, in the midst of plain text."""
+    """An error, among pieces of plain text."""
     return f"__ERROR__:{message}"
 
 
-class PlainReply(Protocol):
-    """A reply as pieces of text."""
-
-    wake: Callable[[], None]
-    """Called from any thread when there is news; must not block."""
-    ended: bool
-    """Nothing follows what `take` has given."""
-
-    @property
-    def dropped_messages(self) -> int:
-        """How many of the chat's messages the model is not shown, after its first word."""
-
-    def wait_answered(self, timeout: float) -> None:
-        """Wait for the engine's first word. Raises ApplianceError: it was a refusal."""
-
-    def take(self) -> list[str]:
-        """What is new, a piece for each step of the model."""
-
-    def close(self) -> None:
-        """Nobody listens any more."""
+def text_of(event: LiveEvent | ChoiceEvent) -> str:
+    """What a client is sent for an event; empty: nothing."""
+    match event:
+        case TextAdded(text=text) | ChoiceEvent(event=Delta(text=text)):
+            return text
+        case ReplyEnded(error=ApplianceError(message=message)):
+            return error_text(message)
+        case ChoiceEvent(event=Failed(message=message)):
+            return error_text(message)
+        case _:
+            return ""
 
 
-class SessionReply:
-    """The reply of a session. It goes on when nobody listens."""
-
-    def __init__(self, follower: Follower) -> None:
-        """`follower` hears the reply from its beginning."""
-        self._follower = follower
-        self.wake: Callable[[], None] = lambda: None
-        follower.wake = self._news
-        self.ended = False
-
-    def _news(self) -> None:
-        self.wake()  # whichever it is by then
-
-    @property
-    def dropped_messages(self) -> int:
-        """Those that the window or the context leaves out."""
-        return self._follower.dropped_messages
-
-    def wait_answered(self, timeout: float) -> None:
-        """Wait for the engine's first word."""
-        self._follower.wait_answered(timeout)
-
-    def take(self) -> list[str]:
-        """What is new."""
-        pieces = []
-        for news in self._follower.take():
-            if isinstance(news, TextAdded) and news.text:
-                pieces.append(news.text)
-            elif isinstance(news, ReplyEnded):
-                self.ended = True
-                if news.error:
-                    pieces.append(error_text(news.error.message))
-        return pieces
-
-    def close(self) -> None:
-        """Nobody listens any more."""
-        self._follower.close()
+def is_last(event: LiveEvent | ChoiceEvent) -> bool:
+    """Whether nothing follows an event."""
+    if isinstance(event, ChoiceEvent):
+        return isinstance(event.event, Finished | Failed)
+    return isinstance(event, ReplyEnded)
 
 
-class LooseReply:
-    """The reply to a request without a session. It ends when nobody listens."""
+class PlainTextStream(FeedStream[LiveEvent | ChoiceEvent]):
+    """A reply as server-sent events without JSON."""
 
-    dropped_messages = 0
+    def encode(self, event: LiveEvent | ChoiceEvent) -> bytes:
+        self.finished = is_last(event)
+        text = text_of(event)
+        return text_event(text) if text else b""
 
-    def __init__(self) -> None:
-        self.wake: Callable[[], None] = lambda: None
-        self.ended = False
-        self._news: deque[SequenceEvent] = deque()
-        self._answered = threading.Event()
-        self._first: SequenceEvent | None = None
-        self._cancel: Callable[[], None] = lambda: None
-
-    def sink(self, event: SequenceEvent) -> None:
-        """The sink of the request's sequence."""
-        self._news.append(event)
-        self._first = self._first or event
-        self._answered.set()
-        self.wake()
-
-    def submitted(self, cancel: Callable[[], None]) -> None:
-        """The engine has the request; `cancel` ends it."""
-        self._cancel = cancel
-
-    def wait_answered(self, timeout: float) -> None:
-        """Wait for the engine's first word."""
-        self._answered.wait(timeout)
-        if isinstance(self._first, Failed):
-            raise from_code(self._first.code, self._first.message, self._first.param)
-
-    def take(self) -> list[str]:
-        """What is new."""
-        pieces = []
-        while self._news:
-            event = self._news.popleft()
-            if isinstance(event, Delta):
-                pieces.append(event.text)
-            elif isinstance(event, Failed):
-                pieces.append(error_text(event.message))
-            self.ended = self.ended or isinstance(event, Finished | Failed)
-        return [piece for piece in pieces if piece]
-
-    def close(self) -> None:
-        """Nobody listens any more."""
-        self._cancel()
+    def encode_error(self, error: ApplianceError) -> bytes:
+        return text_event(error_text(error.message))
 
 
-class PlainStream(Stream):
-    """A plain reply as server-sent events."""
-
-    def __init__(self, reply: PlainReply) -> None:
-        super().__init__()
-        self._reply = reply
-        self._expired = False
-        reply.wake = self._news
-
-    def _news(self) -> None:
-        self._wake()  # whichever it is by then: the pump attaches later
-
-    def take(self) -> bytes:
-        pieces = self._reply.take()
-        if self._expired and not self._reply.ended:
-            pieces.append(error_text("the appliance is shutting down"))
-        self.finished = self._expired or self._reply.ended
-        return b"".join(plain(piece) for piece in pieces)
-
-    def expire(self) -> None:
-        self._expired = True
-        self._wake()
-
-    def close(self) -> None:
-        self._reply.close()
-
-
-class PlainTalk:
+class PlainTextHandler:
     """A WebSocket without a subprotocol: one JSON request, then the reply, a frame for a piece."""
 
-    def __init__(self, ask: Callable[[str], PlainReply]) -> None:
-        """`ask` begins what a request wants, or raises ApplianceError."""
-        self._ask = ask
+    def __init__(
+        self, begin: Callable[[str, SocketClient], PlainReply], client: SocketClient
+    ) -> None:
+        """`begin` begins the reply that a request asks for, or raises ApplianceError."""
+        self._begin = begin
+        self._client = client
         self._wake: Callable[[], None] = lambda: None
         self._reply: PlainReply | None = None
-        self._refused: list[str] = []
-        self._asked = self._draining = self._expired = self._closed = False
+        self._refusal: str | None = None
+        self._requested = self._draining = self._expired = self._closed = False
         self._lock = threading.Lock()
         self.ending: tuple[int, str] | None = None
 
@@ -176,15 +79,15 @@ class PlainTalk:
 
     def received(self, text: str) -> None:
         """The request; there is one for each connection (pool thread)."""
-        if self._asked:
+        if self._requested:
             return
-        self._asked = True
+        self._requested = True
         try:
             if self._draining:
-                raise ShuttingDown("the appliance is shutting down")
-            reply = self._ask(text)
+                raise ShuttingDown
+            reply = self._begin(text, self._client)
         except ApplianceError as ex:
-            self._refused = [error_text(ex.message)]
+            self._refusal = error_text(ex.message)
         else:
             reply.wake = self._wake
             with self._lock:
@@ -195,21 +98,23 @@ class PlainTalk:
         self._wake()
 
     def take(self) -> list[bytes]:
-        """What is to be sent (pump)."""
-        reply = self._reply
-        pieces, self._refused = self._refused, []
-        done = bool(pieces)
-        if reply is not None:
-            pieces = reply.take()
-            done = reply.ended
+        """What is to be sent (writer's thread)."""
+        texts: list[str] = []
+        if self._refusal is not None:
+            texts, done = [self._refusal], True
+        else:
+            events = self._reply.take() if self._reply else []
+            texts = [text for event in events if (text := text_of(event))]
+            done = any(is_last(event) for event in events)
+        stopping = ShuttingDown().message
         if done:
             self.ending = (1000, "")
         elif self._expired:
-            pieces.append(error_text("the appliance is shutting down"))
-            self.ending = (1012, "the appliance is shutting down")
-        elif self._draining and not self._asked:
-            self.ending = (1001, "the appliance is shutting down")
-        return [piece.encode() for piece in pieces]
+            texts.append(error_text(stopping))
+            self.ending = (1012, stopping)
+        elif self._draining and not self._requested:
+            self.ending = (1001, stopping)
+        return [text.encode() for text in texts]
 
     def drain(self) -> None:
         """No request any more."""

@@ -13,6 +13,7 @@ from urllib.parse import parse_qs
 import falcon
 import msgspec
 
+from appliance.api.wire.headers import DROPPED_MESSAGES, WARNING
 from appliance.auth.authenticator import Callers, Shown
 from appliance.auth.keys.scopes import Caller, Scope
 from appliance.auth.origin_policy import Doors, From, Local
@@ -244,10 +245,7 @@ class GuardMiddleware:
 
 
 LIMIT_HEADERS = ("X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset")
-EXPOSED = (
-    *(*LIMIT_HEADERS, "Retry-After", "X-Request-Id"),
-    *("X-Appliance-Warning", "X-Appliance-Dropped-Messages"),
-)
+EXPOSED = (*LIMIT_HEADERS, "Retry-After", "X-Request-Id", WARNING, DROPPED_MESSAGES)
 """What such a page may read of the headers."""
 
 

@@ -1,40 +1,28 @@
-"""Requests counted by route, and the metrics for Prometheus."""
+"""Requests counted by route."""
 
 import time
 
 import falcon
 from falcon.constants import HTTP_METHODS
 
-from appliance.api.openapi.operation import Operations
 from appliance.metrics.registry import Metrics
 from appliance.metrics.request_errors import asking
 
-operation = Operations("Appliance")
-
-_ASKING = {
-    "/chat/completions": "chat",
-    "/completions": "completions",
-    "/api/sessions/{session_id}/turns": "chat",
-    "/api/sessions/{session_id}/messages/{message_id}/regenerate": "chat",
-    "/api/sessions/{session_id}/messages/{message_id}/continue": "chat",
-}
-"""Routes that ask a model for something, without the prefix `/v1`."""
-
-_COUNTERS = {
-    "/health": "health_check_requests_total",
-    "/readiness": "readiness_check_requests_total",
-    "/models": "models_list_requests_total",
-    "/models/{model:path}": "model_info_requests_total",
-    "/chat/history/{session_id}": "history_requests_total",
-    "/api/sessions/{session_id}/messages": "history_requests_total",
-}
+GENERATIONS = ("chat", "completions")
+"""What the metrics count with their errors: a `POST` that has a model write something."""
 
 
 class Counting:
-    """Counts every request, once, and what it asked for."""
+    """Counts every request, once, and as what its route is declared to count."""
 
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
+        self._counts_as: dict[str, str] = {}
+
+    def declare(self, path: str, counts_as: str) -> None:
+        """What requests to a path count as: one of `GENERATIONS`, or, for its `GET`s, the counter
+        `…_requests_total` of that name."""
+        self._counts_as[path] = counts_as
 
     def process_request(self, req: falcon.Request, resp: falcon.Response) -> None:
         """It has come."""
@@ -44,11 +32,12 @@ class Counting:
         self, req: falcon.Request, resp: falcon.Response, resource: object, params: object
     ) -> None:
         """It is one of the table's."""
-        route = (req.uri_template or "").removeprefix("/v1")
-        if req.method == "GET" and route in _COUNTERS:
-            self._metrics.count(_COUNTERS[route])
-        if req.method == "POST" and route in _ASKING:
-            asking.set(self._metrics.asked(_ASKING[route]))
+        counts_as = self._counts_as.get(req.uri_template or "")
+        if counts_as in GENERATIONS:
+            if req.method == "POST":
+                asking.set(self._metrics.asked(counts_as))
+        elif counts_as and req.method == "GET":
+            self._metrics.count(f"{counts_as}_requests_total")
 
     def process_response(
         self, req: falcon.Request, resp: falcon.Response, resource: object, succeeded: bool
@@ -67,15 +56,3 @@ class Counting:
         # Never as they were sent: strangers make up as many paths and methods as they like.
         method = req.method if req.method in HTTP_METHODS else "other"
         self._metrics.answered(method, req.uri_template or "none", status, seconds)
-
-
-class MetricsText:
-    """`[observability] metrics_path`"""
-
-    def __init__(self, metrics: Metrics) -> None:
-        self._metrics = metrics
-
-    @operation(gives="text/plain")
-    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
-        """Metrics for Prometheus."""
-        resp.data, resp.content_type = self._metrics.render(req.get_header("Accept") or "")

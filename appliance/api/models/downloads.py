@@ -9,11 +9,11 @@ from msgspec import Meta
 from appliance.api.openapi.operation import Operations
 from appliance.api.wire.bodies import Body, decode, decode_query
 from appliance.models.catalog import catalog, names
-from appliance.models.catalog.catalog import Listed
+from appliance.models.catalog.catalog import CatalogModel
 from appliance.models.hub.client import HubModel
-from appliance.models.hub.downloads import Told
-from appliance.models.library import Library
-from appliance.models.local.metadata_cache import Fits
+from appliance.models.hub.downloads import DownloadStatus
+from appliance.models.library import ModelLibrary
+from appliance.models.memory.fit import Fits
 
 operation = Operations("Models")
 
@@ -30,7 +30,7 @@ class CatalogueQuery(msgspec.Struct, frozen=True):
 class Suggestion(msgspec.Struct, frozen=True, kw_only=True):
     """A model worth having."""
 
-    model: Listed
+    model: CatalogModel
     fits: Fits
     """Judged by the size of its file."""
     downloaded: bool
@@ -61,13 +61,13 @@ class DownloadIn(Body, kw_only=True, frozen=True):
 class DownloadList(msgspec.Struct, frozen=True):
     """All downloads, the oldest first."""
 
-    downloads: tuple[Told, ...]
+    downloads: tuple[DownloadStatus, ...]
 
 
 class CatalogueResource:
     """`/api/catalogue`"""
 
-    def __init__(self, library: Library) -> None:
+    def __init__(self, library: ModelLibrary) -> None:
         self._library = library
 
     @operation(gives=Catalogue, query=CatalogueQuery)
@@ -75,26 +75,21 @@ class CatalogueResource:
         """Models worth having; with `q`, those that fit the words, and what the hub finds."""
         text = decode_query(req, CatalogueQuery).q.strip()
         hub = self._library.hub
-        here = {entry.repo.lower() for entry in self._library.shelf.entries()}
+        here = {entry.repo.lower() for entry in self._library.index.entries()}
         found = catalog.search(text) if text else catalog.listed()
-        _answer(
-            resp,
-            Catalogue(
-                models=[
-                    Suggestion(
-                        model=model,
-                        fits=self._fits(model),
-                        downloaded=model.repo.lower() in here,
-                    )
-                    for model in found
-                ],
-                quick_bytes=self._library.machine.quick(),
-                hub=hub.search(text) if text and not hub.offline else (),
-                offline=hub.offline,
-            ),
+        resp.media = Catalogue(
+            models=[
+                Suggestion(
+                    model=model, fits=self._fits(model), downloaded=model.repo.lower() in here
+                )
+                for model in found
+            ],
+            quick_bytes=self._library.machine.quick(),
+            hub=hub.search(text) if text and not hub.offline else (),
+            offline=hub.offline,
         )
 
-    def _fits(self, model: Listed) -> Fits:
+    def _fits(self, model: CatalogModel) -> Fits:
         machine = self._library.machine
         need, memory, gpu = int(model.size * OVERHEAD), machine.memory(), machine.gpu()
         if need <= (gpu or memory):
@@ -105,15 +100,15 @@ class CatalogueResource:
 class DownloadsResource:
     """`/api/downloads` and below"""
 
-    def __init__(self, library: Library) -> None:
+    def __init__(self, library: ModelLibrary) -> None:
         self._downloads = library.downloads
 
     @operation(gives=DownloadList)
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         """All of them."""
-        _answer(resp, DownloadList(self._downloads.list()))
+        resp.media = DownloadList(self._downloads.list())
 
-    @operation(takes=DownloadIn, gives=Told, status=201, errors=(404, 409, 507))
+    @operation(takes=DownloadIn, gives=DownloadStatus, status=201, errors=(404, 409, 507))
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Begin to download a model, or go on with it."""
         body = decode(req, DownloadIn)
@@ -121,29 +116,24 @@ class DownloadsResource:
         told = self._downloads.add(name, body.quantization or wanted)
         resp.status = falcon.HTTP_201
         resp.location = f"/api/downloads/{told.id}"
-        _answer(resp, told)
+        resp.media = told
 
-    @operation(gives=Told)
+    @operation(gives=DownloadStatus)
     def on_get_one(self, req: falcon.Request, resp: falcon.Response, download_id: str) -> None:
         """One of them."""
-        _answer(resp, self._downloads.find(download_id))
+        resp.media = self._downloads.find(download_id)
 
-    @operation(gives=Told, errors=(409,))
+    @operation(gives=DownloadStatus, errors=(409,))
     def on_post_pause(self, req: falcon.Request, resp: falcon.Response, download_id: str) -> None:
         """Stop, and keep what has arrived."""
-        _answer(resp, self._downloads.pause(download_id))
+        resp.media = self._downloads.pause(download_id)
 
-    @operation(gives=Told, errors=(409, 507))
+    @operation(gives=DownloadStatus, errors=(409, 507))
     def on_post_resume(self, req: falcon.Request, resp: falcon.Response, download_id: str) -> None:
         """Go on with one that is paused or failed."""
-        _answer(resp, self._downloads.resume(download_id))
+        resp.media = self._downloads.resume(download_id)
 
-    @operation(gives=Told, errors=(409,))
+    @operation(gives=DownloadStatus, errors=(409,))
     def on_post_cancel(self, req: falcon.Request, resp: falcon.Response, download_id: str) -> None:
         """Stop, and keep nothing."""
-        _answer(resp, self._downloads.cancel(download_id))
-
-
-def _answer(resp: falcon.Response, body: msgspec.Struct) -> None:
-    resp.data = msgspec.json.encode(body)
-    resp.content_type = falcon.MEDIA_JSON
+        resp.media = self._downloads.cancel(download_id)

@@ -9,10 +9,10 @@ from appliance.api.openapi.operation import Operations
 from appliance.engine.pool import Model, Pool
 from appliance.errors import ModelNotFound
 from appliance.metrics.process_memory import of_model
-from appliance.models.library import Library
-from appliance.models.local.index import Entry
+from appliance.models.library import ModelLibrary
+from appliance.models.local.index import ModelFile
 from appliance.models.local.removal import remove
-from appliance.models.local.summary import Loaded, LocalModel, tell
+from appliance.models.local.summary import LocalModel, RuntimeState, summarize
 
 operation = Operations("Models")
 
@@ -26,9 +26,9 @@ class LocalModels(msgspec.Struct, frozen=True):
 class ModelShelf:
     """`/api/models` and below"""
 
-    def __init__(self, pool: Pool, library: Library) -> None:
+    def __init__(self, pool: Pool, library: ModelLibrary) -> None:
         self._pool = pool
-        self._shelf = library.shelf
+        self._shelf = library.index
         self._machine = library.machine
         self._remedies = library.remedies
 
@@ -36,7 +36,7 @@ class ModelShelf:
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         """What there is, looked through just now."""
         self._shelf.refresh()
-        _answer(resp, LocalModels(list(self._all())))
+        resp.media = LocalModels(list(self._all()))
 
     @operation(gives=LocalModel)
     def on_get_one(
@@ -44,7 +44,7 @@ class ModelShelf:
     ) -> None:
         """One model."""
         self._shelf.refresh()
-        _answer(resp, self._one(_name(model, rest)))
+        resp.media = self._one(_name(model, rest))
 
     @operation(gives=LocalModel, status=202)
     def on_post_load(
@@ -99,7 +99,7 @@ class ModelShelf:
 
     def _accepted(self, resp: falcon.Response, id: str) -> None:
         resp.status = falcon.HTTP_202
-        _answer(resp, self._one(id))
+        resp.media = self._one(id)
 
     def _one(self, name: str) -> LocalModel:
         found = next((model for model in self._all() if model.id == name), None)
@@ -117,25 +117,25 @@ class ModelShelf:
             if entry.id not in offered:
                 yield self._told(None, entry, default=False)
 
-    def _told(self, model: Model | None, entry: Entry | None, *, default: bool) -> LocalModel:
+    def _told(self, model: Model | None, entry: ModelFile | None, *, default: bool) -> LocalModel:
         known = model or entry
         assert known
-        return tell(
+        return summarize(
             known.id,
             known.name,
             entry,
             machine=self._machine,
             remedy=self._remedies.get(known.id),
-            loaded=_loaded(model) if model else Loaded(),
+            loaded=_loaded(model) if model else RuntimeState(),
             use=of_model(model) if model else None,
             default=default,
         )
 
 
-def _loaded(model: Model) -> Loaded:
+def _loaded(model: Model) -> RuntimeState:
     state = model.state
     info = state.model
-    return Loaded(
+    return RuntimeState(
         status="unloaded" if state.word == "stopped" else state.word,
         progress=state.progress,
         detail=state.trouble or state.detail,
@@ -148,8 +148,3 @@ def _loaded(model: Model) -> Loaded:
 def _name(model: str, rest: str) -> str:
     """Ids may have a slash, as names on the hub do."""
     return f"{model}/{rest}" if rest else model
-
-
-def _answer(resp: falcon.Response, body: msgspec.Struct) -> None:
-    resp.data = msgspec.json.encode(body)
-    resp.content_type = falcon.MEDIA_JSON

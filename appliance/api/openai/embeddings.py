@@ -6,17 +6,24 @@ import threading
 from collections.abc import Callable
 
 import falcon
-import msgspec
 from structlog.contextvars import bind_contextvars
 
-from appliance.api.openai.completions import operation, prompts_of, warn
-from appliance.api.openai.schemas import EmbeddingRequest
-from appliance.api.wire.bodies import decode
-from appliance.api.wire.responses import EmbeddingList, EmbeddingObject, EmbeddingUsage
+from appliance.api.openai.prompts import prompts_of
+from appliance.api.openai.schemas import (
+    EmbeddingList,
+    EmbeddingObject,
+    EmbeddingRequest,
+    EmbeddingUsage,
+)
+from appliance.api.openapi.operation import Operations
+from appliance.api.wire.bodies import check_length, decode
+from appliance.api.wire.headers import warn
 from appliance.engine.pool import Model, Pool
 from appliance.engine.protocol import Embedded, Failed, SequenceEvent, Terminal
-from appliance.engine.types import TextPrompt, TokenPrompt
-from appliance.errors import RequestError, ShuttingDown, from_code
+from appliance.engine.types import EmbedRequest, TextPrompt
+from appliance.errors import ShuttingDown, from_code
+
+operation = Operations("OpenAI")
 
 MAX_INPUTS = 2048
 """Of one request, as OpenAI has it."""
@@ -36,25 +43,21 @@ class Embeddings:
         body = decode(req, EmbeddingRequest)
         inputs = prompts_of(body.input, "input", MAX_INPUTS)
         for number, prompt in enumerate(inputs):
-            if isinstance(prompt, TextPrompt) and len(prompt.text) > self._max_prompt_length:
-                raise RequestError(
-                    f"input[{number}] has {len(prompt.text)} characters, "
-                    f"at most {self._max_prompt_length} are allowed",
-                    param="input",
-                )
+            if isinstance(prompt, TextPrompt):
+                name = f"input[{number}]"
+                check_length(name, len(prompt.text), self._max_prompt_length, param="input")
         model = self._pool.find(body.model)
         if body.user:
             bind_contextvars(user=body.user)
-        done = _embed(
-            model,
-            inputs,
-            body.dimensions,
+        request = EmbedRequest(
+            inputs=inputs,
+            dimensions=body.dimensions,
             owner=req.context.caller.owner,
             device=body.device,
-            on_disconnect=req.env["appliance.on_disconnect"],
         )
+        done = _embed(model, request, req.env["appliance.on_disconnect"])
         write = _base64 if body.encoding_format == "base64" else _floats
-        answer = EmbeddingList(
+        resp.media = EmbeddingList(
             data=[
                 EmbeddingObject(index=index, embedding=write(vector))
                 for index, vector in enumerate(done.vectors)
@@ -62,18 +65,12 @@ class Embeddings:
             model=model.id,
             usage=EmbeddingUsage(prompt_tokens=done.prompt_tokens, total_tokens=done.prompt_tokens),
         )
-        resp.data = msgspec.json.encode(answer)
-        resp.content_type = falcon.MEDIA_JSON
-        warn(resp, model, body.device)
+        warn(resp, model.place.warning_for(body.device))
 
 
 def _embed(
     model: Model,
-    inputs: list[TextPrompt | TokenPrompt],
-    dimensions: int | None,
-    *,
-    owner: str,
-    device: str | None,
+    request: EmbedRequest,
     on_disconnect: Callable[[Callable[[], None]], None],
 ) -> Embedded:
     """Submit and wait for the end.
@@ -89,7 +86,7 @@ def _embed(
             ends.append(event)
             ended.set()
 
-    on_disconnect(model.embed(inputs, dimensions, take, owner, device))
+    on_disconnect(model.embed(request, take))
     ended.wait()
     (end,) = ends
     if isinstance(end, Failed):

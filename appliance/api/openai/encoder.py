@@ -1,154 +1,310 @@
-"""How OpenAI's two completion endpoints write their objects."""
+"""How OpenAI's two completion endpoints write their answers."""
 
+import secrets
+import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Literal
 
-from appliance.engine.protocol import CallDelta, Delta, Logprobs, TokenLogprob
+from msgspec import UNSET, UnsetType
 
+from appliance.api.generation.encoder import ReplyCollector, StopReason, stop_reason
+from appliance.api.openai.schemas import (
+    AnswerFunction,
+    AnswerMessage,
+    AnswerToolCall,
+    ChatChoice,
+    ChatChunkChoice,
+    ChatCompletion,
+    ChatCompletionChunk,
+    ChatLogprobs,
+    ChatToken,
+    FunctionDelta,
+    MessageDelta,
+    PromptTokensDetails,
+    SampledChatToken,
+    TextChoice,
+    TextCompletion,
+    TextLogprobs,
+    TokenUsage,
+    ToolCallDelta,
+)
+from appliance.api.wire import streams
+from appliance.engine.protocol import (
+    CallDelta,
+    Delta,
+    Finished,
+    Logprobs,
+    Queued,
+    SequenceEvent,
+    TokenLogprob,
+)
+from appliance.errors import ApplianceError
+from appliance.http.errors import ErrorAnswer, error_object
 
-@dataclass(slots=True)
-class Reply:
-    """A reply put together from its deltas."""
-
-    text: str = ""
-    reasoning: str = ""
-    calls: list[CallDelta] = field(default_factory=list)
-    logprobs: list[Logprobs] | None = None
-    reason: str = ""
-
-    def add(self, delta: Delta) -> None:
-        """The next delta."""
-        self.text += delta.text
-        self.reasoning += delta.reasoning
-        if delta.logprobs is not None:
-            self.logprobs = [*(self.logprobs or ()), *delta.logprobs]
-        for call in delta.calls:
-            if call.id is not None:
-                self.calls.append(call)
-            else:
-                before = self.calls[-1]
-                self.calls[-1] = CallDelta(
-                    before.index, before.id, before.name, before.arguments + call.arguments
-                )
-
-
-class Shape(Protocol):
-    """One endpoint's way of writing."""
-
-    whole_name: str
-    """`object` of a reply that is not streamed."""
-    chunk_name: str
-    id_prefix: str
-
-    def delta(self, index: int, delta: Delta, *, first: bool) -> dict[str, Any]:
-        """A choice of a chunk with something new."""
-
-    def last(self, index: int, reason: str) -> dict[str, Any]:
-        """A choice of a chunk that ends it."""
-
-    def whole(self, index: int, reply: Reply) -> dict[str, Any]:
-        """A choice of a reply that is not streamed."""
+DONE_TEXT = "[DONE]"
+"""The data of a stream's last event."""
+DONE = streams.text_event(DONE_TEXT)
 
 
-class ChatShape:
-    """`chat.completion`."""
+class _Encoder:
+    """What both endpoints' streams have in common."""
 
-    whole_name = "chat.completion"
-    chunk_name = "chat.completion.chunk"
-    id_prefix = "chatcmpl-"
+    media_type = streams.MEDIA_TYPE
+    keep_alive: bytes | None = streams.KEEP_ALIVE
 
-    def delta(self, index: int, delta: Delta, *, first: bool) -> dict[str, Any]:
-        what: dict[str, Any] = {"role": "assistant"} if first else {}
-        if delta.reasoning:
-            what["reasoning_content"] = delta.reasoning
-        if delta.calls:
-            what["tool_calls"] = [_call_delta(call) for call in delta.calls]
-        if delta.text or not what.keys() - {"role"}:
-            what["content"] = delta.text
-        return self._choice(index, delta.logprobs, None, delta=what)
+    def __init__(self, id_prefix: str, model: str, *, include_usage: bool) -> None:
+        """
+        Args:
+            id_prefix: what the answer's id begins with.
+            model: the id of the model that answers.
+            include_usage: whether a stream ends with a chunk that has the usage.
+        """
+        self._id = id_prefix + secrets.token_hex(12)
+        self._created = int(time.time())
+        self._model = model
+        self._include_usage = include_usage
+        self._finished: list[Finished] = []
 
-    def last(self, index: int, reason: str) -> dict[str, Any]:
-        return self._choice(index, None, reason, delta={})
+    def start(self) -> bytes:
+        """Nothing: a choice's first delta begins it."""
+        return b""
 
-    def whole(self, index: int, reply: Reply) -> dict[str, Any]:
-        message: dict[str, Any] = {
-            "role": "assistant",
-            "content": None if reply.calls and not reply.text else reply.text,
-            "refusal": None,
-        }
-        if reply.reasoning:
-            message["reasoning_content"] = reply.reasoning
-        if reply.calls:
-            message["tool_calls"] = [_call(call) for call in reply.calls]
-        return self._choice(index, reply.logprobs, reply.reason, message=message)
+    def event(self, index: int, event: SequenceEvent) -> bytes:
+        """A chunk, or a comment while the request waits."""
+        match event:
+            case Queued(place=place):
+                return f": place {place} in the queue\n\n".encode()
+            case Delta():
+                return self._delta(index, event)
+            case Finished():
+                self._finished.append(event)
+                return self._last(index, stop_reason(event))
+            case _:
+                return b""
+
+    def _delta(self, index: int, delta: Delta) -> bytes:
+        """A chunk with what is new of a choice."""
+        raise NotImplementedError
+
+    def _last(self, index: int, reason: StopReason) -> bytes:
+        """The chunk that ends a choice."""
+        raise NotImplementedError
+
+    def _usage(self, usage: TokenUsage) -> bytes:
+        """The chunk that has the usage."""
+        raise NotImplementedError
+
+    def finish(self) -> bytes:
+        """The usage, if it is wanted, and the end."""
+        usage = self._usage(usage_of(self._finished)) if self._include_usage else b""
+        return usage + DONE
+
+    def error(self, error: ApplianceError) -> bytes:
+        """OpenAI's error object, and the end."""
+        return streams.event(ErrorAnswer(error_object(error))) + DONE
+
+
+class ChatEncoder(_Encoder):
+    """`chat.completion` and its chunks."""
+
+    def __init__(
+        self,
+        model: str,
+        *,
+        include_usage: bool = False,
+        service_tier: Literal["default"] | UnsetType = UNSET,
+    ) -> None:
+        super().__init__("chatcmpl-", model, include_usage=include_usage)
+        self._service_tier = service_tier
+        self._begun: set[int] = set()
+
+    def _delta(self, index: int, delta: Delta) -> bytes:
+        first = index not in self._begun
+        self._begun.add(index)
+        message = MessageDelta(
+            role="assistant" if first else None,
+            content=delta.text if delta.text or not (delta.reasoning or delta.calls) else None,
+            reasoning_content=delta.reasoning or None,
+            tool_calls=[_call_delta(call) for call in delta.calls] or None,
+        )
+        return self._choice(index, message, None, delta.logprobs)
+
+    def _last(self, index: int, reason: StopReason) -> bytes:
+        return self._choice(index, MessageDelta(), reason, None)
 
     def _choice(
         self,
         index: int,
+        delta: MessageDelta,
+        reason: StopReason | None,
         logprobs: Sequence[Logprobs] | None,
-        reason: str | None,
-        **what: dict[str, Any],
-    ) -> dict[str, Any]:
-        told = None
-        if logprobs is not None:
-            content = [
-                {**_chat_token(entry.token), "top_logprobs": [_chat_token(t) for t in entry.top]}
-                for entry in logprobs
-            ]
-            told = {"content": content, "refusal": None}
-        return {"index": index, **what, "logprobs": told, "finish_reason": reason}
+    ) -> bytes:
+        choice = ChatChunkChoice(
+            index=index, delta=delta, logprobs=_chat_logprobs(logprobs), finish_reason=reason
+        )
+        return self._chunk([choice], None)
+
+    def _usage(self, usage: TokenUsage) -> bytes:
+        return self._chunk([], usage)
+
+    def _chunk(self, choices: list[ChatChunkChoice], usage: TokenUsage | None) -> bytes:
+        return streams.event(
+            ChatCompletionChunk(
+                id=self._id,
+                object="chat.completion.chunk",
+                created=self._created,
+                model=self._model,
+                system_fingerprint=None,
+                service_tier=self._service_tier,
+                choices=choices,
+                usage=usage,
+            )
+        )
+
+    def whole(self, replies: Sequence[ReplyCollector]) -> ChatCompletion:
+        """The answer that is not streamed."""
+        choices = []
+        for index, reply in enumerate(replies):
+            message = AnswerMessage(
+                role="assistant",
+                content=None if reply.calls and not reply.text else reply.text,
+                refusal=None,
+                reasoning_content=reply.reasoning,
+                tool_calls=[_call(call) for call in reply.calls],
+            )
+            choices.append(
+                ChatChoice(
+                    index=index,
+                    message=message,
+                    logprobs=_chat_logprobs(reply.logprobs),
+                    finish_reason=_reason(reply),
+                )
+            )
+        return ChatCompletion(
+            id=self._id,
+            object="chat.completion",
+            created=self._created,
+            model=self._model,
+            system_fingerprint=None,
+            service_tier=self._service_tier,
+            choices=choices,
+            usage=usage_of([reply.finished for reply in replies if reply.finished]),
+        )
 
 
-class TextShape:
-    """`text_completion`. Remembers how much text each choice has, for `text_offset`."""
+class TextEncoder(_Encoder):
+    """`text_completion`, whole and in chunks."""
 
-    whole_name = chunk_name = "text_completion"
-    id_prefix = "cmpl-"
-
-    def __init__(self) -> None:
+    def __init__(self, model: str, *, include_usage: bool = False) -> None:
+        super().__init__("cmpl-", model, include_usage=include_usage)
         self._lengths: dict[int, int] = {}
+        """Characters that each choice has so far, for `text_offset`."""
 
-    def delta(self, index: int, delta: Delta, *, first: bool) -> dict[str, Any]:
-        return self._choice(index, delta.text, None, delta.logprobs)
+    def _delta(self, index: int, delta: Delta) -> bytes:
+        return self._chunk([self._choice(index, delta.text, None, delta.logprobs)], None)
 
-    def last(self, index: int, reason: str) -> dict[str, Any]:
-        return self._choice(index, "", reason, None)
+    def _last(self, index: int, reason: StopReason) -> bytes:
+        return self._chunk([self._choice(index, "", reason, None)], None)
 
-    def whole(self, index: int, reply: Reply) -> dict[str, Any]:
-        return self._choice(index, reply.text, reply.reason, reply.logprobs)
+    def _usage(self, usage: TokenUsage) -> bytes:
+        return self._chunk([], usage)
+
+    def _chunk(self, choices: list[TextChoice], usage: TokenUsage | None) -> bytes:
+        return streams.event(self._completion(choices, usage))
+
+    def whole(self, replies: Sequence[ReplyCollector]) -> TextCompletion:
+        """The answer that is not streamed."""
+        choices = [
+            self._choice(index, reply.text, _reason(reply), reply.logprobs)
+            for index, reply in enumerate(replies)
+        ]
+        finished = [reply.finished for reply in replies if reply.finished]
+        return self._completion(choices, usage_of(finished))
+
+    def _completion(self, choices: list[TextChoice], usage: TokenUsage | None) -> TextCompletion:
+        return TextCompletion(
+            id=self._id,
+            object="text_completion",
+            created=self._created,
+            model=self._model,
+            system_fingerprint=None,
+            choices=choices,
+            usage=usage,
+        )
 
     def _choice(
-        self, index: int, text: str, reason: str | None, logprobs: Sequence[Logprobs] | None
-    ) -> dict[str, Any]:
-        told = None
+        self,
+        index: int,
+        text: str,
+        reason: StopReason | None,
+        logprobs: Sequence[Logprobs] | None,
+    ) -> TextChoice:
+        described = None
         if logprobs is not None:
             offset = self._lengths.get(index, 0)
             texts = [_text(entry.token) for entry in logprobs]
-            told = {
-                "tokens": texts,
-                "token_logprobs": [entry.token.logprob for entry in logprobs],
-                "top_logprobs": [{_text(t): t.logprob for t in e.top} for e in logprobs],
-                "text_offset": [offset + len("".join(texts[:i])) for i in range(len(texts))],
-            }
+            described = TextLogprobs(
+                tokens=texts,
+                token_logprobs=[entry.token.logprob for entry in logprobs],
+                top_logprobs=[{_text(t): t.logprob for t in entry.top} for entry in logprobs],
+                text_offset=[offset + len("".join(texts[:i])) for i in range(len(texts))],
+            )
             self._lengths[index] = offset + len("".join(texts))
-        return {"index": index, "text": text, "logprobs": told, "finish_reason": reason}
+        return TextChoice(index=index, text=text, logprobs=described, finish_reason=reason)
+
+
+def usage_of(finished: Sequence[Finished]) -> TokenUsage:
+    """Tokens of all choices together."""
+    prompt = sum(event.prompt_tokens for event in finished)
+    completion = sum(event.completion_tokens for event in finished)
+    return TokenUsage(
+        prompt_tokens=prompt,
+        completion_tokens=completion,
+        total_tokens=prompt + completion,
+        prompt_tokens_details=PromptTokensDetails(
+            cached_tokens=sum(event.cached_tokens for event in finished),
+            cached_from=next((event.cached_from for event in finished if event.cached_from), None),
+        ),
+    )
+
+
+def _reason(reply: ReplyCollector) -> StopReason:
+    assert reply.finished
+    return stop_reason(reply.finished)
 
 
 def _text(token: TokenLogprob) -> str:
     return token.text.decode("utf-8", "replace")
 
 
-def _chat_token(token: TokenLogprob) -> dict[str, Any]:
-    return {"token": _text(token), "logprob": token.logprob, "bytes": list(token.text)}
+def _chat_logprobs(logprobs: Sequence[Logprobs] | None) -> ChatLogprobs | None:
+    if logprobs is None:
+        return None
+    content = [
+        SampledChatToken(
+            token=_text(entry.token),
+            logprob=entry.token.logprob,
+            bytes=list(entry.token.text),
+            top_logprobs=[
+                ChatToken(token=_text(t), logprob=t.logprob, bytes=list(t.text)) for t in entry.top
+            ],
+        )
+        for entry in logprobs
+    ]
+    return ChatLogprobs(content=content, refusal=None)
 
 
-def _call(call: CallDelta) -> dict[str, Any]:
-    function = {"name": call.name, "arguments": call.arguments}
-    return {"id": call.id, "type": "function", "function": function}
+def _call(call: CallDelta) -> AnswerToolCall:
+    function = AnswerFunction(name=call.name or "", arguments=call.arguments)
+    return AnswerToolCall(id=call.id or "", type="function", function=function)
 
 
-def _call_delta(call: CallDelta) -> dict[str, Any]:
-    if call.id is not None:
-        return {"index": call.index, **_call(call)}
-    return {"index": call.index, "function": {"arguments": call.arguments}}
+def _call_delta(call: CallDelta) -> ToolCallDelta:
+    if call.id is None:
+        return ToolCallDelta(index=call.index, function=FunctionDelta(arguments=call.arguments))
+    return ToolCallDelta(
+        index=call.index,
+        function=FunctionDelta(arguments=call.arguments, name=call.name or ""),
+        id=call.id,
+        type="function",
+    )

@@ -1,13 +1,16 @@
-"""What requests of OpenAI's endpoints may contain: every field of theirs is kept to or refused."""
+"""OpenAI's requests, of which every field is kept to or refused, and its answers."""
 
 import math
 from typing import Annotated, Any, Literal
 
 import msgspec
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 
-from appliance.api.wire.bodies import Body, Sampling, Tokens
+from appliance.api.generation.encoder import StopReason
+from appliance.api.generation.sampling import Sampling, Tokens
+from appliance.api.wire.bodies import Body
 from appliance.config.schema import Device
+from appliance.engine.protocol import CachedFrom
 from appliance.engine.types import CalledFunction, ChatMessage, ChatPrompt, ToolCall
 from appliance.errors import RequestError
 
@@ -32,7 +35,7 @@ class ToolCallIn(Body, kw_only=True, frozen=True):
     function: CalledFunctionIn
     type: Literal["function"] = "function"
 
-    def plain(self) -> ToolCall:
+    def to_engine(self) -> ToolCall:
         """As the model's template sees it."""
         return ToolCall(self.id, CalledFunction(self.function.name, self.function.arguments))
 
@@ -53,7 +56,7 @@ class MessageIn(Body, kw_only=True, frozen=True):
     tool_calls: list[ToolCallIn] | None = None
     tool_call_id: str | None = None
 
-    def plain(self, place: str) -> ChatMessage:
+    def to_engine(self, place: str) -> ChatMessage:
         """As the model's template sees it; `place` is for errors.
 
         Raises:
@@ -69,7 +72,7 @@ class MessageIn(Body, kw_only=True, frozen=True):
             content if isinstance(content, str) else "".join(part.text for part in content),
             name=self.name,
             reasoning_content=self.reasoning_content,
-            tool_calls=[call.plain() for call in self.tool_calls] if self.tool_calls else None,
+            tool_calls=[call.to_engine() for call in self.tool_calls] if self.tool_calls else None,
             tool_call_id=self.tool_call_id,
         )
 
@@ -182,24 +185,25 @@ class OpenAIRequest(Sampling, kw_only=True, frozen=True):
     response_format: ResponseFormat | None = None
 
     @property
-    def one_call(self) -> bool:
+    def include_usage(self) -> bool:
+        """A stream ends with a chunk that has the usage."""
+        return bool(self.stream_options and self.stream_options.include_usage)
+
+    @property
+    def single_tool_call(self) -> bool:
         """The reply is to end after its first tool call."""
         return False
 
-    def labels(self) -> dict[str, Any]:
+    def log_fields(self) -> dict[str, Any]:
         """What stands in the log with this request."""
         return {"user": self.user} if self.user else {}
 
-    def unkept(self) -> list[str]:
+    def ignored_fields(self) -> list[str]:
         """What is taken but not kept to in full: the answer's header warns of it."""
         schema = self.response_format
         if isinstance(schema, JsonSchema) and schema.json_schema.description:
             return ["response_format.json_schema.description is not shown to the model"]
         return []
-
-    def told(self) -> dict[str, str]:
-        """What the answer says again."""
-        return {}
 
     def further(self) -> dict[str, Any]:
         if self.grammar and isinstance(self.response_format, JsonObject | JsonSchema):
@@ -263,23 +267,20 @@ class ChatCompletionRequest(OpenAIRequest, kw_only=True, frozen=True):
         return self.max_completion_tokens or self.max_tokens
 
     @property
-    def one_call(self) -> bool:
+    def single_tool_call(self) -> bool:
         return self.parallel_tool_calls is False
 
-    def labels(self) -> dict[str, Any]:
+    def log_fields(self) -> dict[str, Any]:
         whom = self.safety_identifier or self.user
         said = {"user": whom, "metadata": self.metadata}
         return {name: value for name, value in said.items() if value}
 
-    def unkept(self) -> list[str]:
-        found = super().unkept()
+    def ignored_fields(self) -> list[str]:
+        found = super().ignored_fields()
         strict = any(tool.function.strict for tool in self.tools or ())
         if strict and self._choice()[1] == "auto":
             found.append("tools: strict is kept to where tool_choice forces a call")
         return found
-
-    def told(self) -> dict[str, str]:
-        return {"service_tier": "default"} if self.service_tier else {}
 
     def prompt(self) -> ChatPrompt:
         """For the engine.
@@ -289,7 +290,7 @@ class ChatCompletionRequest(OpenAIRequest, kw_only=True, frozen=True):
         """
         tools, choice = self._choice()
         return ChatPrompt(
-            [message.plain(f"messages[{i}]") for i, message in enumerate(self.messages)],
+            [message.to_engine(f"messages[{i}]") for i, message in enumerate(self.messages)],
             understand=True,
             tools=msgspec.to_builtins(tools) or None,
             tool_choice=msgspec.to_builtins(choice),
@@ -356,3 +357,218 @@ class EmbeddingRequest(Body, kw_only=True, frozen=True):
     device: Device | None = None
     user: Identifier | None = None
     """Whom the caller serves: it stands in the log."""
+
+
+# -- answers -------------------------------------------------------------------------------------
+
+
+class PromptTokensDetails(msgspec.Struct, frozen=True, kw_only=True):
+    """Of the prompt's tokens, those that did not have to be computed, and where they were."""
+
+    cached_tokens: int
+    cached_from: CachedFrom | None
+
+
+class TokenUsage(msgspec.Struct, frozen=True, kw_only=True):
+    """Tokens of all choices together."""
+
+    prompt_tokens: int
+    completion_tokens: int
+    total_tokens: int
+    prompt_tokens_details: PromptTokensDetails
+
+
+class EmbeddingUsage(msgspec.Struct, frozen=True, kw_only=True):
+    """Tokens of all inputs together."""
+
+    prompt_tokens: int
+    total_tokens: int
+
+
+class EmbeddingObject(msgspec.Struct, frozen=True, kw_only=True):
+    """The vector of one input: numbers, or base64 of 32-bit floats, little-endian."""
+
+    object: Literal["embedding"] = "embedding"
+    index: int
+    embedding: list[float] | str
+
+
+class EmbeddingList(msgspec.Struct, frozen=True, kw_only=True):
+    """An answer of `POST /v1/embeddings`, in the order of the inputs."""
+
+    object: Literal["list"] = "list"
+    data: list[EmbeddingObject]
+    model: str
+    usage: EmbeddingUsage
+
+
+class AnswerFunction(msgspec.Struct, frozen=True, kw_only=True):
+    """A function and the JSON text of its arguments."""
+
+    name: str
+    arguments: str
+
+
+class AnswerToolCall(msgspec.Struct, frozen=True, kw_only=True):
+    """A call that the model made."""
+
+    id: str
+    type: Literal["function"]
+    function: AnswerFunction
+
+
+class AnswerMessage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The model's message."""
+
+    role: Literal["assistant"]
+    content: str | None
+    refusal: None
+    reasoning_content: str = ""
+    tool_calls: list[AnswerToolCall] = []
+
+
+class ChatToken(msgspec.Struct, frozen=True, kw_only=True):
+    """A token, its text as UTF-8, and the logarithm of its probability."""
+
+    token: str
+    logprob: float
+    bytes: list[int]
+
+
+class SampledChatToken(ChatToken, frozen=True, kw_only=True):
+    """The token that was sampled, with the likeliest ones in its place."""
+
+    top_logprobs: list[ChatToken]
+
+
+class ChatLogprobs(msgspec.Struct, frozen=True, kw_only=True):
+    """Of every token of the message."""
+
+    content: list[SampledChatToken]
+    refusal: None
+
+
+class ChatChoice(msgspec.Struct, frozen=True, kw_only=True):
+    """One of the messages that were asked for."""
+
+    index: int
+    message: AnswerMessage
+    logprobs: ChatLogprobs | None
+    finish_reason: StopReason
+
+
+class ChatCompletion(msgspec.Struct, frozen=True, kw_only=True):
+    """A whole answer of `POST /v1/chat/completions`."""
+
+    id: str
+    object: Literal["chat.completion"]
+    created: int
+    model: str
+    system_fingerprint: None
+    service_tier: Literal["default"] | UnsetType = UNSET
+    choices: list[ChatChoice]
+    usage: TokenUsage
+
+
+class FunctionDelta(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """More of a function's call; the name comes first."""
+
+    arguments: str
+    name: str | None = None
+
+
+class ToolCallDelta(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """More of a call; id and type come first."""
+
+    index: int
+    function: FunctionDelta
+    id: str | None = None
+    type: Literal["function"] | None = None
+
+
+class MessageDelta(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """More of a message."""
+
+    role: Literal["assistant"] | None = None
+    content: str | None = None
+    reasoning_content: str | None = None
+    tool_calls: list[ToolCallDelta] | None = None
+
+
+class ChatChunkChoice(msgspec.Struct, frozen=True, kw_only=True):
+    """More of one of the messages."""
+
+    index: int
+    delta: MessageDelta
+    logprobs: ChatLogprobs | None
+    finish_reason: StopReason | None
+
+
+class ChatCompletionChunk(msgspec.Struct, frozen=True, kw_only=True):
+    """The data of a streamed `POST /v1/chat/completions`, before `[DONE]`."""
+
+    id: str
+    object: Literal["chat.completion.chunk"]
+    created: int
+    model: str
+    system_fingerprint: None
+    service_tier: Literal["default"] | UnsetType = UNSET
+    choices: list[ChatChunkChoice]
+    usage: TokenUsage | None
+
+
+class TextLogprobs(msgspec.Struct, frozen=True, kw_only=True):
+    """Of every token of the text; `text_offset` is in characters."""
+
+    tokens: list[str]
+    token_logprobs: list[float]
+    top_logprobs: list[dict[str, float]]
+    text_offset: list[int]
+
+
+class TextChoice(msgspec.Struct, frozen=True, kw_only=True):
+    """One of the texts that were asked for, or more of it."""
+
+    index: int
+    text: str
+    logprobs: TextLogprobs | None
+    finish_reason: StopReason | None
+
+
+class TextCompletion(msgspec.Struct, frozen=True, kw_only=True):
+    """An answer of `POST /v1/completions`, and the data of a streamed one before `[DONE]`."""
+
+    id: str
+    object: Literal["text_completion"]
+    created: int
+    model: str
+    system_fingerprint: None
+    choices: list[TextChoice]
+    usage: TokenUsage | None
+
+
+class ModelObject(msgspec.Struct, frozen=True, kw_only=True):
+    """A model, as OpenAI and the original service tell of it."""
+
+    id: str
+    object: Literal["model"] = "model"
+    created: int
+    owned_by: str = "appliance"
+    name: str
+    context_length: int
+    """Tokens that a chat may span; what it was trained with until it is loaded; 0: unknown."""
+    quantization: str
+    """Empty: unknown, like the device until it is loaded."""
+    device: str
+    loaded: bool
+    downloaded: bool
+    """False: its file is not here, and `detail` says what gets it."""
+    detail: str | None
+
+
+class ModelObjects(msgspec.Struct, frozen=True, kw_only=True):
+    """All models, and their names."""
+
+    object: Literal["list"] = "list"
+    data: list[ModelObject]
+    models: list[str]

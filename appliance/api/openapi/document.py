@@ -10,7 +10,7 @@ import falcon
 import msgspec
 
 from appliance.api.openapi.operation import Operation, Operations, Route
-from appliance.api.wire.responses import ErrorAnswer
+from appliance.http.errors import ErrorAnswer
 
 operation = Operations("Appliance")
 

@@ -1,81 +1,19 @@
 """What requests may contain. An unknown field is refused by name, a wrong type with its place."""
 
-import re
-from typing import Annotated, Any, TypeVar
+from typing import Any, TypeVar
 
 import falcon
 import msgspec
-from msgspec import Meta
 
 from appliance.config.schema import DEVICE_PATTERN, DEVICES
-from appliance.engine.types import SamplingParams
+from appliance.config.validation import ValidationFault
 from appliance.errors import RequestError
 
 T = TypeVar("T")
 
-Temperature = Annotated[float, Meta(ge=0, le=2)]
-Share = Annotated[float, Meta(ge=0, le=1)]
-Tokens = Annotated[int, Meta(ge=1, le=2**31 - 1)]
-Seed = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
-SEEDS = 2**32 - 1
-"""Of llama.cpp's, which takes the last number of 32 bits for "any"."""
-StopText = Annotated[str, Meta(min_length=1, max_length=256)]
-StopTexts = StopText | Annotated[list[StopText], Meta(max_length=16)]
-
 
 class Body(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, frozen=True):
     """A JSON object."""
-
-
-TopK = Annotated[int, Meta(ge=0, le=2**31 - 1)]
-RepeatPenalty = Annotated[float, Meta(ge=0.1, le=10)]
-
-
-class Sampling(Body, kw_only=True, frozen=True):
-    """Sampling fields, OpenAI's names and llama.cpp's beside them. Null means the default."""
-
-    temperature: Temperature | None = None
-    top_p: Share | None = None
-    top_k: TopK | None = None
-    min_p: Share | None = None
-    repeat_penalty: RepeatPenalty | None = None
-    seed: Seed | None = None
-    frequency_penalty: Annotated[float, Meta(ge=-2, le=2)] | None = None
-    presence_penalty: Annotated[float, Meta(ge=-2, le=2)] | None = None
-    stop: StopTexts | None = None
-    max_tokens: Tokens | None = None
-    ignore_eos: bool | None = None
-    """The reply is as long as it may be: the model cannot end it."""
-
-    def params(self, max_response_tokens: int) -> SamplingParams:
-        """For the engine; at most `max_response_tokens`."""
-        given = {name: value for name in _PLAIN if (value := getattr(self, name)) is not None}
-        if self.seed is not None:
-            given["seed"] = self.seed % SEEDS
-        stop = (self.stop,) if isinstance(self.stop, str) else tuple(self.stop or ())
-        wanted = self.wanted_tokens()
-        limit = max_response_tokens if wanted is None else min(wanted, max_response_tokens)
-        return SamplingParams(**given, **self.further(), stop=stop, max_tokens=limit)
-
-    def further(self) -> dict[str, Any]:
-        """Parameters that only some endpoints take."""
-        return {}
-
-    def wanted_tokens(self) -> int | None:
-        """How long a reply the caller wants."""
-        return self.max_tokens
-
-
-_PLAIN = (
-    *("temperature", "top_p", "top_k", "min_p"),
-    *("repeat_penalty", "frequency_penalty", "presence_penalty", "ignore_eos"),
-)
-"""Fields that mean what `SamplingParams` means by the same name."""
-
-
-_PLACE = re.compile(r" - at (?:`key` in )?`\$\.?(?P<path>[^`]*)`$")
-_UNKNOWN = re.compile(r"contains unknown field `(?P<field>[^`]*)`")
-_MISSING = re.compile(r"missing required field `(?P<field>[^`]*)`")
 
 
 def decode(req: falcon.Request, kind: type[T], *, empty: T | None = None) -> T:
@@ -92,7 +30,7 @@ def decode(req: falcon.Request, kind: type[T], *, empty: T | None = None) -> T:
 
 
 def read_json(req: falcon.Request) -> bytes:
-    """The request's body.
+    """The request's body; it can be read again.
 
     Raises:
         falcon.HTTPUnsupportedMediaType: it does not say that it is JSON.
@@ -103,7 +41,9 @@ def read_json(req: falcon.Request) -> bytes:
         raise falcon.HTTPUnsupportedMediaType(
             description="the body must be JSON, with Content-Type: application/json"
         )
-    body: bytes = req.bounded_stream.read()
+    if not hasattr(req.context, "body"):
+        req.context.body = req.bounded_stream.read()
+    body: bytes = req.context.body
     return body
 
 
@@ -116,9 +56,37 @@ def decode_json(body: bytes | str, kind: Any) -> Any:
     try:
         return msgspec.json.decode(body, type=kind)
     except msgspec.ValidationError as ex:
-        raise _explained(str(ex)) from ex
+        raise _request_error(ex) from ex
     except (msgspec.DecodeError, UnicodeError, RecursionError) as ex:
         raise RequestError(f"the body is not JSON: {ex}") from ex
+
+
+def decode_fields(body: bytes | str) -> dict[str, msgspec.Raw]:
+    """The fields of a JSON object, whose values are not looked at.
+
+    Raises:
+        RequestError: it is no JSON object.
+    """
+    found: dict[str, msgspec.Raw] = decode_json(body, dict[str, msgspec.Raw])
+    return found
+
+
+def check_length(name: str, length: int, most: int, *, param: str | None = None) -> None:
+    """Refuse text of more than `most` characters.
+
+    Args:
+        name: what has that length, for people.
+        length: of the text, in characters.
+        most: that are allowed.
+        param: the field at fault; None: `name` is.
+
+    Raises:
+        RequestError: it is too long.
+    """
+    if length > most:
+        raise RequestError(
+            f"{name} has {length} characters, at most {most} are allowed", param=param or name
+        )
 
 
 def decode_query(req: falcon.Request, kind: type[T]) -> T:
@@ -130,21 +98,20 @@ def decode_query(req: falcon.Request, kind: type[T]) -> T:
     try:
         return msgspec.convert(req.params, kind, strict=False)
     except msgspec.ValidationError as ex:
-        raise _explained(str(ex)) from ex
+        raise _request_error(ex) from ex
 
 
-def _explained(text: str) -> RequestError:
-    place = _PLACE.search(text)
-    path = place["path"] if place else ""
-    message = _PLACE.sub("", text)
-    if unknown := _UNKNOWN.search(message):
-        path = ".".join(filter(None, (path, unknown["field"])))
-        return RequestError(f"{path} is not a field of this request", param=path)
-    if missing := _MISSING.search(message):
-        path = ".".join(filter(None, (path, missing["field"])))
-        return RequestError(f"{path} is missing", param=path)
-    if DEVICE_PATTERN in message:
-        return RequestError(f"{path}: needs {DEVICES}", param=path)
-    if message.startswith("Expected `null`"):
-        return RequestError(f"{path} is not supported here and has to be left out", param=path)
-    return RequestError(f"{path}: {message}" if path else message, param=path or None)
+def _request_error(error: msgspec.ValidationError) -> RequestError:
+    fault = ValidationFault.parse(str(error))
+    field = fault.field
+    if fault.kind == "unknown":
+        return RequestError(f"{field} is not a field of this request", param=field)
+    if fault.kind == "missing":
+        return RequestError(f"{field} is missing", param=field)
+    if DEVICE_PATTERN in fault.message:
+        return RequestError(f"{field}: needs {DEVICES}", param=field)
+    if fault.message.startswith("Expected `null`"):
+        return RequestError(f"{field} is not supported here and has to be left out", param=field)
+    if field:
+        return RequestError(f"{field}: {fault.message}", param=field)
+    return RequestError(fault.message)

@@ -1,7 +1,6 @@
 """Falcon's way from an exception to a response."""
 
 import logging
-from typing import Any
 
 import falcon
 import msgspec
@@ -13,7 +12,14 @@ from appliance.errors import (
     Unauthorized,
     Unavailable,
 )
-from appliance.http.errors import RETRY_AFTER, error_body, error_object, status_of
+from appliance.http.errors import (
+    RETRY_AFTER,
+    ErrorAnswer,
+    ErrorObject,
+    error_object,
+    make_error_object,
+    status_of,
+)
 
 log = logging.getLogger(__name__)
 
@@ -26,7 +32,7 @@ _CODES = {
 }
 
 
-def _write(resp: falcon.Response, status: int, body: dict[str, Any]) -> None:
+def _write(resp: falcon.Response, status: int, error: ErrorObject) -> None:
     # Falcon lets go of a replaced stream without closing it.
     close = getattr(resp.stream, "close", None)
     if close:
@@ -35,7 +41,7 @@ def _write(resp: falcon.Response, status: int, body: dict[str, Any]) -> None:
     resp.text = None
     resp.status = falcon.code_to_http_status(status)
     resp.content_type = falcon.MEDIA_JSON
-    resp.data = msgspec.json.encode(body)
+    resp.data = msgspec.json.encode(ErrorAnswer(error))
 
 
 def handle_appliance_error(
@@ -64,7 +70,8 @@ def handle_http_error(
         message = f"there is nothing at {req.path}"
     elif status == 405:
         message = f"{req.method} is not possible at {req.path}"
-    _write(resp, status, error_body(status, message, None, _CODES.get(status, "invalid_request")))
+    code = _CODES.get(status, "invalid_request")
+    _write(resp, status, make_error_object(status, message, None, code))
     for name, value in dict(ex.headers or {}).items():
         resp.set_header(name, value)
 
@@ -74,6 +81,5 @@ def handle_anything(
 ) -> None:
     """A fault of ours: logged whole, told in one sentence."""
     log.error("%s %s failed", req.method, req.path, exc_info=ex)
-    _write(
-        resp, 500, error_body(500, "the appliance failed on this request", None, "internal_error")
-    )
+    message = "the appliance failed on this request"
+    _write(resp, 500, make_error_object(500, message, None, "internal_error"))

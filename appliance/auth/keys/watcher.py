@@ -15,6 +15,7 @@ from appliance.auth.keys import records
 from appliance.auth.keys.records import Record, Row
 from appliance.auth.vault.vault import Vault
 from appliance.errors import VaultUnavailable
+from appliance.system.periodic_thread import PeriodicThread
 
 log = logging.getLogger(__name__)
 
@@ -45,8 +46,10 @@ class WatchedRecord:
         self._alive: dict[str, Row] = {}
         """The usable keys when last looked."""
         self._listeners: list[Callable[[str], None]] = []
-        self._closing = threading.Event()
-        self._thread: threading.Thread | None = None
+        self._thread = PeriodicThread("keys", self._watch, seconds=POLL_SECONDS)
+        self._reread_at = 0.0
+        self._reported: str | None = None
+        """What trouble the log told of last; None: there is none."""
 
     def start(self, *, must_read: bool) -> None:
         """Reads the vault and begins to watch it; see `Keys.start`."""
@@ -56,15 +59,13 @@ class WatchedRecord:
             if must_read:
                 raise
             log.warning("keys are refused until the vault can be read: %s", error)
-        self._thread = threading.Thread(target=self._watch, name="keys", daemon=True)
+        self._reread_at = time.monotonic() + REREAD_SECONDS
         self._thread.start()
 
     def close(self) -> None:
         """Stops watching; may be called again."""
-        self._closing.set()
-        if self._thread is not None and self._thread is not threading.current_thread():
-            # A vault that hangs keeps the thread for a while, which must not keep the process.
-            self._thread.join(timeout=1.0)
+        # A vault that hangs keeps the thread for a while, which must not keep the process.
+        self._thread.close(timeout=1.0)
 
     def listen(self, callback: Callable[[str], None]) -> None:
         """Has `callback` called with the id of every key that ends; see `Keys.on_revoke`."""
@@ -189,19 +190,16 @@ class WatchedRecord:
                     log.exception("a listener failed to hear that the key %s has ended", key_id)
 
     def _watch(self) -> None:
-        reread_at = time.monotonic() + REREAD_SECONDS
-        said = None
-        while not self._closing.wait(POLL_SECONDS):
-            anyway = time.monotonic() >= reread_at
-            if anyway:
-                reread_at = time.monotonic() + REREAD_SECONDS
-            try:
-                self._refresh(anyway=anyway)
-                said = None
-            except VaultUnavailable as error:
-                if error.message != said:
-                    log.error("keys are refused until the vault can be read: %s", error)
-                said = error.message
-            with self._lock:
-                ended = self._ended()
-            self._tell(ended)
+        anyway = time.monotonic() >= self._reread_at
+        if anyway:
+            self._reread_at = time.monotonic() + REREAD_SECONDS
+        try:
+            self._refresh(anyway=anyway)
+            self._reported = None
+        except VaultUnavailable as error:
+            if error.message != self._reported:
+                log.error("keys are refused until the vault can be read: %s", error)
+            self._reported = error.message
+        with self._lock:
+            ended = self._ended()
+        self._tell(ended)

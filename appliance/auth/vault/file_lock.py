@@ -13,9 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from appliance.errors import VaultUnavailable
-
-NO_LINK = getattr(os, "O_NOFOLLOW", 0)
-"""Opening fails if the name is a symbolic link; Windows has no such flag."""
+from appliance.system.files import NO_LINK
 
 _PAUSE = 0.02
 _MARK_BYTES = 32

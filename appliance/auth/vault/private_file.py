@@ -5,11 +5,10 @@ What others could read or change is refused rather than mended: they may have do
 
 import os
 import stat
-from contextlib import suppress
 from pathlib import Path
 
-from appliance.auth.vault.file_lock import NO_LINK
 from appliance.errors import VaultUnavailable
+from appliance.system.files import NO_LINK, replace_file
 
 _GROUP_AND_OTHERS = 0o077
 _WRITABLE_BY_OTHERS = 0o022
@@ -72,20 +71,10 @@ def write(path: Path, content: bytes) -> None:
     Raises:
         VaultUnavailable: it cannot be written, and is as it was.
     """
-    partial = path.with_name(path.name + ".part")
     try:
-        # What a killed process left; the lock says that nobody is writing it.
-        partial.unlink(missing_ok=True)
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | NO_LINK
-        with open(os.open(partial, flags, 0o600), "wb") as stream:
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
-        partial.replace(path)
-        _sync_folder(path.parent)
+        # One name for all processes, so that nothing of a killed one stays.
+        replace_file(path, content, durable=True, partial=path.with_name(path.name + ".part"))
     except OSError as error:
-        with suppress(OSError):
-            partial.unlink(missing_ok=True)
         raise VaultUnavailable(
             f"{path}, the file of the keys, cannot be written: {error.strerror}."
         ) from error
@@ -103,12 +92,3 @@ def _check_file(path: Path, found: os.stat_result) -> None:
             f"Others can read {path}, so its keys may be known. Close it (chmod 600 {path}), and"
             " make new keys if strangers use this machine."
         )
-
-
-def _sync_folder(folder: Path) -> None:
-    """A new name is on the disk only when its folder is."""
-    file = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(file)
-    finally:
-        os.close(file)

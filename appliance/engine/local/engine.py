@@ -11,12 +11,12 @@ from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
-from appliance.engine.admission import is_full
 from appliance.engine.base import EngineState
 from appliance.engine.counters import Counters, Tally
 from appliance.engine.device_routing import GivenUp
-from appliance.engine.local import prestart
-from appliance.engine.local.pending_requests import OpenRequests
+from appliance.engine.fair_queue import is_full
+from appliance.engine.local.pending_requests import PendingRequests
+from appliance.engine.local.prestart import PrestartedWorker
 from appliance.engine.local.restart_policy import BACK_OFF, MAX_DEATHS, Restarts
 from appliance.engine.local.worker_process import End, WorkerProcess
 from appliance.engine.protocol import (
@@ -36,11 +36,12 @@ from appliance.engine.protocol import (
     Pong,
     Ready,
     Shutdown,
+    Sink,
     cancelled,
 )
-from appliance.engine.requests import Sink
-from appliance.engine.types import Prompt, SamplingParams, TextPrompt, TokenPrompt
+from appliance.engine.types import EmbedRequest, GenerationRequest
 from appliance.errors import ModelLoadFailed, QueueFull, ShuttingDown, WorkerDied
+from appliance.system.periodic_thread import PeriodicThread
 
 log = logging.getLogger(__name__)
 
@@ -70,6 +71,7 @@ class Engine:
         distrust: Callable[[], None] = lambda: None,
         suspect: Callable[[str, str], str] = lambda variant, _: variant,
         given_up: GivenUp | None = None,
+        prestarted: PrestartedWorker | None = None,
         pong_timeout: float = PONG_TIMEOUT,
         max_deaths: int = MAX_DEATHS,
         back_off: Sequence[float] = BACK_OFF,
@@ -83,6 +85,7 @@ class Engine:
             suspect: told of the variant of llama.cpp whose code a worker died in, and how; which to
                 go on with. It may take seconds.
             given_up: devices that are not to be used, and where it is told of more of them.
+            prestarted: a worker that `command` has started, for the first engine that wants one.
         """
         self.name = name
         self._load = given_up.told(load) if given_up else load
@@ -92,6 +95,7 @@ class Engine:
         self._distrust = distrust
         self._suspect = suspect
         self._given_up = given_up or GivenUp()
+        self._prestarted = prestarted
         self._on: tuple[str, ...] | None = None
         """The GPUs that the worker computes on, or loads its model to; None: it has not said."""
         self._gpus: tuple[str, ...] = ()
@@ -105,24 +109,24 @@ class Engine:
         self._changed = threading.Condition(self._lock)
         self._state = EngineState(status="loading")
         self._tally = Tally()
-        self._requests = OpenRequests(self._tally)
+        self._requests = PendingRequests(self._tally)
         self._worker: WorkerProcess | None = None
         self._unanswered = 0
         """Workers that died since one came to the end of a request."""
         self._last_pong = 0.0
         self._retired = False
         self._closing = threading.Event()
-        self._threads = [
-            threading.Thread(target=self._supervise, name=f"engine {name}", daemon=True),
-            threading.Thread(target=self._watch, name=f"watchdog {name}", daemon=True),
-        ]
+        self._supervisor = threading.Thread(
+            target=self._supervise, name=f"engine {name}", daemon=True
+        )
+        self._watchdog = PeriodicThread(f"watchdog {name}", self._watch, seconds=PING_INTERVAL)
 
     # -- what others call ------------------------------------------------------------------------
 
     def start(self) -> None:
         """Begin to load the model; returns at once."""
-        for thread in self._threads:
-            thread.start()
+        self._supervisor.start()
+        self._watchdog.start()
 
     @property
     def state(self) -> EngineState:
@@ -151,14 +155,7 @@ class Engine:
             self._changed.wait_for(lambda: self._state.status != "loading", timeout)
             return self._state.status == "ready"
 
-    def submit(
-        self,
-        prompt: Prompt,
-        sampling: SamplingParams,
-        sink: Sink,
-        session: str | None = None,
-        owner: str = "",
-    ) -> int:
+    def submit(self, request: GenerationRequest, sink: Sink) -> int:
         """Have a prompt completed; `sink` gets every event, the last one being terminal.
 
         While the model loads, the request waits for it. Where requests wait, owners take turns.
@@ -167,18 +164,12 @@ class Engine:
         Raises:
             QueueFull, ShuttingDown, ModelLoadFailed: nothing was submitted.
         """
-        return self._submit(lambda id: Generate(id, prompt, sampling, session, owner), owner, sink)
+        return self._submit(lambda id: Generate(id, request), request.owner, sink)
 
-    def embed(
-        self,
-        inputs: list[TextPrompt | TokenPrompt],
-        dimensions: int | None,
-        sink: Sink,
-        owner: str = "",
-    ) -> int:
+    def embed(self, request: EmbedRequest, sink: Sink) -> int:
         """Have vectors made of the inputs; `sink` gets every event, the last one being terminal:
         `Embedded`, if all goes well. Otherwise like `submit`."""
-        return self._submit(lambda id: Embed(id, inputs, dimensions, owner), owner, sink)
+        return self._submit(lambda id: Embed(id, request), request.owner, sink)
 
     def _submit(self, command: Callable[[int], Generate | Embed], owner: str, sink: Sink) -> int:
         with self._lock:
@@ -230,8 +221,8 @@ class Engine:
                 worker.send(Shutdown())
             if not ready or not worker.wait(SAVE_TIMEOUT):
                 worker.kill()
-        for thread in self._threads:
-            thread.join()
+        self._watchdog.close()
+        self._supervisor.join()
 
     # -- the supervisor's thread -----------------------------------------------------------------
 
@@ -296,7 +287,7 @@ class Engine:
 
     def _run_worker(self) -> tuple[bool, End]:
         """One worker's life. Returns whether the model got loaded, and how the worker ended."""
-        worker = prestart.take(self.name, self._command, self._environment, self._load)
+        worker = self._start_worker()
         loaded = False
         problem = ""
         self._on, self._hung = None, ""
@@ -318,6 +309,14 @@ class Engine:
             log.warning("%s is loaded from its original file from now on", self.name)
             self._give_up_tuned()
         return loaded, End(problem) if problem else ended
+
+    def _start_worker(self) -> WorkerProcess:
+        worker = self._prestarted.take(self._load) if self._prestarted else None
+        if worker is None:
+            worker = WorkerProcess(self.name, self._command, self._environment)
+            worker.send(self._load)
+        worker.name = self.name
+        return worker
 
     def _give_up_tuned(self) -> None:
         self._load = msgspec.structs.replace(self._load, tuned=None)
@@ -396,18 +395,17 @@ class Engine:
     # -- other threads ---------------------------------------------------------------------------
 
     def _watch(self) -> None:
-        while not self._closing.wait(PING_INTERVAL):
-            worker = self._worker
-            if self._state.status != "ready" or worker is None:
-                continue
-            if not len(self._requests):
-                self._last_pong = time.monotonic()
-                continue
-            silent = time.monotonic() - self._last_pong
-            if silent > self._pong_timeout:
-                self._kill(f"it has not answered for {silent:.0f} s")
-            elif worker.can_send(PING_INTERVAL):
-                worker.send(Ping())
+        worker = self._worker
+        if self._state.status != "ready" or worker is None:
+            return
+        if not len(self._requests):
+            self._last_pong = time.monotonic()
+            return
+        silent = time.monotonic() - self._last_pong
+        if silent > self._pong_timeout:
+            self._kill(f"it has not answered for {silent:.0f} s")
+        elif worker.can_send(PING_INTERVAL):
+            worker.send(Ping())
 
     def _set_state(self, state: EngineState) -> None:
         with self._lock:

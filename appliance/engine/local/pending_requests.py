@@ -13,21 +13,35 @@ from appliance.engine.protocol import (
     Failed,
     Generate,
     SequenceEvent,
+    Sink,
     Terminal,
 )
-from appliance.engine.requests import Request, Sink
 from appliance.errors import ApplianceError
 
 log = logging.getLogger(__name__)
 
 
-class OpenRequests:
+class PendingRequest:
+    """What was asked for, and how far it has come."""
+
+    def __init__(self, command: Generate | Embed, sink: Sink) -> None:
+        self.command = command
+        self.sink = sink
+        self.sent = False
+        self.accepted = False
+        self.begun = False
+        """Some of the reply was delivered: it can't be begun again in silence."""
+        self.deaths = 0
+        """Workers that died while they had it."""
+
+
+class PendingRequests:
     """Sees to it that each ends exactly once. Thread-safe; sinks are called without a lock."""
 
     def __init__(self, tally: Tally) -> None:
         self._tally = tally
         self._lock = threading.Lock()
-        self._requests: dict[int, Request] = {}
+        self._requests: dict[int, PendingRequest] = {}
         self._ids = itertools.count(1)
 
     def __len__(self) -> int:
@@ -38,7 +52,7 @@ class OpenRequests:
     ) -> Generate | Embed:
         """A new one; `sent`: a worker is told of it at once. Returns the command with its id."""
         with self._lock:
-            request = Request(command(next(self._ids)), sink)
+            request = PendingRequest(command(next(self._ids)), sink)
             request.sent = sent
             self._requests[request.command.id] = request
             self._tally.submitted(request.command.id)
@@ -47,7 +61,7 @@ class OpenRequests:
     def owners(self) -> list[str]:
         """Of each one, whose it is."""
         with self._lock:
-            return [request.command.owner for request in self._requests.values()]
+            return [request.command.request.owner for request in self._requests.values()]
 
     def was_sent(self, id: int) -> bool | None:
         """Whether a worker knows of it; None: it has ended."""

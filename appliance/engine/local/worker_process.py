@@ -1,18 +1,15 @@
 """One worker process from outside: its pipes, its log lines, its end."""
 
-import contextlib
 import logging
 import signal
-import subprocess
-import threading
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from typing import IO, BinaryIO, cast
 
 import msgspec
 
 from appliance.engine import framing
 from appliance.engine.protocol import Command, Event
+from appliance.system.child_process import ChildProcess
 
 log = logging.getLogger(__name__)
 
@@ -53,22 +50,13 @@ class WorkerProcess:
             OSError: it cannot be started.
         """
         self.name = name
-        self._sending = threading.Lock()
         self._last_words: deque[str] = deque(maxlen=5)
-        self._popen = subprocess.Popen(
-            list(command),
-            env=dict(environment),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-        )
-        self._log_reader = threading.Thread(target=self._read_log, name=f"log {name}", daemon=True)
-        self._log_reader.start()
+        self._child = ChildProcess(command, environment, on_log=self._log)
 
     @property
     def pid(self) -> int:
         """Its process id."""
-        return self._popen.pid
+        return self._child.pid
 
     def events(self) -> Iterator[Event]:
         """All that it says, until it is gone.
@@ -76,63 +64,40 @@ class WorkerProcess:
         Raises:
             ValueError: it said something that is not of the protocol.
         """
-        pipe = cast(BinaryIO, self._popen.stdout)
-        while events := framing.read_events(pipe):
+        while events := framing.read_events(self._child.output):
             yield from events
 
     def send(self, command: Command) -> None:
         """Write a command. That a worker is gone is heard by who reads its events."""
-        frame = framing.encode(command)
-        pipe = cast(IO[bytes], self._popen.stdin)
-        with self._sending:
-            if pipe.closed:
-                return
-            try:
-                pipe.write(frame)
-                pipe.flush()
-            except OSError:
-                log.debug("the worker of %s takes no commands any more", self.name)
+        if not self._child.send(framing.encode(command)):
+            log.debug("the worker of %s takes no commands any more", self.name)
 
     def can_send(self, seconds: float) -> bool:
         """Whether a command could be written within that time; a full pipe says no."""
-        free = self._sending.acquire(timeout=seconds)
-        if free:
-            self._sending.release()
-        return free
+        return self._child.can_send(seconds)
 
     def kill(self) -> None:
         """End it at once."""
-        self._popen.kill()
+        self._child.kill()
 
     def wait(self, seconds: float) -> bool:
         """Whether it has ended within that time."""
-        try:
-            self._popen.wait(seconds)
-        except subprocess.TimeoutExpired:
-            return False
-        return True
+        return self._child.wait(seconds) is not None
 
     def close(self) -> End:
         """See to it that it is gone, and say how it ended. Belongs to the thread of `events`."""
-        if not self.wait(LAST_SECONDS):
-            self.kill()
-        code = self._popen.wait()
-        self._log_reader.join(1)
-        with self._sending:
-            for pipe in (self._popen.stdin, self._popen.stdout, self._popen.stderr):
-                with contextlib.suppress(OSError):
-                    cast(IO[bytes], pipe).close()
+        self.wait(LAST_SECONDS)
+        code = self._child.close()
         how = signal_name(-code) if code < 0 else f"exit code {code}"
         if self._last_words:
             how += f"; last words: {self._last_words[-1]}"
         return End(how, native=-code in NATIVE_SIGNALS)
 
-    def _read_log(self) -> None:
-        for raw in cast(IO[bytes], self._popen.stderr):
-            line = raw.decode("utf-8", "replace").rstrip()
-            level, _, text = line.partition(" ")
-            number = logging.getLevelNamesMapping().get(level)
-            if number is None:
-                number, text = logging.WARNING, line
-            self._last_words.append(text)
-            log.log(number, "%s", text, extra={"model": self.name})
+    def _log(self, raw: bytes) -> None:
+        line = raw.decode("utf-8", "replace").rstrip()
+        level, _, text = line.partition(" ")
+        number = logging.getLevelNamesMapping().get(level)
+        if number is None:
+            number, text = logging.WARNING, line
+        self._last_words.append(text)
+        log.log(number, "%s", text, extra={"model": self.name})

@@ -12,16 +12,18 @@ import time
 from collections.abc import Callable
 from contextlib import closing
 
-from appliance.engine.admission import is_full
 from appliance.engine.base import EngineState
 from appliance.engine.counters import Counters, Tally
-from appliance.engine.fair_queue import Line
-from appliance.engine.protocol import Accepted, Embedded, Finished, SequenceEvent, Terminal
-from appliance.engine.requests import Sink
-from appliance.engine.types import Prompt, SamplingParams, TextPrompt, TokenPrompt
+from appliance.engine.fair_queue import Line, is_full
+from appliance.engine.protocol import Accepted, Embedded, Finished, SequenceEvent, Sink, Terminal
+from appliance.engine.types import EmbedRequest, GenerationRequest, TextPrompt, TokenPrompt
 from appliance.engine.upstream.client import UpstreamApi
 from appliance.engine.upstream.health_check import Watcher
-from appliance.engine.upstream.request import EmbedRequest, Request
+from appliance.engine.upstream.request import (
+    UpstreamEmbedding,
+    UpstreamGeneration,
+    UpstreamRequest,
+)
 from appliance.engine.upstream.request_body import Question, Refused
 from appliance.errors import (
     ApplianceError,
@@ -84,10 +86,10 @@ class UpstreamEngine:
         self._without: set[str] = set()
         self._lock = threading.Lock()
         self._closed = self._retired = False
-        self._requests: dict[int, Request] = {}
+        self._requests: dict[int, UpstreamRequest] = {}
         self._tally = Tally()
         self._ids = itertools.count(1)
-        self._line = Line[Request]()
+        self._line = Line[UpstreamRequest]()
         self._came = threading.Condition(self._lock)
         """There is one more in the line, or there will be no more."""
         self._unfinished = 0
@@ -128,14 +130,7 @@ class UpstreamEngine:
         """Whether the upstream was ready within `timeout` seconds; False at once when it isn't."""
         return self._watcher.wait_ready(timeout)
 
-    def submit(
-        self,
-        prompt: Prompt,
-        sampling: SamplingParams,
-        sink: Sink,
-        session: str | None = None,  # noqa: ARG002 - what is cached there is the upstream's affair
-        owner: str = "",
-    ) -> int:
+    def submit(self, request: GenerationRequest, sink: Sink) -> int:
         """Have a prompt completed; `sink` gets every event, the last one being terminal.
 
         `Accepted` comes with the upstream's first chunk. Its `prompt_tokens` are 0 unless the
@@ -144,19 +139,13 @@ class UpstreamEngine:
         Raises:
             QueueFull, ShuttingDown: nothing was submitted.
         """
-        return self._take(lambda id: Request(id, prompt, sampling, sink, owner), owner)
+        return self._take(lambda id: UpstreamGeneration(id, request, sink), request.owner)
 
-    def embed(
-        self,
-        inputs: list[TextPrompt | TokenPrompt],
-        dimensions: int | None,
-        sink: Sink,
-        owner: str = "",
-    ) -> int:
+    def embed(self, request: EmbedRequest, sink: Sink) -> int:
         """Have vectors made of the inputs, as the upstream makes them; like `submit`."""
-        return self._take(lambda id: EmbedRequest(id, inputs, dimensions, sink, owner), owner)
+        return self._take(lambda id: UpstreamEmbedding(id, request, sink), request.owner)
 
-    def _take(self, make: Callable[[int], Request], owner: str) -> int:
+    def _take(self, make: Callable[[int], UpstreamRequest], owner: str) -> int:
         with self._lock:
             if self._closed or self._retired:
                 raise ShuttingDown("the appliance is shutting down")
@@ -202,7 +191,7 @@ class UpstreamEngine:
             join(max(0.0, deadline - time.monotonic()))
         self._api.close()
 
-    def _stop(self, request: Request, error: ApplianceError | None) -> None:
+    def _stop(self, request: UpstreamRequest, error: ApplianceError | None) -> None:
         """End a request before its end. Its thread has the last word if it has had the first."""
         with self._lock:
             if not request.stopped:
@@ -220,9 +209,9 @@ class UpstreamEngine:
             last: Terminal
             try:
                 request.begin()
-                if isinstance(request, EmbedRequest):
+                if isinstance(request, UpstreamEmbedding):
                     self._embed(request)
-                elif not request.stopped:
+                elif isinstance(request, UpstreamGeneration) and not request.stopped:
                     self._converse(request)
                 last = request.ended()
             except ApplianceError as ex:
@@ -238,7 +227,7 @@ class UpstreamEngine:
             with self._lock:
                 self._unfinished -= 1
 
-    def _next(self) -> Request | None:
+    def _next(self) -> UpstreamRequest | None:
         """Whose turn it is; None: there will be no more."""
         with self._came:
             self._came.wait_for(lambda: self._line or self._closed)
@@ -247,7 +236,7 @@ class UpstreamEngine:
                 self._line.served(request)
             return request
 
-    def _converse(self, request: Request) -> None:
+    def _converse(self, request: UpstreamGeneration) -> None:
         """Ask until the upstream takes it, and pass on what it says.
 
         Raises:
@@ -279,7 +268,7 @@ class UpstreamEngine:
             raise WorkerDied(f"the reply of {self.name} broke off: {problem}")
         self._learned(request)
 
-    def _embed(self, request: EmbedRequest) -> None:
+    def _embed(self, request: UpstreamEmbedding) -> None:
         """Ask once.
 
         Raises:
@@ -297,7 +286,7 @@ class UpstreamEngine:
         self._deliver(request, Accepted(request.id, tokens, 0))
         self._watcher.saw(well=True)
 
-    def _listen(self, request: Request, question: Question) -> None:
+    def _listen(self, request: UpstreamGeneration, question: Question) -> None:
         stream = self._api.stream(
             question.path, question.body(), request.call, understand=question.understand
         )
@@ -313,7 +302,7 @@ class UpstreamEngine:
                 if part.says_something:
                     self._deliver(request, question.delta(request.id, part, request.tokens))
 
-    def _learned(self, request: Request) -> None:
+    def _learned(self, request: UpstreamGeneration) -> None:
         self._watcher.saw(well=True)
         if self._without:
             names = ", ".join(sorted(self._without))
@@ -321,7 +310,7 @@ class UpstreamEngine:
         if request.usage is None:
             self._watcher.note(UNCOUNTED)
 
-    def _deliver(self, request: Request, event: SequenceEvent) -> None:
+    def _deliver(self, request: UpstreamRequest, event: SequenceEvent) -> None:
         """Hand an event to its request; whoever takes out the terminal one is the last to speak."""
         with self._lock:
             if request.id not in self._requests:

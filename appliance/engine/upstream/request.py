@@ -3,26 +3,28 @@
 import random
 import time
 
-from appliance.engine.protocol import Embedded, Failed, Finished, FinishReason, Terminal, Timings
-from appliance.engine.requests import Sink
-from appliance.engine.types import Prompt, SamplingParams, TextPrompt, TokenPrompt
+from appliance.engine.protocol import (
+    Embedded,
+    Failed,
+    Finished,
+    FinishReason,
+    Sink,
+    Terminal,
+    Timings,
+)
+from appliance.engine.types import EmbedRequest, GenerationRequest, TextPrompt
 from appliance.engine.upstream.chunks import Part, Usage
 from appliance.engine.upstream.connection import Call
 from appliance.errors import ApplianceError
 
 
-class Request:
+class UpstreamRequest:
     """A request that has not ended."""
 
-    def __init__(
-        self, id: int, prompt: Prompt, sampling: SamplingParams, sink: Sink, owner: str
-    ) -> None:
+    def __init__(self, id: int, owner: str, sink: Sink) -> None:
         self.id = id
         self.owner = owner
-        self.prompt = prompt
-        self.sampling = sampling
         self.sink = sink
-        self.seed = random.getrandbits(31) if sampling.seed is None else sampling.seed
         self.call = Call()
         self.accepted = False
         """Its thread speaks to the sink, and nobody else does from now on."""
@@ -39,14 +41,6 @@ class Request:
     def begin(self) -> None:
         """A thread has taken it up."""
         self._began = time.monotonic()
-
-    def take(self, part: Part) -> None:
-        """Count."""
-        self.usage = part.usage or self.usage
-        self.reason = part.reason or self.reason
-        if part.says_something:
-            self.tokens += len(part.logprobs or ()) or 1
-            self._first = self._first or time.monotonic()
 
     def ended(self) -> Terminal:
         """It ended by itself or was cancelled."""
@@ -74,22 +68,35 @@ class Request:
         return self.failed(self.error) if self.error else self.ended()
 
 
-class EmbedRequest(Request):
+class UpstreamGeneration(UpstreamRequest):
+    """A request for text that has not ended."""
+
+    def __init__(self, id: int, request: GenerationRequest, sink: Sink) -> None:
+        super().__init__(id, request.owner, sink)
+        self.prompt = request.prompt
+        self.sampling = request.sampling
+        seed = request.sampling.seed
+        self.seed = random.getrandbits(31) if seed is None else seed
+
+    def take(self, part: Part) -> None:
+        """Count."""
+        self.usage = part.usage or self.usage
+        self.reason = part.reason or self.reason
+        if part.says_something:
+            self.tokens += len(part.logprobs or ()) or 1
+            self._first = self._first or time.monotonic()
+
+
+class UpstreamEmbedding(UpstreamRequest):
     """A request for vectors that has not ended."""
 
-    def __init__(
-        self,
-        id: int,
-        inputs: list[TextPrompt | TokenPrompt],
-        dimensions: int | None,
-        sink: Sink,
-        owner: str,
-    ) -> None:
-        super().__init__(id, TextPrompt(""), SamplingParams(), sink, owner)
+    def __init__(self, id: int, request: EmbedRequest, sink: Sink) -> None:
+        super().__init__(id, request.owner, sink)
         self.inputs = [
-            prompt.text if isinstance(prompt, TextPrompt) else prompt.tokens for prompt in inputs
+            prompt.text if isinstance(prompt, TextPrompt) else prompt.tokens
+            for prompt in request.inputs
         ]
-        self.dimensions = dimensions
+        self.dimensions = request.dimensions
         self.embedded: Embedded | None = None
 
     def ended(self) -> Terminal:

@@ -12,7 +12,7 @@ import msgspec
 from appliance.models.catalog import names
 
 
-class Listed(msgspec.Struct, frozen=True, kw_only=True):
+class CatalogModel(msgspec.Struct, frozen=True, kw_only=True):
     """A model of the list."""
 
     id: str
@@ -34,13 +34,13 @@ class Listed(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @cache
-def listed() -> tuple[Listed, ...]:
+def listed() -> tuple[CatalogModel, ...]:
     """All of them, the smallest first."""
     file = Path(__file__).with_name("catalog.json")
-    return msgspec.json.decode(file.read_bytes(), type=tuple[Listed, ...])
+    return msgspec.json.decode(file.read_bytes(), type=tuple[CatalogModel, ...])
 
 
-def find(name: str) -> Listed | None:
+def find(name: str) -> CatalogModel | None:
     """The model of the list with that id, repository or name, in any case."""
     wanted = name.lower()
     return next(
@@ -53,7 +53,7 @@ def find(name: str) -> Listed | None:
     )
 
 
-def search(text: str) -> tuple[Listed, ...]:
+def search(text: str) -> tuple[CatalogModel, ...]:
     """Those of the list that all words of `text` are found in."""
     words = text.lower().split()
     return tuple(

@@ -12,14 +12,14 @@ from pathlib import Path
 
 from appliance.models.gguf.metadata import (
     MAX_LAYERS,
-    Facts,
+    ArraySummary,
     GgufHeader,
-    Listed,
+    MetadataReader,
     Tensor,
     Value,
     describe,
 )
-from appliance.models.gguf.reader import MAX_STRINGS, U32, U64, Reader, open_file
+from appliance.models.gguf.reader import MAX_STRINGS, U32, U64, GgufReader, open_file
 from appliance.models.gguf.tensor_types import TYPE_OF_NUMBER
 from appliance.models.gguf.validation import check, type_fault
 
@@ -56,7 +56,7 @@ def read_header(path: Path) -> GgufHeader:
         BadModelFile: it cannot be read, or llama.cpp would refuse it or die of it.
     """
     with open_file(path) as file:
-        reader = Reader(path.name, file)
+        reader = GgufReader(path.name, file)
         try:
             version, n_tensors, n_pairs = _read_counts(reader)
             pairs, places = _read_pairs(reader, n_pairs)
@@ -64,7 +64,7 @@ def read_header(path: Path) -> GgufHeader:
             tensors = _read_tensors(reader, n_tensors, alignment)
         except OSError as error:
             raise reader.bad(f"cannot be read: {error.strerror}") from error
-        facts = Facts(pairs, lambda key, what: reader.bad(what, places.get(key, 0)))
+        facts = MetadataReader(pairs, lambda key, what: reader.bad(what, places.get(key, 0)))
         check(facts, frozenset(tensor.name for tensor in tensors))
         return describe(
             facts,
@@ -89,7 +89,7 @@ def _padded(size: int, alignment: int) -> int:
     return -(-size // alignment) * alignment
 
 
-def _read_counts(reader: Reader) -> tuple[int, int, int]:
+def _read_counts(reader: GgufReader) -> tuple[int, int, int]:
     """Version, tensors, pairs."""
     magic = reader.read(4)
     if magic in _LEGACY:
@@ -108,7 +108,7 @@ def _read_counts(reader: Reader) -> tuple[int, int, int]:
     return version, n_tensors, n_pairs
 
 
-def _read_pairs(reader: Reader, count: int) -> tuple[dict[str, Value], dict[str, int]]:
+def _read_pairs(reader: GgufReader, count: int) -> tuple[dict[str, Value], dict[str, int]]:
     """Values by key, and at which byte each key begins."""
     pairs: dict[str, Value] = {}
     places: dict[str, int] = {}
@@ -132,7 +132,7 @@ def _read_pairs(reader: Reader, count: int) -> tuple[dict[str, Value], dict[str,
     return pairs, places
 
 
-def _alignment(reader: Reader, pairs: dict[str, Value], places: dict[str, int]) -> int:
+def _alignment(reader: GgufReader, pairs: dict[str, Value], places: dict[str, int]) -> int:
     value = pairs.get(_ALIGNMENT_KEY, ALIGNMENT)
     assert isinstance(value, int)
     if value < ALIGNMENT or value.bit_count() != 1:
@@ -141,7 +141,7 @@ def _alignment(reader: Reader, pairs: dict[str, Value], places: dict[str, int]) 
     return value
 
 
-def _read_string(reader: Reader, key: str) -> str:
+def _read_string(reader: GgufReader, key: str) -> str:
     size = reader.number(U64)
     if size > MAX_TEMPLATE and key == _TEMPLATE:
         raise reader.bad(f"a chat template of {size} bytes; {MAX_TEMPLATE} are possible")
@@ -152,23 +152,23 @@ def _read_string(reader: Reader, key: str) -> str:
     return reader.read(size).decode("utf-8", "replace")
 
 
-def _read_array(reader: Reader, key: str) -> Value:
+def _read_array(reader: GgufReader, key: str) -> Value:
     kind, count = reader.number(U32), reader.number(U64)
     if kind == _STRING:
         if key == "tokenizer.ggml.tokens":
-            return Listed(count, has_bytes=_check_tokens(reader, count))
+            return ArraySummary(count, has_bytes=_check_tokens(reader, count))
         reader.skip_strings(count)
-        return Listed(count)
+        return ArraySummary(count)
     if kind not in _SCALARS:
         raise reader.bad(
             f"the key {key:.64} is an array of the unknown type {kind}", reader.at - 12
         )
     layout = _SCALARS[kind]
     if key == "tokenizer.ggml.token_type" and kind == _I32 and count <= MAX_STRINGS:
-        return Listed(count, has_bytes=_has_byte_kind(reader.read(count * layout.size)))
+        return ArraySummary(count, has_bytes=_has_byte_kind(reader.read(count * layout.size)))
     if count > MAX_LAYERS:
         reader.skip(count * layout.size)
-        return Listed(count)
+        return ArraySummary(count)
     reader.keep(count * 40)
     return tuple(value for (value,) in layout.iter_unpack(reader.read(count * layout.size)))
 
@@ -180,7 +180,7 @@ def _has_byte_kind(kinds: bytes) -> bool:
     return at >= 0
 
 
-def _check_tokens(reader: Reader, count: int) -> bool:
+def _check_tokens(reader: GgufReader, count: int) -> bool:
     """Whether there is a token for every byte.
 
     llama.cpp aborts when two tokens read the same, up to their first NUL.
@@ -197,7 +197,7 @@ def _check_tokens(reader: Reader, count: int) -> bool:
     return all(b"<0x%02X>" % byte in known or bytes([byte]) in known for byte in range(256))
 
 
-def _read_tensors(reader: Reader, count: int, alignment: int) -> tuple[Tensor, ...]:
+def _read_tensors(reader: GgufReader, count: int, alignment: int) -> tuple[Tensor, ...]:
     tensors: list[Tensor] = []
     names: set[str] = set()
     offset = 0
@@ -218,7 +218,7 @@ def _read_tensors(reader: Reader, count: int, alignment: int) -> tuple[Tensor, .
     return tuple(tensors)
 
 
-def _read_tensor(reader: Reader) -> Tensor:
+def _read_tensor(reader: GgufReader) -> Tensor:
     start = reader.at
     name = reader.text("a tensor's name", 63)
     n_dims = reader.number(U32)

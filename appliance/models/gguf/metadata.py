@@ -83,7 +83,7 @@ class GgufHeader(msgspec.Struct, frozen=True, kw_only=True, eq=False):
         return any(key.startswith(_RECURRENT) and size for key, size in self.details.items())
 
 
-class Listed(msgspec.Struct, frozen=True):
+class ArraySummary(msgspec.Struct, frozen=True):
     """An array that was checked and passed over."""
 
     count: int
@@ -91,12 +91,12 @@ class Listed(msgspec.Struct, frozen=True):
     """Of tokens: there is one for every byte. Of their kinds: one at least stands for a byte."""
 
 
-Value = int | float | str | tuple[int | float, ...] | Listed
+Value = int | float | str | tuple[int | float, ...] | ArraySummary
 Pairs = dict[str, Value]
 
 
 def describe(
-    facts: "Facts",
+    facts: "MetadataReader",
     tensors: tuple[Tensor, ...],
     *,
     version: int,
@@ -113,7 +113,7 @@ def describe(
     embedding = facts.count("embedding_length")
     each = embedding // heads[0] if heads and heads[0] else 0
     tokens = facts.pairs.get("tokenizer.ggml.tokens")
-    listed = tokens.count if isinstance(tokens, Listed) else 0
+    listed = tokens.count if isinstance(tokens, ArraySummary) else 0
     pooling = facts.count("pooling_type", default=len(_POOLINGS))
     return GgufHeader(
         version=version,
@@ -153,7 +153,7 @@ def _quantization(file_type: Value | None, tensors: tuple[Tensor, ...]) -> str:
     return sizes.most_common(1)[0][0] if sizes else ""
 
 
-class Facts:
+class MetadataReader:
     """Keys of the right kind and size, or an error: `bad(key, what)` makes it. Names without a
     dot in front belong to the architecture."""
 

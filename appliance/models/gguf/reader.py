@@ -36,7 +36,7 @@ def open_file(path: Path) -> FileIO:
         raise BadModelFile(f"{path.name}: cannot be read: {error}") from error
 
 
-class Reader:
+class GgufReader:
     """A place in the file, and a window of bytes around it. Every method raises `BadModelFile`
     when the file ends before."""
 

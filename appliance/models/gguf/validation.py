@@ -5,7 +5,7 @@ these rules would end the worker, so it is refused here, with a sentence. What b
 by llama.cpp's source and by thousands of mutated files; what it refuses by itself does not.
 """
 
-from appliance.models.gguf.metadata import Facts, Listed
+from appliance.models.gguf.metadata import ArraySummary, MetadataReader
 
 _ROPE_SCALINGS = ("none", "linear", "yarn", "longrope")
 _SINGLE = ("_norm.weight", "ssm_conv1d.weight", "shortconv.conv.weight")
@@ -44,7 +44,7 @@ def type_fault(name: str, dims: tuple[int, ...], kind: str) -> str | None:
     return None
 
 
-def check(facts: Facts, tensors: frozenset[str]) -> None:
+def check(facts: MetadataReader, tensors: frozenset[str]) -> None:
     """Hold the keys, and the tensors' names, against the rules.
 
     Raises:
@@ -65,7 +65,7 @@ def check(facts: Facts, tensors: frozenset[str]) -> None:
     _check_vocabulary(facts)
 
 
-def _check_experts(facts: Facts) -> None:
+def _check_experts(facts: MetadataReader) -> None:
     experts = facts.count("expert_count")
     used = max(facts.layers("expert_used_count", ()), default=0)
     if used > experts or (experts and not used):
@@ -77,7 +77,7 @@ def _check_experts(facts: Facts) -> None:
             raise facts.refuse("expert_group_count", f"{experts} experts in {groups} groups")
 
 
-def _check_heads(facts: Facts) -> None:
+def _check_heads(facts: MetadataReader) -> None:
     scaling = facts.get("rope.scaling.type", "none")
     if scaling not in _ROPE_SCALINGS:
         raise facts.refuse("rope.scaling.type", f"{scaling!r:.40} is unknown")
@@ -101,14 +101,14 @@ def _check_heads(facts: Facts) -> None:
         raise facts.refuse("rope.dimension_count", f"{rotated}, and must be {key}")
 
 
-def _check_recurrence(facts: Facts) -> None:
+def _check_recurrence(facts: MetadataReader) -> None:
     if facts.architecture in ("granitehybrid", "jamba"):
         inner = 2 * facts.count("embedding_length")
         if facts.count("ssm.inner_size") != inner:
             raise facts.refuse("ssm.inner_size", f"only {inner} is possible")
 
 
-def _check_tensors(facts: Facts, layers: int, tensors: frozenset[str]) -> None:
+def _check_tensors(facts: MetadataReader, layers: int, tensors: frozenset[str]) -> None:
     """Those that the loader takes for optional and the graph does not."""
     for layer in range(layers):
         start = f"blk.{layer}"
@@ -122,14 +122,14 @@ def _check_tensors(facts: Facts, layers: int, tensors: frozenset[str]) -> None:
             raise facts.refuse("block_count", f"there is no tensor {max(needed)}")
 
 
-def _check_vocabulary(facts: Facts) -> None:
+def _check_vocabulary(facts: MetadataReader) -> None:
     key = "tokenizer.ggml.model"
     model = facts.pairs.get(key)
     tokens = facts.pairs.get("tokenizer.ggml.tokens")
     kinds = facts.pairs.get("tokenizer.ggml.token_type")
     if model in ("none", "no_vocab"):
         raise facts.bad(key, "a model without a vocabulary")
-    if model == "bert" and isinstance(kinds, Listed) and kinds.has_bytes:
+    if model == "bert" and isinstance(kinds, ArraySummary) and kinds.has_bytes:
         raise facts.bad(key, "a vocabulary of words with tokens for bytes")
-    if model == "llama" and isinstance(tokens, Listed) and not tokens.has_bytes:
+    if model == "llama" and isinstance(tokens, ArraySummary) and not tokens.has_bytes:
         raise facts.bad(key, "a vocabulary that lacks tokens for some bytes")

@@ -14,7 +14,7 @@ import msgspec
 from msgspec import Meta
 
 from appliance import __version__
-from appliance.config.environment import Hub as Settings
+from appliance.config.schema import HubSettings
 from appliance.errors import HubUnavailable, ModelNotFound, RequestError
 from appliance.models.catalog import catalog, names
 
@@ -59,7 +59,7 @@ class HubModel(msgspec.Struct, frozen=True, kw_only=True):
 class Hub:
     """The hub, or whatever `HF_ENDPOINT` names in its place. Thread-safe."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: HubSettings) -> None:
         self._settings = settings
 
     @property

@@ -15,9 +15,9 @@ import msgspec
 
 from appliance.errors import ApplianceError, Conflict, NoSpace, NotFound
 from appliance.models.hub.client import Hub, RepoFile
-from appliance.models.hub.file_transfer import Stopped, Transfer, Want, is_right
-from appliance.models.hub.job_store import Job, JobFolder, Status
-from appliance.models.hub.transfer_rate import Speed
+from appliance.models.hub.file_transfer import ExpectedFile, FileDownload, Stopped, is_right
+from appliance.models.hub.job_store import Job, JobFolder, JobStatus
+from appliance.models.hub.transfer_rate import TransferRate
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +28,7 @@ CLOSE_SECONDS = 5.0
 UNDER_WAY = ("waiting", "running")
 
 
-class Told(msgspec.Struct, frozen=True, kw_only=True):
+class DownloadStatus(msgspec.Struct, frozen=True, kw_only=True):
     """A download, for people."""
 
     id: str
@@ -37,7 +37,7 @@ class Told(msgspec.Struct, frozen=True, kw_only=True):
     """The first of its files."""
     files: int
     licence: str
-    status: Status
+    status: JobStatus
     done_bytes: int
     total_bytes: int
     bytes_per_second: int
@@ -54,14 +54,14 @@ class _Run:
         self.changed = threading.Condition()
         """Guards the job, and what is kept of it; told when its status changes."""
         self.thread: threading.Thread | None = None
-        self.speed = Speed()
+        self.speed = TransferRate()
 
 
 class Downloads:
     """All downloads into one folder of models. Thread-safe."""
 
     def __init__(
-        self, models: Path, hub: Hub, *, transfer: Callable[..., Transfer] = Transfer
+        self, models: Path, hub: Hub, *, transfer: Callable[..., FileDownload] = FileDownload
     ) -> None:
         """
         Args:
@@ -108,7 +108,7 @@ class Downloads:
         with self._adding:
             self._folder.leave()
 
-    def add(self, name: str, wanted: str = "") -> Told:
+    def add(self, name: str, wanted: str = "") -> DownloadStatus:
         """Begin to download a model; of one that is under way already, go on with it.
 
         Args:
@@ -137,11 +137,11 @@ class Downloads:
             self._begin(run)
             return self._told(run)
 
-    def list(self) -> tuple[Told, ...]:
+    def list(self) -> tuple[DownloadStatus, ...]:
         """All since the start of the appliance, and those that were left from before."""
         return tuple(self._told(run) for run in list(self._runs.values()))
 
-    def find(self, id: str) -> Told:
+    def find(self, id: str) -> DownloadStatus:
         """One of them.
 
         Raises:
@@ -149,7 +149,7 @@ class Downloads:
         """
         return self._told(self._run(id))
 
-    def pause(self, id: str) -> Told:
+    def pause(self, id: str) -> DownloadStatus:
         """Stop, and keep what has arrived.
 
         Raises:
@@ -162,7 +162,7 @@ class Downloads:
             self._folder.keep(run.job)
         return self._told(run)
 
-    def resume(self, id: str) -> Told:
+    def resume(self, id: str) -> DownloadStatus:
         """Go on with one that is paused or failed.
 
         Raises:
@@ -176,7 +176,7 @@ class Downloads:
             self._wake(run)
         return self._told(run)
 
-    def cancel(self, id: str) -> Told:
+    def cancel(self, id: str) -> DownloadStatus:
         """Stop, and keep nothing.
 
         Raises:
@@ -193,10 +193,10 @@ class Downloads:
         if not self._folder.claim():
             raise Conflict(f"another appliance downloads into {self._folder.models}")
 
-    def _told(self, run: _Run) -> Told:
+    def _told(self, run: _Run) -> DownloadStatus:
         job = run.job
         arrived = self._folder.arrived(job)
-        return Told(
+        return DownloadStatus(
             id=job.id,
             repo=job.repo.id,
             file=job.repo.files[0].path,
@@ -216,7 +216,7 @@ class Downloads:
             raise NotFound(f"there is no download {id!r}", param="id")
         return run
 
-    def _settle(self, run: _Run, status: Status, before: tuple[str, ...]) -> None:
+    def _settle(self, run: _Run, status: JobStatus, before: tuple[str, ...]) -> None:
         with run.changed:
             if run.job.status not in before:
                 raise Conflict(f"the download of {run.job.repo.id} is {run.job.status}", param="id")
@@ -293,9 +293,11 @@ class Downloads:
                 stopped=lambda seconds: self._stopped(run, seconds),
             ).run()
 
-    def _want(self, job: Job, file: RepoFile) -> Want:
+    def _want(self, job: Job, file: RepoFile) -> ExpectedFile:
         address = self._hub.address(job.repo, file)
-        return Want(url=address, name=file.path, size=file.size, sha256=file.sha256, blob=file.blob)
+        return ExpectedFile(
+            url=address, name=file.path, size=file.size, sha256=file.sha256, blob=file.blob
+        )
 
     def _finish(self, run: _Run) -> None:
         job = run.job

@@ -34,7 +34,7 @@ STALL_SECONDS = 30.0
 _RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
 
 
-class Want(msgspec.Struct, frozen=True, kw_only=True):
+class ExpectedFile(msgspec.Struct, frozen=True, kw_only=True):
     """What a file must be."""
 
     url: str
@@ -59,12 +59,12 @@ class _Interrupted(Exception):
         self.wait = wait
 
 
-class Transfer:
+class FileDownload:
     """Fetches one file. For one thread."""
 
     def __init__(
         self,
-        want: Want,
+        want: ExpectedFile,
         part: Path,
         *,
         headers: Mapping[str, str],
@@ -211,7 +211,7 @@ class Transfer:
             yield chunk
 
 
-def is_right(want: Want, file: Path, stopped: Callable[[], bool]) -> bool:
+def is_right(want: ExpectedFile, file: Path, stopped: Callable[[], bool]) -> bool:
     """Whether a file on the disk has the size and the hash that it must have.
 
     Raises:

@@ -2,7 +2,6 @@
 
 import contextlib
 import logging
-import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +12,8 @@ import msgspec
 from appliance.errors import NoSpace, RequestError
 from appliance.models.catalog import names
 from appliance.models.hub.client import Repo, RepoFile
+from appliance.system.files import replace_file, sync_folder
+from appliance.system.units import format_bytes
 
 if TYPE_CHECKING:
     from filelock import BaseFileLock
@@ -24,7 +25,7 @@ FOLDER = ".downloads"
 SPARE_BYTES = 512_000_000
 """Of the disk, left alone."""
 
-Status = Literal["waiting", "running", "paused", "done", "failed", "cancelled"]
+JobStatus = Literal["waiting", "running", "paused", "done", "failed", "cancelled"]
 
 
 class Job(msgspec.Struct, kw_only=True):
@@ -33,7 +34,7 @@ class Job(msgspec.Struct, kw_only=True):
     id: str
     repo: Repo
     """With the files that are wanted alone."""
-    status: Status
+    status: JobStatus
     error: str = ""
     """Why it failed."""
     created_at: int
@@ -116,14 +117,14 @@ class JobFolder:
             NoSpace: it cannot be written.
         """
         home = self._folder / job.id
-        new = home / "job.json.new"
         try:
             home.mkdir(mode=0o700, parents=True, exist_ok=True)
-            with new.open("wb") as out:
-                out.write(msgspec.json.encode(job))
-                out.flush()
-                os.fsync(out.fileno())
-            new.replace(home / "job.json")
+            replace_file(
+                home / "job.json",
+                msgspec.json.encode(job),
+                durable=True,
+                partial=home / "job.json.new",
+            )
         except OSError as ex:
             raise NoSpace(f"the download cannot be kept: {ex.strerror}") from ex
 
@@ -151,8 +152,9 @@ class JobFolder:
         free = shutil.disk_usage(self.models).free
         if missing + SPARE_BYTES > free:
             raise NoSpace(
-                f"{job.repo.id} needs {missing / 1e9:.1f} GB more and {SPARE_BYTES / 1e9:.1f} GB to"
-                f" spare; {free / 1e9:.1f} GB are free on the disk of {self.models}"
+                f"{job.repo.id} needs {format_bytes(missing, 'GB')} more and"
+                f" {format_bytes(SPARE_BYTES, 'GB')} to spare; {format_bytes(free, 'GB')} are free"
+                f" on the disk of {self.models}"
             )
 
     def finish(self, job: Job) -> None:
@@ -166,14 +168,4 @@ class JobFolder:
             if part.exists():
                 final.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
                 part.replace(final)
-                _sync(final.parent)
-
-
-def _sync(folder: Path) -> None:
-    """A new name is only safe once its folder is on the disk."""
-    with contextlib.suppress(OSError):  # not every system can
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+                sync_folder(final.parent)

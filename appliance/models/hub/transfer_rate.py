@@ -8,7 +8,7 @@ SECONDS = 5.0
 """The time that counts."""
 
 
-class Speed:
+class TransferRate:
     """Told how much there is, tells how fast it grows. Thread-safe."""
 
     def __init__(self) -> None:

@@ -1,7 +1,7 @@
-"""The shelf: every model file on this machine, wherever it is and whoever keeps it.
+"""The index of every model file on this machine, wherever it is and whichever program keeps it.
 
-Files stay where they are. The folders are looked through when somebody asks, not by the clock: a
-machine at rest is left alone.
+Files stay where they are. The folders are scanned on request, not by the clock: an idle machine is
+left alone.
 """
 
 import itertools
@@ -14,27 +14,28 @@ from pathlib import Path
 import msgspec
 
 from appliance.models.gguf.header import GgufHeader
-from appliance.models.local.metadata_cache import Facts, Memory, Weight, read_facts
-from appliance.models.local.sources import Candidate, Owner, Place, candidate_at, candidates
+from appliance.models.local.metadata_cache import MetadataCache, ModelFacts, read_facts
+from appliance.models.local.sources import Candidate, ModelSource, Owner, candidate_at, candidates
+from appliance.models.memory.fit import MemoryNeeds
 
 log = logging.getLogger(__name__)
 
 FRESH_SECONDS = 0.25
-"""How long the shelf is believed without looking again."""
+"""For which a scan counts as fresh."""
 
 
-class Entry(msgspec.Struct, frozen=True, kw_only=True):
-    """A model on the shelf."""
+class ModelFile(msgspec.Struct, frozen=True, kw_only=True):
+    """A model on this machine."""
 
     id: str
     name: str
     owner: Owner
-    """The program that keeps the file, and alone may remove it; `appliance`: we do."""
+    """The program that keeps the file, and alone may remove it; `appliance`: this one."""
     path: Path
     files: tuple[Path, ...]
     repo: str = ""
     """Where on the hub it came from, if that is known."""
-    facts: Facts
+    facts: ModelFacts
 
     @property
     def loads(self) -> bool:
@@ -42,9 +43,9 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
         return not self.facts.fault
 
 
-class Given(msgspec.Struct, frozen=True):
-    """A model that the configuration lists or that came with the appliance. Its file is on the
-    shelf under this id, wherever else it is found; without a file here, the id is taken."""
+class ConfiguredFile(msgspec.Struct, frozen=True):
+    """A model that the configuration lists or that came with the appliance. Its file is in the
+    index under this id, wherever else it is found; without a file here, the id is taken."""
 
     id: str
     name: str
@@ -52,68 +53,68 @@ class Given(msgspec.Struct, frozen=True):
     owner: Owner = "folder"
 
 
-class Shelf:
+class ModelIndex:
     """All models on this machine. Thread-safe."""
 
     def __init__(
         self,
-        places: Sequence[Place],
-        given: Callable[[], Iterable[Given]],
+        sources: Sequence[ModelSource],
+        configured: Callable[[], Iterable[ConfiguredFile]],
         *,
-        weigh: Callable[[GgufHeader], Weight],
-        memory: Memory,
+        memory_needs: Callable[[GgufHeader], MemoryNeeds],
+        cache: MetadataCache,
     ) -> None:
         """
         Args:
-            places: where to look; of a file that is in two of them, the first has it.
-            given: asked at every look.
-            weigh: memory that a model takes as it would be loaded.
-            memory: facts of files that were read before.
+            sources: folders to scan; a file that is in two of them counts as of the first.
+            configured: called at every scan.
+            memory_needs: memory that a model takes as it would be loaded.
+            cache: facts of files that were read before.
         """
-        self.on_change: Callable[[Sequence[Entry], Sequence[Entry]], None] = lambda new, gone: None  # noqa: ARG005
-        """Called with what came and what went, one change at a time."""
-        self._places = places
-        self._given = given
-        self._weigh = weigh
-        self._memory = memory
-        self._entries: tuple[Entry, ...] = ()
-        self._looking = threading.Lock()
-        self._looked = 0.0
+        self.on_change: Callable[[Sequence[ModelFile], Sequence[ModelFile]], object] = _nothing
+        """Called with the files that are new and those that are gone, one scan at a time."""
+        self._sources = sources
+        self._configured = configured
+        self._memory_needs = memory_needs
+        self._cache = cache
+        self._entries: tuple[ModelFile, ...] = ()
+        self._scanning = threading.Lock()
+        self._scanned_at = 0.0
 
-    def entries(self) -> tuple[Entry, ...]:
-        """What was found the last time; `refresh` looks again."""
+    def entries(self) -> tuple[ModelFile, ...]:
+        """Those of the last scan; `refresh` scans again."""
         return self._entries
 
-    def find(self, name: str) -> Entry | None:
+    def find(self, name: str) -> ModelFile | None:
         """The model with that id."""
         return next((entry for entry in self._entries if entry.id == name), None)
 
-    def refresh(self, *, at_once: bool = False) -> tuple[Entry, ...]:
-        """Look again, unless somebody just did, and return what is there.
+    def refresh(self, *, at_once: bool = False) -> tuple[ModelFile, ...]:
+        """Scan again, unless that was just done, and return what is there.
 
         Args:
-            at_once: also if somebody just did.
+            at_once: also if it was just done.
         """
-        asked = time.monotonic()
-        with self._looking:
-            # Whoever waited for another's look has what that one saw.
-            if not at_once and self._looked > asked - FRESH_SECONDS:
+        requested = time.monotonic()
+        with self._scanning:
+            # Whoever waited for another's scan has its result.
+            if not at_once and self._scanned_at > requested - FRESH_SECONDS:
                 return self._entries
             before = self._entries
-            found = tuple(self._look())
+            found = tuple(self._scan())
             self._entries = found
-            self._looked = time.monotonic()
+            self._scanned_at = time.monotonic()
             new = [entry for entry in found if entry not in before]
             gone = [entry for entry in before if entry not in found]
             if new or gone:
                 self.on_change(new, gone)
             return found
 
-    def _look(self) -> Iterable[Entry]:
-        given = list(self._given())
-        ids = {one.id for one in given}
+    def _scan(self) -> Iterable[ModelFile]:
+        configured = list(self._configured())
+        ids = {one.id for one in configured}
         files: set[tuple[int, int]] = set()
-        for one, candidate in self._candidates(given):
+        for one, candidate in self._candidates(configured):
             mark = _mark(candidate.path)
             facts = self._facts(candidate)
             if facts is None or mark is None or mark in files or not facts.model:
@@ -121,7 +122,7 @@ class Shelf:
             files.add(mark)
             id = one.id if one else _free(candidate.name, candidate.owner, ids)
             ids.add(id)
-            yield Entry(
+            yield ModelFile(
                 id=id,
                 name=one.name if one else id,
                 owner=candidate.owner,
@@ -130,24 +131,29 @@ class Shelf:
                 repo=candidate.repo,
                 facts=facts,
             )
-        self._memory.save()
+        self._cache.save()
 
-    def _candidates(self, given: Iterable[Given]) -> Iterable[tuple[Given | None, Candidate]]:
-        for one in given:
+    def _candidates(
+        self, configured: Iterable[ConfiguredFile]
+    ) -> Iterable[tuple[ConfiguredFile | None, Candidate]]:
+        for one in configured:
             if one.path is not None:
                 yield one, candidate_at(one.path, one.owner)
-        for place in self._places:
-            for candidate in candidates(place):
+        for source in self._sources:
+            for candidate in candidates(source):
                 yield None, candidate
 
-    def _facts(self, candidate: Candidate) -> Facts | None:
+    def _facts(self, candidate: Candidate) -> ModelFacts | None:
         if candidate.missing:
             count = len(candidate.files) + candidate.missing
-            return Facts(fault=f"{candidate.missing} of its {count} files are missing")
-        return self._memory.facts(candidate.files, self._read)
+            return ModelFacts(fault=f"{candidate.missing} of its {count} files are missing")
+        return self._cache.facts(candidate.files, self._read)
 
-    def _read(self, path: Path) -> Facts:
-        return read_facts(path, self._weigh)
+    def _read(self, path: Path) -> ModelFacts:
+        return read_facts(path, self._memory_needs)
+
+
+def _nothing(_new: Sequence[ModelFile], _gone: Sequence[ModelFile]) -> None: ...
 
 
 def _mark(path: Path) -> tuple[int, int] | None:
@@ -160,7 +166,7 @@ def _mark(path: Path) -> tuple[int, int] | None:
 
 
 def _free(name: str, owner: Owner, taken: set[str]) -> str:
-    """The name, or one like it that nobody has."""
+    """The name, or one like it that is not taken."""
     if name not in taken:
         return name
     ours = f"{name}@{owner}"

@@ -6,47 +6,25 @@ so these few numbers are kept, in memory and in a file, as long as the model's f
 
 import contextlib
 import logging
-import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Literal
 
 import msgspec
 
 from appliance.errors import BadModelFile
 from appliance.models.gguf.header import GgufHeader, is_legacy_ggml
 from appliance.models.gguf.shards import Stamp, read_model, stamp
-from appliance.models.memory.estimate import Part
+from appliance.models.memory.fit import MemoryNeeds
+from appliance.system.files import replace_file
 
 log = logging.getLogger(__name__)
-
-Fits = Literal["fits", "partly", "too_big"]
 
 VERSION = 3
 """Of the file; another one is not read."""
 MOST_REMEMBERED = 2000
 
 
-class Weight(msgspec.Struct, frozen=True, kw_only=True):
-    """Bytes of memory that a model takes."""
-
-    whole: int = 0
-    """Without a GPU, with as long a context as it was trained for."""
-    least: int = 0
-    """Without a GPU, and with a context as short as still makes sense."""
-    gpu: int = 0
-    """Of a GPU that has all of it."""
-    shared: Part = Part()
-    """Without a GPU, with as long a context as it would be loaded with here, of which all slots
-    have one."""
-    apart: Part = Part()
-    """The same, one a slot."""
-    beside_gpu: Part = Part()
-    """Of memory, while a GPU has all of it."""
-    slots: int = 0
-
-
-class Facts(msgspec.Struct, frozen=True, kw_only=True):
+class ModelFacts(msgspec.Struct, frozen=True, kw_only=True):
     """What a model's header says; what it does not say is empty or 0."""
 
     name: str = ""
@@ -59,49 +37,20 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     """Bytes of all its files."""
     embeds: bool = False
     """It makes vectors out of texts, and writes none."""
-    weight: Weight = Weight()
+    weight: MemoryNeeds = MemoryNeeds()
     fault: str = ""
     """Why it cannot be loaded; empty: it can."""
     model: bool = True
     """False: a GGUF file, but not of a model that stands for itself: an adapter, a projector."""
 
 
-QUICK_BYTES_A_CORE = 600_000_000
-
-
-class Machine(msgspec.Struct, frozen=True):
-    """What models may take of this machine, in bytes."""
-
-    memory: Callable[[], int]
-    gpu: Callable[[], int]
-    """Of the GPUs that models may run on; 0: there is none."""
-    cores: int
-    plenty: Callable[[int], bool]
-    """Whether so many bytes more are spent now on slots with room of their own, for speed."""
-
-    def quick(self) -> int:
-        """The largest file that it writes about as fast as one reads: every byte of it is read for
-        every token, and a processor's core manages some gigabytes a second."""
-        return self.gpu() or self.cores * QUICK_BYTES_A_CORE
-
-
-def fits(weight: Weight, memory: int, gpu: int) -> Fits:
-    """Whether a model fits a machine that has so many bytes: wholly on its GPU if there is one,
-    partly, with the rest in memory or a shorter context, or not at all."""
-    if gpu and weight.gpu <= gpu:
-        return "fits"
-    if not gpu and weight.whole <= memory:
-        return "fits"
-    return "partly" if weight.least <= memory + gpu else "too_big"
-
-
-def read_facts(path: Path, weigh: Callable[[GgufHeader], Weight]) -> Facts:
+def read_facts(path: Path, weigh: Callable[[GgufHeader], MemoryNeeds]) -> ModelFacts:
     """Of the model whose first file is `path`; a bad one gives its fault."""
     try:
         header = read_model(path)
         if header.architecture in ("", "clip", "mmproj", "imatrix") or not header.embedding_length:
-            return Facts(model=False)
-        return Facts(
+            return ModelFacts(model=False)
+        return ModelFacts(
             name=header.name or "",
             architecture=header.architecture,
             quantization=header.quantization,
@@ -112,7 +61,7 @@ def read_facts(path: Path, weigh: Callable[[GgufHeader], Weight]) -> Facts:
             weight=weigh(header),
         )
     except BadModelFile as ex:
-        return Facts(fault=ex.message, model=not _is_old(path))
+        return ModelFacts(fault=ex.message, model=not _is_old(path))
 
 
 def _is_old(path: Path) -> bool:
@@ -126,7 +75,7 @@ def _is_old(path: Path) -> bool:
 
 class _Remembered(msgspec.Struct, frozen=True):
     stamp: Stamp
-    facts: Facts
+    facts: ModelFacts
 
 
 class _File(msgspec.Struct, frozen=True):
@@ -135,7 +84,7 @@ class _File(msgspec.Struct, frozen=True):
     models: dict[str, _Remembered]
 
 
-class Memory:
+class MetadataCache:
     """Facts of files that were read before. For one thread at a time."""
 
     def __init__(self, file: Path | None, key: str) -> None:
@@ -155,7 +104,7 @@ class Memory:
                 if (kept.version, kept.key) == (VERSION, key):
                     self._models = kept.models
 
-    def facts(self, files: Sequence[Path], read: Callable[[Path], Facts]) -> Facts | None:
+    def facts(self, files: Sequence[Path], read: Callable[[Path], ModelFacts]) -> ModelFacts | None:
         """Of the model with these files; `read` is asked when they are new or changed. None: a
         file is gone."""
         now = stamp(files)
@@ -180,10 +129,7 @@ class Memory:
             return
         self._changed = False
         kept = dict(list(self._models.items())[:MOST_REMEMBERED])
-        new = self._file.with_name(f"{self._file.name}.{os.getpid()}")
         try:
-            new.write_bytes(msgspec.json.encode(_File(VERSION, self._key, kept)))
-            new.replace(self._file)
+            replace_file(self._file, msgspec.json.encode(_File(VERSION, self._key, kept)))
         except OSError as ex:
             log.warning("what is known of model files cannot be kept: %s", ex)
-            new.unlink(missing_ok=True)

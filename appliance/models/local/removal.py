@@ -4,7 +4,7 @@ import contextlib
 from collections.abc import Callable
 
 from appliance.errors import Conflict
-from appliance.models.local.index import Entry
+from appliance.models.local.index import ModelFile
 
 _KEEPERS = {
     "bundled": "it came with the appliance",
@@ -16,7 +16,7 @@ _KEEPERS = {
 }
 
 
-def remove(entry: Entry, *, before: Callable[[], None]) -> None:
+def remove(entry: ModelFile, *, before: Callable[[], None]) -> None:
     """Remove the files of a model that is in our folder, and the folders that they leave empty.
 
     Args:

@@ -24,7 +24,7 @@ MAX_MANIFEST = 1 << 20
 _OLLAMA_MODEL = "application/vnd.ollama.image.model"
 
 
-class Place(msgspec.Struct, frozen=True):
+class ModelSource(msgspec.Struct, frozen=True):
     """A folder, and the program that keeps it."""
 
     owner: Owner
@@ -46,7 +46,7 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
     """Files of the model that are not here."""
 
 
-def candidates(place: Place) -> Iterator[Candidate]:
+def candidates(place: ModelSource) -> Iterator[Candidate]:
     """What may be a model there, in a steady order."""
     if place.owner == "ollama":
         yield from _ollama(place)
@@ -89,7 +89,7 @@ def _is_projector(name: str) -> bool:
     return "mmproj" in name.lower()
 
 
-def _repo(place: Place, folder: Path) -> str:
+def _repo(place: ModelSource, folder: Path) -> str:
     steps = folder.relative_to(place.folder).parts
     if place.owner == "huggingface":
         kind, _, name = (steps[0] if steps else "").partition("--")
@@ -155,7 +155,7 @@ class _Manifest(msgspec.Struct, frozen=True):
     layers: tuple[_Layer, ...] = ()
 
 
-def _ollama(place: Place) -> Iterator[Candidate]:
+def _ollama(place: ModelSource) -> Iterator[Candidate]:
     root = place.folder / "manifests"
     for folder, files in _folders(root):
         steps = folder.relative_to(root).parts

@@ -4,18 +4,18 @@ from typing import Literal
 
 import msgspec
 
-from appliance.models.local.index import Entry
-from appliance.models.local.metadata_cache import Fits, Machine, fits
+from appliance.models.local.index import ModelFile
 from appliance.models.local.sources import Owner
+from appliance.models.memory.fit import Fits, Machine, fits
 from appliance.models.memory.usage import MemoryUse, expected
 
-Status = Literal["unloaded", "loading", "ready", "failing", "failed"]
+LoadStatus = Literal["unloaded", "loading", "ready", "failing", "failed"]
 
 
-class Loaded(msgspec.Struct, frozen=True, kw_only=True):
+class RuntimeState(msgspec.Struct, frozen=True, kw_only=True):
     """What a model is doing, if somebody runs it."""
 
-    status: Status = "unloaded"
+    status: LoadStatus = "unloaded"
     progress: float = 0.0
     detail: str | None = None
     n_ctx: int | None = None
@@ -53,7 +53,7 @@ class LocalModel(msgspec.Struct, frozen=True, kw_only=True):
     downloaded: bool
     default: bool
     """Requests that name no model get this one."""
-    status: Status
+    status: LoadStatus
     progress: float
     """0 … 1, while it loads."""
     detail: str | None
@@ -64,20 +64,20 @@ class LocalModel(msgspec.Struct, frozen=True, kw_only=True):
     warning: str | None
 
 
-def tell(
+def summarize(
     id: str,
     name: str,
-    entry: Entry | None,
+    entry: ModelFile | None,
     *,
     machine: Machine,
     remedy: str | None,
-    loaded: Loaded,
+    loaded: RuntimeState,
     use: MemoryUse | None = None,
     default: bool,
 ) -> LocalModel:
     """
     Args:
-        entry: of the shelf; None: its file is not here, or it runs elsewhere.
+        entry: of the index; None: its file is not here, or it runs elsewhere.
         remedy: what gets its file; None: nothing is missing.
         loaded: what it is doing.
         use: what it takes of memory; None: it is not loaded.

@@ -39,7 +39,7 @@ _PERIODS = {
 }
 
 
-class Shape(msgspec.Struct, frozen=True, kw_only=True):
+class ContextShape(msgspec.Struct, frozen=True, kw_only=True):
     """llama.cpp's context parameters, as it rounds and bounds them."""
 
     cells: int
@@ -94,7 +94,7 @@ def _slides(header: GgufHeader, layer: int) -> bool:
     return layer % period != (0 if first else period - 1)
 
 
-def _cells(header: GgufHeader, shape: Shape, layer: int) -> int:
+def _cells(header: GgufHeader, shape: ContextShape, layer: int) -> int:
     if shape.swa_full or not _slides(header, layer):
         return shape.cells
     window = header.sliding_window * (shape.sequences if shape.streams == 1 else 1)
@@ -110,7 +110,7 @@ def _recurrent(header: GgufHeader, layer: int) -> bool:
     )
 
 
-def cache_size(header: GgufHeader, shape: Shape, layer: int) -> int:
+def cache_size(header: GgufHeader, shape: ContextShape, layer: int) -> int:
     """Bytes that a layer keeps of what it has read."""
     own = header.block_count - _detail(header, "nextn_predict_layers")
     if layer >= own:
@@ -159,7 +159,7 @@ def _state(header: GgufHeader) -> int:
 # -- the compute buffer ---------------------------------------------------------------------------
 
 
-def mask_size(header: GgufHeader, shape: Shape) -> int:
+def mask_size(header: GgufHeader, shape: ContextShape) -> int:
     """Bytes of who may look at whom, once for each kind of layer."""
     kinds = {
         _slides(header, layer): _cells(header, shape, layer)
@@ -169,7 +169,7 @@ def mask_size(header: GgufHeader, shape: Shape) -> int:
     return sum(kinds.values()) * shape.tokens * (FLOAT // 2 if shape.flash_attn else FLOAT)
 
 
-def compute_size(header: GgufHeader, shape: Shape, layers: range, *, output: bool) -> int:
+def compute_size(header: GgufHeader, shape: ContextShape, layers: range, *, output: bool) -> int:
     """Bytes at the widest place of the graph: in one of `layers`, or at the output."""
     widths = _widths(header)
     bytes_a_value = shape.tokens * FLOAT

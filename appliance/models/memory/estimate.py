@@ -4,11 +4,10 @@ import msgspec
 from msgspec import structs
 
 from appliance.config.context import ContextSettings
-from appliance.errors import ModelLoadFailed
 from appliance.models.gguf.metadata import GgufHeader
 from appliance.models.memory.buffers import (
     FLOAT,
-    Shape,
+    ContextShape,
     cache_size,
     compute_size,
     mask_size,
@@ -26,7 +25,7 @@ LEAST_CONTEXT = 4096
 """Tokens; with less, a chat is soon too long."""
 
 
-class Part(msgspec.Struct, frozen=True, kw_only=True):
+class MemoryPart(msgspec.Struct, frozen=True, kw_only=True):
     """Bytes in one kind of memory."""
 
     weights: int = 0
@@ -41,14 +40,14 @@ class Part(msgspec.Struct, frozen=True, kw_only=True):
         return self.weights + self.cache + self.compute + self.output + self.process
 
 
-class Estimate(msgspec.Struct, frozen=True):
+class MemoryEstimate(msgspec.Struct, frozen=True):
     """What a model takes, once loaded and used."""
 
-    cpu: Part
-    gpu: Part
+    cpu: MemoryPart
+    gpu: MemoryPart
 
 
-def estimate(header: GgufHeader, context: ContextSettings, n_gpu_layers: int = 0) -> Estimate:
+def estimate(header: GgufHeader, context: ContextSettings, n_gpu_layers: int = 0) -> MemoryEstimate:
     """The memory that a worker takes with a context made so.
 
     Of a model that is spread over several files, the tensors of this one are counted.
@@ -56,7 +55,7 @@ def estimate(header: GgufHeader, context: ContextSettings, n_gpu_layers: int = 0
     cells = padded(context.n_ctx or header.context_length, 256)
     streams = 1 if context.kv_unified else context.n_seq_max
     tokens = min(cells * streams, context.n_batch, context.n_ubatch)
-    shape = Shape(
+    shape = ContextShape(
         cells=cells,
         streams=streams,
         sequences=context.n_seq_max,
@@ -68,15 +67,7 @@ def estimate(header: GgufHeader, context: ContextSettings, n_gpu_layers: int = 0
         swa_full=context.swa_full,
     )
     first = max(0, header.block_count + 1 - n_gpu_layers)
-    return Estimate(_cpu(header, shape, first), _gpu(header, shape, first))
-
-
-def gpu_layers(header: GgufHeader, free_gpu_bytes: int, context: ContextSettings) -> int:
-    """The largest `n_gpu_layers` that fits; the output counts as a layer, as in llama.cpp."""
-    for n_gpu_layers in range(header.block_count + 1, 0, -1):
-        if estimate(header, context, n_gpu_layers).gpu.total <= free_gpu_bytes:
-            return n_gpu_layers
-    return 0
+    return MemoryEstimate(_cpu(header, shape, first), _gpu(header, shape, first))
 
 
 def context_that_fits(header: GgufHeader, memory: int, context: ContextSettings) -> int:
@@ -90,37 +81,12 @@ def context_that_fits(header: GgufHeader, memory: int, context: ContextSettings)
     return n_ctx
 
 
-def fits(estimate: Estimate, free: int, free_gpu: int = 0) -> bool:
-    """Whether that many free bytes are enough."""
-    return estimate.cpu.total <= free and estimate.gpu.total <= free_gpu
-
-
-def check_fits(name: str, estimate: Estimate, free: int, free_gpu: int = 0) -> None:
-    """Nothing, if it fits.
-
-    Raises:
-        ModelLoadFailed: with both figures.
-    """
-    for need, have, what in (
-        (estimate.cpu.total, free, "memory"),
-        (estimate.gpu.total, free_gpu, "GPU memory"),
-    ):
-        if need > have:
-            raise ModelLoadFailed(
-                f"{name} needs {_gigabytes(need)} of {what}, {_gigabytes(have)} are free"
-            )
-
-
-def _gigabytes(size: int) -> str:
-    return f"{size / 1e9:.1f} GB" if size >= 50e6 else f"{size / 1e6:.1f} MB"
-
-
-def _cpu(header: GgufHeader, shape: Shape, first: int) -> Part:
+def _cpu(header: GgufHeader, shape: ContextShape, first: int) -> MemoryPart:
     """What is left to the CPU when the layers from `first` on are elsewhere."""
     layers = range(min(first, header.block_count))
     everything = first > header.block_count
     compute = compute_size(header, shape, layers, output=everything)
-    return Part(
+    return MemoryPart(
         weights=sum(t.size for layer, t in placed(header) if layer < first),
         cache=sum(cache_size(header, shape, layer) for layer in layers),
         # What goes to a GPU is laid out here first.
@@ -132,16 +98,16 @@ def _cpu(header: GgufHeader, shape: Shape, first: int) -> Part:
     )
 
 
-def _gpu(header: GgufHeader, shape: Shape, first: int) -> Part:
+def _gpu(header: GgufHeader, shape: ContextShape, first: int) -> MemoryPart:
     if first > header.block_count:
-        return Part()
+        return MemoryPart()
     layers = range(first, header.block_count)
     there = [t for layer, t in placed(header) if layer >= first]
     weights = sum(t.size for t in there)
     elsewhere = [t for layer, t in placed(header) if 0 <= layer < first]
     if not any(t.name == "output.weight" for t in there):  # then the embeddings serve as output
         weights += sum(t.size for t in header.tensors if t.name == "token_embd.weight")
-    return Part(
+    return MemoryPart(
         weights=weights,
         cache=sum(cache_size(header, shape, layer) for layer in layers),
         # Long batches take the CPU's weights along, one at a time.

@@ -10,8 +10,8 @@ from msgspec import structs
 from appliance.config.context import ContextSettings
 from appliance.errors import ModelLoadFailed
 from appliance.models.gguf.shards import read_model
-from appliance.models.local.metadata_cache import Machine, Weight
-from appliance.models.memory.estimate import Estimate, Part, estimate
+from appliance.models.memory.estimate import MemoryEstimate, MemoryPart, estimate
+from appliance.models.memory.fit import Machine, MemoryNeeds
 
 
 class MemoryUse(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,7 +37,7 @@ class MemoryUse(msgspec.Struct, frozen=True, kw_only=True):
         return self.weights + self.cache + self.compute + self.saved + self.process
 
 
-def expected(weight: Weight, machine: Machine) -> MemoryUse:
+def expected(weight: MemoryNeeds, machine: Machine) -> MemoryUse:
     """Of a model that would be loaded now."""
     if 0 < weight.gpu <= machine.gpu():
         return structs.replace(_of(weight.beside_gpu, weight.slots), gpu=weight.gpu)
@@ -67,7 +67,7 @@ def measured(
     """
     found = taken(file, settings, n_gpu_layers) if settings else None
     if settings is None or found is None:
-        use = _of(Part(weights=weights), 1)
+        use = _of(MemoryPart(weights=weights), 1)
     else:
         use = _of(found.cpu, 1 if settings.kv_unified else settings.n_seq_max)
         use = structs.replace(use, gpu=found.gpu.total)
@@ -82,7 +82,7 @@ def measured(
 
 
 @lru_cache(maxsize=32)
-def taken(file: str, settings: ContextSettings, n_gpu_layers: int) -> Estimate | None:
+def taken(file: str, settings: ContextSettings, n_gpu_layers: int) -> MemoryEstimate | None:
     """By estimate; None: the file can't be read any more."""
     try:
         return estimate(read_model(Path(file)), settings, n_gpu_layers)
@@ -90,7 +90,7 @@ def taken(file: str, settings: ContextSettings, n_gpu_layers: int) -> Estimate |
         return None
 
 
-def _of(part: Part, slots: int) -> MemoryUse:
+def _of(part: MemoryPart, slots: int) -> MemoryUse:
     return MemoryUse(
         weights=part.weights,
         cache=part.cache,

@@ -77,8 +77,8 @@ def compare(
         return Outcome(said.result)
     if end.stopped:
         return Outcome(None)
-    last = end.words.strip().rpartition("\n")[2]
-    how = "it hung" if end.late else f"it died ({_ended(end.code)})"
+    last = end.log_tail.rpartition("\n")[2]
+    how = "it hung" if end.timed_out else f"it died ({_ended(end.code)})"
     return Outcome(None, f"{how} when it was compared with the processor; last words: {last}")
 
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from appliance.engine.device_results import Result, faulty
 from appliance.engine.protocol import Device
-from appliance.system.json_process_main import Tell, begin
+from appliance.system.process_setup import Send, take_request
 from appliance.tuning.devices.protocol import CannotCompare, Compare, Compared, Doing
 from appliance.tuning.process.bench import PROCESSOR, Reader, Rows, Weights
 from appliance.tuning.process.calibration_text import TEXT
@@ -42,18 +42,18 @@ what must be read at least."""
 class Comparison:
     """One model on the processor and on GPUs."""
 
-    def __init__(self, request: Compare, tell: Tell) -> None:
+    def __init__(self, request: Compare, send: Send) -> None:
         """
         Raises:
             LoadError: a device is not there, nothing of the model fits, or it cannot be loaded.
         """
-        self._load, self._tell = request.load, tell
+        self._load, self._send = request.load, send
         there = {device.name: device for device in library.devices()}
         gone = [name for name in request.devices if name not in there]
         if gone:
             raise LoadError(f"{' and '.join(gone)} is not there any more")
         self._devices = [there[name] for name in request.devices]
-        tell(Doing("loading the model for the processor"))
+        send(Doing("loading the model for the processor"))
         self._base_weights = Weights(Path(self._load.path), PROCESSOR, plain=True)
         self._tokens = self._base_weights.tokenize(TEXT)[:TOKENS]
         if len(self._tokens) < FEW:
@@ -108,7 +108,7 @@ class Comparison:
     def _pace(self) -> float:
         """How many times as fast as the processor the GPU is, at what it is better at. Both have
         read before, so that nothing is compiled or fetched any more."""
-        self._tell(Doing("both read once more, timed"))
+        self._send(Doing("both read once more, timed"))
         gpu, base = (self._seconds(reader) for reader in (self._gpu, self._base))
         return max(there / here for here, there in zip(gpu, base, strict=True))
 
@@ -124,14 +124,14 @@ class Comparison:
     def _vectors(self) -> Rows:
         """How far apart they are in the vectors of a model that writes nothing: 1 - cosine."""
         self._count = len(self._tokens)
-        self._tell(Doing(f"both read {self._count} tokens"))
+        self._send(Doing(f"both read {self._count} tokens"))
         base, there = (reader.vectors(self._tokens) for reader in (self._base, self._gpu))
         lengths = np.linalg.norm(base, axis=1) * np.linalg.norm(there, axis=1)
         distances: Rows = 1 - (base * there).sum(axis=1) / lengths
         return distances
 
     def _read(self, who: str, reader: Reader, tokens: list[int], start: int) -> Rows:
-        self._tell(Doing(f"{who} reads {len(tokens)} tokens"))
+        self._send(Doing(f"{who} reads {len(tokens)} tokens"))
         return reader.logprobs(tokens, start)
 
     def _on_gpu(self, devices: list[Device]) -> tuple[Weights, Reader]:
@@ -142,7 +142,7 @@ class Comparison:
             place.on = tuple(device.name for device in devices)
         problem = "nothing of the model fits on it"
         while place.on:
-            self._tell(Doing(f"loading {place.n_gpu_layers} layers for the GPU"))
+            self._send(Doing(f"loading {place.n_gpu_layers} layers for the GPU"))
             try:
                 weights = Weights(Path(self._load.path), place)
                 try:
@@ -186,14 +186,14 @@ def _figures(rows: Rows) -> tuple[float | None, float | None]:
 
 def main() -> int:
     """Entry of the process: a request on stdin, lines on stdout, log lines on stderr."""
-    line, tell = begin()
+    line, send = take_request()
     request = msgspec.json.decode(line, type=Compare)
     with contextlib.suppress(OSError, AttributeError):
         os.nice(5)  # people are answered by the processor meanwhile
     try:
         library.start(request.load.variant)
-        tell(Compared(Comparison(request, tell).run()))
+        send(Compared(Comparison(request, send).run()))
     except (LoadError, OSError) as ex:
-        tell(CannotCompare(str(ex)))
+        send(CannotCompare(str(ex)))
         return 1
     return 0

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from appliance.system.json_process_main import begin
+from appliance.system.process_setup import take_request
 from appliance.tuning.process.tuner import Tuner, measured
 from appliance.tuning.protocol import CannotLoad, Measure, Request
 from appliance.worker.runners.base import LoadError
@@ -11,15 +11,15 @@ from appliance.worker.runners.llama_cpp.native import library
 
 def main() -> int:
     """Entry of the process: a request on stdin, lines on stdout, log lines on stderr."""
-    line, tell = begin()
+    line, send = take_request()
     request = msgspec.json.decode(line, type=Request | Measure)
     try:
         library.start(request.variant)
         if isinstance(request, Measure):
-            tell(measured(request))
+            send(measured(request))
         else:
-            Tuner(request, tell).run()
+            Tuner(request, send).run()
     except LoadError as ex:
-        tell(CannotLoad(str(ex)))
+        send(CannotLoad(str(ex)))
         return 1
     return 0

@@ -90,9 +90,9 @@ def _ring(tokens: list[int]) -> list[int]:
 class Tuner:
     """One run. Holds the original and the best so far, and a challenger at times."""
 
-    def __init__(self, request: Request, tell: Callable[[Told], None]) -> None:
+    def __init__(self, request: Request, send: Callable[[Told], None]) -> None:
         self._request = request
-        self._tell = tell
+        self._send = send
         self._deadline = time.monotonic() + request.seconds
         self._source = Path(request.model)
         self._cores = physical_cores()
@@ -105,7 +105,7 @@ class Tuner:
         Raises:
             LoadError: the model cannot be loaded as it was shipped.
         """
-        self._tell(Doing("measuring the model as shipped"))
+        self._send(Doing("measuring the model as shipped"))
         self._original = self._weights = Weights(self._source)
         size = self._source.stat().st_size
         self._shipped = (self._original.ftype, size, self._original.n_params)
@@ -119,7 +119,7 @@ class Tuner:
         began = time.monotonic()
         first = self._base.measure(self._ring, self._size)
         self._round_seconds = time.monotonic() - began
-        self._tell(Best(setting=self._setting, speed=first, shipped=first, kl=0.0))
+        self._send(Best(setting=self._setting, speed=first, shipped=first, kl=0.0))
         enough = int(FIDELITY_SHARE * self._request.seconds * first.prefill)
         self._tokens = self._tokens[: max(MIN_TOKENS, enough)]
         if not self._time_for(3 * len(self._tokens) / first.prefill):
@@ -160,7 +160,7 @@ class Tuner:
         ):
             self._verdict(name, NO_TIME)
             return None
-        self._tell(Doing(f"rewriting the weights to {layout.name}"))
+        self._send(Doing(f"rewriting the weights to {layout.name}"))
         began = time.monotonic()
         file = Path(self._request.folder) / f"{layout.name}.gguf"
         kl = None
@@ -229,7 +229,7 @@ class Tuner:
         self, name: str, weights: Weights, setting: Setting, file: str, *, fidelity_first: bool
     ) -> bool:
         """Whether the setting is the best now."""
-        self._tell(Doing(f"measuring {name}"))
+        self._send(Doing(f"measuring {name}"))
         try:
             bench = Bench(weights, setting)
         except LoadError as ex:
@@ -271,7 +271,7 @@ class Tuner:
         if self._bench is not self._base:
             self._bench.close()
         self._bench, self._setting = bench, setting
-        self._tell(best)
+        self._send(best)
         return True
 
     def _compare(self, bench: Bench) -> tuple[float, Speed, Speed]:
@@ -321,4 +321,4 @@ class Tuner:
         self, what: str, verdict: str, *, gain: float | None = None, kl: float | None = None
     ) -> None:
         kl = None if kl is None or not math.isfinite(kl) else kl
-        self._tell(Tried(Trial(what=what, verdict=verdict, gain=gain, kl=kl)))
+        self._send(Tried(Trial(what=what, verdict=verdict, gain=gain, kl=kl)))

@@ -4,14 +4,13 @@ One file for a processor and its microcode, and a build of llama.cpp: whatever o
 tried again.
 """
 
-import contextlib
 import logging
-import os
 from pathlib import Path
 
 import msgspec
 
 from appliance.system import hardware, llama_libraries
+from appliance.system.files import replace_file
 from appliance.tuning.variants.protocol import Need, Verdict
 
 log = logging.getLogger(__name__)
@@ -35,17 +34,12 @@ def kept(folder: Path) -> Kept:
 def keep(folder: Path, need: Need, verdicts: list[Verdict]) -> None:
     """Store what came of a trial, all or nothing; that it cannot be stored is said in the log."""
     file = _file(folder)
-    part = file.with_suffix(f".{os.getpid()}.part")
     text = msgspec.json.format(msgspec.json.encode({**kept(folder), need.key: verdicts}), indent=2)
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        part.write_bytes(text)
-        part.replace(file)
+        replace_file(file, text)
     except OSError as ex:
         log.warning("what is known of llama.cpp's variants cannot be kept: %s", ex)
-    finally:
-        with contextlib.suppress(OSError):
-            part.unlink(missing_ok=True)
 
 
 def _file(folder: Path) -> Path:

@@ -7,17 +7,17 @@ way at a time.
 """
 
 import logging
-import subprocess
 import threading
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, BinaryIO, cast
+from typing import Any
 
 import psutil
 
 from appliance.engine.types import ChatMessage
 from appliance.errors import ApplianceError, RequestError, Unavailable
+from appliance.system.child_process import ChildProcess
 from appliance.worker.chat_template import sandbox_protocol
 from appliance.worker.chat_template.sandbox_protocol import (
     MEMORY_LIMIT,
@@ -59,7 +59,7 @@ class _Busy(Exception):
 class _Alarm(threading.Thread):
     """Kills a process that takes too much of a processor, or gets none."""
 
-    def __init__(self, process: "subprocess.Popen[bytes]", limit: float) -> None:
+    def __init__(self, process: ChildProcess, limit: float) -> None:
         """`limit`: seconds of a processor."""
         super().__init__(name="template alarm", daemon=True)
         self._limit = limit
@@ -100,7 +100,7 @@ class _Child:
     """One process."""
 
     def __init__(self, command: Sequence[str]) -> None:
-        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self._process = ChildProcess(command)
         self._started = False
         self._compiled: Compile | None = None
 
@@ -124,13 +124,11 @@ class _Child:
 
     def _exchange(self, frame: bytes, limit: float = TIME_LIMIT) -> Answer:
         process = self._process
-        assert process.stdin and process.stdout
         alarm = _Alarm(process, limit)
         alarm.start()
         try:
-            process.stdin.write(frame)
-            process.stdin.flush()
-            answer = sandbox_protocol.read_answer(cast(BinaryIO, process.stdout))
+            process.send(frame)
+            answer = sandbox_protocol.read_answer(process.output)
         except (OSError, ValueError) as ex:
             log.warning("the process for chat templates failed: %r", ex)
             answer = None
@@ -143,23 +141,11 @@ class _Child:
         alarm.join()
         if alarm.why:
             raise alarm.why
-        try:
-            ended = process.wait(END_SECONDS)
-        except subprocess.TimeoutExpired:
-            ended = 0
-        raise _Busy if ended == KILLED else _Died
+        raise _Busy if process.wait(END_SECONDS) == KILLED else _Died
 
     def close(self) -> None:
         """End it."""
-        process = self._process
-        process.kill()
-        process.wait()
-        for pipe in (process.stdin, process.stdout):
-            try:
-                if pipe:
-                    pipe.close()
-            except OSError:
-                log.debug("a pipe was broken already")
+        self._process.close()
 
 
 class TemplateGuard:

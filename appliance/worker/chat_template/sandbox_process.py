@@ -3,14 +3,13 @@
 Requests come on stdin, answers go to stdout, log lines to stderr. It ends when the worker does.
 """
 
-import ctypes
 import faulthandler
 import logging
 import os
-import signal
 import sys
 
 from appliance.errors import RequestError
+from appliance.system.process_setup import obey_parent_alone, take_pipes
 from appliance.worker.chat_template import sandbox_protocol
 from appliance.worker.chat_template.sandbox_protocol import (
     MEMORY_LIMIT,
@@ -95,23 +94,11 @@ def _limit_memory() -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
-def _die_with_worker() -> None:
-    """Linux: be killed when the thread of the worker that started this process ends."""
-    if sys.platform == "linux":
-        pr_set_pdeathsig = 1
-        ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)
-
-
 def main() -> int:
     """Entry of the process. Returns the exit code."""
-    requests, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
-    nowhere = os.open(os.devnull, os.O_RDWR)
-    os.dup2(nowhere, 0)
-    os.dup2(2, 1)
-    logging.basicConfig(stream=sys.stderr, format="%(levelname)s %(message)s", level=logging.INFO)
-    # Ctrl-C reaches the whole process group; the worker decides what it means.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    _die_with_worker()
+    requests, answers = take_pipes(logging.INFO)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    obey_parent_alone()
     _limit_memory()
     renderer = Renderer()
     frame = sandbox_protocol.encode(Started())

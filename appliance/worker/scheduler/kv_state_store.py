@@ -12,7 +12,6 @@ import queue
 import struct
 import threading
 import zlib
-from array import array
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,8 +20,9 @@ import msgspec
 
 from appliance.engine.kv_files import READING, SUFFIX, saved_files, session_name, unlink
 from appliance.engine.protocol import CachedFrom
+from appliance.system.files import replace_file
 from appliance.worker.runners.checkpoints import Checkpoint, State, reach
-from appliance.worker.scheduler.prefix import common_prefix
+from appliance.worker.scheduler.prompt_tokens import PromptTokens
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +53,7 @@ class Head(msgspec.Struct, frozen=True):
 class Found(msgspec.Struct, frozen=True):
     """A state with the tokens it stands for."""
 
-    tokens: "array[int]"
+    tokens: PromptTokens
     state: State
     origin: CachedFrom
     checkpoint: Checkpoint | None = None
@@ -63,7 +63,7 @@ class Found(msgspec.Struct, frozen=True):
 class Entry:
     """One state, in memory, in a file, or both."""
 
-    tokens: "array[int]"
+    tokens: PromptTokens
     owner: str
     """The session it belongs to, as `session_name` writes it."""
     size: int
@@ -125,16 +125,16 @@ class KvStore:
 
     # -- finding ---------------------------------------------------------------------------------
 
-    def reach(self, tokens: "array[int]") -> int:
+    def reach(self, tokens: PromptTokens) -> int:
         """The longest prefix of `tokens` that a state gives."""
         best = self._best(tokens)
         return best[0] if best else 0
 
-    def common(self, tokens: "array[int]") -> int:
+    def common(self, tokens: PromptTokens) -> int:
         """The longest prefix that a state begins with, whether it can be cut there or not."""
-        return max((common_prefix(entry.tokens, tokens) for entry in self._entries), default=0)
+        return max((entry.tokens.common_prefix(tokens) for entry in self._entries), default=0)
 
-    def take(self, tokens: "array[int]") -> Found | None:
+    def take(self, tokens: PromptTokens) -> Found | None:
         """The state that reaches farthest. None: there is none that can be read."""
         while best := self._best(tokens):
             entry = best[1]
@@ -151,7 +151,7 @@ class KvStore:
             self._drop(entry)
         return None
 
-    def wants(self, tokens: "array[int]") -> bool:
+    def wants(self, tokens: PromptTokens) -> bool:
         """Whether a state of these tokens is worth keeping and not kept already."""
         if len(tokens) < self._min_tokens or not (self._memory_bytes or self._folder):
             return False
@@ -166,14 +166,14 @@ class KvStore:
 
     def put(
         self,
-        tokens: "array[int]",
+        tokens: PromptTokens,
         state: State,
         session: str | None,
         checkpoint: Checkpoint | None = None,
     ) -> None:
         """Keep a state; it takes the place of those that it continues."""
         for entry in self._entries[:]:
-            if common_prefix(entry.tokens, tokens) == len(entry.tokens):
+            if entry.tokens.common_prefix(tokens) == len(entry.tokens):
                 self._drop(entry)
         self._clock += 1
         entry = Entry(tokens, session_name(session), len(state), self._clock, state=state)
@@ -204,12 +204,12 @@ class KvStore:
 
     # -- inside: entries -------------------------------------------------------------------------
 
-    def _best(self, tokens: "array[int]") -> tuple[int, Entry] | None:
+    def _best(self, tokens: PromptTokens) -> tuple[int, Entry] | None:
         best: tuple[int, Entry] | None = None
         for entry in self._entries:
             held = len(entry.tokens)
             marks = [entry.mark] if entry.mark else []
-            common = common_prefix(entry.tokens, tokens)
+            common = entry.tokens.common_prefix(tokens)
             length = reach(common, held, self._shortest(held), marks)
             if length and (best is None or length > best[0]):
                 best = (length, entry)
@@ -259,13 +259,13 @@ class KvStore:
                 unlink(file)
                 continue
             self._clock += 1
-            tokens = array("i", head.tokens)
+            tokens = PromptTokens.from_bytes(head.tokens)
             owner = file.name.partition("-")[0]
             self._entries.append(
                 Entry(tokens, owner, head.size, self._clock, mark=head.mark, file=file)
             )
 
-    def _read(self, file: Path, tokens: "array[int]") -> Found | None:
+    def _read(self, file: Path, tokens: PromptTokens) -> Found | None:
         """The file is mapped: to copy it, memory would have to be found and cleared first, which
         takes longer than all the rest. A disk that fails then ends this worker, and the next one
         finds that it was reading."""
@@ -315,7 +315,7 @@ class KvStore:
                 return
             self._names += 1
             name = f"{entry.owner}-{os.getpid()}-{self._names}"
-        tokens = entry.tokens.tobytes()
+        tokens = entry.tokens.to_bytes()
         window = checkpoint.state if checkpoint else b""
         head = msgspec.msgpack.encode(
             Head(
@@ -329,12 +329,8 @@ class KvStore:
             )
         )
         partial = self._folder / f"{name}.part"
-        with open(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as stream:
-            stream.write(MAGIC + _LENGTH.pack(len(head)) + head)
-            stream.write(state)
-            stream.write(window)
         file = partial.with_suffix(SUFFIX)
-        partial.rename(file)
+        replace_file(file, MAGIC + _LENGTH.pack(len(head)) + head, state, window, partial=partial)
         with self._lock:
             entry.file = file
             if entry.let_go:

@@ -6,14 +6,13 @@ the cells themselves are moved by a `KvMemory`.
 """
 
 import logging
-from array import array
 
 from appliance.engine.protocol import CachedFrom
 from appliance.worker.runners import checkpoints
 from appliance.worker.runners.base import KvMemory
 from appliance.worker.runners.checkpoints import Checkpoint
 from appliance.worker.scheduler.kv_state_store import KvStore
-from appliance.worker.scheduler.prefix import common_prefix
+from appliance.worker.scheduler.prompt_tokens import PromptTokens
 from appliance.worker.scheduler.sequence import Sequence
 from appliance.worker.scheduler.slots import Cells, Slot
 
@@ -59,7 +58,7 @@ class PrefixCache:
         """There is a slot that no sequence runs in."""
         return any(slot.sequence is None for slot in self.slots)
 
-    def reach(self, tokens: "array[int]") -> int:
+    def reach(self, tokens: PromptTokens) -> int:
         """How many of the first tokens would not have to be computed now."""
         slot = max(self._usable(slot, tokens) for slot in self.slots)
         return max(slot, self._store.reach(tokens))
@@ -75,7 +74,7 @@ class PrefixCache:
         running = self._running()
         if self.partitioned or not running:
             return True
-        shared = max(common_prefix(slot.tokens, sequence.tokens) for slot in running)
+        shared = max(slot.tokens.common_prefix(sequence.tokens) for slot in running)
         new = len(sequence.tokens) - shared
         return Cells.count(running) + new + len(running) + 1 <= self._n_cells
 
@@ -209,12 +208,12 @@ class PrefixCache:
         assert sequence.slot is not None
         return self.slots[sequence.slot]
 
-    def _usable(self, slot: Slot, tokens: "array[int]") -> int:
+    def _usable(self, slot: Slot, tokens: PromptTokens) -> int:
         """How many of the first tokens there are in that slot, or in a copy if it is at work."""
         return self._reach(slot, tokens, copied=slot.sequence is not None)
 
-    def _reach(self, slot: Slot, tokens: "array[int]", *, copied: bool) -> int:
-        common, held = common_prefix(slot.tokens, tokens), len(slot.tokens)
+    def _reach(self, slot: Slot, tokens: PromptTokens, *, copied: bool) -> int:
+        common, held = slot.tokens.common_prefix(tokens), len(slot.tokens)
         if common == held:
             return common
         marks = (one.length for one in slot.checkpoints)
@@ -225,14 +224,14 @@ class PrefixCache:
             return self._memory.shortest_saved(len(slot.tokens))
         return self._memory.shortest(slot.index)
 
-    def _known(self, tokens: "array[int]") -> int:
+    def _known(self, tokens: PromptTokens) -> int:
         """How many of the first tokens were computed before, whether they can be had or not."""
         if not self._checkpoint_bytes:
             return 0
-        held = max(common_prefix(slot.tokens, tokens) for slot in self.slots)
+        held = max(slot.tokens.common_prefix(tokens) for slot in self.slots)
         return max(held, self._store.common(tokens))
 
-    def _may_overwrite(self, slot: Slot, tokens: "array[int]", length: int) -> bool:
+    def _may_overwrite(self, slot: Slot, tokens: PromptTokens, length: int) -> bool:
         """Whether a sequence may go on in this slot, or had better copy from it."""
         lost = len(slot.tokens) - length
         copied = self._reach(slot, tokens, copied=True)
@@ -276,7 +275,7 @@ class PrefixCache:
         self._cells.share(source, slot, length)
         return slot, length, "shared"
 
-    def _from_store(self, tokens: "array[int]") -> tuple[Slot, int, CachedFrom]:
+    def _from_store(self, tokens: PromptTokens) -> tuple[Slot, int, CachedFrom]:
         slot = self._victim()
         self.empty(slot.index)
         found = self._store.take(tokens)

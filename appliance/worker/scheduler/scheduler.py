@@ -15,7 +15,6 @@ from dataclasses import dataclass, field
 
 from appliance.engine.fair_queue import Line
 from appliance.worker.runners.base import Batch
-from appliance.worker.scheduler.prefix import common_prefix
 from appliance.worker.scheduler.prefix_cache import WORTH_MOVING, PrefixCache
 from appliance.worker.scheduler.sequence import Sequence
 
@@ -42,7 +41,7 @@ class ScheduledBatch(Batch):
         """Add the next `count` pending tokens; logits are wanted of the last token there is."""
         assert sequence.slot is not None
         start = sequence.n_past
-        self.tokens += sequence.tokens[start : start + count]
+        self.tokens += sequence.tokens.ids(start, start + count)
         self.positions += range(start, start + count)
         self.slots += [sequence.slot] * count
         self.parts.append((sequence, count))
@@ -118,11 +117,11 @@ class Scheduler:
         self._make_room()
         left = self._n_batch if self._partitioned else self._cache.free_cells()
         left = min(left, self._n_batch)
-        parts = [(sequence, 1) for sequence in self._running if sequence.n_pending == 1]
+        parts = [(sequence, 1) for sequence in self._running if sequence.decoding]
         left -= len(parts)
         read = 0
         for sequence in self._running:
-            if sequence.n_pending > 1 and left > 0 and read < self._enough:
+            if not sequence.decoding and left > 0 and read < self._enough:
                 count = self._chunk(sequence.n_next, left)
                 parts.append((sequence, count))
                 left -= count
@@ -171,7 +170,9 @@ class Scheduler:
         """A running sequence is about to compute what this one begins with: once is enough."""
         tokens = sequence.tokens[:-1]
         found = [
-            (common_prefix(other.tokens, tokens), other) for other in self._running if other.reading
+            (other.tokens.common_prefix(tokens), other)
+            for other in self._running
+            if other.prefilling
         ]
         shared, other = max(found, key=lambda one: one[0], default=(0, None))
         if other is None or shared < self._cache.reach(tokens) + WORTH_MOVING:
@@ -188,14 +189,14 @@ class Scheduler:
         while self._running and self._cache.idle_cells() > IDLE_CELLS:
             self._cache.drop_idle()
         while self._running:
-            decoding = sum(sequence.n_pending == 1 for sequence in self._running)
-            reading = [sequence.n_pending for sequence in self._running if sequence.n_pending > 1]
+            decoding = sum(sequence.decoding for sequence in self._running)
+            prefilling = [sequence.n_pending for sequence in self._running if not sequence.decoding]
             free = self._cache.free_cells()
-            if free >= decoding + min(sum(reading), self._n_batch):
+            if free >= decoding + min(sum(prefilling), self._n_batch):
                 return
             if self._cache.drop_idle():
                 continue
-            enough = free >= decoding + bool(reading)
+            enough = free >= decoding + bool(prefilling)
             if enough or not self._preempt():
                 return
 

@@ -1,7 +1,6 @@
 """A sequence: one prompt and its completion inside the engine. Touched by the step loop alone."""
 
 import time
-from array import array
 from typing import TYPE_CHECKING
 
 from appliance.engine.protocol import (
@@ -28,6 +27,7 @@ from appliance.worker.parsers.base import (
     joined,
 )
 from appliance.worker.parsers.detokenizer import TextStream
+from appliance.worker.scheduler.prompt_tokens import PromptTokens
 
 if TYPE_CHECKING:
     from appliance.worker.runners.base import Sampler
@@ -44,7 +44,7 @@ class Sequence:
     def __init__(
         self,
         id: int,
-        prompt: "array[int]",
+        prompt: PromptTokens,
         sampling: SamplingParams,
         *,
         sampler: "Sampler",
@@ -101,9 +101,15 @@ class Sequence:
         return self.n_pending if self.pause <= self.n_past else self.pause - self.n_past
 
     @property
-    def reading(self) -> bool:
-        """The prompt is not read to its end yet."""
+    def prefilling(self) -> bool:
+        """The prompt is not computed to its end yet."""
         return self.n_past < self.n_prompt
+
+    @property
+    def decoding(self) -> bool:
+        """Its next step is one token: the one sampled last, or the last of a prompt whose beginning
+        was cached."""
+        return self.n_pending == 1
 
     def start(self, slot: int, cached: int, cached_from: CachedFrom | None) -> None:
         """A slot was given, with `cached` leading tokens in it already."""

@@ -1,11 +1,11 @@
 """Slots, and how many distinct cells of a KV cache they hold together. Pure Python."""
 
 import itertools
-from array import array
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from appliance.worker.runners.checkpoints import Checkpoint
+from appliance.worker.scheduler.prompt_tokens import PromptTokens
 from appliance.worker.scheduler.sequence import Sequence
 
 
@@ -14,7 +14,7 @@ class Slot:
     """What the KV cache holds of one llama.cpp sequence id."""
 
     index: int
-    tokens: "array[int]" = field(default_factory=lambda: array("i"))
+    tokens: PromptTokens = field(default_factory=PromptTokens)
     sequence: Sequence | None = None
     session: str | None = None
     """Whose chat it holds."""

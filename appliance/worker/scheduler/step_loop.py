@@ -195,7 +195,7 @@ class StepLoop:
             log.error("%s", ex)
             return self._abandon(batch, str(ex))
         # What is read again after a sequence had to give way counts once more: it was computed.
-        self._prefilled += sum(n for sequence, n in batch.parts if n > 1 or sequence.reading)
+        self._prefilled += sum(n for sequence, n in batch.parts if n > 1 or sequence.prefilling)
         self._scheduler.computed(batch)
         events: list[Event] = [
             sequence.progress() for sequence, _ in batch.parts if sequence.n_completion == 0

@@ -1,12 +1,11 @@
 """The step loop reduced to the bone, on the fake runner's memory, for tests of who runs next."""
 
-from array import array
-
 from appliance.engine.types import SamplingParams
 from appliance.worker.runners.base import NoRoom
 from appliance.worker.runners.checkpoints import Checkpoint
 from appliance.worker.scheduler.kv_state_store import KvStore
 from appliance.worker.scheduler.prefix_cache import WORTH_MOVING, PrefixCache
+from appliance.worker.scheduler.prompt_tokens import PromptTokens
 from appliance.worker.scheduler.scheduler import ScheduledBatch, Scheduler
 from appliance.worker.scheduler.sequence import Sequence
 from appliance.worker.scheduler.slots import Cells
@@ -15,7 +14,7 @@ from tests.engine.fake_runner import FakeRunner
 
 
 def sequence(id: int, prompt: str, limit: int = 4) -> Sequence:
-    tokens = array("i", list(prompt.encode()))
+    tokens = PromptTokens(list(prompt.encode()))
     return Sequence(id, tokens, SamplingParams(), sampler=Silent(), seed=0, limit=limit)
 
 

@@ -7,7 +7,7 @@ from array import array
 
 from appliance.engine.local.engine import Engine
 from appliance.engine.protocol import Accepted, Embedded, Failed, Finished, SequenceEvent, Terminal
-from appliance.engine.types import SamplingParams, TextPrompt, TokenPrompt
+from appliance.engine.types import EmbedRequest, SamplingParams, TextPrompt, TokenPrompt
 from appliance.worker.scheduler.embedding import Embedding, EmbeddingJob
 from tests.engine.conftest import MakeEngine, load_of
 from tests.engine.fake_runner import FakeEmbedder, FakeRunner, reply_to, vector_of
@@ -23,7 +23,8 @@ class Vectors:
     ) -> None:
         self.events: list[SequenceEvent] = []
         prompts = [TextPrompt(i) if isinstance(i, str) else TokenPrompt(i) for i in inputs]
-        self.id = engine.embed(prompts, dimensions, self.events.append)
+        request = EmbedRequest(inputs=prompts, dimensions=dimensions)
+        self.id = engine.embed(request, self.events.append)
 
     def end(self, seconds: float = 60) -> Terminal:
         """The one terminal event, and nothing after it."""

@@ -1,25 +1,24 @@
 """Whose request is next: owners take turns, and nobody can fill the queue up for others."""
 
 import time
-from array import array
 from collections import Counter
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from appliance.engine.admission import is_full
-from appliance.engine.fair_queue import Line
+from appliance.engine.fair_queue import Line, is_full
 from appliance.engine.protocol import Finished, SequenceEvent
-from appliance.engine.types import SamplingParams, TextPrompt
+from appliance.engine.types import GenerationRequest, SamplingParams, TextPrompt
 from appliance.errors import QueueFull
+from appliance.worker.scheduler.prompt_tokens import PromptTokens
 from appliance.worker.scheduler.sequence import Sequence
 from tests.engine.conftest import MakeEngine
 from tests.worker.scheduler.loop import Loop, Silent
 
 
 def of(owner: str, id: int = 0, limit: int = 4) -> Sequence:
-    tokens = array("i", list(f"{owner}{id} ".encode()))
+    tokens = PromptTokens(list(f"{owner}{id} ".encode()))
     return Sequence(
         id, tokens, SamplingParams(), sampler=Silent(), seed=0, limit=limit, owner=owner
     )
@@ -126,7 +125,9 @@ def test_a_full_queue_has_room_for_another_owner(make_fake: MakeEngine) -> None:
         def sink(event: SequenceEvent) -> None:
             heard.append((owner, event))
 
-        engine.submit(TextPrompt("x"), SamplingParams(max_tokens=tokens), sink, owner=owner)
+        sampling = SamplingParams(max_tokens=tokens)
+        request = GenerationRequest(prompt=TextPrompt("x"), sampling=sampling, owner=owner)
+        engine.submit(request, sink)
 
     submit("greedy", 1500)  # long enough for the others to come
     for _ in range(3):

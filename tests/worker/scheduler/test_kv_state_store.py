@@ -2,7 +2,6 @@
 
 import stat
 import threading
-from array import array
 from pathlib import Path
 
 import pytest
@@ -10,12 +9,13 @@ import pytest
 from appliance.engine.kv_files import READING, forget_session
 from appliance.worker.runners.checkpoints import Checkpoint
 from appliance.worker.scheduler.kv_state_store import KvStore
+from appliance.worker.scheduler.prompt_tokens import PromptTokens
 
 MANY = 10**9
 
 
-def tokens(text: str) -> "array[int]":
-    return array("i", list(text.encode()))
+def tokens(text: str) -> PromptTokens:
+    return PromptTokens(list(text.encode()))
 
 
 def store(folder: Path | None = None, **changes: object) -> KvStore:

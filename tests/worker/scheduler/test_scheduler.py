@@ -1,13 +1,11 @@
 """Who runs next: invariants of batches, slots and cells, on the fake runner's memory."""
 
-from array import array
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from appliance.worker.scheduler.prefix import common_prefix
 from appliance.worker.scheduler.prefix_cache import WORTH_MOVING
+from appliance.worker.scheduler.prompt_tokens import PromptTokens
 from appliance.worker.scheduler.scheduler import IDLE_CELLS
 from tests.engine.fake_runner import FakeRunner, reply_to
 from tests.worker.scheduler.loop import Loop, Uncuttable, reply, sequence
@@ -224,7 +222,7 @@ def test_a_session_that_is_forgotten_leaves_nothing() -> None:
     loop.run(first)
     loop.run(sequence(2, "b" * 100))
     loop.cache.forget_session("secret")
-    assert loop.store.reach(array("i", b"a" * 400)) == 0
+    assert loop.store.reach(PromptTokens(list(b"a" * 400))) == 0
 
 
 BEGINNINGS = ["", "s" * 40, "s" * 40 + "t" * 40, "u" * 50]
@@ -302,14 +300,13 @@ def test_whatever_comes_each_gets_the_reply_it_would_get_alone(
 
 @given(st.lists(st.integers(0, 3)), st.lists(st.integers(0, 3)))
 def test_common_prefix(a: list[int], b: list[int]) -> None:
-    count = common_prefix(array("i", a), array("i", b))
+    count = PromptTokens(a).common_prefix(PromptTokens(b))
     assert a[:count] == b[:count]
     assert count == min(len(a), len(b)) or a[count] != b[count]
 
 
 @pytest.mark.parametrize("length", [0, 1, 4096, 100_000])
 def test_common_prefix_of_long_texts(length: int) -> None:
-    a = array("i", range(100_001))
-    b = array("i", a)
-    b[length] = -1
-    assert common_prefix(a, b) == length
+    other = [*range(100_001)]
+    other[length] = -1
+    assert PromptTokens(range(100_001)).common_prefix(PromptTokens(other)) == length

@@ -537,6 +537,42 @@ export interface components {
         KeysAnswer: {
             keys: components["schemas"]["Key"][];
         };
+        /** @description The body of the original service's requests. Names may be in kebab case as well. */
+        LegacyRequest: {
+            /** @default null */
+            temperature?: number | null;
+            /** @default null */
+            top_p?: number | null;
+            /** @default null */
+            top_k?: number | null;
+            /** @default null */
+            min_p?: number | null;
+            /** @default null */
+            repeat_penalty?: number | null;
+            /** @default null */
+            seed?: number | null;
+            /** @default null */
+            frequency_penalty?: number | null;
+            /** @default null */
+            presence_penalty?: number | null;
+            /** @default null */
+            stop?: string | string[] | null;
+            /** @default null */
+            max_tokens?: number | null;
+            /** @default null */
+            ignore_eos?: boolean | null;
+            prompt: string;
+            /** @default null */
+            model_name?: string | null;
+            /** @default null */
+            session_id?: string | null;
+            /** @default null */
+            max_token?: number | null;
+            /** @default null */
+            system_prompt?: string | null;
+            /** @default null */
+            device?: string | null;
+        };
         /** @description `[limits]`: what a request may ask for. */
         Limits: {
             /** @default 200000 */
@@ -699,7 +735,7 @@ export interface components {
             tool_call_id?: string | null;
         };
         /** @description All messages of a session. */
-        Messages: {
+        MessagesAnswer: {
             messages: components["schemas"]["Message"][];
         };
         /** @description A model that is loaded. */
@@ -787,42 +823,6 @@ export interface components {
             title?: string;
             /** @default null */
             settings?: components["schemas"]["SettingsIn"] | null;
-        };
-        /** @description The body of the original service's requests. Names may be in kebab case as well. */
-        OriginalRequest: {
-            /** @default null */
-            temperature?: number | null;
-            /** @default null */
-            top_p?: number | null;
-            /** @default null */
-            top_k?: number | null;
-            /** @default null */
-            min_p?: number | null;
-            /** @default null */
-            repeat_penalty?: number | null;
-            /** @default null */
-            seed?: number | null;
-            /** @default null */
-            frequency_penalty?: number | null;
-            /** @default null */
-            presence_penalty?: number | null;
-            /** @default null */
-            stop?: string | string[] | null;
-            /** @default null */
-            max_tokens?: number | null;
-            /** @default null */
-            ignore_eos?: boolean | null;
-            prompt: string;
-            /** @default null */
-            model_name?: string | null;
-            /** @default null */
-            session_id?: string | null;
-            /** @default null */
-            max_token?: number | null;
-            /** @default null */
-            system_prompt?: string | null;
-            /** @default null */
-            device?: string | null;
         };
         /** @description Some of the hits, titles first and then the newest messages first. */
         Page: {
@@ -974,7 +974,7 @@ export interface components {
             settings?: components["schemas"]["SettingsIn"] | null;
         };
         /** @description All sessions. */
-        Sessions: {
+        SessionsAnswer: {
             sessions: components["schemas"]["Session"][];
         };
         /** @description Everything that can be set; None: not said here. */
@@ -1051,11 +1051,7 @@ export interface components {
             logprobs: components["schemas"]["TextLogprobs"] | null;
             finish_reason: ("length" | "stop" | "tool_calls") | null;
         };
-        /**
-         * @description An answer of `POST /v1/completions`, and the data of a streamed one before `[DONE]`.
-         *
-         *         The last four fields, the original service's, are those of a whole answer.
-         */
+        /** @description An answer of `POST /v1/completions`, and the data of a streamed one before `[DONE]`. */
         TextCompletion: {
             id: string;
             /** @enum {unknown} */
@@ -1065,10 +1061,6 @@ export interface components {
             system_fingerprint: null;
             choices: components["schemas"]["TextChoice"][];
             usage: components["schemas"]["TokenUsage"] | null;
-            text?: string;
-            tokens?: number;
-            duration_seconds?: number;
-            tokens_per_second?: number;
         };
         /** @description Of every token of the text; `text_offset` is in characters. */
         TextLogprobs: {
@@ -1084,6 +1076,21 @@ export interface components {
             /** @enum {unknown} */
             type: "text";
             text: string;
+        };
+        /** @description A whole answer of `POST /v1/completions`, with the original service's fields. */
+        TimedTextCompletion: {
+            id: string;
+            /** @enum {unknown} */
+            object: "text_completion";
+            created: number;
+            model: string;
+            system_fingerprint: null;
+            choices: components["schemas"]["TextChoice"][];
+            usage: components["schemas"]["TokenUsage"] | null;
+            text: string;
+            tokens: number;
+            duration_seconds: number;
+            tokens_per_second: number;
         };
         /** @description Tokens of all choices together. */
         TokenUsage: {

@@ -12,20 +12,18 @@ import msgspec
 from appliance.system import llama_libraries
 from appliance.worker.runners.base import LoadError
 
-WITHOUT_GPUS = "without-gpus"
 
-
-def main() -> int:
+def main(*, gpus: bool = True) -> int:
     """Entry of the process: JSON of `library.Library` on stdout, or an `error` alone. Returns
     the exit code.
 
-    With `without-gpus` behind the command no driver of a GPU runs, which may end the process.
+    Without `gpus` no driver of a GPU runs: one may end the process.
     """
     found: Any
     try:
         from appliance.worker.runners.llama_cpp.native import library
 
-        if sys.argv[2:] == [WITHOUT_GPUS]:
+        if not gpus:
             for name in llama_libraries.variants():
                 with contextlib.suppress(LoadError):
                     library.start(name, gpus=False)

@@ -24,8 +24,8 @@ _SOFTWARE = {
 """Variables with which an engine leaves the graphics driver alone."""
 
 
-class Rung(msgspec.Struct, frozen=True):
-    """One way to show the page: an engine, with or without the graphics driver."""
+class Backend(msgspec.Struct, frozen=True):
+    """One way to show the page: a webview engine, with or without the graphics driver."""
 
     engine: str
     software: bool = False
@@ -50,19 +50,21 @@ def installed() -> list[str]:
     return [name for name, there in (("gtk", _has_gtk), ("qt", _has_qt)) if there()]
 
 
-def ladder(engines: list[str], worked: str = "", failed: Sequence[str] = ()) -> list[Rung]:
+def fallback_order(
+    engines: list[str], worked: str = "", failed: Sequence[str] = ()
+) -> list[Backend]:
     """Every way to show a page by these engines; first what `worked` last time.
 
     None at all when that was the browser and no other engines are here than had `failed` then.
     """
     if worked == BROWSER and list(failed) == engines:
         return []
-    rungs = [
-        Rung(engine, software)
+    backends = [
+        Backend(engine, software)
         for engine in engines
         for software in ((False, True) if engine in _SOFTWARE else (False,))
     ]
-    return sorted(rungs, key=lambda rung: rung.name != worked)
+    return sorted(backends, key=lambda backend: backend.name != worked)
 
 
 def _has_gtk() -> bool:

@@ -1,0 +1,63 @@
+"""A stored chat's reply as server-sent events."""
+
+from typing import Any
+
+from appliance.api.chat.schemas import Broken, Done
+from appliance.api.wire import streams
+from appliance.chat.events import (
+    LiveEvent,
+    PromptRead,
+    ReplyEnded,
+    ReplyUsage,
+    StoredFollower,
+    TurnAccepted,
+    TurnBegan,
+    Waiting,
+)
+from appliance.chat.live_reply import Follower
+from appliance.chat.reply_text import TextAdded
+from appliance.errors import ApplianceError
+from appliance.http.errors import error_object
+
+_NAMES: dict[type[LiveEvent], str] = {
+    TurnBegan: "turn",
+    TurnAccepted: "accepted",
+    Waiting: "queued",
+    PromptRead: "prefill",
+    TextAdded: "delta",
+    ReplyUsage: "usage",
+}
+
+EVENTS: dict[str, type] = {
+    **{name: type_ for type_, name in _NAMES.items()},
+    "done": Done,
+    "error": Broken,
+}
+"""The data of each event, by its name; the same over SSE and WebSocket."""
+
+
+def name_and_data(event: LiveEvent) -> tuple[str, Any]:
+    """An event as clients get it."""
+    if not isinstance(event, ReplyEnded):
+        return _NAMES[type(event)], event
+    if event.error:
+        return "error", Broken(error_object(event.error), event.message)
+    return "done", Done(event.message)
+
+
+class ReplyStream(streams.FeedStream[LiveEvent]):
+    """A reply's events. The reply goes on when the client hangs up."""
+
+    def __init__(self, follower: Follower | StoredFollower) -> None:
+        super().__init__(follower)
+        self._message_id = follower.message_id
+
+    def encode(self, event: LiveEvent) -> bytes:
+        self.finished = isinstance(event, ReplyEnded)
+        name, data = name_and_data(event)
+        if isinstance(event, TextAdded):
+            return streams.event(data, name, f"{self._message_id}:{event.offset}")
+        return streams.event(data, name)
+
+    def encode_error(self, error: ApplianceError) -> bytes:
+        return streams.event(Broken(error_object(error)), "error")

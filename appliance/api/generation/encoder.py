@@ -1,0 +1,73 @@
+"""How a dialect writes replies, and a reply put together from its deltas."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal, Protocol, TypeVar
+
+from appliance.engine.protocol import CallDelta, Delta, Finished, Logprobs, SequenceEvent
+from appliance.errors import ApplianceError
+
+Whole_co = TypeVar("Whole_co", covariant=True)
+
+StopReason = Literal["stop", "length", "tool_calls"]
+
+
+def stop_reason(event: Finished) -> StopReason:
+    """Why a sequence ended. Of a cancelled one, nobody reads it any more."""
+    return "stop" if event.reason == "cancelled" else event.reason
+
+
+@dataclass(slots=True)
+class ReplyCollector:
+    """The reply of one sequence, as far as it has come."""
+
+    text: str = ""
+    reasoning: str = ""
+    calls: list[CallDelta] = field(default_factory=list)
+    logprobs: list[Logprobs] | None = None
+    finished: Finished | None = None
+
+    def add(self, event: SequenceEvent) -> None:
+        """The next event of the sequence."""
+        if isinstance(event, Finished):
+            self.finished = event
+        elif isinstance(event, Delta):
+            self._add(event)
+
+    def _add(self, delta: Delta) -> None:
+        self.text += delta.text
+        self.reasoning += delta.reasoning
+        if delta.logprobs is not None:
+            self.logprobs = [*(self.logprobs or ()), *delta.logprobs]
+        for call in delta.calls:
+            if call.id is not None:
+                self.calls.append(call)
+            else:
+                before = self.calls[-1]
+                self.calls[-1] = CallDelta(
+                    before.index, before.id, before.name, before.arguments + call.arguments
+                )
+
+
+class Encoder(Protocol[Whole_co]):
+    """A dialect's way to write the answer to one request. It may remember what it has written."""
+
+    media_type: str
+    """Of a streamed answer."""
+    keep_alive: bytes | None
+    """What a stream sends into long silence; None: nothing."""
+
+    def start(self) -> bytes:
+        """What a stream begins with, before its first event."""
+
+    def event(self, index: int, event: SequenceEvent) -> bytes:
+        """An event of the choice with that number; empty where the dialect has nothing to say."""
+
+    def finish(self) -> bytes:
+        """What a stream ends with, after the last event of every choice."""
+
+    def error(self, error: ApplianceError) -> bytes:
+        """What a stream ends with that cannot be finished."""
+
+    def whole(self, replies: Sequence[ReplyCollector]) -> Whole_co:
+        """The answer that is not streamed; every reply has finished."""

@@ -1,0 +1,100 @@
+"""The two routes that OpenAI's API and the original service's share: the body says whose it is."""
+
+import time
+
+import falcon
+
+from appliance.api.legacy.requests import LegacyApi, LegacyRequest, has_own_fields
+from appliance.api.openai.completions import ChatCompletions, Completions
+from appliance.api.openai.encoder import DONE_TEXT
+from appliance.api.openai.schemas import (
+    ChatCompletion,
+    ChatCompletionChunk,
+    ChatCompletionRequest,
+    CompletionRequest,
+    TextCompletion,
+)
+from appliance.api.openapi.operation import Operations
+from appliance.api.wire.bodies import decode_fields, read_json
+from appliance.http.errors import ErrorAnswer
+
+operation = Operations("OpenAI")
+
+ERRORS = (404, 409, 507)
+"""Statuses: no such model, and what a session's turn may run into."""
+
+
+class ChatCompletionsDispatcher:
+    """`POST /v1/chat/completions`"""
+
+    def __init__(self, openai: ChatCompletions, legacy: LegacyApi) -> None:
+        self._openai = openai
+        self._legacy = legacy
+
+    @operation(
+        takes=(ChatCompletionRequest, LegacyRequest),
+        gives=ChatCompletion,
+        streams=(ChatCompletionChunk, ErrorAnswer, DONE_TEXT, str),
+        plain_errors=True,
+        errors=ERRORS,
+    )
+    def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """The messages' next one, streamed or whole.
+
+        A body with `prompt` is the original service's: it is answered with plain text, streamed.
+        """
+        fields = decode_fields(read_json(req))
+        if "prompt" in fields and "messages" not in fields:
+            self._legacy.answer_chat(req, resp, fields)
+        else:
+            self._openai.on_post(req, resp)
+
+
+class TimedTextCompletion(TextCompletion, frozen=True, kw_only=True):
+    """A whole answer of `POST /v1/completions`, with the original service's fields."""
+
+    text: str
+    tokens: int
+    """Of the answer."""
+    duration_seconds: float
+    tokens_per_second: float
+
+
+class CompletionsDispatcher:
+    """`POST /v1/completions`"""
+
+    def __init__(self, openai: Completions, legacy: LegacyApi) -> None:
+        self._openai = openai
+        self._legacy = legacy
+
+    @operation(
+        takes=(CompletionRequest, LegacyRequest),
+        gives=TimedTextCompletion,
+        streams=(TextCompletion, ErrorAnswer, DONE_TEXT),
+        errors=ERRORS,
+    )
+    def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """Each prompt's continuation, streamed or whole.
+
+        Names of the original service's fields are taken as well; with a session, the prompt is a
+        turn of it.
+        """
+        fields = decode_fields(read_json(req))
+        if has_own_fields(fields):
+            self._legacy.answer_text(req, resp, fields)
+        else:
+            self._openai.on_post(req, resp)
+        if isinstance(resp.media, TextCompletion):
+            resp.media = _timed(resp.media, time.monotonic() - req.context.began)
+
+
+def _timed(whole: TextCompletion, seconds: float) -> TimedTextCompletion:
+    assert whole.usage
+    tokens = whole.usage.completion_tokens
+    return TimedTextCompletion(
+        **{name: getattr(whole, name) for name in TextCompletion.__struct_fields__},
+        text=whole.choices[0].text,
+        tokens=tokens,
+        duration_seconds=round(seconds, 4),
+        tokens_per_second=round(tokens / seconds, 2) if seconds > 0 else 0.0,
+    )

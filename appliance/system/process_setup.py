@@ -1,0 +1,70 @@
+"""What a process does first that another one of ours started: its pipes, its log, its end."""
+
+import contextlib
+import ctypes
+import logging
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from typing import BinaryIO
+
+import msgspec
+
+Send = Callable[[msgspec.Struct], None]
+"""Writes one line of JSON; ends the process when nobody reads any more."""
+
+
+def take_pipes(log_level: int) -> tuple[BinaryIO, BinaryIO]:
+    """What the parent writes and what it reads, which nothing else gets into: log lines from
+    `log_level` on, and what native code prints, go to stderr; stdin is empty from now on."""
+    commands, events = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
+    nowhere = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nowhere, 0)
+    os.close(nowhere)
+    os.dup2(2, 1)
+    logging.basicConfig(stream=sys.stderr, format="%(levelname)s %(message)s", level=log_level)
+    return commands, events
+
+
+def obey_parent_alone() -> None:
+    """Ctrl-C, which reaches the whole process group, is the parent's to decide about; and on Linux
+    this process is killed when the thread that started it ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if sys.platform == "linux":
+        pr_set_pdeathsig = 1
+        ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)
+
+
+def go_first_out_of_memory(score: int) -> None:
+    """On Linux, be killed rather than others when memory runs out.
+
+    Args:
+        score: up to 1000; who has more goes sooner.
+    """
+    with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:
+        file.write(str(score))
+
+
+def take_request() -> tuple[bytes, Send]:
+    """The child's side of `json_process.converse`: the request, and what sends back what comes of
+    it. The process ends when its stdin does, in the middle of what it does, too."""
+    commands, events = take_pipes(logging.ERROR)
+    go_first_out_of_memory(900)
+    request = commands.readline()
+    threading.Thread(target=_end_with, args=(commands,), daemon=True).start()
+
+    def send(message: msgspec.Struct) -> None:
+        try:
+            events.write(msgspec.json.encode(message) + b"\n")
+            events.flush()
+        except OSError:
+            os._exit(0)
+
+    return request, send
+
+
+def _end_with(commands: BinaryIO) -> None:
+    commands.read()
+    os._exit(0)

@@ -191,7 +191,7 @@ class WorkerDied(Unavailable):
 
 
 class HubUnavailable(Unavailable):
-    """The hub of models does not answer, or may not be asked."""
+    """The model hub does not answer, or requests to it are off."""
 
     code = "hub_unavailable"
 
@@ -226,7 +226,7 @@ class VaultUnavailable(Unavailable):
 
 
 class StoreError(ApplianceError):
-    """The database could not do what was asked; nothing was half written."""
+    """The database failed; nothing was half written."""
 
     code = "store_error"
 

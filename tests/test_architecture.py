@@ -31,7 +31,7 @@ MAY_IMPORT: dict[str, list[str]] = {
     # What is kept.
     "store": [],
     "auth.vault": ["system"],
-    "auth.keys": ["auth.vault", "system"],
+    "auth.keys": ["auth.vault", "config", "system"],
     "auth": ["auth.keys"],
     # Model files.
     "models.gguf": [],

@@ -10,8 +10,8 @@ from falcon.media import JSONHandler
 
 from appliance.api.admin.keys import KeyList, OneKey
 from appliance.api.admin.login import Login
-from appliance.api.admin.system import MetricsText, Page, System
-from appliance.api.chat.import_export import ChatTransfer
+from appliance.api.admin.system import MetricsText, System, WebPage
+from appliance.api.chat.import_export import ChatFiles
 from appliance.api.chat.preferences import PagePreferences
 from appliance.api.chat.reply_requests import ReplyStarter
 from appliance.api.chat.search import ChatSearch
@@ -24,8 +24,8 @@ from appliance.api.legacy.plain_text import PlainTextHandler
 from appliance.api.legacy.requests import LegacyApi
 from appliance.api.middleware.auth import (
     ADMIN,
-    ASK,
     CHAT,
+    CHAT_LIMITED,
     MANAGE,
     OPEN,
     Declared,
@@ -33,9 +33,9 @@ from appliance.api.middleware.auth import (
     GuardMiddleware,
 )
 from appliance.api.middleware.logging import RequestLog, SafeHeaders
-from appliance.api.middleware.metrics import Counting
+from appliance.api.middleware.metrics import RequestMetrics
 from appliance.api.models.downloads import CatalogueResource, DownloadsResource
-from appliance.api.models.models import ModelShelf
+from appliance.api.models.models import ModelsResource
 from appliance.api.openai.completions import ChatCompletions, Completions
 from appliance.api.openai.embeddings import Embeddings
 from appliance.api.openai.models import OpenAIModels
@@ -44,7 +44,7 @@ from appliance.api.openapi.html import Docs
 from appliance.api.openapi.operation import App
 from appliance.api.wire import errors
 from appliance.auth.keys.registry import Keys
-from appliance.auth.login_sessions import Logins
+from appliance.auth.login_sessions import LoginSessions
 from appliance.chat.turns import Turns
 from appliance.config.schema import Config
 from appliance.engine.pool import Pool
@@ -53,11 +53,11 @@ from appliance.http.websocket import WebSocketHandler
 from appliance.metrics.dashboard import Dashboard
 from appliance.metrics.registry import Metrics
 from appliance.models.library import ModelLibrary
-from appliance.store.import_export import Transfer
+from appliance.store.import_export import ChatImportExport
 from appliance.store.preferences import PreferenceBook
 from appliance.store.search import Search
 from appliance.store.sessions import Sessions
-from appliance.store.settings import Profile
+from appliance.store.settings import DefaultProfile
 
 
 def build(
@@ -65,14 +65,14 @@ def build(
     pool: Pool,
     sessions: Sessions,
     search: Search,
-    chats: Transfer,
-    profile: Profile,
+    chats: ChatImportExport,
+    profile: DefaultProfile,
     preferences: PreferenceBook,
     turns: Turns,
     library: ModelLibrary,
     guard: Guard,
     keys: Keys,
-    logins: Logins,
+    logins: LoginSessions,
     metrics: Metrics,
     dashboard: Dashboard,
     refused_variants: Callable[[], dict[str, str]],
@@ -80,8 +80,8 @@ def build(
     ui: Path,
     version: str,
 ) -> App:
-    """The WSGI application. It wants the server's `appliance.*` entries in its environment."""
-    counting = Counting(metrics)
+    """The WSGI application. It needs the server's `appliance.*` entries in its environment."""
+    counting = RequestMetrics(metrics)
     app = App(middleware=[RequestLog(), counting, SafeHeaders(), GuardMiddleware(guard)])
     json = JSONHandler(dumps=msgspec.json.encode, loads=msgspec.json.decode)
     app.resp_options.media_handlers[falcon.MEDIA_JSON] = json
@@ -111,13 +111,13 @@ def build(
     chat = ChatCompletionsDispatcher(ChatCompletions(pool, limits), legacy)
     text = CompletionsDispatcher(Completions(pool, limits), legacy)
     embeddings = Embeddings(pool, limits.max_prompt_length)
-    shelf = ModelShelf(pool, library)
+    shelf = ModelsResource(pool, library)
     models = OpenAIModels(shelf)
     system = System(pool, dashboard, refused_variants)
     for prefix in ("/v1", ""):
-        add(f"{prefix}/chat/completions", chat, ASK, counts_as="chat")
-        add(f"{prefix}/completions", text, ASK, counts_as="completions")
-        add(f"{prefix}/embeddings", embeddings, ASK)
+        add(f"{prefix}/chat/completions", chat, CHAT_LIMITED, counts_as="chat")
+        add(f"{prefix}/completions", text, CHAT_LIMITED, counts_as="completions")
+        add(f"{prefix}/embeddings", embeddings, CHAT_LIMITED)
         add(f"{prefix}/models", models, CHAT, counts_as="models_list")
         add(f"{prefix}/models/{{model:path}}", models, CHAT, "one", counts_as="model_info")
         add(f"{prefix}/health", system, OPEN, "health", counts_as="health_check")
@@ -125,7 +125,7 @@ def build(
 
     one = OneSession(sessions, turns)
     replies = SessionReplies(turns, starter)
-    transfer = ChatTransfer(chats, version)
+    transfer = ChatFiles(chats, version)
     settings = ProfileSettings(profile, pool, limits, config.models.default_device)
     add("/api/status", system, CHAT, "status")
     add("/api/settings", settings, {"GET": CHAT, "PUT": MANAGE, "PATCH": MANAGE})
@@ -138,9 +138,9 @@ def build(
     add("/api/sessions/{session_id}/restore", one, CHAT, "restore")
     add("/api/sessions/{session_id}/messages", one, CHAT, "messages", counts_as="history")
     message = "/api/sessions/{session_id}/messages/{message_id}"
-    add(f"{message}/regenerate", replies, ASK, "regenerate", counts_as="chat")
-    add(f"{message}/continue", replies, ASK, "continue", counts_as="chat")
-    add("/api/sessions/{session_id}/turns", replies, ASK, counts_as="chat")
+    add(f"{message}/regenerate", replies, CHAT_LIMITED, "regenerate", counts_as="chat")
+    add(f"{message}/continue", replies, CHAT_LIMITED, "continue", counts_as="chat")
+    add("/api/sessions/{session_id}/turns", replies, CHAT_LIMITED, counts_as="chat")
     add("/api/sessions/{session_id}/stop", replies, CHAT, "stop")
     add("/api/sessions/{session_id}/live", replies, CHAT, "live")
 
@@ -148,7 +148,7 @@ def build(
         "appliance.v1": partial(ChatSocketHandler, turns, starter, legacy.read_turn),
         None: partial(PlainTextHandler, legacy.begin_from_socket),
     }
-    add("/chat/ws", ChatSocket(handlers, guard.take), CHAT)
+    add("/chat/ws", ChatSocket(handlers, guard.count_request), CHAT)
     history = History(sessions, turns)
     add("/sessions", SessionIds(sessions), CHAT)
     add("/chat/history/{session_id}", history, CHAT, counts_as="history")
@@ -177,7 +177,7 @@ def build(
         add(config.observability.metrics_path, MetricsText(metrics), MANAGE)
     add("/openapi.json", Spec(app.routes, version), OPEN)
     add("/docs", Docs(app.routes, version), OPEN)
-    add("/", Page(ui, logins), OPEN)
+    add("/", WebPage(ui, logins), OPEN)
     if (ui / "assets").is_dir():
         app.add_static_route("/assets", str(ui / "assets"))
     return app

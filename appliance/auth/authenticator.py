@@ -1,6 +1,6 @@
-"""From what a request carries to who sent it: one resolver for every way to show a key.
+"""Authentication: from the credentials of a request to its caller, however a key is sent.
 
-Where nobody needs a key, which is on this machine alone, nobody is asked for one.
+On this machine, where no key is required, programs and pages need none.
 """
 
 import ipaddress
@@ -12,8 +12,8 @@ import msgspec
 from appliance.auth.keys.records import Key
 from appliance.auth.keys.registry import Keys
 from appliance.auth.keys.scopes import Caller
-from appliance.auth.login_sessions import PAGE, Logins
-from appliance.auth.origin_policy import From
+from appliance.auth.login_sessions import PAGE, LoginSessions
+from appliance.auth.origin_policy import RequestSource
 from appliance.auth.rate_limiter import BadKeyGuard, name_of_address
 from appliance.errors import TooManyBadKeys, Unauthorized, VaultUnavailable
 
@@ -22,12 +22,12 @@ log = logging.getLogger(__name__)
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
-class Shown(msgspec.Struct, frozen=True, kw_only=True):
-    """What a request carries of whoever sent it."""
+class Credentials(msgspec.Struct, frozen=True, kw_only=True):
+    """What a request has to say of who sent it."""
 
     peer: str
     """The address at the other end of the connection."""
-    sender: From = "program"
+    sender: RequestSource = "program"
     keys: tuple[str, ...] = ()
     """From the headers, and of a WebSocket from the query."""
     cookie: str | None = None
@@ -35,16 +35,16 @@ class Shown(msgspec.Struct, frozen=True, kw_only=True):
     """`X-Forwarded-For`"""
 
     def __repr__(self) -> str:
-        return f"Shown(peer={self.peer!r}, sender={self.sender!r})"
+        return f"Credentials(peer={self.peer!r}, sender={self.sender!r})"
 
 
-class Callers:
-    """Tells who is asking. Safe from any thread."""
+class Authenticator:
+    """Finds out who sent a request. Safe from any thread."""
 
     def __init__(
         self,
         keys: Keys,
-        logins: Logins,
+        logins: LoginSessions,
         *,
         auth: bool,
         insecure_lan: bool = False,
@@ -52,8 +52,8 @@ class Callers:
     ) -> None:
         """
         Args:
-            keys: what is shown, where it has to be.
-            logins: what cookies stand for.
+            keys: those that are good.
+            logins: whom cookies stand for.
             auth: everybody shows a key; otherwise programs and pages on this machine need none.
             insecure_lan: nor do others, unless `auth`.
             trusted_proxies: addresses and networks whose `X-Forwarded-For` is believed.
@@ -70,31 +70,31 @@ class Callers:
         """Everybody shows a key."""
         return self._auth
 
-    def who(self, shown: Shown) -> Caller:
-        """Who sent the request; somebody without a scope when nothing was shown.
+    def authenticate(self, credentials: Credentials) -> Caller:
+        """Who sent the request; somebody without a scope when there are no credentials.
 
         Raises:
-            Unauthorized: what was shown is not good.
+            Unauthorized: the credentials are not good.
             TooManyBadKeys: nor was much else from this address.
             VaultUnavailable: nobody can say whether it is good.
         """
-        address, believed = self._address(shown)
+        address, believed = self._address(credentials)
         if not self._auth:
             return self._without_key(address, believed)
         caller = Caller(name=address, address=name_of_address(address))
-        if len(set(shown.keys)) > 1:
+        if len(set(credentials.keys)) > 1:
             raise Unauthorized("Two different keys were shown.")
-        if shown.keys:
-            if self._logins.who(shown.keys[0]) == PAGE:
+        if credentials.keys:
+            if self._logins.owner_of(credentials.keys[0]) == PAGE:
                 return msgspec.structs.replace(caller, name="page", scope="admin")
-            return _with(caller, self.checked(shown.keys[0], address))
+            return _with(caller, self.checked(credentials.keys[0], address))
         # A browser adds cookies by itself, whoever's page asks.
-        if shown.cookie and shown.sender in ("program", "own page"):
-            return self._by_cookie(caller, shown.cookie)
+        if credentials.cookie and credentials.sender in ("program", "own page"):
+            return self._by_cookie(caller, credentials.cookie)
         return caller
 
     def checked(self, secret: str, address: str) -> Key:
-        """The key of a secret. Raises as `who` does."""
+        """The key of a secret. Raises as `authenticate` does."""
         trouble: VaultUnavailable | None = None
         key = None
         try:
@@ -128,7 +128,7 @@ class Callers:
         return msgspec.structs.replace(caller, scope="chat") if self._insecure_lan else caller
 
     def _by_cookie(self, caller: Caller, cookie: str) -> Caller:
-        who = self._logins.who(cookie)
+        who = self._logins.owner_of(cookie)
         if who is None:
             return caller
         if who == PAGE:
@@ -136,14 +136,14 @@ class Callers:
         key = self._keys.usable(who)
         return _with(caller, key) if key else caller
 
-    def _address(self, shown: Shown) -> tuple[str, bool]:
+    def _address(self, credentials: Credentials) -> tuple[str, bool]:
         """Whose address it is, and whether nothing says that it may be another one."""
-        hops = [hop.strip() for hop in (shown.forwarded or "").split(",") if hop.strip()]
-        address = shown.peer
+        hops = [hop.strip() for hop in (credentials.forwarded or "").split(",") if hop.strip()]
+        address = credentials.peer
         while hops and self._is_proxy(address):
             address = hops.pop()
         # Behind a proxy that nobody named, everybody would seem to be on this machine.
-        return address, not hops or self._is_proxy(shown.peer)
+        return address, not hops or self._is_proxy(credentials.peer)
 
     def _is_proxy(self, address: str) -> bool:
         return _is_in(address, self._proxies)

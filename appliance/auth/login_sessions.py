@@ -1,4 +1,4 @@
-"""Browsers that are logged in: what their cookies stand for, while this process runs.
+"""Browsers that are logged in: the sessions behind their cookies, while this process runs.
 
 A cookie is 256 bits of chance and stands for a key, or for the window and the page that were opened
 from here. Only hashes are kept, so comparing takes no care. Safe from any thread.
@@ -21,7 +21,7 @@ PAGE = "page"
 """Stands where a key's id would, for whoever was at this machine when the page was opened."""
 
 
-class Logins:
+class LoginSessions:
     """Tickets, each good for one login, and logins."""
 
     def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
@@ -48,7 +48,7 @@ class Logins:
         """A cookie for a key's id, or for `PAGE`."""
         return self._add(self._logins, who, LOGIN_SECONDS)
 
-    def who(self, cookie: str) -> str | None:
+    def owner_of(self, cookie: str) -> str | None:
         """The key's id or `PAGE`; None if the cookie is not good, or not any more."""
         digest = digest_of(cookie)
         if digest == self._launch:

@@ -1,4 +1,4 @@
-"""Which host a request may name, and which web page may send one. Pure; for any thread.
+"""Which `Host` and `Origin` a request may have. Pure; for any thread.
 
 Both lists are exact, on every address that is listened on. A browser lets any page send requests to
 this machine: the page's origin tells, and for a name that was made to point here, the host.
@@ -11,7 +11,7 @@ from typing import Literal
 
 from appliance.errors import WrongHost, WrongOrigin
 
-From = Literal["program", "own page", "listed page", "any page"]
+RequestSource = Literal["program", "own page", "listed page", "any page"]
 """Who sent a request: no web page, or one of the appliance's own, of an origin in
 `security.allowed_origins`, or of any other that `*` stands for there."""
 
@@ -22,7 +22,7 @@ ANY = "*"
 _HOST = re.compile(r"([a-z0-9_.-]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?")
 
 
-class Doors:
+class OriginPolicy:
     """The two lists."""
 
     def __init__(
@@ -48,7 +48,7 @@ class Doors:
         self._any = auth and ANY in allowed_origins
         self._any_host = auth and ANY in allowed_hosts
 
-    def check(self, header: Callable[[str], str | None], local: Local) -> From:
+    def check(self, header: Callable[[str], str | None], local: Local) -> RequestSource:
         """Who sent a request.
 
         Args:

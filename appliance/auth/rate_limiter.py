@@ -1,4 +1,4 @@
-"""How often somebody may ask: exactly so many times in any minute, whichever minute one takes.
+"""Rate limits: exactly so many requests in any minute, whichever minute one takes.
 
 A limiter remembers when each of the last minute's requests was let in, so there is no edge of a
 window at which twice as many get through. Safe from any thread; time is monotonic.
@@ -16,13 +16,16 @@ from typing import TypeAlias
 
 import msgspec
 
+from appliance.auth.keys.scopes import Caller
+from appliance.errors import TooManyRequests
+
 WINDOW_SECONDS = 60.0
 
 Times: TypeAlias = "array[float]"
 """When requests were let in, ascending; 8 bytes each."""
 
 
-class Verdict(msgspec.Struct, frozen=True):
+class RateVerdict(msgspec.Struct, frozen=True):
     """The answer to one request."""
 
     allowed: bool
@@ -65,7 +68,7 @@ class RateLimiter:
         oldest comes first."""
         self._shared = [array("d") for _ in range(shared)]
 
-    def take(self, who: str, limit_per_minute: int) -> Verdict:
+    def take(self, who: str, limit_per_minute: int) -> RateVerdict:
         """Lets one request of `who` in, or not; one that is not let in does not count.
 
         Raises:
@@ -73,7 +76,7 @@ class RateLimiter:
         """
         return self._look(who, limit_per_minute, take=True)
 
-    def peek(self, who: str, limit_per_minute: int) -> Verdict:
+    def peek(self, who: str, limit_per_minute: int) -> RateVerdict:
         """What `take` would say, without taking. Raises as `take` does."""
         return self._look(who, limit_per_minute, take=False)
 
@@ -81,7 +84,7 @@ class RateLimiter:
         """Names that are counted apart."""
         return len(self._own)
 
-    def _look(self, who: str, limit: int, *, take: bool) -> Verdict:
+    def _look(self, who: str, limit: int, *, take: bool) -> RateVerdict:
         if limit < 1:
             raise ValueError("a limit is 1 or more requests a minute")
         with self._lock:
@@ -96,7 +99,7 @@ class RateLimiter:
             return _verdict(times, limit, now, allowed=allowed)
 
     def _forget(self, now: float) -> None:
-        """Drops names that asked nothing for a minute: each take adds one at most, and two go."""
+        """Drops names without requests for a minute: each take adds one at most, and two go."""
         for _ in range(2):
             name = next(iter(self._own), None)
             if name is None:
@@ -128,11 +131,11 @@ def _drop_old(times: Times, now: float) -> None:
     del times[: bisect_right(times, now - WINDOW_SECONDS)]
 
 
-def _verdict(times: Times, limit: int, now: float, *, allowed: bool) -> Verdict:
+def _verdict(times: Times, limit: int, now: float, *, allowed: bool) -> RateVerdict:
     # Free again when fewer than `limit` are left; a limit may have been lowered since.
     retry = 0.0 if allowed else times[len(times) - limit] + WINDOW_SECONDS - now
     reset = times[-1] + WINDOW_SECONDS - now if times else 0.0
-    return Verdict(
+    return RateVerdict(
         allowed=allowed,
         limit=limit,
         remaining=max(0, limit - len(times)),
@@ -211,3 +214,37 @@ class BadKeyGuard:
                 if len(self._proven) > self._max_proven:
                     self._proven.popitem(last=False)
         return wait
+
+
+class RatePolicy:
+    """Counts requests by key, and by address where there is no key. Safe from any thread."""
+
+    def __init__(self, default_per_minute: int) -> None:
+        """`default_per_minute`: of addresses, and of keys that say nothing else; 0: no limit."""
+        self._default = default_per_minute
+        self._keys = RateLimiter()
+        self._addresses = RateLimiter()
+
+    def take(self, caller: Caller) -> RateVerdict | None:
+        """Counts one request of a caller; None: nothing limits this caller.
+
+        Raises:
+            TooManyRequests: it was one too many, and does not count.
+        """
+        limit, limiter = self._of(caller)
+        verdict = limiter.take(caller.owner, limit) if limit else None
+        if verdict and not verdict.allowed:
+            raise TooManyRequests(
+                f"{limit} requests a minute are allowed. Wait {verdict.retry_after} seconds.",
+                retry_after=verdict.retry_after,
+            )
+        return verdict
+
+    def left(self, caller: Caller) -> RateVerdict | None:
+        """How it stands for a caller, without counting anything; None: nothing limits it."""
+        limit, limiter = self._of(caller)
+        return limiter.peek(caller.owner, limit) if limit else None
+
+    def _of(self, caller: Caller) -> tuple[int, RateLimiter]:
+        limit = self._default if caller.rpm is None else caller.rpm
+        return limit, self._keys if caller.key_id else self._addresses

@@ -10,11 +10,11 @@ from appliance.store.retention import Retention
 log = logging.getLogger(__name__)
 
 INTERVAL = 30.0
-"""Seconds from one look to the next."""
+"""Seconds from one run to the next."""
 
 
-class Janitor:
-    """A thread that tidies up, at the start and then every now and again."""
+class ChatCleanup:
+    """A thread that removes them, at the start and then at intervals."""
 
     def __init__(
         self,
@@ -25,7 +25,7 @@ class Janitor:
         ttl_seconds: float = 0,
         interval: float = INTERVAL,
     ) -> None:
-        """`on_purge` is told the id of each session that is gone.
+        """`on_purge` gets the id of each session that is gone.
 
         `undo_seconds` and `ttl_seconds`: see `[data] undo_seconds`, `[limits] session_ttl_seconds`.
         """
@@ -35,8 +35,8 @@ class Janitor:
         self._undo_seconds = undo_seconds
         self._interval = interval
         self._closing = False
-        self._news = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="janitor", daemon=True)
+        self._wake_up = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="chat cleanup", daemon=True)
 
     def start(self) -> None:
         """Start the thread."""
@@ -45,27 +45,27 @@ class Janitor:
     def close(self) -> None:
         """End it."""
         self._closing = True
-        self._news.set()
+        self._wake_up.set()
         self._thread.join()
 
-    def look(self) -> None:
+    def wake(self) -> None:
         """Something was deleted, and perhaps for good."""
         if not self._undo_seconds:
-            self._news.set()
+            self._wake_up.set()
 
     def _run(self) -> None:
         while not self._closing:
             try:
-                self._tidy()
+                self._purge()
             except StoreError as ex:
                 log.error("chats could not be removed, which is tried again: %s", ex)
             except Exception:
                 log.exception("chats could not be removed")
-            self._news.wait(self._interval)
+            self._wake_up.wait(self._interval)
             if not self._closing:
-                self._news.clear()
+                self._wake_up.clear()
 
-    def _tidy(self) -> None:
+    def _purge(self) -> None:
         gone = list(self._retention.purge(self._undo_seconds))
         if self._ttl_seconds:
             expired = self._retention.expire(self._ttl_seconds)

@@ -1,12 +1,12 @@
-"""What is told of a reply to those who follow it, while it is written and afterwards."""
+"""The events that a reply's followers receive, while it is written and afterwards."""
 
 from collections.abc import Callable
 
 import msgspec
 
-from appliance.chat.reply_text import Spoken, TextAdded
+from appliance.chat.reply_text import ReplyText, TextDelta
 from appliance.errors import ApplianceError, from_code
-from appliance.store.sessions import Message, Usage
+from appliance.store.sessions import Message, MessageUsage
 
 
 class TurnBegan(msgspec.Struct, frozen=True):
@@ -27,16 +27,16 @@ class TurnAccepted(msgspec.Struct, frozen=True):
     n_ctx: int | None
     """Tokens that the context holds; None: unknown."""
     warning: str | None
-    """What is not as it was asked for."""
+    """What differs from the request."""
 
 
 class Waiting(msgspec.Struct, frozen=True):
-    """The turn waits for its place; 1: it is the next."""
+    """The turn waits; its place in the queue, 1: it is the next."""
 
     place: int
 
 
-class PromptRead(msgspec.Struct, frozen=True):
+class PromptProgress(msgspec.Struct, frozen=True):
     """How much of the prompt has been read, in tokens."""
 
     done: int
@@ -46,7 +46,7 @@ class PromptRead(msgspec.Struct, frozen=True):
 
 
 class ReplyUsage(msgspec.Struct, frozen=True):
-    """What the reply took; of one that the engine has finished."""
+    """What the reply cost; of one that the engine has finished."""
 
     prompt_tokens: int
     completion_tokens: int
@@ -62,11 +62,13 @@ class ReplyEnded(msgspec.Struct, frozen=True):
     error: ApplianceError | None = None
 
 
-LiveEvent = TurnBegan | TurnAccepted | Waiting | PromptRead | TextAdded | ReplyUsage | ReplyEnded
+LiveEvent = (
+    TurnBegan | TurnAccepted | Waiting | PromptProgress | TextDelta | ReplyUsage | ReplyEnded
+)
 
 
-def usage_of(usage: Usage) -> ReplyUsage:
-    """What followers are told of what is stored."""
+def usage_of(usage: MessageUsage) -> ReplyUsage:
+    """The stored usage, as followers receive it."""
     # The first token is prefill's; decoding made the others.
     made = usage.completion_tokens - 1
     speed = made / usage.decode_seconds if made > 0 and usage.decode_seconds > 0 else 0.0
@@ -76,16 +78,16 @@ def usage_of(usage: Usage) -> ReplyUsage:
 
 
 class StoredFollower:
-    """A reader of a reply that has ended: hears the same events as a `Follower`, all at once."""
+    """A reader of a reply that has ended: gets the same events as a `Follower`, all at once."""
 
     wake: Callable[[], None]
     """Never called: there is no news."""
 
     def __init__(self, message: Message, start: int) -> None:
-        """`start`: the place to begin with."""
+        """`start`: the offset to begin with."""
         self._message = message
         self._start = start
-        self._told = False
+        self._taken = False
 
     @property
     def session_id(self) -> str:
@@ -99,12 +101,12 @@ class StoredFollower:
 
     def take(self) -> list[LiveEvent]:
         """All of it, once."""
-        if self._told:
+        if self._taken:
             return []
-        self._told = True
+        self._taken = True
         message = self._message
         events: list[LiveEvent] = []
-        events += Spoken(message.content, message.reasoning).after(self._start)
+        events += ReplyText(message.content, message.reasoning).after(self._start)
         if message.usage:
             events.append(usage_of(message.usage))
         failed = message.error
@@ -112,4 +114,4 @@ class StoredFollower:
         return [*events, ReplyEnded(message, error)]
 
     def close(self) -> None:
-        """Hear no more."""
+        """Receive no more."""

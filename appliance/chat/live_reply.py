@@ -1,6 +1,6 @@
 """A reply in flight: the text so far, and who follows it.
 
-A reply belongs to its session, not to a connection. Followers come and go, at any place in the
+A reply belongs to its session, not to a connection. Followers come and go, at any offset of the
 text. The engine's thread adds to it and must not wait for anybody.
 """
 
@@ -11,14 +11,14 @@ import msgspec
 
 from appliance.chat.events import (
     LiveEvent,
-    PromptRead,
+    PromptProgress,
     ReplyEnded,
     TurnAccepted,
     TurnBegan,
     Waiting,
     usage_of,
 )
-from appliance.chat.reply_text import Spoken
+from appliance.chat.reply_text import ReplyText
 from appliance.engine.protocol import (
     Accepted,
     Delta,
@@ -36,10 +36,10 @@ from appliance.errors import (
     WorkerDied,
     from_code,
 )
-from appliance.store.sessions import FinalStatus, Message, MessageError, Sessions, Usage
+from appliance.store.sessions import FinalStatus, Message, MessageError, MessageUsage, Sessions
 
 _INTERRUPTIONS = (WorkerDied, ShuttingDown)
-"""Errors that are no fault of the reply's: it could go on from where it is."""
+"""Errors that are not the reply's fault: it can be continued from where it is."""
 
 
 class LiveReply:
@@ -48,9 +48,9 @@ class LiveReply:
     def __init__(
         self, user: Message, reply: Message, on_end: "Callable[[LiveReply], None]"
     ) -> None:
-        """`user`: what is replied to; `reply`: what there is of it already, if it goes on.
+        """`user`: what is replied to; `reply`: what there is of it already, if it is continued.
 
-        `on_end` is called on the engine's thread when the engine has said its last word.
+        `on_end` is called on the engine's thread after the terminal event.
         """
         self.user = user
         self.reply = reply
@@ -58,10 +58,10 @@ class LiveReply:
         self._lock = threading.Lock()
         self._answered = threading.Event()
         self._over = threading.Event()
-        self._spoken = Spoken(reply.content, reply.reasoning)
+        self._text = ReplyText(reply.content, reply.reasoning)
         self._accepted: Accepted | None = None
         self._waiting: Waiting | None = None
-        self._read: PromptRead | None = None
+        self._read: PromptProgress | None = None
         self._last: Finished | Failed | None = None
         self._ended: ReplyEnded | None = None
         self._followers: set[Follower] = set()
@@ -70,7 +70,7 @@ class LiveReply:
         self.dropped_messages = 0
         """Messages of the session that were not given to the engine at all."""
         self.warning: Callable[[], str | None] = lambda: None
-        """What is not as it was asked for, once the prompt was accepted."""
+        """What differs from the request, once the prompt was accepted."""
 
     # -- the turn's side -------------------------------------------------------------------------
 
@@ -95,7 +95,7 @@ class LiveReply:
         return self._over.wait(timeout)
 
     def wait_answered(self, timeout: float) -> None:
-        """Wait for the engine's first word on the turn.
+        """Wait for the engine's first event of the turn.
 
         Raises:
             ApplianceError: it was a refusal.
@@ -108,20 +108,22 @@ class LiveReply:
 
     # -- the engine's side -----------------------------------------------------------------------
 
-    def take(self, event: SequenceEvent) -> None:
+    def on_event(self, event: SequenceEvent) -> None:
         """The sink of the reply's sequence. Never blocks."""
         with self._lock:
             if isinstance(event, Accepted):
                 self._accepted = event
             elif isinstance(event, Queued):
-                self._waiting = Waiting(event.place)
+                self._waiting = Waiting(event.position)
             elif isinstance(event, Prefill) and self._accepted:
                 self._waiting = None
                 total = self._accepted.prompt_tokens
-                self._read = PromptRead(event.done, total, event.cached_tokens, event.cached_from)
+                self._read = PromptProgress(
+                    event.done, total, event.cached_tokens, event.cached_from
+                )
             elif isinstance(event, Delta):
-                self._spoken.add(reasoning=event.reasoning)
-                self._spoken.add(text=event.text)
+                self._text.add(reasoning=event.reasoning)
+                self._text.add(text=event.text)
             elif isinstance(event, Finished | Failed):
                 self._last = event
         self._answered.set()
@@ -133,30 +135,30 @@ class LiveReply:
     # -- the writer's side -----------------------------------------------------------------------
 
     @property
-    def said(self) -> tuple[str, str]:
+    def text_so_far(self) -> tuple[str, str]:
         """Text and reasoning so far."""
         with self._lock:
-            return self._spoken.whole()
+            return self._text.whole()
 
     def store(self, sessions: Sessions) -> None:
-        """Store the whole reply and tell the followers how it ended.
+        """Store the whole reply and let the followers know how it ended.
 
         Raises:
-            StoreError: it could not be stored; the followers are told that instead.
+            StoreError: it could not be stored; the followers get that instead.
         """
         last, accepted = self._last, self._accepted
         assert last is not None
         error: ApplianceError | None = None
         status: FinalStatus
-        usage: Usage | None = None
-        text, reasoning = self.said
-        said = bool(text or reasoning)
+        usage: MessageUsage | None = None
+        text, reasoning = self.text_so_far
+        begun = bool(text or reasoning)
         if isinstance(last, Failed):
             error = from_code(last.code, last.message, last.param)
-            status = "interrupted" if said and isinstance(error, _INTERRUPTIONS) else "failed"
+            status = "interrupted" if begun and isinstance(error, _INTERRUPTIONS) else "failed"
         else:
             status = "stopped" if last.reason == "cancelled" else "complete"
-            usage = Usage(
+            usage = MessageUsage(
                 prompt_tokens=last.prompt_tokens,
                 cached_tokens=last.cached_tokens,
                 cached_from=last.cached_from,
@@ -199,10 +201,10 @@ class LiveReply:
     # -- the followers' side ---------------------------------------------------------------------
 
     def follow(self, start: int | None = None, *, from_turn: bool = False) -> "Follower":
-        """Follow from a place on; None: from what is new. `from_turn`: with `TurnBegan` first."""
+        """Follow from an offset on; None: from what is new. `from_turn`: with `TurnBegan` first."""
         with self._lock:
-            place = self._spoken.began if start is None else start
-            follower = Follower(self, place, from_turn)
+            offset = self._text.began if start is None else start
+            follower = Follower(self, offset, from_turn)
             self._followers.add(follower)
         return follower
 
@@ -211,8 +213,8 @@ class LiveReply:
         with self._lock:
             self._followers.discard(follower)
 
-    def news(self, follower: "Follower") -> list[LiveEvent]:
-        """What the follower has not heard yet, in order."""
+    def events_for(self, follower: "Follower") -> list[LiveEvent]:
+        """What the follower has not received yet, in order."""
         with self._lock:
             if self._accepted is None and self._ended is None:
                 return []
@@ -235,12 +237,12 @@ class LiveReply:
             if self._waiting and self._waiting != follower.waiting:
                 follower.waiting = self._waiting
                 events.append(self._waiting)
-            silent = self._spoken.end == self._spoken.began
+            silent = self._text.end == self._text.began
             if self._read != follower.read and silent and self._read:
                 follower.read = self._read
                 events.append(self._read)
-            events += self._spoken.after(follower.offset)
-            follower.offset = max(follower.offset, self._spoken.end)
+            events += self._text.after(follower.offset)
+            follower.offset = max(follower.offset, self._text.end)
             if self._ended and not follower.ended:
                 follower.ended = True
                 if self._ended.message.usage:
@@ -262,7 +264,7 @@ class LiveReply:
 
 
 class Follower:
-    """One reader of a live reply: remembers what it has heard."""
+    """One reader of a live reply, and what it has received."""
 
     def __init__(self, live: LiveReply, start: int, wants_turn: bool) -> None:
         self._live = live
@@ -270,7 +272,7 @@ class Follower:
         self.wants_turn = wants_turn
         self.accepted = False
         self.waiting: Waiting | None = None
-        self.read: PromptRead | None = None
+        self.read: PromptProgress | None = None
         self.ended = False
         self.wake: Callable[[], None] = lambda: None
         """Called from any thread when there is news; must not block."""
@@ -287,11 +289,11 @@ class Follower:
 
     @property
     def dropped_messages(self) -> int:
-        """Messages of the session that the model is not shown; certain after its first word."""
+        """Messages of the session that the model is not shown; final once it answered."""
         return self._live.dropped
 
     def wait_answered(self, timeout: float) -> None:
-        """Wait for the engine's first word on the turn.
+        """Wait for the engine's first event of the turn.
 
         Raises:
             ApplianceError: it was a refusal.
@@ -300,8 +302,8 @@ class Follower:
 
     def take(self) -> list[LiveEvent]:
         """What is new since the last call; ends with `ReplyEnded`."""
-        return self._live.news(self)
+        return self._live.events_for(self)
 
     def close(self) -> None:
-        """Hear no more. The reply goes on."""
+        """Receive no more. The reply goes on."""
         self._live.leave(self)

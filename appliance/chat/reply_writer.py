@@ -19,7 +19,7 @@ STORE_INTERVAL = 0.5
 """Seconds between two writes of growing replies."""
 
 
-class LiveReplies:
+class ReplyWriter:
     """All replies in flight, and the thread that stores them."""
 
     def __init__(self, sessions: Sessions) -> None:
@@ -66,7 +66,7 @@ class LiveReplies:
         unsaved: list[LiveReply] = []
         due = time.monotonic() + STORE_INTERVAL
         while True:
-            # Asked first: while replies end all the time, others must not wait to be stored.
+            # First: while replies end all the time, others must not wait to be stored.
             if time.monotonic() >= due:
                 self._grow()
                 unsaved = [live for live in unsaved if not self._finish(live)]
@@ -103,6 +103,6 @@ class LiveReplies:
         if not lives:
             return
         try:
-            self._sessions.grow_replies({live.reply.id: live.said for live in lives})
+            self._sessions.grow_replies({live.reply.id: live.text_so_far for live in lives})
         except ApplianceError as ex:
             log.error("growing replies could not be stored, which is tried again: %s", ex)

@@ -1,4 +1,4 @@
-"""One chat turn: what a person said is stored, the engine is asked, the reply is in flight."""
+"""One chat turn: the message is stored, the prompt submitted, the reply in flight."""
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -7,8 +7,8 @@ import msgspec
 
 from appliance.chat.events import StoredFollower
 from appliance.chat.live_reply import Follower
-from appliance.chat.reply_writer import LiveReplies
-from appliance.engine.protocol import Failed, Sink
+from appliance.chat.reply_writer import ReplyWriter
+from appliance.engine.protocol import EventSink, Failed
 from appliance.engine.types import ChatMessage, ChatPrompt, GenerationRequest, SamplingParams
 from appliance.errors import (
     ApplianceError,
@@ -19,10 +19,10 @@ from appliance.errors import (
 )
 from appliance.store.sessions import USE_LEAF, Message, Sessions
 
-Submit = Callable[[GenerationRequest, Sink], Callable[[], None]]
+Submit = Callable[[GenerationRequest, EventSink], Callable[[], None]]
 """Has a prompt completed by a model; returns what cancels it."""
 
-HALT_SECONDS = 10.0
+STOP_SECONDS = 10.0
 """How long a reply that was stopped may take to end: the step that the model is at, above all."""
 
 
@@ -33,7 +33,7 @@ class ReplyRequest(msgspec.Struct, frozen=True, kw_only=True):
     """The model's id, and what has it complete a prompt."""
     submit: Submit
     warning: Callable[[], str | None] = lambda: None
-    """What is not as it was asked for, once the model is loaded."""
+    """What differs from the request, once the model is loaded."""
     system_prompt: str | None = None
     default_system_prompt: str | None = None
     """Where the chat has no system message of its own either."""
@@ -49,13 +49,13 @@ class Turns:
 
     What begins one raises an ApplianceError: nothing was stored when it is the request's fault or
     the session is busy; otherwise all is stored, and the reply as failed. The engine may still
-    refuse it: `Follower.wait_answered` tells.
+    refuse it: `Follower.wait_answered` raises then.
     """
 
     def __init__(
         self,
         sessions: Sessions,
-        live: LiveReplies,
+        live: ReplyWriter,
         *,
         max_history_messages: int,
         max_prompt_length: int,
@@ -98,8 +98,8 @@ class Turns:
         user, reply = self._sessions.begin_reply(session_id, message_id, request.model)
         return self._reply(user, reply, request)
 
-    def go_on(self, session_id: str, message_id: str, request: ReplyRequest) -> Follower:
-        """Have a reply go on that was stopped, interrupted or cut for its length."""
+    def continue_reply(self, session_id: str, message_id: str, request: ReplyRequest) -> Follower:
+        """Continue a reply that was stopped, interrupted or cut for its length."""
         user, reply = self._sessions.resume_reply(session_id, message_id, request.model)
         return self._reply(user, reply, request)
 
@@ -108,7 +108,7 @@ class Turns:
         follower = live.follow(from_turn=True)
         try:
             history = self._sessions.path(reply.session_id, user.id)
-            system, rest = _parted(history)
+            system, rest = _split(history)
             live.warning = request.warning
             live.dropped_messages = left_out(len(rest), self._max_history)
             kept = rest[live.dropped_messages :]
@@ -121,9 +121,9 @@ class Turns:
                 caller=request.caller,
                 device=request.device,
             )
-            cancel = request.submit(generation, live.take)
+            cancel = request.submit(generation, live.on_event)
         except ApplianceError as ex:
-            live.take(Failed(0, ex.code, ex.message, ex.param))
+            live.on_event(Failed(0, ex.code, ex.message, ex.param))
             raise
         live.submitted(cancel)
         return follower
@@ -131,10 +131,10 @@ class Turns:
     def follow(
         self, session_id: str, start: int, message_id: str | None = None
     ) -> Follower | StoredFollower:
-        """Follow a reply from the place `start` on: the one under way, or that message.
+        """Follow a reply from the offset `start` on: the one in flight, or that message.
 
-        A message that is complete by now is told from the store, so that who comes back late
-        misses nothing.
+        A message that is complete by now is read from the store, so that a client that reconnects
+        late misses nothing.
 
         Raises:
             SessionNotFound: there is no such session.
@@ -156,7 +156,7 @@ class Turns:
         return StoredFollower(message, start)
 
     def stop(self, session_id: str) -> None:
-        """End the reply under way, if there is one; its text so far is kept.
+        """End the reply in flight, if there is one; its text so far is kept.
 
         Raises:
             SessionNotFound: there is no such session.
@@ -167,8 +167,8 @@ class Turns:
         except NotFound:
             return
 
-    def halt(self, session_id: str) -> None:
-        """End the reply under way, as `stop` does, and wait until it is stored.
+    def stop_and_wait(self, session_id: str) -> None:
+        """End the reply in flight, as `stop` does, and wait until it is stored.
 
         Raises:
             SessionNotFound: there is no such session.
@@ -180,18 +180,18 @@ class Turns:
         except NotFound:
             return
         live.stop()
-        if not live.wait_over(HALT_SECONDS):
+        if not live.wait_over(STOP_SECONDS):
             raise ReplyInProgress("The reply under way has been told to stop, and has not yet.")
 
     def delete(self, session_id: str) -> None:
-        """Delete a session, as `Sessions.delete` does; a reply under way is stopped.
+        """Delete a session, as `Sessions.delete` does; a reply in flight is stopped.
 
         Raises:
             SessionNotFound: there is no such session.
         """
         self._sessions.delete(session_id)
-        # Afterwards, so that whoever follows the reply is told that it is gone, and not that it
-        # ended well. By now there may be another session of that id, whose reply goes on.
+        # Afterwards, so that followers of the reply see that it is gone, and not that it ended
+        # well. By now there may be another session of that id, whose reply goes on.
         with suppress(NotFound):
             live = self._live.of_session(session_id)
             try:
@@ -215,8 +215,8 @@ def left_out(count: int, most: int) -> int:
     return min(-(-(count - most) // step) * step, count - 1)
 
 
-def _parted(history: Sequence[Message]) -> tuple[str | None, Sequence[Message]]:
-    """What stands in the branch as its system message, and the rest."""
+def _split(history: Sequence[Message]) -> tuple[str | None, Sequence[Message]]:
+    """The branch's system message, and the rest."""
     if history and history[0].role == "system":
         return history[0].content, history[1:]
     return None, history
@@ -224,15 +224,15 @@ def _parted(history: Sequence[Message]) -> tuple[str | None, Sequence[Message]]:
 
 def _prompt(system_prompt: str | None, history: Sequence[Message], reply: Message) -> ChatPrompt:
     """`reply`: what there is of it already."""
-    # A reply that failed before its first word says nothing, and templates want roles to alternate.
-    messages = [_shown(message) for message in history if message.content]
+    # A reply that failed before its first token is empty, and templates want roles to alternate.
+    messages = [_to_engine(message) for message in history if message.content]
     if system_prompt:
         messages.insert(0, ChatMessage("system", system_prompt))
     goes_on = bool(reply.content or reply.reasoning)
     if goes_on:
-        messages.append(_shown(reply))
-    return ChatPrompt(messages, understand=True, continue_final=goes_on, trim=True)
+        messages.append(_to_engine(reply))
+    return ChatPrompt(messages, parse_output=True, continue_final=goes_on, trim=True)
 
 
-def _shown(message: Message) -> ChatMessage:
+def _to_engine(message: Message) -> ChatMessage:
     return ChatMessage(message.role, message.content, reasoning_content=message.reasoning or None)

@@ -37,7 +37,7 @@ def backup(file: Path | None, config_file: Path | None, as_json: bool) -> None:
 @options.config_file
 @options.as_json
 def restore(file: Path, config_file: Path | None, as_json: bool) -> None:
-    """Put a copy in the place of all chats; those of now are kept beside it.
+    """Replace all chats by those of a copy; the present ones are kept beside it.
 
     The service must not be running.
     """
@@ -47,11 +47,11 @@ def restore(file: Path, config_file: Path | None, as_json: bool) -> None:
     from appliance.store import backup as store
 
     folder = paths.data_dir(config)
-    alone = discovery.Alone(folder)
+    lock = discovery.DataFolderLock(folder)
     try:
         kept = store.restore(file.absolute(), paths.database_file(config))
     finally:
-        alone.end()
+        lock.release()
     if as_json:
         options.print_json({"restored": str(file), "kept": str(kept) if kept else None})
         return

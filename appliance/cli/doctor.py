@@ -11,12 +11,12 @@ from appliance.cli import options
 @options.config_file
 @options.as_json
 def doctor(config_file: Path | None, as_json: bool) -> None:
-    """Tell what this machine has and what the appliance makes of it."""
+    """Show what this machine has and how the appliance uses it."""
     config = options.configuration(config_file)
-    from appliance.diagnostics import doctor as physician
+    from appliance.diagnostics import doctor as diagnosis
 
-    found = physician.examine(config)
+    found = diagnosis.examine(config)
     if as_json:
         options.print_json(found)
     else:
-        click.echo(physician.render(found))
+        click.echo(diagnosis.render(found))

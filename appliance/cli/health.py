@@ -13,7 +13,7 @@ from appliance.errors import Unavailable
 @options.config_file
 @options.as_json
 def health(config_file: Path | None, as_json: bool) -> None:
-    """Tell whether the service takes requests, for containers; it ends with 1 if not."""
+    """Check whether the service takes requests, for containers; exits with 1 if not."""
     service = connect(options.configuration(config_file))
     if service is None:
         raise Unavailable("no service runs on this data folder")

@@ -1,6 +1,6 @@
-"""`appliance keys`: who may use the appliance where keys are asked for.
+"""`appliance keys`: who may use the appliance where keys are required.
 
-A running service hears of changes within a second; it need not run.
+A running service applies changes within a second; it need not run.
 """
 
 import re
@@ -23,7 +23,7 @@ _UNITS = {"d": "days", "h": "hours", "m": "minutes"}
 
 @click.group()
 def keys() -> None:
-    """Make, list and revoke API keys."""
+    """Create, list and revoke API keys."""
 
 
 @keys.command()
@@ -41,11 +41,11 @@ def create(
     config_file: Path | None,
     as_json: bool,
 ) -> None:
-    """Make a key. It is shown once."""
+    """Create a key. It is shown once."""
     ends = _when(expires) if expires else None
     made = _keys(config_file).create(name, scope, rpm=rpm, expires_at=ends)
     if as_json:
-        options.print_json({**_told(made.key), "key": made.secret})
+        options.print_json({**_as_json(made.key), "key": made.secret})
         return
     click.echo(made.secret)
     click.echo(f"This is the key {made.key.name}. Keep it now: nobody can see it again.", err=True)
@@ -55,8 +55,8 @@ def create(
 @options.config_file
 @options.as_json
 def list_(config_file: Path | None, as_json: bool) -> None:
-    """List all keys; what they are is not shown."""
-    found = [_told(key) for key in _keys(config_file).listed()]
+    """List all keys, without their secrets."""
+    found = [_as_json(key) for key in _keys(config_file).listed()]
     if as_json:
         options.print_json({"keys": found})
         return
@@ -64,8 +64,8 @@ def list_(config_file: Path | None, as_json: bool) -> None:
         limit = f"{key['rpm']} a minute" if key["rpm"] else ""
         ends = f"until {_date(key['expires_at'])}" if key["expires_at"] else ""
         state = "" if key["enabled"] else "disabled"
-        told = [key["scope"], limit, ends, state, f"from the {key['source']}"]
-        click.echo(f"{key['id']}  {key['name']}  {', '.join(filter(None, told))}")
+        details = [key["scope"], limit, ends, state, f"from the {key['source']}"]
+        click.echo(f"{key['id']}  {key['name']}  {', '.join(filter(None, details))}")
 
 
 @keys.command()
@@ -73,7 +73,7 @@ def list_(config_file: Path | None, as_json: bool) -> None:
 @options.config_file
 @options.as_json
 def revoke(key: str, config_file: Path | None, as_json: bool) -> None:
-    """End a key for good, by its id or its name."""
+    """Revoke a key for good, by its id or its name."""
     opened = _keys(config_file)
     found = [it for it in opened.listed() if key in (it.id, it.name)]
     if not found:
@@ -89,7 +89,7 @@ def revoke(key: str, config_file: Path | None, as_json: bool) -> None:
 @options.config_file
 @options.as_json
 def import_(config_file: Path | None, as_json: bool) -> None:
-    """Move the keys that stand in the configuration file to the vault."""
+    """Move the keys in the configuration file to the vault."""
     from appliance.cli import config_file as editor
 
     config = options.configuration(config_file)
@@ -108,7 +108,7 @@ def import_(config_file: Path | None, as_json: bool) -> None:
     if moved and file is not None:
         editor.remove_keys(file)
     if as_json:
-        options.print_json({"keys": [_told(key) for key in moved]})
+        options.print_json({"keys": [_as_json(key) for key in moved]})
     else:
         click.echo(f"{len(moved)} keys were moved to the vault.")
 
@@ -119,7 +119,7 @@ def _keys(config_file: Path | None) -> "Keys":
     return auth.open_keys(options.configuration(config_file))
 
 
-def _told(key: "Key") -> dict[str, Any]:
+def _as_json(key: "Key") -> dict[str, Any]:
     import msgspec
 
     return msgspec.structs.asdict(key)

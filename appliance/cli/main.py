@@ -24,11 +24,11 @@ from appliance.errors import ApplianceError, ConfigError
 
 EXIT_CONFIG = 78
 """`EX_CONFIG` of sysexits: what is wrong is the configuration, and starting again won't help."""
-_SAID = ParameterSource.COMMANDLINE
+_COMMAND_LINE = ParameterSource.COMMANDLINE
 
 
-def _print_version(context: click.Context, _option: click.Parameter, asked: bool) -> None:
-    if asked and not context.resilient_parsing:
+def _print_version(context: click.Context, _option: click.Parameter, given: bool) -> None:
+    if given and not context.resilient_parsing:
         from appliance.service import build_info
 
         click.echo(build_info.line())
@@ -42,7 +42,7 @@ def _print_version(context: click.Context, _option: click.Parameter, asked: bool
     is_eager=True,
     expose_value=False,
     callback=_print_version,
-    help="Tell the version, commit, llama.cpp and SQLite.",
+    help="Show the version, commit, llama.cpp and SQLite.",
 )
 @options.config_file
 @click.option("--ready-seconds", default=8.0, hidden=True)  # that a window has to show the page
@@ -57,8 +57,8 @@ def appliance(context: click.Context, config_file: Path | None, ready_seconds: f
         return
     for option in context.command.params:
         name = option.name or ""
-        if name != "config_file" and context.get_parameter_source(name) == _SAID:
-            raise click.UsageError(f"{option.opts[0]} is for the window; no command takes it")
+        if name != "config_file" and context.get_parameter_source(name) == _COMMAND_LINE:
+            raise click.UsageError(f"{option.opts[0]} is for the window; commands do not take it")
 
 
 for command in (

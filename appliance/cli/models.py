@@ -1,6 +1,6 @@
 """`appliance list`, `show`, `rm`, `ps`, `stop`: the models on this machine.
 
-They ask the service when one runs, and otherwise look for themselves.
+They ask the service where one runs, and look at the files themselves otherwise.
 """
 
 from collections.abc import Sequence
@@ -44,12 +44,12 @@ def list_models(config_file: Path | None, as_json: bool) -> None:
 @options.config_file
 @options.as_json
 def show(model: str, config_file: Path | None, as_json: bool) -> None:
-    """Tell all about a model."""
+    """Show all that is known of a model."""
     found = find(options.configuration(config_file), model)
     if as_json:
         options.print_json(found)
         return
-    told = {
+    shown = {
         **found,
         "size": _size(found["size"]),
         "memory": f"{_size(found['memory_bytes'])}: {parts(found['memory'])}".strip(": "),
@@ -57,8 +57,8 @@ def show(model: str, config_file: Path | None, as_json: bool) -> None:
         "fits": FITS[found["fits"]],
         "status": _state(found),
     }
-    width = max(map(len, told))
-    for name, value in told.items():
+    width = max(map(len, shown))
+    for name, value in shown.items():
         if value not in (None, "", 0, False):
             click.echo(f"{name.replace('_', ' '):{width}}  {value if value is not True else 'yes'}")
 
@@ -75,7 +75,7 @@ def rm(model: str, config_file: Path | None, as_json: bool) -> None:
     if client:
         client.call("DELETE", f"/api/models/{quote(found['id'])}")
     else:
-        from appliance.models.local.removal import remove
+        from appliance.models.local.index import remove
         from appliance.service.model_library import library
 
         index = library(config).index
@@ -161,12 +161,12 @@ def find(config: Config, name: str) -> dict[str, Any]:
 
 
 def parts(memory: dict[str, Any] | None) -> str:
-    """What memory is for, for people."""
+    """The parts of a model's memory, for people."""
     if not memory:
         return ""
     slots = memory["slots"]
     chats = f"{slots} chats at a time" if slots > 1 else "chats"
-    told = {
+    shown = {
         "weights": memory["weights"],
         chats: memory["cache"],
         "computing": memory["compute"],
@@ -174,7 +174,7 @@ def parts(memory: dict[str, Any] | None) -> str:
         "programs": memory["process"],
         "on the GPU": memory["gpu"],
     }
-    return ", ".join(f"{name} {format_bytes(count)}" for name, count in told.items() if count)
+    return ", ".join(f"{name} {format_bytes(count)}" for name, count in shown.items() if count)
 
 
 def table(heads: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:

@@ -38,7 +38,7 @@ def configuration(named: Path | None, **flags: dict[str, object]) -> Config:
 
     Args:
         named: the file; None: none was named.
-        flags: by section, what the command line said; None where it said nothing.
+        flags: options of the command line, by section; None: not given.
 
     Raises:
         ConfigError: it cannot be used.

@@ -32,7 +32,7 @@ Look = Callable[[], dict[str, Any]]
 def pull(model: str, quantization: str, config_file: Path | None, as_json: bool) -> None:
     """Download a model: NAME, NAME:QUANTIZATION, OWNER/NAME/FILE.gguf, or its address.
 
-    It can be interrupted: the same command goes on where it was.
+    It can be interrupted: the same command resumes it.
     """
     config = options.configuration(config_file)
     options.heed_interrupt()
@@ -64,26 +64,30 @@ def _begin(config: Config, model: str, wanted: str, stack: ExitStack) -> tuple[L
     downloads = library(config).downloads
     downloads.start()
     stack.callback(downloads.close)
-    name, said = names.parse(model)
-    id = downloads.add(name, wanted or said).id
+    name, in_name = names.parse(model)
+    id = downloads.add(name, wanted or in_name).id
     return lambda: encoded(downloads.find(id)), "The same command goes on with it."
 
 
 def _watch(look: Look, *, quiet: bool) -> dict[str, Any]:
     live = sys.stderr.isatty() and not quiet
     while True:
-        told = look()
+        download = look()
         if live:
-            click.echo(f"\r{_line(told):78}", err=True, nl=False)
-        if told["status"] not in ("waiting", "running"):
+            click.echo(f"\r{_line(download):78}", err=True, nl=False)
+        if download["status"] not in ("waiting", "running"):
             if live:
                 click.echo(err=True)
-            return told
+            return download
         time.sleep(LOOK_SECONDS)
 
 
-def _line(told: dict[str, Any]) -> str:
-    done, total, speed = told["done_bytes"], told["total_bytes"], told["bytes_per_second"]
+def _line(download: dict[str, Any]) -> str:
+    done, total, speed = (
+        download["done_bytes"],
+        download["total_bytes"],
+        download["bytes_per_second"],
+    )
     left = f", {(total - done) / speed:.0f} s left" if speed else ""
     share = done / total if total else 1.0
     return f"{share:4.0%}  {_size(done)} of {_size(total)}, {_size(speed)}/s{left}"

@@ -42,7 +42,7 @@ def run(model: str, prompt: str | None, config_file: Path | None, as_json: bool)
 
 
 def _talk(client: Client, model: str) -> None:
-    """Until the end of input. What failed is told, and can be asked again."""
+    """Until the end of input. A failure is reported, and the question can be repeated."""
     messages: list[dict[str, Any]] = []
     while True:
         try:
@@ -100,7 +100,7 @@ def _service(config: Config) -> Iterator[Client]:
     thread = threading.Thread(target=appliance.run, name="service")
     thread.start()
     try:
-        service = discovery.find(paths.data_dir(config))
+        service = discovery.find_service(paths.data_dir(config))
         if service is None:
             raise InternalError("the service that was just started is gone")
         yield Client(service.url, service.token)

@@ -1,7 +1,7 @@
-"""Where the running service is, told to other programs of the same user; who has a port.
+"""Where the running service is, for other programs of the same user.
 
 The service writes a small file into its data folder when it listens, and takes it away when it
-stops. Whoever reads it finds out whether the service is still there: a killed one leaves its file.
+stops. `find_service` checks whether the service is still there: a killed one leaves its file.
 """
 
 import contextlib
@@ -19,18 +19,18 @@ LOCK = "service.lock"
 PATIENCE_SECONDS = 2.0
 
 
-class Service(msgspec.Struct, frozen=True, omit_defaults=True):
+class RunningService(msgspec.Struct, frozen=True, omit_defaults=True):
     """A running service."""
 
     url: str
     pid: int
     version: str
     token: str = ""
-    """What lets the same user in without a key; empty: nobody asks for one."""
+    """What lets the same user in without a key; empty: no key is needed."""
 
 
-class Alone:
-    """The data folder, for whoever changes its files; `end` when done."""
+class DataFolderLock:
+    """The data folder, for whoever changes its files; `release` when done."""
 
     def __init__(self, folder: Path) -> None:
         """Take it.
@@ -44,19 +44,19 @@ class Alone:
         try:
             self._lock.acquire(blocking=False)
         except filelock.Timeout as ex:
-            other = find(folder)
+            other = find_service(folder)
             where = f", process {other.pid} at {other.url}" if other else ""
             raise ConfigError(
                 f"data.dir: another appliance uses {folder}{where}", param="data.dir"
             ) from ex
 
-    def end(self) -> None:
+    def release(self) -> None:
         """Leave it to others."""
         self._lock.release()
 
 
-def announce(folder: Path, service: Service) -> None:
-    """Tell, readable by the owner alone.
+def publish(folder: Path, service: RunningService) -> None:
+    """Write it down, readable by the owner alone.
 
     Raises:
         OSError: the file cannot be written.
@@ -64,17 +64,17 @@ def announce(folder: Path, service: Service) -> None:
     replace_file(folder / FILE, msgspec.json.encode(service))
 
 
-def withdraw(folder: Path, pid: int) -> None:
+def unpublish(folder: Path, pid: int) -> None:
     """Take the file away, if it is still that process's."""
-    told = _told(folder)
-    if told and told.pid == pid:
+    published = _published(folder)
+    if published and published.pid == pid:
         with contextlib.suppress(OSError):
             (folder / FILE).unlink()
 
 
-def find(folder: Path) -> Service | None:
+def find_service(folder: Path) -> RunningService | None:
     """The service that runs on this data folder; None: there is none that listens."""
-    service = _told(folder)
+    service = _published(folder)
     if service is None:
         return None
     address = urllib.parse.urlsplit(service.url)
@@ -87,8 +87,8 @@ def find(folder: Path) -> Service | None:
         return None
 
 
-def _told(folder: Path) -> Service | None:
+def _published(folder: Path) -> RunningService | None:
     try:
-        return msgspec.json.decode((folder / FILE).read_bytes(), type=Service)
+        return msgspec.json.decode((folder / FILE).read_bytes(), type=RunningService)
     except (OSError, msgspec.DecodeError, ValueError):
         return None

@@ -1,4 +1,4 @@
-"""A running service, asked over HTTP by other programs of the same machine.
+"""The HTTP client of a running service, for other programs on the same machine.
 
 No proxy that the environment names has any business between them.
 """
@@ -158,10 +158,10 @@ def connect(config: "Config") -> Client | None:
     """The service that runs with this configuration's data; None: none does."""
     from appliance.config import paths
 
-    service = discovery.find(paths.data_dir(config))
+    service = discovery.find_service(paths.data_dir(config))
     return Client(service.url, service.token) if service else None
 
 
 def encoded(model: msgspec.Struct) -> Any:
-    """As the service would say it."""
+    """As the service would send it."""
     return msgspec.json.decode(msgspec.json.encode(model))

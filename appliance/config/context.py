@@ -1,4 +1,4 @@
-"""What a model's context is made with: said once, for whoever makes it and whoever weighs it."""
+"""The settings of a model's context, for whatever makes one and for the estimate of its memory."""
 
 from typing import Literal
 

@@ -1,4 +1,4 @@
-"""What the appliance takes from the environment besides settings; what a worker may see of it."""
+"""What the appliance reads from the environment besides settings; what a worker gets of it."""
 
 import os
 import re
@@ -39,8 +39,8 @@ def worker_environment(environ: Mapping[str, str] | None = None) -> dict[str, st
 
 
 def own_environment() -> dict[str, str]:
-    """For another process of this program. A frozen build's starter has told this one where its
-    libraries are, and takes that for done in the next.
+    """For another process of this program. A frozen build's starter has set where this one
+    finds its libraries, and takes that as done in the next.
     """
     return dict(os.environ)
 
@@ -49,7 +49,7 @@ def forget_frozen_libraries() -> None:
     """Take the frozen build's folder out of this process's environment, for programs of the system.
 
     What a library starts, such as WebKit its helpers or `webbrowser` a browser, inherits that. This
-    process was told where its libraries are before it could read a variable, and looks no more; but
+    process got the place of its libraries before it could read a variable, and looks no more; but
     it must not start this program again but with what `own_environment` was before.
     """
     original = os.environ.pop("LD_LIBRARY_PATH_ORIG", None)
@@ -60,14 +60,14 @@ def forget_frozen_libraries() -> None:
 
 
 def service_manager(environ: Mapping[str, str] | None = None) -> dict[str, str]:
-    """What systemd tells a service: where it listens, and how often it wants to hear."""
+    """What systemd tells a service: where it listens, and how often it expects a sign of life."""
     source = os.environ if environ is None else environ
     names = ("NOTIFY_SOCKET", "WATCHDOG_USEC")
     return {name: source[name] for name in names if source.get(name)}
 
 
 def variable(name: str, environ: Mapping[str, str] | None = None) -> str | None:
-    """What an environment variable says that the configuration names, such as a key's."""
+    """The value of an environment variable that the configuration names, such as a key's."""
     return (os.environ if environ is None else environ).get(name)
 
 

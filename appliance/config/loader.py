@@ -45,7 +45,7 @@ def load(
 
     Args:
         file: TOML; None: no file.
-        flags: what the command line said, as `{section: {key: value}}`; values may be text.
+        flags: of the command line, as `{section: {key: value}}`; values may be text.
         environ: instead of the process's own environment.
 
     Raises:

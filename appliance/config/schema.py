@@ -19,11 +19,12 @@ def _any_case(word: str) -> str:
 _NAMES = [*map(_any_case, ("auto", "cpu")), _any_case("mtl") + "[0-9]{1,2}"]
 _NAMES += [_any_case(family) + "([0-9]{1,2})?" for family in ("cuda", "metal", "vulkan")]
 DEVICE_PATTERN = f"^({'|'.join(_NAMES)})$"
-Device = Annotated[str, Meta(pattern=DEVICE_PATTERN, description=DEVICES)]
+DeviceName = Annotated[str, Meta(pattern=DEVICE_PATTERN, description=DEVICES)]
 """`auto`, `cpu`, a family of GPUs, or one of them by llama.cpp's name; in large or small
 letters."""
 LogLevel = Literal["debug", "info", "warning", "error"]
 Scope = Literal["chat", "manage", "admin"]
+"""Each may do what the ones before it may: chat; manage models and settings; make keys."""
 Port = Annotated[int, Meta(ge=0, le=65535)]
 
 
@@ -66,7 +67,7 @@ class AvailableModel(Section, frozen=True):
     upstream_key_variable: str = ""
     """The environment variable that holds the key for it."""
     prewarm: bool = False
-    """Load it at the start, rather than when it is first asked for. The first model always is."""
+    """Load it at the start, rather than when it is first used. The first model always is."""
 
     @property
     def by_llama(self) -> bool:
@@ -80,7 +81,7 @@ EMBEDDED_MODEL = AvailableModel(id="smollm2-135m-instruct", name="SmolLM2-135M-I
 class ModelsSettings(Section, frozen=True):
     """`[models]`: which models there are."""
 
-    default_device: Device = "auto"
+    default_device: DeviceName = "auto"
     """Where models run that name no device of their own."""
     model_dir: str = ""
     """Empty: the folder `models` in the data folder."""
@@ -226,7 +227,7 @@ class HubSettings(msgspec.Struct, frozen=True, kw_only=True):
     token_file: Path | None = None
     """Where a token is when `token` is empty; it need not be there."""
     offline: bool = False
-    """Nothing may be asked of the hub."""
+    """No requests to the hub."""
 
 
 class Config(Section, frozen=True):

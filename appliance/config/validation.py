@@ -1,4 +1,4 @@
-"""What is wrong with a value that msgspec refused, in the words of whoever wrote it."""
+"""What is wrong with a value that msgspec refused, as its author sees it."""
 
 import re
 from typing import Literal
@@ -17,7 +17,7 @@ from msgspec.inspect import (
 
 from appliance.errors import ConfigError
 
-_COMPLAINT = re.compile(
+_MESSAGE = re.compile(
     r"(?P<message>"
     r"(?:Object (?P<fault>contains unknown|missing required) field `(?P<name>.*?)`)?"
     r".*?)"
@@ -27,21 +27,21 @@ _COMPLAINT = re.compile(
 
 
 class ValidationFault(msgspec.Struct, frozen=True, kw_only=True):
-    """What msgspec says about a value that it refuses, taken apart."""
+    """msgspec's message about a value that it refuses, parsed."""
 
     kind: Literal["unknown", "missing", "wrong"]
     """An unknown name, a name that is missing, or a wrong value."""
     path: str
-    """Of the object with that name in it, or of the wrong value; empty: the whole."""
+    """Path of the object with that name, or of the wrong value; empty: the whole document."""
     name: str = ""
     """The unknown or missing name."""
     message: str
     """msgspec's own, without the path."""
 
     @classmethod
-    def parse(cls, complaint: str) -> "ValidationFault":
-        """Of the text of a `msgspec.ValidationError`."""
-        found = _COMPLAINT.fullmatch(complaint)
+    def parse(cls, text: str) -> "ValidationFault":
+        """Parse the text of a `msgspec.ValidationError`."""
+        found = _MESSAGE.fullmatch(text)
         assert found  # any text is one
         kind: Literal["unknown", "missing", "wrong"] = "wrong"
         if found["fault"]:
@@ -55,16 +55,16 @@ class ValidationFault(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def field(self) -> str:
-        """The field at fault, by its whole path."""
+        """The full path of the field at fault."""
         return ".".join(filter(None, (self.path, self.name)))
 
 
-def describe_validation_error(complaint: str, source: str, root: type) -> ConfigError:
-    """msgspec's complaint in the words of the file: key, what is allowed, source.
+def describe_validation_error(message: str, source: str, root: type) -> ConfigError:
+    """msgspec's message as an error of the configuration: the key, what is allowed, the source.
 
     The value itself is not repeated: a line about a setting may end in a log.
     """
-    fault = ValidationFault.parse(complaint)
+    fault = ValidationFault.parse(message)
     path, name = fault.path, fault.name
     if fault.kind == "wrong":
         return ConfigError(f"{path}: needs {_allowed(_type_at(path, root))} ({source})", param=path)

@@ -84,7 +84,7 @@ class ServiceChild:
         self._process = process
         if self._drawn:
             process.send(b"\n")
-        service = discovery.find(self._folder)
+        service = discovery.find_service(self._folder)
         if service is None:
             raise CannotStart("The service ended as soon as it had begun.")
         return Client(service.url, service.token)

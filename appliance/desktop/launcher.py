@@ -111,7 +111,7 @@ class Launcher:
 
     def _find_service(self) -> Client | None:
         """The one that runs already: this user's, or whoever's at the usual address."""
-        own = discovery.find(self._settings.folder)
+        own = discovery.find_service(self._settings.folder)
         found = [Client(own.url, own.token, timeout=ANSWER_SECONDS)] if own else []
         usual = Client(self._settings.usual_url, timeout=ANSWER_SECONDS)
         return next((one for one in (*found, usual) if one.is_appliance()), None)

@@ -1,7 +1,7 @@
-"""What stands around the models, as `appliance doctor` finds it: from the port to the database.
+"""The checks of `appliance doctor` beyond models: service, port, window, page, database.
 
-Everything is looked at from outside, also beside a service that runs. Findings are ready for JSON;
-what is wrong has an `error`.
+All is checked from outside, also while a service runs. Findings are ready for JSON; what is wrong
+has an `error`.
 """
 
 import base64
@@ -37,9 +37,9 @@ FLEETING = {
 """Kinds of file system on which chats do not last."""
 
 
-def look(config: Config) -> dict[str, Any]:
-    """All of it."""
-    service = discovery.find(paths.data_dir(config))
+def run_checks(config: Config) -> dict[str, Any]:
+    """Run all checks."""
+    service = discovery.find_service(paths.data_dir(config))
     return {
         "service": _service(service),
         "taken": _memory(service),
@@ -50,7 +50,7 @@ def look(config: Config) -> dict[str, Any]:
     }
 
 
-def _service(service: discovery.Service | None) -> dict[str, Any]:
+def _service(service: discovery.RunningService | None) -> dict[str, Any]:
     if service is None:
         return {"running": False}
     return {
@@ -63,28 +63,28 @@ def _service(service: discovery.Service | None) -> dict[str, Any]:
     }
 
 
-def _memory(service: discovery.Service | None) -> dict[str, Any]:
+def _memory(service: discovery.RunningService | None) -> dict[str, Any]:
     """What the models take that a service has loaded, by id."""
     if service is None:
         return {}
     try:
-        said = msgspec.json.decode(_answer(service, "/api/status")[1])
-        return {model["id"]: model["memory"] for model in said["figures"]["memory"]["models"]}
+        answer = msgspec.json.decode(_answer(service, "/api/status")[1])
+        return {model["id"]: model["memory"] for model in answer["figures"]["memory"]["models"]}
     except (msgspec.DecodeError, LookupError, TypeError):
         return {}
 
 
-def _readiness(service: discovery.Service) -> dict[str, Any]:
-    """What the service says of its default model."""
+def _readiness(service: discovery.RunningService) -> dict[str, Any]:
+    """The state of the service's default model."""
     status, body = _answer(service, "/readiness")
     try:
-        said = msgspec.json.decode(body, type=_Health)
+        answer = msgspec.json.decode(body, type=_Health)
     except msgspec.DecodeError:
         return {"http": status, "state": ""}
-    default = said.models[0] if said.models else _ModelState()
+    default = answer.models[0] if answer.models else _ModelState()
     return {
         "http": status,
-        "state": said.status,
+        "state": answer.status,
         "progress": default.progress,
         "detail": default.detail or "",
     }
@@ -103,7 +103,7 @@ class _Health(msgspec.Struct, frozen=True):
 
 
 def _answer(
-    service: discovery.Service, path: str, headers: Mapping[str, str] | None = None
+    service: discovery.RunningService, path: str, headers: Mapping[str, str] | None = None
 ) -> tuple[str, bytes]:
     """The status that it answers with, or why there is none; and the body."""
     client = Client(service.url, service.token, timeout=ANSWER_SECONDS)
@@ -114,7 +114,7 @@ def _answer(
     return str(answer.status), answer.content
 
 
-def _websocket(service: discovery.Service) -> str:
+def _websocket(service: discovery.RunningService) -> str:
     """The status that a handshake is answered with: 101 where it works."""
     handshake = {
         "Connection": "Upgrade",
@@ -125,7 +125,7 @@ def _websocket(service: discovery.Service) -> str:
     return _answer(service, "/chat/ws?session_id=doctor", handshake)[0]
 
 
-def _port(config: Config, service: discovery.Service | None) -> dict[str, Any]:
+def _port(config: Config, service: discovery.RunningService | None) -> dict[str, Any]:
     port = config.server.port
     found: dict[str, Any] = {"host": config.server.host, "port": port, "free": True}
     if port == 0 or not _taken(port):
@@ -179,7 +179,7 @@ def _disk(folder: Path) -> str:
 
 
 def lines(found: dict[str, Any]) -> list[str]:
-    """What `look` found, for a person."""
+    """The findings of `run_checks`, for people."""
     return [
         _service_line(found["service"]),
         _port_line(found["port"]),
@@ -205,8 +205,7 @@ def _service_line(service: dict[str, Any]) -> str:
 
 
 def _port_line(port: dict[str, Any]) -> str:
-    said = port.get("error")
-    return said or f"port {port['port']} " + (
+    return port.get("error") or f"port {port['port']} " + (
         "free" if port["free"] else f"held by {port['holder']}, this appliance"
     )
 

@@ -23,7 +23,7 @@ def examine(config: Config) -> dict[str, Any]:
     """All findings, ready for JSON; what could not be found out has an `error`."""
     sizes = memory()
     library = build_info.probe()
-    around = checks.look(config)
+    around = checks.run_checks(config)
     taken = around.pop("taken")
     return {
         **build_info.versions(library),
@@ -111,20 +111,20 @@ def render(found: dict[str, Any]) -> str:
 
 def _processor_line(found: dict[str, Any]) -> str:
     threads, whole, load = found["threads"], found["of"], found["load"]
-    said = f"processor {threads} thread" + ("" if threads == 1 else "s")
+    line = f"processor {threads} thread" + ("" if threads == 1 else "s")
     if threads < whole:
-        said += f" of {whole}"
+        line += f" of {whole}"
     if quota := found.get("quota"):
-        said += f" (a quota of {quota['processors']:g} by {quota['limited_by']})"
+        line += f" (a quota of {quota['processors']:g} by {quota['limited_by']})"
     if load is not None:
-        said += f", load {load}"
-    return said + (": other programs want it too" if (load or 0) > whole else "")
+        line += f", load {load}"
+    return line + (": other programs want it too" if (load or 0) > whole else "")
 
 
 def _memory_line(found: dict[str, Any]) -> str:
     free, total = format_bytes(found["available"], "GB"), format_bytes(found["total"], "GB")
-    said = f"memory {free} free of {total}"
-    return said + (f", as {found['limited_by']} limits it" if found["limited_by"] else "")
+    line = f"memory {free} free of {total}"
+    return line + (f", as {found['limited_by']} limits it" if found["limited_by"] else "")
 
 
 def _needs(model: dict[str, Any], free: int) -> str:

@@ -1,5 +1,5 @@
-"""The GPUs of this machine, as `appliance doctor` tells of them: which there are, what came of
-comparing them with the processor, and why there are none."""
+"""The GPUs of this machine, as `appliance doctor` shows them: which there are, how their
+results compare with the processor's, and why there are none."""
 
 import os
 import sys
@@ -52,11 +52,11 @@ def compared(library: dict[str, Any]) -> dict[str, list[str]]:
         if device.family != "cpu":
             digest = llama_libraries.digest(device.family)
             about = [it for it in results if it.subject.is_about(device, digest)]
-            found[device.name] = [_said(result) for result in about]
+            found[device.name] = [_sentence(result) for result in about]
     return found
 
 
-def _said(result: Result) -> str:
+def _sentence(result: Result) -> str:
     model = Path(result.source).name
     names = " and ".join(
         f"{name} ({description})"
@@ -73,17 +73,17 @@ def _said(result: Result) -> str:
 def lines(library: dict[str, Any], found: dict[str, list[str]]) -> list[str]:
     """Of the devices, for a person."""
     devices = msgspec.convert(library["devices"], list[Device])
-    told = []
+    found_lines = []
     for device in devices:
         driver = f", {device.driver}" if device.driver else ""
-        told.append(
+        found_lines.append(
             f"device {device.name}: {device.description} ({device.family}{driver}), "
             f"{format_bytes(device.free, 'GB')} free of {format_bytes(device.total, 'GB')}"
         )
-        told += [f"device {sentence}" for sentence in found.get(device.name, [])]
+        found_lines += [f"device {sentence}" for sentence in found.get(device.name, [])]
     if all(device.family == "cpu" for device in devices):
-        told.append(f"device GPU none: {why_none(library.get('unusable', {}))}")
-    return told
+        found_lines.append(f"device GPU none: {why_none(library.get('unusable', {}))}")
+    return found_lines
 
 
 def why_none(unusable: dict[str, str], dev: Path = Path("/dev"), user: User | None = None) -> str:

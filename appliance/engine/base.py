@@ -1,4 +1,4 @@
-"""What the pool needs of an engine, whether it is a worker's or runs elsewhere."""
+"""The contract of an engine, whether it has a worker process here or runs elsewhere."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -9,12 +9,12 @@ from typing import Literal, Protocol
 import msgspec
 
 from appliance.engine.counters import Counters
-from appliance.engine.device_routing import GivenUp
-from appliance.engine.protocol import Load, ModelInfo, SequenceEvent, Sink
+from appliance.engine.device_routing import ExcludedDevices
+from appliance.engine.protocol import EventSink, Load, ModelInfo, SequenceEvent
 from appliance.engine.types import EmbedRequest, GenerationRequest
 from appliance.errors import ApplianceError
 
-Status = Literal["unloaded", "loading", "ready", "failing", "failed", "stopped"]
+EngineStatus = Literal["unloaded", "loading", "ready", "failing", "failed", "stopped"]
 """`failing`: it is loaded, but its workers died at the last requests."""
 
 
@@ -26,22 +26,21 @@ class EngineState(msgspec.Struct, frozen=True, kw_only=True):
     detail: str | None = None
     model: ModelInfo | None = None
     trouble: str | None = None
-    """It is loaded, and yet there is no saying that it answers: its workers died at the last
-    requests, and how."""
+    """How its workers died at the last requests: it is loaded, and may not answer all the same."""
     restarts: int = 0
     quarantined: bool = False
-    """It failed in a way that trying again by itself will not mend."""
+    """It failed in a way that a retry will not mend."""
     since: float = msgspec.field(default_factory=time.monotonic)
     """When this began; `time.monotonic()`."""
 
     @property
-    def word(self) -> Status:
-        """What people are told that it is."""
+    def word(self) -> EngineStatus:
+        """The status for people."""
         return "failing" if self.trouble else self.status
 
 
-class Loaded(Protocol):
-    """An engine."""
+class Engine(Protocol):
+    """One model, loaded or about to be. Thread-safe."""
 
     @property
     def state(self) -> EngineState: ...
@@ -56,16 +55,23 @@ class Loaded(Protocol):
 
     @property
     def worker_pid(self) -> int | None:
-        """Process id of its worker, if it has one here."""
+        """Process id of its worker, if it has one."""
 
     def start(self) -> None:
         """Begin to load; returns at once."""
 
-    def submit(self, request: GenerationRequest, sink: Sink) -> int:
-        """Have a prompt completed; see `Engine.submit`."""
+    def submit(self, request: GenerationRequest, sink: EventSink) -> int:
+        """Have a prompt completed; `sink` gets every event, the last one being terminal.
 
-    def embed(self, request: EmbedRequest, sink: Sink) -> int:
-        """Have vectors made of the inputs; see `Engine.embed`."""
+        Returns the id to cancel by.
+
+        Raises:
+            QueueFull, ShuttingDown, ModelLoadFailed: nothing was submitted.
+        """
+
+    def embed(self, request: EmbedRequest, sink: EventSink) -> int:
+        """Have vectors made of the inputs; like `submit`, and the terminal event is `Embedded`
+        if all goes well."""
 
     def cancel(self, id: int) -> None:
         """End a request."""
@@ -74,7 +80,7 @@ class Loaded(Protocol):
         """A session was deleted."""
 
     def retire(self) -> bool:
-        """Take nothing more, unless requests are in flight; whether that is so now."""
+        """Accept no more requests, unless some are in flight; whether that is so now."""
 
     def close(self) -> None:
         """Free everything; every open request fails."""
@@ -90,7 +96,7 @@ class ObservedSink(Protocol):
         """The request was not taken; there will be no event."""
 
 
-Observer = Callable[[str, GenerationRequest, Sink], ObservedSink]
+Observer = Callable[[str, GenerationRequest, EventSink], ObservedSink]
 """What to put before the sink of a request to a model, by id."""
 
 
@@ -105,7 +111,7 @@ def refusal_observed(sink: ObservedSink) -> Iterator[None]:
 
 
 class _Unobserved:
-    def __init__(self, sink: Sink) -> None:
+    def __init__(self, sink: EventSink) -> None:
         self._sink = sink
 
     def __call__(self, event: SequenceEvent) -> None:
@@ -115,7 +121,7 @@ class _Unobserved:
         return
 
 
-def unobserved(_model: str, _request: GenerationRequest, sink: Sink) -> ObservedSink:
+def unobserved(_model: str, _request: GenerationRequest, sink: EventSink) -> ObservedSink:
     """An `Observer` that sees nothing."""
     return _Unobserved(sink)
 
@@ -126,17 +132,17 @@ class ModelSpec(msgspec.Struct, frozen=True, kw_only=True):
     id: str
     name: str
     aliases: tuple[str, ...] = ()
-    """What else it may be asked for as; weaker than any model's id or name."""
-    make: Callable[[], Loaded]
+    """Other names for it; weaker than any model's id or name."""
+    make: Callable[[], Engine]
     """An engine for it, not started yet."""
-    on_device: Callable[[str], Loaded] | None = None
+    on_device: Callable[[str], Engine] | None = None
     """An engine for it on a certain device, if that can be chosen."""
     load: Callable[[], Load] | None = None
     """How its engine loads it, if that is a worker's that may use GPUs.
 
     Raises ModelLoadFailed when its file is not there or cannot be read."""
-    given_up: GivenUp = msgspec.field(default_factory=GivenUp)
-    """Devices that its engines do not use."""
+    excluded: ExcludedDevices = msgspec.field(default_factory=ExcludedDevices)
+    """Devices that its engines must not use."""
     need: Callable[[], int] = lambda: 0
     """Bytes of memory that loading takes; 0: unknown or none of this machine's.
 
@@ -146,5 +152,5 @@ class ModelSpec(msgspec.Struct, frozen=True, kw_only=True):
 
     Raises ModelLoadFailed when it is not there."""
     stamp: Callable[[], object] = lambda: None
-    """Another one, once its file is: what failed may load now."""
+    """Differs once its file does: what failed to load may load now."""
     prewarm: bool = False

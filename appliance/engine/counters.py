@@ -10,14 +10,14 @@ from appliance.engine.protocol import (
     Embedded,
     Event,
     Failed,
-    Figures,
     Finished,
     Prefill,
     Queued,
     Terminal,
+    WorkerStats,
 )
 
-NOTHING = Figures(
+NOTHING = WorkerStats(
     prefilled_tokens=0, saved_tokens=0, completion_tokens=0, kv_bytes=0, kv_memory_bytes=0
 )
 
@@ -53,7 +53,7 @@ class Counters(msgspec.Struct, frozen=True, kw_only=True):
         return msgspec.structs.replace(self, running=0, waiting=0, kv_bytes=0, kv_memory_bytes=0)
 
 
-class Tally:
+class RequestStats:
     """Counts for one engine, by what its requests are told. Thread-safe."""
 
     def __init__(self) -> None:
@@ -70,10 +70,10 @@ class Tally:
             self._requests += 1
             self._open[id] = 0
 
-    def told(self, event: Event) -> None:
+    def record(self, event: Event) -> None:
         """A request's sink hears this, once; or the worker says what it has done."""
         with self._lock:
-            if isinstance(event, Figures):
+            if isinstance(event, WorkerStats):
                 self._now = event
             elif isinstance(event, Accepted):
                 self._read(event.id, event.prompt_tokens)
@@ -88,9 +88,9 @@ class Tally:
                 self._open.pop(event.id, None)
                 self._running.discard(event.id)
 
-    def worked(self, prefilled: int, saved: int, completed: int) -> None:
+    def record_tokens(self, prefilled: int, saved: int, completed: int) -> None:
         """Tokens of a request that ended, in an engine without a worker that would say so."""
-        done = Figures(
+        done = WorkerStats(
             prefilled_tokens=prefilled,
             saved_tokens=saved,
             completion_tokens=completed,
@@ -136,8 +136,8 @@ class Tally:
             self._open[id] = prompt_tokens
 
 
-def _sum(past: Figures, now: Figures) -> Figures:
-    return Figures(
+def _sum(past: WorkerStats, now: WorkerStats) -> WorkerStats:
+    return WorkerStats(
         prefilled_tokens=past.prefilled_tokens + now.prefilled_tokens,
         saved_tokens=past.saved_tokens + now.saved_tokens,
         completion_tokens=past.completion_tokens + now.completion_tokens,

@@ -1,7 +1,7 @@
-"""On which device a request finds its model, and what is said when that is another one than asked.
+"""On which device a request finds its model, and the warning when it is not the requested one.
 
 A model runs on one device at a time. A request that asks for another moves it there if that device
-exists and nobody is at work with the model: it is closed and loaded again, its saved states are
+exists and no request is in flight: the model is closed and loaded again, its saved states are
 kept. Otherwise the request is answered where the model is, with a warning.
 """
 
@@ -11,12 +11,19 @@ from collections.abc import Callable, Iterable
 
 import msgspec
 
-from appliance.engine.protocol import Accepted, Load, ModelInfo, SequenceEvent, Sink, Standing
+from appliance.engine.protocol import (
+    Accepted,
+    AssessedDevice,
+    EventSink,
+    Load,
+    ModelInfo,
+    SequenceEvent,
+)
 
 log = logging.getLogger(__name__)
 
 
-class Place:
+class DeviceRouting:
     """Where one model is. Thread-safe."""
 
     def __init__(self, name: str, info: Callable[[], ModelInfo | None]) -> None:
@@ -24,23 +31,23 @@ class Place:
         self._name = name
         self._info = info
         self._loaded_for: str | None = None
-        """The device that the request which had it loaded asked for."""
+        """The device requested by the request that had it loaded."""
         self._misplaced: str | None = None
-        """What the last request that asked for a device was told."""
+        """The warning that the last request for a certain device got."""
 
     @property
     def loaded_for(self) -> str | None:
-        """The device that the request which had it loaded asked for; None: any."""
+        """The device requested by the request that had it loaded; None: any."""
         return self._loaded_for
 
-    def begin(self, device: str | None) -> str | None:
+    def begin_load(self, device: str | None) -> str | None:
         """The model is about to be loaded; the device, if it is to be that very one."""
         self._misplaced = None
         wanted = (device or "auto").lower()
         self._loaded_for = None if wanted == "auto" else wanted
         return self._loaded_for
 
-    def is_wrong(self, device: str | None) -> bool:
+    def should_move(self, device: str | None) -> bool:
         """Whether the model would be where a request wants it if it were loaded again."""
         info = self._info()
         wanted = (device or "auto").lower()
@@ -54,12 +61,12 @@ class Place:
 
     @property
     def warning(self) -> str | None:
-        """What is not as it was asked for, by the last request or by the configuration."""
+        """What is not as the last request or the configuration wanted it."""
         info = self._info()
         return (self._misplaced or info.warning) if info else None
 
     def warning_for(self, device: str | None) -> str | None:
-        """What a request that asks for this device is told; None: it gets what it asked for."""
+        """The warning for a request for this device; None: it gets what it wants."""
         info = self._info()
         if info is None:
             return None
@@ -81,62 +88,62 @@ class Place:
             return f"{device} is being compared with the processor, on which {self._name} runs"
         return f"{self._name} was at work on {info.device} and was not moved to {device}"
 
-    def warned(self, sink: Sink, device: str | None) -> Sink:
-        """A sink whose `Accepted` tells of the device."""
+    def with_device_warning(self, sink: EventSink, device: str | None) -> EventSink:
+        """A sink whose `Accepted` has the warning about the device."""
 
         def take(event: SequenceEvent) -> None:
             if isinstance(event, Accepted):
-                told = self.warning_for(device)
+                warning = self.warning_for(device)
                 if (device or "auto").lower() != "auto":
-                    if told and told != self._misplaced:
-                        log.warning("%s", told)
-                    self._misplaced = told
-                event = msgspec.structs.replace(event, warning=told)
+                    if warning and warning != self._misplaced:
+                        log.warning("%s", warning)
+                    self._misplaced = warning
+                event = msgspec.structs.replace(event, warning=warning)
             sink(event)
 
         return take
 
 
-class GivenUp:
+class ExcludedDevices:
     """The devices that a model must not be computed on until the appliance starts again, or
-    somebody asks for one by name. Thread-safe."""
+    somebody requests one by name. Thread-safe."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._reasons: dict[str, str] = {}
         self._no_gpus = ""
 
-    def forgive(self) -> None:
+    def clear(self) -> None:
         """All may be tried again."""
         with self._lock:
             self._reasons = {}
             self._no_gpus = ""
 
     def add(self, names: Iterable[str], reason: str) -> None:
-        """These are given up."""
+        """These are not used any more."""
         with self._lock:
             self._reasons = {**self._reasons, **dict.fromkeys(names, reason)}
 
-    def look_no_more(self, reason: str) -> None:
-        """Whoever looks for GPUs dies."""
+    def exclude_all(self, reason: str) -> None:
+        """Workers that look for GPUs die: they are not to."""
         with self._lock:
             self._no_gpus = reason
 
-    def told(self, load: Load) -> Load:
-        """A load that heeds it."""
+    def apply_to(self, load: Load) -> Load:
+        """The load command without the excluded devices."""
         with self._lock:
-            return msgspec.structs.replace(load, given_up=self._reasons, no_gpus=self._no_gpus)
+            return msgspec.structs.replace(load, excluded=self._reasons, no_gpus=self._no_gpus)
 
 
-class Seen:
-    """The devices of this machine, as workers tell of them."""
+class KnownDevices:
+    """The devices of this machine, as workers report them."""
 
     def __init__(self) -> None:
-        self._devices: dict[str, Standing] = {}
+        self._devices: dict[str, AssessedDevice] = {}
 
-    def now(self, infos: Iterable[ModelInfo | None]) -> list[Standing]:
+    def now(self, infos: Iterable[ModelInfo | None]) -> list[AssessedDevice]:
         """As these models see them, or the last that did."""
-        found = together(standing for info in infos if info for standing in info.devices)
+        found = merge_statuses(standing for info in infos if info for standing in info.devices)
         looked_at = {name: it for name, it in found.items() if it.device.total}
         self._devices = {**found, **self._devices, **looked_at}
         return list(self._devices.values())
@@ -145,9 +152,9 @@ class Seen:
 _WORSE = ("trusted", "slow", "unproven", "wrong", "failed")
 
 
-def together(standings: Iterable[Standing]) -> dict[str, Standing]:
+def merge_statuses(standings: Iterable[AssessedDevice]) -> dict[str, AssessedDevice]:
     """Every device once, by name: as the model sees it that trusts it least."""
-    found: dict[str, Standing] = {}
+    found: dict[str, AssessedDevice] = {}
     for standing in standings:
         known = found.get(standing.device.name, standing)
         if _WORSE.index(standing.trust) >= _WORSE.index(known.trust):
@@ -160,7 +167,7 @@ def _places(info: ModelInfo) -> set[str]:
     return {info.device, *(name.lower() for name in info.on if len(info.on) == 1)}
 
 
-def _called(wanted: str, info: ModelInfo) -> list[Standing]:
+def _called(wanted: str, info: ModelInfo) -> list[AssessedDevice]:
     """The devices of that family or name."""
     return [
         standing

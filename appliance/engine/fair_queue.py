@@ -38,7 +38,7 @@ class Owned(Protocol):
 T = TypeVar("T", bound=Owned)
 
 
-class Line(Generic[T]):
+class FairQueue(Generic[T]):
     """Requests without a slot, in the order in which they will get one.
 
     Owners take turns, and whoever was served longest ago is next; within an owner's requests, the

@@ -10,16 +10,16 @@ import time
 from collections.abc import Callable, Iterable
 
 from appliance.engine.base import (
+    Engine,
     EngineState,
-    Loaded,
     ModelSpec,
     Observer,
     refusal_observed,
     unobserved,
 )
 from appliance.engine.counters import Counters
-from appliance.engine.device_routing import Place, Seen
-from appliance.engine.protocol import Sink, Standing
+from appliance.engine.device_routing import DeviceRouting, KnownDevices
+from appliance.engine.protocol import AssessedDevice, EventSink
 from appliance.engine.types import EmbedRequest, GenerationRequest
 from appliance.errors import ModelLoadFailed, ModelNotFound, ShuttingDown, Unavailable
 from appliance.system.units import format_bytes
@@ -35,7 +35,7 @@ JANITOR_SECONDS = 1.0
 UNLOADED = EngineState(status="unloaded")
 
 
-class Model:
+class ServedModel:
     """One model on offer. Thread-safe."""
 
     def __init__(self, spec: ModelSpec, pool: "Pool") -> None:
@@ -43,12 +43,12 @@ class Model:
         self.name = spec.name
         self.spec = spec
         self._pool = pool
-        self.engine: Loaded | None = None
+        self.engine: Engine | None = None
         """Set by the pool."""
         self.used = 0.0
         self.proven = False
         """It was loaded once, and can be again."""
-        self.place = Place(spec.id, lambda: self.state.model)
+        self.routing = DeviceRouting(spec.id, lambda: self.state.model)
         self.refused: tuple[float, ModelLoadFailed] | None = None
         """When and why it was not even tried to load it."""
         self.stamp: object = None
@@ -59,7 +59,7 @@ class Model:
         """Engines that failed since one was ready, as far as they were started by themselves."""
         self.past = Counters()
         """What its former engines did."""
-        self.leaving: Loaded | None = None
+        self.leaving: Engine | None = None
         """An engine that is being closed and still counts."""
 
     @property
@@ -87,7 +87,7 @@ class Model:
             status == "unloaded" and self.proven
         )
 
-    def submit(self, request: GenerationRequest, sink: Sink) -> Callable[[], None]:
+    def submit(self, request: GenerationRequest, sink: EventSink) -> Callable[[], None]:
         """Have a prompt completed, loading the model first if need be. Returns what cancels it.
 
         `Accepted` has a warning if it runs on another device than was asked for.
@@ -97,15 +97,15 @@ class Model:
         """
         observed = self._pool.observer(self.id, request, sink)
         with refusal_observed(observed):
-            take = self.place.warned(observed, request.device)
+            take = self.routing.with_device_warning(observed, request.device)
             return self._ask(lambda engine: engine.submit(request, take), request.device)
 
-    def embed(self, request: EmbedRequest, sink: Sink) -> Callable[[], None]:
+    def embed(self, request: EmbedRequest, sink: EventSink) -> Callable[[], None]:
         """Have vectors made of the inputs, like `submit`."""
-        take = self.place.warned(sink, request.device)
+        take = self.routing.with_device_warning(sink, request.device)
         return self._ask(lambda engine: engine.embed(request, take), request.device)
 
-    def _ask(self, ask: Callable[[Loaded], int], device: str | None) -> Callable[[], None]:
+    def _ask(self, ask: Callable[[Engine], int], device: str | None) -> Callable[[], None]:
         while True:
             engine = self._pool.engine_of(self, device)
             try:
@@ -113,7 +113,7 @@ class Model:
             except ShuttingDown:
                 if self._pool.closing:
                     raise
-                self._pool.settle()  # it gave way between the two lines
+                self._pool.wait_closed()  # it gave way between the two lines
                 continue
             self.used = time.monotonic()
             return lambda: engine.cancel(id)
@@ -151,9 +151,9 @@ class Pool:
             max_loaded: engines at a time; 0: as many as memory holds.
             observer: sees every request and its events.
         """
-        self._models = [Model(spec, self) for spec in specs]
+        self._models = [ServedModel(spec, self) for spec in specs]
         """Never changed, but replaced, with `_changing` held."""
-        self._seen = Seen()
+        self._seen = KnownDevices()
         self.on_missing: Callable[[], object] = lambda: None
         """Called before a name is said to be unknown: it may be that `add` is due."""
         self._free_memory = free_memory
@@ -172,15 +172,15 @@ class Pool:
         """`close` was called."""
         return self._closing.is_set()
 
-    def models(self) -> list[Model]:
+    def models(self) -> list[ServedModel]:
         """All of them, the default first."""
         return list(self._models)
 
-    def devices(self) -> list[Standing]:
+    def devices(self) -> list[AssessedDevice]:
         """What this machine can compute with; none before a model was loaded."""
         return self._seen.now(model.state.model for model in self._models)
 
-    def find(self, name: str | None) -> Model:
+    def find(self, name: str | None) -> ServedModel:
         """The model with that id or name; None: the default.
 
         Raises:
@@ -197,7 +197,7 @@ class Pool:
         known = ", ".join(model.id for model in self._models)
         raise ModelNotFound(f"there is no model {name!r}; there are: {known}", param="model")
 
-    def _named(self, name: str) -> Model | None:
+    def _named(self, name: str) -> ServedModel | None:
         models = self._models
         return next((m for m in models if m.id == name), None) or next(
             (m for m in models if m.name == name or name in m.spec.aliases), None
@@ -207,7 +207,7 @@ class Pool:
         """More models on offer, after those that are there; an id that is taken is passed over."""
         with self._changing:
             taken = {model.id for model in self._models}
-            new = [Model(spec, self) for spec in specs if spec.id not in taken]
+            new = [ServedModel(spec, self) for spec in specs if spec.id not in taken]
             self._models = [*self._models, *new]
 
     def remove(self, ids: Iterable[str]) -> None:
@@ -219,7 +219,7 @@ class Pool:
             for model in leaving:
                 self._close(model)
 
-    def forgive(self, ids: Iterable[str]) -> None:
+    def clear_failure(self, ids: Iterable[str]) -> None:
         """What kept these models from being loaded may be over."""
         for id in ids:
             for model in self._models:
@@ -234,7 +234,9 @@ class Pool:
         """Begin to load what is to be warm; returns at once."""
         self._janitor.start()
 
-    def engine_of(self, model: Model, device: str | None = None, *, again: bool = False) -> Loaded:
+    def engine_of(
+        self, model: ServedModel, device: str | None = None, *, again: bool = False
+    ) -> Engine:
         """The model's engine, started if it was not, or moved to another device. A device that is
         asked for by name is tried, whatever came of it before, unless this is done `again` by
         itself.
@@ -259,9 +261,9 @@ class Pool:
                 self._close(model)
             self._make_room_for(model)
             on_device = model.spec.on_device
-            asked = model.place.begin(device if on_device else None)
+            asked = model.routing.begin_load(device if on_device else None)
             if asked and not again:
-                model.spec.given_up.forgive()
+                model.spec.excluded.clear()
             model.stamp = model.spec.stamp()
             engine = on_device(asked) if on_device and asked else model.spec.make()
             engine.start()
@@ -269,13 +271,13 @@ class Pool:
             model.engine, model.refused, model.cold = engine, None, None
             return engine
 
-    def unload(self, model: Model) -> None:
+    def unload(self, model: ServedModel) -> None:
         """Close the model's engine, if it has one."""
         model.cold = None  # whoever wants it away does not want it back
         with self._changing:
             self._close(model)
 
-    def unload_idle(self, model: Model) -> bool:
+    def unload_idle(self, model: ServedModel) -> bool:
         """Close the model's engine, if it has one without requests in flight; whether it did."""
         with self._changing:
             if model.engine is None or not model.engine.retire():
@@ -283,21 +285,21 @@ class Pool:
             self._close(model)
             return True
 
-    def reload_idle(self, model: Model, engine: Loaded) -> None:
+    def reload_idle(self, model: ServedModel, engine: Engine) -> None:
         """Load the model again where it was to run, if it has this engine and no requests in
         flight.
 
         Raises:
             ApplianceError: it is unloaded, and there is no room for it any more.
         """
-        device = model.place.loaded_for
+        device = model.routing.loaded_for
         with self._changing:
             if model.engine is not engine or not engine.retire():
                 return
             self._close(model)
         self.engine_of(model, device, again=True)
 
-    def settle(self) -> None:
+    def wait_closed(self) -> None:
         """Wait until engines that are being closed are gone."""
         with self._changing:
             return
@@ -332,7 +334,7 @@ class Pool:
 
     # -- room; `_changing` is held -----------------------------------------------------------------
 
-    def _make_room_for(self, model: Model) -> None:
+    def _make_room_for(self, model: ServedModel) -> None:
         try:
             need = model.spec.need()
             while not self._has_room(need):
@@ -353,11 +355,11 @@ class Pool:
             return False
         return need <= self._free_memory()
 
-    def _victim(self) -> Model | None:
+    def _victim(self) -> ServedModel | None:
         idle = [model for model in self._models if model.engine and not model.engine.busy]
         return min(idle, key=lambda model: model.used, default=None)
 
-    def _refuse(self, model: Model, need: int) -> None:
+    def _refuse(self, model: ServedModel, need: int) -> None:
         if any(other.engine for other in self._models):
             raise Unavailable(
                 f"other models are at work; {model.id} can be loaded when one is done"
@@ -368,7 +370,7 @@ class Pool:
             f" {format_bytes(free, 'GB')} are free"
         )
 
-    def _close(self, model: Model) -> None:
+    def _close(self, model: ServedModel) -> None:
         self.devices()
         with self.counting:
             engine = model.leaving = model.engine
@@ -393,7 +395,7 @@ class Pool:
                 if model.spec.prewarm and self._may_warm(model):
                     self._warm(model)
 
-    def _warm(self, model: Model) -> None:
+    def _warm(self, model: ServedModel) -> None:
         why = model.cold[1] if model.cold else ""
         try:
             model.load()
@@ -404,7 +406,7 @@ class Pool:
                 log.error("%s cannot be loaded: %s", model.id, ex)
             model.cold = (time.monotonic() + RETRY_FAILED_SECONDS, ex.message)
 
-    def _may_warm(self, model: Model) -> bool:
+    def _may_warm(self, model: ServedModel) -> bool:
         """Whether it is to be tried again to load what is to be warm: nobody may ask for it, since
         it is said not to be ready."""
         engine = model.engine
@@ -431,15 +433,15 @@ class Pool:
                 log.info("%s was idle for %.0f s and is unloaded", model.id, idle)
 
 
-def _must_go(model: Model, engine: Loaded, device: str | None) -> bool:
+def _must_go(model: ServedModel, engine: Engine, device: str | None) -> bool:
     """Whether another engine is to take its place: it failed long ago, or is elsewhere and idle."""
     state = engine.state
-    if model.place.is_wrong(device) and not engine.busy:
+    if model.routing.should_move(device) and not engine.busy:
         return True
     return state.status == "failed" and _mended(model, state, RETRY_FAILED_SECONDS)
 
 
-def _mended(model: Model, state: EngineState, pause: float) -> bool:
+def _mended(model: ServedModel, state: EngineState, pause: float) -> bool:
     """Whether what failed may load now: its file is another one, or so much time has passed."""
     late = not state.quarantined and time.monotonic() - state.since > pause
     return late or model.spec.stamp() != model.stamp

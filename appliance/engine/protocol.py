@@ -51,7 +51,7 @@ does, but slowly; they were not compared yet; it says something else; it died, o
 tried."""
 
 
-class Standing(msgspec.Struct, frozen=True, kw_only=True):
+class AssessedDevice(msgspec.Struct, frozen=True, kw_only=True):
     """A device of this machine, and what a model makes of it."""
 
     device: Device
@@ -98,7 +98,7 @@ class Load(ContextSettings, frozen=True, tag="load", kw_only=True):
     not there gives way to the processor."""
     n_gpu_layers: int = -1
     """-1: as many as fit."""
-    given_up: dict[str, str] = msgspec.field(default_factory=dict)
+    excluded: dict[str, str] = msgspec.field(default_factory=dict)
     """Devices that must not be used, by name, and why."""
     no_gpus: str = ""
     """Why GPUs are not even looked for; empty: they are."""
@@ -198,7 +198,7 @@ class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
     """Of llama.cpp's backend for processors; empty: it was not chosen."""
     on: tuple[str, ...] = ()
     """Names of the GPUs that compute it."""
-    devices: tuple[Standing, ...] = ()
+    devices: tuple[AssessedDevice, ...] = ()
     """Where it could run here; none of a model that runs elsewhere."""
     unproven: tuple[str, ...] = ()
     """GPUs that it would run on if they were compared with the processor."""
@@ -246,10 +246,10 @@ class Accepted(msgspec.Struct, frozen=True, tag="accepted"):
 
 
 class Queued(msgspec.Struct, frozen=True, tag="queued"):
-    """The sequence waits for a slot; told whenever its place changes."""
+    """The sequence waits for a slot; sent whenever its position in the queue changes."""
 
     id: int
-    place: int
+    position: int
     """1: the next."""
 
 
@@ -338,7 +338,7 @@ class Failed(msgspec.Struct, frozen=True, tag="failed"):
     param: str | None = None
 
 
-class Figures(msgspec.Struct, frozen=True, tag="figures", kw_only=True):
+class WorkerStats(msgspec.Struct, frozen=True, tag="figures", kw_only=True):
     """What a worker has done since it began, and what its KV states take now."""
 
     prefilled_tokens: int
@@ -354,9 +354,9 @@ class Figures(msgspec.Struct, frozen=True, tag="figures", kw_only=True):
 
 Terminal = Finished | Embedded | Failed
 SequenceEvent = Accepted | Queued | Prefill | Delta | Terminal
-Event = Loading | Ready | LoadFailed | Pong | Figures | SequenceEvent
+Event = Loading | Ready | LoadFailed | Pong | WorkerStats | SequenceEvent
 
-Sink = Callable[[SequenceEvent], None]
+EventSink = Callable[[SequenceEvent], None]
 """Receives every event of a request, in the service."""
 
 

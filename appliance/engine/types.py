@@ -36,7 +36,7 @@ class ChatPrompt(msgspec.Struct, frozen=True, tag="chat"):
     """Messages, rendered by the model's own chat template."""
 
     messages: list[ChatMessage]
-    understand: bool = False
+    parse_output: bool = False
     """Reasoning and tool calls are told as such, rather than as part of the text."""
     tools: list[dict[str, Any]] | None = None
     """Functions that the model may call, in OpenAI's shape."""

@@ -1,1 +1,1 @@
-"""HTTP itself, by waitress, and what it carries; no route, and no JSON but that of errors."""
+"""The HTTP server, on waitress, and WebSockets; no routes, and no JSON but that of errors."""

@@ -1,8 +1,8 @@
-"""One client's connection: waitress's channel, made fit for replies that take minutes.
+"""One client's connection: waitress's channel, for responses that take minutes.
 
-Three kinds of thread meet here. The *loop* thread reads, notices that a client has gone, and cuts
-connections. A *pool* thread runs one request at a time. The *pump* writes a stream that a request
-has parked, and then no pool thread is in the channel.
+Three kinds of thread use it. The *loop* thread reads, notices that a client has gone, and cuts
+connections. A *pool* thread runs one request at a time. The *stream writer* writes a stream that a
+request has parked; then no pool thread uses the channel.
 """
 
 import logging
@@ -18,51 +18,56 @@ from waitress.channel import HTTPChannel
 from waitress.server import BaseWSGIServer
 
 from appliance.errors import ApplianceError
-from appliance.http.event_loop import Loop, guarded
-from appliance.http.request import Draining, Parked, Refusal, Request, Run
+from appliance.http.event_loop import EventLoop, guarded
+from appliance.http.request import AppTask, Draining, ErrorResponse, HttpRequest, Parked
 from appliance.http.stream_writer import UpgradedStream
 
 log = logging.getLogger(__name__)
 
 NEWCOMER_SECONDS = 1.0
-"""How long somebody who comes while the server stops has to ask, and be refused."""
+"""How long a client that connects while the server stops has to send a request, and be refused."""
 LINGER_SECONDS = 2.0
-"""How long a client may go on sending what has been refused already."""
+"""How long a client may keep sending a request that was already refused."""
 
 
 class Channel(HTTPChannel):
     """One connection."""
 
-    task_class = Run
-    error_task_class = Refusal
+    task_class = AppTask
+    error_task_class = ErrorResponse
     logger = log
-    requests: list[Request]
+    requests: list[HttpRequest]
     requests_lock: threading.Lock
 
     def __init__(
-        self, listener: BaseWSGIServer, sock: socket, address: Any, loop: Loop, origin: str | None
+        self,
+        listener: BaseWSGIServer,
+        sock: socket,
+        address: Any,
+        loop: EventLoop,
+        client_group: str | None,
     ) -> None:
-        """`origin` is whose connection this counts as; None: this machine's own."""
+        """`client_group`: see `listener.client_group_of`."""
         self.loop = loop
-        self.origin = origin
+        self.client_group = client_group
         self.local: tuple[str, int] = sock.getsockname()[:2]
         """Address and port of this end."""
         self.owner: str | None = None
-        """Whose the response under way is, as the app says."""
+        """The owner of the response that is being sent, as set by the app."""
         self.newcomer = loop.draining
-        """It came when the server was stopping already, and is only told so."""
+        """It came when the server was already stopping, and is only told so."""
         self.parked = False
         self.refused = False
-        """The client may not know yet that the last word was said, and go on sending."""
+        """The client may not know yet that the last response was sent, and keep sending."""
         self._upgraded: UpgradedStream | None = None
-        """Has the connection to itself: it is not HTTP any more."""
+        """What owns the connection once it is no longer HTTP."""
         self._lingering = False
         self._receiving = False
-        """A request has begun to arrive since the last one was served."""
+        """A request has begun to arrive since the last one was answered."""
         self._moved = False
-        """The client has taken something since the last look."""
+        """The client has read something since the last check."""
         self._waiting_since = time.monotonic()
-        """When it became the client's turn to do something."""
+        """Since when the client has been expected to do something."""
         self._gone = False
         self._callbacks: list[Callable[[], None]] = []
         self._callbacks_lock = threading.Lock()
@@ -70,9 +75,9 @@ class Channel(HTTPChannel):
 
     def parser_class(  # type: ignore[override]  # the stub says a class
         self, adj: Adjustments
-    ) -> Request:
-        """A request that begins to arrive, as waitress asks for it."""
-        return Request(adj, self._admit)
+    ) -> HttpRequest:
+        """A new request; waitress calls it when one begins to arrive."""
+        return HttpRequest(adj, self._admit)
 
     def _admit(self, headers: Mapping[str, str]) -> ApplianceError | None:
         return self.loop.admit(headers, self.local) if self.loop.admit else None
@@ -81,11 +86,11 @@ class Channel(HTTPChannel):
 
     @property
     def idle(self) -> bool:
-        """Nothing is asked, nothing half asked, and nothing being answered."""
+        """No request has arrived, in full or in part, and none is being answered."""
         return not (self.requests or self.request or self._lingering)
 
     def overdue(self, now: float) -> bool:
-        """Whether the client has kept us waiting for too long. Asked about once a second."""
+        """Whether the client has kept the server waiting too long. Called about once a second."""
         limits = self.loop.limits
         if self._moved or (self.requests and not self.total_outbufs_len):
             self._moved = self._receiving = False
@@ -103,35 +108,35 @@ class Channel(HTTPChannel):
             allowed = limits.header_timeout
         return now - self._waiting_since > allowed
 
-    def may_still_ask(self, now: float) -> bool:
-        """Whether it is a newcomer that has had no time yet to say what it came for."""
+    def may_still_send(self, now: float) -> bool:
+        """Whether it is a newcomer that has not had time to send its request."""
         return self.newcomer and now - self._waiting_since < NEWCOMER_SECONDS
 
     def finish_soon(self) -> None:
-        """Close an idle connection, once it has sent what it still has."""
+        """Close an idle connection once it has sent what is left."""
         if self.total_outbufs_len:
             self.close_when_flushed = True
         else:
             self.handle_close()
 
     def drain(self) -> None:
-        """The server stops: a connection that is not HTTP any more ends when it can."""
+        """The server stops: a connection that is no longer HTTP ends when it can."""
         if self._upgraded is not None:
             self._upgraded.drain()
 
     def readable(self) -> bool:
-        """Whether there is anything to read for."""
+        """Whether to read from the socket."""
         if self._lingering:
             return True
         if self._upgraded is not None:
             return self._upgraded.wants_input and not (self.will_close or self.close_when_flushed)
-        # Until it is decided, nobody knows whose the next bytes are.
+        # Until it is decided, it is unknown what the next bytes belong to.
         if self.requests and self.requests[-1].upgrade:
             return False
         return bool(super().readable())
 
     def recv(self, buffer_size: int) -> bytes:
-        """Empty when the client has gone, in whatever way."""
+        """Empty if the client has gone, however it went."""
         try:
             return super().recv(buffer_size)
         except OSError:
@@ -139,14 +144,14 @@ class Channel(HTTPChannel):
             return b""
 
     def handle_read(self) -> None:
-        """Take what the client sends."""
+        """Read what the client sends."""
         if self._lingering:
             self.recv(self.adj.recv_bytes)
         else:
             super().handle_read()
 
     def received(self, data: bytes) -> bool:
-        """Parse what the client has sent, or give it to whose connection it is."""
+        """Parse what the client has sent, or pass it to what owns the connection."""
         if self._upgraded is not None:
             self._upgraded.receive(data, self._spawn)
             return True
@@ -157,19 +162,19 @@ class Channel(HTTPChannel):
         return taken
 
     def handle_expt(self) -> None:
-        """Urgent data has no meaning in HTTP, and left alone it would be announced for ever."""
+        """Urgent data has no meaning in HTTP, and unread it would be reported for ever."""
         self.handle_close()
 
     def handle_write(self) -> None:
-        """Send what waits; close when that was to be the end."""
+        """Send what is waiting; close if that was to be the last."""
         if self.refused and self.close_when_flushed and not self.total_outbufs_len:
             self._linger()
         else:
             super().handle_write()
 
     def _linger(self) -> None:
-        """Close our half only: to close with input unread would tear the answer away from a client
-        that still sends its over-large body.
+        """Close our half only: closing with input unread would reset the connection before a client
+        that still sends its oversized body has read the response.
         """
         self.close_when_flushed = False
         self._lingering = True
@@ -181,7 +186,7 @@ class Channel(HTTPChannel):
             self.handle_close()
 
     def handle_close(self) -> None:
-        """The client has gone, or is to be rid of."""
+        """The client has gone or is to be disconnected."""
         super().handle_close()
         with self._callbacks_lock:
             self._gone = True
@@ -192,13 +197,14 @@ class Channel(HTTPChannel):
             self.request.close()
 
     def send(self, data: bytes, do_close: bool = True) -> int:
-        """What the client takes of `data` (any thread, under waitress's lock)."""
+        """Send what the client accepts of `data`; how much that was (any thread, under waitress's
+        lock)."""
         sent = super().send(data, do_close)
         if sent:
             self._moved = True
         return sent
 
-    # -- pool threads and the pump -----------------------------------------------------------------
+    # -- pool threads and the stream writer --------------------------------------------------------
 
     def service(self) -> None:
         """Run the oldest request (pool thread)."""
@@ -208,10 +214,11 @@ class Channel(HTTPChannel):
             super().service()
 
     def on_disconnect(self, callback: Callable[[], None]) -> None:
-        """`environ["appliance.on_disconnect"]`: have something called when the client goes away.
+        """`environ["appliance.on_disconnect"]`: call a function when the client goes away.
 
-        Once, on the loop thread, also in the midst of silence; not any more when the response is
-        complete. Of a client that has sent a second request already, only the next write tells.
+        It is called once, on the loop thread, even in the middle of silence, but not after the
+        response is complete. If the client has already sent a second request, only the next write
+        notices.
         """
         with self._callbacks_lock:
             if not self._gone:
@@ -219,8 +226,8 @@ class Channel(HTTPChannel):
                 return
         self.loop.call_soon(callback)
 
-    def belongs_to(self, owner: str) -> None:
-        """`environ["appliance.belongs_to"]`: whose the response is, until it is complete."""
+    def set_owner(self, owner: str) -> None:
+        """`environ["appliance.set_owner"]`: who owns the response, until it is complete."""
         self.owner = owner
 
     def forget_callbacks(self) -> None:
@@ -230,7 +237,7 @@ class Channel(HTTPChannel):
         self.owner = None
 
     def switch(self, stream: UpgradedStream, early: bytes) -> None:
-        """The connection is `stream`'s from now on; `early` is what came for it already."""
+        """Give the connection to `stream`; `early` is what has already arrived for it."""
 
         def begin() -> None:
             self._upgraded = stream
@@ -240,12 +247,12 @@ class Channel(HTTPChannel):
         self.loop.call_soon(begin)
 
     def _spawn(self, call: Callable[[], None]) -> None:
-        """Have something done on a pool thread, while the connection stands."""
-        errand: Any = Errand(self, call)  # the stub wants waitress's own class
-        self.server.add_task(errand)
+        """Run a function on a pool thread if the connection is still open by then."""
+        job: Any = ChannelJob(self, call)  # the stub wants waitress's own class
+        self.server.add_task(job)
 
     def release(self) -> None:
-        """A parked stream has ended: close the connection when all is sent (pump)."""
+        """A parked stream has ended: close the connection once all is sent (stream writer)."""
         self.forget_callbacks()
         with self.requests_lock:
             self.close_when_flushed = True
@@ -255,24 +262,24 @@ class Channel(HTTPChannel):
         self.server.pull_trigger()
 
     def _flush_outbufs_below_high_watermark(self) -> None:
-        """Waitress has writers wait here for slow readers; the pump drops those and never waits."""
+        """waitress makes writers wait here for slow readers; the stream writer drops those."""
         if not self.parked:
             super()._flush_outbufs_below_high_watermark()  # type: ignore[misc]
 
 
-class Errand:
-    """What a connection has to do that is no request: waitress's idea of a task."""
+class ChannelJob:
+    """A task of a connection that is not a request, as waitress's pool runs it."""
 
     def __init__(self, channel: Channel, call: Callable[[], None]) -> None:
-        """`call` is done once."""
+        """`call` is called once, or not at all."""
         self._channel = channel
         self._call = call
 
     def service(self) -> None:
-        """Do it (pool thread), and have the loop look whether there is more to read."""
+        """Call it (pool thread), and have the loop check whether there is more to read."""
         if self._channel.connected:
             guarded(self._call)
             self._channel.loop.wake()
 
     def cancel(self) -> None:
-        """It is not done."""
+        """It is not called."""

@@ -1,4 +1,4 @@
-"""Errors as HTTP: one shape, `{"error": {"message", "type", "param", "code"}}`, everywhere."""
+"""Errors as HTTP: one format, `{"error": {"message", "type", "param", "code"}}`, everywhere."""
 
 import msgspec
 
@@ -19,7 +19,7 @@ from appliance.errors import (
 )
 
 RETRY_AFTER = 2
-"""Seconds that a client is told to wait when the appliance is not ready or has too much to do."""
+"""Seconds that a client is asked to wait when the appliance is not ready or too busy."""
 
 _STATUS: list[tuple[type[ApplianceError], int]] = [
     (NotFound, 404),
@@ -38,7 +38,7 @@ _STATUS: list[tuple[type[ApplianceError], int]] = [
 ]
 
 _KINDS = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
-"""OpenAI's types of errors; any other is the request's or the server's."""
+"""OpenAI's error types; any other is the request's or the server's."""
 
 
 def status_of(error: ApplianceError) -> int:
@@ -62,7 +62,7 @@ class ErrorAnswer(msgspec.Struct, frozen=True):
 
 
 def error_object(error: ApplianceError) -> ErrorObject:
-    """An error as it stands in bodies and streams."""
+    """An error as bodies and streams have it."""
     return make_error_object(status_of(error), error.message, error.param, error.code)
 
 

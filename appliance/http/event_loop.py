@@ -1,4 +1,4 @@
-"""What all connections share: their limits, and the one thread that watches their sockets."""
+"""The event loop: the limits of all connections, and the one thread that watches their sockets."""
 
 import logging
 import threading
@@ -11,28 +11,28 @@ from waitress import wasyncore
 from waitress.trigger import trigger
 
 from appliance.errors import ApplianceError
-from appliance.http.stream_writer import Pump
+from appliance.http.stream_writer import StreamWriter
 
 log = logging.getLogger(__name__)
 
 
 Admit = Callable[[Mapping[str, str], tuple[str, int]], ApplianceError | None]
-"""Says what is wrong with a request, if anything, by its headers (names in capitals with `_` for
-`-`) and by address and port of this end. Asked on the loop thread, before there is a body."""
+"""Returns what is wrong with a request, if anything, given its headers (names in capitals with `_`
+for `-`) and the address and port of this end. Called on the loop thread, before there is a body."""
 
 
 class ServerLimits(msgspec.Struct, frozen=True, kw_only=True):
-    """What one client may cost. Times are in seconds, sizes in bytes."""
+    """The resources that one client may use. Times are in seconds, sizes in bytes."""
 
     body: int = 8 * 1024 * 1024
     headers: int = 32 * 1024
     threads: int = 16
-    """Requests that run together; a parked stream needs none of them."""
+    """Pool threads, and so requests that run at once; a parked stream needs none."""
     connections: int = 1000
     connections_kept: int = 64
-    """Of those, how many only this machine itself may have."""
+    """How many of those are reserved for clients on this machine."""
     connections_per_address: int = 256
-    """Not of this machine's own; an IPv6 address counts with all of its /64."""
+    """Except from this machine; an IPv6 address counts with the whole of its /64."""
     header_timeout: float = 15.0
     """From the first byte of a request to the end of its headers."""
     request_timeout: float = 30.0
@@ -40,52 +40,56 @@ class ServerLimits(msgspec.Struct, frozen=True, kw_only=True):
     idle_timeout: float = 75.0
     """Before the first request, and between two."""
     send_timeout: float = 60.0
-    """How long a client may take nothing of what there is for it."""
+    """How long a client may read nothing of what is waiting for it."""
     backlog: int = 256 * 1024
-    """What a client may leave unread: beyond it a stream is cut, and another response waits."""
+    """Bytes that a client may leave unread: beyond that a stream is cut, and any other response
+    waits."""
     keep_alive_seconds: float = 15.0
-    """Silence after which a stream's keep-alive is sent."""
+    """Silence after which a stream sends its keep-alive."""
     shutdown_grace_seconds: float = 30.0
-    """What requests and streams have to finish in once the server drains."""
+    """How long requests and streams have to finish once the server drains."""
 
 
-class Loop:
-    """The thread that watches the sockets, as others see it, and the pump beside it."""
+class EventLoop:
+    """The thread that watches the sockets, as others see it, and the stream writer beside it."""
 
     def __init__(self, limits: ServerLimits, admit: Admit | None = None) -> None:
-        """Nothing runs yet: whoever calls `turn` is the loop thread."""
+        """Nothing runs yet: the thread that calls `run_once` is the loop thread."""
         self.limits = limits
         self.admit = admit
-        self.pump = Pump(backlog=limits.backlog, keep_alive_seconds=limits.keep_alive_seconds)
+        self.stream_writer = StreamWriter(
+            backlog=limits.backlog, keep_alive_seconds=limits.keep_alive_seconds
+        )
         self.draining = False
-        """Requests under way finish, others are refused."""
+        """Requests that are running finish; new ones are refused."""
         self.map: dict[Any, Any] = {}
-        """Who is asked about its socket, by file number; the loop thread's own."""
+        """waitress's dispatchers by file descriptor; for the loop thread alone."""
         self._calls: deque[Callable[[], object]] = deque()
         self._trigger = trigger(self.map)
-        # A write to a closed trigger would end in whatever file has its number by then. Reentrant,
-        # since a signal handler may wake the loop while its own thread is in `wake` or `close`.
+        # A write to a closed trigger would end up in whichever file has its descriptor by then.
+        # Reentrant, since a signal handler may wake the loop while its own thread is in `wake` or
+        # `close`.
         self._trigger_lock = threading.RLock()
         self._open = True
 
-    def turn(self, timeout: float) -> None:
-        """Wait for events, `timeout` seconds at most, and handle them."""
+    def run_once(self, timeout: float) -> None:
+        """Wait for events, for up to `timeout` seconds, and handle them."""
         wasyncore.loop(timeout, use_poll=True, map=self.map, count=1)
         self._make_calls()
 
     def call_soon(self, call: Callable[[], object]) -> None:
-        """Have something called on the loop thread. Any thread may ask."""
+        """Call a function on the loop thread. For any thread."""
         self._calls.append(call)
         self.wake()
 
     def wake(self) -> None:
-        """End a `turn` that waits. Any thread may ask, and so may a signal handler."""
+        """Wake a waiting `run_once`. For any thread, and for signal handlers."""
         with self._trigger_lock:
             if self._open:
                 self._trigger.pull_trigger()
 
     def close(self) -> None:
-        """There will be no further turn."""
+        """`run_once` will not be called again."""
         self._make_calls()
         with self._trigger_lock:
             if self._open:
@@ -98,7 +102,7 @@ class Loop:
 
 
 def guarded(call: Callable[[], object]) -> None:
-    """Call what was left with the loop thread, which has to outlive others' mistakes."""
+    """Call a function and log its exceptions: the loop thread has to survive them."""
     try:
         call()
     except Exception:

@@ -1,4 +1,4 @@
-"""One address that the server listens on: who is let in, and who is in the way."""
+"""One address that the server listens on, and which connections it admits."""
 
 import errno
 import ipaddress
@@ -15,7 +15,7 @@ from waitress.task import ThreadedTaskDispatcher
 
 from appliance.errors import ConfigError
 from appliance.http.channel import Channel
-from appliance.http.event_loop import Loop, ServerLimits
+from appliance.http.event_loop import EventLoop, ServerLimits
 from appliance.system.ports import holder_of
 
 if TYPE_CHECKING:
@@ -25,8 +25,8 @@ log = logging.getLogger(__name__)
 
 ACCEPT_PAUSE_SECONDS = 1.0
 
-Place = tuple[int, int, int, Any]
-"""Family, type and protocol of a socket, and what it is bound to."""
+SocketAddress = tuple[int, int, int, Any]
+"""Family, type and protocol of a socket, and the address it is bound to."""
 
 
 class Listener(TcpWSGIServer):
@@ -40,31 +40,31 @@ class Listener(TcpWSGIServer):
     def __init__(
         self,
         app: "WSGIApplication",
-        place: Place,
+        address: SocketAddress,
         adjustments: Adjustments,
         pool: ThreadedTaskDispatcher,
-        loop: Loop,
+        loop: EventLoop,
         channels: dict[int, Channel],
     ) -> None:
-        """`channels` gets every connection, by file number; all listeners share it.
+        """`channels` gets every connection, by file descriptor; all listeners share it.
 
         Raises:
-            OSError: the address cannot be had.
+            OSError: the address cannot be bound.
         """
         self._loop = loop
         self._paused_until = 0.0
-        super().__init__(app, map=loop.map, dispatcher=pool, adj=adjustments, sockinfo=place)
+        super().__init__(app, map=loop.map, dispatcher=pool, adj=adjustments, sockinfo=address)
         self.active_channels = channels
 
     def set_reuse_addr(self) -> None:
-        """Let a port be had again at once after a restart, but never by two at a time."""
+        """Let a port be bound again right after a restart, but never by two processes at once."""
         if sys.platform == "win32":
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)
         else:
             super().set_reuse_addr()
 
     def readable(self) -> bool:
-        """Whether to accept. Waitress would do its upkeep here, by a clock that can be set."""
+        """Whether to accept. waitress would do its maintenance here, by a clock that can be set."""
         return (
             self.accepting
             and len(self.active_channels) < self._loop.limits.connections
@@ -72,55 +72,62 @@ class Listener(TcpWSGIServer):
         )
 
     def handle_accept(self) -> None:
-        """Somebody has connected."""
+        """A client has connected."""
         try:
             accepted = self.accept()
         except OSError as error:
-            # Out of file numbers, most likely. The queue stays readable: to ask again at once would
-            # keep a core busy.
+            # Out of file descriptors, most likely. The socket stays readable: trying again at once
+            # would keep a core busy.
             log.warning("no connection can be accepted: %s", error)
             self._paused_until = time.monotonic() + ACCEPT_PAUSE_SECONDS
             return
         if accepted is None:
             return
         sock, address = accepted
-        origin = origin_of(address[0])
-        present = [channel.origin for channel in self.active_channels.values()]
-        if not is_admitted(origin, present, self._loop.limits):
-            log.debug("a connection from %s is one too many", address[0])
+        client_group = client_group_of(address[0])
+        present = [channel.client_group for channel in self.active_channels.values()]
+        if not is_admitted(client_group, present, self._loop.limits):
+            log.debug("refused a connection from %s: there are too many", address[0])
             sock.close()
             return
         try:
             self.set_socket_options(sock)
-        except OSError:  # it has gone already
+        except OSError:  # the client has gone already
             sock.close()
             return
-        Channel(self, sock, address, self._loop, origin)
+        Channel(self, sock, address, self._loop, client_group)
 
     def pull_trigger(self) -> None:
-        """Have the loop look again; this listener may be closed while its connections are not."""
+        """Wake the loop; this listener may be closed while its connections are still open."""
         self._loop.wake()
 
 
-def origin_of(address: str) -> str | None:
-    """Whose connection one from `address` counts as; None: this machine's own."""
+def client_group_of(address: str) -> str | None:
+    """The group that a client is counted in, by its address; None: it is on this machine."""
     ip = ipaddress.ip_address(address.partition("%")[0])
     if ip.is_loopback:
         return None
-    # Who has one IPv6 address has a network of them.
+    # Whoever has one IPv6 address has a whole network of them.
     return str(ipaddress.ip_network((ip, 64), strict=False)) if ip.version == 6 else str(ip)
 
 
-def is_admitted(origin: str | None, present: Collection[str | None], limits: ServerLimits) -> bool:
-    """Whether there is room for one more of `origin`, beside those that are `present`."""
-    if origin is None:
+def is_admitted(
+    client_group: str | None, present: Collection[str | None], limits: ServerLimits
+) -> bool:
+    """Whether there is room for one more of `client_group` beside those that are `present`."""
+    if client_group is None:
         return len(present) < limits.connections
     room = limits.connections - limits.connections_kept
-    same = sum(other == origin for other in present)
+    same = sum(other == client_group for other in present)
     return len(present) < room and same < limits.connections_per_address
 
 
-def resolve(host: str, port: int) -> Iterator[Place]:
+def resolve(host: str, port: int) -> Iterator[SocketAddress]:
+    """Every address of a host.
+
+    Raises:
+        OSError: it has none.
+    """
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except UnicodeError as error:
@@ -129,11 +136,12 @@ def resolve(host: str, port: int) -> Iterator[Place]:
         yield family, kind, protocol, address
 
 
-def explain(error: OSError, host: str, port: int) -> ConfigError:
+def address_error(error: OSError, host: str, port: int) -> ConfigError:
+    """Why an address cannot be listened on, and which setting is at fault."""
     if error.errno == errno.EADDRINUSE:
         holder = holder_of(port)
         by = f" by {holder}" if holder else ""
-        return ConfigError(f"port {port} of {host} is in use already{by}", param="server.port")
+        return ConfigError(f"port {port} of {host} is already in use{by}", param="server.port")
     if error.errno == errno.EACCES:
-        return ConfigError(f"port {port} is not for this user to listen on", param="server.port")
-    return ConfigError(f"{host} cannot be listened on: {error.strerror}", param="server.host")
+        return ConfigError(f"this user may not listen on port {port}", param="server.port")
+    return ConfigError(f"cannot listen on {host}: {error.strerror}", param="server.host")

@@ -1,14 +1,14 @@
 """One request on its connection, and the ways in which it is answered.
 
-The app answers it, on a pool thread; or it leaves the answer to the pump, which needs none; or it
-switches the connection to another protocol; or the server refuses it without the app. waitress's
-parser and tasks do the HTTP.
+The app answers it on a pool thread; or it leaves the body to the stream writer, which needs none;
+or it switches the connection to another protocol; or the server refuses it without the app.
+waitress's parser and tasks do the HTTP.
 """
 
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from http import HTTPStatus
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 from waitress.adjustments import Adjustments
@@ -19,36 +19,35 @@ from waitress.utilities import Error
 
 from appliance.errors import ApplianceError, ShuttingDown
 from appliance.http.errors import ErrorAnswer, ErrorObject, error_object, status_of
-from appliance.http.stream_writer import PumpedStream, UpgradedStream
+from appliance.http.event_loop import EventLoop
+from appliance.http.stream_writer import ResponseStream, UpgradedStream
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
-    from appliance.http.channel import Channel
-
 RETRY_AFTER_SECONDS = 5
-"""When to ask a stopping server again; SDKs obey up to 60."""
+"""When to try again while the server stops; SDKs honor up to 60."""
 
 
-class Request(HTTPRequestParser):
+class HttpRequest(HTTPRequestParser):
     """A request as it arrives."""
 
-    path = ""  # waitress's log names it, also when the request never came to have one
+    path = ""  # waitress logs it, even if the request never got one
     command: str  # type: ignore[assignment]  # the stub says bytes
     upgrade = False
     """It asks for a WebSocket: what follows on the connection may not be HTTP."""
     early = b""
-    """What the client sent after such a request, without waiting for the answer."""
+    """What the client sent after such a request without waiting for the response."""
 
     def __init__(
         self, adj: Adjustments, admit: Callable[[Mapping[str, str]], ApplianceError | None]
     ) -> None:
-        """`admit` says what is wrong with these headers."""
+        """`admit` returns what is wrong with these headers, if anything."""
         super().__init__(adj)
         self._admit = admit
 
     def received(self, data: bytes) -> int:
-        """Take what belongs to the request, and what comes right after an upgrade."""
+        """Consume what belongs to the request, and what comes right after an upgrade."""
         taken = super().received(data)
         if self.upgrade and self.completed and taken < len(data):
             self.early += data[taken:]
@@ -56,12 +55,12 @@ class Request(HTTPRequestParser):
         return taken
 
     def parse_header(self, header_plus: bytes) -> None:
-        """Refuses also what has two lengths: one of them is for a proxy to be fooled by."""
+        """Also refuse two lengths in one request, which is how proxies are fooled."""
         super().parse_header(header_plus)
         if self.chunked and "CONTENT_LENGTH" in self.headers:
             raise ParsingError("Content-Length and Transfer-Encoding exclude each other")
         if refused := self._admit(self.headers):
-            # Complete as it is: nobody asks for the body.
+            # Complete as it is: the body is not read.
             self.error = NotAdmitted(refused)
             self.completed = True
             self.expect_continue = False
@@ -75,7 +74,7 @@ class Request(HTTPRequestParser):
 
 
 class NotAdmitted(Error):
-    """What a request is told that was refused for its headers."""
+    """Why a request was refused for its headers."""
 
     def __init__(self, refused: ApplianceError) -> None:
         super().__init__(refused.message)
@@ -85,20 +84,40 @@ class NotAdmitted(Error):
 
 
 class Draining(Error):
-    """What a request is told that the stopping server had not begun."""
+    """Why the stopping server refuses a request that it has not begun."""
 
     code = 503
     reason = "Service Unavailable"
 
 
-class Refusal(ErrorTask):
-    """An answer that the app has no part in, in the API's error shape. It ends the connection."""
+class ClientConnection(Protocol):
+    """What a request needs of its connection; see `channel.Channel`."""
 
-    channel: "Channel"
-    request: Request  # type: ignore[assignment]  # the stub says `Error`
+    loop: EventLoop
+    local: tuple[str, int]
+    requests: list[HttpRequest]
+    parked: bool
+    refused: bool
+    connected: bool
+    total_outbufs_len: int
+
+    def on_disconnect(self, callback: Callable[[], None]) -> None: ...
+    def forget_callbacks(self) -> None: ...
+    def set_owner(self, owner: str) -> None: ...
+    def switch(self, stream: UpgradedStream, early: bytes) -> None: ...
+    def write_soon(self, data: bytes) -> int: ...
+    def release(self) -> None: ...
+    def handle_close(self) -> None: ...
+
+
+class ErrorResponse(ErrorTask):
+    """A refusal by the server itself, in the API's error format. It ends the connection."""
+
+    channel: ClientConnection  # type: ignore[assignment]  # the stub says waitress's own class
+    request: HttpRequest  # type: ignore[assignment]  # the stub says `Error`
 
     def execute(self) -> None:
-        """Write the whole answer (pool thread)."""
+        """Write the whole response (pool thread)."""
         error = self.request.error
         assert error is not None
         body = msgspec.json.encode(ErrorAnswer(self._describe(error)))
@@ -119,15 +138,15 @@ class Refusal(ErrorTask):
         match error.code:
             case HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
                 code = "request_too_large"
-                message = f"the body of a request may have {limits.body} bytes at most"
+                message = f"the body of a request may have at most {limits.body} bytes"
             case HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE:
                 code = "headers_too_large"
-                message = f"the headers of a request may have {limits.headers} bytes at most"
+                message = f"the headers of a request may have at most {limits.headers} bytes"
             case HTTPStatus.SERVICE_UNAVAILABLE:
                 return error_object(ShuttingDown())
             case HTTPStatus.INTERNAL_SERVER_ERROR:
                 kind, code = "server_error", "internal_error"
-                message = "the appliance failed on this request; its log says why"
+                message = "the appliance failed to answer this request; its log says why"
             case HTTPStatus.NOT_IMPLEMENTED:
                 code, message = "not_implemented", error.body
             case _:
@@ -136,53 +155,53 @@ class Refusal(ErrorTask):
 
 
 class Parked(BaseException):
-    """Carries a request that has parked a stream past waitress's own end of requests.
+    """Carries a request that has parked its stream past the code in waitress that ends requests.
 
-    That end stops every `Exception`. The request stays the channel's current one, so that waitress
-    neither starts the next one nor writes without the lock.
+    That code catches every `Exception`. The request stays the channel's current one, so that
+    waitress neither starts the next one nor writes without the lock.
     """
 
 
-class Run(WSGITask):
-    """One request given to the app, on a pool thread."""
+class AppTask(WSGITask):
+    """One request that the app answers, on a pool thread."""
 
-    channel: "Channel"
-    request: Request  # type: ignore[assignment]  # the stub says `Error`
-    _stream: PumpedStream | None = None
+    channel: ClientConnection  # type: ignore[assignment]  # the stub says waitress's own class
+    request: HttpRequest  # type: ignore[assignment]  # the stub says `Error`
+    _stream: ResponseStream | None = None
     _switch: tuple[UpgradedStream, Mapping[str, str]] | None = None
 
     def get_environment(self) -> "WSGIEnvironment":
-        """WSGI's, and what this server offers besides."""
+        """WSGI's environment, and the functions that this server adds."""
         environ = super().get_environment()
         environ["appliance.on_disconnect"] = self.channel.on_disconnect
         environ["appliance.park"] = self._park
         if self.request.upgrade:
             environ["appliance.upgrade"] = self._upgrade
         environ["appliance.local"] = self.channel.local
-        environ["appliance.belongs_to"] = self.channel.belongs_to
+        environ["appliance.set_owner"] = self.channel.set_owner
         return environ
 
-    def _park(self, stream: PumpedStream) -> None:
-        """`environ["appliance.park"]`: let the pump write the body once the app has returned.
+    def _park(self, stream: ResponseStream) -> None:
+        """`environ["appliance.park"]`: the stream is the body; it is written once the app returns.
 
-        The stream is closed unsent when the app fails, answers with a body of its own, or answers
-        with anything but a 2xx.
+        It is closed unsent if the app fails, has a body of its own, or responds with anything but a
+        2xx.
         """
         if self._stream is not None:
-            raise RuntimeError("a request can park one stream")
+            raise RuntimeError("a request can park only one stream")
         self._stream = stream
 
     def _upgrade(self, stream: UpgradedStream, headers: Mapping[str, str]) -> None:
-        """`environ["appliance.upgrade"]`: let `stream` have the connection once the app returned.
+        """`environ["appliance.upgrade"]`: `stream` owns the connection once the app returns.
 
-        `headers` stand in the 101 beside the app's own. Like a parked stream, it is closed unused
-        when the app then fails or answers with anything but a 101.
+        `headers` are added to those of the app's 101. Like a parked stream, it is closed unused if
+        the app then fails or responds with anything but a 101.
         """
         self._park(stream)
         self._switch = (stream, headers)
 
     def service(self) -> None:
-        """Run the app and write its answer, or as much of it as a parked stream leaves to do."""
+        """Run the app and write its response, or only the head if a stream was parked."""
         parked = False
         try:
             super().service()
@@ -196,21 +215,21 @@ class Run(WSGITask):
                     self._stream.close()
 
     def build_response_header(self) -> bytes:
-        """While the server drains, a client is told not to send more, unless it has already."""
+        """While the server drains, ask the client to send no more, unless it already has."""
         if self.channel.loop.draining and len(self.channel.requests) == 1:
             self.set_close_on_finish()
         if self.request.upgrade and not self.status.startswith("101"):
-            # Behind it may be frames, which are no requests.
+            # Frames may follow it, which are not requests.
             self.set_close_on_finish()
             self.channel.refused = True
         return super().build_response_header()
 
     def finish(self) -> None:
-        """The app has returned: complete the answer, or leave it to the pump."""
+        """The app has returned: complete the response, or leave it to the stream writer."""
         if self._stream is None or not self._can_stream():
             super().finish()
             return
-        # Falcon declares an empty body where the app has set none.
+        # Falcon declares an empty body if the app has set none.
         self.remove_content_length_header()
         self.content_length = None
         if self._switch:
@@ -219,8 +238,8 @@ class Run(WSGITask):
         self.request.close()
         self.environ = None
         self.channel.parked = True
-        outlet = RawOutlet(self) if self._switch else Outlet(self)
-        wake = self.channel.loop.pump.park(self._stream, outlet)
+        writer = UpgradedWriter(self) if self._switch else ResponseWriter(self)
+        wake = self.channel.loop.stream_writer.add(self._stream, writer)
         self.channel.on_disconnect(wake)
         if self._switch:
             self.channel.switch(self._switch[0], self.request.early)
@@ -237,17 +256,17 @@ class Run(WSGITask):
         )
 
     def end(self) -> None:
-        """The parked stream was written whole (pump)."""
+        """The whole parked stream was written (stream writer)."""
         super().finish()
 
 
-class Outlet:
-    """The pump's way to one client: a `Sink`."""
+class ResponseWriter:
+    """Writes a response's body to its client; a `ClientWriter`."""
 
-    def __init__(self, run: Run) -> None:
-        """`run` has written its head and has no pool thread any more."""
-        self._run = run
-        self._channel = run.channel
+    def __init__(self, task: AppTask) -> None:
+        """`task` has written the head and given its pool thread back."""
+        self._task = task
+        self._channel = task.channel
 
     @property
     def gone(self) -> bool:
@@ -256,18 +275,18 @@ class Outlet:
 
     @property
     def backlog(self) -> int:
-        """Bytes that wait for the client."""
+        """Bytes that the client has not taken yet."""
         return self._channel.total_outbufs_len
 
     def write(self, data: bytes) -> None:
-        """As a chunk, where the client's HTTP has them."""
-        with suppress(ClientDisconnected):  # the next look at `gone` says so
-            self._run.write(data)
+        """Send data, as a chunk if the client's version of HTTP has them."""
+        with suppress(ClientDisconnected):  # `gone` says so from now on
+            self._task.write(data)
 
     def end(self) -> None:
-        """Complete the body; the connection closes when all of it is sent."""
+        """Complete the body; the connection closes once all of it is sent."""
         with suppress(ClientDisconnected):
-            self._run.end()
+            self._task.end()
         self._channel.release()
 
     def drop(self) -> None:
@@ -276,15 +295,15 @@ class Outlet:
         self._channel.loop.call_soon(self._channel.handle_close)
 
 
-class RawOutlet(Outlet):
-    """The pump's way to a client that speaks another protocol than HTTP by now."""
+class UpgradedWriter(ResponseWriter):
+    """Writes to a client whose connection is no longer HTTP."""
 
     def write(self, data: bytes) -> None:
-        """As it is."""
+        """Send data as it is."""
         with suppress(ClientDisconnected):
             self._channel.write_soon(data)
 
     def end(self) -> None:
-        """All is said; what the client still sends is read and dropped before the end."""
+        """Nothing follows; what the client still sends is read and discarded before the end."""
         self._channel.refused = True
         self._channel.release()

@@ -1,24 +1,23 @@
-"""The HTTP server: waitress, made to outlast slow readers, half-sent requests and long replies.
+"""The HTTP server: waitress, made to survive slow readers, half-sent requests and long responses.
 
-Whoever calls `Server.serve` becomes the loop thread, which watches the sockets; a pool of threads
-runs the app, one request each; the pump writes the streams that requests have parked. A file for
-each: `event_loop.py` what all share, `listener.py` an address, `channel.py` a connection,
-`request.py` a request on it, `stream_writer.py` the streams.
+The thread that calls `HttpServer.serve` becomes the loop thread, which watches the sockets; a pool
+of threads runs the app, one request each; the stream writer writes the bodies that requests have
+parked. A file for each: `event_loop.py` what all share, `listener.py` an address, `channel.py` a
+connection, `request.py` a request on it, `stream_writer.py` the streams.
 
-The app finds these functions in its WSGI environment:
+The app finds these in its WSGI environment:
 
 `appliance.park(stream)`
-    has the body written by the pump, out of a `stream_writer.PumpedStream`, once the app has
-    returned.
+    makes a `stream_writer.ResponseStream` the body, which is written once the app has returned.
 `appliance.on_disconnect(callback)`
-    has something called once if the client goes away before its response is complete.
+    calls a function once if the client goes away before its response is complete.
 `appliance.upgrade(stream, headers)`
-    there only if the client asks for a WebSocket: gives the connection to a
+    only if the client asks for a WebSocket: gives the connection to a
     `stream_writer.UpgradedStream` once the app has returned with status 101.
 `appliance.local`
     is the address and port of this end of the connection.
-`appliance.belongs_to(owner)`
-    says whose the response is, for `Server.cut`.
+`appliance.set_owner(owner)`
+    sets the owner of the response, for `HttpServer.cut`.
 """
 
 import logging
@@ -32,27 +31,27 @@ from waitress.adjustments import Adjustments
 from waitress.task import ThreadedTaskDispatcher
 
 from appliance.http.channel import Channel
-from appliance.http.event_loop import Admit, Loop, ServerLimits
-from appliance.http.listener import Listener, explain, resolve
+from appliance.http.event_loop import Admit, EventLoop, ServerLimits
+from appliance.http.listener import Listener, address_error, resolve
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
 
-__all__ = ["Server", "ServerLimits"]
+__all__ = ["HttpServer", "ServerLimits"]
 
 log = logging.getLogger(__name__)
 
-LOOK_SECONDS = 1.0
-"""From one look at the clients that keep us waiting to the next."""
-DRAIN_LOOK_SECONDS = 0.1
+CHECK_SECONDS = 1.0
+"""Between two checks for clients that keep the server waiting."""
+DRAIN_CHECK_SECONDS = 0.1
 LAST_WORDS_SECONDS = 2.0
-"""What streams have, after the grace, to send how they end."""
+"""How long streams have, after the grace period, to send their end."""
 THREADS_END_SECONDS = 1.0
-"""What requests have to end in once their connections were cut."""
+"""How long requests have to end after their connections were cut."""
 
 
-class Server:
-    """Serves a WSGI app until it is told to stop."""
+class HttpServer:
+    """Serves a WSGI app until it is stopped."""
 
     def __init__(
         self,
@@ -64,67 +63,67 @@ class Server:
         """Listens at once; clients wait until `serve`.
 
         Args:
-            app: what answers requests.
-            listen: hosts and ports. A name stands for all its addresses, port 0 for any free one.
-            limits: what a client may cost.
-            admit: says what is wrong with a request, before its body is read.
+            app: answers requests.
+            listen: hosts and ports. A name means all its addresses, port 0 any free port.
+            limits: the resources that one client may use.
+            admit: returns what is wrong with a request, before its body is read.
 
         Raises:
-            ConfigError: an address cannot be had; `param` is `server.port` or `server.host`.
+            ConfigError: cannot listen on an address; `param` is `server.port` or `server.host`.
         """
         self._limits = limits or ServerLimits()
-        self._loop = Loop(self._limits, admit)
+        self._loop = EventLoop(self._limits, admit)
         self._pool = ThreadedTaskDispatcher()
         self._channels: dict[int, Channel] = {}
         self._listeners: list[Listener] = []
         self._drain_since: float | None = None
-        self._expired = False
+        self._stopping_soon = False
         self._stopping = False
         self._serving = False
-        self._next_look = 0.0
+        self._next_check = 0.0
         adjustments = _adjustments(self._limits)
         try:
             for host, port in listen:
-                for place in resolve(host, port):
+                for address in resolve(host, port):
                     self._listeners.append(
-                        Listener(app, place, adjustments, self._pool, self._loop, self._channels)
+                        Listener(app, address, adjustments, self._pool, self._loop, self._channels)
                     )
         except OSError as error:
             self._end()
-            raise explain(error, host, port) from error
+            raise address_error(error, host, port) from error
 
     @property
     def addresses(self) -> list[tuple[str, int]]:
-        """Where it listens, as numeric hosts and the ports that were given."""
+        """Where it listens: numeric hosts, and ports."""
         return [(str(it.effective_host), int(it.effective_port)) for it in self._listeners]
 
     @property
     def connections(self) -> int:
-        """That are open."""
+        """How many connections are open."""
         return len(self._channels)
 
     @property
     def streams(self) -> int:
-        """That are being written."""
-        return self._loop.pump.streams
+        """How many streams are being written."""
+        return self._loop.stream_writer.streams
 
     def serve(self) -> None:
-        """Serve, on this thread and those it starts, until `drain` is done or `stop_now` called."""
+        """Serve, on this thread and those it starts, until drained or `stop_now` is called."""
         self._serving = True
         try:
-            self._loop.pump.start()
+            self._loop.stream_writer.start()
             self._pool.set_thread_count(self._limits.threads)
             while not (self._stopping or self._drained()):
-                self._loop.turn(DRAIN_LOOK_SECONDS if self._loop.draining else LOOK_SECONDS)
+                self._loop.run_once(DRAIN_CHECK_SECONDS if self._loop.draining else CHECK_SECONDS)
                 self._cut_overdue()
         finally:
             self._end()
 
     def drain(self) -> None:
-        """Stop in good order; `serve` returns when that is done. A second call changes nothing.
+        """Shut down gracefully; `serve` returns when that is done. A second call changes nothing.
 
-        Requests that come are refused with a 503, also on new connections. Those under way have
-        `shutdown_grace_seconds` to finish; streams are then told to expire and have
+        New requests are refused with a 503, also on new connections. Those that are running have
+        `shutdown_grace_seconds` to finish; streams are then asked to stop soon and have
         `LAST_WORDS_SECONDS` to say so. What is still open after that is cut.
 
         For any thread, and for signal handlers.
@@ -134,9 +133,9 @@ class Server:
             self._loop.wake()
 
     def cut(self, owner: str) -> None:
-        """Cut every connection with a response under way that belongs to `owner`. For any thread.
+        """Cut every connection whose unfinished response belongs to `owner`. For any thread.
 
-        Whoever asks later must have been refused already.
+        Later requests of theirs must already be refused.
         """
 
         def cut_all() -> None:
@@ -161,32 +160,32 @@ class Server:
 
     def _cut_overdue(self) -> None:
         now = time.monotonic()
-        if now < self._next_look:
+        if now < self._next_check:
             return
-        self._next_look = now + LOOK_SECONDS
+        self._next_check = now + CHECK_SECONDS
         for channel in list(self._channels.values()):
             if channel.overdue(now):
-                log.info("a connection from %s has kept us waiting: cut", channel.addr[0])
+                log.info("cut a connection from %s that kept the server waiting", channel.addr[0])
                 channel.handle_close()
 
     def _drained(self) -> bool:
-        """Bring the drain forward, if there is one. True when it is over."""
+        """Advance the drain, if there is one. True once it is over."""
         if self._drain_since is None:
             return False
         if not self._loop.draining:
-            # Idle connections close after one more turn, in which what they hold is read.
+            # Idle connections close after the loop has run once more and read what they hold.
             self._loop.draining = True
             return False
         now = time.monotonic()
         for channel in list(self._channels.values()):
-            if channel.idle and not channel.may_still_ask(now):
+            if channel.idle and not channel.may_still_send(now):
                 channel.finish_soon()
             else:
                 channel.drain()
         waited = now - self._drain_since
-        if waited >= self._limits.shutdown_grace_seconds and not self._expired:
-            self._expired = True
-            self._loop.pump.expire()
+        if waited >= self._limits.shutdown_grace_seconds and not self._stopping_soon:
+            self._stopping_soon = True
+            self._loop.stream_writer.stop_soon()
         held = not all(channel.newcomer for channel in list(self._channels.values()))
         busy = held or self._pool.queue or self._pool.active_count
         return not busy or waited >= self._limits.shutdown_grace_seconds + LAST_WORDS_SECONDS
@@ -196,16 +195,16 @@ class Server:
             listener.close()
         for channel in list(self._channels.values()):
             channel.handle_close()
-        self._loop.pump.stop()
+        self._loop.stream_writer.stop()
         self._pool.set_thread_count(0)
         with self._pool.lock:
             self._pool.thread_exit_cv.wait_for(
                 lambda: not self._pool.threads, timeout=THREADS_END_SECONDS
             )
             if self._pool.threads:
-                log.warning("%d requests do not end; they are left behind", len(self._pool.threads))
+                log.warning("%d requests did not end; they are abandoned", len(self._pool.threads))
         while self._pool.queue:
-            # Never begun; with its connection closed, a request is only put away.
+            # Never begun; with its connection closed, a request is only discarded.
             self._pool.queue.popleft().service()
         self._loop.close()
 
@@ -213,18 +212,18 @@ class Server:
 def _adjustments(limits: ServerLimits) -> Adjustments:
     adjustments = Adjustments(
         ident="appliance",
-        # Without it, nobody reads while a request runs, and a client that has gone is not noticed.
+        # Without it, nothing is read while a request runs, and a client that goes is not noticed.
         channel_request_lookahead=1,
-        # The guard knows which proxies to believe.
+        # The guard knows which proxies to trust.
         clear_untrusted_proxy_headers=False,
         outbuf_high_watermark=limits.backlog,
         recv_bytes=64 * 1024,
-        # Waitress refuses what is as large as its limit.
+        # waitress refuses what is exactly as large as its limit.
         max_request_body_size=limits.body + 1,
         max_request_header_size=limits.headers + 1,
     )
     if sys.platform == "linux":
-        # A client that vanished without a word: the kernel finds out by what is not acknowledged.
+        # A client that vanished silently: the kernel finds out by what is not acknowledged.
         timeout = (socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(limits.send_timeout * 1000))
         adjustments.socket_options = [*adjustments.socket_options, timeout]
     return adjustments

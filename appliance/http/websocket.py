@@ -1,8 +1,8 @@
-"""WebSockets: what is said becomes frames, and the connection stays the server's.
+"""WebSockets: messages become frames, and the server keeps the connection.
 
-The `websockets` library does the protocol, without any input or output of its own: bytes come from
-the loop thread, the pump takes what is to be sent, and messages are read on a pool thread, one at a
-time in their order. No connection has a thread to itself.
+The `websockets` library does the protocol, without any I/O of its own: bytes come from the loop
+thread, the stream writer sends what is ready, and messages are handled on a pool thread, one at a
+time and in order. No connection has a thread to itself.
 """
 
 import contextvars
@@ -22,37 +22,38 @@ from websockets.typing import Subprotocol
 
 log = logging.getLogger(__name__)
 
-# The library would log every frame, which is what people wrote.
+# The library would log every frame, and with it what people wrote.
 _protocol_log = logging.getLogger(f"{__name__}.protocol")
 _protocol_log.setLevel(logging.WARNING)
 
 MAX_MESSAGE = 8 * 1024 * 1024
-"""Bytes of one message, and of those that wait to be read."""
+"""Bytes of one message, and of all that wait to be handled."""
 
 
 class WebSocketHandler(Protocol):
-    """What is said over one WebSocket. Its methods are called one at a time, except `received`."""
+    """The application's side of one WebSocket. Its methods are called one at a time, except
+    `received`."""
 
     ending: tuple[int, str] | None
-    """Close code and reason, once nothing follows what `take` has given; set by `take`."""
+    """Close code and reason, once nothing follows what `take` has returned; set by `take`."""
 
     def attach(self, wake: Callable[[], None]) -> None:
-        """`wake` says, from any thread, that there is something to take."""
+        """`wake` signals, from any thread, that there is something to take."""
 
     def received(self, text: str) -> None:
-        """A message of the client's, on a pool thread."""
+        """A message from the client, on a pool thread."""
 
     def take(self) -> list[bytes]:
-        """Texts that are to be sent now, in UTF-8. On the pump's thread alone."""
+        """Messages to send now, in UTF-8. Only on the stream writer's thread."""
 
     def drain(self) -> None:
-        """The server takes nothing new: end when nothing is under way."""
+        """The server accepts nothing new: end as soon as nothing is running."""
 
-    def expire(self) -> None:
+    def stop_soon(self) -> None:
         """The server is stopping: end now."""
 
     def close(self) -> None:
-        """The connection is gone or will be."""
+        """The connection is closed or about to be."""
 
 
 class WebSocket:
@@ -71,21 +72,21 @@ class WebSocket:
         self._inbox_size = 0
         self._reading = False
         self._unanswered = False
-        """A ping went out, and nothing has come since."""
+        """A ping was sent, and nothing has arrived since."""
         self._wake: Callable[[], None] = lambda: None
         self._context = contextvars.copy_context()
-        """The request's, so that log lines go on carrying its id."""
+        """The request's, so that log lines keep carrying its id."""
         self.finished = False
 
     # -- the loop thread ---------------------------------------------------------------------------
 
     @property
     def wants_input(self) -> bool:
-        """Not while as much waits as one message may have."""
+        """Not while a message's worth of bytes waits to be handled."""
         return self._inbox_size <= MAX_MESSAGE
 
     def receive(self, data: bytes, spawn: Callable[[Callable[[], None]], None]) -> None:
-        """Bytes of the client's."""
+        """Bytes from the client."""
         with self._lock:
             self._unanswered = False
             self._protocol.receive_data(data)
@@ -113,7 +114,7 @@ class WebSocket:
                     self._inbox_size += len(whole)
 
     def drain(self) -> None:
-        """The server takes nothing new."""
+        """The server accepts nothing new."""
         self._handler.drain()
         self._wake()
 
@@ -130,21 +131,21 @@ class WebSocket:
             try:
                 self._handler.received(text)
             except Exception:
-                log.exception("a message could not be answered")
+                log.exception("a message could not be handled")
                 with self._lock:
                     self._protocol.fail(CloseCode.INTERNAL_ERROR, "the appliance failed")
                 self._wake()
 
-    # -- the pump ----------------------------------------------------------------------------------
+    # -- the stream writer -------------------------------------------------------------------------
 
     def attach(self, wake: Callable[[], None]) -> None:
-        """The pump has it."""
+        """The stream writer has it."""
         self._wake = wake
         self._handler.attach(wake)
 
     @property
     def keep_alive(self) -> bytes:
-        """A ping; a client that has not answered the last one is let go."""
+        """A ping; a client that has not answered the last one is disconnected."""
         with self._lock:
             if self._protocol.state is not State.OPEN:
                 return b""
@@ -156,8 +157,8 @@ class WebSocket:
                 self._protocol.send_ping(b"")
             return self._sent()
 
-    def take(self) -> bytes:
-        """Frames that are ready."""
+    def read(self) -> bytes:
+        """Frames that are ready to be sent."""
         with self._lock:
             if self._protocol.state is State.OPEN:
                 for text in self._handler.take():
@@ -172,18 +173,18 @@ class WebSocket:
             self.finished = True
         return data
 
-    def expire(self) -> None:
+    def stop_soon(self) -> None:
         """The server is stopping."""
-        self._handler.expire()
+        self._handler.stop_soon()
         self._wake()
 
     def close(self) -> None:
-        """The connection is gone or will be."""
+        """The connection is closed or about to be."""
         self._handler.close()
 
 
 class NotAccepted(ValueError):
-    """The request is no handshake that can be accepted; the text says why."""
+    """The request is not a handshake that can be accepted; the text says why."""
 
 
 def handshake(
@@ -194,7 +195,7 @@ def handshake(
     Args:
         uri: path and query of the request.
         headers: of the request.
-        subprotocols: that are spoken here; None among them: a client need not offer any.
+        subprotocols: those that are supported; None among them: a client need not offer any.
 
     Returns:
         The subprotocol, and the headers that the answer has beside the server's own.
@@ -206,7 +207,7 @@ def handshake(
     def choose(_protocol: ServerProtocol, offered: Sequence[Subprotocol]) -> Subprotocol | None:
         found = next((name for name in offered if name in subprotocols), None)
         if found is None and None not in subprotocols:
-            raise NegotiationError("no subprotocol that is spoken here")
+            raise NegotiationError("none of the subprotocols is supported")
         return found
 
     protocol = ServerProtocol(select_subprotocol=choose, logger=_protocol_log)

@@ -1,1 +1,1 @@
-"""What the appliance tells of its work: metrics for Prometheus and figures for the page."""
+"""Observability: metrics for Prometheus, and the figures of the page's dashboard."""

@@ -1,4 +1,4 @@
-"""Metrics that are asked for when Prometheus comes, because somebody else keeps them."""
+"""Metrics whose values are kept elsewhere, and read at every scrape."""
 
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -6,14 +6,14 @@ from typing import Any
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from appliance.engine.pool import Model
+from appliance.engine.pool import ServedModel
 from appliance.metrics.process_memory import of_model
 
 
-class Models(Collector):
+class ModelsCollector(Collector):
     """How busy each model is, what it holds, and how often its worker had to be replaced."""
 
-    def __init__(self, models: Callable[[], Iterable[Model]]) -> None:
+    def __init__(self, models: Callable[[], Iterable[ServedModel]]) -> None:
         self._models = models
 
     def collect(self) -> Iterable[Metric]:
@@ -42,7 +42,7 @@ class Models(Collector):
         return [running, waiting, kv, memory, ready, restarts]
 
 
-class Gauge(Collector):
+class GaugeCollector(Collector):
     """One number."""
 
     def __init__(self, name: str, help: str, value: Callable[[], float]) -> None:
@@ -55,7 +55,7 @@ class Gauge(Collector):
         return [GaugeMetricFamily(self._name, self._help, value=self._value())]
 
 
-class Build(Collector):
+class BuildInfoCollector(Collector):
     """Which version this is."""
 
     def __init__(self, version: str) -> None:

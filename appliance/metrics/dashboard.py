@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterable
 import msgspec
 
 from appliance.engine.counters import Counters
-from appliance.engine.pool import Model
+from appliance.engine.pool import ServedModel
 from appliance.metrics.process_memory import of_model, of_process
-from appliance.metrics.throughput import Recent
+from appliance.metrics.throughput import Throughput
 from appliance.models.memory.usage import MemoryUse
 from appliance.system.memory import memory
 
@@ -22,7 +22,7 @@ class ModelMemory(msgspec.Struct, frozen=True, kw_only=True):
     memory: MemoryUse
 
 
-class MemoryFigures(msgspec.Struct, frozen=True, kw_only=True):
+class DashboardMemory(msgspec.Struct, frozen=True, kw_only=True):
     """Bytes."""
 
     total: int
@@ -36,7 +36,7 @@ class MemoryFigures(msgspec.Struct, frozen=True, kw_only=True):
     models: list[ModelMemory]
 
 
-class Figures(msgspec.Struct, frozen=True, kw_only=True):
+class DashboardFigures(msgspec.Struct, frozen=True, kw_only=True):
     """How busy the appliance is."""
 
     tokens_per_second: float
@@ -52,7 +52,7 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
     kv_bytes: int
     """Held in KV caches, and in memory beside them."""
     worker_restarts: int
-    memory: MemoryFigures
+    memory: DashboardMemory
     uptime_seconds: float
     version: str
 
@@ -60,8 +60,10 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
 class Dashboard:
     """Puts the figures together."""
 
-    def __init__(self, recent: Recent, models: Callable[[], Iterable[Model]], version: str) -> None:
-        self._recent = recent
+    def __init__(
+        self, throughput: Throughput, models: Callable[[], Iterable[ServedModel]], version: str
+    ) -> None:
+        self._throughput = throughput
         self._models = models
         self._version = version
         self._began = time.monotonic()
@@ -71,19 +73,19 @@ class Dashboard:
         """Since the appliance began."""
         return round(time.monotonic() - self._began, 3)
 
-    def figures(self) -> Figures:
+    def figures(self) -> DashboardFigures:
         """As they are now."""
         models = list(self._models())
         counters = sum((model.counters for model in models), Counters())
-        first = self._recent.first_token_seconds
+        first = self._throughput.first_token_seconds
         machine = memory()
         loaded = [
             ModelMemory(id=model.id, name=model.name, memory=use)
             for model in models
             if (use := of_model(model))
         ]
-        return Figures(
-            tokens_per_second=round(self._recent.tokens_per_second, 2),
+        return DashboardFigures(
+            tokens_per_second=round(self._throughput.tokens_per_second, 2),
             time_to_first_token_ms=None if first is None else round(first * 1000, 1),
             requests_running=counters.running,
             requests_waiting=counters.waiting,
@@ -91,7 +93,7 @@ class Dashboard:
             tokens_saved=counters.saved_tokens,
             kv_bytes=counters.kv_bytes + counters.kv_memory_bytes,
             worker_restarts=counters.worker_restarts,
-            memory=MemoryFigures(
+            memory=DashboardMemory(
                 total=machine.total,
                 available=machine.available,
                 appliance=of_process(os.getpid()),

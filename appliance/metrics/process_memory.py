@@ -1,8 +1,8 @@
-"""What processes take of memory."""
+"""The memory of processes, as the system reports it."""
 
 import psutil
 
-from appliance.engine.pool import Model
+from appliance.engine.pool import ServedModel
 from appliance.models.memory.usage import MemoryUse, measured
 
 
@@ -19,7 +19,7 @@ def of_process(pid: int | None, *, children: bool = False) -> int:
     return size + sum(of_process(child.pid) for child in below)
 
 
-def of_model(model: Model) -> MemoryUse | None:
+def of_model(model: ServedModel) -> MemoryUse | None:
     """What a model takes, with the process that renders its chats; None: it has none here."""
     engine, info = model.engine, model.state.model
     resident = of_process(engine.worker_pid, children=True) if engine else 0

@@ -5,18 +5,17 @@ working; those that begin with `appliance_` are ours.
 """
 
 import threading
-from collections.abc import Callable
 
 import prometheus_client
 from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
-from appliance.engine.protocol import SequenceEvent
+from appliance.engine.protocol import EventSink
 from appliance.engine.types import GenerationRequest
-from appliance.metrics.request_errors import Asked
-from appliance.metrics.request_meter import Meter
-from appliance.metrics.throughput import Recent
+from appliance.metrics.request_errors import RequestErrors
+from appliance.metrics.request_meter import RequestMeter
+from appliance.metrics.throughput import Throughput
 
 ORIGINAL = {
     "chat_completions_requests_total": "Chat completions that were asked for.",
@@ -45,10 +44,8 @@ MOST_CALLERS = 200
 NOBODY = "none"
 OTHERS = "others"
 
-Sink = Callable[[SequenceEvent], None]
 
-
-class OfCaller:
+class CallerMetrics:
     """The metrics of one model and one caller."""
 
     def __init__(self, metrics: "Metrics", model: str, caller: str) -> None:
@@ -73,7 +70,7 @@ class Metrics:
         # When each series began is no news to anybody, and would double their number.
         prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]
         self.tracing = tracing
-        self.recent = Recent()
+        self.throughput = Throughput()
         self._registry = registry = CollectorRegistry()
         ProcessCollector(registry=registry)
         self._plain = {
@@ -140,10 +137,10 @@ class Metrics:
             registry=registry,
         )
         self._lock = threading.Lock()
-        self._callers: dict[tuple[str, str], OfCaller] = {}
+        self._callers: dict[tuple[str, str], CallerMetrics] = {}
 
     def add(self, collector: Collector) -> None:
-        """Have something asked at every scrape."""
+        """Have something read at every scrape."""
         self._registry.register(collector)
 
     def render(self, accept: str) -> tuple[bytes, str]:
@@ -157,22 +154,22 @@ class Metrics:
         """One more of a counter of `ORIGINAL`."""
         self._plain[name].inc()
 
-    def asked(self, kind: str) -> Asked:
+    def start_request(self, kind: str) -> RequestErrors:
         """A request for `chat` or `completions` has come."""
         prefix = "chat_completions" if kind == "chat" else kind
         self.count(f"{prefix}_requests_total")
-        return Asked(self._plain[f"{prefix}_errors_total"].inc)
+        return RequestErrors(self._plain[f"{prefix}_errors_total"].inc)
 
     def answered(self, method: str, route: str, status: int, seconds: float) -> None:
         """An HTTP request was answered."""
         self._http.labels(method, route, str(status)).inc()
         self._http_seconds.labels(route).observe(seconds)
 
-    def watch(self, model: str, request: GenerationRequest, sink: Sink) -> Meter:
+    def watch(self, model: str, request: GenerationRequest, sink: EventSink) -> RequestMeter:
         """What to put before the sink of a request to a model."""
-        return Meter(self, model, request.caller, request.prompt, sink)
+        return RequestMeter(self, model, request.caller, request.prompt, sink)
 
-    def of(self, model: str, caller: str) -> OfCaller:
+    def of(self, model: str, caller: str) -> CallerMetrics:
         """The metrics of a model and of a caller, by name; empty: nobody was named."""
         caller = caller or NOBODY
         with self._lock:
@@ -180,4 +177,4 @@ class Metrics:
                 known = {name for _, name in self._callers}
                 if caller not in known and len(known) >= MOST_CALLERS:
                     caller = OTHERS
-            return self._callers.setdefault((model, caller), OfCaller(self, model, caller))
+            return self._callers.setdefault((model, caller), CallerMetrics(self, model, caller))

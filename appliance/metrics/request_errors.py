@@ -1,4 +1,4 @@
-"""One HTTP request that asks a model for something, from its beginning to its last error.
+"""One HTTP request to a model, counted as an error once at most.
 
 It can go wrong in its answer's status or, after that, in the middle of a stream; either way it is
 one request and one error.
@@ -9,8 +9,8 @@ from collections.abc import Callable
 from contextvars import ContextVar
 
 
-class Asked:
-    """Any thread may tell."""
+class RequestErrors:
+    """Any thread may call."""
 
     def __init__(self, on_error: Callable[[], None]) -> None:
         """`on_error` is called once at most."""
@@ -36,5 +36,5 @@ class Asked:
             self._on_error()
 
 
-asking: ContextVar[Asked | None] = ContextVar("asking", default=None)
-"""The HTTP request that this thread is busy with."""
+current_request: ContextVar[RequestErrors | None] = ContextVar("current_request", default=None)
+"""The HTTP request that this thread serves."""

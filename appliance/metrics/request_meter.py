@@ -1,4 +1,4 @@
-"""One request to a model, watched: its events pass through here on their way."""
+"""One request to a model, measured: its events pass through here on their way."""
 
 import logging
 import time
@@ -9,7 +9,7 @@ from structlog.contextvars import get_contextvars
 
 from appliance.engine.protocol import Delta, Failed, Finished, Prefill, SequenceEvent
 from appliance.engine.types import ChatPrompt, Prompt
-from appliance.metrics.request_errors import asking
+from appliance.metrics.request_errors import current_request
 
 if TYPE_CHECKING:
     from appliance.metrics.registry import Metrics
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-class Meter:
-    """A sink before the sink. Made on the thread that asks, called on the engine's."""
+class RequestMeter:
+    """A sink before the sink. Made on the thread of the request, called on the engine's."""
 
     def __init__(
         self,
@@ -32,13 +32,13 @@ class Meter:
         self._sink = sink
         self._of = metrics.of(model, caller)
         self._kind = "chat" if isinstance(prompt, ChatPrompt) else "completions"
-        self._asked = asking.get()
-        if self._asked is None:  # over a WebSocket, where no request of its own carries it
-            self._asked = metrics.asked(self._kind)
-            self._asked.answered(ok=True)
-        self._told: dict[str, Any] = {}
+        self._errors = current_request.get()
+        if self._errors is None:  # over a WebSocket, where no request of its own carries it
+            self._errors = metrics.start_request(self._kind)
+            self._errors.answered(ok=True)
+        self._log_fields: dict[str, Any] = {}
         if metrics.tracing:
-            self._told = {**get_contextvars(), "model": model, "caller": caller}
+            self._log_fields = {**get_contextvars(), "model": model, "caller": caller}
         self._began = time.monotonic()
         self._first = 0.0
         self._last = 0.0
@@ -61,8 +61,8 @@ class Meter:
             if self._metrics.tracing:
                 self._trace_end(event)
         elif isinstance(event, Failed):
-            assert self._asked is not None
-            self._asked.broke()
+            assert self._errors is not None
+            self._errors.broke()
             self._end(event.code)
             if self._metrics.tracing:
                 self._trace("failed", code=event.code, completion_tokens=self._tokens)
@@ -70,8 +70,8 @@ class Meter:
 
     def refused(self) -> None:
         """It was not even taken."""
-        assert self._asked is not None
-        self._asked.broke()
+        assert self._errors is not None
+        self._errors.broke()
 
     def _more(self, tokens: int) -> None:
         now = time.monotonic()
@@ -79,12 +79,12 @@ class Meter:
         if not self._first:
             self._first = now
             self._of.first_token.observe(now - self._began)
-            self._metrics.recent.first(now - self._began)
+            self._metrics.throughput.first(now - self._began)
         elif new > 0:
             gap = (now - self._last) / new
             for _ in range(new):
                 self._of.between_tokens.observe(gap)
-            self._metrics.recent.further(new, self._last)
+            self._metrics.throughput.further(new, self._last)
         self._last = now
         self._count(tokens)
 
@@ -124,4 +124,4 @@ class Meter:
         now = time.monotonic()
         first = round(self._first - self._began, 4) if self._first else None
         seconds = {"first_token_seconds": first, "seconds": round(now - self._began, 4)}
-        log.info("%s %s", self._kind, how, extra={**self._told, **figures, **seconds})
+        log.info("%s %s", self._kind, how, extra={**self._log_fields, **figures, **seconds})

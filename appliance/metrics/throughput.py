@@ -1,4 +1,4 @@
-"""How fast it is just now: what the last seconds and the last replies say."""
+"""Throughput and latency over the last seconds and the last replies."""
 
 import threading
 import time
@@ -9,10 +9,10 @@ from statistics import median
 WINDOW_SECONDS = 10
 """What counts as just now, for speed."""
 REPLIES = 20
-"""Of how many replies the time to the first token is told."""
+"""Of how many replies the median time to the first token is."""
 
 
-class Recent:
+class Throughput:
     """Tokens and waiting times of all models together. Thread-safe."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:

@@ -1,1 +1,1 @@
-"""Model files: what is in them, what they take of memory, where they lie and come from."""
+"""Model files: their headers, their memory, where they are and where they come from."""

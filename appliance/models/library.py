@@ -15,5 +15,5 @@ class ModelLibrary(msgspec.Struct, frozen=True, kw_only=True):
     machine: Machine
     hub: Hub
     downloads: Downloads
-    remedies: dict[str, str]
+    install_hints: dict[str, str]
     """What gets a configured model whose file is not here, by its id."""

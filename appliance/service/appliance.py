@@ -14,8 +14,8 @@ import msgspec
 from appliance import __version__
 from appliance.api.app import build
 from appliance.api.middleware.auth import Guard
-from appliance.chat.cleanup import Janitor
-from appliance.chat.reply_writer import LiveReplies
+from appliance.chat.cleanup import ChatCleanup
+from appliance.chat.reply_writer import ReplyWriter
 from appliance.chat.turns import Turns
 from appliance.client import discovery
 from appliance.config import paths
@@ -25,20 +25,20 @@ from appliance.engine.kv_files import forget_session
 from appliance.engine.local.prestart import PrestartedWorker
 from appliance.engine.pool import Pool
 from appliance.errors import ModelNotFound
-from appliance.http.server import Server, ServerLimits
+from appliance.http.server import HttpServer, ServerLimits
 from appliance.metrics import collectors
 from appliance.metrics.dashboard import Dashboard
 from appliance.metrics.registry import Metrics
 from appliance.service import auth, model_library, model_specs, variants
-from appliance.service.autotune import Tuning
-from appliance.service.device_verification import Comparing
-from appliance.service.systemd import Manager, ModelState, Watch
-from appliance.store.import_export import Transfer
+from appliance.service.autotune import Autotuner
+from appliance.service.device_verification import DeviceVerifier
+from appliance.service.systemd import ModelState, NotifySocket, SystemdNotifier
+from appliance.store.import_export import ChatImportExport
 from appliance.store.preferences import PreferenceBook
 from appliance.store.retention import Retention
 from appliance.store.search import Search
 from appliance.store.sessions import Sessions
-from appliance.store.settings import Profile
+from appliance.store.settings import DefaultProfile
 from appliance.store.upgrade import open_upgraded, went_well
 from appliance.system.memory import memory
 
@@ -47,7 +47,7 @@ log = logging.getLogger(__name__)
 SPARE_THREADS = 8
 """Request threads beyond those that wait for a reply that is not streamed."""
 WINDOW_SECONDS = 3.0
-"""After that a window that has not said that it is drawn is waited for no longer."""
+"""After which models load, whether the window reports that it is drawn or not."""
 
 
 class Appliance:
@@ -71,16 +71,16 @@ class Appliance:
         self._cold = threading.Lock()
         """Taken for good by the first who warms up."""
         self._data = paths.data_dir(config)
-        self._alone = discovery.Alone(self._data)
+        self._folder_lock = discovery.DataFolderLock(self._data)
         database_file = paths.database_file(config)
         self._database = open_upgraded(database_file, __version__)
         sessions = Sessions(self._database, max_sessions=config.limits.max_sessions)
         interrupted = sessions.interrupt_streaming()
         if interrupted:
             log.warning("%d replies were cut short by the last end of the appliance", interrupted)
-        door = auth.build(config)
-        guard = Guard(door.doors, door.callers, door.rates)
-        self._keys, self._logins, self._auth = door.keys, door.logins, door.auth
+        access = auth.build(config)
+        guard = Guard(access.origins, access.authenticator, access.rates)
+        self._keys, self._logins, self._auth = access.keys, access.logins, access.auth
         metrics = Metrics(tracing=config.observability.enable_tracing)
         self._pool = Pool(
             [
@@ -94,11 +94,11 @@ class Appliance:
         )
         stock = model_library.library(config)
         self._index, self._downloads = stock.index, stock.downloads
-        model_library.connect(stock, self._pool, config)
-        self._tuning = Tuning(config, self._pool)
-        self._comparing = Comparing(self._pool)
-        self._live = LiveReplies(sessions)
-        self._janitor = Janitor(
+        model_library.serve_found_models(stock, self._pool, config)
+        self._autotuner = Autotuner(config, self._pool)
+        self._device_verifier = DeviceVerifier(self._pool)
+        self._live = ReplyWriter(sessions)
+        self._cleanup = ChatCleanup(
             Retention(self._database),
             self._forget,
             undo_seconds=config.data.undo_seconds,
@@ -109,22 +109,22 @@ class Appliance:
             self._live,
             max_history_messages=config.limits.max_history_messages,
             max_prompt_length=config.limits.max_prompt_length,
-            on_delete=self._janitor.look,
+            on_delete=self._cleanup.wake,
         )
         app = build(
             pool=self._pool,
             sessions=sessions,
             search=Search(self._database),
-            chats=Transfer(self._database, config.limits.max_sessions),
-            profile=Profile(self._database),
+            chats=ChatImportExport(self._database, config.limits.max_sessions),
+            profile=DefaultProfile(self._database),
             preferences=PreferenceBook(self._database),
             turns=turns,
             library=stock,
             guard=guard,
-            keys=door.keys,
-            logins=door.logins,
+            keys=access.keys,
+            logins=access.logins,
             metrics=metrics,
-            dashboard=Dashboard(metrics.recent, self._pool.models, __version__),
+            dashboard=Dashboard(metrics.throughput, self._pool.models, __version__),
             refused_variants=variants.refused,
             config=config,
             ui=paths.ui_dir(),
@@ -132,7 +132,7 @@ class Appliance:
         )
         # A queue takes up to twice what there is room for, so that nobody fills it up for others.
         threads = 2 * (config.engine.n_seq_max + config.engine.max_waiting) + SPARE_THREADS
-        self._server = Server(
+        self._server = HttpServer(
             app,
             [(config.server.host, config.server.port)],
             ServerLimits(
@@ -143,11 +143,11 @@ class Appliance:
         self._measure(metrics, sessions)
         self._keys.on_revoke(self._server.cut)
         token = self._logins.launch_token if self._auth else ""
-        discovery.announce(
-            self._data, discovery.Service(self.address, os.getpid(), __version__, token)
+        discovery.publish(
+            self._data, discovery.RunningService(self.address, os.getpid(), __version__, token)
         )
-        self._watch = Watch(
-            Manager(service_manager()),
+        self._notifier = SystemdNotifier(
+            NotifySocket(service_manager()),
             address=self.address,
             model=self._model_state,
             read_database=self._read_database,
@@ -173,28 +173,28 @@ class Appliance:
         `warm_up`: at once, not when it is called.
         """
         self._live.start()
-        self._janitor.start()
+        self._cleanup.start()
         if warm_up:
             self.warm_up()
         self._downloads.start()
         threading.Thread(target=self._index.refresh, name="model index", daemon=True).start()
-        self._tuning.start()
-        self._comparing.start()
-        self._watch.start()
+        self._autotuner.start()
+        self._device_verifier.start()
+        self._notifier.start()
         self._server.serve()
-        discovery.withdraw(self._data, os.getpid())
+        discovery.unpublish(self._data, os.getpid())
         # Replies that nobody follows have a right to their end as well.
         while self._live.busy and time.monotonic() < self._deadline:
             time.sleep(0.05)
         self._downloads.close()
-        self._janitor.close()
-        self._tuning.close()
-        self._comparing.close()
+        self._cleanup.close()
+        self._autotuner.close()
+        self._device_verifier.close()
         self._pool.close()
         self._live.close()
         self._keys.close()
         self._database.close()
-        self._alone.end()
+        self._folder_lock.release()
         log.info("stopped")
 
     def warm_up(self) -> None:
@@ -205,14 +205,14 @@ class Appliance:
     def _measure(self, metrics: Metrics, sessions: Sessions) -> None:
         """Metrics of what has numbers of its own."""
         server = self._server
-        metrics.add(collectors.Build(__version__))
-        metrics.add(collectors.Models(self._pool.models))
+        metrics.add(collectors.BuildInfoCollector(__version__))
+        metrics.add(collectors.ModelsCollector(self._pool.models))
         for name, about, value in (
             ("appliance_sessions", "Stored chats.", sessions.count),
             ("appliance_connections", "Open connections.", lambda: server.connections),
             ("appliance_streams", "Replies being streamed.", lambda: server.streams),
         ):
-            metrics.add(collectors.Gauge(name, about, value))
+            metrics.add(collectors.GaugeCollector(name, about, value))
 
     def _model_state(self) -> ModelState:
         try:
@@ -234,7 +234,7 @@ class Appliance:
     def stop(self) -> None:
         """From any thread or a signal handler: finish what runs, take nothing new."""
         self._deadline = time.monotonic() + self._grace
-        self._watch.stop()
+        self._notifier.stop()
         self._server.drain()
 
     def stop_now(self) -> None:
@@ -251,12 +251,12 @@ def run(
     as_json: bool = False,
     prestarted: PrestartedWorker | None = None,
 ) -> int:
-    """Run the appliance until it is told to stop. Returns the exit code.
+    """Run the appliance until it is to stop. Returns the exit code.
 
     Args:
         config: everything it needs to know.
         open_browser: on the page.
-        until_eof: a window is its parent; see `_heed_parent`.
+        until_eof: a window is its parent; see `_follow_parent`.
         as_json: say where it is in a line of JSON.
         prestarted: see `Appliance`.
 
@@ -290,7 +290,7 @@ def run(
         # Never into a log.
         print(f"Open it here, once and within five minutes: {once}", flush=True)
     if until_eof:
-        threading.Thread(target=_heed_parent, args=(appliance,), daemon=True).start()
+        threading.Thread(target=_follow_parent, args=(appliance,), daemon=True).start()
         waiting = threading.Timer(WINDOW_SECONDS, appliance.warm_up)
         waiting.daemon = True
         waiting.start()
@@ -298,7 +298,7 @@ def run(
     return 0
 
 
-def _heed_parent(appliance: Appliance) -> None:
+def _follow_parent(appliance: Appliance) -> None:
     """On stdin, whatever it says means that its window is drawn, and its end that we are to stop.
 
     A model that loads wants all cores, and until then the window has need of them.

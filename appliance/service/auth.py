@@ -1,4 +1,4 @@
-"""Who may come in, as the configuration says: built here for the service and for the commands."""
+"""Who has access, by the configuration: built here for the service and for the commands."""
 
 import ipaddress
 import logging
@@ -8,11 +8,11 @@ from pathlib import Path
 
 import msgspec
 
-from appliance.auth.authenticator import Callers
+from appliance.auth.authenticator import Authenticator
 from appliance.auth.keys.registry import Keys
-from appliance.auth.login_sessions import Logins
-from appliance.auth.origin_policy import ANY, Doors
-from appliance.auth.rate_policy import Rates
+from appliance.auth.login_sessions import LoginSessions
+from appliance.auth.origin_policy import ANY, OriginPolicy
+from appliance.auth.rate_limiter import RatePolicy
 from appliance.auth.vault.vault import open_vault
 from appliance.config import paths
 from appliance.config.environment import variable
@@ -76,24 +76,24 @@ def _key_of(file: str) -> str:
     raise ConfigError(f"{where} {problem}", param="security.api_key_file")
 
 
-class Doorkeeper(msgspec.Struct, frozen=True):
-    """What the service needs to let people in."""
+class AccessControl(msgspec.Struct, frozen=True):
+    """What decides about access to the service."""
 
     auth: bool
     """Everybody shows a key."""
     keys: Keys
-    logins: Logins
-    doors: Doors
-    callers: Callers
-    rates: Rates
+    logins: LoginSessions
+    origins: OriginPolicy
+    authenticator: Authenticator
+    rates: RatePolicy
 
 
-def build(config: Config) -> Doorkeeper:
-    """Reads the keys, if any are asked for, and watches over them until they are closed.
+def build(config: Config) -> AccessControl:
+    """Read the keys, if they are required, and watch them for changes until they are closed.
 
     Raises:
         ConfigError: it would be open to everybody, or to nobody.
-        VaultUnavailable: nobody can say who may come in.
+        VaultUnavailable: the keys cannot be read.
     """
     security = config.security
     keys = open_keys(config)
@@ -109,22 +109,22 @@ def build(config: Config) -> Doorkeeper:
                 param="security",
             )
     _warn(config, local=local, auth=auth)
-    doors = Doors(
+    origins = OriginPolicy(
         host=config.server.host,
         allowed_hosts=security.allowed_hosts,
         allowed_origins=security.allowed_origins,
         auth=auth,
     )
-    logins = Logins()
-    callers = Callers(
+    logins = LoginSessions()
+    authenticator = Authenticator(
         keys,
         logins,
         auth=auth,
         insecure_lan=security.insecure_lan,
         trusted_proxies=security.trusted_proxies,
     )
-    rates = Rates(config.limits.default_rate_limit_per_minute)
-    return Doorkeeper(auth, keys, logins, doors, callers, rates)
+    rates = RatePolicy(config.limits.default_rate_limit_per_minute)
+    return AccessControl(auth, keys, logins, origins, authenticator, rates)
 
 
 def _warn(config: Config, *, local: bool, auth: bool) -> None:

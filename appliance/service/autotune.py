@@ -1,7 +1,7 @@
 """Tunes models by itself, when nobody is waiting for a reply.
 
 The model that comes with the appliance is tuned soon after its first start, others when the machine
-has been left in peace for a while. A request ends a tuning at once; it is begun anew later.
+has been idle for a while. A request ends a tuning at once; it is begun anew later.
 """
 
 import logging
@@ -12,8 +12,8 @@ from typing import NamedTuple
 from appliance.config import paths
 from appliance.config.environment import worker_environment
 from appliance.config.schema import Config
-from appliance.engine.base import Loaded
-from appliance.engine.pool import Model, Pool
+from appliance.engine.base import Engine
+from appliance.engine.pool import Pool, ServedModel
 from appliance.errors import ApplianceError
 from appliance.system.memory import memory
 from appliance.system.periodic_thread import PeriodicThread
@@ -28,22 +28,22 @@ LOOK_SECONDS = 1.0
 ATTEMPTS = 5
 """Tunings of one model that may be cut short, until the next start."""
 PATIENCE = 4
-"""So much longer each attempt waits than the one before."""
+"""Each attempt waits that many times as long as the one before."""
 
 
-class Care(NamedTuple):
+class TuningBudget(NamedTuple):
     """How a model is tuned."""
 
-    peace: float
+    idle_seconds: float
     """Seconds without requests before it begins."""
-    budget: float
+    seconds: float
     """Seconds that it takes."""
 
 
-EMBEDDED, OTHERS = Care(2.0, 20.0), Care(60.0, 240.0)
+EMBEDDED, OTHERS = TuningBudget(2.0, 20.0), TuningBudget(60.0, 240.0)
 
 
-class Tuning:
+class Autotuner:
     """A thread that looks for something to tune."""
 
     def __init__(self, config: Config, pool: Pool) -> None:
@@ -51,7 +51,7 @@ class Tuning:
         self._pool = pool
         self._on = config.engine.tune
         self._attempts: dict[Path, int] = {}
-        self._settled: dict[str, Loaded] = {}
+        self._settled: dict[str, Engine] = {}
         """Models for which there is nothing to do as long as they run in that engine."""
         self._busy = 0.0
         """When something was last at work, tuning included; `time.monotonic()`."""
@@ -77,10 +77,10 @@ class Tuning:
             engine = model.engine
             if engine is None or self._settled.get(model.id) is engine:
                 continue
-            if time.monotonic() - self._busy > EMBEDDED.peace and self._consider(model):
+            if time.monotonic() - self._busy > EMBEDDED.idle_seconds and self._consider(model):
                 self._settled[model.id] = engine
 
-    def _consider(self, model: Model) -> bool:
+    def _consider(self, model: ServedModel) -> bool:
         """Tune a loaded model, if nothing is known of it yet; whether that is settled now."""
         state = model.state
         if state.status != "ready":
@@ -93,28 +93,28 @@ class Tuning:
             file = model.spec.file()
             if file is None:
                 return True
-            care = EMBEDDED if file == paths.embedded_model() else OTHERS
+            budget = EMBEDDED if file == paths.embedded_model() else OTHERS
             # Who was disturbed once may well be again: each attempt waits longer than the last.
-            patience = care.peace * PATIENCE ** self._attempts.get(file, 0)
+            patience = budget.idle_seconds * PATIENCE ** self._attempts.get(file, 0)
             if time.monotonic() - self._busy < patience:
                 return False
             variant = state.model.variant if state.model else ""
             known = profile_for(file, settings.folder())
             if known and known.variant == variant and (known.faster or known.complete):
                 return True
-            return self._tune(model, file, care.budget, variant)
+            return self._tune(model, file, budget.seconds, variant)
         except (ApplianceError, OSError) as ex:
             log.warning("%s could not be tuned: %s", model.id, ex)
             return True
 
-    def _tune(self, model: Model, file: Path, budget: float, variant: str) -> bool:
+    def _tune(self, model: ServedModel, file: Path, seconds: float, variant: str) -> bool:
         """Whether it came to an end, or is not to be tried again before the next start."""
         self._attempts[file] = self._attempts.get(file, 0) + 1
         try:
             profile = tune(
                 file,
                 settings.folder(),
-                budget_seconds=budget,
+                budget_seconds=seconds,
                 progress=lambda line: log.debug("tuning %s: %s", model.id, line),
                 command=paths.tuner_command(),
                 environment=worker_environment(),

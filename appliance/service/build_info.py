@@ -1,4 +1,4 @@
-"""What this build is: its version, its commit, and the libraries inside."""
+"""The version of this build, its commit, and the libraries inside."""
 
 import platform
 import subprocess
@@ -15,7 +15,7 @@ PROBE_SECONDS = 60
 GIT_SECONDS = 10
 
 
-class Build(msgspec.Struct, frozen=True):
+class FrozenBuild(msgspec.Struct, frozen=True):
     """What a frozen build carries about itself, as `build.json`."""
 
     commit: str
@@ -25,7 +25,7 @@ def commit() -> str:
     """The commit that this was made from, shortened; `unknown` where nobody can tell."""
     file = paths.build_file()
     if file is not None:
-        return msgspec.json.decode(file.read_bytes(), type=Build).commit
+        return msgspec.json.decode(file.read_bytes(), type=FrozenBuild).commit
     try:
         ended = subprocess.run(
             ["git", "describe", "--always", "--dirty", "--exclude=*"],  # noqa: S607 - whichever there is

@@ -1,4 +1,4 @@
-"""Has GPUs compared with the processor, which answers meanwhile, and moves models there.
+"""Verifies GPUs against the processor, which answers meanwhile, and moves models to them.
 
 A worker looks up itself how that came out, and tells which GPUs its model would run on if they were
 compared. When that is settled and nobody is at work with the model, it is loaded again.
@@ -10,11 +10,11 @@ import msgspec
 
 from appliance.config import paths
 from appliance.config.environment import worker_environment
-from appliance.engine.base import Loaded
-from appliance.engine.pool import Model, Pool
+from appliance.engine.base import Engine
+from appliance.engine.pool import Pool, ServedModel
 from appliance.errors import ApplianceError
 from appliance.system.periodic_thread import PeriodicThread
-from appliance.tuning.devices.verify import Outcome, compare
+from appliance.tuning.devices.verify import ComparisonOutcome, compare
 
 log = logging.getLogger(__name__)
 
@@ -22,13 +22,13 @@ LOOK_SECONDS = 0.5
 """From one look at the pool to the next."""
 
 
-class Comparing:
+class DeviceVerifier:
     """A thread that looks for something to compare."""
 
     def __init__(self, pool: Pool) -> None:
         """Nothing is done before `start`."""
         self._pool = pool
-        self._settled: dict[str, Loaded] = {}
+        self._settled: dict[str, Engine] = {}
         """Models whose engine is only to make room for another, by id."""
         self._thread = PeriodicThread("comparing", self._look, seconds=LOOK_SECONDS)
 
@@ -52,7 +52,7 @@ class Comparing:
             elif engine.state.status == "ready" and self._compare(model, engine):
                 self._settled[model.id] = engine
 
-    def _compare(self, model: Model, engine: Loaded) -> bool:
+    def _compare(self, model: ServedModel, engine: Engine) -> bool:
         """Whether the model is to be loaded again, because more is known than when it was."""
         info = engine.state.model
         if info is None or not info.unproven or model.spec.load is None:
@@ -69,13 +69,13 @@ class Comparing:
                 stop=lambda: self._thread.stopping or model.engine is not engine,
             )
         except (ApplianceError, OSError) as ex:
-            outcome = Outcome(None, str(ex))
+            outcome = ComparisonOutcome(None, str(ex))
         result = outcome.result
         if result is None and not outcome.why:
             return False
         if result is None:
             log.warning("%s: %s is not used: %s", model.id, names, outcome.why)
-            model.spec.given_up.add(info.unproven, outcome.why)
+            model.spec.excluded.add(info.unproven, outcome.why)
         elif result.fault:
             log.error("%s: %s is not used: %s", model.id, names, result.fault)
         else:
@@ -85,7 +85,7 @@ class Comparing:
             )
         return True
 
-    def _move(self, model: Model, engine: Loaded) -> None:
+    def _move(self, model: ServedModel, engine: Engine) -> None:
         """Load it again, if nobody is at work with it."""
         try:
             self._pool.reload_idle(model, engine)

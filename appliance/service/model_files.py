@@ -1,4 +1,4 @@
-"""Where model files are, and which of them a model of the configuration means."""
+"""Where model files are, and which of them a configured model means."""
 
 from pathlib import Path
 
@@ -41,10 +41,10 @@ def hub_name(model: AvailableModel) -> str:
     return next((name for name in (model.id, model.name) if name and catalog.repos(name)), "")
 
 
-def remedy(model: AvailableModel) -> str:
+def install_hint(model: AvailableModel) -> str:
     """What gets a model that is not here; empty: nothing that we could do."""
     name = hub_name(model)
-    return catalog.remedy(name, model.quantization) if name else ""
+    return catalog.install_hint(name, model.quantization) if name else ""
 
 
 def model_file(config: Config, model: AvailableModel) -> Path:
@@ -65,5 +65,5 @@ def model_file(config: Config, model: AvailableModel) -> Path:
     }
     found = catalog.found_here(name, model.quantization, here)
     if found is None:
-        raise ModelNotFound(f"{model.id} is not downloaded yet: {remedy(model)}")
+        raise ModelNotFound(f"{model.id} is not downloaded yet: {install_hint(model)}")
     return found

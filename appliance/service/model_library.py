@@ -1,4 +1,4 @@
-"""The shelf of this installation, and how what stands on it comes on offer."""
+"""The model files of this installation, and how they are offered."""
 
 import threading
 import time
@@ -27,8 +27,8 @@ from appliance.system.memory import memory
 FILE = "shelf.json"
 SHARE = 0.85
 """Of memory, the part that a model may take: the rest is other programs'."""
-ASK_AGAIN_SECONDS = 600.0
-"""After which it is asked again for GPUs, where nobody could say."""
+PROBE_AGAIN_SECONDS = 600.0
+"""After which GPUs are looked for again, if that failed."""
 
 
 def library(config: Config) -> ModelLibrary:
@@ -53,7 +53,7 @@ def library(config: Config) -> ModelLibrary:
         machine=machine(config),
         hub=hub,
         downloads=downloads,
-        remedies=remedies(config),
+        install_hints=install_hints(config),
     )
 
 
@@ -81,20 +81,20 @@ def given(config: Config) -> Iterable[ConfiguredFile]:
         yield ConfiguredFile(EMBEDDED_MODEL.id, EMBEDDED_MODEL.name, embedded, "bundled")
 
 
-def remedies(config: Config) -> dict[str, str]:
+def install_hints(config: Config) -> dict[str, str]:
     """What gets a configured model that is not here, by the model's id."""
     found = {}
     for model in config.models.listed():
         if model.path and not model.upstream:
             file = paths.models_dir(config) / Path(model.path).expanduser()
             found[model.id] = f"put its file at {file}"
-        elif remedy := model_files.remedy(model):
-            found[model.id] = remedy
+        elif hint := model_files.install_hint(model):
+            found[model.id] = hint
     return found
 
 
 def unserved(library: ModelLibrary, config: Config) -> list[LocalModel]:
-    """What a service would have on offer, told without one: nothing of it is loaded."""
+    """What a service would offer, found out without one: nothing is loaded."""
     entries = {entry.id: entry for entry in library.index.refresh()}
     named = [(model.id, model.name or model.id) for model in config.models.listed()]
     named += [(id, entry.name) for id, entry in entries.items() if id not in dict(named)]
@@ -104,7 +104,7 @@ def unserved(library: ModelLibrary, config: Config) -> list[LocalModel]:
             name,
             entries.get(id),
             machine=library.machine,
-            remedy=library.remedies.get(id),
+            install_hint=library.install_hints.get(id),
             loaded=RuntimeState(),
             default=number == 0,
         )
@@ -112,9 +112,9 @@ def unserved(library: ModelLibrary, config: Config) -> list[LocalModel]:
     ]
 
 
-def connect(library: ModelLibrary, pool: Pool, config: Config) -> None:
-    """From now on, what stands on the shelf is on offer in the pool, and what is taken away isn't.
-    The configured models stay on offer in any case."""
+def serve_found_models(library: ModelLibrary, pool: Pool, config: Config) -> None:
+    """From now on the pool offers what is in the index, and no longer what has gone from it.
+    Configured models are offered in any case."""
     configured = {model.id for model in config.models.listed()}
 
     def change(new: Sequence[ModelFile], gone: Sequence[ModelFile]) -> None:
@@ -128,24 +128,24 @@ def connect(library: ModelLibrary, pool: Pool, config: Config) -> None:
             for entry in new
             if entry.id not in configured and entry.loads
         )
-        pool.forgive(entry.id for entry in new if entry.id in configured)
+        pool.clear_failure(entry.id for entry in new if entry.id in configured)
 
     library.index.on_change = change
     pool.on_missing = lambda: library.index.refresh(at_once=True)
 
 
 def machine(config: Config) -> Machine:
-    """What models may take here. Whether there is a GPU is found out when it is first asked for,
-    since that starts a process; that it could not be found out holds for a while."""
+    """What models may take here. Whether there is a GPU is found out when it is first needed,
+    since that starts a process; a failure holds for a while."""
     found: int | None = 0 if config.models.default_device == "cpu" else None
-    asked = float("-inf")
-    asking = threading.Lock()
+    probed_at = float("-inf")
+    probing = threading.Lock()
 
     def gpu() -> int:
-        nonlocal found, asked
-        with asking:
-            if found is None and time.monotonic() - asked > ASK_AGAIN_SECONDS:
-                found, asked = _gpu_memory(), time.monotonic()
+        nonlocal found, probed_at
+        with probing:
+            if found is None and time.monotonic() - probed_at > PROBE_AGAIN_SECONDS:
+                found, probed_at = _gpu_memory(), time.monotonic()
             return found or 0
 
     return Machine(
@@ -158,11 +158,11 @@ def machine(config: Config) -> Machine:
 
 def _gpu_memory() -> int | None:
     """Of the family that has most: another may be the same GPUs. None: nobody could say in time."""
-    told = build_info.probe()
-    if "error" in told or "gpus" in told.get("unusable", {}):
+    probed = build_info.probe()
+    if "error" in probed or "gpus" in probed.get("unusable", {}):
         return None
     totals: Counter[str] = Counter()
-    for device in told["devices"]:
+    for device in probed["devices"]:
         if device["kind"] == "gpu":
             totals[device["family"]] += device["total"]
     return int(max(totals.values(), default=0) * SHARE)

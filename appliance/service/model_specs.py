@@ -1,4 +1,4 @@
-"""The models on offer: each configured model as something the pool can load."""
+"""The models that are offered: each configured model as something the pool can load."""
 
 import logging
 from collections.abc import Callable
@@ -10,9 +10,9 @@ from appliance.config import paths
 from appliance.config.context import ContextSettings
 from appliance.config.environment import variable, worker_environment
 from appliance.config.schema import AvailableModel, Config
-from appliance.engine.base import Loaded, ModelSpec
-from appliance.engine.device_routing import GivenUp
-from appliance.engine.local.engine import Engine
+from appliance.engine.base import Engine, ModelSpec
+from appliance.engine.device_routing import ExcludedDevices
+from appliance.engine.local.engine import LocalEngine
 from appliance.engine.local.prestart import PrestartedWorker
 from appliance.engine.protocol import Load
 from appliance.engine.upstream.engine import UpstreamEngine
@@ -46,8 +46,8 @@ def specs(config: Config, prestarted: PrestartedWorker | None = None) -> list[Mo
 
 
 def first_load(config: Config) -> Load | None:
-    """What the worker of the first model will be told, if it can be said before anything else is
-    known: of a file that is here, that memory holds, and of whose kind one was proven to run."""
+    """What the first model's worker will get, if that is known before anything else is
+    computed: of a file that is here, that memory holds, and of whose kind one was proven to run."""
     model = config.models.listed()[0]
     if not model.by_llama:
         return None
@@ -69,21 +69,21 @@ def spec(
     prestarted: PrestartedWorker | None = None,
 ) -> ModelSpec:
     """A model as something that the pool can load."""
-    given_up = GivenUp()
+    excluded = ExcludedDevices()
 
-    def on(model: AvailableModel) -> Loaded:
-        return _here(config, model, given_up, prestarted)
+    def on(model: AvailableModel) -> Engine:
+        return _local_engine(config, model, excluded, prestarted)
 
     return ModelSpec(
         id=model.id,
         name=model.name or model.id,
         aliases=aliases,
-        make=_elsewhere(config, model) if model.upstream else lambda: on(model),
+        make=_upstream_engine(config, model) if model.upstream else lambda: on(model),
         on_device=(lambda device: on(structs.replace(model, device=device)))
         if model.by_llama
         else None,
         load=(lambda: _gguf_load(config, model)) if model.by_llama else None,
-        given_up=given_up,
+        excluded=excluded,
         need=_need(config, model),
         file=lambda: _whole_gguf(config, model),
         stamp=lambda: _stamp(config, model),
@@ -126,7 +126,7 @@ def _context(config: Config, n_ctx: int) -> ContextSettings:
     )
 
 
-def _elsewhere(config: Config, model: AvailableModel) -> Callable[[], Loaded]:
+def _upstream_engine(config: Config, model: AvailableModel) -> Callable[[], Engine]:
     name = model.upstream_key_variable
     return lambda: UpstreamEngine(
         model.id,
@@ -138,10 +138,13 @@ def _elsewhere(config: Config, model: AvailableModel) -> Callable[[], Loaded]:
     )
 
 
-def _here(
-    config: Config, model: AvailableModel, given_up: GivenUp, prestarted: PrestartedWorker | None
-) -> Loaded:
-    return Engine(
+def _local_engine(
+    config: Config,
+    model: AvailableModel,
+    excluded: ExcludedDevices,
+    prestarted: PrestartedWorker | None,
+) -> Engine:
+    return LocalEngine(
         model.id,
         _legacy_load(config, model) if model.family else _gguf_load(config, model),
         command=paths.worker_command(),
@@ -149,7 +152,7 @@ def _here(
         max_waiting=config.engine.max_waiting,
         distrust=lambda: settings.forget(_file(config, model)),
         suspect=lambda variant, reason: _next_variant(config, model, variant, reason),
-        given_up=given_up,
+        excluded=excluded,
         prestarted=prestarted,
     )
 
@@ -263,7 +266,7 @@ def _load(config: Config, model: AvailableModel, variant: str) -> Load:
         template_command=tuple(paths.template_command()),
         **structs.asdict(_context(config, _n_ctx(config, model, file))),
         variant=variant,
-        tuned=settings.form(config, file, variant),
+        tuned=settings.tuned_settings(config, file, variant),
         max_running=min(_together(config), engine.n_seq_max),
         n_threads=engine.n_threads,
         device=(model.device or config.models.default_device).lower(),

@@ -1,4 +1,4 @@
-"""Tells the service manager how the appliance is: ready, loading, well, stopping.
+"""Tells the service manager the state of the appliance: ready, loading, healthy, stopping.
 
 One thread. It speaks systemd's notification protocol, which is a line of text to a Unix socket, and
 is silent where nobody listens. The watchdog is fed by what clients see: an answer over HTTP and a
@@ -29,8 +29,8 @@ LONG_SERVED_SECONDS = 600.0
 """A service that has answered for that long is good enough, even if its model failed."""
 
 
-class Manager:
-    """Where the service manager listens, and how often it wants to hear that all is well."""
+class NotifySocket:
+    """Where the service manager listens, and how often it expects to hear that all is well."""
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         """`environ`: what systemd puts into a service's environment; nothing: nobody listens."""
@@ -38,8 +38,8 @@ class Manager:
         period = environ.get("WATCHDOG_USEC", "")
         self.watchdog_seconds = int(period) / 1e6 if period.isdigit() else 0.0
 
-    def tell(self, **state: object) -> None:
-        """Say it, as `READY=1`, `STATUS=…`; that it was not heard is only logged."""
+    def notify(self, **state: object) -> None:
+        """Send it, as `READY=1`, `STATUS=…`; that it did not arrive is only logged."""
         if not self._address:
             return
         text = "\n".join(f"{name}={value}" for name, value in state.items())
@@ -54,19 +54,19 @@ class Manager:
 
 
 class ModelState(msgspec.Struct, frozen=True):
-    """How the model is that answers by default."""
+    """The state of the default model."""
 
     name: str
     status: str
     detail: str = ""
 
 
-class Watch:
-    """From `start` to `stop`."""
+class SystemdNotifier:
+    """Sends notifications from `start` to `stop`."""
 
     def __init__(
         self,
-        manager: Manager,
+        manager: NotifySocket,
         *,
         address: str,
         model: Callable[[], ModelState],
@@ -75,7 +75,7 @@ class Watch:
     ) -> None:
         """
         Args:
-            manager: who is told.
+            manager: who is notified.
             address: where the appliance serves.
             model: how the default model is now.
             read_database: reads a row; raises StoreError if it can't.
@@ -99,9 +99,9 @@ class Watch:
         self._thread.start()
 
     def stop(self) -> None:
-        """Say that the end has begun; then be silent."""
+        """Notify that it is stopping, and of nothing more."""
         self._thread.stop()
-        self._manager.tell(STOPPING=1, STATUS="Finishing replies")
+        self._manager.notify(STOPPING=1, STATUS="Finishing replies")
 
     def _look(self) -> None:
         now = time.monotonic()
@@ -110,10 +110,10 @@ class Watch:
             return
         if model.status != self._reported:
             self._reported = model.status
-            self._tell_state(model)
+            self._notify_state(model)
         if model.status == "loading" and now >= self._next_extension:
             self._next_extension = now + MORE_SECONDS / 3
-            self._manager.tell(EXTEND_TIMEOUT_USEC=MORE_SECONDS * 1_000_000)
+            self._manager.notify(EXTEND_TIMEOUT_USEC=MORE_SECONDS * 1_000_000)
         long = now - self._began > LONG_SERVED_SECONDS
         if not self._proven and (model.status == "ready" or long):
             self._proven = True
@@ -121,24 +121,24 @@ class Watch:
             self._on_ready()
         if self._manager.watchdog_seconds and now >= self._next_feed:
             self._next_feed = now + self._manager.watchdog_seconds / 3
-            if self._well():
-                self._manager.tell(WATCHDOG=1)
+            if self._is_healthy():
+                self._manager.notify(WATCHDOG=1)
 
-    def _tell_state(self, model: ModelState) -> None:
+    def _notify_state(self, model: ModelState) -> None:
         status = f"{model.name}: {model.status} {model.detail}".strip()
         if model.status == "loading":
-            self._manager.tell(STATUS=status)
+            self._manager.notify(STATUS=status)
         else:
             # Also when it failed: other models, chats and settings are there all the same.
-            self._manager.tell(READY=1, STATUS=status)
+            self._manager.notify(READY=1, STATUS=status)
 
-    def _well(self) -> bool:
+    def _is_healthy(self) -> bool:
         try:
             status = self._client.request("GET", "/health").status
             self._read_database()
         except (OSError, StoreError) as ex:
-            log.warning("not well: %s", ex)
+            log.warning("not healthy: %s", ex)
             return False
         if status >= 400:
-            log.warning("not well: /health answers %d", status)
+            log.warning("not healthy: /health answers %d", status)
         return status < 400

@@ -1,4 +1,4 @@
-"""Which variant of llama.cpp a model runs on: one that was seen to compute right here."""
+"""Which variant of llama.cpp a model runs on: one that was verified on this machine."""
 
 import logging
 import threading
@@ -14,7 +14,7 @@ from appliance.models.gguf.tensor_types import TYPE_OF_NUMBER
 from appliance.system import llama_libraries
 from appliance.tuning import settings
 from appliance.tuning.variants import results
-from appliance.tuning.variants.protocol import Need, Verdict
+from appliance.tuning.variants.protocol import Need, VariantVerdict
 from appliance.tuning.variants.verify import choose, prove
 
 log = logging.getLogger(__name__)
@@ -86,7 +86,7 @@ def suspect(need: Need, name: str, reason: str) -> str:
         return _choose(_try_all(need)) or llama_libraries.plainest() or name
 
 
-def _choose(verdicts: list[Verdict]) -> str:
+def _choose(verdicts: list[VariantVerdict]) -> str:
     chosen = choose(verdicts, _distrusted())
     return chosen.variant if chosen else ""
 
@@ -95,7 +95,7 @@ def _distrusted() -> frozenset[str]:
     return frozenset(name for name, number in _deaths.items() if number > ONCE)
 
 
-def _try_all(need: Need) -> list[Verdict]:
+def _try_all(need: Need) -> list[VariantVerdict]:
     verdicts = prove(need, command=paths.proof_command(), environment=worker_environment())
     if verdicts:
         results.keep(folder(), need, verdicts)

@@ -66,10 +66,12 @@ def read_back(path: Path) -> dict[str, int]:
     """
     try:
         with _opened(path, apsw.SQLITE_OPEN_READONLY) as connection:
-            said = [str(row[0]) for row in connection.execute("PRAGMA integrity_check(3)")]
+            problems = [str(row[0]) for row in connection.execute("PRAGMA integrity_check(3)")]
             broken = connection.execute("PRAGMA foreign_key_check").fetchall()
-            if said != ["ok"] or broken:
-                raise StoreError(f"{path} is damaged: {'; '.join(said)}, {len(broken)} references.")
+            if problems != ["ok"] or broken:
+                raise StoreError(
+                    f"{path} is damaged: {'; '.join(problems)}, {len(broken)} references."
+                )
             return _counts(connection)
     except apsw.Error as ex:
         raise StoreError(f"{path} is damaged or no database: {ex}.") from ex

@@ -1,4 +1,4 @@
-"""Whole chats, out of the database and into it."""
+"""Export and import of whole chats."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -10,12 +10,12 @@ import msgspec
 from appliance.errors import RequestError
 from appliance.store.database import Database
 from appliance.store.ids import TimeOrderedIds
-from appliance.store.records import Message, Session, Usage, find_session, messages_of
+from appliance.store.records import Message, MessageUsage, Session, find_session, messages_of
 from appliance.store.retention import check_room
 from appliance.store.settings import NOTHING, to_column
 from appliance.store.text import check_text
 
-_USAGE = Usage.__struct_fields__
+_USAGE = MessageUsage.__struct_fields__
 _COLUMNS = (
     *("id", "session_id", "parent_id", "role", "content", "reasoning", "status", "finish_reason"),
     *("model", "created_at", *_USAGE, "error_code", "error_message"),
@@ -26,7 +26,7 @@ _INSERT = (
 )
 
 
-class Transfer:
+class ChatImportExport:
     """Any thread may call. Raises StoreFull or StoreError where the database does."""
 
     def __init__(

@@ -1,4 +1,4 @@
-"""How messages are added and replies written, inside somebody's transaction."""
+"""Adding messages and writing replies, inside the caller's transaction."""
 
 from collections.abc import Mapping
 
@@ -11,15 +11,15 @@ from appliance.store.records import (
     FinishReason,
     Message,
     MessageError,
+    MessageStatus,
+    MessageUsage,
     Role,
     Session,
-    Status,
-    Usage,
     find_message,
 )
 from appliance.store.text import check_text, encodable
 
-_USAGE = Usage.__struct_fields__
+_USAGE = MessageUsage.__struct_fields__
 
 _FINISH = f"""
 UPDATE messages
@@ -39,7 +39,7 @@ def add(
     parent_id: str | None,
     role: Role,
     content: str,
-    status: Status,
+    status: MessageStatus,
     model: str | None,
 ) -> Message:
     """Adds a message, which becomes the leaf; `made`: its id and the time.
@@ -121,18 +121,18 @@ def finish(
     connection: apsw.Connection,
     now: int,
     message: Message,
-    said: tuple[str, str],
+    texts: tuple[str, str],
     ending: tuple[FinalStatus, FinishReason | None],
-    usage: Usage | None,
+    usage: MessageUsage | None,
     error: MessageError | None,
 ) -> None:
-    """The end of a live reply; `said`: content and reasoning."""
+    """The end of a live reply; `texts`: content and reasoning."""
     if message.usage:
         usage = message.usage.and_then(usage) if usage else message.usage
     tokens = msgspec.structs.astuple(usage) if usage else (None,) * len(_USAGE)
     # Errors quote file names, which can be any bytes; the reply must end all the same.
     failure = (error.code, encodable(error.message)) if error else (None, None)
-    connection.execute(_FINISH, (*said, *ending, *tokens, *failure, message.id))
+    connection.execute(_FINISH, (*texts, *ending, *tokens, *failure, message.id))
     connection.execute("UPDATE sessions SET updated_at = ? WHERE id = ?", (now, message.session_id))
 
 

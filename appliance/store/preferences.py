@@ -1,4 +1,4 @@
-"""How the page looks to somebody: kept here, because a window's browser forgets."""
+"""The preferences of a person for the page: kept here, because a window's browser forgets."""
 
 from collections.abc import Mapping
 from typing import Any, Literal
@@ -11,7 +11,7 @@ Theme = Literal["system", "light", "dark"]
 
 
 class Preferences(msgspec.Struct, frozen=True, kw_only=True):
-    """Of one person, or of everybody without a key; None: never said."""
+    """Of one person, or of everybody without a key; None: never set."""
 
     theme: Theme | None = None
     language: str | None = None

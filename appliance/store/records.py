@@ -1,4 +1,4 @@
-"""What a stored chat is made of, and how it is read from its tables."""
+"""The records of stored chats, and how they are read from their tables."""
 
 from typing import Any, Literal, Self
 
@@ -10,11 +10,11 @@ from appliance.store.settings import Settings, from_column
 
 Role = Literal["user", "assistant", "system"]
 FinalStatus = Literal["complete", "stopped", "interrupted", "failed"]
-Status = Literal["streaming"] | FinalStatus
+MessageStatus = Literal["streaming"] | FinalStatus
 FinishReason = Literal["stop", "length", "tool_calls", "cancelled"]
 
 
-class Usage(msgspec.Struct, frozen=True):
+class MessageUsage(msgspec.Struct, frozen=True):
     """What one reply took."""
 
     prompt_tokens: int
@@ -62,11 +62,11 @@ class Message(msgspec.Struct, frozen=True):
     content: str
     reasoning: str
     """What the model thought before it answered."""
-    status: Status
+    status: MessageStatus
     finish_reason: FinishReason | None
     model: str | None
     created_at: int
-    usage: Usage | None
+    usage: MessageUsage | None
     error: MessageError | None
 
 
@@ -201,7 +201,7 @@ def _to_message(row: Any) -> Message:
     usage, error = row[10:21], row[21:]
     fields: Any = (
         *row[:10],
-        None if usage[0] is None else Usage(*usage),
+        None if usage[0] is None else MessageUsage(*usage),
         None if error[0] is None else MessageError(*error),
     )
     return Message(*fields)

@@ -1,4 +1,4 @@
-"""How many chats there may be, and when they go for good."""
+"""Retention: how many chats there may be, and when they are deleted for good."""
 
 import time
 from collections.abc import Callable, Sequence

@@ -24,14 +24,14 @@ BEFORE, SNIPPET = 60, 240
 """Characters of a snippet before its first hit, and in all."""
 
 
-class Segment(msgspec.Struct, frozen=True):
+class SnippetSegment(msgspec.Struct, frozen=True):
     """A piece of a snippet; `hit`: it is what was looked for."""
 
     text: str
     hit: bool
 
 
-class Hit(msgspec.Struct, frozen=True):
+class SearchHit(msgspec.Struct, frozen=True):
     """One message, or the title of a session, that has every word."""
 
     session_id: str
@@ -41,13 +41,13 @@ class Hit(msgspec.Struct, frozen=True):
     role: Role | None
     created_at: int
     """Of the message; of a title: when its session was last updated. Unix milliseconds."""
-    snippet: list[Segment]
+    snippet: list[SnippetSegment]
 
 
-class Page(msgspec.Struct, frozen=True):
+class SearchPage(msgspec.Struct, frozen=True):
     """Some of the hits, titles first and then the newest messages first."""
 
-    hits: list[Hit]
+    hits: list[SearchHit]
     more: bool
     """There are others behind them."""
 
@@ -59,7 +59,7 @@ class Search:
         """`database` is migrated."""
         self._database = database
 
-    def find(self, query: str, limit: int, offset: int = 0) -> Page:
+    def find(self, query: str, limit: int, offset: int = 0) -> SearchPage:
         """Messages and titles that have every word of `query`; what stands in "…" is one word.
 
         Raises:
@@ -69,12 +69,12 @@ class Search:
         check_text(query, "q")
         words = _words(query)
         if not words:
-            return Page([], False)
+            return SearchPage([], False)
         wanted = [[_folded(spelling)[0] for spelling in _spellings(word)] for word in words]
         with self._database.read() as connection:
             titles = [row for row in connection.execute(_TITLES) if _has(row[1], wanted)]
             hits = [
-                Hit(session_id, title, None, None, updated_at, _snippet(title, wanted))
+                SearchHit(session_id, title, None, None, updated_at, _snippet(title, wanted))
                 for session_id, title, updated_at in titles[offset : offset + limit + 1]
             ]
             rows: Any = connection.execute(*_candidates(words))
@@ -83,10 +83,10 @@ class Search:
             some = list(islice(true, first, first + limit + 1 - len(hits)))
             rows.close()
         hits += [
-            Hit(session_id, title, message_id, role, created_at, _snippet(content, wanted))
+            SearchHit(session_id, title, message_id, role, created_at, _snippet(content, wanted))
             for session_id, title, message_id, role, created_at, content in some
         ]
-        return Page(hits[:limit], len(hits) > limit)
+        return SearchPage(hits[:limit], len(hits) > limit)
 
 
 _TITLES: Any = """
@@ -103,7 +103,7 @@ ORDER BY {order} DESC
 
 _INDEXED = "message_search JOIN messages ON messages.number = message_search.rowid"
 _TRIGRAMS = 64
-"""Of one word, those that the index is asked for."""
+"""Of one word, those that the index is searched for."""
 
 
 def _words(query: str) -> list[str]:
@@ -143,11 +143,11 @@ def _candidates(words: Sequence[str]) -> tuple[str, list[str]]:
 
 
 def _trigrams(word: str) -> str:
-    """What the index is asked for a word; empty for one that is too short."""
+    """The index query for a word; empty for one that is too short."""
     # SQLite folds them itself, by the tables of an older Unicode than Python's.
     letters = "".join(character for character in word if _fold(character))
-    asked = dict.fromkeys(letters[at : at + 3] for at in range(len(letters) - 2))
-    quoted = ['"{}"'.format(trigram.replace('"', '""')) for trigram in asked]
+    trigrams = dict.fromkeys(letters[at : at + 3] for at in range(len(letters) - 2))
+    quoted = ['"{}"'.format(trigram.replace('"', '""')) for trigram in trigrams]
     return f"({' AND '.join(quoted[:_TRIGRAMS])})" if quoted else ""
 
 
@@ -156,7 +156,7 @@ def _has(text: str, wanted: Sequence[Sequence[str]]) -> bool:
     return all(any(spelling in folded for spelling in word) for word in wanted)
 
 
-def _snippet(text: str, wanted: Sequence[Sequence[str]]) -> list[Segment]:
+def _snippet(text: str, wanted: Sequence[Sequence[str]]) -> list[SnippetSegment]:
     """What stands around the first hit, on one line."""
     folded, places = _folded(text)
     spellings = [spelling for word in wanted for spelling in word]
@@ -168,13 +168,13 @@ def _snippet(text: str, wanted: Sequence[Sequence[str]]) -> list[Segment]:
     window = text[start : start + SNIPPET]
     segments = list(_segments(window, spellings))
     if start:
-        segments.insert(0, Segment("…", False))
+        segments.insert(0, SnippetSegment("…", False))
     if start + SNIPPET < len(text):
-        segments.append(Segment("…", False))
+        segments.append(SnippetSegment("…", False))
     return segments
 
 
-def _segments(text: str, wanted: Sequence[str]) -> Iterator[Segment]:
+def _segments(text: str, wanted: Sequence[str]) -> Iterator[SnippetSegment]:
     folded, places = _folded(text)
     longest_first = sorted(wanted, key=len, reverse=True)
     end = 0
@@ -182,11 +182,11 @@ def _segments(text: str, wanted: Sequence[str]) -> Iterator[Segment]:
         first = places[match.start()]
         behind = places[match.end()] if match.end() < len(places) else len(text)
         if first > end:
-            yield Segment(_on_one_line(text[end:first]), False)
-        yield Segment(_on_one_line(text[first:behind]), True)
+            yield SnippetSegment(_on_one_line(text[end:first]), False)
+        yield SnippetSegment(_on_one_line(text[first:behind]), True)
         end = behind
     if end < len(text):
-        yield Segment(_on_one_line(text[end:]), False)
+        yield SnippetSegment(_on_one_line(text[end:]), False)
 
 
 def _on_one_line(text: str) -> str:

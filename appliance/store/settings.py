@@ -1,4 +1,4 @@
-"""How replies are made: settings of one session, and the default profile behind them."""
+"""The settings of replies: those of one session, and the default profile behind them."""
 
 from collections.abc import Mapping
 from typing import Any, Self
@@ -11,7 +11,7 @@ from appliance.store.text import check_text
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything that can be set; None: not said here."""
+    """Everything that can be set; None: not set here."""
 
     model: str | None = None
     device: str | None = None
@@ -25,8 +25,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     def over(self, others: Self) -> Self:
         """These, and where they say nothing, the others."""
-        said = {name: value for name, value in _items(self) if value is not None}
-        return msgspec.structs.replace(others, **said)
+        given = {name: value for name, value in _items(self) if value is not None}
+        return msgspec.structs.replace(others, **given)
 
     def changed(self, changes: Mapping[str, Any]) -> Self:
         """With other values for the named ones; None takes a value back."""
@@ -63,7 +63,7 @@ def read_profile(connection: apsw.Connection) -> Settings:
     return (row and from_column(row[0])) or NOTHING
 
 
-class Profile:
+class DefaultProfile:
     """The default profile: what holds where a session says nothing. Any thread may call.
 
     Every method raises StoreFull or StoreError where the database does, and RequestError for text

@@ -1,4 +1,4 @@
-"""Which text can be stored, and what a chat is called after its first message."""
+"""Which text can be stored, and the title of a chat after its first message."""
 
 import textwrap
 
@@ -32,11 +32,11 @@ def encodable(text: str) -> str:
 def title_from(content: str) -> str:
     """The first line that says something, without its Markdown, cut at a word where it has several.
 
-    No model is asked: a title is there at once, in the person's own words, and costs no time that
+    No model is needed: a title is there at once, in the person's own words, and costs no time that
     somebody's reply would need.
     """
     lines = [line.strip() for line in content.splitlines() if line.strip()]
-    said = (line.lstrip("#>*+-`~ \t") for line in lines if not line.startswith(_FENCES))
-    line = next(filter(None, said), lines[0] if lines else "")
+    texts = (line.lstrip("#>*+-`~ \t") for line in lines if not line.startswith(_FENCES))
+    line = next(filter(None, texts), lines[0] if lines else "")
     # Shortening looks at all of a text, and a line can be a whole book.
     return textwrap.shorten(line[:1000], TITLE_LENGTH, placeholder="") or line[:TITLE_LENGTH]

@@ -1,4 +1,4 @@
-"""The way back from an upgrade: a copy before the schema changes, and its return.
+"""Rollback of an upgrade: a copy before the schema changes, and how it is restored.
 
 Before a version takes its first step on a database, it keeps a copy and writes `upgrade.json`, and
 takes that note away once it is ready. Whoever starts and still finds the note – the same version

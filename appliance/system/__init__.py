@@ -1,1 +1,1 @@
-"""What the appliance asks of the operating system."""
+"""The operating system: hardware, processes, files."""

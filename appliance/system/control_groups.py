@@ -1,7 +1,7 @@
-"""What the control groups of this process let it have, on Linux, version 1 or 2.
+"""The limits that the control groups of this process set, on Linux, version 1 or 2.
 
 A group's limit holds for those inside it, so the smallest from the process's own group outwards is
-what counts. Of groups around a container nothing is to be seen from inside.
+what counts. Groups around a container cannot be seen from inside.
 """
 
 from collections.abc import Callable, Iterator
@@ -34,8 +34,8 @@ def cpu_quota(root: Path = Path("/")) -> Limit | None:
 
 
 def memory_limits(root: Path = Path("/")) -> list[Limit]:
-    """Every limit of memory, in bytes, from the process's own group outwards, and last those that
-    the kernel counts but that can't be seen from here.
+    """Every limit of memory, in bytes, from the process's own group outwards, and last those of
+    groups that cannot be seen from here.
 
     `root` is where Linux has its files.
     """
@@ -63,7 +63,7 @@ def _groups(controller: str, root: Path) -> Iterator[tuple[int, Path]]:
         parts = path.strip("/").split("/")
         if ".." in parts:
             continue  # outside what is mounted here
-        # A container may see its own group as the first one, and be told the path from outside.
+        # A container may see its own group as the first one, and get the path as it is outside.
         ends = (mount.joinpath(*parts[i:]) for i in range(len(parts)))
         own = next((folder for folder in ends if folder.is_dir()), mount)
         yield from ((version, f) for f in (own, *own.parents) if f.is_relative_to(mount))

@@ -1,4 +1,4 @@
-"""What this machine's processor offers to this process."""
+"""The processor, as far as this process may use it."""
 
 import os
 from pathlib import Path

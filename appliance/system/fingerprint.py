@@ -1,4 +1,4 @@
-"""Whether a large file is the one of before, without reading all of it."""
+"""Fingerprints of large files, without reading all of them."""
 
 import hashlib
 from pathlib import Path

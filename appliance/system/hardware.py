@@ -1,4 +1,4 @@
-"""What measurements on this machine depend on: its processor, and the build of llama.cpp."""
+"""Fingerprints of what measurements depend on: the processor, and the build of llama.cpp."""
 
 import hashlib
 import importlib.metadata
@@ -53,10 +53,10 @@ def _processor() -> str:
         return "\n".join(sorted({line for line in lines if line.startswith(_CPU_LINES)}))
     if sys.platform == "darwin":
         names = ["machdep.cpu.brand_string", "hw.model"]
-        told = subprocess.run(
+        output = subprocess.run(
             ["/usr/sbin/sysctl", "-n", *names], capture_output=True, text=True, check=False
         )
-        return told.stdout
+        return output.stdout
     return platform.processor()
 
 

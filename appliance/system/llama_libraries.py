@@ -1,4 +1,4 @@
-"""Where llama.cpp's libraries lie, and which they are. Nothing is loaded here.
+"""Where llama.cpp's libraries are, and which they are. Nothing is loaded here.
 
 They lie together in one folder: llama.cpp itself, what it is made of, and its backends, of which
 those for the processor come in variants, one for each set of instructions. llama-cpp-python's

@@ -1,4 +1,4 @@
-"""Who has a port of this machine."""
+"""Which process listens on a port."""
 
 import psutil
 

@@ -1,4 +1,4 @@
-"""What a process does first that another one of ours started: its pipes, its log, its end."""
+"""The set-up of a process that another one of ours started: its pipes, its log, its end."""
 
 import contextlib
 import ctypes

@@ -1,1 +1,1 @@
-"""What is found out on this machine: which code computes right, and what is fastest."""
+"""Verification and tuning on this machine: which code computes right, and what is fastest."""

@@ -1,4 +1,4 @@
-"""What was found out about a model on this machine, and where that is kept.
+"""The tuning profile of a model on this machine, and the folder of profiles.
 
 The folder holds a `.json` a model and machine, and beside it the rewritten weights if there are
 any. A profile is believed only as long as everything it was measured with is as it was. Reading one
@@ -40,9 +40,9 @@ BUSY = "other programs were busy"
 """Verdict on what could not be judged for that."""
 LEFT_OVER_SECONDS = 86_400.0
 
-Threads = Annotated[int, Meta(ge=1, le=1024)]
-KvType = Literal["f16", "q8_0"]
-FlashAttention = Literal["auto", "off"]
+ThreadCount = Annotated[int, Meta(ge=1, le=1024)]
+TunedKvType = Literal["f16", "q8_0"]
+TunedFlashAttention = Literal["auto", "off"]
 
 
 class Setting(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,15 +50,15 @@ class Setting(msgspec.Struct, frozen=True, kw_only=True):
 
     layout: str = ""
     """Type that the weights are rewritten to, such as `Q8_0`; empty: as shipped."""
-    n_threads: Threads
-    n_threads_batch: Threads
+    n_threads: ThreadCount
+    n_threads_batch: ThreadCount
     n_ubatch: Annotated[int, Meta(ge=1, le=65536)]
-    flash_attn: FlashAttention = "auto"
-    type_k: KvType = "f16"
-    type_v: KvType = "f16"
+    flash_attn: TunedFlashAttention = "auto"
+    type_k: TunedKvType = "f16"
+    type_v: TunedKvType = "f16"
 
 
-class Speed(msgspec.Struct, frozen=True, kw_only=True):
+class MeasuredSpeed(msgspec.Struct, frozen=True, kw_only=True):
     """Tokens a second; medians."""
 
     prefill: Annotated[float, Meta(gt=0)]
@@ -68,7 +68,7 @@ class Speed(msgspec.Struct, frozen=True, kw_only=True):
     """Of eight streams together."""
 
 
-class Trial(msgspec.Struct, frozen=True, kw_only=True):
+class TuningTrial(msgspec.Struct, frozen=True, kw_only=True):
     """Something that was tried, for people."""
 
     what: str
@@ -82,8 +82,8 @@ class Best(msgspec.Struct, frozen=True, kw_only=True, tag="best"):
     """The best so far, measured beside the file as shipped with the usual setting."""
 
     setting: Setting
-    speed: Speed
-    shipped: Speed
+    speed: MeasuredSpeed
+    shipped: MeasuredSpeed
     kl: Annotated[float, Meta(ge=0)]
     """Mean Kullback-Leibler divergence from the file as shipped, nats a token."""
     kl_tokens: int = 0
@@ -92,7 +92,7 @@ class Best(msgspec.Struct, frozen=True, kw_only=True, tag="best"):
     """The rewritten weights; empty: the original file."""
 
 
-class Profile(msgspec.Struct, frozen=True, kw_only=True):
+class TuningProfile(msgspec.Struct, frozen=True, kw_only=True):
     """What `tune` found; `profile_for` gives it back as long as it holds."""
 
     version: Literal[1] = 1
@@ -107,7 +107,7 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     file: str = ""
     best: Best
     """Its `file` is a bare name, beside the profile."""
-    trials: list[Trial] = []
+    trials: list[TuningTrial] = []
     seconds: float
     """That the measurements took."""
 
@@ -118,13 +118,14 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def complete(self) -> bool:
-        """Whether there was time and peace for everything; another try may find more otherwise."""
+        """Whether there was time and an idle machine for everything; if not, another try may find
+        more."""
         return bool(self.trials) and all(
             trial.verdict not in (NO_TIME, BUSY) for trial in self.trials
         )
 
 
-def score(speed: Speed, beside: Speed) -> float:
+def score(speed: MeasuredSpeed, beside: MeasuredSpeed) -> float:
     """How much faster, by WEIGHTS; 1.0: the same."""
     gain = 1.0
     for name, weight in WEIGHTS.items():
@@ -155,7 +156,7 @@ def describe(setting: Setting) -> str:
 # -- the folder ------------------------------------------------------------------------------------
 
 
-def profile_for(model: Path, folder: Path) -> Profile | None:
+def profile_for(model: Path, folder: Path) -> TuningProfile | None:
     """The profile of a model file on this machine; None at any doubt: use the original file.
 
     Never raises; the original file is not touched.
@@ -175,12 +176,12 @@ def profile_for(model: Path, folder: Path) -> Profile | None:
     return profile
 
 
-def weights_of(profile: Profile, folder: Path) -> Path | None:
+def weights_of(profile: TuningProfile, folder: Path) -> Path | None:
     """The rewritten weights; None: the original file serves best."""
     return folder / profile.best.file if profile.best.file else None
 
 
-def keep(profile: Profile, folder: Path) -> None:
+def keep(profile: TuningProfile, folder: Path) -> None:
     """Store a profile in place of the one before; all or nothing.
 
     Raises:
@@ -194,7 +195,7 @@ def keep(profile: Profile, folder: Path) -> None:
 
 
 def discard(model: Path, folder: Path) -> None:
-    """Forget what was found: for a tuned file that could not be loaded, or when told to."""
+    """Forget what was found: for a tuned file that could not be loaded, or on request."""
     with contextlib.suppress(OSError):
         place = _place(model, folder)
         place.unlink(missing_ok=True)
@@ -248,11 +249,11 @@ def _place(model: Path, folder: Path) -> Path:
     return folder / f"{stem(model)}.json"
 
 
-def _read(place: Path) -> Profile:
-    return msgspec.json.decode(place.read_bytes(), type=Profile)
+def _read(place: Path) -> TuningProfile:
+    return msgspec.json.decode(place.read_bytes(), type=TuningProfile)
 
 
-def _fault(profile: Profile, folder: Path, *, model: str) -> str:
+def _fault(profile: TuningProfile, folder: Path, *, model: str) -> str:
     """Why it is not to be believed; empty: it is."""
     best = profile.best
     if (profile.model, profile.hardware) != (model, hardware.hardware()):

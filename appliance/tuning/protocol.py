@@ -1,8 +1,8 @@
-"""What crosses the border between `tuning.tune` and its child: one request, then lines of JSON."""
+"""Messages between `tuning.tune` and its child process: one request, then lines of JSON."""
 
 import msgspec
 
-from appliance.tuning.profile import Best, Setting, Speed, Trial
+from appliance.tuning.profile import Best, MeasuredSpeed, Setting, TuningTrial
 
 
 class Measure(msgspec.Struct, frozen=True, kw_only=True, tag="measure"):
@@ -19,14 +19,14 @@ class Measure(msgspec.Struct, frozen=True, kw_only=True, tag="measure"):
 class Measured(msgspec.Struct, frozen=True, tag="measured"):
     """Medians, and what was measured."""
 
-    speed: Speed
+    speed: MeasuredSpeed
     setting: Setting
     weights: str
     """llama.cpp's name for the type of the weights."""
 
 
-class Request(msgspec.Struct, frozen=True, kw_only=True, tag="tune"):
-    """Have the child try everything; it tells `Doing`, `Tried` and `Best`."""
+class TuneRequest(msgspec.Struct, frozen=True, kw_only=True, tag="tune"):
+    """Have the child try everything; it sends `TuningProgress`, `Tried` and `Best`."""
 
     model: str
     folder: str
@@ -40,8 +40,8 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, tag="tune"):
     """See `protocol.Load`."""
 
 
-class Doing(msgspec.Struct, frozen=True, tag="doing"):
-    """What the child is at, for people."""
+class TuningProgress(msgspec.Struct, frozen=True, tag="doing"):
+    """What the child is doing, for people."""
 
     text: str
 
@@ -49,7 +49,7 @@ class Doing(msgspec.Struct, frozen=True, tag="doing"):
 class Tried(msgspec.Struct, frozen=True, tag="tried"):
     """What came of it."""
 
-    trial: Trial
+    trial: TuningTrial
 
 
 class CannotLoad(msgspec.Struct, frozen=True, tag="cannot_load"):
@@ -58,4 +58,4 @@ class CannotLoad(msgspec.Struct, frozen=True, tag="cannot_load"):
     message: str
 
 
-Told = Doing | Tried | Best | Measured | CannotLoad
+TuningEvent = TuningProgress | Tried | Best | Measured | CannotLoad

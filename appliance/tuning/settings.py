@@ -1,4 +1,4 @@
-"""What tuning found about models, and what the configuration leaves of it."""
+"""The tuned settings of models, as far as the configuration leaves them free."""
 
 from pathlib import Path
 from typing import Literal
@@ -15,7 +15,7 @@ def folder() -> Path:
     return paths.cache_dir() / "tuned"
 
 
-def form(config: Config, file: Path, variant: str) -> Tuned | None:
+def tuned_settings(config: Config, file: Path, variant: str) -> Tuned | None:
     """How to run a file on that variant of llama.cpp; None: as the configuration says."""
     engine = config.engine
     profile = profile_for(file, folder()) if engine.tune else None

@@ -1,8 +1,8 @@
-"""Finds the fastest way to run a model on this machine that leaves its output what it was.
+"""Finds the fastest way to run a model on this machine that keeps its output the same.
 
 Everything native happens in a child process: a crash, or memory that runs out, costs what was not
-yet measured and nothing else. The child reads one `Request` line and then waits for its stdin to
-end, which ends it; it tells what it finds out as JSON lines.
+yet measured and nothing else. The child reads one line, a `TuneRequest` or `Measure`, and writes
+what it finds out as lines of JSON; the end of its stdin ends it.
 """
 
 import logging
@@ -23,9 +23,9 @@ from appliance.tuning.profile import (
     MAX_KL,
     MIN_GAIN,
     Best,
-    Profile,
     Setting,
-    Trial,
+    TuningProfile,
+    TuningTrial,
     acceptable,
     describe,
     keep,
@@ -33,7 +33,15 @@ from appliance.tuning.profile import (
     score,
     stem,
 )
-from appliance.tuning.protocol import CannotLoad, Doing, Measure, Measured, Request, Told, Tried
+from appliance.tuning.protocol import (
+    CannotLoad,
+    Measure,
+    Measured,
+    Tried,
+    TuneRequest,
+    TuningEvent,
+    TuningProgress,
+)
 
 log = logging.getLogger(__name__)
 
@@ -61,14 +69,14 @@ def tune(
     variant: str = "",
     max_kl: float = MAX_KL,
     stop: Callable[[], bool] = lambda: False,
-) -> Profile:
+) -> TuningProfile:
     """Measure, choose, and store what was chosen; takes `budget_seconds` and half as much at most.
 
-    `command` starts the child (`runners.llama_tune`) in `environment`, that of workers: how its
+    `command` starts the child (`tuning.process.main`) in `environment`, that of workers: how its
     threads wait for each other is part of what is measured. `variant` is llama.cpp's, as
     `protocol.Load` has it. `memory_bytes` is what may be used;
-    None: whatever is asked for. `progress` gets a line for people now and then. `stop` is
-    asked often; when it says so, everything ends at once.
+    None: no limit. `progress` gets a line for people now and then. `stop` is called often; once it
+    returns true, everything ends at once.
 
     Raises:
         TuningStopped: by `stop`; what was stored before stands.
@@ -83,7 +91,7 @@ def tune(
     with tempfile.TemporaryDirectory(
         prefix=f"{prefix}-", suffix=".part", dir=folder, ignore_cleanup_errors=True
     ) as work:
-        request = Request(
+        request = TuneRequest(
             model=str(model),
             folder=work,
             seconds=budget_seconds,
@@ -92,7 +100,7 @@ def tune(
             memory_bytes=-1 if memory_bytes is None else memory_bytes,
             variant=variant,
         )
-        found = _Found(progress)
+        found = _TunerProcess(progress)
         late = budget_seconds * 1.25 + GRACE_SECONDS
         why = found.run(request, command, environment, late, stop)
         if found.stopped:
@@ -103,7 +111,7 @@ def tune(
         name = digest = ""
         if best.file:
             name, digest = _take(Path(work) / best.file, folder, prefix)
-    profile = Profile(
+    profile = TuningProfile(
         source=str(model.absolute()),
         model=before,
         hardware=hardware.hardware(),
@@ -133,7 +141,7 @@ def measure(
         ModelLoadFailed: it cannot be loaded, or nothing could be measured.
         OSError: the child could not be started.
     """
-    found = _Found(lambda _: None)
+    found = _TunerProcess(lambda _: None)
     request = Measure(file=str(file), setting=setting, rounds=rounds, variant=variant)
     why = found.run(request, command, environment, MEASURE_SECONDS)
     if found.measured is None:
@@ -156,8 +164,8 @@ def _take(weights: Path, folder: Path, prefix: str) -> tuple[str, str]:
     return name, digest
 
 
-class _Found:
-    """What one child told; believed only where it can be checked."""
+class _TunerProcess:
+    """One child and what it reported; believed only where it can be checked."""
 
     def __init__(self, progress: Callable[[str], None]) -> None:
         self._progress = progress
@@ -165,7 +173,7 @@ class _Found:
         self._refusal = ""
         self.measured: Measured | None = None
         self.stopped = False
-        self.trials: list[Trial] = []
+        self.trials: list[TuningTrial] = []
 
     def choice(self, max_kl: float) -> Best | None:
         """The last that is true to the original; None: nothing was measured."""
@@ -175,7 +183,7 @@ class _Found:
 
     def run(
         self,
-        request: Request | Measure,
+        request: TuneRequest | Measure,
         command: Sequence[str],
         environment: Mapping[str, str],
         seconds: float,
@@ -199,27 +207,27 @@ class _Found:
 
     def _listen(self, line: bytes) -> None:
         try:
-            told = msgspec.json.decode(line, type=Told)
+            event = msgspec.json.decode(line, type=TuningEvent)
         except ValueError as ex:
-            log.warning("the tuning process said something else: %s", ex)
+            log.warning("the tuning process sent something else: %s", ex)
             return
-        if isinstance(told, Doing):
-            self._progress(told.text)
-        elif isinstance(told, Tried):
-            self.trials.append(told.trial)
-            self._progress(f"{told.trial.what}: {told.trial.verdict}")
-        elif isinstance(told, CannotLoad):
-            self._refusal = told.message
-        elif isinstance(told, Measured):
-            self.measured = told
+        if isinstance(event, TuningProgress):
+            self._progress(event.text)
+        elif isinstance(event, Tried):
+            self.trials.append(event.trial)
+            self._progress(f"{event.trial.what}: {event.trial.verdict}")
+        elif isinstance(event, CannotLoad):
+            self._refusal = event.message
+        elif isinstance(event, Measured):
+            self.measured = event
         else:
-            self._bests.append(told)
+            self._bests.append(event)
 
 
 # -- for people ------------------------------------------------------------------------------------
 
 
-def render(profile: Profile) -> str:
+def render(profile: TuningProfile) -> str:
     """The profile as a table, for a terminal; no line break at the end."""
     best = profile.best
     rows = [

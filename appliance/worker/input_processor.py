@@ -26,9 +26,9 @@ from appliance.engine.types import (
 )
 from appliance.errors import ApplianceError, ContextLengthExceeded, InternalError, RequestError
 from appliance.worker.chat_template import reasoning_effort
-from appliance.worker.chat_template.sandbox import TemplateGuard
-from appliance.worker.chat_template.trimming import beginnings
-from appliance.worker.parsers.base import ReplyParser, Resumed
+from appliance.worker.chat_template.sandbox import SandboxedTemplate
+from appliance.worker.chat_template.trimming import cut_points
+from appliance.worker.parsers.base import ReplyParser, ResumedParser
 from appliance.worker.parsers.detect import detect
 from appliance.worker.runners.base import Runner
 from appliance.worker.scheduler.embedding import EmbeddingJob
@@ -38,21 +38,21 @@ from appliance.worker.scheduler.sequence import Sequence
 log = logging.getLogger(__name__)
 
 
-class Intake:
+class InputProcessor:
     """Prompts → sequences, for the step loop to take; in order, also with what cancels them."""
 
     def __init__(
         self,
         runner: Runner,
-        template: TemplateGuard,
+        template: SandboxedTemplate,
         send: Callable[[list[Event]], None],
-        arrive: Callable[[Sequence | EmbeddingJob | Cancel], None],
+        enqueue: Callable[[Sequence | EmbeddingJob | Cancel], None],
     ) -> None:
-        """`arrive` hands over to the step loop."""
+        """`enqueue` hands over to the step loop."""
         self._runner = runner
         self._tokenizer = PromptTokenizer(runner, template)
         self._send = send
-        self._arrive = arrive
+        self._enqueue = enqueue
         self._commands: queue.SimpleQueue[Generate | Embed | Cancel] = queue.SimpleQueue()
 
     def start(self) -> None:
@@ -67,9 +67,9 @@ class Intake:
         while True:
             command = self._commands.get()
             if isinstance(command, Cancel):
-                self._arrive(command)
+                self._enqueue(command)
             elif read := self._accept(command):
-                self._arrive(read)
+                self._enqueue(read)
 
     def _accept(self, command: Generate | Embed) -> Sequence | EmbeddingJob | None:
         """What is to be computed, after telling that it was accepted; None when it was refused."""
@@ -132,7 +132,9 @@ class Intake:
             sampler=self._runner.sampler(sampling, seed, tokens[-64:]),
             parser=read.parser,
             seed=seed,
-            limit=room if sampling.max_tokens is None else min(room, sampling.max_tokens),
+            max_completion_tokens=room
+            if sampling.max_tokens is None
+            else min(room, sampling.max_tokens),
             dropped_messages=read.dropped_messages,
             session=request.session,
             owner=request.owner,
@@ -140,7 +142,7 @@ class Intake:
 
 
 @dataclass(slots=True)
-class Read:
+class TokenizedPrompt:
     """A prompt that was read."""
 
     tokens: list[int]
@@ -165,14 +167,14 @@ class _Rendered:
 class PromptTokenizer:
     """Lives on the intake thread."""
 
-    def __init__(self, runner: Runner, template: TemplateGuard) -> None:
+    def __init__(self, runner: Runner, template: SandboxedTemplate) -> None:
         """`template` has been given the model's template to compile."""
         self._runner = runner
         self._template = template
         self._style = detect(runner.chat_template)
-        runner.reveal(self._style.marks)
+        runner.preserve_tokens(self._style.preserved_tokens)
 
-    def read(self, prompt: Prompt, sampling: SamplingParams) -> Read:
+    def read(self, prompt: Prompt, sampling: SamplingParams) -> TokenizedPrompt:
         """Tokens of the prompt.
 
         Raises:
@@ -185,10 +187,10 @@ class PromptTokenizer:
             return self._chat(prompt, sampling)
         if isinstance(prompt, TextPrompt):
             tokens = self._runner.tokenize(prompt.text, control=True)
-            return Read(self._runner.with_bos(tokens), sampling)
+            return TokenizedPrompt(self._runner.with_bos(tokens), sampling)
         assert isinstance(prompt, TokenPrompt)
         self._check_tokens(prompt.tokens, "prompt")
-        return Read(prompt.tokens, sampling)
+        return TokenizedPrompt(prompt.tokens, sampling)
 
     def read_input(self, prompt: TextPrompt | TokenPrompt, param: str) -> list[int]:
         """Tokens of something to make a vector of, with what the model wants around a text.
@@ -197,7 +199,7 @@ class PromptTokenizer:
             RequestError: there is nothing to read; `param` is named.
         """
         if isinstance(prompt, TextPrompt):
-            tokens = self._runner.wrapped(prompt.text)
+            tokens = self._runner.tokenize_with_special(prompt.text)
         else:
             tokens = prompt.tokens
             self._check_tokens(tokens, param)
@@ -210,7 +212,7 @@ class PromptTokenizer:
         if not all(0 <= token < n_vocab for token in tokens):
             raise RequestError(f"tokens must lie between 0 and {n_vocab - 1}", param=param)
 
-    def _chat(self, prompt: ChatPrompt, sampling: SamplingParams) -> Read:
+    def _chat(self, prompt: ChatPrompt, sampling: SamplingParams) -> TokenizedPrompt:
         n_ctx = self._runner.info.n_ctx
         wanted = n_ctx - _reserve(sampling, n_ctx)
         system = [m for m in prompt.messages[:1] if m.role == "system"]
@@ -219,13 +221,13 @@ class PromptTokenizer:
         dropped = 0
         if prompt.trim and len(shown.tokens) > wanted:
             asked = rest[:-1] if prompt.continue_final else rest
-            places = iter(beginnings(asked, n_ctx * 3 // 8, self._count))
+            places = iter(cut_points(asked, n_ctx * 3 // 8, self._count))
             while len(shown.tokens) > wanted and (place := next(places, 0)):
                 dropped = place
                 shown = self._rendered(prompt, system + rest[dropped:])
-        read = Read(shown.tokens, sampling, dropped_messages=dropped)
-        if prompt.understand:
-            self._understand(prompt, read, shown)
+        read = TokenizedPrompt(shown.tokens, sampling, dropped_messages=dropped)
+        if prompt.parse_output:
+            self._choose_parser(prompt, read, shown)
         return read
 
     def _count(self, text: str) -> int:
@@ -248,7 +250,7 @@ class PromptTokenizer:
         written = ""
         for reply in begun:
             thought = reply.reasoning_content or ""
-            for part, control in self._style.begun(text, thought, reply.content):
+            for part, control in self._style.prefill_segments(text, thought, reply.content):
                 tokens += self._tokens_within(part, control=control)
                 written += part
         return _Rendered(tokens, text, written)
@@ -256,14 +258,14 @@ class PromptTokenizer:
     def _tokens_within(self, text: str, *, control: bool) -> list[int]:
         """Tokens of a text that stands in the middle of a line."""
         tokens = self._runner.tokenize(text, control=control)
-        read = b"".join(map(self._runner.piece, tokens))
+        read = b"".join(map(self._runner.token_to_bytes, tokens))
         if len(read) - len(read.lstrip(b" ")) <= len(text) - len(text.lstrip(" ")):
             return tokens
         # SentencePiece: what begins a text is taken for the beginning of a word.
         line = self._runner.tokenize("\n", control=False)
         return self._runner.tokenize(f"\n{text}", control=control)[len(line) :]
 
-    def _understand(self, prompt: ChatPrompt, read: Read, shown: "_Rendered") -> None:
+    def _choose_parser(self, prompt: ChatPrompt, read: TokenizedPrompt, shown: "_Rendered") -> None:
         tools = prompt.tools or []
         names = [tool["function"]["name"] for tool in tools]
         text = shown.prompt
@@ -275,7 +277,7 @@ class PromptTokenizer:
             if shown.written:
                 begun = prompt.messages[-1]
                 told = begun.content or begun.reasoning_content or ""
-                read.parser = Resumed(read.parser, shown.written, told)
+                read.parser = ResumedParser(read.parser, shown.written, told)
             return
         if read.sampling.grammar or read.sampling.json_schema:
             raise RequestError(

@@ -29,8 +29,8 @@ from appliance.engine.protocol import (
     Shutdown,
 )
 from appliance.system.process_setup import go_first_out_of_memory, obey_parent_alone, take_pipes
-from appliance.worker.chat_template.sandbox import TemplateGuard
-from appliance.worker.input_processor import Intake
+from appliance.worker.chat_template.sandbox import SandboxedTemplate
+from appliance.worker.input_processor import InputProcessor
 from appliance.worker.runners.base import DeviceLost, LoadError, Runner, RunnerFactory
 from appliance.worker.scheduler.step_loop import StepLoop
 
@@ -77,7 +77,7 @@ def serve(commands: BinaryIO, events: BinaryIO, factory: RunnerFactory) -> int:
             told, told_on = time.monotonic(), on
             writer.send([Loading(fraction, on)])
 
-    template = TemplateGuard(load.template_command)
+    template = SandboxedTemplate(load.template_command)
     try:
         runner = factory(load, progress)
     except LoadError as ex:
@@ -87,7 +87,7 @@ def serve(commands: BinaryIO, events: BinaryIO, factory: RunnerFactory) -> int:
         runner.chat_template, bos=runner.bos, eos=runner.eos, control=runner.control_texts()
     )
     loop = StepLoop(runner, load, writer.send)
-    intake = Intake(runner, template, writer.send, loop.arrive)
+    intake = InputProcessor(runner, template, writer.send, loop.enqueue)
     intake.start()
     threading.Thread(
         target=_take_commands, args=(commands, intake, loop, writer), name="reader", daemon=True
@@ -99,13 +99,15 @@ def serve(commands: BinaryIO, events: BinaryIO, factory: RunnerFactory) -> int:
     return 0
 
 
-def _take_commands(commands: BinaryIO, intake: Intake, loop: StepLoop, writer: EventWriter) -> None:
+def _take_commands(
+    commands: BinaryIO, intake: InputProcessor, loop: StepLoop, writer: EventWriter
+) -> None:
     try:
         while command := framing.read_command(commands):
             if isinstance(command, Generate | Embed | Cancel):
                 intake.put(command)
             elif isinstance(command, Forget | Shutdown):
-                loop.arrive(command)
+                loop.enqueue(command)
             elif isinstance(command, Ping):
                 writer.send([Pong(loop.step_seconds)])
             else:
@@ -149,9 +151,9 @@ def _load_libraries() -> None:
 def _runner(load: Load, progress: Callable[[float, tuple[str, ...]], None]) -> Runner:
     """The runner for the file; each brings its library along."""
     if load.family:
-        from appliance.worker.runners.ctransformers.runner import LegacyRunner
+        from appliance.worker.runners.ctransformers.runner import CtransformersRunner
 
-        return LegacyRunner(load, progress, family=load.family)
+        return CtransformersRunner(load, progress, family=load.family)
     from appliance.worker.runners.llama_cpp.runner import LlamaRunner
 
     return LlamaRunner(load, progress)

@@ -12,11 +12,11 @@ from falcon.testing import Result, TestClient
 from appliance.api.app import build
 from appliance.api.middleware.auth import Guard, Rule
 from appliance.api.openapi.operation import App
-from appliance.auth.authenticator import Callers
+from appliance.auth.authenticator import Authenticator
 from appliance.auth.keys.registry import Keys
-from appliance.auth.login_sessions import Logins
-from appliance.auth.origin_policy import Doors
-from appliance.auth.rate_policy import Rates
+from appliance.auth.login_sessions import LoginSessions
+from appliance.auth.origin_policy import OriginPolicy
+from appliance.auth.rate_limiter import RatePolicy
 from appliance.auth.vault.file_vaults import FileVault
 from appliance.config.schema import Config
 
@@ -50,11 +50,11 @@ class Guarded:
         **of_callers: Any,
     ) -> None:
         self.keys = Keys(FileVault(folder / "keys.json"))
-        self.logins = Logins()
+        self.logins = LoginSessions()
         self.guard = Guard(
-            Doors(host=host, allowed_hosts=hosts, allowed_origins=origins, auth=auth),
-            Callers(self.keys, self.logins, auth=auth, **of_callers),
-            Rates(default_rpm),
+            OriginPolicy(host=host, allowed_hosts=hosts, allowed_origins=origins, auth=auth),
+            Authenticator(self.keys, self.logins, auth=auth, **of_callers),
+            RatePolicy(default_rpm),
         )
         parts: dict[str, Any] = {name: MagicMock() for name in inspect.signature(build).parameters}
         parts |= {"guard": self.guard, "keys": self.keys, "logins": self.logins}
@@ -94,5 +94,5 @@ class Guarded:
             headers={name: value for name, value in sent.items() if value is not None},
             body=body,
             remote_addr=peer,
-            extras={"appliance.local": (local, PORT), "appliance.belongs_to": lambda _: None},
+            extras={"appliance.local": (local, PORT), "appliance.set_owner": lambda _: None},
         )

@@ -1,19 +1,29 @@
 """A stateless request, with a model that says what the test wants."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 from unittest.mock import Mock
 
 import msgspec
 import pytest
 
+from appliance.api.generation.encoder import ReplyCollector
 from appliance.api.generation.request import Generation
 from appliance.api.openai.encoder import ChatEncoder
 from appliance.auth.keys.scopes import Caller
-from appliance.engine.protocol import Accepted, CallDelta, Delta, Finished, SequenceEvent, Timings
+from appliance.engine.protocol import (
+    Accepted,
+    CallDelta,
+    Delta,
+    Failed,
+    Finished,
+    SequenceEvent,
+    Timings,
+)
 from appliance.engine.types import ChatMessage, ChatPrompt, SamplingParams
+from appliance.errors import ApplianceError, ContextLengthExceeded
 
-PROMPT = ChatPrompt([ChatMessage("user", "Look it up.")], understand=True)
+PROMPT = ChatPrompt([ChatMessage("user", "Look it up.")], parse_output=True)
 TWO_CALLS = [
     [CallDelta(0, "call_a", "look")],
     [CallDelta(0, arguments='{"at":')],
@@ -73,8 +83,68 @@ def test_without_parallel_calls_the_reply_ends_after_the_first(
 
 def test_the_same_in_a_stream() -> None:
     stream = generation(single_tool_call=True).stream(ChatEncoder("scripted"))
-    told = stream.take()
+    told = stream.read()
     assert b"call_a" in told
     assert b"call_b" not in told
     assert b'"finish_reason":"tool_calls"' in told
     assert told.endswith(b"data: [DONE]\n\n")
+
+
+class Lines:
+    """Another API's way to write: a line for each event, without server-sent events."""
+
+    media_type = "application/x-ndjson"
+    keep_alive: bytes | None = None
+
+    def start(self) -> bytes:
+        return b"start\n"
+
+    def event(self, index: int, event: SequenceEvent) -> bytes:
+        return f"{index} {type(event).__name__}\n".encode()
+
+    def finish(self) -> bytes:
+        return b"finish\n"
+
+    def error(self, error: ApplianceError) -> bytes:
+        return f"{error.code}\n".encode()
+
+    def whole(self, replies: Sequence[ReplyCollector]) -> list[str]:
+        return [reply.calls[0].arguments for reply in replies]
+
+
+def test_a_stream_has_what_its_encoder_writes_and_nothing_else() -> None:
+    stream = generation(single_tool_call=True).stream(Lines())
+    assert (stream.media_type, stream.keep_alive) == ("application/x-ndjson", None)
+    assert stream.read() == b"start\n0 Accepted\n" + b"0 Delta\n" * 3 + b"0 Finished\nfinish\n"
+    assert stream.finished
+    assert generation(single_tool_call=True).run(Lines(), Mock()) == ['{"at":1}']
+
+
+def test_a_stream_that_is_to_stop_soon_ends_with_an_error() -> None:
+    model: Any = Mock(submit=lambda _request, sink: sink(Accepted(1, 5, 0)) or Mock())
+    caller = Caller(name="test", address="127.0.0.1")
+    stream = Generation(model, [PROMPT], SamplingParams(), caller=caller).stream(Lines())
+    assert stream.read() == b"start\n0 Accepted\n"
+    stream.stop_soon()
+    assert stream.read() == b"shutting_down\n"
+    assert stream.finished
+    assert stream.read() == b""
+
+
+def test_one_refused_prompt_cancels_the_others() -> None:
+    cancels = [Mock(), Mock()]
+    events: Iterator[Accepted | Failed] = iter(
+        [Accepted(1, 5, 0), Failed(2, "context_length_exceeded", "too long")]
+    )
+
+    def submit(_request: object, sink: Callable[[SequenceEvent], None]) -> Mock:
+        event = next(events)
+        sink(event)
+        return cancels[event.id - 1]
+
+    model: Any = Mock(submit=submit)
+    caller = Caller(name="test", address="127.0.0.1")
+    request = Generation(model, [PROMPT, PROMPT], SamplingParams(), caller=caller)
+    with pytest.raises(ContextLengthExceeded):
+        request.stream(Lines())
+    assert [cancel.call_count for cancel in cancels] == [1, 1]

@@ -10,7 +10,7 @@ import pytest
 from keyring.errors import PasswordDeleteError
 
 from appliance.auth.keys.registry import Keys
-from appliance.auth.vault.encrypted import MASTER, SealedKeyring
+from appliance.auth.vault.encrypted import MASTER, EncryptedFileKeyring
 from appliance.auth.vault.vault import Vault, open_vault
 from appliance.errors import VaultUnavailable
 
@@ -117,7 +117,7 @@ def test_a_file_that_was_cut_is_said_and_kept(length: int, path: Path, credentia
 def test_every_changed_byte_is_noticed(path: Path, credentials: Path) -> None:
     opened(path, credentials).set("a", SECRET)
     whole = path.read_bytes()
-    keyring = SealedKeyring(path, credentials)
+    keyring = EncryptedFileKeyring(path, credentials)
     for place in range(len(whole)):
         changed = bytearray(whole)
         changed[place] ^= 1
@@ -181,7 +181,7 @@ def test_a_full_disk_changes_nothing(
 
 
 def test_it_is_a_keyring_as_others_are(path: Path, credentials: Path) -> None:
-    keyring = SealedKeyring(path, credentials)
+    keyring = EncryptedFileKeyring(path, credentials)
     assert keyring.get_password("one", "anna") is None
     keyring.set_password("one", "anna", "ä")
     keyring.set_password("two", "anna", "b")

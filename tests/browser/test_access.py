@@ -35,7 +35,7 @@ def test_a_key_lets_in_and_signing_out_leaves_nothing(page: Page, locked: Runnin
     page.goto(locked.url)
     page.get_by_label("Key", exact=True).fill("not-the-right-key")
     page.get_by_role("button", name="Sign in").click()
-    expect(page.get_by_text("That key does not open this appliance.")).to_be_visible()
+    expect(page.get_by_text("That key is not valid.")).to_be_visible()
     sign_in(page, key)
     ask(page, "Say one word about quinces.")
     page.get_by_role("button", name="Settings", exact=True).click()
@@ -123,7 +123,7 @@ def test_a_page_that_asks_too_often_says_so(page: Page, locked: Running) -> None
     sign_in(page, key)
     ask(page, "Say one word about sloes.")
     send(page, "And another?")
-    expect(page.get_by_text("This key may ask only so often.")).to_be_visible()
+    expect(page.get_by_text("This key has reached its rate limit.")).to_be_visible()
     assert "rate_limit_exceeded" in said[-1]
     expect(page.get_by_role("textbox", name="Message", exact=True)).to_have_value("And another?")
 

@@ -197,7 +197,7 @@ def test_keys_looks_and_the_way_in_and_out(page: Page, tmp_path: Path) -> None:
     assert httpx.get(f"{appliance.url}/api/sessions", headers=mine).status_code == 200
     press(page, page.get_by_role("button", name="Revoke key By hand"))
     press(page, page.get_by_role("dialog").get_by_role("button", name="Revoke"))
-    expect(page.get_by_text("The key “By hand” does not work any more.")).to_be_visible()
+    expect(page.get_by_text("The key “By hand” no longer works.")).to_be_visible()
     assert httpx.get(f"{appliance.url}/api/sessions", headers=mine).status_code == 401
 
     page.keyboard.press("Control+,")

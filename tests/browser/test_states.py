@@ -21,7 +21,7 @@ def test_a_model_that_loads_says_how_far_it_is(page: Page, tmp_path: Path) -> No
         tmp_path, command=(sys.executable, str(FAKE_SERVICE)), FAKE_LOAD_SECONDS="8"
     ).start(ready=False)
     page.goto(appliance.url)
-    told = page.get_by_text("Loading the model, 50 %. You can write already.")
+    told = page.get_by_text("Loading the model, 50%. You can start writing.")
     expect(told).to_be_visible()
     box = page.get_by_role("textbox", name="Message", exact=True)
     box.fill("echo:nobody has to wait with the typing")
@@ -46,11 +46,11 @@ def test_who_waits_is_told_the_place_in_line(
         send(one, "echo:" + "words and more words, " * 60)
         expect(replies(one)).to_be_visible()
     page.wait_for_function(WRITTEN, arg=10)
-    expect(pages[1].get_by_text("Waiting in line · next")).to_be_visible()
-    expect(pages[2].get_by_text("Waiting in line · place 2")).to_be_visible()
+    expect(pages[1].get_by_text("In the queue · next")).to_be_visible()
+    expect(pages[2].get_by_text("In the queue · position 2")).to_be_visible()
     page.get_by_role("button", name="Stop", exact=True).click()
     pages[1].wait_for_function(WRITTEN, arg=10)
-    expect(pages[2].get_by_text("Waiting in line · next")).to_be_visible()
+    expect(pages[2].get_by_text("In the queue · next")).to_be_visible()
     # Whoever waits can give it up.
     pages[2].get_by_role("button", name="Stop", exact=True).click()
     expect(pages[2].get_by_text("You stopped this reply before its first word.")).to_be_visible()
@@ -67,9 +67,7 @@ def test_a_server_that_dies_and_comes_back(page: Page, tmp_path: Path) -> None:
     page.wait_for_function(WRITTEN, arg=400)
     appliance.kill()
     expect(page.get_by_text("The server can’t be reached.")).to_be_visible()
-    expect(
-        page.get_by_text("The connection was lost. Looking for the reply again…")
-    ).to_be_visible()
+    expect(page.get_by_text("The connection was lost. Reconnecting…")).to_be_visible()
     box = page.get_by_role("textbox", name="Message", exact=True)
     box.fill("Written while it was away")
     appliance.start()
@@ -98,7 +96,7 @@ def test_a_message_that_could_not_be_sent_is_kept(page: Page, tmp_path: Path) ->
     page.goto(appliance.url)
     appliance.kill()
     send(page, "Is anybody there?")
-    expect(page.get_by_text("The message was not sent, and is kept here.")).to_be_visible()
+    expect(page.get_by_text("The message was not sent. It is kept here.")).to_be_visible()
     expect(page.get_by_role("textbox", name="Message", exact=True)).to_have_value(
         "Is anybody there?"
     )
@@ -143,7 +141,7 @@ def test_each_reply_tells_what_it_took(page: Page, running: Running) -> None:
         "s" if usage["completion_tokens"] != 1 else ""
     )
     assert details["Prompt"] == f"{usage['prompt_tokens']} tokens"
-    assert details["Not read again"] == f"{usage['cached_tokens']} tokens (this chat’s memory)"
+    assert details["Reused"] == f"{usage['cached_tokens']} tokens (this chat’s cache)"
     assert details["Seed"] == str(usage["seed"])
     assert re.fullmatch(r"[\d.]+ m?s", details["First token"])
     assert details["Context"] == "8,192 tokens"
@@ -212,7 +210,7 @@ def test_the_status_page_has_figures_of_now(page: Page, tmp_path: Path) -> None:
     expect(now.get_by_text(re.compile(r"^[\d.]+ tokens/s$"))).to_be_visible()
     expect(now).to_contain_text(re.compile("Replies being written\\s*1"))
     assert re.fullmatch(r"[\d.]+ m?s", figure("First token"))
-    assert figure("Waiting in line") == "0"
-    assert re.match(r"[1-9]\d* %", figure("Prompt tokens not read again"))
+    assert figure("In the queue") == "0"
+    assert re.match(r"[1-9]\d*%", figure("Prompt tokens reused"))
     expect(page.get_by_text(re.compile(r"[\d.]+ [MG]B used by the appliance, "))).to_be_visible()
     assert appliance.stop() == 0

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from appliance.chat.cleanup import Janitor
+from appliance.chat.cleanup import ChatCleanup
 from appliance.errors import StoreFull
 from appliance.store.database import Database
 from appliance.store.migrations import migrate
@@ -34,12 +34,12 @@ def test_deleted_chats_go_at_the_start_and_afterwards(database: Database) -> Non
     before, later, kept = (sessions.create(title).id for title in "abc")
     sessions.delete(before)
     gone: list[str] = []
-    janitor = Janitor(Retention(database), gone.append, undo_seconds=0, interval=0.01)
-    janitor.start()
+    cleanup = ChatCleanup(Retention(database), gone.append, undo_seconds=0, interval=0.01)
+    cleanup.start()
     wait_until(lambda: gone == [before])
     sessions.delete(later)
     wait_until(lambda: gone == [before, later])
-    janitor.close()
+    cleanup.close()
     assert [session.id for session in sessions.list()] == [kept]
 
 
@@ -48,10 +48,10 @@ def test_a_deletion_can_be_undone_for_a_while(database: Database) -> None:
     session = sessions.create("a")
     sessions.delete(session.id)
     gone: list[str] = []
-    janitor = Janitor(Retention(database), gone.append, undo_seconds=600, interval=0.01)
-    janitor.start()
+    cleanup = ChatCleanup(Retention(database), gone.append, undo_seconds=600, interval=0.01)
+    cleanup.start()
     time.sleep(0.1)
-    janitor.close()
+    cleanup.close()
     assert gone == []
     assert sessions.restore(session.id) == session
 
@@ -61,12 +61,12 @@ def test_chats_expire_if_they_are_to(database: Database) -> None:
     old = sessions.create("old").id
     young = Sessions(database).create("young").id
     gone: list[str] = []
-    janitor = Janitor(
+    cleanup = ChatCleanup(
         Retention(database), gone.append, undo_seconds=600, ttl_seconds=3600, interval=0.01
     )
-    janitor.start()
+    cleanup.start()
     wait_until(lambda: gone == [old])
-    janitor.close()
+    cleanup.close()
     assert [session.id for session in sessions.list()] == [young]
 
 
@@ -88,21 +88,21 @@ def test_a_full_disk_does_not_end_it(
 
     monkeypatch.setattr(retention, "purge", full_once)
     gone: list[str] = []
-    janitor = Janitor(retention, gone.append, undo_seconds=0, interval=0.01)
-    janitor.start()
+    cleanup = ChatCleanup(retention, gone.append, undo_seconds=0, interval=0.01)
+    cleanup.start()
     wait_until(lambda: gone == [session_id])
-    janitor.close()
+    cleanup.close()
     assert "tried again" in caplog.text
 
 
 def test_without_an_undo_a_deleted_chat_goes_at_once(database: Database) -> None:
     sessions = Sessions(database)
     gone: list[str] = []
-    janitor = Janitor(Retention(database), gone.append, undo_seconds=0, interval=3600)
-    janitor.start()
+    cleanup = ChatCleanup(Retention(database), gone.append, undo_seconds=0, interval=3600)
+    cleanup.start()
     for title in "abc":
         session_id = sessions.create(title).id
         sessions.delete(session_id)
-        janitor.look()
+        cleanup.wake()
         wait_until(lambda: session_id in gone)  # noqa: B023 - called at once
-    janitor.close()
+    cleanup.close()

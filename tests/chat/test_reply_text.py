@@ -3,10 +3,10 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from appliance.chat.reply_text import Spoken, TextAdded
+from appliance.chat.reply_text import ReplyText, TextDelta
 
 
-def heard(pieces: list[TextAdded]) -> str:
+def heard(pieces: list[TextDelta]) -> str:
     """The words in their order, those of the reasoning in capitals."""
     return "".join(piece.text + piece.reasoning.upper() for piece in pieces)
 
@@ -20,7 +20,7 @@ def heard(pieces: list[TextAdded]) -> str:
 def test_what_follows_a_place(
     text: str, thought: str, kinds: list[bool], data: st.DataObject
 ) -> None:
-    spoken = Spoken(text, thought)
+    spoken = ReplyText(text, thought)
     assert spoken.began == spoken.end == len(text + thought)
     words = thought.upper() + text
     for thinks in kinds:

@@ -4,7 +4,7 @@ import threading
 import time
 from unittest.mock import Mock
 
-from appliance.chat.reply_writer import STORE_INTERVAL, LiveReplies
+from appliance.chat.reply_writer import STORE_INTERVAL, ReplyWriter
 from appliance.store.sessions import Message
 from appliance.store.sessions import Sessions as Store
 
@@ -17,7 +17,7 @@ def test_growing_replies_are_stored_while_others_end_all_the_time() -> None:
     grown = threading.Event()
     store = Mock(spec=Store)
     store.grow_replies.side_effect = lambda _said: grown.set()
-    replies = LiveReplies(store)
+    replies = ReplyWriter(store)
     replies.begin(message("question"), message("growing"))
     ending = threading.Event()
 

@@ -15,7 +15,7 @@ from typing import Any
 import httpx
 import pytest
 
-from appliance.client.discovery import Service, announce
+from appliance.client.discovery import RunningService, publish
 from appliance.config import paths
 from appliance.config.loader import load
 from appliance.diagnostics import checks, gpus
@@ -184,7 +184,7 @@ def test_the_database_is_locked(running: Running) -> None:
 
 def test_there_is_no_page(found: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(paths, "ui_dir", lambda: tmp_path)
-    text = render({**found, **checks.look(load(None, environ={}))})
+    text = render({**found, **checks.run_checks(load(None, environ={}))})
     assert re.search(advised("there is no page", "the page was not built"), text)
 
 
@@ -205,8 +205,8 @@ def test_the_websocket_fails(running: Running, found: Any, tmp_path: Path) -> No
     with http.server.HTTPServer(("127.0.0.1", 0), http.server.BaseHTTPRequestHandler) as other:
         threading.Thread(target=other.serve_forever, daemon=True).start()
         url = f"http://127.0.0.1:{other.server_port}"
-        announce(tmp_path, Service(url, os.getpid(), "0"))
+        publish(tmp_path, RunningService(url, os.getpid(), "0"))
         config = load(None, environ={"APPLIANCE_DATA_DIR": str(tmp_path)})
-        text = render({**found, **checks.look(config)})
+        text = render({**found, **checks.run_checks(config)})
         other.shutdown()
     assert "WebSocket fails (501)" in text

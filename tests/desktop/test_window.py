@@ -165,7 +165,7 @@ def test_a_killed_service_is_missed_started_again_and_the_page_goes_on(
     try:
         os.kill(killed, signal.SIGKILL)
         wait_until(lambda: shows("The server can’t be reached."), "it does not say so")
-        wait_until(lambda: shows("The connection was lost. Looking for the reply"), "nor that")
+        wait_until(lambda: shows("The connection was lost. Reconnecting"), "nor that")
         # Drawn, too: the sign before it has a colour that nothing else has.
         wait_until(
             lambda: WARNINGS & set(screen.colours(window)),

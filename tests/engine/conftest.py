@@ -9,13 +9,13 @@ import pytest
 
 from appliance.config import paths
 from appliance.config.environment import worker_environment
-from appliance.engine.local.engine import Engine
+from appliance.engine.local.engine import LocalEngine
 from appliance.engine.local.prestart import PrestartedWorker
 from appliance.engine.protocol import Load
 
 FAKE_RUNNER = Path(__file__).with_name("fake_runner.py")
 
-MakeEngine = Callable[..., Engine]
+MakeEngine = Callable[..., LocalEngine]
 
 
 def load_of(path: str, **changes: object) -> Load:
@@ -32,9 +32,9 @@ def load_of(path: str, **changes: object) -> Load:
     return Load(**(fields | changes))  # type: ignore[arg-type]
 
 
-def real_engine(prestarted: PrestartedWorker | None = None, **changes: object) -> Engine:
+def real_engine(prestarted: PrestartedWorker | None = None, **changes: object) -> LocalEngine:
     """The embedded model in a worker of the appliance."""
-    return Engine(
+    return LocalEngine(
         "real",
         load_of(str(paths.embedded_model()), **changes),
         command=paths.worker_command(),
@@ -46,14 +46,14 @@ def real_engine(prestarted: PrestartedWorker | None = None, **changes: object) -
 
 def fake_engine(
     path: str = "fake", *, environment: dict[str, str] | None = None, **changes: object
-) -> Engine:
+) -> LocalEngine:
     """The fake runner in a worker process of its own."""
     settings = {
         name: changes.pop(name)
         for name in ("max_waiting", "pong_timeout", "max_deaths", "back_off")
         if name in changes
     }
-    return Engine(
+    return LocalEngine(
         "fake",
         load_of(path, **changes),
         command=[sys.executable, str(FAKE_RUNNER)],
@@ -67,15 +67,15 @@ def fake_engine(
 
 
 @pytest.fixture(scope="session")
-def _shared_engines() -> Iterator[dict[str, Engine]]:
-    engines: dict[str, Engine] = {}
+def _shared_engines() -> Iterator[dict[str, LocalEngine]]:
+    engines: dict[str, LocalEngine] = {}
     yield engines
     for engine in engines.values():
         engine.close()
 
 
 @pytest.fixture(params=["fake", "real"])
-def engine(request: pytest.FixtureRequest, _shared_engines: dict[str, Engine]) -> Engine:
+def engine(request: pytest.FixtureRequest, _shared_engines: dict[str, LocalEngine]) -> LocalEngine:
     """A ready engine, of each kind in turn; shared, so leave it idle."""
     kind = request.param
     if kind not in _shared_engines:
@@ -89,9 +89,9 @@ def engine(request: pytest.FixtureRequest, _shared_engines: dict[str, Engine]) -
 @pytest.fixture
 def make_fake() -> Iterator[MakeEngine]:
     """Starts fake engines that the test may break; waits until they are ready unless told not."""
-    made: list[Engine] = []
+    made: list[LocalEngine] = []
 
-    def make(*arguments: object, wait: bool = True, **changes: object) -> Engine:
+    def make(*arguments: object, wait: bool = True, **changes: object) -> LocalEngine:
         engine = fake_engine(*arguments, **changes)  # type: ignore[arg-type]
         made.append(engine)
         engine.start()

@@ -14,7 +14,7 @@ import time
 import zlib
 from collections.abc import Callable, Collection, Iterable
 
-from appliance.engine.protocol import PROCESSOR, Device, Load, ModelInfo, Standing
+from appliance.engine.protocol import PROCESSOR, AssessedDevice, Device, Load, ModelInfo
 from appliance.engine.types import SamplingParams
 from appliance.worker import main
 from appliance.worker.runners.base import Batch, EmbeddingModel, LoadError, NoRoom, SlotBytes
@@ -149,7 +149,10 @@ class FakeRunner:
             size=0,
             n_seq_max=load.n_seq_max,
             device=load.device if load.device in there else "cpu",
-            devices=(Standing(device=PROCESSOR), *(Standing(device=gpu(name)) for name in there)),
+            devices=(
+                AssessedDevice(device=PROCESSOR),
+                *(AssessedDevice(device=gpu(name)) for name in there),
+            ),
         )
 
     def control_texts(self) -> list[str]:
@@ -168,13 +171,13 @@ class FakeRunner:
     def with_bos(self, tokens: list[int]) -> list[int]:
         return tokens
 
-    def piece(self, token: int) -> bytes:
+    def token_to_bytes(self, token: int) -> bytes:
         return token.to_bytes(self._token_bytes).lstrip(b"\0") or b"\0"
 
-    def reveal(self, texts: Collection[str]) -> None:
+    def preserve_tokens(self, texts: Collection[str]) -> None:
         return
 
-    def ends(self, token: int) -> bool:
+    def is_end_of_generation(self, token: int) -> bool:
         return token == END
 
     def sampler(self, params: SamplingParams, seed: int, recent: Iterable[int]) -> FakeSampler:
@@ -203,7 +206,7 @@ class FakeRunner:
         cells = self.cells[slot][: position + 1]
         if self._token_bytes == 1:
             return bytes(cell.token for cell in cells)
-        return b"".join(self.piece(cell.token) for cell in cells)
+        return b"".join(self.token_to_bytes(cell.token) for cell in cells)
 
     def held(self) -> int:
         """Cells in use, those that several slots hold counted once."""
@@ -212,20 +215,20 @@ class FakeRunner:
     def use_threads(self, count: int) -> None:
         raise AssertionError("this runner has no threads to choose from")
 
-    def shortest(self, slot: int) -> int:
+    def min_length(self, slot: int) -> int:
         return 0
 
-    def shortest_saved(self, length: int) -> int:
+    def min_saved_length(self, length: int) -> int:
         return 0
 
     def checkpoint(self, slot: int) -> bytes:
         raise NotImplementedError
 
-    def cut(self, slot: int, length: int, checkpoint: Checkpoint | None = None) -> int:
+    def truncate(self, slot: int, length: int, checkpoint: Checkpoint | None = None) -> int:
         del self.cells.setdefault(slot, [])[length:]
         return length
 
-    def share(
+    def copy_prefix(
         self, source: int, target: int, length: int, checkpoint: Checkpoint | None = None
     ) -> bool:
         assert not self.cells.get(target)
@@ -245,7 +248,7 @@ class FakeRunner:
         self.cells[slot] = [Cell(token) for token in tokens]
         return True
 
-    def wrapped(self, text: str) -> list[int]:
+    def tokenize_with_special(self, text: str) -> list[int]:
         return self.tokenize(text, control=False)
 
     def embedding_model(self) -> EmbeddingModel:

@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Callable
 
-from appliance.engine.local.engine import Engine
+from appliance.engine.base import Engine
 from appliance.engine.protocol import Accepted, Delta, Failed, Finished, SequenceEvent
 from appliance.engine.types import (
     ChatMessage,

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from appliance.engine.local.engine import Engine
+from appliance.engine.local.engine import LocalEngine
 from appliance.engine.protocol import Accepted, Delta, Finished, Prefill
 from appliance.engine.types import ChatMessage, ChatPrompt, SamplingParams, TextPrompt, TokenPrompt
 from tests.engine.conftest import fake_engine, real_engine
@@ -13,7 +13,7 @@ from tests.engine.talk import GREEDY, Heard, ask, chat
 SEEDED = SamplingParams(temperature=1.0, seed=11, max_tokens=30)
 
 
-def test_a_reply_is_accepted_first_and_finished_last(engine: Engine) -> None:
+def test_a_reply_is_accepted_first_and_finished_last(engine: LocalEngine) -> None:
     heard = ask(engine, chat("Tell me about rivers."))
     assert isinstance(heard.events[0], Accepted)
     assert isinstance(heard.events[-1], Finished)
@@ -23,7 +23,7 @@ def test_a_reply_is_accepted_first_and_finished_last(engine: Engine) -> None:
     assert heard.finished.completion_tokens <= 24
 
 
-def test_prefill_counts_up_to_the_whole_prompt(engine: Engine) -> None:
+def test_prefill_counts_up_to_the_whole_prompt(engine: LocalEngine) -> None:
     heard = ask(engine, chat("word " * 300 + str(id(engine))))
     done = [event.done for event in heard.events if isinstance(event, Prefill)]
     assert len(done) > 1
@@ -31,20 +31,20 @@ def test_prefill_counts_up_to_the_whole_prompt(engine: Engine) -> None:
     assert done[-1] == heard.finished.prompt_tokens
 
 
-def test_deltas_count_tokens_upwards(engine: Engine) -> None:
+def test_deltas_count_tokens_upwards(engine: LocalEngine) -> None:
     counts = [e.tokens for e in ask(engine, chat("Count.")).events if isinstance(e, Delta)]
     assert counts == sorted(set(counts))
 
 
 @pytest.mark.parametrize("limit", [1, 2, 17])
-def test_max_tokens_is_exact(engine: Engine, limit: int) -> None:
+def test_max_tokens_is_exact(engine: LocalEngine, limit: int) -> None:
     sampling = SamplingParams(temperature=0, max_tokens=limit)
     heard = ask(engine, "Once upon a time there was a", sampling)
     assert heard.finished.reason == "length"
     assert heard.finished.completion_tokens == limit
 
 
-def test_nothing_ends_a_reply_that_is_to_go_on(engine: Engine) -> None:
+def test_nothing_ends_a_reply_that_is_to_go_on(engine: LocalEngine) -> None:
     """At that temperature any token comes, also those that would end it."""
     sampling = SamplingParams(temperature=4.0, seed=3, top_k=0, max_tokens=200, ignore_eos=True)
     heard = ask(engine, chat("Say yes."), sampling)
@@ -52,7 +52,7 @@ def test_nothing_ends_a_reply_that_is_to_go_on(engine: Engine) -> None:
 
 
 @pytest.fixture(scope="module", params=["fake", "real"])
-def lonely(request: pytest.FixtureRequest) -> Iterator[Engine]:
+def lonely(request: pytest.FixtureRequest) -> Iterator[LocalEngine]:
     """With one slot. With more, a prompt lies in other cells another time, what is rounded is
     added up in another order, and of two tokens that are about as likely the other may come.
     """
@@ -63,20 +63,20 @@ def lonely(request: pytest.FixtureRequest) -> Iterator[Engine]:
     engine.close()
 
 
-def test_same_seed_and_prompt_give_the_same_text(lonely: Engine) -> None:
+def test_same_seed_and_prompt_give_the_same_text(lonely: LocalEngine) -> None:
     prompt = chat("Tell me a story about a fox.")
     texts = {ask(lonely, prompt, SEEDED).text for _ in range(4)}
     assert len(texts) == 1
 
 
-def test_the_seed_that_was_drawn_is_told_and_repeats_the_reply(lonely: Engine) -> None:
+def test_the_seed_that_was_drawn_is_told_and_repeats_the_reply(lonely: LocalEngine) -> None:
     prompt = chat("Tell me a story about a whale.")
     first = ask(lonely, prompt, SamplingParams(temperature=1.2, max_tokens=20))
     again = SamplingParams(temperature=1.2, max_tokens=20, seed=first.accepted.seed)
     assert ask(lonely, prompt, again).text == first.text
 
 
-def test_a_stop_text_ends_the_reply_and_is_not_part_of_it(engine: Engine) -> None:
+def test_a_stop_text_ends_the_reply_and_is_not_part_of_it(engine: LocalEngine) -> None:
     whole = ask(engine, chat("Tell me about bread.")).text
     stop = whole[5:9]
     heard = ask(
@@ -88,7 +88,7 @@ def test_a_stop_text_ends_the_reply_and_is_not_part_of_it(engine: Engine) -> Non
     assert heard.finished.reason == "stop"
 
 
-def test_the_prefix_that_a_slot_keeps_is_not_read_again(engine: Engine) -> None:
+def test_the_prefix_that_a_slot_keeps_is_not_read_again(engine: LocalEngine) -> None:
     story = "Here is a long story. " * 30
     first = ask(engine, chat(story + "What is it about?"))
     second = ask(engine, chat(story + "What is it about?", first.text, "And then?"))
@@ -97,7 +97,7 @@ def test_the_prefix_that_a_slot_keeps_is_not_read_again(engine: Engine) -> None:
     assert second.finished.prompt_tokens > second.finished.cached_tokens
 
 
-def test_more_requests_than_slots_all_get_what_they_would_get_alone(engine: Engine) -> None:
+def test_more_requests_than_slots_all_get_what_they_would_get_alone(engine: LocalEngine) -> None:
     prompts = [f"Item {i}: the colour number {i} is" for i in range(10)]
     together = [Heard(engine, prompt) for prompt in prompts]
     for heard in together:
@@ -106,7 +106,7 @@ def test_more_requests_than_slots_all_get_what_they_would_get_alone(engine: Engi
     assert len({heard.id for heard in together}) == 10
 
 
-def test_a_prompt_longer_than_the_context_is_refused_with_both_numbers(engine: Engine) -> None:
+def test_a_prompt_longer_than_the_context_is_refused_with_both_numbers(engine: LocalEngine) -> None:
     heard = ask(engine, chat("hello " * 3000))
     assert heard.failed.code == "context_length_exceeded"
     assert heard.failed.param == "messages"
@@ -114,7 +114,7 @@ def test_a_prompt_longer_than_the_context_is_refused_with_both_numbers(engine: E
     assert len(heard.events) == 1
 
 
-def test_a_chat_that_chose_trimming_loses_its_oldest_messages(engine: Engine) -> None:
+def test_a_chat_that_chose_trimming_loses_its_oldest_messages(engine: LocalEngine) -> None:
     old = [ChatMessage(("user", "assistant")[i % 2], "word " * 60) for i in range(40)]
     messages = [ChatMessage("system", "Be brief."), *old, ChatMessage("user", "Still there?")]
     heard = ask(engine, ChatPrompt(messages, trim=True))
@@ -123,7 +123,7 @@ def test_a_chat_that_chose_trimming_loses_its_oldest_messages(engine: Engine) ->
     assert heard.finished.prompt_tokens <= 2048
 
 
-def test_a_reply_ends_where_the_context_ends(engine: Engine) -> None:
+def test_a_reply_ends_where_the_context_ends(engine: LocalEngine) -> None:
     sampling = SamplingParams(temperature=0, max_tokens=None)
     n_ctx = engine.state.model.n_ctx if engine.state.model else 0
     tokens = [97] * (n_ctx - 5)
@@ -131,7 +131,7 @@ def test_a_reply_ends_where_the_context_ends(engine: Engine) -> None:
     assert heard.finished.completion_tokens <= n_ctx - heard.finished.prompt_tokens
 
 
-def test_cancelling_ends_the_request_and_frees_the_slot(engine: Engine) -> None:
+def test_cancelling_ends_the_request_and_frees_the_slot(engine: LocalEngine) -> None:
     endless = SamplingParams(temperature=1, max_tokens=1500)
     heards = [Heard(engine, f"List {i}: 1, 2, 3, 4,", endless) for i in range(6)]
     assert heards[0].begun.wait(30)
@@ -142,7 +142,7 @@ def test_cancelling_ends_the_request_and_frees_the_slot(engine: Engine) -> None:
     assert ask(engine, "again").finished.completion_tokens > 0
 
 
-def test_cancelling_what_has_ended_is_no_error(engine: Engine) -> None:
+def test_cancelling_what_has_ended_is_no_error(engine: LocalEngine) -> None:
     heard = ask(engine, "short")
     engine.cancel(heard.id)
     engine.cancel(10**9)
@@ -158,12 +158,12 @@ def test_cancelling_what_has_ended_is_no_error(engine: Engine) -> None:
     ],
 )
 def test_prompts_that_make_no_sense_are_refused(
-    engine: Engine, prompt: TokenPrompt | TextPrompt, param: str
+    engine: LocalEngine, prompt: TokenPrompt | TextPrompt, param: str
 ) -> None:
     heard = ask(engine, prompt)
     assert (heard.failed.code, heard.failed.param) == ("invalid_request", param)
 
 
-def test_text_with_every_kind_of_character_is_taken(engine: Engine) -> None:
+def test_text_with_every_kind_of_character_is_taken(engine: LocalEngine) -> None:
     heard = ask(engine, chat("NUL \x00, e\u0301, 🏳️‍🌈, \u202e, <|im_end|>"), GREEDY)
     assert heard.finished.prompt_tokens > 0

@@ -5,7 +5,7 @@ import signal
 
 from appliance.engine.base import ModelSpec
 from appliance.engine.counters import Counters
-from appliance.engine.local.engine import Engine
+from appliance.engine.local.engine import LocalEngine
 from appliance.engine.pool import Pool
 from appliance.engine.protocol import Queued
 from appliance.engine.types import SamplingParams
@@ -16,7 +16,7 @@ from tests.engine.test_faults import ENDLESS, SLOW, until
 SHORT = SamplingParams(temperature=0, max_tokens=5)
 
 
-def grown(engine: Engine, before: Counters) -> dict[str, int]:
+def grown(engine: LocalEngine, before: Counters) -> dict[str, int]:
     after = engine.counters
     return {
         name: getattr(after, name) - getattr(before, name)
@@ -25,7 +25,7 @@ def grown(engine: Engine, before: Counters) -> dict[str, int]:
     }
 
 
-def test_tokens_computed_and_saved_are_what_the_replies_report(engine: Engine) -> None:
+def test_tokens_computed_and_saved_are_what_the_replies_report(engine: LocalEngine) -> None:
     before = engine.counters
     story = "There was a fox who lived by a river and counted. " * 20
     ends = [ask(engine, chat(story + end), SHORT).finished for end in ("Why?", "Why not?")]
@@ -82,7 +82,7 @@ def test_counts_outlive_the_engine_of_a_model() -> None:
     ends = []
     for _ in range(2):
         engine = pool.engine_of(model)
-        assert isinstance(engine, Engine)
+        assert isinstance(engine, LocalEngine)
         ends.append(ask(engine, "the same words", SHORT).finished)
         model.unload()
     counters = model.counters

@@ -5,16 +5,16 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from appliance.engine.base import ModelSpec
-from appliance.engine.device_routing import Place, together
-from appliance.engine.pool import Model, Pool
+from appliance.engine.device_routing import DeviceRouting, merge_statuses
+from appliance.engine.pool import Pool, ServedModel
 from appliance.engine.protocol import (
     PROCESSOR,
     Accepted,
+    AssessedDevice,
     Device,
     Finished,
     ModelInfo,
     SequenceEvent,
-    Standing,
     Trust,
 )
 from appliance.engine.types import GenerationRequest, SamplingParams, TextPrompt
@@ -27,7 +27,9 @@ SHORT = SamplingParams(max_tokens=3)
 class Reply:
     """What one request to a model was told."""
 
-    def __init__(self, model: Model, device: str | None, sampling: SamplingParams = SHORT) -> None:
+    def __init__(
+        self, model: ServedModel, device: str | None, sampling: SamplingParams = SHORT
+    ) -> None:
         self.events: list[SequenceEvent] = []
         words = "the same words for all, so that there is something to save"
         request = GenerationRequest(prompt=TextPrompt(words), sampling=sampling, device=device)
@@ -61,7 +63,7 @@ def pool() -> Iterator[Pool]:
     made.close()
 
 
-def device_of(model: Model) -> str:
+def device_of(model: ServedModel) -> str:
     assert model.state.model
     return model.state.model.device
 
@@ -95,11 +97,11 @@ def test_a_model_at_work_stays_and_the_reply_says_so(
     other = Reply(model, "cuda").wait()
     assert other.warning == "fake was at work on cpu and was not moved to cuda"
     assert other.warning in caplog.text
-    assert model.place.warning == other.warning
+    assert model.routing.warning == other.warning
     working.cancel()
     working.wait()
     assert Reply(model, "cuda").wait().warning is None
-    assert model.place.warning is None
+    assert model.routing.warning is None
 
 
 def test_a_device_that_is_not_there_moves_nothing(pool: Pool) -> None:
@@ -115,42 +117,42 @@ def test_a_device_that_is_not_there_moves_nothing(pool: Pool) -> None:
 def info(*gpus: tuple[str, Trust], **changes: object) -> ModelInfo:
     """Of a model on the processor of a machine with these GPUs."""
     numbers = dict.fromkeys(("n_ctx", "n_ctx_train", "n_params", "size", "n_seq_max"), 1)
-    devices = (Standing(device=PROCESSOR), *(standing(*one) for one in gpus))
+    devices = (AssessedDevice(device=PROCESSOR), *(standing(*one) for one in gpus))
     fields = {"description": "", "device": "cpu", "devices": devices, **numbers, **changes}
     return ModelInfo(**fields)  # type: ignore[arg-type]
 
 
-def standing(name: str, trust: Trust) -> Standing:
+def standing(name: str, trust: Trust) -> AssessedDevice:
     family = name.rstrip("0123456789").lower()
     gpu = Device(name=name, description=name, kind="gpu", family=family, free=1, total=1)
-    return Standing(device=gpu, trust=trust, detail=f"{name} is {trust}")
+    return AssessedDevice(device=gpu, trust=trust, detail=f"{name} is {trust}")
 
 
 def test_a_model_is_not_loaded_again_and_again_for_a_device_it_does_not_fit_on() -> None:
     warning = "no layer fits on CUDA0; the processor is used instead"
-    place = Place("large", lambda: info(("CUDA0", "trusted"), warning=warning))
-    assert place.is_wrong("cuda")
-    assert place.begin("cuda") == "cuda"
-    assert not place.is_wrong("cuda")
+    place = DeviceRouting("large", lambda: info(("CUDA0", "trusted"), warning=warning))
+    assert place.should_move("cuda")
+    assert place.begin_load("cuda") == "cuda"
+    assert not place.should_move("cuda")
     assert place.warning_for("cuda") == place.warning_for(None) == warning
     assert place.warning_for("cpu") is None
 
 
 def test_one_of_several_is_asked_for_by_its_name() -> None:
     two = (("Vulkan0", "trusted"), ("Vulkan1", "trusted"))
-    place = Place("large", lambda: info(*two, device="vulkan", on=("Vulkan1",)))  # type: ignore[arg-type]
+    place = DeviceRouting("large", lambda: info(*two, device="vulkan", on=("Vulkan1",)))  # type: ignore[arg-type]
     for fine in ("vulkan", "Vulkan1", "VULKAN1", "auto", None):
-        assert not place.is_wrong(fine)
+        assert not place.should_move(fine)
         assert place.warning_for(fine) is None
-    assert place.is_wrong("vulkan0")
-    both = Place("large", lambda: info(*two, device="vulkan", on=("Vulkan0", "Vulkan1")))  # type: ignore[arg-type]
-    assert both.is_wrong("vulkan0")
+    assert place.should_move("vulkan0")
+    both = DeviceRouting("large", lambda: info(*two, device="vulkan", on=("Vulkan0", "Vulkan1")))  # type: ignore[arg-type]
+    assert both.should_move("vulkan0")
 
 
 def test_fewer_layers_are_said_to_whoever_asks_for_that_gpu() -> None:
     warning = "3 of 30 layers fit on CUDA0"
     there = info(("CUDA0", "trusted"), device="cuda", on=("CUDA0",), warning=warning)
-    place = Place("large", lambda: there)
+    place = DeviceRouting("large", lambda: there)
     assert (
         place.warning_for("cuda")
         == place.warning_for("cuda0")
@@ -160,26 +162,26 @@ def test_fewer_layers_are_said_to_whoever_asks_for_that_gpu() -> None:
 
 
 def test_a_gpu_that_computes_wrong_moves_nothing_and_one_that_died_is_tried_again() -> None:
-    place = Place("small", lambda: info(("CUDA0", "wrong"), ("Vulkan0", "failed")))
-    assert not place.is_wrong("cuda")
+    place = DeviceRouting("small", lambda: info(("CUDA0", "wrong"), ("Vulkan0", "failed")))
+    assert not place.should_move("cuda")
     assert place.warning_for("cuda") == "CUDA0 is wrong; small runs on cpu"
-    assert place.is_wrong("vulkan")
+    assert place.should_move("vulkan")
 
 
 def test_a_gpu_that_is_being_compared_is_waited_for() -> None:
     waiting = info(("CUDA0", "unproven"), unproven=("CUDA0",))
-    place = Place("small", lambda: waiting)
-    assert not place.is_wrong("cuda")
+    place = DeviceRouting("small", lambda: waiting)
+    assert not place.should_move("cuda")
     assert (
         place.warning_for("cuda")
         == "cuda is being compared with the processor, on which small runs"
     )
     # A model that was to run on the processor has to be loaded anew for it to be compared at all.
-    assert Place("small", lambda: info(("CUDA0", "unproven"))).is_wrong("cuda")
+    assert DeviceRouting("small", lambda: info(("CUDA0", "unproven"))).should_move("cuda")
 
 
 def test_devices_are_told_once_as_the_least_trusting_model_sees_them() -> None:
-    told = together(
+    told = merge_statuses(
         [
             *info(("CUDA0", "trusted")).devices,
             *info(("CUDA0", "wrong"), ("CUDA1", "trusted")).devices,
@@ -193,6 +195,6 @@ def test_devices_are_told_once_as_the_least_trusting_model_sees_them() -> None:
 
 
 def test_a_model_elsewhere_is_not_moved() -> None:
-    place = Place("far", lambda: info(device="upstream", devices=()))
-    assert not place.is_wrong("cuda")
+    place = DeviceRouting("far", lambda: info(device="upstream", devices=()))
+    assert not place.should_move("cuda")
     assert "elsewhere" in (place.warning_for("cuda") or "")

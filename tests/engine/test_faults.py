@@ -181,7 +181,7 @@ def test_who_waits_is_told_the_place_in_the_queue(make_fake: MakeEngine) -> None
     heards = [Heard(engine, f"request {i}", SamplingParams(max_tokens=10)) for i in range(4)]
     for i, heard in enumerate(heards):
         heard.wait()
-        places = [event.place for event in heard.events if isinstance(event, Queued)]
+        places = [event.position for event in heard.events if isinstance(event, Queued)]
         assert places == sorted(places, reverse=True)
         assert len(places) <= i
         if i:

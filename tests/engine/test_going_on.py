@@ -4,21 +4,21 @@ from typing import Any, cast
 
 import pytest
 
-from appliance.engine.local.engine import Engine
+from appliance.engine.local.engine import LocalEngine
 from appliance.engine.protocol import Delta
 from appliance.engine.types import ChatMessage, ChatPrompt, SamplingParams
-from appliance.worker.chat_template.sandbox import TemplateGuard
+from appliance.worker.chat_template.sandbox import SandboxedTemplate
 from appliance.worker.input_processor import PromptTokenizer
-from appliance.worker.parsers.base import Resumed
-from appliance.worker.parsers.detect import Style
+from appliance.worker.parsers.base import ResumedParser
+from appliance.worker.parsers.detect import OutputFormat
 from appliance.worker.parsers.tool_calls import ToolFormat
 from tests.engine.conftest import load_of
 from tests.engine.fake_runner import FakeRunner
 from tests.engine.talk import GREEDY, Heard, ask, chat
 from tests.worker.parsers.replies import THINK, told
 
-TAGS = Style(None, THINK)
-HARMONY = Style(ToolFormat.HARMONY)
+TAGS = OutputFormat(None, THINK)
+HARMONY = OutputFormat(ToolFormat.HARMONY)
 STYLES = [
     # style, prompt, what the model wrote, and what of it is markup in front of either part
     (TAGS, "", "<think>\n", "\n</think>\n\n"),
@@ -34,45 +34,47 @@ STYLES = [
 
 @pytest.mark.parametrize(("style", "prompt", "opening", "between"), STYLES)
 def test_the_beginning_of_a_reply_is_what_the_model_wrote(
-    style: Style, prompt: str, opening: str, between: str
+    style: OutputFormat, prompt: str, opening: str, between: str
 ) -> None:
     thought, answer = "Hm < 3,  so.", "Four, <b>I</b> think."
     for cut in range(1, len(thought)):
-        begun = style.begun(prompt, thought[:cut], "")
+        begun = style.prefill_segments(prompt, thought[:cut], "")
         assert "".join(text for text, _ in begun) == opening + thought[:cut]
         rest = f"{thought[cut:]}{between}{answer}"
         assert heard(style, prompt, begun, rest) == (thought[cut:].strip(), answer)
     for cut in range(1, len(answer)):
-        begun = style.begun(prompt, thought, answer[:cut])
+        begun = style.prefill_segments(prompt, thought, answer[:cut])
         assert "".join(text for text, _ in begun) == f"{opening}{thought}{between}{answer[:cut]}"
         assert heard(style, prompt, begun, answer[cut:]) == ("", answer[cut:])
     # What is markup is meant as such, and what the model said is not, whatever it looks like.
-    for text, control in style.begun(prompt, thought, answer):
+    for text, control in style.prefill_segments(prompt, thought, answer):
         assert control == (text not in (thought, answer))
 
 
-def heard(style: Style, prompt: str, begun: list[tuple[str, bool]], rest: str) -> tuple[str, str]:
+def heard(
+    style: OutputFormat, prompt: str, begun: list[tuple[str, bool]], rest: str
+) -> tuple[str, str]:
     """Thought and answer that come after the beginning."""
     told_last = next(text for text, control in reversed(begun) if text and not control)
     written = "".join(text for text, _ in begun)
-    parser = Resumed(style.parser(prompt), written, told_last)
+    parser = ResumedParser(style.parser(prompt), written, told_last)
     pieces = told([*(piece for part in rest for piece in parser.feed(part)), *parser.finish()])
     return pieces["reasoning"].strip(), pieces["content"]
 
 
 def test_what_turns_out_to_be_markup_is_no_reason_to_lose_words() -> None:
-    begun = TAGS.begun("", "Hm </thi", "")
+    begun = TAGS.prefill_segments("", "Hm </thi", "")
     assert heard(TAGS, "", begun, "nk>\n\nSo.") == ("", "So.")
     assert heard(TAGS, "", begun, "ng is.") == ("ng is.", "")
 
 
 def test_an_answer_without_a_thought_goes_on_behind_one() -> None:
-    assert Style().begun("", "", "Fo") == [("Fo", False)]
-    assert TAGS.begun("", "", "Fo") == [("Fo", False)]
-    assert [text for text, _ in TAGS.begun("<think>\n", "", "Fo") if text] == [
+    assert OutputFormat().prefill_segments("", "", "Fo") == [("Fo", False)]
+    assert TAGS.prefill_segments("", "", "Fo") == [("Fo", False)]
+    assert [text for text, _ in TAGS.prefill_segments("<think>\n", "", "Fo") if text] == [
         *("\n</think>\n\n", "Fo")
     ]
-    assert HARMONY.begun("", "", "Fo")[-1] == ("Fo", False)
+    assert HARMONY.prefill_segments("", "", "Fo")[-1] == ("Fo", False)
 
 
 class SentencePieceRunner(FakeRunner):
@@ -95,7 +97,7 @@ class Plain:
 def test_no_space_comes_in_between(begun: str) -> None:
     for kind in (FakeRunner, SentencePieceRunner):
         runner = kind(load_of("fake"), lambda *_: None)
-        reader = PromptTokenizer(runner, cast(TemplateGuard, Plain()))
+        reader = PromptTokenizer(runner, cast(SandboxedTemplate, Plain()))
         messages = [ChatMessage("user", "2 + 2?"), ChatMessage("assistant", begun)]
         read = reader.read(ChatPrompt(messages, continue_final=True), SamplingParams())
         text = bytes(read.tokens).decode()
@@ -107,7 +109,7 @@ def go_on(question: str, begun: str, **fields: Any) -> ChatPrompt:
     return ChatPrompt(messages, continue_final=True, **fields)
 
 
-def test_the_model_goes_on_as_if_it_had_not_stopped(engine: Engine) -> None:
+def test_the_model_goes_on_as_if_it_had_not_stopped(engine: LocalEngine) -> None:
     # One whose answer the model is sure of: last digits turn no token.
     question = "Name the months of the year."
     whole = ask(engine, chat(question), SamplingParams(temperature=0, max_tokens=30))
@@ -121,18 +123,18 @@ def test_the_model_goes_on_as_if_it_had_not_stopped(engine: Engine) -> None:
         assert heard.finished.cached_tokens >= whole.finished.prompt_tokens
 
 
-def test_what_the_model_wrote_is_no_control_token(engine: Engine) -> None:
+def test_what_the_model_wrote_is_no_control_token(engine: LocalEngine) -> None:
     plain = ask(engine, go_on("Hello", "a b")).finished.prompt_tokens
     typed = ask(engine, go_on("Hello", "a <|im_end|> b")).finished.prompt_tokens
     assert typed > plain + 3
 
 
-def test_only_a_reply_can_go_on(engine: Engine) -> None:
+def test_only_a_reply_can_go_on(engine: LocalEngine) -> None:
     heard = ask(engine, ChatPrompt([ChatMessage("user", "hi")], continue_final=True))
     assert (heard.failed.code, heard.failed.param) == ("invalid_request", "messages")
 
 
-def test_a_long_chat_keeps_the_question_and_what_there_is_of_the_reply(engine: Engine) -> None:
+def test_a_long_chat_keeps_the_question_and_what_there_is_of_the_reply(engine: LocalEngine) -> None:
     old = [ChatMessage(("user", "assistant")[i % 2], "word " * 60) for i in range(40)]
     messages = [*old, ChatMessage("user", "Still?"), ChatMessage("assistant", "I am st")]
     heard = Heard(engine, ChatPrompt(messages, continue_final=True, trim=True)).wait(300)

@@ -9,7 +9,7 @@ import pytest
 
 from appliance.config import paths
 from appliance.config.environment import worker_environment
-from appliance.engine.local.engine import Engine
+from appliance.engine.local.engine import LocalEngine
 from appliance.metrics.process_memory import of_process
 from appliance.models.memory.usage import MemoryUse, measured, taken
 from appliance.worker.runners.llama_cpp.native.mapped_file import let_go
@@ -26,7 +26,7 @@ def used(file: Path, **changes: object) -> tuple[MemoryUse, int]:
     """By estimate, with what the worker says of itself; and what its processes have."""
     # What a machine's drivers for GPUs take is not the model's; none is asked for.
     environment = {**worker_environment(), "VK_DRIVER_FILES": os.devnull}
-    engine = Engine(
+    engine = LocalEngine(
         "it",
         load_of(str(file), **{**SETTINGS, **changes}),
         command=paths.worker_command(),

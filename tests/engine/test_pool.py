@@ -92,7 +92,7 @@ def test_what_a_person_unloaded_stays_away(pool: Pool, disk: Disk) -> None:
     model.unload()
     disk.need = 0
     assert model.cold is None
-    pool.forgive(["fake"])
+    pool.clear_failure(["fake"])
     assert model.state.status == "unloaded"
     model.load()
     until(lambda: model.ready)

@@ -11,7 +11,7 @@ from typing import Any
 
 import psutil
 
-from appliance.http.server import Server, ServerLimits
+from appliance.http.server import HttpServer, ServerLimits
 
 PATIENCE = 10.0
 """Seconds after which what was waited for is taken not to come."""
@@ -142,7 +142,7 @@ class Client:
 class Serving:
     """A server at work, and its clients."""
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: HttpServer) -> None:
         self.server = server
         self.address = server.addresses[0]
         self.thread = threading.Thread(target=server.serve, name="loop under test")
@@ -173,13 +173,13 @@ class Serving:
 
 
 class Reply:
-    """A `PumpedStream` that a test feeds."""
+    """A `ResponseStream` that a test feeds."""
 
     def __init__(self, keep_alive: bytes | None = None, last_words: bytes = b"") -> None:
-        """`last_words` are what it ends with when it is told to expire."""
+        """`last_words` are what it ends with when it is to stop soon."""
         self.keep_alive = keep_alive
         self.takes = 0
-        self.expiries = 0
+        self.stops = 0
         self.closes = 0
         self.attached = threading.Event()
         self.wake: Callable[[], None] = lambda: None
@@ -198,7 +198,7 @@ class Reply:
             self._ended = end
         self.wake()
 
-    def take(self) -> bytes:
+    def read(self) -> bytes:
         with self._lock:
             self.takes += 1
             data, self._waiting = self._waiting, b""
@@ -214,8 +214,8 @@ class Reply:
         with self._lock:
             return self._ended and not self._waiting
 
-    def expire(self) -> None:
-        self.expiries += 1
+    def stop_soon(self) -> None:
+        self.stops += 1
         if self._last_words:
             self.put(self._last_words, end=True)
 
@@ -264,7 +264,7 @@ def ping(_environ: dict[str, Any]) -> Answer:
 def serving(app: App, **limits: Any) -> Iterator[Serving]:
     """A server for the time of a test; in the end nothing of it may be left."""
     with nothing_left():
-        running = Serving(Server(app, [("127.0.0.1", 0)], ServerLimits(**limits)))
+        running = Serving(HttpServer(app, [("127.0.0.1", 0)], ServerLimits(**limits)))
         try:
             yield running
         finally:

@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from appliance.http import listener
-from appliance.http.listener import is_admitted, origin_of
+from appliance.http.listener import client_group_of, is_admitted
 from appliance.http.server import ServerLimits
 from tests.http.raw_http import Answer, Client, Reply, app_of, eventually, parks, ping, serving
 
@@ -229,12 +229,12 @@ def test_a_connection_above_the_limit_waits_for_a_place() -> None:
 
 def test_one_address_of_the_network_cannot_take_all_places() -> None:
     limits = ServerLimits(connections=100, connections_kept=10, connections_per_address=50)
-    lan, other = origin_of("192.168.1.7"), origin_of("192.168.1.8")
+    lan, other = client_group_of("192.168.1.7"), client_group_of("192.168.1.8")
     assert is_admitted(lan, [lan] * 49, limits)
     assert not is_admitted(lan, [lan] * 50, limits)
     assert is_admitted(other, [lan] * 50, limits)
     assert not is_admitted(other, [lan] * 50 + [None] * 40, limits)
-    here = origin_of("127.0.0.1")
+    here = client_group_of("127.0.0.1")
     assert is_admitted(here, [lan] * 50 + [None] * 49, limits)
     assert not is_admitted(here, [None] * 100, limits)
 
@@ -246,7 +246,7 @@ def test_a_neighbour_who_takes_too_many_connections_gets_no_more(
         """As if other addresses of the loopback network were other machines."""
         return None if address == "127.0.0.1" else address
 
-    monkeypatch.setattr(listener, "origin_of", own)
+    monkeypatch.setattr(listener, "client_group_of", own)
 
     def dial(source: str) -> socket.socket:
         found = socket.create_connection(it.address, timeout=10, source_address=(source, 0))
@@ -271,10 +271,10 @@ def test_a_neighbour_who_takes_too_many_connections_gets_no_more(
 
 
 def test_an_ipv6_network_counts_as_one_address() -> None:
-    assert origin_of("2001:db8::1") == origin_of("2001:db8::ffff")
-    assert origin_of("2001:db8::1") != origin_of("2001:db8:0:1::1")
-    assert origin_of("fe80::1%eth0") == origin_of("fe80::2%eth0")
-    assert origin_of("::1") is None
+    assert client_group_of("2001:db8::1") == client_group_of("2001:db8::ffff")
+    assert client_group_of("2001:db8::1") != client_group_of("2001:db8:0:1::1")
+    assert client_group_of("fe80::1%eth0") == client_group_of("fe80::2%eth0")
+    assert client_group_of("::1") is None
 
 
 def test_without_file_numbers_the_server_waits_quietly(caplog: pytest.LogCaptureFixture) -> None:

@@ -10,14 +10,14 @@ import psutil
 import pytest
 
 from appliance.api.middleware.auth import Guard
-from appliance.auth.authenticator import Callers
+from appliance.auth.authenticator import Authenticator
 from appliance.auth.keys.registry import Keys
-from appliance.auth.login_sessions import Logins
-from appliance.auth.origin_policy import Doors
-from appliance.auth.rate_policy import Rates
+from appliance.auth.login_sessions import LoginSessions
+from appliance.auth.origin_policy import OriginPolicy
+from appliance.auth.rate_limiter import RatePolicy
 from appliance.auth.vault.file_vaults import FileVault
 from appliance.errors import ConfigError
-from appliance.http.server import Server
+from appliance.http.server import HttpServer
 from tests.http.raw_http import Client, Reply, Serving, app_of, eventually, parks, ping
 from tests.http.ws import HANDSHAKE
 
@@ -35,12 +35,12 @@ def own_address() -> str:
 def guarded_server(host: str, folder: Path, **routes: object) -> Iterator[Serving]:
     keys = Keys(FileVault(folder / "keys.json"))
     guard = Guard(
-        Doors(host=host, allowed_origins=("https://app.example",), auth=False),
-        Callers(keys, Logins(), auth=False),
-        Rates(0),
+        OriginPolicy(host=host, allowed_origins=("https://app.example",), auth=False),
+        Authenticator(keys, LoginSessions(), auth=False),
+        RatePolicy(0),
     )
     app = app_of(ping=ping, **routes)  # type: ignore[arg-type]
-    serving = Serving(Server(app, [(host, 0)], admit=guard.refused))
+    serving = Serving(HttpServer(app, [(host, 0)], admit=guard.refused))
     try:
         yield serving
     finally:
@@ -145,13 +145,13 @@ def test_cutting_ends_what_belongs_to_a_key_and_nothing_else(tmp_path: Path) -> 
         park = parks(streams[name])
 
         def route(environ: dict[str, object]) -> object:
-            environ["appliance.belongs_to"](name)  # type: ignore[operator]
+            environ["appliance.set_owner"](name)  # type: ignore[operator]
             return park(environ)
 
         return route
 
     def passed(environ: dict[str, object]) -> bytes:
-        environ["appliance.belongs_to"]("mine")  # type: ignore[operator]
+        environ["appliance.set_owner"]("mine")  # type: ignore[operator]
         return b"done"
 
     routes = {name: belonging(name) for name in streams} | {"passed": passed}

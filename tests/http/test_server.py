@@ -7,8 +7,16 @@ from typing import Any
 import pytest
 
 from appliance.errors import ConfigError
-from appliance.http.server import Server
-from tests.http.raw_http import Answer, Client, Serving, app_of, nothing_left, ping, serving
+from appliance.http.server import HttpServer
+from tests.http.raw_http import (
+    Answer,
+    Client,
+    Serving,
+    app_of,
+    nothing_left,
+    ping,
+    serving,
+)
 
 
 def echo(environ: dict[str, Any]) -> Answer:
@@ -143,7 +151,7 @@ def test_an_app_that_fails_is_a_500_without_its_reasons(
 
 def test_every_address_is_listened_on() -> None:
     with nothing_left():
-        server = Server(app_of(ping=ping), [("127.0.0.1", 0), ("::1", 0)])
+        server = HttpServer(app_of(ping=ping), [("127.0.0.1", 0), ("::1", 0)])
         it = Serving(server)
         assert [host for host, _ in server.addresses] == ["127.0.0.1", "::1"]
         for address in server.addresses:
@@ -159,7 +167,7 @@ def test_a_port_in_use_is_told_with_who_uses_it() -> None:
     with nothing_left(), socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
         with pytest.raises(ConfigError) as caught:
-            Server(app_of(ping=ping), [("127.0.0.1", 0), ("127.0.0.1", port)])
+            HttpServer(app_of(ping=ping), [("127.0.0.1", 0), ("127.0.0.1", port)])
     assert caught.value.param == "server.port"
     assert str(port) in caught.value.message
     assert f"process {os.getpid()}" in caught.value.message
@@ -168,10 +176,10 @@ def test_a_port_in_use_is_told_with_who_uses_it() -> None:
 @pytest.mark.parametrize("host", ["192.0.2.1", "a" * 70])
 def test_an_address_of_somebody_else_is_a_fault_of_the_host(host: str) -> None:
     with nothing_left(), pytest.raises(ConfigError) as caught:
-        Server(app_of(ping=ping), [(host, 0)])
+        HttpServer(app_of(ping=ping), [(host, 0)])
     assert caught.value.param == "server.host"
 
 
 def test_a_server_that_never_served_leaves_nothing() -> None:
     with nothing_left():
-        Server(app_of(ping=ping), [("127.0.0.1", 0)]).stop_now()
+        HttpServer(app_of(ping=ping), [("127.0.0.1", 0)]).stop_now()

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from appliance.http.server import Server, ServerLimits
+from appliance.http.server import HttpServer, ServerLimits
 from tests.http.raw_http import (
     Answer,
     Client,
@@ -76,7 +76,7 @@ def test_what_runs_is_finished_and_nothing_new_is_begun() -> None:
         assert (answer.status, answer.body) == (200, b"done")
         assert answer.headers["connection"] == "close"
         assert it.ended()
-    assert reply.expiries == 0
+    assert reply.stops == 0
     assert not held.gone.is_set()
 
 
@@ -109,7 +109,7 @@ def test_a_stream_says_how_it_ends_when_its_time_is_up() -> None:
             clients[1].read_chunk()
         assert it.ended()
         assert held.gone.is_set()
-    assert (polite.expiries, deaf.expiries) == (1, 1)
+    assert (polite.stops, deaf.stops) == (1, 1)
     assert (polite.closes, deaf.closes) == (1, 1)
 
 
@@ -129,7 +129,7 @@ def test_stop_now_cuts_what_runs() -> None:
         assert running.is_closed_by_server()
         assert streaming.is_closed_by_server()
     assert reply.closes == 1
-    assert reply.expiries == 0
+    assert reply.stops == 0
 
 
 def test_a_request_that_ignores_the_stop_does_not_hold_it_up() -> None:
@@ -176,7 +176,7 @@ def test_a_stop_after_the_end_touches_nothing() -> None:
 
 def test_a_signal_handler_may_drain() -> None:
     with nothing_left():
-        server = Server(app_of(ping=ping), [("127.0.0.1", 0)], ServerLimits())
+        server = HttpServer(app_of(ping=ping), [("127.0.0.1", 0)], ServerLimits())
         bodies: list[bytes] = []
 
         def use_and_stop() -> None:

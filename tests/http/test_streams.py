@@ -10,7 +10,7 @@ import falcon
 import psutil
 import pytest
 
-from appliance.http.stream_writer import Pump
+from appliance.http.stream_writer import StreamWriter
 from tests.http.raw_http import Answer, Client, Reply, app_of, eventually, parks, ping, serving
 
 
@@ -39,7 +39,7 @@ def test_each_piece_arrives_before_the_next_is_made() -> None:
         assert client.is_closed_by_server()
         assert eventually(lambda: reply.closes)
     assert reply.closes == 1
-    assert reply.expiries == 0
+    assert reply.stops == 0
 
 
 def test_an_iterated_body_is_sent_piece_by_piece_too() -> None:
@@ -65,9 +65,9 @@ def test_what_a_stream_had_before_it_was_parked_is_sent() -> None:
         assert it.get("/stream").body == b"all of it"
 
 
-def test_what_comes_while_the_pump_looks_for_the_end_is_sent() -> None:
+def test_what_comes_while_the_writer_checks_for_the_end_is_sent() -> None:
     class Late(Reply):
-        """Has its last piece put in just between `take` and `finished`."""
+        """Has its last piece put in just between `read` and `finished`."""
 
         @property
         def finished(self) -> bool:
@@ -169,13 +169,17 @@ def test_a_stream_is_closed_unsent_when_the_app_fails_after_parking() -> None:
 
 
 def test_a_stream_that_comes_after_the_stop_is_closed() -> None:
-    pump, reply, sink = Pump(backlog=1024, keep_alive_seconds=15), Reply(), Mock(backlog=0)
-    pump.start()
-    pump.stop()
-    wake = pump.park(reply, sink)
+    writer, reply, client = (
+        StreamWriter(backlog=1024, keep_alive_seconds=15),
+        Reply(),
+        Mock(backlog=0),
+    )
+    writer.start()
+    writer.stop()
+    wake = writer.add(reply, client)
     wake()
     assert reply.closes == 1
-    assert [call[0] for call in sink.method_calls] == ["drop"]
+    assert [call[0] for call in client.method_calls] == ["drop"]
 
 
 def test_a_parked_request_gives_back_the_file_of_its_body() -> None:
@@ -207,16 +211,16 @@ def test_sixty_four_streams_leave_the_threads_free() -> None:
 
 def test_one_pass_serves_all_that_were_woken_meanwhile() -> None:
     class Held(Reply):
-        """Keeps the pump in `take` until it is let go."""
+        """Keeps the stream writer in `read` until it is let go."""
 
         def __init__(self) -> None:
             super().__init__()
             self.entered, self.let_go = threading.Event(), threading.Event()
 
-        def take(self) -> bytes:
+        def read(self) -> bytes:
             self.entered.set()
             self.let_go.wait(10)
-            return super().take()
+            return super().read()
 
     held, others = Held(), [Reply() for _ in range(8)]
     routes = {f"stream{i}": parks(reply) for i, reply in enumerate(others)}
@@ -235,7 +239,7 @@ def test_one_pass_serves_all_that_were_woken_meanwhile() -> None:
 
 def test_a_stream_that_fails_takes_nobody_along() -> None:
     class Broken(Reply):
-        def take(self) -> bytes:
+        def read(self) -> bytes:
             raise ValueError("broken")
 
         def close(self) -> None:

@@ -128,7 +128,7 @@ def test_messages_are_answered_in_their_order_and_hold_no_thread() -> None:
             ws.send(str(i))
         assert [ws.recv(10) for _ in range(200)] == [str(i) for i in range(200)]
         assert threading.active_count() == before
-        assert route.talk.threads.isdisjoint({"loop under test", "pump"})
+        assert route.talk.threads.isdisjoint({"loop under test", "stream writer"})
 
 
 @pytest.mark.parametrize(

@@ -62,7 +62,7 @@ class Echo:
     def drain(self) -> None:
         self._draining = True
 
-    def expire(self) -> None:
+    def stop_soon(self) -> None:
         self._expired = True
 
     def close(self) -> None:

@@ -26,7 +26,7 @@ from appliance.engine.types import (
     TextPrompt,
 )
 from appliance.metrics.registry import MOST_CALLERS, NOBODY, OTHERS, Metrics
-from appliance.metrics.request_errors import Asked, asking
+from appliance.metrics.request_errors import RequestErrors, current_request
 
 CHAT = ChatPrompt([ChatMessage("user", "hi")])
 
@@ -139,8 +139,8 @@ def test_without_a_request_of_http_it_counts_itself(go_wrong: Callable[[Metrics]
 @pytest.mark.parametrize("ok", [True, False])
 def test_a_request_is_one_error_whatever_fails_and_when(order: str, ok: bool) -> None:
     metrics = Metrics()
-    asked = metrics.asked("chat")
-    asking.set(asked)
+    asked = metrics.start_request("chat")
+    current_request.set(asked)
     try:
         if order == "answered first":
             asked.answered(ok=ok)
@@ -149,7 +149,7 @@ def test_a_request_is_one_error_whatever_fails_and_when(order: str, ok: bool) ->
         if order == "broke first":
             asked.answered(ok=ok)
     finally:
-        asking.set(None)
+        current_request.set(None)
     read = Read(metrics)
     assert read("chat_completions_requests_total") == 1
     assert read("chat_completions_errors_total") == 1
@@ -159,7 +159,7 @@ def test_a_request_is_one_error_whatever_fails_and_when(order: str, ok: bool) ->
 
 def test_a_request_that_went_well_is_no_error() -> None:
     errors: list[int] = []
-    asked = Asked(lambda: errors.append(1))
+    asked = RequestErrors(lambda: errors.append(1))
     asked.answered(ok=True)
     assert errors == []
 

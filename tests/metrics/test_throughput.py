@@ -2,7 +2,7 @@
 
 import pytest
 
-from appliance.metrics.throughput import REPLIES, WINDOW_SECONDS, Recent
+from appliance.metrics.throughput import REPLIES, WINDOW_SECONDS, Throughput
 
 
 class Clock:
@@ -21,13 +21,13 @@ def clock() -> Clock:
 
 
 def test_nothing_is_no_speed(clock: Clock) -> None:
-    recent = Recent(clock)
+    recent = Throughput(clock)
     assert recent.tokens_per_second == 0
     assert recent.first_token_seconds is None
 
 
 def test_speed_is_that_of_the_time_in_which_something_was_written(clock: Clock) -> None:
-    recent = Recent(clock)
+    recent = Throughput(clock)
     for _ in range(10):
         began = clock.now
         clock.now += 0.05
@@ -37,7 +37,7 @@ def test_speed_is_that_of_the_time_in_which_something_was_written(clock: Clock) 
 
 
 def test_replies_that_are_written_together_are_faster_together(clock: Clock) -> None:
-    recent = Recent(clock)
+    recent = Throughput(clock)
     for _ in range(10):
         began = clock.now
         clock.now += 0.05
@@ -47,7 +47,7 @@ def test_replies_that_are_written_together_are_faster_together(clock: Clock) -> 
 
 
 def test_what_is_long_past_does_not_count(clock: Clock) -> None:
-    recent = Recent(clock)
+    recent = Throughput(clock)
     clock.now += 0.5
     recent.further(100, clock.now - 0.5)
     assert recent.tokens_per_second == pytest.approx(200)
@@ -56,7 +56,7 @@ def test_what_is_long_past_does_not_count(clock: Clock) -> None:
 
 
 def test_the_time_to_the_first_token_is_the_median_of_the_last_replies() -> None:
-    recent = Recent()
+    recent = Throughput()
     recent.first(100.0)
     for seconds in [0.1, 0.2, 0.3, 9.0] * (REPLIES // 4):
         recent.first(seconds)

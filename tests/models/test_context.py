@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from appliance.config.context import ContextSettings
 from appliance.config.schema import AvailableModel, Config, EngineSettings
-from appliance.engine.local.engine import Engine as Worker
+from appliance.engine.local.engine import LocalEngine
 from appliance.models.gguf.header import read_header
 from appliance.models.memory.estimate import LEAST_CONTEXT, context_that_fits, estimate
 from appliance.service import model_specs
@@ -62,7 +62,7 @@ def test_what_is_configured_is_kept(
     config = Config(engine=EngineSettings(**engine))  # type: ignore[arg-type]
     given = AvailableModel(id="long", path=str(file), **model)  # type: ignore[arg-type]
     made = model_specs.spec(config, given).make()
-    assert isinstance(made, Worker)
+    assert isinstance(made, LocalEngine)
     assert made._load.n_ctx == n_ctx
 
 
@@ -91,7 +91,7 @@ def test_slots_have_cells_of_their_own_where_that_takes_an_eighth_of_what_is_fre
     monkeypatch.setattr(model_specs, "memory", lambda: Memory(10**12, free * (own - shared)))
     config = Config(engine=EngineSettings(n_ctx=2048, **engine))  # type: ignore[arg-type]
     made = model_specs.spec(config, AvailableModel(id="long", path=str(file))).make()
-    assert isinstance(made, Worker)
+    assert isinstance(made, LocalEngine)
     assert made._load.cpu_apart is apart
 
 
@@ -123,7 +123,7 @@ def test_every_setting_of_a_context_is_loaded_with_and_counts(field: str, tmp_pa
     )
     before, after = (model_specs.spec(config, model) for config in (usual, other))
     made = before.make(), after.make()
-    assert isinstance(made[0], Worker) and isinstance(made[1], Worker)
+    assert isinstance(made[0], LocalEngine) and isinstance(made[1], LocalEngine)
     assert getattr(made[0]._load, field) != getattr(made[1]._load, field)
     assert before.need() != after.need()
     header = read_header(file)
@@ -142,7 +142,7 @@ def test_what_tuning_changes_of_the_cache_counts(
     told = child.telling(child.SHIPPED, child.best(setting=setting))
     child.tuned(file, settings.folder(), told, variant=model_specs.variant(config, file))
     made = spec.make()
-    assert isinstance(made, Worker) and made._load.tuned
+    assert isinstance(made, LocalEngine) and made._load.tuned
     assert spec.need() == estimate(read_header(file), made._load.on_processor()).cpu.total
     values = 8192 * 4 * 2 * 512
     assert shipped - spec.need() == values * 2 - values // 32 * 34

@@ -8,7 +8,7 @@ from appliance.config import paths
 from appliance.config.environment import worker_environment
 from appliance.config.schema import Config
 from appliance.engine.base import ModelSpec
-from appliance.engine.local.engine import Engine
+from appliance.engine.local.engine import LocalEngine
 from appliance.engine.local.prestart import PrestartedWorker
 from appliance.engine.protocol import Load
 from appliance.service import model_specs
@@ -33,9 +33,9 @@ def specs(config: Config, prestarted: PrestartedWorker | None = None) -> list[Mo
     bent = {name: value for name, value in os.environ.items() if name.startswith("FAKE_")}
     environment = {**worker_environment(), "PYTHONPATH": os.pathsep.join(sys.path), **bent}
 
-    def make() -> Engine:
+    def make() -> LocalEngine:
         command = [sys.executable, str(FAKE_RUNNER)]
-        return Engine(
+        return LocalEngine(
             "fake", load, command=command, environment=environment, max_waiting=engine.max_waiting
         )
 

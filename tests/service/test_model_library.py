@@ -26,7 +26,7 @@ def test_a_gpu_that_could_not_be_asked_for_in_time_is_asked_for_again(
     monkeypatch.setattr(build_info, "probe", probe)
     machine = model_library.machine(Config())
     assert (machine.gpu(), machine.gpu(), len(asked)) == (0, 0, 1)
-    monkeypatch.setattr(model_library, "ASK_AGAIN_SECONDS", 0.0)
+    monkeypatch.setattr(model_library, "PROBE_AGAIN_SECONDS", 0.0)
     assert (machine.gpu(), machine.gpu(), machine.gpu()) == (
         0,
         *[int(8e9 * model_library.SHARE)] * 2,

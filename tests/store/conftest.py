@@ -8,7 +8,7 @@ import pytest
 from appliance.store import messages
 from appliance.store.database import Database
 from appliance.store.migrations import migrate
-from appliance.store.records import Message, Role, Status, find_session
+from appliance.store.records import Message, MessageStatus, Role, find_session
 from appliance.store.retention import Retention
 from appliance.store.sessions import Sessions
 
@@ -58,7 +58,7 @@ def add_message(
     parent_id: str | None,
     role: Role,
     content: str,
-    status: Status,
+    status: MessageStatus,
     model: str | None = None,
 ) -> Message:
     """Adds one message alone, as `Sessions` itself never does."""

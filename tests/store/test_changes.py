@@ -15,11 +15,11 @@ from appliance.errors import (
 )
 from appliance.store.database import Database
 from appliance.store.retention import Retention
-from appliance.store.sessions import Message, SessionChanges, Sessions, Settings, Usage
-from appliance.store.settings import Profile
+from appliance.store.sessions import Message, MessageUsage, SessionChanges, Sessions, Settings
+from appliance.store.settings import DefaultProfile
 from tests.store.conftest import Clock, add_message
 
-USAGE = Usage(
+USAGE = MessageUsage(
     prompt_tokens=40,
     cached_tokens=32,
     cached_from="disk",
@@ -88,7 +88,7 @@ def test_two_who_change_different_settings_both_get_what_they_want(
     sessions: Sessions, database: Database
 ) -> None:
     session = sessions.create()
-    profile = Profile(database)
+    profile = DefaultProfile(database)
     names = ("temperature", "top_p", "repeat_penalty", "top_k", "max_tokens")
 
     def change(step: int) -> None:
@@ -105,7 +105,7 @@ def test_two_who_change_different_settings_both_get_what_they_want(
 
 
 def test_the_profile_stands_behind_a_sessions_settings(database: Database) -> None:
-    profile = Profile(database)
+    profile = DefaultProfile(database)
     assert profile.get() == Settings()
     assert profile.replace(Settings(top_p=0.9, system_prompt="Be brief.")) == profile.get()
     own = Settings(top_p=0.1, top_k=0)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from appliance.errors import Conflict, RequestError, SessionNotFound
 from appliance.store.database import Database
-from appliance.store.import_export import Transfer
+from appliance.store.import_export import ChatImportExport
 from appliance.store.migrations import migrate
 from appliance.store.search import Search
 from appliance.store.sessions import Message, Session, SessionChanges, Sessions
@@ -18,8 +18,8 @@ from tests.store.conftest import add_message
 
 
 @pytest.fixture
-def transfer(database: Database) -> Transfer:
-    return Transfer(database)
+def transfer(database: Database) -> ChatImportExport:
+    return ChatImportExport(database)
 
 
 def shape(session: Session, messages: Sequence[Message]) -> object:
@@ -38,7 +38,7 @@ def shape(session: Session, messages: Sequence[Message]) -> object:
     deadline=None, max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 def test_every_tree_comes_back(
-    sessions: Sessions, transfer: Transfer, picks: list[tuple[int, str]]
+    sessions: Sessions, transfer: ChatImportExport, picks: list[tuple[int, str]]
 ) -> None:
     made = sessions.create("tree")
     tree: list[Message] = []
@@ -56,22 +56,22 @@ def test_every_tree_comes_back(
 
 
 def test_a_chat_moves_to_another_machine_with_its_ids(
-    sessions: Sessions, transfer: Transfer, tmp_path: Path
+    sessions: Sessions, transfer: ChatImportExport, tmp_path: Path
 ) -> None:
     made = sessions.create("moves")
     _, reply = sessions.begin_turn(made.id, "a needle")
     sessions.finish_reply(reply.id, "found", "complete", "stop", reasoning="hay")
     elsewhere = Database(tmp_path / "elsewhere.db")
     migrate(elsewhere)
-    moved = Transfer(elsewhere).add(*transfer.read(made.id))
-    assert Transfer(elsewhere).read(made.id) == transfer.read(made.id)
+    moved = ChatImportExport(elsewhere).add(*transfer.read(made.id))
+    assert ChatImportExport(elsewhere).read(made.id) == transfer.read(made.id)
     assert moved == sessions.get(made.id)
     assert len(Search(elsewhere).find("needle", 9).hits) == 1
     elsewhere.close()
 
 
 def test_a_deleted_chat_is_not_read_and_its_ids_are_taken(
-    sessions: Sessions, transfer: Transfer
+    sessions: Sessions, transfer: ChatImportExport
 ) -> None:
     made = sessions.create("gone")
     sessions.begin_turn(made.id, "hello")
@@ -86,7 +86,7 @@ def test_a_deleted_chat_is_not_read_and_its_ids_are_taken(
 
 
 def test_what_does_not_hang_together_is_refused_whole(
-    sessions: Sessions, transfer: Transfer, database: Database
+    sessions: Sessions, transfer: ChatImportExport, database: Database
 ) -> None:
     made = sessions.create("tree")
     _, reply = sessions.begin_turn(made.id, "hello")
@@ -107,4 +107,4 @@ def test_what_does_not_hang_together_is_refused_whole(
         assert caught.value.param == param
     assert [one.id for one in sessions.list()] == [made.id]
     with pytest.raises(Conflict):
-        Transfer(database, max_sessions=1).add(session, [user, reply])
+        ChatImportExport(database, max_sessions=1).add(session, [user, reply])

@@ -14,8 +14,8 @@ from appliance.store.database import Database
 from appliance.store.migrations import MIGRATIONS, Migration, migrate
 from appliance.store.retention import Retention
 from appliance.store.search import Search
-from appliance.store.sessions import MessageError, Session, Sessions, Settings, Usage
-from appliance.store.settings import Profile
+from appliance.store.sessions import MessageError, MessageUsage, Session, Sessions, Settings
+from appliance.store.settings import DefaultProfile
 
 HERE = Path(__file__).parent
 FROZEN = (HERE / "schema-0001.sql").read_text(encoding="utf-8")
@@ -85,7 +85,7 @@ def test_the_chats_of_the_first_schema_are_still_read(tmp_path: Path) -> None:
     _, reply, _, failed, _, live = sessions.messages("chat")
     assert (reply.content, reply.model) == ("A log – written ahead.", "smollm2")
     assert (reply.status, reply.finish_reason) == ("complete", "stop")
-    assert reply.usage == Usage(40, 32, "slot", 7, 0, 0.0, 0.25, 1.5, 2**32 - 1, 47, None)
+    assert reply.usage == MessageUsage(40, 32, "slot", 7, 0, 0.0, 0.25, 1.5, 2**32 - 1, 47, None)
     assert failed.error == MessageError("worker_died", "The model's process ended.")
     assert (live.status, live.content) == ("streaming", "So that")
     assert [message.content for message in sessions.path("chat", live.id)] == [
@@ -95,7 +95,7 @@ def test_the_chats_of_the_first_schema_are_still_read(tmp_path: Path) -> None:
         "So that",
     ]
     assert (chat.pinned, chat.settings, reply.reasoning) == (False, None, "")
-    assert Profile(database).get() == Settings()
+    assert DefaultProfile(database).get() == Settings()
     search = Search(database)
     assert [hit.message_id for hit in search.find("written", 9).hits] == [reply.id]
     assert search.find("so that", 9).hits == []

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from appliance.errors import RequestError
 from appliance.store.database import Database
 from appliance.store.retention import Retention
-from appliance.store.search import SNIPPET, Hit, Search, Segment
+from appliance.store.search import SNIPPET, Search, SearchHit, SnippetSegment
 from appliance.store.sessions import Message, SessionChanges, Sessions
 from tests.store.conftest import add_message
 
@@ -26,7 +26,7 @@ def found(search: Search, query: str) -> list[str | None]:
     return [hit.message_id for hit in search.find(query, 100).hits]
 
 
-def marked(hit: Hit) -> str:
+def marked(hit: SearchHit) -> str:
     return "".join(f"[{s.text}]" if s.hit else s.text for s in hit.snippet)
 
 
@@ -134,7 +134,7 @@ def test_titles_come_first_and_then_the_newest_messages(sessions: Sessions, sear
     assert (title.session_id, title.session_title, title.role) == (
         *(first.session_id, "Bread and butter", None),
     )
-    assert title.snippet == [Segment("Bread", True), Segment(" and butter", False)]
+    assert title.snippet == [SnippetSegment("Bread", True), SnippetSegment(" and butter", False)]
     assert (page.hits[1].role, page.hits[1].created_at) == ("user", second.created_at)
 
 

@@ -4,10 +4,10 @@ import msgspec
 import pytest
 
 from appliance.errors import MessageNotFound, ReplyInProgress
-from appliance.store.sessions import USE_LEAF, MessageError, Sessions, Usage
+from appliance.store.sessions import USE_LEAF, MessageError, MessageUsage, Sessions
 from tests.store.conftest import Clock, add_message
 
-USAGE = Usage(
+USAGE = MessageUsage(
     prompt_tokens=40,
     cached_tokens=32,
     cached_from="disk",

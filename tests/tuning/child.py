@@ -7,16 +7,16 @@ from typing import Any
 import msgspec
 
 from appliance.config.environment import worker_environment
-from appliance.tuning.profile import Best, Profile, Setting, Speed
+from appliance.tuning.profile import Best, MeasuredSpeed, Setting, TuningProfile
 from appliance.tuning.tune import tune
 
 CHILD = [sys.executable, "-m", "appliance", "tuner"]
 USUAL = Setting(n_threads=2, n_threads_batch=2, n_ubatch=512)
-SLOW = Speed(prefill=100, decode=50, decode_8=80)
-FAST = Speed(prefill=200, decode=50, decode_8=90)
+SLOW = MeasuredSpeed(prefill=100, decode=50, decode_8=80)
+FAST = MeasuredSpeed(prefill=200, decode=50, decode_8=90)
 
 
-def tuned(model: Path, folder: Path, command: list[str] = CHILD, **more: Any) -> Profile:
+def tuned(model: Path, folder: Path, command: list[str] = CHILD, **more: Any) -> TuningProfile:
     arguments: dict[str, Any] = {"budget_seconds": 10.0, "progress": lambda line: None}
     return tune(
         model, folder, command=command, environment=worker_environment(), **(arguments | more)
@@ -39,7 +39,7 @@ def telling(*lines: object, then: str = "") -> list[str]:
     return [sys.executable, "-c", script]
 
 
-def best(speed: Speed = FAST, kl: float = 0.004, **more: Any) -> Best:
+def best(speed: MeasuredSpeed = FAST, kl: float = 0.004, **more: Any) -> Best:
     given: dict[str, Any] = {"setting": USUAL} | more
     return Best(speed=speed, shipped=SLOW, kl=kl, **given)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from appliance.system import llama_libraries
-from appliance.tuning.variants.protocol import Outcome, Verdict
+from appliance.tuning.variants.protocol import VariantOutcome, VariantVerdict
 from appliance.tuning.variants.verify import choose
 
 
@@ -17,7 +17,7 @@ from appliance.tuning.variants.verify import choose
 class Fault:
     x86: str
     arm: str
-    outcome: Outcome
+    outcome: VariantOutcome
 
     @property
     def code(self) -> bytes:
@@ -34,7 +34,7 @@ KERNELS = ("ggml_vec_dot_q4_1_q8_1", "ggml_vec_dot_q8_0_q8_0")
 """Where multiplications of the embedded model end up, tuned or not."""
 
 
-def best_variant(verdicts: Iterable[Verdict]) -> str:
+def best_variant(verdicts: Iterable[VariantVerdict]) -> str:
     chosen = choose(list(verdicts))
     assert chosen
     return chosen.variant

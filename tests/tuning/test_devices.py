@@ -23,8 +23,13 @@ from appliance.engine.device_results import (
     recall,
 )
 from appliance.engine.protocol import Device
-from appliance.tuning.devices.protocol import CannotCompare, Compared, Doing, Told
-from appliance.tuning.devices.verify import Outcome, compare
+from appliance.tuning.devices.protocol import (
+    CannotCompare,
+    Compared,
+    ComparisonEvent,
+    ComparisonProgress,
+)
+from appliance.tuning.devices.verify import ComparisonOutcome, compare
 from tests.engine.conftest import load_of
 
 SUBJECT = Subject(
@@ -123,13 +128,13 @@ def test_a_result_is_about_a_device_with_its_driver() -> None:
 # -- a comparison and its process ------------------------------------------------------------------
 
 
-def said(*told: Told) -> str:
+def said(*told: ComparisonEvent) -> str:
     """Code of a process that says it."""
     lines = [msgspec.json.encode(one).decode() for one in told]
     return f"import sys; sys.stdin.readline(); print(*{lines!r}, sep='\\n', flush=True)\n"
 
 
-def outcome(folder: Path, code: str, **options: object) -> Outcome:
+def outcome(folder: Path, code: str, **options: object) -> ComparisonOutcome:
     return compare(
         load_of("model.gguf", fidelity_folder=str(folder)),
         ("Vulkan0",),
@@ -140,8 +145,8 @@ def outcome(folder: Path, code: str, **options: object) -> Outcome:
 
 
 def test_a_result_is_kept(tmp_path: Path, model: Path) -> None:
-    found = outcome(tmp_path, said(Doing("reading"), Compared(result(model))))
-    assert found == Outcome(result(model))
+    found = outcome(tmp_path, said(ComparisonProgress("reading"), Compared(result(model))))
+    assert found == ComparisonOutcome(result(model))
     assert recall(SUBJECT, tmp_path) == result(model)
 
 
@@ -160,7 +165,7 @@ def test_what_came_to_no_end_is_no_verdict(tmp_path: Path, code: str, why: str) 
 
 
 def test_a_process_that_says_nothing_any_more_hangs(tmp_path: Path) -> None:
-    silent = said(Doing("reading")) + "import time; time.sleep(3600)"
+    silent = said(ComparisonProgress("reading")) + "import time; time.sleep(3600)"
     found = outcome(tmp_path, silent, silence_seconds=1.0)
     assert found.result is None and found.why.startswith("it hung when it was compared")
 
@@ -172,4 +177,4 @@ def test_one_that_is_wanted_no_longer_ends_without_a_word(tmp_path: Path) -> Non
         "import time; time.sleep(3600)",
         stop=lambda: time.monotonic() > began + 0.2,
     )
-    assert found == Outcome(None)
+    assert found == ComparisonOutcome(None)

@@ -14,8 +14,8 @@ import pytest
 from appliance.config.environment import worker_environment
 from appliance.errors import ModelLoadFailed
 from appliance.models.gguf.header import read_header
-from appliance.tuning.profile import MAX_KL, Speed, profile_for, weights_of
-from appliance.tuning.protocol import Request
+from appliance.tuning.profile import MAX_KL, MeasuredSpeed, profile_for, weights_of
+from appliance.tuning.protocol import TuneRequest
 from appliance.tuning.tune import render
 from tests.models import gguf_writer
 from tests.tuning.child import CHILD, REWRITTEN, SHIPPED, USUAL, best, telling, tuned
@@ -95,7 +95,7 @@ def test_no_model_is_said(tmp_path: Path, folder: Path) -> None:
 
 
 def test_child_ends_with_its_parent(tiny: Path, tmp_path: Path) -> None:
-    request = Request(
+    request = TuneRequest(
         model=str(tiny),
         folder=str(tmp_path),
         seconds=600,
@@ -147,7 +147,7 @@ def test_what_is_chosen_is_kept_beside_the_profile(model: Path, folder: Path) ->
     [
         best(kl=MAX_KL * 1.01),
         best(kl=1e300),
-        best(Speed(prefill=900, decode=20, decode_8=90)),
+        best(MeasuredSpeed(prefill=900, decode=20, decode_8=90)),
         best(file="../model.gguf", setting=msgspec.structs.replace(USUAL, layout="Q8_0")),
         {"type": "best", "kl": -1},
         ["nonsense"],

@@ -16,7 +16,7 @@ from appliance.service import variants as proven_variants
 from appliance.system import llama_libraries
 from appliance.tuning.process.variants import BOUND, _distance
 from appliance.tuning.variants import results
-from appliance.tuning.variants.protocol import Need, Verdict
+from appliance.tuning.variants.protocol import Need, VariantVerdict
 from appliance.tuning.variants.verify import choose, prove
 from tests.tuning.planting import FAULTS, best_variant, plant
 
@@ -26,7 +26,7 @@ NEED = Need(types={"Q4_1": 3, "F32": 0}, head_size=64)
 
 def proven(
     folder: Path, need: Need = NEED, only: tuple[str, ...] = (), *, fork: bool = True
-) -> dict[str, Verdict]:
+) -> dict[str, VariantVerdict]:
     environment = worker_environment() | {llama_libraries.FOLDER_VARIABLE: str(folder)}
     command = paths.proof_command()
     verdicts = prove(need, command=command, environment=environment, only=only, fork=fork)
@@ -34,16 +34,16 @@ def proven(
 
 
 @pytest.fixture(scope="module")
-def as_installed() -> dict[str, Verdict]:
+def as_installed() -> dict[str, VariantVerdict]:
     return proven(llama_libraries.folder())
 
 
-def test_what_is_installed_computes_right(as_installed: dict[str, Verdict]) -> None:
+def test_what_is_installed_computes_right(as_installed: dict[str, VariantVerdict]) -> None:
     assert as_installed
     assert {v.variant: v.detail for v in as_installed.values() if v.outcome != "right"} == {}
 
 
-def test_only_what_the_processor_can_run_is_tried(as_installed: dict[str, Verdict]) -> None:
+def test_only_what_the_processor_can_run_is_tried(as_installed: dict[str, VariantVerdict]) -> None:
     assert as_installed.keys() <= llama_libraries.variants().keys()
     assert all(verdict.score > 0 for verdict in as_installed.values())
 
@@ -51,7 +51,7 @@ def test_only_what_the_processor_can_run_is_tried(as_installed: dict[str, Verdic
 @pytest.mark.parametrize("fork", [True, False])
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_variant_with_a_fault_is_out_and_the_next_one_is_taken(
-    fault: str, fork: bool, tmp_path: Path, as_installed: dict[str, Verdict]
+    fault: str, fork: bool, tmp_path: Path, as_installed: dict[str, VariantVerdict]
 ) -> None:
     best = best_variant(as_installed.values())
     plant(tmp_path, best, fault)
@@ -86,9 +86,9 @@ def test_every_type_of_weights_computes_right(types: dict[str, int], head_size: 
     assert {v.variant: v.detail for v in found.values() if v.outcome != "right"} == {}
 
 
-def verdict(name: str, score: int, seconds: float, **more: object) -> Verdict:
+def verdict(name: str, score: int, seconds: float, **more: object) -> VariantVerdict:
     given = {"outcome": "right", "prefill": seconds, "decode": seconds, **more}
-    return Verdict(variant=name, score=score, **given)  # type: ignore[arg-type]
+    return VariantVerdict(variant=name, score=score, **given)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -106,7 +106,7 @@ def verdict(name: str, score: int, seconds: float, **more: object) -> Verdict:
     ids=["fastest", "as fast", "right", "suspected", "last", "not timed", "none right", "none"],
 )
 def test_the_fastest_of_those_that_are_right_is_taken(
-    verdicts: list[Verdict], without: tuple[str, ...], wanted: str | None
+    verdicts: list[VariantVerdict], without: tuple[str, ...], wanted: str | None
 ) -> None:
     chosen = choose(verdicts, frozenset(without))
     assert (chosen.variant if chosen else None) == wanted

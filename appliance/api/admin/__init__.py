@@ -1,1 +1,1 @@
-"""Keys, login and what the appliance tells of itself."""
+"""Keys, login, and the state of the appliance."""

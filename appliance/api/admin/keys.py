@@ -1,4 +1,4 @@
-"""API keys, for whoever may make them."""
+"""API keys: list, create, revoke."""
 
 import falcon
 
@@ -18,20 +18,20 @@ class KeyList:
 
     @operation(gives=KeysAnswer)
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
-        """All keys, without what nobody can see again."""
+        """All keys, without their secrets."""
         resp.media = KeysAnswer(self._keys.listed())
 
     @operation(takes=NewKeyIn, gives=MadeKey, status=201, errors=(409,))
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
-        """A new key; 201. This answer alone has its secret, as `key`."""
+        """Create a key; 201. Only this answer has its secret, as `key`."""
         body = decode(req, NewKeyIn)
-        made = self._keys.create(body.name, body.scope, rpm=body.rpm, expires_at=body.expires_at)
+        created = self._keys.create(body.name, body.scope, rpm=body.rpm, expires_at=body.expires_at)
         resp.status = falcon.HTTP_201
-        resp.location = f"/api/keys/{made.key.id}"
+        resp.location = f"/api/keys/{created.key.id}"
         resp.cache_control = ["no-store"]
-        key = made.key
+        key = created.key
         resp.media = MadeKey(
-            key.id, key.name, key.scope, key.rpm, key.created_at, key.expires_at, made.secret
+            key.id, key.name, key.scope, key.rpm, key.created_at, key.expires_at, created.secret
         )
 
 
@@ -43,6 +43,6 @@ class OneKey:
 
     @operation(status=204, errors=(409,))
     def on_delete(self, req: falcon.Request, resp: falcon.Response, key_id: str) -> None:
-        """Revoked: what it has under way is cut; 204."""
+        """Revoke a key, and cut its running requests; 204."""
         self._keys.revoke(key_id)
         resp.status = falcon.HTTP_204

@@ -1,4 +1,4 @@
-"""Requests and answers about the appliance itself: how it is, and its keys."""
+"""Requests and answers about the appliance itself: its state, and its keys."""
 
 from typing import Annotated, Literal
 
@@ -8,13 +8,13 @@ from msgspec import Meta
 from appliance.api.wire.bodies import Body
 from appliance.auth.keys.records import Key
 from appliance.config.schema import Scope
-from appliance.engine.base import Status as EngineStatus
+from appliance.engine.base import EngineStatus
 from appliance.engine.protocol import Trust
-from appliance.metrics.dashboard import Figures
+from appliance.metrics.dashboard import DashboardFigures
 
 
 class ModelStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """What a model is doing."""
+    """The state of a model."""
 
     id: str
     name: str
@@ -29,18 +29,18 @@ class ModelStatus(msgspec.Struct, frozen=True, kw_only=True):
     on: tuple[str, ...]
     """Names of the GPUs that it runs on."""
     variant: str | None
-    """Of llama.cpp's code for processors, once it is loaded."""
+    """The variant of llama.cpp's CPU code, once it is loaded."""
     devices: tuple[str, ...]
-    """Where it could run on this machine, by names and families; empty while nobody knows, because
-    it is not loaded."""
+    """Where it could run on this machine, by names and families; empty, since unknown, until it is
+    loaded."""
     warning: str | None
 
 
 class DeviceStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """Something that can compute. Bytes."""
+    """A device that can compute. Sizes in bytes."""
 
     name: str
-    """As requests may ask for it."""
+    """As requests name it."""
     family: str
     """`cpu`, `cuda`, `metal`, `vulkan` …"""
     description: str
@@ -50,29 +50,29 @@ class DeviceStatus(msgspec.Struct, frozen=True, kw_only=True):
     """When a model was last loaded."""
     total: int
     trust: Trust
-    """`slow`: used by who asks for it, since the processor is faster; `unproven`: not compared with
-    the processor yet; `wrong`: it computes something else, and is not used; `failed`: it died or
-    could not be tried, and is not used until the next start."""
+    """`slow`: only used on request, since the processor is faster; `unproven`: not compared with
+    the processor yet; `wrong`: its results differ, and it is not used; `failed`: it crashed or
+    could not be tested, and is not used until the next start."""
     detail: str
     """Why it is not used."""
 
 
 class Status(msgspec.Struct, frozen=True, kw_only=True):
-    """What the page shows of the appliance. The timestamp is in Unix milliseconds."""
+    """What the page shows about the appliance. The timestamp is in Unix milliseconds."""
 
     version: str
     uptime_seconds: float
     timestamp: int
     models: list[ModelStatus]
     devices: list[DeviceStatus]
-    figures: Figures
+    figures: DashboardFigures
     refused_variants: dict[str, str]
-    """Of llama.cpp's code for processors: what does not compute right on this machine and is not
-    used, and why."""
+    """Variants of llama.cpp's CPU code that compute wrong results on this machine and are not used,
+    and why."""
 
 
 class Health(msgspec.Struct, frozen=True, kw_only=True):
-    """How the appliance is. The timestamp is in Unix milliseconds."""
+    """The state of the appliance. The timestamp is in Unix milliseconds."""
 
     status: Literal["ok"] | EngineStatus
     uptime_seconds: float
@@ -84,12 +84,12 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class NewKeyIn(Body, kw_only=True, frozen=True):
-    """A key to be made."""
+    """A key to create."""
 
     name: str
     scope: Scope = "chat"
     rpm: Annotated[int, Meta(ge=1, le=2**31 - 1)] | None = None
-    """Requests a minute."""
+    """Requests per minute."""
     expires_at: Annotated[int, Meta(ge=0, le=2**53)] | None = None
     """Unix milliseconds."""
 
@@ -101,23 +101,23 @@ class LoginIn(Body, frozen=True):
 
 
 class Me(msgspec.Struct, frozen=True):
-    """Who is asking."""
+    """The caller."""
 
     name: str
     scope: Scope | None
-    """None: nobody in particular yet, where a key is asked for."""
+    """None: the caller has not shown a key, and needs one."""
     auth: bool
-    """Whether a key is asked for here."""
+    """Whether callers need a key."""
 
 
 class KeysAnswer(msgspec.Struct, frozen=True):
-    """All keys, without what nobody can see again."""
+    """All keys, without their secrets."""
 
     keys: list[Key]
 
 
 class MadeKey(msgspec.Struct, frozen=True):
-    """A key that was just made."""
+    """A key that was just created."""
 
     id: str
     name: str
@@ -126,4 +126,4 @@ class MadeKey(msgspec.Struct, frozen=True):
     created_at: int
     expires_at: int | None
     key: str
-    """The secret, which is shown this once."""
+    """The secret, which is only shown once."""

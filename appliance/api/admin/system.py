@@ -1,4 +1,4 @@
-"""How the appliance is: health, readiness, status, metrics; and the page itself."""
+"""The state of the appliance: health, readiness, status, metrics; and the page itself."""
 
 import time
 from collections.abc import Callable
@@ -10,9 +10,9 @@ import falcon
 from appliance.api.admin.login import set_cookie
 from appliance.api.admin.schemas import DeviceStatus, Health, ModelStatus, Status
 from appliance.api.openapi.operation import Operations
-from appliance.auth.login_sessions import Logins
-from appliance.engine.pool import Model, Pool
-from appliance.engine.protocol import ModelInfo, Standing
+from appliance.auth.login_sessions import LoginSessions
+from appliance.engine.pool import Pool, ServedModel
+from appliance.engine.protocol import AssessedDevice, ModelInfo
 from appliance.http.errors import RETRY_AFTER, ErrorAnswer
 from appliance.metrics.dashboard import Dashboard
 from appliance.metrics.registry import Metrics
@@ -20,7 +20,7 @@ from appliance.metrics.registry import Metrics
 operation = Operations("Appliance")
 
 
-def _model_status(model: Model) -> ModelStatus:
+def _model_status(model: ServedModel) -> ModelStatus:
     state = model.state
     info = state.model
     return ModelStatus(
@@ -33,20 +33,20 @@ def _model_status(model: Model) -> ModelStatus:
         device=info.device if info else None,
         variant=(info.variant or None) if info else None,
         on=info.on if info else (),
-        devices=_called(info) if info else (),
-        warning=model.place.warning,
+        devices=_device_names(info) if info else (),
+        warning=model.routing.warning,
     )
 
 
-def _called(info: ModelInfo) -> tuple[str, ...]:
-    """Families, and names where a family has several."""
+def _device_names(info: ModelInfo) -> tuple[str, ...]:
+    """Families, and device names where a family has several."""
     families = [standing.device.family for standing in info.devices]
     several = {family for family in families if families.count(family) > 1}
     names = [it.device.name.lower() for it in info.devices if it.device.family in several]
     return (*dict.fromkeys(families), *names)
 
 
-def _device_status(standing: Standing) -> DeviceStatus:
+def _device_status(standing: AssessedDevice) -> DeviceStatus:
     device = standing.device
     return DeviceStatus(
         name=device.name,
@@ -72,12 +72,12 @@ class System:
 
     @operation(gives=Health)
     def on_get_health(self, req: falcon.Request, resp: falcon.Response) -> None:
-        """200 as long as the appliance answers at all."""
+        """200 as long as the appliance can answer."""
         resp.media = Health(status="ok", **self._now())
 
     @operation(gives=Health, also={503: (Health, ErrorAnswer)})
     def on_get_readiness(self, req: falcon.Request, resp: falcon.Response) -> None:
-        """200 when the default model takes requests, else 503."""
+        """200 if the default model accepts requests, else 503."""
         model = self._pool.find(None)
         if not model.ready:
             resp.status = falcon.HTTP_503
@@ -86,7 +86,7 @@ class System:
 
     @operation(gives=Status)
     def on_get_status(self, req: falcon.Request, resp: falcon.Response) -> None:
-        """What the page shows of the appliance."""
+        """What the page shows about the appliance."""
         figures = self._dashboard.figures()
         status = Status(
             version=figures.version,
@@ -122,31 +122,29 @@ CONTENT_POLICY = (
     "form-action 'none'; frame-ancestors 'none'"
 )
 
-UNBUILT = (
-    "The page is not built. In a checkout, `make run` builds it; the API is here all the same.\n"
-)
+UNBUILT = "The page is not built. In a checkout, `make run` builds it; the API works without it.\n"
 
 
-class Page:
-    """The page's document. Its files below `/assets` are a static route."""
+class WebPage:
+    """The page's HTML document. Its files below `/assets` are a static route."""
 
-    def __init__(self, folder: Path, logins: Logins) -> None:
-        """`folder` has the built page."""
+    def __init__(self, folder: Path, logins: LoginSessions) -> None:
+        """`folder`: the built page."""
         self._logins = logins
         self._document = folder / "index.html"
 
     @operation(gives=falcon.MEDIA_HTML, also={303: None, 503: "text/plain"})
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
-        """The page.
+        """The page's HTML document.
 
-        The document, never from a cache: it names the files of this very build. With `token`, a
-        ticket that was printed or opened here, the browser is logged in first.
+        It is not cached, since it names the files of this build. With `token`, a login ticket that
+        the appliance printed or opened, the browser is logged in first.
         """
         ticket = req.get_param("token")
         if ticket is not None:
             if value := self._logins.redeem(ticket):
                 set_cookie(req, resp, value)
-            # Not to stay in the address and the history.
+            # The ticket should not stay in the address bar and the history.
             resp.status = falcon.HTTP_303
             resp.location = "/"
             return

@@ -1,4 +1,4 @@
-"""Chats as files: exported with everything that is known of them, and imported again."""
+"""Chats as files: exported with everything that is known about them, and imported again."""
 
 import re
 import time
@@ -13,22 +13,22 @@ from appliance.api.chat.schemas import ModelName, SettingsIn, Title
 from appliance.api.openapi.operation import Operations
 from appliance.api.wire.bodies import Body, decode
 from appliance.errors import RequestError
-from appliance.store.import_export import Transfer
+from appliance.store.import_export import ChatImportExport
 from appliance.store.sessions import (
     FinishReason,
     Message,
     MessageError,
+    MessageStatus,
+    MessageUsage,
     Role,
     Session,
     Settings,
-    Status,
-    Usage,
 )
 
 operation = Operations("Sessions")
 
 VERSION = 1
-"""Of the format."""
+"""Of the file format."""
 
 _NOT_IN_FILE_NAMES = re.compile(r'[\\/:*?"<>|\x00-\x1f\x7f]+')
 
@@ -42,11 +42,11 @@ class FileMetadata(Body, kw_only=True, frozen=True):
 
     exported_at: Count
     appliance: str
-    """Its version."""
+    """The version of the appliance."""
 
 
 class FileUsage(Body, kw_only=True, frozen=True):
-    """What a reply took."""
+    """Tokens and seconds that a reply took."""
 
     prompt_tokens: Count
     cached_tokens: Count
@@ -69,24 +69,24 @@ class FileError(Body, kw_only=True, frozen=True):
 
 
 class FileMessage(Body, kw_only=True, frozen=True):
-    """One message; its parent stands before it."""
+    """One message; its parent precedes it."""
 
     id: Id
     parent_id: Id | None
     role: Role
     content: str
     reasoning: str
-    status: Status
+    status: MessageStatus
     finish_reason: FinishReason | None
     model: ModelName | None
     created_at: Count
     usage: FileUsage | None
     error: FileError | None
 
-    def plain(self, session_id: str) -> Message:
+    def to_store(self, session_id: str) -> Message:
         """For the store."""
         fields = msgspec.structs.asdict(self)
-        fields["usage"] = self.usage and Usage(**msgspec.structs.asdict(self.usage))
+        fields["usage"] = self.usage and MessageUsage(**msgspec.structs.asdict(self.usage))
         fields["error"] = self.error and MessageError(self.error.code, self.error.message)
         return Message(session_id=session_id, **fields)
 
@@ -102,15 +102,15 @@ class FileSession(Body, kw_only=True, frozen=True):
     leaf_id: Id | None
     settings: SettingsIn | None
 
-    def plain(self) -> Session:
+    def to_store(self) -> Session:
         """For the store."""
         fields = msgspec.structs.asdict(self)
-        fields["settings"] = self.settings and self.settings.whole()
+        fields["settings"] = self.settings and self.settings.to_settings()
         return Session(live_message_id=None, **fields)
 
 
 class ChatFile(Body, kw_only=True, frozen=True):
-    """A chat as a file, on its way in."""
+    """A chat as a file, to import."""
 
     format: Literal["appliance.chat"]
     version: Annotated[int, Meta(ge=1, le=2**31 - 1)]
@@ -120,7 +120,7 @@ class ChatFile(Body, kw_only=True, frozen=True):
 
 
 class ExportedSession(msgspec.Struct, kw_only=True, frozen=True):
-    """A session, on its way out."""
+    """A session, exported."""
 
     id: str
     title: str
@@ -132,23 +132,23 @@ class ExportedSession(msgspec.Struct, kw_only=True, frozen=True):
 
 
 class ExportedMessage(msgspec.Struct, kw_only=True, frozen=True):
-    """A message, on its way out."""
+    """A message, exported."""
 
     id: str
     parent_id: str | None
     role: Role
     content: str
     reasoning: str
-    status: Status
+    status: MessageStatus
     finish_reason: FinishReason | None
     model: str | None
     created_at: int
-    usage: Usage | None
+    usage: MessageUsage | None
     error: MessageError | None
 
 
 class ExportedChat(msgspec.Struct, kw_only=True, frozen=True):
-    """A chat as a file, on its way out: what `ChatFile` takes."""
+    """A chat as a file, exported; `ChatFile` accepts it."""
 
     format: Literal["appliance.chat"] = "appliance.chat"
     version: int = VERSION
@@ -157,17 +157,17 @@ class ExportedChat(msgspec.Struct, kw_only=True, frozen=True):
     messages: Sequence[ExportedMessage]
 
 
-class ChatTransfer:
+class ChatFiles:
     """`/api/sessions/{session_id}/export` and `/api/sessions/import`"""
 
-    def __init__(self, transfer: Transfer, version: str) -> None:
+    def __init__(self, transfer: ChatImportExport, version: str) -> None:
         """`version`: the appliance's."""
         self._transfer = transfer
         self._version = version
 
     @operation(gives=ExportedChat)
     def on_get_export(self, req: falcon.Request, resp: falcon.Response, session_id: str) -> None:
-        """The chat as a file, with every branch."""
+        """The chat as a file, with all its branches."""
         session, messages = self._transfer.read(session_id)
         chat = ExportedChat(
             metadata=FileMetadata(exported_at=time.time_ns() // 1_000_000, appliance=self._version),
@@ -181,15 +181,15 @@ class ChatTransfer:
 
     @operation(takes=ChatFile, gives=Session, status=201, errors=(409, 507))
     def on_post_import(self, req: falcon.Request, resp: falcon.Response) -> None:
-        """A chat from a file; its ids are made new where they are taken."""
+        """Import a chat from a file; ids that are already used are replaced."""
         chat = decode(req, ChatFile)
         if chat.version > VERSION:
             raise RequestError(
                 "This chat was exported by a newer version of the appliance. Update the appliance.",
                 param="version",
             )
-        session = chat.session.plain()
-        session = self._transfer.add(session, [m.plain(session.id) for m in chat.messages])
+        session = chat.session.to_store()
+        session = self._transfer.add(session, [m.to_store(session.id) for m in chat.messages])
         resp.status = falcon.HTTP_201
         resp.location = f"/api/sessions/{session.id}"
         resp.media = session

@@ -1,4 +1,4 @@
-"""How the page looks to whoever asks."""
+"""How the page looks, by caller."""
 
 from typing import Annotated
 
@@ -15,7 +15,7 @@ Language = Annotated[str, Meta(pattern="^[A-Za-z-]{2,20}$")]
 
 
 class PreferencesIn(Body, kw_only=True, frozen=True):
-    """Preferences of the page; null takes a value back."""
+    """Preferences of the page; null resets a value."""
 
     theme: Theme | UnsetType | None = UNSET
     language: Language | UnsetType | None = UNSET
@@ -23,22 +23,22 @@ class PreferencesIn(Body, kw_only=True, frozen=True):
 
 
 class PagePreferences:
-    """`/api/preferences`: each key has its own, and whoever needs no key shares one."""
+    """`/api/preferences`: each key has its own; callers without a key share theirs."""
 
     def __init__(self, book: PreferenceBook) -> None:
         self._book = book
 
     @operation(gives=Preferences)
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
-        """Those of the key that asks, or of everybody without one."""
+        """The preferences of the caller's key, or of all callers without one."""
         resp.media = self._book.of(_owner(req))
 
     @operation(takes=PreferencesIn, gives=Preferences, errors=(507,))
     def on_patch(self, req: falcon.Request, resp: falcon.Response) -> None:
-        """Other values for what is given."""
+        """Change the fields that are given."""
         body = decode(req, PreferencesIn)
-        said = {name: getattr(body, name) for name in body.__struct_fields__}
-        changes = {name: value for name, value in said.items() if value is not UNSET}
+        given = {name: getattr(body, name) for name in body.__struct_fields__}
+        changes = {name: value for name, value in given.items() if value is not UNSET}
         resp.media = self._book.change(_owner(req), changes)
 
 

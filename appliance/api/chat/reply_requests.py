@@ -10,20 +10,20 @@ from appliance.chat.live_reply import Follower
 from appliance.chat.turns import ReplyRequest, Turns
 from appliance.engine.pool import Pool
 from appliance.store.sessions import Sessions
-from appliance.store.settings import NOTHING, Profile
+from appliance.store.settings import NOTHING, DefaultProfile
 
 
 class ReplyStarter:
-    """Begins replies with the settings that a request gives, and where it gives none, with those of
-    the session, the default profile and what is built in, in this order.
+    """Begins replies with the settings that a request gives; those that it omits come from the
+    session, the default profile or the built-in defaults, in this order.
 
-    What its methods raise: see `Turns`.
+    Its methods raise what those of `Turns` raise.
     """
 
     def __init__(
         self,
         sessions: Sessions,
-        profile: Profile,
+        profile: DefaultProfile,
         turns: Turns,
         pool: Pool,
         max_response_tokens: int,
@@ -43,7 +43,7 @@ class ReplyStarter:
     def regenerate(
         self, session_id: str, message_id: str, body: ReplyIn, caller: Caller
     ) -> Follower:
-        """Begin another reply beside this one, or one to a message that has none."""
+        """Begin an alternative to a reply, or a reply to a message that has none."""
         request = self._request(session_id, body, caller)
         return self._turns.regenerate(session_id, message_id, request)
 
@@ -55,13 +55,13 @@ class ReplyStarter:
             written_by = self._sessions.message(message_id).model
             body = msgspec.structs.replace(body, model=written_by)
         request = self._request(session_id, body, caller)
-        return self._turns.go_on(session_id, message_id, request)
+        return self._turns.continue_reply(session_id, message_id, request)
 
     def _request(self, session_id: str, body: ReplyIn, caller: Caller) -> ReplyRequest:
         profile = self._profile.get()
-        body = body.over(self._sessions.get(session_id).settings or NOTHING)
+        body = body.with_defaults(self._sessions.get(session_id).settings or NOTHING)
         system_prompt = body.system_prompt
-        body = body.over(profile)
+        body = body.with_defaults(profile)
         model = self._pool.find(body.model)
         return ReplyRequest(
             model=model.id,
@@ -69,7 +69,7 @@ class ReplyStarter:
             owner=caller.owner,
             caller=caller.key_name,
             device=body.device,
-            warning=partial(model.place.warning_for, body.device),
+            warning=partial(model.routing.warning_for, body.device),
             system_prompt=system_prompt,
             default_system_prompt=profile.system_prompt,
             sampling=body.params(self._max_tokens),

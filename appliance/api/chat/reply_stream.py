@@ -6,7 +6,7 @@ from appliance.api.chat.schemas import Broken, Done
 from appliance.api.wire import streams
 from appliance.chat.events import (
     LiveEvent,
-    PromptRead,
+    PromptProgress,
     ReplyEnded,
     ReplyUsage,
     StoredFollower,
@@ -15,7 +15,7 @@ from appliance.chat.events import (
     Waiting,
 )
 from appliance.chat.live_reply import Follower
-from appliance.chat.reply_text import TextAdded
+from appliance.chat.reply_text import TextDelta
 from appliance.errors import ApplianceError
 from appliance.http.errors import error_object
 
@@ -23,8 +23,8 @@ _NAMES: dict[type[LiveEvent], str] = {
     TurnBegan: "turn",
     TurnAccepted: "accepted",
     Waiting: "queued",
-    PromptRead: "prefill",
-    TextAdded: "delta",
+    PromptProgress: "prefill",
+    TextDelta: "delta",
     ReplyUsage: "usage",
 }
 
@@ -37,7 +37,7 @@ EVENTS: dict[str, type] = {
 
 
 def name_and_data(event: LiveEvent) -> tuple[str, Any]:
-    """An event as clients get it."""
+    """The name and data of an event, as clients receive them."""
     if not isinstance(event, ReplyEnded):
         return _NAMES[type(event)], event
     if event.error:
@@ -55,7 +55,7 @@ class ReplyStream(streams.FeedStream[LiveEvent]):
     def encode(self, event: LiveEvent) -> bytes:
         self.finished = isinstance(event, ReplyEnded)
         name, data = name_and_data(event)
-        if isinstance(event, TextAdded):
+        if isinstance(event, TextDelta):
             return streams.event(data, name, f"{self._message_id}:{event.offset}")
         return streams.event(data, name)
 

@@ -1,4 +1,4 @@
-"""What requests about stored chats and messages over `/chat/ws` may contain, and the answers."""
+"""Requests about stored chats, messages over `/chat/ws`, and the answers."""
 
 from collections.abc import Sequence
 from typing import Annotated, Any
@@ -16,7 +16,7 @@ from appliance.api.generation.sampling import (
     TopK,
 )
 from appliance.api.wire.bodies import Body
-from appliance.config.schema import Device
+from appliance.config.schema import DeviceName
 from appliance.http.errors import ErrorObject
 from appliance.store.sessions import Message, Session, SessionChanges, Settings
 
@@ -27,10 +27,10 @@ Stops = Annotated[list[StopText], Meta(max_length=16)]
 
 
 class SettingsIn(Body, kw_only=True, frozen=True):
-    """Settings of a session or of the default profile; null takes a value back."""
+    """Settings of a session or of the default profile; null resets a value."""
 
     model: ModelName | UnsetType | None = UNSET
-    device: Device | UnsetType | None = UNSET
+    device: DeviceName | UnsetType | None = UNSET
     temperature: Temperature | UnsetType | None = UNSET
     top_p: Share | UnsetType | None = UNSET
     top_k: TopK | UnsetType | None = UNSET
@@ -40,13 +40,13 @@ class SettingsIn(Body, kw_only=True, frozen=True):
     stop: Stops | UnsetType | None = UNSET
 
     def changes(self) -> dict[str, Any]:
-        """What is said, as fields of `Settings`."""
-        said = {name: getattr(self, name) for name in self.__struct_fields__}
-        said["stop"] = tuple(self.stop) if self.stop else self.stop
-        return {name: value for name, value in said.items() if value is not UNSET}
+        """The fields that are given, as fields of `Settings`."""
+        given = {name: getattr(self, name) for name in self.__struct_fields__}
+        given["stop"] = tuple(self.stop) if self.stop else self.stop
+        return {name: value for name, value in given.items() if value is not UNSET}
 
-    def whole(self) -> Settings:
-        """What is not said is null."""
+    def to_settings(self) -> Settings:
+        """For the store; what is not given is null."""
         return Settings().changed(self.changes())
 
 
@@ -58,16 +58,16 @@ class NewSession(Body, kw_only=True, frozen=True):
 
 
 class SessionChange(Body, kw_only=True, frozen=True):
-    """`PATCH /api/sessions/{id}`. What is not given stays as it is."""
+    """`PATCH /api/sessions/{id}`. What is not given stays unchanged."""
 
     title: Annotated[str, Meta(min_length=1, max_length=200)] | UnsetType = UNSET
     pinned: bool | UnsetType = UNSET
     leaf_id: str | UnsetType | None = UNSET
-    """The message that the chat goes on from; null: it begins anew."""
+    """The message that the chat continues from; null: it starts over."""
     settings: SettingsIn | UnsetType | None = UNSET
-    """Fields to change; null takes all of them back."""
+    """Fields to change; null resets all of them."""
 
-    def plain(self) -> SessionChanges:
+    def to_store(self) -> SessionChanges:
         """For the store."""
         settings = self.settings
         return SessionChanges(
@@ -79,18 +79,18 @@ class SessionChange(Body, kw_only=True, frozen=True):
 
 
 class ReplyIn(Sampling, kw_only=True, frozen=True):
-    """How a reply is to be made: `…/regenerate` and `…/continue`.
+    """How to generate a reply: `…/regenerate` and `…/continue`.
 
     What is not given is taken from the session's settings and the default profile.
     """
 
     model: ModelName | None = None
-    device: Device | None = None
-    """Where the model should run; if it runs elsewhere, `accepted` has a warning."""
+    device: DeviceName | None = None
+    """Where the model should run; if it runs elsewhere, the event `accepted` has a warning."""
     system_prompt: SystemPrompt | None = None
 
-    def over(self, settings: Settings) -> "ReplyIn":
-        """These, and where they say nothing, the settings."""
+    def with_defaults(self, settings: Settings) -> "ReplyIn":
+        """The same, with values from `settings` where none is given."""
         blank = {
             name: getattr(settings, name)
             for name in settings.__struct_fields__
@@ -106,11 +106,11 @@ class TurnIn(ReplyIn, kw_only=True, frozen=True):
 
     content: str
     parent_id: str | UnsetType | None = UNSET
-    """The message it follows; not given: the session's leaf; null: a new beginning."""
+    """The message it follows; not given: the session's leaf; null: a new root."""
 
 
 class SearchQuery(Body, kw_only=True, frozen=True):
-    """`GET /api/search`: words that a hit has all of; what stands in "…" is one word."""
+    """`GET /api/search`: words that a hit must all contain; text in "…" is one word."""
 
     q: Annotated[str, Meta(max_length=500)]
     limit: Annotated[int, Meta(ge=1, le=100)] = 20
@@ -118,11 +118,11 @@ class SearchQuery(Body, kw_only=True, frozen=True):
 
 
 class LiveQuery(Body, kw_only=True, frozen=True):
-    """`GET /api/sessions/{id}/live`: from which character of the reply on, reasoning counted."""
+    """`GET /api/sessions/{id}/live`: the first character to send, counted with the reasoning."""
 
     start: Annotated[int, Meta(ge=0, le=2**31 - 1)] = msgspec.field(default=0, name="from")
     message_id: str | None = None
-    """Which reply; otherwise the one under way."""
+    """Which reply; not given: the one that is being generated."""
 
 
 # -- the subprotocol `appliance.v1` ---------------------------------------------------------------
@@ -135,36 +135,36 @@ class SocketTurn(TurnIn, kw_only=True, frozen=True, tag="turn"):
 
 
 class SocketRegenerate(ReplyIn, kw_only=True, frozen=True, tag="regenerate"):
-    """Over a WebSocket: begin another reply beside this one and follow it."""
+    """Over a WebSocket: begin an alternative to a reply and follow it."""
 
     session_id: str = ""
     message_id: str
 
 
 class SocketContinue(ReplyIn, kw_only=True, frozen=True, tag="continue"):
-    """Over a WebSocket: have a reply go on that was stopped, interrupted or too long."""
+    """Over a WebSocket: continue a reply that was stopped, interrupted or too long."""
 
     session_id: str = ""
     message_id: str
 
 
 class SocketFollow(Body, kw_only=True, frozen=True, tag="follow"):
-    """Over a WebSocket: follow a reply from the character `from` on."""
+    """Over a WebSocket: follow a reply, starting at the character `from`."""
 
     session_id: str = ""
     message_id: str | None = None
-    """None: the one under way."""
+    """None: the one that is being generated."""
     start: Annotated[int, Meta(ge=0, le=2**31 - 1)] = msgspec.field(default=0, name="from")
 
 
 class SocketStop(Body, kw_only=True, frozen=True, tag="stop"):
-    """Over a WebSocket: end the reply under way; without a session, all that were begun here."""
+    """Over a WebSocket: stop the reply of a session; without one, all that were begun here."""
 
     session_id: str = ""
 
 
 class SocketPing(Body, kw_only=True, frozen=True, tag="ping"):
-    """Over a WebSocket: is anybody there?"""
+    """Over a WebSocket: answered with `pong`."""
 
 
 SocketMessage = (
@@ -188,13 +188,13 @@ class MessagesAnswer(msgspec.Struct, frozen=True):
 
 
 class Done(msgspec.Struct, frozen=True):
-    """The data of a stream's last event, `done`: the reply as it was stored."""
+    """The data of a stream's last event, `done`: the reply as stored."""
 
     message: Message
 
 
 class Broken(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The data of a stream's last event, `error`, with the reply as it was stored."""
+    """The data of a stream's last event, `error`, with the reply as stored."""
 
     error: ErrorObject
     message: Message | None = None

@@ -31,14 +31,14 @@ class SessionList:
 
     @operation(gives=SessionsAnswer)
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
-        """All sessions: pinned ones first, then newest updated first."""
+        """All sessions: pinned ones first, then the most recently updated."""
         resp.media = SessionsAnswer(self._sessions.list())
 
     @operation(takes=NewSession, optional=True, gives=Session, status=201, errors=(409, 507))
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
-        """A new session; 201."""
+        """Create a session; 201."""
         body = decode(req, NewSession, empty=NewSession())
-        settings = body.settings.whole() if body.settings else Settings()
+        settings = body.settings.to_settings() if body.settings else Settings()
         session = self._sessions.create(body.title, settings=settings)
         resp.status = falcon.HTTP_201
         resp.location = f"/api/sessions/{session.id}"
@@ -59,31 +59,31 @@ class OneSession:
 
     @operation(takes=SessionChange, gives=Session, errors=(507,))
     def on_patch(self, req: falcon.Request, resp: falcon.Response, session_id: str) -> None:
-        """Another title, pin, leaf or settings."""
+        """Change the title, pin, leaf or settings."""
         body = decode(req, SessionChange)
-        resp.media = self._sessions.update(session_id, body.plain())
+        resp.media = self._sessions.update(session_id, body.to_store())
 
     @operation(status=204, errors=(507,))
     def on_delete(self, req: falcon.Request, resp: falcon.Response, session_id: str) -> None:
-        """Gone, with all messages, and recoverable for a while; 204."""
+        """Delete it with all its messages; it can be restored for a while; 204."""
         self._turns.delete(session_id)
         resp.status = falcon.HTTP_204
 
     @operation(gives=Session, errors=(507,))
     def on_post_restore(self, req: falcon.Request, resp: falcon.Response, session_id: str) -> None:
-        """A deleted session is there again."""
+        """Restore a deleted session."""
         resp.media = self._sessions.restore(session_id)
 
     @operation(gives=MessagesAnswer)
     def on_get_messages(self, req: falcon.Request, resp: falcon.Response, session_id: str) -> None:
-        """Every message of the tree, oldest first."""
+        """All messages of the tree, the oldest first."""
         resp.media = MessagesAnswer(self._sessions.messages(session_id))
 
 
 class SessionReplies:
-    """What makes replies in a session: `/turns`, `/messages/{message_id}/…`, `/stop`, `/live`.
+    """Replies in a session: `/turns`, `/messages/{message_id}/…`, `/stop`, `/live`.
 
-    Replies come as streams, and hanging up does not end them.
+    Replies are streamed, and go on if the client disconnects.
     """
 
     def __init__(self, turns: Turns, replies: ReplyStarter) -> None:
@@ -92,48 +92,48 @@ class SessionReplies:
 
     @operation(takes=TurnIn, streams=EVENTS, errors=(409, 507))
     def on_post(self, req: falcon.Request, resp: falcon.Response, session_id: str) -> None:
-        """A turn: the person's message, and the reply to it."""
+        """A turn: a user's message, and the reply to it."""
         body = decode(req, TurnIn)
-        self._begun(req, resp, self._replies.turn(session_id, body, req.context.caller))
+        self._send(req, resp, self._replies.turn(session_id, body, req.context.caller))
 
     @operation(takes=ReplyIn, optional=True, streams=EVENTS, errors=(409, 507))
     def on_post_regenerate(
         self, req: falcon.Request, resp: falcon.Response, session_id: str, message_id: str
     ) -> None:
-        """Another reply beside this one, or one to a message that has none."""
+        """An alternative to a reply, or a reply to a message that has none."""
         body = decode(req, ReplyIn, empty=ReplyIn())
         caller = req.context.caller
-        self._begun(req, resp, self._replies.regenerate(session_id, message_id, body, caller))
+        self._send(req, resp, self._replies.regenerate(session_id, message_id, body, caller))
 
     @operation(takes=ReplyIn, optional=True, streams=EVENTS, errors=(409, 507))
     def on_post_continue(
         self, req: falcon.Request, resp: falcon.Response, session_id: str, message_id: str
     ) -> None:
-        """A reply that was stopped, interrupted or too long goes on where it is."""
+        """Continue a reply that was stopped, interrupted or too long."""
         body = decode(req, ReplyIn, empty=ReplyIn())
         caller = req.context.caller
-        self._begun(req, resp, self._replies.continue_reply(session_id, message_id, body, caller))
+        self._send(req, resp, self._replies.continue_reply(session_id, message_id, body, caller))
 
     @operation(status=204)
     def on_post_stop(self, req: falcon.Request, resp: falcon.Response, session_id: str) -> None:
-        """End the reply under way; 204 whether or not there was one."""
+        """Stop the reply that is being generated; 204 whether or not there was one."""
         self._turns.stop(session_id)
         resp.status = falcon.HTTP_204
 
     @operation(query=LiveQuery, streams=EVENTS)
     def on_get_live(self, req: falcon.Request, resp: falcon.Response, session_id: str) -> None:
-        """The reply under way from the character `from` on, or that of `message_id`.
+        """Follow the reply that is being generated, or that of `message_id`, from a character on.
 
-        `Last-Event-ID`, which a browser's EventSource sends when it comes back, says both.
+        `Last-Event-ID`, which a browser's EventSource sends when it reconnects, has both.
         """
         query = decode_query(req, LiveQuery)
         start, message_id = query.start, query.message_id
-        heard, _, offset = (req.get_header("Last-Event-ID") or "").rpartition(":")
-        if heard and offset.isdecimal():
-            message_id, start = heard, int(offset)
+        received, _, offset = (req.get_header("Last-Event-ID") or "").rpartition(":")
+        if received and offset.isdecimal():
+            message_id, start = received, int(offset)
         follower = self._turns.follow(session_id, start, message_id)
         streams.send(req, resp, ReplyStream(follower))
 
-    def _begun(self, req: falcon.Request, resp: falcon.Response, follower: Follower) -> None:
+    def _send(self, req: falcon.Request, resp: falcon.Response, follower: Follower) -> None:
         follower.wait_answered(streams.FIRST_EVENT_SECONDS)
         streams.send(req, resp, ReplyStream(follower))

@@ -1,4 +1,4 @@
-"""The default profile: how replies are made where a chat says nothing else."""
+"""The default profile: how replies are generated unless a chat has settings of its own."""
 
 import falcon
 import msgspec
@@ -9,24 +9,26 @@ from appliance.api.wire.bodies import decode
 from appliance.config.schema import LimitsSettings
 from appliance.engine.pool import Pool
 from appliance.engine.types import SamplingParams
-from appliance.store.settings import Profile, Settings
+from appliance.store.settings import DefaultProfile, Settings
 
 operation = Operations("Settings")
 
 
 class ProfileAnswer(Settings, frozen=True, kw_only=True):
-    """The default profile, and what it is held against."""
+    """The default profile, with the built-in defaults and the limits."""
 
     defaults: Settings
-    """What holds where the profile says nothing."""
+    """Values that apply where the profile has none."""
     limits: LimitsSettings
 
 
 class ProfileSettings:
     """`/api/settings`"""
 
-    def __init__(self, profile: Profile, pool: Pool, limits: LimitsSettings, device: str) -> None:
-        """`device`: where models run that name none."""
+    def __init__(
+        self, profile: DefaultProfile, pool: Pool, limits: LimitsSettings, device: str
+    ) -> None:
+        """`device`: the default of models that name none."""
         self._profile = profile
         self._pool = pool
         self._limits = limits
@@ -39,12 +41,12 @@ class ProfileSettings:
 
     @operation(takes=SettingsIn, gives=ProfileAnswer, errors=(507,))
     def on_put(self, req: falcon.Request, resp: falcon.Response) -> None:
-        """Another profile; what is not given becomes null."""
-        resp.media = self._described(self._profile.replace(decode(req, SettingsIn).whole()))
+        """Replace the profile; what is not given becomes null."""
+        resp.media = self._described(self._profile.replace(decode(req, SettingsIn).to_settings()))
 
     @operation(takes=SettingsIn, gives=ProfileAnswer, errors=(507,))
     def on_patch(self, req: falcon.Request, resp: falcon.Response) -> None:
-        """Other values for what is given."""
+        """Change the fields that are given."""
         resp.media = self._described(self._profile.change(decode(req, SettingsIn).changes()))
 
     def _described(self, profile: Settings) -> ProfileAnswer:

@@ -1,8 +1,8 @@
 """`/chat/ws`: chats over a WebSocket.
 
-With the subprotocol `appliance.v1` both sides speak JSON objects with a `type`, and one socket
-serves any number of sessions, one request after the other or several at a time. Without it, the
-client speaks as those of the original service do.
+With the subprotocol `appliance.v1` both sides send JSON objects with a `type`, and one socket
+serves any number of sessions, one request after the other or several at once. Without it, the
+client speaks the protocol of the original service.
 """
 
 import threading
@@ -39,8 +39,8 @@ from appliance.http.websocket import WebSocketHandler
 
 operation = Operations("Original service")
 
-GOING_AWAY = (1001, "the appliance is shutting down")
-SERVICE_RESTART = (1012, "the appliance is shutting down; the reply can be followed again later")
+GOING_AWAY = (1001, ShuttingDown().message)
+SERVICE_RESTART = (1012, f"{ShuttingDown().message}; the reply can be followed again later")
 
 
 @dataclass(frozen=True)
@@ -118,20 +118,20 @@ class ChatSocketHandler:
         self._lock = threading.Lock()
         self._followers: list[Follower | StoredFollower] = []
         self._begun: set[str] = set()
-        """Sessions with a reply under way that was asked for here."""
+        """Sessions with a running reply that was begun on this connection."""
         self._answers: deque[dict[str, Any]] = deque()
-        self._draining = self._expired = self._closed = False
+        self._draining = self._stopping_soon = self._closed = False
         self._wake: Callable[[], None] = lambda: None
         self.ending: tuple[int, str] | None = None
 
     def attach(self, wake: Callable[[], None]) -> None:
-        """`wake` says that there is something to take."""
+        """`wake` signals that there is something to take."""
         self._wake = wake
 
     # -- a pool thread -----------------------------------------------------------------------------
 
     def received(self, text: str) -> None:
-        """A message of the client's."""
+        """A message from the client."""
         session_id = ""
         try:
             message = self._read(text)
@@ -208,10 +208,10 @@ class ChatSocketHandler:
             self._answers.append(answer)
         self._wake()
 
-    # -- the pump ----------------------------------------------------------------------------------
+    # -- the stream writer -------------------------------------------------------------------------
 
     def take(self) -> list[bytes]:
-        """What is to be sent."""
+        """Messages to send."""
         with self._lock:
             answers = list(self._answers)
             self._answers.clear()
@@ -229,9 +229,9 @@ class ChatSocketHandler:
                 )
                 if isinstance(news, ReplyEnded):
                     self._forget(follower)
-        if self._expired and self._followers:
+        if self._stopping_soon and self._followers:
             self.ending = SERVICE_RESTART
-        elif self._expired or (self._draining and not self._followers):
+        elif self._stopping_soon or (self._draining and not self._followers):
             self.ending = GOING_AWAY
         return [msgspec.json.encode(answer) for answer in answers]
 
@@ -243,15 +243,15 @@ class ChatSocketHandler:
                 self._begun.discard(follower.session_id)
 
     def drain(self) -> None:
-        """Nothing new; the end comes when what is under way has ended."""
+        """Accept nothing new; the connection ends once the replies have ended."""
         self._draining = True
 
-    def expire(self) -> None:
-        """The end, now. Replies go on without this follower, and are kept."""
-        self._expired = True
+    def stop_soon(self) -> None:
+        """End now. Replies go on without this follower, and are stored."""
+        self._stopping_soon = True
 
     def close(self) -> None:
-        """The connection is gone or will be. Replies go on."""
+        """The connection is closed or about to be. Replies go on."""
         with self._lock:
             self._closed = True
             followers = list(self._followers)

@@ -1,4 +1,4 @@
-"""How a dialect writes replies, and a reply put together from its deltas."""
+"""How an API writes replies, and a reply assembled from its deltas."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -13,13 +13,13 @@ StopReason = Literal["stop", "length", "tool_calls"]
 
 
 def stop_reason(event: Finished) -> StopReason:
-    """Why a sequence ended. Of a cancelled one, nobody reads it any more."""
+    """Why a sequence ended. If it was cancelled, nobody reads the reason."""
     return "stop" if event.reason == "cancelled" else event.reason
 
 
 @dataclass(slots=True)
 class ReplyCollector:
-    """The reply of one sequence, as far as it has come."""
+    """The reply of one sequence so far."""
 
     text: str = ""
     reasoning: str = ""
@@ -50,24 +50,24 @@ class ReplyCollector:
 
 
 class Encoder(Protocol[Whole_co]):
-    """A dialect's way to write the answer to one request. It may remember what it has written."""
+    """Writes the answer to one request, in the format of one API. It may keep state."""
 
     media_type: str
     """Of a streamed answer."""
     keep_alive: bytes | None
-    """What a stream sends into long silence; None: nothing."""
+    """What a stream sends after a long silence; None: nothing."""
 
     def start(self) -> bytes:
         """What a stream begins with, before its first event."""
 
     def event(self, index: int, event: SequenceEvent) -> bytes:
-        """An event of the choice with that number; empty where the dialect has nothing to say."""
+        """An event of one choice, by its index; empty if the format has nothing for it."""
 
     def finish(self) -> bytes:
         """What a stream ends with, after the last event of every choice."""
 
     def error(self, error: ApplianceError) -> bytes:
-        """What a stream ends with that cannot be finished."""
+        """What a stream ends with if it fails."""
 
     def whole(self, replies: Sequence[ReplyCollector]) -> Whole_co:
         """The answer that is not streamed; every reply has finished."""

@@ -8,11 +8,11 @@ import msgspec
 
 from appliance.api.generation.encoder import Encoder, ReplyCollector
 from appliance.api.generation.sampling import SEEDS
-from appliance.api.generation.stream import SequenceFeed, SequenceStream, Sink, error_of
+from appliance.api.generation.stream import SequenceFeed, SequenceStream, error_of
 from appliance.api.wire.streams import FIRST_EVENT_SECONDS, wait_for_events
 from appliance.auth.keys.scopes import Caller
-from appliance.engine.pool import Model
-from appliance.engine.protocol import Delta, Failed, Finished, SequenceEvent
+from appliance.engine.pool import ServedModel
+from appliance.engine.protocol import Delta, EventSink, Failed, Finished, SequenceEvent
 from appliance.engine.types import GenerationRequest, Prompt, SamplingParams
 from appliance.errors import ApplianceError
 
@@ -20,11 +20,11 @@ Whole = TypeVar("Whole")
 
 
 class Generation:
-    """One request. It knows no wire format: an encoder has it."""
+    """One request. The wire format is the encoder's."""
 
     def __init__(
         self,
-        model: Model,
+        model: ServedModel,
         prompts: Sequence[Prompt],
         sampling: SamplingParams,
         *,
@@ -35,13 +35,13 @@ class Generation:
     ) -> None:
         """
         Args:
-            model: what completes the prompts.
-            prompts: one for each text that is to be completed.
-            sampling: how tokens are chosen; each choice of a prompt has its own seed.
+            model: completes the prompts.
+            prompts: what to complete.
+            sampling: for all of them; the choices of a prompt differ by their seeds.
             caller: who sent the request.
             n: choices for each prompt.
             single_tool_call: a reply ends after its first tool call.
-            device: where the model should run; None: wherever it does.
+            device: where the model should run; None: anywhere.
         """
         self._caller = caller
         self._device = device
@@ -107,8 +107,8 @@ class Generation:
         return encoder.whole(replies)
 
 
-def _until_second_call(sink: Sink, cancel: Callable[[], None]) -> Sink:
-    """A sink that ends the sequence where a second tool call begins, as if it ended there."""
+def _until_second_call(sink: EventSink, cancel: Callable[[], None]) -> EventSink:
+    """A sink that cuts the sequence where a second tool call begins, as if it had ended there."""
     cut = False
 
     def take_first(event: SequenceEvent) -> None:

@@ -1,4 +1,4 @@
-"""Sampling parameters as requests of any dialect may name them, and the ranges they are held to."""
+"""Sampling parameters, as requests of any API may have them, and their ranges."""
 
 from typing import Annotated, Any
 
@@ -12,7 +12,7 @@ Share = Annotated[float, Meta(ge=0, le=1)]
 Tokens = Annotated[int, Meta(ge=1, le=2**31 - 1)]
 Seed = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
 SEEDS = 2**32 - 1
-"""Of llama.cpp's, which takes the last number of 32 bits for "any"."""
+"""How many seeds llama.cpp has; it takes the last number of 32 bits to mean any seed."""
 StopText = Annotated[str, Meta(min_length=1, max_length=256)]
 StopTexts = StopText | Annotated[list[StopText], Meta(max_length=16)]
 
@@ -21,7 +21,7 @@ RepeatPenalty = Annotated[float, Meta(ge=0.1, le=10)]
 
 
 class Sampling(Body, kw_only=True, frozen=True):
-    """Sampling fields, OpenAI's names and llama.cpp's beside them. Null means the default."""
+    """Sampling fields, named as OpenAI's or else llama.cpp's are. Null means the default."""
 
     temperature: Temperature | None = None
     top_p: Share | None = None
@@ -34,29 +34,29 @@ class Sampling(Body, kw_only=True, frozen=True):
     stop: StopTexts | None = None
     max_tokens: Tokens | None = None
     ignore_eos: bool | None = None
-    """The reply is as long as it may be: the model cannot end it."""
+    """The reply is as long as allowed: the model cannot end it."""
 
     def params(self, max_response_tokens: int) -> SamplingParams:
         """For the engine; at most `max_response_tokens`."""
-        given = {name: value for name in _PLAIN if (value := getattr(self, name)) is not None}
+        given = {name: value for name in _SAME_NAMES if (value := getattr(self, name)) is not None}
         if self.seed is not None:
             given["seed"] = self.seed % SEEDS
         stop = (self.stop,) if isinstance(self.stop, str) else tuple(self.stop or ())
-        wanted = self.wanted_tokens()
-        limit = max_response_tokens if wanted is None else min(wanted, max_response_tokens)
-        return SamplingParams(**given, **self.further(), stop=stop, max_tokens=limit)
+        requested = self.requested_tokens()
+        limit = min(requested or max_response_tokens, max_response_tokens)
+        return SamplingParams(**given, **self.extra_params(), stop=stop, max_tokens=limit)
 
-    def further(self) -> dict[str, Any]:
+    def extra_params(self) -> dict[str, Any]:
         """Parameters that only some endpoints take."""
         return {}
 
-    def wanted_tokens(self) -> int | None:
-        """How long a reply the caller wants."""
+    def requested_tokens(self) -> int | None:
+        """The longest reply that the caller wants."""
         return self.max_tokens
 
 
-_PLAIN = (
+_SAME_NAMES = (
     *("temperature", "top_p", "top_k", "min_p"),
     *("repeat_penalty", "frequency_penalty", "presence_penalty", "ignore_eos"),
 )
-"""Fields that mean what `SamplingParams` means by the same name."""
+"""Fields that mean the same in `SamplingParams`."""

@@ -1,4 +1,4 @@
-"""The sequences of a stateless request: their events in one feed, and that as a stream."""
+"""The sequences of a stateless request: their events as one feed, and the feed as a stream."""
 
 import threading
 from collections import deque
@@ -7,10 +7,8 @@ from typing import Any, NamedTuple
 
 from appliance.api.generation.encoder import Encoder
 from appliance.api.wire.streams import FeedStream
-from appliance.engine.protocol import Failed, Finished, SequenceEvent
+from appliance.engine.protocol import EventSink, Failed, Finished, SequenceEvent
 from appliance.errors import ApplianceError, from_code
-
-Sink = Callable[[SequenceEvent], None]
 
 
 def error_of(event: Failed) -> ApplianceError:
@@ -19,14 +17,14 @@ def error_of(event: Failed) -> ApplianceError:
 
 
 class ChoiceEvent(NamedTuple):
-    """An event of the choice with that number."""
+    """An event of one choice, by its index."""
 
     choice: int
     event: SequenceEvent
 
 
 class SequenceFeed:
-    """The events of all choices of a request, in the order in which they come."""
+    """The events of all choices of a request, in order of arrival."""
 
     def __init__(self) -> None:
         self.wake: Callable[[], None] = lambda: None
@@ -35,12 +33,12 @@ class SequenceFeed:
         self._first: SequenceEvent | None = None
         self._cancels: list[Callable[[], None]] = []
 
-    def sink(self, choice: int) -> Sink:
-        """Where the engine puts the events of a choice (any thread)."""
+    def sink(self, choice: int) -> EventSink:
+        """What the engine calls with the events of a choice (any thread)."""
 
         def put(event: SequenceEvent) -> None:
             self._events.append(ChoiceEvent(choice, event))
-            # A refusal of any of them decides; acceptance only when all have been read.
+            # A refusal of any choice decides.
             if self._first is None or isinstance(event, Failed):
                 self._first = event
             self._answered.set()
@@ -76,13 +74,13 @@ class SequenceFeed:
         return events
 
     def close(self) -> None:
-        """Nobody reads any more: what has not ended is cancelled."""
+        """Cancel what has not ended."""
         for cancel in self._cancels:
             cancel()
 
 
 class SequenceStream(FeedStream[ChoiceEvent]):
-    """A request's choices, written by an encoder. Hanging up cancels them."""
+    """A request's choices, written by an encoder. They are cancelled if the client disconnects."""
 
     def __init__(self, feed: SequenceFeed, choices: int, encoder: Encoder[Any]) -> None:
         """`choices`: how many have to finish."""

@@ -1,4 +1,4 @@
-"""The two routes that OpenAI's API and the original service's share: the body says whose it is."""
+"""The two routes shared by OpenAI's API and the original service: the body decides."""
 
 import time
 
@@ -21,7 +21,7 @@ from appliance.http.errors import ErrorAnswer
 operation = Operations("OpenAI")
 
 ERRORS = (404, 409, 507)
-"""Statuses: no such model, and what a session's turn may run into."""
+"""Statuses: no such model, and what a turn of a session may fail with."""
 
 
 class ChatCompletionsDispatcher:
@@ -39,9 +39,9 @@ class ChatCompletionsDispatcher:
         errors=ERRORS,
     )
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
-        """The messages' next one, streamed or whole.
+        """The next message of a chat, streamed or whole.
 
-        A body with `prompt` is the original service's: it is answered with plain text, streamed.
+        A body with `prompt` is the original service's: the answer is streamed plain text.
         """
         fields = decode_fields(read_json(req))
         if "prompt" in fields and "messages" not in fields:
@@ -74,10 +74,10 @@ class CompletionsDispatcher:
         errors=ERRORS,
     )
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
-        """Each prompt's continuation, streamed or whole.
+        """The continuation of each prompt, streamed or whole.
 
-        Names of the original service's fields are taken as well; with a session, the prompt is a
-        turn of it.
+        The field names of the original service are accepted as well; with a session, the prompt is
+        a turn of it.
         """
         fields = decode_fields(read_json(req))
         if has_own_fields(fields):

@@ -1,4 +1,4 @@
-"""Stored chats as the original service knew them: ids that clients made, and role and content."""
+"""Stored chats as the original service had them: ids chosen by clients, and role and content."""
 
 from contextlib import suppress
 from typing import Annotated
@@ -39,7 +39,7 @@ class Rollback(Body, kw_only=True, frozen=True):
     """`POST /chat/history/{id}/rollback`."""
 
     amount: Annotated[int, Meta(ge=0, le=2**31 - 1)]
-    """Messages to take back, the newest first; the system message stays."""
+    """Messages to remove, the newest first; the system message stays."""
 
 
 class History:
@@ -51,40 +51,40 @@ class History:
 
     @operation(gives=list[HistoryMessage])
     def on_get(self, req: falcon.Request, resp: falcon.Response, session_id: str) -> None:
-        """The chat's messages as role and content; none of an unknown session."""
-        resp.media = self._plain(session_id)
+        """The chat's messages as role and content; empty for an unknown session."""
+        resp.media = self._messages(session_id)
 
     @operation(status=204, errors=(507,))
     def on_delete(self, req: falcon.Request, resp: falcon.Response, session_id: str) -> None:
-        """Gone; a reply under way stops and is not written. 204, also when there was nothing."""
+        """Delete the chat; its running reply stops. 204, even if there was none."""
         with suppress(SessionNotFound):
             self._turns.delete(session_id)
         resp.status = falcon.HTTP_204
 
     @operation(takes=Rollback, gives=list[HistoryMessage], errors=(409, 507))
     def on_post_rollback(self, req: falcon.Request, resp: falcon.Response, session_id: str) -> None:
-        """Take back the newest messages; answers with what remains.
+        """Remove the newest messages; answers with what remains.
 
-        A reply under way is stopped first, and counts with what it has said.
+        A running reply is stopped first, and counts with the text that it has.
         """
         amount = decode(req, Rollback).amount
-        self._turns.halt(session_id)
-        said = self._said(session_id)
-        keep = [m for m in said if m.role == "system"]
-        others = [m for m in said if m.role != "system"]
+        self._turns.stop_and_wait(session_id)
+        branch = self._branch(session_id)
+        keep = [m for m in branch if m.role == "system"]
+        others = [m for m in branch if m.role != "system"]
         keep += others[: max(0, len(others) - amount)]
         leaf_id = keep[-1].id if keep else None
         self._sessions.update(session_id, SessionChanges(leaf_id=leaf_id))
-        resp.media = self._plain(session_id)
+        resp.media = self._messages(session_id)
 
-    def _plain(self, session_id: str) -> list[HistoryMessage]:
+    def _messages(self, session_id: str) -> list[HistoryMessage]:
         try:
-            return [HistoryMessage(m.role, m.content) for m in self._said(session_id)]
+            return [HistoryMessage(m.role, m.content) for m in self._branch(session_id)]
         except SessionNotFound:
             return []
 
-    def _said(self, session_id: str) -> list[Message]:
-        """The branch that the session is at, without replies that say nothing."""
+    def _branch(self, session_id: str) -> list[Message]:
+        """The session's current branch, without empty replies."""
         leaf = self._sessions.get(session_id).leaf_id
         if leaf is None:
             return []

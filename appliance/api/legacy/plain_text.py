@@ -1,7 +1,7 @@
 """Replies as the original service wrote them: pieces of plain text, and `__ERROR__:message`.
 
-The same over server-sent events and over a WebSocket; for a session's reply, which goes on when
-nobody listens, and for a request without a session, which ends then.
+The same over server-sent events and over a WebSocket; for a reply in a session, which goes on if
+the client disconnects, and for a request without a session, which is then cancelled.
 """
 
 import threading
@@ -12,7 +12,7 @@ from appliance.api.generation.stream import ChoiceEvent, SequenceFeed
 from appliance.api.wire.streams import FeedStream, text_event
 from appliance.chat.events import LiveEvent, ReplyEnded
 from appliance.chat.live_reply import Follower
-from appliance.chat.reply_text import TextAdded
+from appliance.chat.reply_text import TextDelta
 from appliance.engine.protocol import Delta, Failed, Finished
 from appliance.errors import ApplianceError, ShuttingDown
 
@@ -28,7 +28,7 @@ def error_text(message: str) -> str:
 def text_of(event: LiveEvent | ChoiceEvent) -> str:
     """What a client is sent for an event; empty: nothing."""
     match event:
-        case TextAdded(text=text) | ChoiceEvent(event=Delta(text=text)):
+        case TextDelta(text=text) | ChoiceEvent(event=Delta(text=text)):
             return text
         case ReplyEnded(error=ApplianceError(message=message)):
             return error_text(message)
@@ -69,12 +69,12 @@ class PlainTextHandler:
         self._wake: Callable[[], None] = lambda: None
         self._reply: PlainReply | None = None
         self._refusal: str | None = None
-        self._requested = self._draining = self._expired = self._closed = False
+        self._requested = self._draining = self._stopping = self._closed = False
         self._lock = threading.Lock()
         self.ending: tuple[int, str] | None = None
 
     def attach(self, wake: Callable[[], None]) -> None:
-        """`wake` says that there is something to take."""
+        """`wake` signals that there is something to take."""
         self._wake = wake
 
     def received(self, text: str) -> None:
@@ -98,7 +98,7 @@ class PlainTextHandler:
         self._wake()
 
     def take(self) -> list[bytes]:
-        """What is to be sent (writer's thread)."""
+        """Messages to send (stream writer's thread)."""
         texts: list[str] = []
         if self._refusal is not None:
             texts, done = [self._refusal], True
@@ -109,7 +109,7 @@ class PlainTextHandler:
         stopping = ShuttingDown().message
         if done:
             self.ending = (1000, "")
-        elif self._expired:
+        elif self._stopping:
             texts.append(error_text(stopping))
             self.ending = (1012, stopping)
         elif self._draining and not self._requested:
@@ -117,15 +117,15 @@ class PlainTextHandler:
         return [text.encode() for text in texts]
 
     def drain(self) -> None:
-        """No request any more."""
+        """Accept no request any more."""
         self._draining = True
 
-    def expire(self) -> None:
-        """The end, now."""
-        self._expired = True
+    def stop_soon(self) -> None:
+        """End now."""
+        self._stopping = True
 
     def close(self) -> None:
-        """The connection is gone or will be."""
+        """The connection is closed or about to be."""
         with self._lock:
             self._closed = True
             reply = self._reply

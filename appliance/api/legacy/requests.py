@@ -16,10 +16,10 @@ from appliance.api.generation.sampling import Sampling, Tokens
 from appliance.api.legacy.plain_text import PlainReply, PlainTextStream, error_text
 from appliance.api.openai.encoder import TextEncoder
 from appliance.api.openai.schemas import (
+    CompletionUsage,
     PromptTokensDetails,
     TextChoice,
     TextCompletion,
-    TokenUsage,
 )
 from appliance.api.wire import streams
 from appliance.api.wire.bodies import check_length, decode_fields, decode_json
@@ -27,7 +27,7 @@ from appliance.api.wire.headers import DROPPED_MESSAGES, warn
 from appliance.auth.keys.scopes import Caller
 from appliance.chat.events import ReplyEnded
 from appliance.chat.live_reply import Follower
-from appliance.config.schema import Device, LimitsSettings
+from appliance.config.schema import DeviceName, LimitsSettings
 from appliance.engine.pool import Pool
 from appliance.engine.protocol import CachedFrom
 from appliance.engine.types import ChatMessage, ChatPrompt, TextPrompt
@@ -44,19 +44,19 @@ class LegacyRequest(Sampling, kw_only=True, frozen=True):
     prompt: Annotated[str, Meta(min_length=1)]
     model_name: str | None = None
     session_id: str | None = None
-    """Made by the client; a session of that id is made if there is none."""
+    """Chosen by the client; a session with that id is created if there is none."""
     max_token: Tokens | None = None
     system_prompt: str | None = None
-    device: Device | None = None
-    """Where the model should run; one that runs elsewhere answers with a warning."""
+    device: DeviceName | None = None
+    """Where the model should run. A response header warns if it runs elsewhere."""
 
-    def wanted_tokens(self) -> int | None:
+    def requested_tokens(self) -> int | None:
         return self.max_token or self.max_tokens
 
     def turn(self) -> TurnIn:
         """As a turn of a session."""
         sampling = {name: getattr(self, name) for name in Sampling.__struct_fields__}
-        sampling["max_tokens"] = self.wanted_tokens()
+        sampling["max_tokens"] = self.requested_tokens()
         return TurnIn(
             content=self.prompt,
             model=self.model_name,
@@ -75,7 +75,7 @@ def has_own_fields(fields: dict[str, msgspec.Raw]) -> bool:
 
 
 def legacy_request(fields: dict[str, msgspec.Raw], session_id: str = "") -> LegacyRequest:
-    """The body as the original service's; `session_id` is meant where it names none.
+    """Decode a body of the original service; `session_id` is used if it names none.
 
     Raises:
         RequestError: a field is wrong, unknown or there in both cases; `param` names it.
@@ -104,7 +104,7 @@ def _check_session_id(session_id: str) -> None:
 
 
 class LegacyApi:
-    """Answers what clients of the original service ask."""
+    """Answers requests from clients of the original service."""
 
     def __init__(
         self, sessions: Sessions, replies: ReplyStarter, pool: Pool, limits: LimitsSettings
@@ -195,8 +195,8 @@ class LegacyApi:
         )
 
     def _turn(self, body: LegacyRequest, session_id: str, caller: Caller) -> Follower:
-        """Begin the turn that a prompt is, in a session that is made if there is none."""
-        # What can be refused is, before a session is made for nothing.
+        """Begin a turn in a session, which is created if there is none."""
+        # Refuse what can be refused before a session is created for nothing.
         self._pool.find(body.model_name)
         check_length("prompt", len(body.prompt), self._limits.max_prompt_length)
         if not body.prompt.strip():
@@ -206,16 +206,16 @@ class LegacyApi:
         except TooManySessions:
             raise
         except Conflict:
-            pass  # what a chat began with stays its system message
+            pass  # it keeps the system message that it was created with
         return self._replies.turn(session_id, body.turn(), caller)
 
     def _warn(self, resp: falcon.Response, body: LegacyRequest) -> None:
-        warn(resp, self._pool.find(body.model_name).place.warning_for(body.device))
+        warn(resp, self._pool.find(body.model_name).routing.warning_for(body.device))
 
 
 def _chat(body: LegacyRequest) -> ChatPrompt:
     system = [ChatMessage("system", body.system_prompt)] if body.system_prompt else []
-    return ChatPrompt([*system, ChatMessage("user", body.prompt)], understand=True)
+    return ChatPrompt([*system, ChatMessage("user", body.prompt)], parse_output=True)
 
 
 def _completion_of(follower: Follower) -> TextCompletion:
@@ -241,7 +241,7 @@ def _completion_of(follower: Follower) -> TextCompletion:
                 finish_reason="stop" if reason == "cancelled" else reason,
             )
         ],
-        usage=TokenUsage(
+        usage=CompletionUsage(
             prompt_tokens=prompt,
             completion_tokens=completion,
             total_tokens=prompt + completion,

@@ -1,1 +1,1 @@
-"""Around every route: who may call it, log lines, metrics."""
+"""Around every route: authorization, log lines, metrics."""

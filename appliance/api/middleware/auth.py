@@ -1,6 +1,6 @@
-"""Who may call what: asked about every request before its route, and before a WebSocket opens.
+"""Authorization: checked for every request before its route, and before a WebSocket opens.
 
-Every route declares a rule in the route table; one without is refused to everybody.
+Every route has a rule in the route table; one without a rule is closed to everybody.
 """
 
 import logging
@@ -14,11 +14,10 @@ import falcon
 import msgspec
 
 from appliance.api.wire.headers import DROPPED_MESSAGES, WARNING
-from appliance.auth.authenticator import Callers, Shown
+from appliance.auth.authenticator import Authenticator, Credentials
 from appliance.auth.keys.scopes import Caller, Scope
-from appliance.auth.origin_policy import Doors, From, Local
-from appliance.auth.rate_limiter import Verdict
-from appliance.auth.rate_policy import Rates
+from appliance.auth.origin_policy import Local, OriginPolicy, RequestSource
+from appliance.auth.rate_limiter import RatePolicy, RateVerdict
 from appliance.errors import ApplianceError, NotAllowed, TooManyRequests, Unauthorized, WrongOrigin
 
 if TYPE_CHECKING:
@@ -31,33 +30,33 @@ class Rule(msgspec.Struct, frozen=True):
     """Who may call a route."""
 
     scope: Scope | None
-    """None: everybody whom the host and origin lists let in."""
+    """None: everybody whom the host and origin lists admit."""
     limited: bool = False
     """A request counts towards the caller's requests a minute."""
 
 
 OPEN = Rule(None)
 CHAT = Rule("chat")
-ASK = Rule("chat", limited=True)
+CHAT_LIMITED = Rule("chat", limited=True)
 MANAGE = Rule("manage")
 ADMIN = Rule("admin")
 
 Declared = Rule | Mapping[str, Rule]
-"""One rule for every method of a path, or one for each; methods without one are for admins."""
+"""One rule for all methods of a path, or one for each; methods without one are for admins."""
 
 
 class Guard:
-    """One set of lists, keys and limits, for every way in. Safe from any thread."""
+    """Checks hosts, origins, keys and rates, for HTTP and WebSockets alike. Thread-safe."""
 
-    def __init__(self, doors: Doors, callers: Callers, rates: Rates) -> None:
+    def __init__(self, doors: OriginPolicy, callers: Authenticator, rates: RatePolicy) -> None:
         self._doors = doors
         self._callers = callers
         self._rates = rates
         self.rules: dict[str, Declared] = {}
-        """As the route table declares them, by path."""
+        """By path, as the route table declares them."""
 
     def declare(self, path: str, rule: Declared) -> None:
-        """The rule of a path, as the route table writes it."""
+        """Set the rule of a path."""
         self.rules[path] = rule
 
     def rule_of(self, path: str | None, method: str) -> Rule:
@@ -70,14 +69,14 @@ class Guard:
             return OPEN
         declared = self.rules.get(path or "")
         if declared is None:
-            log.error("the route %s has no rule, and is closed", path)
+            log.error("the route %s has no rule and is closed", path)
             raise NotAllowed("Nobody may call this.")
         if isinstance(declared, Rule):
             return declared
         return declared.get(method, ADMIN)
 
     def refused(self, headers: Mapping[str, str], local: Local) -> ApplianceError | None:
-        """What is wrong with a request whose body has not been read; None: it may come in.
+        """What is wrong with a request whose body has not been read; None: it is admitted.
 
         Args:
             headers: by names in capitals with `_` for `-`.
@@ -89,67 +88,72 @@ class Guard:
             return error
         return None
 
-    def sender(self, environ: "WSGIEnvironment") -> From:
+    def sender(self, environ: "WSGIEnvironment") -> RequestSource:
         """Whether a web page sent the request, and which.
 
         Raises:
-            WrongHost, WrongOrigin: it may not come in.
+            WrongHost, WrongOrigin: it is not admitted.
         """
         return self._doors.check(_headers(environ).get, environ["appliance.local"])
 
     def __call__(self, environ: "WSGIEnvironment", rule: Rule) -> Caller:
-        """Who sent the request, if it may be answered. Counts nothing but wrong keys.
+        """Authenticate and authorize a request; returns its caller. Counts only wrong keys.
 
         Raises:
-            WrongHost, WrongOrigin: it may not come in.
-            Unauthorized, TooManyBadKeys: it takes a key, or another one.
-            NotAllowed: the key is good, but not for this.
-            VaultUnavailable: nobody can say whether the key is good.
+            WrongHost, WrongOrigin: it is not admitted.
+            Unauthorized, TooManyBadKeys: a key is required, or a different one.
+            NotAllowed: the key is valid, but its scope does not cover this.
+            VaultUnavailable: the key cannot be checked.
         """
         sender = self.sender(environ)
-        caller = self._callers.who(_shown(environ, sender))
+        caller = self._callers.authenticate(_credentials(environ, sender))
         if sender == "any page" and caller.key_id is None:
             raise WrongOrigin("Pages of other origins need a key.")
         if rule.scope is None or caller.may(rule.scope):
             return caller
         if caller.scope is None:
-            raise Unauthorized("This takes a key, as Authorization: Bearer or x-api-key.")
-        raise NotAllowed(f"The key {caller.name} is for {caller.scope}; this takes {rule.scope}.")
+            raise Unauthorized("This needs a key, as Authorization: Bearer or x-api-key.")
+        raise NotAllowed(
+            f"The key {caller.name} has the scope {caller.scope}; this needs {rule.scope}."
+        )
 
     @property
     def auth(self) -> bool:
-        """Everybody shows a key."""
+        """Whether everybody needs a key."""
         return self._callers.auth
 
     def with_key(self, environ: "WSGIEnvironment", secret: str) -> Caller:
-        """Who the sender of a request is with this key. Raises as a call does."""
-        shown = _shown(environ, self.sender(environ))
-        return self._callers.who(msgspec.structs.replace(shown, keys=(secret,), cookie=None))
+        """The caller of a request if it came with this key. Raises as a call does."""
+        credentials = _credentials(environ, self.sender(environ))
+        return self._callers.authenticate(
+            msgspec.structs.replace(credentials, keys=(secret,), cookie=None)
+        )
 
     def check_again(self, key_id: str) -> None:
-        """For after it was written down whose the connection is: who revokes a key reads that.
+        """Check a key once more, after the owner of the connection was set: revoking a key cuts the
+        connections that it owns.
 
         Raises:
-            Unauthorized: the key was revoked just now.
+            Unauthorized: the key has just been revoked.
         """
         if not self._callers.is_good(key_id):
-            raise Unauthorized("This key is not good any more.")
+            raise Unauthorized("This key is no longer valid.")
 
-    def take(self, caller: Caller) -> Verdict | None:
-        """Counts a request of the caller's; of a WebSocket, every message that asks for a reply.
+    def count_request(self, caller: Caller) -> RateVerdict | None:
+        """Count a request of a caller; on a WebSocket, each message that asks for a reply.
 
         Raises:
-            TooManyRequests: it was one too many.
+            TooManyRequests: the caller has none left.
         """
         return self._rates.take(caller)
 
-    def left(self, caller: Caller) -> Verdict | None:
-        """How many requests the caller has left; None: any number."""
+    def remaining(self, caller: Caller) -> RateVerdict | None:
+        """How many requests the caller has left; None: there is no limit."""
         return self._rates.left(caller)
 
 
 def cookie_name(environ: "WSGIEnvironment") -> str:
-    """What the cookie of this service is called: browsers send it to every port of a host."""
+    """The name of this service's cookie. It has the port: browsers send cookies to every port."""
     return f"appliance_{environ['appliance.local'][1]}"
 
 
@@ -163,16 +167,16 @@ def cookie(environ: "WSGIEnvironment") -> str | None:
     return None
 
 
-def _shown(environ: "WSGIEnvironment", sender: From) -> Shown:
+def _credentials(environ: "WSGIEnvironment", sender: RequestSource) -> Credentials:
     keys = [environ["HTTP_X_API_KEY"].strip()] if "HTTP_X_API_KEY" in environ else []
     if authorization := environ.get("HTTP_AUTHORIZATION", "").strip():
         scheme, _, secret = authorization.partition(" ")
-        # Another scheme is no key of ours, and is told so like any wrong one.
+        # Another scheme is not a key of ours, and is refused like any wrong key.
         keys.append(secret.strip() if scheme.lower() == "bearer" else authorization)
     if environ.get("HTTP_UPGRADE", "").lower() == "websocket":
-        # Browsers cannot set headers there.
+        # Browsers cannot set headers for a WebSocket.
         keys += parse_qs(environ.get("QUERY_STRING", "")).get("token", [])
-    return Shown(
+    return Credentials(
         peer=environ["REMOTE_ADDR"],
         sender=sender,
         keys=tuple(keys),
@@ -187,16 +191,16 @@ def _headers(environ: "WSGIEnvironment") -> dict[str, str]:
 
 
 class GuardMiddleware:
-    """Asks the guard. What a resource has as `req.context.caller` may call it."""
+    """Asks the guard. Resources find who called them in `req.context.caller`."""
 
     def __init__(self, guard: Guard) -> None:
         self._guard = guard
 
     def process_request(self, req: falcon.Request, resp: falcon.Response) -> None:
-        """Hosts and origins; answers preflights, which carry no key."""
+        """Check hosts and origins, and answer preflights, which carry no key."""
         sender = req.context.sender = self._guard.sender(req.env)
-        asked = req.get_header("Access-Control-Request-Method")
-        if req.method == "OPTIONS" and asked and sender in ("listed page", "any page"):
+        requested = req.get_header("Access-Control-Request-Method")
+        if req.method == "OPTIONS" and requested and sender in ("listed page", "any page"):
             resp.status = falcon.HTTP_204
             resp.set_header("Access-Control-Allow-Methods", "GET, POST, PUT, PATCH, DELETE")
             wanted = req.get_header("Access-Control-Request-Headers") or ""
@@ -210,29 +214,29 @@ class GuardMiddleware:
     def process_resource(
         self, req: falcon.Request, resp: falcon.Response, resource: object, params: object
     ) -> None:
-        """Keys, scopes and rates."""
+        """Check keys, scopes and rates."""
         rule = self._guard.rule_of(req.uri_template, req.method)
         caller = req.context.caller = self._guard(req.env, rule)
         if caller.key_id:
-            req.env["appliance.belongs_to"](caller.key_id)
+            req.env["appliance.set_owner"](caller.key_id)
             self._guard.check_again(caller.key_id)
         if req.content_length and _media_type(req) != falcon.MEDIA_JSON:
-            # Other types a browser sends for any page without asking first.
+            # Browsers send other types for any page, without a preflight.
             raise falcon.HTTPUnsupportedMediaType(
                 description="the body must be JSON, with Content-Type: application/json"
             )
         if rule.limited:
             try:
-                verdict = self._guard.take(caller)
+                verdict = self._guard.count_request(caller)
             except TooManyRequests:
-                _tell(resp, self._guard.left(caller))
+                _set_limit_headers(resp, self._guard.remaining(caller))
                 raise
-            _tell(resp, verdict)
+            _set_limit_headers(resp, verdict)
 
     def process_response(
         self, req: falcon.Request, resp: falcon.Response, resource: object, succeeded: bool
     ) -> None:
-        """What pages of other origins may read. Never with cookies, so never by their name."""
+        """Let pages of other origins read the response; never with credentials."""
         sender = getattr(req.context, "sender", None)
         if sender == "listed page":
             resp.set_header("Access-Control-Allow-Origin", req.get_header("Origin") or "")
@@ -246,16 +250,16 @@ class GuardMiddleware:
 
 LIMIT_HEADERS = ("X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset")
 EXPOSED = (*LIMIT_HEADERS, "Retry-After", "X-Request-Id", WARNING, DROPPED_MESSAGES)
-"""What such a page may read of the headers."""
+"""The headers that such a page may read."""
 
 
 def _media_type(req: falcon.Request) -> str:
     return (req.content_type or "").partition(";")[0].strip().lower()
 
 
-def _tell(resp: falcon.Response, verdict: Verdict | None) -> None:
+def _set_limit_headers(resp: falcon.Response, verdict: RateVerdict | None) -> None:
     if verdict:
-        # A time of the clock, as clients of the original service take it.
+        # A wall-clock time, as clients of the original service expect it.
         reset = math.ceil(time.time() + verdict.reset_seconds)
         values = (verdict.limit, verdict.remaining, reset)
         resp.set_headers(dict(zip(LIMIT_HEADERS, map(str, values), strict=True)))

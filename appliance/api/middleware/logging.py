@@ -1,4 +1,4 @@
-"""What happens around every request: its id, its line in the log, safe headers."""
+"""Around every request: its id, its log line, safe headers."""
 
 import logging
 import re
@@ -14,10 +14,10 @@ _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
 class RequestLog:
-    """Gives each request an id, which every log line about it carries, and logs how it went."""
+    """Gives each request an id, which all its log lines carry, and logs its outcome."""
 
     def process_request(self, req: falcon.Request, resp: falcon.Response) -> None:
-        """The client's `X-Request-Id` if it is a plain one, else an id of ours."""
+        """Use the client's `X-Request-Id` if it is a plain one, else a new id."""
         given = req.get_header("X-Request-Id") or ""
         request_id = given if _REQUEST_ID.fullmatch(given) else secrets.token_hex(8)
         clear_contextvars()
@@ -28,9 +28,9 @@ class RequestLog:
     def process_response(
         self, req: falcon.Request, resp: falcon.Response, resource: object, succeeded: bool
     ) -> None:
-        """One line; of a stream, it tells of its beginning."""
+        """Log one line; for a stream, when it begins."""
         seconds = time.monotonic() - req.context.began
-        # What is polled every second would drown the rest.
+        # What is polled every second would hide the rest.
         quiet = req.method == "GET" and resp.status_code < 400
         log.log(
             logging.DEBUG if quiet else logging.INFO,
@@ -44,14 +44,14 @@ class RequestLog:
 
 
 class SafeHeaders:
-    """Headers that keep browsers from guessing and telling."""
+    """Keeps browsers from guessing content types and sending referrers."""
 
     def process_response(
         self, req: falcon.Request, resp: falcon.Response, resource: object, succeeded: bool
     ) -> None:
-        """On every response."""
+        """Add the headers to every response."""
         resp.set_header("X-Content-Type-Options", "nosniff")
         resp.set_header("Referrer-Policy", "no-referrer")
         if req.path.startswith("/assets/") and resp.status_code == 200:
-            # Their names carry a hash of what is in them.
+            # Their names contain a hash of their content.
             resp.cache_control = ["public", "max-age=31536000", "immutable"]

@@ -1,4 +1,4 @@
-"""The catalogue, and downloads: jobs of the service, whoever began them."""
+"""The catalogue, and downloads, which are the service's and belong to no caller."""
 
 from typing import Annotated
 
@@ -18,7 +18,7 @@ from appliance.models.memory.fit import Fits
 operation = Operations("Models")
 
 OVERHEAD = 1.25
-"""Memory that a model takes for every byte of its file, about, with a short context."""
+"""Bytes of memory that a model takes for each byte of its file, roughly, with a short context."""
 
 
 class CatalogueQuery(msgspec.Struct, frozen=True):
@@ -28,25 +28,25 @@ class CatalogueQuery(msgspec.Struct, frozen=True):
 
 
 class Suggestion(msgspec.Struct, frozen=True, kw_only=True):
-    """A model worth having."""
+    """A recommended model."""
 
     model: CatalogModel
     fits: Fits
-    """Judged by the size of its file."""
+    """Estimated from the size of its file."""
     downloaded: bool
-    """Some file of its repository is here."""
+    """Some file of its repository is on this machine."""
 
 
 class Catalogue(msgspec.Struct, frozen=True, kw_only=True):
-    """The list that came with the appliance, or what of it was looked for, and what the hub has."""
+    """The list that comes with the appliance, or what a search finds in it, and on the hub."""
 
     models: list[Suggestion]
     quick_bytes: int
-    """Size of the largest file that this machine writes about as fast as one reads."""
+    """Size of the largest model that this machine generates with at about reading speed."""
     hub: tuple[HubModel, ...]
-    """Empty when nothing was looked for."""
+    """Empty if there was no search."""
     offline: bool
-    """The hub may not be asked."""
+    """The hub may not be used."""
 
 
 class DownloadIn(Body, kw_only=True, frozen=True):
@@ -72,7 +72,7 @@ class CatalogueResource:
 
     @operation(gives=Catalogue, query=CatalogueQuery)
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
-        """Models worth having; with `q`, those that fit the words, and what the hub finds."""
+        """Recommended models; with `q`, those that match the words, and what the hub finds."""
         text = decode_query(req, CatalogueQuery).q.strip()
         hub = self._library.hub
         here = {entry.repo.lower() for entry in self._library.index.entries()}
@@ -105,35 +105,35 @@ class DownloadsResource:
 
     @operation(gives=DownloadList)
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
-        """All of them."""
+        """All downloads."""
         resp.media = DownloadList(self._downloads.list())
 
     @operation(takes=DownloadIn, gives=DownloadStatus, status=201, errors=(404, 409, 507))
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
-        """Begin to download a model, or go on with it."""
+        """Start downloading a model, or resume."""
         body = decode(req, DownloadIn)
-        name, wanted = names.parse(body.model)
-        told = self._downloads.add(name, body.quantization or wanted)
+        name, quantization = names.parse(body.model)
+        download = self._downloads.add(name, body.quantization or quantization)
         resp.status = falcon.HTTP_201
-        resp.location = f"/api/downloads/{told.id}"
-        resp.media = told
+        resp.location = f"/api/downloads/{download.id}"
+        resp.media = download
 
     @operation(gives=DownloadStatus)
     def on_get_one(self, req: falcon.Request, resp: falcon.Response, download_id: str) -> None:
-        """One of them."""
+        """One download."""
         resp.media = self._downloads.find(download_id)
 
     @operation(gives=DownloadStatus, errors=(409,))
     def on_post_pause(self, req: falcon.Request, resp: falcon.Response, download_id: str) -> None:
-        """Stop, and keep what has arrived."""
+        """Pause, and keep what has arrived."""
         resp.media = self._downloads.pause(download_id)
 
     @operation(gives=DownloadStatus, errors=(409, 507))
     def on_post_resume(self, req: falcon.Request, resp: falcon.Response, download_id: str) -> None:
-        """Go on with one that is paused or failed."""
+        """Resume a download that is paused or failed."""
         resp.media = self._downloads.resume(download_id)
 
     @operation(gives=DownloadStatus, errors=(409,))
     def on_post_cancel(self, req: falcon.Request, resp: falcon.Response, download_id: str) -> None:
-        """Stop, and keep nothing."""
+        """Cancel, and keep nothing."""
         resp.media = self._downloads.cancel(download_id)

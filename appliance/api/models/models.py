@@ -1,4 +1,4 @@
-"""The models on this machine: what there is, what of it is loaded, loading and unloading."""
+"""The models on this machine: which there are, and their state; loading and unloading."""
 
 from collections.abc import Iterable
 
@@ -6,35 +6,34 @@ import falcon
 import msgspec
 
 from appliance.api.openapi.operation import Operations
-from appliance.engine.pool import Model, Pool
+from appliance.engine.pool import Pool, ServedModel
 from appliance.errors import ModelNotFound
 from appliance.metrics.process_memory import of_model
 from appliance.models.library import ModelLibrary
-from appliance.models.local.index import ModelFile
-from appliance.models.local.removal import remove
+from appliance.models.local.index import ModelFile, remove
 from appliance.models.local.summary import LocalModel, RuntimeState, summarize
 
 operation = Operations("Models")
 
 
 class LocalModels(msgspec.Struct, frozen=True):
-    """All of them, the default first."""
+    """All models, the default first."""
 
     models: list[LocalModel]
 
 
-class ModelShelf:
+class ModelsResource:
     """`/api/models` and below"""
 
     def __init__(self, pool: Pool, library: ModelLibrary) -> None:
         self._pool = pool
         self._shelf = library.index
         self._machine = library.machine
-        self._remedies = library.remedies
+        self._install_hints = library.install_hints
 
     @operation(gives=LocalModels)
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
-        """What there is, looked through just now."""
+        """All models; their folders are searched anew."""
         self._shelf.refresh()
         resp.media = LocalModels(list(self._all()))
 
@@ -50,7 +49,7 @@ class ModelShelf:
     def on_post_load(
         self, req: falcon.Request, resp: falcon.Response, model: str, rest: str = ""
     ) -> None:
-        """Begin to load a model; 503 if it can't be loaded or there is no room."""
+        """Start loading a model; 503 if it can't be loaded or there is no room."""
         found = self._pool.find(_name(model, rest))
         found.load()
         self._accepted(resp, found.id)
@@ -59,7 +58,7 @@ class ModelShelf:
     def on_post_unload(
         self, req: falcon.Request, resp: falcon.Response, model: str, rest: str = ""
     ) -> None:
-        """Free a model's memory; requests that it is answering fail."""
+        """Unload a model; its running requests fail."""
         found = self._pool.find(_name(model, rest))
         found.unload()
         self._accepted(resp, found.id)
@@ -68,7 +67,7 @@ class ModelShelf:
     def on_delete_one(
         self, req: falcon.Request, resp: falcon.Response, model: str, rest: str = ""
     ) -> None:
-        """Remove a model's files, if they are in the appliance's own folder."""
+        """Delete a model's files, if they are in the appliance's own folder."""
         name = _name(model, rest)
         self._shelf.refresh(at_once=True)
         entry = self._shelf.find(name) or self._shelf.find(self._pool.find(name).id)
@@ -79,18 +78,15 @@ class ModelShelf:
         resp.status = falcon.HTTP_204
 
     def offered(self) -> list[LocalModel]:
-        """What there is to know of the models on offer, looked through just now."""
+        """The models that take requests; their folders are searched anew."""
         self._shelf.refresh()
-        return [self._local(model) for model in self._pool.models()]
+        return [self._summary(it, self._shelf.find(it.id)) for it in self._pool.models()]
 
     def offered_as(self, name: str) -> LocalModel:
         """The model with that id or name. Raises ModelNotFound."""
         self._shelf.refresh()
-        return self._local(self._pool.find(name))
-
-    def _local(self, model: Model) -> LocalModel:
-        default = model is self._pool.models()[0]
-        return self._told(model, self._shelf.find(model.id), default=default)
+        model = self._pool.find(name)
+        return self._summary(model, self._shelf.find(model.id))
 
     def _let_go(self, id: str) -> None:
         for model in self._pool.models():
@@ -102,22 +98,19 @@ class ModelShelf:
         resp.media = self._one(id)
 
     def _one(self, name: str) -> LocalModel:
-        found = next((model for model in self._all() if model.id == name), None)
-        if found is None:
-            id = self._pool.find(name).id
-            found = next(model for model in self._all() if model.id == id)
-        return found
+        known = {model.id: model for model in self._all()}
+        return known.get(name) or known[self._pool.find(name).id]
 
     def _all(self) -> Iterable[LocalModel]:
         models = self._pool.models()
-        for number, model in enumerate(models):
-            yield self._told(model, self._shelf.find(model.id), default=number == 0)
+        for model in models:
+            yield self._summary(model, self._shelf.find(model.id))
         offered = {model.id for model in models}
         for entry in self._shelf.entries():
             if entry.id not in offered:
-                yield self._told(None, entry, default=False)
+                yield self._summary(None, entry)
 
-    def _told(self, model: Model | None, entry: ModelFile | None, *, default: bool) -> LocalModel:
+    def _summary(self, model: ServedModel | None, entry: ModelFile | None) -> LocalModel:
         known = model or entry
         assert known
         return summarize(
@@ -125,14 +118,14 @@ class ModelShelf:
             known.name,
             entry,
             machine=self._machine,
-            remedy=self._remedies.get(known.id),
+            install_hint=self._install_hints.get(known.id),
             loaded=_loaded(model) if model else RuntimeState(),
             use=of_model(model) if model else None,
-            default=default,
+            default=model in self._pool.models()[:1],
         )
 
 
-def _loaded(model: Model) -> RuntimeState:
+def _loaded(model: ServedModel) -> RuntimeState:
     state = model.state
     info = state.model
     return RuntimeState(
@@ -141,10 +134,10 @@ def _loaded(model: Model) -> RuntimeState:
         detail=state.trouble or state.detail,
         n_ctx=info.n_ctx if info else None,
         device=info.device if info else None,
-        warning=model.place.warning,
+        warning=model.routing.warning,
     )
 
 
 def _name(model: str, rest: str) -> str:
-    """Ids may have a slash, as names on the hub do."""
+    """Ids may contain a slash, as names on the hub do."""
     return f"{model}/{rest}" if rest else model

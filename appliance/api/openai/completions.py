@@ -24,7 +24,7 @@ from appliance.api.wire import streams
 from appliance.api.wire.bodies import check_length, decode
 from appliance.api.wire.headers import warn
 from appliance.config.schema import LimitsSettings
-from appliance.engine.pool import Model, Pool
+from appliance.engine.pool import Pool, ServedModel
 from appliance.engine.types import Prompt, TextPrompt
 from appliance.errors import RequestError
 from appliance.http.errors import ErrorAnswer
@@ -48,7 +48,7 @@ class _Completions:
         req: falcon.Request,
         resp: falcon.Response,
         body: OpenAIRequest,
-        model: Model,
+        model: ServedModel,
         prompts: Sequence[Prompt],
         encoder: Encoder[Any],
     ) -> None:
@@ -59,7 +59,7 @@ class _Completions:
         bind_contextvars(**body.log_fields())
         n = body.n or 1
         if len(prompts) * n > MAX_CHOICES:
-            raise RequestError(f"more than {MAX_CHOICES} choices are wanted", param="n")
+            raise RequestError(f"more than {MAX_CHOICES} choices are requested", param="n")
         generation = Generation(
             model,
             prompts,
@@ -73,7 +73,7 @@ class _Completions:
             streams.send(req, resp, generation.stream(encoder))
         else:
             resp.media = generation.run(encoder, req.env["appliance.on_disconnect"])
-        warn(resp, model.place.warning_for(body.device), *body.ignored_fields())
+        warn(resp, model.routing.warning_for(body.device), *body.ignored_fields())
 
 
 class ChatCompletions(_Completions):
@@ -86,7 +86,7 @@ class ChatCompletions(_Completions):
         errors=(404,),
     )
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
-        """The messages' next one, streamed or whole."""
+        """The next message of a chat, streamed or whole."""
         body = decode(req, ChatCompletionRequest)
         prompt = body.prompt()
         length = sum(len(message.content) for message in prompt.messages)
@@ -110,7 +110,7 @@ class Completions(_Completions):
         errors=(404,),
     )
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
-        """Each prompt's continuation, streamed or whole."""
+        """The continuation of each prompt, streamed or whole."""
         body = decode(req, CompletionRequest)
         prompts = prompts_of(body.prompt, "prompt", MAX_CHOICES)
         for prompt in prompts:

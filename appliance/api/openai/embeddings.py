@@ -18,7 +18,7 @@ from appliance.api.openai.schemas import (
 from appliance.api.openapi.operation import Operations
 from appliance.api.wire.bodies import check_length, decode
 from appliance.api.wire.headers import warn
-from appliance.engine.pool import Model, Pool
+from appliance.engine.pool import Pool, ServedModel
 from appliance.engine.protocol import Embedded, Failed, SequenceEvent, Terminal
 from appliance.engine.types import EmbedRequest, TextPrompt
 from appliance.errors import ShuttingDown, from_code
@@ -26,7 +26,7 @@ from appliance.errors import ShuttingDown, from_code
 operation = Operations("OpenAI")
 
 MAX_INPUTS = 2048
-"""Of one request, as OpenAI has it."""
+"""Inputs of one request; OpenAI's limit."""
 
 
 class Embeddings:
@@ -65,11 +65,11 @@ class Embeddings:
             model=model.id,
             usage=EmbeddingUsage(prompt_tokens=done.prompt_tokens, total_tokens=done.prompt_tokens),
         )
-        warn(resp, model.place.warning_for(body.device))
+        warn(resp, model.routing.warning_for(body.device))
 
 
 def _embed(
-    model: Model,
+    model: ServedModel,
     request: EmbedRequest,
     on_disconnect: Callable[[Callable[[], None]], None],
 ) -> Embedded:

@@ -18,6 +18,7 @@ from appliance.api.openai.schemas import (
     ChatCompletionChunk,
     ChatLogprobs,
     ChatToken,
+    CompletionUsage,
     FunctionDelta,
     MessageDelta,
     PromptTokensDetails,
@@ -25,7 +26,6 @@ from appliance.api.openai.schemas import (
     TextChoice,
     TextCompletion,
     TextLogprobs,
-    TokenUsage,
     ToolCallDelta,
 )
 from appliance.api.wire import streams
@@ -47,7 +47,7 @@ DONE = streams.text_event(DONE_TEXT)
 
 
 class _Encoder:
-    """What both endpoints' streams have in common."""
+    """What the encoders of both endpoints have in common."""
 
     media_type = streams.MEDIA_TYPE
     keep_alive: bytes | None = streams.KEEP_ALIVE
@@ -66,13 +66,13 @@ class _Encoder:
         self._finished: list[Finished] = []
 
     def start(self) -> bytes:
-        """Nothing: a choice's first delta begins it."""
+        """Nothing: the first delta begins a choice."""
         return b""
 
     def event(self, index: int, event: SequenceEvent) -> bytes:
         """A chunk, or a comment while the request waits."""
         match event:
-            case Queued(place=place):
+            case Queued(position=place):
                 return f": place {place} in the queue\n\n".encode()
             case Delta():
                 return self._delta(index, event)
@@ -83,19 +83,19 @@ class _Encoder:
                 return b""
 
     def _delta(self, index: int, delta: Delta) -> bytes:
-        """A chunk with what is new of a choice."""
+        """A chunk with the next part of a choice."""
         raise NotImplementedError
 
     def _last(self, index: int, reason: StopReason) -> bytes:
         """The chunk that ends a choice."""
         raise NotImplementedError
 
-    def _usage(self, usage: TokenUsage) -> bytes:
-        """The chunk that has the usage."""
+    def _usage(self, usage: CompletionUsage) -> bytes:
+        """The chunk with the usage."""
         raise NotImplementedError
 
     def finish(self) -> bytes:
-        """The usage, if it is wanted, and the end."""
+        """The usage, if requested, and the end."""
         usage = self._usage(usage_of(self._finished)) if self._include_usage else b""
         return usage + DONE
 
@@ -144,10 +144,10 @@ class ChatEncoder(_Encoder):
         )
         return self._chunk([choice], None)
 
-    def _usage(self, usage: TokenUsage) -> bytes:
+    def _usage(self, usage: CompletionUsage) -> bytes:
         return self._chunk([], usage)
 
-    def _chunk(self, choices: list[ChatChunkChoice], usage: TokenUsage | None) -> bytes:
+    def _chunk(self, choices: list[ChatChunkChoice], usage: CompletionUsage | None) -> bytes:
         return streams.event(
             ChatCompletionChunk(
                 id=self._id,
@@ -198,7 +198,7 @@ class TextEncoder(_Encoder):
     def __init__(self, model: str, *, include_usage: bool = False) -> None:
         super().__init__("cmpl-", model, include_usage=include_usage)
         self._lengths: dict[int, int] = {}
-        """Characters that each choice has so far, for `text_offset`."""
+        """Characters of each choice so far, for `text_offset`."""
 
     def _delta(self, index: int, delta: Delta) -> bytes:
         return self._chunk([self._choice(index, delta.text, None, delta.logprobs)], None)
@@ -206,10 +206,10 @@ class TextEncoder(_Encoder):
     def _last(self, index: int, reason: StopReason) -> bytes:
         return self._chunk([self._choice(index, "", reason, None)], None)
 
-    def _usage(self, usage: TokenUsage) -> bytes:
+    def _usage(self, usage: CompletionUsage) -> bytes:
         return self._chunk([], usage)
 
-    def _chunk(self, choices: list[TextChoice], usage: TokenUsage | None) -> bytes:
+    def _chunk(self, choices: list[TextChoice], usage: CompletionUsage | None) -> bytes:
         return streams.event(self._completion(choices, usage))
 
     def whole(self, replies: Sequence[ReplyCollector]) -> TextCompletion:
@@ -221,7 +221,9 @@ class TextEncoder(_Encoder):
         finished = [reply.finished for reply in replies if reply.finished]
         return self._completion(choices, usage_of(finished))
 
-    def _completion(self, choices: list[TextChoice], usage: TokenUsage | None) -> TextCompletion:
+    def _completion(
+        self, choices: list[TextChoice], usage: CompletionUsage | None
+    ) -> TextCompletion:
         return TextCompletion(
             id=self._id,
             object="text_completion",
@@ -253,11 +255,11 @@ class TextEncoder(_Encoder):
         return TextChoice(index=index, text=text, logprobs=described, finish_reason=reason)
 
 
-def usage_of(finished: Sequence[Finished]) -> TokenUsage:
+def usage_of(finished: Sequence[Finished]) -> CompletionUsage:
     """Tokens of all choices together."""
     prompt = sum(event.prompt_tokens for event in finished)
     completion = sum(event.completion_tokens for event in finished)
-    return TokenUsage(
+    return CompletionUsage(
         prompt_tokens=prompt,
         completion_tokens=completion,
         total_tokens=prompt + completion,

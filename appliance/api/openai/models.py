@@ -31,7 +31,7 @@ class OpenAIModels:
 
     @operation(gives=ModelObjects)
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
-        """All models on offer, the default first; also those whose file is not here yet."""
+        """All models on offer, the default first; also those whose file is still missing."""
         data = [self._object(model) for model in self._models.offered()]
         resp.media = ModelObjects(data=data, models=[model.name for model in data])
 

@@ -1,4 +1,4 @@
-"""OpenAI's requests, of which every field is kept to or refused, and its answers."""
+"""OpenAI's requests, whose fields are all supported or refused, and its answers."""
 
 import math
 from typing import Annotated, Any, Literal
@@ -9,14 +9,14 @@ from msgspec import UNSET, Meta, UnsetType
 from appliance.api.generation.encoder import StopReason
 from appliance.api.generation.sampling import Sampling, Tokens
 from appliance.api.wire.bodies import Body
-from appliance.config.schema import Device
+from appliance.config.schema import DeviceName
 from appliance.engine.protocol import CachedFrom
 from appliance.engine.types import CalledFunction, ChatMessage, ChatPrompt, ToolCall
 from appliance.errors import RequestError
 
 
 class TextPart(Body, frozen=True, tag="text", tag_field="type"):
-    """A piece of text of a message."""
+    """A piece of text in a message."""
 
     text: str
 
@@ -29,14 +29,14 @@ class CalledFunctionIn(Body, kw_only=True, frozen=True):
 
 
 class ToolCallIn(Body, kw_only=True, frozen=True):
-    """A call that an assistant's message made."""
+    """A tool call in an assistant's message."""
 
     id: str
     function: CalledFunctionIn
     type: Literal["function"] = "function"
 
     def to_engine(self) -> ToolCall:
-        """As the model's template sees it."""
+        """For the engine."""
         return ToolCall(self.id, CalledFunction(self.function.name, self.function.arguments))
 
 
@@ -48,24 +48,23 @@ class MessageIn(Body, kw_only=True, frozen=True):
     name: str | None = None
     reasoning_content: str | None = None
     refusal: str | None = None
-    """What OpenAI's replies carry; it comes back when a reply is sent as history, as do the next
-    three."""
+    """OpenAI's replies have this field and the next three, so they come back in a history."""
     annotations: Annotated[list[None], Meta(max_length=0)] | None = None
     audio: None = None
     function_call: None = None
     tool_calls: list[ToolCallIn] | None = None
     tool_call_id: str | None = None
 
-    def to_engine(self, place: str) -> ChatMessage:
-        """As the model's template sees it; `place` is for errors.
+    def to_engine(self, path: str) -> ChatMessage:
+        """For the engine; `path` names the message in errors.
 
         Raises:
-            RequestError: it lacks what its role needs.
+            RequestError: it lacks a field that its role needs.
         """
         if self.content is None and not (self.role == "assistant" and self.tool_calls):
-            raise RequestError(f"{place}.content is missing", param=f"{place}.content")
+            raise RequestError(f"{path}.content is missing", param=f"{path}.content")
         if self.role == "tool" and not self.tool_call_id:
-            raise RequestError(f"{place}.tool_call_id is missing", param=f"{place}.tool_call_id")
+            raise RequestError(f"{path}.tool_call_id is missing", param=f"{path}.tool_call_id")
         content = self.content or ""
         return ChatMessage(
             "system" if self.role == "developer" else self.role,
@@ -106,14 +105,14 @@ class NamedTool(Body, kw_only=True, frozen=True, tag="function", tag_field="type
 
 
 class AllowedTools(Body, kw_only=True, frozen=True):
-    """Those of the tools that may be called, and whether one has to be."""
+    """The tools that may be called, and whether one must be."""
 
     mode: Literal["auto", "required"]
     tools: Annotated[list[NamedTool], Meta(min_length=1, max_length=128)]
 
 
 class AllowedToolChoice(Body, kw_only=True, frozen=True, tag="allowed_tools", tag_field="type"):
-    """A `tool_choice` that narrows the tools down."""
+    """A `tool_choice` that restricts the tools."""
 
     allowed_tools: AllowedTools
 
@@ -125,28 +124,28 @@ class StreamOptions(Body, kw_only=True, frozen=True):
     include_obfuscation: bool | None = False
 
     def check(self) -> None:
-        """Raises RequestError: what is asked for is not done here."""
+        """Raises RequestError: an option is not supported."""
         if self.include_obfuscation:
             param = "stream_options.include_obfuscation"
             raise RequestError(f"{param} can only be false here", param=param)
 
 
 class PromptCacheOptions(Body, kw_only=True, frozen=True):
-    """OpenAI's `prompt_cache_options`. Every prompt is kept for as long as there is room."""
+    """OpenAI's `prompt_cache_options`. Every prompt is cached for as long as there is room."""
 
     mode: Literal["implicit"] | None = None
 
 
 class PlainText(Body, kw_only=True, frozen=True, tag="text", tag_field="type"):
-    """`response_format`: as the model likes."""
+    """`response_format`: any text."""
 
 
 class JsonObject(Body, kw_only=True, frozen=True, tag="json_object", tag_field="type"):
-    """`response_format`: some JSON object."""
+    """`response_format`: any JSON object."""
 
 
 class NamedSchema(Body, kw_only=True, frozen=True):
-    """A JSON schema with its name; `strict` is always so here."""
+    """A JSON schema with its name; it is always enforced, as if `strict`."""
 
     schema: dict[str, Any]
     name: str = ""
@@ -155,7 +154,7 @@ class NamedSchema(Body, kw_only=True, frozen=True):
 
 
 class JsonSchema(Body, kw_only=True, frozen=True, tag="json_schema", tag_field="type"):
-    """`response_format`: JSON of a schema."""
+    """`response_format`: JSON that matches a schema."""
 
     json_schema: NamedSchema
 
@@ -176,9 +175,9 @@ class OpenAIRequest(Sampling, kw_only=True, frozen=True):
     stream: bool | None = False
     stream_options: StreamOptions | None = None
     user: Identifier | None = None
-    """Whom the caller serves: it stands in the log."""
-    device: Device | None = None
-    """Where the model should run. A header of the answer warns if it is elsewhere."""
+    """The caller's end user, for the log."""
+    device: DeviceName | None = None
+    """Where the model should run. A response header warns if it runs elsewhere."""
     n: Annotated[int, Meta(ge=1, le=16)] | None = None
     logit_bias: Annotated[dict[str, Bias], Meta(max_length=1024)] | None = None
     grammar: Annotated[str, Meta(min_length=1, max_length=65536)] | None = None
@@ -195,17 +194,17 @@ class OpenAIRequest(Sampling, kw_only=True, frozen=True):
         return False
 
     def log_fields(self) -> dict[str, Any]:
-        """What stands in the log with this request."""
+        """Fields for the log lines of this request."""
         return {"user": self.user} if self.user else {}
 
     def ignored_fields(self) -> list[str]:
-        """What is taken but not kept to in full: the answer's header warns of it."""
+        """What is accepted but not fully honored; a response header warns about it."""
         schema = self.response_format
         if isinstance(schema, JsonSchema) and schema.json_schema.description:
             return ["response_format.json_schema.description is not shown to the model"]
         return []
 
-    def further(self) -> dict[str, Any]:
+    def extra_params(self) -> dict[str, Any]:
         if self.grammar and isinstance(self.response_format, JsonObject | JsonSchema):
             raise RequestError("grammar and response_format exclude each other", param="grammar")
         found: dict[str, Any] = {"logit_bias": _bias(self.logit_bias or {})}
@@ -227,24 +226,24 @@ class ChatCompletionRequest(OpenAIRequest, kw_only=True, frozen=True):
     tools: Annotated[list[ToolIn], Meta(max_length=128)] | None = None
     tool_choice: Literal["auto", "none", "required"] | NamedTool | AllowedToolChoice | None = None
     parallel_tool_calls: bool | None = None
-    """False: the reply ends after its first call. A forced one is always one."""
+    """False: the reply ends after its first call. A forced call is always the only one."""
     logprobs: bool | None = None
     top_logprobs: Annotated[int, Meta(ge=0, le=20)] | None = None
     safety_identifier: Identifier | None = None
     """Like `user`."""
     prompt_cache_key: Identifier | None = None
-    """All prompts share one cache, which needs no key to be found in."""
+    """Accepted, but all prompts share one cache, which needs no key."""
     service_tier: Literal["auto", "default"] | None = None
     modalities: list[Literal["text"]] | None = None
     metadata: Metadata | None = None
-    """It stands in the log, like `user`."""
+    """For the log, like `user`."""
     reasoning_effort: Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"] | None = (
         None
     )
-    """For models whose template can be told; the others refuse it."""
+    """For models whose chat template supports it; others refuse it."""
     verbosity: Literal["medium"] | None = None
     prompt_cache_options: PromptCacheOptions | None = None
-    # What OpenAI's service has and this one has not: null is all that they may be.
+    # OpenAI has these and the appliance does not: they may only be null.
     audio: None = None
     function_call: None = None
     functions: None = None
@@ -252,18 +251,18 @@ class ChatCompletionRequest(OpenAIRequest, kw_only=True, frozen=True):
     prediction: None = None
     prompt_cache_retention: None = None
     store: bool | None = None
-    """Only false: nothing of such a request is kept."""
+    """Only false: requests are not stored."""
     web_search_options: None = None
 
-    def further(self) -> dict[str, Any]:
+    def extra_params(self) -> dict[str, Any]:
         if self.top_logprobs is not None and not self.logprobs:
             raise RequestError("top_logprobs goes with logprobs", param="top_logprobs")
         if self.store:
             raise RequestError("store can only be false here", param="store")
         wanted = (self.top_logprobs or 0) if self.logprobs else None
-        return {**super().further(), "logprobs": wanted}
+        return {**super().extra_params(), "logprobs": wanted}
 
-    def wanted_tokens(self) -> int | None:
+    def requested_tokens(self) -> int | None:
         return self.max_completion_tokens or self.max_tokens
 
     @property
@@ -271,34 +270,34 @@ class ChatCompletionRequest(OpenAIRequest, kw_only=True, frozen=True):
         return self.parallel_tool_calls is False
 
     def log_fields(self) -> dict[str, Any]:
-        whom = self.safety_identifier or self.user
-        said = {"user": whom, "metadata": self.metadata}
-        return {name: value for name, value in said.items() if value}
+        fields = {"user": self.safety_identifier or self.user, "metadata": self.metadata}
+        return {name: value for name, value in fields.items() if value}
 
     def ignored_fields(self) -> list[str]:
         found = super().ignored_fields()
         strict = any(tool.function.strict for tool in self.tools or ())
         if strict and self._choice()[1] == "auto":
-            found.append("tools: strict is kept to where tool_choice forces a call")
+            found.append("tools: strict is only enforced where tool_choice forces a call")
         return found
 
     def prompt(self) -> ChatPrompt:
         """For the engine.
 
         Raises:
-            RequestError: a message lacks what its role needs, or there is no tool as allowed.
+            RequestError: a message lacks a field that its role needs, or an allowed tool is
+                unknown.
         """
         tools, choice = self._choice()
         return ChatPrompt(
             [message.to_engine(f"messages[{i}]") for i, message in enumerate(self.messages)],
-            understand=True,
+            parse_output=True,
             tools=msgspec.to_builtins(tools) or None,
             tool_choice=msgspec.to_builtins(choice),
             effort=self.reasoning_effort,
         )
 
     def _choice(self) -> tuple[list[ToolIn], str | NamedTool]:
-        """The tools that may be called, and which has to be."""
+        """The tools that may be called, and which must be."""
         tools, choice = self.tools or [], self.tool_choice or "auto"
         if not isinstance(choice, AllowedToolChoice):
             return tools, choice
@@ -323,21 +322,21 @@ class CompletionRequest(OpenAIRequest, kw_only=True, frozen=True):
     """A text, tokens, or up to 64 of either."""
     logprobs: Annotated[int, Meta(ge=0, le=5)] | None = None
     best_of: Annotated[int, Meta(ge=1, le=128)] | None = None
-    """No more than `n`: there is no choosing among others."""
+    """At most `n`: no further choices are generated to pick from."""
     echo: bool | None = None
     """Only false."""
     suffix: None = None
 
-    def further(self) -> dict[str, Any]:
+    def extra_params(self) -> dict[str, Any]:
         if self.echo:
             raise RequestError("echo can only be false here", param="echo")
         if (self.best_of or 1) > (self.n or 1):
             raise RequestError("best_of can be at most n here", param="best_of")
-        return {**super().further(), "logprobs": self.logprobs}
+        return {**super().extra_params(), "logprobs": self.logprobs}
 
 
 def _bias(given: dict[str, float]) -> tuple[tuple[int, float], ...]:
-    """OpenAI writes tokens as texts; -100 is a ban."""
+    """OpenAI writes tokens as texts; -100 bans one."""
     try:
         return tuple(
             (int(token), -math.inf if bias <= -100 else bias) for token, bias in given.items()
@@ -354,22 +353,22 @@ class EmbeddingRequest(Body, kw_only=True, frozen=True):
     model: str | None = None
     encoding_format: Literal["float", "base64"] | None = None
     dimensions: Tokens | None = None
-    device: Device | None = None
+    device: DeviceName | None = None
     user: Identifier | None = None
-    """Whom the caller serves: it stands in the log."""
+    """The caller's end user, for the log."""
 
 
 # -- answers -------------------------------------------------------------------------------------
 
 
 class PromptTokensDetails(msgspec.Struct, frozen=True, kw_only=True):
-    """Of the prompt's tokens, those that did not have to be computed, and where they were."""
+    """The prompt's tokens that were cached, and where."""
 
     cached_tokens: int
     cached_from: CachedFrom | None
 
 
-class TokenUsage(msgspec.Struct, frozen=True, kw_only=True):
+class CompletionUsage(msgspec.Struct, frozen=True, kw_only=True):
     """Tokens of all choices together."""
 
     prompt_tokens: int
@@ -394,7 +393,7 @@ class EmbeddingObject(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class EmbeddingList(msgspec.Struct, frozen=True, kw_only=True):
-    """An answer of `POST /v1/embeddings`, in the order of the inputs."""
+    """The answer to `POST /v1/embeddings`, in the order of the inputs."""
 
     object: Literal["list"] = "list"
     data: list[EmbeddingObject]
@@ -410,7 +409,7 @@ class AnswerFunction(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AnswerToolCall(msgspec.Struct, frozen=True, kw_only=True):
-    """A call that the model made."""
+    """A tool call by the model."""
 
     id: str
     type: Literal["function"]
@@ -436,20 +435,20 @@ class ChatToken(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SampledChatToken(ChatToken, frozen=True, kw_only=True):
-    """The token that was sampled, with the likeliest ones in its place."""
+    """The sampled token, and the likeliest alternatives."""
 
     top_logprobs: list[ChatToken]
 
 
 class ChatLogprobs(msgspec.Struct, frozen=True, kw_only=True):
-    """Of every token of the message."""
+    """For every token of the message."""
 
     content: list[SampledChatToken]
     refusal: None
 
 
 class ChatChoice(msgspec.Struct, frozen=True, kw_only=True):
-    """One of the messages that were asked for."""
+    """One of the requested messages."""
 
     index: int
     message: AnswerMessage
@@ -458,7 +457,7 @@ class ChatChoice(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ChatCompletion(msgspec.Struct, frozen=True, kw_only=True):
-    """A whole answer of `POST /v1/chat/completions`."""
+    """The answer to `POST /v1/chat/completions`, not streamed."""
 
     id: str
     object: Literal["chat.completion"]
@@ -467,18 +466,18 @@ class ChatCompletion(msgspec.Struct, frozen=True, kw_only=True):
     system_fingerprint: None
     service_tier: Literal["default"] | UnsetType = UNSET
     choices: list[ChatChoice]
-    usage: TokenUsage
+    usage: CompletionUsage
 
 
 class FunctionDelta(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """More of a function's call; the name comes first."""
+    """The next part of a function call; the name comes first."""
 
     arguments: str
     name: str | None = None
 
 
 class ToolCallDelta(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """More of a call; id and type come first."""
+    """The next part of a tool call; id and type come first."""
 
     index: int
     function: FunctionDelta
@@ -487,7 +486,7 @@ class ToolCallDelta(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
 
 
 class MessageDelta(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """More of a message."""
+    """The next part of a message."""
 
     role: Literal["assistant"] | None = None
     content: str | None = None
@@ -496,7 +495,7 @@ class MessageDelta(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
 
 
 class ChatChunkChoice(msgspec.Struct, frozen=True, kw_only=True):
-    """More of one of the messages."""
+    """The next part of one of the messages."""
 
     index: int
     delta: MessageDelta
@@ -505,7 +504,7 @@ class ChatChunkChoice(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ChatCompletionChunk(msgspec.Struct, frozen=True, kw_only=True):
-    """The data of a streamed `POST /v1/chat/completions`, before `[DONE]`."""
+    """The answer to `POST /v1/chat/completions`, streamed: each event before `[DONE]`."""
 
     id: str
     object: Literal["chat.completion.chunk"]
@@ -514,11 +513,11 @@ class ChatCompletionChunk(msgspec.Struct, frozen=True, kw_only=True):
     system_fingerprint: None
     service_tier: Literal["default"] | UnsetType = UNSET
     choices: list[ChatChunkChoice]
-    usage: TokenUsage | None
+    usage: CompletionUsage | None
 
 
 class TextLogprobs(msgspec.Struct, frozen=True, kw_only=True):
-    """Of every token of the text; `text_offset` is in characters."""
+    """For every token of the text; `text_offset` is in characters."""
 
     tokens: list[str]
     token_logprobs: list[float]
@@ -527,7 +526,7 @@ class TextLogprobs(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TextChoice(msgspec.Struct, frozen=True, kw_only=True):
-    """One of the texts that were asked for, or more of it."""
+    """One of the requested texts, or the next part of it."""
 
     index: int
     text: str
@@ -536,7 +535,7 @@ class TextChoice(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TextCompletion(msgspec.Struct, frozen=True, kw_only=True):
-    """An answer of `POST /v1/completions`, and the data of a streamed one before `[DONE]`."""
+    """The answer to `POST /v1/completions`; streamed, the data of each event before `[DONE]`."""
 
     id: str
     object: Literal["text_completion"]
@@ -544,11 +543,11 @@ class TextCompletion(msgspec.Struct, frozen=True, kw_only=True):
     model: str
     system_fingerprint: None
     choices: list[TextChoice]
-    usage: TokenUsage | None
+    usage: CompletionUsage | None
 
 
 class ModelObject(msgspec.Struct, frozen=True, kw_only=True):
-    """A model, as OpenAI and the original service tell of it."""
+    """A model, with the fields of OpenAI and of the original service."""
 
     id: str
     object: Literal["model"] = "model"
@@ -556,13 +555,13 @@ class ModelObject(msgspec.Struct, frozen=True, kw_only=True):
     owned_by: str = "appliance"
     name: str
     context_length: int
-    """Tokens that a chat may span; what it was trained with until it is loaded; 0: unknown."""
+    """Tokens that a chat may span; until it is loaded, what it was trained with; 0: unknown."""
     quantization: str
-    """Empty: unknown, like the device until it is loaded."""
+    """Empty: unknown. So is the device until the model is loaded."""
     device: str
     loaded: bool
     downloaded: bool
-    """False: its file is not here, and `detail` says what gets it."""
+    """False: its file is missing, and `detail` says how to get it."""
     detail: str | None
 
 

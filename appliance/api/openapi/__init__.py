@@ -1,1 +1,1 @@
-"""`/openapi.json`, made of what stands beside each route, and the same for people."""
+"""`/openapi.json`, made from what is declared beside each route, and the same for people."""

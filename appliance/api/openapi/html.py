@@ -1,4 +1,4 @@
-"""`/docs`: the API's description as a page, made here, without scripts and without anybody else."""
+"""`/docs`: the API's description as a page, generated here, without scripts or other servers."""
 
 import base64
 import hashlib
@@ -9,10 +9,67 @@ from typing import Any
 import falcon
 
 from appliance.api.openapi.document import SCHEMAS, document
-from appliance.api.openapi.html_style import STYLE
 from appliance.api.openapi.operation import Operations, Route
 
 operation = Operations("Appliance")
+
+STYLE = """
+:root {
+  color-scheme: light dark;
+  --ground: light-dark(#fbfbfa, #17181a);
+  --quiet: light-dark(#f0f0ee, #212326);
+  --line: light-dark(#dededb, #34373b);
+  --text: light-dark(#1d1f21, #e6e6e3);
+  --dim: light-dark(#5c6066, #a2a6ac);
+  --accent: light-dark(#0b5cad, #7ab7f5);
+}
+* { box-sizing: border-box; }
+body {
+  margin: 0 auto;
+  max-width: 1200px;
+  display: grid;
+  grid-template-columns: 300px minmax(0, 1fr);
+  background: var(--ground);
+  color: var(--text);
+  font: 16px/1.6 system-ui, sans-serif;
+}
+nav {
+  position: sticky;
+  top: 0;
+  height: 100vh;
+  overflow: auto;
+  padding: 24px 16px;
+  border-right: 1px solid var(--line);
+  font-size: 13px;
+}
+nav h2 { font-size: 13px; margin: 16px 0 4px; color: var(--dim); }
+nav ul { list-style: none; margin: 0; padding: 0; }
+nav a { display: flex; padding: 2px 0; overflow-wrap: anywhere; }
+main { padding: 24px 32px 96px; }
+a { color: var(--accent); text-decoration: none; }
+a:hover, a:focus-visible { text-decoration: underline; }
+nav a { color: var(--text); }
+h1 { font-size: 26px; }
+main h2 { margin-top: 48px; border-bottom: 1px solid var(--line); }
+h3 { margin: 0 0 4px; font-size: 16px; overflow-wrap: anywhere; }
+h4 { margin: 16px 0 4px; font-size: 13px; color: var(--dim); }
+section { padding: 20px 0; border-bottom: 1px solid var(--line); scroll-margin-top: 8px; }
+section:target { background: var(--quiet); box-shadow: 0 0 0 12px var(--quiet); }
+p { margin: 4px 0; max-width: 72ch; }
+code { font: 13.5px/1.5 ui-monospace, monospace; }
+b { display: inline-block; flex: 0 0 52px; min-width: 52px; font-size: 11px; color: var(--dim); }
+table { width: 100%; border-collapse: collapse; font-size: 14px; }
+th, td { padding: 4px 12px 4px 0; text-align: left; vertical-align: top; }
+th { font-weight: normal; white-space: nowrap; }
+td { overflow-wrap: anywhere; }
+td:last-child { color: var(--dim); }
+.errors { font-size: 13px; color: var(--dim); }
+@media (max-width: 800px) {
+  body { display: block; }
+  nav { position: static; height: auto; border-right: 0; }
+  main { padding: 16px; }
+}
+"""
 
 _DIGEST = base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()
 POLICY = (
@@ -20,15 +77,15 @@ POLICY = (
     "frame-ancestors 'none'"
 )
 
-Told = tuple[str, str, dict[str, Any]]
-"""Method, path, and what the document says."""
+PathOperation = tuple[str, str, dict[str, Any]]
+"""Method, path, and the operation as the document describes it."""
 
 
 class Docs:
     """`/docs`"""
 
     def __init__(self, routes: Iterable[Route], version: str) -> None:
-        """`routes`: the table, read when the page is first asked for."""
+        """`routes`: the table, read when the page is first requested."""
         self._routes = routes
         self._version = version
         self._page = b""
@@ -46,10 +103,10 @@ class Docs:
 def page(spec: dict[str, Any]) -> str:
     """The whole page."""
     info = spec["info"]
-    groups: dict[str, list[Told]] = {}
+    groups: dict[str, list[PathOperation]] = {}
     for path, methods in spec["paths"].items():
-        for method, told in methods.items():
-            groups.setdefault(told["tags"][0], []).append((method, path, told))
+        for method, op in methods.items():
+            groups.setdefault(op["tags"][0], []).append((method, path, op))
     schemas = spec["components"]["schemas"]
     head = '<meta charset="utf-8"><meta name="viewport" content="width=device-width">'
     return (
@@ -58,42 +115,42 @@ def page(spec: dict[str, Any]) -> str:
         '<h2><a href="#types">Types</a></h2></nav><main>'
         f"<h1>{escape(info['title'])} {escape(info['version'])}</h1>{_text(info['description'])}"
         '<p>For programs: <a href="/openapi.json">openapi.json</a></p>'
-        f"{''.join(_group(name, told) for name, told in groups.items())}"
+        f"{''.join(_group(name, operations) for name, operations in groups.items())}"
         f'<h2 id="types">Types</h2>{"".join(_type(n, schemas[n]) for n in sorted(schemas))}'
         "</main></body></html>\n"
     )
 
 
-def _contents(groups: dict[str, list[Told]]) -> str:
+def _contents(groups: dict[str, list[PathOperation]]) -> str:
     return "".join(
         f"<h2>{escape(name)}</h2><ul>"
         + "".join(
-            f'<li><a href="#{told["operationId"]}">{_method(method)} {escape(path)}</a></li>'
-            for method, path, told in operations
+            f'<li><a href="#{op["operationId"]}">{_method(method)} {escape(path)}</a></li>'
+            for method, path, op in operations
         )
         + "</ul>"
         for name, operations in groups.items()
     )
 
 
-def _group(name: str, operations: list[Told]) -> str:
+def _group(name: str, operations: list[PathOperation]) -> str:
     return f"<h2>{escape(name)}</h2>" + "".join(_operation(*each) for each in operations)
 
 
-def _operation(method: str, path: str, told: dict[str, Any]) -> str:
+def _operation(method: str, path: str, op: dict[str, Any]) -> str:
     parts = [
-        f'<section id="{told["operationId"]}"><h3>{_method(method)} <code>{escape(path)}</code>',
-        f"</h3><p>{_code(told['summary'])}</p>{_text(told.get('description', ''))}",
+        f'<section id="{op["operationId"]}"><h3>{_method(method)} <code>{escape(path)}</code>',
+        f"</h3><p>{_code(op['summary'])}</p>{_text(op.get('description', ''))}",
     ]
-    if parameters := told.get("parameters"):
+    if parameters := op.get("parameters"):
         rows = "".join(
             _row(one["name"], one["schema"], one["required"], one["in"]) for one in parameters
         )
         parts.append(f"<h4>Parameters</h4><table>{rows}</table>")
-    if body := told.get("requestBody"):
+    if body := op.get("requestBody"):
         parts.append(f"<h4>Body</h4><p>{_bodies(body['content'])}</p>")
     answers, errors = [], []
-    for status, answer in told["responses"].items():
+    for status, answer in op["responses"].items():
         if answer.get("content") != ERROR:
             answers.append(
                 f"<tr><th>{status}</th><td>{_bodies(answer.get('content', {}))}</td></tr>"
@@ -109,12 +166,12 @@ def _bodies(content: dict[str, Any]) -> str:
     if not content:
         return "no body"
     return "<br>".join(
-        f"{_stream(told['schema'])} as a stream of events"
+        f"{_stream(described['schema'])} as a stream of events"
         if media == "text/event-stream"
-        else _shape(told["schema"])
+        else _shape(described["schema"])
         if media == falcon.MEDIA_JSON
         else escape(media)
-        for media, told in content.items()
+        for media, described in content.items()
     )
 
 
@@ -130,7 +187,7 @@ def _stream(schema: dict[str, Any]) -> str:
 def _type(name: str, schema: dict[str, Any]) -> str:
     needed = schema.get("required", ())
     rows = "".join(
-        _row(field, told, field in needed) for field, told in schema.get("properties", {}).items()
+        _row(name, field, name in needed) for name, field in schema.get("properties", {}).items()
     )
     return (
         f'<section id="type-{escape(name)}"><h3>{escape(name)}</h3>'

@@ -1,4 +1,4 @@
-"""What a route takes and gives, said right above its responder; `document.py` makes one of it.
+"""What a route takes and gives, declared right above its responder; `document.py` collects it.
 
     operation = Operations("Sessions")
 
@@ -6,7 +6,7 @@
         @operation(takes=SessionChange, gives=Session)
         def on_patch(self, req, resp, session_id): ...
 
-The types are those that decode the request and that the answer is encoded from.
+The types are those that the request is decoded to and the answer is encoded from.
 """
 
 from collections.abc import Callable, Mapping
@@ -23,26 +23,26 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     """One method of one route."""
 
     group: str
-    """Under which heading people find it."""
+    """The heading it is listed under."""
     takes: Any = None
     """Type of the body; a tuple of types: any of them. None: no body."""
     optional: bool = False
     """The body may be left out."""
     query: type[msgspec.Struct] | None = None
-    """Its fields are the parameters of the query."""
+    """Its fields are the query parameters."""
     gives: Any = None
-    """Type of the answer, or its media type if that isn't JSON; None: it has no body."""
+    """Type of the answer, or its media type if it isn't JSON; None: it has no body."""
     streams: Any = None
-    """Of an answer that is, or can be, server-sent events: what their data may be, or that for each
-    event's name. A type is told as JSON, `str` as plain text, and a text as itself; a tuple of them
-    as any."""
+    """For an answer that is, or can be, server-sent events: the data of an event, or a mapping from
+    event names to it. A type means JSON, `str` plain text, and a text itself; a tuple means any of
+    its items."""
     plain_errors: bool = False
     """Errors can also be streams of plain text."""
     status: int = 200
     also: Mapping[int, Any] = {}
-    """Types of answers with another status, if they are not errors."""
+    """Types of answers with other statuses that are not errors."""
     errors: tuple[int, ...] = ()
-    """Statuses of errors beside those that every route of its kind may have."""
+    """Statuses of errors beside those that every such route may have."""
 
 
 class Operations:
@@ -51,15 +51,15 @@ class Operations:
     def __init__(self, group: str) -> None:
         self._group = group
 
-    def __call__(self, **what: Any) -> Callable[[Responder], Responder]:
-        """Says of a responder what `Operation` has fields for."""
-        told = Operation(group=self._group, **what)
+    def __call__(self, **fields: Any) -> Callable[[Responder], Responder]:
+        """Describes a responder; the arguments are the fields of `Operation`."""
+        operation = Operation(group=self._group, **fields)
 
-        def tell(responder: Responder) -> Responder:
-            responder.operation = told  # type: ignore[attr-defined]
+        def describe(responder: Responder) -> Responder:
+            responder.operation = operation  # type: ignore[attr-defined]
             return responder
 
-        return tell
+        return describe
 
 
 class Route(msgspec.Struct, frozen=True):
@@ -69,12 +69,12 @@ class Route(msgspec.Struct, frozen=True):
     responders: dict[str, Callable[..., None]]
 
     def operation(self, method: str) -> Operation | None:
-        """What was said of a method; None: nothing."""
+        """The description of a method; None: it has none."""
         return getattr(self.responders[method], "operation", None)
 
 
 class App(falcon.App[falcon.Request, falcon.Response]):
-    """Falcon's, which remembers its table."""
+    """Falcon's app, which remembers its route table."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -83,7 +83,7 @@ class App(falcon.App[falcon.Request, falcon.Response]):
     def add_route(
         self, uri_template: str, resource: object, *, suffix: str | None = None, **kwargs: Any
     ) -> None:
-        """Have a resource answer at a path."""
+        """Have a resource answer requests to a path."""
         super().add_route(uri_template, resource, suffix=suffix, **kwargs)
         responders: Any = routing.map_http_methods(resource, suffix)
         self.routes.append(Route(uri_template, responders))

@@ -1,1 +1,1 @@
-"""What all dialects share: bodies, answers, errors, event streams."""
+"""What all APIs share: bodies, headers, errors, streams, WebSockets."""

@@ -1,4 +1,4 @@
-"""What requests may contain. An unknown field is refused by name, a wrong type with its place."""
+"""Decodes requests. An unknown field is refused by its name, a wrong value by its path."""
 
 from typing import Any, TypeVar
 
@@ -17,11 +17,11 @@ class Body(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, frozen=True
 
 
 def decode(req: falcon.Request, kind: type[T], *, empty: T | None = None) -> T:
-    """The request's body as `kind`; `empty` stands for a body that is not there.
+    """The request's body as `kind`; `empty` is used if there is no body.
 
     Raises:
-        RequestError: it is no JSON or not of that kind; `param` names the field.
-        falcon.HTTPUnsupportedMediaType: it does not say that it is JSON.
+        RequestError: it is not JSON or not of that kind; `param` names the field.
+        falcon.HTTPUnsupportedMediaType: its type is not JSON.
     """
     if not req.content_length and empty is not None:
         return empty
@@ -30,14 +30,14 @@ def decode(req: falcon.Request, kind: type[T], *, empty: T | None = None) -> T:
 
 
 def read_json(req: falcon.Request) -> bytes:
-    """The request's body; it can be read again.
+    """The request's body, which can be read again.
 
     Raises:
-        falcon.HTTPUnsupportedMediaType: it does not say that it is JSON.
+        falcon.HTTPUnsupportedMediaType: its type is not JSON.
     """
     media_type = (req.content_type or "").partition(";")[0].strip().lower()
     if media_type != falcon.MEDIA_JSON:
-        # Also what keeps out other pages' forms: a browser sends this type only after asking.
+        # This also keeps out other pages' forms: browsers send this type only after a preflight.
         raise falcon.HTTPUnsupportedMediaType(
             description="the body must be JSON, with Content-Type: application/json"
         )
@@ -51,7 +51,7 @@ def decode_json(body: bytes | str, kind: Any) -> Any:
     """JSON as `kind`, a type or a union of tagged ones.
 
     Raises:
-        RequestError: it is no JSON or not of that kind; `param` names the field.
+        RequestError: it is not JSON or not of that kind; `param` names the field.
     """
     try:
         return msgspec.json.decode(body, type=kind)
@@ -62,10 +62,10 @@ def decode_json(body: bytes | str, kind: Any) -> Any:
 
 
 def decode_fields(body: bytes | str) -> dict[str, msgspec.Raw]:
-    """The fields of a JSON object, whose values are not looked at.
+    """The fields of a JSON object, with values that are not decoded.
 
     Raises:
-        RequestError: it is no JSON object.
+        RequestError: it is not a JSON object.
     """
     found: dict[str, msgspec.Raw] = decode_json(body, dict[str, msgspec.Raw])
     return found
@@ -90,7 +90,7 @@ def check_length(name: str, length: int, most: int, *, param: str | None = None)
 
 
 def decode_query(req: falcon.Request, kind: type[T]) -> T:
-    """The query's parameters as `kind`.
+    """The query parameters as `kind`.
 
     Raises:
         RequestError: one is unknown or wrong; `param` names it.

@@ -1,4 +1,4 @@
-"""Falcon's way from an exception to a response."""
+"""Turns exceptions into responses, as Falcon's error handlers."""
 
 import logging
 
@@ -33,7 +33,7 @@ _CODES = {
 
 
 def _write(resp: falcon.Response, status: int, error: ErrorObject) -> None:
-    # Falcon lets go of a replaced stream without closing it.
+    # Falcon drops a replaced stream without closing it.
     close = getattr(resp.stream, "close", None)
     if close:
         close()
@@ -47,7 +47,7 @@ def _write(resp: falcon.Response, status: int, error: ErrorObject) -> None:
 def handle_appliance_error(
     req: falcon.Request, resp: falcon.Response, ex: ApplianceError, params: object
 ) -> None:
-    """Ours: the status of its class."""
+    """One of our errors, with the status of its class."""
     status = status_of(ex)
     if status == 500:
         log.error("%s", ex, exc_info=ex)
@@ -63,9 +63,9 @@ def handle_appliance_error(
 def handle_http_error(
     req: falcon.Request, resp: falcon.Response, ex: falcon.HTTPError, params: object
 ) -> None:
-    """Falcon's: unknown route, wrong method and the like."""
+    """One of Falcon's errors: unknown route, wrong method and the like."""
     status = ex.status_code
-    message = ex.description or ex.title or "the request cannot be served"
+    message = ex.description or ex.title or "the request cannot be answered"
     if status == 404:
         message = f"there is nothing at {req.path}"
     elif status == 405:
@@ -79,7 +79,7 @@ def handle_http_error(
 def handle_anything(
     req: falcon.Request, resp: falcon.Response, ex: Exception, params: object
 ) -> None:
-    """A fault of ours: logged whole, told in one sentence."""
+    """A bug: the log gets the traceback, the client one sentence."""
     log.error("%s %s failed", req.method, req.path, exc_info=ex)
-    message = "the appliance failed on this request"
+    message = "the appliance failed to answer this request"
     _write(resp, 500, make_error_object(500, message, None, "internal_error"))

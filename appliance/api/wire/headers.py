@@ -1,4 +1,4 @@
-"""Headers of answers that are not HTTP's own."""
+"""Response headers of our own."""
 
 import falcon
 
@@ -7,7 +7,7 @@ DROPPED_MESSAGES = "X-Appliance-Dropped-Messages"
 
 
 def warn(resp: falcon.Response, *warnings: str | None) -> None:
-    """Warn in a header of what was not done as requested; None and empty text are no warning."""
+    """Report in a header what was not done as requested; None and empty texts are skipped."""
     given = "; ".join(filter(None, warnings))
     if given:
         resp.set_header(WARNING, given.encode("ascii", "replace").decode())

@@ -1,7 +1,7 @@
-"""Answers that are streamed while they are made, and server-sent events.
+"""Responses that are streamed while they are generated, and server-sent events.
 
-A feed is filled on the engine's thread, which only leaves events there and wakes the stream;
-encoding them is done on the thread that writes all streams.
+The engine's thread only puts events into a feed and wakes the stream; they are encoded on the
+thread that writes all streams.
 """
 
 import threading
@@ -21,8 +21,8 @@ KEEP_ALIVE = b": keep-alive\n\n"
 HEADERS = {"Cache-Control": "no-cache, no-transform", "X-Accel-Buffering": "no"}
 
 FIRST_EVENT_SECONDS = 10.0
-"""How long a status line waits for the engine's first event before the stream begins without it; a
-model that is still loading takes longer."""
+"""How long the status line waits for the engine's first event before the stream begins without it.
+A model that is still loading takes longer."""
 
 
 def event(data: Any, name: str | None = None, id: str | None = None) -> bytes:
@@ -34,13 +34,13 @@ def event(data: Any, name: str | None = None, id: str | None = None) -> bytes:
 
 
 def text_event(text: str) -> bytes:
-    """An event whose data is the text itself; lines of the text are lines of the data."""
+    """One event whose data is the text itself, line by line."""
     lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
     return "".join(f"data: {line}\n" for line in lines).encode() + b"\n"
 
 
 class Feed(Protocol[EventT_co]):
-    """The events of a reply in the making."""
+    """The events of a reply that is being generated."""
 
     wake: Callable[[], None]
     """Called from any thread when there is something to take; must not block."""
@@ -49,11 +49,11 @@ class Feed(Protocol[EventT_co]):
         """Events since the last call."""
 
     def close(self) -> None:
-        """Nobody reads any more."""
+        """Nobody reads the feed any more."""
 
 
 def wait_for_events(feed: Feed[EventT]) -> Iterator[EventT]:
-    """Every event of a feed as it comes; blocks in between, and never ends by itself."""
+    """Every event of a feed as it comes. Blocks in between, and never ends by itself."""
     woken = threading.Event()
     feed.wake = woken.set
     while True:
@@ -63,9 +63,9 @@ def wait_for_events(feed: Feed[EventT]) -> Iterator[EventT]:
 
 
 class FeedStream(Generic[EventT]):
-    """A feed as the body of a response; see `http.stream_writer.PumpedStream`.
+    """A feed as the body of a response; see `http.stream_writer.ResponseStream`.
 
-    A dialect is a subclass, with `encode` and `encode_error`.
+    Subclasses have `encode` and `encode_error`.
     """
 
     media_type: str = MEDIA_TYPE
@@ -75,10 +75,10 @@ class FeedStream(Generic[EventT]):
         """The feed is closed with the stream."""
         self.finished = False
         self._feed = feed
-        self._expired = False
+        self._stopping = False
 
     def encode(self, event: EventT) -> bytes:
-        """What is sent for an event; sets `finished` with the last one."""
+        """What is sent for an event; sets `finished` for the last one."""
         raise NotImplementedError
 
     def encode_error(self, error: ApplianceError) -> bytes:
@@ -86,25 +86,25 @@ class FeedStream(Generic[EventT]):
         raise NotImplementedError
 
     def attach(self, wake: Callable[[], None]) -> None:
-        """The stream is to be written; `wake` says that there is something to take."""
+        """The stream is going to be written; `wake` signals that there is something to read."""
         self._feed.wake = wake
         wake()
 
-    def take(self) -> bytes:
-        """What is ready to be sent (the writer's thread alone)."""
+    def read(self) -> bytes:
+        """What is ready to be sent (only on the stream writer's thread)."""
         out = b""
         for event in self._feed.take():
             if self.finished:
                 break
             out += self.encode(event)
-        if self._expired and not self.finished:
+        if self._stopping and not self.finished:
             self.finished = True
             out += self.encode_error(ShuttingDown())
         return out
 
-    def expire(self) -> None:
-        """The server is stopping: what is taken next is the end."""
-        self._expired = True
+    def stop_soon(self) -> None:
+        """The server is stopping: what is read next is the end."""
+        self._stopping = True
 
     def close(self) -> None:
         """The stream has ended or its client has gone."""
@@ -112,7 +112,7 @@ class FeedStream(Generic[EventT]):
 
 
 def send(req: falcon.Request, resp: falcon.Response, stream: FeedStream[Any]) -> None:
-    """Answer with a stream. It is closed when it has ended or the client has gone."""
+    """Respond with a stream. It is closed when it has ended or the client has gone."""
     resp.content_type = stream.media_type
     resp.set_headers(HEADERS)
     req.env["appliance.park"](stream)

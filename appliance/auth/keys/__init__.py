@@ -1,1 +1,1 @@
-"""API keys as hashes, and what changes about them, whoever changes it."""
+"""API keys, kept as hashes, and changes to them by any process."""

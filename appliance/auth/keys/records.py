@@ -1,4 +1,4 @@
-"""What is kept of API keys: hashes and what people call them, never a secret.
+"""How API keys are stored: hashes and names, never a secret.
 
 A key that this program makes has 256 bits of chance, so one round of SHA-256 hides it; nobody can
 try them out. Times are Unix milliseconds.

@@ -1,4 +1,4 @@
-"""API keys: made, checked and revoked, also by another process while this one runs.
+"""API keys: created, verified and revoked, also by another process while this one runs.
 
 `check` may be called from any thread for every request: it compares hashes in memory. Only hashes
 are ever stored, and nothing here can give a secret a second time.

@@ -1,13 +1,15 @@
-"""Who is asking, and what that lets them do."""
+"""Callers, and the scopes that say what they may do."""
 
-from typing import Literal, get_args
+from typing import get_args
 
 import msgspec
 
-Scope = Literal["chat", "manage", "admin"]
-"""Each may do what the ones before it may: chat; manage models and settings; make keys."""
+from appliance.config.schema import Scope
+
+__all__ = ["SCOPES", "Caller", "Scope", "covers"]
 
 SCOPES: tuple[Scope, ...] = get_args(Scope)
+"""Each covers those before it."""
 
 
 def covers(held: Scope | None, needed: Scope) -> bool:

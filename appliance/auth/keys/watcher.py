@@ -1,9 +1,8 @@
-"""The record of keys in memory, as fresh as the vault's.
+"""The key records in memory, as current as the vault's.
 
 Reading a vault can take seconds and can ask a person for a password, so it is read only when its
 stamp has changed. A thread, between `start` and `close`, looks at the stamp four times a second:
-whoever asked to hear of keys that end does so within one second, also when another process ended
-them.
+listeners are called within one second of the end of a key, also when another process ended it.
 """
 
 import logging
@@ -49,7 +48,7 @@ class WatchedRecord:
         self._thread = PeriodicThread("keys", self._watch, seconds=POLL_SECONDS)
         self._reread_at = 0.0
         self._reported: str | None = None
-        """What trouble the log told of last; None: there is none."""
+        """The trouble that was logged last; None: there is none."""
 
     def start(self, *, must_read: bool) -> None:
         """Reads the vault and begins to watch it; see `Keys.start`."""
@@ -104,7 +103,7 @@ class WatchedRecord:
     def change(self, edit: Callable[[Record], Record]) -> None:
         """Replaces the vault's record by what `edit` makes of it, while nobody else changes it.
 
-        Keys that ended are told of before this returns. `edit` may run on another thread; what it
+        Listeners are called before this returns. `edit` may run on another thread; what it
         raises comes out here.
 
         Raises:
@@ -124,7 +123,7 @@ class WatchedRecord:
             self._merge()
             self._trouble = None
             ended = self._ended()
-        self._tell(ended)
+        self._notify(ended)
 
     # -- inside ------------------------------------------------------------------------------------
 
@@ -139,7 +138,7 @@ class WatchedRecord:
                 raise VaultUnavailable(self._trouble)
             self._read(stamp)
             ended = self._ended()
-        self._tell(ended)
+        self._notify(ended)
 
     def _is_fresh(self, stamp: object) -> bool:
         return self._record is not None and not self._trouble and stamp == self._stamp
@@ -180,7 +179,7 @@ class WatchedRecord:
         self._alive = alive
         return ended
 
-    def _tell(self, ended: list[str]) -> None:
+    def _notify(self, ended: list[str]) -> None:
         for key_id in ended:
             for callback in tuple(self._listeners):
                 try:
@@ -202,4 +201,4 @@ class WatchedRecord:
             self._reported = error.message
         with self._lock:
             ended = self._ended()
-        self._tell(ended)
+        self._notify(ended)

@@ -1,1 +1,1 @@
-"""Where keys lie: the keyring, a file, an encrypted file, credentials; chosen, never guessed."""
+"""Where keys are kept: the keyring, a file, an encrypted file, credentials; as configured."""

@@ -30,7 +30,7 @@ _HOW = (
 )
 
 
-class SealedKeyring(KeyringBackend):
+class EncryptedFileKeyring(KeyringBackend):
     """Passwords by service and user in an encrypted file of mode 0600.
 
     Reading is safe at any time; of those that write, somebody else keeps all but one away.

@@ -1,4 +1,4 @@
-"""The place of secrets: the system's keyring, a file, plain or sealed, a service's credentials.
+"""Where secrets are kept: the system's keyring, a file, plain or encrypted, or credentials.
 
 The configuration says which. If that one cannot be used there is an error that says what to do, and
 never another place instead. Only this file and `encrypted.py` know the keyring library.
@@ -173,13 +173,13 @@ class KeyringVault:
         ends = time.monotonic() + self._timeout
 
         def job() -> None:
-            # Somewhat less than the caller waits, who then hears that it was the lock.
+            # Somewhat less than the caller waits, who then gets the error of the lock.
             with self._lock.held(self._timeout * 0.75):
                 entries = self._entries()
                 value = make(entries.pop(name, None))
                 if value is not None:
                     entries[name] = value
-                # Later, whoever asked has been told that it failed.
+                # Later, the caller has got an error already.
                 if time.monotonic() < ends:
                     self._write(document.encode(entries))
 
@@ -261,9 +261,9 @@ class _Keyring:
 
 
 def _sealed(file: Path, credentials: Path) -> "KeyringBackend":
-    from appliance.auth.vault.encrypted import SealedKeyring
+    from appliance.auth.vault.encrypted import EncryptedFileKeyring
 
-    return SealedKeyring(file, credentials)
+    return EncryptedFileKeyring(file, credentials)
 
 
 def _native() -> "Callable[[], KeyringBackend]":

@@ -12,8 +12,8 @@ from collections.abc import Callable, Mapping, Sequence
 import msgspec
 
 from appliance.engine.base import EngineState
-from appliance.engine.counters import Counters, Tally
-from appliance.engine.device_routing import GivenUp
+from appliance.engine.counters import Counters, RequestStats
+from appliance.engine.device_routing import ExcludedDevices
 from appliance.engine.fair_queue import is_full
 from appliance.engine.local.pending_requests import PendingRequests
 from appliance.engine.local.prestart import PrestartedWorker
@@ -24,7 +24,7 @@ from appliance.engine.protocol import (
     Embed,
     Embedded,
     Event,
-    Figures,
+    EventSink,
     Finished,
     Forget,
     Generate,
@@ -36,7 +36,7 @@ from appliance.engine.protocol import (
     Pong,
     Ready,
     Shutdown,
-    Sink,
+    WorkerStats,
     cancelled,
 )
 from appliance.engine.types import EmbedRequest, GenerationRequest
@@ -57,7 +57,7 @@ SAVE_TIMEOUT = 10.0
 """Seconds that a worker has to save its states when it is told to end."""
 
 
-class Engine:
+class LocalEngine:
     """One model, served by one worker process at a time. Thread-safe."""
 
     def __init__(
@@ -70,7 +70,7 @@ class Engine:
         max_waiting: int,
         distrust: Callable[[], None] = lambda: None,
         suspect: Callable[[str, str], str] = lambda variant, _: variant,
-        given_up: GivenUp | None = None,
+        excluded: ExcludedDevices | None = None,
         prestarted: PrestartedWorker | None = None,
         pong_timeout: float = PONG_TIMEOUT,
         max_deaths: int = MAX_DEATHS,
@@ -88,13 +88,13 @@ class Engine:
             prestarted: a worker that `command` has started, for the first engine that wants one.
         """
         self.name = name
-        self._load = given_up.told(load) if given_up else load
+        self._load = excluded.apply_to(load) if excluded else load
         self._command = list(command)
         self._environment = dict(environment)
         self._max_requests = load.n_seq_max + max_waiting
         self._distrust = distrust
         self._suspect = suspect
-        self._given_up = given_up or GivenUp()
+        self._excluded = excluded or ExcludedDevices()
         self._prestarted = prestarted
         self._on: tuple[str, ...] | None = None
         """The GPUs that the worker computes on, or loads its model to; None: it has not said."""
@@ -108,8 +108,8 @@ class Engine:
         self._lock = threading.Lock()
         self._changed = threading.Condition(self._lock)
         self._state = EngineState(status="loading")
-        self._tally = Tally()
-        self._requests = PendingRequests(self._tally)
+        self._stats = RequestStats()
+        self._requests = PendingRequests(self._stats)
         self._worker: WorkerProcess | None = None
         self._unanswered = 0
         """Workers that died since one came to the end of a request."""
@@ -141,7 +141,7 @@ class Engine:
     @property
     def counters(self) -> Counters:
         """What it has done, all its workers together."""
-        return self._tally.counters()
+        return self._stats.counters()
 
     @property
     def worker_pid(self) -> int | None:
@@ -155,7 +155,7 @@ class Engine:
             self._changed.wait_for(lambda: self._state.status != "loading", timeout)
             return self._state.status == "ready"
 
-    def submit(self, request: GenerationRequest, sink: Sink) -> int:
+    def submit(self, request: GenerationRequest, sink: EventSink) -> int:
         """Have a prompt completed; `sink` gets every event, the last one being terminal.
 
         While the model loads, the request waits for it. Where requests wait, owners take turns.
@@ -166,12 +166,14 @@ class Engine:
         """
         return self._submit(lambda id: Generate(id, request), request.owner, sink)
 
-    def embed(self, request: EmbedRequest, sink: Sink) -> int:
+    def embed(self, request: EmbedRequest, sink: EventSink) -> int:
         """Have vectors made of the inputs; `sink` gets every event, the last one being terminal:
         `Embedded`, if all goes well. Otherwise like `submit`."""
         return self._submit(lambda id: Embed(id, request), request.owner, sink)
 
-    def _submit(self, command: Callable[[int], Generate | Embed], owner: str, sink: Sink) -> int:
+    def _submit(
+        self, command: Callable[[int], Generate | Embed], owner: str, sink: EventSink
+    ) -> int:
         with self._lock:
             if self._retired or self._state.status == "stopped":
                 raise ShuttingDown("the appliance is shutting down")
@@ -245,14 +247,14 @@ class Engine:
             self._set_state(EngineState(status="loading", detail=reason, restarts=number))
             self._fail_begun(reason)
             if self._leave_gpus(end):
-                self._tally.restarted()
+                self._stats.restarted()
                 continue
             if end.native and self._load.variant:
                 self._try_other_variant(reason)
             if hopeless := self._restarts.died(reason, loaded=loaded):
                 self._give_up(hopeless, quarantined=not loaded)
                 break
-            self._tally.restarted()
+            self._stats.restarted()
             self._closing.wait(self._restarts.wait)
         if self._closing.is_set():
             self._requests.fail_all(ShuttingDown("the appliance is shutting down"))
@@ -264,17 +266,17 @@ class Engine:
             return False
         reason = self._hung or end.reason
         if self._on:
-            self._given_up.add({*self._on, *self._gpus}, f"the worker on it died: {reason}")
+            self._excluded.add({*self._on, *self._gpus}, f"the worker on it died: {reason}")
         elif self._on is None and self._load.variant and not self._load.no_gpus:
             # It did not come to load anything: looking for GPUs runs the code of drivers.
-            self._given_up.look_no_more(f"a worker died that looked for them: {reason}")
+            self._excluded.exclude_all(f"a worker died that looked for them: {reason}")
         else:
             if self._on is None and self._load.no_gpus:  # so it is not for them that they die
-                self._given_up.forgive()
-                self._load = self._given_up.told(self._load)
+                self._excluded.clear()
+                self._load = self._excluded.apply_to(self._load)
             return False
         self._unanswered = 0
-        self._load = self._given_up.told(self._load)
+        self._load = self._excluded.apply_to(self._load)
         log.warning("%s goes on without GPUs", self.name)
         return True
 
@@ -304,7 +306,7 @@ class Engine:
         finally:
             self._worker = None
             ended = worker.close()
-            self._tally.worker_ended()
+            self._stats.worker_ended()
         if not (loaded or trusted or self._closing.is_set()):
             log.warning("%s is loaded from its original file from now on", self.name)
             self._give_up_tuned()
@@ -335,8 +337,8 @@ class Engine:
             self._on_ready(event.model)
         elif isinstance(event, LoadFailed):
             self._set_state(EngineState(status="failed", detail=event.message))
-        elif isinstance(event, Figures):
-            self._tally.told(event)
+        elif isinstance(event, WorkerStats):
+            self._stats.record(event)
         else:
             if self._unanswered and isinstance(event, Finished | Embedded):
                 self._unanswered = 0

@@ -5,15 +5,15 @@ import logging
 import threading
 from collections.abc import Callable
 
-from appliance.engine.counters import Tally
+from appliance.engine.counters import RequestStats
 from appliance.engine.protocol import (
     Accepted,
     Delta,
     Embed,
+    EventSink,
     Failed,
     Generate,
     SequenceEvent,
-    Sink,
     Terminal,
 )
 from appliance.errors import ApplianceError
@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 class PendingRequest:
     """What was asked for, and how far it has come."""
 
-    def __init__(self, command: Generate | Embed, sink: Sink) -> None:
+    def __init__(self, command: Generate | Embed, sink: EventSink) -> None:
         self.command = command
         self.sink = sink
         self.sent = False
@@ -38,8 +38,8 @@ class PendingRequest:
 class PendingRequests:
     """Sees to it that each ends exactly once. Thread-safe; sinks are called without a lock."""
 
-    def __init__(self, tally: Tally) -> None:
-        self._tally = tally
+    def __init__(self, stats: RequestStats) -> None:
+        self._stats = stats
         self._lock = threading.Lock()
         self._requests: dict[int, PendingRequest] = {}
         self._ids = itertools.count(1)
@@ -48,14 +48,14 @@ class PendingRequests:
         return len(self._requests)
 
     def add(
-        self, command: Callable[[int], Generate | Embed], sink: Sink, *, sent: bool
+        self, command: Callable[[int], Generate | Embed], sink: EventSink, *, sent: bool
     ) -> Generate | Embed:
         """A new one; `sent`: a worker is told of it at once. Returns the command with its id."""
         with self._lock:
             request = PendingRequest(command(next(self._ids)), sink)
             request.sent = sent
             self._requests[request.command.id] = request
-            self._tally.submitted(request.command.id)
+            self._stats.submitted(request.command.id)
         return request.command
 
     def owners(self) -> list[str]:
@@ -90,7 +90,7 @@ class PendingRequests:
                 request.begun = True
             if isinstance(event, Terminal):
                 del self._requests[event.id]
-        self._tally.told(event)
+        self._stats.record(event)
         try:
             request.sink(event)
         except Exception:

@@ -5,7 +5,7 @@ import msgspec
 from appliance.engine.protocol import CallDelta, FinishReason, Logprobs, TokenLogprob
 
 
-class Usage(msgspec.Struct, frozen=True):
+class TokenUsage(msgspec.Struct, frozen=True):
     """Tokens, as the upstream counts them."""
 
     prompt_tokens: int
@@ -13,14 +13,14 @@ class Usage(msgspec.Struct, frozen=True):
     cached_tokens: int
 
 
-class Part(msgspec.Struct, frozen=True):
+class Chunk(msgspec.Struct, frozen=True):
     """What one chunk says; an empty one says that the request was taken."""
 
     text: str = ""
     reasoning: str = ""
     calls: list[CallDelta] = []
     reason: FinishReason | None = None
-    usage: Usage | None = None
+    usage: TokenUsage | None = None
     logprobs: list[Logprobs] | None = None
 
     @property
@@ -29,7 +29,7 @@ class Part(msgspec.Struct, frozen=True):
         return bool(self.text or self.reasoning or self.calls or self.logprobs)
 
 
-class GivenUp(Exception):
+class ReplyAborted(Exception):
     """The upstream ended the reply for a reason of its own."""
 
 
@@ -37,7 +37,7 @@ class _Details(msgspec.Struct, frozen=True):
     cached_tokens: int | None = None
 
 
-class _Usage(msgspec.Struct, frozen=True):
+class _RawUsage(msgspec.Struct, frozen=True):
     prompt_tokens: int = 0
     completion_tokens: int | None = None
     prompt_tokens_details: _Details | None = None
@@ -84,37 +84,37 @@ class _Choice(msgspec.Struct, frozen=True):
     logprobs: _Logprobs | None = None
 
 
-class _Chunk(msgspec.Struct, frozen=True):
+class _RawChunk(msgspec.Struct, frozen=True):
     choices: list[_Choice] = []
-    usage: _Usage | None = None
+    usage: _RawUsage | None = None
 
 
-class Reader:
+class ChunkReader:
     """Reads the chunks of one stream, in order."""
 
-    def __init__(self, *, understand: bool) -> None:
-        """`understand`: reasoning is told apart from the text."""
-        self._understand = understand
+    def __init__(self, *, parse_output: bool) -> None:
+        """`parse_output`: reasoning is told apart from the text."""
+        self._parse_output = parse_output
         self._thinking = False
 
-    def read(self, chunk: object) -> Part:
+    def read(self, chunk: object) -> Chunk:
         """`chunk`: what its JSON was.
 
         Raises:
             ValueError: it is nothing of OpenAI's.
             GivenUp: the upstream ended the reply for a reason of its own.
         """
-        said = msgspec.convert(chunk, _Chunk)
+        said = msgspec.convert(chunk, _RawChunk)
         usage = _usage(said.usage)
         if not said.choices:
-            return Part(usage=usage)
+            return Chunk(usage=usage)
         choice = said.choices[0]
         if choice.finish_reason in ("abort", "error"):
-            raise GivenUp(choice.finish_reason)
+            raise ReplyAborted(choice.finish_reason)
         delta = choice.delta or _Delta()
-        return Part(
+        return Chunk(
             self._text(choice),
-            (delta.reasoning_content or delta.reasoning or "") if self._understand else "",
+            (delta.reasoning_content or delta.reasoning or "") if self._parse_output else "",
             [_call(call) for call in delta.tool_calls or ()],
             _reason(choice.finish_reason),
             usage,
@@ -126,7 +126,7 @@ class Reader:
         delta = choice.delta
         if delta is None:
             return choice.text or ""
-        if self._understand:
+        if self._parse_output:
             return delta.content or ""
         text = delta.reasoning_content or delta.reasoning or ""
         if text and not self._thinking:
@@ -155,12 +155,12 @@ def _reason(reason: str | None) -> FinishReason | None:
             return "stop"
 
 
-def _usage(usage: _Usage | None) -> Usage | None:
+def _usage(usage: _RawUsage | None) -> TokenUsage | None:
     if usage is None or usage.completion_tokens is None:
         return None
     details = usage.prompt_tokens_details
     cached = details.cached_tokens if details else None
-    return Usage(usage.prompt_tokens, usage.completion_tokens, cached or 0)
+    return TokenUsage(usage.prompt_tokens, usage.completion_tokens, cached or 0)
 
 
 def _logprobs(said: _Logprobs | None) -> list[Logprobs] | None:

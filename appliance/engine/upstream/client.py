@@ -15,8 +15,8 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from appliance.engine.upstream.chunks import GivenUp, Part, Reader
-from appliance.engine.upstream.connection import Call
+from appliance.engine.upstream.chunks import Chunk, ChunkReader, ReplyAborted
+from appliance.engine.upstream.connection import Connection
 from appliance.engine.upstream.errors import Explainer
 from appliance.errors import ConfigError
 
@@ -80,7 +80,7 @@ class Vectors(msgspec.Struct, frozen=True):
         return [struct.pack(f"<{len(e.embedding)}f", *e.embedding) for e in ordered]
 
 
-class UpstreamApi:
+class UpstreamClient:
     """One model of one OpenAI-compatible server. Thread-safe; every call blocks its thread."""
 
     def __init__(
@@ -112,7 +112,7 @@ class UpstreamApi:
         self._client: openai.OpenAI | None = None
         self._calls = threading.local()
 
-    def card(self, call: Call) -> ModelCard:
+    def card(self, call: Connection) -> ModelCard:
         """What the upstream says of the model.
 
         Raises:
@@ -132,9 +132,9 @@ class UpstreamApi:
         raise self._explainer.no_model([card.id for card in cards])
 
     def stream(
-        self, path: str, body: Mapping[str, Any], call: Call, *, understand: bool
-    ) -> Generator[Part]:
-        """The reply to `body`, chunk by chunk; one at least. `understand`: see `Reader`.
+        self, path: str, body: Mapping[str, Any], call: Connection, *, parse_output: bool
+    ) -> Generator[Chunk]:
+        """The reply to `body`, chunk by chunk; one at least. `parse_output`: see `ChunkReader`.
 
         Raises:
             Refused: there is none, or it broke off.
@@ -142,7 +142,7 @@ class UpstreamApi:
         import openai
 
         taken = False
-        reader = Reader(understand=understand)
+        reader = ChunkReader(parse_output=parse_output)
         with (
             self._explained(call),
             self._openai().post(
@@ -155,7 +155,7 @@ class UpstreamApi:
         if not taken:
             raise self._explainer.stranger()
 
-    def embed(self, inputs: list[str | list[int]], call: Call, **extra: Any) -> Vectors:
+    def embed(self, inputs: list[str | list[int]], call: Connection, **extra: Any) -> Vectors:
         """The vectors of the inputs.
 
         Raises:
@@ -179,15 +179,15 @@ class UpstreamApi:
                 self._client.close()
 
     @contextmanager
-    def _explained(self, call: Call) -> Iterator[None]:
-        """Errors of the libraries as `Refused`; what is sent meanwhile belongs to `call`."""
+    def _explained(self, call: Connection) -> Iterator[None]:
+        """Errors of the libraries as `UpstreamRefused`; what is sent inside belongs to `call`."""
         import httpx2
         import openai
 
         self._calls.current = call
         try:
             yield
-        except GivenUp as ex:
+        except ReplyAborted as ex:
             raise self._explainer.broken(f"it gave the reply up ({ex})") from ex
         except (openai.APIError, httpx2.HTTPError, ValueError) as ex:
             raise self._explainer.explain(ex) from ex

@@ -11,7 +11,7 @@ from appliance.errors import Unavailable
 log = logging.getLogger(__name__)
 
 
-class Call:
+class Connection:
     """One exchange with the upstream, or several one after the other.
 
     Closing a response does not wake the thread that reads it; shutting its socket down does, and

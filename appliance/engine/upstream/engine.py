@@ -13,18 +13,25 @@ from collections.abc import Callable
 from contextlib import closing
 
 from appliance.engine.base import EngineState
-from appliance.engine.counters import Counters, Tally
-from appliance.engine.fair_queue import Line, is_full
-from appliance.engine.protocol import Accepted, Embedded, Finished, SequenceEvent, Sink, Terminal
+from appliance.engine.counters import Counters, RequestStats
+from appliance.engine.fair_queue import FairQueue, is_full
+from appliance.engine.protocol import (
+    Accepted,
+    Embedded,
+    EventSink,
+    Finished,
+    SequenceEvent,
+    Terminal,
+)
 from appliance.engine.types import EmbedRequest, GenerationRequest, TextPrompt, TokenPrompt
-from appliance.engine.upstream.client import UpstreamApi
-from appliance.engine.upstream.health_check import Watcher
+from appliance.engine.upstream.client import UpstreamClient
+from appliance.engine.upstream.health_check import HealthCheck
 from appliance.engine.upstream.request import (
     UpstreamEmbedding,
     UpstreamGeneration,
     UpstreamRequest,
 )
-from appliance.engine.upstream.request_body import Question, Refused
+from appliance.engine.upstream.request_body import RequestBody, UpstreamRefused
 from appliance.errors import (
     ApplianceError,
     InternalError,
@@ -79,17 +86,17 @@ class UpstreamEngine:
         self._model = model
         self._parallel = parallel
         self._max_requests = parallel + max_waiting
-        self._api = UpstreamApi(
+        self._api = UpstreamClient(
             url, model, api_key, connect_timeout=connect_timeout, read_timeout=read_timeout
         )
-        self._watcher = Watcher(name, self._api, parallel)
+        self._watcher = HealthCheck(name, self._api, parallel)
         self._without: set[str] = set()
         self._lock = threading.Lock()
         self._closed = self._retired = False
         self._requests: dict[int, UpstreamRequest] = {}
-        self._tally = Tally()
+        self._stats = RequestStats()
         self._ids = itertools.count(1)
-        self._line = Line[UpstreamRequest]()
+        self._line = FairQueue[UpstreamRequest]()
         self._came = threading.Condition(self._lock)
         """There is one more in the line, or there will be no more."""
         self._unfinished = 0
@@ -119,7 +126,7 @@ class UpstreamEngine:
     @property
     def counters(self) -> Counters:
         """What it has done, as far as the upstream tells."""
-        return self._tally.counters()
+        return self._stats.counters()
 
     @property
     def worker_pid(self) -> None:
@@ -130,7 +137,7 @@ class UpstreamEngine:
         """Whether the upstream was ready within `timeout` seconds; False at once when it isn't."""
         return self._watcher.wait_ready(timeout)
 
-    def submit(self, request: GenerationRequest, sink: Sink) -> int:
+    def submit(self, request: GenerationRequest, sink: EventSink) -> int:
         """Have a prompt completed; `sink` gets every event, the last one being terminal.
 
         `Accepted` comes with the upstream's first chunk. Its `prompt_tokens` are 0 unless the
@@ -141,7 +148,7 @@ class UpstreamEngine:
         """
         return self._take(lambda id: UpstreamGeneration(id, request, sink), request.owner)
 
-    def embed(self, request: EmbedRequest, sink: Sink) -> int:
+    def embed(self, request: EmbedRequest, sink: EventSink) -> int:
         """Have vectors made of the inputs, as the upstream makes them; like `submit`."""
         return self._take(lambda id: UpstreamEmbedding(id, request, sink), request.owner)
 
@@ -154,7 +161,7 @@ class UpstreamEngine:
                 raise QueueFull(f"{len(self._requests)} requests are waiting for {self.name}")
             request = make(next(self._ids))
             self._requests[request.id] = request
-            self._tally.submitted(request.id)
+            self._stats.submitted(request.id)
             self._unfinished += 1
             if len(self._threads) < min(self._parallel, self._unfinished):
                 thread = threading.Thread(
@@ -244,14 +251,14 @@ class UpstreamEngine:
         """
         if request.prompt in (TextPrompt(""), TokenPrompt([])):
             raise RequestError("the prompt is empty", param="prompt")
-        question = Question(
+        question = RequestBody(
             self._model, request.prompt, request.sampling, request.seed, self._without
         )
         problem = "it stopped in the middle"
         while True:
             try:
                 self._listen(request, question)
-            except Refused as refused:
+            except UpstreamRefused as refused:
                 if request.accepted or request.stopped:
                     problem = refused.error.message
                 elif question.mend(refused):
@@ -277,7 +284,7 @@ class UpstreamEngine:
         extra = {} if request.dimensions is None else {"dimensions": request.dimensions}
         try:
             found = self._api.embed(request.inputs, request.call, **extra)
-        except Refused as refused:
+        except UpstreamRefused as refused:
             if isinstance(refused.error, RequestError):
                 refused.error.param = "input"
             raise refused.error from refused
@@ -286,9 +293,9 @@ class UpstreamEngine:
         self._deliver(request, Accepted(request.id, tokens, 0))
         self._watcher.saw(well=True)
 
-    def _listen(self, request: UpstreamGeneration, question: Question) -> None:
+    def _listen(self, request: UpstreamGeneration, question: RequestBody) -> None:
         stream = self._api.stream(
-            question.path, question.body(), request.call, understand=question.understand
+            question.path, question.body(), request.call, parse_output=question.parse_output
         )
         with closing(stream) as parts:
             for part in parts:
@@ -321,12 +328,12 @@ class UpstreamEngine:
                 request.accepted = True
             if isinstance(event, Terminal):
                 del self._requests[request.id]
-        self._tally.told(event)
+        self._stats.record(event)
         if isinstance(event, Finished):
             saved = event.cached_tokens
-            self._tally.worked(event.prompt_tokens - saved, saved, event.completion_tokens)
+            self._stats.record_tokens(event.prompt_tokens - saved, saved, event.completion_tokens)
         elif isinstance(event, Embedded):
-            self._tally.worked(event.prompt_tokens, 0, 0)
+            self._stats.record_tokens(event.prompt_tokens, 0, 0)
         try:
             request.sink(event)
         except Exception:

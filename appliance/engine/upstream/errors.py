@@ -5,7 +5,7 @@ import re
 import time
 from email.utils import parsedate_to_datetime
 
-from appliance.engine.upstream.request_body import Refused, names_unknown, too_long
+from appliance.engine.upstream.request_body import UpstreamRefused, names_unknown, too_long
 from appliance.errors import (
     ApplianceError,
     ContextLengthExceeded,
@@ -22,14 +22,14 @@ MAX_TEXT = 300
 
 
 class Explainer:
-    """Makes one `Refused` of whatever `openai` and `httpx2` raise."""
+    """Makes one `UpstreamRefused` of whatever `openai` and `httpx2` raise."""
 
     def __init__(self, address: str, model: str, api_key: str | None) -> None:
         self._address = address
         self._model = model
         self._api_key = api_key
 
-    def explain(self, ex: Exception) -> Refused:
+    def explain(self, ex: Exception) -> UpstreamRefused:
         """`ex`: of `openai`, of `httpx2`, or a ValueError about what the upstream sent."""
         import httpx2
         import openai
@@ -52,63 +52,63 @@ class Explainer:
             return self._by_status(status, self._text(ex.body), None)
         return self.broken("it sent what nobody understands")
 
-    def broken(self, what: str) -> Refused:
+    def broken(self, what: str) -> UpstreamRefused:
         """The exchange began, and ended as it should not."""
-        return Refused(Unavailable(f"the upstream {self._address} failed: {what}"))
+        return UpstreamRefused(Unavailable(f"the upstream {self._address} failed: {what}"))
 
-    def stranger(self) -> Refused:
+    def stranger(self) -> UpstreamRefused:
         """Status 200, and nothing of what OpenAI's API would say."""
         return self.broken(
             "it answered, but not as an OpenAI-compatible server does; "
             "is the address right? Most end in /v1"
         )
 
-    def no_model(self, known: list[str]) -> Refused:
+    def no_model(self, known: list[str]) -> UpstreamRefused:
         """It listed its models, and the model is not among them."""
         names = ", ".join(known[:10]) or "none"
-        return Refused(
+        return UpstreamRefused(
             ModelLoadFailed(
                 f"the upstream {self._address} has no model {self._model!r}; it has: {names}"
             )
         )
 
-    def _down(self, why: str) -> Refused:
-        return Refused(
+    def _down(self, why: str) -> UpstreamRefused:
+        return UpstreamRefused(
             Unavailable(
                 f"the upstream {self._address} cannot be reached ({why}): "
                 "is the server running, and is the address right?"
             )
         )
 
-    def _by_status(self, status: int, text: str, after: int | None) -> Refused:
+    def _by_status(self, status: int, text: str, after: int | None) -> UpstreamRefused:
         said = f": {text[:MAX_TEXT]}" if text else ""
         refuses = f"the upstream {self._address} refuses"
         if status in (401, 403):
             # Not in its own words, which may repeat the key.
-            return Refused(
+            return UpstreamRefused(
                 Unavailable(
                     f"{refuses} the key that the appliance has for it (status {status}): "
                     "the key for this upstream is wrong or missing"
                 )
             )
         if status == 404:
-            return Refused(
+            return UpstreamRefused(
                 ModelLoadFailed(
                     f"the upstream {self._address} has no model {self._model!r}, or its address "
                     f"is not right (status 404){said}"
                 )
             )
         if status in (429, 503):
-            return Refused(self._busy(status, text, after))
+            return UpstreamRefused(self._busy(status, text, after))
         if 400 <= status < 500 or too_long(text):
             return self._by_content(f"{refuses} the request{said}", text)
         return self.broken(f"status {status}{said}")
 
-    def _by_content(self, message: str, text: str) -> Refused:
+    def _by_content(self, message: str, text: str) -> UpstreamRefused:
         found = too_long(text)
         if found:
-            return Refused(ContextLengthExceeded(message), too_long=found)
-        return Refused(RequestError(message), unknown=text if names_unknown(text) else "")
+            return UpstreamRefused(ContextLengthExceeded(message), too_long=found)
+        return UpstreamRefused(RequestError(message), unknown=text if names_unknown(text) else "")
 
     def _busy(self, status: int, text: str, after: int | None) -> ApplianceError:
         if status == 503 and "loading" in text.lower():

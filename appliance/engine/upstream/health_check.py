@@ -7,9 +7,9 @@ import msgspec
 
 from appliance.engine.base import EngineState
 from appliance.engine.protocol import ModelInfo
-from appliance.engine.upstream.client import ModelCard, UpstreamApi
-from appliance.engine.upstream.connection import Call
-from appliance.engine.upstream.request_body import Refused
+from appliance.engine.upstream.client import ModelCard, UpstreamClient
+from appliance.engine.upstream.connection import Connection
+from appliance.engine.upstream.request_body import UpstreamRefused
 from appliance.errors import ApplianceError
 
 log = logging.getLogger(__name__)
@@ -18,11 +18,11 @@ BACK_OFF = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
 """Seconds between two looks at an upstream that is not ready."""
 
 
-class Watcher:
+class HealthCheck:
     """The state of one upstream. Looks at it at the start, when a request makes it doubtful, and
     again and again while it is not ready; otherwise it sleeps."""
 
-    def __init__(self, name: str, api: UpstreamApi, parallel: int) -> None:
+    def __init__(self, name: str, api: UpstreamClient, parallel: int) -> None:
         """`parallel`: requests that run at once."""
         self._name = name
         self._api = api
@@ -31,7 +31,7 @@ class Watcher:
         self._state = EngineState(status="loading")
         self._notes: set[str] = set()
         self._look_now = threading.Event()
-        self._call = Call()
+        self._call = Connection()
         self._thread = threading.Thread(target=self._watch, name=f"upstream {name}", daemon=True)
 
     def start(self) -> None:
@@ -97,7 +97,7 @@ class Watcher:
     def _look(self) -> EngineState:
         try:
             card = self._api.card(self._call)
-        except Refused as refused:
+        except UpstreamRefused as refused:
             return EngineState(status="failed", detail=refused.error.message)
         except ApplianceError as ex:
             return EngineState(status="failed", detail=ex.message)

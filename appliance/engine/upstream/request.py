@@ -5,27 +5,27 @@ import time
 
 from appliance.engine.protocol import (
     Embedded,
+    EventSink,
     Failed,
     Finished,
     FinishReason,
-    Sink,
     Terminal,
     Timings,
 )
 from appliance.engine.types import EmbedRequest, GenerationRequest, TextPrompt
-from appliance.engine.upstream.chunks import Part, Usage
-from appliance.engine.upstream.connection import Call
+from appliance.engine.upstream.chunks import Chunk, TokenUsage
+from appliance.engine.upstream.connection import Connection
 from appliance.errors import ApplianceError
 
 
 class UpstreamRequest:
     """A request that has not ended."""
 
-    def __init__(self, id: int, owner: str, sink: Sink) -> None:
+    def __init__(self, id: int, owner: str, sink: EventSink) -> None:
         self.id = id
         self.owner = owner
         self.sink = sink
-        self.call = Call()
+        self.call = Connection()
         self.accepted = False
         """Its thread speaks to the sink, and nobody else does from now on."""
         self.stopped = False
@@ -33,7 +33,7 @@ class UpstreamRequest:
         """Why it was stopped; None: it was cancelled."""
         self.tokens = 0
         """Counted here: a chunk is taken for a token, unless it tells of several."""
-        self.usage: Usage | None = None
+        self.usage: TokenUsage | None = None
         self.reason: FinishReason | None = None
         self._submitted = time.monotonic()
         self._began = self._first = 0.0
@@ -47,7 +47,7 @@ class UpstreamRequest:
         now = time.monotonic()
         began = self._began or now
         first = self._first or now
-        usage = self.usage or Usage(0, self.tokens, 0)
+        usage = self.usage or TokenUsage(0, self.tokens, 0)
         return Finished(
             id=self.id,
             reason="cancelled" if self.stopped or self.reason is None else self.reason,
@@ -71,14 +71,14 @@ class UpstreamRequest:
 class UpstreamGeneration(UpstreamRequest):
     """A request for text that has not ended."""
 
-    def __init__(self, id: int, request: GenerationRequest, sink: Sink) -> None:
+    def __init__(self, id: int, request: GenerationRequest, sink: EventSink) -> None:
         super().__init__(id, request.owner, sink)
         self.prompt = request.prompt
         self.sampling = request.sampling
         seed = request.sampling.seed
         self.seed = random.getrandbits(31) if seed is None else seed
 
-    def take(self, part: Part) -> None:
+    def take(self, part: Chunk) -> None:
         """Count."""
         self.usage = part.usage or self.usage
         self.reason = part.reason or self.reason
@@ -90,7 +90,7 @@ class UpstreamGeneration(UpstreamRequest):
 class UpstreamEmbedding(UpstreamRequest):
     """A request for vectors that has not ended."""
 
-    def __init__(self, id: int, request: EmbedRequest, sink: Sink) -> None:
+    def __init__(self, id: int, request: EmbedRequest, sink: EventSink) -> None:
         super().__init__(id, request.owner, sink)
         self.inputs = [
             prompt.text if isinstance(prompt, TextPrompt) else prompt.tokens

@@ -7,7 +7,7 @@ import msgspec
 
 from appliance.engine.protocol import Delta, Logprobs
 from appliance.engine.types import ChatMessage, ChatPrompt, Prompt, SamplingParams, TextPrompt
-from appliance.engine.upstream.chunks import Part
+from appliance.engine.upstream.chunks import Chunk
 from appliance.errors import ApplianceError
 
 OPTIONAL = (
@@ -52,7 +52,7 @@ class TooLong(msgspec.Struct, frozen=True):
     n_prompt: int | None = None
 
 
-class Refused(Exception):
+class UpstreamRefused(Exception):
     """The upstream gave no reply, or no whole one."""
 
     def __init__(
@@ -81,7 +81,7 @@ def names_unknown(text: str) -> bool:
     return any(name in text for name in OPTIONAL) and bool(_UNKNOWN.search(text))
 
 
-class Question:
+class RequestBody:
     """One request's body. It changes when the upstream refuses it for a reason that can be met."""
 
     def __init__(
@@ -106,9 +106,9 @@ class Question:
         return "/chat/completions" if isinstance(self._prompt, ChatPrompt) else "/completions"
 
     @property
-    def understand(self) -> bool:
+    def parse_output(self) -> bool:
         """Reasoning is wanted apart from the text."""
-        return isinstance(self._prompt, ChatPrompt) and self._prompt.understand
+        return isinstance(self._prompt, ChatPrompt) and self._prompt.parse_output
 
     @property
     def param(self) -> str:
@@ -186,7 +186,7 @@ class Question:
             return {"response_format": named, "json_schema": schema}  # llama-server's completions
         return {}
 
-    def delta(self, id: int, part: Part, tokens: int) -> Delta:
+    def delta(self, id: int, part: Chunk, tokens: int) -> Delta:
         """The event that tells of `part`; `tokens`: completion tokens so far."""
         wanted = self._sampling.logprobs
         if wanted is None or part.logprobs is None:
@@ -204,7 +204,7 @@ class Question:
         system = [m for m in messages[:1] if m.role == "system"]
         return system, messages[len(system) :]
 
-    def mend(self, refused: Refused) -> bool:
+    def mend(self, refused: UpstreamRefused) -> bool:
         """Whether `body` is another one now that may be taken."""
         if refused.too_long:
             return self._shorten_reply(refused.too_long) or self._trim()

@@ -1,1 +1,1 @@
-"""Models that are worth having, and what names mean."""
+"""The catalog of recommended models, and how names of models are read."""

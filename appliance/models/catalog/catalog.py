@@ -1,4 +1,4 @@
-"""Models worth having, by the memory they need, and what people call them.
+"""The catalog of recommended models, by the memory they need, with their other names.
 
 The list comes with the appliance: looking at it asks nobody. Sizes are those of the recommended
 file, rounded; the hub says exactly how large it is before it is downloaded.
@@ -80,14 +80,14 @@ def repos(name: str) -> tuple[str, ...]:
 
 
 def aliases(repo: str) -> tuple[str, ...]:
-    """What else a model from that repository may be asked for as."""
+    """Other names of a model from that repository."""
     known = find(repo)
     if known:
         return (known.repo, *known.names, known.id)
     return (repo, repo[:-5]) if repo.lower().endswith("-gguf") else (repo,) if repo else ()
 
 
-def remedy(name: str, wanted: str) -> str:
+def install_hint(name: str, wanted: str) -> str:
     """What to type to have the model."""
     return f"appliance pull {name}:{wanted}" if wanted else f"appliance pull {name}"
 

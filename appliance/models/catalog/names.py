@@ -1,4 +1,4 @@
-"""What models and their files are called: names people type, and files to choose from."""
+"""Names of models: what people type, resolved to a repository and one of its files."""
 
 import re
 from collections.abc import Iterable
@@ -17,7 +17,7 @@ _WANTED = {
     "q8": ("Q8_0",),
     "bf16": ("BF16", "F16"),
 }
-"""What the short names stand for, best first; nothing said means about four bits."""
+"""What the short names stand for, best first; none means about four bits."""
 _REPO = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}/[A-Za-z0-9][A-Za-z0-9._-]{0,95}")
 _STEP = re.compile(r"[A-Za-z0-9_+@=,() -][A-Za-z0-9._+@=,() -]{0,200}")
 

@@ -15,8 +15,8 @@ from appliance.models.gguf.metadata import (
     ArraySummary,
     GgufHeader,
     MetadataReader,
+    MetadataValue,
     Tensor,
-    Value,
     describe,
 )
 from appliance.models.gguf.reader import MAX_STRINGS, U32, U64, GgufReader, open_file
@@ -108,9 +108,9 @@ def _read_counts(reader: GgufReader) -> tuple[int, int, int]:
     return version, n_tensors, n_pairs
 
 
-def _read_pairs(reader: GgufReader, count: int) -> tuple[dict[str, Value], dict[str, int]]:
+def _read_pairs(reader: GgufReader, count: int) -> tuple[dict[str, MetadataValue], dict[str, int]]:
     """Values by key, and at which byte each key begins."""
-    pairs: dict[str, Value] = {}
+    pairs: dict[str, MetadataValue] = {}
     places: dict[str, int] = {}
     for _ in range(count):
         start = reader.at
@@ -132,7 +132,7 @@ def _read_pairs(reader: GgufReader, count: int) -> tuple[dict[str, Value], dict[
     return pairs, places
 
 
-def _alignment(reader: GgufReader, pairs: dict[str, Value], places: dict[str, int]) -> int:
+def _alignment(reader: GgufReader, pairs: dict[str, MetadataValue], places: dict[str, int]) -> int:
     value = pairs.get(_ALIGNMENT_KEY, ALIGNMENT)
     assert isinstance(value, int)
     if value < ALIGNMENT or value.bit_count() != 1:
@@ -152,7 +152,7 @@ def _read_string(reader: GgufReader, key: str) -> str:
     return reader.read(size).decode("utf-8", "replace")
 
 
-def _read_array(reader: GgufReader, key: str) -> Value:
+def _read_array(reader: GgufReader, key: str) -> MetadataValue:
     kind, count = reader.number(U32), reader.number(U64)
     if kind == _STRING:
         if key == "tokenizer.ggml.tokens":

@@ -1,4 +1,4 @@
-"""What the keys of a GGUF file mean."""
+"""The metadata of a GGUF file: its keys, and what they mean."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -91,8 +91,8 @@ class ArraySummary(msgspec.Struct, frozen=True):
     """Of tokens: there is one for every byte. Of their kinds: one at least stands for a byte."""
 
 
-Value = int | float | str | tuple[int | float, ...] | ArraySummary
-Pairs = dict[str, Value]
+MetadataValue = int | float | str | tuple[int | float, ...] | ArraySummary
+Pairs = dict[str, MetadataValue]
 
 
 def describe(
@@ -143,7 +143,7 @@ def describe(
     )
 
 
-def _quantization(file_type: Value | None, tensors: tuple[Tensor, ...]) -> str:
+def _quantization(file_type: MetadataValue | None, tensors: tuple[Tensor, ...]) -> str:
     """By what the file says, or the type that most of its bytes have."""
     if isinstance(file_type, int) and file_type in FILE_TYPES:
         return FILE_TYPES[file_type]
@@ -162,7 +162,7 @@ class MetadataReader:
         self.bad = bad
         self.architecture = self.text("general.architecture") or ""
 
-    def get(self, name: str, default: Value | None = None) -> Value | None:
+    def get(self, name: str, default: MetadataValue | None = None) -> MetadataValue | None:
         """The value of a key of the architecture."""
         return self.pairs.get(f"{self.architecture}.{name}", default)
 

@@ -1,4 +1,4 @@
-"""What the hub says of models: asked through its own library, and only when somebody asked us.
+"""The client of the model hub, over its own library, used on request only.
 
 The library also downloads, but in its present version it begins anew whenever it is interrupted
 (`file_download._download_to_tmp_and_move` throws the partial file away) and compares no hash: what
@@ -39,7 +39,7 @@ class Repo(msgspec.Struct, frozen=True, kw_only=True):
 
     id: str
     revision: Annotated[str, Meta(pattern="^[0-9a-f]{40}$")]
-    """The commit: what is asked for by it cannot change any more."""
+    """The commit: what it names cannot change any more."""
     licence: str
     files: tuple[RepoFile, ...]
     """GGUF files alone."""
@@ -64,7 +64,7 @@ class Hub:
 
     @property
     def offline(self) -> bool:
-        """Nothing may be asked of it."""
+        """No requests to it."""
         return self._settings.offline
 
     def repo(self, repo: str) -> Repo:
@@ -173,7 +173,7 @@ class Hub:
         return {"Authorization": f"Bearer {token}"} if token else {}
 
     def check_online(self) -> None:
-        """Nothing, if the hub may be asked.
+        """Nothing, if requests to the hub are allowed.
 
         Raises:
             HubUnavailable: it may not.

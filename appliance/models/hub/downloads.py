@@ -1,4 +1,4 @@
-"""Downloads as jobs of the service: they go on without whoever asked for them, and after a restart.
+"""Downloads as jobs of the service: they go on without whoever requested them, and after a restart.
 
 A job's files grow in a folder of their own inside the folder of models, where nobody looks for
 models. Only when all of them are there and right do they get their names.
@@ -8,6 +8,7 @@ import contextlib
 import logging
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,7 +18,6 @@ from appliance.errors import ApplianceError, Conflict, NoSpace, NotFound
 from appliance.models.hub.client import Hub, RepoFile
 from appliance.models.hub.file_transfer import ExpectedFile, FileDownload, Stopped, is_right
 from appliance.models.hub.job_store import Job, JobFolder, JobStatus
-from appliance.models.hub.transfer_rate import TransferRate
 
 log = logging.getLogger(__name__)
 
@@ -25,6 +25,8 @@ TOGETHER = 2
 """Downloads that run at a time; more wait."""
 CLOSE_SECONDS = 5.0
 """How long the end waits for a download that hangs. It loses nothing."""
+RATE_SECONDS = 5.0
+"""Over which a transfer rate is measured."""
 UNDER_WAY = ("waiting", "running")
 
 
@@ -46,13 +48,38 @@ class DownloadStatus(msgspec.Struct, frozen=True, kw_only=True):
     """Unix milliseconds."""
 
 
+class TransferRate:
+    """How fast something has been growing recently. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._samples: deque[tuple[float, int]] = deque()
+        self._lock = threading.Lock()
+
+    def reset(self, size: int) -> None:
+        """Begin, or go on after a pause, with so many bytes."""
+        with self._lock:
+            self._samples.clear()
+            self._samples.append((time.monotonic(), size))
+
+    def at(self, size: int) -> int:
+        """Bytes a second, now that there are so many."""
+        now = time.monotonic()
+        with self._lock:
+            while len(self._samples) > 1 and self._samples[1][0] < now - RATE_SECONDS:
+                self._samples.popleft()
+            began, before = self._samples[0] if self._samples else (now, size)
+            if not self._samples or now - self._samples[-1][0] > 0.2:
+                self._samples.append((now, size))
+        return max(0, round((size - before) / (now - began))) if now > began else 0
+
+
 class _Run:
     """What a job has in memory alone."""
 
     def __init__(self, job: Job) -> None:
         self.job = job
         self.changed = threading.Condition()
-        """Guards the job, and what is kept of it; told when its status changes."""
+        """Guards the job, and what is kept of it; notified when its status changes."""
         self.thread: threading.Thread | None = None
         self.speed = TransferRate()
 
@@ -128,18 +155,18 @@ class Downloads:
                 same = (run.job.repo.id, run.job.repo.files) == (repo.id, repo.files)
                 if same and run.job.status not in ("done", "cancelled"):
                     self._wake(run)
-                    return self._told(run)
+                    return self._status(run)
             now = time.time_ns()
             job = Job(id=f"{now:x}", repo=repo, status="waiting", created_at=now // 1_000_000)
             self._folder.check_room(job)
             self._folder.keep(job)
             run = self._runs[job.id] = _Run(job)
             self._begin(run)
-            return self._told(run)
+            return self._status(run)
 
     def list(self) -> tuple[DownloadStatus, ...]:
         """All since the start of the appliance, and those that were left from before."""
-        return tuple(self._told(run) for run in list(self._runs.values()))
+        return tuple(self._status(run) for run in list(self._runs.values()))
 
     def find(self, id: str) -> DownloadStatus:
         """One of them.
@@ -147,7 +174,7 @@ class Downloads:
         Raises:
             NotFound: there is none with that id.
         """
-        return self._told(self._run(id))
+        return self._status(self._run(id))
 
     def pause(self, id: str) -> DownloadStatus:
         """Stop, and keep what has arrived.
@@ -160,7 +187,7 @@ class Downloads:
         self._settle(run, "paused", (*UNDER_WAY, "paused"))
         with run.changed, contextlib.suppress(NoSpace):  # then the next start goes on with it
             self._folder.keep(run.job)
-        return self._told(run)
+        return self._status(run)
 
     def resume(self, id: str) -> DownloadStatus:
         """Go on with one that is paused or failed.
@@ -174,7 +201,7 @@ class Downloads:
         with self._adding:
             self._claim()
             self._wake(run)
-        return self._told(run)
+        return self._status(run)
 
     def cancel(self, id: str) -> DownloadStatus:
         """Stop, and keep nothing.
@@ -187,13 +214,13 @@ class Downloads:
         self._settle(run, "cancelled", (*UNDER_WAY, "paused", "failed", "cancelled"))
         # A thread that is still at it does the same at its end.
         self._folder.forget(run.job)
-        return self._told(run)
+        return self._status(run)
 
     def _claim(self) -> None:
         if not self._folder.claim():
             raise Conflict(f"another appliance downloads into {self._folder.models}")
 
-    def _told(self, run: _Run) -> DownloadStatus:
+    def _status(self, run: _Run) -> DownloadStatus:
         job = run.job
         arrived = self._folder.arrived(job)
         return DownloadStatus(
@@ -246,7 +273,7 @@ class Downloads:
     # -- on the job's thread -----------------------------------------------------------------------
 
     def _work(self, run: _Run, before: threading.Thread | None) -> None:
-        if before is not None:  # it was told to stop a moment ago
+        if before is not None:  # it is stopping
             before.join()
         job = run.job
         with self._places:

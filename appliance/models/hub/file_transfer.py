@@ -1,4 +1,4 @@
-"""One file out of the hub and onto the disk, whatever happens in between.
+"""The download of one file from the hub, with retries, resumption and verification.
 
 Nothing that the other side says is believed: what has arrived is held against the size and the
 hash that the hub's catalogue gave before, by reading it back from the disk.
@@ -198,10 +198,12 @@ class FileDownload:
         return start
 
     def _check_length(self, response: "httpx2.Response", start: int) -> None:
-        told = response.headers.get("Content-Length")
-        if told is not None and (not told.isdecimal() or int(told) + start != self._want.size):
+        announced = response.headers.get("Content-Length")
+        if announced is not None and (
+            not announced.isdecimal() or int(announced) + start != self._want.size
+        ):
             raise _Interrupted(
-                f"{told} bytes are announced, and {self._want.size - start} are missing"
+                f"{announced} bytes are announced, and {self._want.size - start} are missing"
             )
 
     def _chunks(self, response: "httpx2.Response") -> Iterator[bytes]:

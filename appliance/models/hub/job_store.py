@@ -1,4 +1,4 @@
-"""What a download leaves on the disk, so that it can be gone on with."""
+"""Download jobs on the disk, so that they can be resumed."""
 
 import contextlib
 import logging

@@ -1,1 +1,1 @@
-"""The files on this machine, whoever put them there."""
+"""Model files on this machine, whichever program keeps them."""

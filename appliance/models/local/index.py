@@ -4,6 +4,7 @@ Files stay where they are. The folders are scanned on request, not by the clock:
 left alone.
 """
 
+import contextlib
 import itertools
 import logging
 import threading
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import msgspec
 
+from appliance.errors import Conflict
 from appliance.models.gguf.header import GgufHeader
 from appliance.models.local.metadata_cache import MetadataCache, ModelFacts, read_facts
 from appliance.models.local.sources import Candidate, ModelSource, Owner, candidate_at, candidates
@@ -22,6 +24,15 @@ log = logging.getLogger(__name__)
 
 FRESH_SECONDS = 0.25
 """For which a scan counts as fresh."""
+
+_KEEPERS = {
+    "bundled": "it came with the appliance",
+    "folder": "it is in a folder that is not the appliance's: remove the file there",
+    "huggingface": "it is in Hugging Face's cache: `hf cache rm` removes it",
+    "lmstudio": "it is LM Studio's, which removes it under My Models",
+    "ollama": "it is Ollama's: `ollama rm` removes it",
+    "llama.cpp": "it is in llama.cpp's cache: remove the file there",
+}
 
 
 class ModelFile(msgspec.Struct, frozen=True, kw_only=True):
@@ -172,3 +183,28 @@ def _free(name: str, owner: Owner, taken: set[str]) -> str:
     ours = f"{name}@{owner}"
     numbered = (f"{ours}-{number}" for number in itertools.count(2))
     return next(id for id in itertools.chain([ours], numbered) if id not in taken)
+
+
+def remove(entry: ModelFile, *, before: Callable[[], None]) -> None:
+    """Remove the files of a model that is in our folder, and the folders that they leave empty.
+
+    Args:
+        before: called when it is certain that it will be tried.
+
+    Raises:
+        Conflict: they are not ours, or cannot be removed; the message says why.
+    """
+    if entry.owner != "appliance":
+        raise Conflict(f"{entry.id} stays: {_KEEPERS[entry.owner]} ({entry.path})", param="model")
+    before()
+    for file in entry.files:
+        try:
+            file.unlink(missing_ok=True)
+        except OSError as ex:
+            raise Conflict(f"{file} cannot be removed: {ex.strerror}", param="model") from ex
+    steps = len(entry.repo.split("/")) if entry.repo else 0
+    folder = entry.path.parent
+    with contextlib.suppress(OSError):  # it has something else in it
+        for _ in range(steps):
+            folder.rmdir()
+            folder = folder.parent

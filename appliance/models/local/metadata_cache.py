@@ -1,4 +1,4 @@
-"""What people want to know of a model file, read once and remembered.
+"""The metadata of model files, read once and cached.
 
 A header takes up to 200 ms to read and megabytes to hold, and a machine may have a hundred models:
 so these few numbers are kept, in memory and in a file, as long as the model's files stay the same.
@@ -105,7 +105,7 @@ class MetadataCache:
                     self._models = kept.models
 
     def facts(self, files: Sequence[Path], read: Callable[[Path], ModelFacts]) -> ModelFacts | None:
-        """Of the model with these files; `read` is asked when they are new or changed. None: a
+        """Of the model with these files; `read` is called when they are new or changed. None: a
         file is gone."""
         now = stamp(files)
         if now is None:
@@ -120,7 +120,7 @@ class MetadataCache:
         return known.facts
 
     def save(self) -> None:
-        """Keep what was asked for since the last time, and forget the rest."""
+        """Keep what was used since the last time, and drop the rest."""
         if len(self._used) < len(self._models):
             self._models = {name: self._models[name] for name in self._used}
             self._changed = True
@@ -132,4 +132,4 @@ class MetadataCache:
         try:
             replace_file(self._file, msgspec.json.encode(_File(VERSION, self._key, kept)))
         except OSError as ex:
-            log.warning("what is known of model files cannot be kept: %s", ex)
+            log.warning("the cache of model metadata cannot be saved: %s", ex)

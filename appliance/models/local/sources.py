@@ -1,4 +1,4 @@
-"""Where GGUF files may be: which files a folder has, whoever keeps it, without touching them.
+"""The folders that may hold GGUF files, of any program, scanned without touching them.
 
 Folders are other programs' and other people's: links may lead nowhere or in circles, and there may
 be a million files. A folder that is not there, or not ours to read, has nothing.

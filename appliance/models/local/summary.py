@@ -1,4 +1,4 @@
-"""A model of this machine, as people and programs are told of it."""
+"""A model on this machine, as the API and the commands show it."""
 
 from typing import Literal
 
@@ -70,7 +70,7 @@ def summarize(
     entry: ModelFile | None,
     *,
     machine: Machine,
-    remedy: str | None,
+    install_hint: str | None,
     loaded: RuntimeState,
     use: MemoryUse | None = None,
     default: bool,
@@ -78,7 +78,7 @@ def summarize(
     """
     Args:
         entry: of the index; None: its file is not here, or it runs elsewhere.
-        remedy: what gets its file; None: nothing is missing.
+        install_hint: what gets its file; None: nothing is missing.
         loaded: what it is doing.
         use: what it takes of memory; None: it is not loaded.
         default: requests that name no model get it.
@@ -92,7 +92,7 @@ def summarize(
         id=id,
         name=name,
         path=str(entry.path) if entry else None,
-        owner=entry.owner if entry else "upstream" if remedy is None else "configuration",
+        owner=entry.owner if entry else "upstream" if install_hint is None else "configuration",
         repo=entry.repo if entry else "",
         architecture=facts.architecture if facts else "",
         quantization=facts.quantization if facts else "",
@@ -103,11 +103,11 @@ def summarize(
         memory=use,
         fits=fits(weight, machine.memory(), machine.gpu()) if weight else None,
         embeds=bool(facts and facts.embeds),
-        downloaded=entry is not None or remedy is None,
+        downloaded=entry is not None or install_hint is None,
         default=default,
         status="failed" if fault else loaded.status,
         progress=loaded.progress,
-        detail=loaded.detail or fault or (None if entry else remedy) or None,
+        detail=loaded.detail or fault or (None if entry else install_hint) or None,
         n_ctx=loaded.n_ctx,
         device=loaded.device,
         warning=loaded.warning,

@@ -1,1 +1,1 @@
-"""What a model takes of memory: by estimate, and as measured."""
+"""The memory that a model takes, estimated and measured."""

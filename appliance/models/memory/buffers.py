@@ -209,7 +209,7 @@ class _Widths(msgspec.Struct):
 
 @lru_cache(maxsize=16)
 def _widths(header: GgufHeader) -> dict[int, _Widths]:
-    """By the shapes of the weights; asked as often as `placed`."""
+    """By the shapes of the weights; called as often as `placed`."""
     found: dict[int, _Widths] = {}
     for layer, tensor in placed(header):
         parts = tensor.name.split(".")

@@ -1,4 +1,4 @@
-"""How much memory a model will take, said before anything is loaded."""
+"""How much memory a model will take, estimated before anything is loaded."""
 
 import msgspec
 from msgspec import structs

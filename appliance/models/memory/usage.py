@@ -1,5 +1,5 @@
-"""What a model takes of memory, and what for: expected of one that is not loaded, measured of one
-that is. Everybody who is told of it is told this."""
+"""The memory that a model takes, and what for: expected of one that is not loaded, measured of one
+that is. Everything that shows memory shows this."""
 
 from functools import lru_cache
 from pathlib import Path
@@ -73,7 +73,7 @@ def measured(
         use = structs.replace(use, gpu=found.gpu.total)
     use = structs.replace(use, saved=saved, process=0, measured=True)
     over = use.total - resident
-    # Pages of the file that nobody touched of late are not there, and then what was swapped out.
+    # Pages of the file that were not used recently are not there, and then what was swapped out.
     for name in ("weights", "cache", "saved", "compute"):
         less = min(max(0, over), getattr(use, name))
         use = structs.replace(use, **{name: getattr(use, name) - less})

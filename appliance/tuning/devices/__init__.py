@@ -1,1 +1,1 @@
-"""Whether a GPU says what the processor says."""
+"""Verification of GPUs: whether one computes what the processor computes."""

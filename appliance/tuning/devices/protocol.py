@@ -1,4 +1,4 @@
-"""What crosses the border between `fidelity.compare` and its child."""
+"""Messages between `devices.verify` and its child process."""
 
 import msgspec
 
@@ -7,8 +7,8 @@ from appliance.engine.protocol import Load
 
 
 class Compare(msgspec.Struct, frozen=True, kw_only=True):
-    """Have the child compare devices with the processor; answered by `Doing` … and then `Result` or
-    `CannotCompare`."""
+    """Have the child compare devices with the processor; it sends `ComparisonProgress` …, and then
+    `Compared` or `CannotCompare`."""
 
     load: Load
     """How the model is run."""
@@ -16,8 +16,8 @@ class Compare(msgspec.Struct, frozen=True, kw_only=True):
     """Names of the GPUs, all together."""
 
 
-class Doing(msgspec.Struct, frozen=True, tag="doing"):
-    """What the child is at, for people."""
+class ComparisonProgress(msgspec.Struct, frozen=True, tag="doing"):
+    """What the child is doing, for people."""
 
     text: str
 
@@ -34,4 +34,4 @@ class Compared(msgspec.Struct, frozen=True, tag="compared"):
     result: Result
 
 
-Told = Doing | CannotCompare | Compared
+ComparisonEvent = ComparisonProgress | CannotCompare | Compared

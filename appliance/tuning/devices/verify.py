@@ -1,4 +1,4 @@
-"""Has GPUs compared with the processor, in a process of its own: it may die or hang there."""
+"""Compares GPUs with the processor, in a process of its own: it may die or hang there."""
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
@@ -10,7 +10,7 @@ import msgspec
 from appliance.engine.device_results import Result, keep
 from appliance.engine.protocol import Load
 from appliance.system.json_process import converse
-from appliance.tuning.devices.protocol import CannotCompare, Compare, Compared, Told
+from appliance.tuning.devices.protocol import CannotCompare, Compare, Compared, ComparisonEvent
 
 log = logging.getLogger(__name__)
 
@@ -20,7 +20,7 @@ is given as long for a step."""
 ALL_SECONDS = 600.0
 
 
-class Outcome(NamedTuple):
+class ComparisonOutcome(NamedTuple):
     """What came of it."""
 
     result: Result | None
@@ -36,30 +36,30 @@ def compare(
     environment: Mapping[str, str],
     stop: Callable[[], bool] = lambda: False,
     silence_seconds: float = SILENCE_SECONDS,
-) -> Outcome:
+) -> ComparisonOutcome:
     """Compare, and keep the result in `load.fidelity_folder`.
 
     Args:
         load: how the model is run.
         devices: names of GPUs, which compute it together.
         command: starts the child, in `environment`.
-        stop: asked often; everything ends at once when it says so.
+        stop: called often; everything ends at once when it returns true.
 
     Raises:
         OSError: the child cannot be started, or the result not be kept.
     """
-    told: list[Compared | CannotCompare] = []
+    results: list[Compared | CannotCompare] = []
 
     def listen(line: bytes) -> None:
         try:
-            said = msgspec.json.decode(line, type=Told)
+            event = msgspec.json.decode(line, type=ComparisonEvent)
         except ValueError as ex:
-            log.warning("the comparing process said something else: %s", ex)
+            log.warning("the comparing process sent something else: %s", ex)
             return
-        if isinstance(said, Compared | CannotCompare):
-            told.append(said)
+        if isinstance(event, Compared | CannotCompare):
+            results.append(event)
         else:
-            log.debug("comparing %s with the processor: %s", " and ".join(devices), said.text)
+            log.debug("comparing %s with the processor: %s", " and ".join(devices), event.text)
 
     end = converse(
         command,
@@ -70,16 +70,18 @@ def compare(
         silence_seconds=silence_seconds,
         stop=stop,
     )
-    for said in told:
-        if isinstance(said, CannotCompare):
-            return Outcome(None, said.message)
-        keep(said.result, Path(load.fidelity_folder))
-        return Outcome(said.result)
+    for event in results:
+        if isinstance(event, CannotCompare):
+            return ComparisonOutcome(None, event.message)
+        keep(event.result, Path(load.fidelity_folder))
+        return ComparisonOutcome(event.result)
     if end.stopped:
-        return Outcome(None)
+        return ComparisonOutcome(None)
     last = end.log_tail.rpartition("\n")[2]
     how = "it hung" if end.timed_out else f"it died ({_ended(end.code)})"
-    return Outcome(None, f"{how} when it was compared with the processor; last words: {last}")
+    return ComparisonOutcome(
+        None, f"{how} when it was compared with the processor; last words: {last}"
+    )
 
 
 def _ended(code: int) -> str:

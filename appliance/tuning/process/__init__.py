@@ -1,1 +1,1 @@
-"""The processes that find it out: native code is loaded here."""
+"""The child processes of tuning and verification: native code is loaded here."""

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from appliance.tuning.profile import Setting, Speed
+from appliance.tuning.profile import MeasuredSpeed, Setting
 from appliance.worker.runners.base import Batch, LoadError
 from appliance.worker.runners.llama_cpp.loading import FLASH_ATTENTION, KV_TYPES, load_model
 from appliance.worker.runners.llama_cpp.native import library
@@ -82,7 +82,7 @@ class Size:
         self.decode_8 = min(24, max(4, int(decode * PART_SECONDS / 4)))
 
 
-class Reader:
+class TokenReader:
     """A context of a model, and what the model makes of texts in it."""
 
     def __init__(self, weights: Weights, params: lib.llama_context_params) -> None:
@@ -143,7 +143,7 @@ class Reader:
         lib.llama_synchronize(self._context)
 
 
-class Bench(Reader):
+class Bench(TokenReader):
     """A context in a setting, on the processor."""
 
     def __init__(self, weights: Weights, setting: Setting) -> None:
@@ -173,9 +173,9 @@ class Bench(Reader):
         decode = self._decode(tokens[64:68], start=64)
         return Size(prefill, decode)
 
-    def measure(self, tokens: list[int], size: Size) -> Speed:
+    def measure(self, tokens: list[int], size: Size) -> MeasuredSpeed:
         """One round. One stream goes on where the prompt ended."""
-        return Speed(
+        return MeasuredSpeed(
             prefill=self._prefill(tokens[: size.prefill]),
             decode=self._decode(tokens[: size.decode], start=size.prefill),
             decode_8=self._decode_8(tokens, size.decode_8),
@@ -244,9 +244,9 @@ class Fidelity:
         return max(0.0, total / done) if total == total else total
 
 
-def median_of(speeds: list[Speed]) -> Speed:
+def median_of(speeds: list[MeasuredSpeed]) -> MeasuredSpeed:
     """Figure by figure."""
-    return Speed(
+    return MeasuredSpeed(
         prefill=statistics.median(speed.prefill for speed in speeds),
         decode=statistics.median(speed.decode for speed in speeds),
         decode_8=statistics.median(speed.decode_8 for speed in speeds),

@@ -1,4 +1,4 @@
-"""The text on which a rewritten model must say what the original says: some 1,000 tokens."""
+"""The text on which a rewritten model has to match the original: some 1,000 tokens."""
 
 TEXT = """\
 A river begins as very little. High on a slope, where snow lies until the middle of summer, \

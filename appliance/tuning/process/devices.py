@@ -1,4 +1,4 @@
-"""The child process of `tuning.devices.verify`: does a GPU say what the processor says?
+"""The child process of `tuning.devices.verify`: does a GPU compute what the processor does?
 
 Both read the same beginning of a text, the processor as a batch, from the weights as the file has
 them. The GPU reads it as a batch, then a few tokens at once as for several chats, then one by one:
@@ -17,8 +17,8 @@ import numpy as np
 from appliance.engine.device_results import Result, faulty
 from appliance.engine.protocol import Device
 from appliance.system.process_setup import Send, take_request
-from appliance.tuning.devices.protocol import CannotCompare, Compare, Compared, Doing
-from appliance.tuning.process.bench import PROCESSOR, Reader, Rows, Weights
+from appliance.tuning.devices.protocol import CannotCompare, Compare, Compared, ComparisonProgress
+from appliance.tuning.process.bench import PROCESSOR, Rows, TokenReader, Weights
 from appliance.tuning.process.calibration_text import TEXT
 from appliance.worker.runners.base import LoadError
 from appliance.worker.runners.llama_cpp.loading import context_params
@@ -53,7 +53,7 @@ class Comparison:
         if gone:
             raise LoadError(f"{' and '.join(gone)} is not there any more")
         self._devices = [there[name] for name in request.devices]
-        send(Doing("loading the model for the processor"))
+        send(ComparisonProgress("loading the model for the processor"))
         self._base_weights = Weights(Path(self._load.path), PROCESSOR, plain=True)
         self._tokens = self._base_weights.tokenize(TEXT)[:TOKENS]
         if len(self._tokens) < FEW:
@@ -108,11 +108,11 @@ class Comparison:
     def _pace(self) -> float:
         """How many times as fast as the processor the GPU is, at what it is better at. Both have
         read before, so that nothing is compiled or fetched any more."""
-        self._send(Doing("both read once more, timed"))
+        self._send(ComparisonProgress("both read once more, timed"))
         gpu, base = (self._seconds(reader) for reader in (self._gpu, self._base))
         return max(there / here for here, there in zip(gpu, base, strict=True))
 
-    def _seconds(self, reader: Reader) -> tuple[float, float]:
+    def _seconds(self, reader: TokenReader) -> tuple[float, float]:
         """For the batch, and for a token behind it."""
         began = time.monotonic()
         reader.logprobs(self._tokens[: self._count], 0)
@@ -124,17 +124,17 @@ class Comparison:
     def _vectors(self) -> Rows:
         """How far apart they are in the vectors of a model that writes nothing: 1 - cosine."""
         self._count = len(self._tokens)
-        self._send(Doing(f"both read {self._count} tokens"))
+        self._send(ComparisonProgress(f"both read {self._count} tokens"))
         base, there = (reader.vectors(self._tokens) for reader in (self._base, self._gpu))
         lengths = np.linalg.norm(base, axis=1) * np.linalg.norm(there, axis=1)
         distances: Rows = 1 - (base * there).sum(axis=1) / lengths
         return distances
 
-    def _read(self, who: str, reader: Reader, tokens: list[int], start: int) -> Rows:
-        self._send(Doing(f"{who} reads {len(tokens)} tokens"))
+    def _read(self, who: str, reader: TokenReader, tokens: list[int], start: int) -> Rows:
+        self._send(ComparisonProgress(f"{who} reads {len(tokens)} tokens"))
         return reader.logprobs(tokens, start)
 
-    def _on_gpu(self, devices: list[Device]) -> tuple[Weights, Reader]:
+    def _on_gpu(self, devices: list[Device]) -> tuple[Weights, TokenReader]:
         """With as many layers as fit there."""
         wanted = msgspec.structs.replace(self._load, device="auto", n_gpu_layers=-1)
         place = choose(wanted, devices, lambda _: ("trusted", ""))
@@ -142,7 +142,7 @@ class Comparison:
             place.on = tuple(device.name for device in devices)
         problem = "nothing of the model fits on it"
         while place.on:
-            self._send(Doing(f"loading {place.n_gpu_layers} layers for the GPU"))
+            self._send(ComparisonProgress(f"loading {place.n_gpu_layers} layers for the GPU"))
             try:
                 weights = Weights(Path(self._load.path), place)
                 try:
@@ -156,19 +156,19 @@ class Comparison:
                 place.shrink()
         raise LoadError(problem)
 
-    def _reader(self, weights: Weights) -> Reader:
+    def _reader(self, weights: Weights) -> TokenReader:
         small = msgspec.structs.replace(
             self._load, n_ctx=2 * TOKENS, n_batch=TOKENS, n_ubatch=TOKENS, n_seq_max=1
         )
         params = context_params(small, weights.native)
         params.n_outputs_max = TOKENS
-        reader = Reader(weights, params)
+        reader = TokenReader(weights, params)
         if reader.generates:
             return reader
         reader.close()
         params.embeddings = True
         params.pooling_type = lib.LLAMA_POOLING_TYPE_NONE
-        return Reader(weights, params)
+        return TokenReader(weights, params)
 
 
 def _divergence(base: Rows, there: Rows) -> Rows:

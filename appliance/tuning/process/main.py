@@ -1,10 +1,10 @@
-"""The child process of `tuning.tune`: a request on stdin, what came of it on stdout."""
+"""The child process of `tuning.tune`: a request on stdin, results on stdout."""
 
 import msgspec
 
 from appliance.system.process_setup import take_request
 from appliance.tuning.process.tuner import Tuner, measured
-from appliance.tuning.protocol import CannotLoad, Measure, Request
+from appliance.tuning.protocol import CannotLoad, Measure, TuneRequest
 from appliance.worker.runners.base import LoadError
 from appliance.worker.runners.llama_cpp.native import library
 
@@ -12,7 +12,7 @@ from appliance.worker.runners.llama_cpp.native import library
 def main() -> int:
     """Entry of the process: a request on stdin, lines on stdout, log lines on stderr."""
     line, send = take_request()
-    request = msgspec.json.decode(line, type=Request | Measure)
+    request = msgspec.json.decode(line, type=TuneRequest | Measure)
     try:
         library.start(request.variant)
         if isinstance(request, Measure):

@@ -25,7 +25,7 @@ from appliance.tuning.process.bench import (
 from appliance.tuning.process.calibration_text import TEXT
 from appliance.tuning.process.weight_types import (
     MAX_GROWTH,
-    Layout,
+    WeightType,
     faithful,
     lossy,
     rewrite,
@@ -36,13 +36,20 @@ from appliance.tuning.profile import (
     MIN_GAIN,
     NO_TIME,
     Best,
+    MeasuredSpeed,
     Setting,
-    Speed,
-    Trial,
+    TuningTrial,
     acceptable,
     score,
 )
-from appliance.tuning.protocol import Doing, Measure, Measured, Request, Told, Tried
+from appliance.tuning.protocol import (
+    Measure,
+    Measured,
+    Tried,
+    TuneRequest,
+    TuningEvent,
+    TuningProgress,
+)
 from appliance.worker.runners.base import LoadError
 
 ROUNDS = 5
@@ -68,7 +75,7 @@ def measured(request: Measure) -> Measured:
     weights = Weights(Path(request.file))
     setting = request.setting or usual(physical_cores())
     bench = Bench(weights, setting)
-    ring = _ring(weights.tokenize(TEXT))
+    ring = _repeat_to_length(weights.tokenize(TEXT))
     size = bench.warm_up(ring)
     speeds = [bench.measure(ring, size) for _ in range(request.rounds)]
     found = Measured(median_of(speeds), setting, weights.ftype)
@@ -82,7 +89,7 @@ def usual(cores: int) -> Setting:
     return Setting(n_threads=cores, n_threads_batch=cores, n_ubatch=N_UBATCH)
 
 
-def _ring(tokens: list[int]) -> list[int]:
+def _repeat_to_length(tokens: list[int]) -> list[int]:
     """A vocabulary of few pieces makes many tokens of a text, one of many makes few."""
     return (tokens * 12)[:1024] if len(tokens) < 1024 else tokens
 
@@ -90,7 +97,7 @@ def _ring(tokens: list[int]) -> list[int]:
 class Tuner:
     """One run. Holds the original and the best so far, and a challenger at times."""
 
-    def __init__(self, request: Request, send: Callable[[Told], None]) -> None:
+    def __init__(self, request: TuneRequest, send: Callable[[TuningEvent], None]) -> None:
         self._request = request
         self._send = send
         self._deadline = time.monotonic() + request.seconds
@@ -105,7 +112,7 @@ class Tuner:
         Raises:
             LoadError: the model cannot be loaded as it was shipped.
         """
-        self._send(Doing("measuring the model as shipped"))
+        self._send(TuningProgress("measuring the model as shipped"))
         self._original = self._weights = Weights(self._source)
         size = self._source.stat().st_size
         self._shipped = (self._original.ftype, size, self._original.n_params)
@@ -114,7 +121,7 @@ class Tuner:
         self._setting = usual(self._cores)
         self._file = ""
         self._base = self._bench = Bench(self._weights, self._setting)
-        self._ring = _ring(self._tokens)
+        self._ring = _repeat_to_length(self._tokens)
         self._size = self._base.warm_up(self._ring)
         began = time.monotonic()
         first = self._base.measure(self._ring, self._size)
@@ -145,7 +152,7 @@ class Tuner:
             if kl is not None and kl > EARLY_FACTOR * self._request.max_kl:
                 return
 
-    def _try_layout(self, layout: Layout) -> float | None:
+    def _try_layout(self, layout: WeightType) -> float | None:
         """Its divergence, if it came to that."""
         name = f"weights {layout.name}"
         _, size, n_params = self._shipped
@@ -160,7 +167,7 @@ class Tuner:
         ):
             self._verdict(name, NO_TIME)
             return None
-        self._send(Doing(f"rewriting the weights to {layout.name}"))
+        self._send(TuningProgress(f"rewriting the weights to {layout.name}"))
         began = time.monotonic()
         file = Path(self._request.folder) / f"{layout.name}.gguf"
         kl = None
@@ -173,7 +180,7 @@ class Tuner:
             file.unlink(missing_ok=True)
         return kl
 
-    def _try_file(self, name: str, layout: Layout, file: Path, size: int) -> float | None:
+    def _try_file(self, name: str, layout: WeightType, file: Path, size: int) -> float | None:
         if file.stat().st_size > MAX_GROWTH * size:
             self._verdict(name, "too large")
             return None
@@ -229,7 +236,7 @@ class Tuner:
         self, name: str, weights: Weights, setting: Setting, file: str, *, fidelity_first: bool
     ) -> bool:
         """Whether the setting is the best now."""
-        self._send(Doing(f"measuring {name}"))
+        self._send(TuningProgress(f"measuring {name}"))
         try:
             bench = Bench(weights, setting)
         except LoadError as ex:
@@ -274,19 +281,19 @@ class Tuner:
         self._send(best)
         return True
 
-    def _compare(self, bench: Bench) -> tuple[float, Speed, Speed]:
+    def _compare(self, bench: Bench) -> tuple[float, MeasuredSpeed, MeasuredSpeed]:
         """Gain over the best so far, and the figures beside those of the file as shipped."""
-        mine: list[Speed] = []
+        mine: list[MeasuredSpeed] = []
         gains: list[float] = []
-        shipped: list[Speed] = []
+        shipped: list[MeasuredSpeed] = []
         for number in range(ROUNDS):
             contestants = [bench, self._bench] + [self._base] * (self._bench is not self._base)
             if number % 2:
                 contestants.reverse()
-            told = {id(one): one.measure(self._ring, self._size) for one in contestants}
-            mine.append(told[id(bench)])
-            shipped.append(told[id(self._base)])
-            gains.append(score(told[id(bench)], told[id(self._bench)]))
+            speeds = {id(one): one.measure(self._ring, self._size) for one in contestants}
+            mine.append(speeds[id(bench)])
+            shipped.append(speeds[id(self._base)])
+            gains.append(score(speeds[id(bench)], speeds[id(self._bench)]))
             hopeless = len(gains) > 1 and max(gains) < HOPELESS
             if hopeless or not self._time_for(len(contestants) * self._round_seconds):
                 break
@@ -321,4 +328,4 @@ class Tuner:
         self, what: str, verdict: str, *, gain: float | None = None, kl: float | None = None
     ) -> None:
         kl = None if kl is None or not math.isfinite(kl) else kl
-        self._send(Tried(Trial(what=what, verdict=verdict, gain=gain, kl=kl)))
+        self._send(Tried(TuningTrial(what=what, verdict=verdict, gain=gain, kl=kl)))

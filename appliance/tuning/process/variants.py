@@ -25,7 +25,7 @@ import psutil
 
 from appliance.system import llama_libraries
 from appliance.tuning.process.small_model import N_CTX, N_VOCAB, write_model
-from appliance.tuning.variants.protocol import Need, Outcome, Request, Verdict
+from appliance.tuning.variants.protocol import Need, VariantOutcome, VariantsRequest, VariantVerdict
 from appliance.worker.runners.base import Batch
 from appliance.worker.runners.llama_cpp.batch import NativeBatch
 from appliance.worker.runners.llama_cpp.loading import FLASH_ATTENTION, KV_TYPES
@@ -55,7 +55,7 @@ Logits = npt.NDArray[np.float32]
 Floats = npt.NDArray[np.floating[Any]]
 
 
-class Said(msgspec.Struct, frozen=True):
+class VariantReport(msgspec.Struct, frozen=True):
     """What a variant's process tells."""
 
     score: int = 0
@@ -82,7 +82,7 @@ class Attempt(msgspec.Struct, frozen=True):
 # -- a variant's process ---------------------------------------------------------------------------
 
 
-class Trial:
+class VariantTrial:
     """The small model, on one variant, on one thread."""
 
     def __init__(self, model: Path, need: Need) -> None:
@@ -146,42 +146,42 @@ class Trial:
         return np.ctypeslib.as_array(pointer, shape=(len(entries), N_VOCAB)).copy()
 
 
-def _try(attempt: Attempt, asked: int, told: int) -> NoReturn:
+def _try(attempt: Attempt, requests: int, reports: int) -> NoReturn:
     """All that a variant's process does."""
     try:
-        _compute_and_be_timed(attempt, asked, told)
+        _compute_and_be_timed(attempt, requests, reports)
     except (OSError, RuntimeError, AttributeError) as ex:
-        os.write(told, msgspec.json.encode(Said(score=1, problem=str(ex))) + b"\n")
+        os.write(reports, msgspec.json.encode(VariantReport(score=1, problem=str(ex))) + b"\n")
     finally:
         os._exit(1)
 
 
-def _compute_and_be_timed(attempt: Attempt, asked: int, told: int) -> NoReturn:
-    """`asked`: a byte each time that it is to be timed."""
+def _compute_and_be_timed(attempt: Attempt, requests: int, reports: int) -> NoReturn:
+    """`requests`: a byte each time that it is to be timed."""
     if sys.platform != "win32":
         import resource
 
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     os.chdir(llama_libraries.folder())  # see `bindings.searched`
 
-    def tell(said: Said) -> None:
-        os.write(told, msgspec.json.encode(said) + b"\n")
+    def send(report: VariantReport) -> None:
+        os.write(reports, msgspec.json.encode(report) + b"\n")
 
     score = int(ctypes.CDLL(attempt.library).ggml_backend_score())
     if score == 0:
-        tell(Said())
+        send(VariantReport())
         os._exit(0)
-    tell(Said(score=score))
+    send(VariantReport(score=score))
     load = native("ggml_backend_load", ctypes.c_void_p, ctypes.c_char_p)
     if not load(attempt.library.encode()):
         raise RuntimeError("llama.cpp does not take it")
-    trial = Trial(Path(attempt.model), attempt.need)
+    trial = VariantTrial(Path(attempt.model), attempt.need)
     np.save(attempt.result, trial.logits())
     computed = time.process_time()
-    tell(Said(score=score, computed=computed))
-    while os.read(asked, 1):
+    send(VariantReport(score=score, computed=computed))
+    while os.read(requests, 1):
         prefill, decode = trial.seconds()
-        tell(Said(score=score, computed=computed, prefill=prefill, decode=decode))
+        send(VariantReport(score=score, computed=computed, prefill=prefill, decode=decode))
     os._exit(0)
 
 
@@ -189,7 +189,7 @@ def _compute_and_be_timed(attempt: Attempt, asked: int, told: int) -> NoReturn:
 
 
 @dataclass(slots=True, eq=False)
-class Candidate:
+class VariantProcess:
     """A variant's process, seen from outside."""
 
     name: str
@@ -197,7 +197,7 @@ class Candidate:
     """The file of its logits."""
     pid: int
     ask: int = -1
-    hear: int = -1
+    reports: int = -1
     score: int = 0
     computed: float = 0.0
     gone: bool = False
@@ -208,24 +208,24 @@ class Candidate:
     """It was ended, having taken much more time than it needs."""
     prefill: list[float] = field(default_factory=list)
     decode: list[float] = field(default_factory=list)
-    _heard: bytes = b""
+    _buffer: bytes = b""
 
     def listen(self) -> None:
-        """Takes what it told; `hear` can be read."""
-        new = os.read(self.hear, 4096)
+        """Take what it reported; `reports` is readable."""
+        new = os.read(self.reports, 4096)
         self.take(new)
         if not new:
             self._end()
 
     def take(self, new: bytes) -> None:
-        """So much of what it told."""
-        *lines, self._heard = (self._heard + new).split(b"\n")
+        """Take some of what it reported."""
+        *lines, self._buffer = (self._buffer + new).split(b"\n")
         for line in lines:
-            said = msgspec.json.decode(line, type=Said)
-            self.score, self.computed, self.problem = said.score, said.computed, said.problem
-            if said.prefill:
-                self.prefill.append(said.prefill)
-                self.decode.append(said.decode)
+            report = msgspec.json.decode(line, type=VariantReport)
+            self.score, self.computed, self.problem = report.score, report.computed, report.problem
+            if report.prefill:
+                self.prefill.append(report.prefill)
+                self.decode.append(report.decode)
 
     def kill(self) -> None:
         """It is not waited for any longer."""
@@ -247,7 +247,7 @@ class Candidate:
         self.died = _cause(os.waitstatus_to_exitcode(status))
         self.gone = True
         os.close(self.ask)
-        os.close(self.hear)
+        os.close(self.reports)
 
 
 def _cause(code: int) -> str:
@@ -261,47 +261,49 @@ _WINDOWS_FAULT = 0xC0000000
 """Windows' exceptions, such as 0xc000001d for an illegal instruction."""
 
 
-def _fork(name: str, attempt: Attempt) -> Candidate:
-    asked, ask = os.pipe()
-    hear, told = os.pipe()
+def _fork(name: str, attempt: Attempt) -> VariantProcess:
+    requests, ask = os.pipe()
+    reports, report_to = os.pipe()
     pid = os.fork()
     if pid == 0:
         os.close(ask)
-        os.close(hear)
-        _try(attempt, asked, told)
-    os.close(asked)
-    os.close(told)
-    return Candidate(name, Path(attempt.result), pid, ask, hear)
+        os.close(reports)
+        _try(attempt, requests, report_to)
+    os.close(requests)
+    os.close(report_to)
+    return VariantProcess(name, Path(attempt.result), pid, ask, reports)
 
 
-def _start(name: str, attempt: Attempt, command: tuple[str, ...], deadline: float) -> Candidate:
-    """It is asked for everything at once, and heard when it has ended: pipes of Windows can't be
+def _start(
+    name: str, attempt: Attempt, command: tuple[str, ...], deadline: float
+) -> VariantProcess:
+    """All requests are sent at once, and all reports read at its end: pipes of Windows can't be
     waited for."""
     with subprocess.Popen(
         [*command, msgspec.json.encode(attempt).decode()],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
     ) as process:
-        candidate = Candidate(name, Path(attempt.result), process.pid, gone=True)
-        told, ended = b"", False
+        candidate = VariantProcess(name, Path(attempt.result), process.pid, gone=True)
+        reports, ended = b"", False
         ask: bytes | None = b"t" * ROUNDS
         while not ended:
             try:
-                told, _ = process.communicate(ask, LOOK_SECONDS)
+                reports, _ = process.communicate(ask, LOOK_SECONDS)
                 ended = True
             except subprocess.TimeoutExpired:
                 ask = None  # it has it
                 candidate.hung = candidate.cpu_seconds() > STARTED_SECONDS
                 if candidate.hung or time.monotonic() > deadline:
                     process.kill()
-                    told, _ = process.communicate()
+                    reports, _ = process.communicate()
                     break
-    candidate.take(told)
+    candidate.take(reports)
     candidate.died = _cause(process.returncode) if ended else ""
     return candidate
 
 
-def examine(request: Request) -> list[Verdict]:
+def examine(request: VariantsRequest) -> list[VariantVerdict]:
     """Tries the variants that this processor can run; the plainest first."""
     model = Path(request.folder) / "small.gguf"
     write_model(model, request.need)
@@ -327,14 +329,14 @@ def examine(request: Request) -> list[Verdict]:
     return [_verdict(c, errors.get(c.name)) for c in able]
 
 
-def _listen(candidates: list[Candidate]) -> None:
+def _listen(candidates: list[VariantProcess]) -> None:
     """For a moment, to those that are there."""
-    heard = {c.hear: c for c in candidates if not c.gone}
-    for pipe in select.select(list(heard), [], [], LOOK_SECONDS)[0]:
-        heard[pipe].listen()
+    pipes = {c.reports: c for c in candidates if not c.gone}
+    for pipe in select.select(list(pipes), [], [], LOOK_SECONDS)[0]:
+        pipes[pipe].listen()
 
 
-def _compute(candidates: list[Candidate], deadline: float) -> None:
+def _compute(candidates: list[VariantProcess], deadline: float) -> None:
     """Waits until each has computed, is gone, or hangs."""
     while busy := [c for c in candidates if not (c.computed or c.gone)]:
         _listen(candidates)
@@ -350,7 +352,7 @@ def _compute(candidates: list[Candidate], deadline: float) -> None:
                 candidate.hung = True
 
 
-def _errors(candidates: list[Candidate]) -> dict[str, float]:
+def _errors(candidates: list[VariantProcess]) -> dict[str, float]:
     """How far each is from the reference: the one that most others agree with, the plainest if
     there are several."""
     logits = {c.name: np.load(c.result) for c in candidates}
@@ -369,7 +371,7 @@ def _distance(one: Floats, two: Floats) -> float:
     return apart if math.isfinite(apart) else math.inf
 
 
-def _time(candidates: list[Candidate], deadline: float) -> None:
+def _time(candidates: list[VariantProcess], deadline: float) -> None:
     """One after the other, so that none has the machine to itself."""
     for number in range(1, ROUNDS + 1):
         for candidate in candidates:
@@ -381,8 +383,8 @@ def _time(candidates: list[Candidate], deadline: float) -> None:
                     return
 
 
-def _verdict(candidate: Candidate, error: float | None) -> Verdict:
-    outcome: Outcome = "right"
+def _verdict(candidate: VariantProcess, error: float | None) -> VariantVerdict:
+    outcome: VariantOutcome = "right"
     detail = ""
     if candidate.hung:
         outcome, detail = "hung", "it did not come to an end"
@@ -392,7 +394,7 @@ def _verdict(candidate: Candidate, error: float | None) -> Verdict:
         outcome, detail = "unknown", candidate.problem or "it was not done in time"
     elif error is None or error > BOUND:
         outcome, detail = "wrong", f"it computes wrong: {error:.0%} from the others"
-    return Verdict(
+    return VariantVerdict(
         variant=candidate.name,
         score=candidate.score,
         outcome=outcome,
@@ -405,12 +407,12 @@ def _verdict(candidate: Candidate, error: float | None) -> Verdict:
 
 
 def main() -> int:
-    """Entry of the process: a `Request` on stdin, JSON of the verdicts on stdout. With an `Attempt`
-    as its argument it is a variant's process."""
+    """Entry of the process: a `VariantsRequest` on stdin, JSON of the verdicts on stdout. With an
+    `Attempt` as its argument it is a variant's process."""
     lib.llama_log_set(_silent, None)
     if len(sys.argv) > _ARGUMENTS:
         _try(msgspec.json.decode(sys.argv[_ARGUMENTS], type=Attempt), 0, 1)
-    request = msgspec.json.decode(sys.stdin.buffer.read(), type=Request)
+    request = msgspec.json.decode(sys.stdin.buffer.read(), type=VariantsRequest)
     sys.stdout.write(msgspec.json.encode(examine(request)).decode() + "\n")
     return 0
 

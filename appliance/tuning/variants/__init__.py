@@ -1,1 +1,1 @@
-"""Which of llama.cpp's variants for this processor compute right, and the one to take."""
+"""Verification of llama.cpp's variants for this processor, and the choice of one."""

@@ -1,4 +1,4 @@
-"""What is tried, and what came of it."""
+"""Messages between `variants.verify` and its child process."""
 
 from typing import Literal
 
@@ -30,7 +30,7 @@ class Need(msgspec.Struct, frozen=True, kw_only=True):
         return " ".join([*words, f"KV {self.type_k}/{self.type_v}", f"flash {self.flash_attn}"])
 
 
-class Request(msgspec.Struct, frozen=True, kw_only=True):
+class VariantsRequest(msgspec.Struct, frozen=True, kw_only=True):
     """Have a process try the variants."""
 
     need: Need
@@ -42,17 +42,17 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     """The command that starts such a process; empty: variants' processes are forked from it."""
 
 
-Outcome = Literal["right", "wrong", "died", "hung", "unknown"]
+VariantOutcome = Literal["right", "wrong", "died", "hung", "unknown"]
 
 
-class Verdict(msgspec.Struct, frozen=True, kw_only=True):
+class VariantVerdict(msgspec.Struct, frozen=True, kw_only=True):
     """On one variant."""
 
     variant: str
     """Its name, such as `haswell`."""
     score: int
     """ggml's own: the more instructions it uses, the higher."""
-    outcome: Outcome
+    outcome: VariantOutcome
     """`unknown`: the machine gave no time to find out, and another try may."""
     detail: str = ""
     """Why, for people."""

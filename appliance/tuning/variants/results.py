@@ -1,4 +1,4 @@
-"""Where it is kept what came of trying the variants.
+"""The stored results of verifying the variants.
 
 One file for a processor and its microcode, and a build of llama.cpp: whatever of it changes, all is
 tried again.
@@ -11,11 +11,11 @@ import msgspec
 
 from appliance.system import hardware, llama_libraries
 from appliance.system.files import replace_file
-from appliance.tuning.variants.protocol import Need, Verdict
+from appliance.tuning.variants.protocol import Need, VariantVerdict
 
 log = logging.getLogger(__name__)
 
-Kept = dict[str, list[Verdict]]
+Kept = dict[str, list[VariantVerdict]]
 """By `Need.key`."""
 
 
@@ -31,7 +31,7 @@ def kept(folder: Path) -> Kept:
         return {}
 
 
-def keep(folder: Path, need: Need, verdicts: list[Verdict]) -> None:
+def keep(folder: Path, need: Need, verdicts: list[VariantVerdict]) -> None:
     """Store what came of a trial, all or nothing; that it cannot be stored is said in the log."""
     file = _file(folder)
     text = msgspec.json.format(msgspec.json.encode({**kept(folder), need.key: verdicts}), indent=2)

@@ -1,4 +1,4 @@
-"""Has the variants tried, and chooses among those that compute right."""
+"""Verifies the variants, and chooses among those that compute right."""
 
 import logging
 import subprocess
@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from appliance.tuning.variants.protocol import Need, Request, Verdict
+from appliance.tuning.variants.protocol import Need, VariantsRequest, VariantVerdict
 
 log = logging.getLogger(__name__)
 
@@ -27,7 +27,7 @@ def prove(
     environment: Mapping[str, str],
     only: tuple[str, ...] = (),
     fork: bool = sys.platform != "win32",
-) -> list[Verdict]:
+) -> list[VariantVerdict]:
     """What comes of trying the variants that this processor can run, or `only` some; the plainest
     first. None: it could not be tried, and why is in the log. Without `fork` it takes longer."""
     start = () if fork else tuple(command)
@@ -37,13 +37,13 @@ def prove(
                 list(command),
                 env=dict(environment),
                 input=msgspec.json.encode(
-                    Request(need=need, folder=folder, only=only, start=start)
+                    VariantsRequest(need=need, folder=folder, only=only, start=start)
                 ),
                 capture_output=True,
                 timeout=PROCESS_SECONDS,
                 check=True,
             )
-        verdicts = msgspec.json.decode(ended.stdout, type=list[Verdict])
+        verdicts = msgspec.json.decode(ended.stdout, type=list[VariantVerdict])
     except subprocess.CalledProcessError as ex:
         last = ex.stderr.decode("utf-8", "replace").strip().rpartition("\n")[2]
         log.error("llama.cpp's variants could not be tried: %s: %s", ex, last)
@@ -57,7 +57,9 @@ def prove(
     return verdicts
 
 
-def choose(verdicts: Sequence[Verdict], without: frozenset[str] = frozenset()) -> Verdict | None:
+def choose(
+    verdicts: Sequence[VariantVerdict], without: frozenset[str] = frozenset()
+) -> VariantVerdict | None:
     """The fastest of those that are right; None: there is none.
 
     Args:
@@ -71,7 +73,7 @@ def choose(verdicts: Sequence[Verdict], without: frozenset[str] = frozenset()) -
     return max((one for one in right if _time(one) <= fastest * AS_FAST), key=lambda one: one.score)
 
 
-def _time(verdict: Verdict) -> float:
+def _time(verdict: VariantVerdict) -> float:
     """Of one that was not timed for lack of time, nothing is known but that it is right."""
     if not verdict.prefill:
         return float("inf")

@@ -23,13 +23,13 @@ from appliance.worker.chat_template.sandbox_protocol import (
     MEMORY_LIMIT,
     PATIENCE,
     TIME_LIMIT,
-    Answer,
     Compile,
     Compiled,
     OutOfMemory,
-    Refused,
     Render,
     Rendered,
+    SandboxAnswer,
+    TemplateRefused,
 )
 
 log = logging.getLogger(__name__)
@@ -104,7 +104,7 @@ class _Child:
         self._started = False
         self._compiled: Compile | None = None
 
-    def ask(self, template: Compile, messages: Render | None) -> Answer:
+    def ask(self, template: Compile, messages: Render | None) -> SandboxAnswer:
         """Have the template compiled, if it isn't, and the messages rendered, if there are any.
 
         Raises:
@@ -122,7 +122,7 @@ class _Child:
             return Compiled()
         return self._exchange(sandbox_protocol.encode(messages))
 
-    def _exchange(self, frame: bytes, limit: float = TIME_LIMIT) -> Answer:
+    def _exchange(self, frame: bytes, limit: float = TIME_LIMIT) -> SandboxAnswer:
         process = self._process
         alarm = _Alarm(process, limit)
         alarm.start()
@@ -148,7 +148,7 @@ class _Child:
         self._process.close()
 
 
-class TemplateGuard:
+class SandboxedTemplate:
     """One model's template in a process of its own, which is replaced when it had to be killed."""
 
     def __init__(self, command: Sequence[str]) -> None:
@@ -183,7 +183,7 @@ class TemplateGuard:
                 answer = self._ask(None)
         except RequestError as ex:
             raise ValueError(ex.message) from ex
-        if isinstance(answer, Refused):
+        if isinstance(answer, TemplateRefused):
             raise ValueError(answer.message)
 
     def render(
@@ -203,7 +203,7 @@ class TemplateGuard:
             answer = self._ask(Render(messages, tools, variables))
         if isinstance(answer, Rendered):
             return answer.segments
-        assert isinstance(answer, Refused)
+        assert isinstance(answer, TemplateRefused)
         raise RequestError(answer.message, param="messages")
 
     def close(self) -> None:
@@ -222,7 +222,7 @@ class TemplateGuard:
     def _start(self) -> _Child:
         return self._starter.submit(_Child, self._command).result()
 
-    def _ask(self, messages: Render | None) -> Answer:
+    def _ask(self, messages: Render | None) -> SandboxAnswer:
         """Under the lock.
 
         Raises:

@@ -14,14 +14,14 @@ from appliance.worker.chat_template import sandbox_protocol
 from appliance.worker.chat_template.sandbox_protocol import (
     MEMORY_LIMIT,
     PATIENCE,
-    Answer,
     Compile,
     Compiled,
     OutOfMemory,
-    Refused,
     Rendered,
-    Request,
+    SandboxAnswer,
+    SandboxRequest,
     Started,
+    TemplateRefused,
 )
 from appliance.worker.chat_template.template import CHATML, ChatTemplate
 
@@ -40,7 +40,7 @@ class Renderer:
     def __init__(self) -> None:
         self._template: ChatTemplate | None = None
 
-    def answer(self, request: Request) -> bytes:
+    def answer(self, request: SandboxRequest) -> bytes:
         """One whole frame.
 
         Raises:
@@ -51,13 +51,13 @@ class Renderer:
         except MemoryError:
             raise
         except RequestError as ex:
-            return sandbox_protocol.encode(Refused(ex.message))
+            return sandbox_protocol.encode(TemplateRefused(ex.message))
         except Exception as ex:
             log.exception("a chat template made what can't be sent")
             said = f"the model's chat template failed: {type(ex).__name__}"
-            return sandbox_protocol.encode(Refused(said))
+            return sandbox_protocol.encode(TemplateRefused(said))
 
-    def _answer(self, request: Request) -> Answer:
+    def _answer(self, request: SandboxRequest) -> SandboxAnswer:
         if isinstance(request, Compile):
             source = CHATML if request.source is None else request.source
             try:
@@ -65,14 +65,16 @@ class Renderer:
                     source, bos=request.bos, eos=request.eos, control=request.control
                 )
             except ValueError as ex:
-                return Refused(str(ex))
+                return TemplateRefused(str(ex))
             return Compiled()
         if self._template is None:
-            return Refused("no chat template was compiled")
+            return TemplateRefused("no chat template was compiled")
         segments = self._template.render(request.messages, request.tools, request.variables)
         length = sum(len(text) for text, _ in segments)
         if length > MAX_PROMPT:
-            return Refused(f"the model's chat template made a prompt of {length} characters")
+            return TemplateRefused(
+                f"the model's chat template made a prompt of {length} characters"
+            )
         return Rendered(segments)
 
 

@@ -22,7 +22,7 @@ MEMORY_LIMIT = 256 * 1024 * 1024
 
 
 class Compile(msgspec.Struct, frozen=True, tag="compile"):
-    """The template to render from now on; answered by `Compiled` or `Refused`."""
+    """The template to render from now on; answered by `Compiled` or `TemplateRefused`."""
 
     source: str | None
     """None: ChatML."""
@@ -32,14 +32,14 @@ class Compile(msgspec.Struct, frozen=True, tag="compile"):
 
 
 class Render(msgspec.Struct, frozen=True, tag="render"):
-    """A chat; answered by `Rendered` or `Refused`. See `ChatTemplate.render`."""
+    """A chat; answered by `Rendered` or `TemplateRefused`. See `ChatTemplate.render`."""
 
     messages: Sequence[Any]
     tools: Sequence[Mapping[str, Any]] | None = None
     variables: Mapping[str, Any] | None = None
 
 
-Request = Compile | Render
+SandboxRequest = Compile | Render
 
 # -- child → worker --------------------------------------------------------------------------------
 
@@ -58,7 +58,7 @@ class Rendered(msgspec.Struct, frozen=True, tag="rendered"):
     segments: list[tuple[str, bool]]
 
 
-class Refused(msgspec.Struct, frozen=True, tag="refused"):
+class TemplateRefused(msgspec.Struct, frozen=True, tag="refused"):
     """It can't be done; the message is for a person."""
 
     message: str
@@ -68,21 +68,21 @@ class OutOfMemory(msgspec.Struct, frozen=True, tag="out_of_memory"):
     """It takes more memory than there is; the child ends."""
 
 
-Answer = Started | Compiled | Rendered | Refused | OutOfMemory
+SandboxAnswer = Started | Compiled | Rendered | TemplateRefused | OutOfMemory
 
 # -- frames ----------------------------------------------------------------------------------------
 
 _encoder = msgspec.msgpack.Encoder()
-_requests = msgspec.msgpack.Decoder(Request)
-_answers = msgspec.msgpack.Decoder(Answer)
+_requests = msgspec.msgpack.Decoder(SandboxRequest)
+_answers = msgspec.msgpack.Decoder(SandboxAnswer)
 
 
-def encode(message: Request | Answer) -> bytes:
+def encode(message: SandboxRequest | SandboxAnswer) -> bytes:
     """One whole frame."""
     return frame(_encoder.encode(message))
 
 
-def read_request(pipe: BinaryIO) -> Request | None:
+def read_request(pipe: BinaryIO) -> SandboxRequest | None:
     """The next request; None when the worker is gone.
 
     Raises:
@@ -92,7 +92,7 @@ def read_request(pipe: BinaryIO) -> Request | None:
     return None if body is None else _requests.decode(body)
 
 
-def read_answer(pipe: BinaryIO) -> Answer | None:
+def read_answer(pipe: BinaryIO) -> SandboxAnswer | None:
     """The next answer; None when the child is gone.
 
     Raises:

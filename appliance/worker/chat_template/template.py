@@ -1,7 +1,7 @@
 """Chat messages → prompt text, by the model's own template, in a Jinja sandbox.
 
 A template is part of a model file, and a model file is hostile input: it gets no attribute access,
-no files and no mutable objects; time and memory are bounded by `template_guard`, which runs this in
+no files and no mutable objects; time and memory are bounded by `sandbox`, which runs this in
 a process of its own. What a person typed is hostile to the model: text that looks like one of its
 control tokens stays text.
 """
@@ -27,7 +27,7 @@ from appliance.worker.chat_template.messages import (
     tools_for_template,
     wants_short_ids,
 )
-from appliance.worker.parsers.base import Segment
+from appliance.worker.parsers.base import PromptSegment
 
 MAX_TEMPLATE = 64 * 1024
 """Characters; no real template comes near it."""
@@ -82,7 +82,7 @@ class ChatTemplate:
         messages: Sequence[ChatMessage | Mapping[str, Any]],
         tools: Sequence[Mapping[str, Any]] | None = None,
         variables: Mapping[str, Any] | None = None,
-    ) -> list[Segment]:
+    ) -> list[PromptSegment]:
         """The prompt up to where the assistant begins to speak.
 
         `messages` and `tools` have OpenAI's shape; `variables` are for what else a template asks,
@@ -156,8 +156,8 @@ class _Generation(Extension):
         return parser.parse_statements(("name:endgeneration",), drop_needle=True)
 
 
-def _split(text: str, masked: list[str]) -> list[Segment]:
-    segments: list[Segment] = []
+def _split(text: str, masked: list[str]) -> list[PromptSegment]:
+    segments: list[PromptSegment] = []
     end = 0
     for match in _MARK.finditer(text):
         number = int(match.group(1))

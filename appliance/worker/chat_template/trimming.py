@@ -12,7 +12,7 @@ AROUND = 8
 """Tokens that a template may put around a message."""
 
 
-def beginnings(
+def cut_points(
     messages: Sequence[ChatMessage], step: int, count: Callable[[str], int]
 ) -> list[int]:
     """Where the messages may begin, nearest first: at questions, `step` tokens or more apart, and

@@ -1,8 +1,8 @@
-"""What a reply is made of once its text has been understood. Pure Python.
+"""What a reply is made of once its text has been parsed. Pure Python.
 
-The parsers behind `TextStream` take text as it comes and give pieces: what a person reads, what the
-model thought, and calls of functions. However the text was cut into parts, the same pieces come
-out, apart from where they are cut themselves.
+The parsers behind `Detokenizer` take text as it comes and give parts of the output: what a person
+reads, the reasoning, and tool calls. However the text was cut, the same parts come out, apart from
+where they are cut themselves.
 """
 
 import secrets
@@ -41,93 +41,87 @@ class ToolCallArguments(msgspec.Struct, frozen=True, tag="tool_call_arguments"):
     delta: str
 
 
-Piece = Content | Reasoning | ToolCallBegan | ToolCallArguments
+OutputPart = Content | Reasoning | ToolCallBegan | ToolCallArguments
 
 
-Segment = tuple[str, bool]
-"""Text for a model, and whether control tokens in it are meant as such."""
+PromptSegment = tuple[str, bool]
+"""Text for a model, and whether special tokens in it are parsed as such."""
 
 
 class ReplyParser(Protocol):
-    """Text in, pieces out."""
+    """Text in, parts of the output out."""
 
-    def feed(self, text: str) -> list[Piece]:
+    def feed(self, text: str) -> list[OutputPart]:
         """What is certain now; text that may still turn out to be markup is held back."""
 
-    def finish(self) -> list[Piece]:
+    def finish(self) -> list[OutputPart]:
         """The reply has ended: what was held back."""
 
 
-class Chain:
+class ParserChain:
     """One parser behind another: the second reads the content that the first lets through."""
 
     def __init__(self, first: ReplyParser, second: ReplyParser) -> None:
         self._first = first
         self._second = second
 
-    def feed(self, text: str) -> list[Piece]:
-        """See `ReplyParser`."""
+    def feed(self, text: str) -> list[OutputPart]:
         return self._through(self._first.feed(text))
 
-    def finish(self) -> list[Piece]:
-        """See `ReplyParser`."""
+    def finish(self) -> list[OutputPart]:
         return self._through(self._first.finish()) + self._second.finish()
 
-    def _through(self, pieces: Sequence[Piece]) -> list[Piece]:
-        out: list[Piece] = []
-        for piece in pieces:
-            if isinstance(piece, Content):
-                out += self._second.feed(piece.text)
+    def _through(self, parts: Sequence[OutputPart]) -> list[OutputPart]:
+        out: list[OutputPart] = []
+        for part in parts:
+            if isinstance(part, Content):
+                out += self._second.feed(part.text)
             else:
-                out.append(piece)
+                out.append(part)
         return out
 
 
-class Resumed:
-    """A parser that first reads the beginning of a reply, of which people were told already.
+class ResumedParser:
+    """A parser that first reads the beginning of a reply, which was sent already.
 
-    What looked like the beginning of markup at its end is held back by the parser, but was told in
-    the end: it is not told again.
+    What looked like the beginning of markup at its end is held back by the parser, but was sent in
+    the end: it is not sent again.
     """
 
-    def __init__(self, parser: ReplyParser, written: str, told: str) -> None:
-        """`written`: the beginning as the model wrote it; `told`: its last part as it was told."""
+    def __init__(self, parser: ReplyParser, written: str, sent: str) -> None:
+        """`written`: the beginning as the model wrote it; `sent`: its last part as it was sent."""
         self._parser = parser
-        pieces = [piece for piece in parser.feed(written) if isinstance(piece, Content | Reasoning)]
-        known = pieces[-1].text if pieces and told.startswith(pieces[-1].text) else ""
-        self._held = told[len(known) :]
+        parts = [part for part in parser.feed(written) if isinstance(part, Content | Reasoning)]
+        known = parts[-1].text if parts and sent.startswith(parts[-1].text) else ""
+        self._held = sent[len(known) :]
 
-    def feed(self, text: str) -> list[Piece]:
-        """See `ReplyParser`."""
-        return self._news(self._parser.feed(text))
+    def feed(self, text: str) -> list[OutputPart]:
+        return self._unsent(self._parser.feed(text))
 
-    def finish(self) -> list[Piece]:
-        """See `ReplyParser`."""
-        return self._news(self._parser.finish())
+    def finish(self) -> list[OutputPart]:
+        return self._unsent(self._parser.finish())
 
-    def _news(self, pieces: list[Piece]) -> list[Piece]:
-        out: list[Piece] = []
-        for piece in pieces:
-            if isinstance(piece, Content | Reasoning):
-                text, held = piece.text, self._held
+    def _unsent(self, parts: list[OutputPart]) -> list[OutputPart]:
+        out: list[OutputPart] = []
+        for part in parts:
+            if isinstance(part, Content | Reasoning):
+                text, held = part.text, self._held
                 # What goes on otherwise was markup after all.
                 self._held = held[len(text) :] if held.startswith(text) else ""
                 new = "" if held.startswith(text) else text.removeprefix(held)
-                out.append(type(piece)(new))
+                out.append(type(part)(new))
             else:
-                out.append(piece)
-        return joined(out)
+                out.append(part)
+        return merge_parts(out)
 
 
-class Plain:
+class PlainParser:
     """For models without markup: all text is content."""
 
-    def feed(self, text: str) -> list[Piece]:
-        """See `ReplyParser`."""
+    def feed(self, text: str) -> list[OutputPart]:
         return [Content(text)] if text else []
 
-    def finish(self) -> list[Piece]:
-        """See `ReplyParser`."""
+    def finish(self) -> list[OutputPart]:
         return []
 
 
@@ -136,24 +130,24 @@ def new_call_id() -> str:
     return f"call_{secrets.token_hex(12)}"
 
 
-def joined(pieces: Sequence[Piece]) -> list[Piece]:
-    """The same pieces with neighbours of one kind made one, and empty ones left out."""
-    out: list[Piece] = []
-    for piece in pieces:
+def merge_parts(parts: Sequence[OutputPart]) -> list[OutputPart]:
+    """The same parts with neighbours of one kind merged, and empty ones left out."""
+    out: list[OutputPart] = []
+    for part in parts:
         last = out[-1] if out else None
-        if isinstance(piece, Content | Reasoning):
-            if not piece.text:
+        if isinstance(part, Content | Reasoning):
+            if not part.text:
                 continue
-            if isinstance(last, type(piece)):
-                out[-1] = type(piece)(last.text + piece.text)
+            if isinstance(last, type(part)):
+                out[-1] = type(part)(last.text + part.text)
                 continue
-        elif isinstance(piece, ToolCallArguments):
-            if not piece.delta:
+        elif isinstance(part, ToolCallArguments):
+            if not part.delta:
                 continue
-            if isinstance(last, ToolCallArguments) and last.index == piece.index:
-                out[-1] = ToolCallArguments(piece.index, last.delta + piece.delta)
+            if isinstance(last, ToolCallArguments) and last.index == part.index:
+                out[-1] = ToolCallArguments(part.index, last.delta + part.delta)
                 continue
-        out.append(piece)
+        out.append(part)
     return out
 
 

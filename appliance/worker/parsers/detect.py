@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from appliance.worker.parsers import harmony, reasoning
-from appliance.worker.parsers.base import Chain, Plain, ReplyParser, Segment
+from appliance.worker.parsers.base import ParserChain, PlainParser, PromptSegment, ReplyParser
 from appliance.worker.parsers.tool_calls import (
     ARGS,
     CALL_ID,
@@ -44,7 +44,7 @@ _OTHER_CALLS = ("<function=", "<arg_key>")
 """XML of their own that some models put between Hermes's tags: Qwen3-Coder, GLM."""
 
 
-class Forced(msgspec.Struct, frozen=True):
+class ForcedCall(msgspec.Struct, frozen=True):
     """What binds a reply to be one call."""
 
     prefix: str
@@ -53,10 +53,10 @@ class Forced(msgspec.Struct, frozen=True):
     schema: dict[str, Any]
     """JSON schema of the whole reply; keys in the order in which they are to be written."""
     format: ToolFormat
-    """For `Style.parser`."""
+    """For `OutputFormat.parser`."""
 
 
-class Style(msgspec.Struct, frozen=True):
+class OutputFormat(msgspec.Struct, frozen=True):
     """How a model writes replies."""
 
     tools: ToolFormat | None = None
@@ -70,7 +70,7 @@ class Style(msgspec.Struct, frozen=True):
         return self.tags is not None or self.tools is ToolFormat.HARMONY
 
     @property
-    def marks(self) -> frozenset[str]:
+    def preserved_tokens(self) -> frozenset[str]:
         """Texts that the parsers look for. A token with such a text has to be told as that text,
         also if it is a control token, which is told as nothing otherwise."""
         tags = {self.tags.opening, self.tags.closing} if self.tags else set()
@@ -87,22 +87,22 @@ class Style(msgspec.Struct, frozen=True):
         format = format or self.tools
         if format is ToolFormat.HARMONY:
             return harmony.HarmonyParser(names)
-        calls = ToolCallParser(format, names) if format and names else Plain()
+        calls = ToolCallParser(format, names) if format and names else PlainParser()
         if self.tags is None:
             return calls
         opened = reasoning.opened_by(prompt, self.tags)
-        return Chain(reasoning.ReasoningParser(self.tags, opened=opened), calls)
+        return ParserChain(reasoning.ReasoningParser(self.tags, opened=opened), calls)
 
-    def begun(self, prompt: str, thought: str, answer: str) -> list[Segment]:
+    def prefill_segments(self, prompt: str, thought: str, answer: str) -> list[PromptSegment]:
         """How this model writes the beginning of a reply to the rendered `prompt`."""
         if self.tools is ToolFormat.HARMONY:
-            return harmony.begun(thought, answer)
+            return harmony.prefill_segments(thought, answer)
         if self.tags is None:
             return [(answer, False)]
         opened = reasoning.opened_by(prompt, self.tags)
-        return reasoning.begun(self.tags, thought, answer, opened=opened)
+        return reasoning.prefill_segments(self.tags, thought, answer, opened=opened)
 
-    def forced(self, tools: Sequence[Tool], choice: Choice, prompt: str) -> Forced | None:
+    def forced(self, tools: Sequence[Tool], choice: Choice, prompt: str) -> ForcedCall | None:
         """What binds the reply to the rendered `prompt` to the call that was chosen; None when the
         model is free to choose.
 
@@ -119,26 +119,26 @@ class Style(msgspec.Struct, frozen=True):
         name = chosen[0]["function"]["name"]
         if len(chosen) == 1 and self.tools is ToolFormat.HARMONY:
             prefix = f"<|channel|>commentary to=functions.{name} <|constrain|>json<|message|>"
-            return Forced(prefix, arguments_schema(chosen[0]), self.tools)
+            return ForcedCall(prefix, arguments_schema(chosen[0]), self.tools)
         if len(chosen) == 1 and self.tools is ToolFormat.MISTRAL_NAMED:
-            return Forced(
+            return ForcedCall(
                 f"{close}{TOOL_CALLS}{name}{ARGS}", arguments_schema(chosen[0]), self.tools
             )
         key = "parameters" if self.tools is ToolFormat.LLAMA else "arguments"
         schema = call_schema(chosen, key)
         if self.tools is ToolFormat.HERMES:
-            return Forced(f"{close}{HERMES}\n", schema, self.tools)
+            return ForcedCall(f"{close}{HERMES}\n", schema, self.tools)
         if self.tools is ToolFormat.MISTRAL:
-            return Forced(f"{close}{TOOL_CALLS}[", schema, self.tools)
+            return ForcedCall(f"{close}{TOOL_CALLS}[", schema, self.tools)
         # The bare object is what any model can be bound to.
-        return Forced(close, schema, ToolFormat.LLAMA)
+        return ForcedCall(close, schema, ToolFormat.LLAMA)
 
 
-def detect(template: str | None) -> Style:
+def detect(template: str | None) -> OutputFormat:
     """The style that a chat template was written for; None: a model without one."""
     if template is None:
-        return Style()
-    return Style(_tool_format(template), reasoning.detect(template))
+        return OutputFormat()
+    return OutputFormat(_tool_format(template), reasoning.detect(template))
 
 
 def _tool_format(template: str) -> ToolFormat | None:

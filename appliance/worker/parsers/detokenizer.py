@@ -3,7 +3,7 @@
 import codecs
 
 
-class TextStream:
+class Detokenizer:
     """Turns a sequence's bytes into text that may be shown at once.
 
     Bytes that do not yet make a character are held back, and so is text that could still become a

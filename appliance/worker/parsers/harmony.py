@@ -12,12 +12,12 @@ from typing import Literal
 
 from appliance.worker.parsers.base import (
     Content,
-    Piece,
+    OutputPart,
+    PromptSegment,
     Reasoning,
-    Segment,
     ToolCallArguments,
     ToolCallBegan,
-    joined,
+    merge_parts,
     new_call_id,
     possible_start,
 )
@@ -31,9 +31,9 @@ _LONGEST_HEADER = 512
 """Characters; what goes on for longer is no header."""
 
 
-def begun(thought: str, answer: str) -> list[Segment]:
+def prefill_segments(thought: str, answer: str) -> list[PromptSegment]:
     """The beginning of a reply as the model writes it; without an answer the thought goes on."""
-    out: list[Segment] = []
+    out: list[PromptSegment] = []
     if thought:
         out += [(f"{CHANNEL}analysis{MESSAGE}", True), (thought, False)]
     if thought and answer:
@@ -54,22 +54,20 @@ class HarmonyParser:
         self._channel: Literal["answer", "thought", "call"] = "answer"
         self._n_calls = 0
 
-    def feed(self, text: str) -> list[Piece]:
-        """See `ReplyParser`."""
+    def feed(self, text: str) -> list[OutputPart]:
         self._buffer += text
-        out: list[Piece] = []
+        out: list[OutputPart] = []
         while self._header(out) if self._place == "header" else self._message(out):
             pass
-        return joined(out)
+        return merge_parts(out)
 
-    def finish(self) -> list[Piece]:
-        """See `ReplyParser`."""
+    def finish(self) -> list[OutputPart]:
         rest, self._buffer = self._buffer, ""
         if self._place == "header" and rest.lstrip().startswith(_OPENINGS):
             return []
-        return joined([self._piece(rest)]) if rest.strip() else []
+        return merge_parts([self._part(rest)]) if rest.strip() else []
 
-    def _header(self, out: list[Piece]) -> bool:
+    def _header(self, out: list[OutputPart]) -> bool:
         text = self._buffer.lstrip()
         may_open = text.startswith(_OPENINGS) or any(o.startswith(text) for o in _OPENINGS)
         end = text.find(MESSAGE)
@@ -81,12 +79,12 @@ class HarmonyParser:
         else:
             self._channel = "answer"
             if self._buffer.startswith(START):  # no header follows, and it must not be tried again
-                out.append(self._piece(START))
+                out.append(self._part(START))
                 self._buffer = self._buffer[len(START) :]
         self._place = "message"
         return True
 
-    def _open(self, out: list[Piece], header: str) -> None:
+    def _open(self, out: list[OutputPart], header: str) -> None:
         recipient = _RECIPIENT.search(header)
         if recipient and recipient.group(1) in self._names:
             self._channel = "call"
@@ -95,21 +93,21 @@ class HarmonyParser:
         else:
             self._channel = "thought" if "analysis" in header else "answer"
 
-    def _message(self, out: list[Piece]) -> bool:
+    def _message(self, out: list[OutputPart]) -> bool:
         text = self._buffer
         found = [(at, mark) for mark in _ENDS if (at := text.find(mark)) >= 0]
         if not found:
             keep = max(possible_start(text, mark) for mark in _ENDS)
             self._buffer = text[len(text) - keep :]
-            out.append(self._piece(text[: len(text) - keep]))
+            out.append(self._part(text[: len(text) - keep]))
             return False
         at, mark = min(found)
-        out.append(self._piece(text[:at]))
+        out.append(self._part(text[:at]))
         self._buffer = text[at + (0 if mark == START else len(mark)) :]
         self._place = "header"
         return True
 
-    def _piece(self, text: str) -> Piece:
+    def _part(self, text: str) -> OutputPart:
         if self._channel == "call":
             return ToolCallArguments(self._n_calls - 1, text)
         return Reasoning(text) if self._channel == "thought" else Content(text)

@@ -15,7 +15,7 @@ _LONGEST_LABEL = 256
 """Characters of a key, a name or an id; what is longer is no call."""
 
 
-class Verdict(enum.Enum):
+class CharResult(enum.Enum):
     """What a character meant."""
 
     MORE = enum.auto()
@@ -56,7 +56,7 @@ class _Value:
         return char != "<"
 
 
-class CallObject:
+class JsonCallParser:
     """Reads one call, character by character.
 
     A call has begun when its name is known and its arguments are seen to be an object; from then on
@@ -67,7 +67,7 @@ class CallObject:
     def __init__(self, names: Collection[str] | None) -> None:
         """`names`: the functions that may be called; None: any."""
         self._names = names
-        self._state: Callable[[str], Verdict] = self._opens
+        self._state: Callable[[str], CharResult] = self._opens
         self._seen: set[str] = set()
         self._key = ""
         self._value = _Value('"')
@@ -77,7 +77,7 @@ class CallObject:
         self.name: str | None = None
 
     @classmethod
-    def named(cls, name: str) -> "CallObject":
+    def named(cls, name: str) -> "JsonCallParser":
         """Reads the arguments of a call whose name stood before them."""
         call = cls(None)
         call.name, call._key, call._alone = name, "arguments", True
@@ -94,114 +94,114 @@ class CallObject:
         text, self._arguments = self._arguments or "", ""
         return text
 
-    def feed(self, char: str) -> Verdict:
+    def feed(self, char: str) -> CharResult:
         """Take the next character."""
-        verdict = self._state(char)
-        return Verdict.BROKEN if verdict is Verdict.FAILED and self.begun else verdict
+        result = self._state(char)
+        return CharResult.BROKEN if result is CharResult.FAILED and self.begun else result
 
     # -- states: each takes a character and says what it meant -------------------------------------
 
-    def _opens(self, char: str) -> Verdict:
+    def _opens(self, char: str) -> CharResult:
         self._state = self._key_opens_or_end
-        return Verdict.MORE if char == "{" else Verdict.FAILED
+        return CharResult.MORE if char == "{" else CharResult.FAILED
 
-    def _key_opens_or_end(self, char: str) -> Verdict:
+    def _key_opens_or_end(self, char: str) -> CharResult:
         return self._end() if char == "}" else self._key_opens(char)
 
-    def _key_opens(self, char: str) -> Verdict:
+    def _key_opens(self, char: str) -> CharResult:
         if char in _SPACE:
-            return Verdict.MORE
+            return CharResult.MORE
         self._value, self._text = _Value(char), ""
         self._state = self._in_key
-        return Verdict.MORE if char == '"' else Verdict.FAILED
+        return CharResult.MORE if char == '"' else CharResult.FAILED
 
-    def _in_key(self, char: str) -> Verdict:
+    def _in_key(self, char: str) -> CharResult:
         self._value.takes(char)
         if not self._value.whole:
             return self._hold(char)
         self._key, self._state = self._text, self._colon
         known = self._key in _KEYS and self._key not in self._seen
         self._seen.add(self._key)
-        return Verdict.MORE if known or self.begun else Verdict.FAILED
+        return CharResult.MORE if known or self.begun else CharResult.FAILED
 
-    def _colon(self, char: str) -> Verdict:
+    def _colon(self, char: str) -> CharResult:
         if char == ":":
             self._state = self._value_opens
-            return Verdict.MORE
-        return Verdict.MORE if char in _SPACE else Verdict.FAILED
+            return CharResult.MORE
+        return CharResult.MORE if char in _SPACE else CharResult.FAILED
 
-    def _value_opens(self, char: str) -> Verdict:
+    def _value_opens(self, char: str) -> CharResult:
         if char in _SPACE:
-            return Verdict.MORE
+            return CharResult.MORE
         if char not in '{["' and (char not in _SCALAR or self._alone):
-            return Verdict.FAILED
+            return CharResult.FAILED
         self._value, self._text = _Value(char), char
         streams = char == "{" and self._key in _ARGUMENTS and self.name is not None
         self._state = self._arguments_open if streams and not self.begun else self._in_value
-        return Verdict.MORE
+        return CharResult.MORE
 
-    def _arguments_open(self, char: str) -> Verdict:
+    def _arguments_open(self, char: str) -> CharResult:
         """After the brace: an object goes on with a key or ends, anything else is prose."""
         self._value.takes(char)
         self._text += char
         if char in _SPACE:
-            return Verdict.MORE
+            return CharResult.MORE
         if char not in '"}':
-            return Verdict.FAILED
+            return CharResult.FAILED
         self._arguments, self._state = self._text, self._in_arguments
-        return self._arguments_end() if self._value.whole else Verdict.MORE
+        return self._arguments_end() if self._value.whole else CharResult.MORE
 
-    def _in_arguments(self, char: str) -> Verdict:
+    def _in_arguments(self, char: str) -> CharResult:
         if not self._value.takes(char):
-            return Verdict.FAILED
+            return CharResult.FAILED
         self._arguments = (self._arguments or "") + char
-        return self._arguments_end() if self._value.whole else Verdict.MORE
+        return self._arguments_end() if self._value.whole else CharResult.MORE
 
-    def _arguments_end(self) -> Verdict:
+    def _arguments_end(self) -> CharResult:
         self._state = self._after_value
-        return Verdict.DONE if self._alone else Verdict.MORE
+        return CharResult.DONE if self._alone else CharResult.MORE
 
-    def _in_value(self, char: str) -> Verdict:
+    def _in_value(self, char: str) -> CharResult:
         """A value that is judged when it is whole: a name, an id, arguments in another shape."""
         if not self._value.takes(char):
             judged = self._judge()
-            return self._after_value(char) if judged is Verdict.MORE else judged
-        verdict = self._hold(char)
-        return self._judge() if self._value.whole else verdict
+            return self._after_value(char) if judged is CharResult.MORE else judged
+        result = self._hold(char)
+        return self._judge() if self._value.whole else result
 
-    def _after_value(self, char: str) -> Verdict:
+    def _after_value(self, char: str) -> CharResult:
         if char == "}":
             return self._end()
         self._state = self._key_opens if char == "," else self._after_value
-        return Verdict.MORE if char == "," or char in _SPACE else Verdict.FAILED
+        return CharResult.MORE if char == "," or char in _SPACE else CharResult.FAILED
 
     # -- what states share -------------------------------------------------------------------------
 
-    def _hold(self, char: str) -> Verdict:
+    def _hold(self, char: str) -> CharResult:
         self._text += char
         free = self.begun or self._key in _ARGUMENTS
-        return Verdict.MORE if free or len(self._text) <= _LONGEST_LABEL else Verdict.FAILED
+        return CharResult.MORE if free or len(self._text) <= _LONGEST_LABEL else CharResult.FAILED
 
-    def _judge(self) -> Verdict:
+    def _judge(self) -> CharResult:
         self._state = self._after_value
         if self.begun or self._key not in _ARGUMENTS | {"name"}:
-            return Verdict.MORE
+            return CharResult.MORE
         value = _decoded(self._text)
         if self._key == "name":
             self.name = value if isinstance(value, str) and self._callable(value) else None
-            return Verdict.FAILED if self.name is None else Verdict.MORE
+            return CharResult.FAILED if self.name is None else CharResult.MORE
         if isinstance(value, str):
             self._text, value = value, _decoded(value or "null")
         self._arguments = self._text if isinstance(value, dict) else "{}" if value is None else None
-        return Verdict.FAILED if self._arguments is None else Verdict.MORE
+        return CharResult.FAILED if self._arguments is None else CharResult.MORE
 
     def _callable(self, name: str) -> bool:
         return bool(name) if self._names is None else name in self._names
 
-    def _end(self) -> Verdict:
+    def _end(self) -> CharResult:
         if self._arguments is None:
             self._arguments = "{}"
-        return Verdict.DONE if self.begun else Verdict.FAILED
+        return CharResult.DONE if self.begun else CharResult.FAILED
 
 
 def _decoded(text: str) -> object:

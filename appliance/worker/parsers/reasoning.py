@@ -8,7 +8,14 @@ from typing import Literal
 
 import msgspec
 
-from appliance.worker.parsers.base import Content, Piece, Reasoning, Segment, joined, possible_start
+from appliance.worker.parsers.base import (
+    Content,
+    OutputPart,
+    PromptSegment,
+    Reasoning,
+    merge_parts,
+    possible_start,
+)
 
 
 class Tags(msgspec.Struct, frozen=True):
@@ -31,7 +38,7 @@ def opened_by(prompt: str, tags: Tags) -> bool:
     return prompt.rstrip().endswith(tags.opening)
 
 
-def begun(tags: Tags, thought: str, answer: str, *, opened: bool) -> list[Segment]:
+def prefill_segments(tags: Tags, thought: str, answer: str, *, opened: bool) -> list[PromptSegment]:
     """The beginning of a reply as the model writes it; without an answer the thought goes on.
 
     `opened`: the prompt ends with the opening tag.
@@ -60,10 +67,9 @@ class ReasoningParser:
         self._buffer = ""
         self._place: Literal["start", "before", "inside", "behind", "answer"] = "start"
 
-    def feed(self, text: str) -> list[Piece]:
-        """See `ReplyParser`."""
+    def feed(self, text: str) -> list[OutputPart]:
         self._buffer += text
-        out: list[Piece] = []
+        out: list[OutputPart] = []
         if self._place == "start":
             self._start()
         if self._place == "before":
@@ -75,14 +81,15 @@ class ReasoningParser:
         if self._place == "answer":
             out.append(Content(self._buffer))
             self._buffer = ""
-        return joined(out)
+        return merge_parts(out)
 
-    def finish(self) -> list[Piece]:
-        """See `ReplyParser`."""
+    def finish(self) -> list[OutputPart]:
         rest, self._buffer = self._buffer, ""
         if self._place == "inside" or (self._place == "start" and self._opened):
-            return joined([Reasoning(rest.strip() if self._place == "start" else rest.rstrip())])
-        return joined([Content(rest)])
+            return merge_parts(
+                [Reasoning(rest.strip() if self._place == "start" else rest.rstrip())]
+            )
+        return merge_parts([Content(rest)])
 
     def _start(self) -> None:
         begun = self._buffer.lstrip()

@@ -6,14 +6,14 @@ from collections.abc import Callable, Collection
 
 from appliance.worker.parsers.base import (
     Content,
-    Piece,
+    OutputPart,
     ToolCallArguments,
     ToolCallBegan,
-    joined,
+    merge_parts,
     new_call_id,
     possible_start,
 )
-from appliance.worker.parsers.json_call import CallObject, Verdict
+from appliance.worker.parsers.json_call import CharResult, JsonCallParser
 
 
 class ToolFormat(enum.Enum):
@@ -62,26 +62,24 @@ class ToolCallParser:
         # Bare objects: one may open the reply, and others may follow it.
         self._chained = self._bare = format is ToolFormat.LLAMA
         self._buffer = ""
-        self._out: list[Piece] = []
+        self._out: list[OutputPart] = []
         self._state: Callable[[], bool] = self._in_text
         # An attempt at a call: the text so far, and how much of it is content if it fails. The rest
         # is read again.
         self._held = ""
         self._spent = 0
-        self._call = CallObject(None)
+        self._call = JsonCallParser(None)
         self._in_list = False
         self._n_calls = 0
         self._told = False
         self._after_call = False
 
-    def feed(self, text: str) -> list[Piece]:
-        """See `ReplyParser`."""
+    def feed(self, text: str) -> list[OutputPart]:
         self._buffer += text
         self._go_on()
         return self._taken()
 
-    def finish(self) -> list[Piece]:
-        """See `ReplyParser`."""
+    def finish(self) -> list[OutputPart]:
         while self._held:
             self._give_up()
             self._go_on()
@@ -125,7 +123,7 @@ class ToolCallParser:
             self._in_list = True
             self._hold(1)
         elif text[0] == "{":
-            self._begin(CallObject(self._names if self._chained else None))
+            self._begin(JsonCallParser(self._names if self._chained else None))
         elif may_list:
             self._state = self._in_label
         else:
@@ -137,7 +135,7 @@ class ToolCallParser:
         label, mark, _ = self._buffer.partition(ARGS)
         if mark and len(label) <= _LONGEST_LABEL and _LABEL.fullmatch(label):
             self._hold(len(label) + len(mark))
-            self._begin(CallObject.named(label.partition(CALL_ID)[0]))
+            self._begin(JsonCallParser.named(label.partition(CALL_ID)[0]))
         elif not mark and len(label) < _LONGEST_LABEL + len(ARGS) and _may_be_label(label):
             return False
         else:
@@ -145,19 +143,19 @@ class ToolCallParser:
         return True
 
     def _in_call(self) -> bool:
-        verdict, used = Verdict.MORE, 0
-        while verdict is Verdict.MORE and used < len(self._buffer):
-            verdict = self._call.feed(self._buffer[used])
-            used += verdict is not Verdict.BROKEN
+        result, used = CharResult.MORE, 0
+        while result is CharResult.MORE and used < len(self._buffer):
+            result = self._call.feed(self._buffer[used])
+            used += result is not CharResult.BROKEN
         self._hold(used)
         if self._call.begun:
             self._tell_call()
-        if verdict is Verdict.FAILED:
+        if result is CharResult.FAILED:
             self._give_up()
-        elif verdict is not Verdict.MORE:
+        elif result is not CharResult.MORE:
             self._after_call = True
             self._state = self._behind
-        return verdict is not Verdict.MORE
+        return result is not CharResult.MORE
 
     def _behind(self) -> bool:
         """After a call: its closing tag, or what separates it from the next one."""
@@ -192,9 +190,9 @@ class ToolCallParser:
         while self._state():
             pass
 
-    def _taken(self) -> list[Piece]:
+    def _taken(self) -> list[OutputPart]:
         out, self._out = self._out, []
-        return joined(out)
+        return merge_parts(out)
 
     def _tell(self, text: str) -> None:
         """The buffer begins with content."""
@@ -216,7 +214,7 @@ class ToolCallParser:
         self._spent = size + spend
         self._state = self._opening
 
-    def _begin(self, call: CallObject) -> None:
+    def _begin(self, call: JsonCallParser) -> None:
         self._call = call
         self._told = False
         self._state = self._in_call

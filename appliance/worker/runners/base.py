@@ -60,17 +60,17 @@ class KvMemory(Protocol):
     def takes_checkpoints(self) -> bool:
         """Whether they help it to cut: layers look back a window only."""
 
-    def shortest(self, slot: int) -> int:
+    def min_length(self, slot: int) -> int:
         """The fewest tokens that a slot, as it is now, can be cut to without a checkpoint; all of
         a recurrent model, whose state stands as it is or not at all."""
 
-    def shortest_saved(self, length: int) -> int:
+    def min_saved_length(self, length: int) -> int:
         """The same of a saved state of so many tokens."""
 
-    def cut(self, slot: int, length: int, checkpoint: Checkpoint | None = None) -> int:
+    def truncate(self, slot: int, length: int, checkpoint: Checkpoint | None = None) -> int:
         """Keep the first `length` tokens of a slot; return how many are left, or 0."""
 
-    def share(
+    def copy_prefix(
         self, source: int, target: int, length: int, checkpoint: Checkpoint | None = None
     ) -> bool:
         """Give the empty slot `target` the first `length` tokens of `source`."""
@@ -138,7 +138,8 @@ class Embedder(Protocol):
 
 class Runner(KvMemory, Protocol):
     """One loaded model with one context. Methods belong to the step loop, except that `tokenize`,
-    `piece`, `sampler` and the properties may be called from the intake thread meanwhile."""
+    `token_to_bytes`, `sampler` and the properties may be called from the intake thread at the same
+    time."""
 
     @property
     def info(self) -> ModelInfo: ...
@@ -185,23 +186,24 @@ class Runner(KvMemory, Protocol):
         """The texts of all control tokens."""
 
     def tokenize(self, text: str, *, control: bool) -> list[int]:
-        """Tokens of a text, nothing added; `control`: control tokens in it are meant as such."""
+        """Tokens of a text, none added; `control`: special tokens in it are parsed as such."""
 
-    def wrapped(self, text: str) -> list[int]:
-        """Tokens of a text with what the model wants before and behind it; control tokens in it are
-        text."""
+    def tokenize_with_special(self, text: str) -> list[int]:
+        """Tokens of a text, with the special tokens that the model wants before and behind it;
+        special tokens in it are text."""
 
     def with_bos(self, tokens: list[int]) -> list[int]:
         """The tokens with the model's start token in front, if it wants one and has none yet."""
 
-    def piece(self, token: int) -> bytes:
-        """The bytes of a token's text; none for control tokens."""
+    def token_to_bytes(self, token: int) -> bytes:
+        """The bytes of a token's text; none for special tokens."""
 
-    def reveal(self, texts: Collection[str]) -> None:
-        """From now on `piece` gives the text of these control tokens, if the model has them."""
+    def preserve_tokens(self, texts: Collection[str]) -> None:
+        """From now on `token_to_bytes` gives the text of these special tokens, as far as the model
+        has them."""
 
-    def ends(self, token: int) -> bool:
-        """Whether the model ends its reply with this token."""
+    def is_end_of_generation(self, token: int) -> bool:
+        """Whether the token ends the reply."""
 
     def sampler(self, params: SamplingParams, seed: int, recent: Iterable[int]) -> Sampler:
         """A sampler chain for a sequence whose last tokens are `recent`.
@@ -238,7 +240,7 @@ class Runner(KvMemory, Protocol):
 
 
 RunnerFactory = Callable[[Load, Callable[[float, tuple[str, ...]], None]], Runner]
-"""Loads a model, telling progress (0 … 1) and the GPUs that it is loaded on. Raises `LoadError`."""
+"""Loads a model and reports progress (0 … 1) and the GPUs it is loaded on. Raises `LoadError`."""
 
 
 class LoadError(Exception):

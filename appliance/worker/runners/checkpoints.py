@@ -18,7 +18,7 @@ class Checkpoint(NamedTuple):
     state: State
 
 
-def reach(common: int, held: int, shortest: int, marks: Iterable[int]) -> int:
+def usable_length(common: int, held: int, shortest: int, marks: Iterable[int]) -> int:
     """How many tokens can be kept of what is held, for a sequence that has `common` with it.
 
     Args:

@@ -21,7 +21,7 @@ import msgspec
 from appliance.engine.kv_files import READING, SUFFIX, saved_files, session_name, unlink
 from appliance.engine.protocol import CachedFrom
 from appliance.system.files import replace_file
-from appliance.worker.runners.checkpoints import Checkpoint, State, reach
+from appliance.worker.runners.checkpoints import Checkpoint, State, usable_length
 from appliance.worker.scheduler.prompt_tokens import PromptTokens
 
 log = logging.getLogger(__name__)
@@ -33,7 +33,7 @@ COVERED = 16
 """Tokens by which a stored state may fall short and still count as holding a sequence."""
 
 
-class Head(msgspec.Struct, frozen=True):
+class FileHeader(msgspec.Struct, frozen=True):
     """What stands before the state in a file."""
 
     fingerprint: str
@@ -50,7 +50,7 @@ class Head(msgspec.Struct, frozen=True):
     mark_size: int = 0
 
 
-class Found(msgspec.Struct, frozen=True):
+class FoundState(msgspec.Struct, frozen=True):
     """A state with the tokens it stands for."""
 
     tokens: PromptTokens
@@ -60,7 +60,7 @@ class Found(msgspec.Struct, frozen=True):
 
 
 @dataclass(slots=True, eq=False)
-class Entry:
+class StoredState:
     """One state, in memory, in a file, or both."""
 
     tokens: PromptTokens
@@ -73,7 +73,7 @@ class Entry:
     state: State | None = None
     checkpoint: Checkpoint | None = None
     file: Path | None = None
-    let_go: bool = False
+    evict_after_write: bool = False
     """Memory has no room for it: away with the state once it is in a file."""
     dropped: bool = False
 
@@ -82,7 +82,7 @@ class Entry:
         self.state = self.checkpoint = None
 
 
-class KvStore:
+class KvStateStore:
     """States of one model. The public methods belong to the step loop."""
 
     def __init__(
@@ -93,7 +93,7 @@ class KvStore:
         memory_bytes: int,
         disk_bytes: int,
         min_tokens: int,
-        shortest: Callable[[int], int],
+        min_length: Callable[[int], int],
     ) -> None:
         """
         Args:
@@ -102,7 +102,7 @@ class KvStore:
             memory_bytes: states kept in memory; 0: none.
             disk_bytes: of all files in the folder, whichever model they belong to.
             min_tokens: shorter sequences are not worth keeping.
-            shortest: see `runners.base.KvMemory.shortest_saved`.
+            min_length: see `runners.base.KvMemory.min_saved_length`.
         """
         self.persistent = bool(folder and disk_bytes)
         """States outlive the worker."""
@@ -112,29 +112,29 @@ class KvStore:
         self._memory_bytes = memory_bytes
         self._disk_bytes = disk_bytes
         self._min_tokens = min_tokens
-        self._shortest = shortest
-        self._entries: list[Entry] = []
+        self._min_length = min_length
+        self._entries: list[StoredState] = []
         self._clock = 0
         self._names = 0
         self._lock = threading.Lock()
         """Guards `file`, `state` and `dropped` of entries, which the writer sets too."""
-        self._to_write: queue.SimpleQueue[Entry | None] = queue.SimpleQueue()
+        self._to_write: queue.SimpleQueue[StoredState | None] = queue.SimpleQueue()
         self._writer: threading.Thread | None = None
         if self._folder:
             self._open(self._folder)
 
     # -- finding ---------------------------------------------------------------------------------
 
-    def reach(self, tokens: PromptTokens) -> int:
+    def cached_prefix(self, tokens: PromptTokens) -> int:
         """The longest prefix of `tokens` that a state gives."""
         best = self._best(tokens)
         return best[0] if best else 0
 
-    def common(self, tokens: PromptTokens) -> int:
+    def common_prefix(self, tokens: PromptTokens) -> int:
         """The longest prefix that a state begins with, whether it can be cut there or not."""
         return max((entry.tokens.common_prefix(tokens) for entry in self._entries), default=0)
 
-    def take(self, tokens: PromptTokens) -> Found | None:
+    def take(self, tokens: PromptTokens) -> FoundState | None:
         """The state that reaches farthest. None: there is none that can be read."""
         while best := self._best(tokens):
             entry = best[1]
@@ -143,7 +143,7 @@ class KvStore:
             with self._lock:
                 state, checkpoint, file = entry.state, entry.checkpoint, entry.file
             if state is not None:
-                return Found(entry.tokens, state, "memory", checkpoint)
+                return FoundState(entry.tokens, state, "memory", checkpoint)
             if file is not None:
                 found = self._read(file, entry.tokens)
                 if found is not None:
@@ -151,11 +151,11 @@ class KvStore:
             self._drop(entry)
         return None
 
-    def wants(self, tokens: PromptTokens) -> bool:
+    def should_save(self, tokens: PromptTokens) -> bool:
         """Whether a state of these tokens is worth keeping and not kept already."""
         if len(tokens) < self._min_tokens or not (self._memory_bytes or self._folder):
             return False
-        return self.reach(tokens) < len(tokens) - COVERED
+        return self.cached_prefix(tokens) < len(tokens) - COVERED
 
     @property
     def memory_held(self) -> int:
@@ -176,7 +176,7 @@ class KvStore:
             if entry.tokens.common_prefix(tokens) == len(entry.tokens):
                 self._drop(entry)
         self._clock += 1
-        entry = Entry(tokens, session_name(session), len(state), self._clock, state=state)
+        entry = StoredState(tokens, session_name(session), len(state), self._clock, state=state)
         if checkpoint is not None:
             entry.checkpoint, entry.mark = checkpoint, checkpoint.length
             entry.size += len(checkpoint.state)
@@ -204,13 +204,13 @@ class KvStore:
 
     # -- inside: entries -------------------------------------------------------------------------
 
-    def _best(self, tokens: PromptTokens) -> tuple[int, Entry] | None:
-        best: tuple[int, Entry] | None = None
+    def _best(self, tokens: PromptTokens) -> tuple[int, StoredState] | None:
+        best: tuple[int, StoredState] | None = None
         for entry in self._entries:
             held = len(entry.tokens)
             marks = [entry.mark] if entry.mark else []
             common = entry.tokens.common_prefix(tokens)
-            length = reach(common, held, self._shortest(held), marks)
+            length = usable_length(common, held, self._min_length(held), marks)
             if length and (best is None or length > best[0]):
                 best = (length, entry)
         return best
@@ -222,7 +222,7 @@ class KvStore:
         for entry in sorted(held, key=lambda entry: entry.used):
             if over <= 0:
                 return
-            if entry.let_go and entry.state is not None:
+            if entry.evict_after_write and entry.state is not None:
                 over -= entry.size  # on its way out
                 continue
             over -= entry.size
@@ -230,12 +230,12 @@ class KvStore:
                 self._drop(entry)
             else:
                 with self._lock:
-                    entry.let_go = True
+                    entry.evict_after_write = True
                     if entry.file:
                         entry.empty()
                 self._write_later(entry)
 
-    def _drop(self, entry: Entry) -> None:
+    def _drop(self, entry: StoredState) -> None:
         self._entries.remove(entry)
         with self._lock:
             entry.dropped = True
@@ -262,10 +262,10 @@ class KvStore:
             tokens = PromptTokens.from_bytes(head.tokens)
             owner = file.name.partition("-")[0]
             self._entries.append(
-                Entry(tokens, owner, head.size, self._clock, mark=head.mark, file=file)
+                StoredState(tokens, owner, head.size, self._clock, mark=head.mark, file=file)
             )
 
-    def _read(self, file: Path, tokens: PromptTokens) -> Found | None:
+    def _read(self, file: Path, tokens: PromptTokens) -> FoundState | None:
         """The file is mapped: to copy it, memory would have to be found and cleared first, which
         takes longer than all the rest. A disk that fails then ends this worker, and the next one
         finds that it was reading."""
@@ -287,9 +287,9 @@ class KvStore:
             return None
         end = head.size - head.mark_size
         window = Checkpoint(head.mark, bytes(parts[end:])) if head.mark_size else None
-        return Found(tokens, parts[:end], "disk", window)
+        return FoundState(tokens, parts[:end], "disk", window)
 
-    def _write_later(self, entry: Entry) -> None:
+    def _write_later(self, entry: StoredState) -> None:
         if self._folder is None or entry.file is not None or entry.state is None:
             return
         if self._writer is None:
@@ -304,10 +304,10 @@ class KvStore:
             except OSError as ex:
                 log.warning("a state could not be saved: %s", ex)
                 with self._lock:
-                    if entry.let_go:
+                    if entry.evict_after_write:
                         entry.empty()
 
-    def _write(self, entry: Entry) -> None:
+    def _write(self, entry: StoredState) -> None:
         assert self._folder
         with self._lock:
             state, checkpoint = entry.state, entry.checkpoint
@@ -318,7 +318,7 @@ class KvStore:
         tokens = entry.tokens.to_bytes()
         window = checkpoint.state if checkpoint else b""
         head = msgspec.msgpack.encode(
-            Head(
+            FileHeader(
                 self._fingerprint,
                 tokens,
                 zlib.crc32(tokens),
@@ -333,7 +333,7 @@ class KvStore:
         replace_file(file, MAGIC + _LENGTH.pack(len(head)) + head, state, window, partial=partial)
         with self._lock:
             entry.file = file
-            if entry.let_go:
+            if entry.evict_after_write:
                 entry.empty()
             dropped = entry.dropped
         if dropped:
@@ -354,7 +354,7 @@ class KvStore:
             unlink(file)
 
 
-def _read_head(file: Path, fingerprint: str) -> tuple[Head, int]:
+def _read_head(file: Path, fingerprint: str) -> tuple[FileHeader, int]:
     """The head, and where the state begins.
 
     Raises:
@@ -370,7 +370,7 @@ def _read_head(file: Path, fingerprint: str) -> tuple[Head, int]:
         (length,) = _LENGTH.unpack(raw)
         if length > _MAX_HEAD:
             raise ValueError("it is damaged")
-        head = msgspec.msgpack.decode(stream.read(length), type=Head)
+        head = msgspec.msgpack.decode(stream.read(length), type=FileHeader)
     start = len(MAGIC) + _LENGTH.size + length
     if head.fingerprint != fingerprint:
         raise ValueError("it belongs to another model or build")

@@ -11,7 +11,7 @@ from appliance.engine.protocol import CachedFrom
 from appliance.worker.runners import checkpoints
 from appliance.worker.runners.base import KvMemory
 from appliance.worker.runners.checkpoints import Checkpoint
-from appliance.worker.scheduler.kv_state_store import KvStore
+from appliance.worker.scheduler.kv_state_store import KvStateStore
 from appliance.worker.scheduler.prompt_tokens import PromptTokens
 from appliance.worker.scheduler.sequence import Sequence
 from appliance.worker.scheduler.slots import Cells, Slot
@@ -30,7 +30,7 @@ class PrefixCache:
     def __init__(
         self,
         memory: KvMemory,
-        store: KvStore,
+        store: KvStateStore,
         *,
         n_slots: int,
         n_cells: int,
@@ -58,10 +58,10 @@ class PrefixCache:
         """There is a slot that no sequence runs in."""
         return any(slot.sequence is None for slot in self.slots)
 
-    def reach(self, tokens: PromptTokens) -> int:
+    def cached_prefix(self, tokens: PromptTokens) -> int:
         """How many of the first tokens would not have to be computed now."""
-        slot = max(self._usable(slot, tokens) for slot in self.slots)
-        return max(slot, self._store.reach(tokens))
+        slot = max(self._usable_prefix(slot, tokens) for slot in self.slots)
+        return max(slot, self._store.cached_prefix(tokens))
 
     def free_cells(self) -> int:
         """Cells that nobody holds."""
@@ -80,20 +80,20 @@ class PrefixCache:
 
     # -- a sequence's life -----------------------------------------------------------------------
 
-    def place(self, sequence: Sequence) -> None:
+    def assign_slot(self, sequence: Sequence) -> None:
         """Give the sequence a slot, there must be a free one, with all of its prefix there is."""
         self._clock += 1
         # The last token is always computed: its logits are what the first sample needs.
         tokens = sequence.tokens[:-1]
-        source = max(self.slots, key=lambda slot: (self._usable(slot, tokens), slot.used))
-        length = self._usable(source, tokens)
-        stored = self._store.reach(tokens)
+        source = max(self.slots, key=lambda slot: (self._usable_prefix(slot, tokens), slot.used))
+        length = self._usable_prefix(source, tokens)
+        stored = self._store.cached_prefix(tokens)
         known = self._known(tokens)
         if stored >= length + WORTH_MOVING:
             slot, length, origin = self._from_store(tokens)
         elif length and source.sequence is None and self._may_overwrite(source, tokens, length):
             slot, origin = source, "slot"
-            length = self._cut(slot, length)
+            length = self._truncate(slot, length)
         elif length >= WORTH_MOVING:
             slot, length, origin = self._from_slot(source, length)
         else:
@@ -144,20 +144,20 @@ class PrefixCache:
 
     # -- room ------------------------------------------------------------------------------------
 
-    def drop_idle(self) -> bool:
+    def evict_idle(self) -> bool:
         """Empty the idle slot used longest ago, into the store; False: none holds anything."""
         idle = [slot for slot in self.slots if slot.sequence is None and slot.tokens]
         if not idle:
             return False
         slot = min(idle, key=lambda slot: slot.used)
-        self._keep(slot)
+        self._save(slot)
         self.empty(slot.index)
         return True
 
     def evict(self, sequence: Sequence) -> None:
         """Take a running sequence's slot and cells; the store keeps what was computed."""
         slot = self._slot_of(sequence)
-        self._keep(slot)
+        self._save(slot)
         self.release(sequence)
         self.empty(slot.index)
         sequence.n_past = 0
@@ -176,13 +176,13 @@ class PrefixCache:
 
     def empty(self, index: int) -> None:
         """Forget what a slot holds, in the cells and here."""
-        self._cut(self.slots[index], 0)
+        self._truncate(self.slots[index], 0)
 
     def store_idle(self) -> bool:
         """Put one idle slot that the store does not have into it; False: nothing left to do."""
         for slot in self.slots:
             if slot.sequence is None and slot.tokens and not slot.stored:
-                self._keep(slot)
+                self._save(slot)
                 slot.stored = True
                 return True
         return False
@@ -190,7 +190,7 @@ class PrefixCache:
     def store_all(self) -> None:
         """Put everything into the store; running sequences as far as they got."""
         for slot in self.slots:
-            self._keep(slot)
+            self._save(slot)
 
     def forget_session(self, session: str) -> None:
         """Drop what idle slots and the store hold of a session."""
@@ -208,36 +208,36 @@ class PrefixCache:
         assert sequence.slot is not None
         return self.slots[sequence.slot]
 
-    def _usable(self, slot: Slot, tokens: PromptTokens) -> int:
+    def _usable_prefix(self, slot: Slot, tokens: PromptTokens) -> int:
         """How many of the first tokens there are in that slot, or in a copy if it is at work."""
-        return self._reach(slot, tokens, copied=slot.sequence is not None)
+        return self._usable_after_cut(slot, tokens, copied=slot.sequence is not None)
 
-    def _reach(self, slot: Slot, tokens: PromptTokens, *, copied: bool) -> int:
+    def _usable_after_cut(self, slot: Slot, tokens: PromptTokens, *, copied: bool) -> int:
         common, held = slot.tokens.common_prefix(tokens), len(slot.tokens)
         if common == held:
             return common
         marks = (one.length for one in slot.checkpoints)
-        return checkpoints.reach(common, held, self._shortest(slot, copied=copied), marks)
+        return checkpoints.usable_length(common, held, self._min_length(slot, copied=copied), marks)
 
-    def _shortest(self, slot: Slot, *, copied: bool) -> int:
+    def _min_length(self, slot: Slot, *, copied: bool) -> int:
         if copied and self.partitioned:  # by way of its state
-            return self._memory.shortest_saved(len(slot.tokens))
-        return self._memory.shortest(slot.index)
+            return self._memory.min_saved_length(len(slot.tokens))
+        return self._memory.min_length(slot.index)
 
     def _known(self, tokens: PromptTokens) -> int:
         """How many of the first tokens were computed before, whether they can be had or not."""
         if not self._checkpoint_bytes:
             return 0
         held = max(slot.tokens.common_prefix(tokens) for slot in self.slots)
-        return max(held, self._store.common(tokens))
+        return max(held, self._store.common_prefix(tokens))
 
     def _may_overwrite(self, slot: Slot, tokens: PromptTokens, length: int) -> bool:
         """Whether a sequence may go on in this slot, or had better copy from it."""
         lost = len(slot.tokens) - length
-        copied = self._reach(slot, tokens, copied=True)
+        copied = self._usable_after_cut(slot, tokens, copied=True)
         if lost < WORTH_MOVING or copied < length or self._only_free(slot):
             if lost >= WORTH_MOVING:
-                self._keep(slot)
+                self._save(slot)
             return True
         return False
 
@@ -258,21 +258,21 @@ class PrefixCache:
             return slot is keep, aloof, bool(slot.tokens), slot.used
 
         slot = min(free, key=dear)
-        self._keep(slot)
+        self._save(slot)
         return slot
 
     def _from_slot(self, source: Slot, length: int) -> tuple[Slot, int, CachedFrom]:
         slot = self._victim(keep=source)
         if slot is source:
-            return slot, self._cut(slot, length), "slot"
+            return slot, self._truncate(slot, length), "slot"
         self.empty(slot.index)
-        checkpoint = self._needed(source, length, copied=True)
-        if not self._memory.share(source.index, slot.index, length, checkpoint):
+        checkpoint = self._checkpoint_for(source, length, copied=True)
+        if not self._memory.copy_prefix(source.index, slot.index, length, checkpoint):
             self.empty(slot.index)
             return slot, 0, "shared"
         slot.tokens = source.tokens[:length]
         slot.checkpoints = [one for one in source.checkpoints if one.length <= length]
-        self._cells.share(source, slot, length)
+        self._cells.copy_prefix(source, slot, length)
         return slot, length, "shared"
 
     def _from_store(self, tokens: PromptTokens) -> tuple[Slot, int, CachedFrom]:
@@ -281,7 +281,7 @@ class PrefixCache:
         found = self._store.take(tokens)
         if found is None:
             return slot, 0, "disk"
-        while self.free_cells() < len(found.tokens) and self.drop_idle():
+        while self.free_cells() < len(found.tokens) and self.evict_idle():
             pass
         if self.free_cells() < len(found.tokens) or not self._memory.restore(
             slot.index, found.state
@@ -294,24 +294,30 @@ class PrefixCache:
         slot.runs = []
         self._cells.grow(slot, len(slot.tokens))
         slot.stored = True
-        return slot, self._cut(slot, self._reach(slot, tokens, copied=False)), found.origin
+        return (
+            slot,
+            self._truncate(slot, self._usable_after_cut(slot, tokens, copied=False)),
+            found.origin,
+        )
 
-    def _needed(self, slot: Slot, length: int, *, copied: bool = False) -> Checkpoint | None:
+    def _checkpoint_for(
+        self, slot: Slot, length: int, *, copied: bool = False
+    ) -> Checkpoint | None:
         """The checkpoint without which the slot can't be cut to that length."""
-        if length in (0, len(slot.tokens)) or length >= self._shortest(slot, copied=copied):
+        if length in (0, len(slot.tokens)) or length >= self._min_length(slot, copied=copied):
             return None
         return checkpoints.at(slot.checkpoints, length)
 
-    def _cut(self, slot: Slot, length: int) -> int:
+    def _truncate(self, slot: Slot, length: int) -> int:
         slot.due = False
         if len(slot.tokens) > length:
-            length = self._memory.cut(slot.index, length, self._needed(slot, length))
+            length = self._memory.truncate(slot.index, length, self._checkpoint_for(slot, length))
             slot.stored = False
         elif length == 0:
-            self._memory.cut(slot.index, 0)
+            self._memory.truncate(slot.index, 0)
         slot.tokens = slot.tokens[:length]
         slot.checkpoints = [one for one in slot.checkpoints if one.length <= length]
-        self._cells.cut(slot, length, self.slots)
+        self._cells.truncate(slot, length, self.slots)
         return length
 
     def _set_checkpoint(self, slot: Slot) -> None:
@@ -331,9 +337,9 @@ class PrefixCache:
         distinct = {id(one.state): one.state for slot in self.slots for one in slot.checkpoints}
         return sum(map(len, distinct.values()))
 
-    def _keep(self, slot: Slot) -> None:
+    def _save(self, slot: Slot) -> None:
         """Have the store hold what the slot holds, if it is worth it."""
-        if slot.stored or not self._store.wants(slot.tokens):
+        if slot.stored or not self._store.should_save(slot.tokens):
             return
         last = [one for one in slot.checkpoints if one.length < len(slot.tokens)][-1:]
         state = self._memory.save(slot.index)

@@ -13,7 +13,7 @@ sequence wait while another one is just reading what both begin with.
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 
-from appliance.engine.fair_queue import Line
+from appliance.engine.fair_queue import FairQueue
 from appliance.worker.runners.base import Batch
 from appliance.worker.scheduler.prefix_cache import WORTH_MOVING, PrefixCache
 from appliance.worker.scheduler.sequence import Sequence
@@ -76,7 +76,7 @@ class Scheduler:
         self._partitioned = partitioned
         self._enough, self._least = (READ_SINGLY, LAST_CHUNK) if singly else (n_batch, 1)
         self._max_running = max_running or len(cache.slots)
-        self._waiting = Line[Sequence]()
+        self._waiting = FairQueue[Sequence]()
         self._running: list[Sequence] = []
 
     # -- sequences -------------------------------------------------------------------------------
@@ -151,7 +151,7 @@ class Scheduler:
 
         An idle slot is emptied, or else the sequence that came last goes back to the queue.
         """
-        return self._cache.drop_idle() or self._preempt()
+        return self._cache.evict_idle() or self._preempt()
 
     # -- admission -------------------------------------------------------------------------------
 
@@ -163,7 +163,7 @@ class Scheduler:
             if self._waits_for_another(sequence):
                 continue
             self._waiting.served(sequence)
-            self._cache.place(sequence)
+            self._cache.assign_slot(sequence)
             self._running.append(sequence)
 
     def _waits_for_another(self, sequence: Sequence) -> bool:
@@ -175,7 +175,7 @@ class Scheduler:
             if other.prefilling
         ]
         shared, other = max(found, key=lambda one: one[0], default=(0, None))
-        if other is None or shared < self._cache.reach(tokens) + WORTH_MOVING:
+        if other is None or shared < self._cache.cached_prefix(tokens) + WORTH_MOVING:
             return False
         self._cache.branch(other, shared)
         return True
@@ -187,14 +187,14 @@ class Scheduler:
         if self._partitioned:
             return
         while self._running and self._cache.idle_cells() > IDLE_CELLS:
-            self._cache.drop_idle()
+            self._cache.evict_idle()
         while self._running:
             decoding = sum(sequence.decoding for sequence in self._running)
             prefilling = [sequence.n_pending for sequence in self._running if not sequence.decoding]
             free = self._cache.free_cells()
             if free >= decoding + min(sum(prefilling), self._n_batch):
                 return
-            if self._cache.drop_idle():
+            if self._cache.evict_idle():
                 continue
             enough = free >= decoding + bool(prefilling)
             if enough or not self._preempt():

@@ -18,15 +18,15 @@ from appliance.engine.protocol import (
 from appliance.engine.types import SamplingParams
 from appliance.worker.parsers.base import (
     Content,
-    Piece,
-    Plain,
+    OutputPart,
+    PlainParser,
     Reasoning,
     ReplyParser,
     ToolCallArguments,
     ToolCallBegan,
-    joined,
+    merge_parts,
 )
-from appliance.worker.parsers.detokenizer import TextStream
+from appliance.worker.parsers.detokenizer import Detokenizer
 from appliance.worker.scheduler.prompt_tokens import PromptTokens
 
 if TYPE_CHECKING:
@@ -50,14 +50,14 @@ class Sequence:
         sampler: "Sampler",
         parser: ReplyParser | None = None,
         seed: int,
-        limit: int,
+        max_completion_tokens: int,
         dropped_messages: int = 0,
         session: str | None = None,
         owner: str = "",
     ) -> None:
         """
         Args:
-            limit: completion tokens at most, the context's end included.
+            max_completion_tokens: at most; the context's end counts, too.
             owner: whose it is, where sequences wait.
         """
         self.id = id
@@ -66,10 +66,10 @@ class Sequence:
         self.sampling = sampling
         self.sampler = sampler
         self.seed = seed
-        self.limit = limit
+        self.max_completion_tokens = max_completion_tokens
         self._dropped_messages = dropped_messages
-        self._text = TextStream(sampling.stop)
-        self._parser = parser or Plain()
+        self._text = Detokenizer(sampling.stop)
+        self._parser = parser or PlainParser()
         self._called = False
         self.n_past = 0
         self.n_cached = 0
@@ -146,28 +146,28 @@ class Sequence:
         """A stop text was met."""
         return self._text.stopped
 
-    def say(self, data: bytes, *, last: bool) -> Delta | None:
+    def append_text(self, data: bytes, *, last: bool) -> Delta | None:
         """The bytes of one more token; returns what can be told now. `last`: all that is left."""
         text = self._text.feed(data)
         last = last or self._text.stopped
         if last:
             text += self._text.finish()
-        pieces = self._parser.feed(text)
+        parts = self._parser.feed(text)
         if last:
-            pieces += self._parser.finish()
-        return self._delta(joined(pieces))
+            parts += self._parser.finish()
+        return self._delta(merge_parts(parts))
 
-    def _delta(self, pieces: list[Piece]) -> Delta | None:
-        if not pieces:
+    def _delta(self, parts: list[OutputPart]) -> Delta | None:
+        if not parts:
             return None
-        calls = [_call(piece) for piece in pieces if not isinstance(piece, Content | Reasoning)]
+        calls = [_call(part) for part in parts if not isinstance(part, Content | Reasoning)]
         self._called = self._called or bool(calls)
         logprobs, self.logprobs = self.logprobs, []
         return Delta(
             self.id,
-            "".join(piece.text for piece in pieces if isinstance(piece, Content)),
+            "".join(part.text for part in parts if isinstance(part, Content)),
             self.n_completion,
-            "".join(piece.text for piece in pieces if isinstance(piece, Reasoning)),
+            "".join(part.text for part in parts if isinstance(part, Reasoning)),
             calls,
             logprobs if self.sampling.logprobs is not None else None,
         )
@@ -192,7 +192,7 @@ class Sequence:
         )
 
 
-def _call(piece: ToolCallBegan | ToolCallArguments) -> CallDelta:
-    if isinstance(piece, ToolCallBegan):
-        return CallDelta(piece.index, piece.id, piece.name)
-    return CallDelta(piece.index, arguments=piece.delta)
+def _call(part: ToolCallBegan | ToolCallArguments) -> CallDelta:
+    if isinstance(part, ToolCallBegan):
+        return CallDelta(part.index, part.id, part.name)
+    return CallDelta(part.index, arguments=part.delta)

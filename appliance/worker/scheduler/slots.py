@@ -55,11 +55,11 @@ class Cells:
         self._segments[segment] = (slot.index, count)
         slot.runs.append((segment, count))
 
-    def share(self, source: Slot, target: Slot, length: int) -> None:
+    def copy_prefix(self, source: Slot, target: Slot, length: int) -> None:
         """The empty slot `target` now holds the first `length` tokens of `source` as well."""
         target.runs = _first(source.runs, length)
 
-    def cut(self, slot: Slot, length: int, slots: Iterable[Slot]) -> None:
+    def truncate(self, slot: Slot, length: int, slots: Iterable[Slot]) -> None:
         """The slot holds its first `length` tokens only; `slots` are all there are."""
         slot.runs = _first(slot.runs, length)
         held = {segment for other in slots for segment, _ in other.runs}

@@ -11,27 +11,27 @@ from appliance.engine.protocol import (
     Delta,
     Event,
     Failed,
-    Figures,
     FinishReason,
     Forget,
     Load,
     Logprobs,
     Shutdown,
     TokenLogprob,
+    WorkerStats,
     cancelled,
 )
 from appliance.errors import InternalError
 from appliance.worker.runners.base import DecodeFailed, NoRoom, Runner
 from appliance.worker.scheduler.embedding import Embedding, EmbeddingJob
-from appliance.worker.scheduler.kv_state_store import KvStore
+from appliance.worker.scheduler.kv_state_store import KvStateStore
 from appliance.worker.scheduler.prefix_cache import PrefixCache
 from appliance.worker.scheduler.scheduler import ScheduledBatch, Scheduler
 from appliance.worker.scheduler.sequence import Sequence
-from appliance.worker.scheduler.thread_governor import Governor, Kind
+from appliance.worker.scheduler.thread_governor import Kind, ThreadGovernor
 
 log = logging.getLogger(__name__)
 
-TELL_SECONDS = 0.025
+FLUSH_SECONDS = 0.025
 """Tokens that come faster are told together. Each telling wakes two threads of the appliance and
 the client, often on the cores that the model computes with, where one that is late delays all.
 """
@@ -51,13 +51,13 @@ class StepLoop:
         partitioned = runner.partitioned
         memory_bytes = load.kv_memory_bytes
         checkpoint_bytes = memory_bytes // 4 if runner.takes_checkpoints else 0
-        self._store = KvStore(
+        self._store = KvStateStore(
             fingerprint=runner.fingerprint,
             folder=Path(load.kv_folder) if load.kv_folder else None,
             memory_bytes=memory_bytes - checkpoint_bytes,
             disk_bytes=load.kv_disk_bytes,
             min_tokens=load.kv_min_tokens,
-            shortest=runner.shortest_saved,
+            min_length=runner.min_saved_length,
         )
         self._cache = PrefixCache(
             runner,
@@ -75,13 +75,13 @@ class StepLoop:
             max_running=load.max_running,
         )
         self._embedding = Embedding(runner)
-        self._untold: list[Event] = []
-        self._told_at = 0.0
+        self._pending_events: list[Event] = []
+        self._flushed_at = 0.0
         self._step_began = 0.0
         self._prefilled = self._saved = self._completed = 0
-        self._governor = Governor(*runner.threads) if any(runner.threads) else None
+        self._governor = ThreadGovernor(*runner.threads) if any(runner.threads) else None
 
-    def arrive(self, what: "Arrival") -> None:
+    def enqueue(self, what: "Arrival") -> None:
         """From any thread."""
         self._arrivals.put(what)
 
@@ -98,7 +98,7 @@ class StepLoop:
             while not self._arrivals.empty() or (self._idle and not events):
                 arrival = self._arrivals.get() if not self._arrivals.empty() else self._wait()
                 if isinstance(arrival, Shutdown):
-                    self._tell()
+                    self._flush_events()
                     self._cache.store_all()
                     self._store.close()
                     return
@@ -115,24 +115,24 @@ class StepLoop:
                 events += self._timed(self._step)
             if self._embedding.busy:
                 events += self._timed(self._embedding.step)
-            self._untold += events
+            self._pending_events += events
             if not self._can_wait():
-                self._tell()
+                self._flush_events()
 
     def _can_wait(self) -> bool:
         """There are only tokens to tell, the last were told just now, and more come soon."""
         return (
-            time.monotonic() - self._told_at < TELL_SECONDS
+            time.monotonic() - self._flushed_at < FLUSH_SECONDS
             and not self._scheduler.idle
             and not self._embedding.busy
-            and all(isinstance(event, Delta) for event in self._untold)
+            and all(isinstance(event, Delta) for event in self._pending_events)
         )
 
-    def _tell(self) -> None:
-        if self._untold:
-            self._send([self._figures(), *self._untold])
-            self._untold = []
-            self._told_at = time.monotonic()
+    def _flush_events(self) -> None:
+        if self._pending_events:
+            self._send([self._figures(), *self._pending_events])
+            self._pending_events = []
+            self._flushed_at = time.monotonic()
 
     @property
     def _idle(self) -> bool:
@@ -157,9 +157,9 @@ class StepLoop:
             self._send([self._figures()])
         return self._arrivals.get()
 
-    def _figures(self) -> Figures:
+    def _figures(self) -> WorkerStats:
         in_cells, in_memory = self._cache.bytes_held()
-        return Figures(
+        return WorkerStats(
             prefilled_tokens=self._prefilled + self._embedding.computed,
             saved_tokens=self._saved,
             completion_tokens=self._completed,
@@ -183,8 +183,8 @@ class StepLoop:
         batch = self._scheduler.schedule()
         places = self._places()
         if places or len(batch.tokens) > len(batch.samples):  # before a step that may take long
-            self._untold += places
-            self._tell()
+            self._pending_events += places
+            self._flush_events()
         try:
             self._decode(batch)
         except NoRoom:
@@ -220,17 +220,17 @@ class StepLoop:
         token = sequence.sampler.sample(output)
         reason: FinishReason | None = None
         data = b""
-        if self._runner.ends(token):
+        if self._runner.is_end_of_generation(token):
             reason = "stop"
         else:
             sequence.append(token)
             self._completed += 1
-            data = self._runner.piece(token)
+            data = self._runner.token_to_bytes(token)
             if sequence.sampling.logprobs is not None:
                 sequence.logprobs.append(self._logprobs(sequence, output, token))
-            if sequence.n_completion >= sequence.limit:
+            if sequence.n_completion >= sequence.max_completion_tokens:
                 reason = "length"
-        delta = sequence.say(data, last=reason is not None)
+        delta = sequence.append_text(data, last=reason is not None)
         if sequence.stopped:
             reason = "stop"
         events: list[Event] = [delta] if delta else []
@@ -241,7 +241,7 @@ class StepLoop:
     def _logprobs(self, sequence: Sequence, output: int, token: int) -> Logprobs:
         top = sequence.sampling.logprobs or 0
         first, *rest = (
-            TokenLogprob(self._runner.piece(id), logprob)
+            TokenLogprob(self._runner.token_to_bytes(id), logprob)
             for id, logprob in sequence.sampler.logprobs(output, token, top)
         )
         return Logprobs(first, rest)

@@ -39,7 +39,7 @@ FALL, RISE = 0.05, 0.5
 """How fast the usual rate follows what is seen: contexts grow, and steps get slower with them."""
 
 
-class Governor:
+class ThreadGovernor:
     """Decides for decode and prefill apart: a long step meets few barriers for its length.
 
     A step that has both is the kind that has more tokens. llama.cpp itself knows only whether a
@@ -50,9 +50,9 @@ class Governor:
         self, decode: int, prefill: int, clock: Callable[[], float] = time.monotonic
     ) -> None:
         """`decode`, `prefill`: the most threads that make sense, such as physical cores."""
-        self._gears: dict[Kind, _Gear] = {
-            "decode": _Gear(max(1, decode), clock, next_look=0.0),
-            "prefill": _Gear(max(1, prefill), clock),
+        self._gears: dict[Kind, _ThreadController] = {
+            "decode": _ThreadController(max(1, decode), clock, next_look=0.0),
+            "prefill": _ThreadController(max(1, prefill), clock),
         }
 
     def suggest(self, kind: Kind) -> int:
@@ -103,7 +103,7 @@ class _Trial:
     """Steps of other sizes meanwhile."""
 
 
-class _Gear:
+class _ThreadController:
     """Threads for one kind of step. Steps are compared with steps of about their size only."""
 
     def __init__(

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from appliance.engine.local.engine import Engine
+from appliance.engine.upstream.engine import UpstreamEngine
 from tests.engine.upstream.hostile import HostileUpstream, MakeUpstream, upstream_engine
 
 
@@ -18,9 +18,9 @@ def upstream() -> Iterator[HostileUpstream]:
 @pytest.fixture
 def make(upstream: HostileUpstream) -> Iterator[MakeUpstream]:
     """Starts engines on `upstream`, or on another address."""
-    made: list[Engine] = []
+    made: list[UpstreamEngine] = []
 
-    def start(url: str = "", **changes: object) -> Engine:
+    def start(url: str = "", **changes: object) -> UpstreamEngine:
         engine = upstream_engine(url or upstream.url, **changes)
         made.append(engine)
         engine.start()
@@ -32,7 +32,7 @@ def make(upstream: HostileUpstream) -> Iterator[MakeUpstream]:
 
 
 @pytest.fixture
-def far(make: MakeUpstream) -> Engine:
+def far(make: MakeUpstream) -> UpstreamEngine:
     engine = make()
     assert engine.wait_ready(30), engine.state
     return engine

@@ -4,8 +4,8 @@ import struct
 
 import pytest
 
-from appliance.engine.local.engine import Engine
 from appliance.engine.protocol import Finished
+from appliance.engine.upstream.engine import UpstreamEngine
 from tests.engine.upstream.hostile import Exchange, HostileUpstream, eventually
 from tests.worker.scheduler.test_embedding import Vectors
 
@@ -21,7 +21,7 @@ def vectors(exchange: Exchange) -> None:
 
 
 def test_inputs_go_as_they_are_and_vectors_come_in_their_order(
-    upstream: HostileUpstream, far: Engine
+    upstream: HostileUpstream, far: UpstreamEngine
 ) -> None:
     upstream.answer = vectors
     end = Vectors(far, "one", [1, 2], "three", dimensions=2).embedded
@@ -48,13 +48,15 @@ def test_inputs_go_as_they_are_and_vectors_come_in_their_order(
     ],
 )
 def test_a_refusal_is_told(
-    upstream: HostileUpstream, far: Engine, status: int, body: object, code: str
+    upstream: HostileUpstream, far: UpstreamEngine, status: int, body: object, code: str
 ) -> None:
     upstream.answer = lambda exchange: exchange.refuse(status, body)
     assert Vectors(far, "one").failed.code == code
 
 
-def test_who_does_not_want_them_any_more_hangs_up(upstream: HostileUpstream, far: Engine) -> None:
+def test_who_does_not_want_them_any_more_hangs_up(
+    upstream: HostileUpstream, far: UpstreamEngine
+) -> None:
     hung_up: list[bool] = []
     upstream.answer = lambda exchange: hung_up.append(exchange.wait_hung_up())
     waiting = Vectors(far, "one")

@@ -7,8 +7,8 @@ import time
 import psutil
 import pytest
 
-from appliance.engine.local.engine import Engine
 from appliance.engine.protocol import Accepted
+from appliance.engine.upstream.engine import UpstreamEngine
 from appliance.errors import QueueFull, ShuttingDown
 from tests.engine.talk import Heard, ask, chat
 from tests.engine.upstream.hostile import Exchange, HostileUpstream, MakeUpstream, cut, eventually
@@ -16,7 +16,7 @@ from tests.engine.upstream.hostile import Exchange, HostileUpstream, MakeUpstrea
 
 @pytest.mark.parametrize("after_words", [False, True])
 def test_cancelling_endless_silence_ends_it_at_once_on_both_sides(
-    far: Engine, upstream: HostileUpstream, after_words: bool
+    far: UpstreamEngine, upstream: HostileUpstream, after_words: bool
 ) -> None:
     asked, hung_up = threading.Event(), threading.Event()
 
@@ -71,7 +71,9 @@ def test_cancelling_at_any_moment_ends_each_request_once_and_leaves_nothing(
     assert ask(engine, chat("last")).finished.reason == "stop"
 
 
-def test_cancelling_from_inside_a_sink_is_possible(far: Engine, upstream: HostileUpstream) -> None:
+def test_cancelling_from_inside_a_sink_is_possible(
+    far: UpstreamEngine, upstream: HostileUpstream
+) -> None:
     def answer(exchange: Exchange) -> None:
         cut(exchange)
         exchange.wait_hung_up()

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from appliance.engine.local.engine import Engine
+from appliance.engine.upstream.engine import UpstreamEngine
 from appliance.errors import ConfigError, WorkerDied
 from tests.engine.talk import Heard, ask, chat
 from tests.engine.upstream.hostile import (
@@ -42,7 +42,7 @@ def given_up(exchange: Exchange) -> None:
 
 @pytest.mark.parametrize("answer", [cut, error_in_stream, broken_json, wrong_shape, given_up])
 def test_a_reply_that_breaks_off_fails_as_one_whose_worker_died(
-    far: Engine, upstream: HostileUpstream, answer: Callable[[Exchange], None]
+    far: UpstreamEngine, upstream: HostileUpstream, answer: Callable[[Exchange], None]
 ) -> None:
     upstream.answer = answer
     heard = ask(far, chat("hi"))
@@ -76,7 +76,7 @@ TOO_LONG = {"error": {"message": "maximum context length is 4096 tokens", "code"
     ],
 )
 def test_refusals_are_told_in_this_house_s_words_once(
-    far: Engine,
+    far: UpstreamEngine,
     upstream: HostileUpstream,
     answer: Callable[[Exchange], None],
     code: str,

@@ -10,7 +10,6 @@ import httpx
 import pytest
 
 from appliance.config import paths
-from appliance.engine.local.engine import Engine
 from appliance.engine.protocol import Accepted, Delta, Finished
 from appliance.engine.types import (
     ChatMessage,
@@ -20,6 +19,7 @@ from appliance.engine.types import (
     TextPrompt,
     TokenPrompt,
 )
+from appliance.engine.upstream.engine import UpstreamEngine
 from tests.engine.talk import Heard, ask, chat
 from tests.engine.upstream.hostile import eventually, upstream_engine
 
@@ -49,7 +49,7 @@ def llama_server() -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def engine(llama_server: str) -> Iterator[Engine]:
+def engine(llama_server: str) -> Iterator[UpstreamEngine]:
     made = upstream_engine(f"{llama_server}/v1", model="smollm2", parallel=2, max_waiting=32)
     made.start()
     assert made.wait_ready(30), made.state
@@ -61,7 +61,7 @@ def busy_slots(llama_server: str) -> int:
     return sum(slot["is_processing"] for slot in httpx.get(f"{llama_server}/slots").json())
 
 
-def test_the_state_tells_of_the_model_there(engine: Engine) -> None:
+def test_the_state_tells_of_the_model_there(engine: UpstreamEngine) -> None:
     model = engine.state.model
     assert model and (model.n_ctx, model.n_params) == (N_CTX, 134_515_008)
     assert engine.worker_pid is None
@@ -71,7 +71,9 @@ def test_the_state_tells_of_the_model_there(engine: Engine) -> None:
     "prompt",
     [chat("Tell me about rivers."), TextPrompt("Once upon a time"), TokenPrompt([504, 338, 260])],
 )
-def test_a_reply_is_accepted_first_and_finished_last(engine: Engine, prompt: Prompt) -> None:
+def test_a_reply_is_accepted_first_and_finished_last(
+    engine: UpstreamEngine, prompt: Prompt
+) -> None:
     heard = ask(engine, prompt)
     assert isinstance(heard.events[0], Accepted)
     assert isinstance(heard.events[-1], Finished)
@@ -84,21 +86,21 @@ def test_a_reply_is_accepted_first_and_finished_last(engine: Engine, prompt: Pro
 
 
 @pytest.mark.parametrize("limit", [1, 17])
-def test_max_tokens_is_exact(engine: Engine, limit: int) -> None:
+def test_max_tokens_is_exact(engine: UpstreamEngine, limit: int) -> None:
     sampling = SamplingParams(temperature=0, max_tokens=limit)
     heard = ask(engine, "Once upon a time there was a", sampling)
     assert heard.finished.reason == "length"
     assert heard.finished.completion_tokens == limit
 
 
-def test_the_seed_that_was_drawn_is_told_and_repeats_the_reply(engine: Engine) -> None:
+def test_the_seed_that_was_drawn_is_told_and_repeats_the_reply(engine: UpstreamEngine) -> None:
     prompt = chat("Tell me a story about a whale.")
     first = ask(engine, prompt, SamplingParams(temperature=1.2, max_tokens=20))
     again = SamplingParams(temperature=1.2, max_tokens=20, seed=first.accepted.seed)
     assert ask(engine, prompt, again).text == first.text
 
 
-def test_a_stop_text_ends_the_reply_and_is_not_part_of_it(engine: Engine) -> None:
+def test_a_stop_text_ends_the_reply_and_is_not_part_of_it(engine: UpstreamEngine) -> None:
     whole = ask(engine, chat("Tell me about bread.")).text
     stop = whole[5:9]
     sampling = SamplingParams(temperature=0, max_tokens=24, stop=(stop,))
@@ -108,7 +110,7 @@ def test_a_stop_text_ends_the_reply_and_is_not_part_of_it(engine: Engine) -> Non
 
 
 @pytest.mark.parametrize("prompt", [chat("Name a colour."), TextPrompt("The colour is")])
-def test_a_reply_keeps_to_grammar_and_schema(engine: Engine, prompt: Prompt) -> None:
+def test_a_reply_keeps_to_grammar_and_schema(engine: UpstreamEngine, prompt: Prompt) -> None:
     grammar = SamplingParams(temperature=0, max_tokens=12, grammar='root ::= "blue" | "red"')
     assert ask(engine, prompt, grammar).text in ("blue", "red")
     schema = {
@@ -124,7 +126,7 @@ def test_a_reply_keeps_to_grammar_and_schema(engine: Engine, prompt: Prompt) -> 
 @pytest.mark.parametrize("prompt", [chat("Name a colour."), TextPrompt("The colour is")])
 @pytest.mark.parametrize("wanted", [0, 2])
 def test_logprobs_are_told_when_they_are_asked_for(
-    engine: Engine, prompt: Prompt, wanted: int
+    engine: UpstreamEngine, prompt: Prompt, wanted: int
 ) -> None:
     sampling = SamplingParams(temperature=0, max_tokens=5, logprobs=wanted)
     heard = ask(engine, prompt, sampling)
@@ -139,21 +141,21 @@ def test_logprobs_are_told_when_they_are_asked_for(
     assert all(entry.token.logprob <= 0 and len(entry.top) == wanted for entry in told)
 
 
-def test_what_the_upstream_had_in_its_cache_is_told(engine: Engine) -> None:
+def test_what_the_upstream_had_in_its_cache_is_told(engine: UpstreamEngine) -> None:
     story = "Here is a long story. " * 30
     ask(engine, chat(story + "What is it about?"))
     again = ask(engine, chat(story + "What is it about?")).finished
     assert 0 < again.cached_tokens <= again.prompt_tokens
 
 
-def test_more_requests_than_run_at_once_are_all_answered(engine: Engine) -> None:
+def test_more_requests_than_run_at_once_are_all_answered(engine: UpstreamEngine) -> None:
     for heard in [Heard(engine, f"Item {i}: the colour number {i} is") for i in range(8)]:
         assert heard.wait().finished.completion_tokens > 0
 
 
 @pytest.mark.parametrize("prompt", [chat("hello " * 3000), TextPrompt("hello " * 3000)])
 def test_a_prompt_longer_than_the_context_is_refused_with_both_numbers(
-    engine: Engine, prompt: Prompt
+    engine: UpstreamEngine, prompt: Prompt
 ) -> None:
     heard = ask(engine, prompt)
     assert heard.failed.code == "context_length_exceeded"
@@ -162,7 +164,7 @@ def test_a_prompt_longer_than_the_context_is_refused_with_both_numbers(
     assert len(heard.events) == 1
 
 
-def test_a_chat_that_chose_trimming_loses_its_oldest_messages(engine: Engine) -> None:
+def test_a_chat_that_chose_trimming_loses_its_oldest_messages(engine: UpstreamEngine) -> None:
     old = [ChatMessage(("user", "assistant")[i % 2], "word " * 40) for i in range(16)]
     messages = [ChatMessage("system", "Be brief."), *old, ChatMessage("user", "Still there?")]
     heard = ask(engine, ChatPrompt(messages, trim=True))
@@ -172,18 +174,18 @@ def test_a_chat_that_chose_trimming_loses_its_oldest_messages(engine: Engine) ->
 
 
 @pytest.mark.parametrize("prompt", [TokenPrompt([10**6]), TokenPrompt([]), TextPrompt("")])
-def test_prompts_that_make_no_sense_are_refused(engine: Engine, prompt: Prompt) -> None:
+def test_prompts_that_make_no_sense_are_refused(engine: UpstreamEngine, prompt: Prompt) -> None:
     heard = ask(engine, prompt)
     assert (heard.failed.code, heard.failed.param) == ("invalid_request", "prompt")
 
 
-def test_text_with_every_kind_of_character_is_taken(engine: Engine) -> None:
+def test_text_with_every_kind_of_character_is_taken(engine: UpstreamEngine) -> None:
     heard = ask(engine, chat("NUL \x00, e\u0301, 🏳️‍🌈, \u202e, <|im_end|>"))
     assert heard.finished.prompt_tokens > 0
 
 
 def test_cancelling_while_it_writes_makes_the_upstream_stop(
-    engine: Engine, llama_server: str
+    engine: UpstreamEngine, llama_server: str
 ) -> None:
     heard = Heard(engine, "1, 2, 3, 4,", SamplingParams(temperature=1, max_tokens=1900))
     assert heard.begun.wait(30)
@@ -194,7 +196,7 @@ def test_cancelling_while_it_writes_makes_the_upstream_stop(
 
 
 def test_cancelling_while_it_reads_makes_the_upstream_stop(
-    engine: Engine, llama_server: str
+    engine: UpstreamEngine, llama_server: str
 ) -> None:
     heard = Heard(engine, "many words " * 220)
     assert eventually(lambda: busy_slots(llama_server) == 1)

@@ -8,14 +8,14 @@ from collections.abc import Callable
 
 import pytest
 
-from appliance.engine.local.engine import Engine
 from appliance.engine.protocol import Delta, Logprobs, SequenceEvent, TokenLogprob
 from appliance.engine.types import ChatMessage, ChatPrompt, SamplingParams, TextPrompt, TokenPrompt
+from appliance.engine.upstream.engine import UpstreamEngine
 from tests.engine.talk import Heard, ask, chat
 from tests.engine.upstream.hostile import Exchange, HostileUpstream
 
 
-def test_fields_get_openai_s_names(far: Engine, upstream: HostileUpstream) -> None:
+def test_fields_get_openai_s_names(far: UpstreamEngine, upstream: HostileUpstream) -> None:
     sampling = SamplingParams(
         max_tokens=9,
         temperature=0.5,
@@ -57,7 +57,9 @@ def test_fields_get_openai_s_names(far: Engine, upstream: HostileUpstream) -> No
     }
 
 
-def test_what_is_neutral_or_open_is_not_sent(far: Engine, upstream: HostileUpstream) -> None:
+def test_what_is_neutral_or_open_is_not_sent(
+    far: UpstreamEngine, upstream: HostileUpstream
+) -> None:
     ask(far, TextPrompt("hi"), SamplingParams(top_k=0, min_p=0))
     ask(far, TokenPrompt([1, 2]), SamplingParams(top_k=0, min_p=0))
     fields = {"model", "prompt", "stream", "stream_options", "temperature", "top_p", "seed"}
@@ -66,13 +68,13 @@ def test_what_is_neutral_or_open_is_not_sent(far: Engine, upstream: HostileUpstr
     assert {exchange.path for exchange in upstream.asked} == {"/v1/completions"}
 
 
-def test_how_much_to_think_is_passed_on(far: Engine, upstream: HostileUpstream) -> None:
+def test_how_much_to_think_is_passed_on(far: UpstreamEngine, upstream: HostileUpstream) -> None:
     ask(far, ChatPrompt([ChatMessage("user", "hi")], effort="low"))
     ask(far, ChatPrompt([ChatMessage("user", "hi")]))
     assert [body.get("reasoning_effort") for body in upstream.bodies] == ["low", None]
 
 
-def test_chunks_are_passed_on_as_they_come(far: Engine, upstream: HostileUpstream) -> None:
+def test_chunks_are_passed_on_as_they_come(far: UpstreamEngine, upstream: HostileUpstream) -> None:
     heard_first = threading.Event()
 
     def answer(exchange: Exchange) -> None:
@@ -92,7 +94,9 @@ def test_chunks_are_passed_on_as_they_come(far: Engine, upstream: HostileUpstrea
     assert [event.text for event in heard.events if isinstance(event, Delta)] == ["one ", "two"]
 
 
-def test_logprobs_of_completions_are_understood_too(far: Engine, upstream: HostileUpstream) -> None:
+def test_logprobs_of_completions_are_understood_too(
+    far: UpstreamEngine, upstream: HostileUpstream
+) -> None:
     def answer(exchange: Exchange) -> None:
         told = {
             "tokens": [" a", "b"],
@@ -114,7 +118,7 @@ def test_logprobs_of_completions_are_understood_too(far: Engine, upstream: Hosti
 
 
 def test_thoughts_taken_apart_come_as_the_model_wrote_them(
-    far: Engine, upstream: HostileUpstream
+    far: UpstreamEngine, upstream: HostileUpstream
 ) -> None:
     def answer(exchange: Exchange) -> None:
         exchange.open()
@@ -128,7 +132,7 @@ def test_thoughts_taken_apart_come_as_the_model_wrote_them(
 
 
 def test_an_upstream_that_counts_nothing_is_counted_and_it_says_so(
-    far: Engine, upstream: HostileUpstream, caplog: pytest.LogCaptureFixture
+    far: UpstreamEngine, upstream: HostileUpstream, caplog: pytest.LogCaptureFixture
 ) -> None:
     def answer(exchange: Exchange) -> None:
         exchange.open()
@@ -145,7 +149,9 @@ def test_an_upstream_that_counts_nothing_is_counted_and_it_says_so(
     assert far.state.detail and "no token counts" in far.state.detail
 
 
-def test_without_a_farewell_a_whole_reply_is_whole(far: Engine, upstream: HostileUpstream) -> None:
+def test_without_a_farewell_a_whole_reply_is_whole(
+    far: UpstreamEngine, upstream: HostileUpstream
+) -> None:
     def answer(exchange: Exchange) -> None:
         exchange.open()
         exchange.say("all of it")
@@ -192,7 +198,7 @@ SGLANG = (
 
 @pytest.mark.parametrize("words", [VLLM_ONCE, VLLM_LATER, VLLM_NOW, SGLANG])
 def test_a_prompt_that_fits_gets_what_is_left_for_its_reply(
-    far: Engine, upstream: HostileUpstream, words: str
+    far: UpstreamEngine, upstream: HostileUpstream, words: str
 ) -> None:
     upstream.answer = vllm(1000, words)
     heard = ask(far, chat("word " * 900), SamplingParams(max_tokens=2048))
@@ -200,7 +206,9 @@ def test_a_prompt_that_fits_gets_what_is_left_for_its_reply(
     assert [body["max_tokens"] for body in upstream.bodies] == [2048, 100]
 
 
-def test_trimming_keeps_a_quarter_for_the_reply(far: Engine, upstream: HostileUpstream) -> None:
+def test_trimming_keeps_a_quarter_for_the_reply(
+    far: UpstreamEngine, upstream: HostileUpstream
+) -> None:
     upstream.answer = vllm(1000, VLLM_ONCE)
     old = [ChatMessage(("user", "assistant")[i % 2], "word " * 50) for i in range(18)]
     messages = [ChatMessage("system", "Be brief."), *old, ChatMessage("user", "Still there?")]
@@ -214,7 +222,7 @@ def test_trimming_keeps_a_quarter_for_the_reply(far: Engine, upstream: HostileUp
 
 
 def test_trimming_begins_at_the_same_message_for_some_turns(
-    far: Engine, upstream: HostileUpstream
+    far: UpstreamEngine, upstream: HostileUpstream
 ) -> None:
     upstream.answer = vllm(1000, VLLM_ONCE)
     first = []
@@ -229,7 +237,9 @@ def test_trimming_begins_at_the_same_message_for_some_turns(
     assert len(first) / len(set(first)) > 2
 
 
-def test_trimming_ends_with_the_last_message(far: Engine, upstream: HostileUpstream) -> None:
+def test_trimming_ends_with_the_last_message(
+    far: UpstreamEngine, upstream: HostileUpstream
+) -> None:
     upstream.answer = lambda e: e.refuse(400, {"message": "the prompt is too long"})
     messages = [ChatMessage(("user", "assistant")[i % 2], "word") for i in range(401)]
     heard = ask(far, ChatPrompt(messages, trim=True))
@@ -238,7 +248,9 @@ def test_trimming_ends_with_the_last_message(far: Engine, upstream: HostileUpstr
     assert len(upstream.bodies[-1]["messages"]) == 1
 
 
-def test_a_reply_that_goes_on_is_asked_for_as_such(far: Engine, upstream: HostileUpstream) -> None:
+def test_a_reply_that_goes_on_is_asked_for_as_such(
+    far: UpstreamEngine, upstream: HostileUpstream
+) -> None:
     upstream.answer = lambda e: e.refuse(400, {"message": "the prompt is too long"})
     messages = [ChatMessage(("user", "assistant")[i % 2], "word") for i in range(20)]
     heard = ask(far, ChatPrompt(messages, continue_final=True, trim=True))
@@ -249,7 +261,7 @@ def test_a_reply_that_goes_on_is_asked_for_as_such(far: Engine, upstream: Hostil
 
 
 def test_fields_that_the_upstream_does_not_know_are_left_out_from_then_on(
-    far: Engine, upstream: HostileUpstream, caplog: pytest.LogCaptureFixture
+    far: UpstreamEngine, upstream: HostileUpstream, caplog: pytest.LogCaptureFixture
 ) -> None:
     def answer(exchange: Exchange) -> None:
         odd = [name for name in ("top_k", "min_p") if name in exchange.body]

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from appliance.engine.types import ChatMessage
 from appliance.errors import RequestError, Unavailable
 from appliance.worker.chat_template import sandbox
-from appliance.worker.chat_template.sandbox import TemplateGuard
+from appliance.worker.chat_template.sandbox import SandboxedTemplate
 from appliance.worker.chat_template.sandbox_protocol import TIME_LIMIT
 
 CODE = (
@@ -28,15 +28,15 @@ COMMAND = [sys.executable, "-c", CODE]
 PATIENCE = 20.0
 """Seconds that something may take on a busy machine before a test gives up."""
 
-MakeGuard = Callable[[str | None], TemplateGuard]
+MakeGuard = Callable[[str | None], SandboxedTemplate]
 
 
 @pytest.fixture
 def guard_of() -> Iterator[MakeGuard]:
-    made: list[TemplateGuard] = []
+    made: list[SandboxedTemplate] = []
 
-    def make(source: str | None) -> TemplateGuard:
-        guard = TemplateGuard(COMMAND)
+    def make(source: str | None) -> SandboxedTemplate:
+        guard = SandboxedTemplate(COMMAND)
         made.append(guard)
         guard.compile(source, bos="<s>", eos="</s>", control=["<|im_end|>"])
         guard.check()
@@ -48,9 +48,9 @@ def guard_of() -> Iterator[MakeGuard]:
 
 
 @pytest.fixture(scope="module")
-def echo() -> Iterator[TemplateGuard]:
+def echo() -> Iterator[SandboxedTemplate]:
     """A guard whose template says what the message says."""
-    guard = TemplateGuard(COMMAND)
+    guard = SandboxedTemplate(COMMAND)
     guard.compile("{{ messages[0].content }}", bos="", eos="", control=["<|im_end|>"])
     yield guard
     guard.close()
@@ -141,7 +141,7 @@ def test_a_bomb_is_refused_and_the_next_chat_rendered(
     ],
 )
 def test_what_cannot_be_compiled_is_said_so(source: str, why: str) -> None:
-    guard = TemplateGuard(COMMAND)
+    guard = SandboxedTemplate(COMMAND)
     try:
         guard.compile(source, bos="", eos="", control=[])
         with pytest.raises(ValueError, match=why) as caught:
@@ -168,7 +168,7 @@ def test_control_tokens_typed_by_a_person_stay_text(guard_of: MakeGuard) -> None
 @given(
     st.text() | st.sampled_from(["\x00", "\ue0f00\ue0f1", "🙂\r\n\u2028", "{{ 1 }}", "x" * 99_999])
 )
-def test_a_message_comes_back_as_it_was(echo: TemplateGuard, content: str) -> None:
+def test_a_message_comes_back_as_it_was(echo: SandboxedTemplate, content: str) -> None:
     assert text_of(echo.render(said(content))) == content
 
 
@@ -187,7 +187,7 @@ def test_messages_tools_and_variables_arrive(guard_of: MakeGuard) -> None:
     assert text_of(rendered) == "1|f|False|False"
 
 
-def test_two_threads_render_at_once(echo: TemplateGuard) -> None:
+def test_two_threads_render_at_once(echo: SandboxedTemplate) -> None:
     def render(name: str) -> bool:
         contents = [f"{name} {n} " * 50 for n in range(50)]
         return all(text_of(echo.render(said(content))) == content for content in contents)
@@ -197,7 +197,7 @@ def test_two_threads_render_at_once(echo: TemplateGuard) -> None:
 
 
 def test_the_process_outlives_the_thread_that_started_it(guard_of: MakeGuard) -> None:
-    guards: list[TemplateGuard] = []
+    guards: list[SandboxedTemplate] = []
 
     def start() -> None:
         guards.append(guard_of("{% if messages[0].content == 'bomb' %}" + LOOPS + "{% endif %}ok"))
@@ -217,7 +217,7 @@ def test_the_process_outlives_the_thread_that_started_it(guard_of: MakeGuard) ->
         assert fresh in {child.pid for child in children()}
 
 
-def child_of(guard_of: MakeGuard, source: str | None) -> tuple[TemplateGuard, psutil.Process]:
+def child_of(guard_of: MakeGuard, source: str | None) -> tuple[SandboxedTemplate, psutil.Process]:
     before = {child.pid for child in children()}
     guard = guard_of(source)
     (child,) = (child for child in children() if child.pid not in before)
@@ -254,7 +254,7 @@ def test_a_machine_that_is_too_busy_is_no_fault_of_the_request(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(sandbox, "PATIENCE", 2.0)
-    guard = TemplateGuard([sys.executable, "-c", "import time; time.sleep(999)"])
+    guard = SandboxedTemplate([sys.executable, "-c", "import time; time.sleep(999)"])
     try:
         guard.compile(None, bos="", eos="", control=[])
         with pytest.raises(Unavailable, match="too busy"):
@@ -268,7 +268,7 @@ def test_a_machine_that_is_too_busy_is_no_fault_of_the_request(
 
 
 def test_a_process_that_ends_by_itself_every_time_is_the_template_s_fault() -> None:
-    guard = TemplateGuard([sys.executable, "-c", "import sys; sys.exit(3)"])
+    guard = SandboxedTemplate([sys.executable, "-c", "import sys; sys.exit(3)"])
     try:
         guard.compile(None, bos="", eos="", control=[])
         with pytest.raises(RequestError, match="ended unexpectedly"):
@@ -279,8 +279,8 @@ def test_a_process_that_ends_by_itself_every_time_is_the_template_s_fault() -> N
 
 WORKER = f"""
 import sys
-from appliance.worker.chat_template.sandbox import TemplateGuard
-guard = TemplateGuard([sys.executable, "-c", {CODE!r}])
+from appliance.worker.chat_template.sandbox import SandboxedTemplate
+guard = SandboxedTemplate([sys.executable, "-c", {CODE!r}])
 guard.compile(sys.argv[1], bos="", eos="", control=[])
 guard.check()
 print("ready", flush=True)

@@ -5,33 +5,33 @@ from typing import Any
 
 from appliance.worker.parsers.base import (
     Content,
-    Piece,
+    OutputPart,
     Reasoning,
     ReplyParser,
     ToolCallArguments,
     ToolCallBegan,
-    joined,
+    merge_parts,
 )
-from appliance.worker.parsers.detect import Style, detect
+from appliance.worker.parsers.detect import OutputFormat, detect
 from appliance.worker.parsers.tool_calls import ToolFormat
 
 THINK = detect("… </think> …").tags
 
 
 def parser(format: ToolFormat | None, *, think: bool = False, prompt: str = "") -> ReplyParser:
-    return Style(format, THINK if think else None).parser(prompt, ["weather", "time"])
+    return OutputFormat(format, THINK if think else None).parser(prompt, ["weather", "time"])
 
 
-def read(parser: ReplyParser, parts: list[str]) -> list[Piece]:
+def read(parser: ReplyParser, parts: list[str]) -> list[OutputPart]:
     """The pieces of a reply that came in `parts`, neighbours joined, ids alike."""
-    out: list[Piece] = []
+    out: list[OutputPart] = []
     for part in parts:
         out += parser.feed(part)
     out += parser.finish()
     ids = [piece.id for piece in out if isinstance(piece, ToolCallBegan)]
     assert all(re.fullmatch(r"call_[0-9a-f]{24}", id) for id in ids)
     assert len(set(ids)) == len(ids)
-    return joined(
+    return merge_parts(
         [
             ToolCallBegan(piece.index, "", piece.name)
             if isinstance(piece, ToolCallBegan)
@@ -41,7 +41,7 @@ def read(parser: ReplyParser, parts: list[str]) -> list[Piece]:
     )
 
 
-def told(pieces: list[Piece]) -> dict[str, Any]:
+def told(pieces: list[OutputPart]) -> dict[str, Any]:
     """What a client makes of the pieces."""
     calls: list[list[str]] = []
     for piece in pieces:

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from appliance.worker.parsers.detokenizer import TextStream
+from appliance.worker.parsers.detokenizer import Detokenizer
 
 
 def run(pieces: list[bytes], stop: tuple[str, ...] = ()) -> tuple[list[str], bool]:
-    stream = TextStream(stop)
+    stream = Detokenizer(stop)
     out = [stream.feed(piece) for piece in pieces]
     out.append(stream.finish())
     return out, stream.stopped
@@ -52,7 +52,7 @@ def test_any_split_is_cut_where_the_first_stop_is_complete(
 
 
 def test_a_character_comes_out_when_its_last_byte_has_come() -> None:
-    stream = TextStream()
+    stream = Detokenizer()
     assert [stream.feed(bytes([byte])) for byte in "🙂".encode()] == ["", "", "", "🙂"]
 
 
@@ -61,7 +61,7 @@ def test_an_unfinished_character_at_the_end_is_dropped() -> None:
 
 
 def test_text_that_may_become_a_stop_is_held_and_released() -> None:
-    stream = TextStream(("END",))
+    stream = Detokenizer(("END",))
     assert [stream.feed(piece) for piece in (b"a E", b"N", b"d")] == ["a ", "", "ENd"]
     assert stream.feed(b" EN") == " "
     assert stream.finish() == "EN"
@@ -69,7 +69,7 @@ def test_text_that_may_become_a_stop_is_held_and_released() -> None:
 
 @pytest.mark.parametrize("stop", [(), ("",)])
 def test_without_stop_texts_nothing_is_held(stop: tuple[str, ...]) -> None:
-    assert TextStream(stop).feed(b"abc") == "abc"
+    assert Detokenizer(stop).feed(b"abc") == "abc"
 
 
 WORDS = ["a", "é", "€", "🙂", "👩‍👩‍👧", "नमस्ते", "e\u0301", "\u2028", "\n", " ", "日本語"]

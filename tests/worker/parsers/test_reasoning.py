@@ -74,4 +74,4 @@ def test_a_template_shows_how_its_model_writes(
     style = detect(template)
     assert style.tools is tools
     assert (style.tags is not None) is thinks
-    assert bool(style.marks) is bool(tools or thinks)
+    assert bool(style.preserved_tokens) is bool(tools or thinks)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from appliance.worker.parsers.base import Content, Piece, ToolCallArguments, ToolCallBegan
+from appliance.worker.parsers.base import Content, OutputPart, ToolCallArguments, ToolCallBegan
 from appliance.worker.parsers.tool_calls import ToolFormat
 from tests.worker.parsers.replies import parser, read, told
 
@@ -159,7 +159,7 @@ FRAGMENTS = [
 ]
 
 
-def in_order(text: str, pieces: list[Piece]) -> bool:
+def in_order(text: str, pieces: list[OutputPart]) -> bool:
     """Whether everything that was told stands in the text, once and in that order."""
     at = 0
     for piece in pieces:
@@ -176,7 +176,7 @@ def in_order(text: str, pieces: list[Piece]) -> bool:
     return True
 
 
-def is_subsequence(text: str, pieces: list[Piece]) -> bool:
+def is_subsequence(text: str, pieces: list[OutputPart]) -> bool:
     """The same of harmony's replies, where marks inside of what reads as one text are left out."""
     left = iter(text)
     parts = [
@@ -202,7 +202,7 @@ def is_subsequence(text: str, pieces: list[Piece]) -> bool:
 def test_no_cut_changes_what_is_told(
     format: ToolFormat | None, think: bool, prompt: str, text: str, borders: list[int]
 ) -> None:
-    def run(parts: list[str]) -> list[Piece]:
+    def run(parts: list[str]) -> list[OutputPart]:
         return read(parser(format, think=think, prompt=prompt), parts)
 
     whole = run([text])

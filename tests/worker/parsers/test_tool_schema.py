@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from appliance.errors import RequestError
-from appliance.worker.parsers.base import ToolCallArguments, ToolCallBegan, joined
-from appliance.worker.parsers.detect import Style, detect
+from appliance.worker.parsers.base import ToolCallArguments, ToolCallBegan, merge_parts
+from appliance.worker.parsers.detect import OutputFormat, detect
 from appliance.worker.parsers.tool_calls import ToolFormat
 from appliance.worker.parsers.tool_schema import arguments_schema, call_schema
 
@@ -29,7 +29,7 @@ THINK = detect("</think>").tags
 
 @pytest.mark.parametrize("choice", ["auto", "none"])
 def test_a_free_choice_binds_nothing(choice: Any) -> None:
-    assert Style(ToolFormat.HERMES).forced(TOOLS, choice, "") is None
+    assert OutputFormat(ToolFormat.HERMES).forced(TOOLS, choice, "") is None
 
 
 @pytest.mark.parametrize("format", [None, *ToolFormat])
@@ -38,7 +38,7 @@ def test_a_free_choice_binds_nothing(choice: Any) -> None:
 def test_a_forced_reply_is_read_as_the_call(
     format: ToolFormat | None, prompt: str, choice: Any
 ) -> None:
-    style = Style(format, None if format is ToolFormat.HARMONY else THINK)
+    style = OutputFormat(format, None if format is ToolFormat.HARMONY else THINK)
     forced = style.forced(TOOLS, choice, prompt)
     assert forced
     reply = '{"city": "Ulm"}'
@@ -49,7 +49,7 @@ def test_a_forced_reply_is_read_as_the_call(
         assert call["properties"][key] == CITY
         reply = f'{{"name": "weather", "{key}": {reply}}}'
     parser = style.parser(prompt, ["weather", "time"], forced.format)
-    pieces = joined([*parser.feed(forced.prefix), *parser.feed(reply), *parser.finish()])
+    pieces = merge_parts([*parser.feed(forced.prefix), *parser.feed(reply), *parser.finish()])
     began, arguments = pieces
     assert isinstance(began, ToolCallBegan)
     assert began.name == "weather"
@@ -65,7 +65,7 @@ def test_a_tool_without_parameters_takes_none() -> None:
 @pytest.mark.parametrize(("tools", "choice"), [([], "required"), (TOOLS, named("date"))])
 def test_what_cannot_be_chosen_is_refused(tools: list[Any], choice: Any) -> None:
     with pytest.raises(RequestError) as caught:
-        Style(ToolFormat.HERMES).forced(tools, choice, "")
+        OutputFormat(ToolFormat.HERMES).forced(tools, choice, "")
     assert caught.value.param == "tool_choice"
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from appliance.config.environment import worker_environment
-from appliance.engine.local.engine import Engine
+from appliance.engine.local.engine import LocalEngine
 from appliance.engine.protocol import Delta
 from appliance.engine.types import ChatMessage, ChatPrompt, SamplingParams, TokenPrompt
 from appliance.worker import main
@@ -24,7 +24,7 @@ GREEDY = SamplingParams(temperature=0, max_tokens=20)
 STORY = "The river runs over the stones and the wind goes through the leaves. "
 RANDOM = ggml_writer.model("gpt2", ggml_writer.random_weights())
 
-Start = Callable[..., Engine]
+Start = Callable[..., LocalEngine]
 
 
 @pytest.fixture(scope="module")
@@ -32,12 +32,12 @@ def start(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Start]:
     """Starts a worker on the bytes of a model file."""
     if importlib.util.find_spec("ctransformers") is None:
         pytest.fail("the package ctransformers is not installed", pytrace=False)
-    started: list[Engine] = []
+    started: list[LocalEngine] = []
 
-    def start(model: bytes, family: str = "gpt2", **changes: object) -> Engine:
+    def start(model: bytes, family: str = "gpt2", **changes: object) -> LocalEngine:
         path = tmp_path_factory.mktemp("ggml") / "model.bin"
         path.write_bytes(model)
-        engine = Engine(
+        engine = LocalEngine(
             family,
             # One thread: several wait for each other by spinning, which a busy machine punishes.
             load_of(
@@ -58,14 +58,14 @@ def start(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Start]:
 
 
 @pytest.fixture(scope="module")
-def gpt2(start: Start) -> Engine:
+def gpt2(start: Start) -> LocalEngine:
     """A random model; shared, so leave it idle."""
     engine = start(RANDOM)
     assert engine.wait_ready(60), engine.state
     return engine
 
 
-def failure(engine: Engine) -> str:
+def failure(engine: LocalEngine) -> str:
     """Why a model could not be loaded."""
     assert not engine.wait_ready(60) and engine.state.status == "failed", engine.state
     return engine.state.detail or ""
@@ -74,7 +74,7 @@ def failure(engine: Engine) -> str:
 # -- replies --------------------------------------------------------------------------------------
 
 
-def test_the_model_says_what_it_is(gpt2: Engine) -> None:
+def test_the_model_says_what_it_is(gpt2: LocalEngine) -> None:
     assert (info := gpt2.state.model)
     assert (info.n_ctx, info.n_ctx_train, info.n_seq_max) == (256, 256, 1)
     assert info.n_params * 4 == info.size
@@ -82,7 +82,7 @@ def test_the_model_says_what_it_is(gpt2: Engine) -> None:
 
 
 @pytest.mark.parametrize("limit", [1, 20])
-def test_the_likeliest_tokens_are_the_same_every_time(gpt2: Engine, limit: int) -> None:
+def test_the_likeliest_tokens_are_the_same_every_time(gpt2: LocalEngine, limit: int) -> None:
     sampling = SamplingParams(temperature=0, max_tokens=limit)
     heards = [ask(gpt2, "Once upon a time", sampling) for _ in range(3)]
     assert len({heard.text for heard in heards}) == 1
@@ -90,7 +90,7 @@ def test_the_likeliest_tokens_are_the_same_every_time(gpt2: Engine, limit: int) 
     assert {heard.finished.completion_tokens for heard in heards} == {limit}
 
 
-def test_a_seed_repeats_its_reply_and_another_seed_does_not(gpt2: Engine) -> None:
+def test_a_seed_repeats_its_reply_and_another_seed_does_not(gpt2: LocalEngine) -> None:
     def replies(seed: int) -> set[str]:
         sampling = SamplingParams(temperature=1.5, seed=seed, max_tokens=20)
         return {ask(gpt2, "Once upon a time", sampling).text for _ in range(3)}
@@ -105,13 +105,13 @@ def test_each_token_is_drawn_anew(start: Start) -> None:
     assert len(set(text)) > 10
 
 
-def test_a_penalty_keeps_tokens_from_coming_again(gpt2: Engine) -> None:
+def test_a_penalty_keeps_tokens_from_coming_again(gpt2: LocalEngine) -> None:
     plain = ask(gpt2, "Once upon a time", GREEDY).text
     changed = SamplingParams(temperature=0, max_tokens=20, repeat_penalty=50.0)
     assert len(set(ask(gpt2, "Once upon a time", changed).text)) > len(set(plain))
 
 
-def test_a_prefix_that_was_read_before_changes_nothing(gpt2: Engine, start: Start) -> None:
+def test_a_prefix_that_was_read_before_changes_nothing(gpt2: LocalEngine, start: Start) -> None:
     fresh = start(RANDOM)
     ask(gpt2, STORY + "And the cat?", GREEDY)
     for prompt in (STORY + "And the dog is", STORY + "And", STORY):
@@ -121,21 +121,21 @@ def test_a_prefix_that_was_read_before_changes_nothing(gpt2: Engine, start: Star
         ask(fresh, "something else altogether", GREEDY)
 
 
-def test_a_state_that_cannot_be_saved_misleads_nobody(gpt2: Engine, start: Start) -> None:
+def test_a_state_that_cannot_be_saved_misleads_nobody(gpt2: LocalEngine, start: Start) -> None:
     keeping = start(RANDOM, kv_memory_bytes=1 << 20, kv_min_tokens=8)
     prompts = [STORY + "And the dog", "Quite another story of the same length. " * 2, STORY]
     for prompt in prompts * 2:
         assert ask(keeping, prompt, GREEDY).text == ask(gpt2, prompt, GREEDY).text
 
 
-def test_requests_wait_for_each_other_and_get_what_they_would_get_alone(gpt2: Engine) -> None:
+def test_requests_wait_for_each_other_and_get_what_they_would_get_alone(gpt2: LocalEngine) -> None:
     prompts = [f"{i} stones and the" for i in range(6)]
     together = [Heard(gpt2, prompt, GREEDY) for prompt in prompts]
     texts = [heard.wait().text for heard in together]
     assert texts == [ask(gpt2, prompt, GREEDY).text for prompt in prompts]
 
 
-def test_a_cancelled_reply_makes_room_for_the_next(gpt2: Engine) -> None:
+def test_a_cancelled_reply_makes_room_for_the_next(gpt2: LocalEngine) -> None:
     before = ask(gpt2, "again the", GREEDY).text
     endless = [Heard(gpt2, f"{i} and", SamplingParams(max_tokens=200)) for i in range(3)]
     assert endless[0].begun.wait(30)
@@ -145,7 +145,7 @@ def test_a_cancelled_reply_makes_room_for_the_next(gpt2: Engine) -> None:
     assert ask(gpt2, "again the", GREEDY).text == before
 
 
-def test_a_reply_ends_where_the_context_ends(gpt2: Engine) -> None:
+def test_a_reply_ends_where_the_context_ends(gpt2: LocalEngine) -> None:
     heard = ask(gpt2, TokenPrompt([97] * 200), SamplingParams(temperature=0))
     assert heard.finished.completion_tokens == 256 - 200
     assert ask(gpt2, TokenPrompt([97] * 256), GREEDY).failed.code == "context_length_exceeded"
@@ -163,30 +163,30 @@ PARTS += [b" flower", b".", ggml_writer.END, b"x"]
 
 
 @pytest.fixture(scope="module")
-def reciter(start: Start) -> Engine:
+def reciter(start: Start) -> LocalEngine:
     """Says PARTS from where the prompt stops, and ends."""
     return start(ggml_writer.reciting_gpt2(PARTS))
 
 
-def test_bytes_of_tokens_are_put_together_and_the_last_token_ends(reciter: Engine) -> None:
+def test_bytes_of_tokens_are_put_together_and_the_last_token_ends(reciter: LocalEngine) -> None:
     heard = ask(reciter, "A", GREEDY)
     assert heard.text == " röse 🌹 is a flower."
     assert heard.finished.reason == "stop"
 
 
-def test_a_stop_text_ends_the_reply_and_is_not_part_of_it(reciter: Engine) -> None:
+def test_a_stop_text_ends_the_reply_and_is_not_part_of_it(reciter: LocalEngine) -> None:
     stopping = SamplingParams(temperature=0, max_tokens=20, stop=("🌹 i",))
     heard = ask(reciter, "A", stopping)
     assert heard.text == " röse "
     assert heard.finished.reason == "stop"
 
 
-def test_text_of_many_bytes_a_character_is_read_whole(gpt2: Engine) -> None:
+def test_text_of_many_bytes_a_character_is_read_whole(gpt2: LocalEngine) -> None:
     text = "日本語 🌹" * 3
     assert ask(gpt2, text, GREEDY).finished.prompt_tokens == len(text.encode())
 
 
-def test_what_a_person_typed_is_no_control_token(gpt2: Engine) -> None:
+def test_what_a_person_typed_is_no_control_token(gpt2: LocalEngine) -> None:
     typed = ask(gpt2, ChatPrompt([ChatMessage("user", "<|endoftext|>" * 3)]), GREEDY)
     other = ask(gpt2, ChatPrompt([ChatMessage("user", "<|endofTEXT|>" * 3)]), GREEDY)
     assert typed.finished.prompt_tokens == other.finished.prompt_tokens
@@ -251,14 +251,14 @@ FOREIGN = {
 
 
 @pytest.mark.parametrize("name", FOREIGN)
-def test_what_the_library_has_no_word_for_is_refused_by_name(gpt2: Engine, name: str) -> None:
+def test_what_the_library_has_no_word_for_is_refused_by_name(gpt2: LocalEngine, name: str) -> None:
     sampling = SamplingParams(**{name: FOREIGN[name]})  # type: ignore[arg-type]
     refused = ask(gpt2, "the", sampling).failed
     assert (refused.code, refused.param) == ("invalid_request", name)
     assert name in refused.message
 
 
-def test_every_other_parameter_is_taken(gpt2: Engine) -> None:
+def test_every_other_parameter_is_taken(gpt2: LocalEngine) -> None:
     others = {
         "max_tokens": 2,
         "temperature": 0.5,
@@ -275,7 +275,7 @@ def test_every_other_parameter_is_taken(gpt2: Engine) -> None:
     assert heard.finished.completion_tokens == 2
 
 
-def test_a_high_min_p_leaves_the_likeliest_token(gpt2: Engine) -> None:
+def test_a_high_min_p_leaves_the_likeliest_token(gpt2: LocalEngine) -> None:
     hot = {"temperature": 5.0, "top_k": 2**31 - 1, "top_p": 1.0, "max_tokens": 20, "seed": 4}
     likeliest = ask(gpt2, "Once upon a time", GREEDY).text
     only = SamplingParams(**hot, min_p=1.0)  # type: ignore[arg-type]
@@ -286,7 +286,7 @@ def test_a_high_min_p_leaves_the_likeliest_token(gpt2: Engine) -> None:
     assert other.text != likeliest
 
 
-def test_log_probabilities_are_the_models_own(reciter: Engine) -> None:
+def test_log_probabilities_are_the_models_own(reciter: LocalEngine) -> None:
     heard = ask(reciter, "A", SamplingParams(temperature=0, logprobs=2, max_tokens=1))
     (delta,) = [event for event in heard.events if isinstance(event, Delta)]
     assert delta.logprobs
@@ -302,7 +302,7 @@ if __name__ == "__main__":
     sys.exit(main.main(factory(sys.argv[1])))
 
 
-def test_embeddings_are_refused_by_name(gpt2: Engine) -> None:
+def test_embeddings_are_refused_by_name(gpt2: LocalEngine) -> None:
     failed = Vectors(gpt2, "x").failed
     assert (failed.code, failed.param) == ("invalid_request", "model")
     assert ask(gpt2, "hi").finished.reason in ("length", "stop")

@@ -9,7 +9,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from appliance.worker.runners.base import LoadError
 from appliance.worker.runners.ctransformers.model_file import FAMILIES, family_of, read_header
-from appliance.worker.runners.ctransformers.runner import LegacyRunner
+from appliance.worker.runners.ctransformers.runner import CtransformersRunner
 from appliance.worker.runners.ctransformers.vocabulary import Vocabulary
 from tests.engine.conftest import load_of
 from tests.worker.runners import ggml_writer
@@ -65,10 +65,10 @@ def test_control_tokens_are_meant_only_where_they_may_be() -> None:
     meant = words.tokenize("hi<|end|>", control=True)
     assert meant[-1] == len(ggml_writer.BYTES)
     typed = words.tokenize("hi<|end|>", control=False)
-    assert b"".join(map(words.piece, typed)) == b"hi<|end|>"
-    assert words.piece(meant[-1]) == b""
-    assert words.ends(meant[-1])
-    assert not words.ends(meant[-1] + 1)
+    assert b"".join(map(words.token_to_bytes, typed)) == b"hi<|end|>"
+    assert words.token_to_bytes(meant[-1]) == b""
+    assert words.is_end_of_generation(meant[-1])
+    assert not words.is_end_of_generation(meant[-1] + 1)
     assert set(words.control_texts) == {"<|endoftext|>", "<|end|>", "<|user|>"}
 
 
@@ -115,7 +115,7 @@ def test_a_processor_that_has_no_library_is_named(
     path.write_bytes(ggml_writer.model("gpt2", ggml_writer.equal_weights))
     sentence = "ctransformers has no library for aarch64 processors on Linux"
     with pytest.raises(LoadError, match=sentence):
-        LegacyRunner(load_of(str(path), n_seq_max=1), lambda *_: None, family="gpt2")
+        CtransformersRunner(load_of(str(path), n_seq_max=1), lambda *_: None, family="gpt2")
 
 
 def test_a_package_that_is_missing_is_named(
@@ -125,4 +125,4 @@ def test_a_package_that_is_missing_is_named(
     path = tmp_path / "model.bin"
     path.write_bytes(ggml_writer.model("gpt2", ggml_writer.equal_weights))
     with pytest.raises(LoadError, match="ctransformers"):
-        LegacyRunner(load_of(str(path), n_seq_max=1), lambda *_: None, family="gpt2")
+        CtransformersRunner(load_of(str(path), n_seq_max=1), lambda *_: None, family="gpt2")

@@ -13,7 +13,8 @@ import pytest
 
 from appliance.config import paths
 from appliance.config.environment import worker_environment
-from appliance.engine.local.engine import Engine
+from appliance.engine.base import Engine
+from appliance.engine.local.engine import LocalEngine
 from appliance.system import llama_libraries
 from tests.engine.conftest import load_of
 from tests.engine.upstream import llama_server
@@ -38,8 +39,8 @@ HASWELL = [("haswell", 1e-4)] if RUNS else []
 
 
 @contextmanager
-def engine_of(file: Path, **changes: object) -> Iterator[Engine]:
-    engine = Engine(
+def engine_of(file: Path, **changes: object) -> Iterator[LocalEngine]:
+    engine = LocalEngine(
         "real",
         load_of(str(file), **changes),
         command=paths.worker_command(),

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from appliance.config import paths
 from appliance.config.environment import worker_environment
-from appliance.engine.local.engine import Engine
+from appliance.engine.local.engine import LocalEngine
 from appliance.engine.protocol import Finished, Logprobs
 from appliance.engine.types import SamplingParams, TokenPrompt
 from tests.engine.conftest import load_of
@@ -41,8 +41,8 @@ def tokens(seed: int, count: int) -> list[int]:
 
 
 @contextmanager
-def worker(file: Path, **changes: object) -> Iterator[Engine]:
-    engine = Engine(
+def worker(file: Path, **changes: object) -> Iterator[LocalEngine]:
+    engine = LocalEngine(
         "tiny",
         load_of(str(file), **{"n_ctx": 512, "n_seq_max": 2, "n_threads": 1, **changes}),
         command=paths.worker_command(),
@@ -81,7 +81,7 @@ def ids(said: list[Logprobs]) -> list[int]:
     ]
 
 
-def ask(engine: Engine, prompt: list[int], count: int = 8) -> Reply:
+def ask(engine: LocalEngine, prompt: list[int], count: int = 8) -> Reply:
     greedy = replace(GREEDY, max_tokens=count, ignore_eos=count > 8)
     return read(Heard(engine, TokenPrompt(prompt), greedy))
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from appliance.engine.local.engine import Engine
+from appliance.engine.local.engine import LocalEngine
 from appliance.engine.protocol import Finished, Logprobs
 from appliance.engine.types import TokenPrompt
 from tests.engine.talk import Heard
@@ -50,7 +50,7 @@ def wanted(file: Path) -> dict[str, list[Logprobs]]:
 class Chats:
     """Asks, and compares with what a fresh worker says."""
 
-    def __init__(self, engine: Engine, wanted: dict[str, list[Logprobs]]) -> None:
+    def __init__(self, engine: LocalEngine, wanted: dict[str, list[Logprobs]]) -> None:
         self.engine = engine
         self._wanted = wanted
 

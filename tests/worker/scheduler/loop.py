@@ -3,7 +3,7 @@
 from appliance.engine.types import SamplingParams
 from appliance.worker.runners.base import NoRoom
 from appliance.worker.runners.checkpoints import Checkpoint
-from appliance.worker.scheduler.kv_state_store import KvStore
+from appliance.worker.scheduler.kv_state_store import KvStateStore
 from appliance.worker.scheduler.prefix_cache import WORTH_MOVING, PrefixCache
 from appliance.worker.scheduler.prompt_tokens import PromptTokens
 from appliance.worker.scheduler.scheduler import ScheduledBatch, Scheduler
@@ -15,7 +15,9 @@ from tests.engine.fake_runner import FakeRunner
 
 def sequence(id: int, prompt: str, limit: int = 4) -> Sequence:
     tokens = PromptTokens(list(prompt.encode()))
-    return Sequence(id, tokens, SamplingParams(), sampler=Silent(), seed=0, limit=limit)
+    return Sequence(
+        id, tokens, SamplingParams(), sampler=Silent(), seed=0, max_completion_tokens=limit
+    )
 
 
 class Silent:
@@ -47,13 +49,13 @@ class Loop:
         load = load_of("fake", n_ctx=n_cells, n_seq_max=n_slots, kv_unified=not partitioned)
         self.runner = make(load, lambda *_: None)
         self.n_batch = n_batch
-        self.store = KvStore(
+        self.store = KvStateStore(
             fingerprint="fake",
             folder=None,
             memory_bytes=memory_bytes,
             disk_bytes=0,
             min_tokens=WORTH_MOVING,
-            shortest=self.runner.shortest_saved,
+            min_length=self.runner.min_saved_length,
         )
         self.cache = PrefixCache(
             self.runner,
@@ -84,7 +86,7 @@ class Loop:
         self.check()
         for output, seq in zip(batch.outputs, batch.samples, strict=True):
             seq.append(self.runner.sampler(SamplingParams(), 0, ()).sample(output))
-            if seq.n_completion >= seq.limit:
+            if seq.n_completion >= seq.max_completion_tokens:
                 self.scheduler.remove(seq)
                 self.done.append(seq)
         return batch
@@ -114,17 +116,17 @@ def reply(seq: Sequence) -> str:
 class Uncuttable(FakeRunner):
     """Like a recurrent model: a state stands as it is, or not at all."""
 
-    def shortest(self, slot: int) -> int:
+    def min_length(self, slot: int) -> int:
         return len(self.cells.get(slot, []))
 
-    def shortest_saved(self, length: int) -> int:
+    def min_saved_length(self, length: int) -> int:
         return length
 
-    def cut(self, slot: int, length: int, checkpoint: Checkpoint | None = None) -> int:
-        return super().cut(slot, length if length == self.shortest(slot) else 0)
+    def truncate(self, slot: int, length: int, checkpoint: Checkpoint | None = None) -> int:
+        return super().truncate(slot, length if length == self.min_length(slot) else 0)
 
-    def share(
+    def copy_prefix(
         self, source: int, target: int, length: int, checkpoint: Checkpoint | None = None
     ) -> bool:
         assert length == len(self.cells[source])
-        return super().share(source, target, length)
+        return super().copy_prefix(source, target, length)

@@ -5,7 +5,7 @@ import random
 import signal
 from array import array
 
-from appliance.engine.local.engine import Engine
+from appliance.engine.base import Engine
 from appliance.engine.protocol import Accepted, Embedded, Failed, Finished, SequenceEvent, Terminal
 from appliance.engine.types import EmbedRequest, SamplingParams, TextPrompt, TokenPrompt
 from appliance.worker.scheduler.embedding import Embedding, EmbeddingJob

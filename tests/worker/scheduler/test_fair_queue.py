@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from appliance.engine.fair_queue import Line, is_full
+from appliance.engine.fair_queue import FairQueue, is_full
 from appliance.engine.protocol import Finished, SequenceEvent
 from appliance.engine.types import GenerationRequest, SamplingParams, TextPrompt
 from appliance.errors import QueueFull
@@ -20,12 +20,18 @@ from tests.worker.scheduler.loop import Loop, Silent
 def of(owner: str, id: int = 0, limit: int = 4) -> Sequence:
     tokens = PromptTokens(list(f"{owner}{id} ".encode()))
     return Sequence(
-        id, tokens, SamplingParams(), sampler=Silent(), seed=0, limit=limit, owner=owner
+        id,
+        tokens,
+        SamplingParams(),
+        sampler=Silent(),
+        seed=0,
+        max_completion_tokens=limit,
+        owner=owner,
     )
 
 
 def test_owners_take_turns_and_each_keeps_its_order() -> None:
-    line = Line[Sequence]()
+    line = FairQueue[Sequence]()
     waiting = [of("a", id) for id in range(4)] + [of("b", id) for id in range(2)] + [of("c", 0)]
     for one in waiting:
         line.add(one)
@@ -38,7 +44,7 @@ def test_owners_take_turns_and_each_keeps_its_order() -> None:
 
 
 def test_whoever_was_served_longest_ago_is_next_also_when_it_comes_late() -> None:
-    line = Line[Sequence]()
+    line = FairQueue[Sequence]()
     for id in range(3):
         line.add(of("a", id))
     line.served(next(iter(line)))
@@ -50,7 +56,7 @@ def test_whoever_was_served_longest_ago_is_next_also_when_it_comes_late() -> Non
 
 
 def test_what_was_sent_back_comes_first() -> None:
-    line = Line[Sequence]()
+    line = FairQueue[Sequence]()
     line.add(of("a"))
     line.put_back(back := of("b"))
     assert next(iter(line)) is back and back in line
@@ -80,7 +86,7 @@ def test_a_hundred_waiting_delay_anothers_first_by_one_generation_at_most(n_slot
 @given(st.lists(st.sampled_from("aabbbc") | st.none(), max_size=60))
 def test_nobody_is_served_twice_while_another_waits(script: list[str | None]) -> None:
     """None: a slot is free."""
-    line = Line[Sequence]()
+    line = FairQueue[Sequence]()
     passed: dict[str, Counter[str]] = {}
     """Of each owner with something waiting: who was served since it last was, or since it came."""
     for id, owner in enumerate([*script, *[None] * 60]):

@@ -8,7 +8,7 @@ import pytest
 
 from appliance.engine.kv_files import READING, forget_session
 from appliance.worker.runners.checkpoints import Checkpoint
-from appliance.worker.scheduler.kv_state_store import KvStore
+from appliance.worker.scheduler.kv_state_store import KvStateStore
 from appliance.worker.scheduler.prompt_tokens import PromptTokens
 
 MANY = 10**9
@@ -18,16 +18,16 @@ def tokens(text: str) -> PromptTokens:
     return PromptTokens(list(text.encode()))
 
 
-def store(folder: Path | None = None, **changes: object) -> KvStore:
+def store(folder: Path | None = None, **changes: object) -> KvStateStore:
     settings: dict[str, object] = {
         "fingerprint": "model",
         "folder": folder,
         "memory_bytes": MANY,
         "disk_bytes": MANY if folder else 0,
         "min_tokens": 4,
-        "shortest": lambda length: 0,
+        "min_length": lambda length: 0,
     }
-    return KvStore(**(settings | changes))  # type: ignore[arg-type]
+    return KvStateStore(**(settings | changes))  # type: ignore[arg-type]
 
 
 def files(folder: Path) -> list[Path]:
@@ -40,7 +40,7 @@ def test_the_state_that_reaches_farthest_is_found() -> None:
     kept.put(tokens("bbbbbb"), b"other", None)
     kept.put(tokens("aaaabbbb"), b"long", None)
     wanted = tokens("aaaabbcc")
-    assert kept.reach(wanted) == 6
+    assert kept.cached_prefix(wanted) == 6
     found = kept.take(wanted)
     assert found
     assert (found.state, found.origin, found.tokens) == (b"long", "memory", tokens("aaaabbbb"))
@@ -48,11 +48,11 @@ def test_the_state_that_reaches_farthest_is_found() -> None:
 
 
 def test_a_state_that_cannot_be_cut_is_found_only_if_all_of_it_fits() -> None:
-    kept = store(shortest=lambda length: length)
+    kept = store(min_length=lambda length: length)
     kept.put(tokens("aaaabbbb"), b"long", None)
     kept.put(tokens("aaaa"), b"short", None)
-    assert kept.reach(tokens("aaabbbb")) == 0
-    assert kept.common(tokens("aaaabbcc")) == 6
+    assert kept.cached_prefix(tokens("aaabbbb")) == 0
+    assert kept.common_prefix(tokens("aaaabbcc")) == 6
     found = kept.take(tokens("aaaabbcc"))
     assert found
     assert found.state == b"short"
@@ -60,14 +60,14 @@ def test_a_state_that_cannot_be_cut_is_found_only_if_all_of_it_fits() -> None:
 
 @pytest.mark.parametrize("on_disk", [False, True])
 def test_a_state_with_a_checkpoint_can_be_cut_there(tmp_path: Path, on_disk: bool) -> None:
-    kept = store(tmp_path, shortest=lambda length: length - 1)
+    kept = store(tmp_path, min_length=lambda length: length - 1)
     point = Checkpoint(5, b"window")
     kept.put(tokens("aaaaabbbbb"), b"state", None, point)
     if on_disk:
         kept.close()
-        kept = store(tmp_path, shortest=lambda length: length - 1)
+        kept = store(tmp_path, min_length=lambda length: length - 1)
     for wanted, reached in (("aaaaabbbbbc", 10), ("aaaaabbbbc", 9), ("aaaaabbc", 5), ("aaaac", 4)):
-        assert kept.reach(tokens(wanted)) == reached
+        assert kept.cached_prefix(tokens(wanted)) == reached
         found = kept.take(tokens(wanted))
         assert found
         assert (found.state, found.checkpoint) == (b"state", point)
@@ -77,22 +77,22 @@ def test_a_state_with_a_checkpoint_can_be_cut_there(tmp_path: Path, on_disk: boo
 
 def test_what_is_covered_or_short_is_not_wanted() -> None:
     kept = store(min_tokens=10)
-    assert not kept.wants(tokens("short"))
-    assert kept.wants(tokens("x" * 40))
+    assert not kept.should_save(tokens("short"))
+    assert kept.should_save(tokens("x" * 40))
     kept.put(tokens("x" * 40), b"state", None)
-    assert not kept.wants(tokens("x" * 40))
-    assert not kept.wants(tokens("x" * 30))
-    assert kept.wants(tokens("x" * 40 + "y" * 20))
-    assert not store(memory_bytes=0).wants(tokens("x" * 40))
+    assert not kept.should_save(tokens("x" * 40))
+    assert not kept.should_save(tokens("x" * 30))
+    assert kept.should_save(tokens("x" * 40 + "y" * 20))
+    assert not store(memory_bytes=0).should_save(tokens("x" * 40))
 
 
 def test_memory_keeps_to_its_budget_and_lets_the_oldest_go() -> None:
     kept = store(memory_bytes=250)
     for letter in "abc":
         kept.put(tokens(letter * 8), bytes(100), None)
-    assert kept.reach(tokens("a" * 8)) == 0
-    assert kept.reach(tokens("b" * 8)) == 8
-    assert kept.reach(tokens("c" * 8)) == 8
+    assert kept.cached_prefix(tokens("a" * 8)) == 0
+    assert kept.cached_prefix(tokens("b" * 8)) == 8
+    assert kept.cached_prefix(tokens("c" * 8)) == 8
 
 
 def test_states_outlive_the_worker(tmp_path: Path) -> None:
@@ -150,7 +150,7 @@ def test_a_foreign_file_is_dropped(tmp_path: Path, content: bytes) -> None:
     folder.mkdir()
     (folder / "none-1-1.kv").write_bytes(content)
     kept = store(tmp_path)
-    assert kept.reach(tokens("anything")) == 0
+    assert kept.cached_prefix(tokens("anything")) == 0
     assert files(tmp_path) == []
 
 
@@ -171,11 +171,11 @@ def test_states_of_another_model_or_build_are_not_used(tmp_path: Path) -> None:
     kept.put(tokens("beginning"), b"state", None)
     kept.close()
     other = store(tmp_path, fingerprint="other")
-    assert other.reach(tokens("beginning")) == 0
+    assert other.cached_prefix(tokens("beginning")) == 0
     (file,) = files(tmp_path)
     moved = tmp_path / "other" / file.name
     file.rename(moved)
-    assert store(tmp_path, fingerprint="other").reach(tokens("beginning")) == 0
+    assert store(tmp_path, fingerprint="other").cached_prefix(tokens("beginning")) == 0
     assert not moved.exists()
 
 
@@ -187,7 +187,7 @@ def test_a_session_that_is_deleted_takes_its_states_along(tmp_path: Path) -> Non
     again = store(tmp_path)
     again.forget("a/../b")
     assert len(files(tmp_path)) == 1
-    assert again.reach(tokens("secret chat")) == 0
+    assert again.cached_prefix(tokens("secret chat")) == 0
     forget_session(tmp_path, "other")
     assert files(tmp_path) == []
     assert again.take(tokens("other chat")) is None

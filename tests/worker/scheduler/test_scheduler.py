@@ -151,7 +151,7 @@ def test_eight_requests_with_the_same_unseen_beginning_cause_one_prefill() -> No
     loop.run(*sequences)
     for seq in sequences:
         assert reply(seq) == reply_to("S" * 500 + f"question {seq.id}", 4)
-    new = 500 + sum(seq.n_prompt - 500 + seq.limit - 1 for seq in sequences)
+    new = 500 + sum(seq.n_prompt - 500 + seq.max_completion_tokens - 1 for seq in sequences)
     assert loop.runner.computed <= new + 8
     assert [seq.cached_from for seq in sequences] == [None] + ["shared"] * 7
 
@@ -222,7 +222,7 @@ def test_a_session_that_is_forgotten_leaves_nothing() -> None:
     loop.run(first)
     loop.run(sequence(2, "b" * 100))
     loop.cache.forget_session("secret")
-    assert loop.store.reach(PromptTokens(list(b"a" * 400))) == 0
+    assert loop.store.cached_prefix(PromptTokens(list(b"a" * 400))) == 0
 
 
 BEGINNINGS = ["", "s" * 40, "s" * 40 + "t" * 40, "u" * 50]
@@ -295,7 +295,7 @@ def test_whatever_comes_each_gets_the_reply_it_would_get_alone(
     assert len(loop.done) == len(wanted)
     for seq in loop.done:
         text = bytes(list(seq.tokens[: seq.n_prompt])).decode()
-        assert reply(seq) == reply_to(text, seq.limit)
+        assert reply(seq) == reply_to(text, seq.max_completion_tokens)
 
 
 @given(st.lists(st.integers(0, 3)), st.lists(st.integers(0, 3)))

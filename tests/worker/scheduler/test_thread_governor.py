@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from appliance.worker.scheduler.thread_governor import Governor, Kind
+from appliance.worker.scheduler.thread_governor import Kind, ThreadGovernor
 
 Busy = Callable[[float], int]
 """Cores that other programs use at a time."""
@@ -58,7 +58,7 @@ class Machine:
 class Governed:
     def __init__(self, cores: int, busy: Busy, **machine: float) -> None:
         self.machine = Machine(cores, busy, **machine)
-        self.governor = Governor(cores, cores, lambda: self.machine.now)
+        self.governor = ThreadGovernor(cores, cores, lambda: self.machine.now)
         self.seen: list[tuple[float, int]] = []
 
     def run(self, until: float, tokens: int = 1, kind: Kind = "decode") -> float:
@@ -154,7 +154,7 @@ def test_noise_is_no_reason_to_stay_away() -> None:
 
 def test_growing_context_is_not_another_program() -> None:
     machine = Machine(2, lambda now: 0)
-    governor = Governor(2, 2, lambda: machine.now)
+    governor = ThreadGovernor(2, 2, lambda: machine.now)
     counts = []
     for step in range(4000):
         threads = governor.suggest("decode")
@@ -167,7 +167,7 @@ def test_growing_context_is_not_another_program() -> None:
 
 def test_sizes_that_alternate_are_not_compared() -> None:
     machine = Machine(2, lambda now: 0)
-    governor = Governor(2, 2, lambda: machine.now)
+    governor = ThreadGovernor(2, 2, lambda: machine.now)
     counts = []
     for step in range(4000):
         tokens = 8 if step % 2 else 1
@@ -198,7 +198,7 @@ def test_kinds_do_not_disturb_each_other() -> None:
 )
 def test_any_times_give_a_possible_count(cores: int, steps: list[tuple[Kind, int, float]]) -> None:
     now = 0.0
-    governor = Governor(cores, cores, lambda: now)
+    governor = ThreadGovernor(cores, cores, lambda: now)
     for kind, tokens, seconds in steps:
         governor.observe(kind, tokens, seconds)
         now += 0.3

@@ -37,17 +37,17 @@ class Windowed(FakeRunner):
             gone = len(self.cells[slot]) - WINDOW - SLACK
             self.first[slot] = max(self.first.get(slot, 0), gone)
 
-    def shortest(self, slot: int) -> int:
+    def min_length(self, slot: int) -> int:
         first = self.first.get(slot, 0)
         return min(len(self.cells.get(slot, [])), first + WINDOW - 1) if first > 0 else 0
 
-    def shortest_saved(self, length: int) -> int:
+    def min_saved_length(self, length: int) -> int:
         return length - 1 if length > WINDOW else 0
 
     def checkpoint(self, slot: int) -> bytes:
         return bytes(cell.token for cell in self.cells[slot])
 
-    def cut(self, slot: int, length: int, checkpoint: Checkpoint | None = None) -> int:
+    def truncate(self, slot: int, length: int, checkpoint: Checkpoint | None = None) -> int:
         held = self.cells.get(slot, [])
         if checkpoint:
             assert checkpoint.state[:length] == bytes(cell.token for cell in held[:length])
@@ -55,19 +55,19 @@ class Windowed(FakeRunner):
             assert length in (checkpoint.length, checkpoint.length - 1)
             self.first[slot] = max(0, checkpoint.length - WINDOW)
         elif length < len(held):
-            assert length == 0 or length >= self.shortest(slot), "it was to be cut in vain"
+            assert length == 0 or length >= self.min_length(slot), "it was to be cut in vain"
         if not length:
             self.first[slot] = 0
-        return super().cut(slot, length)
+        return super().truncate(slot, length)
 
-    def share(
+    def copy_prefix(
         self, source: int, target: int, length: int, checkpoint: Checkpoint | None = None
     ) -> bool:
         if self.partitioned:
             assert self.restore(target, self.save(source))
-            return self.cut(target, length, checkpoint) == length
-        assert checkpoint or length >= self.shortest(source) or length == len(self.cells[source])
-        super().share(source, target, length)
+            return self.truncate(target, length, checkpoint) == length
+        assert checkpoint or length >= self.min_length(source) or length == len(self.cells[source])
+        super().copy_prefix(source, target, length)
         self.first[target] = max(0, length - WINDOW)
         return True
 
@@ -203,4 +203,4 @@ def test_whatever_comes_no_sequence_looks_at_what_is_gone(
     assert len(loop.done) == len(wanted)
     for seq in loop.done:
         prompt = bytes(list(seq.tokens[: seq.n_prompt])).decode()
-        assert reply(seq) == reply_to(prompt, seq.limit)
+        assert reply(seq) == reply_to(prompt, seq.max_completion_tokens)

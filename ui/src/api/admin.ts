@@ -1,4 +1,4 @@
-/** What the views beside the chat ask for. */
+/** Requests of the views beside the chat. */
 
 import { send, sendForJson } from "@/api/client";
 import type { ApiKey, Me, Scope } from "@/api/types";
@@ -15,7 +15,7 @@ export interface NewKey {
   expires_at: number | null;
 }
 
-/** The answer alone has the key itself. */
+/** Only this response contains the key itself. */
 export function createKey(key: NewKey): Promise<ApiKey & { key: string }> {
   return sendForJson("/api/keys", { method: "POST", body: key });
 }
@@ -28,7 +28,7 @@ export function getMe(signal?: AbortSignal): Promise<Me> {
   return sendForJson("/api/me", signal ? { signal } : {});
 }
 
-/** Turns a key into a cookie of this browser. */
+/** Exchanges a key for a cookie. */
 export function signIn(key: string): Promise<Me> {
   return sendForJson("/api/login", { method: "POST", body: { key } });
 }

@@ -1,6 +1,6 @@
 import type { ErrorBody } from "@/api/types";
 
-/** The server answered, and the answer is no. `message` is a sentence for a person. */
+/** The server responded with an error. `message` is meant for people. */
 export class ApiError extends Error {
   readonly status: number;
   readonly code: string;
@@ -15,7 +15,7 @@ export class ApiError extends Error {
   }
 }
 
-/** No answer: the server is down, or the way to it is. */
+/** No response: the server or the network is down. */
 export class Unreachable extends Error {
   constructor(cause: unknown) {
     super("The server cannot be reached.", { cause });
@@ -39,7 +39,7 @@ function errorBody(text: string): Partial<ErrorBody> {
 }
 
 /**
- * The response, if its status is a good one.
+ * The response, if its status is 2xx.
  * Throws ApiError, Unreachable, or the signal's own AbortError.
  */
 export async function send(path: string, options: RequestOptions = {}): Promise<Response> {
@@ -59,13 +59,13 @@ export async function send(path: string, options: RequestOptions = {}): Promise<
   }
   if (response.ok) return response;
   const text = await response.text().catch(() => "");
-  // A proxy in front of a server that is down answers in its own words, not in ours.
+  // A proxy in front of a server that is down responds with an error page of its own.
   const ours = text.startsWith("{");
   if (!ours && [502, 503, 504].includes(response.status)) throw new Unreachable(text);
   throw new ApiError(response.status, errorBody(text));
 }
 
-/** The JSON answer of a request. The type is the contract's word, not checked here. */
+/** The JSON body of a response. The type is taken from the API's contract and not checked here. */
 export async function sendForJson<T>(path: string, options: RequestOptions = {}): Promise<T> {
   const response = await send(path, options);
   try {

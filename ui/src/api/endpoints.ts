@@ -28,7 +28,7 @@ export function changeSession(id: string, change: SessionChange): Promise<Sessio
   return sendForJson(sessionPath(id), { method: "PATCH", body: change });
 }
 
-/** It can be brought back for a while: see `restoreSession`. */
+/** It can be restored for a while: see `restoreSession`. */
 export async function deleteSession(id: string): Promise<void> {
   await send(sessionPath(id), { method: "DELETE" });
 }
@@ -37,17 +37,17 @@ export function restoreSession(id: string): Promise<Session> {
   return sendForJson(sessionPath(id, "/restore"), { method: "POST" });
 }
 
-/** Makes a session of a file that `exportPath` gave. */
+/** Creates a session from a file that was exported. */
 export function importSession(file: unknown): Promise<Session> {
   return sendForJson("/api/sessions/import", { method: "POST", body: file });
 }
 
-/** Where a session can be fetched as a file. */
+/** The path of a session as a file. */
 export function exportPath(id: string): string {
   return sessionPath(id, "/export");
 }
 
-/** Chats and messages that have all the words. */
+/** Chats and messages that contain all the words. */
 export function searchMessages(
   query: string,
   offset: number,
@@ -63,11 +63,11 @@ export async function listMessages(id: string, signal?: AbortSignal): Promise<Me
   return (await sendForJson<{ messages: Message[] }>(path, signal ? { signal } : {})).messages;
 }
 
-/** What begins a reply. */
+/** A request for a reply. */
 export type ReplyStart =
   /** `parent_id`: the message that this one answers; null starts the session. */
   | { kind: "turn"; content: string; parent_id: string | null }
-  /** Another reply beside this one, or the rest of it. */
+  /** Another version of this reply, or its continuation. */
   | { kind: "regenerate" | "continue"; message_id: string };
 
 /** Opens the event stream of a new reply. */
@@ -81,7 +81,7 @@ export function startReply(id: string, start: ReplyStart, signal: AbortSignal): 
   return send(path, { method: "POST", body: {}, signal });
 }
 
-/** Opens the event stream of the reply under way, from a code point offset on. */
+/** Opens the event stream of the reply in progress, from a code point offset on. */
 export function openLive(id: string, from: number, signal: AbortSignal): Promise<Response> {
   return send(sessionPath(id, `/live?from=${from}`), { signal });
 }
@@ -98,7 +98,7 @@ export function getProfile(signal?: AbortSignal): Promise<Profile> {
   return sendForJson("/api/settings", signal ? { signal } : {});
 }
 
-/** Other values for some of the profile. */
+/** Changes some settings of the profile. */
 export async function changeProfile(part: Partial<Settings>): Promise<void> {
   await send("/api/settings", { method: "PATCH", body: part });
 }

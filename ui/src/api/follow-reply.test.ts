@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 
 import { ApiError, Unreachable } from "@/api/client";
 import { followReply, type ReplyEvent, type ReplySource } from "@/api/follow-reply";
-import { overHttp } from "@/api/reply-way";
+import { overHttp } from "@/api/reply-transport";
 import type { Session } from "@/api/types";
 import { FakeApi, FakeStream } from "@/testing/fake-api";
 
@@ -80,7 +80,7 @@ describe("followReply", () => {
     api.stream.event("done", api.settle(session, "🦙🦙 é more"));
     await settle();
     expect(textOf()).toBe("🦙🦙 é more");
-    expect(typesOf()).toEqual(["turn", "delta", "link", "link", "delta", "done"]);
+    expect(typesOf()).toEqual(["turn", "delta", "connection", "connection", "delta", "done"]);
   });
 
   it("drops text that comes twice, the half of an overlap too", async () => {
@@ -130,7 +130,7 @@ describe("followReply", () => {
     session.live_message_id = null;
     api.stream.end();
     await settle(10_000);
-    expect(typesOf()).toEqual(["turn", "link", "gone"]);
+    expect(typesOf()).toEqual(["turn", "connection", "gone"]);
     expect(failure).toBeUndefined();
   });
 

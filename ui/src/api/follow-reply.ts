@@ -1,6 +1,6 @@
 import { ApiError, Unreachable } from "@/api/client";
 import type { ReplyStart } from "@/api/endpoints";
-import type { ReplyWay } from "@/api/reply-way";
+import type { ReplyTransport } from "@/api/reply-transport";
 import { StreamLost } from "@/api/stream";
 import type { TurnEvent } from "@/api/types";
 import { backOff, sleep } from "@/lib/back-off";
@@ -8,33 +8,33 @@ import { codePointLength, dropCodePoints } from "@/lib/code-points";
 
 export type ReplyEvent =
   | Exclude<TurnEvent, { type: "delta" }>
-  | ({ type: "delta" } & Piece)
-  /** The connection is lost and sought again, or found again. */
-  | { type: "link"; up: boolean }
-  /** The reply ended out of sight: what became of it is in the session's messages. */
+  | ({ type: "delta" } & ReplyDelta)
+  /** The connection was lost and is being restored, or was restored. */
+  | { type: "connection"; up: boolean }
+  /** The reply ended while disconnected: its outcome is in the session's messages. */
   | { type: "gone" };
 
-/** More of the reply: of its text, or of what the model thinks before it. */
-export interface Piece {
+/** A piece of the reply: of its text, or of the reasoning before it. */
+export interface ReplyDelta {
   text: string;
   reasoning: string;
 }
 
 export interface ReplySource {
   sessionId: string;
-  /** Begins a reply; without it, the one under way is followed. */
+  /** Starts a reply; without it, the one in progress is followed. */
   start?: ReplyStart;
-  /** Code points of the reply, reasoning and text, that the caller has already. */
+  /** Code points of the reply, reasoning and text, that the caller already has. */
   from?: number;
 }
 
 /**
- * The events of one reply, over as many connections as it takes. Each code point comes exactly once.
- * The last event is done, error or gone; throws when the start is refused or the server can't be
- * reached to start it, and the signal's reason when aborted.
+ * The events of one reply, over as many connections as it takes. Each code point arrives exactly once.
+ * The last event is done, error or gone. Throws if the start is refused or the server can't be
+ * reached to start it, and the signal's reason if aborted.
  */
 export async function* followReply(
-  way: ReplyWay,
+  transport: ReplyTransport,
   { sessionId, start, from = 0 }: ReplySource,
   signal: AbortSignal,
 ): AsyncGenerator<ReplyEvent, void, undefined> {
@@ -45,12 +45,12 @@ export async function* followReply(
   for (;;) {
     try {
       const options = { sessionId, start: started ? null : (start ?? null), from: seen };
-      for await (const event of way(options, signal)) {
+      for await (const event of transport(options, signal)) {
         started = true;
         attempt = 0;
         if (!up) {
           up = true;
-          yield { type: "link", up };
+          yield { type: "connection", up };
         }
         if (event.type === "delta") {
           const piece = unseenPart(event, seen);
@@ -58,8 +58,8 @@ export async function* followReply(
           seen = event.offset;
           yield { type: "delta", ...piece };
         } else {
-          // A reply that goes on has text already.
-          if (event.type === "turn") seen = placeAfter(event.reply);
+          // A continued reply already has text.
+          if (event.type === "turn") seen = offsetAfter(event.reply);
           yield event;
           if (event.type === "done" || event.type === "error") return;
         }
@@ -79,24 +79,24 @@ export async function* followReply(
     if (!started) throw new Unreachable(null);
     if (up) {
       up = false;
-      yield { type: "link", up };
+      yield { type: "connection", up };
     }
     await sleep(backOff(attempt), signal);
     attempt += 1;
   }
 }
 
-/** Where a reply goes on: code points of what it thought and said so far. */
-export function placeAfter({ reasoning, content }: { reasoning: string; content: string }): number {
+/** Where a reply resumes: code points of its reasoning and text so far. */
+export function offsetAfter({ reasoning, content }: { reasoning: string; content: string }): number {
   return codePointLength(reasoning) + codePointLength(content);
 }
 
-/** What `delta` adds to the `seen` code points, if anything; throws where some are missing. */
-function unseenPart(delta: Extract<TurnEvent, { type: "delta" }>, seen: number): Piece | null {
+/** What `delta` adds to the `seen` code points, if anything. Throws StreamLost if some are missing. */
+function unseenPart(delta: Extract<TurnEvent, { type: "delta" }>, seen: number): ReplyDelta | null {
   const { offset, text = "", reasoning = "" } = delta;
   const known = seen - (offset - codePointLength(text) - codePointLength(reasoning));
   if (known < 0) throw new StreamLost("Text is missing from the stream.");
   if (offset <= seen) return null;
-  // One piece is of one kind.
+  // A delta is either text or reasoning.
   return { text: dropCodePoints(text, known), reasoning: dropCodePoints(reasoning, known) };
 }

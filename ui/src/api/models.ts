@@ -1,9 +1,9 @@
-/** What the view of models asks for. */
+/** Requests of the models view. */
 
 import { sendForJson, send } from "@/api/client";
 import type { Catalogue, Download, LocalModel } from "@/api/types";
 
-/** Ids may have slashes, as names on the hub do; the path keeps them. */
+/** Ids may contain slashes, as names on the hub do; the path keeps them. */
 function modelPath(id: string, rest: string): string {
   return `/api/models/${id.split("/").map(encodeURIComponent).join("/")}${rest}`;
 }
@@ -28,12 +28,12 @@ export async function removeModel(id: string): Promise<void> {
   await send(modelPath(id, ""), { method: "DELETE" });
 }
 
-/** The bundled list: asks nobody outside. */
+/** The bundled list; makes no request to the hub. */
 export function getCatalogue(signal?: AbortSignal): Promise<Catalogue> {
   return sendForJson("/api/catalogue", optional(signal));
 }
 
-/** What the hub has by these words. */
+/** Searches the hub. */
 export function searchHub(words: string, signal?: AbortSignal): Promise<Catalogue> {
   return sendForJson(`/api/catalogue?q=${encodeURIComponent(words)}`, optional(signal));
 }
@@ -47,8 +47,8 @@ export function beginDownload(model: string, quantization: string): Promise<Down
   return sendForJson("/api/downloads", { method: "POST", body: { model, quantization } });
 }
 
-export type DownloadVerb = "pause" | "resume" | "cancel";
+export type DownloadAction = "pause" | "resume" | "cancel";
 
-export function tellDownload(id: string, verb: DownloadVerb): Promise<Download> {
-  return sendForJson(`/api/downloads/${encodeURIComponent(id)}/${verb}`, { method: "POST" });
+export function controlDownload(id: string, action: DownloadAction): Promise<Download> {
+  return sendForJson(`/api/downloads/${encodeURIComponent(id)}/${action}`, { method: "POST" });
 }

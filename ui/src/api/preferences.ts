@@ -1,4 +1,4 @@
-/** How the page looks: the server remembers it, for a window's browser forgets. */
+/** How the page looks. The server stores it, because the desktop window's browser does not. */
 
 import { send, sendForJson } from "@/api/client";
 import type { Preferences } from "@/api/types";
@@ -7,7 +7,7 @@ export function getPreferences(): Promise<Preferences> {
   return sendForJson("/api/preferences");
 }
 
-/** Other values for some of them. */
+/** Changes some of them. */
 export async function changePreferences(part: Partial<Preferences>): Promise<void> {
   await send("/api/preferences", { method: "PATCH", body: part });
 }

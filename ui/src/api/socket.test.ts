@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 
 import { ApiError, Unreachable } from "@/api/client";
 import { followReply, type ReplyEvent } from "@/api/follow-reply";
-import { overSocket } from "@/api/reply-way";
+import { overSocket } from "@/api/reply-transport";
 import { ChatSocket } from "@/api/socket";
 import { refusal } from "@/testing/fake-routes";
 
@@ -114,7 +114,7 @@ describe("the socket of replies", () => {
     vi.stubGlobal("fetch", () => Promise.reject(new TypeError("no network")));
     newest().close();
     await settle();
-    expect(heard.at(-1)).toEqual({ type: "link", up: false });
+    expect(heard.at(-1)).toEqual({ type: "connection", up: false });
 
     const waits: number[] = [];
     for (let last = Date.now(); waits.length < 5; ) {
@@ -136,7 +136,7 @@ describe("the socket of replies", () => {
     // What comes a second time is left out.
     await delta("bcd", 6);
     expect(text()).toBe("abcd");
-    expect(heard).toContainEqual({ type: "link", up: true });
+    expect(heard).toContainEqual({ type: "connection", up: true });
   });
 
   it("says what the server says when it refuses, for a rate or for a key", async () => {

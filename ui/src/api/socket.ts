@@ -4,16 +4,16 @@ import { StreamLost } from "@/api/stream";
 import type { ErrorBody, TurnEvent } from "@/api/types";
 
 /** How long a socket may take to open. */
-const patienceMs = 10_000;
-/** How often an idle socket is asked whether anybody is there, and how long for an answer. */
+const openTimeoutMs = 10_000;
+/** How often an idle socket is pinged, and how long without a frame until it counts as dead. */
 const pingMs = 20_000;
 const silenceMs = 45_000;
 
 /** The socket could not be opened: nothing was sent. */
-export class NoSocket extends Error {
+export class SocketUnavailable extends Error {
   constructor() {
     super("The WebSocket could not be opened.");
-    this.name = "NoSocket";
+    this.name = "SocketUnavailable";
   }
 }
 
@@ -21,14 +21,14 @@ type Frame = TurnEvent & { session_id: string; message_id?: string };
 
 interface Listener {
   sessionId: string;
-  /** The reply that is heard, once it is known. */
+  /** The reply that it follows, once that is known. */
   messageId: string | null;
   push: (item: TurnEvent | Error) => void;
 }
 
 /**
- * One WebSocket for all replies that this page follows. It is opened when the first is asked for and
- * opened anew by the next asker after it broke; who was listening hears StreamLost.
+ * One WebSocket for all replies that this page follows. It is opened for the first one, and reopened
+ * for the next one after it broke; listeners then receive StreamLost.
  */
 export class ChatSocket {
   private readonly url: string;
@@ -40,9 +40,9 @@ export class ChatSocket {
   }
 
   /**
-   * The events of a reply: of a new one, or of the one under way from a place on.
-   * Throws NoSocket when nothing could be sent, ApiError when the server refuses, Unreachable when
-   * the socket broke before the server said that it has what was sent, StreamLost afterwards.
+   * The events of a new reply, or of the one in progress from code point `from` on.
+   * Throws SocketUnavailable if nothing could be sent, ApiError if the server refuses, Unreachable if
+   * the socket broke before the server acknowledged the message, StreamLost if it broke afterwards.
    */
   async *replies(
     sessionId: string,
@@ -67,7 +67,7 @@ export class ChatSocket {
     };
     this.listeners.add(listener);
     signal.addEventListener("abort", aborted, { once: true });
-    let taken = start === null;
+    let accepted = start === null;
     try {
       socket.send(JSON.stringify(messageOf(sessionId, start, from)));
       for (;;) {
@@ -75,9 +75,9 @@ export class ChatSocket {
         if (item === undefined) {
           await new Promise<void>((resolve) => (wake = resolve));
         } else if (item instanceof Error) {
-          throw item instanceof StreamLost && !taken ? new Unreachable(item) : item;
+          throw item instanceof StreamLost && !accepted ? new Unreachable(item) : item;
         } else {
-          taken = true;
+          accepted = true;
           yield item;
           if (item.type === "done" || item.type === "error") return;
         }
@@ -96,28 +96,28 @@ export class ChatSocket {
   private connect(): Promise<WebSocket> {
     return new Promise((resolve, reject) => {
       const socket = new WebSocket(this.url, "appliance.v1");
-      let heardAt = Date.now();
-      const patience = setTimeout(() => {
+      let receivedAt = Date.now();
+      const timeout = setTimeout(() => {
         socket.close();
-      }, patienceMs);
-      const pulse = setInterval(() => {
-        // A machine that slept may hold a dead socket for minutes.
-        if (Date.now() - heardAt > silenceMs) socket.close();
+      }, openTimeoutMs);
+      const heartbeat = setInterval(() => {
+        // After a machine has slept, a socket may be dead without being closed.
+        if (Date.now() - receivedAt > silenceMs) socket.close();
         else if (socket.readyState === WebSocket.OPEN) socket.send('{"type":"ping"}');
       }, pingMs);
       socket.onopen = () => {
-        clearTimeout(patience);
+        clearTimeout(timeout);
         resolve(socket);
       };
       socket.onmessage = ({ data }) => {
-        heardAt = Date.now();
-        this.heard(String(data));
+        receivedAt = Date.now();
+        this.receive(String(data));
       };
       socket.onclose = () => {
-        clearTimeout(patience);
-        clearInterval(pulse);
+        clearTimeout(timeout);
+        clearInterval(heartbeat);
         this.socket = null;
-        reject(new NoSocket());
+        reject(new SocketUnavailable());
         for (const listener of this.listeners) {
           listener.push(new StreamLost("The socket closed."));
         }
@@ -125,7 +125,7 @@ export class ChatSocket {
     });
   }
 
-  private heard(text: string) {
+  private receive(text: string) {
     const frame = JSON.parse(text) as Frame | { type: "pong"; session_id?: undefined };
     if (frame.session_id === undefined) return;
     const { session_id, message_id, ...event } = frame;
@@ -140,7 +140,7 @@ export class ChatSocket {
   }
 }
 
-/** An error that no reply belongs to: the server's no. */
+/** An error that belongs to no reply: the request was refused. */
 function refusalOf(frame: Frame): Error {
   const error: Partial<ErrorBody> = frame.type === "error" ? frame.error : {};
   return new ApiError(statusOf(error), error);

@@ -1,4 +1,4 @@
-/** Server-sent events out of a fetch body: a POST has no EventSource. */
+/** Server-sent events from a fetch body: EventSource can't POST. */
 
 export interface SseEvent {
   event: string;
@@ -6,7 +6,7 @@ export interface SseEvent {
   id: string | null;
 }
 
-/** Takes text cut anywhere; gives the events that it completes. */
+/** Takes text in chunks of any size; returns the events completed by each. */
 export class SseParser {
   private buffer = "";
   private event = "";
@@ -33,7 +33,7 @@ export class SseParser {
       const char = this.buffer[at];
       if (char === "\n") return { at, next: at + 1 };
       if (char === "\r") {
-        // The \n of a \r\n may still be on its way.
+        // The \n of a \r\n may be in the next chunk.
         if (at + 1 === this.buffer.length) return null;
         return { at, next: this.buffer[at + 1] === "\n" ? at + 2 : at + 1 };
       }
@@ -62,7 +62,7 @@ export class SseParser {
   }
 }
 
-/** The socket ended, broke or fell silent before the stream's last event. */
+/** The connection ended, broke or timed out before the stream's last event. */
 export class StreamLost extends Error {
   constructor(message: string, cause?: unknown) {
     super(message, { cause });
@@ -72,8 +72,8 @@ export class StreamLost extends Error {
 
 /**
  * Events of a response body, until the body ends.
- * Throws StreamLost when the socket breaks, or says nothing (not even a keep-alive) for `silenceMs`:
- * a machine that slept may hold a dead socket for minutes.
+ * Throws StreamLost if the connection breaks, or carries nothing (not even a keep-alive) for
+ * `silenceMs`: after a machine has slept, it may be dead without being closed.
  */
 export async function* readEvents(
   body: ReadableStream<Uint8Array>,
@@ -89,7 +89,7 @@ export async function* readEvents(
       yield* parser.push(decoder.decode(chunk.value, { stream: true }));
     }
   } finally {
-    // Also when the consumer leaves early, so that the socket is given back.
+    // Also if the consumer stops early, so that the connection is released.
     reader.cancel().catch(() => undefined);
   }
 }

@@ -7,13 +7,13 @@ export type paths = Record<string, never>;
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
-        /** @description A `tool_choice` that narrows the tools down. */
+        /** @description A `tool_choice` that restricts the tools. */
         AllowedToolChoice: {
             /** @enum {unknown} */
             type: "allowed_tools";
             allowed_tools: components["schemas"]["AllowedTools"];
         };
-        /** @description Those of the tools that may be called, and whether one has to be. */
+        /** @description The tools that may be called, and whether one must be. */
         AllowedTools: {
             /** @enum {unknown} */
             mode: "auto" | "required";
@@ -35,14 +35,14 @@ export interface components {
             /** @default [] */
             tool_calls?: components["schemas"]["AnswerToolCall"][];
         };
-        /** @description A call that the model made. */
+        /** @description A tool call by the model. */
         AnswerToolCall: {
             id: string;
             /** @enum {unknown} */
             type: "function";
             function: components["schemas"]["AnswerFunction"];
         };
-        /** @description The data of a stream's last event, `error`, with the reply as it was stored. */
+        /** @description The data of a stream's last event, `error`, with the reply as stored. */
         Broken: {
             error: components["schemas"]["ErrorObject"];
             /** @default null */
@@ -53,7 +53,21 @@ export interface components {
             name: string;
             arguments: string;
         };
-        /** @description The list that came with the appliance, or what of it was looked for, and what the hub has. */
+        /** @description A model of the list. */
+        CatalogModel: {
+            id: string;
+            title: string;
+            family: string;
+            repo: string;
+            names: string[];
+            licence: string;
+            parameters: number;
+            context_length: number;
+            size: number;
+            quantization: string;
+            about: string;
+        };
+        /** @description The list that comes with the appliance, or what a search finds in it, and on the hub. */
         Catalogue: {
             models: components["schemas"]["Suggestion"][];
             quick_bytes: number;
@@ -65,7 +79,7 @@ export interface components {
             /** @default  */
             q?: string;
         };
-        /** @description One of the messages that were asked for. */
+        /** @description One of the requested messages. */
         ChatChoice: {
             index: number;
             message: components["schemas"]["AnswerMessage"];
@@ -73,14 +87,14 @@ export interface components {
             /** @enum {unknown} */
             finish_reason: "length" | "stop" | "tool_calls";
         };
-        /** @description More of one of the messages. */
+        /** @description The next part of one of the messages. */
         ChatChunkChoice: {
             index: number;
             delta: components["schemas"]["MessageDelta"];
             logprobs: components["schemas"]["ChatLogprobs"] | null;
             finish_reason: ("length" | "stop" | "tool_calls") | null;
         };
-        /** @description A whole answer of `POST /v1/chat/completions`. */
+        /** @description The answer to `POST /v1/chat/completions`, not streamed. */
         ChatCompletion: {
             id: string;
             /** @enum {unknown} */
@@ -91,9 +105,9 @@ export interface components {
             /** @enum {unknown} */
             service_tier?: "default";
             choices: components["schemas"]["ChatChoice"][];
-            usage: components["schemas"]["TokenUsage"];
+            usage: components["schemas"]["CompletionUsage"];
         };
-        /** @description The data of a streamed `POST /v1/chat/completions`, before `[DONE]`. */
+        /** @description The answer to `POST /v1/chat/completions`, streamed: each event before `[DONE]`. */
         ChatCompletionChunk: {
             id: string;
             /** @enum {unknown} */
@@ -104,7 +118,7 @@ export interface components {
             /** @enum {unknown} */
             service_tier?: "default";
             choices: components["schemas"]["ChatChunkChoice"][];
-            usage: components["schemas"]["TokenUsage"] | null;
+            usage: components["schemas"]["CompletionUsage"] | null;
         };
         /** @description `POST /v1/chat/completions`. */
         ChatCompletionRequest: {
@@ -198,7 +212,7 @@ export interface components {
             /** @default null */
             web_search_options?: null;
         };
-        /** @description A chat as a file, on its way in. */
+        /** @description A chat as a file, to import. */
         ChatFile: {
             /** @enum {unknown} */
             format: "appliance.chat";
@@ -207,7 +221,7 @@ export interface components {
             session: components["schemas"]["FileSession"];
             messages: components["schemas"]["FileMessage"][];
         };
-        /** @description Of every token of the message. */
+        /** @description For every token of the message. */
         ChatLogprobs: {
             content: components["schemas"]["SampledChatToken"][];
             refusal: null;
@@ -272,7 +286,36 @@ export interface components {
             /** @default null */
             suffix?: null;
         };
-        /** @description Something that can compute. Bytes. */
+        /** @description Tokens of all choices together. */
+        CompletionUsage: {
+            prompt_tokens: number;
+            completion_tokens: number;
+            total_tokens: number;
+            prompt_tokens_details: components["schemas"]["PromptTokensDetails"];
+        };
+        /** @description How busy the appliance is. */
+        DashboardFigures: {
+            tokens_per_second: number;
+            time_to_first_token_ms: number | null;
+            requests_running: number;
+            requests_waiting: number;
+            tokens_prefilled: number;
+            tokens_saved: number;
+            kv_bytes: number;
+            worker_restarts: number;
+            memory: components["schemas"]["DashboardMemory"];
+            uptime_seconds: number;
+            version: string;
+        };
+        /** @description Bytes. */
+        DashboardMemory: {
+            total: number;
+            available: number;
+            appliance: number;
+            workers: number;
+            models: components["schemas"]["ModelMemory"][];
+        };
+        /** @description A device that can compute. Sizes in bytes. */
         DeviceStatus: {
             name: string;
             family: string;
@@ -284,7 +327,7 @@ export interface components {
             trust: "failed" | "slow" | "trusted" | "unproven" | "wrong";
             detail: string;
         };
-        /** @description The data of a stream's last event, `done`: the reply as it was stored. */
+        /** @description The data of a stream's last event, `done`: the reply as stored. */
         Done: {
             message: components["schemas"]["Message"];
         };
@@ -296,9 +339,24 @@ export interface components {
         };
         /** @description All downloads, the oldest first. */
         DownloadList: {
-            downloads: components["schemas"]["Told"][];
+            downloads: components["schemas"]["DownloadStatus"][];
         };
-        /** @description An answer of `POST /v1/embeddings`, in the order of the inputs. */
+        /** @description A download, for people. */
+        DownloadStatus: {
+            id: string;
+            repo: string;
+            file: string;
+            files: number;
+            licence: string;
+            /** @enum {unknown} */
+            status: "cancelled" | "done" | "failed" | "paused" | "running" | "waiting";
+            done_bytes: number;
+            total_bytes: number;
+            bytes_per_second: number;
+            error: string | null;
+            created_at: number;
+        };
+        /** @description The answer to `POST /v1/embeddings`, in the order of the inputs. */
         EmbeddingList: {
             /**
              * @default list
@@ -349,7 +407,7 @@ export interface components {
             param: string | null;
             code: string;
         };
-        /** @description A chat as a file, on its way out: what `ChatFile` takes. */
+        /** @description A chat as a file, exported; `ChatFile` accepts it. */
         ExportedChat: {
             /**
              * @default appliance.chat
@@ -362,7 +420,7 @@ export interface components {
             session: components["schemas"]["ExportedSession"];
             messages: components["schemas"]["ExportedMessage"][];
         };
-        /** @description A message, on its way out. */
+        /** @description A message, exported. */
         ExportedMessage: {
             id: string;
             parent_id: string | null;
@@ -374,10 +432,10 @@ export interface components {
             finish_reason: ("cancelled" | "length" | "stop" | "tool_calls") | null;
             model: string | null;
             created_at: number;
-            usage: components["schemas"]["Usage"] | null;
+            usage: components["schemas"]["MessageUsage"] | null;
             error: components["schemas"]["MessageError"] | null;
         };
-        /** @description A session, on its way out. */
+        /** @description A session, exported. */
         ExportedSession: {
             id: string;
             title: string;
@@ -387,26 +445,12 @@ export interface components {
             leaf_id: string | null;
             settings: components["schemas"]["Settings"] | null;
         };
-        /** @description How busy the appliance is. */
-        Figures: {
-            tokens_per_second: number;
-            time_to_first_token_ms: number | null;
-            requests_running: number;
-            requests_waiting: number;
-            tokens_prefilled: number;
-            tokens_saved: number;
-            kv_bytes: number;
-            worker_restarts: number;
-            memory: components["schemas"]["MemoryFigures"];
-            uptime_seconds: number;
-            version: string;
-        };
         /** @description Why a reply failed. */
         FileError: {
             code: string;
             message: string;
         };
-        /** @description One message; its parent stands before it. */
+        /** @description One message; its parent precedes it. */
         FileMessage: {
             id: string;
             parent_id: string | null;
@@ -436,7 +480,7 @@ export interface components {
             leaf_id: string | null;
             settings: components["schemas"]["SettingsIn"] | null;
         };
-        /** @description What a reply took. */
+        /** @description Tokens and seconds that a reply took. */
         FileUsage: {
             prompt_tokens: number;
             cached_tokens: number;
@@ -450,7 +494,7 @@ export interface components {
             context_tokens: number;
             n_ctx: number | null;
         };
-        /** @description More of a function's call; the name comes first. */
+        /** @description The next part of a function call; the name comes first. */
         FunctionDelta: {
             arguments: string;
             /** @default null */
@@ -470,7 +514,7 @@ export interface components {
         FunctionName: {
             name: string;
         };
-        /** @description How the appliance is. The timestamp is in Unix milliseconds. */
+        /** @description The state of the appliance. The timestamp is in Unix milliseconds. */
         Health: {
             status: "ok" | ("failed" | "failing" | "loading" | "ready" | "stopped" | "unloaded");
             uptime_seconds: number;
@@ -482,15 +526,6 @@ export interface components {
             role: string;
             content: string;
         };
-        /** @description One message, or the title of a session, that has every word. */
-        Hit: {
-            session_id: string;
-            session_title: string;
-            message_id: string | null;
-            role: ("assistant" | "system" | "user") | null;
-            created_at: number;
-            snippet: components["schemas"]["Segment"][];
-        };
         /** @description A repository that a search found. */
         HubModel: {
             repo: string;
@@ -499,12 +534,12 @@ export interface components {
             likes: number;
             gated: boolean;
         };
-        /** @description `response_format`: some JSON object. */
+        /** @description `response_format`: any JSON object. */
         JsonObject: {
             /** @enum {unknown} */
             type: "json_object";
         };
-        /** @description `response_format`: JSON of a schema. */
+        /** @description `response_format`: JSON that matches a schema. */
         JsonSchema: {
             /** @enum {unknown} */
             type: "json_schema";
@@ -533,7 +568,7 @@ export interface components {
             /** @default null */
             last_used_at?: number | null;
         };
-        /** @description All keys, without what nobody can see again. */
+        /** @description All keys, without their secrets. */
         KeysAnswer: {
             keys: components["schemas"]["Key"][];
         };
@@ -574,7 +609,7 @@ export interface components {
             device?: string | null;
         };
         /** @description `[limits]`: what a request may ask for. */
-        Limits: {
+        LimitsSettings: {
             /** @default 200000 */
             max_prompt_length?: number;
             /** @default 2048 */
@@ -588,21 +623,7 @@ export interface components {
             /** @default 0 */
             default_rate_limit_per_minute?: number;
         };
-        /** @description A model of the list. */
-        Listed: {
-            id: string;
-            title: string;
-            family: string;
-            repo: string;
-            names: string[];
-            licence: string;
-            parameters: number;
-            context_length: number;
-            size: number;
-            quantization: string;
-            about: string;
-        };
-        /** @description `GET /api/sessions/{id}/live`: from which character of the reply on, reasoning counted. */
+        /** @description `GET /api/sessions/{id}/live`: the first character to send, counted with the reasoning. */
         LiveQuery: {
             /** @default 0 */
             from?: number;
@@ -635,7 +656,7 @@ export interface components {
             device: string | null;
             warning: string | null;
         };
-        /** @description All of them, the default first. */
+        /** @description All models, the default first. */
         LocalModels: {
             models: components["schemas"]["LocalModel"][];
         };
@@ -643,7 +664,7 @@ export interface components {
         LoginIn: {
             key: string;
         };
-        /** @description A key that was just made. */
+        /** @description A key that was just created. */
         MadeKey: {
             id: string;
             name: string;
@@ -654,19 +675,11 @@ export interface components {
             expires_at: number | null;
             key: string;
         };
-        /** @description Who is asking. */
+        /** @description The caller. */
         Me: {
             name: string;
             scope: ("admin" | "chat" | "manage") | null;
             auth: boolean;
-        };
-        /** @description Bytes. */
-        MemoryFigures: {
-            total: number;
-            available: number;
-            appliance: number;
-            workers: number;
-            models: components["schemas"]["ModelMemory"][];
         };
         /** @description Bytes of this machine's memory. */
         MemoryUse: {
@@ -692,10 +705,10 @@ export interface components {
             finish_reason: ("cancelled" | "length" | "stop" | "tool_calls") | null;
             model: string | null;
             created_at: number;
-            usage: components["schemas"]["Usage"] | null;
+            usage: components["schemas"]["MessageUsage"] | null;
             error: components["schemas"]["MessageError"] | null;
         };
-        /** @description More of a message. */
+        /** @description The next part of a message. */
         MessageDelta: {
             /** @default null */
             role?: "assistant" | null;
@@ -734,6 +747,20 @@ export interface components {
             /** @default null */
             tool_call_id?: string | null;
         };
+        /** @description What one reply took. */
+        MessageUsage: {
+            prompt_tokens: number;
+            cached_tokens: number;
+            cached_from: string | null;
+            completion_tokens: number;
+            dropped_messages: number;
+            queued_seconds: number;
+            prefill_seconds: number;
+            decode_seconds: number;
+            seed: number;
+            context_tokens: number;
+            n_ctx: number | null;
+        };
         /** @description All messages of a session. */
         MessagesAnswer: {
             messages: components["schemas"]["Message"][];
@@ -744,7 +771,7 @@ export interface components {
             name: string;
             memory: components["schemas"]["MemoryUse"];
         };
-        /** @description A model, as OpenAI and the original service tell of it. */
+        /** @description A model, with the fields of OpenAI and of the original service. */
         ModelObject: {
             id: string;
             /**
@@ -773,7 +800,7 @@ export interface components {
             data: components["schemas"]["ModelObject"][];
             models: string[];
         };
-        /** @description What a model is doing. */
+        /** @description The state of a model. */
         ModelStatus: {
             id: string;
             name: string;
@@ -788,7 +815,7 @@ export interface components {
             devices: string[];
             warning: string | null;
         };
-        /** @description A JSON schema with its name; `strict` is always so here. */
+        /** @description A JSON schema with its name; it is always enforced, as if `strict`. */
         NamedSchema: {
             schema: Record<string, never>;
             /** @default  */
@@ -804,7 +831,7 @@ export interface components {
             type: "function";
             function: components["schemas"]["FunctionName"];
         };
-        /** @description A key to be made. */
+        /** @description A key to create. */
         NewKeyIn: {
             name: string;
             /**
@@ -824,17 +851,12 @@ export interface components {
             /** @default null */
             settings?: components["schemas"]["SettingsIn"] | null;
         };
-        /** @description Some of the hits, titles first and then the newest messages first. */
-        Page: {
-            hits: components["schemas"]["Hit"][];
-            more: boolean;
-        };
-        /** @description `response_format`: as the model likes. */
+        /** @description `response_format`: any text. */
         PlainText: {
             /** @enum {unknown} */
             type: "text";
         };
-        /** @description Of one person, or of everybody without a key; None: never said. */
+        /** @description Of one person, or of everybody without a key; None: never set. */
         Preferences: {
             /** @default null */
             theme?: ("dark" | "light" | "system") | null;
@@ -843,13 +865,13 @@ export interface components {
             /** @default null */
             rail_hidden?: boolean | null;
         };
-        /** @description Preferences of the page; null takes a value back. */
+        /** @description Preferences of the page; null resets a value. */
         PreferencesIn: {
             theme?: ("dark" | "light" | "system") | null;
             language?: string | null;
             rail_hidden?: boolean | null;
         };
-        /** @description The default profile, and what it is held against. */
+        /** @description The default profile, with the built-in defaults and the limits. */
         ProfileAnswer: {
             /** @default null */
             model?: string | null;
@@ -870,27 +892,27 @@ export interface components {
             /** @default null */
             stop?: string[] | null;
             defaults: components["schemas"]["Settings"];
-            limits: components["schemas"]["Limits"];
+            limits: components["schemas"]["LimitsSettings"];
         };
-        /** @description OpenAI's `prompt_cache_options`. Every prompt is kept for as long as there is room. */
+        /** @description OpenAI's `prompt_cache_options`. Every prompt is cached for as long as there is room. */
         PromptCacheOptions: {
             /** @default null */
             mode?: "implicit" | null;
         };
         /** @description How much of the prompt has been read, in tokens. */
-        PromptRead: {
+        PromptProgress: {
             done: number;
             total: number;
             cached_tokens: number;
             cached_from: string | null;
         };
-        /** @description Of the prompt's tokens, those that did not have to be computed, and where they were. */
+        /** @description The prompt's tokens that were cached, and where. */
         PromptTokensDetails: {
             cached_tokens: number;
             cached_from: ("disk" | "memory" | "shared" | "slot") | null;
         };
         /**
-         * @description How a reply is to be made: `…/regenerate` and `…/continue`.
+         * @description How to generate a reply: `…/regenerate` and `…/continue`.
          *
          *         What is not given is taken from the session's settings and the default profile.
          */
@@ -924,7 +946,7 @@ export interface components {
             /** @default null */
             system_prompt?: string | null;
         };
-        /** @description What the reply took; of one that the engine has finished. */
+        /** @description What the reply cost; of one that the engine has finished. */
         ReplyUsage: {
             prompt_tokens: number;
             completion_tokens: number;
@@ -935,25 +957,34 @@ export interface components {
         Rollback: {
             amount: number;
         };
-        /** @description The token that was sampled, with the likeliest ones in its place. */
+        /** @description The sampled token, and the likeliest alternatives. */
         SampledChatToken: {
             token: string;
             logprob: number;
             bytes: number[];
             top_logprobs: components["schemas"]["ChatToken"][];
         };
-        /** @description `GET /api/search`: words that a hit has all of; what stands in "…" is one word. */
+        /** @description One message, or the title of a session, that has every word. */
+        SearchHit: {
+            session_id: string;
+            session_title: string;
+            message_id: string | null;
+            role: ("assistant" | "system" | "user") | null;
+            created_at: number;
+            snippet: components["schemas"]["SnippetSegment"][];
+        };
+        /** @description Some of the hits, titles first and then the newest messages first. */
+        SearchPage: {
+            hits: components["schemas"]["SearchHit"][];
+            more: boolean;
+        };
+        /** @description `GET /api/search`: words that a hit must all contain; text in "…" is one word. */
         SearchQuery: {
             q: string;
             /** @default 20 */
             limit?: number;
             /** @default 0 */
             offset?: number;
-        };
-        /** @description A piece of a snippet; `hit`: it is what was looked for. */
-        Segment: {
-            text: string;
-            hit: boolean;
         };
         /** @description One stored chat. Times are Unix milliseconds. */
         Session: {
@@ -966,7 +997,7 @@ export interface components {
             live_message_id: string | null;
             settings: components["schemas"]["Settings"] | null;
         };
-        /** @description `PATCH /api/sessions/{id}`. What is not given stays as it is. */
+        /** @description `PATCH /api/sessions/{id}`. What is not given stays unchanged. */
         SessionChange: {
             title?: string;
             pinned?: boolean;
@@ -977,7 +1008,7 @@ export interface components {
         SessionsAnswer: {
             sessions: components["schemas"]["Session"][];
         };
-        /** @description Everything that can be set; None: not said here. */
+        /** @description Everything that can be set; None: not set here. */
         Settings: {
             /** @default null */
             model?: string | null;
@@ -998,7 +1029,7 @@ export interface components {
             /** @default null */
             stop?: string[] | null;
         };
-        /** @description Settings of a session or of the default profile; null takes a value back. */
+        /** @description Settings of a session or of the default profile; null resets a value. */
         SettingsIn: {
             model?: string | null;
             device?: string | null;
@@ -1010,14 +1041,19 @@ export interface components {
             system_prompt?: string | null;
             stop?: string[] | null;
         };
-        /** @description What the page shows of the appliance. The timestamp is in Unix milliseconds. */
+        /** @description A piece of a snippet; `hit`: it is what was looked for. */
+        SnippetSegment: {
+            text: string;
+            hit: boolean;
+        };
+        /** @description What the page shows about the appliance. The timestamp is in Unix milliseconds. */
         Status: {
             version: string;
             uptime_seconds: number;
             timestamp: number;
             models: components["schemas"]["ModelStatus"][];
             devices: components["schemas"]["DeviceStatus"][];
-            figures: components["schemas"]["Figures"];
+            figures: components["schemas"]["DashboardFigures"];
             refused_variants: {
                 [key: string]: string;
             };
@@ -1029,29 +1065,21 @@ export interface components {
             /** @default false */
             include_obfuscation?: boolean | null;
         };
-        /** @description A model worth having. */
+        /** @description A recommended model. */
         Suggestion: {
-            model: components["schemas"]["Listed"];
+            model: components["schemas"]["CatalogModel"];
             /** @enum {unknown} */
             fits: "fits" | "partly" | "too_big";
             downloaded: boolean;
         };
-        /** @description More of the reply, of its text or of its reasoning; `offset` is the place after it. */
-        TextAdded: {
-            offset: number;
-            /** @default  */
-            text?: string;
-            /** @default  */
-            reasoning?: string;
-        };
-        /** @description One of the texts that were asked for, or more of it. */
+        /** @description One of the requested texts, or the next part of it. */
         TextChoice: {
             index: number;
             text: string;
             logprobs: components["schemas"]["TextLogprobs"] | null;
             finish_reason: ("length" | "stop" | "tool_calls") | null;
         };
-        /** @description An answer of `POST /v1/completions`, and the data of a streamed one before `[DONE]`. */
+        /** @description The answer to `POST /v1/completions`; streamed, the data of each event before `[DONE]`. */
         TextCompletion: {
             id: string;
             /** @enum {unknown} */
@@ -1060,9 +1088,17 @@ export interface components {
             model: string;
             system_fingerprint: null;
             choices: components["schemas"]["TextChoice"][];
-            usage: components["schemas"]["TokenUsage"] | null;
+            usage: components["schemas"]["CompletionUsage"] | null;
         };
-        /** @description Of every token of the text; `text_offset` is in characters. */
+        /** @description More of the reply, of its text or of its reasoning; `offset` is that after it. */
+        TextDelta: {
+            offset: number;
+            /** @default  */
+            text?: string;
+            /** @default  */
+            reasoning?: string;
+        };
+        /** @description For every token of the text; `text_offset` is in characters. */
         TextLogprobs: {
             tokens: string[];
             token_logprobs: number[];
@@ -1071,7 +1107,7 @@ export interface components {
             }[];
             text_offset: number[];
         };
-        /** @description A piece of text of a message. */
+        /** @description A piece of text in a message. */
         TextPart: {
             /** @enum {unknown} */
             type: "text";
@@ -1086,35 +1122,13 @@ export interface components {
             model: string;
             system_fingerprint: null;
             choices: components["schemas"]["TextChoice"][];
-            usage: components["schemas"]["TokenUsage"] | null;
+            usage: components["schemas"]["CompletionUsage"] | null;
             text: string;
             tokens: number;
             duration_seconds: number;
             tokens_per_second: number;
         };
-        /** @description Tokens of all choices together. */
-        TokenUsage: {
-            prompt_tokens: number;
-            completion_tokens: number;
-            total_tokens: number;
-            prompt_tokens_details: components["schemas"]["PromptTokensDetails"];
-        };
-        /** @description A download, for people. */
-        Told: {
-            id: string;
-            repo: string;
-            file: string;
-            files: number;
-            licence: string;
-            /** @enum {unknown} */
-            status: "cancelled" | "done" | "failed" | "paused" | "running" | "waiting";
-            done_bytes: number;
-            total_bytes: number;
-            bytes_per_second: number;
-            error: string | null;
-            created_at: number;
-        };
-        /** @description More of a call; id and type come first. */
+        /** @description The next part of a tool call; id and type come first. */
         ToolCallDelta: {
             index: number;
             function: components["schemas"]["FunctionDelta"];
@@ -1123,7 +1137,7 @@ export interface components {
             /** @default null */
             type?: "function" | null;
         };
-        /** @description A call that an assistant's message made. */
+        /** @description A tool call in an assistant's message. */
         ToolCallIn: {
             id: string;
             function: components["schemas"]["CalledFunctionIn"];
@@ -1186,21 +1200,7 @@ export interface components {
             content: string;
             parent_id?: string | null;
         };
-        /** @description What one reply took. */
-        Usage: {
-            prompt_tokens: number;
-            cached_tokens: number;
-            cached_from: string | null;
-            completion_tokens: number;
-            dropped_messages: number;
-            queued_seconds: number;
-            prefill_seconds: number;
-            decode_seconds: number;
-            seed: number;
-            context_tokens: number;
-            n_ctx: number | null;
-        };
-        /** @description The turn waits for its place; 1: it is the next. */
+        /** @description The turn waits; its place in the queue, 1: it is the next. */
         Waiting: {
             place: number;
         };

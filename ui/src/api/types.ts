@@ -1,32 +1,32 @@
-/** What the server says, by its own description; times are Unix milliseconds. */
+/** The types of the API, from its OpenAPI document; times are Unix milliseconds. */
 
 import type { components } from "@/api/types.gen";
 
 type Schemas = components["schemas"];
 
-/** How replies are made; a null field follows the profile behind it. */
+/** Settings for replies; a null field inherits from the profile. */
 export type Settings = Required<Schemas["Settings"]>;
 
 export type Session = Omit<Schemas["Session"], "settings"> & {
-  /** What this chat sets apart from the default profile. */
+  /** The settings in which this chat differs from the default profile. */
   settings: Settings | null;
 };
 
-/** The default profile with what stands behind it. */
+/** The default profile, with the built-in defaults and limits. */
 export type Profile = Settings & {
   defaults: Settings;
-  limits: Pick<Required<Schemas["Limits"]>, "max_response_tokens">;
+  limits: Pick<Required<Schemas["LimitsSettings"]>, "max_response_tokens">;
 };
 
-/** A chat's message that a search found; `snippet` is cut into found and other text. */
-export type SearchHit = Schemas["Hit"];
+/** A message found by a search; `snippet` is split into matching and other text. */
+export type SearchHit = Schemas["SearchHit"];
 
 export type MessageStatus = Schemas["Message"]["status"];
 
 export type CachedFrom = "slot" | "shared" | "memory" | "disk";
 
-export type Usage = Omit<Schemas["Usage"], "cached_from"> & {
-  /** Where the cached tokens were, that did not have to be read again. */
+export type Usage = Omit<Schemas["MessageUsage"], "cached_from"> & {
+  /** Where the reused tokens were cached. */
   cached_from: CachedFrom | null;
 };
 
@@ -34,7 +34,7 @@ export type Message = Omit<Schemas["Message"], "usage"> & { usage: Usage | null 
 
 export type ModelStatus = Schemas["ModelStatus"];
 
-/** A processor or a GPU of the server's machine. */
+/** A CPU or GPU of the server's machine. */
 export type DeviceStatus = Schemas["DeviceStatus"];
 
 export type ServerStatus = Pick<Schemas["Status"], "version" | "uptime_seconds" | "models"> &
@@ -44,40 +44,40 @@ export type ServerStatus = Pick<Schemas["Status"], "version" | "uptime_seconds" 
 
 export type ErrorBody = Schemas["ErrorObject"];
 
-export type Prefill = Omit<Schemas["PromptRead"], "cached_from">;
+export type Prefill = Omit<Schemas["PromptProgress"], "cached_from">;
 
-/** One event of a reply that begins, or of one that is followed. */
+/** An event of a reply, whether it was just started or is being followed. */
 export type TurnEvent =
   | { type: "turn"; user: Message; reply: Message; dropped_messages: number }
   | ({ type: "queued" } & Schemas["Waiting"])
   | ({ type: "prefill" } & Prefill)
-  /** `offset`: Unicode code points of reasoning and text together after this piece. */
-  | ({ type: "delta" } & Schemas["TextAdded"])
+  /** `offset`: Unicode code points of reasoning and text together after this delta. */
+  | ({ type: "delta" } & Schemas["TextDelta"])
   | { type: "done"; message: Message }
   | { type: "error"; error: ErrorBody; message: Message };
 
-/** A model on this machine, or one that is configured and not here. */
+/** A model on this machine, or one that is configured but missing. */
 export type LocalModel = Schemas["LocalModel"];
 
 export type Scope = Schemas["Key"]["scope"];
 
-/** Who this page is to the server; without a scope: nobody in particular, who may see nothing. */
+/** Who is signed in; without a scope: nobody, without any access. */
 export type Me = Schemas["Me"];
 
 export type ApiKey = Required<Schemas["Key"]>;
 
-/** Figures of the whole appliance. */
-export type Figures = Schemas["Figures"];
+/** Metrics of the whole appliance. */
+export type Figures = Schemas["DashboardFigures"];
 
-/** A model worth having, out of the list that comes with the appliance. */
+/** A recommended model from the list that comes with the appliance. */
 export type Suggestion = Schemas["Suggestion"];
 
 /** A repository that a search on the hub found. */
 export type HubModel = Schemas["HubModel"];
 
-/** How the page looks, as far as somebody said. */
+/** How the page looks, as far as it was set. */
 export type Preferences = Required<Schemas["Preferences"]>;
 
 export type Catalogue = Schemas["Catalogue"];
 
-export type Download = Schemas["Told"];
+export type Download = Schemas["DownloadStatus"];

@@ -133,7 +133,7 @@ describe("the state of the server", () => {
     api.down = true;
     render(<App />);
     expect(await screen.findByText("The server can’t be reached.")).toBeTruthy();
-    expect(await screen.findByRole("heading", { name: "This chat could not be read" })).toBeTruthy();
+    expect(await screen.findByRole("heading", { name: "This chat could not be loaded" })).toBeTruthy();
     api.down = false;
     expect(await screen.findByRole("article", { name: "Your message" })).toBeTruthy();
     expect(screen.queryByText("The server can’t be reached.")).toBeNull();

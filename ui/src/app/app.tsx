@@ -8,15 +8,16 @@ import { compose, type Stores } from "@/app/compose";
 import { Layout } from "@/app/layout";
 import { Providers } from "@/app/providers";
 import { Rail } from "@/app/rail";
-import { SideViewFrame } from "@/app/side-view";
-import { goTo, hrefOfSession, hrefOfView, useView, type SideView } from "@/app/views";
+import { hrefOfSession, hrefOfView, navigate, useRoute } from "@/app/router";
+import { SideView } from "@/app/side-view";
+import { pageViews } from "@/app/views";
 import { preloadMarkdown } from "@/components/markdown/markdown";
 import { Toasts } from "@/components/toasts";
 import { may, type AccessState } from "@/features/access/access-store";
 import { SignIn } from "@/features/access/sign-in";
 import { SignedIn } from "@/features/access/signed-in";
 import { ChatView } from "@/features/chat/chat-view";
-import { inputId } from "@/features/chat/composer";
+import { inputId } from "@/features/chat/components/composer";
 import { SearchDialog } from "@/features/sessions/search-dialog";
 import { sessionTitle } from "@/features/sessions/session-title";
 import { SettingsPanel } from "@/features/settings/settings-panel";
@@ -29,8 +30,8 @@ type Overlay = "search" | "sheet" | null;
 export function App() {
   const [stores] = useState(compose);
   const { t } = useTranslation();
-  const view = useView();
-  const { sessionId } = view;
+  const route = useRoute();
+  const { sessionId } = route;
   const [overlay, setOverlay] = useState<Overlay>(null);
   const [settingsOpen, setSettingsOpen] = useState(false);
   const railHidden = useStore(stores.preferences, (state) => state.railHidden);
@@ -38,18 +39,20 @@ export function App() {
   const session = useStore(stores.sessions, (state) =>
     state.sessions.find(({ id }) => id === sessionId),
   );
-  const asked = useStore(stores.access, (state) => state.asked);
+  const accessChecked = useStore(stores.access, (state) => state.checked);
   const locked = useStore(stores.access, isLocked);
-  const manages = useStore(stores.access, (state) => may(state, "manage"));
-  const admin = useStore(stores.access, (state) => may(state, "admin"));
+  const me = useStore(stores.access, (state) => state.me);
   const percent = useStore(stores.status, loadingPercent);
   const able = useStore(stores.status, isAble);
   const title = titleOf();
-  const allowed = useMemo((): SideView[] => ["models", ...(admin ? ["keys" as const] : []), "status"], [admin]);
+  const views = useMemo(
+    () => pageViews.filter(({ scope }) => scope === null || may(me, scope)),
+    [me],
+  );
   const commands = useMemo(
     (): Commands => ({
       newChat: () => {
-        goTo(hrefOfSession(null));
+        navigate(hrefOfSession(null));
       },
       search: () => {
         setOverlay("search");
@@ -58,10 +61,10 @@ export function App() {
         setOverlay("sheet");
       },
       previous: () => {
-        step(stores, sessionId, -1);
+        openNeighbour(stores, sessionId, -1);
       },
       next: () => {
-        step(stores, sessionId, 1);
+        openNeighbour(stores, sessionId, 1);
       },
       settings: () => {
         setSettingsOpen((open) => !open);
@@ -73,19 +76,19 @@ export function App() {
         document.getElementById(inputId)?.focus();
       },
       ...Object.fromEntries(
-        allowed.map((name) => [
+        views.map(({ name }) => [
           name,
           () => {
-            goTo(hrefOfView(name));
+            navigate(hrefOfView(name));
           },
         ]),
       ),
     }),
-    [stores, sessionId, railHidden, setRailHidden, allowed],
+    [stores, sessionId, railHidden, setRailHidden, views],
   );
 
   function titleOf(): string | null {
-    if (view.name !== "chat") return t(`app.${view.name}`);
+    if (route.view !== "chat") return t(`app.${route.view}`);
     if (session) return sessionTitle(session, t);
     return sessionId === null ? null : t("app.chat");
   }
@@ -94,8 +97,8 @@ export function App() {
   useWatching(stores);
 
   useEffect(() => {
-    if (view.name === "chat") stores.chat.getState().open(view.sessionId, view.messageId);
-  }, [stores, view]);
+    if (route.view === "chat") stores.chat.getState().open(route.sessionId, route.messageId);
+  }, [stores, route]);
 
   useEffect(() => {
     if (settingsOpen) void stores.settings.getState().load(sessionId);
@@ -108,8 +111,8 @@ export function App() {
   const close = () => {
     setOverlay(null);
   };
-  // The page must not be seen for a moment by somebody who then has to sign in.
-  if (!asked) return null;
+  // The page must not flash up before the sign-in form.
+  if (!accessChecked) return null;
   if (locked) return <SignIn onEnter={stores.access.getState().enter} />;
   return (
     <Providers stores={stores}>
@@ -120,8 +123,8 @@ export function App() {
         onHideRail={setRailHidden}
         rail={(place) => (
           <Rail
-            view={view}
-            allowed={allowed}
+            route={route}
+            views={views}
             onSearch={() => {
               setOverlay("search");
             }}
@@ -133,7 +136,7 @@ export function App() {
         )}
         settings={
           settingsOpen ? (
-            <Settings
+            <OpenSettings
               stores={stores}
               onClose={() => {
                 setSettingsOpen(false);
@@ -143,22 +146,22 @@ export function App() {
         }
         onSettings={setSettingsOpen}
         onNewChat={() => {
-          goTo(hrefOfSession(null));
+          navigate(hrefOfSession(null));
         }}
       >
-        {view.name === "chat" ? (
+        {route.view === "chat" ? (
           <ChatView
             hold={percent === null ? null : t("chat.hold", { percent })}
             about={<WarmUp />}
             able={able}
             onNewChat={() => {
-              goTo(hrefOfSession(null));
+              navigate(hrefOfSession(null));
             }}
           />
         ) : (
-          <SideViewFrame
-            name={view.name}
-            manages={manages}
+          <SideView
+            name={route.view}
+            manages={may(me, "manage")}
             onModelsChanged={stores.status.getState().probe}
           />
         )}
@@ -168,7 +171,7 @@ export function App() {
           onClose={close}
           onOpen={(id, messageId) => {
             close();
-            goTo(hrefOfSession(id, messageId));
+            navigate(hrefOfSession(id, messageId));
           }}
         />
       )}
@@ -178,7 +181,7 @@ export function App() {
   );
 }
 
-function Settings({ stores, onClose }: { stores: Stores; onClose: () => void }) {
+function OpenSettings({ stores, onClose }: { stores: Stores; onClose: () => void }) {
   const server = useStore(stores.status, (state) => state.server);
   const me = useStore(stores.access, (state) => state.me);
   const models = server?.models ?? [];
@@ -194,7 +197,7 @@ function Settings({ stores, onClose }: { stores: Stores; onClose: () => void }) 
 function useWatching({ access, preferences, sessions, status }: Stores) {
   useEffect(() => {
     preloadMarkdown();
-    void access.getState().ask();
+    void access.getState().check();
     void preferences.getState().load();
     const stopSessions = sessions.getState().watch();
     const stopStatus = status.getState().watch();
@@ -206,24 +209,24 @@ function useWatching({ access, preferences, sessions, status }: Stores) {
 }
 
 /** Opens the chat above or below the open one in the list. */
-function step({ sessions }: Stores, sessionId: string | null, by: number) {
+function openNeighbour({ sessions }: Stores, sessionId: string | null, by: number) {
   const list = sessions.getState().sessions;
   const at = list.findIndex(({ id }) => id === sessionId);
   const next = list[at < 0 ? 0 : at + by];
-  if (next) goTo(hrefOfSession(next.id));
+  if (next) navigate(hrefOfSession(next.id));
 }
 
-/** Whether nothing is to be had without a key. */
+/** Whether signing in is required. */
 function isLocked({ me }: AccessState): boolean {
   return me !== null && me.auth && me.scope === null;
 }
 
-/** Whether there is a model that answers, now or soon. Not known yet counts as yes. */
+/** Whether a model can answer, now or soon. Counts as yes until it is known. */
 function isAble({ server }: StatusState): boolean {
   return server === null || ![undefined, "failed"].includes(servingModel(server)?.state);
 }
 
-/** How far the model is that nothing can be sent to yet. A sleeping one wakes when it is asked. */
+/** The progress of a loading model, to which nothing can be sent yet; null if there is none. */
 function loadingPercent({ reach, server }: StatusState): number | null {
   const model = servingModel(server);
   if (reach === "down" || model?.state !== "loading") return null;

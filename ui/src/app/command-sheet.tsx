@@ -1,6 +1,7 @@
 import { useTranslation } from "react-i18next";
 
 import { bindings, type CommandName, type Commands } from "@/app/commands";
+import { isPageView } from "@/app/views";
 import { IconButton } from "@/components/button";
 import { Modal } from "@/components/dialog";
 import { CloseIcon } from "@/components/icons";
@@ -10,7 +11,7 @@ interface CommandSheetProps {
   onClose: () => void;
 }
 
-/** What the keys of the input do; they work there and can't be run from here. */
+/** Keys that work in the message input; they can't be run from the sheet. */
 const inputKeys = [
   ["send", ["Enter"]],
   ["line", ["Shift", "Enter"]],
@@ -18,13 +19,15 @@ const inputKeys = [
   ["stop", ["Esc"]],
 ] as const;
 
-/** Every command with its keys; a press runs it. */
+/** Every command with its keys; choosing one runs it. */
 export function CommandSheet({ commands, onClose }: CommandSheetProps) {
   const { t } = useTranslation();
   const run = (command: CommandName) => {
     onClose();
     commands[command]?.();
   };
+  const labelOf = (command: CommandName) =>
+    isPageView(command) ? t(`app.${command}`) : t(`commands.${command}`);
   const shown = bindings.filter(({ command }) => command !== "sheet" && commands[command]);
   return (
     <Modal
@@ -54,7 +57,7 @@ export function CommandSheet({ commands, onClose }: CommandSheetProps) {
                 }}
                 className="flex min-h-9 w-full items-center justify-between gap-4 rounded-control px-2 text-start text-sm hover:bg-hover"
               >
-                {t(`commands.${command}`)}
+                {labelOf(command)}
                 <Keys keys={keys} />
               </button>
             ))}

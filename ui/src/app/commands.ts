@@ -1,6 +1,8 @@
 import { useEffect } from "react";
 
-/** What can be done by keyboard. */
+import { pageViews, type PageViewName } from "@/app/views";
+
+/** What keyboard shortcuts can do. */
 export type CommandName =
   | "newChat"
   | "search"
@@ -9,18 +11,16 @@ export type CommandName =
   | "settings"
   | "rail"
   | "focus"
-  | "models"
-  | "status"
-  | "keys"
-  | "sheet";
+  | "sheet"
+  | PageViewName;
 
-/** A key with what is held beside it; "Mod" is Ctrl, and Command where there is one. */
+/** A key with its modifiers, or keys in sequence; "Mod" is Ctrl, or Command on Apple systems. */
 interface Binding {
   command: CommandName;
   keys: readonly string[];
 }
 
-/** The order is that of the sheet. Keys without Mod or Alt do nothing while one types. */
+/** In the order of the sheet. Keys without Mod or Alt are ignored while typing. */
 export const bindings: readonly Binding[] = [
   { command: "newChat", keys: ["Mod", "Shift", "O"] },
   { command: "search", keys: ["Mod", "K"] },
@@ -29,9 +29,7 @@ export const bindings: readonly Binding[] = [
   { command: "focus", keys: ["/"] },
   { command: "settings", keys: ["Mod", ","] },
   { command: "rail", keys: ["Mod", "B"] },
-  { command: "models", keys: ["G", "M"] },
-  { command: "keys", keys: ["G", "K"] },
-  { command: "status", keys: ["G", "S"] },
+  ...pageViews.map(({ name, keys }) => ({ command: name, keys })),
   { command: "sheet", keys: ["?"] },
   { command: "sheet", keys: ["Mod", "/"] },
 ];
@@ -57,7 +55,7 @@ function matches({ keys }: Binding, event: KeyboardEvent, before: string): boole
   return first === "Alt" || keys.length === 1 || before === first.toLowerCase();
 }
 
-/** Runs commands by their keys. In a dialog, what is behind it rests. */
+/** Runs commands by their keys. While a dialog is open, they are disabled. */
 export function useCommands(commands: Commands) {
   useEffect(() => {
     let before = "";

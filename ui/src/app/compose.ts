@@ -1,9 +1,9 @@
-import { overSocket } from "@/api/reply-way";
+import { overSocket } from "@/api/reply-transport";
 import { ChatSocket } from "@/api/socket";
-import { becomeSession } from "@/app/views";
+import { replaceWithSession } from "@/app/router";
 import { createToastStore, type ToastStore } from "@/components/toasts";
 import { createAccessStore, type AccessStore } from "@/features/access/access-store";
-import { createChatStore, type ChatStore } from "@/features/chat/chat-store";
+import { createChatStore, type ChatStore } from "@/features/chat/state/chat-store";
 import { createSessionsStore, type SessionsStore } from "@/features/sessions/sessions-store";
 import {
   createPreferencesStore,
@@ -22,11 +22,11 @@ export interface Stores {
   toasts: ToastStore;
 }
 
-/** Builds every store and ties them together; they do not know each other. */
+/** Creates every store and connects them; the stores do not know each other. */
 export function compose(): Stores {
   const status = createStatusStore({
     onBack() {
-      void access.getState().ask();
+      void access.getState().check();
       void sessions.getState().load();
       chat.getState().reload();
       void preferences.getState().load();
@@ -38,22 +38,22 @@ export function compose(): Stores {
     onList(list) {
       const { sessionId } = chat.getState();
       const open = list.find(({ id }) => id === sessionId);
-      if (open) chat.getState().hearOf(open);
+      if (open) chat.getState().syncSession(open);
     },
   });
   const socket = new ChatSocket(`${location.origin.replace(/^http/, "ws")}/chat/ws`);
   const chat = createChatStore({
-    way: overSocket(socket),
+    transport: overSocket(socket),
     onSessionCreated(session) {
       sessions.getState().add(session);
-      becomeSession(session.id);
+      replaceWithSession(session.id);
     },
     onSessionChanged() {
       void sessions.getState().load();
     },
     onUnreachable: probe,
     onLockedOut() {
-      void access.getState().ask();
+      void access.getState().check();
     },
   });
   const settings = createSettingsStore({

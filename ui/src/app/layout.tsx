@@ -8,7 +8,7 @@ import { classNames } from "@/lib/class-names";
 import { useMediaQuery } from "@/lib/use-media-query";
 
 interface LayoutProps {
-  /** What the rail has; it is told when it lies over the page. */
+  /** Renders the rail; `onClose` is given if it is shown as a sheet over the page. */
   rail: (place: { onClose?: () => void; onChosen: () => void }) => ReactNode;
   railHidden: boolean;
   onHideRail: (hidden: boolean) => void;
@@ -16,15 +16,15 @@ interface LayoutProps {
   settings: ReactNode;
   onSettings: (open: boolean) => void;
   onNewChat: () => void;
-  /** The page's heading; null where the view has its own. */
+  /** The page's heading; null if the view has its own. */
   title: string | null;
   banner: ReactNode;
   children: ReactNode;
 }
 
 /**
- * The rail at the start, the settings at the end: beside the page where there is room, so that they
- * cover nothing, or sheets over it.
+ * The rail at the start, the settings at the end: beside the page if there is room, otherwise as
+ * sheets over it.
  */
 export function Layout(props: LayoutProps) {
   const { rail, railHidden, onHideRail, settings, onSettings, onNewChat, title } = props;

@@ -8,7 +8,7 @@ import "@/app/theme.css";
 const root = document.getElementById("root");
 if (!root) throw new Error("index.html has no #root.");
 const page = createRoot(root);
-// In small tasks: a browser that is asked for the first frame meanwhile can give it.
+// In small tasks, so that the browser can paint in between.
 startTransition(() => {
   page.render(
     <StrictMode>

@@ -2,13 +2,13 @@ import type { ReactNode } from "react";
 
 import type { Stores } from "@/app/compose";
 import { ToastContext } from "@/components/toasts";
-import { ChatContext } from "@/features/chat/chat-context";
+import { ChatContext } from "@/features/chat/state/chat-context";
 import { SessionsContext } from "@/features/sessions/sessions-context";
 import { PreferencesContext } from "@/features/settings/appearance-fields";
 import { SettingsContext } from "@/features/settings/settings-context";
 import { StatusContext } from "@/features/status/status-context";
 
-/** Gives every store to the features below. */
+/** Provides every store to the features. */
 export function Providers({ stores, children }: { stores: Stores; children: ReactNode }) {
   return (
     <ToastContext value={stores.toasts}>

@@ -1,14 +1,12 @@
 import { useTranslation } from "react-i18next";
 
-import { goTo, hrefOfSession, hrefOfView, sideViews, type SideView, type View } from "@/app/views";
+import { hrefOfSession, hrefOfView, navigate, type Route } from "@/app/router";
+import type { PageView } from "@/app/views";
 import { Button, IconButton } from "@/components/button";
 import {
   CloseIcon,
   KeyboardIcon,
-  KeyIcon,
-  ModelIcon,
   PlusIcon,
-  PulseIcon,
   SearchIcon,
 } from "@/components/icons";
 import { ImportButton } from "@/features/sessions/import-button";
@@ -17,32 +15,30 @@ import { ModelLine } from "@/features/status/model-line";
 import { classNames } from "@/lib/class-names";
 
 interface RailProps {
-  view: View;
-  /** Views that this caller may open. */
-  allowed: readonly SideView[];
+  route: Route;
+  /** The views that this caller may open. */
+  views: readonly PageView[];
   onSearch: () => void;
   onSheet: () => void;
-  /** Given where the rail lies over the page and has to go away again. */
+  /** Given if the rail is a sheet over the page, which has to be closed. */
   onClose?: () => void;
-  /** Something was chosen in it. */
+  /** A chat or a view was chosen. */
   onChosen: () => void;
 }
 
-const viewIcons = { models: ModelIcon, keys: KeyIcon, status: PulseIcon };
-
-/** Chats above, the appliance below. */
-export function Rail({ view, allowed, onSearch, onSheet, onClose, onChosen }: RailProps) {
+/** The chats, and below them the views and the model. */
+export function Rail({ route, views, onSearch, onSheet, onClose, onChosen }: RailProps) {
   const { t } = useTranslation();
-  const activeId = view.name === "chat" ? view.sessionId : null;
+  const activeId = route.view === "chat" ? route.sessionId : null;
   const open = (href: string) => {
-    goTo(href);
+    navigate(href);
     onChosen();
   };
   return (
     <div className="flex h-full w-full flex-col">
       <div className="flex h-13 shrink-0 items-center gap-1 px-2">
         <Button
-          look="quiet"
+          variant="quiet"
           className="flex-1 justify-start px-3 text-text"
           onClick={() => {
             open(hrefOfSession(null));
@@ -70,34 +66,29 @@ export function Rail({ view, allowed, onSearch, onSheet, onClose, onChosen }: Ra
         hrefOf={hrefOfSession}
         onOpen={onChosen}
         onDeleted={(sessionId) => {
-          if (sessionId === activeId) goTo(hrefOfSession(null));
+          if (sessionId === activeId) navigate(hrefOfSession(null));
         }}
         onBack={(sessionId) => {
-          goTo(hrefOfSession(sessionId));
+          navigate(hrefOfSession(sessionId));
         }}
       />
       <div className="shrink-0 border-t border-line p-2">
         <nav aria-label={t("app.views")} className="flex items-center gap-px">
-          {sideViews
-            .filter((name) => allowed.includes(name))
-            .map((name) => {
-              const Icon = viewIcons[name];
-              return (
-                <a
-                  key={name}
-                  href={hrefOfView(name)}
-                  aria-current={view.name === name ? "page" : undefined}
-                  onClick={onChosen}
-                  className={classNames(
-                    "flex min-h-9 flex-1 items-center justify-center gap-1.5 rounded-control px-2 text-[0.8125rem] hover:bg-hover hover:text-text pointer-coarse:min-h-11",
-                    view.name === name ? "bg-hover text-text" : "text-muted",
-                  )}
-                >
-                  <Icon className="size-4" />
-                  {t(`app.${name}`)}
-                </a>
-              );
-            })}
+          {views.map(({ name, icon: Icon }) => (
+            <a
+              key={name}
+              href={hrefOfView(name)}
+              aria-current={route.view === name ? "page" : undefined}
+              onClick={onChosen}
+              className={classNames(
+                "flex min-h-9 flex-1 items-center justify-center gap-1.5 rounded-control px-2 text-[0.8125rem] hover:bg-hover hover:text-text pointer-coarse:min-h-11",
+                route.view === name ? "bg-hover text-text" : "text-muted",
+              )}
+            >
+              <Icon className="size-4" />
+              {t(`app.${name}`)}
+            </a>
+          ))}
         </nav>
         <div className="flex items-center">
           <ModelLine />

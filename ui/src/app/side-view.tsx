@@ -1,35 +1,23 @@
-import { lazy, Suspense, type ReactNode } from "react";
+import { Suspense } from "react";
 import { useTranslation } from "react-i18next";
 
-import type { SideView } from "@/app/views";
+import { pageViews, type PageView, type PageViewName, type PageViewProps } from "@/app/views";
 
-const ModelsView = lazy(async () => ({
-  default: (await import("@/features/models/models-view")).ModelsView,
-}));
-const KeysView = lazy(async () => ({
-  default: (await import("@/features/keys/keys-view")).KeysView,
-}));
-const StatusView = lazy(async () => ({
-  default: (await import("@/features/status/status-view")).StatusView,
-}));
+const components = Object.fromEntries(
+  pageViews.map(({ name, component }) => [name, component]),
+) as Record<PageViewName, PageView["component"]>;
 
-interface SideViewFrameProps {
-  name: SideView;
-  manages: boolean;
-  onModelsChanged: () => void;
+interface SideViewProps extends PageViewProps {
+  name: PageViewName;
 }
 
-/** A view beside the chat, fetched when it is opened for the first time. */
-export function SideViewFrame({ name, manages, onModelsChanged }: SideViewFrameProps) {
+/** A view beside the chat. */
+export function SideView({ name, ...props }: SideViewProps) {
   const { t } = useTranslation();
-  const views: Record<SideView, ReactNode> = {
-    models: <ModelsView manages={manages} onChanged={onModelsChanged} />,
-    keys: <KeysView />,
-    status: <StatusView />,
-  };
+  const View = components[name];
   return (
     <Suspense fallback={<p className="p-8 text-sm text-faint">{t("app.loadingView")}</p>}>
-      {views[name]}
+      <View {...props} />
     </Suspense>
   );
 }

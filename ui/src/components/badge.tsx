@@ -1,6 +1,6 @@
 import type { ReactNode } from "react";
 
-/** A small word about the thing beside it. */
+/** A small label beside something. */
 export function Badge({ children }: { children: ReactNode }) {
   return (
     <span className="rounded-full border border-line-strong px-2 text-xs leading-5 text-muted">

@@ -2,9 +2,9 @@ import type { ComponentProps } from "react";
 
 import { classNames } from "@/lib/class-names";
 
-type Look = "plain" | "quiet" | "accent" | "danger";
+type Variant = "plain" | "quiet" | "accent" | "danger";
 
-const looks: Record<Look, string> = {
+const variants: Record<Variant, string> = {
   plain:
     "border border-line-strong bg-raised text-text hover:bg-hover disabled:opacity-45",
   quiet: "text-muted hover:bg-hover hover:text-text disabled:opacity-45",
@@ -18,31 +18,31 @@ const base =
   "disabled:pointer-events-none";
 
 interface ButtonProps extends ComponentProps<"button"> {
-  look?: Look;
+  variant?: Variant;
 }
 
-export function Button({ look = "plain", className, ...rest }: ButtonProps) {
+export function Button({ variant = "plain", className, ...rest }: ButtonProps) {
   return (
     <button
       type="button"
-      className={classNames(base, looks[look], "min-h-9 px-3.5 text-sm", className)}
+      className={classNames(base, variants[variant], "min-h-9 px-3.5 text-sm", className)}
       {...rest}
     />
   );
 }
 
 interface IconButtonProps extends ButtonProps {
-  /** What the button does, for readers and as its tooltip. */
+  /** What the button does, for screen readers and as its tooltip. */
   label: string;
 }
 
-export function IconButton({ label, look = "quiet", className, ...rest }: IconButtonProps) {
+export function IconButton({ label, variant = "quiet", className, ...rest }: IconButtonProps) {
   return (
     <button
       type="button"
       aria-label={label}
       title={label}
-      className={classNames(base, looks[look], "size-9 shrink-0", className)}
+      className={classNames(base, variants[variant], "size-9 shrink-0", className)}
       {...rest}
     />
   );

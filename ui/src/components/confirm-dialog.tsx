@@ -5,20 +5,20 @@ import { Dialog } from "@/components/dialog";
 
 interface ConfirmDialogProps {
   title: string;
-  /** What is about to go. */
+  /** What is about to be deleted. */
   name: string;
-  /** What that means. */
+  /** The consequences. */
   children: ReactNode;
   keep: string;
   confirm: string;
-  /** Before the reason why it failed. */
+  /** The text before the reason if it fails. */
   failed: string;
   onCancel: () => void;
-  /** Rejects when it could not be done; then the question stays. */
+  /** Rejects if it failed; the dialog then stays open. */
   onConfirm: () => Promise<void>;
 }
 
-/** Asks before something goes that does not come back. */
+/** Asks for confirmation before something is deleted. */
 export function ConfirmDialog(props: ConfirmDialogProps) {
   const { title, name, children, keep, confirm, failed, onCancel, onConfirm } = props;
   const [doing, setDoing] = useState(false);
@@ -41,7 +41,7 @@ export function ConfirmDialog(props: ConfirmDialogProps) {
       actions={
         <>
           <Button onClick={onCancel}>{keep}</Button>
-          <Button look="danger" disabled={doing} onClick={() => void run()}>
+          <Button variant="danger" disabled={doing} onClick={() => void run()}>
             {confirm}
           </Button>
         </>

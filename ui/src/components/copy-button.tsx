@@ -13,7 +13,7 @@ interface CopyButtonProps {
   className?: string;
 }
 
-/** Copies, and says for a moment how it went. */
+/** Copies a text, and briefly shows the result. */
 export function CopyButton({ label, text, className }: CopyButtonProps) {
   const { t } = useTranslation();
   const [outcome, setOutcome] = useState<"copied" | "refused" | null>(null);

@@ -7,12 +7,12 @@ interface ModalProps {
   labelledBy?: string;
   label?: string;
   className?: string;
-  /** Esc, or a press beside the dialog. */
+  /** On Esc, or a click outside the dialog. */
   onClose: () => void;
   children: ReactNode;
 }
 
-/** The browser's own modal dialog: it traps the focus and gives it back. Open while rendered. */
+/** The browser's modal dialog, which traps the focus and restores it. Open while rendered. */
 export function Modal({ labelledBy, label, className, onClose, children }: ModalProps) {
   const ref = useRef<HTMLDialogElement>(null);
 
@@ -48,7 +48,7 @@ interface DialogProps {
   actions: ReactNode;
 }
 
-/** A question in the middle of the page. */
+/** A dialog in the middle of the page. */
 export function Dialog({ title, onClose, children, actions }: DialogProps) {
   const id = "dialog-title";
   return (

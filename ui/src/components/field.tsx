@@ -6,11 +6,11 @@ interface FieldProps {
   error?: string | null;
   /** Beside the label. */
   aside?: ReactNode;
-  /** Gets the ids that tie the control to its label and its hint. */
+  /** Receives the ids that connect the control to its label and hint. */
   children: (ids: { id: string; describedBy: string | undefined }) => ReactNode;
 }
 
-/** A control with its name, and what helps to use it. */
+/** A control with its label, hint and error. */
 export function Field({ label, hint, error = null, aside, children }: FieldProps) {
   const id = useId();
   const noteId = `${id}-note`;
@@ -33,7 +33,7 @@ export function Field({ label, hint, error = null, aside, children }: FieldProps
   );
 }
 
-/** The look of everything that text is typed into. */
-export const inputLook =
+/** The classes of every text input. */
+export const inputClass =
   "min-h-9 w-full rounded-control border border-line-strong bg-bg px-3 py-1.5 text-sm " +
   "placeholder:text-faint focus-visible:outline-offset-0 aria-invalid:border-danger pointer-coarse:min-h-11";

@@ -6,7 +6,7 @@ interface IconProps {
   className?: string;
 }
 
-/** Strokes on a 24 × 24 grid; they carry no meaning alone, so they are hidden from readers. */
+/** Strokes on a 24 × 24 grid; decorative, so hidden from screen readers. */
 function icon(strokes: ReactNode) {
   return function Icon({ className }: IconProps) {
     return (

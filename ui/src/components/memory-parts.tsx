@@ -2,11 +2,11 @@ import { useTranslation } from "react-i18next";
 
 import { formatBytes } from "@/lib/format";
 
-/** Bytes of memory, by what they are for. */
-export interface Parts {
+/** Memory in bytes, by purpose. */
+export interface MemoryUsage {
   weights: number;
   cache: number;
-  /** So many chats at a time have room of their own in the cache; 1: all share it. */
+  /** How many chats have a cache of their own; 1: all share one. */
   slots: number;
   compute: number;
   saved: number;
@@ -14,11 +14,11 @@ export interface Parts {
   gpu: number;
 }
 
-/** What memory is for, in a line. */
-export function MemoryParts({ parts, className }: { parts: Parts; className?: string }) {
+/** A line with memory by purpose. */
+export function MemoryParts({ parts, className }: { parts: MemoryUsage; className?: string }) {
   const { t } = useTranslation();
   const { weights, cache, slots, compute, saved, process, gpu } = parts;
-  const told: [string, number][] = [
+  const entries: [string, number][] = [
     [t("memoryParts.weights"), weights],
     [t("memoryParts.cache", { count: slots }), cache],
     [t("memoryParts.compute"), compute],
@@ -28,7 +28,7 @@ export function MemoryParts({ parts, className }: { parts: Parts; className?: st
   ];
   return (
     <p className={className}>
-      {told
+      {entries
         .filter(([, size]) => size > 0)
         .map(([name, size]) => `${name} ${formatBytes(size)}`)
         .join(" · ")}

@@ -56,7 +56,7 @@ const gap = 4;
 function Items({ label, items, button, onClose }: ItemsProps) {
   const list = useRef<HTMLDivElement>(null);
 
-  // Fixed to the window, so that no scrolling frame around the button cuts it.
+  // Fixed to the window, so that no scrolling container clips it.
   useLayoutEffect(() => {
     const box = list.current;
     const anchor = button.current?.getBoundingClientRect();

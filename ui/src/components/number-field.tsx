@@ -1,29 +1,29 @@
 import { useState, type ReactNode } from "react";
 import { useTranslation } from "react-i18next";
 
-import { Field, inputLook } from "@/components/field";
+import { Field, inputClass } from "@/components/field";
 
 interface NumberFieldProps {
   label: string;
   hint: string;
   /** null: not set. */
   value: number | null;
-  /** What holds while nothing is set. */
+  /** The value that applies while none is set. */
   inherited: number | null;
   min: number;
   max: number;
   step: number;
-  /** With a slider, for a range in which one looks for the right place. */
+  /** Also shows a slider, for values that are found by trying. */
   slider?: boolean;
   aside?: ReactNode;
   onChange: (value: number | null) => void;
 }
 
-/** A number within bounds; an empty field is a number that is not set. */
+/** A number within bounds; empty means not set. */
 export function NumberField(props: NumberFieldProps) {
   const { label, hint, value, inherited, min, max, step, slider = false, aside, onChange } = props;
   const { t } = useTranslation();
-  // What is typed and is no number within bounds stays in the field, and goes no further.
+  // Input that is not a number within bounds stays in the field, and is not reported.
   const [refused, setRefused] = useState<string | null>(null);
 
   const typed = (text: string) => {
@@ -74,7 +74,7 @@ export function NumberField(props: NumberFieldProps) {
             onChange={(event) => {
               typed(event.target.value);
             }}
-            className={`${inputLook} tabular-nums ${slider ? "max-w-20" : ""}`}
+            className={`${inputClass} tabular-nums ${slider ? "max-w-20" : ""}`}
           />
         </div>
       )}

@@ -7,7 +7,7 @@ interface SegmentedChoiceProps<T extends string> {
   onChange: (value: T) => void;
 }
 
-/** One of a few, all in sight. */
+/** A choice of one among a few visible options. */
 export function SegmentedChoice<T extends string>(props: SegmentedChoiceProps<T>) {
   const { label, value, options, onChange } = props;
   const name = useId();

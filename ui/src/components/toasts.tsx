@@ -6,7 +6,7 @@ import { createStore, type StoreApi } from "zustand/vanilla";
 import { Button, IconButton } from "@/components/button";
 import { CloseIcon } from "@/components/icons";
 
-/** A short word about something just done, with the way back if there is one. */
+/** A short notification, with Undo if that is possible. */
 export interface Toast {
   text: string;
   action?: { label: string; run: () => void };
@@ -47,7 +47,7 @@ export function useNotify(): Notify {
   return useStore(store, (state) => state.notify);
 }
 
-/** The toasts at the foot of the page; they wait while the pointer or the focus is on them. */
+/** The toasts at the foot of the page; they stay while the pointer or the focus is on them. */
 export function Toasts() {
   const { t } = useTranslation();
   const store = use(ToastContext);
@@ -74,7 +74,7 @@ export function Toasts() {
     >
       <div role="status" className="contents">
         {shown.map((toast) => (
-          <Line
+          <ToastLine
             key={toast.id}
             toast={toast}
             held={held}
@@ -91,7 +91,7 @@ export function Toasts() {
 const shownMs = 5000;
 const shownWithActionMs = 12_000;
 
-function Line({ toast, held, onDone }: { toast: Toast; held: boolean; onDone: () => void }) {
+function ToastLine({ toast, held, onDone }: { toast: Toast; held: boolean; onDone: () => void }) {
   const { t } = useTranslation();
   const { text, action } = toast;
 
@@ -101,7 +101,7 @@ function Line({ toast, held, onDone }: { toast: Toast; held: boolean; onDone: ()
     return () => {
       clearTimeout(timer);
     };
-    // A new onDone of the same toast must not start its time anew.
+    // A new onDone of the same toast must not restart its timer.
     // eslint-disable-next-line react-hooks/exhaustive-deps
   }, [held, toast]);
 
@@ -110,7 +110,7 @@ function Line({ toast, held, onDone }: { toast: Toast; held: boolean; onDone: ()
       <p className="min-w-0 truncate">{text}</p>
       {action && (
         <Button
-          look="quiet"
+          variant="quiet"
           className="text-accent"
           onClick={() => {
             onDone();

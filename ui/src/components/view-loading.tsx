@@ -1,6 +1,6 @@
 import { useTranslation } from "react-i18next";
 
-/** Stands where something is being read. */
+/** A placeholder while something is loading. */
 export function ViewLoading() {
   const { t } = useTranslation();
   return (

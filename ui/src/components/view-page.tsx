@@ -6,12 +6,12 @@ import { Button } from "@/components/button";
 interface ViewPageProps {
   title: string;
   lead: string;
-  /** At the end of the title's line. */
+  /** Shown at the end of the title's line. */
   action?: ReactNode;
   children: ReactNode;
 }
 
-/** The frame of a view beside the chat: a heading, what it is for, and the rest to scroll. */
+/** The frame of a view beside the chat: title, lead and scrolling content. */
 export function ViewPage({ title, lead, action, children }: ViewPageProps) {
   return (
     <div
@@ -34,8 +34,8 @@ export function ViewPage({ title, lead, action, children }: ViewPageProps) {
   );
 }
 
-/** What stands where something could not be read. */
-export function NotRead({ text, error, onRetry }: { text: string; error: Error; onRetry: () => void }) {
+/** Shown in place of something that could not be loaded. */
+export function LoadError({ text, error, onRetry }: { text: string; error: Error; onRetry: () => void }) {
   const { t } = useTranslation();
   return (
     <div role="alert" className="rounded-panel border border-line-strong px-4 py-3.5 text-sm">

@@ -1,11 +1,11 @@
-/** Light or dark, as the person wants it. */
+/** Light or dark. */
 export const themes = ["system", "light", "dark"] as const;
 
 export type Theme = (typeof themes)[number];
 
 const darkSystem = () => matchMedia("(prefers-color-scheme: dark)");
 
-/** Colours the page, and goes on following the system where that is wanted, until called off. */
+/** Applies a theme, and follows the system if it is "system", until the returned function is called. */
 export function showTheme(theme: Theme): () => void {
   const root = document.documentElement;
   const system = darkSystem();

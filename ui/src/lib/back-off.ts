@@ -1,4 +1,4 @@
-/** Milliseconds to wait before try number `attempt` (0 first): doubling, up to `most`. */
+/** Milliseconds to wait before attempt number `attempt`, from 0: doubling, up to `most`. */
 export function backOff(attempt: number, first = 500, most = 8000): number {
   return Math.min(first * 2 ** attempt, most);
 }

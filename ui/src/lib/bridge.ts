@@ -1,8 +1,8 @@
 import { saveFile } from "@/lib/save-file";
 
-/** What the appliance's own window can do and a page can't. */
+/** What the desktop window can do, and a page can't. */
 interface WindowApi {
-  /** The path, or null when the person thought better of it. */
+  /** The path, or null if cancelled. */
   save_file: (name: string, text: string) => Promise<string | null>;
   open_file: () => Promise<{ name: string; text: string } | null>;
 }
@@ -17,14 +17,14 @@ function windowApi(): Partial<WindowApi> {
   return window.pywebview?.api ?? {};
 }
 
-/** Puts a file where the person wants it. In the window it asks where; a browser downloads. */
+/** Saves a file: the desktop window asks where, a browser downloads it. */
 export async function giveFile(name: string, content: Blob): Promise<void> {
   const { save_file } = windowApi();
   if (save_file) await save_file(name, await content.text());
   else saveFile(name, content);
 }
 
-/** A file that the person chooses; null when they chose none. */
+/** Asks for a file; null if none was chosen. */
 export async function takeFile(): Promise<Blob | null> {
   const { open_file } = windowApi();
   if (!open_file) return chooseFile();

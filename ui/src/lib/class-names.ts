@@ -1,4 +1,4 @@
-/** Class names that hold, joined. */
+/** Joins the class names that apply. */
 export function classNames(...names: (string | false | null | undefined)[]): string {
   return names.filter(Boolean).join(" ");
 }

@@ -1,9 +1,9 @@
-/** Whether a text area can be as high as its text by itself: see `field-sizing-content`. */
+/** Whether the browser fits a text area to its text: see `field-sizing-content`. */
 const byItself = CSS.supports("field-sizing", "content");
 
 /**
- * Makes a text area as high as its text, where the browser doesn't do so; its own max-height holds.
- * It has the whole page laid out, twice.
+ * Makes a text area as high as its text, if the browser doesn't; its max-height still applies. Forces two
+ * layouts of the whole page.
  */
 export function fitHeight(area: HTMLTextAreaElement) {
   if (byItself) return;

@@ -1,4 +1,4 @@
-/** What stands in a field of a form, without the blanks around it. */
+/** The value of a form field, trimmed. */
 export function textOf(form: FormData, name: string): string {
   const value = form.get(name);
   return typeof value === "string" ? value.trim() : "";

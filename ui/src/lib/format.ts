@@ -26,7 +26,7 @@ export function formatDecimal(value: number, digits: number): string {
   return numberFormat(digits).format(value);
 }
 
-/** Tokens per second: one digit where it tells something. */
+/** Tokens per second; below 100 with one decimal. */
 export function formatRate(value: number): string {
   return i18next.t("units.rate", { value: numberFormat(value < 100 ? 1 : 0).format(value) });
 }

@@ -1,16 +1,16 @@
 /**
- * Gathers items and delivers them once per animation frame, so that a fast stream costs one
- * rendering per frame and not one per token.
+ * Collects items and delivers them once per animation frame, so that a fast stream causes one render
+ * per frame and not one per token.
  */
 export interface FrameBatch<T> {
   push(item: T): void;
-  /** Delivers at once what is waiting. */
+  /** Delivers the pending items now. */
   flush(): void;
-  /** Forgets what is waiting. */
+  /** Drops the pending items. */
   cancel(): void;
 }
 
-// A hidden page gets no frames; the text must grow there all the same.
+// A hidden page gets no frames, but its text must still grow.
 const hiddenPageMs = 250;
 
 export function createFrameBatch<T>(deliver: (items: T[]) => void): FrameBatch<T> {

@@ -9,7 +9,7 @@ declare module "i18next" {
   }
 }
 
-/** Every language of the page by its own name. English comes with the page, the others when chosen. */
+/** The languages of the page, by their own names. All but English are loaded on demand. */
 export const languageNames = { en: "English", de: "Deutsch" } as const;
 
 export type Language = keyof typeof languageNames;
@@ -22,7 +22,7 @@ void i18next.use(initReactI18next).init({
   lng: "en",
   fallbackLng: "en",
   resources: { en: { translation: en } },
-  // React escapes what it renders.
+  // React escapes by itself.
   interpolation: { escapeValue: false },
   initAsync: false,
 });
@@ -31,13 +31,13 @@ export function isLanguage(text: string): text is Language {
   return Object.hasOwn(languageNames, text);
 }
 
-/** The first of the browser's languages that the page speaks. */
-export function browserLanguage(wanted: readonly string[] = navigator.languages): Language {
-  const plain = wanted.map((tag) => tag.toLowerCase().split("-")[0] ?? "");
+/** The first of the browser's languages that the page has. */
+export function browserLanguage(preferred: readonly string[] = navigator.languages): Language {
+  const plain = preferred.map((tag) => tag.toLowerCase().split("-")[0] ?? "");
   return plain.find(isLanguage) ?? "en";
 }
 
-/** Shows the page in a language; rejects, with the page as it was, when its texts don't come. */
+/** Switches the language. Rejects, with the page unchanged, if its texts can't be loaded. */
 export async function showLanguage(language: Language): Promise<void> {
   if (language !== "en" && !i18next.hasResourceBundle(language, "translation")) {
     i18next.addResourceBundle(language, "translation", (await loaders[language]()).default);

@@ -1,17 +1,17 @@
-/** Hands a file to the browser, which puts it where the person's downloads go. */
+/** Downloads a file in the browser. */
 export function saveFile(name: string, content: Blob) {
   const address = URL.createObjectURL(content);
   const link = document.createElement("a");
   link.href = address;
   link.download = name;
   link.click();
-  // The download reads it after this call.
+  // The download starts after this call.
   setTimeout(() => {
     URL.revokeObjectURL(address);
   }, 60_000);
 }
 
-/** A name that every system takes as a file's. */
+/** A file name that is valid on every system. */
 export function fileName(text: string, ending: string): string {
   const plain = text
     .replace(/[\p{Cc}\\/:*?"<>|]+/gu, " ")

@@ -1,4 +1,4 @@
-/** What this browser remembers; where it may not, nothing is remembered and nothing breaks. */
+/** Local storage; if it is not available, nothing is stored and nothing breaks. */
 
 export function readStored(name: string): string | null {
   try {

@@ -1,15 +1,15 @@
 import { useCallback, useEffect, useRef, useState } from "react";
 
 export interface Polled<T> {
-  /** null: nothing was read yet. */
+  /** null: not loaded yet. */
   value: T | null;
-  /** The last reading failed. */
+  /** Why the last request failed. */
   error: Error | null;
-  /** Reads at once. */
+  /** Loads it now. */
   refresh: () => void;
 }
 
-/** Something of the server's, read again every `everyMs` while the page is seen. */
+/** Data from the server, loaded again every `everyMs` while the page is visible. */
 export function usePolled<T>(
   read: (signal: AbortSignal) => Promise<T>,
   everyMs: (value: T | null) => number,
@@ -18,42 +18,42 @@ export function usePolled<T>(
     value: null,
     error: null,
   });
-  const ask = useRef<() => void>(() => undefined);
+  const refreshNow = useRef<() => void>(() => undefined);
 
   useEffect(() => {
     const abort = new AbortController();
     let timer: ReturnType<typeof setTimeout> | undefined;
-    let asked = 0;
-    const now = async () => {
+    let latest = 0;
+    const readNow = async () => {
       clearTimeout(timer);
-      asked += 1;
-      const mine = asked;
+      latest += 1;
+      const request = latest;
       let value: T | null = null;
       try {
         value = await read(abort.signal);
-        if (mine !== asked) return;
+        if (request !== latest) return;
         setState({ value, error: null });
       } catch (error) {
-        if (abort.signal.aborted || mine !== asked) return;
+        if (abort.signal.aborted || request !== latest) return;
         setState((before) => ({ ...before, error: error as Error }));
       }
-      timer = setTimeout(seen, everyMs(value));
+      timer = setTimeout(readIfVisible, everyMs(value));
     };
-    function seen() {
-      if (document.visibilityState === "visible") void now();
+    function readIfVisible() {
+      if (document.visibilityState === "visible") void readNow();
     }
-    ask.current = () => void now();
-    void now();
-    document.addEventListener("visibilitychange", seen);
+    refreshNow.current = () => void readNow();
+    void readNow();
+    document.addEventListener("visibilitychange", readIfVisible);
     return () => {
       abort.abort();
       clearTimeout(timer);
-      document.removeEventListener("visibilitychange", seen);
+      document.removeEventListener("visibilitychange", readIfVisible);
     };
   }, [read, everyMs]);
 
   const refresh = useCallback(() => {
-    ask.current();
+    refreshNow.current();
   }, []);
   return { ...state, refresh };
 }

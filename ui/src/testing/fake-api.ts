@@ -15,7 +15,7 @@ import { codePointLength } from "@/lib/code-points";
 
 const encoder = new TextEncoder();
 
-/** One answer of the event stream kind, driven by the test. */
+/** An event stream response, driven by the test. */
 export class FakeStream {
   readonly response: Response;
   cancelled = false;
@@ -65,7 +65,7 @@ export class FakeStream {
     this.control.close();
   }
 
-  /** The socket dies. */
+  /** The connection breaks. */
   break() {
     try {
       this.control.error(new TypeError("network error"));
@@ -117,7 +117,7 @@ export function aGpu(changes: Partial<DeviceStatus> = {}): DeviceStatus {
   };
 }
 
-const nothingSet: Settings = {
+const unsetSettings: Settings = {
   model: null,
   device: null,
   temperature: null,
@@ -157,17 +157,17 @@ function json(body: unknown, status = 200): Response {
   return new Response(status === 204 ? null : JSON.stringify(body), { status });
 }
 
-/** A server of the contract, in memory. `install` puts it where fetch was. */
+/** An in-memory server of the API. `install` replaces fetch by it. */
 export class FakeApi {
   sessions: Session[] = [];
   messages: Message[] = [];
-  profile = nothingSet;
+  profile = unsetSettings;
   preferences: Preferences = { theme: null, language: null, rail_hidden: null };
   hits: SearchHit[] = [];
   server: ServerStatus = { version: "1.0.0", uptime_seconds: 1, models: [readyModel] };
   down = false;
   readonly calls: Call[] = [];
-  /** Streams handed out, newest last. */
+  /** Open streams, newest last. */
   readonly streams: FakeStream[] = [];
   private readonly deleted: Session[] = [];
   private readonly answers = new Map<string, Answer[]>();
@@ -178,7 +178,7 @@ export class FakeApi {
     return this;
   }
 
-  /** The next call of `METHOD path` gets this instead of the usual answer. */
+  /** The next request to `METHOD path` is answered with this error. */
   next(call: string, answer: Answer) {
     this.answers.set(call, [...(this.answers.get(call) ?? []), answer]);
   }
@@ -237,7 +237,7 @@ export class FakeApi {
     return message;
   }
 
-  /** A question and the reply to it that is being written. */
+  /** A message and the reply in progress to it. */
   liveReply(session: Session, question: string, soFar: string): Message {
     this.message(session, "user", question);
     const reply = this.message(session, "assistant", soFar, {
@@ -248,11 +248,11 @@ export class FakeApi {
     return reply;
   }
 
-  /** Ends the reply under way as the server stores it, and gives what `done` carries. */
+  /** Ends the reply in progress, and returns the message that `done` carries. */
   settle(session: Session, content: string, more: Partial<Message> = {}): { message: Message } {
     const at = this.messages.findIndex(({ id }) => id === session.live_message_id);
     const old = this.messages[at];
-    if (!old) throw new Error("No reply is under way.");
+    if (!old) throw new Error("No reply is in progress.");
     const message: Message = {
       ...old,
       content,
@@ -291,7 +291,7 @@ export class FakeApi {
   ): Response {
     if (path === "/api/status") return json(this.server);
     if (path === "/api/settings") {
-      if (method === "PUT") this.profile = { ...nothingSet, ...body };
+      if (method === "PUT") this.profile = { ...unsetSettings, ...body };
       return json({ ...this.profile, defaults: builtIn, limits: { max_response_tokens: 4096 } });
     }
     if (path === "/api/preferences") {

@@ -3,10 +3,10 @@ import { afterEach, beforeEach } from "vitest";
 
 import "@/lib/i18n";
 
-// A busy machine takes its time to fetch a chunk; a test that waits is not a test that measures.
+// On a busy machine, loading a chunk takes long; the tests do not measure time.
 configure({ asyncUtilTimeout: 15_000 });
 
-// What jsdom lacks of a browser.
+// Browser features that jsdom lacks.
 
 class NoResizeObserver implements ResizeObserver {
   observe() {
@@ -20,7 +20,7 @@ class NoResizeObserver implements ResizeObserver {
   }
 }
 
-/** Nobody listens there: replies come over HTTP, which the tests' server speaks. */
+/** Fails to connect: replies come over HTTP, which the tests' server implements. */
 class NoWebSocket {
   onclose: (() => void) | null = null;
 

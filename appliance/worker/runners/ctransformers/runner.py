@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from appliance.engine.protocol import PROCESSOR, Load, ModelInfo, Standing
+from appliance.engine.protocol import PROCESSOR, AssessedDevice, Load, ModelInfo
 from appliance.engine.types import SamplingParams
 from appliance.errors import RequestError
 from appliance.system.cpu import physical_cores
@@ -56,10 +56,10 @@ LONGEST_WORD = 32
 
 def factory(family: str) -> RunnerFactory:
     """Makes runners for models of that family."""
-    return functools.partial(LegacyRunner, family=family)
+    return functools.partial(CtransformersRunner, family=family)
 
 
-class LegacyRunner:
+class CtransformersRunner:
     """One model, one slot. See `runners.base.Runner` for what is promised."""
 
     generates = True
@@ -102,7 +102,7 @@ class LegacyRunner:
             size=header.size,
             n_seq_max=1,
             device="cpu",
-            devices=(Standing(device=PROCESSOR),),
+            devices=(AssessedDevice(device=PROCESSOR),),
         )
         progress(1.0, ())
 
@@ -126,20 +126,20 @@ class LegacyRunner:
     def tokenize(self, text: str, *, control: bool) -> list[int]:
         return self._vocabulary.tokenize(text, control=control)
 
-    def wrapped(self, text: str) -> list[int]:
+    def tokenize_with_special(self, text: str) -> list[int]:
         return self.tokenize(text, control=False)
 
     def with_bos(self, tokens: list[int]) -> list[int]:
         return tokens
 
-    def piece(self, token: int) -> bytes:
-        return self._vocabulary.piece(token)
+    def token_to_bytes(self, token: int) -> bytes:
+        return self._vocabulary.token_to_bytes(token)
 
-    def reveal(self, texts: Collection[str]) -> None:
+    def preserve_tokens(self, texts: Collection[str]) -> None:
         """These models are older than tool calls."""
 
-    def ends(self, token: int) -> bool:
-        return self._vocabulary.ends(token)
+    def is_end_of_generation(self, token: int) -> bool:
+        return self._vocabulary.is_end_of_generation(token)
 
     def _encode(self, word: bytes) -> list[int]:
         """SentencePiece's best way to make up a word, which has a space of its own: `▁`."""
@@ -154,8 +154,10 @@ class LegacyRunner:
 
     # -- computing ---------------------------------------------------------------------------------
 
-    def sampler(self, params: SamplingParams, seed: int, recent: Iterable[int]) -> "LegacySampler":
-        return LegacySampler(self._llm, self.n_vocab, params, seed, recent)
+    def sampler(
+        self, params: SamplingParams, seed: int, recent: Iterable[int]
+    ) -> "CtransformersSampler":
+        return CtransformersSampler(self._llm, self.n_vocab, params, seed, recent)
 
     def decode(self, batch: Batch) -> None:
         self._eval(batch.tokens, batch.positions[0])
@@ -163,17 +165,17 @@ class LegacyRunner:
     def use_threads(self, count: int) -> None:
         self._n_threads = count
 
-    def shortest(self, _slot: int) -> int:
+    def min_length(self, _slot: int) -> int:
         """Cells go by position, and those beyond the last token are never looked at."""
         return 0
 
-    def shortest_saved(self, _length: int) -> int:
+    def min_saved_length(self, _length: int) -> int:
         return 0
 
-    def cut(self, _slot: int, length: int, _checkpoint: Checkpoint | None = None) -> int:
+    def truncate(self, _slot: int, length: int, _checkpoint: Checkpoint | None = None) -> int:
         return length
 
-    def share(
+    def copy_prefix(
         self,
         _source: int,
         _target: int,
@@ -223,7 +225,7 @@ class LegacyRunner:
             raise DecodeFailed("ctransformers could not compute a batch")
 
 
-class LegacySampler:
+class CtransformersSampler:
     """The library's own sampling. It is given a fresh seed for every token, since it begins a new
     random sequence each time."""
 

@@ -94,11 +94,11 @@ class Vocabulary:
             log.warning("this model has no tokens for %d bytes of a prompt: left out", lost)
         return tokens
 
-    def piece(self, token: int) -> bytes:
+    def token_to_bytes(self, token: int) -> bytes:
         """The bytes of a token's text; none for control tokens."""
         return self._pieces[token]
 
-    def ends(self, token: int) -> bool:
+    def is_end_of_generation(self, token: int) -> bool:
         """Whether the model ends its reply with this token."""
         return token in self._ends
 

@@ -17,7 +17,7 @@ from appliance.worker.runners.base import Batch, DecodeFailed, DeviceLost, LoadE
 from appliance.worker.runners.llama_cpp.batch import NativeBatch
 from appliance.worker.runners.llama_cpp.native.bindings import lib
 from appliance.worker.runners.llama_cpp.native.library import forget_errors, last_errors
-from appliance.worker.runners.llama_cpp.native.threads import Threads
+from appliance.worker.runners.llama_cpp.native.threads import ThreadPool
 
 CHUNK = 128
 """Tokens of a batch of a model that also writes text: whoever it writes for waits that long."""
@@ -41,7 +41,7 @@ class LlamaEmbedder:
         model: int,
         longest: int,
         *,
-        threads: Threads,
+        threads: ThreadPool,
         can_cut: bool,
         on_gpu: bool,
     ) -> None:

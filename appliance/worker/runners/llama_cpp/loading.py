@@ -30,7 +30,7 @@ FLASH_ATTENTION = {
 
 
 @dataclass(slots=True)
-class Opened:
+class LoadedModel:
     """What was loaded, and how."""
 
     path: Path
@@ -46,7 +46,7 @@ Progress = Callable[[float, tuple[str, ...]], None]
 """Is told how much of a model is loaded, 0 … 1, and on which GPUs."""
 
 
-def open_model(load: Load, progress: Progress) -> Opened:
+def open_model(load: Load, progress: Progress) -> LoadedModel:
     """Load as `load` says; in the tuned form if there is one and the processor runs all of it.
 
     Raises:
@@ -68,7 +68,7 @@ def _open(
     place: Placement,
     progress: Progress,
     tuned: Literal["", "used", "refused"],
-) -> Opened:
+) -> LoadedModel:
     """With less on the GPU when an allocation fails there."""
     path = Path(load.path)
     if not path.is_file():
@@ -84,7 +84,7 @@ def _open(
             params = context_params(structs.replace(load, kv_unified=unified), model)
             context = lib.llama_init_from_model(model, params)
             if context:
-                return Opened(path, model, context, params, place, tuned, settings)
+                return LoadedModel(path, model, context, params, place, tuned, settings)
             lib.llama_model_free(model)
             raise LoadError(
                 f"llama.cpp could not make a context of {params.n_ctx} tokens{last_errors()}"

@@ -14,7 +14,7 @@ from appliance.worker.runners.base import LoadError
 
 
 def main(*, gpus: bool = True) -> int:
-    """Entry of the process: JSON of `library.Library` on stdout, or an `error` alone. Returns
+    """Entry of the process: JSON of `library.LlamaLibrary` on stdout, or an `error` alone. Returns
     the exit code.
 
     Without `gpus` no driver of a GPU runs: one may end the process.

@@ -32,7 +32,7 @@ from appliance.worker.runners.llama_cpp.batch import NativeBatch
 from appliance.worker.runners.llama_cpp.native import library
 from appliance.worker.runners.llama_cpp.native.bindings import lib
 from appliance.worker.runners.llama_cpp.native.library import last_errors
-from appliance.worker.runners.llama_cpp.native.threads import Threads
+from appliance.worker.runners.llama_cpp.native.threads import ThreadPool
 from appliance.worker.runners.llama_cpp.sampler import LlamaSampler
 from appliance.worker.runners.llama_cpp.verified_devices import standings
 
@@ -69,7 +69,7 @@ class LlamaRunner:
         self._memory = lib.llama_get_memory(context)
         self.generates = bool(self._memory)
         self._batch = NativeBatch(load.n_batch)
-        self._threads = Threads(max(params.n_threads, params.n_threads_batch))
+        self._threads = ThreadPool(max(params.n_threads, params.n_threads_batch))
         self._threads.attach(context)
         self.partitioned = not params.kv_unified
         self._pieces: dict[int, bytes] = {}
@@ -130,7 +130,7 @@ class LlamaRunner:
     def tokenize(self, text: str, *, control: bool) -> list[int]:
         return self._tokenize(text, wrapped=False, control=control)
 
-    def wrapped(self, text: str) -> list[int]:
+    def tokenize_with_special(self, text: str) -> list[int]:
         return self._tokenize(text, wrapped=True, control=False)
 
     def _tokenize(self, text: str, *, wrapped: bool, control: bool) -> list[int]:
@@ -149,19 +149,19 @@ class LlamaRunner:
             return tokens
         return [bos, *tokens]
 
-    def piece(self, token: int) -> bytes:
+    def token_to_bytes(self, token: int) -> bytes:
         found = self._pieces.get(token)
         if found is None:
             found = self._pieces[token] = self._read_piece(token, special=False)
         return found
 
-    def reveal(self, texts: Collection[str]) -> None:
+    def preserve_tokens(self, texts: Collection[str]) -> None:
         for text in texts:
             tokens = self.tokenize(text, control=True)
             if len(tokens) == 1:
                 self._pieces[tokens[0]] = text.encode()
 
-    def ends(self, token: int) -> bool:
+    def is_end_of_generation(self, token: int) -> bool:
         return bool(lib.llama_vocab_is_eog(self._vocab, token))
 
     @cached_property
@@ -170,7 +170,7 @@ class LlamaRunner:
         as such; asking about the whole vocabulary would take longer than a token does."""
         named = lib.llama_vocab_eos(self._vocab), lib.llama_vocab_eot(self._vocab)
         known = {*self._control, *(token for token in named if token >= 0)}
-        return [token for token in sorted(known) if self.ends(token)]
+        return [token for token in sorted(known) if self.is_end_of_generation(token)]
 
     def _token_text(self, token: int) -> str:
         return (
@@ -207,7 +207,7 @@ class LlamaRunner:
         # llama.cpp itself tells prompts from decoding by a batch of one token.
         lib.llama_set_n_threads(self._context, count, count)
 
-    def shortest(self, slot: int) -> int:
+    def min_length(self, slot: int) -> int:
         """llama.cpp sees to it that of a slot's window all is there from its first token on. The
         next token looks at itself and so many less one before it."""
         held: int = lib.llama_memory_seq_pos_max(self._memory, slot) + 1
@@ -216,26 +216,26 @@ class LlamaRunner:
         first: int = lib.llama_memory_seq_pos_min(self._memory, slot)
         return min(held, first + self.slot_bytes.window - 1) if first > 0 else 0
 
-    def shortest_saved(self, length: int) -> int:
+    def min_saved_length(self, length: int) -> int:
         """Of a window, what the last token looked at is saved, and no more."""
         if not self._cuts:
             return length
         return length - 1 if 0 < self.slot_bytes.window < length else 0
 
-    def cut(self, slot: int, length: int, checkpoint: Checkpoint | None = None) -> int:
+    def truncate(self, slot: int, length: int, checkpoint: Checkpoint | None = None) -> int:
         if checkpoint is None and (0 <= lib.llama_memory_seq_pos_max(self._memory, slot) < length):
             return length
         there = (
             self.restore(slot, checkpoint.state, _WINDOW)
             if checkpoint
-            else length >= self.shortest(slot)
+            else length >= self.min_length(slot)
         )
         if length and there and lib.llama_memory_seq_rm(self._memory, slot, length, -1):
             return length
         lib.llama_memory_seq_rm(self._memory, slot, -1, -1)
         return 0
 
-    def share(
+    def copy_prefix(
         self, source: int, target: int, length: int, checkpoint: Checkpoint | None = None
     ) -> bool:
         if self.partitioned:
@@ -250,7 +250,7 @@ class LlamaRunner:
                 or checkpoint is not None
                 or self.restore(target, self.checkpoint(target), _WINDOW)
             )
-        return there and self.cut(target, length, checkpoint) == length
+        return there and self.truncate(target, length, checkpoint) == length
 
     def checkpoint(self, slot: int) -> bytearray:
         return self.save(slot, _WINDOW)

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from appliance.engine.device_results import Subject, recall
-from appliance.engine.protocol import Device, Load, Standing, Trust
+from appliance.engine.protocol import AssessedDevice, Device, Load, Trust
 from appliance.system import llama_libraries
 from appliance.system.fingerprint import fingerprint
 from appliance.worker.runners.llama_cpp.native import library
@@ -35,8 +35,8 @@ def subject_of(load: Load, devices: Sequence[Device]) -> Subject:
 def judge(load: Load, devices: Sequence[Device]) -> tuple[Trust, str]:
     """Whether the model may run on these GPUs together, and why not."""
     for device in devices:
-        if device.name in load.given_up:
-            return "failed", f"{device.name} is not used: {load.given_up[device.name]}"
+        if device.name in load.excluded:
+            return "failed", f"{device.name} is not used: {load.excluded[device.name]}"
     if not load.fidelity_folder:
         return "trusted", ""
     try:
@@ -53,16 +53,16 @@ def judge(load: Load, devices: Sequence[Device]) -> tuple[Trust, str]:
     return "trusted", ""
 
 
-def standings(load: Load, place: Placement) -> tuple[Standing, ...]:
+def standings(load: Load, place: Placement) -> tuple[AssessedDevice, ...]:
     """Everything that can compute here, the processor first; `place`: where the model is."""
     there = library.devices()
-    found = [Standing(device=device) for device in there if device.kind == "cpu"]
+    found = [AssessedDevice(device=device) for device in there if device.kind == "cpu"]
     for gpu in gpus(there):
         if gpu.name in place.on:
-            found.append(Standing(device=gpu))
+            found.append(AssessedDevice(device=gpu))
             continue
         trust, why = judge(load, [gpu])
-        found.append(Standing(device=gpu, trust=trust, detail=why))
+        found.append(AssessedDevice(device=gpu, trust=trust, detail=why))
     return tuple(found)
 
 

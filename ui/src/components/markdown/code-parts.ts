@@ -1,19 +1,19 @@
 import type { Element, ElementContent } from "hast";
 
-/** Letters after which a part ends, at the next end of a line. */
-const enough = 600;
+/** Characters after which a part ends, at the next line end. */
+const maxCharacters = 600;
 
-/** What is put onto the page as one. */
+/** Nodes that are rendered together. */
 export type CodePart = readonly ElementContent[];
 
-/** Coloured code in parts. Code that grows keeps all but its last one, and they begin with a line. */
+/** Highlighted code in parts, each beginning a line. While it grows, all but the last stay the same. */
 export function partsOf(nodes: readonly ElementContent[]): CodePart[] {
   const parts: CodePart[] = [];
   let part: ElementContent[] = [];
-  let room = enough;
+  let room = maxCharacters;
   const add = (node: ElementContent) => {
     part.push(node);
-    room -= lettersOf([node]);
+    room -= textLength([node]);
   };
   for (const node of nodes) {
     let rest = node;
@@ -23,7 +23,7 @@ export function partsOf(nodes: readonly ElementContent[]): CodePart[] {
       add({ type: "text", value: rest.value.slice(0, end) });
       parts.push(part);
       part = [];
-      room = enough;
+      room = maxCharacters;
       rest = { type: "text", value: rest.value.slice(end) };
     }
     if (rest.type !== "text" || rest.value !== "") add(rest);
@@ -32,10 +32,10 @@ export function partsOf(nodes: readonly ElementContent[]): CodePart[] {
   return parts;
 }
 
-export function lettersOf(nodes: CodePart): number {
+export function textLength(nodes: CodePart): number {
   return nodes.reduce((sum, node) => {
     if (node.type === "text") return sum + node.value.length;
-    return node.type === "element" ? sum + lettersOf(node.children) : sum;
+    return node.type === "element" ? sum + textLength(node.children) : sum;
   }, 0);
 }
 

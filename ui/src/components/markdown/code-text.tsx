@@ -1,12 +1,12 @@
 import type { ElementContent } from "hast";
 import { memo, type ReactNode } from "react";
 
-import { classOf, lettersOf, partsOf, type CodePart } from "@/components/markdown/code-parts";
+import { classOf, textLength, partsOf, type CodePart } from "@/components/markdown/code-parts";
 
-/** Letters that are put onto the page as one. */
-const enough = 800;
+/** Characters that are rendered together. */
+const maxCharacters = 800;
 
-/** Coloured code. Of code that grows, only its last part is rendered again. */
+/** Highlighted code. While it grows, only its last part is rendered again. */
 export function CodeText({ parts }: { parts: readonly CodePart[] }) {
   return parts.map((part, index) => <Part key={index} nodes={part} />);
 }
@@ -23,7 +23,7 @@ function shown(node: ElementContent, index: number): ReactNode {
   if (node.type !== "element") return null;
   return (
     <span key={index} className={classOf(node)}>
-      {lettersOf(node.children) > enough ? (
+      {textLength(node.children) > maxCharacters ? (
         <CodeText parts={partsOf(node.children)} />
       ) : (
         node.children.map(shown)

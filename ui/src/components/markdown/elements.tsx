@@ -9,14 +9,14 @@ import { InlineCode, PlainCode } from "@/components/markdown/inline-code";
 import { isSafeUrl } from "@/components/markdown/safe-url";
 import { ImageIcon } from "@/components/icons";
 
-/** Headings keep their look; to the page's outline they all stand right below its title. */
+/** Headings differ only in style; in the page's outline, all are one level below its title. */
 function heading(level: number) {
   return function Heading({ children }: { children?: ReactNode }) {
     return <h2 className={`heading-${level}`}>{children}</h2>;
   };
 }
 
-/** Nothing is fetched from elsewhere unless the person asks for it. */
+/** Images from other hosts are not loaded; a link opens them. */
 function ImageLink({ src, name }: { src: string; name: string }) {
   const { t } = useTranslation();
   const { host } = new URL(src);
@@ -46,7 +46,7 @@ function TaskMark({ done }: { done: boolean }) {
   );
 }
 
-/** What Markdown's elements are on the page. */
+/** The components for Markdown's elements. */
 export const elements: Components = {
   h1: heading(1),
   h2: heading(2),

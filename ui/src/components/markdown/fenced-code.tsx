@@ -3,20 +3,20 @@ import { useDeferredValue, useState } from "react";
 import { CodeBlock } from "@/components/markdown/code-block";
 import { CodePainter } from "@/components/markdown/code-painter";
 import { CodeText } from "@/components/markdown/code-text";
-import type { Highlighter } from "@/components/markdown/use-highlighter";
+import type { Highlighter } from "@/components/markdown/highlighter";
 
 interface FencedCodeProps {
   code: string;
-  /** "": none is named. */
+  /** "": none. */
   language: string;
   growing: boolean;
   highlighter: Highlighter | null;
 }
 
-/** A block of code that stands by itself. */
+/** A fenced code block. */
 export function FencedCode({ code, language, growing, highlighter }: FencedCodeProps) {
   const [painter] = useState(() => new CodePainter());
-  // To colour the whole waits for a moment in which nothing else is to be shown.
+  // Highlighting the whole is deferred until nothing else has to be rendered.
   const stillGrowing = useDeferredValue(growing);
   const { className, parts } = painter.paint(code, language, stillGrowing, highlighter);
   return (

@@ -3,15 +3,15 @@ import type { Options } from "react-markdown";
 
 import { nameOf, noteLine } from "@/components/markdown/split-blocks";
 
-export interface Note {
+export interface Footnote {
   name: string;
   /** Markdown, without the marks that make it a footnote. */
   text: string;
 }
 
-/** The footnotes among the blocks of a text; of several with one name the first counts. */
-export function notesOf(blocks: readonly string[]): Note[] {
-  const notes = new Map<string, Note>();
+/** The footnotes among the blocks of a text; the first one of a name counts. */
+export function notesOf(blocks: readonly string[]): Footnote[] {
+  const notes = new Map<string, Footnote>();
   for (const block of blocks) {
     const name = noteLine.exec(block)?.[1];
     if (name === undefined || notes.has(nameOf(name))) continue;
@@ -21,12 +21,12 @@ export function notesOf(blocks: readonly string[]): Note[] {
   return [...notes.values()];
 }
 
-/** A definition for each of them that says its number: all that a block needs to refer to it. */
-export function numbersOf(notes: readonly Note[]): string {
+/** A definition with its number for each of them: all that a block needs to refer to it. */
+export function numbersOf(notes: readonly Footnote[]): string {
   return notes.map(({ name }, index) => `[^${name}]: ${index + 1}\n`).join("");
 }
 
-/** A reference shows its number, and no block has notes of its own below it. */
+/** A reference shows its number; blocks do not list footnotes of their own. */
 export const noteNumbers: NonNullable<Options["remarkRehypeOptions"]> = {
   handlers: {
     footnoteReference(state, node: FootnoteReference) {

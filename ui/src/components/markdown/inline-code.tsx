@@ -3,12 +3,12 @@ import { useTranslation } from "react-i18next";
 
 import { copyText } from "@/lib/clipboard";
 
-/** Inside a link a press follows the link: code is only code. */
+/** Set inside links, where a click follows the link instead of copying. */
 export const PlainCode = createContext(false);
 
 const shownMs = 1200;
 
-/** A piece of code in a sentence: a press copies it, unless the press was to select some of it. */
+/** Inline code: a click copies it, unless it was a selection. */
 export function InlineCode({ children }: { children?: ReactNode }) {
   if (use(PlainCode)) return <code>{children}</code>;
   return <CopiedCode>{children}</CopiedCode>;

@@ -1,12 +1,12 @@
-/** The beginning of a list's item. */
+/** The marker of a list item. */
 export interface ListMark {
-  /** Of the same list are items of the same sign. */
+  /** Items of one list have the same sign. */
   sign: string;
   /** 0: the items are not numbered. */
   number: number;
-  /** Where the item's text begins: what is indented as far belongs to it. */
+  /** Where the item's text begins: lines indented that far belong to it. */
   offset: number;
-  /** Nothing but marks yet: it may still become a line across the page. */
+  /** Only marker characters so far: it may still become a thematic break. */
   empty: boolean;
 }
 
@@ -18,7 +18,7 @@ export function listMarkOf(line: string): ListMark | null {
   if (rule.test(line)) return null;
   const [, before = "", mark = "", after = "", text = ""] = item.exec(line) ?? [];
   if (mark === "" || (after === "" && text !== "")) return null;
-  // More than four spaces are code that the item begins with.
+  // More than four spaces: the item begins with indented code.
   const gap = text === "" || after.length > 4 ? 1 : after.length;
   return {
     sign: mark.at(-1) ?? "",
@@ -28,7 +28,7 @@ export function listMarkOf(line: string): ListMark | null {
   };
 }
 
-/** Whether it may become an item, or bold text, once it is written on. */
+/** Whether it may still become an item, or bold text. */
 export function isMarkToBe(line: string): boolean {
   return toBe.test(line);
 }

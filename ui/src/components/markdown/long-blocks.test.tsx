@@ -4,7 +4,7 @@ import ReactMarkdown, { type Options } from "react-markdown";
 import remarkGfm from "remark-gfm";
 import { beforeEach, describe, expect, it, vi } from "vitest";
 
-import { lettersOf } from "@/components/markdown/code-parts";
+import { textLength } from "@/components/markdown/code-parts";
 import { elements } from "@/components/markdown/elements";
 import { Markdown } from "@/components/markdown/markdown";
 
@@ -74,7 +74,7 @@ vi.mock("@/components/markdown/highlighter", async (original) => {
   const { highlighter } = await original<typeof import("@/components/markdown/highlighter")>();
   return {
     highlighter: (tree: Root) => {
-      painted.push(lettersOf(tree.children as ElementContent[]));
+      painted.push(textLength(tree.children as ElementContent[]));
       highlighter(tree);
     },
   };

@@ -9,6 +9,7 @@ import remend from "remend";
 import { elements, TableFrame } from "@/components/markdown/elements";
 import { FencedCode } from "@/components/markdown/fenced-code";
 import { noteNumbers, notesOf, numbersOf } from "@/components/markdown/footnotes";
+import type { Highlighter } from "@/components/markdown/highlighter";
 import { isSafeUrl } from "@/components/markdown/safe-url";
 import {
   definitionsByName,
@@ -17,11 +18,11 @@ import {
   splitBlocks,
 } from "@/components/markdown/split-blocks";
 import { splitPieces } from "@/components/markdown/split-pieces";
-import { useHighlighter, type Highlighter } from "@/components/markdown/use-highlighter";
+import { useHighlighter } from "@/components/markdown/use-highlighter";
 
 import "@/components/markdown/markdown.css";
 
-/** A block of raw HTML becomes a paragraph that shows it. */
+/** Turns a block of raw HTML into a paragraph that shows it. */
 function htmlAsText() {
   return (tree: Root) => {
     tree.children = tree.children.map((node) =>
@@ -36,19 +37,19 @@ function htmlAsText() {
   };
 }
 
-/** A list, a table or a paragraph without the element around it, which is there already. */
+/** A list, table or paragraph without its outer element, which already exists. */
 function withoutFrame() {
   return (tree: HtmlRoot) => {
     tree.children = tree.children.flatMap((node) => {
       if (node.type !== "element" || !frames.has(node.tagName)) return [node];
       if (node.tagName === "p") return node.children;
-      // Between rows the page allows not even a line break.
+      // HTML allows no text between rows, not even a line break.
       return node.children.filter(({ type }) => type === "element");
     });
   };
 }
 
-/** The rows of a table whose head is there already. */
+/** The rows of a table whose head already exists. */
 function rowsOnly() {
   return (tree: HtmlRoot) => {
     tree.children = tree.children.filter(
@@ -59,7 +60,7 @@ function rowsOnly() {
 
 const frames = new Set(["ul", "ol", "table", "p"]);
 
-/** Items of a list that has blank lines between them stand apart, the only one of a piece too. */
+/** The items of a loose list, even a piece with a single one. */
 function looseLists() {
   return (tree: Root) => {
     for (const node of tree.children) if (node.type === "list") node.spread = true;
@@ -70,7 +71,7 @@ type PluggableList = NonNullable<Options["remarkPlugins"]>;
 
 const base: PluggableList = [remarkGfm, htmlAsText];
 
-/** What a text is part of: its plugins before and after it becomes HTML. */
+/** The remark and rehype plugins, depending on what a text is part of. */
 const roles = {
   block: [base, []],
   items: [base, [withoutFrame]],
@@ -86,7 +87,7 @@ interface TextProps {
   highlighter: Highlighter | null;
 }
 
-/** A text that is parsed as one; as long as it stays the same, it is never rendered again. */
+/** A text that is parsed as a whole, and rendered again only if it changes. */
 const Text = memo(function Text({ text, role, highlighter }: TextProps) {
   const [before, after] = roles[role];
   return (
@@ -102,22 +103,22 @@ const Text = memo(function Text({ text, role, highlighter }: TextProps) {
   );
 });
 
-/** Marks in marks, as a model writes them that repeats itself: to build what they mean takes minutes. */
+/** Deeply nested marks, as a model that repeats itself writes them: parsing them would take minutes. */
 const tooDeep = /^[ \t]*(?:(?:>|(?:[-+*]|\d{1,9}[.)])[ \t])[ \t]*){40}/m;
 
 interface BlockProps {
   text: string;
-  /** Lines that say where the links by name in it lead to. */
+  /** The link definitions that it refers to. */
   definitions: string;
   growing: boolean;
   highlighter: Highlighter | null;
 }
 
-/** One settled or growing block; a settled one is never rendered again. */
+/** A complete or growing block; a complete one is never rendered again. */
 const Block = memo(function Block({ text, definitions, growing, highlighter }: BlockProps) {
   const pieces = splitPieces(text, growing);
   const piece = (shown: string, role: TextProps["role"], index = 0, count = 1) => {
-    // Marks that are opened and not closed yet would flicker as bare asterisks.
+    // Unclosed marks would flicker as bare asterisks.
     const ended = growing && index === count - 1 ? remend(shown) : shown;
     return (
       <Text
@@ -207,7 +208,7 @@ function Blocks({ text, definitions: around, growing, highlighter }: BlockProps)
         <ol className="notes" aria-label={t("markdown.notes")}>
           {notes.map((note, index) => (
             <li key={note.name}>
-              <Note
+              <FootnoteText
                 text={note.text}
                 definitions={definitionsFor(note.text, named)}
                 growing={growing && noteLine.test(last) && index === notes.length - 1}
@@ -221,8 +222,8 @@ function Blocks({ text, definitions: around, growing, highlighter }: BlockProps)
   );
 }
 
-/** What a footnote says; it can be of several blocks. */
-const Note = memo(Blocks);
+/** The text of a footnote, which can have several blocks. */
+const FootnoteText = memo(Blocks);
 
 interface MarkdownBlocksProps {
   text: string;

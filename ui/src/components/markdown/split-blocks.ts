@@ -2,20 +2,20 @@ import { indentOf, listMarkOf, type ListMark } from "@/components/markdown/list-
 
 interface Split {
   blocks: string[];
-  /** The lines that say where links by name lead to, from wherever in the text. */
+  /** The link reference definitions, from anywhere in the text. */
   definitions: string;
 }
 
 /**
- * Cuts Markdown into its top-level blocks, so that a growing text re-renders only its last one.
- * The blocks joined are the text again, and a text that grows keeps every block but the last.
+ * Splits Markdown into its top-level blocks, so that a growing text re-renders only its last one.
+ * The blocks joined are the text, and while it grows, all blocks but the last stay the same.
  */
 export function splitBlocks(text: string): Split {
   const blocks: string[] = [];
   let definitions = "";
   let start = 0;
   let kind: Kind = "other";
-  /** Of the item that a list has come to. */
+  /** The current item of a list. */
   let mark: ListMark | null = null;
   let fence: Fence | null = null;
   let blankBefore = true;
@@ -33,7 +33,7 @@ export function splitBlocks(text: string): Split {
     } else {
       const html = text[start] === "<";
       const note = noteLine.test(line) && !html;
-      // In the middle of a paragraph it would be text.
+      // In a paragraph it would be text.
       const defines: boolean = definition.test(line) && !note && (blankBefore || defined);
       if (defines) definitions += line;
       defined = defines;
@@ -58,24 +58,24 @@ export function splitBlocks(text: string): Split {
   return { blocks, definitions };
 }
 
-/** Lines of definitions by their names; of several with one name the first counts. */
+/** Definitions by name; the first one of a name counts. */
 export function definitionsByName(definitions: string): Map<string, string> {
   const lines = definitions.split("\n").filter(Boolean).reverse();
   return new Map(lines.map((line) => [nameOf(/\[([^\]]+)\]:/.exec(line)?.[1]), line]));
 }
 
-/** Those of the definitions that say where the links by name in a block lead to. */
+/** The definitions that a block refers to. */
 export function definitionsFor(block: string, definitions: Map<string, string>): string {
-  // Raw HTML is shown as it is, and what is below it would belong to it.
+  // Raw HTML is shown as text, and the lines below would become part of it.
   if (definitions.size === 0 || block.startsWith("<")) return "";
   const names = new Set(Array.from(block.matchAll(label), ([, name]) => nameOf(name)));
-  // A footnote would take the line below it for its own.
+  // A footnote would include the line below it.
   return [...names].flatMap((name) => definitions.get(name) ?? []).join("\n\n");
 }
 
 const label = /\[([^[\]]+)\]/g;
 
-/** Names are the same whatever their case and the white space in them. */
+/** Names are compared without regard to case and white space. */
 export function nameOf(text: string | undefined): string {
   return text?.trim().replace(/\s+/g, " ").toLowerCase() ?? "";
 }
@@ -92,23 +92,23 @@ interface Fence {
 export const noteLine = /^ {0,3}\[\^([^\]]+)\]:[ \t]*/;
 const definition = /^ {0,3}\[[^\]]+\]:/;
 const listItem = /^ {0,3}(?:[-+*]|\d{1,9}[.)])(?:\s|$)/;
-/** The beginning of an item whose line is still being written. */
+/** The marker of an item whose line is still incomplete. */
 const listItemToBe = /^ {0,3}\d{1,9}$/;
 const indented = /^(?: {4}|\t)/;
 const quoted = /^ {0,3}>/;
 const fenceLine = /^ {0,3}(?:> ?)*(`{3,}(?!.*`)|~{3,})/;
 const fenceLineInList = /^\s*(?:(?:[-+*]|\d{1,9}[.)])\s+)*(`{3,}(?!.*`)|~{3,})/;
 
-/** Whether the line is no part of the item before it. */
+/** Whether the line is not part of the item before it. */
 function isOutside(item: ListMark | null, line: string): boolean {
   return item === null || indentOf(line) < item.offset;
 }
 
-/** Whether an item right below other text, or below an item of another list, begins a list. */
+/** Whether an item directly below other text, or below an item of another list, begins a list. */
 function beginsList(next: ListMark, item: ListMark | null, line: string): boolean {
   if (next.empty) return false;
   if (item) return isOutside(item, line) && next.sign !== item.sign;
-  // "The year was\n1984. It rained." is no list.
+  // "The year was\n1984. It rained." is not a list.
   return next.number <= 1;
 }
 

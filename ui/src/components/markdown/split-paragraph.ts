@@ -1,28 +1,28 @@
-/** A part of a paragraph that is parsed by itself. */
+/** A part of a paragraph that is parsed on its own. */
 export interface ParagraphPiece {
   text: string;
-  /** What stands between it and the one before. */
+  /** The text between it and the piece before. */
   gap: string;
 }
 
-/** Letters after which a piece ends, at the next word before which nothing is open. */
+/** Characters after which a piece ends, at the next word outside all inline marks. */
 const enough = 600;
-/** Letters after which it ends all the same, while it grows. */
+/** Characters after which a growing one ends in any case. */
 const most = 2 * enough;
 
-/** A line that is, or may become, something else than a paragraph's. */
+/** A line that is, or may become, something other than part of a paragraph. */
 const otherLine =
   /^(?: {4}|\t| {0,3}(?:#{1,6}(?:\s|$)|>|=+\s*$|[-+*](?:\s|$)|\d{1,9}[.)](?:\s|$)|(?:[-*_][ \t]*){3,}$|`{3}|~{3}|<[a-z/!?]|\||\[[^\]]+\]:|[ \t|:-]+$))/im;
 
-/** All that may open or close something, and gaps before words. */
+/** Everything that may open or close inline marks, and gaps before words. */
 const marks =
   /\\[^]?|`+|\*+|\w*_[\w.+-]*@|_+|~+|!?\[|\]|<|(?:https?:\/\/|www\.)[^\s\]]*|(?<=[^\s\\])[ \n](?=\p{L})/giu;
 const tag = /<(?:[a-z][a-z0-9+.-]+:[^\s<>]*|\/?[a-z][a-z0-9-]*\s*\/?)>/iy;
 const destination = /\([^\s()<>\\]*(?:\s+"[^"\\]*")?\)/y;
 
 /**
- * A paragraph in pieces that are, parsed one by one, what it is as a whole; null for what is, or may
- * become, something else. Where it is hard to tell, nothing is cut, unless it grows and is long.
+ * Splits a paragraph into pieces that, parsed one by one, look like the whole; null for anything that is,
+ * or may become, something else. Ambiguous text is not split, unless it is growing and long.
  */
 export function splitParagraph(block: string, growing: boolean): ParagraphPiece[] | null {
   const text = block.trimEnd();
@@ -57,7 +57,7 @@ interface OpenMark {
   both: boolean;
 }
 
-/** What is open at a place of a text, or may be: whatever is not clear counts as open for good. */
+/** Which inline marks are open, or may be, at an offset: ambiguous ones count as open to the end. */
 class OpenMarks {
   private readonly stack: OpenMark[] = [];
   private unclear = false;
@@ -66,7 +66,7 @@ class OpenMarks {
     return !this.unclear && this.stack.length === 0;
   }
 
-  /** Reads a mark; where to go on after it. */
+  /** Reads a mark; returns the offset after it. */
   after(mark: string, text: string, at: number): number {
     const end = at + mark.length;
     const [sign = ""] = mark;
@@ -75,7 +75,7 @@ class OpenMarks {
     else if (mark.endsWith("[")) this.stack.push({ sign: mark, count: 1, both: false });
     else if (sign === "]") return this.afterBracket(text, end);
     else if (sign === "<") return this.afterAngle(text, at);
-    // Of an address with marks in it, it is not clear where it ends.
+    // It is ambiguous where an address with marks in it ends.
     else if (/[*_~`[<]/.test(mark) || (sign !== "\\" && text[end] === "]" && !this.inBrackets)) {
       this.unclear = true;
     }
@@ -107,7 +107,7 @@ class OpenMarks {
     if (!bracket || text[end] !== "(") return end;
     destination.lastIndex = end;
     const link = destination.test(text);
-    // What is open in a link stays in it, and in a link there is no other link.
+    // Marks opened inside a link close inside it, and links do not nest.
     const plain = index === this.stack.length && (bracket.sign !== "[" || !this.inBrackets);
     if (!link || !plain) this.unclear = true;
     return link ? destination.lastIndex : end;
@@ -129,7 +129,7 @@ class OpenMarks {
     }
   }
 
-  /** Closes as many marks as there are, if they are the last that were opened. */
+  /** Closes these marks, if they were opened last. */
   private closeSome(sign: string, count: number, opens: boolean) {
     let rest = count;
     while (rest > 0) {

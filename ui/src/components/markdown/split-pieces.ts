@@ -1,7 +1,7 @@
 import { indentOf, isMarkToBe, listMarkOf, type ListMark } from "@/components/markdown/list-mark";
 import { splitParagraph, type ParagraphPiece } from "@/components/markdown/split-paragraph";
 
-/** A long block in pieces that are rendered one by one, so that the one that grows is never long. */
+/** A long block in pieces that are rendered one by one, so that the growing one is always short. */
 export type Pieces = ListPieces | TablePieces | Paragraph | Quote | Code;
 
 export interface ListPieces {
@@ -14,7 +14,7 @@ export interface ListPieces {
 
 export interface TablePieces {
   kind: "table";
-  /** Each with the table's head before its rows: it says how many columns there are. */
+  /** Each with the table's head before its rows, which determines the columns. */
   tables: readonly string[];
 }
 
@@ -25,18 +25,18 @@ export interface Paragraph {
 
 export interface Quote {
   kind: "quote";
-  /** What is quoted, without the marks before its lines. */
+  /** The quoted text, without the marks before its lines. */
   text: string;
 }
 
 export interface Code {
   kind: "code";
   code: string;
-  /** "": none is named. */
+  /** "": none. */
   language: string;
 }
 
-/** Letters after which a piece ends, at the next item or row. */
+/** Characters after which a piece ends, at the next item or row. */
 const enough = 600;
 
 const definition = /^ {0,3}\[[^\]]+\]:/;
@@ -44,9 +44,9 @@ const delimiterRow = /^ {0,3}\|(?: *:?-+:? *\|)+ *$/;
 const row = /^ {0,3}\|/;
 
 /**
- * A list by its items, a table by its rows, a paragraph by its words, and what is in a quote or a fence;
- * null for anything else, and for what can't be cut without being read as a whole. A block that grows
- * keeps every piece but the last.
+ * A list by its items, a table by its rows, a paragraph by its words, and the content of a quote or a
+ * fence; null for anything else, and for blocks that can't be split without parsing the whole. While a
+ * block grows, all pieces but the last stay the same.
  */
 export function splitPieces(block: string, growing = false): Pieces | null {
   return (
@@ -60,7 +60,7 @@ function paragraph(block: string, growing: boolean): Paragraph | null {
 }
 
 const quoted = /^ {0,3}>/;
-/** A line that has no mark before it, or one before a tab, whose width the mark changes. */
+/** A line without a mark, or with one before a tab, whose width depends on the mark. */
 const unquoted = /^(?! {0,3}>(?! ?\t)).*\S/m;
 
 function quote(block: string): Quote | null {
@@ -94,13 +94,13 @@ function listPieces(block: string): ListPieces | null {
     }
     if (definition.test(line)) return null;
     const mark = listMarkOf(line);
-    const unsure = last && (isMarkToBe(line) || mark?.empty);
-    if (first && (indentOf(line) >= offset || unsure)) {
+    const uncertain = last && (isMarkToBe(line) || mark?.empty);
+    if (first && (indentOf(line) >= offset || uncertain)) {
       blank = false;
       continue;
     }
     if (!mark || (first && mark.sign !== first.sign)) return null;
-    // Blank lines between its items make a list loose. What stood before the first of them stays.
+    // Blank lines between its items make a list loose. Pieces before the first blank line stay as they are.
     if (first && blank) loose = true;
     if (at - begin >= enough) {
       items.push({ text: block.slice(begin, at), loose });
@@ -134,11 +134,11 @@ function tablePieces(block: string): TablePieces | null {
 }
 
 interface Line {
-  /** Without its end. */
+  /** Without its line end. */
   line: string;
   at: number;
   end: number;
-  /** It may not be written to its end yet. */
+  /** It may be incomplete. */
   last: boolean;
 }
 
@@ -152,7 +152,7 @@ function* linesOf(text: string): Generator<Line> {
   }
 }
 
-/** A table's rows are cut at bars, except where one is escaped. */
+/** A table's rows are split at unescaped bars. */
 function barsOf(line: string): number {
   return line.trim().match(/(?<!\\)\|/g)?.length ?? 0;
 }

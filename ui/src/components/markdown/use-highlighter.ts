@@ -1,34 +1,32 @@
-import type { Root } from "hast";
 import { startTransition, useEffect, useState } from "react";
 
-/** Colours the code in a tree. */
-export type Highlighter = (tree: Root) => void;
+import type { Highlighter } from "@/components/markdown/highlighter";
 
 let loaded: Highlighter | null = null;
 
-/** The highlighter, fetched when the first code appears. */
-export function useHighlighter(wanted: boolean): Highlighter | null {
+/** The highlighter, loaded when the first code appears. */
+export function useHighlighter(needed: boolean): Highlighter | null {
   const [highlighter, setHighlighter] = useState(() => loaded);
 
   useEffect(() => {
-    if (!wanted || highlighter) return;
+    if (!needed || highlighter) return;
     let gone = false;
     import("@/components/markdown/highlighter").then(
       (module) => {
         loaded = module.highlighter;
         if (gone) return;
-        // There may be much to colour: between frames.
+        // There may be much to highlight: as a transition, it does not block input.
         startTransition(() => {
           setHighlighter(() => loaded);
         });
       },
-      // Without it code is plain, which is still code.
+      // Without it, code stays plain.
       () => undefined,
     );
     return () => {
       gone = true;
     };
-  }, [wanted, highlighter]);
+  }, [needed, highlighter]);
 
   return highlighter;
 }

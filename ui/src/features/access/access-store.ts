@@ -8,41 +8,41 @@ const scopes: readonly Scope[] = ["chat", "manage", "admin"];
 export interface AccessState {
   /** null: not known yet. */
   me: Me | null;
-  /** The server was asked once, whatever came of it. */
-  asked: boolean;
+  /** Whether the server has been asked once, with or without success. */
+  checked: boolean;
 
-  /** Asks who this page is to the server. */
-  ask: () => Promise<void>;
-  /** Throws when the key is no good. */
+  /** Asks the server who is signed in. */
+  check: () => Promise<void>;
+  /** Signs in. Throws if the key is not valid. */
   enter: (key: string) => Promise<void>;
-  /** Gives the cookie up. */
+  /** Signs out. */
   leave: () => Promise<void>;
 }
 
 export interface AccessStoreDeps {
-  /** Somebody came in: everything is to be read anew. */
+  /** Signed in: everything has to be loaded again. */
   onEntered: () => void;
-  /** Somebody left: nothing of theirs may stay on the page. */
+  /** Signed out: nothing of theirs may stay on the page. */
   onLeft: () => void;
 }
 
 export type AccessStore = StoreApi<AccessState>;
 
-/** Whether this caller may do what needs a scope. Not known yet counts as no. */
-export function may({ me }: AccessState, needed: Scope): boolean {
+/** Whether this caller has a scope. Counts as no until it is known. */
+export function may(me: Me | null, needed: Scope): boolean {
   return me?.scope != null && scopes.indexOf(me.scope) >= scopes.indexOf(needed);
 }
 
 export function createAccessStore(deps: AccessStoreDeps): AccessStore {
   return createStore<AccessState>()((set) => ({
     me: null,
-    asked: false,
-    async ask() {
+    checked: false,
+    async check() {
       try {
-        set({ me: await getMe(), asked: true });
+        set({ me: await getMe(), checked: true });
       } catch {
-        // Whoever can't be reached is asked again when it is back.
-        set({ asked: true });
+        // Checked again when the server is back.
+        set({ checked: true });
       }
     },
     async enter(key) {

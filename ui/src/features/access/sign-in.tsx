@@ -3,10 +3,10 @@ import { useTranslation } from "react-i18next";
 
 import { ApiError } from "@/api/client";
 import { Button } from "@/components/button";
-import { Field, inputLook } from "@/components/field";
+import { Field, inputClass } from "@/components/field";
 import { textOf } from "@/lib/form-text";
 
-/** The door: a key lets the person in. */
+/** The sign-in form. */
 export function SignIn({ onEnter }: { onEnter: (key: string) => Promise<void> }) {
   const { t } = useTranslation();
   const [failure, setFailure] = useState<string | null>(null);
@@ -43,11 +43,11 @@ export function SignIn({ onEnter }: { onEnter: (key: string) => Promise<void> })
               autoComplete="current-password"
               aria-describedby={describedBy}
               aria-invalid={failure !== null}
-              className={inputLook}
+              className={inputClass}
             />
           )}
         </Field>
-        <Button look="accent" type="submit" disabled={busy} className="mt-5 w-full">
+        <Button variant="accent" type="submit" disabled={busy} className="mt-5 w-full">
           {t("access.signIn")}
         </Button>
       </form>

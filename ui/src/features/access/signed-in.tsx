@@ -9,7 +9,7 @@ interface SignedInProps {
   onLeave: () => Promise<void>;
 }
 
-/** Who this page is to the server, where that takes a key, and the way out. */
+/** Who is signed in, if keys are required, and a button to sign out. */
 export function SignedIn({ me, onLeave }: SignedInProps) {
   const { t } = useTranslation();
   const notify = useNotify();

@@ -2,9 +2,9 @@ import { act, fireEvent, render, screen, waitFor, within } from "@testing-librar
 import userEvent from "@testing-library/user-event";
 import { beforeEach, describe, expect, it, vi } from "vitest";
 
-import { overHttp } from "@/api/reply-way";
-import { ChatContext } from "@/features/chat/chat-context";
-import { createChatStore, type ChatStore } from "@/features/chat/chat-store";
+import { overHttp } from "@/api/reply-transport";
+import { ChatContext } from "@/features/chat/state/chat-context";
+import { createChatStore, type ChatStore } from "@/features/chat/state/chat-store";
 import { ChatView } from "@/features/chat/chat-view";
 import type { Message } from "@/api/types";
 import { FakeApi, usage } from "@/testing/fake-api";
@@ -40,7 +40,7 @@ beforeEach(() => {
   onNewChat.mockClear();
   api = new FakeApi().install();
   chat = createChatStore({
-    way: overHttp,
+    transport: overHttp,
     onSessionCreated: () => undefined,
     onSessionChanged: () => undefined,
     onUnreachable: () => undefined,
@@ -221,7 +221,7 @@ describe("a send that fails", () => {
     api.refuse(`POST /api/sessions/${session.id}/turns`, 503, "queue_full", "16 wait already.");
     await user.type(input(), "Me too{Enter}");
     const alert = await screen.findByRole("alert");
-    expect(alert.textContent).toContain("16 wait already. Others are being answered.");
+    expect(alert.textContent).toContain("16 wait already. The appliance is busy with other requests.");
     expect(input().value).toBe("Me too");
     await user.click(within(alert).getByRole("button", { name: "Dismiss" }));
     expect(screen.queryByRole("alert")).toBeNull();

@@ -3,26 +3,26 @@ import { useTranslation } from "react-i18next";
 
 import { Button, IconButton } from "@/components/button";
 import { ArrowDownIcon } from "@/components/icons";
-import { Announcements } from "@/features/chat/announcements";
-import { useChat } from "@/features/chat/chat-context";
-import { isBusy } from "@/features/chat/chat-state";
-import { Composer } from "@/features/chat/composer";
-import { EmptyChat } from "@/features/chat/empty-chat";
-import { messageAnchor, MessageList } from "@/features/chat/message-list";
-import { adviceFor, wordOf } from "@/features/chat/notice";
-import { useFollowEnd } from "@/features/chat/use-follow-end";
+import { Announcements } from "@/features/chat/components/announcements";
+import { useChat } from "@/features/chat/state/chat-context";
+import { isBusy } from "@/features/chat/state/chat-state";
+import { Composer } from "@/features/chat/components/composer";
+import { EmptyChat } from "@/features/chat/components/empty-chat";
+import { messageAnchor, MessageList } from "@/features/chat/components/message-list";
+import { adviceFor, noticeText } from "@/features/chat/state/notice";
+import { useStickToBottom } from "@/features/chat/components/use-stick-to-bottom";
 
 interface ChatViewProps {
   /** Why nothing can be sent now, or null. */
   hold: string | null;
-  /** What is to be said about the model before the first message. */
+  /** The state of the model, shown before the first message. */
   about: ReactNode;
-  /** Whether there is a model to ask at all. */
+  /** Whether there is a model that can answer. */
   able: boolean;
   onNewChat: () => void;
 }
 
-/** One chat: what was said, and the input. */
+/** One chat: its messages, and the input. */
 export function ChatView({ hold, about, able, onNewChat }: ChatViewProps) {
   const { t } = useTranslation();
   const sessionId = useChat((state) => state.sessionId);
@@ -30,10 +30,10 @@ export function ChatView({ hold, about, able, onNewChat }: ChatViewProps) {
   const pending = useChat((state) => state.pending);
   const empty = useChat((state) => state.leafId === null && !isBusy(state));
   const targetId = useChat((state) => state.targetId);
-  const { scroller, content, away, jump, show } = useFollowEnd();
+  const { scroller, content, away, jump, show } = useStickToBottom();
 
   useStopOnEscape();
-  // Opening a chat and sending both lead to the newest words.
+  // Opening a chat and sending a message both scroll to the end.
   useLayoutEffect(jump, [jump, sessionId, phase, pending !== null]);
   useLayoutEffect(() => {
     const target = targetId === null ? null : document.getElementById(messageAnchor(targetId));
@@ -56,7 +56,7 @@ export function ChatView({ hold, about, able, onNewChat }: ChatViewProps) {
               <EmptyChat held={hold !== null} about={about} able={able} />
             )}
             {phase === "missing" && <Missing onNewChat={onNewChat} />}
-            {phase === "failed" && <NotRead />}
+            {phase === "failed" && <ChatLoadError />}
           </div>
         </div>
       </div>
@@ -64,7 +64,7 @@ export function ChatView({ hold, about, able, onNewChat }: ChatViewProps) {
         {away && (
           <IconButton
             label={t("chat.jump")}
-            look="plain"
+            variant="plain"
             className="absolute inset-x-0 -top-12 mx-auto animate-arrive rounded-full shadow-float"
             onClick={jump}
           >
@@ -85,7 +85,7 @@ function useStopOnEscape() {
     if (!busy) return;
     const pressed = (event: KeyboardEvent) => {
       if (event.key !== "Escape" || event.defaultPrevented) return;
-      // There Esc closes the dialog.
+      // In a dialog, Esc closes it.
       if (document.querySelector("dialog[open]")) return;
       void stop();
     };
@@ -107,7 +107,7 @@ function Missing({ onNewChat }: { onNewChat: () => void }) {
   );
 }
 
-function NotRead() {
+function ChatLoadError() {
   const { t } = useTranslation();
   const notice = useChat((state) => state.notice);
   const reload = useChat((state) => state.reload);
@@ -117,7 +117,7 @@ function NotRead() {
     <div className="flex flex-col items-start py-16">
       <h2 className="text-xl font-semibold">{t("chat.notRead")}</h2>
       <p className="mt-2 mb-5 text-muted">
-        {wordOf(notice, t)} {away ? t("chat.opensAgain") : adviceFor(notice.code, t)}
+        {noticeText(notice, t)} {away ? t("chat.opensAgain") : adviceFor(notice.code, t)}
       </p>
       {!away && <Button onClick={reload}>{t("app.tryAgain")}</Button>}
     </div>

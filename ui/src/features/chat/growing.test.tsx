@@ -2,9 +2,9 @@ import { act, render, screen, waitFor } from "@testing-library/react";
 import type { Options } from "react-markdown";
 import { beforeEach, describe, expect, it, vi } from "vitest";
 
-import { overHttp } from "@/api/reply-way";
-import { ChatContext } from "@/features/chat/chat-context";
-import { createChatStore, type ChatStore } from "@/features/chat/chat-store";
+import { overHttp } from "@/api/reply-transport";
+import { ChatContext } from "@/features/chat/state/chat-context";
+import { createChatStore, type ChatStore } from "@/features/chat/state/chat-store";
 import { ChatView } from "@/features/chat/chat-view";
 import { FakeApi } from "@/testing/fake-api";
 
@@ -28,7 +28,7 @@ beforeEach(() => {
   rendered.length = 0;
   api = new FakeApi().install();
   chat = createChatStore({
-    way: overHttp,
+    transport: overHttp,
     onSessionCreated: () => undefined,
     onSessionChanged: () => undefined,
     onUnreachable: () => undefined,

@@ -5,10 +5,10 @@ import { beforeEach, describe, expect, it } from "vitest";
 import type { ApiKey } from "@/api/types";
 import { createToastStore, ToastContext, Toasts } from "@/components/toasts";
 import { KeysView } from "@/features/keys/keys-view";
-import { fakeRoutes, refusal, type Asked } from "@/testing/fake-routes";
+import { fakeRoutes, refusal, type RecordedRequest } from "@/testing/fake-routes";
 
 let keys: ApiKey[];
-let calls: Asked[];
+let calls: RecordedRequest[];
 
 function key(name: string, part: Partial<ApiKey> = {}): ApiKey {
   return {
@@ -59,8 +59,8 @@ describe("keys", () => {
   it("are listed with what they may, and those of the configuration stay", async () => {
     await show();
     const [laptop, admin] = screen.getAllByRole("listitem");
-    expect(laptop?.textContent).toMatch(/chat.*never used · 60 a minute/);
-    expect(admin?.textContent).toContain("from the configuration");
+    expect(laptop?.textContent).toMatch(/Chat.*never used · 60 per minute/);
+    expect(admin?.textContent).toContain("From the configuration");
     expect(screen.getAllByRole("button", { name: /^Revoke/ })).toHaveLength(1);
   });
 
@@ -70,7 +70,7 @@ describe("keys", () => {
     await user.click(screen.getByRole("button", { name: "Create a key" }));
     const dialog = within(screen.getByRole("dialog", { name: "Create a key" }));
     await user.type(dialog.getByRole("textbox", { name: "Name" }), "Phone");
-    await user.selectOptions(dialog.getByRole("combobox", { name: "May" }), "manage");
+    await user.selectOptions(dialog.getByRole("combobox", { name: "Permissions" }), "manage");
     await user.click(dialog.getByRole("button", { name: "Create a key" }));
     const made = within(await screen.findByRole("dialog", { name: "Your new key" }));
     expect(made.getByText("ak_1234secret")).toBeTruthy();

@@ -7,7 +7,7 @@ import { Button } from "@/components/button";
 import { PlusIcon } from "@/components/icons";
 import { useNotify } from "@/components/toasts";
 import { ViewLoading } from "@/components/view-loading";
-import { NotRead, ViewPage } from "@/components/view-page";
+import { LoadError, ViewPage } from "@/components/view-page";
 import { KeyRow } from "@/features/keys/key-row";
 import { NewKeyDialog } from "@/features/keys/new-key-dialog";
 import { RevokeDialog } from "@/features/keys/revoke-dialog";
@@ -15,20 +15,20 @@ import { usePolled } from "@/lib/use-polled";
 
 const everyMs = () => 15_000;
 
-/** The keys to this appliance, for those who may make and take them. */
+/** The API keys, for callers who may create and revoke them. */
 export function KeysView() {
   const { t } = useTranslation();
   const notify = useNotify();
   const { value: keys, error, refresh } = usePolled(listKeys, everyMs);
   const [making, setMaking] = useState(false);
-  const [doomed, setDoomed] = useState<ApiKey | null>(null);
+  const [toRevoke, setToRevoke] = useState<ApiKey | null>(null);
   return (
     <ViewPage
       title={t("keys.title")}
       lead={t("keys.lead")}
       action={
         <Button
-          look="accent"
+          variant="accent"
           onClick={() => {
             setMaking(true);
           }}
@@ -38,7 +38,7 @@ export function KeysView() {
         </Button>
       }
     >
-      {error && <NotRead text={t("keys.notRead")} error={error} onRetry={refresh} />}
+      {error && <LoadError text={t("keys.notRead")} error={error} onRetry={refresh} />}
       {!keys && !error && <ViewLoading />}
       {keys?.length === 0 && <p className="text-sm text-muted">{t("keys.none")}</p>}
       {keys && keys.length > 0 && (
@@ -51,7 +51,7 @@ export function KeysView() {
               key={key.id}
               apiKey={key}
               onRevoke={() => {
-                setDoomed(key);
+                setToRevoke(key);
               }}
             />
           ))}
@@ -65,16 +65,16 @@ export function KeysView() {
           }}
         />
       )}
-      {doomed && (
+      {toRevoke && (
         <RevokeDialog
-          name={doomed.name}
+          name={toRevoke.name}
           onCancel={() => {
-            setDoomed(null);
+            setToRevoke(null);
           }}
           onRevoke={async () => {
-            await revokeKey(doomed.id);
-            setDoomed(null);
-            notify({ text: t("keys.revoked", { name: doomed.name }) });
+            await revokeKey(toRevoke.id);
+            setToRevoke(null);
+            notify({ text: t("keys.revoked", { name: toRevoke.name }) });
             refresh();
           }}
         />

@@ -6,7 +6,7 @@ import type { Scope } from "@/api/types";
 import { Button } from "@/components/button";
 import { CopyButton } from "@/components/copy-button";
 import { Dialog } from "@/components/dialog";
-import { Field, inputLook } from "@/components/field";
+import { Field, inputClass } from "@/components/field";
 import { textOf } from "@/lib/form-text";
 
 interface NewKeyDialogProps {
@@ -17,7 +17,7 @@ interface NewKeyDialogProps {
 const scopes: readonly Scope[] = ["chat", "manage", "admin"];
 const formId = "new-key";
 
-/** Asks what the key is for, then shows it, once. */
+/** Asks for the properties of a key, then shows the key once. */
 export function NewKeyDialog({ onMade, onClose }: NewKeyDialogProps) {
   const { t } = useTranslation();
   const [secret, setSecret] = useState<string | null>(null);
@@ -34,7 +34,7 @@ export function NewKeyDialog({ onMade, onClose }: NewKeyDialogProps) {
         name: text("name"),
         scope: text("scope") as Scope,
         rpm: text("rpm") === "" ? null : Number(text("rpm")),
-        // To the end of that day, as this person's clock has it.
+        // Until the end of that day, in local time.
         expires_at: day === "" ? null : new Date(`${day}T23:59:59`).getTime(),
       });
       setSecret(made.key);
@@ -44,7 +44,7 @@ export function NewKeyDialog({ onMade, onClose }: NewKeyDialogProps) {
     }
   };
 
-  if (secret !== null) return <MadeKey secret={secret} onClose={onClose} />;
+  if (secret !== null) return <CreatedKey secret={secret} onClose={onClose} />;
   return (
     <Dialog
       title={t("keys.create")}
@@ -52,7 +52,7 @@ export function NewKeyDialog({ onMade, onClose }: NewKeyDialogProps) {
       actions={
         <>
           <Button onClick={onClose}>{t("app.cancel")}</Button>
-          <Button look="accent" type="submit" form={formId}>
+          <Button variant="accent" type="submit" form={formId}>
             {t("keys.create")}
           </Button>
         </>
@@ -69,13 +69,13 @@ export function NewKeyDialog({ onMade, onClose }: NewKeyDialogProps) {
               autoFocus
               autoComplete="off"
               aria-describedby={describedBy}
-              className={inputLook}
+              className={inputClass}
             />
           )}
         </Field>
         <Field label={t("keys.scope")}>
           {({ id }) => (
-            <select id={id} name="scope" className={inputLook}>
+            <select id={id} name="scope" className={inputClass}>
               {scopes.map((scope) => (
                 <option key={scope} value={scope}>
                   {t(`keys.scopes.${scope}`)}
@@ -94,7 +94,7 @@ export function NewKeyDialog({ onMade, onClose }: NewKeyDialogProps) {
                 min={1}
                 max={100000}
                 aria-describedby={describedBy}
-                className={inputLook}
+                className={inputClass}
               />
             )}
           </Field>
@@ -105,7 +105,7 @@ export function NewKeyDialog({ onMade, onClose }: NewKeyDialogProps) {
                 name="expires"
                 type="date"
                 aria-describedby={describedBy}
-                className={inputLook}
+                className={inputClass}
               />
             )}
           </Field>
@@ -120,14 +120,14 @@ export function NewKeyDialog({ onMade, onClose }: NewKeyDialogProps) {
   );
 }
 
-function MadeKey({ secret, onClose }: { secret: string; onClose: () => void }) {
+function CreatedKey({ secret, onClose }: { secret: string; onClose: () => void }) {
   const { t } = useTranslation();
   return (
     <Dialog
       title={t("keys.created")}
       onClose={onClose}
       actions={
-        <Button look="accent" onClick={onClose}>
+        <Button variant="accent" onClick={onClose}>
           {t("keys.done")}
         </Button>
       }

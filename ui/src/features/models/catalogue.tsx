@@ -4,9 +4,9 @@ import { useTranslation } from "react-i18next";
 import { getCatalogue, searchHub } from "@/api/models";
 import type { Download, HubModel, Suggestion } from "@/api/types";
 import { Button } from "@/components/button";
-import { Field, inputLook } from "@/components/field";
+import { Field, inputClass } from "@/components/field";
 import { ViewLoading } from "@/components/view-loading";
-import { NotRead } from "@/components/view-page";
+import { LoadError } from "@/components/view-page";
 import { HubResults } from "@/features/models/hub-results";
 import { SuggestionCard } from "@/features/models/suggestion-card";
 import { formatCount } from "@/lib/format";
@@ -23,7 +23,7 @@ interface CatalogueProps {
 
 const everyMs = () => 60_000;
 
-/** Models to get: the list that came with the appliance, and what the hub has. */
+/** Models to download: the list that comes with the appliance, and search results from the hub. */
 export function CatalogueSection({ downloads, onDownload }: CatalogueProps) {
   const { t } = useTranslation();
   const { value: catalogue, error, refresh } = usePolled(getCatalogue, everyMs);
@@ -61,7 +61,7 @@ export function CatalogueSection({ downloads, onDownload }: CatalogueProps) {
                 onChange={(event) => {
                   setWords(event.target.value);
                 }}
-                className={inputLook}
+                className={inputClass}
               />
             )}
           </Field>
@@ -75,7 +75,7 @@ export function CatalogueSection({ downloads, onDownload }: CatalogueProps) {
                 onChange={(event) => {
                   setQuantization(weights.find((one) => one === event.target.value) ?? "q4");
                 }}
-                className={inputLook}
+                className={inputClass}
               >
                 {weights.map((one) => (
                   <option key={one} value={one}>
@@ -109,7 +109,7 @@ export function CatalogueSection({ downloads, onDownload }: CatalogueProps) {
         />
       )}
       {error && !catalogue && (
-        <NotRead text={t("models.catalogueNotRead")} error={error} onRetry={refresh} />
+        <LoadError text={t("models.catalogueNotRead")} error={error} onRetry={refresh} />
       )}
       {!catalogue && !error && <ViewLoading />}
       {catalogue && found.length === 0 && (
@@ -120,7 +120,7 @@ export function CatalogueSection({ downloads, onDownload }: CatalogueProps) {
         quickBytes={catalogue?.quick_bytes ?? 0}
         downloads={downloads}
         onDownload={(repo, recommended) => {
-          // The list knows which file of a repository it means, unless other weights are wanted.
+          // The list names a file of the repository, unless other weights are chosen.
           onDownload(repo, quantization === "q4" ? recommended : quantization);
         }}
       />
@@ -130,7 +130,7 @@ export function CatalogueSection({ downloads, onDownload }: CatalogueProps) {
 
 interface SuggestionsProps {
   found: readonly Suggestion[];
-  /** What is suggested is no larger: more may fit and be slow. */
+  /** The suggestion is no larger than this: larger models may fit, but be slow. */
   quickBytes: number;
   downloads: readonly Download[];
   onDownload: (repo: string, quantization: string) => void;
@@ -184,20 +184,20 @@ function fitsWords({ model }: Suggestion, words: string): boolean {
     .every((word) => text.includes(word));
 }
 
-/** Asks the hub when somebody wants it to be asked; a newer question takes the place of an older one. */
+/** Searches the hub on request; a newer search replaces an older one. */
 function useHub() {
   const [found, setFound] = useState<readonly HubModel[] | null>(null);
   const [failure, setFailure] = useState<string | null>(null);
   const [searching, setSearching] = useState(false);
-  const asking = useRef<AbortController | null>(null);
+  const running = useRef<AbortController | null>(null);
 
-  useEffect(() => () => asking.current?.abort(), []);
+  useEffect(() => () => running.current?.abort(), []);
 
   const search = async (words: string) => {
     if (words === "") return;
-    asking.current?.abort();
+    running.current?.abort();
     const abort = new AbortController();
-    asking.current = abort;
+    running.current = abort;
     setSearching(true);
     setFailure(null);
     try {
@@ -207,7 +207,7 @@ function useHub() {
       setFound(null);
       setFailure((error as Error).message);
     }
-    if (asking.current === abort) setSearching(false);
+    if (running.current === abort) setSearching(false);
   };
   return { found, failure, searching, search };
 }

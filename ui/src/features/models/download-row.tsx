@@ -1,6 +1,6 @@
 import { useTranslation } from "react-i18next";
 
-import type { DownloadVerb } from "@/api/models";
+import type { DownloadAction } from "@/api/models";
 import type { Download } from "@/api/types";
 import { Button } from "@/components/button";
 import { ProgressBar } from "@/components/progress-bar";
@@ -8,19 +8,19 @@ import { progressOf } from "@/features/models/facts";
 
 interface DownloadRowProps {
   download: Download;
-  onTell: (verb: DownloadVerb) => void;
+  onAction: (action: DownloadAction) => void;
 }
 
-/** One download, whoever began it. The server goes on with it when the page is closed. */
-export function DownloadRow({ download, onTell }: DownloadRowProps) {
+/** A download of the server, which continues when the page is closed. */
+export function DownloadRow({ download, onAction }: DownloadRowProps) {
   const { t } = useTranslation();
   const { repo, file, status, done_bytes: done, total_bytes: total, error } = download;
-  const underWay = status === "running" || status === "waiting";
-  const tell = (verb: DownloadVerb, text: string) => (
+  const active = status === "running" || status === "waiting";
+  const button = (action: DownloadAction, text: string) => (
     <Button
       aria-label={`${text} ${repo}`}
       onClick={() => {
-        onTell(verb);
+        onAction(action);
       }}
     >
       {text}
@@ -43,10 +43,10 @@ export function DownloadRow({ download, onTell }: DownloadRowProps) {
         {error !== null && <p className="mt-1 text-sm text-danger wrap-anywhere">{error}</p>}
       </div>
       <div className="flex gap-2">
-        {underWay && tell("pause", t("models.pause"))}
-        {status === "paused" && tell("resume", t("models.resume"))}
-        {status === "failed" && tell("resume", t("models.again"))}
-        {tell("cancel", t("models.cancel"))}
+        {active && button("pause", t("models.pause"))}
+        {status === "paused" && button("resume", t("models.resume"))}
+        {status === "failed" && button("resume", t("models.again"))}
+        {button("cancel", t("models.cancel"))}
       </div>
     </article>
   );

@@ -11,7 +11,7 @@ function contextOf(tokens: number, t: TFunction): string | false {
   return tokens > 0 && t("models.context", { formatted: formatCount(tokens) });
 }
 
-/** What a file on this machine is, in the order of interest. */
+/** The facts about a model on this machine, most important first. */
 export function factsOf(model: LocalModel, t: TFunction): string[] {
   const { quantization, size, memory_bytes: memory, fits, architecture, licence, embeds } = model;
   return some([
@@ -26,13 +26,13 @@ export function factsOf(model: LocalModel, t: TFunction): string[] {
   ]);
 }
 
-/** Whose file it is. */
+/** Where the file comes from. */
 export function ownerOf({ owner }: LocalModel, t: TFunction): string {
   return t(`models.owner.${owner === "llama.cpp" ? "llamacpp" : owner}`);
 }
 
-/** What a model of the list is. */
-export function factsOfListed({ model }: Suggestion, t: TFunction): string[] {
+/** The facts about a suggested model. */
+export function suggestionFacts({ model }: Suggestion, t: TFunction): string[] {
   return some([
     parametersOf(model.parameters, t),
     model.quantization,
@@ -50,7 +50,7 @@ function parametersOf(count: number, t: TFunction): string {
   return t("models.parameters", { formatted });
 }
 
-/** How far a download is, and how long it will take. */
+/** The progress of a download, and the time left. */
 export function progressOf(download: Download, t: TFunction): string {
   const { status, done_bytes: done, total_bytes: total, bytes_per_second: speed } = download;
   const left = status === "running" && speed > 0 ? (total - done) / speed : null;
@@ -62,7 +62,7 @@ export function progressOf(download: Download, t: TFunction): string {
   ]).join(" · ");
 }
 
-/** Whether a download is on its way, or waits for somebody to go on with it. */
+/** Whether a download is in progress, or can be resumed. */
 export function isOpen({ status }: Download): boolean {
   return status !== "done" && status !== "cancelled";
 }

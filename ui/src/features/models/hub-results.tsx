@@ -10,7 +10,7 @@ interface HubResultsProps {
   onDownload: (repo: string) => void;
 }
 
-/** What a search on the hub found. */
+/** The results of a search on the hub. */
 export function HubResults({ found, downloads, onDownload }: HubResultsProps) {
   const { t } = useTranslation();
   return (

@@ -8,14 +8,14 @@ import { MemoryParts } from "@/components/memory-parts";
 import { ProgressBar } from "@/components/progress-bar";
 import { factsOf, ownerOf } from "@/features/models/facts";
 
-export type ModelDeed = "load" | "unload" | "use" | "remove" | "download";
+export type ModelAction = "load" | "unload" | "use" | "remove" | "download";
 
 interface ModelCardProps {
   model: LocalModel;
-  /** Chats that say nothing else are answered by it. */
+  /** Whether chats use it by default. */
   inUse: boolean;
   manages: boolean;
-  onDo: (deed: ModelDeed) => void;
+  onAction: (action: ModelAction) => void;
 }
 
 const dots = {
@@ -26,7 +26,7 @@ const dots = {
   unloaded: "bg-line-bold",
 };
 
-export function ModelCard({ model, inUse, manages, onDo }: ModelCardProps) {
+export function ModelCard({ model, inUse, manages, onAction }: ModelCardProps) {
   const { t } = useTranslation();
   const { name, status, detail, warning, path, memory } = model;
   return (
@@ -76,21 +76,21 @@ export function ModelCard({ model, inUse, manages, onDo }: ModelCardProps) {
         )}
         {warning !== null && <p className="mt-1.5 text-sm text-warn wrap-anywhere">{warning}</p>}
       </div>
-      {manages && <Deeds model={model} inUse={inUse} onDo={onDo} />}
+      {manages && <ModelActions model={model} inUse={inUse} onAction={onAction} />}
     </article>
   );
 }
 
-function Deeds({ model, inUse, onDo }: Omit<ModelCardProps, "manages">) {
+function ModelActions({ model, inUse, onAction }: Omit<ModelCardProps, "manages">) {
   const { t } = useTranslation();
   const { name, status, downloaded, embeds, owner, fits } = model;
   const loaded = status === "ready" || status === "loading";
-  const button = (deed: ModelDeed, text: string, disabled = false) => (
+  const button = (action: ModelAction, text: string, disabled = false) => (
     <Button
       aria-label={`${text} ${name}`}
       disabled={disabled}
       onClick={() => {
-        onDo(deed);
+        onAction(action);
       }}
     >
       {text}
@@ -107,7 +107,7 @@ function Deeds({ model, inUse, onDo }: Omit<ModelCardProps, "manages">) {
         <IconButton
           label={`${t("models.remove")} ${name}`}
           onClick={() => {
-            onDo("remove");
+            onAction("remove");
           }}
         >
           <TrashIcon />

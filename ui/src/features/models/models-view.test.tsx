@@ -5,7 +5,7 @@ import { beforeEach, describe, expect, it } from "vitest";
 import type { Download, HubModel, LocalModel, Suggestion } from "@/api/types";
 import { createToastStore, ToastContext, Toasts } from "@/components/toasts";
 import { ModelsView } from "@/features/models/models-view";
-import { fakeRoutes, refusal, type Asked } from "@/testing/fake-routes";
+import { fakeRoutes, refusal, type RecordedRequest } from "@/testing/fake-routes";
 
 const local: LocalModel = {
   id: "tiny",
@@ -67,7 +67,7 @@ let hub: HubModel[];
 let offline: boolean;
 let quickBytes: number;
 let chosen: string | null;
-let calls: Asked[];
+let calls: RecordedRequest[];
 
 function change(id: string, part: Partial<Download>) {
   downloads = downloads.map((one) => (one.id === id ? { ...one, ...part } : one));
@@ -137,7 +137,7 @@ beforeEach(() => {
 async function show(manages = true) {
   const view = render(
     <ToastContext value={createToastStore()}>
-      <ModelsView manages={manages} onChanged={() => undefined} />
+      <ModelsView manages={manages} onModelsChanged={() => undefined} />
       <Toasts />
     </ToastContext>,
   );
@@ -164,7 +164,7 @@ describe("the models on this machine", () => {
     const asleep = memory && { ...memory, measured: false };
     models = [local, { ...local, id: "asleep", name: "Asleep", memory: asleep }];
     await show();
-    const parts = "weights 100 MB · room for chats 60 MB · chats set aside 10 MB · programs 30 MB";
+    const parts = "weights 100 MB · room for chats 60 MB · saved chats 10 MB · process overhead 30 MB";
     expect(card("Tiny").getByText(parts)).toBeTruthy();
     expect(card("Asleep").queryByText(parts)).toBeNull();
     expect(card("Asleep").getByText(/200 MB of memory/)).toBeTruthy();
@@ -228,7 +228,7 @@ describe("the catalogue", () => {
     expect(calls.some(({ path }) => path.includes("?q="))).toBe(false);
     await user.keyboard("{Enter}");
     expect(await screen.findByText("who/what-GGUF", { selector: "p" })).toBeTruthy();
-    expect(screen.getByText(/1,200 downloads · 3 likes · Needs your consent/)).toBeTruthy();
+    expect(screen.getByText(/1,200 downloads · 3 likes · Needs a token, and your consent/)).toBeTruthy();
     await user.selectOptions(screen.getByRole("combobox", { name: "Weights" }), "q8");
     await user.click(screen.getByRole("button", { name: "Download who/what-GGUF" }));
     expect(asked("POST /api/downloads")).toEqual([{ model: "who/what-GGUF", quantization: "q8" }]);
@@ -238,7 +238,7 @@ describe("the catalogue", () => {
     offline = true;
     const user = userEvent.setup();
     await show();
-    expect(await screen.findByText(/set to ask nobody outside/)).toBeTruthy();
+    expect(await screen.findByText(/set to work offline/)).toBeTruthy();
     await user.type(screen.getByRole("searchbox"), "mid");
     expect(screen.getByRole("button", { name: "Search the hub" })).toHaveProperty("disabled", true);
   });
@@ -256,7 +256,7 @@ describe("a download", () => {
     ]);
     const shown = within(await row());
     expect(
-      shown.getByText("Downloading · 500 MB of 2.0 GB · 50 MB a second · about 30 s left"),
+      shown.getByText("Downloading · 500 MB of 2.0 GB · 50 MB/s · about 30 s left"),
     ).toBeTruthy();
     expect(shown.getByRole("progressbar").getAttribute("aria-valuenow")).toBe("25");
     await user.click(shown.getByRole("button", { name: /^Pause/ }));
@@ -285,7 +285,7 @@ describe("a download", () => {
     await row();
     models = [local, { ...local, id: "owner/middle", name: "Middle", owner: "appliance" }];
     change("d1", { status: "done" });
-    expect(await screen.findByText("owner/middle-GGUF is here.")).toBeTruthy();
+    expect(await screen.findByText("owner/middle-GGUF has been downloaded.")).toBeTruthy();
     expect(await screen.findByRole("article", { name: "Middle" })).toBeTruthy();
   });
 });

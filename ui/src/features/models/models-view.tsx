@@ -7,51 +7,51 @@ import {
   listModels,
   loadModel,
   removeModel,
-  tellDownload,
+  controlDownload,
   unloadModel,
 } from "@/api/models";
 import type { LocalModel } from "@/api/types";
 import { useNotify } from "@/components/toasts";
 import { ViewLoading } from "@/components/view-loading";
-import { NotRead, ViewPage } from "@/components/view-page";
+import { LoadError, ViewPage } from "@/components/view-page";
 import { CatalogueSection } from "@/features/models/catalogue";
 import { DownloadRow } from "@/features/models/download-row";
-import { ModelCard, type ModelDeed } from "@/features/models/model-card";
+import { ModelCard, type ModelAction } from "@/features/models/model-card";
 import { RemoveDialog } from "@/features/models/remove-dialog";
 import { useDownloads } from "@/features/models/use-downloads";
 import { usePolled } from "@/lib/use-polled";
 
 const loadingMs = 700;
-const quietMs = 10_000;
+const idleMs = 10_000;
 
-interface Shelf {
+interface ModelList {
   models: LocalModel[];
-  /** The id of the one that answers where a chat says nothing else. */
-  chosen: string | null;
+  /** The id of the model that chats use by default. */
+  defaultId: string | null;
 }
 
-async function readShelf(signal: AbortSignal): Promise<Shelf> {
+async function readModels(signal: AbortSignal): Promise<ModelList> {
   const [models, profile] = await Promise.all([listModels(signal), getProfile(signal)]);
-  return { models, chosen: profile.model ?? profile.defaults.model };
+  return { models, defaultId: profile.model ?? profile.defaults.model };
 }
 
-function howSoon(shelf: Shelf | null): number {
-  return shelf?.models.some(({ status }) => status === "loading") ? loadingMs : quietMs;
+function pollInterval(list: ModelList | null): number {
+  return list?.models.some(({ status }) => status === "loading") ? loadingMs : idleMs;
 }
 
 interface ModelsViewProps {
-  /** This caller may load and unload, download and remove. */
+  /** Whether this caller may load, unload, download and remove models. */
   manages: boolean;
-  /** A model was loaded or unloaded. */
-  onChanged: () => void;
+  /** A model was loaded, unloaded or chosen. */
+  onModelsChanged: () => void;
 }
 
-/** What is on this machine, what of it is loaded, and what there is to get. */
-export function ModelsView({ manages, onChanged }: ModelsViewProps) {
+/** The models on this machine, and those that can be downloaded. */
+export function ModelsView({ manages, onModelsChanged }: ModelsViewProps) {
   const { t } = useTranslation();
   const notify = useNotify();
-  const { value: shelf, error, refresh } = usePolled(readShelf, howSoon);
-  const [leaving, setLeaving] = useState<LocalModel | null>(null);
+  const { value: list, error, refresh } = usePolled(readModels, pollInterval);
+  const [toRemove, setToRemove] = useState<LocalModel | null>(null);
   const downloads = useDownloads(
     manages,
     useCallback(
@@ -72,22 +72,22 @@ export function ModelsView({ manages, onChanged }: ModelsViewProps) {
     }
     refresh();
     downloads.refresh();
-    onChanged();
+    onModelsChanged();
   };
   const download = (model: string, quantization: string) =>
     void act(() => beginDownload(model, quantization), t("models.started", { name: model }));
-  const deed = (model: LocalModel, what: ModelDeed) => {
+  const perform = (model: LocalModel, what: ModelAction) => {
     const { id, name } = model;
     if (what === "load") void act(() => loadModel(id));
     else if (what === "unload") void act(() => unloadModel(id));
     else if (what === "use") void act(() => changeProfile({ model: id }), t("models.used", { name }));
     else if (what === "download") download(id, "");
-    else setLeaving(model);
+    else setToRemove(model);
   };
   return (
     <ViewPage title={t("models.title")} lead={t("models.lead")}>
-      {error && <NotRead text={t("models.notRead")} error={error} onRetry={refresh} />}
-      {!shelf && !error && <ViewLoading />}
+      {error && <LoadError text={t("models.notRead")} error={error} onRetry={refresh} />}
+      {!list && !error && <ViewLoading />}
       {downloads.open.length > 0 && (
         <section aria-label={t("models.underWay")} className="flex flex-col gap-2">
           <ul className="flex flex-col gap-2">
@@ -95,25 +95,25 @@ export function ModelsView({ manages, onChanged }: ModelsViewProps) {
               <li key={one.id}>
                 <DownloadRow
                   download={one}
-                  onTell={(verb) => void act(() => tellDownload(one.id, verb))}
+                  onAction={(action) => void act(() => controlDownload(one.id, action))}
                 />
               </li>
             ))}
           </ul>
         </section>
       )}
-      {shelf && (
+      {list && (
         <section aria-label={t("models.onMachine")} className="flex flex-col gap-2">
-          {shelf.models.length === 0 && <p className="text-sm text-muted">{t("models.none")}</p>}
+          {list.models.length === 0 && <p className="text-sm text-muted">{t("models.none")}</p>}
           <ul className="flex flex-col gap-2">
-            {shelf.models.map((model) => (
+            {list.models.map((model) => (
               <li key={model.id}>
                 <ModelCard
                   model={model}
-                  inUse={model.id === shelf.chosen}
+                  inUse={model.id === list.defaultId}
                   manages={manages}
-                  onDo={(what) => {
-                    deed(model, what);
+                  onAction={(what) => {
+                    perform(model, what);
                   }}
                 />
               </li>
@@ -122,15 +122,15 @@ export function ModelsView({ manages, onChanged }: ModelsViewProps) {
         </section>
       )}
       {manages && <CatalogueSection downloads={downloads.open} onDownload={download} />}
-      {leaving && (
+      {toRemove && (
         <RemoveDialog
-          model={leaving}
+          model={toRemove}
           onCancel={() => {
-            setLeaving(null);
+            setToRemove(null);
           }}
           onRemove={() => {
-            setLeaving(null);
-            return act(() => removeModel(leaving.id), t("models.removed", { name: leaving.name }));
+            setToRemove(null);
+            return act(() => removeModel(toRemove.id), t("models.removed", { name: toRemove.name }));
           }}
         />
       )}

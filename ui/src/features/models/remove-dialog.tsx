@@ -10,7 +10,7 @@ interface RemoveDialogProps {
   onRemove: () => Promise<void>;
 }
 
-/** Gigabytes are not fetched again in a moment: one is asked. */
+/** Asks for confirmation, because downloading gigabytes again takes long. */
 export function RemoveDialog({ model, onCancel, onRemove }: RemoveDialogProps) {
   const { t } = useTranslation();
   return (

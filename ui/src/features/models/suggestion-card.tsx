@@ -3,14 +3,14 @@ import { useTranslation } from "react-i18next";
 import type { Download, Suggestion } from "@/api/types";
 import { Badge } from "@/components/badge";
 import { Button } from "@/components/button";
-import { factsOfListed } from "@/features/models/facts";
+import { suggestionFacts } from "@/features/models/facts";
 import { FitWord } from "@/features/models/fit-badge";
 
 interface SuggestionCardProps {
   suggestion: Suggestion;
-  /** The largest that fits and is quick. */
+  /** The largest that fits and is fast. */
   recommended: boolean;
-  /** It is on its way. */
+  /** Its download, if there is one. */
   download: Download | undefined;
   onDownload: () => void;
 }
@@ -32,7 +32,7 @@ export function SuggestionCard(props: SuggestionCardProps) {
         </div>
         <p className="mt-0.5 text-sm text-muted">{model.about}</p>
         <p className="mt-1 text-[0.8125rem] text-faint tabular-nums">
-          {factsOfListed(suggestion, t).join(" · ")}
+          {suggestionFacts(suggestion, t).join(" · ")}
         </p>
       </div>
       {download ? (
@@ -43,7 +43,7 @@ export function SuggestionCard(props: SuggestionCardProps) {
         <p className="text-sm text-muted">{t("models.here")}</p>
       ) : (
         <Button
-          look={recommended ? "accent" : "plain"}
+          variant={recommended ? "accent" : "plain"}
           aria-label={`${t("models.download")} ${model.title}`}
           onClick={onDownload}
         >

@@ -8,32 +8,32 @@ import { usePolled } from "@/lib/use-polled";
 const busyMs = 1000;
 const quietMs = 10_000;
 
-function howSoon(downloads: Download[] | null): number {
+function pollInterval(downloads: Download[] | null): number {
   const underWay = downloads?.some(({ status }) => status === "running" || status === "waiting");
   return underWay ? busyMs : quietMs;
 }
 
-const nobodys = () => Promise.resolve<Download[]>([]);
+const noDownloads = () => Promise.resolve<Download[]>([]);
 
 interface Downloads {
-  /** Those that are not over. */
+  /** Unfinished downloads. */
   open: readonly Download[];
   refresh: () => void;
 }
 
-/** The server's downloads, for those who may see them. `onDone`: one has arrived. */
+/** The server's downloads, for callers who may see them. `onDone`: one has finished. */
 export function useDownloads(manages: boolean, onDone: (download: Download) => void): Downloads {
-  const { value, refresh } = usePolled(manages ? listDownloads : nobodys, howSoon);
+  const { value, refresh } = usePolled(manages ? listDownloads : noDownloads, pollInterval);
   const watched = useRef<ReadonlySet<string>>(new Set());
-  const tell = useRef(onDone);
+  const notify = useRef(onDone);
 
   useEffect(() => {
-    tell.current = onDone;
+    notify.current = onDone;
   });
   useEffect(() => {
     if (!value) return;
     for (const download of value) {
-      if (download.status === "done" && watched.current.has(download.id)) tell.current(download);
+      if (download.status === "done" && watched.current.has(download.id)) notify.current(download);
     }
     watched.current = new Set(value.filter(isOpen).map(({ id }) => id));
   }, [value]);

@@ -4,7 +4,7 @@ import { IconButton } from "@/components/button";
 import { UploadIcon } from "@/components/icons";
 import { useSessionActions } from "@/features/sessions/use-session-actions";
 
-/** Takes a chat that was exported; opens it. */
+/** Imports a chat that was exported, and opens it. */
 export function ImportButton({ onMade }: { onMade: (sessionId: string) => void }) {
   const { t } = useTranslation();
   const { upload } = useSessionActions();

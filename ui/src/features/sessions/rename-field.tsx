@@ -3,11 +3,11 @@ import { useTranslation } from "react-i18next";
 
 interface RenameFieldProps {
   title: string;
-  /** The new title, or null when it stays as it is. */
+  /** The new title, or null if it is unchanged. */
   onDone: (title: string | null) => void;
 }
 
-/** Enter and leaving store; Esc does not. */
+/** Enter and blur save; Esc cancels. */
 export function RenameField({ title, onDone }: RenameFieldProps) {
   const { t } = useTranslation();
   const input = useRef<HTMLInputElement>(null);
@@ -19,7 +19,7 @@ export function RenameField({ title, onDone }: RenameFieldProps) {
   }, []);
 
   const finish = (text: string | null) => {
-    // Enter takes the field away, and that makes it lose the focus too.
+    // Enter removes the field, which also blurs it.
     if (done.current) return;
     done.current = true;
     const changed = text?.trim() ?? "";

@@ -19,7 +19,7 @@ interface SearchDialogProps {
 
 const recentCount = 8;
 
-/** Finds chats by title and by what was said; without a question it lists the recent ones. */
+/** Finds chats by title and by message; without a query it lists the recent ones. */
 export function SearchDialog({ onClose, onOpen }: SearchDialogProps) {
   const { t } = useTranslation();
   const listId = useId();
@@ -27,11 +27,11 @@ export function SearchDialog({ onClose, onOpen }: SearchDialogProps) {
   const [active, setActive] = useState(0);
   const list = useRef<HTMLDivElement>(null);
   const sessions = useSessions((state) => state.sessions);
-  const wanted = query.trim();
-  const { hits: found, more, failed, settled, fetchMore } = useSearch(wanted);
-  // Titles are looked through here, letter by letter.
+  const words = query.trim();
+  const { hits: found, more, failed, settled, fetchMore } = useSearch(words);
+  // Titles are searched here, at every keystroke.
   const hits = found.filter(({ message_id }) => message_id !== null);
-  const titled = wanted === "" ? sessions.slice(0, recentCount) : withTitle(sessions, wanted);
+  const titled = words === "" ? sessions.slice(0, recentCount) : withTitle(sessions, words);
   const count = titled.length + hits.length;
   const at = Math.min(active, count - 1);
 
@@ -97,7 +97,7 @@ export function SearchDialog({ onClose, onOpen }: SearchDialogProps) {
         <div ref={list} className="min-h-0 overflow-y-auto p-2">
           <div id={listId} role="listbox" aria-label={t("search.results")}>
             {titled.length > 0 && (
-              <Group label={wanted === "" ? t("search.recent") : t("search.titles")}>
+              <Group label={words === "" ? t("search.recent") : t("search.titles")}>
                 {titled.map((session, index) => (
                   <SearchOption
                     key={session.id}
@@ -121,14 +121,14 @@ export function SearchDialog({ onClose, onOpen }: SearchDialogProps) {
             )}
           </div>
           {more && (
-            <Button look="quiet" className="mt-1" onClick={fetchMore}>
+            <Button variant="quiet" className="mt-1" onClick={fetchMore}>
               {t("search.more")}
             </Button>
           )}
           <p role="status" className={count > 0 ? "sr-only" : "px-3 py-3 text-sm text-muted"}>
             {failed && t("search.failed")}
-            {!failed && settled && wanted !== "" && count === 0 && t("search.none", { query: wanted })}
-            {settled && wanted !== "" && count > 0 && t("search.found", { count, formatted: formatCount(count) })}
+            {!failed && settled && words !== "" && count === 0 && t("search.none", { query: words })}
+            {settled && words !== "" && count > 0 && t("search.found", { count, formatted: formatCount(count) })}
           </p>
         </div>
       </div>

@@ -7,7 +7,7 @@ interface SearchOptionProps {
   id: string;
   active: boolean;
   title: string;
-  /** What was said, with the words that were looked for. */
+  /** A message, with the matching words marked. */
   hit?: SearchHit;
   onChoose: () => void;
 }
@@ -15,7 +15,7 @@ interface SearchOptionProps {
 export function SearchOption({ id, active, title, hit, onChoose }: SearchOptionProps) {
   const { t } = useTranslation();
   return (
-    // The keys are those of the input, which keeps the focus.
+    // Keys are handled by the input, which keeps the focus.
     <div
       id={id}
       role="option"

@@ -13,10 +13,10 @@ import { useNow } from "@/lib/use-now";
 interface SessionListProps {
   activeId: string | null;
   hrefOf: (sessionId: string) => string;
-  /** A chat was chosen, the one that is open included. */
+  /** A chat was chosen, possibly the open one. */
   onOpen: () => void;
   onDeleted: (sessionId: string) => void;
-  /** The chat that was open when it was deleted is back. */
+  /** A chat that was open when it was deleted has been restored. */
   onBack: (sessionId: string) => void;
 }
 
@@ -26,16 +26,16 @@ export function SessionList({ activeId, hrefOf, onOpen, onDeleted, onBack }: Ses
   const sessions = useSessions((state) => state.sessions);
   const remove = useSessions((state) => state.remove);
   const actions = useSessionActions();
-  const [doomed, setDoomed] = useState<Session | null>(null);
+  const [toDelete, setToDelete] = useState<Session | null>(null);
   const list = useRef<HTMLElement>(null);
-  // "Today" turns into "Yesterday" on a page that stays open.
+  // "Today" becomes "Yesterday" while the page stays open.
   const now = useNow(60_000);
 
-  const deleteDoomed = async (session: Session) => {
+  const deleteSession = async (session: Session) => {
     const wasOpen = session.id === activeId;
     await remove(session.id);
-    setDoomed(null);
-    // The button that had the focus went with its row.
+    setToDelete(null);
+    // The focused button was removed with its row.
     list.current?.focus();
     onDeleted(session.id);
     actions.offerUndo(session, (id) => {
@@ -50,7 +50,7 @@ export function SessionList({ activeId, hrefOf, onOpen, onDeleted, onBack }: Ses
       tabIndex={-1}
       className="min-h-0 flex-1 overflow-y-auto px-2 pb-4 focus:outline-none"
     >
-      <Emptiness />
+      <EmptyList />
       {groupByDay(sessions, new Date(now), t).map((group) => (
         <section key={group.label} aria-label={group.label}>
           <h2 className="px-3 pt-4 pb-1 text-xs font-medium text-faint">{group.label}</h2>
@@ -72,7 +72,7 @@ export function SessionList({ activeId, hrefOf, onOpen, onDeleted, onBack }: Ses
                     actions.download(session);
                   }}
                   onDelete={() => {
-                    setDoomed(session);
+                    setToDelete(session);
                   }}
                 />
               </li>
@@ -80,21 +80,21 @@ export function SessionList({ activeId, hrefOf, onOpen, onDeleted, onBack }: Ses
           </ul>
         </section>
       ))}
-      {doomed && (
+      {toDelete && (
         <DeleteDialog
-          session={doomed}
+          session={toDelete}
           onCancel={() => {
-            setDoomed(null);
+            setToDelete(null);
           }}
-          onDelete={() => deleteDoomed(doomed)}
+          onDelete={() => deleteSession(toDelete)}
         />
       )}
     </nav>
   );
 }
 
-/** What stands where no chat does. */
-function Emptiness() {
+/** Shown in place of an empty list. */
+function EmptyList() {
   const { t } = useTranslation();
   const phase = useSessions((state) => state.phase);
   const none = useSessions((state) => state.sessions.length === 0);

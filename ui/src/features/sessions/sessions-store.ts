@@ -11,42 +11,42 @@ import {
 } from "@/api/endpoints";
 import type { Session } from "@/api/types";
 
-/** How often the list is read while a reply is written somewhere, so that its mark goes out. */
+/** How often the list is loaded while a reply is in progress somewhere, so that its mark disappears. */
 const livePollMs = 3000;
-/** How often otherwise, while the page is seen: another window may have added to it. */
+/** How often otherwise, while the page is visible: another window may have changed it. */
 const quietPollMs = 10_000;
 
 export interface SessionsState {
-  /** "away": the server can't be reached, and the list is read again when it can. */
+  /** "away": the server can't be reached; the list is loaded when it is back. */
   phase: "loading" | "ready" | "failed" | "away";
   /** Pinned ones first, then newest updated first. */
   sessions: readonly Session[];
 
   load: () => Promise<void>;
-  /** Keeps the list fresh until the returned function is called. */
+  /** Keeps the list up to date until the returned function is called. */
   watch: () => () => void;
-  /** A session just made, ahead of the server's next list. */
+  /** Adds a new session before the server's next list arrives. */
   add: (session: Session) => void;
-  /** Shows the change at once; throws, with the session as it was, if it can't be stored. */
+  /** Shows the change immediately. If it can't be stored, reverts it and throws. */
   change: (id: string, change: { title?: string; pinned?: boolean }) => Promise<void>;
   remove: (id: string) => Promise<void>;
-  /** Brings a deleted session back. */
+  /** Restores a deleted session. */
   restore: (id: string) => Promise<Session>;
   /** The whole session as a file. */
   exportFile: (id: string) => Promise<Blob>;
-  /** Makes a session of such a file; throws SyntaxError when it is no JSON. */
+  /** Creates a session from such a file. Throws SyntaxError if it is not JSON. */
   importFile: (file: Blob) => Promise<Session>;
 }
 
 export interface SessionsStoreDeps {
   onUnreachable: () => void;
-  /** The list was read. */
+  /** The list was loaded. */
   onList?: (sessions: readonly Session[]) => void;
 }
 
 export type SessionsStore = StoreApi<SessionsState>;
 
-function inOrder(sessions: readonly Session[]): Session[] {
+function sortSessions(sessions: readonly Session[]): Session[] {
   return sessions.toSorted(
     (one, other) =>
       Number(other.pinned) - Number(one.pinned) || other.updated_at - one.updated_at,
@@ -54,14 +54,14 @@ function inOrder(sessions: readonly Session[]): Session[] {
 }
 
 export function createSessionsStore(deps: SessionsStoreDeps): SessionsStore {
-  let newest = 0;
+  let latestRequest = 0;
   let watchers = 0;
   let timer: ReturnType<typeof setTimeout> | undefined;
 
   return createStore<SessionsState>()((set, get) => {
     function replace(id: string, change: (session: Session) => Session) {
       set(({ sessions }) => ({
-        sessions: inOrder(
+        sessions: sortSessions(
           sessions.map((session) => (session.id === id ? change(session) : session)),
         ),
       }));
@@ -74,12 +74,12 @@ export function createSessionsStore(deps: SessionsStoreDeps): SessionsStore {
 
     async function load() {
       clearTimeout(timer);
-      newest += 1;
-      const mine = newest;
+      latestRequest += 1;
+      const request = latestRequest;
       try {
         const sessions = await listSessions();
-        // Answers may overtake each other; the last question counts.
-        if (mine !== newest) return;
+        // Responses may arrive out of order; the last request counts.
+        if (request !== latestRequest) return;
         set({ phase: "ready", sessions });
         deps.onList?.(sessions);
         if (sessions.some(({ live_message_id }) => live_message_id !== null)) later(livePollMs);
@@ -87,12 +87,12 @@ export function createSessionsStore(deps: SessionsStoreDeps): SessionsStore {
       } catch (error) {
         const away = error instanceof Unreachable;
         if (away) deps.onUnreachable();
-        // A list that was read once stays, old as it is.
-        if (mine === newest && get().phase !== "ready") set({ phase: away ? "away" : "failed" });
+        // A list that was loaded before stays, even if it is out of date.
+        if (request === latestRequest && get().phase !== "ready") set({ phase: away ? "away" : "failed" });
       }
     }
 
-    function seen() {
+    function refreshIfVisible() {
       if (document.visibilityState === "visible") void load();
     }
 
@@ -103,16 +103,16 @@ export function createSessionsStore(deps: SessionsStoreDeps): SessionsStore {
       watch() {
         watchers += 1;
         void load();
-        document.addEventListener("visibilitychange", seen);
+        document.addEventListener("visibilitychange", refreshIfVisible);
         return () => {
           watchers -= 1;
           clearTimeout(timer);
-          document.removeEventListener("visibilitychange", seen);
+          document.removeEventListener("visibilitychange", refreshIfVisible);
         };
       },
       add(session) {
         set(({ sessions }) => ({
-          sessions: inOrder([session, ...sessions.filter(({ id }) => id !== session.id)]),
+          sessions: sortSessions([session, ...sessions.filter(({ id }) => id !== session.id)]),
         }));
       },
       async change(id, change) {
@@ -130,7 +130,7 @@ export function createSessionsStore(deps: SessionsStoreDeps): SessionsStore {
         try {
           await deleteSession(id);
         } catch (error) {
-          // Deleted elsewhere already: what was wanted.
+          // Already deleted elsewhere.
           if (!(error instanceof ApiError && error.status === 404)) throw error;
         }
         set(({ sessions }) => ({ sessions: sessions.filter((session) => session.id !== id) }));

@@ -3,7 +3,7 @@ import { useCallback, useEffect, useState } from "react";
 import { searchMessages } from "@/api/endpoints";
 import type { SearchHit } from "@/api/types";
 
-/** Between two letters nothing is asked. */
+/** Debounce time between keystrokes. */
 const pauseMs = 150;
 
 interface Found {
@@ -16,12 +16,12 @@ interface Found {
 const nothing: Found = { query: "", hits: [], more: false, failed: false };
 
 interface Search extends Omit<Found, "query"> {
-  /** The answer to what is asked now is here. */
+  /** The results are those of the current query. */
   settled: boolean;
   fetchMore: () => void;
 }
 
-/** The messages that have the words of `query`; an older answer stands until the new one comes. */
+/** The messages that contain the words of `query`; older results stay until the new ones arrive. */
 export function useSearch(query: string): Search {
   const [found, setFound] = useState(nothing);
 

@@ -11,13 +11,13 @@ export interface SessionActions {
   rename: (session: Session, title: string) => void;
   togglePin: (session: Session) => void;
   download: (session: Session) => void;
-  /** Asks for the file of an export; `onMade` gets the new session. */
+  /** Asks for an exported file; `onMade` receives the id of the new session. */
   upload: (onMade: (sessionId: string) => void) => void;
-  /** Says that a session is gone, and offers the way back; `onBack` gets it if that is taken. */
+  /** Reports a deletion and offers Undo; `onBack` receives the id of the restored session. */
   offerUndo: (session: Session, onBack: (sessionId: string) => void) => void;
 }
 
-/** What can be done with a session, each with a word about how it went where that is not seen. */
+/** The actions for a session; they report failures, and successes that are not visible. */
 export function useSessionActions(): SessionActions {
   const { t } = useTranslation();
   const notify = useNotify();
@@ -30,7 +30,7 @@ export function useSessionActions(): SessionActions {
     try {
       await act();
     } catch (error) {
-      // A file that is no JSON says so in words for programmers.
+      // The message of a SyntaxError is not meant for users.
       const reason = error instanceof Error && !(error instanceof SyntaxError) ? error.message : "";
       notify({ text: `${failure} ${reason}`.trim() });
     }

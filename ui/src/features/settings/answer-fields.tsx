@@ -1,32 +1,16 @@
 import { useState } from "react";
 import { useTranslation } from "react-i18next";
 
-import type { DeviceStatus } from "@/api/types";
-import { Field, inputLook } from "@/components/field";
+import { Field, inputClass } from "@/components/field";
+import type { Choices } from "@/features/settings/choices";
 import { DeviceField } from "@/features/settings/device-field";
 import { InheritingSelect } from "@/features/settings/inheriting-select";
-import type { Scope } from "@/features/settings/settings-store";
+import type { SettingsScope } from "@/features/settings/settings-store";
 import { UnsetButton } from "@/features/settings/unset-button";
 import { useSetting } from "@/features/settings/use-setting";
 
-/** What the server offers. */
-export interface Choices {
-  models: readonly {
-    id: string;
-    name: string;
-    /** Where it runs, once it is loaded. */
-    device: string | null;
-    /** Where it could run, as far as the server knows. */
-    devices: readonly string[];
-    /** What is not as it was configured, such as another device. */
-    warning: string | null;
-  }[];
-  /** What the server's machine can compute with; none while it doesn't know. */
-  devices: readonly DeviceStatus[];
-}
-
 interface AnswerFieldsProps {
-  scope: Scope;
+  scope: SettingsScope;
   choices: Choices;
 }
 
@@ -71,7 +55,7 @@ function ModelField({ scope, choices }: AnswerFieldsProps) {
   );
 }
 
-function SystemPromptField({ scope }: { scope: Scope }) {
+function SystemPromptField({ scope }: { scope: SettingsScope }) {
   const { t } = useTranslation();
   const { value, inherited, set } = useSetting(scope, "system_prompt");
   const name = t("settings.system_prompt");
@@ -100,17 +84,17 @@ function SystemPromptField({ scope }: { scope: Scope }) {
           onChange={(event) => {
             set(event.target.value === "" ? null : event.target.value);
           }}
-          className={`${inputLook} resize-y`}
+          className={`${inputClass} resize-y`}
         />
       )}
     </Field>
   );
 }
 
-function StopField({ scope }: { scope: Scope }) {
+function StopField({ scope }: { scope: SettingsScope }) {
   const { t } = useTranslation();
   const { value, inherited, set } = useSetting(scope, "stop");
-  // An empty line is not stored, and must not vanish under the fingers.
+  // An empty line is not stored, but must not vanish while typing.
   const [typed, setTyped] = useState<string | null>(null);
   const name = t("settings.stop");
   return (
@@ -145,7 +129,7 @@ function StopField({ scope }: { scope: Scope }) {
           onBlur={() => {
             setTyped(null);
           }}
-          className={`${inputLook} resize-y font-mono`}
+          className={`${inputClass} resize-y font-mono`}
         />
       )}
     </Field>

@@ -2,7 +2,7 @@ import { createContext, use } from "react";
 import { useTranslation } from "react-i18next";
 import { useStore } from "zustand";
 
-import { Field, inputLook } from "@/components/field";
+import { Field, inputClass } from "@/components/field";
 import { SegmentedChoice } from "@/components/segmented-choice";
 import type { PreferencesStore } from "@/features/settings/preferences-store";
 import { themes } from "@/lib/appearance";
@@ -31,7 +31,7 @@ export function AppearanceFields() {
             onChange={(event) => {
               setLanguage(isLanguage(event.target.value) ? event.target.value : "system");
             }}
-            className={inputLook}
+            className={inputClass}
           >
             <option value="system">{t("settings.languageSystem")}</option>
             {Object.entries(languageNames).map(([code, name]) => (

@@ -24,7 +24,7 @@ async function options(devices: string[], names: string[], chosen?: string) {
 
 it("calls a family by its one GPU", async () => {
   const { texts } = await options(["cpu", "vulkan"], ["Vulkan0"]);
-  expect(texts.slice(1)).toEqual(["The best there is", "Processor", "VULKAN (Big GPU)"]);
+  expect(texts.slice(1)).toEqual(["Best available", "Processor", "VULKAN (Big GPU)"]);
 });
 
 it("offers each of several GPUs, and knows one in whatever letters it was chosen", async () => {

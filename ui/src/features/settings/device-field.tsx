@@ -3,17 +3,17 @@ import { useTranslation } from "react-i18next";
 
 import type { DeviceStatus } from "@/api/types";
 import { Field } from "@/components/field";
-import type { Choices } from "@/features/settings/answer-fields";
+import type { Choices } from "@/features/settings/choices";
 import { InheritingSelect } from "@/features/settings/inheriting-select";
-import type { Scope } from "@/features/settings/settings-store";
+import type { SettingsScope } from "@/features/settings/settings-store";
 import { useSetting } from "@/features/settings/use-setting";
 
 interface DeviceFieldProps {
-  scope: Scope;
+  scope: SettingsScope;
   choices: Choices;
 }
 
-/** Where the model is to run: among what the server found on its machine. */
+/** The device to run the model on, among those that the server found. */
 export function DeviceField({ scope, choices }: DeviceFieldProps) {
   const { t } = useTranslation();
   const { value, inherited, set } = useSetting(scope, "device");
@@ -24,7 +24,7 @@ export function DeviceField({ scope, choices }: DeviceFieldProps) {
       {(field) => (
         <InheritingSelect
           {...field}
-          // The server takes names in any case, and tells them in small letters.
+          // The server accepts names in any case, and reports them in lower case.
           value={value === null ? null : value.toLowerCase()}
           inherited={
             t("settings.inherited") + (inherited === null ? "" : `: ${named(inherited)}`)
@@ -38,7 +38,7 @@ export function DeviceField({ scope, choices }: DeviceFieldProps) {
   );
 }
 
-/** A family has the name of its GPU where there is one of it. */
+/** A backend is shown with the name of its GPU, if it has only one. */
 function nameOf(device: string, devices: readonly DeviceStatus[], t: TFunction): string {
   if (device === "auto" || device === "cpu") return t(`settings.devices.${device}`);
   const called = devices.filter(

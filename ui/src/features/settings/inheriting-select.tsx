@@ -1,21 +1,21 @@
-import { inputLook } from "@/components/field";
+import { inputClass } from "@/components/field";
 
 interface InheritingSelectProps {
   id: string;
   describedBy: string | undefined;
-  /** null: what is inherited counts. */
+  /** null: inherited. */
   value: string | null;
-  /** What it says when nothing is set. */
+  /** The text of the inherited value. */
   inherited: string;
   options: readonly string[];
   nameOf: (value: string) => string;
   onSet: (value: string | null) => void;
 }
 
-/** One of several, or what stands above this setting. */
+/** A select whose first option is the inherited value. */
 export function InheritingSelect(props: InheritingSelectProps) {
   const { id, describedBy, value, inherited, options, nameOf, onSet } = props;
-  // One that was chosen and is gone is still what is set.
+  // A value that no longer exists is still the one that is set.
   const gone = value !== null && !options.includes(value);
   return (
     <select
@@ -25,7 +25,7 @@ export function InheritingSelect(props: InheritingSelectProps) {
       onChange={(event) => {
         onSet(event.target.value === "" ? null : event.target.value);
       }}
-      className={inputLook}
+      className={inputClass}
     >
       <option value="">{inherited}</option>
       {[...options, ...(gone ? [value] : [])].map((one) => (

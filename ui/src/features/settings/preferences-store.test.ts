@@ -1,11 +1,11 @@
 import { beforeEach, describe, expect, it, vi } from "vitest";
 
 import { createPreferencesStore } from "@/features/settings/preferences-store";
-import { fakeRoutes, refusal, type Asked } from "@/testing/fake-routes";
+import { fakeRoutes, refusal, type RecordedRequest } from "@/testing/fake-routes";
 
 let kept: Record<string, unknown>;
 let down: boolean;
-let calls: Asked[];
+let calls: RecordedRequest[];
 
 beforeEach(() => {
   kept = { theme: null, language: null, rail_hidden: null };

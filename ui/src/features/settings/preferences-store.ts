@@ -6,15 +6,15 @@ import { showTheme, themes, type Theme } from "@/lib/appearance";
 import { browserLanguage, isLanguage, showLanguage, type Language } from "@/lib/i18n";
 import { readStored, writeStored } from "@/lib/stored";
 
-/** How the page looks to this person. */
-export interface Looks {
+/** How the page looks. */
+export interface Appearance {
   theme: Theme;
   language: Language | "system";
   railHidden: boolean;
 }
 
-export interface PreferencesState extends Looks {
-  /** Shows the page as the server remembers it; what it could not be told before, it is told now. */
+export interface PreferencesState extends Appearance {
+  /** Applies the preferences stored on the server, after sending it those that it does not have yet. */
   load: () => Promise<void>;
   setTheme: (theme: Theme) => void;
   setLanguage: (language: Language | "system") => void;
@@ -32,64 +32,64 @@ function toLanguage(text: string | null): Language | "system" {
 }
 
 /**
- * The server keeps how the page looks. What this browser remembers is only for the first paint, and
- * for a page whose server is away.
+ * The server stores the preferences. Those stored in this browser are only for the first paint, and
+ * for when the server is unreachable.
  */
 export function createPreferencesStore(): PreferencesStore {
-  let shown: Partial<Looks> = {};
+  let shown: Partial<Appearance> = {};
   let stopFollowing: (() => void) | null = null;
-  /** What the server does not know yet. */
-  let untold: Partial<Preferences> = {};
+  /** Changes that the server does not have yet. */
+  let unsaved: Partial<Preferences> = {};
 
-  function show({ theme, language, railHidden }: Looks) {
+  function show({ theme, language, railHidden }: Appearance) {
     if (theme !== shown.theme) {
       stopFollowing?.();
       stopFollowing = showTheme(theme);
       writeStored("theme", theme);
     }
     if (language !== shown.language) {
-      // Where its texts can't be fetched, the page goes on in the language it has.
-      const spoken = language === "system" ? browserLanguage() : language;
-      showLanguage(spoken).catch(() => undefined);
+      // If the texts can't be fetched, the page stays in its language.
+      const shownLanguage = language === "system" ? browserLanguage() : language;
+      showLanguage(shownLanguage).catch(() => undefined);
       writeStored("language", language);
     }
     if (railHidden !== shown.railHidden) writeStored("rail-hidden", railHidden ? "yes" : "no");
     shown = { theme, language, railHidden };
   }
 
-  async function tell() {
-    const told = untold;
-    if (Object.keys(told).length === 0) return;
-    untold = {};
+  async function save() {
+    const sending = unsaved;
+    if (Object.keys(sending).length === 0) return;
+    unsaved = {};
     try {
-      await changePreferences(told);
+      await changePreferences(sending);
     } catch {
-      // It is told with the next change, or when the server is back.
-      untold = { ...told, ...untold };
+      // Sent with the next change, or when the server is back.
+      unsaved = { ...sending, ...unsaved };
     }
   }
 
   return createStore<PreferencesState>()((set, get) => {
-    const looks: Looks = {
+    const appearance: Appearance = {
       theme: toTheme(readStored("theme")),
       language: toLanguage(readStored("language")),
       railHidden: readStored("rail-hidden") === "yes",
     };
-    show(looks);
+    show(appearance);
 
-    function change(part: Partial<Looks>, said: Partial<Preferences>) {
+    function change(part: Partial<Appearance>, preferences: Partial<Preferences>) {
       set(part);
       show(get());
-      untold = { ...untold, ...said };
-      void tell();
+      unsaved = { ...unsaved, ...preferences };
+      void save();
     }
 
     return {
-      ...looks,
+      ...appearance,
       async load() {
-        await tell();
+        await save();
         try {
-          const { theme, language, rail_hidden } = { ...(await getPreferences()), ...untold };
+          const { theme, language, rail_hidden } = { ...(await getPreferences()), ...unsaved };
           set({
             theme: toTheme(theme),
             language: toLanguage(language),
@@ -97,7 +97,7 @@ export function createPreferencesStore(): PreferencesStore {
           });
           show(get());
         } catch {
-          // Whoever can't be reached is asked again when it is back.
+          // Loaded again when the server is back.
           return;
         }
       },

@@ -3,10 +3,10 @@ import { useTranslation } from "react-i18next";
 import { Button } from "@/components/button";
 import { useNotify } from "@/components/toasts";
 import { useSettings } from "@/features/settings/settings-context";
-import { nothingSet, settingsOf, type Scope } from "@/features/settings/settings-store";
+import { unsetSettings, settingsOf, type SettingsScope } from "@/features/settings/settings-store";
 
-/** Forgets all settings of a scope, and offers to take that back. */
-export function ResetButton({ scope }: { scope: Scope }) {
+/** Resets all settings of a scope, and offers Undo. */
+export function ResetButton({ scope }: { scope: SettingsScope }) {
   const { t } = useTranslation();
   const notify = useNotify();
   const own = useSettings(({ session, profile }) => (scope === "chat" ? session : profile));
@@ -19,7 +19,7 @@ export function ResetButton({ scope }: { scope: Scope }) {
       className="self-start"
       disabled={nothing}
       onClick={() => {
-        change(scope, nothingSet);
+        change(scope, unsetSettings);
         notify({
           text: t("settings.resetDone"),
           action: {

@@ -2,7 +2,7 @@ import { useTranslation } from "react-i18next";
 
 import { NumberField } from "@/components/number-field";
 import { useSettings } from "@/features/settings/settings-context";
-import type { Scope } from "@/features/settings/settings-store";
+import type { SettingsScope } from "@/features/settings/settings-store";
 import { UnsetButton } from "@/features/settings/unset-button";
 import { useSetting } from "@/features/settings/use-setting";
 
@@ -15,7 +15,7 @@ interface Bounds {
   slider?: boolean;
 }
 
-export function SamplingFields({ scope }: { scope: Scope }) {
+export function SamplingFields({ scope }: { scope: SettingsScope }) {
   const { t } = useTranslation();
   const longest = useSettings((state) => state.profile?.limits.max_response_tokens);
   const field = (name: NumberName, hint: string, bounds: Bounds) => (
@@ -38,7 +38,7 @@ export function SamplingFields({ scope }: { scope: Scope }) {
 }
 
 interface SamplingFieldProps {
-  scope: Scope;
+  scope: SettingsScope;
   name: NumberName;
   hint: string;
   bounds: Bounds;

@@ -4,12 +4,13 @@ import { useTranslation } from "react-i18next";
 import { Button, IconButton } from "@/components/button";
 import { CloseIcon } from "@/components/icons";
 import { SegmentedChoice } from "@/components/segmented-choice";
-import { AnswerFields, type Choices } from "@/features/settings/answer-fields";
+import { AnswerFields } from "@/features/settings/answer-fields";
 import { AppearanceFields } from "@/features/settings/appearance-fields";
+import type { Choices } from "@/features/settings/choices";
 import { ResetButton } from "@/features/settings/reset-button";
 import { SamplingFields } from "@/features/settings/sampling-fields";
 import { useSettings } from "@/features/settings/settings-context";
-import type { Scope } from "@/features/settings/settings-store";
+import type { SettingsScope } from "@/features/settings/settings-store";
 
 interface SettingsPanelProps {
   choices: Choices;
@@ -18,21 +19,21 @@ interface SettingsPanelProps {
   onClose: () => void;
 }
 
-/** How replies are made, for this chat or for every chat; and how the page looks. */
+/** Settings for replies, of this chat or of every chat, and for the page. */
 export function SettingsPanel({ choices, foot, onClose }: SettingsPanelProps) {
   const { t } = useTranslation();
-  const [wanted, setScope] = useState<Scope>("chat");
+  const [chosenScope, setScope] = useState<SettingsScope>("chat");
   const sessionId = useSettings((state) => state.sessionId);
   const phase = useSettings((state) => state.phase);
   const load = useSettings((state) => state.load);
-  // A chat that does not exist yet has nothing of its own.
-  const scope = sessionId === null ? "all" : wanted;
+  // A new chat has no settings of its own.
+  const scope = sessionId === null ? "all" : chosenScope;
 
   return (
     <div className="flex h-full flex-col">
       <header className="flex h-13 shrink-0 items-center gap-3 ps-5 pe-2">
         <h2 className="flex-1 font-semibold">{t("settings.title")}</h2>
-        <SavingWord />
+        <SavingStatus />
         <IconButton label={t("app.close")} onClick={onClose}>
           <CloseIcon />
         </IconButton>
@@ -91,7 +92,7 @@ function Section({ title, children }: { title: string; children: React.ReactNode
   );
 }
 
-function SavingWord() {
+function SavingStatus() {
   const { t } = useTranslation();
   const saving = useSettings((state) => state.saving);
   const words = {

@@ -4,7 +4,7 @@ import { Unreachable } from "@/api/client";
 import { changeSession, getProfile, getSession, putProfile } from "@/api/endpoints";
 import type { Profile, Session, Settings } from "@/api/types";
 
-export const nothingSet: Settings = {
+export const unsetSettings: Settings = {
   model: null,
   device: null,
   temperature: null,
@@ -16,7 +16,7 @@ export const nothingSet: Settings = {
   stop: null,
 };
 
-/** How long the last letter is waited for before anything is stored. */
+/** Debounce time before a change is stored. */
 const pauseMs = 500;
 
 export interface SettingsState {
@@ -25,17 +25,17 @@ export interface SettingsState {
   profile: Profile | null;
   /** The chat that is open; null for a new one. */
   sessionId: string | null;
-  /** What that chat sets for itself. */
+  /** The settings of that chat. */
   session: Settings;
   saving: "idle" | "waiting" | "saved" | "failed";
 
-  /** Reads the settings of a chat and of the profile. */
+  /** Loads the settings of a chat and of the profile. */
   load: (sessionId: string | null) => Promise<void>;
-  /** Sets a part for the chat or for every chat; it is stored by itself. */
-  change: (scope: Scope, part: Partial<Settings>) => void;
+  /** Changes some settings of the chat or of every chat, and stores them. */
+  change: (scope: SettingsScope, part: Partial<Settings>) => void;
 }
 
-export type Scope = "chat" | "all";
+export type SettingsScope = "chat" | "all";
 
 export interface SettingsStoreDeps {
   onUnreachable: () => void;
@@ -48,14 +48,14 @@ function isEmpty(settings: Settings): boolean {
   return Object.values(settings).every((value) => value === null);
 }
 
-/** The settings alone, of an object that may carry more. */
+/** Only the settings of an object that may have more fields. */
 export function settingsOf(source: Settings): Settings {
-  const names = Object.keys(nothingSet) as (keyof Settings)[];
+  const names = Object.keys(unsetSettings) as (keyof Settings)[];
   return Object.fromEntries(names.map((name) => [name, source[name]])) as unknown as Settings;
 }
 
 export function createSettingsStore(deps: SettingsStoreDeps): SettingsStore {
-  /** Stores what waits, and forgets it. */
+  /** Stores the pending change now; null if there is none. */
   let flush: (() => void) | null = null;
   let timer: ReturnType<typeof setTimeout> | undefined;
 
@@ -63,7 +63,7 @@ export function createSettingsStore(deps: SettingsStoreDeps): SettingsStore {
     async function store(write: () => Promise<void>) {
       try {
         await write();
-        // Something newer may wait again.
+        // Another change may be pending.
         if (flush === null) set({ saving: "saved" });
       } catch (error) {
         if (error instanceof Unreachable) deps.onUnreachable();
@@ -86,19 +86,19 @@ export function createSettingsStore(deps: SettingsStoreDeps): SettingsStore {
       phase: "loading",
       profile: null,
       sessionId: null,
-      session: nothingSet,
+      session: unsetSettings,
       saving: "idle",
 
       async load(sessionId) {
         flush?.();
-        set({ phase: "loading", sessionId, session: nothingSet, saving: "idle" });
+        set({ phase: "loading", sessionId, session: unsetSettings, saving: "idle" });
         try {
           const [profile, session] = await Promise.all([
             getProfile(),
             sessionId === null ? null : getSession(sessionId),
           ]);
           if (get().sessionId !== sessionId) return;
-          set({ phase: "ready", profile, session: session?.settings ?? nothingSet });
+          set({ phase: "ready", profile, session: session?.settings ?? unsetSettings });
         } catch (error) {
           if (error instanceof Unreachable) deps.onUnreachable();
           if (get().sessionId === sessionId) set({ phase: "failed" });

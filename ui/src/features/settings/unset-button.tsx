@@ -2,12 +2,12 @@ import { useTranslation } from "react-i18next";
 
 interface UnsetButtonProps {
   name: string;
-  /** Whether it differs from what it follows. */
+  /** Whether a value is set here. */
   set: boolean;
   onUnset: () => void;
 }
 
-/** Back to the value that is followed; where it is followed already, the word for that. */
+/** A button back to the inherited value, or a label if it is in use already. */
 export function UnsetButton({ name, set, onUnset }: UnsetButtonProps) {
   const { t } = useTranslation();
   if (!set) return <span className="text-xs text-faint">{t("settings.inherited")}</span>;

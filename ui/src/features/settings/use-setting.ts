@@ -1,18 +1,18 @@
 import type { Settings } from "@/api/types";
 import { useSettings } from "@/features/settings/settings-context";
-import type { Scope } from "@/features/settings/settings-store";
+import type { SettingsScope } from "@/features/settings/settings-store";
 
 export interface Setting<T> {
   /** null: not set here. */
   value: T | null;
-  /** What holds while it is not set here. */
+  /** The value that applies while none is set here. */
   inherited: T | null;
   set: (value: T | null) => void;
 }
 
 /** One setting of a chat, or of every chat. */
 export function useSetting<K extends keyof Settings>(
-  scope: Scope,
+  scope: SettingsScope,
   name: K,
 ): Setting<NonNullable<Settings[K]>> {
   const own = useSettings(({ session, profile }) => (scope === "chat" ? session : profile)?.[name]);

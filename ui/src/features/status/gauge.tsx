@@ -4,12 +4,12 @@ interface GaugeProps {
   label: string;
   /** Bytes, like the others. */
   total: number;
-  /** What the appliance takes. */
+  /** Used by the appliance. */
   ours: number;
   available: number;
 }
 
-/** Memory as a bar: the appliance, what others take, what is free. */
+/** Memory as a bar: used by the appliance, used by others, free. */
 export function Gauge({ label, total, ours, available }: GaugeProps) {
   const { t } = useTranslation();
   const percent = (bytes: number) => Math.min(100, Math.max(0, (100 * bytes) / Math.max(total, 1)));

@@ -6,7 +6,7 @@ import { servingModel } from "@/features/status/status-store";
 import { useStatus } from "@/features/status/status-context";
 import { classNames } from "@/lib/class-names";
 
-/** The model that answers, and how it is: the foot of the rail. */
+/** The model in use and its state, at the foot of the rail. */
 export function ModelLine() {
   const { t } = useTranslation();
   const reach = useStatus((state) => state.reach);
@@ -24,7 +24,7 @@ export function ModelLine() {
           {model?.name ?? (known ? t("status.noModel") : t("app.name"))}
         </p>
         <p className="truncate text-xs leading-4 text-faint tabular-nums">
-          {down ? t("status.unreachableShort") : wordFor(model, known, t)}
+          {down ? t("status.unreachableShort") : stateText(model, known, t)}
         </p>
       </div>
     </div>
@@ -37,7 +37,7 @@ function dotFor(model: ModelStatus | null): string {
   return model?.state === "failed" || model?.state === "failing" ? "bg-danger" : "bg-faint";
 }
 
-function wordFor(model: ModelStatus | null, known: boolean, t: TFunction): string {
+function stateText(model: ModelStatus | null, known: boolean, t: TFunction): string {
   if (!model) return known ? t("status.nothing") : t("status.connecting");
   switch (model.state) {
     case "ready":

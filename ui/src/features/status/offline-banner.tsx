@@ -5,7 +5,7 @@ import { AlertIcon } from "@/components/icons";
 import { useStatus } from "@/features/status/status-context";
 import { useNow } from "@/lib/use-now";
 
-/** Says that the server is away, and when it is tried again. */
+/** Shown while the server is unreachable, with the time of the next attempt. */
 export function OfflineBanner() {
   const down = useStatus((state) => state.reach === "down");
   return down ? <Banner /> : null;

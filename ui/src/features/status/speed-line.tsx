@@ -5,7 +5,7 @@ import { formatRate } from "@/lib/format";
 const width = 720;
 const height = 96;
 
-/** Tokens a second over time, newest at the end. */
+/** Tokens per second over time, newest at the end. */
 export function SpeedLine({ speeds }: { speeds: readonly number[] }) {
   const { t } = useTranslation();
   const most = Math.max(...speeds, 0);

@@ -6,9 +6,9 @@ import { backOff } from "@/lib/back-off";
 
 const loadingMs = 1000;
 const readyMs = 10_000;
-const patienceMs = 5000;
+const timeoutMs = 5000;
 
-/** Where a loading model stood when it was first seen, to tell how long is left. */
+/** The progress of a loading model when it was first seen, to estimate the time left. */
 export interface LoadStart {
   modelId: string;
   at: number;
@@ -17,28 +17,28 @@ export interface LoadStart {
 
 export interface StatusState {
   reach: "unknown" | "up" | "down";
-  /** The newest answer; kept while the server is away. */
+  /** The latest status; kept while the server is unreachable. */
   server: ServerStatus | null;
   loadStart: LoadStart | null;
-  /** Unix milliseconds of the next try while the server is away. */
+  /** Unix milliseconds of the next attempt while the server is unreachable. */
   nextTryAt: number | null;
 
-  /** Watches the server until the returned function is called. */
+  /** Polls the server until the returned function is called. */
   watch: () => () => void;
-  /** Asks at once. */
+  /** Requests the status now. */
   probe: () => void;
-  /** Asks every second, for who looks at the figures, until the returned function is called. */
-  hurry: () => () => void;
+  /** Polls every second, for the status view, until the returned function is called. */
+  watchClosely: () => () => void;
 }
 
 export interface StatusStoreDeps {
-  /** The server answers again after it did not. */
+  /** The server is reachable again. */
   onBack: () => void;
 }
 
 export type StatusStore = StoreApi<StatusState>;
 
-/** The model that answers: a ready one, else one on its way, else whatever there is. */
+/** The model that serves requests: a ready one, else a loading one, else any. */
 export function servingModel(server: ServerStatus | null): ModelStatus | null {
   const models = server?.models ?? [];
   return (
@@ -53,17 +53,17 @@ export function servingModel(server: ServerStatus | null): ModelStatus | null {
 export function createStatusStore(deps: StatusStoreDeps): StatusStore {
   let timer: ReturnType<typeof setTimeout> | undefined;
   let watchers = 0;
-  let hurried = 0;
-  let asking = false;
+  let fastWatchers = 0;
+  let requesting = false;
   let failures = 0;
 
   return createStore<StatusState>()((set, get) => {
     function later(ms: number) {
       clearTimeout(timer);
-      if (watchers > 0) timer = setTimeout(() => void ask(), ms);
+      if (watchers > 0) timer = setTimeout(() => void request(), ms);
     }
 
-    function answered(server: ServerStatus) {
+    function received(server: ServerStatus) {
       const wasDown = get().reach === "down";
       const model = servingModel(server);
       failures = 0;
@@ -73,28 +73,28 @@ export function createStatusStore(deps: StatusStoreDeps): StatusStore {
         nextTryAt: null,
         loadStart: model?.state === "loading" ? startOf(model, loadStart) : null,
       }));
-      later(model?.state === "loading" || hurried > 0 ? loadingMs : readyMs);
+      later(model?.state === "loading" || fastWatchers > 0 ? loadingMs : readyMs);
       if (wasDown) deps.onBack();
     }
 
-    async function ask() {
-      if (asking) return;
-      asking = true;
+    async function request() {
+      if (requesting) return;
+      requesting = true;
       clearTimeout(timer);
       try {
-        answered(await getStatus(AbortSignal.timeout(patienceMs)));
+        received(await getStatus(AbortSignal.timeout(timeoutMs)));
       } catch {
         const wait = backOff(failures, 1000, 15_000);
         failures += 1;
         set({ reach: "down", nextTryAt: Date.now() + wait });
         later(wait);
       } finally {
-        asking = false;
+        requesting = false;
       }
     }
 
-    function seen() {
-      if (document.visibilityState === "visible") void ask();
+    function requestIfVisible() {
+      if (document.visibilityState === "visible") void request();
     }
 
     return {
@@ -105,24 +105,24 @@ export function createStatusStore(deps: StatusStoreDeps): StatusStore {
 
       watch() {
         watchers += 1;
-        void ask();
-        window.addEventListener("online", seen);
-        document.addEventListener("visibilitychange", seen);
+        void request();
+        window.addEventListener("online", requestIfVisible);
+        document.addEventListener("visibilitychange", requestIfVisible);
         return () => {
           watchers -= 1;
           clearTimeout(timer);
-          window.removeEventListener("online", seen);
-          document.removeEventListener("visibilitychange", seen);
+          window.removeEventListener("online", requestIfVisible);
+          document.removeEventListener("visibilitychange", requestIfVisible);
         };
       },
       probe() {
-        void ask();
+        void request();
       },
-      hurry() {
-        hurried += 1;
-        void ask();
+      watchClosely() {
+        fastWatchers += 1;
+        void request();
         return () => {
-          hurried -= 1;
+          fastWatchers -= 1;
         };
       },
     };
@@ -134,7 +134,7 @@ function startOf(model: ModelStatus, before: LoadStart | null): LoadStart {
   return { modelId: model.id, at: Date.now(), progress: model.progress };
 }
 
-/** Seconds until a loading model is ready, by its speed so far; null: too early to tell. */
+/** Estimated seconds until a loading model is ready; null: too early to tell. */
 export function secondsLeft(start: LoadStart, progress: number, now: number): number | null {
   const gained = progress - start.progress;
   const spent = (now - start.at) / 1000;

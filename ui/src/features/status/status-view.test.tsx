@@ -65,13 +65,13 @@ it("tells speed, line, memory and what was not read again, and follows them", as
   expect(valueOf("Speed")).toBe("123 tokens/s");
   expect(valueOf("First token")).toBe("0.3 s");
   expect(valueOf("Replies being written")).toBe("2");
-  expect(valueOf("Waiting in line")).toBe("5");
-  expect(valueOf("Prompt tokens not read again")).toBe("90 %900 of 1,000");
-  expect(valueOf("Chats held in memory")).toBe("3.0 MB");
+  expect(valueOf("In the queue")).toBe("5");
+  expect(valueOf("Prompt tokens reused")).toBe("90%900 of 1,000");
+  expect(valueOf("Chats cached in memory")).toBe("3.0 MB");
   expect(valueOf("Model restarts")).toBe("1");
   expect(screen.getByText("500 MB used by the appliance, 3.0 GB of 8.0 GB free")).toBeTruthy();
   const parts =
-    "weights 100 MB · room for 4 chats at a time 250 MB · computing 10 MB · programs 50 MB";
+    "weights 100 MB · room for 4 chats at a time 250 MB · compute buffers 10 MB · process overhead 50 MB";
   expect(screen.getByText(parts).parentElement?.textContent).toBe(`Tiny410 MB${parts}`);
   expect(screen.getByText("The appliance itself").textContent).toBe("The appliance itself90 MB");
 
@@ -80,7 +80,7 @@ it("tells speed, line, memory and what was not read again, and follows them", as
     status.getState().probe();
   });
   await screen.findByText("0", { selector: "dd" });
-  expect(valueOf("Waiting in line")).toBe("0");
+  expect(valueOf("In the queue")).toBe("0");
   stop();
 });
 
@@ -98,7 +98,7 @@ it("lists what the machine computes with, its memory, and why something is not u
   expect(wrong?.textContent).toBe(
     "Vulkan0Big GPU · Mesa 26.06.0 GB of 8.0 GB freeVulkan0 is not used: it says something else",
   );
-  expect(unproven?.textContent).toContain("Not compared with the processor yet");
+  expect(unproven?.textContent).toContain("Not yet checked against the processor");
   stop();
 });
 
@@ -110,7 +110,7 @@ it("names the code that is not used here, and why", async () => {
       <StatusView />
     </StatusContext>,
   );
-  await screen.findByText("Code for processors that is not used here");
+  await screen.findByText("Processor-specific code that is not used here");
   expect(valueOf("zen4")).toBe("its process died of SIGILL");
   stop();
 });
@@ -127,9 +127,9 @@ it("never calls a model ready whose process died at the last requests", async ()
       <WarmUp />
     </StatusContext>,
   );
-  await screen.findByText("Tiny Instruct may not answer");
+  await screen.findByText("Tiny Instruct may not respond");
   expect(screen.getByText(/the last requests: SIGILL\. Send your message again/)).toBeTruthy();
-  expect(screen.getByText("Does not answer")).toBeTruthy();
+  expect(screen.getByText("Not responding")).toBeTruthy();
   expect(screen.queryByText(/Ready/)).toBeNull();
   stop();
 });

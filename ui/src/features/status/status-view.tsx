@@ -2,7 +2,7 @@ import { useEffect, useState } from "react";
 import { useTranslation } from "react-i18next";
 
 import type { DeviceStatus, Figures } from "@/api/types";
-import { MemoryParts, type Parts } from "@/components/memory-parts";
+import { MemoryParts, type MemoryUsage } from "@/components/memory-parts";
 import { ViewPage } from "@/components/view-page";
 import { Gauge } from "@/features/status/gauge";
 import { SpeedLine } from "@/features/status/speed-line";
@@ -10,14 +10,14 @@ import { useStatus } from "@/features/status/status-context";
 import { classNames } from "@/lib/class-names";
 import { formatBytes, formatCount, formatRate, formatSeconds } from "@/lib/format";
 
-/** How the appliance is doing, fresh every second while it is looked at. */
+/** The state of the appliance, updated every second. */
 export function StatusView() {
   const { t } = useTranslation();
-  const hurry = useStatus((state) => state.hurry);
+  const watchClosely = useStatus((state) => state.watchClosely);
   const server = useStatus((state) => state.server);
   const speeds = useSpeeds();
 
-  useEffect(hurry, [hurry]);
+  useEffect(watchClosely, [watchClosely]);
 
   const figures = server?.figures;
   return (
@@ -112,11 +112,11 @@ function MemorySection({ figures }: { figures: Figures }) {
   );
 }
 
-function sumOf({ weights, cache, compute, saved, process }: Parts): number {
+function sumOf({ weights, cache, compute, saved, process }: MemoryUsage): number {
   return weights + cache + compute + saved + process;
 }
 
-/** What of llama.cpp computes wrong on this machine. Nothing is there where all is right. */
+/** Variants of llama.cpp that compute wrong results on this machine, if any. */
 function Devices({ devices }: { devices: readonly DeviceStatus[] }) {
   const { t } = useTranslation();
   if (devices.length === 0) return null;
@@ -204,7 +204,7 @@ function Facts({ version, seconds, figures }: FactsProps) {
 
 const remembered = 180;
 
-/** The speeds seen since the view was opened, the newest last. */
+/** The speeds since the view was opened, newest last. */
 function useSpeeds(): readonly number[] {
   const server = useStatus((state) => state.server);
   const [seen, setSeen] = useState<{ at: unknown; speeds: readonly number[] }>({

@@ -8,7 +8,7 @@ import { useStatus } from "@/features/status/status-context";
 import { formatSeconds } from "@/lib/format";
 import { useNow } from "@/lib/use-now";
 
-/** What stands between the person and the first reply, if anything does. */
+/** What prevents a first reply for now, if anything. */
 export function WarmUp() {
   const { t } = useTranslation();
   const server = useStatus((state) => state.server);

@@ -22,7 +22,7 @@ from appliance.worker.runners.llama_cpp.native.bindings import lib, native
 DESCRIPTION = Path(__file__).with_suffix(".json")
 SENTENCES_SHOWN = 4
 
-Value = int | float | bool | str | None
+FieldValue = int | float | bool | str | None
 
 
 class Interface(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -30,7 +30,7 @@ class Interface(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     functions: list[str]
     """That it calls."""
-    defaults: dict[str, dict[str, Value]]
+    defaults: dict[str, dict[str, FieldValue]]
     """What functions without arguments give: fields and their values; of pointers whether they
     point anywhere."""
     names: dict[str, dict[int, str]]
@@ -42,7 +42,7 @@ def described() -> Interface:
     return msgspec.json.decode(DESCRIPTION.read_bytes(), type=Interface)
 
 
-def defaults(function: str) -> dict[str, Value]:
+def defaults(function: str) -> dict[str, FieldValue]:
     """The fields that a function of the library gives."""
     given = getattr(lib, function)()
     return {name: _value(getattr(given, name)) for name, *_ in given._fields_}
@@ -54,7 +54,7 @@ def name(function: str, number: int) -> str:
     return said.decode() if said else ""
 
 
-def _value(value: Any) -> Value:
+def _value(value: Any) -> FieldValue:
     if isinstance(value, float):
         return round(value, 6)
     if value is None or isinstance(value, int):

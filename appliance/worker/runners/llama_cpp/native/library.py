@@ -30,7 +30,7 @@ _REPACKED = "_REPACK model buffer size"
 _LOADED = "load_backend: loaded "
 
 
-class Library(msgspec.Struct, frozen=True):
+class LlamaLibrary(msgspec.Struct, frozen=True):
     """What was loaded."""
 
     version: str
@@ -162,9 +162,9 @@ def handles(names: Iterable[str]) -> "ctypes.Array[ctypes.c_void_p]":
     return (ctypes.c_void_p * (len(found) + 1))(*found)
 
 
-def describe() -> Library:
+def describe() -> LlamaLibrary:
     """Everything about the library; after `start`."""
-    return Library(
+    return LlamaLibrary(
         version=lib.llama_version().decode(),
         features=lib.llama_print_system_info().decode(),
         backends=list(_backends),

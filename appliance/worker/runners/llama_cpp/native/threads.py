@@ -39,7 +39,7 @@ def default_params(n_threads: int) -> ThreadpoolParams:
     return params
 
 
-class Threads:
+class ThreadPool:
     """A pool for contexts that compute one after another. Close it after them."""
 
     def __init__(self, count: int) -> None:

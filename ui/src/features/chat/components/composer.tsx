@@ -1,0 +1,121 @@
+import { useLayoutEffect, useRef, type KeyboardEvent, type SubmitEvent } from "react";
+import { useTranslation } from "react-i18next";
+
+import { IconButton } from "@/components/button";
+import { ArrowUpIcon, StopIcon } from "@/components/icons";
+import { branchTo } from "@/features/chat/state/branch";
+import { useChat, useChatStore } from "@/features/chat/state/chat-context";
+import { draftKey, isBusy, type ChatState } from "@/features/chat/state/chat-state";
+import { ContextMeter } from "@/features/chat/components/context-meter";
+import { NoticeLine } from "@/features/chat/components/notice-line";
+import { fitHeight } from "@/lib/fit-height";
+
+interface ComposerProps {
+  /** Why nothing can be sent now, or null. */
+  hold: string | null;
+}
+
+const round = "size-9 rounded-full";
+
+/** The id of the input, for commands. */
+export const inputId = "message";
+
+export function Composer({ hold }: ComposerProps) {
+  const { t } = useTranslation();
+  const sessionId = useChat((state) => state.sessionId);
+  const draft = useChat((state) => state.drafts[draftKey(state.sessionId)] ?? "");
+  const phase = useChat((state) => state.phase);
+  const busy = useChat(isBusy);
+  const stopping = useChat((state) => state.stopping);
+  const store = useChatStore();
+  const send = useChat((state) => state.send);
+  const stop = useChat((state) => state.stop);
+  const startEdit = useChat((state) => state.startEdit);
+  const setDraft = useChat((state) => state.setDraft);
+  const input = useRef<HTMLTextAreaElement>(null);
+
+  useLayoutEffect(() => {
+    if (input.current) fitHeight(input.current);
+  }, [draft]);
+
+  // On a touch screen, the keyboard would cover half of the page whenever a chat is opened.
+  useLayoutEffect(() => {
+    if (matchMedia("(pointer: fine)").matches) input.current?.focus();
+  }, [sessionId]);
+
+  const ready = !busy && hold === null && phase === "ready" && draft.trim() !== "";
+  const submit = (event?: SubmitEvent) => {
+    event?.preventDefault();
+    if (ready) void send(draft);
+  };
+  const keyDown = (event: KeyboardEvent<HTMLTextAreaElement>) => {
+    // During IME composition, Enter accepts the suggestion.
+    if (event.nativeEvent.isComposing || event.shiftKey) return;
+    if (event.key === "Enter") {
+      event.preventDefault();
+      submit();
+    } else if (event.key === "ArrowUp" && draft === "") {
+      const lastOwnId = lastOwnMessage(store.getState());
+      if (lastOwnId === null) return;
+      event.preventDefault();
+      startEdit(lastOwnId);
+    }
+  };
+
+  return (
+    <div className="reading-column pb-3">
+      <NoticeLine />
+      <form
+        onSubmit={submit}
+        className="flex items-end gap-2 rounded-[1.375rem] border border-line-strong bg-raised p-1.5 transition-colors focus-within:border-line-bold"
+      >
+        <label htmlFor={inputId} className="sr-only">
+          {t("chat.message")}
+        </label>
+        <textarea
+          ref={input}
+          id={inputId}
+          rows={1}
+          dir="auto"
+          value={draft}
+          placeholder={t("chat.placeholder")}
+          enterKeyHint="send"
+          onChange={(event) => {
+            setDraft(event.target.value);
+          }}
+          onKeyDown={keyDown}
+          className="max-h-[min(40dvh,15rem)] min-h-9 flex-1 field-sizing-content resize-none bg-transparent px-3 py-1.5 placeholder:text-faint focus:outline-none"
+        />
+        {busy ? (
+          <IconButton
+            label={t("chat.stop")}
+            variant="plain"
+            className={round}
+            disabled={stopping}
+            onClick={() => void stop()}
+          >
+            <StopIcon className="size-5" />
+          </IconButton>
+        ) : (
+          <IconButton
+            label={t("chat.send")}
+            type="submit"
+            variant="accent"
+            className={round}
+            disabled={!ready}
+          >
+            <ArrowUpIcon />
+          </IconButton>
+        )}
+      </form>
+      <div className="mt-2 flex min-h-5 items-center justify-center gap-4 text-xs leading-5 text-faint tabular-nums">
+        <p className="min-w-0">{hold ?? t("chat.footnote")}</p>
+        <ContextMeter />
+      </div>
+    </div>
+  );
+}
+
+function lastOwnMessage({ messages, leafId }: ChatState): string | null {
+  return branchTo(messages, leafId).findLast(({ role }) => role === "user")?.id ?? null;
+}

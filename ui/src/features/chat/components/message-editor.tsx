@@ -1,0 +1,68 @@
+import { useLayoutEffect, useRef, useState, type KeyboardEvent } from "react";
+import { useTranslation } from "react-i18next";
+
+import type { Message } from "@/api/types";
+import { Button } from "@/components/button";
+import { useChat } from "@/features/chat/state/chat-context";
+import { fitHeight } from "@/lib/fit-height";
+
+/** Edits a message in place; sending it creates another version. */
+export function MessageEditor({ message }: { message: Message }) {
+  const { t } = useTranslation();
+  const [text, setText] = useState(message.content);
+  const startEdit = useChat((state) => state.startEdit);
+  const sendEdit = useChat((state) => state.sendEdit);
+  const input = useRef<HTMLTextAreaElement>(null);
+
+  useLayoutEffect(() => {
+    const area = input.current;
+    area?.focus();
+    area?.setSelectionRange(area.value.length, area.value.length);
+  }, []);
+
+  useLayoutEffect(() => {
+    if (input.current) fitHeight(input.current);
+  }, [text]);
+
+  const submit = () => void sendEdit(message.id, text);
+  const keyDown = (event: KeyboardEvent) => {
+    if (event.nativeEvent.isComposing) return;
+    if (event.key === "Enter" && !event.shiftKey) {
+      event.preventDefault();
+      submit();
+    } else if (event.key === "Escape") {
+      event.preventDefault();
+      startEdit(null);
+    }
+  };
+  return (
+    <div className="rounded-panel border border-line-strong bg-raised p-1.5">
+      <textarea
+        ref={input}
+        aria-label={t("actions.editing")}
+        value={text}
+        rows={1}
+        dir="auto"
+        onChange={(event) => {
+          setText(event.target.value);
+        }}
+        onKeyDown={keyDown}
+        className="max-h-[50dvh] w-full field-sizing-content resize-none bg-transparent px-2.5 py-1 focus:outline-none"
+      />
+      <div className="flex items-center justify-end gap-2">
+        <p className="me-auto min-w-0 px-2.5 text-xs text-faint">{t("actions.editHint")}</p>
+        <Button
+          variant="quiet"
+          onClick={() => {
+            startEdit(null);
+          }}
+        >
+          {t("app.cancel")}
+        </Button>
+        <Button variant="accent" disabled={text.trim() === ""} onClick={submit}>
+          {t("actions.sendEdit")}
+        </Button>
+      </div>
+    </div>
+  );
+}

@@ -1,0 +1,81 @@
+import type { TFunction } from "i18next";
+import { memo } from "react";
+import { useTranslation } from "react-i18next";
+
+import type { Message } from "@/api/types";
+import { Markdown } from "@/components/markdown/markdown";
+import type { Version } from "@/features/chat/state/branch";
+import { useChat } from "@/features/chat/state/chat-context";
+import { Reasoning } from "@/features/chat/components/reasoning";
+import { ReplyActions } from "@/features/chat/components/reply-actions";
+import { ReplyFailure } from "@/features/chat/components/reply-failure";
+import { WaitingLine } from "@/features/chat/components/waiting-line";
+import { formatCount } from "@/lib/format";
+
+interface ReplyProps {
+  message: Message;
+  version: Version | null;
+}
+
+export const Reply = memo(function Reply({ message, version }: ReplyProps) {
+  const { t } = useTranslation();
+  const live = useChat((state) => (state.live?.id === message.id ? state.live : null));
+  const awaited = useChat(
+    ({ pending }) => pending?.kind === "continue" && pending.replyId === message.id,
+  );
+  const text = live ? live.text : message.content;
+  const reasoning = live ? live.reasoning : message.reasoning;
+  return (
+    <article aria-label={t("chat.reply")} aria-busy={live !== null || awaited}>
+      {reasoning !== "" && <Reasoning text={reasoning} growing={live !== null && text === ""} />}
+      {text !== "" && (
+        <div dir="auto">
+          <Markdown text={text} growing={live !== null} />
+        </div>
+      )}
+      {live || awaited ? (
+        <WaitingLine live={live} />
+      ) : (
+        <Ending message={message} version={version} />
+      )}
+    </article>
+  );
+});
+
+/** A reply that the server has not started yet. */
+export function AwaitedReply() {
+  const { t } = useTranslation();
+  return (
+    <article aria-label={t("chat.reply")} aria-busy>
+      <WaitingLine live={null} />
+    </article>
+  );
+}
+
+function Ending({ message, version }: ReplyProps) {
+  const { t } = useTranslation();
+  const remark = remarkOn(message, t);
+  const dropped = message.usage?.dropped_messages ?? 0;
+  return (
+    <>
+      {remark !== null && <p className="mt-2 text-sm text-muted">{remark}</p>}
+      {dropped > 0 && (
+        <p className="mt-2 text-sm text-muted">
+          {t("ending.dropped", { count: dropped, formatted: formatCount(dropped) })}
+        </p>
+      )}
+      {message.status === "failed" && <ReplyFailure message={message} />}
+      <ReplyActions message={message} version={version} />
+    </>
+  );
+}
+
+function remarkOn({ status, content, finish_reason }: Message, t: TFunction): string | null {
+  const empty = content === "";
+  if (status === "stopped") return empty ? t("ending.stoppedEmpty") : t("ending.stopped");
+  if (status === "interrupted") {
+    return empty ? t("ending.interruptedEmpty") : t("ending.interrupted");
+  }
+  if (status === "streaming") return t("ending.streaming");
+  return finish_reason === "length" ? t("ending.length") : null;
+}

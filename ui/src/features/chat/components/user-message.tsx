@@ -1,0 +1,74 @@
+import { memo } from "react";
+import { useTranslation } from "react-i18next";
+
+import type { Message } from "@/api/types";
+import { IconButton } from "@/components/button";
+import { CopyButton } from "@/components/copy-button";
+import { PencilIcon } from "@/components/icons";
+import type { Version } from "@/features/chat/state/branch";
+import { useDeferredBusy, useChat } from "@/features/chat/state/chat-context";
+import { MessageEditor } from "@/features/chat/components/message-editor";
+import { VersionSwitch } from "@/features/chat/components/version-switch";
+
+interface UserMessageProps {
+  message: Message;
+  version: Version | null;
+}
+
+export const UserMessage = memo(function UserMessage({ message, version }: UserMessageProps) {
+  const { t } = useTranslation();
+  const editing = useChat((state) => state.editingId === message.id);
+  if (editing) return <MessageEditor message={message} />;
+  return (
+    <div className="group flex flex-col items-end">
+      <article aria-label={t("chat.yourMessage")} dir="auto" className={bubble}>
+        {message.content}
+      </article>
+      <Actions message={message} version={version} />
+    </div>
+  );
+});
+
+/** Sent, and not accepted by the server yet. */
+export function PendingMessage({ content }: { content: string }) {
+  const { t } = useTranslation();
+  return (
+    <div className="flex flex-col items-end">
+      <article aria-label={t("chat.yourMessage")} dir="auto" className={bubble}>
+        {content}
+      </article>
+      <div className="-mb-4 h-8" />
+    </div>
+  );
+}
+
+const bubble =
+  "max-w-[85%] rounded-panel bg-raised px-4 py-2.5 whitespace-pre-wrap wrap-anywhere";
+
+function Actions({ message, version }: UserMessageProps) {
+  const { t } = useTranslation();
+  const startEdit = useChat((state) => state.startEdit);
+  const busy = useDeferredBusy();
+  return (
+    <div
+      role="group"
+      aria-label={t("actions.ofMessage")}
+      className="flex h-8 items-center"
+    >
+      <div className="flex not-pointer-coarse:opacity-0 not-pointer-coarse:transition-opacity group-hover:opacity-100 focus-within:opacity-100">
+        <CopyButton label={t("copy.message")} className="size-8" text={() => message.content} />
+        <IconButton
+          label={t("actions.edit")}
+          className="size-8"
+          disabled={busy}
+          onClick={() => {
+            startEdit(message.id);
+          }}
+        >
+          <PencilIcon className="size-4" />
+        </IconButton>
+      </div>
+      {version && <VersionSwitch version={version} />}
+    </div>
+  );
+}

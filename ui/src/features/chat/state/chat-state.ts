@@ -1,0 +1,88 @@
+import type { ReplyTransport } from "@/api/reply-transport";
+import type { Prefill, Session } from "@/api/types";
+import type { MessageTable } from "@/features/chat/state/branch";
+import type { Notice } from "@/features/chat/state/notice";
+
+/** The reply being generated. */
+export interface LiveReply {
+  id: string;
+  text: string;
+  reasoning: string;
+  prefill: Prefill | null;
+  /** Its position in the queue, 1 being the next; null: no longer queued. */
+  queuePosition: number | null;
+  tokensPerSecond: number | null;
+  /** False while the connection is being restored. */
+  connected: boolean;
+}
+
+/** A request that the server has not accepted yet. */
+export type Pending =
+  | { kind: "turn"; content: string }
+  | { kind: "regenerate" }
+  /** Continues this reply. */
+  | { kind: "continue"; replyId: string };
+
+export interface ChatState {
+  /** null: a new chat, whose session is created with its first message. */
+  sessionId: string | null;
+  phase: "ready" | "loading" | "missing" | "failed";
+  messages: MessageTable;
+  /** The last message of the branch shown. */
+  leafId: string | null;
+  pending: Pending | null;
+  live: LiveReply | null;
+  /** Stop was pressed and the reply has not ended yet. */
+  stopping: boolean;
+  notice: Notice | null;
+  /** The user's message that is being edited. */
+  editingId: string | null;
+  /** The message that the address names. */
+  targetId: string | null;
+  /** By session id; "" for the new chat. */
+  drafts: Readonly<Record<string, string>>;
+
+  /** Shows a session, at a message if one is given, or a new chat. Does not stop the reply in progress. */
+  open: (sessionId: string | null, targetId?: string | null) => void;
+  /** Loads the session again, as it may have changed while the connection was lost. */
+  reload: () => void;
+  /** Takes the open session from the server's list: follows a reply that another window has started. */
+  syncSession: (session: Session) => void;
+  send: (content: string) => Promise<void>;
+  /** Shows the editor of a message; null closes it. */
+  startEdit: (messageId: string | null) => void;
+  /** Sends another version of a message; the old one is kept. */
+  sendEdit: (messageId: string, content: string) => Promise<void>;
+  /** Requests another version of this reply. */
+  regenerate: (replyId: string) => Promise<void>;
+  /** Continues a reply that was stopped, interrupted or cut off at its limit. */
+  continueReply: (replyId: string) => Promise<void>;
+  /** Shows another version of a message, with its newest branch. */
+  showVersion: (messageId: string) => void;
+  /** Puts the message before a failed reply back into the input. */
+  takeBack: (replyId: string) => void;
+  stop: () => Promise<void>;
+  setDraft: (text: string) => void;
+  dismissNotice: () => void;
+}
+
+export interface ChatStoreDeps {
+  /** The transport of replies. */
+  transport: ReplyTransport;
+  /** The first message of a chat has created its session. */
+  onSessionCreated: (session: Session) => void;
+  /** A turn began or ended. */
+  onSessionChanged: () => void;
+  onUnreachable: () => void;
+  /** The key or the cookie is no longer valid. */
+  onLockedOut: () => void;
+}
+
+export function draftKey(sessionId: string | null): string {
+  return sessionId ?? "";
+}
+
+/** Whether a reply is pending or being generated. */
+export function isBusy(state: ChatState): boolean {
+  return state.live !== null || state.pending !== null;
+}

@@ -7,6 +7,8 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 # What is installed is compiled to bytecode when it is first imported: most of it never is.
 INSTALL := $(PIP) install --quiet --no-compile --require-hashes
 LOCK := requirements
+# A file of tests at a time in each. More than processors: many tests wait more than they compute.
+TEST_PROCESSES ?= 3
 STEP := @sh packaging/step.sh
 # llama.cpp ready-made, or with LLAMA=source compiled here.
 LLAMA ?= prebuilt
@@ -28,9 +30,16 @@ run:  ## set up what is missing, start, open the page
 
 ready: $(VENV)/.run ui/dist/index.html  ## set up what is missing
 
-test: check ui/dist/index.html  ## everything that must hold before a change goes in
+# Side by side, since much of it waits: for processes that start and stop, for timeouts, for pages.
+test: $(VENV)/.dev $(VENV)/.freeze ui/dist/index.html  ## everything that must hold before a change goes in
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync check-and-page python-tests
+
+.PHONY: check-and-page python-tests
+check-and-page: check
 	$(NPM) run test
-	$(BIN)/pytest
+
+python-tests:
+	$(BIN)/pytest --numprocesses=$(TEST_PROCESSES) --dist=loadfile
 
 check: $(VENV)/.dev $(VENV)/.freeze ui/node_modules/.package-lock.json  ## linters and types, no test
 	$(BIN)/ruff check .

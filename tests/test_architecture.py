@@ -5,6 +5,7 @@ The rules are tables; the checker reads source, so that an import inside a funct
 """
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 LONGEST_FILE = 600
+PARTS = ["appliance", "benchmarks", "docs", "packaging", "requirements", "systemd", "tests", "ui"]
 
 # Folders of `appliance/`, and whose modules those in it may import beside their own; `x.*` is `x`
 # with all that is below. Everybody may import `errors`.
@@ -286,6 +288,49 @@ def test_every_folder_has_its_row() -> None:
 
 def test_folders_form_no_circle() -> None:
     assert circles(ROOT) == set()
+
+
+def test_no_public_class_name_has_two_meanings() -> None:
+    found: dict[str, list[str]] = {}
+    for name, file in modules_of(ROOT).items():
+        for node in ast.parse(file.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                found.setdefault(node.name, []).append(name)
+    assert {name: where for name, where in found.items() if len(where) > 1} == {}
+
+
+@pytest.mark.parametrize(
+    ("folder", "own", "below"), [("appliance", 20, 15), ("ui/src", 25, 25), ("tests", 25, 25)]
+)
+def test_a_folder_is_seen_at_a_glance(folder: str, own: int, below: int) -> None:
+    top = ROOT / folder
+    sizes = {top: len(shown(top))}
+    sizes |= {path: len(shown(path)) for path in top.rglob("*") if path.is_dir() and shown(path)}
+    assert {p for p, n in sizes.items() if n > (own if p == top else below)} == set()
+
+
+def shown(folder: Path) -> list[Path]:
+    """What a folder has, without what Python leaves there."""
+    if folder.name == "__pycache__":
+        return []
+    return [path for path in folder.iterdir() if path.name != "__pycache__"]
+
+
+@pytest.mark.parametrize("document", ["docs/architecture.md", "CONTRIBUTING.md", "README.md"])
+def test_documents_name_files_that_exist(document: str) -> None:
+    text = (ROOT / document).read_text(encoding="utf-8")
+    named = set(re.findall(r"`((?:[\w.-]+/)+[\w.-]*)`", text))
+    roots = {
+        ROOT: PARTS,
+        ROOT / "appliance": [path.name for path in (ROOT / "appliance").iterdir()],
+    }
+    missing = {
+        name
+        for name in named
+        for root, parts in roots.items()
+        if name.partition("/")[0] in parts and not (root / name).exists()
+    }
+    assert missing == set()
 
 
 def test_files_stay_readable() -> None:

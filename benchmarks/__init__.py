@@ -1,1 +1,1 @@
-"""How fast and how small the appliance is, beside other servers on the same file."""
+"""Speed and memory of the appliance, compared with other servers on the same model file."""

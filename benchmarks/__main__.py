@@ -71,12 +71,14 @@ def _names(_context: click.Context, _param: click.Parameter, value: str) -> tupl
     "--peers",
     default=",".join(["bare", *PEERS, COMPILED.name]),
     callback=_names,
-    help="Compared with whom.",
+    help="Servers to compare with.",
 )
-@click.option("--repeat", default=5, type=click.IntRange(1), help="Runs of each; 5.")
-@click.option("--threads", default=0, help="Of every server; 0: one a physical core.")
-@click.option("--quick", is_flag=True, help="Only to see that it works: 2 short runs of each.")
-@click.option("--json", "json_file", type=click.Path(path_type=Path), help="Figures as JSON.")
+@click.option("--repeat", default=5, type=click.IntRange(1), help="Runs of each; default 5.")
+@click.option("--threads", default=0, help="Threads of every server; 0: one per physical core.")
+@click.option("--quick", is_flag=True, help="Only check that it works: 2 short runs of each.")
+@click.option(
+    "--json", "json_file", type=click.Path(path_type=Path), help="Write the results as JSON."
+)
 def main(
     rows: list[int],
     peers: tuple[str, ...],
@@ -85,7 +87,7 @@ def main(
     quick: bool,
     json_file: Path | None,
 ) -> None:
-    """Measure the appliance beside other servers on the same file."""
+    """Compare the appliance with other servers on the same model file."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     settings = Settings(threads or physical_cores(), 2 if quick else repeat, peers, quick)
     done: list[Row] = []
@@ -124,16 +126,16 @@ def _about(stand: Stand) -> dict[str, Any]:
         "machine": f"{_processor()}, {processor().threads} processors, "
         f"{memory().total / 1e9:.0f} GB, {platform.system()} {platform.machine()}",
         "load_at_start": round(psutil.getloadavg()[0], 2),
-        **describe(stand.given(stand.shipped)),
+        **describe(stand.options(stand.shipped)),
         "repeat": settings.repeat,
         "sampling": "temperature 0, ignore_eos, streamed, one client for all",
-        **({"warning": "the machine is busy; wait until it is quiet"} if _is_busy() else {}),
-        **({"quick": "these are no figures, only a proof that it works"} if settings.quick else {}),
+        **({"warning": "the machine is busy; wait until it is idle"} if _is_busy() else {}),
+        **({"quick": "a check that it works; no meaningful figures"} if settings.quick else {}),
     }
 
 
 def _processor() -> str:
-    """Its model, as it calls itself."""
+    """The CPU's model name."""
     try:
         lines = Path("/proc/cpuinfo").read_text("utf-8", "replace").splitlines()
     except OSError:

@@ -1,7 +1,7 @@
-"""The client of all servers: raw sockets, one thread, every stream at once.
+"""The client for all servers: raw sockets, one thread for all streams.
 
-While replies arrive only bytes and times are kept, so that the client takes as little as it can of
-the cores that the servers work on; what they mean is worked out afterwards.
+While replies arrive, only bytes and times are recorded, so that the client takes as little CPU time
+as possible from the servers; the bytes are parsed afterwards.
 """
 
 import json
@@ -20,7 +20,7 @@ _CHUNK = 1 << 16
 
 
 class BenchmarkError(Exception):
-    """Something did not do what it was measured for; the message says what."""
+    """A measurement failed; the message says why."""
 
 
 @dataclass(frozen=True)
@@ -37,12 +37,12 @@ class Reply:
 
     @property
     def first_seconds(self) -> float:
-        """From the request to the first word."""
+        """Time to first token, from sending the request."""
         return self.first_at - self.sent_at
 
     @property
     def decode_rate(self) -> float:
-        """Tokens a second from the first to the last.
+        """Tokens per second from the first to the last.
 
         Raises:
             BenchmarkError: there are too few of them.
@@ -54,7 +54,7 @@ class Reply:
 
 @dataclass
 class Arrived:
-    """The bytes of a response and when they came."""
+    """The bytes of a response and when they were received."""
 
     sent_at: float
     raw: bytearray = field(default_factory=bytearray)
@@ -62,13 +62,13 @@ class Arrived:
     times: list[float] = field(default_factory=list)
 
     def add(self, data: bytes, at: float) -> None:
-        """What one `recv` gave."""
+        """Adds the data of one `recv`."""
         self.raw += data
         self.ends.append(len(self.raw))
         self.times.append(at)
 
     def when(self, offset: int) -> float:
-        """When the byte before `offset` had come."""
+        """When the byte before `offset` was received."""
         return self.times[bisect_left(self.ends, offset)]
 
 
@@ -80,10 +80,10 @@ def stream(url: str, body: dict[str, Any], patience: float = REQUEST_SECONDS) ->
 def streams(
     url: str, bodies: Sequence[dict[str, Any]], patience: float = REQUEST_SECONDS
 ) -> list[Reply]:
-    """Chat completions that are asked for at the same time.
+    """Chat completions that are requested at the same time.
 
     Raises:
-        BenchmarkError: one was refused, broke off, or took longer than `patience` seconds.
+        BenchmarkError: one was refused, interrupted, or took longer than `patience` seconds.
     """
     where = urlsplit(url)
     address = (where.hostname or "", where.port or 80)
@@ -131,14 +131,14 @@ def _receive(sockets: Sequence[socket.socket], arrived: Sequence[Arrived], patie
                     selector.unregister(key.fileobj)
 
 
-# -- afterwards ------------------------------------------------------------------------------------
+# -- parsing ---------------------------------------------------------------------------------------
 
 
 def read_reply(arrived: Arrived) -> Reply:
-    """What the bytes say.
+    """Parses a response.
 
     Raises:
-        BenchmarkError: they are no stream of a chat completion.
+        BenchmarkError: it is not a streamed chat completion.
     """
     raw = bytes(arrived.raw)
     head, separator, rest = raw.partition(b"\r\n\r\n")
@@ -170,7 +170,7 @@ def _text(choice: dict[str, Any]) -> str:
 
 
 def _events(raw: bytes, start: int) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Each event and where in `raw` it ends."""
+    """Each event and its end in `raw`."""
     chunked = b"transfer-encoding: chunked" in raw[:start].lower()
     pieces = list(_pieces(raw, start)) if chunked else [(start, raw[start:])]
     body = b"".join(piece for _, piece in pieces)
@@ -186,7 +186,7 @@ def _events(raw: bytes, start: int) -> Iterator[tuple[int, dict[str, Any]]]:
 
 
 def _pieces(raw: bytes, position: int) -> Iterator[tuple[int, bytes]]:
-    """The chunks of a chunked body, each with its place in `raw`."""
+    """The chunks of a chunked body, each with its offset in `raw`."""
     while (line_end := raw.find(b"\r\n", position)) > 0:
         size = int(raw[position:line_end].partition(b";")[0], 16)
         if size == 0:

@@ -1,4 +1,4 @@
-"""The arithmetic: spreads, ratios pair by pair, goals. Pure; no clock and no process."""
+"""The arithmetic: spreads, pairwise ratios, goals. Pure functions, without clock or processes."""
 
 import statistics
 from collections.abc import Callable, Sequence
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class Spread:
-    """Of the values of one measure."""
+    """Minimum, median and maximum of the values of one measure."""
 
     minimum: float
     median: float
@@ -25,7 +25,7 @@ def spread(values: Sequence[float]) -> Spread:
 def pairs(
     ours: Sequence[float], theirs: Sequence[float], how: Callable[[float, float], float]
 ) -> list[float]:
-    """`how(ours, theirs)` of what ran next to each other; runs without a partner are left out."""
+    """`how(ours, theirs)` of neighbouring runs; runs without a counterpart are left out."""
     return [how(a, b) for a, b in zip(ours, theirs, strict=False)]
 
 
@@ -36,7 +36,7 @@ def ratios(ours: Sequence[float], theirs: Sequence[float]) -> list[float]:
 
 @dataclass(frozen=True)
 class Goal:
-    """A bound that a median has to keep to."""
+    """A bound that a median must meet."""
 
     bound: float
     at_most: bool
@@ -61,7 +61,7 @@ def at_most(bound: float) -> Goal:
 
 @dataclass(frozen=True)
 class Measure:
-    """What was measured, run by run, for each that ran."""
+    """A measured quantity: the values of each participant's runs."""
 
     name: str
     unit: str
@@ -78,7 +78,7 @@ class Verdict:
 
     @property
     def met(self) -> bool | None:
-        """Whether the median keeps to the goal."""
+        """Whether the median meets the goal."""
         if self.goal is None:
             return None
         return bool(self.values) and self.goal.met(statistics.median(self.values))
@@ -95,4 +95,4 @@ class Row:
     verdicts: list[Verdict] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     seconds: float = 0.0
-    """That measuring it took."""
+    """How long the measurement took."""

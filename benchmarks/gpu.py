@@ -1,12 +1,12 @@
-"""Tries a frozen program on a machine with a GPU, and measures it there beside the processor.
+"""Tests a frozen program on a machine with a GPU, and compares the GPU's speed with the CPU's.
 
     python -m benchmarks.gpu dist/appliance-server/appliance [--device cuda] [--alone] [--model M]
         [--slots N] [--kv-unified auto|on] [--beside LLAMA_SERVER]
 
-Nothing but Python's own library and the program is needed. It ends with an error if the GPU is not
-found, the model does not run on it, a killed worker does not come back, or a chat's state is not
-taken up again after a restart; otherwise it prints a table: medians of five. Beside it, on the same
-file, llama.cpp's own server if it is named.
+Needs only Python's standard library and the program. It exits with an error if the GPU is not
+found, the model does not run on it, a killed worker is not replaced, or a chat's state is not
+restored after a restart; otherwise it prints a table: medians of five. `--beside` adds llama.cpp's
+own server on the same model file.
 """
 
 import argparse
@@ -29,13 +29,13 @@ from benchmarks.client import Reply, stream, streams
 TURNS = 5
 STREAMS = 8
 CELLS = 8192
-"""Tokens of a slot."""
+"""Context tokens of a slot."""
 PATIENCE = 180.0
 WORDS = "river house green under morning paper often little found water carry music letter".split()  # noqa: SIM905
 
 
-class Asked:
-    """Something that answers chats at `url`, by the name of a model."""
+class ChatServer:
+    """A server of chat completions at `url`, for a model of the name `model`."""
 
     url: str
     model: str
@@ -45,7 +45,7 @@ class Asked:
             return dict(json.load(answer))
 
     def ask(self, content: str, max_tokens: int) -> Reply:
-        """Greedy, and on to the last token asked for."""
+        """Sends a chat with greedy sampling; the reply always has `max_tokens` tokens."""
         return stream(self.url, self._body(content, max_tokens))
 
     def together(self, contents: list[str], max_tokens: int) -> list[Reply]:
@@ -64,8 +64,8 @@ class Asked:
         }
 
 
-class LlamaServer(Asked):
-    """llama.cpp's own, all layers on the GPU, as many cells for each slot as the appliance has."""
+class LlamaServer(ChatServer):
+    """llama.cpp's own server, with all layers on the GPU and the appliance's context per slot."""
 
     model = "any"
 
@@ -93,7 +93,7 @@ class LlamaServer(Asked):
         self.process.wait(60)
 
 
-class Service(Asked):
+class Service(ChatServer):
     """`appliance serve` on one device."""
 
     def __init__(self, settings: argparse.Namespace, folder: Path, device: str) -> None:
@@ -146,7 +146,7 @@ class Service(Asked):
             time.sleep(0.02)
 
     def kill_worker(self) -> None:
-        """As a crash in the driver would."""
+        """Kills the worker, as a crash in the driver would."""
         for status in Path("/proc").glob("[0-9]*/stat"):
             with contextlib.suppress(OSError):
                 parent = int(status.read_text().rpartition(")")[2].split()[1])
@@ -183,13 +183,13 @@ def expect(truth: object, otherwise: str) -> None:
         raise SystemExit(otherwise)
 
 
-def speed(one: Asked) -> dict[str, float | str]:
-    """What can be asked of every server."""
+def speed(one: ChatServer) -> dict[str, float | str]:
+    """The measurements that every server supports."""
     found: dict[str, float | str] = {}
     found["text"] = one.ask("Write a story about a green house by the river.", 48).text
     fresh = [one.ask(text(1000, turn), 2) for turn in range(TURNS)]
     found["its prompt, tokens"] = fresh[0].prompt_tokens
-    found["fresh prompt, first token, s"] = median(r.first_seconds for r in fresh)
+    found["new prompt, first token, s"] = median(r.first_seconds for r in fresh)
     alone = [one.ask(text(60, 100 + turn), 256) for turn in range(TURNS)]
     found["one stream, tokens/s"] = median(r.decode_rate for r in alone)
     rates, firsts = [], []
@@ -210,12 +210,12 @@ def measure(settings: argparse.Namespace, device: str) -> dict[str, float | str]
         with service(settings, folder, device) as one:
             found: dict[str, float | str] = {"start to ready, s": one.start_seconds}
             began = time.monotonic()
-            while one.get("/readiness")["models"][0]["device"] != device:  # it is being compared
-                expect(time.monotonic() - began < PATIENCE, f"{device} was asked for")
+            while one.get("/readiness")["models"][0]["device"] != device:  # it is being checked
+                expect(time.monotonic() - began < PATIENCE, f"the model does not run on {device}")
                 time.sleep(0.1)
             found["first use, until the model is there, s"] = time.monotonic() - began
-            told = one.get("/readiness")["models"][0]
-            print(json.dumps(told), flush=True)
+            state = one.get("/readiness")["models"][0]
+            print(json.dumps(state), flush=True)
             found |= speed(one)
             one.kill_worker()
             expect(one.ask("Are you there?", 8).tokens == 8, "no answer after a worker's death")
@@ -224,11 +224,13 @@ def measure(settings: argparse.Namespace, device: str) -> dict[str, float | str]
             question = text(1000, 5000 + turn)
             with service(settings, folder, device) as one:
                 cold = one.ask(question, 2)
-            # A server's first prompt takes longer than its later ones: so does this one.
+            # A server's first prompt takes longer than later ones; here both are first prompts.
             anew.append(cold.first_seconds)
             with service(settings, folder, device) as one:
                 warm = one.ask(question, 2)
-            expect(warm.cached_tokens > cold.prompt_tokens - 8, f"nothing was kept: {warm}")
+            expect(
+                warm.cached_tokens > cold.prompt_tokens - 8, f"the state was not restored: {warm}"
+            )
             kept.append(warm.first_seconds)
         found["first prompt after a start, s"] = median(anew)
         found["the same after a restart, its state from disk, s"] = median(kept)
@@ -246,15 +248,15 @@ def beside(settings: argparse.Namespace) -> dict[str, float | str]:
 
 
 def main() -> None:
-    """The table."""
+    """Prints the table."""
     parser = argparse.ArgumentParser()
     parser.add_argument("program", type=Path)
     parser.add_argument("--device", default="cuda")
-    parser.add_argument("--model", type=Path, help="in place of the embedded one")
+    parser.add_argument("--model", type=Path, help="instead of the embedded one")
     parser.add_argument("--slots", type=int, default=4)
     parser.add_argument("--kv-unified", default="auto")
     parser.add_argument("--beside", type=Path, help="llama.cpp's own server")
-    parser.add_argument("--alone", action="store_true", help="leave the processor out")
+    parser.add_argument("--alone", action="store_true", help="leave the CPU out")
     settings = parser.parse_args()
     doctor = subprocess.run(
         [settings.program, "doctor", "--json"], check=False, stdout=subprocess.PIPE, text=True

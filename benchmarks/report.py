@@ -1,4 +1,4 @@
-"""Rows as a table for people and as JSON for programs."""
+"""Rows as a plain-text table and as JSON."""
 
 import dataclasses
 import json
@@ -11,7 +11,7 @@ _WORDS = {True: "met", False: "MISSED", None: ""}
 
 
 def table(row: Row) -> str:
-    """Plain text: what was measured, then what it is compared with."""
+    """Plain text: the measures, then the comparisons."""
     lines = [f"{row.number}. {row.title}", f"   {row.settings}"]
     lines += [_line("", ["min", "median", "max", "runs"])]
     for measure in row.measures:
@@ -43,7 +43,7 @@ def _line(name: str, cells: Sequence[str]) -> str:
 
 
 def as_json(about: dict[str, Any], rows: Sequence[Row]) -> str:
-    """Every single value, its spread, and which goals were met."""
+    """All values, their spread, and which goals were met."""
     return json.dumps({"about": about, "rows": [_row(row) for row in rows]}, indent=2) + "\n"
 
 

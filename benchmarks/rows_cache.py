@@ -1,4 +1,4 @@
-"""Rows 5 and 6: what is not computed again."""
+"""Rows 5 and 6: reuse of the KV cache."""
 
 from benchmarks import prompts
 from benchmarks.client import Reply, stream
@@ -10,7 +10,7 @@ _SLOTS = 4
 
 
 def chats_in_turn(stand: Stand) -> Row:
-    """More chats than slots, each of which goes on when all the others had their turn."""
+    """More chats than slots; each continues after all the others had their turn."""
     chats, turns, repeat = (6, 3, 1) if stand.settings.quick else (24, 5, stand.settings.repeat)
     row = Row(
         5,
@@ -34,7 +34,7 @@ def chats_in_turn(stand: Stand) -> Row:
 
 
 def _count(ours: Appliance, chats: range, turns: int) -> tuple[int, int]:
-    """Prompt tokens that were computed, and those that the chat had not had before."""
+    """Prompt tokens that were computed, and those that were new in the chat."""
     histories = {
         number: [prompts.message("system", f"{number}. {prompts.words(12, f'chat {number}')}")]
         for number in chats
@@ -43,8 +43,8 @@ def _count(ours: Appliance, chats: range, turns: int) -> tuple[int, int]:
     computed = new = 0
     for turn in range(turns):
         for number, history in histories.items():
-            said = prompts.words(36, f"chat {number} {turn}")
-            history.append(prompts.message("user", said))
+            content = prompts.words(36, f"chat {number} {turn}")
+            history.append(prompts.message("user", content))
             reply = stream(ours.url, prompts.chat(history, 24))
             history.append(prompts.message("assistant", reply.text))
             computed += reply.prompt_tokens - reply.cached_tokens
@@ -54,7 +54,7 @@ def _count(ours: Appliance, chats: range, turns: int) -> tuple[int, int]:
 
 
 def after_restart(stand: Stand) -> Row:
-    """A long chat goes on after the appliance was stopped and started."""
+    """A long chat continues after the appliance was restarted."""
     settings = stand.settings
     row = Row(6, "First token of a long chat after a restart", "then its next, short message")
     sizes: list[int] = []
@@ -81,7 +81,7 @@ def after_restart(stand: Stand) -> Row:
 
 
 def _cold(stand: Stand, turn: int) -> tuple[Reply, list[dict[str, str]]]:
-    """The chat's beginning in an appliance that is warm, and stopped afterwards."""
+    """The chat's first turn, in an appliance that is warmed up first and stopped afterwards."""
     ours = stand.start_ours("restart", slots=_SLOTS, threads=stand.settings.threads)
     try:
         stream(ours.url, prompts.warm_up())

@@ -1,4 +1,4 @@
-"""Row 12: how cost grows with a chat."""
+"""Row 12: how cost grows with the length of a chat."""
 
 from collections.abc import Callable
 from functools import partial
@@ -7,7 +7,7 @@ from typing import NamedTuple
 from benchmarks import prompts
 from benchmarks.client import Reply, stream
 from benchmarks.figures import Measure, Row, Verdict, at_least, at_most, ratios
-from benchmarks.peers import Given
+from benchmarks.peers import ServerOptions
 from benchmarks.servers import MODEL, Appliance, Peer
 from benchmarks.stand import LLAMA_SERVER, OURS, Stand, take_turns
 from tests.models.gemma import gemma_file
@@ -15,11 +15,11 @@ from tests.models.gemma import gemma_file
 CELLS = 32768
 SIZES = (1000, 8000, 30000)
 _PATIENCE = 900.0
-"""Seconds for a reply; reading the longest chat takes a minute or two."""
+"""Seconds for a reply; prefill of the longest chat takes a minute or two."""
 
 
 class Grown(NamedTuple):
-    """What one chat took."""
+    """Replies and memory of one chat."""
 
     cold: Reply
     next: Reply
@@ -29,7 +29,7 @@ class Grown(NamedTuple):
 
 
 def growth(stand: Stand) -> Row:
-    """Gemma 3 270M, most of whose layers look back 512 tokens."""
+    """Gemma 3 270M, with a sliding window of 512 tokens in most layers."""
     settings = stand.settings
     sizes = SIZES[:1] if settings.quick else SIZES
     row = Row(
@@ -45,19 +45,19 @@ def growth(stand: Stand) -> Row:
         found = take_turns(
             entrants, settings.repeat, row.notes, patience=_PATIENCE * settings.repeat
         )
-        _tell(row, f"{size:,} tokens", found, longest=size == SIZES[-1])
+        _report(row, f"{size:,} tokens", found, longest=size == SIZES[-1])
         row.settings += f" {found[OURS][0].next.prompt_tokens:,}" if found[OURS] else ""
     row.settings += " tokens in its second turn"
     return row
 
 
-def _tell(row: Row, size: str, found: dict[str, list[Grown]], *, longest: bool) -> None:
+def _report(row: Row, size: str, found: dict[str, list[Grown]], *, longest: bool) -> None:
     def measure(what: str, unit: str, read: Callable[[Grown], float]) -> dict[str, list[float]]:
         values = {name: [read(each) for each in runs] for name, runs in found.items()}
         row.measures.append(Measure(f"{size}: {what}", unit, values))
         return values
 
-    measure("first token when all is new", "s", lambda each: each.cold.first_seconds)
+    measure("first token of the first turn", "s", lambda each: each.cold.first_seconds)
     turn = measure("first token of the next turn", "s", lambda each: each.next.first_seconds)
     decode = measure("decode", "tokens/s", lambda each: each.next.decode_rate)
     again = measure("first token after a restart", "s", lambda each: each.restarted.first_seconds)
@@ -75,8 +75,8 @@ def _tell(row: Row, size: str, found: dict[str, list[Grown]], *, longest: bool) 
 def _grow(start: Callable[[], Appliance | Peer], size: int, stand: Stand, turn: int) -> Grown:
     chat = [prompts.message("user", prompts.words(size, f"grows {size} {turn}"))]
 
-    def say(said: str, tokens: int) -> Reply:
-        chat.append(prompts.message("user", said))
+    def send(content: str, tokens: int) -> Reply:
+        chat.append(prompts.message("user", content))
         body = prompts.chat(chat, tokens, MODEL)
         reply = stream(server.url, body, _PATIENCE)
         chat.append(prompts.message("assistant", reply.text))
@@ -87,13 +87,13 @@ def _grow(start: Callable[[], Appliance | Peer], size: int, stand: Stand, turn: 
         body = prompts.chat(chat, 16, MODEL)
         cold = stream(server.url, body, _PATIENCE)
         chat.append(prompts.message("assistant", cold.text))
-        following = say("And then?", stand.settings.max_tokens)
+        following = send("And then?", stand.settings.max_tokens)
         memory = server.memory() / 1e6
     finally:
         server.stop()
     server = start()
     try:
-        restarted = say("And in the end?", 2)
+        restarted = send("And in the end?", 2)
     finally:
         server.stop()
     return Grown(cold, following, restarted, memory)
@@ -112,5 +112,5 @@ def _ours(stand: Stand) -> Appliance:
 
 
 def _llama_server(stand: Stand) -> Peer:
-    told = Given(str(gemma_file()), CELLS, 1, stand.settings.threads)
-    return Peer(LLAMA_SERVER, told, stand.log("growth-llama-server"))
+    options = ServerOptions(str(gemma_file()), CELLS, 1, stand.settings.threads)
+    return Peer(LLAMA_SERVER, options, stand.log("growth-llama-server"))

@@ -1,4 +1,4 @@
-"""Row 9: one KV cache that all slots share, or a part for each."""
+"""Row 9: one KV cache shared by all slots, or one part per slot."""
 
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -17,7 +17,7 @@ LAYOUTS = {UNIFIED: "on", PARTITIONED: "off"}
 
 
 def shared_or_apart(stand: Stand) -> Row:
-    """What decides the default of `engine.kv_unified`."""
+    """The comparison that decides the default of `engine.kv_unified`."""
     settings = stand.settings
     row = Row(
         9,
@@ -57,7 +57,7 @@ def _measure(
 
 
 def _short(stand: Stand, ours: Appliance, turn: int) -> float:
-    """After the long ones of the turn before: idle slots hold what those read."""
+    """Runs after the long prompts of the previous turn, which idle slots still hold."""
     return stream(
         ours.url, prompts.question(24, f"short {turn}", stand.settings.max_tokens)
     ).decode_rate
@@ -83,7 +83,7 @@ def _shared(stand: Stand, ours: Appliance, turn: int) -> float:
 
 
 def _together(replies: list[Reply]) -> float:
-    """Tokens a second while all of them write."""
+    """Tokens per second while all streams are generating."""
     began = max(reply.sent_at + reply.first_seconds for reply in replies)
     ended = min(reply.last_at for reply in replies)
     whole = sum(reply.tokens for reply in replies)

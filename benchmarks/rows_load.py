@@ -1,4 +1,4 @@
-"""Row 10: many readers at once, and whether anybody else notices."""
+"""Row 10: many streams at once, and the latency of other requests meanwhile."""
 
 import http.client
 import json
@@ -20,7 +20,7 @@ ASK_EVERY_SECONDS = 0.02
 
 
 def many_streams(stand: Stand) -> Row:
-    """The appliance with 256 replies in the making."""
+    """The appliance with 256 streams at the same time."""
     settings = stand.settings
     count, tokens = (32, 40) if settings.quick else (256, 400)
     row = Row(
@@ -56,7 +56,7 @@ def many_streams(stand: Stand) -> Row:
 
 
 def _run(ours: Appliance, count: int, tokens: int) -> dict[str, list[float]]:
-    """Milliseconds of each `/health`, the streams' rate, and the appliance's share of a core."""
+    """Latency of each `/health` in ms, the streams' rate, and CPU time in % of a core."""
     client = subprocess.Popen(
         [sys.executable, "-m", "benchmarks.rows_load", ours.url, str(count), str(tokens)],
         cwd=ROOT,
@@ -74,14 +74,14 @@ def _run(ours: Appliance, count: int, tokens: int) -> dict[str, list[float]]:
             health.append(_ask(ours.url))
             time.sleep(ASK_EVERY_SECONDS)
         cpu = 100 * (sum(process.cpu_times()[:2]) - used) / (time.perf_counter() - began)
-        told = client.stdout.read()
+        rate = client.stdout.read()
     finally:
         client.kill()
         client.wait()
         client.stdout.close()
-    if not told:
-        raise BenchmarkError("the streams broke off")
-    return {"health": health, "rate": [json.loads(told)], "cpu": [cpu]}
+    if not rate:
+        raise BenchmarkError("the streams were interrupted")
+    return {"health": health, "rate": [json.loads(rate)], "cpu": [cpu]}
 
 
 def _ask(url: str) -> float:
@@ -94,12 +94,12 @@ def _ask(url: str) -> float:
     finally:
         connection.close()
     if answer.status != 200:
-        raise BenchmarkError(f"/health says {answer.status}")
+        raise BenchmarkError(f"/health answered with status {answer.status}")
     return 1000 * (time.perf_counter() - began)
 
 
 def main(url: str, count: int, tokens: int) -> None:
-    """The client of the streams, in a process of its own. Prints the median of their rates."""
+    """The client of the streams, in its own process. Prints the median of their rates."""
     sys.stdout.write("begun\n")
     sys.stdout.flush()
     bodies = [{**prompts.question(24, str(n), tokens), "model": "fake"} for n in range(count)]

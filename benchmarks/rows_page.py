@@ -1,4 +1,4 @@
-"""Row 11: the page in a browser, while a reply is written into a long chat."""
+"""Row 11: the page in a browser, while a reply streams into a long chat."""
 
 import shutil
 import time
@@ -17,7 +17,7 @@ from tests.browser.steps import long_chat
 TOKEN_BYTES = 4
 CHAT_TOKENS = 20_000
 STEP_SECONDS = 0.0045
-"""And what a step costs besides: about 200 tokens/s."""
+"""With the fake runner's own overhead, about 200 tokens/s."""
 LONG_MS = 50.0
 _PATIENCE_MS = 120_000.0
 
@@ -63,9 +63,9 @@ TEXTS = {
     "one paragraph": "".join(f"Ship {n} was **counted**, *named* and `kept`. " for n in _NUMBERS),
     "one quote": "".join(f"> Ship {n} was **counted**, *named* and\n> `kept`.\n" for n in _NUMBERS),
 }
-"""Replies of 8,000 letters at least: what a page may have to read again with each word."""
+"""Replies of at least 8,000 characters, which a page might parse again with every token."""
 
-# What the browser says of tasks over 50 ms, and how far apart its frames were.
+# Records the browser's long tasks (over 50 ms), and counts its frames.
 _WATCH = """() => {
   window.longTasks = [];
   window.frames = 0;
@@ -78,7 +78,7 @@ _WATCH = """() => {
 
 
 def page_at_work(stand: Stand) -> Row:
-    """A page that shows a reply at 200 tokens/s below 20,000 tokens."""
+    """A page that shows a reply at 200 tokens/s in a chat of 20,000 tokens."""
     settings = stand.settings
     tokens = 400 if settings.quick else 2000
     row = Row(
@@ -138,7 +138,7 @@ def _run(browser: Browser, url: str, text: str, tokens: int) -> dict[str, Any]:
         chat = long_chat(CHAT_TOKENS * TOKEN_BYTES // (2 * len(PIECE)), PIECE * 2)
         made = httpx.post(f"{url}/api/sessions/import", json=chat, timeout=60)
         if made.status_code != 201:
-            raise BenchmarkError(f"the long chat was not taken: {made.text[:200]}")
+            raise BenchmarkError(f"the long chat could not be imported: {made.text[:200]}")
         page.goto(f"{url}/#/s/{made.json()['id']}")
         return _watched(page, text, tokens)
     finally:

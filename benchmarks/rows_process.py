@@ -1,4 +1,4 @@
-"""Rows 7 and 8: what the appliance costs, and how it copes with a machine that is not its own."""
+"""Rows 7 and 8: start time, memory and idle CPU, and decode speed on a machine under other load."""
 
 import time
 from contextlib import suppress
@@ -19,7 +19,7 @@ _AUTO = "appliance, its own choice"
 
 
 def cost(stand: Stand) -> Row:
-    """Start, memory, and what it does when nobody asks it anything."""
+    """Start time, memory, and CPU use while idle."""
     settings = stand.settings
     seconds = 3.0 if settings.quick else 20.0
     row = Row(7, "Start to ready, memory, idle CPU", f"idle for {seconds:.0f} s after some replies")
@@ -29,7 +29,7 @@ def cost(stand: Stand) -> Row:
     first.stop()
 
     def load(_: int) -> float:
-        bare = Bare(stand.given(model), stand.log("bare-load"))
+        bare = Bare(stand.options(model), stand.log("bare-load"))
         bare.stop()
         return bare.load_seconds
 
@@ -54,7 +54,7 @@ def _rest(ours: Appliance, row: Row, seconds: float, repeat: int) -> None:
     resident, proportional, idle = [], [], []
     for turn in range(repeat):
         stream(ours.url, prompts.question(64, f"rest {turn}", 16))
-        time.sleep(2)  # what a reply leaves to do, such as storing, is not idling
+        time.sleep(2)  # until work after a reply, such as storing it, is done
         idle.append(_cpu_percent(ours.process, seconds))
         memory = ours.process.memory_full_info()
         resident.append(memory.rss / _MB)
@@ -67,12 +67,12 @@ def _rest(ours: Appliance, row: Row, seconds: float, repeat: int) -> None:
 
 
 def _cpu_percent(process: psutil.Process, seconds: float) -> float:
-    """Of one core, with all children."""
+    """CPU time in % of one core, including all child processes."""
     spent: dict[int, float] = {}
 
     def used() -> float:
         for one in (process, *process.children(recursive=True)):
-            with suppress(psutil.NoSuchProcess):  # what it had spent by then counts
+            with suppress(psutil.NoSuchProcess):  # its last known CPU time counts
                 times = one.cpu_times()
                 spent[one.pid] = times.user + times.system
         return sum(spent.values())
@@ -83,7 +83,7 @@ def _cpu_percent(process: psutil.Process, seconds: float) -> float:
 
 
 def governor(stand: Stand) -> Row:
-    """Decode when something else has a core, and when nothing has."""
+    """Decode speed with one core busy with something else, and with none."""
     settings = stand.settings
     choices = {_AUTO: 0} | {f"n_threads = {n}": n for n in range(1, settings.threads + 1)}
     row = Row(8, "One core busy elsewhere: decode", f"one stream, {settings.max_tokens} tokens")
@@ -100,7 +100,7 @@ def _decode(stand: Stand, row: Row, choices: dict[str, int], state: str, goal: G
     def run(threads: int, turn: int) -> float:
         ours = stand.start_ours(f"threads-{threads}", slots=_SLOTS, threads=threads)
         try:
-            # The governor sees in the first reply what there is to see.
+            # The governor adapts during the first reply.
             rates = [
                 stream(ours.url, prompts.question(24, f"{state} {turn} {n}", tokens)).decode_rate
                 for n, tokens in enumerate((256, stand.settings.max_tokens))

@@ -1,4 +1,4 @@
-"""Rows 1–4: speed over HTTP, beside other servers."""
+"""Rows 1–4: speed over HTTP, compared with other servers."""
 
 from collections.abc import Callable
 from functools import partial
@@ -16,7 +16,7 @@ Values = dict[str, list[float]]
 
 
 def one_stream(stand: Stand) -> Row:
-    """How much of what llama.cpp can do arrives at the other end of the connection."""
+    """How much of llama.cpp's own decode speed is left over HTTP."""
     settings = stand.settings
     row = Row(1, "One stream: decode", f"{settings.max_tokens} tokens after a prompt of about 50")
 
@@ -43,16 +43,16 @@ def one_stream(stand: Stand) -> Row:
 
 
 def eight_streams(stand: Stand) -> Row:
-    """Many people at once."""
+    """Several users at once."""
     settings = stand.settings
     row = Row(
         2,
         f"{settings.slots} streams, different prompts",
-        f"{settings.max_tokens} tokens each after prompts of 60 to 120, asked for at once",
+        f"{settings.max_tokens} tokens each after prompts of 60 to 120, requested at once",
     )
 
     def bodies(turn: int) -> list[prompts.Body]:
-        # People's prompts are not of one length.
+        # Prompts of different lengths, as in real use.
         return [
             prompts.question(36 + 8 * n, f"eight {turn} {n}", settings.max_tokens)
             for n in range(settings.slots)
@@ -98,7 +98,7 @@ def eight_streams(stand: Stand) -> Row:
 
 
 def fresh_prompt(stand: Stand) -> Row:
-    """A prompt that no cache can know."""
+    """A prompt that no cache can contain."""
     settings = stand.settings
     row = Row(3, "A fresh long prompt: time to first token", "one stream, another prompt every run")
     sizes: list[float] = []
@@ -118,12 +118,12 @@ def fresh_prompt(stand: Stand) -> Row:
 
 
 def shared_prompt(stand: Stand) -> Row:
-    """An office whose people all use the same instructions."""
+    """Several users who share a long system prompt."""
     settings = stand.settings
     row = Row(
         4,
         f"{settings.slots} streams that share a long system prompt",
-        "asked for at once, another system prompt every run",
+        "requested at once, another system prompt every run",
     )
     sizes: list[float] = []
 
@@ -154,7 +154,7 @@ def _over_http(stand: Stand, row: Row, run: Callable[[str, int], T]) -> dict[str
 
 
 def _total_rate(replies: list[Reply]) -> float:
-    """Tokens a second from the first request to the last word."""
+    """Tokens per second from the first request to the last token."""
     seconds = max(r.last_at for r in replies) - min(r.sent_at for r in replies)
     return sum(reply.tokens for reply in replies) / seconds
 
@@ -169,23 +169,22 @@ def _size(sizes: list[float]) -> str:
 
 
 def _compare(row: Row, what: str, found: Values, other: str, goal: Goal | None) -> None:
-    """A verdict about the appliance ÷ `other`, if both took part."""
+    """Adds the verdict appliance ÷ `other`, if both took part."""
     if other in found:
         values = ratios(found.get(OURS, []), found[other])
         row.verdicts.append(Verdict(f"{what}: appliance ÷ {other}", values, goal))
 
 
 def _compare_same(stand: Stand, row: Row, what: str, found: Values, goal: Goal | None) -> None:
-    """The same with llama-server on the file that the appliance runs, if that is another one."""
+    """The same with `llama-server` on the appliance's file, if that is another one."""
     other = stand.same_file(LLAMA_SERVER)
     if other != LLAMA_SERVER:
         _compare(row, what, found, other, goal)
 
 
 def _compare_compiled(stand: Stand, row: Row, what: str, found: Values) -> None:
-    """Ready-made libraries beside those that are compiled here, on the appliance's file and without
-    a goal."""
+    """Compares prebuilt libraries with those compiled here, on the appliance's file; no goal."""
     for ready, on_compiled in ((OURS, OURS), (stand.same_file(BARE), BARE)):
         if ready in found and on_compiled + ON_COMPILED in found:
             values = ratios(found[ready], found[on_compiled + ON_COMPILED])
-            row.verdicts.append(Verdict(f"{what}: {ready}, ready-made ÷ compiled", values))
+            row.verdicts.append(Verdict(f"{what}: {ready}, prebuilt ÷ compiled", values))

@@ -1,4 +1,4 @@
-"""The processes that are measured: the appliance, other servers, the bare loop."""
+"""The measured processes: the appliance, other servers, the bare loop."""
 
 import http.client
 import json
@@ -18,12 +18,12 @@ import psutil
 from appliance.system.llama_libraries import FOLDER_VARIABLE
 from benchmarks import prompts
 from benchmarks.client import BenchmarkError, stream
-from benchmarks.peers import LLAMA_SERVER, MADE, Given
+from benchmarks.peers import LLAMA_SERVER, MADE, ServerOptions
 
 ROOT = Path(__file__).resolve().parent.parent
 PEERS = {"llama-server": "llama_server", "mistralrs": "mistral_rs"}
 COMPILED = MADE / "compiled"
-"""llama.cpp's libraries as they are compiled here, made by `make bench COMPILED=1`."""
+"""llama.cpp's libraries compiled here, by `make bench COMPILED=1`."""
 MODEL = "measured"
 START_SECONDS = 120.0
 _STOP_SECONDS = 30.0
@@ -31,7 +31,7 @@ _LAST_WORDS = 800
 
 
 class Child:
-    """A process with a pipe at both ends and its errors in a file."""
+    """A process with pipes for input and output, and its errors in a log file."""
 
     def __init__(self, command: list[str], log: Path, environment: dict[str, str]) -> None:
         """Starts it."""
@@ -49,11 +49,11 @@ class Child:
 
     @property
     def pid(self) -> int:
-        """Of the process."""
+        """The process id."""
         return self._process.pid
 
     def write_line(self, line: str) -> None:
-        """Send it. What is read next says whether the process lives."""
+        """Send a line. The next read fails if the process has ended."""
         with suppress(BrokenPipeError):
             self._pipe(self._process.stdin).write(line.encode() + b"\n")
             self._pipe(self._process.stdin).flush()
@@ -85,7 +85,7 @@ class Child:
         return data
 
     def stop(self, number: int | None = None) -> None:
-        """End its input, send it `number` if there is one, and wait; kill it if that is in vain."""
+        """Close its input, send the signal `number` if given, and wait; kill it on a timeout."""
         for pipe in (self._process.stdin, self._process.stdout):
             with suppress(OSError):
                 self._pipe(pipe).close()
@@ -104,7 +104,7 @@ class Child:
 
 
 class Appliance:
-    """`appliance serve` with folders of its own, which outlive it."""
+    """`appliance serve` with its own folders, which are kept when it ends."""
 
     def __init__(
         self,
@@ -118,11 +118,11 @@ class Appliance:
         """Start it and wait until the model is loaded.
 
         Args:
-            folder: everything that it writes.
-            program: what Python runs; the appliance itself if empty.
-            variables: of the environment, besides the settings.
-            libraries: the folder of llama.cpp's; None: those that are installed.
-            model: the file to offer in place of the embedded one, by the name `MODEL`.
+            folder: for everything that it writes.
+            program: Python's arguments; empty: the appliance itself.
+            variables: environment variables, besides the settings.
+            libraries: the folder of llama.cpp's libraries; None: the installed ones.
+            model: the file to offer instead of the embedded one, by the name `MODEL`.
             settings: names such as `engine_n_ctx` and their values.
         """
         folder.mkdir(parents=True, exist_ok=True)
@@ -163,15 +163,15 @@ class Appliance:
 
     @property
     def process(self) -> psutil.Process:
-        """The appliance's own."""
+        """The appliance's main process."""
         return psutil.Process(self._child.pid)
 
     def memory(self) -> int:
-        """Bytes of the appliance and its workers, shared pages by part."""
+        """PSS in bytes of the appliance and its workers."""
         return _memory([self.process, *self.process.children(recursive=True)])
 
     def model_file(self) -> Path | None:
-        """The file that its worker has mapped; None when that cannot be seen."""
+        """The model file that its worker has mapped; None if that cannot be determined."""
         for child in self.process.children(recursive=True):
             with suppress(psutil.Error, AttributeError):
                 for region in child.memory_maps():
@@ -180,17 +180,17 @@ class Appliance:
         return None
 
     def stop(self) -> None:
-        """Politely."""
+        """With SIGTERM."""
         self._child.stop(signal.SIGTERM)
 
 
 def tune(folder: Path, seconds: float, libraries: Path | None) -> None:
-    """Have the appliance find out how the model runs fastest here, on these libraries.
+    """Have the appliance find the model's fastest settings on this machine, with these libraries.
 
-    It keeps that in `folder`/appliance/tuned.
+    It stores them in `folder`/appliance/tuned.
 
     Raises:
-        BenchmarkError: it could not.
+        BenchmarkError: tuning failed.
     """
     environment = {**_clean_environment(), **_with(libraries), "XDG_CACHE_HOME": str(folder)}
     command = [sys.executable, "-m", "appliance", "tune", "--seconds", str(seconds)]
@@ -204,13 +204,13 @@ def tune(folder: Path, seconds: float, libraries: Path | None) -> None:
 class Peer:
     """Another server."""
 
-    def __init__(self, name: str, told: Given, log: Path) -> None:
+    def __init__(self, name: str, options: ServerOptions, log: Path) -> None:
         """Start it and wait until it has answered once.
 
         Raises:
             BenchmarkError: it is not installed, or does not work.
         """
-        self._child = _peer(PEERS[name], told, log)
+        self._child = _peer(PEERS[name], options, log)
         try:
             self.url = "http://" + self._child.read_line("http://")
             stream(self.url, prompts.warm_up())
@@ -219,7 +219,7 @@ class Peer:
             raise
 
     def memory(self) -> int:
-        """Bytes of the program that the peer's process runs, shared pages by part."""
+        """PSS in bytes of the program that the peer's process runs."""
         return _memory(psutil.Process(self._child.pid).children(recursive=True))
 
     def stop(self) -> None:
@@ -228,11 +228,11 @@ class Peer:
 
 
 class Bare:
-    """The loop over llama.cpp in a process of its own."""
+    """The bare loop over llama.cpp, in its own process."""
 
-    def __init__(self, told: Given, log: Path, libraries: Path | None = None) -> None:
+    def __init__(self, options: ServerOptions, log: Path, libraries: Path | None = None) -> None:
         """Start it and wait until the model is loaded."""
-        command = [sys.executable, "-m", "benchmarks.peers.bare", told.as_json()]
+        command = [sys.executable, "-m", "benchmarks.peers.bare", options.as_json()]
         self._child = Child(command, log, {**_clean_environment(), **_with(libraries)})
         try:
             self.load_seconds: float = _figures(self._child)["load_seconds"]
@@ -241,16 +241,16 @@ class Bare:
             raise
 
     def alone(self, body: prompts.Body) -> dict[str, float]:
-        """What the loop measured for a chat; see `peers.bare`."""
+        """The loop's measurements for one chat; see `peers.bare`."""
         return self._ask({"prompt": _as_text(body), "tokens": body["max_tokens"]})
 
     def together(self, bodies: list[prompts.Body]) -> dict[str, float]:
-        """The same for chats at the same time."""
+        """The same for several chats at the same time."""
         texts = [_as_text(body) for body in bodies]
         return self._ask({"prompts": texts, "tokens": bodies[0]["max_tokens"]})
 
-    def _ask(self, asked: dict[str, Any]) -> dict[str, float]:
-        self._child.write_line(json.dumps(asked))
+    def _ask(self, request: dict[str, Any]) -> dict[str, float]:
+        self._child.write_line(json.dumps(request))
         return _figures(self._child)
 
     def stop(self) -> None:
@@ -270,7 +270,7 @@ class Busy:
         self._child = Child([sys.executable, "-c", self._CODE], log, _clean_environment())
 
     def stop(self) -> None:
-        """At once."""
+        """With SIGKILL."""
         self._child.stop(signal.SIGKILL)
 
 
@@ -294,16 +294,16 @@ def _figures(loop: Child) -> dict[str, float]:
     return found
 
 
-def _peer(module: str, told: Given, log: Path) -> Child:
+def _peer(module: str, options: ServerOptions, log: Path) -> Child:
     python = MADE / "bin" / "python"
     if not (python.is_file() and LLAMA_SERVER.is_file()):
         raise BenchmarkError("the other servers are not installed; `make bench` does it")
-    command = [str(python), "-m", f"benchmarks.peers.{module}", told.as_json()]
+    command = [str(python), "-m", f"benchmarks.peers.{module}", options.as_json()]
     return Child(command, log, _clean_environment())
 
 
 def _clean_environment() -> dict[str, str]:
-    """Nobody's settings, and one thread setting for all: the one that they are told."""
+    """The environment without settings for the appliance, llama.cpp or numbers of threads."""
     mine = ("APPLIANCE_", "GGML_", "GOMP_", "LLAMA_", "OMP_", "RAYON_")
     return {key: value for key, value in os.environ.items() if not key.startswith(mine)}
 
@@ -321,7 +321,7 @@ def _text(value: object) -> str:
 
 
 def is_ready(url: str) -> bool:
-    """Whether `/readiness` says so."""
+    """Whether `/readiness` answers with status 200."""
     connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=5)
     try:
         connection.request("GET", "/readiness")
@@ -332,6 +332,6 @@ def is_ready(url: str) -> bool:
         connection.close()
 
 
-def describe(told: Given) -> dict[str, Any]:
+def describe(options: ServerOptions) -> dict[str, Any]:
     """For the head of the report."""
-    return {**told.__dict__, "model": Path(told.model).name}
+    return {**options.__dict__, "model": Path(options.model).name}

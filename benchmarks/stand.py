@@ -12,7 +12,7 @@ from typing import Self, TypeVar
 from appliance.config import paths
 from benchmarks import prompts
 from benchmarks.client import BenchmarkError, stream
-from benchmarks.peers import Given
+from benchmarks.peers import ServerOptions
 from benchmarks.servers import COMPILED, PEERS, Appliance, Bare, Peer, tune
 
 OURS = "appliance"
@@ -21,14 +21,14 @@ LLAMA_SERVER = "llama-server"
 ON_COMPILED = ", compiled here"
 SAME_FILE = " on the appliance's file"
 PEER_SECONDS = 150.0
-"""Another server that has used up this much of a row's time is not run again in it."""
+"""Another server that has taken this many seconds of a row is not run again in it."""
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What every row goes by."""
+    """Settings that all rows share."""
 
     threads: int
     repeat: int
@@ -40,20 +40,20 @@ class Settings:
 
     @property
     def max_tokens(self) -> int:
-        """Of a reply whose speed is measured."""
+        """Length of a reply whose speed is measured."""
         return 24 if self.quick else 128
 
     @property
     def long(self) -> int:
-        """Words of a long prompt, about as many tokens."""
+        """Words of a long prompt; about as many tokens."""
         return 200 if self.quick else 960
 
 
 class Stand:
-    """Starts servers when a row asks for them and keeps them for the next ones."""
+    """Starts servers when a row needs them and keeps them for the next rows."""
 
     def __init__(self, settings: Settings) -> None:
-        """Nothing is started yet."""
+        """Starts nothing yet."""
         self.settings = settings
         self.shipped = paths.embedded_model()
         self._stack = ExitStack()
@@ -65,21 +65,21 @@ class Stand:
         self._servers: dict[tuple[str, Path], Peer | Bare] = {}
 
     def __enter__(self) -> Self:
-        """Nothing to do."""
+        """Returns itself."""
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Everything ends and its files go."""
+        """Stops all servers and deletes their files."""
         self._stack.close()
 
     def release(self) -> None:
-        """End the servers that rows share."""
+        """Stop the shared servers."""
         self._running.close()
         self._ours.clear()
         self._servers.clear()
 
     def log(self, name: str) -> Path:
-        """Where a process writes its errors."""
+        """The log file of a process."""
         return self.scratch / f"{name}.log"
 
     # -- servers -----------------------------------------------------------------------------------
@@ -93,7 +93,12 @@ class Stand:
         kv_unified: str = "auto",
         libraries: Path | None = None,
     ) -> Appliance:
-        """An appliance that the caller stops; `threads` 0: as it likes; `libraries`: see there."""
+        """An appliance that the caller stops.
+
+        Args:
+            threads: 0: the appliance decides.
+            libraries: see `Appliance`.
+        """
         self._hand_out_tuned(self.scratch / folder, libraries)
         cells = self.settings.cells
         return Appliance(
@@ -106,7 +111,7 @@ class Stand:
         )
 
     def _hand_out_tuned(self, folder: Path, libraries: Path | None) -> None:
-        """Tune once, as the appliance does by itself; all of them have it from the start."""
+        """Tune once, as the appliance does by itself; all appliances start with the result."""
         home = self.scratch / ("tuned-compiled" if libraries else "tuned")
         found = home / "appliance" / "tuned"
         if not found.is_dir():
@@ -118,7 +123,7 @@ class Stand:
                 (place / file.name).hardlink_to(file)
 
     def ours(self, libraries: Path | None = None) -> Appliance:
-        """The one that rows share."""
+        """The appliance that rows share."""
         found = self._ours.get(libraries)
         if found is None:
             settings = self.settings
@@ -133,7 +138,7 @@ class Stand:
         return found
 
     def layout(self, libraries: Path | None = None) -> Path:
-        """The file that the appliance runs: the one it came with, or a faster form of it."""
+        """The file that the appliance runs: the embedded one, or a faster, converted copy."""
         if libraries not in self._layouts:
             found = self.ours(libraries).model_file()
             if found is None or found.samefile(self.shipped):
@@ -141,18 +146,18 @@ class Stand:
             self._layouts[libraries] = found
         return self._layouts[libraries]
 
-    def given(self, model: Path) -> Given:
-        """What servers are told."""
+    def options(self, model: Path) -> ServerOptions:
+        """The options of a server for this model."""
         settings = self.settings
-        return Given(str(model), settings.cells, settings.slots, settings.threads)
+        return ServerOptions(str(model), settings.cells, settings.slots, settings.threads)
 
     def bare(self, model: Path, libraries: Path | None = None) -> Bare:
-        """The loop that rows share."""
+        """The bare loop that rows share."""
         name = BARE + (ON_COMPILED if libraries else "")
         found = self._servers.get((name, model))
         if not isinstance(found, Bare):
             log = self.log(f"{name}-{model.stem}")
-            found = self._keep(name, model, Bare(self.given(model), log, libraries))
+            found = self._keep(name, model, Bare(self.options(model), log, libraries))
             found.alone(prompts.warm_up())
         return found
 
@@ -161,7 +166,7 @@ class Stand:
         found = self._servers.get((name, model))
         if not isinstance(found, Peer):
             log = self.log(f"{name}-{model.stem}")
-            found = self._keep(name, model, Peer(name, self.given(model), log))
+            found = self._keep(name, model, Peer(name, self.options(model), log))
         return found
 
     def _keep(self, name: str, model: Path, server: T) -> T:
@@ -171,21 +176,21 @@ class Stand:
         return server
 
     def drop(self, name: str) -> None:
-        """Stop a server that failed: it may still be busy, at the cost of the others."""
+        """Stop a server that failed: it may still be busy and slow the others down."""
         for key in [key for key in self._servers if name in (key[0], key[0] + SAME_FILE)]:
             self._servers.pop(key).stop()
 
-    # -- who takes part ----------------------------------------------------------------------------
+    # -- participants ------------------------------------------------------------------------------
 
     def same_file(self, name: str) -> str:
-        """What `name` is called when it runs the appliance's file."""
+        """The name of the server `name` when it runs the appliance's file."""
         return name if self.layout() == self.shipped else name + SAME_FILE
 
     def servers(self) -> dict[str, Callable[[], str]]:
-        """The appliance and the peers that take part: each starts if it does not run, and gives its
+        """The appliance and the selected peers: functions that start one if needed and return its
         address.
 
-        llama-server is there twice if the appliance has a faster form of the file: on both of them.
+        llama-server is listed twice if the appliance runs a converted copy: once on each file.
         """
         found: dict[str, Callable[[], str]] = {OURS: lambda: self.ours().url}
         for name in (name for name in PEERS if name in self.settings.peers):
@@ -197,7 +202,7 @@ class Stand:
         return found
 
     def loops(self) -> dict[str, Callable[[], Bare]]:
-        """The bare loops that take part: each starts if it does not run."""
+        """The selected bare loops: functions that start one if needed."""
         found: dict[str, Callable[[], Bare]] = {}
         if "bare" in self.settings.peers:
             found[BARE] = lambda: self.bare(self.shipped)
@@ -218,13 +223,13 @@ def take_turns(
     afterwards: Callable[[], None] = lambda: None,
     patience: float = PEER_SECONDS,
 ) -> dict[str, list[T]]:
-    """A B C A B C …: what changes on the machine meanwhile changes for all.
+    """Runs A B C A B C …, so that changes on the machine affect all of them.
 
     Args:
         entrants: called with 0 … repeat - 1.
-        notes: gets a sentence for each that failed or was too slow to run as often as the others.
-        failed: is told the name of one that failed, and may end what it still does.
-        afterwards: called when each had its turn.
+        notes: receives a sentence for each that failed or was too slow to run as often as others.
+        failed: called with the name of one that failed; may stop what it still does.
+        afterwards: called after each turn of all.
         patience: see `PEER_SECONDS`.
     """
     results: dict[str, list[T]] = {name: [] for name in entrants}

@@ -2,8 +2,8 @@
 
     python packaging/arm64.py      dist/arm64 gets the frozen folder, .deb, .rpm and .tar.gz
 
-It is frozen as everywhere, by `make frozen-server`, in a Debian for arm64 whose programs qemu runs.
-The page is the same for all, and packing is: this machine does both.
+It is frozen by `make frozen-server`, as everywhere, in an arm64 Debian whose programs qemu runs.
+Building the page and packaging don't depend on the processor: this machine does both.
 """
 
 import shutil
@@ -19,16 +19,16 @@ SYSTEM = BUILD / "debian"
 DIST = ROOT / "dist" / "arm64"
 SOURCE = "/src"
 PACKAGES = ("python3", "python3-venv", r"?name(^libpython3\.[0-9]+$)", "make", "git", "binutils")
-"""PyInstaller takes the library of this Python along."""
+"""PyInstaller bundles this Python's shared library."""
 KEPT = (".venv", "build", "dist")
-"""What was made there before."""
+"""Earlier results that are kept."""
 
 
 def put_source(folder: Path) -> None:
-    """This working tree, with what is not yet committed; of an earlier one, what was made there."""
+    """Copies this working tree, with uncommitted changes; an earlier copy's results are kept."""
     fresh = folder.with_name("fresh")
     shutil.rmtree(fresh, ignore_errors=True)
-    # A clone has the history that says which commit this is.
+    # A clone has the history that the commit is read from.
     subprocess.run(["git", "clone", "--quiet", "--depth=1", f"file://{ROOT}", fresh], check=True)
     files = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
@@ -48,9 +48,9 @@ def put_source(folder: Path) -> None:
 
 
 def main() -> None:
-    """Makes all of it; what is there already is used."""
+    """Makes everything; the Debian system and earlier results are reused."""
     if not SYSTEM.exists():
-        print("Getting a Debian for arm64", flush=True)
+        print("Installing a Debian for arm64", flush=True)
         debian.make(SYSTEM, PACKAGES, architecture="arm64")
     debian.let_run("arm64")
     debian.introduce(SYSTEM)
@@ -60,7 +60,7 @@ def main() -> None:
         SYSTEM, "make", "frozen-server", folder=SOURCE, shared={ROOT / "ui": f"{SOURCE}/ui"}
     )
     if subprocess.run(made, check=False).returncode != 0:
-        raise SystemExit("It could not be frozen.")
+        raise SystemExit("The server could not be frozen.")
     shutil.rmtree(DIST, ignore_errors=True)
     DIST.mkdir(parents=True)
     (source / "dist" / "appliance-server").rename(DIST / "appliance-server")

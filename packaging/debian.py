@@ -1,7 +1,7 @@
-"""Debian systems in folders, of this machine's release and of any processor, and commands in them.
+"""Debian systems in folders, of this machine's release and for any processor, and commands in them.
 
-Debian packages: mmdebstrap; for another processor qemu-user-static, whose programs Linux starts by
-itself once binfmt_misc has been told. Root is needed to be in one.
+Needs the Debian package mmdebstrap; for another processor also qemu-user-static, whose programs
+Linux starts by itself once they are registered with binfmt_misc. Running commands needs root.
 """
 
 import os
@@ -14,21 +14,21 @@ from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
 DEBIAN = {"x86_64": "amd64", "aarch64": "arm64"}
-"""Debian's names of processors by Linux's."""
+"""Debian's names of architectures by Linux's."""
 LINUX = {debian: linux for linux, debian in DEBIAN.items()}
 BINFMT = Path("/proc/sys/fs/binfmt_misc")
 BINFMT_SETTINGS = Path("/usr/lib/binfmt.d")
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-REACHES_REGISTRIES = (
+REGISTRY_FILES = (
     *("/etc/resolv.conf", "/etc/ssl/certs/ca-certificates.crt"),
     *("/etc/pip.conf", "/etc/xdg/pip", "~/.config/pip", "~/.pip", "~/.npmrc"),
 )
-"""How this machine does; not all of it is on every machine."""
-SAYS_HOW = (
+"""This machine's settings for network and package registries; not every machine has all of them."""
+REGISTRY_VARIABLES = (
     *("PIP_", "NPM_CONFIG_", "SSL_CERT_", "NODE_EXTRA_"),
     *("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"),
 )
-"""Beginnings of variables for the same."""
+"""Prefixes of environment variables for the same."""
 _ENTER = """
 set -e
 mount --make-rprivate /
@@ -49,26 +49,26 @@ done
 shift
 exec chroot "$0" "$@"
 """
-"""In mounts of its own, with devices of its own: nothing of this machine's is in reach."""
+"""With its own mounts and devices: nothing of this machine's can be reached."""
 
 
 def this_machine() -> str:
-    """Debian's name of this machine's processor.
+    """Debian's name of this machine's architecture.
 
     Raises:
-        SystemExit: it has none that the appliance is made for.
+        SystemExit: the appliance does not support it.
     """
     machine = platform.machine()
     if machine not in DEBIAN:
-        raise SystemExit(f"The appliance is not made for {machine}.")
+        raise SystemExit(f"The appliance does not support {machine}.")
     return DEBIAN[machine]
 
 
 def let_run(architecture: str) -> None:
-    """Has Linux run that architecture's programs, by qemu where they are not this machine's.
+    """Lets Linux run that architecture's programs, with qemu if they are not for this machine.
 
     Raises:
-        SystemExit: it can't; the message says what is missing.
+        SystemExit: not possible; the message says what is missing.
     """
     if architecture == this_machine():
         return
@@ -83,7 +83,7 @@ def let_run(architecture: str) -> None:
             subprocess.run(["mount", "-t", "binfmt_misc", "binfmt_misc", BINFMT], check=True)
         (BINFMT / "register").write_bytes(settings.read_bytes().strip())
     except (OSError, subprocess.CalledProcessError) as ex:
-        raise SystemExit(f"Linux cannot be told to run programs for {architecture}: {ex}") from ex
+        raise SystemExit(f"Linux cannot be set up to run {architecture} programs: {ex}") from ex
 
 
 def make(
@@ -94,18 +94,18 @@ def make(
     variant: str = "minbase",
     options: Collection[str] = (),
 ) -> None:
-    """A system with these packages and what they need, all of it or nothing.
+    """Makes a system with these packages and their dependencies, completely or not at all.
 
-    It comes from where this machine's own packages come from.
+    Packages come from the sources of this machine's own packages.
 
     Args:
-        target: a folder, or a file with a name that ends in `.tar`; it must not be there.
-        variant: mmdebstrap's word for what else is in it.
-        options: more of mmdebstrap's.
+        target: a folder, or a file with a name that ends in `.tar`; it must not exist.
+        variant: mmdebstrap's name for the set of base packages.
+        options: further options for mmdebstrap.
 
     Raises:
-        SystemExit: a program is missing, or it is no Debian that this runs on.
-        subprocess.CalledProcessError: mmdebstrap has said why.
+        SystemExit: a program is missing, or this machine does not run Debian.
+        subprocess.CalledProcessError: mmdebstrap failed and has printed why.
     """
     if shutil.which("mmdebstrap") is None:
         raise SystemExit("mmdebstrap is missing: install the Debian package mmdebstrap.")
@@ -115,9 +115,9 @@ def make(
     with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
         half = Path(scratch, target.name)
         command = ["mmdebstrap", "--quiet", f"--architectures={architecture}"]
-        # Whether its programs run has been seen to; what looks for that is one more package.
+        # `let_run` has made sure that its programs run; the check would need one more package.
         command += ["--skip=check/qemu", f"--variant={variant}", *options]
-        # Otherwise the release's own way is to move /bin into /usr with Perl's help.
+        # Otherwise the release itself would move /bin into /usr, which needs Perl.
         command += ["--hook-dir=/usr/share/mmdebstrap/hooks/maybe-merged-usr"]
         command += [f"--include={','.join(packages)}", release, str(half), *sources]
         subprocess.run(command, check=True)
@@ -128,7 +128,7 @@ def make(
 def _sources() -> tuple[str, list[str]]:
     """This machine's release and, as lines of `sources.list`, where its packages come from."""
     release = platform.freedesktop_os_release().get("VERSION_CODENAME", "")
-    told = subprocess.run(
+    output = subprocess.run(
         [
             *("apt-get", "indextargets", "--format", "deb $(REPO_URI) $(RELEASE) main"),
             *("Created-By: Packages", "ORIGIN: Debian", "COMPONENT: main"),
@@ -137,15 +137,15 @@ def _sources() -> tuple[str, list[str]]:
         text=True,
         check=False,
     ).stdout
-    lines = sorted(line for line in set(told.splitlines()) if f" {release}" in line)
+    lines = sorted(line for line in set(output.splitlines()) if f" {release}" in line)
     if not (release and lines):
-        raise SystemExit("This machine is no Debian that knows where packages come from.")
+        raise SystemExit("This machine is not a Debian with package sources.")
     return release, lines
 
 
 def introduce(root: Path) -> None:
-    """Tells a system how this machine reaches its registries."""
-    for name in REACHES_REGISTRIES:
+    """Copies this machine's settings for network and package registries into a system."""
+    for name in REGISTRY_FILES:
         source = Path(name).expanduser()
         target = root / ("root" + name[1:] if name[0] == "~" else name[1:])
         if source.is_dir():
@@ -165,27 +165,31 @@ def inside(
 ) -> list[str]:
     """The command line that runs a command in a system, as root, on the network of this machine.
 
-    Whatever it starts ends with it. Its own parent, `unshare`, passes no signal on.
+    Whatever it starts ends with it. Its parent process, `unshare`, forwards no signals.
 
     Args:
-        folder: where it begins.
-        variables: its environment, besides what says how registries are reached.
-        shared: folders of this machine, and where they are to be read there.
+        folder: its working directory.
+        variables: its environment, besides the variables for registries.
+        shared: folders of this machine, and where they are mounted there, read-only.
     """
-    said = {name: value for name, value in os.environ.items() if name.upper().startswith(SAYS_HOW)}
-    said |= {"PATH": PATH, "HOME": "/root", "LANG": "C.UTF-8", **(variables or {})}
+    environment = {
+        name: value
+        for name, value in os.environ.items()
+        if name.upper().startswith(REGISTRY_VARIABLES)
+    }
+    environment |= {"PATH": PATH, "HOME": "/root", "LANG": "C.UTF-8", **(variables or {})}
     mounts = [word for source, target in (shared or {}).items() for word in (str(source), target)]
     return [
         *("unshare", "--mount", "--pid", "--fork", "--kill-child", "sh", "-c", _ENTER),
         *(str(root), *mounts, "--", "env", "-i", "-C", folder),
-        *(f"{name}={value}" for name, value in said.items()),
+        *(f"{name}={value}" for name, value in environment.items()),
         *command,
     ]
 
 
 def depends(package: Path) -> list[str]:
-    """The Debian packages that a .deb depends on; the first where one of several would do."""
-    told = subprocess.run(
+    """The Debian packages that a .deb depends on; of alternatives, the first."""
+    output = subprocess.run(
         ["dpkg-deb", "--field", str(package), "Depends"], capture_output=True, text=True, check=True
     ).stdout
-    return [shlex.split(one)[0] for one in told.split(",") if one.strip()]
+    return [shlex.split(one)[0] for one in output.split(",") if one.strip()]

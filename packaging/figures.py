@@ -1,10 +1,10 @@
 """Prints the figures of packaging/README.md, each as the median of several starts.
 
-    python packaging/figures.py [--starts N]     of what is in dist/
+    python packaging/figures.py [--starts N]     for the builds in dist/
 
-A start is a person's first one after an installation that was tried: files are in the page cache,
-the data folder is new. The window is shown on a screen of Xvfb, in a session with a bus as desktops
-have one: without it GTK would start its own first.
+Each start is a user's first: the data folder is new, but files are in the page cache. The window is
+shown on Xvfb, in a session with a D-Bus daemon as desktops have one: otherwise GTK would start its
+own first.
 """
 
 import argparse
@@ -35,7 +35,7 @@ PATIENCE = 120.0
 
 
 def environment(folder: Path, **session: str) -> dict[str, str]:
-    """That of a new person on this machine; `session`: what a desktop adds."""
+    """The environment of a new user; `session`: variables that a desktop session adds."""
     return {
         "PATH": "/usr/bin:/bin",
         "HOME": str(folder),
@@ -48,7 +48,7 @@ def environment(folder: Path, **session: str) -> dict[str, str]:
 
 
 def serve(program: Path) -> tuple[float, float]:
-    """Seconds from a start to ready and to the first token of a chat that is asked then."""
+    """Seconds from a start to ready, and to the first token of a chat that is sent then."""
     with tempfile.TemporaryDirectory() as folder:
         began = time.monotonic()
         process = subprocess.Popen(
@@ -72,7 +72,7 @@ def serve(program: Path) -> tuple[float, float]:
                 for line in reply:
                     if line.startswith(b"data: {") and token(line):
                         return ready, time.monotonic() - began
-            raise SystemExit("no token came")
+            raise SystemExit("no token was received")
         finally:
             process.terminate()
             process.wait(60)
@@ -94,16 +94,16 @@ def answers(url: str) -> bool:
 
 
 def wait(until: Callable[[], bool], began: float) -> None:
-    """Often enough for two digits."""
+    """Polls often enough for two decimal places."""
     while not until():
         if time.monotonic() - began > PATIENCE:
-            raise SystemExit("it takes too long")
+            raise SystemExit(f"not ready after {PATIENCE:.0f} s")
         time.sleep(0.02)
 
 
 @contextlib.contextmanager
 def desktop() -> Iterator[dict[str, str]]:
-    """A screen and a bus."""
+    """A virtual display and a D-Bus session bus, as environment variables."""
     with (
         xvfb.screen() as display,
         subprocess.Popen(
@@ -119,7 +119,7 @@ def desktop() -> Iterator[dict[str, str]]:
 
 
 def window(program: Path, session: dict[str, str]) -> float:
-    """Seconds from a start to the moment at which the window says that the page is drawn."""
+    """Seconds from a start until the window reports that the page is drawn."""
     with tempfile.TemporaryDirectory() as folder:
         memory = Path(folder, "data", "window.json")
         began = time.monotonic()
@@ -152,7 +152,7 @@ def sizes() -> None:
 
 
 def main() -> None:
-    """All of them."""
+    """Prints all figures."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--starts", type=int, default=5)
     starts = range(parser.parse_args().starts)

@@ -1,7 +1,7 @@
-"""What goes into a frozen build, asked by `appliance.spec`.
+"""What goes into a frozen build; used by `appliance.spec`.
 
-PyInstaller follows imports by itself. Here is what it can't see – the page, the model, libraries
-that are loaded by name – and what it would take along too much.
+PyInstaller follows imports by itself. This module adds what it can't see – the page, the model,
+libraries that are loaded by name – and leaves out what it would bundle needlessly.
 """
 
 import importlib.metadata
@@ -23,7 +23,7 @@ SITE = Path(sysconfig.get_path("platlib"))
 sys.path.insert(0, str(ROOT))
 
 Entry = tuple[str, str, str]
-"""Where in the folder, where from, and PyInstaller's word for its kind."""
+"""Path in the folder, source, and PyInstaller's type code."""
 
 WINDOW_LIBRARIES = [
     "gi",
@@ -36,10 +36,10 @@ WINDOW_LIBRARIES = [
     "proxy_tools",
 ]
 NEVER = ["tkinter", "_tkinter", "readline", "numpy.f2py", "numpy.testing"]
-"""Parts of what is needed that are not."""
+"""Unneeded parts of needed packages."""
 LOCKS_OF_THE_PROGRAM = ("run.txt", "window.txt", "model.txt", "llama.txt")
 GTK_IS_THE_SYSTEMS = ("share/", "gi_typelibs/", "lib/gdk-pixbuf", "lib/gtk-3.0", "gio_modules")
-"""Of another distribution's GTK nothing fits the one on the machine that runs this."""
+"""Parts of GTK, which must match the GTK of the machine that runs the build."""
 THE_SYSTEMS_TOO = (
     "libstdc++",
     "libgcc_s",
@@ -50,23 +50,23 @@ THE_SYSTEMS_TOO = (
     "libssl",
     "libcrypto",
 )
-"""What GTK and WebKit load as well. Those of the machine may be newer than ours, and in one process
-the first one that is found has to serve both."""
+"""Libraries that GTK and WebKit load as well. The machine's may be newer than ours, and a process
+loads only one of them."""
 OF_A_DRIVER = ("libvulkan", "libcuda.", "vulkan-1")
-"""They come with the driver of the machine that this runs on, and fit that one."""
+"""These come with the driver of the machine that runs the build, and must match it."""
 
 
 _origins: dict[str, Path] = {}
-"""Where libraries without their symbols came from."""
+"""The original files of stripped libraries."""
 
 
 def name(window: bool) -> str:
-    """Of the folder below `dist/`."""
+    """The name of the folder below `dist/`."""
     return "appliance" if window else "appliance-server"
 
 
 def datas() -> list[tuple[str, str]]:
-    """Files, and the folders they go to."""
+    """Data files, and the folders they go to."""
     from appliance.config import paths
     from appliance.service import build_info
 
@@ -85,7 +85,7 @@ def datas() -> list[tuple[str, str]]:
         (str(icon_file), "."),
         (str(ROOT / "config.example.toml"), "."),
         (str(ROOT / "LICENSE"), "."),
-        # Whatever the package has beside its modules, it reads.
+        # Everything in the package that is not a module is a data file.
         *(
             (str(file), str(file.parent.relative_to(ROOT)))
             for file in sorted((ROOT / "appliance").rglob("*"))
@@ -95,7 +95,7 @@ def datas() -> list[tuple[str, str]]:
 
 
 def native_libraries() -> list[tuple[str, str]]:
-    """llama.cpp with a backend for every processor, and what old model files need."""
+    """llama.cpp with a backend for every CPU, and the libraries for old model files."""
     from appliance.system import llama_libraries
     from appliance.worker.runners.ctransformers import runner
 
@@ -115,18 +115,18 @@ def native_libraries() -> list[tuple[str, str]]:
 
 
 def hidden_imports(window: bool) -> list[str]:
-    """What is imported by a name that only the running program knows."""
+    """Modules that are imported by a name known only at run time."""
     return ["webview.platforms.gtk", "cairo", "gi"] if window and sys.platform == "linux" else []
 
 
 def excluded(window: bool) -> list[str]:
-    """What is here and not wanted."""
+    """Installed modules that are not wanted."""
     qt = ["PySide6", "shiboken6", "qtpy"]
     return [*NEVER, *_not_the_programs(), *(qt if window else WINDOW_LIBRARIES)]
 
 
 def _not_the_programs() -> list[str]:
-    """Modules that are here for tests and tools; libraries use some where they find them."""
+    """Modules installed for tests and tools; libraries would import some of them if present."""
     locked: set[str] = set()
     for lock in LOCKS_OF_THE_PROGRAM:
         text = (ROOT / "requirements" / lock).read_text("utf-8")
@@ -140,13 +140,13 @@ def _not_the_programs() -> list[str]:
 
 
 def _plain(name: str) -> str:
-    """A distribution's name as locks write it."""
+    """A distribution's normalized name, as in lock files."""
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def take_out(analysis: Any, window: bool) -> None:
-    """Debugging symbols; what comes with drivers; and GTK with all that it needs, which comes from
-    the system's packages."""
+    """Removes debugging symbols, libraries that come with drivers, and GTK with its dependencies,
+    which come from the system's packages."""
     analysis.binaries = [one for one in analysis.binaries if not one[0].startswith(OF_A_DRIVER)]
     if window and sys.platform == "linux":
         analysis.datas = [
@@ -161,7 +161,7 @@ def take_out(analysis: Any, window: bool) -> None:
 
 
 def _needed_by_us(binaries: list[Entry]) -> set[str]:
-    """What is inside of the window's program: modules, and libraries that they alone load."""
+    """Paths of the modules, and of the libraries that only they load."""
     from PyInstaller.depend.bindepend import get_imports
 
     beside = {inside: source for inside, source, _ in binaries if "/" not in inside}
@@ -170,7 +170,7 @@ def _needed_by_us(binaries: list[Entry]) -> set[str]:
         for inside, source, _ in binaries
         if not inside.startswith(GTK_IS_THE_SYSTEMS) and ("/" in inside or _ours(source))
     }
-    # GTK's own modules name GTK's libraries; those of all others come along.
+    # GTK's own modules load GTK's libraries; the libraries of all other modules are bundled.
     waiting = [
         source
         for inside, source, _ in binaries
@@ -186,9 +186,9 @@ def _needed_by_us(binaries: list[Entry]) -> set[str]:
 
 
 def _without_symbols(inside: str, library: Path) -> Path:
-    """Some libraries are three times as large as they need be."""
-    # NumPy's wheel was changed after it was linked, which `strip` does not bear. A ready-made
-    # llama.cpp has next to none, and stays what it was when it was proven.
+    """Strips a library: some are three times as large as they need to be."""
+    # NumPy's libraries were modified after linking, and `strip` would break them. A prebuilt
+    # llama.cpp has hardly any symbols, and stays as it was when it was verified.
     kept = inside.startswith("numpy") or prebuilt.origin(library.parent) is not None
     if sys.platform != "linux" or kept or not _ours(str(library)):
         return library
@@ -204,7 +204,7 @@ def _ours(source: str) -> bool:
 
 
 def inventory(analysis: Any) -> list[Entry]:
-    """The list of everything inside, and the licences of all of it."""
+    """The SBOM and the licences of everything in the build."""
     found: list[Entry] = [*analysis.pure, *analysis.binaries, *analysis.datas]
     folder = BUILD / "contents"
     sources = [_origins.get(source, Path(source)) for _, source, _ in found if source]
@@ -217,5 +217,5 @@ def inventory(analysis: Any) -> list[Entry]:
 
 
 def icon() -> str | None:
-    """The program's own picture, where programs have one."""
+    """The executable's icon, on systems where executables have one."""
     return str(ROOT / "packaging/icons/icon.ico") if sys.platform == "win32" else None

@@ -1,13 +1,13 @@
-"""Makes an image for containers out of the frozen server.
+"""Makes a container image from the frozen server.
 
     python packaging/image.py [--in FOLDER]      FOLDER/appliance-image-amd64.tar; `dist` if none
 
-The archive is an OCI image layout, which Podman, skopeo, containerd and the like take, with the one
-file more that `docker load` looks for. It has two layers: a small Debian, and the appliance. No
-daemon takes part, and no program for images either: buildah leaves the health check out of an OCI
-image, since it is an extension of Docker's, and umoci knows none.
+The archive is an OCI image layout, which Podman, skopeo, containerd and others accept, plus the one
+file that `docker load` needs. It has two layers: a small Debian, and the appliance. No daemon or
+image tool is used: buildah leaves the health check, a Docker extension, out of an OCI image, and
+umoci does not support it.
 
-Debian packages: mmdebstrap; for another processor qemu-user-static.
+Needs the Debian package mmdebstrap; for another processor also qemu-user-static.
 """
 
 import argparse
@@ -27,19 +27,19 @@ import packages
 
 BUILD = packages.ROOT / "build" / "image"
 USER = 10001
-"""A number, which also those can judge who don't look into the image."""
+"""Numeric, so that a runtime can check that it is not root without looking into the image."""
 DATA = "/data"
 PROGRAM = "/usr/bin/appliance"
 BASE = (
     *("ca-certificates", "libvulkan1"),
-    "tini",  # takes leave of processes whose parent died, which the first process of all has to do
+    "tini",  # reaps orphaned processes, which PID 1 has to do
 )
 NOT_IN_IT = ("/usr/share/doc/*", "/usr/share/man/*", "/usr/share/info/*", "/usr/share/locale/*")
 FINISH = (
     f"echo 'appliance:x:{USER}:{USER}::{DATA}:/usr/sbin/nologin' >>etc/passwd",
     f"echo 'appliance:x:{USER}:' >>etc/group",
     f"install -d -m 0700 -o {USER} -g {USER} .{DATA}",
-    # Where packages came from is nobody's business; and the container has its own of the rest.
+    # The package sources are private to the build; the container runtime provides the other files.
     "rm -f etc/apt/sources.list etc/hostname etc/resolv.conf",
 )
 OPTIONS = (
@@ -55,10 +55,10 @@ SETTINGS = {
     "APPLIANCE_DATA_DIR": DATA,
     "APPLIANCE_SERVER_HOST": "0.0.0.0",
     "APPLIANCE_SECURITY_VAULT": "file",
-    # What people call the machine outside can't be known here; keys are asked for.
+    # The host's name can't be known here; API keys are required.
     "APPLIANCE_SECURITY_ALLOWED_HOSTS": "*",
-    # Docker and Podman wait ten seconds before they kill. What is left of them is for streams to
-    # say that they end, for states to be written, and for a machine that is busy.
+    # Docker and Podman wait ten seconds before they kill. The rest of that time is for streams to
+    # report their end, for states to be saved, and a margin for a busy machine.
     "APPLIANCE_SERVER_SHUTDOWN_GRACE_SECONDS": "3",
 }
 SECOND = 1_000_000_000
@@ -66,10 +66,10 @@ OCI = "application/vnd.oci.image"
 
 
 def config(architecture: str, layers: list[str], date: str) -> dict[str, Any]:
-    """The image's own description.
+    """The image configuration.
 
     Args:
-        layers: SHA-256 of each layer as it is unpacked.
+        layers: SHA-256 of each layer before compression.
         date: RFC 3339.
     """
     return {
@@ -115,14 +115,14 @@ class Layout:
         self._blobs.mkdir(parents=True)
 
     def add(self, content: bytes) -> dict[str, Any]:
-        """A document; how others point to it."""
+        """Adds a document; its descriptor, without the media type."""
         digest = hashlib.sha256(content).hexdigest()
         (self._blobs / digest).write_bytes(content)
         return {"digest": f"sha256:{digest}", "size": len(content)}
 
     def add_layer(self, write: Callable[[BinaryIO], None]) -> tuple[dict[str, Any], str]:
-        """What `write` writes as a tar archive; how others point to it, and its SHA-256 before it
-        was compressed."""
+        """Adds what `write` writes, a tar archive; its descriptor, and its SHA-256 before
+        compression."""
         part = self._blobs / "part"
         with part.open("wb") as out, gzip.GzipFile("", "wb", 6, out, mtime=0) as packed:
             plain = Digest(packed)
@@ -135,7 +135,7 @@ class Layout:
         return {**pointer, "size": size}, plain.digest
 
     def write(self, target: Path, name: str, architecture: str, manifest: dict[str, Any]) -> None:
-        """Everything, as an archive."""
+        """Writes everything as an archive."""
         pointer = self.add(_json(manifest))
         index = {
             "mediaType": f"{OCI}.manifest.v1+json",
@@ -160,7 +160,7 @@ class Layout:
 
 
 class Digest:
-    """A stream that knows what went through it."""
+    """A stream that computes the SHA-256 of what is written to it."""
 
     def __init__(self, stream: gzip.GzipFile) -> None:
         self._stream = stream
@@ -184,7 +184,7 @@ def _json(content: object) -> bytes:
 
 
 def _plain(member: tarfile.TarInfo) -> tarfile.TarInfo:
-    """As root's, and dated by the commit, so that the same is always the same."""
+    """Owned by root, and dated by the commit, so that builds are reproducible."""
     member.uid = member.gid = 0
     member.uname = member.gname = ""
     member.mtime = packages.moment()
@@ -192,7 +192,7 @@ def _plain(member: tarfile.TarInfo) -> tarfile.TarInfo:
 
 
 def write_program(frozen: Path, out: BinaryIO) -> None:
-    """The layer with the appliance: where its packages have it."""
+    """Writes the layer with the appliance, in the same place as its packages."""
     with tarfile.open(fileobj=out, mode="w|") as tar:
         tar.add(frozen, "usr/lib/appliance", filter=_plain)
         link = tarfile.TarInfo(PROGRAM.lstrip("/"))
@@ -201,7 +201,7 @@ def write_program(frozen: Path, out: BinaryIO) -> None:
 
 
 def make_base(frozen: Path, architecture: str) -> Path:
-    """The small Debian with what the appliance needs of it; kept until `make clean`."""
+    """A small Debian with the packages that the appliance needs; kept until `make clean`."""
     floor = packages.glibc_floor(frozen)
     needed, _ = packages.depends("server", frozen, floor)
     names = sorted({*BASE, *(one.split()[0] for one in needed)})
@@ -214,13 +214,13 @@ def make_base(frozen: Path, architecture: str) -> Path:
 
 
 def main() -> None:
-    """Makes the image of what is in the folder."""
-    told = argparse.ArgumentParser()
-    told.add_argument("--in", dest="dist", type=Path, default=packages.DIST, metavar="FOLDER")
-    dist = told.parse_args().dist.resolve()
+    """Makes the image from the folder's frozen server."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--in", dest="dist", type=Path, default=packages.DIST, metavar="FOLDER")
+    dist = parser.parse_args().dist.resolve()
     frozen = dist / "appliance-server"
     if not (frozen / "appliance").is_file():
-        raise SystemExit(f"{frozen} is not there: make frozen-server")
+        raise SystemExit(f"{frozen} is missing: run `make frozen-server` first.")
     packages.set_modes(frozen)
     architecture = debian.DEBIAN[packages.machine_of(frozen / "appliance")]
     base = make_base(frozen, architecture)

@@ -1,4 +1,4 @@
-"""Prints `/openapi.json` of this checkout. Nothing is started: the table alone is needed."""
+"""Prints `/openapi.json` of this checkout without starting it: only the route table is needed."""
 
 import inspect
 import sys
@@ -16,14 +16,14 @@ from appliance.config.schema import Config
 
 
 def app() -> App:
-    """The app with its whole table, and nothing behind it."""
+    """The app with all its routes, on mock objects."""
     parts: dict[str, Any] = {name: MagicMock() for name in inspect.signature(build).parameters}
     parts |= {"config": Config(), "ui": Path(), "version": __version__}
     return build(**parts)
 
 
 def schemas() -> dict[str, Any]:
-    """The document without its paths: all that the page needs types of."""
+    """The document without its paths: the schemas that the page's types are made from."""
     whole = document(app().routes, __version__)
     named = {
         name: {key: value for key, value in schema.items() if key != "title"}
@@ -33,7 +33,7 @@ def schemas() -> dict[str, Any]:
 
 
 def main() -> None:
-    """The document as JSON; only its schemas when the first argument says so."""
+    """Prints the document as JSON; only its schemas if the first argument is `schemas`."""
     found = schemas() if sys.argv[1:] == ["schemas"] else document(app().routes, __version__)
     sys.stdout.write(msgspec.json.format(msgspec.json.encode(found)).decode() + "\n")
 

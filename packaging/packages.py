@@ -1,10 +1,10 @@
-"""Makes the packages for Linux out of the frozen folders.
+"""Makes the packages for Linux from the frozen folders.
 
     python packaging/packages.py [server] [desktop] [--in FOLDER]      both if none is named
 
-`dist/`, or FOLDER, has what was frozen, for whichever processor, and gets a .deb, an .rpm and a
-.tar.gz of each, and `SHA256SUMS`. The version is that of the source; `VERSION` in the environment
-overrides it, for trying an upgrade.
+`dist/`, or FOLDER, has the frozen folders, for any processor; it gets a .deb, an .rpm and a .tar.gz
+of each, and `SHA256SUMS`. The version is that of the source; `VERSION` in the environment overrides
+it, for testing an upgrade.
 """
 
 import argparse
@@ -33,7 +33,7 @@ TREES = ROOT / "build" / "packages"
 SYMBOL = re.compile(r"\bGLIBC_(\d+(?:\.\d+)+)\b")
 NEEDED = re.compile(r"^\s+NEEDED\s+(\S+)$", re.MULTILINE)
 ELF_MACHINES = {62: "x86_64", 183: "aarch64"}
-"""Linux's names of processors by their numbers in programs."""
+"""Linux's names of architectures by their numbers in ELF headers."""
 AR_BEGIN = b"!<arch>\n"
 AR_HEADER = 60
 """Bytes before each part of a .deb: name (16), owner and mode (32), size (10), and an end (2)."""
@@ -58,7 +58,7 @@ WORDS = {
 GTK = {"deb": ["gir1.2-webkit2-4.1"], "rpm": ["webkit2gtk4.1"]}
 C_LIBRARY = ("libc.", "libm.", "libdl.", "libpthread.", "librt.", "libutil.", "ld-linux")
 DRIVERS = ("libcuda.", "libvulkan.")
-"""What only some machines have; a backend that needs it is loaded only there."""
+"""Libraries that only some machines have; a backend that needs one is loaded only there."""
 LIBRARIES = {
     "libcairo-gobject.so.2": ("libcairo-gobject2", "cairo-gobject"),
     "libcairo.so.2": ("libcairo2", "cairo"),
@@ -74,11 +74,11 @@ LIBRARIES = {
     "libuuid.so.1": ("libuuid1", "libuuid"),
     "libz.so.1": ("zlib1g", "zlib"),
 }
-"""Which package has a library: a .deb and an .rpm."""
+"""The packages that provide a library: Debian's, and Fedora's."""
 
 
 def version() -> str:
-    """Of the packages."""
+    """The version of the packages."""
     text = (ROOT / "appliance" / "__init__.py").read_text("utf-8")
     found = re.search(r'__version__ = "([^"]+)"', text)
     assert found
@@ -87,29 +87,29 @@ def version() -> str:
 
 @functools.cache
 def moment() -> int:
-    """Seconds since 1970 of the last commit: what every file in a package is dated."""
-    said = subprocess.run(
+    """Unix time of the last commit, which every file in a package gets."""
+    result = subprocess.run(
         ["git", "-C", str(ROOT), "log", "-1", "--format=%ct"],
         capture_output=True,
         text=True,
         check=True,
     )
-    return int(said.stdout)
+    return int(result.stdout)
 
 
 def glibc_floor(folder: Path) -> str:
     """The oldest C library that every program and library in `folder` runs with.
 
     Raises:
-        SystemExit: none of them needs any, so something was not looked at.
+        SystemExit: none of them needs one, so something was overlooked.
     """
     found: set[tuple[int, ...]] = set()
     for file in folder.rglob("*"):
         if file.is_file() and not file.is_symlink() and _is_elf(file):
-            said = subprocess.run(
+            output = subprocess.run(
                 ["objdump", "-T", str(file)], capture_output=True, text=True, check=True
             ).stdout
-            found |= {tuple(map(int, one.split("."))) for one in SYMBOL.findall(said)}
+            found |= {tuple(map(int, one.split("."))) for one in SYMBOL.findall(output)}
     if not found:
         raise SystemExit(f"{folder} has no program that needs a C library")
     return ".".join(map(str, max(found)))
@@ -121,20 +121,20 @@ def libraries_outside(folder: Path) -> set[str]:
     inside = {one.name for one in files}
     found: set[str] = set()
     for file in filter(_is_elf, files):
-        said = subprocess.run(
+        output = subprocess.run(
             ["objdump", "-p", str(file)], capture_output=True, text=True, check=True
         ).stdout
-        needed = set(NEEDED.findall(said))
-        # The program that starts the others has not yet said where they are.
+        needed = set(NEEDED.findall(output))
+        # The main program starts before it has set the path to the libraries beside it.
         found |= needed if _is_program(file) else needed - inside
     return {one for one in found if not one.startswith((*C_LIBRARY, *DRIVERS))}
 
 
 def depends(kind: str, tree: Path, floor: str) -> tuple[list[str], list[str]]:
-    """What the .deb and the .rpm depend on.
+    """Dependencies of the .deb and of the .rpm.
 
     Raises:
-        SystemExit: nobody knows which package has a library.
+        SystemExit: no package is known for a library.
     """
     deb, rpm = library_packages(libraries_outside(tree))
     gtk = GTK if kind == "desktop" else {"deb": [], "rpm": []}
@@ -145,39 +145,39 @@ def depends(kind: str, tree: Path, floor: str) -> tuple[list[str], list[str]]:
 
 
 def library_packages(needed: set[str]) -> tuple[list[str], list[str]]:
-    """The packages that have these libraries: .deb, .rpm.
+    """The packages that provide these libraries, for the .deb and for the .rpm.
 
     Raises:
-        SystemExit: nobody knows which has one of them.
+        SystemExit: no package is known for one of them.
     """
     if unknown := sorted(needed - LIBRARIES.keys()):
-        raise SystemExit(f"No package is known that has {', '.join(unknown)}")
+        raise SystemExit(f"No package is known that provides {', '.join(unknown)}")
     deb, rpm = ({LIBRARIES[one][side] for one in needed} for side in (0, 1))
     return sorted(deb), sorted(rpm)
 
 
 def machine_of(program: Path) -> str:
-    """Linux's name of the processor that a program is for.
+    """Linux's name of the architecture that a program is for.
 
     Raises:
-        SystemExit: it is for none that packages are made for.
+        SystemExit: no packages are made for it.
     """
     with program.open("rb") as content:
         number = int.from_bytes(content.read(20)[18:], "little")
     if number not in ELF_MACHINES:
-        raise SystemExit(f"{program} is for a processor that has the number {number} there")
+        raise SystemExit(f"{program} is for an unsupported processor (ELF machine {number})")
     return ELF_MACHINES[number]
 
 
 def lay_out(kind: str, dist: Path) -> Path:
-    """The files of a package as they will lie below `/`, without /etc."""
+    """The files of a package as they will be installed below `/`, without /etc."""
     words = WORDS[kind]
     frozen = dist / ("appliance" if kind == "desktop" else "appliance-server")
     if not (frozen / "appliance").is_file():
-        raise SystemExit(f"{frozen} is not there: make frozen, or make frozen-server")
+        raise SystemExit(f"{frozen} is missing: run `make frozen` or `make frozen-server` first.")
     tree = TREES / machine_of(frozen / "appliance") / words["name"]
     shutil.rmtree(tree, ignore_errors=True)
-    # Links to the same files: nothing is copied before it is packed.
+    # Hard links: nothing is copied before it is packed.
     shutil.copytree(frozen, tree / "usr/lib/appliance", symlinks=True, copy_function=os.link)
     (tree / "usr/bin").mkdir(parents=True)
     (tree / "usr/bin/appliance").symlink_to("../lib/appliance/appliance")
@@ -199,8 +199,8 @@ def lay_out(kind: str, dist: Path) -> Path:
 
 
 def completions(tree: Path) -> None:
-    """What a shell asks for when Tab is pressed, as the program itself tells it; the one of this
-    environment, since what was frozen may be for another processor."""
+    """Writes the shell completions that the program generates: this environment's, since the frozen
+    one may be for another processor."""
     program = Path(sys.executable).with_name("appliance")
     places = {
         "bash": "usr/share/bash-completion/completions/appliance",
@@ -208,7 +208,7 @@ def completions(tree: Path) -> None:
         "fish": "usr/share/fish/vendor_completions.d/appliance.fish",
     }
     for shell, place in places.items():
-        said = subprocess.run(
+        output = subprocess.run(
             [str(program)],
             env={"PATH": os.environ["PATH"], "_APPLIANCE_COMPLETE": f"{shell}_source"},
             capture_output=True,
@@ -216,7 +216,7 @@ def completions(tree: Path) -> None:
         ).stdout
         file = tree / place
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_bytes(said)
+        file.write_bytes(output)
 
 
 def documents(folder: Path, name: str) -> None:
@@ -239,12 +239,12 @@ def put_gzip(source: Path, target: Path) -> None:
 
 def write_gzip(content: bytes, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
-    # Without a date inside, the same content is always the same file.
+    # Without a date in the file, the same content always gives the same file.
     target.write_bytes(gzip.compress(content, 9, mtime=0))
 
 
 def set_modes(tree: Path) -> None:
-    """What a umask made of it is undone: 755 for folders and programs, 644 for the rest."""
+    """Sets modes whatever the umask was: 755 for folders and programs, 644 for the rest."""
     for path in tree.rglob("*"):
         if not path.is_symlink():
             runs = path.is_dir() or (os.access(path, os.X_OK) and _is_program(path))
@@ -285,10 +285,10 @@ def nfpm(kind: str, tree: Path, floor: str, dist: Path) -> list[Path]:
 
 
 def run_nfpm(recipe: Path, filled: str, dist: Path) -> list[Path]:
-    """Pack what a recipe says as .deb and .rpm.
+    """Pack as .deb and .rpm by a recipe, which is written first.
 
     Raises:
-        SystemExit: nfpm does not take it; what it said is shown.
+        SystemExit: nfpm failed; the message has its output.
     """
     dist.mkdir(exist_ok=True)  # nfpm would take it for a file
     recipe.write_text(filled, encoding="utf-8")
@@ -296,13 +296,13 @@ def run_nfpm(recipe: Path, filled: str, dist: Path) -> list[Path]:
     for packager in ("deb", "rpm"):
         command = [Path(sys.executable).with_name("nfpm"), "package", "--config", recipe]
         command += ["--packager", packager, "--target", dist]
-        said = subprocess.run(
+        result = subprocess.run(
             list(map(str, command)), cwd=ROOT, capture_output=True, text=True, check=False
         )
-        if said.returncode != 0:
-            raise SystemExit(said.stdout + said.stderr)
-        found = re.search(r"created package: (\S+)", said.stdout)
-        assert found, said.stdout
+        if result.returncode != 0:
+            raise SystemExit(result.stdout + result.stderr)
+        found = re.search(r"created package: (\S+)", result.stdout)
+        assert found, result.stdout
         made.append(Path(found[1]))
         if packager == "deb":
             compress(made[-1])
@@ -310,7 +310,7 @@ def run_nfpm(recipe: Path, filled: str, dist: Path) -> list[Path]:
 
 
 def compress(package: Path) -> None:
-    """Compress the files in a .deb by xz; nfpm's own takes several times as long."""
+    """Compress the files in a .deb with xz; nfpm itself takes several times as long."""
     parts = [AR_BEGIN]
     with package.open("rb") as packed:
         assert packed.read(len(AR_BEGIN)) == AR_BEGIN
@@ -326,7 +326,7 @@ def compress(package: Path) -> None:
 
 
 def iso(seconds: int) -> str:
-    """A moment as RFC 3339 has it."""
+    """A time in the format of RFC 3339."""
     import datetime
 
     return datetime.datetime.fromtimestamp(seconds, datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -363,14 +363,14 @@ def archive(kind: str, tree: Path, floor: str, dist: Path) -> list[Path]:
 
 
 def main() -> None:
-    """Makes what is named on the command line."""
-    told = argparse.ArgumentParser()
-    told.add_argument("kinds", nargs="*", metavar="server|desktop")
-    told.add_argument("--in", dest="dist", type=Path, default=DIST, metavar="FOLDER")
-    chosen = told.parse_args()
+    """Makes the packages named on the command line."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("kinds", nargs="*", metavar="server|desktop")
+    parser.add_argument("--in", dest="dist", type=Path, default=DIST, metavar="FOLDER")
+    chosen = parser.parse_args()
     dist = chosen.dist.resolve()
     if unknown := [kind for kind in chosen.kinds if kind not in WORDS]:
-        told.error(f"there is no package {unknown[0]}")
+        parser.error(f"there is no package {unknown[0]}")
     # Compressing takes minutes, on one core each.
     with ThreadPoolExecutor(processor().threads) as pool:
         packing: list[Future[list[Path]]] = []
@@ -380,11 +380,11 @@ def main() -> None:
             floor = glibc_floor(tree)
             print(f"{WORDS[kind]['name']}: needs glibc {floor}", flush=True)
             packing += [pool.submit(pack, kind, tree, floor, dist) for pack in (nfpm, archive)]
-    tell([file for one in packing for file in one.result()], dist)
+    report([file for one in packing for file in one.result()], dist)
 
 
-def tell(made: list[Path], dist: Path) -> None:
-    """Says what was made, and writes it down in `SHA256SUMS`, beside what was made before."""
+def report(made: list[Path], dist: Path) -> None:
+    """Prints what was made, and adds it to `SHA256SUMS`."""
     for file in made:
         print(f"{file.stat().st_size / 1e6:8.1f} MB  {file.relative_to(ROOT)}")
     place = dist / "SHA256SUMS"

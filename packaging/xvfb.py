@@ -1,4 +1,4 @@
-"""A screen that nobody sees, for windows that are opened by tests and measurements."""
+"""A virtual display for windows that tests and measurements open."""
 
 import contextlib
 import os
@@ -8,17 +8,17 @@ from collections.abc import Iterator
 
 @contextlib.contextmanager
 def screen() -> Iterator[str]:
-    """One of Xvfb's, with a number that was free; the display's name, such as `:1`."""
-    told, tell = os.pipe()
+    """Starts Xvfb with a free display number; yields the display's name, such as `:1`."""
+    reader, writer = os.pipe()
     server = subprocess.Popen(
-        ["Xvfb", "-displayfd", str(tell), "-screen", "0", "1280x900x24", "-nolisten", "tcp"],
-        pass_fds=[tell],
+        ["Xvfb", "-displayfd", str(writer), "-screen", "0", "1280x900x24", "-nolisten", "tcp"],
+        pass_fds=[writer],
         stderr=subprocess.DEVNULL,
     )
-    os.close(tell)
+    os.close(writer)
     try:
-        with os.fdopen(told) as said:
-            yield f":{said.readline().strip()}"
+        with os.fdopen(reader) as output:
+            yield f":{output.readline().strip()}"
     finally:
         server.terminate()
         server.wait(30)

@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 import psutil
 
-START_SECONDS = 60
+START_SECONDS = 180
 PROOF = Path(__file__).resolve().parent.parent / "build" / "proof"
 
 

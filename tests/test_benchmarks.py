@@ -21,7 +21,7 @@ from benchmarks.figures import (
     ratios,
     spread,
 )
-from benchmarks.peers import Given
+from benchmarks.peers import ServerOptions
 from benchmarks.report import as_json, table
 from benchmarks.servers import ROOT, Bare
 from benchmarks.stand import take_turns
@@ -104,7 +104,7 @@ def test_no_run_has_the_prompts_of_another() -> None:
 def test_the_bare_loop_reads_what_the_appliance_reads(running: Running, tmp_path: Path) -> None:
     bodies = [prompts.question(24, f"length {n}", 4) for n in range(3)]
     sizes = {float(reply.prompt_tokens) for reply in streams(running.url, bodies)}
-    loop = Bare(Given(str(paths.embedded_model()), 2048, 4, 1), tmp_path / "log")
+    loop = Bare(ServerOptions(str(paths.embedded_model()), 2048, 4, 1), tmp_path / "log")
     try:
         sizes |= {loop.alone(body)["prompt_tokens"] for body in bodies}
         took = loop.together(bodies)

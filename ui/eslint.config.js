@@ -7,7 +7,7 @@ import tseslint from "typescript-eslint";
 
 const features = readdirSync(`${import.meta.dirname}/src/features`);
 
-/** Files of a room, and the rooms that it must not know. */
+/** Files of a folder, and the folders that it must not import. */
 function border(files, forbidden, message) {
   return {
     files,
@@ -18,7 +18,7 @@ function border(files, forbidden, message) {
           patterns: [
             {
               regex: "^\\.\\./",
-              message: "Only ./ within a folder; everything else by its room: @/room/file.",
+              message: "Use ./ only within a folder, and @/folder/file for everything else.",
             },
             ...(forbidden ? [{ regex: `^@/(${forbidden})(/|$)`, message }] : []),
           ],
@@ -44,14 +44,14 @@ export default defineConfig(
     },
   },
   border(["src/**"], null, ""),
-  border(["src/lib/**"], "api|components|features|app", "lib knows no other room."),
-  border(["src/api/**"], "components|features|app", "api knows only lib."),
-  border(["src/components/**"], "api|features|app", "Components use no business words: only lib."),
+  border(["src/lib/**"], "api|components|features|app", "lib imports no other folder."),
+  border(["src/api/**"], "components|features|app", "api imports only lib."),
+  border(["src/components/**"], "api|features|app", "components import only lib: they know nothing about the API or the features."),
   ...features.map((name) =>
     border(
       [`src/features/${name}/**`],
       `app|features/(?!${name}/)[^/]+`,
-      "A feature knows the shared rooms only; app/ puts features together.",
+      "A feature imports the shared folders only; app/ combines features.",
     ),
   ),
 );

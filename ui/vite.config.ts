@@ -2,7 +2,7 @@ import tailwindcss from "@tailwindcss/vite";
 import react from "@vitejs/plugin-react";
 import { defineConfig } from "vitest/config";
 
-// The appliance answers to its own host alone, and to pages of no other origin.
+// The appliance accepts only its own host name, and no pages from other origins.
 const appliance = {
   target: "http://127.0.0.1:3000",
   changeOrigin: true,
@@ -14,7 +14,7 @@ export default defineConfig({
   resolve: { tsconfigPaths: true },
   build: {
     target: "es2022",
-    // A data: address would break the page's own policy, default-src 'self'.
+    // The page's content security policy, default-src 'self', forbids data: URLs.
     assetsInlineLimit: 0,
   },
   server: {

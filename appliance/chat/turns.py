@@ -181,7 +181,7 @@ class Turns:
             return
         live.stop()
         if not live.wait_over(STOP_SECONDS):
-            raise ReplyInProgress("The reply under way has been told to stop, and has not yet.")
+            raise ReplyInProgress("The running reply was stopped, but has not ended yet.")
 
     def delete(self, session_id: str) -> None:
         """Delete a session, as `Sessions.delete` does; a reply in flight is stopped.

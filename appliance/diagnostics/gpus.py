@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from appliance.config import paths
-from appliance.engine.device_results import Result, kept
+from appliance.engine.device_results import ComparisonResult, all_results
 from appliance.engine.protocol import Device
 from appliance.system import llama_libraries
 from appliance.system.units import format_bytes
@@ -45,7 +45,7 @@ def compared(library: dict[str, Any]) -> dict[str, list[str]]:
     Args:
         library: what `build_info.probe` found.
     """
-    results = kept(paths.fidelity_dir())
+    results = all_results(paths.fidelity_dir())
     devices = msgspec.convert(library.get("devices", []), list[Device])
     found = {}
     for device in devices:
@@ -56,7 +56,7 @@ def compared(library: dict[str, Any]) -> dict[str, list[str]]:
     return found
 
 
-def _sentence(result: Result) -> str:
+def _sentence(result: ComparisonResult) -> str:
     model = Path(result.source).name
     names = " and ".join(
         f"{name} ({description})"

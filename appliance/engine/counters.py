@@ -1,4 +1,4 @@
-"""What an engine has done, as plain numbers. On the appliance's side."""
+"""Statistics of an engine, as plain numbers, in the service."""
 
 import threading
 
@@ -23,7 +23,7 @@ NOTHING = WorkerStats(
 
 
 class Counters(msgspec.Struct, frozen=True, kw_only=True):
-    """Of one model. What is counted since the appliance began never falls; `running`, `waiting` and
+    """Of one model. What is counted since the service started never falls; `running`, `waiting` and
     the bytes are as they are now."""
 
     requests: int = 0
@@ -54,7 +54,7 @@ class Counters(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RequestStats:
-    """Counts for one engine, by what its requests are told. Thread-safe."""
+    """Counts for one engine, by the events of its requests. Thread-safe."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -71,7 +71,7 @@ class RequestStats:
             self._open[id] = 0
 
     def record(self, event: Event) -> None:
-        """A request's sink hears this, once; or the worker says what it has done."""
+        """An event that a request's sink gets, once; or the worker's own counts."""
         with self._lock:
             if isinstance(event, WorkerStats):
                 self._now = event
@@ -89,7 +89,7 @@ class RequestStats:
                 self._running.discard(event.id)
 
     def record_tokens(self, prefilled: int, saved: int, completed: int) -> None:
-        """Tokens of a request that ended, in an engine without a worker that would say so."""
+        """Tokens of a request that ended, in an engine without a worker that counts them."""
         done = WorkerStats(
             prefilled_tokens=prefilled,
             saved_tokens=saved,
@@ -101,7 +101,7 @@ class RequestStats:
             self._past = _sum(self._past, done)
 
     def worker_ended(self) -> None:
-        """What it held is gone, and what it was running waits for the next one."""
+        """What it held is gone, and the requests that it ran wait for the next one."""
         with self._lock:
             self._past, self._now = _sum(self._past, self._now), NOTHING
             self._running.clear()

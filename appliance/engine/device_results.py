@@ -1,8 +1,8 @@
-"""What comparisons of GPUs with the processor came to, and where that is kept.
+"""Results of comparing GPUs with the processor, and where they are stored.
 
-The folder holds a `.json` for each model on each device. It counts as long as all that it depends
-on is as it was, which its name says. What did not come to an end is not kept: a machine that was
-busy, or memory that was short, is no verdict.
+The folder holds a `.json` for each model on each device. It is valid as long as nothing changes
+that it depends on, which its name is a digest of. A comparison that did not finish is not stored:
+that a machine was busy, or memory short, proves nothing.
 """
 
 import contextlib
@@ -39,8 +39,8 @@ SLOW_SECONDS = 86_400.0
 Figure = Annotated[float, Meta(ge=0)]
 
 
-class Subject(msgspec.Struct, frozen=True, kw_only=True):
-    """What is compared; anything of it that changes makes another comparison due."""
+class ComparisonSubject(msgspec.Struct, frozen=True, kw_only=True):
+    """What is compared; any change of it makes another comparison necessary."""
 
     devices: tuple[str, ...]
     """Names, descriptions, and builds of their drivers, all in one order."""
@@ -65,11 +65,11 @@ class Subject(msgspec.Struct, frozen=True, kw_only=True):
         return hashlib.sha256(msgspec.json.encode(self)).hexdigest()[:16]
 
 
-class Result(msgspec.Struct, frozen=True, kw_only=True):
-    """A comparison that came to an end."""
+class ComparisonResult(msgspec.Struct, frozen=True, kw_only=True):
+    """A comparison that finished."""
 
     version: Literal[1] = 1
-    subject: Subject
+    subject: ComparisonSubject
     source: str
     """Path of the model's file."""
     tokens: int
@@ -93,11 +93,11 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def fault(self) -> str:
-        """Why the devices are not to be used, for people; empty: they are right."""
+        """Why the devices must not be used, for people; empty: they are right."""
         mean, worst = self.mean, self.worst
         if mean is None or worst is None:
             return "what it computes is no number"
-        if faulty(mean, worst):
+        if is_faulty(mean, worst):
             return (
                 f"it says something else than the processor: {mean:.2g} nats a token over "
                 f"{self.tokens} tokens, {worst:.2g} at worst, where {MAX_MEAN} and {MAX_WORST} "
@@ -106,13 +106,13 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
         return ""
 
 
-def faulty(mean: float | None, worst: float | None) -> bool:
+def is_faulty(mean: float | None, worst: float | None) -> bool:
     """Whether that is more than rounding."""
     return mean is None or worst is None or mean > MAX_MEAN or worst > MAX_WORST
 
 
-def recall(subject: Subject, folder: Path) -> Result | None:
-    """What is known; None: nothing, or nothing that can be read."""
+def load_result(subject: ComparisonSubject, folder: Path) -> ComparisonResult | None:
+    """The stored result; None: there is none, or none that can be read."""
     try:
         found = _read(folder / f"{subject.key}.json")
     except FileNotFoundError:
@@ -125,8 +125,8 @@ def recall(subject: Subject, folder: Path) -> Result | None:
     return found
 
 
-def keep(result: Result, folder: Path) -> None:
-    """Store it, in place of others of the same model on the same devices; all or nothing.
+def store_result(result: ComparisonResult, folder: Path) -> None:
+    """Store it, in place of others of the same model on the same devices; atomically.
 
     Raises:
         OSError: it cannot be written.
@@ -141,16 +141,16 @@ def keep(result: Result, folder: Path) -> None:
                 file.unlink()
 
 
-def kept(folder: Path) -> list[Result]:
-    """Everything that can be read."""
+def all_results(folder: Path) -> list[ComparisonResult]:
+    """All stored results that can be read."""
     return [result for _, result in _all(folder)]
 
 
-def _all(folder: Path) -> Iterator[tuple[Path, Result]]:
+def _all(folder: Path) -> Iterator[tuple[Path, ComparisonResult]]:
     for file in sorted(folder.glob("*.json")):
         with contextlib.suppress(OSError, ValueError, RecursionError):
             yield file, _read(file)
 
 
-def _read(place: Path) -> Result:
-    return msgspec.json.decode(place.read_bytes(), type=Result)
+def _read(place: Path) -> ComparisonResult:
+    return msgspec.json.decode(place.read_bytes(), type=ComparisonResult)

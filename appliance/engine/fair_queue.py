@@ -7,7 +7,7 @@ from itertools import count, zip_longest
 from typing import Generic, Protocol, TypeVar
 
 REMEMBERED = 1000
-"""Owners without anything waiting of whom it is known when they were last served."""
+"""Owners without a waiting request whose last turn is remembered."""
 
 
 def is_full(owners: Sequence[str], owner: str, most: int) -> bool:
@@ -27,26 +27,26 @@ def is_full(owners: Sequence[str], owner: str, most: int) -> bool:
     return owners.count(owner) >= share or len(owners) >= 2 * most
 
 
-class Owned(Protocol):
-    """A request."""
+class HasOwner(Protocol):
+    """A request that has an owner."""
 
     @property
     def owner(self) -> str:
         """Whose it is."""
 
 
-T = TypeVar("T", bound=Owned)
+T = TypeVar("T", bound=HasOwner)
 
 
 class FairQueue(Generic[T]):
     """Requests without a slot, in the order in which they will get one.
 
-    Owners take turns, and whoever was served longest ago is next; within an owner's requests, the
-    oldest is. What was sent back to wait comes before all others.
+    Owners take turns, and the one served longest ago is next; of an owner's requests, the oldest
+    is. A request that was preempted comes before all others.
     """
 
     def __init__(self) -> None:
-        self._returned: deque[T] = deque()
+        self._preempted: deque[T] = deque()
         self._owners: dict[str, deque[T]] = {}
         self._served: dict[str, int] = {}
         """Counts up with every request that got a slot; those served longest ago come first."""
@@ -60,8 +60,8 @@ class FairQueue(Generic[T]):
         self._order = None
 
     def put_back(self, request: T) -> None:
-        """A request lost its slot."""
-        self._returned.appendleft(request)
+        """A request was preempted."""
+        self._preempted.appendleft(request)
         self._order = None
 
     def served(self, request: T) -> None:
@@ -75,8 +75,8 @@ class FairQueue(Generic[T]):
     def remove(self, request: T) -> None:
         """A request waits no longer."""
         self._order = None
-        if request in self._returned:
-            self._returned.remove(request)
+        if request in self._preempted:
+            self._preempted.remove(request)
             return
         waiting = self._owners[request.owner]
         waiting.remove(request)
@@ -84,14 +84,14 @@ class FairQueue(Generic[T]):
             del self._owners[request.owner]
 
     def __len__(self) -> int:
-        return len(self._returned) + sum(map(len, self._owners.values()))
+        return len(self._preempted) + sum(map(len, self._owners.values()))
 
     def __iter__(self) -> Iterator[T]:
         if self._order is None:
             longest_ago = sorted(self._owners, key=lambda owner: self._served.get(owner, -1))
             rounds = zip_longest(*(self._owners[owner] for owner in longest_ago))
             turns = (request for one_each in rounds for request in one_each if request)
-            self._order = [*self._returned, *turns]
+            self._order = [*self._preempted, *turns]
         return iter(self._order)
 
     def __contains__(self, request: object) -> bool:

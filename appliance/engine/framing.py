@@ -1,21 +1,16 @@
-"""How values of the protocol travel through a pipe.
+"""How values of the protocol travel through a pipe, as frames of MessagePack.
 
-A frame is a 4-byte little-endian length and that many bytes of MessagePack. The appliance sends one
-`Command` a frame; a worker answers with a list of `Event`s a frame, everything that one step had to
-say.
+The service sends one `Command` a frame; a worker answers with a list of `Event`s a frame, all that
+come of one step.
 """
 
-import struct
 from typing import BinaryIO
 
 import msgspec
 
 from appliance.engine.protocol import Command, Event
+from appliance.system.framing import frame, read_frame
 
-MAX_FRAME = 256 * 1024 * 1024
-"""Bytes; a longer frame is taken for garbage on the pipe."""
-
-_LENGTH = struct.Struct("<I")
 _encoder = msgspec.msgpack.Encoder()
 _commands = msgspec.msgpack.Decoder(Command)
 _events = msgspec.msgpack.Decoder(list[Event])
@@ -24,27 +19,6 @@ _events = msgspec.msgpack.Decoder(list[Event])
 def encode(message: Command | list[Event]) -> bytes:
     """One whole frame."""
     return frame(_encoder.encode(message))
-
-
-def frame(body: bytes) -> bytes:
-    """A body with its length in front."""
-    return _LENGTH.pack(len(body)) + body
-
-
-def read_frame(pipe: BinaryIO) -> bytes | None:
-    """The next frame's body; None when the other side is gone.
-
-    Raises:
-        ValueError: what came is garbage.
-    """
-    head = pipe.read(_LENGTH.size)
-    if len(head) < _LENGTH.size:
-        return None
-    (length,) = _LENGTH.unpack(head)
-    if length > MAX_FRAME:
-        raise ValueError(f"frame of {length} bytes")
-    body = pipe.read(length)
-    return body if len(body) == length else None
 
 
 def read_command(pipe: BinaryIO) -> Command | None:

@@ -1,7 +1,7 @@
 """The models on offer: loaded when they are needed, kept while there is room.
 
-Each loaded model has an engine of its own. When memory is short, the engine used longest ago gives
-way, never one with requests in flight.
+Each loaded model has an engine of its own. When memory is short, the engine used longest ago is
+closed, never one with requests in flight.
 """
 
 import logging
@@ -29,9 +29,9 @@ log = logging.getLogger(__name__)
 RETRY_FAILED_SECONDS = 5.0
 """How long a failed load stands before the next request tries again, unless its file changed."""
 LONGEST_RETRY_SECONDS = 300.0
-"""What is to be warm is tried by itself, after pauses that double up to this."""
+"""A model to be prewarmed is retried without a request, after pauses that double up to this."""
 JANITOR_SECONDS = 1.0
-"""From one look at idle engines to the next."""
+"""Between two checks for idle engines."""
 UNLOADED = EngineState(status="unloaded")
 
 
@@ -45,27 +45,27 @@ class ServedModel:
         self._pool = pool
         self.engine: Engine | None = None
         """Set by the pool."""
-        self.used = 0.0
-        self.proven = False
-        """It was loaded once, and can be again."""
+        self.last_used = 0.0
+        self.was_loaded = False
+        """It was loaded once, so that it can be again."""
         self.routing = DeviceRouting(spec.id, lambda: self.state.model)
-        self.refused: tuple[float, ModelLoadFailed] | None = None
-        """When and why it was not even tried to load it."""
+        self.load_refused: tuple[float, ModelLoadFailed] | None = None
+        """When and why no load was even tried."""
         self.stamp: object = None
         """Of its file, when its engine was started."""
-        self.cold: tuple[float, str] | None = None
-        """It is to be warm and could not be loaded: when to try again, and why it could not."""
-        self.tries = 0
-        """Engines that failed since one was ready, as far as they were started by themselves."""
+        self.prewarm_retry: tuple[float, str] | None = None
+        """It is to be prewarmed and could not be loaded: when to retry, and why it could not."""
+        self.failed_prewarms = 0
+        """Engines that were started to prewarm it, and failed since one was ready."""
         self.past = Counters()
         """What its former engines did."""
-        self.leaving: Engine | None = None
+        self.closing_engine: Engine | None = None
         """An engine that is being closed and still counts."""
 
     @property
     def state(self) -> EngineState:
         """A snapshot."""
-        engine, refused = self.engine, self.refused
+        engine, refused = self.engine, self.load_refused
         if engine:
             return engine.state
         if refused:
@@ -74,23 +74,24 @@ class ServedModel:
 
     @property
     def counters(self) -> Counters:
-        """What was done with it since the appliance began, all its engines together."""
+        """Since the service started, all its engines together."""
         with self._pool.counting:
-            engines = [engine for engine in (self.leaving, self.engine) if engine]
+            engines = [engine for engine in (self.closing_engine, self.engine) if engine]
             return sum((engine.counters for engine in engines), self.past)
 
     @property
     def ready(self) -> bool:
-        """A request will be answered: it is loaded, or was and gave way, and its workers live."""
+        """A request will be answered: it is loaded, or was unloaded to make room, and its workers
+        live."""
         status = self.state.status
         return (status == "ready" and not self.state.trouble) or (
-            status == "unloaded" and self.proven
+            status == "unloaded" and self.was_loaded
         )
 
     def submit(self, request: GenerationRequest, sink: EventSink) -> Callable[[], None]:
         """Have a prompt completed, loading the model first if need be. Returns what cancels it.
 
-        `Accepted` has a warning if it runs on another device than was asked for.
+        `Accepted` has a warning if it runs on another device than requested.
 
         Raises:
             ApplianceError: nothing was submitted.
@@ -98,24 +99,24 @@ class ServedModel:
         observed = self._pool.observer(self.id, request, sink)
         with refusal_observed(observed):
             take = self.routing.with_device_warning(observed, request.device)
-            return self._ask(lambda engine: engine.submit(request, take), request.device)
+            return self._submit(lambda engine: engine.submit(request, take), request.device)
 
     def embed(self, request: EmbedRequest, sink: EventSink) -> Callable[[], None]:
         """Have vectors made of the inputs, like `submit`."""
         take = self.routing.with_device_warning(sink, request.device)
-        return self._ask(lambda engine: engine.embed(request, take), request.device)
+        return self._submit(lambda engine: engine.embed(request, take), request.device)
 
-    def _ask(self, ask: Callable[[Engine], int], device: str | None) -> Callable[[], None]:
+    def _submit(self, submit: Callable[[Engine], int], device: str | None) -> Callable[[], None]:
         while True:
             engine = self._pool.engine_of(self, device)
             try:
-                id = ask(engine)
+                id = submit(engine)
             except ShuttingDown:
                 if self._pool.closing:
                     raise
-                self._pool.wait_closed()  # it gave way between the two lines
+                self._pool.wait_closed()  # it was unloaded between the two lines
                 continue
-            self.used = time.monotonic()
+            self.last_used = time.monotonic()
             return lambda: engine.cancel(id)
 
     def load(self) -> None:
@@ -155,7 +156,7 @@ class Pool:
         """Never changed, but replaced, with `_changing` held."""
         self._seen = KnownDevices()
         self.on_missing: Callable[[], object] = lambda: None
-        """Called before a name is said to be unknown: it may be that `add` is due."""
+        """Called before a name is refused as unknown: it may call `add`."""
         self._free_memory = free_memory
         self._keep_alive = keep_alive_seconds
         self._max_loaded = max_loaded
@@ -163,9 +164,9 @@ class Pool:
         self._changing = threading.Lock()
         """Held while engines come and go, which takes seconds."""
         self.counting = threading.Lock()
-        """Held while an engine's counters become past: they count once."""
+        """Held while a closed engine's counters are added to the past ones: they count once."""
         self._closing = threading.Event()
-        self._janitor = threading.Thread(target=self._look_after, name="models", daemon=True)
+        self._janitor = threading.Thread(target=self._maintain, name="models", daemon=True)
 
     @property
     def closing(self) -> bool:
@@ -220,26 +221,25 @@ class Pool:
                 self._close(model)
 
     def clear_failure(self, ids: Iterable[str]) -> None:
-        """What kept these models from being loaded may be over."""
+        """What kept these models from being loaded may be gone."""
         for id in ids:
             for model in self._models:
                 if (
-                    model.id == id and model.cold
+                    model.id == id and model.prewarm_retry
                 ):  # then it is tried in a moment, and is what it was
-                    model.cold = (0.0, model.cold[1])
+                    model.prewarm_retry = (0.0, model.prewarm_retry[1])
                 elif model.id == id:
-                    model.refused = None
+                    model.load_refused = None
 
     def start(self) -> None:
         """Begin to load what is to be warm; returns at once."""
         self._janitor.start()
 
     def engine_of(
-        self, model: ServedModel, device: str | None = None, *, again: bool = False
+        self, model: ServedModel, device: str | None = None, *, reload: bool = False
     ) -> Engine:
         """The model's engine, started if it was not, or moved to another device. A device that is
-        asked for by name is tried, whatever came of it before, unless this is done `again` by
-        itself.
+        requested by name is tried, even if it failed before, unless this is a `reload`.
 
         Raises:
             ModelLoadFailed: it cannot be loaded; the message has the figures.
@@ -248,32 +248,32 @@ class Pool:
             ShuttingDown: the appliance is stopping.
         """
         engine = model.engine
-        if engine is not None and not _must_go(model, engine, device):
+        if engine is not None and not _must_replace(model, engine, device):
             return engine
         with self._changing:
             if self._closing.is_set():
                 raise ShuttingDown("the appliance is shutting down")
             if model not in self._models:
                 raise ModelNotFound(f"{model.id} is on offer no longer", param="model")
-            if model.engine is not None and not _must_go(model, model.engine, device):
+            if model.engine is not None and not _must_replace(model, model.engine, device):
                 return model.engine
             if model.engine is not None:
                 self._close(model)
             self._make_room_for(model)
             on_device = model.spec.on_device
-            asked = model.routing.begin_load(device if on_device else None)
-            if asked and not again:
+            requested = model.routing.begin_load(device if on_device else None)
+            if requested and not reload:
                 model.spec.excluded.clear()
             model.stamp = model.spec.stamp()
-            engine = on_device(asked) if on_device and asked else model.spec.make()
+            engine = on_device(requested) if on_device and requested else model.spec.make()
             engine.start()
-            model.used = time.monotonic()
-            model.engine, model.refused, model.cold = engine, None, None
+            model.last_used = time.monotonic()
+            model.engine, model.load_refused, model.prewarm_retry = engine, None, None
             return engine
 
     def unload(self, model: ServedModel) -> None:
         """Close the model's engine, if it has one."""
-        model.cold = None  # whoever wants it away does not want it back
+        model.prewarm_retry = None  # who unloads it does not want it back
         with self._changing:
             self._close(model)
 
@@ -297,7 +297,7 @@ class Pool:
             if model.engine is not engine or not engine.retire():
                 return
             self._close(model)
-        self.engine_of(model, device, again=True)
+        self.engine_of(model, device, reload=True)
 
     def wait_closed(self) -> None:
         """Wait until engines that are being closed are gone."""
@@ -343,10 +343,10 @@ class Pool:
                     self._refuse(model, need)
                     return
                 if victim.engine and victim.engine.retire():
-                    log.info("%s gives way to %s", victim.id, model.id)
+                    log.info("%s is unloaded to make room for %s", victim.id, model.id)
                     self._close(victim)
         except ModelLoadFailed as ex:
-            model.refused = (time.monotonic(), ex)
+            model.load_refused = (time.monotonic(), ex)
             raise
 
     def _has_room(self, need: int) -> bool:
@@ -357,7 +357,7 @@ class Pool:
 
     def _victim(self) -> ServedModel | None:
         idle = [model for model in self._models if model.engine and not model.engine.busy]
-        return min(idle, key=lambda model: model.used, default=None)
+        return min(idle, key=lambda model: model.last_used, default=None)
 
     def _refuse(self, model: ServedModel, need: int) -> None:
         if any(other.engine for other in self._models):
@@ -373,30 +373,30 @@ class Pool:
     def _close(self, model: ServedModel) -> None:
         self.devices()
         with self.counting:
-            engine = model.leaving = model.engine
+            engine = model.closing_engine = model.engine
             model.engine = None
         if engine:
-            model.proven = model.proven or engine.state.status == "ready"
+            model.was_loaded = model.was_loaded or engine.state.status == "ready"
             engine.close()
             with self.counting:
                 model.past += engine.counters.past()
-                model.leaving = None
+                model.closing_engine = None
 
     # -- the janitor's thread ----------------------------------------------------------------------
 
-    def _look_after(self) -> None:
+    def _maintain(self) -> None:
         for model in self._models:
             if model.spec.prewarm:
-                self._warm(model)
+                self._prewarm(model)
         while not self._closing.wait(JANITOR_SECONDS):
             if self._keep_alive:
                 self._close_idle()
             for model in self._models:
-                if model.spec.prewarm and self._may_warm(model):
-                    self._warm(model)
+                if model.spec.prewarm and self._may_prewarm(model):
+                    self._prewarm(model)
 
-    def _warm(self, model: ServedModel) -> None:
-        why = model.cold[1] if model.cold else ""
+    def _prewarm(self, model: ServedModel) -> None:
+        why = model.prewarm_retry[1] if model.prewarm_retry else ""
         try:
             model.load()
         except ShuttingDown:
@@ -404,20 +404,20 @@ class Pool:
         except (ModelLoadFailed, Unavailable) as ex:
             if ex.message != why:
                 log.error("%s cannot be loaded: %s", model.id, ex)
-            model.cold = (time.monotonic() + RETRY_FAILED_SECONDS, ex.message)
+            model.prewarm_retry = (time.monotonic() + RETRY_FAILED_SECONDS, ex.message)
 
-    def _may_warm(self, model: ServedModel) -> bool:
-        """Whether it is to be tried again to load what is to be warm: nobody may ask for it, since
-        it is said not to be ready."""
+    def _may_prewarm(self, model: ServedModel) -> bool:
+        """Whether to retry now to load a model that is to be prewarmed: no request may come for it,
+        since it is reported as not ready."""
         engine = model.engine
         if engine is None:
-            return model.cold is not None and time.monotonic() >= model.cold[0]
+            return model.prewarm_retry is not None and time.monotonic() >= model.prewarm_retry[0]
         state = engine.state
         if state.status == "ready":
-            model.tries = 0
-        pause = min(RETRY_FAILED_SECONDS * 2**model.tries, LONGEST_RETRY_SECONDS)
-        again = state.status == "failed" and _mended(model, state, pause)
-        model.tries += again
+            model.failed_prewarms = 0
+        pause = min(RETRY_FAILED_SECONDS * 2**model.failed_prewarms, LONGEST_RETRY_SECONDS)
+        again = state.status == "failed" and _may_recover(model, state, pause)
+        model.failed_prewarms += again
         return again
 
     def _close_idle(self) -> None:
@@ -427,21 +427,21 @@ class Pool:
             if engine is None or engine.state.status != "ready":
                 continue
             if engine.busy:
-                model.used = now
-            idle = now - max(model.used, engine.state.since)
+                model.last_used = now
+            idle = now - max(model.last_used, engine.state.since)
             if idle > self._keep_alive and self.unload_idle(model):
                 log.info("%s was idle for %.0f s and is unloaded", model.id, idle)
 
 
-def _must_go(model: ServedModel, engine: Engine, device: str | None) -> bool:
-    """Whether another engine is to take its place: it failed long ago, or is elsewhere and idle."""
+def _must_replace(model: ServedModel, engine: Engine, device: str | None) -> bool:
+    """Whether another engine is to take its place: it failed long ago, or is idle elsewhere."""
     state = engine.state
     if model.routing.should_move(device) and not engine.busy:
         return True
-    return state.status == "failed" and _mended(model, state, RETRY_FAILED_SECONDS)
+    return state.status == "failed" and _may_recover(model, state, RETRY_FAILED_SECONDS)
 
 
-def _mended(model: ServedModel, state: EngineState, pause: float) -> bool:
-    """Whether what failed may load now: its file is another one, or so much time has passed."""
+def _may_recover(model: ServedModel, state: EngineState, pause: float) -> bool:
+    """Whether what failed may load now: its file has changed, or so much time has passed."""
     late = not state.quarantined and time.monotonic() - state.since > pause
     return late or model.spec.stamp() != model.stamp

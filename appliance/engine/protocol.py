@@ -1,4 +1,4 @@
-"""What crosses the border between the appliance and a worker: typed values, and nothing else.
+"""What the service and a worker send each other: typed values, and nothing else.
 
 Every `Generate` gets exactly one `Accepted` or `Failed` first, and ends with exactly one `Finished`
 or `Failed`; an `Embed` with `Embedded` or `Failed`, or `Finished` when it was cancelled.
@@ -16,8 +16,8 @@ from appliance.engine.types import EmbedRequest, GenerationRequest
 FinishReason = Literal["stop", "length", "tool_calls", "cancelled"]
 
 CachedFrom = Literal["slot", "shared", "memory", "disk"]
-"""Where the cached beginning of a prompt was: in the slot itself, in another one, in host memory
-or in a file."""
+"""Where the cached prefix of a prompt was: in the slot itself, in another one, in host memory or in
+a file."""
 
 
 class Device(msgspec.Struct, frozen=True, kw_only=True):
@@ -26,7 +26,7 @@ class Device(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     """llama.cpp's, such as `CPU`, `CUDA0`, `Vulkan1`, `MTL0`."""
     description: str
-    """Its maker's."""
+    """As its vendor names it."""
     kind: Literal["cpu", "gpu", "igpu", "accelerator"]
     """`igpu`: a GPU that shares the processor's memory."""
     family: str
@@ -35,7 +35,7 @@ class Device(msgspec.Struct, frozen=True, kw_only=True):
     """Bytes."""
     total: int
     id: str = ""
-    """Where it is plugged in; the same by every family that finds it. Empty: unknown."""
+    """Its bus address; the same in every family that finds it. Empty: unknown."""
     driver: str = ""
     """Name and version, for people."""
     build: str = ""
@@ -43,16 +43,15 @@ class Device(msgspec.Struct, frozen=True, kw_only=True):
 
 
 PROCESSOR = Device(name="CPU", description="", kind="cpu", family="cpu", free=0, total=0)
-"""Where nobody looked for more."""
+"""Where no other devices were looked for."""
 
 Trust = Literal["trusted", "slow", "unproven", "wrong", "failed"]
-"""Whether a model may be computed on a device: it is the processor or says what that says; so it
-does, but slowly; they were not compared yet; it says something else; it died, or could not be
-tried."""
+"""Whether a model may be computed on a device: it is the processor, or computes the same; it is
+slow; they were not compared yet; it computes something else; it died, or could not be tried."""
 
 
 class AssessedDevice(msgspec.Struct, frozen=True, kw_only=True):
-    """A device of this machine, and what a model makes of it."""
+    """A device of this machine, and whether a model may be computed on it."""
 
     device: Device
     trust: Trust = "trusted"
@@ -60,7 +59,7 @@ class AssessedDevice(msgspec.Struct, frozen=True, kw_only=True):
     """Why it is not used; for people."""
 
 
-# -- commands: appliance → worker ----------------------------------------------------------------
+# -- commands: service → worker ------------------------------------------------------------------
 
 
 class Tuned(msgspec.Struct, frozen=True, kw_only=True):
@@ -81,8 +80,8 @@ class Load(ContextSettings, frozen=True, tag="load", kw_only=True):
 
     path: str
     cpu_apart: bool = False
-    """On the processor, slots have cells of their own although they were to share: memory is
-    plenty."""
+    """On the processor, slots have cells of their own although they were to share them: there is
+    plenty of memory."""
     n_threads: int
     """0: at most one a physical core, fewer while other programs want the cores."""
     n_threads_batch: int = 0
@@ -92,7 +91,7 @@ class Load(ContextSettings, frozen=True, tag="load", kw_only=True):
     max_running: int = 0
     """Sequences that run together; 0: as many as there are slots."""
     variant: str = ""
-    """Of llama.cpp's backend for processors; empty: whichever it chooses itself."""
+    """Of llama.cpp's CPU backend; empty: whichever it chooses itself."""
     device: str = "auto"
     """`auto`, `cpu`, a family such as `vulkan`, or a device's name, in small letters; one that is
     not there gives way to the processor."""
@@ -103,8 +102,8 @@ class Load(ContextSettings, frozen=True, tag="load", kw_only=True):
     no_gpus: str = ""
     """Why GPUs are not even looked for; empty: they are."""
     fidelity_folder: str = ""
-    """Where it is kept how GPUs compare with the processor: those that were not compared are not
-    used. Empty: all are."""
+    """Where the comparisons of GPUs with the processor are stored: those that were not compared are
+    not used. Empty: all are."""
     gpu_bytes: tuple[int, ...] = ()
     """Memory that 0, 1, 2 … layers take on a GPU, estimated from the file; empty: unknown."""
     gpu_bytes_apart: int = 0
@@ -156,7 +155,7 @@ class Ping(msgspec.Struct, frozen=True, tag="ping"):
 
 
 class Forget(msgspec.Struct, frozen=True, tag="forget"):
-    """A session was deleted: drop what is cached and saved of it."""
+    """A session was deleted: drop its cached and saved states."""
 
     session: str
 
@@ -168,7 +167,7 @@ class Shutdown(msgspec.Struct, frozen=True, tag="shutdown"):
 Command = Load | Generate | Embed | Cancel | Ping | Forget | Shutdown
 
 
-# -- events: worker → appliance ------------------------------------------------------------------
+# -- events: worker → service --------------------------------------------------------------------
 
 
 class Loading(msgspec.Struct, frozen=True, tag="loading"):
@@ -180,7 +179,7 @@ class Loading(msgspec.Struct, frozen=True, tag="loading"):
 
 
 class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
-    """What the worker learned from the loaded model."""
+    """What the worker reports of the loaded model."""
 
     description: str
     """llama.cpp's own line, such as `llama 134M Q4_1`."""
@@ -195,7 +194,7 @@ class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
     device: str
     """`cpu`, `cuda`, `metal`, `vulkan` or another family of GPUs."""
     variant: str = ""
-    """Of llama.cpp's backend for processors; empty: it was not chosen."""
+    """Of llama.cpp's CPU backend; empty: it was not chosen."""
     on: tuple[str, ...] = ()
     """Names of the GPUs that compute it."""
     devices: tuple[AssessedDevice, ...] = ()
@@ -204,7 +203,7 @@ class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
     """GPUs that it would run on if they were compared with the processor."""
     n_gpu_layers: int = 0
     warning: str | None = None
-    """What is not as it was asked for."""
+    """What differs from the request or the configuration."""
     tuned: Literal["", "used", "refused"] = ""
     """Whether `Load.tuned` was used; refused: it could not be loaded, and the original was."""
     file: str = ""
@@ -233,7 +232,7 @@ class Pong(msgspec.Struct, frozen=True, tag="pong"):
 
 
 class Accepted(msgspec.Struct, frozen=True, tag="accepted"):
-    """The prompt was read and fits; the sequence waits for a slot."""
+    """The prompt was tokenized and fits; the sequence waits for a slot."""
 
     id: int
     prompt_tokens: int
@@ -242,7 +241,7 @@ class Accepted(msgspec.Struct, frozen=True, tag="accepted"):
     n_ctx: int | None = None
     """Tokens that one sequence may span; None: unknown."""
     warning: str | None = None
-    """What is not as it was asked for."""
+    """What differs from the request or the configuration."""
 
 
 class Queued(msgspec.Struct, frozen=True, tag="queued"):
@@ -296,7 +295,7 @@ class Delta(msgspec.Struct, frozen=True, tag="delta", omit_defaults=True):
     reasoning: str = ""
     calls: list[CallDelta] = []
     logprobs: list[Logprobs] | None = None
-    """Of the tokens since the last delta, if they were asked for."""
+    """Of the tokens since the last delta, if they were requested."""
 
 
 class Timings(msgspec.Struct, frozen=True, kw_only=True):
@@ -338,8 +337,8 @@ class Failed(msgspec.Struct, frozen=True, tag="failed"):
     param: str | None = None
 
 
-class WorkerStats(msgspec.Struct, frozen=True, tag="figures", kw_only=True):
-    """What a worker has done since it began, and what its KV states take now."""
+class WorkerStats(msgspec.Struct, frozen=True, tag="worker_stats", kw_only=True):
+    """Token counts since the worker started, and what its KV states take now."""
 
     prefilled_tokens: int
     """Tokens of prompts that were computed."""

@@ -1,5 +1,4 @@
-"""What is asked of a model: a request for text, made of a prompt and of how to choose the tokens of
-the reply, or one for embeddings."""
+"""Requests to a model: for text, by a prompt and sampling parameters, or for embeddings."""
 
 from typing import Any, Literal
 
@@ -37,14 +36,14 @@ class ChatPrompt(msgspec.Struct, frozen=True, tag="chat"):
 
     messages: list[ChatMessage]
     parse_output: bool = False
-    """Reasoning and tool calls are told as such, rather than as part of the text."""
+    """Reasoning and tool calls are parsed out of the reply, rather than left in its text."""
     tools: list[dict[str, Any]] | None = None
     """Functions that the model may call, in OpenAI's shape."""
     tool_choice: Literal["auto", "none", "required"] | dict[str, Any] = "auto"
     effort: str | None = None
-    """OpenAI's `reasoning_effort`; a model that can't be told so refuses the prompt."""
+    """OpenAI's `reasoning_effort`; a model without it refuses the prompt."""
     continue_final: bool = False
-    """The last message is the beginning of a reply of the assistant's, which goes on from there."""
+    """The last message is the beginning of a reply of the assistant's, which is continued."""
     trim: bool = False
     """Leave out the oldest messages after the system message until the rest fits; `Accepted` says
     how many. Otherwise a prompt that is too long is refused."""
@@ -102,9 +101,9 @@ class GenerationRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults
     prompt: Prompt
     sampling: SamplingParams
     session: str | None = None
-    """Whose chat it is: its saved states go when the session goes."""
+    """Whose chat it is: its saved states are deleted with the session."""
     owner: str = ""
-    """Who asks: owners take turns where requests wait."""
+    """Owners take turns where requests wait."""
     caller: str = ""
     """The name of the API key that it came with, for the metrics."""
     device: str | None = None

@@ -143,13 +143,13 @@ class InputProcessor:
 
 @dataclass(slots=True)
 class TokenizedPrompt:
-    """A prompt that was read."""
+    """A prompt as tokens."""
 
     tokens: list[int]
     sampling: SamplingParams
     """With the schema that a forced tool call brings along."""
     parser: ReplyParser | None = None
-    """Understands the reply; None: it is all text."""
+    """Of the reply; None: it is all text."""
     dropped_messages: int = 0
 
 
@@ -159,9 +159,9 @@ class _Rendered:
 
     tokens: list[int]
     prompt: str
-    """Up to where the assistant begins to speak."""
+    """Up to where the assistant's reply begins."""
     written: str
-    """What it has said already; `tokens` end with it."""
+    """What it has written already; `tokens` end with it."""
 
 
 class PromptTokenizer:
@@ -171,8 +171,8 @@ class PromptTokenizer:
         """`template` has been given the model's template to compile."""
         self._runner = runner
         self._template = template
-        self._style = detect(runner.chat_template)
-        runner.preserve_tokens(self._style.preserved_tokens)
+        self._format = detect(runner.chat_template)
+        runner.preserve_tokens(self._format.preserved_tokens)
 
     def read(self, prompt: Prompt, sampling: SamplingParams) -> TokenizedPrompt:
         """Tokens of the prompt.
@@ -186,7 +186,7 @@ class PromptTokenizer:
         if isinstance(prompt, ChatPrompt):
             return self._chat(prompt, sampling)
         if isinstance(prompt, TextPrompt):
-            tokens = self._runner.tokenize(prompt.text, control=True)
+            tokens = self._runner.tokenize(prompt.text, parse_special=True)
             return TokenizedPrompt(self._runner.with_bos(tokens), sampling)
         assert isinstance(prompt, TokenPrompt)
         self._check_tokens(prompt.tokens, "prompt")
@@ -220,10 +220,10 @@ class PromptTokenizer:
         shown = self._rendered(prompt, prompt.messages)
         dropped = 0
         if prompt.trim and len(shown.tokens) > wanted:
-            asked = rest[:-1] if prompt.continue_final else rest
-            places = iter(cut_points(asked, n_ctx * 3 // 8, self._count))
-            while len(shown.tokens) > wanted and (place := next(places, 0)):
-                dropped = place
+            complete = rest[:-1] if prompt.continue_final else rest
+            points = iter(cut_points(complete, n_ctx * 3 // 8, self._count))
+            while len(shown.tokens) > wanted and (point := next(points, 0)):
+                dropped = point
                 shown = self._rendered(prompt, system + rest[dropped:])
         read = TokenizedPrompt(shown.tokens, sampling, dropped_messages=dropped)
         if prompt.parse_output:
@@ -231,39 +231,39 @@ class PromptTokenizer:
         return read
 
     def _count(self, text: str) -> int:
-        return len(self._runner.tokenize(text, control=False))
+        return len(self._runner.tokenize(text, parse_special=False))
 
     def _rendered(self, prompt: ChatPrompt, messages: list[ChatMessage]) -> "_Rendered":
         tools = prompt.tools if prompt.tool_choice != "none" else None
         begun = messages[-1:] if prompt.continue_final else []
         if any(m.role != "assistant" or m.tool_calls for m in begun):
             raise RequestError("only a reply of the assistant's can go on", param="messages")
-        told = reasoning_effort.variables(
-            self._runner.chat_template, prompt.effort, thinks=self._style.thinks
+        variables = reasoning_effort.variables(
+            self._runner.chat_template, prompt.effort, thinks=self._format.thinks
         )
-        segments = self._template.render(messages[: len(messages) - len(begun)], tools, told)
+        segments = self._template.render(messages[: len(messages) - len(begun)], tools, variables)
         text = "".join(text for text, _ in segments)
         tokens: list[int] = []
-        for part, control in segments:
-            tokens += self._runner.tokenize(part, control=control)
+        for part, parse_special in segments:
+            tokens += self._runner.tokenize(part, parse_special=parse_special)
         tokens = self._runner.with_bos(tokens)
         written = ""
         for reply in begun:
             thought = reply.reasoning_content or ""
-            for part, control in self._style.prefill_segments(text, thought, reply.content):
-                tokens += self._tokens_within(part, control=control)
+            for part, parse_special in self._format.prefill_segments(text, thought, reply.content):
+                tokens += self._tokens_within(part, parse_special=parse_special)
                 written += part
         return _Rendered(tokens, text, written)
 
-    def _tokens_within(self, text: str, *, control: bool) -> list[int]:
+    def _tokens_within(self, text: str, *, parse_special: bool) -> list[int]:
         """Tokens of a text that stands in the middle of a line."""
-        tokens = self._runner.tokenize(text, control=control)
+        tokens = self._runner.tokenize(text, parse_special=parse_special)
         read = b"".join(map(self._runner.token_to_bytes, tokens))
         if len(read) - len(read.lstrip(b" ")) <= len(text) - len(text.lstrip(" ")):
             return tokens
-        # SentencePiece: what begins a text is taken for the beginning of a word.
-        line = self._runner.tokenize("\n", control=False)
-        return self._runner.tokenize(f"\n{text}", control=control)[len(line) :]
+        # SentencePiece takes the beginning of a text for the beginning of a word.
+        line = self._runner.tokenize("\n", parse_special=False)
+        return self._runner.tokenize(f"\n{text}", parse_special=parse_special)[len(line) :]
 
     def _choose_parser(self, prompt: ChatPrompt, read: TokenizedPrompt, shown: "_Rendered") -> None:
         tools = prompt.tools or []
@@ -271,13 +271,13 @@ class PromptTokenizer:
         text = shown.prompt
         if prompt.tool_choice == "none":
             names = []
-        forced = self._style.forced(tools, prompt.tool_choice, text)
+        forced = self._format.forced(tools, prompt.tool_choice, text)
         if forced is None:
-            read.parser = self._style.parser(text, names)
+            read.parser = self._format.parser(text, names)
             if shown.written:
                 begun = prompt.messages[-1]
-                told = begun.content or begun.reasoning_content or ""
-                read.parser = ResumedParser(read.parser, shown.written, told)
+                sent = begun.content or begun.reasoning_content or ""
+                read.parser = ResumedParser(read.parser, shown.written, sent)
             return
         if read.sampling.grammar or read.sampling.json_schema:
             raise RequestError(
@@ -286,8 +286,8 @@ class PromptTokenizer:
             )
         schema = msgspec.json.encode(forced.schema).decode()
         read.sampling = msgspec.structs.replace(read.sampling, json_schema=schema)
-        read.tokens += self._runner.tokenize(forced.prefix, control=True)
-        read.parser = self._style.parser(text, names, forced.format)
+        read.tokens += self._runner.tokenize(forced.prefix, parse_special=True)
+        read.parser = self._format.parser(text, names, forced.format)
         read.parser.feed(forced.prefix)
 
 

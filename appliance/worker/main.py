@@ -1,8 +1,8 @@
 """A worker process: one model, an intake thread and the step loop.
 
 The reader thread takes commands and answers pings, the intake thread turns prompts into sequences,
-and the step loop, on the main thread, runs them. When the appliance goes away the pipe ends, and at
-once so does the process.
+and the step loop, on the main thread, runs them. When the service is gone the pipe ends, and the
+process with it.
 """
 
 import logging
@@ -68,13 +68,13 @@ def serve(commands: BinaryIO, events: BinaryIO, factory: RunnerFactory) -> int:
         return 0
     if not isinstance(load, Load):
         raise ValueError(f"the first command must be Load, not {type(load).__name__}")
-    told = 0.0
-    told_on: tuple[str, ...] | None = None
+    reported = 0.0
+    reported_on: tuple[str, ...] | None = None
 
     def progress(fraction: float, on: tuple[str, ...] = ()) -> None:
-        nonlocal told, told_on
-        if on != told_on or time.monotonic() - told >= PROGRESS_INTERVAL:
-            told, told_on = time.monotonic(), on
+        nonlocal reported, reported_on
+        if on != reported_on or time.monotonic() - reported >= PROGRESS_INTERVAL:
+            reported, reported_on = time.monotonic(), on
             writer.send([Loading(fraction, on)])
 
     template = SandboxedTemplate(load.template_command)
@@ -84,7 +84,10 @@ def serve(commands: BinaryIO, events: BinaryIO, factory: RunnerFactory) -> int:
         writer.send([LoadFailed(str(ex))])
         return 1
     template.compile(
-        runner.chat_template, bos=runner.bos, eos=runner.eos, control=runner.control_texts()
+        runner.chat_template,
+        bos=runner.bos,
+        eos=runner.eos,
+        special_tokens=runner.special_token_texts(),
     )
     loop = StepLoop(runner, load, writer.send)
     intake = InputProcessor(runner, template, writer.send, loop.enqueue)
@@ -113,7 +116,7 @@ def _take_commands(
             else:
                 _refuse(command)
     finally:
-        # Nobody is there to hear of it; a step under way is not worth finishing.
+        # The service is gone; a running step is not worth finishing.
         os._exit(0)
 
 
@@ -141,11 +144,11 @@ def main(factory: RunnerFactory | None = None, *, ahead: bool = False) -> int:
 
 
 def _load_libraries() -> None:
-    """All but the backends: which of them is for the model to say."""
+    """All but the backends: which of them depends on the model."""
     try:
         from appliance.worker.runners.llama_cpp import runner  # noqa: F401
     except LoadError as ex:
-        log.warning("%s", ex)  # and told again to whoever wants a model
+        log.warning("%s", ex)  # and reported again when a model is to be loaded
 
 
 def _runner(load: Load, progress: Callable[[float, tuple[str, ...]], None]) -> Runner:

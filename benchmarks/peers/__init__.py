@@ -1,9 +1,9 @@
-"""Other servers, each a module that is run in a process of its own.
+"""Other servers, each a module that runs in its own process.
 
     python -m benchmarks.peers.NAME '{"model": …, "cells": …, "slots": …, "threads": …}'
 
 A server prints its address and ends with its standard input. `model`: the file; `cells`: tokens of
-context for all slots together; `slots`: replies at the same time; `threads`: of the computation.
+context for all slots together; `slots`: parallel replies; `threads`: for the computation.
 """
 
 import json
@@ -14,13 +14,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 MADE = Path(__file__).resolve().parents[2] / "build" / "bench"
-"""By `make bench`."""
+"""Made by `make bench`."""
 LLAMA_SERVER = MADE / "llama-server"
 
 
 @dataclass(frozen=True)
-class Given:
-    """What a server is told; see above."""
+class ServerOptions:
+    """The options of a server; see above."""
 
     model: str
     cells: int
@@ -28,17 +28,17 @@ class Given:
     threads: int
 
     def as_json(self) -> str:
-        """For the command line."""
+        """The argument for the command line."""
         return json.dumps(self.__dict__)
 
 
-def given() -> Given:
-    """From the command line."""
-    return Given(**json.loads(sys.argv[1]))
+def read_options() -> ServerOptions:
+    """The options on the command line."""
+    return ServerOptions(**json.loads(sys.argv[1]))
 
 
 def end_with_input() -> None:
-    """Ends this process, whatever it does, when its standard input ends."""
+    """Ends this process when its standard input ends, whatever it is doing."""
 
     def wait() -> None:
         sys.stdin.read()

@@ -1,4 +1,4 @@
-"""llama.cpp alone: a loop over `llama_decode` and a greedy sampler. The limit of what can be.
+"""llama.cpp alone: a loop over `llama_decode` and a greedy sampler. The upper limit for servers.
 
 After loading it prints `{"load_seconds": …}`, and then answers each line of its input: `{"prompt",
 "tokens"}` with `{"prompt_tokens", "first_seconds", "rate"}`, `rate` being tokens a second from the
@@ -13,21 +13,21 @@ from typing import Any
 
 from appliance.worker.runners.llama_cpp.native import library
 from appliance.worker.runners.llama_cpp.native.bindings import lib
-from benchmarks.peers import Given, given
+from benchmarks.peers import ServerOptions, read_options
 
 BATCH = 512
 
 
 class Loop:
-    """A model and a context: one sequence, or one for each slot. Each run begins anew."""
+    """A model and a context: one sequence, or one for each slot. Each run starts empty."""
 
-    def __init__(self, told: Given) -> None:
+    def __init__(self, options: ServerOptions) -> None:
         """Load the model and make a context of one slot's share."""
-        self._told = told
+        self._options = options
         params = lib.llama_model_default_params()
-        self._model = lib.llama_model_load_from_file(told.model.encode(), params)
+        self._model = lib.llama_model_load_from_file(options.model.encode(), params)
         if not self._model:
-            raise SystemExit(f"llama.cpp could not load {told.model}")
+            raise SystemExit(f"llama.cpp could not load {options.model}")
         self._vocab = lib.llama_model_get_vocab(self._model)
         self._sampler = lib.llama_sampler_init_greedy()
         self._n_seq = 1
@@ -35,12 +35,12 @@ class Loop:
         self._batch = lib.llama_batch_init(BATCH, 0, 1)
 
     def _make_context(self) -> Any:
-        told, settings = self._told, lib.llama_context_default_params()
-        settings.n_ctx = told.cells // told.slots * self._n_seq
+        options, settings = self._options, lib.llama_context_default_params()
+        settings.n_ctx = options.cells // options.slots * self._n_seq
         settings.n_seq_max = self._n_seq
         settings.kv_unified = False
         settings.n_batch = settings.n_ubatch = BATCH
-        settings.n_threads = settings.n_threads_batch = told.threads
+        settings.n_threads = settings.n_threads_batch = options.threads
         settings.no_perf = True
         context = lib.llama_init_from_model(self._model, settings)
         if not context:
@@ -52,7 +52,7 @@ class Loop:
             lib.llama_free(self._context)
             self._n_seq = n_seq
             self._context = self._make_context()
-            self._read(0, self._tokens("Once upon a time"))  # reads the weights in
+            self._read(0, self._tokens("Once upon a time"))  # warms up
         lib.llama_memory_clear(lib.llama_get_memory(self._context), True)
 
     def alone(self, prompt: str, count: int) -> dict[str, float]:
@@ -74,7 +74,7 @@ class Loop:
     def together(self, prompts: list[str], count: int) -> dict[str, float]:
         """Read the prompts, one after the other, and write `count` tokens after each, in step."""
         read = [self._tokens(prompt) for prompt in prompts]
-        self._begin(self._told.slots)
+        self._begin(self._options.slots)
         began = time.perf_counter()
         written = [self._read(sequence, tokens) for sequence, tokens in enumerate(read)]
         middle = time.perf_counter()
@@ -94,7 +94,7 @@ class Loop:
         return list(found[:count])
 
     def _read(self, sequence: int, tokens: list[int]) -> int:
-        """The token that follows."""
+        """Evaluates a prompt; the token that follows."""
         for start in range(0, len(tokens), BATCH):
             some = tokens[start : start + BATCH]
             self._decode([(sequence, token, start + n) for n, token in enumerate(some)], 1)
@@ -106,7 +106,7 @@ class Loop:
         return [sample(self._sampler, self._context, place) for place in range(len(entries))]
 
     def _decode(self, entries: list[tuple[int, int, int]], outputs: int) -> None:
-        """Sequence, token and position of each; logits are wanted of the last ones."""
+        """Decodes a batch of (sequence, token, position); the last `outputs` entries get logits."""
         batch = self._batch
         for place, (sequence, token, position) in enumerate(entries):
             batch.token[place], batch.pos[place] = token, position
@@ -115,22 +115,22 @@ class Loop:
         batch.n_tokens = len(entries)
         code = lib.llama_decode(self._context, batch)
         if code != 0:
-            raise SystemExit(f"llama_decode gave {code}")
+            raise SystemExit(f"llama_decode returned {code}")
 
 
 def main() -> None:
-    """Until the input ends."""
+    """Answers requests until the input ends."""
     library.start()
     began = time.perf_counter()
-    loop = Loop(given())
+    loop = Loop(read_options())
     print(json.dumps({"load_seconds": time.perf_counter() - began}), flush=True)
     for line in sys.stdin:
-        asked = json.loads(line)
-        if "prompts" in asked:
-            told = loop.together(asked["prompts"], asked["tokens"])
+        request = json.loads(line)
+        if "prompts" in request:
+            result = loop.together(request["prompts"], request["tokens"])
         else:
-            told = loop.alone(asked["prompt"], asked["tokens"])
-        print(json.dumps(told), flush=True)
+            result = loop.alone(request["prompt"], request["tokens"])
+        print(json.dumps(result), flush=True)
 
 
 if __name__ == "__main__":

@@ -1,20 +1,20 @@
-"""llama.cpp's own server, of the same source and on the same libraries as the appliance."""
+"""llama.cpp's own server, with the same source and libraries as the appliance."""
 
 import subprocess
 import sys
 import threading
 
-from benchmarks.peers import LLAMA_SERVER, given
+from benchmarks.peers import LLAMA_SERVER, read_options
 
 _STOP_SECONDS = 10.0
 
 
 def main() -> None:
-    """Every other setting is left as llama-server has it."""
-    told = given()
-    command = [str(LLAMA_SERVER), "--model", told.model, "--host", "127.0.0.1", "--port", "0"]
-    command += ["--ctx-size", str(told.cells), "--parallel", str(told.slots)]
-    command += ["--threads", str(told.threads), "--threads-batch", str(told.threads)]
+    """Starts it; all other settings are llama-server's defaults."""
+    options = read_options()
+    command = [str(LLAMA_SERVER), "--model", options.model, "--host", "127.0.0.1", "--port", "0"]
+    command += ["--ctx-size", str(options.cells), "--parallel", str(options.slots)]
+    command += ["--threads", str(options.threads), "--threads-batch", str(options.threads)]
     with subprocess.Popen(
         command, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
     ) as server:

@@ -1,4 +1,4 @@
-"""mistral.rs. Its Python package has no server, so it gets the thinnest one that streams."""
+"""mistral.rs. Its Python package has no server, so this is a minimal one that streams."""
 
 import json
 import os
@@ -7,30 +7,30 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from benchmarks.peers import Given, end_with_input, given
+from benchmarks.peers import ServerOptions, end_with_input, read_options
 
 
 def main() -> None:
     """Loads the model and serves it."""
-    told = given()
-    os.environ["RAYON_NUM_THREADS"] = str(told.threads)
+    options = read_options()
+    os.environ["RAYON_NUM_THREADS"] = str(options.threads)
     os.environ["RUST_LOG"] = "error"  # its log goes where the address is printed
     import uvicorn
 
-    app = _app(_runner(told))
+    app = _app(_runner(options))
     with socket.create_server(("127.0.0.1", 0)) as listener:
         end_with_input()
         print(f"http://127.0.0.1:{listener.getsockname()[1]}", flush=True)
         uvicorn.Server(uvicorn.Config(app, log_level="warning")).run(sockets=[listener])
 
 
-def _runner(told: Given) -> Any:
+def _runner(options: ServerOptions) -> Any:
     from mistralrs import Runner, Which
 
-    model = Path(told.model)
+    model = Path(options.model)
     return Runner(
         which=Which.GGUF(quantized_model_id=str(model.parent), quantized_filename=model.name),
-        max_seqs=told.slots,
+        max_seqs=options.slots,
         token_source="none",  # noqa: S106 - it needs no key
     )
 

@@ -1,8 +1,8 @@
-"""Tries out a rate limit: asks for one token again and again, and tells what the appliance says.
+"""Tries out a rate limit: requests one token again and again, and prints status and headers.
 
     python3 try_rate_limit.py http://127.0.0.1:3000 --key sk-… --requests 20
 
-Needs Python alone. Ends with 0 when the limit held: no more requests were answered than it says.
+Needs only Python. Exits with 0 if the limit held: no more requests were answered than it allows.
 """
 
 import argparse
@@ -14,8 +14,8 @@ import urllib.request
 HEADERS = ("X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset", "Retry-After")
 
 
-def ask(address: str, key: str | None) -> tuple[int, dict[str, str]]:
-    """Status and rate headers of one request."""
+def send(address: str, key: str | None) -> tuple[int, dict[str, str]]:
+    """Sends one request; its status and rate limit headers."""
     headers = {"Content-Type": "application/json"}
     if key:
         headers["Authorization"] = f"Bearer {key}"
@@ -30,21 +30,21 @@ def ask(address: str, key: str | None) -> tuple[int, dict[str, str]]:
 
 
 def main() -> int:
-    """Asks and tells."""
+    """Sends the requests and prints each result."""
     parser = argparse.ArgumentParser(description="Tries out the appliance's rate limit.")
     parser.add_argument("address", help="such as http://127.0.0.1:3000")
-    parser.add_argument("--key", help="an API key; without one, the address has a limit")
+    parser.add_argument("--key", help="an API key; without one, the limit is per IP address")
     parser.add_argument("--requests", type=int, default=20, help="how many to send")
-    given = parser.parse_args()
+    arguments = parser.parse_args()
 
     answered = refused = 0
     limit = None
-    for number in range(1, given.requests + 1):
-        status, headers = ask(given.address.rstrip("/"), given.key)
-        told = "  ".join(f"{name}: {value}" for name, value in headers.items())
-        print(f"{number:4}  {status}  {told}")
+    for number in range(1, arguments.requests + 1):
+        status, headers = send(arguments.address.rstrip("/"), arguments.key)
+        shown = "  ".join(f"{name}: {value}" for name, value in headers.items())
+        print(f"{number:4}  {status}  {shown}")
         if status not in (200, 429):
-            print(f"The appliance answered with {status}, which has nothing to do with a limit.")
+            print(f"The appliance answered with {status}, which is not about a rate limit.")
             return 2
         answered += status == 200
         refused += status == 429

@@ -1,11 +1,11 @@
 #!/bin/sh
-# Puts the appliance where programs are, or takes it away:
+# Installs the appliance, or removes it:
 #
-#     ./install.sh              for everybody, below /usr/local (as root)
+#     ./install.sh              for all users, below /usr/local (as root)
 #     ./install.sh --user       for you alone, below ~/.local
-#     ./install.sh --remove     what this script put there; with --user, of yours. Chats stay.
+#     ./install.sh --remove     remove it; with --user, from ~/.local. Chats stay.
 #
-# PREFIX names another place.
+# PREFIX sets another folder.
 set -eu
 
 floor=${GLIBC_FLOOR}
@@ -58,14 +58,14 @@ if [ ! -w "$prefix/lib" ]; then
     exit 1
 fi
 
-# A service that runs goes on with the new version, after the replies that it is writing.
+# A running service finishes its replies and is restarted with the new version.
 runs=no
 if [ -f "$unit" ] && systemctl --quiet is-active appliance.service 2>/dev/null; then
     runs=yes
     systemctl stop appliance.service
 fi
 take_away
-# Whole or not at all: the program is copied beside its place, then moved there.
+# Atomic: the program is copied next to its folder, then renamed.
 rm -rf "$prefix/lib/appliance.new"
 cp -R "$here/usr/lib/appliance" "$prefix/lib/appliance.new"
 mv "$prefix/lib/appliance.new" "$prefix/lib/appliance"

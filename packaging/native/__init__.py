@@ -1,4 +1,4 @@
-"""Puts llama.cpp into an environment: its libraries into a folder, its functions as a package.
+"""Installs llama.cpp into an environment: its libraries into a folder, its bindings as a package.
 
-`python -m native` in `packaging/` does all of it; see `native.install`.
+`python -m native` in `packaging/` does both; see `native.install`.
 """

@@ -1,8 +1,8 @@
-"""llama.cpp's libraries, compiled here: out of a llama-cpp-python wheel with our flags.
+"""llama.cpp's libraries, compiled here: taken from a llama-cpp-python wheel built with our flags.
 
-The compile takes minutes, so the wheel is kept in the user's cache. pip's own wheel cache would not
-do: it is keyed by the address of the source and the Python version, and hands out a wheel that was
-compiled with other flags as if it were this one. The key here holds the flags and the compiler too.
+Compiling takes minutes, so the wheel is kept in the user's cache. pip's own wheel cache would not
+do: its key is the source's URL and the Python version, so it would return a wheel compiled with
+other flags. The key here includes the flags and the compiler.
 """
 
 import hashlib
@@ -29,46 +29,46 @@ CMAKE_ARGS = (
     "-DGGML_BACKEND_DL=ON",
     "-DGGML_CPU_ALL_VARIANTS=ON",
     "-DGGML_NATIVE=OFF",
-    # Image input has a library of its own, which nothing here uses.
+    # Image input is a separate library, which nothing here uses.
     "-DLLAVA_BUILD=OFF",
 )
 IS_LIBRARY = re.compile(r"(/|^)(lib|bin|scripts)/(lib)?(llama|ggml)[\w.-]*\.(so|dylib|dll)[\d.]*$")
-ASKED_FOR_BY_NOBODY = re.compile(r"\.so\.\d+\.|llama-common")
-"""A wheel has no links: each library is in it three times, under every name that it could have."""
+UNUSED = re.compile(r"\.so\.\d+\.|llama-common")
+"""A wheel has no symbolic links: it has each library three times, under each of its names."""
 AMX_VARIANT = re.compile(r"libggml-cpu-sapphirerapids\.so$")
-"""The one that uses AMX's tiles. On such a processor the next best one is loaded without it."""
+"""The variant that uses AMX tiles. Without it, the next best one is loaded on such a CPU."""
 GOOD_GCC = 13
-"""Older ones declare 8 of the 64 bytes that `ldtilecfg` reads, and drop the other stores."""
+"""Older versions declare only 8 of the 64 bytes that `ldtilecfg` reads, and drop other stores."""
 STEP = re.compile(r"\s*\[(\d+)/(\d+)\]")
-"""How ninja, as pip shows it, begins the line of a finished step."""
+"""The beginning of ninja's line for a finished step, as pip prints it."""
 LOG_LINES_SHOWN = 40
 
 
 def compiler() -> str:
-    """What the C++ compiler says that it is; empty where there is none."""
+    """The version macros of the C++ compiler; empty if there is none."""
     words = shlex.split(os.environ.get("CXX") or "c++")
     try:
-        said = subprocess.run(
+        output = subprocess.run(
             [*words, "-dM", "-E", "-x", "c++", os.devnull], capture_output=True, check=True
         )
     except (OSError, subprocess.CalledProcessError):
         return ""
     macros = re.findall(
         r"^#define (__(?:GNUC|GNUC_MINOR|clang|clang_major)__ .+|__VERSION__ .+)$",
-        said.stdout.decode(),
+        output.stdout.decode(),
         re.MULTILINE,
     )
     return "\n".join(sorted(macros))
 
 
 def makes_amx_wrong(compiler: str) -> bool:
-    """Whether code for AMX would trap; `compiler` as the function of that name says it."""
+    """Whether this compiler's code for AMX would trap; `compiler`: the result of `compiler()`."""
     major = re.search(r"^__GNUC__ (\d+)$", compiler, re.MULTILINE)
     return "__clang__" not in compiler and major is not None and int(major[1]) < GOOD_GCC
 
 
 def wheel_folder() -> Path:
-    """Where the wheel for this source, these flags, this compiler, Python and C library is kept."""
+    """The folder of the wheel for this source, flags, compiler, Python and C library."""
     lock = (LOCKS / "llama.txt").read_text()
     version = re.search(r"^llama-cpp-python==(\S+)", lock, re.MULTILINE)
     if version is None:
@@ -91,10 +91,10 @@ def wheel_folder() -> Path:
 def progress(
     lines: Iterable[str], screen: TextIO, *, live: bool, interval: float = 1.0
 ) -> Iterator[str]:
-    """Passes the lines of a build on, and tells `screen` how far it is.
+    """Passes the lines of a build on, and prints its progress to `screen`.
 
     Args:
-        live: rewrite one line every `interval` seconds; otherwise a line each 10 %.
+        live: rewrite one line every `interval` seconds; otherwise print a line every 10 %.
     """
     began = time.monotonic()
     shown_at = 0.0
@@ -119,7 +119,7 @@ def progress(
 
 
 def compile_wheel(scratch: Path) -> Path:
-    """Compiles in `scratch`; gives the wheel.
+    """Compiles in `scratch`; returns the wheel.
 
     Raises:
         SystemExit: the compile failed; its last lines are shown and its log is kept.
@@ -135,7 +135,7 @@ def compile_wheel(scratch: Path) -> Path:
         stdout=screen,
     )
     command = [*pip, "wheel", "--verbose", "--no-deps", "--require-hashes"]
-    # A cached wheel could have other flags; an isolated build would fetch tools that no lock names.
+    # A cached wheel could have other flags; an isolated build would fetch tools that no lock pins.
     command += ["--no-cache-dir", "--no-binary", "llama-cpp-python", "--no-build-isolation"]
     command += ["--wheel-dir", str(scratch / "wheel"), "-r", str(LOCKS / "llama.txt")]
     environment = os.environ | {
@@ -167,15 +167,15 @@ def compile_wheel(scratch: Path) -> Path:
 
 
 def unpack(wheel: Path, folder: Path) -> list[Path]:
-    """Takes the libraries out of a wheel, each under the one name that others ask for."""
-    unwanted = [ASKED_FOR_BY_NOBODY, *([AMX_VARIANT] if makes_amx_wrong(compiler()) else [])]
+    """Extracts the libraries from a wheel, each under the one name that others load it by."""
+    unwanted = [UNUSED, *([AMX_VARIANT] if makes_amx_wrong(compiler()) else [])]
     found = {}
     with zipfile.ZipFile(wheel) as archive:
         for entry in archive.infolist():
             name = Path(entry.filename).name
             if IS_LIBRARY.search(entry.filename) and not any(p.search(name) for p in unwanted):
                 found[name] = entry.filename
-        # Where a library has a version in its name, that is what others ask for.
+        # If a library has a version in its name, others load it by that name.
         versioned = {name.partition(".so.")[0] for name in found if ".so." in name}
         for name in [n for n in found if n.endswith(".so") and n[:-3] in versioned]:
             del found[name]
@@ -185,7 +185,7 @@ def unpack(wheel: Path, folder: Path) -> list[Path]:
 
 
 def wheel() -> Path:
-    """The kept wheel, compiled now if there is none.
+    """The cached wheel, compiled now if there is none.
 
     Raises:
         SystemExit: it does not compile.
@@ -194,13 +194,13 @@ def wheel() -> Path:
     found = next(folder.glob("*.whl"), None)
     if found is None:
         print(
-            "Compiling llama.cpp: about 10 minutes on two cores, and only this once",
+            "Compiling llama.cpp: about 10 minutes on two cores, and only once",
             file=sys.stderr,
         )
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix="llama-wheel-") as scratch:
             made = compile_wheel(Path(scratch))
-            # Whole or not at all, also when two builds end together.
+            # Atomic, even when two builds end at the same time.
             part = folder / f"{made.name}.{os.getpid()}"
             shutil.copy(made, part)
             found = part.replace(folder / made.name)

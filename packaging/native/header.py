@@ -1,7 +1,7 @@
-"""What C headers declare, and how the declarations of two versions of llama.cpp differ.
+"""The declarations in C headers, and how they differ between two versions of llama.cpp.
 
-Only what the appliance's functions need is compared: their arguments and results, and every
-structure, enumeration and type in those, and in those again.
+Only what the appliance's functions need is compared: their parameters and results, and every
+structure, enumeration and type that these use, recursively.
 """
 
 import ast
@@ -14,7 +14,7 @@ from pycparser import CParser, c_ast
 from pycparser.c_generator import CGenerator
 
 FOLDERS = ("include", "ggml/include")
-"""Of llama.cpp's source."""
+"""Folders of llama.cpp's source."""
 STANDARD = "".join(
     f"typedef int {name};\n"
     for name in (
@@ -22,9 +22,9 @@ STANDARD = "".join(
         *("size_t", "bool", "FILE"),
     )
 )
-"""The system's own headers are left out: of their types only the names are needed."""
+"""Stands in for the system's headers: only the names of their types are needed."""
 PASSED_ON = ("struct ggml_tensor", "struct llama_sampler")
-"""Nobody looks into these."""
+"""Opaque types: only pointers to them are passed on."""
 _text = CGenerator().visit
 
 
@@ -52,7 +52,7 @@ class Header:
                 self.types[node.name] = node.type
 
     def _take(self, node: c_ast.Node) -> None:
-        """The structures and enumerations that are declared somewhere in it."""
+        """Adds the structures and enumerations declared anywhere in it."""
         if isinstance(node, c_ast.Struct | c_ast.Union) and node.decls and node.name:
             self.types[f"struct {node.name}"] = node
         elif isinstance(node, c_ast.Enum) and node.values:
@@ -74,7 +74,7 @@ class Header:
         return found
 
     def needed(self, functions: Iterable[str]) -> dict[str, list[str]]:
-        """What these functions need: types, and the parts of each in their order."""
+        """The types that these functions need, and the members of each in order."""
         found: dict[str, list[str]] = {}
         waiting: list[c_ast.Node] = [self.functions[name] for name in functions]
         while waiting:
@@ -86,7 +86,7 @@ class Header:
 
     def _parts(self, kind: c_ast.Node) -> list[str]:
         if isinstance(kind, c_ast.TypeDecl) and isinstance(kind.type, c_ast.Struct | c_ast.Enum):
-            # A second name; or the only one, and then what is inside is its own.
+            # An alias; or the only name of the type, which then has the members itself.
             return [kind.type.name] if kind.type.name else self._parts(kind.type)
         if isinstance(kind, c_ast.Enum):
             return [f"{name} = {value}" for name, value in self._numbers(kind).items()]
@@ -96,7 +96,7 @@ class Header:
 
 
 def read(source: Path) -> Header:
-    """`llama.h` and all that it includes, out of a folder with llama.cpp's source."""
+    """`llama.h` and all that it includes, from a folder with llama.cpp's source."""
     preprocessor = _Preprocessor()
     preprocessor.line_directive = None
     for folder in FOLDERS:
@@ -112,11 +112,11 @@ def read(source: Path) -> Header:
 def differences(
     bindings: Header, library: Header, functions: Iterable[str], constants: Iterable[str]
 ) -> list[str]:
-    """Where the library is another one than the bindings know, a sentence each.
+    """The differences between the library and the bindings, a sentence each.
 
     Args:
-        functions: names of those that are called.
-        constants: names of those that are used.
+        functions: names of the functions that are called.
+        constants: names of the constants that are used.
     """
     both = []
     found = []
@@ -147,7 +147,7 @@ def differences(
 
 
 def _signature(function: c_ast.FuncDecl) -> str:
-    """Result and arguments, whatever they are called."""
+    """Types of result and parameters, without the parameters' names."""
     arguments = function.args.params if function.args else []
     return f"{_type(function.type)} ({', '.join(_type(one.type) for one in arguments)})"
 
@@ -158,14 +158,14 @@ def _type(node: c_ast.Node) -> str:
     if isinstance(node, c_ast.TypeDecl):
         inner = node.type
         if isinstance(inner, c_ast.Struct | c_ast.Enum | c_ast.Union):
-            # `struct x` and a typedef of the same name are one thing.
+            # `struct x` and a typedef of the same name are the same type.
             return " ".join([*node.quals, inner.name])
         return " ".join([*node.quals, *inner.names])
     return str(_text(node))
 
 
 def _names(node: c_ast.Node) -> Iterator[str]:
-    """The types that are named somewhere in it."""
+    """The types named anywhere in it."""
     if isinstance(node, c_ast.Struct | c_ast.Union):
         yield f"struct {node.name}"
     elif isinstance(node, c_ast.Enum):
@@ -177,7 +177,7 @@ def _names(node: c_ast.Node) -> Iterator[str]:
 
 
 def _first_difference(ours: list[str], theirs: list[str]) -> Iterator[tuple[str, str]]:
-    """All that comes behind it is shifted."""
+    """Only the first one, since everything after it is shifted."""
     for index in range(max(len(ours), len(theirs))):
         a, b = ("".join(one[index : index + 1]) for one in (ours, theirs))
         if a != b:
@@ -186,7 +186,7 @@ def _first_difference(ours: list[str], theirs: list[str]) -> Iterator[tuple[str,
 
 
 def _number(expression: ast.AST, known: dict[str, int]) -> int:
-    """Of a constant expression, as far as headers have such."""
+    """The value of a constant expression, as far as headers use them."""
     match expression:
         case ast.Expression(body=body):
             return _number(body, known)
@@ -207,4 +207,4 @@ def _number(expression: ast.AST, known: dict[str, int]) -> int:
                     return a + b
                 case ast.Sub():
                     return a - b
-    raise ValueError(f"{ast.unparse(expression)} is no constant that could be understood")
+    raise ValueError(f"{ast.unparse(expression)} is not a supported constant expression")

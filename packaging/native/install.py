@@ -1,12 +1,12 @@
-"""Puts llama.cpp into this environment, ready-made or compiled, and holds that its parts fit.
+"""Installs llama.cpp into this environment, prebuilt or compiled, and checks that its parts match.
 
-    python -m native                        ready-made, by npm
+    python -m native                        prebuilt, by npm
     LLAMA=source python -m native           compiled here, which takes minutes
-    python -m native FOLDER                 the libraries alone, into a folder that is empty
+    python -m native FOLDER                 the libraries alone, into an empty folder
 
-The functions come as llama-cpp-python's modules, whose own build is left out; the libraries lie
-where that would have put them, in a folder that is replaced as a whole. Nothing of what is
-installed changes before both are here and fit together.
+The bindings are llama-cpp-python's modules, without its own build of llama.cpp; the libraries go
+where that build would have put them, in a folder that is replaced as a whole. The installation
+changes only when both parts are available and match.
 """
 
 import os
@@ -33,7 +33,7 @@ CHECK = "from appliance.worker.runners.llama_cpp.native.interface import main; m
 
 @contextmanager
 def step(words: str) -> Iterator[None]:
-    """Says what is done, and when it is done how long it took, as `packaging/step.sh` does."""
+    """Prints a step, and at its end how long it took, as `packaging/step.sh` does."""
     print(words, "…", flush=True)
     began = time.monotonic()
     ended = "failed after "
@@ -48,10 +48,10 @@ def bindings(scratch: Path) -> Path:
     """A wheel of llama-cpp-python's modules without its libraries: nothing is compiled.
 
     Raises:
-        subprocess.CalledProcessError: pip has said why.
+        subprocess.CalledProcessError: pip failed and has printed why.
     """
     command = [*PIP, "wheel", "--quiet", "--no-deps", "--require-hashes", "--no-build-isolation"]
-    # pip's own cache would hand this wheel, which has no libraries, to others as if it were whole.
+    # pip's cache would return this wheel, which has no libraries, to others as if it were complete.
     command += ["--no-cache-dir", "--wheel-dir", str(scratch), "-r", str(LOCKS / "llama.txt")]
     subprocess.run(command, check=True, env=os.environ | {"SKBUILD_WHEEL_CMAKE": "false"})
     (made,) = scratch.glob("*.whl")
@@ -59,16 +59,16 @@ def bindings(scratch: Path) -> Path:
 
 
 def fetch(folder: Path) -> None:
-    """Puts the ready-made libraries into `folder`, which is empty.
+    """Puts the prebuilt libraries into `folder`, which is empty.
 
     Raises:
-        SystemExit: they are not to be had.
+        SystemExit: they are not available.
     """
     system = prebuilt.this_system()
     pin = prebuilt.pins().get(system)
     if pin is None:
         raise SystemExit(
-            f"llama.cpp is not ready-made for {system}: compile it with LLAMA=source make run."
+            f"There is no prebuilt llama.cpp for {system}: compile it with LLAMA=source make run."
         )
     with (
         step(f"Fetching llama.cpp for {system} ({pin.bytes / 1e6:.0f} MB)"),
@@ -80,29 +80,29 @@ def fetch(folder: Path) -> None:
 
 
 def build(folder: Path) -> None:
-    """Puts those libraries into `folder`, which is empty, that compile here and compute right.
+    """Compiles the libraries into `folder`, which is empty, and leaves out those that fail a check.
 
     Raises:
-        SystemExit: they do not compile, or none of them does.
+        SystemExit: they do not compile, or none computes correctly.
     """
     compiled.unpack(compiled.wheel(), folder)
-    with step("Trying what was compiled"):
+    with step("Testing the compiled libraries"):
         trial.leave_out_wrong(folder)
 
 
 def check(modules: Path, folder: Path) -> None:
-    """Libraries and functions are of one interface, as far as the appliance uses it.
+    """Checks that libraries and bindings have the same interface, as far as the appliance uses it.
 
     Raises:
-        SystemExit: they are not; it has been said which.
+        SystemExit: they don't; the differences have been printed.
     """
     if run(CHECK, modules, folder) != 0:
-        raise SystemExit("This llama.cpp and its functions don't fit together: nothing is changed.")
+        raise SystemExit("This llama.cpp and its bindings do not match: nothing was changed.")
 
 
 def run(code: str, modules: Path, folder: Path) -> int:
-    """Runs Python code in a process with other functions, in `modules`, and other libraries, in
-    `folder`; its exit code."""
+    """Runs Python code in a process with the bindings in `modules` and the libraries in `folder`;
+    its exit code."""
     root = LOCKS.parent
     environment = os.environ | {
         "LLAMA_CPP_LIB_PATH": str(folder),
@@ -118,23 +118,22 @@ def install(
 
     Args:
         fill: puts libraries into a folder.
-        hold: is asked about folders with the new modules and libraries, and raises what keeps the
-            old ones.
+        hold: called with the folders of the new modules and libraries; raises to keep the old ones.
     """
-    # Beside the old ones, so that they can be put in their place at once.
+    # On the same file system as the old ones, so that they can be replaced by a rename.
     FOLDER.parent.mkdir(parents=True, exist_ok=True)
-    for left in FOLDER.parent.glob("new-*"):  # by a process that was killed
+    for left in FOLDER.parent.glob("new-*"):  # left by a process that was killed
         shutil.rmtree(left)
     with tempfile.TemporaryDirectory(prefix="new-", dir=FOLDER.parent) as folder:
         scratch = Path(folder)
         modules, made, old = (scratch / name for name in ("modules", "lib", "old"))
         made.mkdir()
-        with step("Getting the functions of llama.cpp (77 MB)"):
+        with step("Building llama.cpp's bindings (77 MB to download)"):
             wheel = bindings(scratch)
         with zipfile.ZipFile(wheel) as archive:
             archive.extractall(modules)
         fill(made)
-        with step("Comparing both"):
+        with step("Checking that libraries and bindings match"):
             hold(modules, made)
         command = [*PIP, "install", "--quiet", "--no-compile", "--no-deps", "--no-index"]
         subprocess.run([*command, "--force-reinstall", str(wheel)], check=True)
@@ -144,7 +143,7 @@ def install(
 
 
 def main(folder: str = "") -> None:
-    """Installs what `LLAMA` names; with a folder, only puts its libraries there."""
+    """Installs what `LLAMA` selects; with a folder, only puts the libraries there."""
     sources = {"prebuilt": fetch, "source": build}
     source = os.environ.get("LLAMA") or "prebuilt"
     if source not in sources:
@@ -155,6 +154,6 @@ def main(folder: str = "") -> None:
         else:
             install(sources[source])
     except subprocess.CalledProcessError as ex:
-        raise SystemExit(f"pip ended with {ex.returncode}: llama.cpp is what it was.") from ex
+        raise SystemExit(f"pip exited with {ex.returncode}: nothing was changed.") from ex
     except OSError as ex:
-        raise SystemExit(f"llama.cpp is what it was: {ex}") from ex
+        raise SystemExit(f"llama.cpp was not installed: {ex}") from ex

@@ -1,9 +1,9 @@
-"""llama.cpp's own server, which the benchmarks compare with: the same source on the same libraries.
+"""llama.cpp's own server, which the benchmarks compare with: the same source and libraries.
 
-    python -m native.llama_server           compiles it unless that was done, and prints where it is
+    python -m native.llama_server           compiles it unless it is cached, and prints its path
 
-What the ready-made libraries lack of it, the server itself and its images and sounds (`mtmd`), is
-compiled here. A C++ compiler and git are needed, and a few minutes once: the program is kept in the
+The parts that the prebuilt libraries lack, the server and its image and audio input (`mtmd`), are
+compiled here. That needs a C++ compiler and git, and a few minutes once: the program is kept in the
 user's cache.
 """
 
@@ -44,7 +44,7 @@ OPTIONS = (
     "-DNDEBUG",
     "-w",
     "-pthread",
-    # As llama.cpp's own build has them: the libraries were compiled with the same.
+    # As in llama.cpp's own build, which the libraries come from.
     "-DLLAMA_SUBPROCESS",
     "-DLLAMA_SHARED",
     "-DGGML_SHARED",
@@ -62,18 +62,18 @@ NO_PAGE = """
 struct llama_ui_asset { std::string name; const unsigned char * data; std::size_t size; };
 inline std::array<llama_ui_asset, 0> llama_ui_get_assets() { return {}; }
 """
-"""In place of the header that llama.cpp's build makes of its page: there is none."""
+"""Replaces the header that llama.cpp's build generates from its web UI: there is none."""
 
 
 def program() -> Path:
-    """The kept program, its libraries beside it; compiled now if there is none.
+    """The cached program, its libraries beside it; compiled now if there is none.
 
     Raises:
-        SystemExit: it does not compile here; the message says why.
+        SystemExit: it cannot be compiled here; the message says why.
     """
     of, ready = source.pin(), prebuilt.pins().get(prebuilt.this_system())
     if sys.platform != "linux" or ready is None:
-        raise SystemExit("llama-server is compiled for the benchmarks on Linux alone.")
+        raise SystemExit("llama-server is compiled for the benchmarks on Linux only.")
     if of.version != ready.version:
         raise SystemExit(f"The source is {of.version}, the libraries are {ready.version}.")
     compiler = compiled.compiler()
@@ -87,7 +87,7 @@ def program() -> Path:
         cache.mkdir(mode=0o700, parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=cache) as scratch:
             made = _make(of, ready, Path(scratch))
-            # Whole or not at all. Where another build was done first, its program stays.
+            # Atomic. If another build was finished first, its program stays.
             try:
                 made.rename(kept)
             except OSError:
@@ -117,14 +117,14 @@ def _make(of: Pin, ready: Pin, scratch: Path) -> Path:
 
 
 def compile_all(tree: Path, sources: list[Path]) -> Iterator[str]:
-    """Compiles with every processor; gives a line for each that is done, as ninja writes it.
+    """Compiles on all CPUs; yields a line for each finished file, as ninja prints it.
 
     Raises:
-        SystemExit: one does not compile; the compiler has said why.
+        SystemExit: a file does not compile; the compiler has printed why.
     """
 
     def one(file: Path) -> Path:
-        # What is named .c is C, but for the one that llama.cpp compiles as C++ too.
+        # .c files are C, except for one that llama.cpp compiles as C++ too.
         c = file.suffix == ".c" and file.name != "sha1.c"
         language = ["-x", "c"] if c else ["-x", "c++", "-std=c++17"]
         command = [*_compiler(), *language, *OPTIONS, "-c", str(file)]

@@ -1,9 +1,8 @@
-"""llama.cpp's libraries as others compiled them: out of npm's `@node-llama-cpp/…` packages (MIT).
+"""llama.cpp's prebuilt libraries, from the npm packages `@node-llama-cpp/…` (MIT).
 
-`prebuilt.json` pins one package for each system, and by its integrity what is in it. Nothing else
-of that project is used, and no code of the package runs: npm fetches the archive, and what is a
-library is taken out of it. Each system has a pin of its own, since not all of them are published
-together.
+`prebuilt.json` pins one package for each system, with its integrity hash. Nothing else of that
+project is used, and no code of the package runs: npm fetches the archive, and the libraries are
+extracted from it. Each system has its own pin, since not all of them are published together.
 """
 
 import base64
@@ -21,9 +20,9 @@ LOCK = Path(__file__).with_name("prebuilt.json")
 LIBRARY_ENDINGS = (".so", ".dylib", ".dll")
 LICENCE = "LICENSE.txt"
 ORIGIN = "origin.json"
-"""Beside libraries that were not compiled here: which package they came with, as a `Pin`."""
+"""A file beside prebuilt libraries: the package that they came from, as a `Pin`."""
 UNUSED = ("libllama-common", "llama-common")
-"""What llama.cpp's own programs share; the benchmarks' server is one."""
+"""Shared code of llama.cpp's own programs, of which only the benchmarks' server is used."""
 
 
 class Pin(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -32,13 +31,13 @@ class Pin(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     package: str
     version: str
     integrity: str
-    """`sha512-` and the archive's digest in Base64, as npm writes it."""
+    """`sha512-` and the archive's digest in Base64, in npm's format."""
     bytes: int
-    """Of the archive, for people who wait."""
+    """Size of the archive, shown while it is fetched."""
 
 
 def pins() -> dict[str, Pin]:
-    """By system, such as `linux-x64`, with `-cuda` behind it for NVIDIA's backend."""
+    """The pins by system, such as `linux-x64`, with the suffix `-cuda` for the CUDA backend."""
     return msgspec.json.decode(LOCK.read_bytes(), type=dict[str, Pin])
 
 
@@ -56,19 +55,19 @@ def this_system() -> str:
 
 
 def npm_command() -> list[str]:
-    """What runs npm; on Windows that is a script with an ending."""
+    """The command that runs npm; on Windows that is a script with a file extension."""
     return [shutil.which("npm") or "npm"]
 
 
 def fetch(name: str, folder: Path, npm: list[str]) -> Path:
-    """A package's archive, in `folder`, as npm gives it. None of the package's code runs.
+    """Fetches a package's archive into `folder` with npm. None of the package's code runs.
 
     Args:
-        name: with a version behind it, as npm writes that.
+        name: `package@version`.
         npm: the command line that runs npm.
 
     Raises:
-        SystemExit: npm cannot get it, and has said why.
+        SystemExit: npm cannot fetch it, and has printed why.
     """
     packed = subprocess.run(
         [*npm, "pack", "--loglevel=error", "--ignore-scripts", name],
@@ -78,36 +77,36 @@ def fetch(name: str, folder: Path, npm: list[str]) -> Path:
         check=False,
     )
     if packed.returncode != 0:
-        raise SystemExit(f"npm could not get {name} (exit code {packed.returncode}).")
+        raise SystemExit(f"npm could not fetch {name} (exit code {packed.returncode}).")
     return folder / packed.stdout.split()[-1]
 
 
 def archive(pin: Pin, folder: Path, npm: list[str]) -> Path:
-    """The package's archive, in `folder`, as it is pinned.
+    """Fetches the package's archive into `folder` and verifies it.
 
     Raises:
-        SystemExit: npm cannot get it, or it is another one.
+        SystemExit: npm cannot fetch it, or its integrity hash is not the pinned one.
     """
     name = f"{pin.package}@{pin.version}"
     found = fetch(name, folder, npm)
     if (given := integrity(found)) != pin.integrity:
-        raise SystemExit(f"{name} is not the package that is pinned: it has {given}.")
+        raise SystemExit(f"{name} is not the pinned package: its integrity hash is {given}.")
     return found
 
 
 def integrity(packed: Path) -> str:
-    """Of an archive, as npm writes it."""
+    """The integrity hash of an archive, in npm's format."""
     digest = hashlib.sha512(packed.read_bytes()).digest()
     return f"sha512-{base64.b64encode(digest).decode()}"
 
 
 def is_library(name: str, unused: tuple[str, ...] = UNUSED) -> bool:
-    """Whether a file in an archive is one that the appliance wants."""
+    """Whether a file in an archive is a library that the appliance uses."""
     return name.endswith(LIBRARY_ENDINGS) and not name.startswith(unused)
 
 
 def unpack(packed: Path, folder: Path, *, unused: tuple[str, ...] = UNUSED) -> list[Path]:
-    """Takes the libraries out of an archive, and the text of its licence."""
+    """Extracts the libraries from an archive, and its licence text."""
     found = []
     with tarfile.open(packed) as archive:
         for member in archive:

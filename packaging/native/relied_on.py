@@ -1,4 +1,4 @@
-"""What the appliance's own source calls of llama.cpp, and how the installed library answers.
+"""The part of llama.cpp's interface that the appliance uses, as the installed library has it.
 
 python -m native.relied_on              writes `interface.json` beside its module
 """
@@ -19,11 +19,11 @@ DEFAULTS = (
     "llama_sampler_chain_default_params",
 )
 NAMES = {"ggml_type_name": "GGML_TYPE_", "llama_ftype_name": "LLAMA_FTYPE_"}
-"""Functions that say what a number means, and how the constants begin that are such numbers."""
+"""Functions that return the name of a constant, and the prefix of those constants."""
 
 
 def functions() -> list[str]:
-    """Names, sorted: what of `lib` the bindings declare as a function, and what `native` gets."""
+    """Names, sorted: functions of `lib` that the bindings declare, and arguments of `native`."""
     spec = importlib.util.find_spec("llama_cpp")
     (package,) = (spec and spec.submodule_search_locations) or [""]
     bindings = Path(package, "llama_cpp.py").read_text("utf-8")
@@ -49,7 +49,7 @@ def constants() -> list[str]:
 
 
 def _nodes() -> Iterator[ast.AST]:
-    """Of every file that calls llama.cpp."""
+    """The nodes of every file that calls llama.cpp."""
     for file in SOURCE.rglob("*.py"):
         text = file.read_text("utf-8")
         if "native.bindings import" in text:
@@ -57,7 +57,7 @@ def _nodes() -> Iterator[ast.AST]:
 
 
 def main() -> None:
-    """Writes down what is there now."""
+    """Writes the description of the installed library."""
     from appliance.worker.runners.llama_cpp.native import interface
     from appliance.worker.runners.llama_cpp.native.bindings import lib
 
@@ -65,7 +65,7 @@ def main() -> None:
         function: [getattr(lib, name) for name in constants() if name.startswith(prefix)]
         for function, prefix in NAMES.items()
     }
-    told = interface.Interface(
+    described = interface.Interface(
         functions=functions(),
         defaults={name: interface.defaults(name) for name in DEFAULTS},
         names={
@@ -73,7 +73,7 @@ def main() -> None:
             for function, given in numbers.items()
         },
     )
-    text = msgspec.json.format(msgspec.json.encode(told), indent=2)
+    text = msgspec.json.format(msgspec.json.encode(described), indent=2)
     interface.DESCRIPTION.write_bytes(text + b"\n")
 
 

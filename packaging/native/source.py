@@ -1,6 +1,6 @@
-"""llama.cpp's source as the ready-made libraries were made of it: out of npm's `node-llama-cpp`.
+"""The source that the prebuilt llama.cpp was compiled from, in npm's package `node-llama-cpp`.
 
-`source.json` pins the package, which holds the source as a git bundle. git is needed.
+`source.json` pins the package, which has the source as a git bundle. Needs git.
 """
 
 import subprocess
@@ -17,12 +17,12 @@ BUNDLE = "package/llama/gitRelease.bundle"
 
 
 def pin() -> Pin:
-    """Of the package."""
+    """The package's pin."""
     return msgspec.json.decode(LOCK.read_bytes(), type=Pin)
 
 
 def check_out(packed: Path, tree: Path, paths: Iterable[str]) -> None:
-    """Puts files and folders of the source into `tree`, which is made.
+    """Puts files and folders of the source into `tree`, which is created.
 
     Args:
         packed: the package's archive.

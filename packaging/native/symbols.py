@@ -1,9 +1,9 @@
-"""Whether libraries that cannot be run here have what the appliance calls.
+"""Checks libraries of other systems, which cannot be run here, for what the appliance calls.
 
-    python -m native.symbols            looks into every package that is pinned
+    python -m native.symbols            checks every pinned package
 
-Each is fetched, and its libraries are read as files: what they export, what they load, and what
-processor they are for. No more is known of another system's libraries here.
+Each is fetched, and its libraries are read as files: what they export, which libraries they load,
+and which processor they are for. More cannot be checked without running them.
 """
 
 import io
@@ -20,30 +20,30 @@ MACHINES = {
     "x64": ("X86_64", "AMD64"),
     "arm64": ("AARCH64", "ARM64"),
 }
-"""What processors are called in files, of those that Node names."""
+"""Names of processors in library files, by Node's names."""
 OF_THE_SYSTEM = (
     *("libc.so.", "libm.so.", "libgcc_s.so.", "libstdc++.so.", "ld-linux"),
     *("/usr/lib/", "/System/Library/"),
     *("kernel32.dll", "advapi32.dll", "api-ms-win-", "msvcp140.dll", "vcruntime140"),
 )
 OF_A_DRIVER = ("libvulkan.so.", "libcuda.so.", "libcudart.so.", "libcublas.so.", "vulkan-1.dll")
-"""Whose absence means that a backend is passed over."""
+"""Libraries without which a backend is skipped."""
 
 Binary = lief.ELF.Binary | lief.PE.Binary | lief.MachO.Binary
 
 
 class Contents:
-    """What the libraries in an archive are, together."""
+    """The combined contents of the libraries in an archive."""
 
     def __init__(self, packed: Path) -> None:
         """
         Raises:
-            ValueError: a library is of a kind that cannot be read.
+            ValueError: a library has an unknown format.
         """
         self.names: set[str] = set()
         self.exported: set[str] = set()
         self.loaded: set[str] = set()
-        """Names or paths of libraries that these want."""
+        """Names or paths of the libraries that these load."""
         self.machines: set[str] = set()
         with tarfile.open(packed) as archive:
             for member in archive:
@@ -71,16 +71,16 @@ class Contents:
             self.loaded |= {str(one) for one in library.libraries}
             self.machines.add(library.header.machine_type.name)
         else:
-            raise ValueError(f"{name} is no library of any known kind")
+            raise ValueError(f"{name} has an unknown library format")
 
 
 def faults(packed: Path, system: str, functions: Iterable[str]) -> list[str]:
-    """Why these libraries could not serve the appliance, a sentence each.
+    """Reasons why the appliance could not use these libraries, a sentence each.
 
     Args:
-        packed: an archive of npm's.
+        packed: an archive from npm.
         system: as in `prebuilt.json`.
-        functions: names of those that are called.
+        functions: names of the functions that are called.
     """
     try:
         inside = Contents(packed)
@@ -99,7 +99,7 @@ def faults(packed: Path, system: str, functions: Iterable[str]) -> list[str]:
 
 
 def main() -> None:
-    """Says of each package how it stands; the exit code is 1 when one has a fault."""
+    """Prints the result for each package; the exit code is 1 if one has a fault."""
     npm = prebuilt.npm_command()
     functions = relied_on.functions()
     bad = False
@@ -107,8 +107,8 @@ def main() -> None:
         with tempfile.TemporaryDirectory(prefix="llama-cpp-") as scratch:
             found = faults(prebuilt.archive(pin, Path(scratch), npm), system, functions)
         bad |= bool(found)
-        said = "; ".join(found) or f"all {len(functions)} functions are there"
-        print(f"{system}, {pin.package} {pin.version}: {said}", flush=True)
+        result = "; ".join(found) or f"all {len(functions)} functions are there"
+        print(f"{system}, {pin.package} {pin.version}: {result}", flush=True)
     raise SystemExit(1 if bad else 0)
 
 

@@ -1,4 +1,4 @@
-"""What was compiled here has to compute right, or it is not installed."""
+"""Checks that libraries compiled here compute correctly before they are installed."""
 
 import os
 import sys
@@ -12,14 +12,14 @@ NEEDS = (
     Need(types={"Q4_1": 3, "Q8_0": 8, "F16": 1, "F32": 0}, head_size=64),
     Need(types={"Q4_K": 12, "Q5_K": 13, "Q6_K": 14, "Q4_0": 2, "BF16": 30}, head_size=128),
 )
-"""What most models are made of; the appliance tries each model's own again."""
+"""The types that most models use; the appliance checks those of each model again."""
 
 
 def leave_out_wrong(folder: Path) -> None:
-    """Removes the variants that this processor can run and that compute wrong.
+    """Removes the variants that run on this CPU and compute incorrectly.
 
     Raises:
-        SystemExit: none is right.
+        SystemExit: none computes correctly.
     """
     command = [sys.executable, "-m", "appliance", "proof"]
     environment = os.environ | {llama_libraries.FOLDER_VARIABLE: str(folder)}

@@ -1,10 +1,10 @@
-"""Moves llama.cpp to its next version: the libraries of every system, and the functions.
+"""Updates llama.cpp: the libraries of every system, and the bindings.
 
-    python -m native.update [PACKAGES [BINDINGS]]       versions; the newest if none is named
+    python -m native.update [PACKAGES [BINDINGS]]       versions; by default the newest
 
-Nothing is written unless both are of one interface, as far as the appliance uses it: what their
-headers declare is compared, and what each system's libraries export. Then both are installed, and
-`interface.json` is written anew. Git and the tools for development are needed.
+Nothing is written unless both have the same interface, as far as the appliance uses it: their
+headers' declarations are compared, and each system's libraries are checked for the functions. Then
+both are installed, and `interface.json` is written again. Needs git and the development tools.
 """
 
 import hashlib
@@ -28,16 +28,16 @@ DESCRIBE = "from native.relied_on import main; main()"
 
 
 def version_key(version: str) -> tuple[int, ...]:
-    """What versions are compared by."""
+    """The sort key of a version."""
     return tuple(int(part) for part in version.split("."))
 
 
 def newest_of_all(listed: Iterable[list[str]], wanted: str) -> str:
-    """The newest version that every package of a system has, and no preview.
+    """The newest version that every package of a system has, without pre-releases.
 
     Args:
         listed: the versions of each package.
-        wanted: takes this one instead; empty: the newest.
+        wanted: only this version; empty: the newest.
 
     Raises:
         SystemExit: there is none.
@@ -50,8 +50,8 @@ def newest_of_all(listed: Iterable[list[str]], wanted: str) -> str:
 
 
 def chosen(pins: dict[str, Pin], wanted: str, npm: list[str]) -> dict[str, str]:
-    """The version for each entry. A system's add-ons are of the same version as its libraries; a
-    system for which the wanted one is not to be had keeps what it has."""
+    """The version for each entry. A system's add-ons have the same version as its libraries; a
+    system for which the wanted version is not available keeps its current one."""
     listed = {system: _versions(pin.package, npm) for system, pin in pins.items()}
     found = {}
     for system, pin in pins.items():
@@ -69,15 +69,15 @@ def _of_one_system(one: str, other: str) -> bool:
 
 
 def _versions(package: str, npm: list[str]) -> list[str]:
-    said = subprocess.run(
+    output = subprocess.run(
         [*npm, "view", package, "versions", "--json"], capture_output=True, text=True, check=True
     ).stdout
-    found: list[str] | str = json.loads(said)
+    found: list[str] | str = json.loads(output)
     return [found] if isinstance(found, str) else found
 
 
 def library_header(version: str, scratch: Path, npm: list[str]) -> header.Header:
-    """What the libraries of a version declare."""
+    """The declarations of a version of the libraries."""
     packed = prebuilt.fetch(f"{source.pin().package}@{version}", scratch, npm)
     folder = scratch / f"source-{version}"
     source.check_out(packed, folder, header.FOLDERS)
@@ -96,7 +96,7 @@ def bindings_source(version: str, scratch: Path) -> Path:
 
 
 def bindings_header(packed: Path, scratch: Path) -> header.Header:
-    """What the functions expect."""
+    """The declarations that the bindings were written for."""
     folder = scratch / "bindings"
     with tarfile.open(packed) as archive:
         for member in archive:
@@ -110,7 +110,7 @@ def bindings_header(packed: Path, scratch: Path) -> header.Header:
 
 
 def locked(lock: str, packed: Path) -> str:
-    """The lock's text with the version and the hash of this archive in it."""
+    """The lock's text with the version and the hash of this archive."""
     version = packed.name.removeprefix("llama_cpp_python-").removesuffix(".tar.gz")
     text = re.sub(r"(?m)^llama-cpp-python==\S+", f"llama-cpp-python=={version}", lock)
     digest = hashlib.sha256(packed.read_bytes()).hexdigest()
@@ -120,7 +120,7 @@ def locked(lock: str, packed: Path) -> str:
 def faults(
     new: dict[str, Pin], archives: dict[str, Path], packed: Path, npm: list[str]
 ) -> list[str]:
-    """What speaks against these versions."""
+    """Reasons not to update to these versions, a sentence each."""
     functions, constants = relied_on.functions(), relied_on.constants()
     found = [
         f"{system}: {sentence}"
@@ -140,7 +140,7 @@ def faults(
 
 
 def changes(old: str, new: str) -> list[str]:
-    """What the new description of the interface has otherwise, a sentence each."""
+    """The differences between two descriptions of the interface, a sentence each."""
     before, after = (_flat(json.loads(text)) for text in (old, new))
     return [
         f"{name}: {after.get(name, 'gone')}, before {before.get(name, 'not there')}"
@@ -162,7 +162,7 @@ def _flat(description: dict[str, object], prefix: str = "") -> dict[str, str]:
 
 
 def main() -> None:
-    """Moves what can be moved, and says what was and what differs."""
+    """Updates everything that can be updated, and prints old versions and differences."""
     packages, bindings = (*sys.argv[1:3], "", "")[:2]
     npm = prebuilt.npm_command()
     from appliance.worker.runners.llama_cpp.native import interface

@@ -10,7 +10,6 @@ import pytest
 from appliance.api.generation.encoder import ReplyCollector
 from appliance.api.generation.request import Generation
 from appliance.api.openai.encoder import ChatEncoder
-from appliance.auth.keys.scopes import Caller
 from appliance.engine.protocol import (
     Accepted,
     CallDelta,
@@ -20,7 +19,7 @@ from appliance.engine.protocol import (
     SequenceEvent,
     Timings,
 )
-from appliance.engine.types import ChatMessage, ChatPrompt, SamplingParams
+from appliance.engine.types import ChatMessage, ChatPrompt, GenerationRequest, SamplingParams
 from appliance.errors import ApplianceError, ContextLengthExceeded
 
 PROMPT = ChatPrompt([ChatMessage("user", "Look it up.")], parse_output=True)
@@ -60,12 +59,12 @@ class Scripted:
         self.cancelled += 1
 
 
+REQUEST = GenerationRequest(prompt=PROMPT, sampling=SamplingParams())
+
+
 def generation(*, single_tool_call: bool) -> Generation:
     model: Any = Scripted()
-    caller = Caller(name="test", address="127.0.0.1")
-    return Generation(
-        model, [PROMPT], SamplingParams(), caller=caller, single_tool_call=single_tool_call
-    )
+    return Generation(model, [REQUEST], single_tool_call=single_tool_call)
 
 
 @pytest.mark.parametrize(("single_tool_call", "names"), [(False, ["a", "b"]), (True, ["a"])])
@@ -122,8 +121,7 @@ def test_a_stream_has_what_its_encoder_writes_and_nothing_else() -> None:
 
 def test_a_stream_that_is_to_stop_soon_ends_with_an_error() -> None:
     model: Any = Mock(submit=lambda _request, sink: sink(Accepted(1, 5, 0)) or Mock())
-    caller = Caller(name="test", address="127.0.0.1")
-    stream = Generation(model, [PROMPT], SamplingParams(), caller=caller).stream(Lines())
+    stream = Generation(model, [REQUEST]).stream(Lines())
     assert stream.read() == b"start\n0 Accepted\n"
     stream.stop_soon()
     assert stream.read() == b"shutting_down\n"
@@ -143,8 +141,19 @@ def test_one_refused_prompt_cancels_the_others() -> None:
         return cancels[event.id - 1]
 
     model: Any = Mock(submit=submit)
-    caller = Caller(name="test", address="127.0.0.1")
-    request = Generation(model, [PROMPT, PROMPT], SamplingParams(), caller=caller)
     with pytest.raises(ContextLengthExceeded):
-        request.stream(Lines())
+        Generation(model, [REQUEST, REQUEST]).stream(Lines())
     assert [cancel.call_count for cancel in cancels] == [1, 1]
+
+
+def test_choices_differ_by_their_seeds() -> None:
+    seeds: list[int | None] = []
+
+    def submit(request: GenerationRequest, _sink: object) -> Mock:
+        seeds.append(request.sampling.seed)
+        return Mock()
+
+    model: Any = Mock(submit=submit)
+    last = GenerationRequest(prompt=PROMPT, sampling=SamplingParams(seed=2**32 - 2))
+    Generation(model, [last, REQUEST], n=2).submit()
+    assert seeds == [2**32 - 2, 0, None, None]

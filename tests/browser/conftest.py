@@ -66,6 +66,16 @@ def page(context: BrowserContext) -> Iterator[Page]:
 
 
 @pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """An appliance with the embedded model, whose chats are those of one file of tests alone."""
+    appliance = Running(
+        tmp_path_factory.mktemp("page"), APPLIANCE_LIMITS_MAX_RESPONSE_TOKENS="400"
+    ).start()
+    yield appliance
+    assert appliance.stop() == 0
+
+
+@pytest.fixture(scope="module")
 def echoing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """An appliance whose model repeats what it is told, a byte at a time."""
     appliance = Running(

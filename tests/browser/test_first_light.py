@@ -75,26 +75,26 @@ def test_reloading_in_mid_answer_goes_on_with_it(page: Page, running: Running) -
 
 def test_chats_are_listed_switched_and_deleted(page: Page, running: Running) -> None:
     page.goto(running.url)
-    for text in ("Say one word about apples.", "Say one word about pears."):
+    for text in ("Say one word about quinces.", "Say one word about medlars."):
         page.get_by_role("button", name="New chat").first.click()
         send(page, text)
         expect(page.get_by_role("article", name="Reply")).not_to_be_empty()
         expect(page.get_by_role("button", name="Stop")).to_be_hidden()
     rail = page.get_by_role("navigation", name="Chats")
-    rail.get_by_text("Say one word about apples.").click()
+    rail.get_by_text("Say one word about quinces.").click()
     expect(page.get_by_role("article", name="Your message")).to_have_text(
-        "Say one word about apples."
+        "Say one word about quinces."
     )
-    rail.get_by_text("Say one word about apples.").hover()
-    page.get_by_role("button", name="Actions for chat Say one word about apples.").click()
+    rail.get_by_text("Say one word about quinces.").hover()
+    page.get_by_role("button", name="Actions for chat Say one word about quinces.").click()
     page.get_by_role("menuitem", name="Delete").click()
     dialog = page.get_by_role("dialog")
     expect(dialog).to_be_visible()
     dialog.get_by_role("button", name="Delete").click()
-    expect(rail.get_by_text("Say one word about apples.")).to_have_count(0)
-    expect(rail.get_by_text("Say one word about pears.")).to_have_count(1)
+    expect(rail.get_by_text("Say one word about quinces.")).to_have_count(0)
+    expect(rail.get_by_text("Say one word about medlars.")).to_have_count(1)
     page.get_by_role("button", name="Undo").click()
-    expect(rail.get_by_text("Say one word about apples.")).to_have_count(1)
+    expect(rail.get_by_text("Say one word about quinces.")).to_have_count(1)
 
 
 def test_the_chat_is_there_after_a_restart(page: Page, tmp_path: Path) -> None:

@@ -155,10 +155,10 @@ class FakeRunner:
             ),
         )
 
-    def control_texts(self) -> list[str]:
+    def special_token_texts(self) -> list[str]:
         return []
 
-    def tokenize(self, text: str, *, control: bool) -> list[int]:
+    def tokenize(self, text: str, *, parse_special: bool) -> list[int]:
         return self.tokens_of(text.encode())
 
     def tokens_of(self, text: bytes) -> list[int]:
@@ -249,7 +249,7 @@ class FakeRunner:
         return True
 
     def tokenize_with_special(self, text: str) -> list[int]:
-        return self.tokenize(text, control=False)
+        return self.tokenize(text, parse_special=False)
 
     def embedding_model(self) -> EmbeddingModel:
         return EmbeddingModel(FakeEmbedder.dimensions, self.n_cells)

@@ -55,7 +55,7 @@ class Heard:
         if self._on_event:
             self._on_event(event)
 
-    def wait(self, timeout: float = 60) -> "Heard":
+    def wait(self, timeout: float = 180) -> "Heard":
         """Until the terminal event."""
         assert self.ended.wait(timeout), f"no end; heard {self.events[-3:]}"
         return self

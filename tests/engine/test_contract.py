@@ -58,7 +58,7 @@ def lonely(request: pytest.FixtureRequest) -> Iterator[LocalEngine]:
     """
     engine = fake_engine(n_seq_max=1) if request.param == "fake" else real_engine(n_seq_max=1)
     engine.start()
-    assert engine.wait_ready(60)
+    assert engine.wait_ready(120)
     yield engine
     engine.close()
 
@@ -134,7 +134,7 @@ def test_a_reply_ends_where_the_context_ends(engine: LocalEngine) -> None:
 def test_cancelling_ends_the_request_and_frees_the_slot(engine: LocalEngine) -> None:
     endless = SamplingParams(temperature=1, max_tokens=1500)
     heards = [Heard(engine, f"List {i}: 1, 2, 3, 4,", endless) for i in range(6)]
-    assert heards[0].begun.wait(30)
+    assert heards[0].begun.wait(180)
     for heard in heards:
         engine.cancel(heard.id)
     for heard in heards:

@@ -49,7 +49,7 @@ def test_tokens_computed_and_saved_are_what_the_replies_report(engine: LocalEngi
 def test_who_runs_and_who_waits(make_fake: MakeEngine) -> None:
     engine = make_fake(environment=SLOW, n_seq_max=1)
     running = Heard(engine, "running", ENDLESS)
-    assert running.begun.wait(10)
+    assert running.begun.wait(180)
     waiting = Heard(engine, "waiting", SHORT)
     until(lambda: any(isinstance(event, Queued) for event in waiting.events))
     assert (engine.counters.running, engine.counters.waiting) == (1, 1)
@@ -64,10 +64,10 @@ def test_a_worker_that_dies_takes_no_counts_along(make_fake: MakeEngine) -> None
     before = engine.counters
     assert before.kv_bytes > 0
     heard = Heard(engine, "Something else", ENDLESS)
-    assert heard.begun.wait(10)
+    assert heard.begun.wait(180)
     os.kill(engine.worker_pid or 0, signal.SIGKILL)
     heard.wait()
-    assert engine.wait_ready(20)
+    assert engine.wait_ready(120)
     after = engine.counters
     assert after.kv_bytes == 0
     assert (after.worker_restarts, after.failed_requests, after.requests) == (1, 1, 2)

@@ -47,15 +47,15 @@ def test_the_beginning_of_a_reply_is_what_the_model_wrote(
         assert "".join(text for text, _ in begun) == f"{opening}{thought}{between}{answer[:cut]}"
         assert heard(style, prompt, begun, answer[cut:]) == ("", answer[cut:])
     # What is markup is meant as such, and what the model said is not, whatever it looks like.
-    for text, control in style.prefill_segments(prompt, thought, answer):
-        assert control == (text not in (thought, answer))
+    for text, parse_special in style.prefill_segments(prompt, thought, answer):
+        assert parse_special == (text not in (thought, answer))
 
 
 def heard(
     style: OutputFormat, prompt: str, begun: list[tuple[str, bool]], rest: str
 ) -> tuple[str, str]:
     """Thought and answer that come after the beginning."""
-    told_last = next(text for text, control in reversed(begun) if text and not control)
+    told_last = next(text for text, parse_special in reversed(begun) if text and not parse_special)
     written = "".join(text for text, _ in begun)
     parser = ResumedParser(style.parser(prompt), written, told_last)
     pieces = told([*(piece for part in rest for piece in parser.feed(part)), *parser.finish()])
@@ -80,8 +80,8 @@ def test_an_answer_without_a_thought_goes_on_behind_one() -> None:
 class SentencePieceRunner(FakeRunner):
     """Puts a space before any text, as such vocabularies do."""
 
-    def tokenize(self, text: str, *, control: bool) -> list[int]:
-        return super().tokenize(f" {text}" if text else "", control=control)
+    def tokenize(self, text: str, *, parse_special: bool) -> list[int]:
+        return super().tokenize(f" {text}" if text else "", parse_special=parse_special)
 
 
 class Plain:

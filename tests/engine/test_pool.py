@@ -54,9 +54,9 @@ def test_memory_that_is_free_again(
     disk.need = 1000
     pool.start()
     model = pool.find(None)
-    until(lambda: model.state.status == "failed" and model.cold is not None)
-    first = model.cold
-    until(lambda: model.cold != first)
+    until(lambda: model.state.status == "failed" and model.prewarm_retry is not None)
+    first = model.prewarm_retry
+    until(lambda: model.prewarm_retry != first)
     assert caplog.text.count("cannot be loaded") == 1, "every look is told"
     disk.free = 1000
     until(lambda: model.ready)
@@ -88,10 +88,10 @@ def test_what_a_person_unloaded_stays_away(pool: Pool, disk: Disk) -> None:
     disk.need = -1
     pool.start()
     model = pool.find(None)
-    until(lambda: model.cold is not None)
+    until(lambda: model.prewarm_retry is not None)
     model.unload()
     disk.need = 0
-    assert model.cold is None
+    assert model.prewarm_retry is None
     pool.clear_failure(["fake"])
     assert model.state.status == "unloaded"
     model.load()

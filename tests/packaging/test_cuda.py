@@ -103,7 +103,7 @@ def test_one_for_another_llama_cpp_is_refused(
     installed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     offer(tmp_path, monkeypatch, base=b"another")
-    with pytest.raises(SystemExit, match="made for another"):
+    with pytest.raises(SystemExit, match="built for another"):
         cuda.main()
     assert list(installed.parent.iterdir()) == [installed]
 
@@ -112,7 +112,7 @@ def test_it_is_whole_or_not_there(
     installed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     offer(tmp_path, monkeypatch, nvidias=cuda.NVIDIA[1:])
-    with pytest.raises(SystemExit, match=re.escape(f"have no {cuda.NVIDIA[0]}")):
+    with pytest.raises(SystemExit, match=re.escape(f"lack {cuda.NVIDIA[0]}")):
         cuda.main()
     assert list(installed.parent.iterdir()) == [installed]
 

@@ -166,7 +166,7 @@ def test_an_archive_of_something_else_is_named(tmp_path: Path) -> None:
     with tarfile.open(file, "w:gz") as archive:
         archive.add(text, "package/bins/some/liball.so")
     assert symbols.faults(file, "linux-x64", []) == [
-        "some.tgz cannot be read: liball.so is no library of any known kind"
+        "some.tgz cannot be read: liball.so has an unknown library format"
     ]
 
 

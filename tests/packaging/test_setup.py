@@ -312,7 +312,7 @@ def test_ready_made_libraries_are_those_that_are_pinned_or_none(tmp_path: Path) 
 
     assert prebuilt.archive(pin, tmp_path, npm) == packed
     packed.write_bytes(packed.read_bytes() + b"\0")
-    with pytest.raises(SystemExit, match="not the package that is pinned"):
+    with pytest.raises(SystemExit, match="not the pinned package"):
         prebuilt.archive(pin, tmp_path, npm)
 
 

@@ -16,11 +16,11 @@ from appliance.engine.device_results import (
     MAX_WORST,
     SLOW,
     SLOW_SECONDS,
-    Result,
-    Subject,
-    keep,
-    kept,
-    recall,
+    ComparisonResult,
+    ComparisonSubject,
+    all_results,
+    load_result,
+    store_result,
 )
 from appliance.engine.protocol import Device
 from appliance.tuning.devices.protocol import (
@@ -32,7 +32,7 @@ from appliance.tuning.devices.protocol import (
 from appliance.tuning.devices.verify import ComparisonOutcome, compare
 from tests.engine.conftest import load_of
 
-SUBJECT = Subject(
+SUBJECT = ComparisonSubject(
     devices=("Vulkan0",),
     descriptions=("A GPU",),
     drivers=("1.0",),
@@ -43,9 +43,12 @@ SUBJECT = Subject(
 
 
 def result(
-    source: Path, subject: Subject = SUBJECT, mean: float | None = 0.006, worst: float | None = 0.02
-) -> Result:
-    return Result(
+    source: Path,
+    subject: ComparisonSubject = SUBJECT,
+    mean: float | None = 0.006,
+    worst: float | None = 0.02,
+) -> ComparisonResult:
+    return ComparisonResult(
         subject=subject, source=str(source), tokens=64, mean=mean, worst=worst, seconds=1.0
     )
 
@@ -59,26 +62,26 @@ def model(tmp_path: Path) -> Path:
 
 def test_a_result_is_known_until_something_changes(tmp_path: Path, model: Path) -> None:
     folder = tmp_path / "fidelity"
-    assert recall(SUBJECT, folder) is None
-    keep(result(model), folder)
-    assert recall(SUBJECT, folder) == result(model)
+    assert load_result(SUBJECT, folder) is None
+    store_result(result(model), folder)
+    assert load_result(SUBJECT, folder) == result(model)
     (file,) = folder.iterdir()
     assert file.stat().st_mode & 0o077 == 0
     for name in SUBJECT.__struct_fields__:
         old = getattr(SUBJECT, name)
         new = f"{old}!" if isinstance(old, str) else (f"{old[0]}!",)
-        assert recall(msgspec.structs.replace(SUBJECT, **{name: new}), folder) is None
+        assert load_result(msgspec.structs.replace(SUBJECT, **{name: new}), folder) is None
 
 
 def test_a_file_that_is_damaged_is_no_result(
     tmp_path: Path, model: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    keep(result(model), tmp_path)
+    store_result(result(model), tmp_path)
     file = next(tmp_path.glob("*.json"))
     for damaged in (b"", file.read_bytes()[:40], b"[" * 100_000, b'{"version": 2}'):
         file.write_bytes(damaged)
-        assert recall(SUBJECT, tmp_path) is None
-        assert kept(tmp_path) == []
+        assert load_result(SUBJECT, tmp_path) is None
+        assert all_results(tmp_path) == []
     assert "is not used" in caplog.text
 
 
@@ -86,12 +89,12 @@ def test_what_serves_nothing_any_more_goes(tmp_path: Path, model: Path) -> None:
     folder = tmp_path / "fidelity"
     other, two = (msgspec.structs.replace(SUBJECT, library=name) for name in ("older", "newer"))
     gone = msgspec.structs.replace(SUBJECT, model="gone")
-    keep(result(tmp_path / "gone.gguf", gone), folder)
-    keep(result(model, other), folder)
+    store_result(result(tmp_path / "gone.gguf", gone), folder)
+    store_result(result(model, other), folder)
     elsewhere = msgspec.structs.replace(SUBJECT, devices=("Vulkan1",))
-    keep(result(model, elsewhere), folder)
-    keep(result(model, two), folder)
-    assert {it.subject.key for it in kept(folder)} == {two.key, elsewhere.key}
+    store_result(result(model, elsewhere), folder)
+    store_result(result(model, two), folder)
+    assert {it.subject.key for it in all_results(folder)} == {two.key, elsewhere.key}
 
 
 def test_only_what_is_beyond_rounding_is_a_fault(model: Path) -> None:
@@ -104,8 +107,10 @@ def test_only_what_is_beyond_rounding_is_a_fault(model: Path) -> None:
 
 def test_slowness_is_forgotten_after_a_day(tmp_path: Path, model: Path) -> None:
     for pace, age, known in ((0.4, 0.0, True), (0.4, SLOW_SECONDS, False), (0.6, 1e9, True)):
-        keep(msgspec.structs.replace(result(model), pace=pace, at=time.time() - age), tmp_path)
-        found = recall(SUBJECT, tmp_path)
+        store_result(
+            msgspec.structs.replace(result(model), pace=pace, at=time.time() - age), tmp_path
+        )
+        found = load_result(SUBJECT, tmp_path)
         assert (found is not None) is known
         assert found is None or found.slow is (pace < SLOW)
 
@@ -147,7 +152,7 @@ def outcome(folder: Path, code: str, **options: object) -> ComparisonOutcome:
 def test_a_result_is_kept(tmp_path: Path, model: Path) -> None:
     found = outcome(tmp_path, said(ComparisonProgress("reading"), Compared(result(model))))
     assert found == ComparisonOutcome(result(model))
-    assert recall(SUBJECT, tmp_path) == result(model)
+    assert load_result(SUBJECT, tmp_path) == result(model)
 
 
 @pytest.mark.parametrize(

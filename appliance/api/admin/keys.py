@@ -2,7 +2,7 @@
 
 import falcon
 
-from appliance.api.admin.schemas import KeysAnswer, MadeKey, NewKeyIn
+from appliance.api.admin.schemas import CreatedKey, KeysAnswer, NewKeyIn
 from appliance.api.openapi.operation import Operations
 from appliance.api.wire.bodies import decode
 from appliance.auth.keys.registry import Keys
@@ -21,7 +21,7 @@ class KeyList:
         """All keys, without their secrets."""
         resp.media = KeysAnswer(self._keys.listed())
 
-    @operation(takes=NewKeyIn, gives=MadeKey, status=201, errors=(409,))
+    @operation(takes=NewKeyIn, gives=CreatedKey, status=201, errors=(409,))
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Create a key; 201. Only this answer has its secret, as `key`."""
         body = decode(req, NewKeyIn)
@@ -30,7 +30,7 @@ class KeyList:
         resp.location = f"/api/keys/{created.key.id}"
         resp.cache_control = ["no-store"]
         key = created.key
-        resp.media = MadeKey(
+        resp.media = CreatedKey(
             key.id, key.name, key.scope, key.rpm, key.created_at, key.expires_at, created.secret
         )
 

@@ -116,7 +116,7 @@ class KeysAnswer(msgspec.Struct, frozen=True):
     keys: list[Key]
 
 
-class MadeKey(msgspec.Struct, frozen=True):
+class CreatedKey(msgspec.Struct, frozen=True):
     """A key that was just created."""
 
     id: str

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from appliance.api.chat.schemas import Broken, Done
+from appliance.api.chat.schemas import ReplyDone, ReplyError
 from appliance.api.wire import streams
 from appliance.chat.events import (
     LiveEvent,
@@ -30,8 +30,8 @@ _NAMES: dict[type[LiveEvent], str] = {
 
 EVENTS: dict[str, type] = {
     **{name: type_ for type_, name in _NAMES.items()},
-    "done": Done,
-    "error": Broken,
+    "done": ReplyDone,
+    "error": ReplyError,
 }
 """The data of each event, by its name; the same over SSE and WebSocket."""
 
@@ -41,8 +41,8 @@ def name_and_data(event: LiveEvent) -> tuple[str, Any]:
     if not isinstance(event, ReplyEnded):
         return _NAMES[type(event)], event
     if event.error:
-        return "error", Broken(error_object(event.error), event.message)
-    return "done", Done(event.message)
+        return "error", ReplyError(error_object(event.error), event.message)
+    return "done", ReplyDone(event.message)
 
 
 class ReplyStream(streams.FeedStream[LiveEvent]):
@@ -60,4 +60,4 @@ class ReplyStream(streams.FeedStream[LiveEvent]):
         return streams.event(data, name)
 
     def encode_error(self, error: ApplianceError) -> bytes:
-        return streams.event(Broken(error_object(error)), "error")
+        return streams.event(ReplyError(error_object(error)), "error")

@@ -187,13 +187,13 @@ class MessagesAnswer(msgspec.Struct, frozen=True):
     messages: Sequence[Message]
 
 
-class Done(msgspec.Struct, frozen=True):
+class ReplyDone(msgspec.Struct, frozen=True):
     """The data of a stream's last event, `done`: the reply as stored."""
 
     message: Message
 
 
-class Broken(msgspec.Struct, frozen=True, omit_defaults=True):
+class ReplyError(msgspec.Struct, frozen=True, omit_defaults=True):
     """The data of a stream's last event, `error`, with the reply as stored."""
 
     error: ErrorObject

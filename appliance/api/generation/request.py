@@ -10,10 +10,9 @@ from appliance.api.generation.encoder import Encoder, ReplyCollector
 from appliance.api.generation.sampling import SEEDS
 from appliance.api.generation.stream import SequenceFeed, SequenceStream, error_of
 from appliance.api.wire.streams import FIRST_EVENT_SECONDS, wait_for_events
-from appliance.auth.keys.scopes import Caller
 from appliance.engine.pool import ServedModel
 from appliance.engine.protocol import Delta, EventSink, Failed, Finished, SequenceEvent
-from appliance.engine.types import GenerationRequest, Prompt, SamplingParams
+from appliance.engine.types import GenerationRequest
 from appliance.errors import ApplianceError
 
 Whole = TypeVar("Whole")
@@ -25,50 +24,34 @@ class Generation:
     def __init__(
         self,
         model: ServedModel,
-        prompts: Sequence[Prompt],
-        sampling: SamplingParams,
+        requests: Sequence[GenerationRequest],
         *,
-        caller: Caller,
         n: int = 1,
         single_tool_call: bool = False,
-        device: str | None = None,
     ) -> None:
         """
         Args:
             model: completes the prompts.
-            prompts: what to complete.
-            sampling: for all of them; the choices of a prompt differ by their seeds.
-            caller: who sent the request.
-            n: choices for each prompt.
+            requests: one for each prompt.
+            n: choices for each prompt; they differ by their seeds.
             single_tool_call: a reply ends after its first tool call.
-            device: where the model should run; None: anywhere.
         """
-        self._caller = caller
-        self._device = device
         self._model = model
-        self._prompts = [prompt for prompt in prompts for _ in range(n)]
-        self._samplings = [_nth(sampling, i) for _ in prompts for i in range(n)]
+        self._requests = [_nth(request, i) for request in requests for i in range(n)]
         self._single_tool_call = single_tool_call
 
     def submit(self) -> SequenceFeed:
-        """Submit every prompt, or none: if one is refused, those before it are cancelled.
+        """Submit every request, or none: if one is refused, those before it are cancelled.
 
         Raises:
             ApplianceError: one was refused at once.
         """
         feed = SequenceFeed()
         try:
-            for index, prompt in enumerate(self._prompts):
+            for index, request in enumerate(self._requests):
                 sink = feed.sink(index)
                 if self._single_tool_call:
                     sink = _until_second_call(sink, partial(feed.cancel, index))
-                request = GenerationRequest(
-                    prompt=prompt,
-                    sampling=self._samplings[index],
-                    owner=self._caller.owner,
-                    caller=self._caller.key_name,
-                    device=self._device,
-                )
                 feed.submitted(self._model.submit(request, sink))
         except ApplianceError:
             feed.close()
@@ -82,7 +65,7 @@ class Generation:
             ApplianceError: it was a refusal.
         """
         feed = self.submit()
-        stream = SequenceStream(feed, len(self._prompts), encoder)
+        stream = SequenceStream(feed, len(self._requests), encoder)
         feed.wait_answered(FIRST_EVENT_SECONDS)
         return stream
 
@@ -94,7 +77,7 @@ class Generation:
         Raises:
             ApplianceError: a choice was refused, or failed.
         """
-        replies = [ReplyCollector() for _ in self._prompts]
+        replies = [ReplyCollector() for _ in self._requests]
         feed = self.submit()
         on_disconnect(feed.close)
         for choice, event in wait_for_events(feed):
@@ -128,8 +111,10 @@ def _until_second_call(sink: EventSink, cancel: Callable[[], None]) -> EventSink
     return take_first
 
 
-def _nth(sampling: SamplingParams, number: int) -> SamplingParams:
+def _nth(request: GenerationRequest, number: int) -> GenerationRequest:
     """For the choice with that number: another seed, so that the choices differ."""
-    if sampling.seed is None:
-        return sampling
-    return msgspec.structs.replace(sampling, seed=(sampling.seed + number) % SEEDS)
+    if request.sampling.seed is None:
+        return request
+    seed = (request.sampling.seed + number) % SEEDS
+    sampling = msgspec.structs.replace(request.sampling, seed=seed)
+    return msgspec.structs.replace(request, sampling=sampling)

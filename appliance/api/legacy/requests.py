@@ -30,7 +30,7 @@ from appliance.chat.live_reply import Follower
 from appliance.config.schema import DeviceName, LimitsSettings
 from appliance.engine.pool import Pool
 from appliance.engine.protocol import CachedFrom
-from appliance.engine.types import ChatMessage, ChatPrompt, TextPrompt
+from appliance.engine.types import ChatMessage, ChatPrompt, GenerationRequest, TextPrompt
 from appliance.errors import ApplianceError, Conflict, RequestError, TooManySessions
 from appliance.http.errors import status_of
 from appliance.store.sessions import Sessions
@@ -186,13 +186,15 @@ class LegacyApi:
         self, body: LegacyRequest, prompt: ChatPrompt | TextPrompt, caller: Caller
     ) -> Generation:
         check_length("prompt", len(body.prompt), self._limits.max_prompt_length)
-        return Generation(
-            self._pool.find(body.model_name),
-            [prompt],
-            body.params(self._limits.max_response_tokens),
-            caller=caller,
+        model = self._pool.find(body.model_name)
+        request = GenerationRequest(
+            prompt=prompt,
+            sampling=body.params(self._limits.max_response_tokens),
+            owner=caller.owner,
+            caller=caller.key_name,
             device=body.device,
         )
+        return Generation(model, [request])
 
     def _turn(self, body: LegacyRequest, session_id: str, caller: Caller) -> Follower:
         """Begin a turn in a session, which is created if there is none."""

@@ -48,9 +48,11 @@ Declared = Rule | Mapping[str, Rule]
 class Guard:
     """Checks hosts, origins, keys and rates, for HTTP and WebSockets alike. Thread-safe."""
 
-    def __init__(self, doors: OriginPolicy, callers: Authenticator, rates: RatePolicy) -> None:
-        self._doors = doors
-        self._callers = callers
+    def __init__(
+        self, origins: OriginPolicy, authenticator: Authenticator, rates: RatePolicy
+    ) -> None:
+        self._origins = origins
+        self._authenticator = authenticator
         self._rates = rates
         self.rules: dict[str, Declared] = {}
         """By path, as the route table declares them."""
@@ -83,7 +85,7 @@ class Guard:
             local: address and port of this end.
         """
         try:
-            self._doors.check(headers.get, local)
+            self._origins.check(headers.get, local)
         except NotAllowed as error:
             return error
         return None
@@ -94,7 +96,7 @@ class Guard:
         Raises:
             WrongHost, WrongOrigin: it is not admitted.
         """
-        return self._doors.check(_headers(environ).get, environ["appliance.local"])
+        return self._origins.check(_headers(environ).get, environ["appliance.local"])
 
     def __call__(self, environ: "WSGIEnvironment", rule: Rule) -> Caller:
         """Authenticate and authorize a request; returns its caller. Counts only wrong keys.
@@ -106,7 +108,7 @@ class Guard:
             VaultUnavailable: the key cannot be checked.
         """
         sender = self.sender(environ)
-        caller = self._callers.authenticate(_credentials(environ, sender))
+        caller = self._authenticator.authenticate(_credentials(environ, sender))
         if sender == "any page" and caller.key_id is None:
             raise WrongOrigin("Pages of other origins need a key.")
         if rule.scope is None or caller.may(rule.scope):
@@ -120,12 +122,12 @@ class Guard:
     @property
     def auth(self) -> bool:
         """Whether everybody needs a key."""
-        return self._callers.auth
+        return self._authenticator.auth
 
     def with_key(self, environ: "WSGIEnvironment", secret: str) -> Caller:
         """The caller of a request if it came with this key. Raises as a call does."""
         credentials = _credentials(environ, self.sender(environ))
-        return self._callers.authenticate(
+        return self._authenticator.authenticate(
             msgspec.structs.replace(credentials, keys=(secret,), cookie=None)
         )
 
@@ -136,7 +138,7 @@ class Guard:
         Raises:
             Unauthorized: the key has just been revoked.
         """
-        if not self._callers.is_good(key_id):
+        if not self._authenticator.is_good(key_id):
             raise Unauthorized("This key is no longer valid.")
 
     def count_request(self, caller: Caller) -> RateVerdict | None:

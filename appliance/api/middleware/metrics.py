@@ -44,9 +44,9 @@ class RequestMetrics:
     ) -> None:
         """Its status is known."""
         status = resp.status_code
-        asked = current_request.get()
-        if asked:
-            asked.answered(ok=status < 400)
+        request = current_request.get()
+        if request:
+            request.answered(ok=status < 400)
             current_request.set(None)  # the thread moves on to another request
         if resp.get_header("X-RateLimit-Limit") is not None:
             self._metrics.count(

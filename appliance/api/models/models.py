@@ -27,14 +27,14 @@ class ModelsResource:
 
     def __init__(self, pool: Pool, library: ModelLibrary) -> None:
         self._pool = pool
-        self._shelf = library.index
+        self._index = library.index
         self._machine = library.machine
         self._install_hints = library.install_hints
 
     @operation(gives=LocalModels)
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         """All models; their folders are searched anew."""
-        self._shelf.refresh()
+        self._index.refresh()
         resp.media = LocalModels(list(self._all()))
 
     @operation(gives=LocalModel)
@@ -42,7 +42,7 @@ class ModelsResource:
         self, req: falcon.Request, resp: falcon.Response, model: str, rest: str = ""
     ) -> None:
         """One model."""
-        self._shelf.refresh()
+        self._index.refresh()
         resp.media = self._one(_name(model, rest))
 
     @operation(gives=LocalModel, status=202)
@@ -69,26 +69,26 @@ class ModelsResource:
     ) -> None:
         """Delete a model's files, if they are in the appliance's own folder."""
         name = _name(model, rest)
-        self._shelf.refresh(at_once=True)
-        entry = self._shelf.find(name) or self._shelf.find(self._pool.find(name).id)
+        self._index.refresh(at_once=True)
+        entry = self._index.find(name) or self._index.find(self._pool.find(name).id)
         if entry is None:
             raise ModelNotFound(f"the model {name!r} has no file here", param="model")
-        remove(entry, before=lambda: self._let_go(entry.id))
-        self._shelf.refresh(at_once=True)
+        remove(entry, before=lambda: self._unload(entry.id))
+        self._index.refresh(at_once=True)
         resp.status = falcon.HTTP_204
 
     def offered(self) -> list[LocalModel]:
         """The models that take requests; their folders are searched anew."""
-        self._shelf.refresh()
-        return [self._summary(it, self._shelf.find(it.id)) for it in self._pool.models()]
+        self._index.refresh()
+        return [self._summary(it, self._index.find(it.id)) for it in self._pool.models()]
 
     def offered_as(self, name: str) -> LocalModel:
         """The model with that id or name. Raises ModelNotFound."""
-        self._shelf.refresh()
+        self._index.refresh()
         model = self._pool.find(name)
-        return self._summary(model, self._shelf.find(model.id))
+        return self._summary(model, self._index.find(model.id))
 
-    def _let_go(self, id: str) -> None:
+    def _unload(self, id: str) -> None:
         for model in self._pool.models():
             if model.id == id:
                 model.unload()
@@ -104,9 +104,9 @@ class ModelsResource:
     def _all(self) -> Iterable[LocalModel]:
         models = self._pool.models()
         for model in models:
-            yield self._summary(model, self._shelf.find(model.id))
+            yield self._summary(model, self._index.find(model.id))
         offered = {model.id for model in models}
-        for entry in self._shelf.entries():
+        for entry in self._index.entries():
             if entry.id not in offered:
                 yield self._summary(None, entry)
 

@@ -23,9 +23,10 @@ from appliance.api.openapi.operation import Operations
 from appliance.api.wire import streams
 from appliance.api.wire.bodies import check_length, decode
 from appliance.api.wire.headers import warn
+from appliance.auth.keys.scopes import Caller
 from appliance.config.schema import LimitsSettings
 from appliance.engine.pool import Pool, ServedModel
-from appliance.engine.types import Prompt, TextPrompt
+from appliance.engine.types import GenerationRequest, Prompt, TextPrompt
 from appliance.errors import RequestError
 from appliance.http.errors import ErrorAnswer
 
@@ -60,15 +61,19 @@ class _Completions:
         n = body.n or 1
         if len(prompts) * n > MAX_CHOICES:
             raise RequestError(f"more than {MAX_CHOICES} choices are requested", param="n")
-        generation = Generation(
-            model,
-            prompts,
-            body.params(self._max_tokens),
-            n=n,
-            single_tool_call=body.single_tool_call,
-            caller=req.context.caller,
-            device=body.device,
-        )
+        caller: Caller = req.context.caller
+        sampling = body.params(self._max_tokens)
+        requests = [
+            GenerationRequest(
+                prompt=prompt,
+                sampling=sampling,
+                owner=caller.owner,
+                caller=caller.key_name,
+                device=body.device,
+            )
+            for prompt in prompts
+        ]
+        generation = Generation(model, requests, n=n, single_tool_call=body.single_tool_call)
         if body.stream:
             streams.send(req, resp, generation.stream(encoder))
         else:

@@ -1,4 +1,4 @@
-"""The appliance's side of a worker: start it, feed it, watch it, start it again.
+"""The service's side of a worker: start it, feed it, watch it, restart it.
 
 The supervisor thread starts the worker and reads its events; the watchdog kills a worker that does
 not answer any more. Sinks are called on the supervisor thread and must not block.
@@ -17,7 +17,7 @@ from appliance.engine.device_routing import ExcludedDevices
 from appliance.engine.fair_queue import is_full
 from appliance.engine.local.pending_requests import PendingRequests
 from appliance.engine.local.prestart import PrestartedWorker
-from appliance.engine.local.restart_policy import BACK_OFF, MAX_DEATHS, Restarts
+from appliance.engine.local.restart_policy import BACK_OFF, MAX_DEATHS, RestartPolicy
 from appliance.engine.local.worker_process import End, WorkerProcess
 from appliance.engine.protocol import (
     Cancel,
@@ -51,10 +51,10 @@ PONG_TIMEOUT = 10.0
 STEP_TIMEOUT = 120.0
 """Seconds of one step; a full batch of a large model on a slow machine stays below."""
 TROUBLE_DEATHS = 2
-"""Workers that died one after the other, with no request answered in between: there is no saying
-that the next one will be."""
+"""Workers that died one after the other, with no request answered in between: then the next one may
+not be answered either."""
 SAVE_TIMEOUT = 10.0
-"""Seconds that a worker has to save its states when it is told to end."""
+"""Seconds that a worker has to save its states at a shutdown."""
 
 
 class LocalEngine:
@@ -81,10 +81,10 @@ class LocalEngine:
             command: starts a worker.
             environment: a worker's.
             max_waiting: requests that may wait for it.
-            distrust: told when the tuned form of the model could not be loaded.
-            suspect: told of the variant of llama.cpp whose code a worker died in, and how; which to
-                go on with. It may take seconds.
-            given_up: devices that are not to be used, and where it is told of more of them.
+            distrust: called when the tuned form of the model could not be loaded.
+            suspect: called with the variant of llama.cpp whose code a worker died in, and how;
+                returns the variant to go on with. It may take seconds.
+            excluded: devices that are not to be used; the engine adds to them.
             prestarted: a worker that `command` has started, for the first engine that wants one.
         """
         self.name = name
@@ -97,14 +97,14 @@ class LocalEngine:
         self._excluded = excluded or ExcludedDevices()
         self._prestarted = prestarted
         self._on: tuple[str, ...] | None = None
-        """The GPUs that the worker computes on, or loads its model to; None: it has not said."""
+        """The GPUs that the worker computes on, or loads its model to; None: unknown yet."""
         self._gpus: tuple[str, ...] = ()
-        """All that there are, as far as a worker told."""
+        """All that there are, as far as a worker reported."""
         self._hung = ""
-        """Why the worker was ended, if it did not answer."""
+        """Why the worker was killed, if it did not answer."""
         self._pong_timeout = pong_timeout
         self._max_deaths, self._back_off = max_deaths, back_off
-        self._restarts = Restarts(max_deaths, back_off)
+        self._restarts = RestartPolicy(max_deaths, back_off)
         self._lock = threading.Lock()
         self._changed = threading.Condition(self._lock)
         self._state = EngineState(status="loading")
@@ -188,7 +188,7 @@ class LocalEngine:
         return sent.id
 
     def cancel(self, id: int) -> None:
-        """End a request; its sink hears `Finished`. One that has ended already is no error."""
+        """End a request; its sink gets `Finished`. One that has ended already is no error."""
         with self._lock:
             sent = self._requests.was_sent(id)
             worker = self._worker
@@ -198,13 +198,13 @@ class LocalEngine:
             worker.send(Cancel(id))
 
     def forget(self, session: str) -> None:
-        """A session was deleted: drop what the worker keeps of it."""
+        """A session was deleted: the worker drops its states."""
         worker = self._worker
         if worker:
             worker.send(Forget(session))
 
     def retire(self) -> bool:
-        """Take nothing more, unless requests are in flight; whether that is so now.
+        """Accept no more requests, unless some are in flight; whether that is so now.
 
         `close` is still to be called.
         """
@@ -238,7 +238,7 @@ class LocalEngine:
             if self._closing.is_set():
                 break
             reason = end.reason
-            if self._state.status == "failed":  # the worker itself said why
+            if self._state.status == "failed":  # the worker itself reported why
                 self._give_up(self._state.detail or reason, quarantined=False)
                 break
             log.error("worker of %s ended: %s", self.name, reason)
@@ -251,8 +251,8 @@ class LocalEngine:
                 continue
             if end.native and self._load.variant:
                 self._try_other_variant(reason)
-            if hopeless := self._restarts.died(reason, loaded=loaded):
-                self._give_up(hopeless, quarantined=not loaded)
+            if reason_to_stop := self._restarts.died(reason, loaded=loaded):
+                self._give_up(reason_to_stop, quarantined=not loaded)
                 break
             self._stats.restarted()
             self._closing.wait(self._restarts.wait)
@@ -260,18 +260,18 @@ class LocalEngine:
             self._requests.fail_all(ShuttingDown("the appliance is shutting down"))
 
     def _leave_gpus(self, end: End) -> bool:
-        """Whether the worker died of a GPU, and the next is better off on the processor: a driver
-        that fell over falls over again, and other drivers for the same GPU may well, too."""
+        """Whether the worker died of a GPU, so that the next one runs on the processor: a driver
+        that crashed will crash again, and other drivers for the same GPU may well, too."""
         if not (end.native or self._hung):
             return False
         reason = self._hung or end.reason
         if self._on:
             self._excluded.add({*self._on, *self._gpus}, f"the worker on it died: {reason}")
         elif self._on is None and self._load.variant and not self._load.no_gpus:
-            # It did not come to load anything: looking for GPUs runs the code of drivers.
+            # It died before it loaded anything: looking for GPUs runs the code of drivers.
             self._excluded.exclude_all(f"a worker died that looked for them: {reason}")
         else:
-            if self._on is None and self._load.no_gpus:  # so it is not for them that they die
+            if self._on is None and self._load.no_gpus:  # so GPUs are not why they die
                 self._excluded.clear()
                 self._load = self._excluded.apply_to(self._load)
             return False
@@ -285,7 +285,7 @@ class LocalEngine:
         if variant != self._load.variant:
             log.warning("%s goes on with llama.cpp's variant %s", self.name, variant)
             self._load = msgspec.structs.replace(self._load, variant=variant, tuned=None)
-            self._restarts = Restarts(self._max_deaths, self._back_off)
+            self._restarts = RestartPolicy(self._max_deaths, self._back_off)
 
     def _run_worker(self) -> tuple[bool, End]:
         """One worker's life. Returns whether the model got loaded, and how the worker ended."""
@@ -300,16 +300,16 @@ class LocalEngine:
             trusted = self._load.tuned is None
             for event in worker.events():
                 loaded = loaded or isinstance(event, Ready)
-                self._take(event)
+                self._on_event(event)
         except ValueError as ex:
-            problem = f"it sent what nobody understands ({ex})"
+            problem = f"it sent something that is not of the protocol ({ex})"
         finally:
             self._worker = None
             ended = worker.close()
             self._stats.worker_ended()
         if not (loaded or trusted or self._closing.is_set()):
             log.warning("%s is loaded from its original file from now on", self.name)
-            self._give_up_tuned()
+            self._drop_tuned()
         return loaded, End(problem) if problem else ended
 
     def _start_worker(self) -> WorkerProcess:
@@ -320,11 +320,11 @@ class LocalEngine:
         worker.name = self.name
         return worker
 
-    def _give_up_tuned(self) -> None:
+    def _drop_tuned(self) -> None:
         self._load = msgspec.structs.replace(self._load, tuned=None)
         self._distrust()
 
-    def _take(self, event: Event) -> None:
+    def _on_event(self, event: Event) -> None:
         if isinstance(event, Pong):
             self._last_pong = time.monotonic()
             if event.step_seconds > STEP_TIMEOUT:
@@ -355,7 +355,7 @@ class LocalEngine:
         if model.warning:
             log.warning("%s: %s", self.name, model.warning)
         if model.tuned == "refused":
-            self._give_up_tuned()
+            self._drop_tuned()
         self._last_pong = time.monotonic()
         worker = self._worker
         ready = EngineState(
@@ -365,7 +365,7 @@ class LocalEngine:
             restarts=self._state.restarts,
             trouble=self._state.detail if self._unanswered >= TROUBLE_DEATHS else None,
         )
-        # In one go: a request that comes in between would be sent by nobody.
+        # In one go: a request that came in between would never be sent.
         with self._lock:
             self._change_state(ready)
             waiting = self._requests.take_unsent()

@@ -1,4 +1,4 @@
-"""The requests that an engine has not ended yet, on the appliance's side."""
+"""The requests that an engine has not ended yet, in the service."""
 
 import itertools
 import logging
@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 
 
 class PendingRequest:
-    """What was asked for, and how far it has come."""
+    """A request, and how far it has come."""
 
     def __init__(self, command: Generate | Embed, sink: EventSink) -> None:
         self.command = command
@@ -30,7 +30,7 @@ class PendingRequest:
         self.sent = False
         self.accepted = False
         self.begun = False
-        """Some of the reply was delivered: it can't be begun again in silence."""
+        """Some of the reply was delivered: it can't be started over unnoticed."""
         self.deaths = 0
         """Workers that died while they had it."""
 
@@ -50,7 +50,7 @@ class PendingRequests:
     def add(
         self, command: Callable[[int], Generate | Embed], sink: EventSink, *, sent: bool
     ) -> Generate | Embed:
-        """A new one; `sent`: a worker is told of it at once. Returns the command with its id."""
+        """A new one; `sent`: a worker gets it at once. Returns the command with its id."""
         with self._lock:
             request = PendingRequest(command(next(self._ids)), sink)
             request.sent = sent
@@ -64,12 +64,12 @@ class PendingRequests:
             return [request.command.request.owner for request in self._requests.values()]
 
     def was_sent(self, id: int) -> bool | None:
-        """Whether a worker knows of it; None: it has ended."""
+        """Whether a worker has it; None: it has ended."""
         request = self._requests.get(id)
         return request.sent if request else None
 
     def take_unsent(self) -> list[Generate | Embed]:
-        """Those that no worker knows of; now one is told."""
+        """Those that no worker has; the caller sends them to one."""
         with self._lock:
             waiting = [request for request in self._requests.values() if not request.sent]
             for request in waiting:
@@ -77,14 +77,14 @@ class PendingRequests:
         return [request.command for request in waiting]
 
     def deliver(self, event: SequenceEvent) -> None:
-        """Hand an event to its request; whoever takes out the terminal one is the last to speak."""
+        """Hand an event to its request's sink; nothing follows a terminal one."""
         with self._lock:
             request = self._requests.get(event.id)
             if request is None:
                 return
             if isinstance(event, Accepted):
                 if request.accepted:
-                    return  # told already, by a worker that died before the reply began
+                    return  # delivered already, from a worker that died before the reply began
                 request.accepted = True
             elif isinstance(event, Delta):
                 request.begun = True
@@ -99,7 +99,7 @@ class PendingRequests:
     def worker_ended(self, error: ApplianceError) -> None:
         """Replies it had begun fail with `error`, the others wait for the next worker.
 
-        Not twice: a request whose reading killed two workers may well be the reason.
+        Not twice: a request whose prefill killed two workers may well be the reason.
         """
         with self._lock:
             lost = []

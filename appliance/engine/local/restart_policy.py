@@ -8,12 +8,12 @@ LOAD_ATTEMPTS = 2
 """Workers that may die while loading before the model is given up."""
 MAX_DEATHS = 5
 DEATHS_SECONDS = 60.0
-"""So many deaths in so short a time are no accident."""
+"""So many deaths in so short a time are no coincidence."""
 BACK_OFF = (0.0, 1.0, 2.0, 4.0)
 """Seconds to wait before a restart, by the number of deaths in the last minute."""
 
 
-class Restarts:
+class RestartPolicy:
     """The deaths of one model's workers."""
 
     def __init__(self, max_deaths: int, back_off: Sequence[float] = BACK_OFF) -> None:
@@ -23,8 +23,8 @@ class Restarts:
         self._failed_loads = 0
 
     def died(self, reason: str, *, loaded: bool) -> str:
-        """A worker died, before or after it had loaded the model. Why it is no use to start another
-        one; empty: it is."""
+        """A worker died, before or after it had loaded the model. Why no other one should be
+        started; empty: one should."""
         self._failed_loads = 0 if loaded else self._failed_loads + 1
         self._deaths.append(time.monotonic())
         if self._failed_loads >= LOAD_ATTEMPTS:

@@ -50,7 +50,7 @@ class WorkerProcess:
             OSError: it cannot be started.
         """
         self.name = name
-        self._last_words: deque[str] = deque(maxlen=5)
+        self._last_lines: deque[str] = deque(maxlen=5)
         self._child = ChildProcess(command, environment, on_log=self._log)
 
     @property
@@ -59,21 +59,21 @@ class WorkerProcess:
         return self._child.pid
 
     def events(self) -> Iterator[Event]:
-        """All that it says, until it is gone.
+        """Its events, until it is gone.
 
         Raises:
-            ValueError: it said something that is not of the protocol.
+            ValueError: it sent something that is not of the protocol.
         """
         while events := framing.read_events(self._child.output):
             yield from events
 
     def send(self, command: Command) -> None:
-        """Write a command. That a worker is gone is heard by who reads its events."""
+        """Write a command. That a worker is gone is noticed by whoever reads its events."""
         if not self._child.send(framing.encode(command)):
             log.debug("the worker of %s takes no commands any more", self.name)
 
     def can_send(self, seconds: float) -> bool:
-        """Whether a command could be written within that time; a full pipe says no."""
+        """Whether a command could be written within that time; not if the pipe is full."""
         return self._child.can_send(seconds)
 
     def kill(self) -> None:
@@ -85,12 +85,12 @@ class WorkerProcess:
         return self._child.wait(seconds) is not None
 
     def close(self) -> End:
-        """See to it that it is gone, and say how it ended. Belongs to the thread of `events`."""
+        """Make sure that it is gone; how it ended. Belongs to the thread of `events`."""
         self.wait(LAST_SECONDS)
         code = self._child.close()
         how = signal_name(-code) if code < 0 else f"exit code {code}"
-        if self._last_words:
-            how += f"; last words: {self._last_words[-1]}"
+        if self._last_lines:
+            how += f"; last words: {self._last_lines[-1]}"
         return End(how, native=-code in NATIVE_SIGNALS)
 
     def _log(self, raw: bytes) -> None:
@@ -99,5 +99,5 @@ class WorkerProcess:
         number = logging.getLevelNamesMapping().get(level)
         if number is None:
             number, text = logging.WARNING, line
-        self._last_words.append(text)
+        self._last_lines.append(text)
         log.log(number, "%s", text, extra={"model": self.name})

@@ -1,11 +1,11 @@
-"""What the chunks of an upstream's stream say: OpenAI's two shapes and their dialects, as one."""
+"""The chunks of an upstream's stream: OpenAI's two shapes and their dialects, as one."""
 
 import msgspec
 
 from appliance.engine.protocol import CallDelta, FinishReason, Logprobs, TokenLogprob
 
 
-class TokenUsage(msgspec.Struct, frozen=True):
+class UpstreamUsage(msgspec.Struct, frozen=True):
     """Tokens, as the upstream counts them."""
 
     prompt_tokens: int
@@ -14,17 +14,17 @@ class TokenUsage(msgspec.Struct, frozen=True):
 
 
 class Chunk(msgspec.Struct, frozen=True):
-    """What one chunk says; an empty one says that the request was taken."""
+    """What one chunk contains; an empty one means that the request was accepted."""
 
     text: str = ""
     reasoning: str = ""
     calls: list[CallDelta] = []
     reason: FinishReason | None = None
-    usage: TokenUsage | None = None
+    usage: UpstreamUsage | None = None
     logprobs: list[Logprobs] | None = None
 
     @property
-    def says_something(self) -> bool:
+    def has_output(self) -> bool:
         """It has something of the reply."""
         return bool(self.text or self.reasoning or self.calls or self.logprobs)
 
@@ -93,7 +93,7 @@ class ChunkReader:
     """Reads the chunks of one stream, in order."""
 
     def __init__(self, *, parse_output: bool) -> None:
-        """`parse_output`: reasoning is told apart from the text."""
+        """`parse_output`: reasoning is kept apart from the text."""
         self._parse_output = parse_output
         self._thinking = False
 
@@ -102,13 +102,13 @@ class ChunkReader:
 
         Raises:
             ValueError: it is nothing of OpenAI's.
-            GivenUp: the upstream ended the reply for a reason of its own.
+            ReplyAborted: the upstream ended the reply for a reason of its own.
         """
-        said = msgspec.convert(chunk, _RawChunk)
-        usage = _usage(said.usage)
-        if not said.choices:
+        raw = msgspec.convert(chunk, _RawChunk)
+        usage = _usage(raw.usage)
+        if not raw.choices:
             return Chunk(usage=usage)
-        choice = said.choices[0]
+        choice = raw.choices[0]
         if choice.finish_reason in ("abort", "error"):
             raise ReplyAborted(choice.finish_reason)
         delta = choice.delta or _Delta()
@@ -122,7 +122,7 @@ class ChunkReader:
         )
 
     def _text(self, choice: _Choice) -> str:
-        """Thoughts that a server has taken apart become the block again that the model wrote."""
+        """Reasoning that a server has parsed out becomes the block again that the model wrote."""
         delta = choice.delta
         if delta is None:
             return choice.text or ""
@@ -155,25 +155,25 @@ def _reason(reason: str | None) -> FinishReason | None:
             return "stop"
 
 
-def _usage(usage: _RawUsage | None) -> TokenUsage | None:
+def _usage(usage: _RawUsage | None) -> UpstreamUsage | None:
     if usage is None or usage.completion_tokens is None:
         return None
     details = usage.prompt_tokens_details
     cached = details.cached_tokens if details else None
-    return TokenUsage(usage.prompt_tokens, usage.completion_tokens, cached or 0)
+    return UpstreamUsage(usage.prompt_tokens, usage.completion_tokens, cached or 0)
 
 
-def _logprobs(said: _Logprobs | None) -> list[Logprobs] | None:
-    if said is None:
+def _logprobs(raw: _Logprobs | None) -> list[Logprobs] | None:
+    if raw is None:
         return None
-    if said.content is not None:
+    if raw.content is not None:
         return [
             Logprobs(_token(entry), [_token(top) for top in entry.top_logprobs or []])
-            for entry in said.content
+            for entry in raw.content
         ]
-    tokens = said.tokens or []
-    logprobs = said.token_logprobs or [None] * len(tokens)
-    tops = said.top_logprobs or [None] * len(tokens)
+    tokens = raw.tokens or []
+    logprobs = raw.token_logprobs or [None] * len(tokens)
+    tops = raw.top_logprobs or [None] * len(tokens)
     return [
         Logprobs(
             TokenLogprob(token.encode(), 0.0 if logprob is None else logprob),
@@ -183,6 +183,6 @@ def _logprobs(said: _Logprobs | None) -> list[Logprobs] | None:
     ]
 
 
-def _token(said: _Token) -> TokenLogprob:
-    text = said.token.encode() if said.bytes is None else bytes(said.bytes)
-    return TokenLogprob(text, said.logprob)
+def _token(raw: _Token) -> TokenLogprob:
+    text = raw.token.encode() if raw.bytes is None else bytes(raw.bytes)
+    return TokenLogprob(text, raw.logprob)

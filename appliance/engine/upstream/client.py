@@ -16,8 +16,8 @@ from urllib.parse import urlsplit
 import msgspec
 
 from appliance.engine.upstream.chunks import Chunk, ChunkReader, ReplyAborted
-from appliance.engine.upstream.connection import Connection
-from appliance.engine.upstream.errors import Explainer
+from appliance.engine.upstream.connection import UpstreamConnection
+from appliance.engine.upstream.errors import ErrorExplainer
 from appliance.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import openai
 
 CONNECT_RETRIES = 2
-"""After a connection that did not come about; what was sent once is never sent again."""
+"""After a connection that could not be made; what was sent once is never sent again."""
 CHECK_SECONDS = 10.0
 """For the list of models."""
 
@@ -107,44 +107,49 @@ class UpstreamClient:
         self._api_key = api_key
         self._connect_timeout = connect_timeout
         self._read_timeout = read_timeout
-        self._explainer = Explainer(self.address, model, api_key)
+        self._explainer = ErrorExplainer(self.address, model, api_key)
         self._lock = threading.Lock()
         self._client: openai.OpenAI | None = None
-        self._calls = threading.local()
+        self._current = threading.local()
 
-    def card(self, call: Connection) -> ModelCard:
-        """What the upstream says of the model.
+    def card(self, connection: UpstreamConnection) -> ModelCard:
+        """The upstream's entry for the model.
 
         Raises:
-            Refused: it did not answer, or does not have it.
+            UpstreamFailure: it did not answer, or does not have it.
         """
-        with self._explained(call):
+        with self._explained(connection):
             found = self._openai().get(
                 "/models", cast_to=object, options={"timeout": self._timeout(CHECK_SECONDS)}
             )
             try:
                 cards = msgspec.convert(found, _Models).data
             except msgspec.ValidationError:
-                raise self._explainer.stranger() from None
+                raise self._explainer.not_openai() from None
         for card in cards:
             if self._model in (card.id, *card.aliases):
                 return card
         raise self._explainer.no_model([card.id for card in cards])
 
     def stream(
-        self, path: str, body: Mapping[str, Any], call: Connection, *, parse_output: bool
+        self,
+        path: str,
+        body: Mapping[str, Any],
+        connection: UpstreamConnection,
+        *,
+        parse_output: bool,
     ) -> Generator[Chunk]:
         """The reply to `body`, chunk by chunk; one at least. `parse_output`: see `ChunkReader`.
 
         Raises:
-            Refused: there is none, or it broke off.
+            UpstreamFailure: there is none, or it broke off.
         """
         import openai
 
         taken = False
         reader = ChunkReader(parse_output=parse_output)
         with (
-            self._explained(call),
+            self._explained(connection),
             self._openai().post(
                 path, cast_to=object, body=body, stream=True, stream_cls=openai.Stream[object]
             ) as chunks,
@@ -153,38 +158,40 @@ class UpstreamClient:
                 taken = True
                 yield reader.read(chunk)
         if not taken:
-            raise self._explainer.stranger()
+            raise self._explainer.not_openai()
 
-    def embed(self, inputs: list[str | list[int]], call: Connection, **extra: Any) -> Vectors:
+    def embed(
+        self, inputs: list[str | list[int]], connection: UpstreamConnection, **extra: Any
+    ) -> Vectors:
         """The vectors of the inputs.
 
         Raises:
-            Refused: there are none.
+            UpstreamFailure: there are none.
         """
         body = {"model": self._model, "input": inputs, "encoding_format": "float", **extra}
-        with self._explained(call):
+        with self._explained(connection):
             found = self._openai().post("/embeddings", cast_to=object, body=body)
             try:
                 vectors = msgspec.convert(found, Vectors)
             except msgspec.ValidationError:
-                raise self._explainer.stranger() from None
+                raise self._explainer.not_openai() from None
         if sorted(entry.index for entry in vectors.data) != list(range(len(inputs))):
-            raise self._explainer.stranger()
+            raise self._explainer.not_openai()
         return vectors
 
     def close(self) -> None:
-        """Nothing is asked any more."""
+        """No more requests are sent."""
         with self._lock:
             if self._client:
                 self._client.close()
 
     @contextmanager
-    def _explained(self, call: Connection) -> Iterator[None]:
-        """Errors of the libraries as `UpstreamRefused`; what is sent inside belongs to `call`."""
+    def _explained(self, connection: UpstreamConnection) -> Iterator[None]:
+        """Errors of the libraries as `UpstreamFailure`; requests inside use `connection`."""
         import httpx2
         import openai
 
-        self._calls.current = call
+        self._current.connection = connection
         try:
             yield
         except ReplyAborted as ex:
@@ -203,7 +210,7 @@ class UpstreamClient:
         import openai
 
         for library in ("openai", "httpx2", "httpcore2"):
-            # They tell of every request, prompts included.
+            # They log every request, prompts included.
             logging.getLogger(library).setLevel(logging.WARNING)
         # A connection serves one request: it is known whose it is, and there are no stale ones.
         limits = httpx2.Limits(max_connections=None, max_keepalive_connections=0)
@@ -235,4 +242,4 @@ class UpstreamClient:
         if self._api_key:
             headers["authorization"] = f"Bearer {self._api_key}"
         request.headers = httpx2.Headers(headers)
-        request.extensions = {**request.extensions, "trace": self._calls.current.trace}
+        request.extensions = {**request.extensions, "trace": self._current.connection.trace}

@@ -11,11 +11,11 @@ from appliance.errors import Unavailable
 log = logging.getLogger(__name__)
 
 
-class Connection:
+class UpstreamConnection:
     """One exchange with the upstream, or several one after the other.
 
     Closing a response does not wake the thread that reads it; shutting its socket down does, and
-    the upstream hears of it at once. The socket is duplicated, so that what is shut down is never
+    the upstream notices at once. The socket is duplicated, so that what is shut down is never
     another one that has been given the same number since.
     """
 
@@ -25,18 +25,18 @@ class Connection:
         self._aborted = False
 
     def abort(self) -> None:
-        """Whoever waits for the upstream goes on with an error; a later attempt fails at once."""
+        """A thread that waits for the upstream gets an error; a later attempt fails at once."""
         with self._lock:
             self._aborted = True
-            self._hang_up()
+            self._shut_down()
 
     def close(self) -> None:
         """The exchange is over. Without this the upstream never sees the connection's end."""
         with self._lock:
-            self._let_go()
+            self._release()
 
     def trace(self, name: str, info: Mapping[str, Any]) -> None:
-        """httpx's `trace` extension: hears of each step of the connection, on its thread.
+        """httpx's `trace` extension: called at each step of the connection, on its thread.
 
         Raises:
             Unavailable: it was aborted, and there is no connection yet.
@@ -46,19 +46,19 @@ class Connection:
         if name.endswith("connect_tcp.complete"):
             connected = info["return_value"].get_extra_info("socket")
             with self._lock:
-                self._let_go()
+                self._release()
                 self._socket = socket.fromfd(connected.fileno(), connected.family, connected.type)
                 if self._aborted:
-                    self._hang_up()
+                    self._shut_down()
 
-    def _hang_up(self) -> None:
+    def _shut_down(self) -> None:
         if self._socket:
             try:
                 self._socket.shutdown(socket.SHUT_RDWR)
             except OSError:
                 log.debug("the upstream has hung up already")
 
-    def _let_go(self) -> None:
+    def _release(self) -> None:
         if self._socket:
             self._socket.close()
         self._socket = None

@@ -1,8 +1,8 @@
-"""The appliance's side of an upstream: vLLM, SGLang, Ray Serve LLM, llama-server and their like.
+"""The service's side of an upstream: vLLM, SGLang, Ray Serve LLM, llama-server and their like.
 
-The face is `local.engine.Engine`'s. A thread for each running request, kept for later ones, and the
-watcher's. Sinks are called on the request's thread, or on the one that ended the request before the
-upstream had answered; they must not block.
+Keeps the contract of `engine.base.Engine`. A thread for each running request, kept for later ones,
+and one for health checks. Sinks are called on the request's thread, or on the one that ended the
+request before the upstream had answered; they must not block.
 """
 
 import itertools
@@ -31,7 +31,7 @@ from appliance.engine.upstream.request import (
     UpstreamGeneration,
     UpstreamRequest,
 )
-from appliance.engine.upstream.request_body import RequestBody, UpstreamRefused
+from appliance.engine.upstream.request_body import RequestBody, UpstreamFailure
 from appliance.errors import (
     ApplianceError,
     InternalError,
@@ -73,7 +73,7 @@ class UpstreamEngine:
             url: the upstream's address, such as `http://host:8000/v1`. It is reached directly: no
                 proxy of the environment is used, and no redirect followed.
             model: the model's name there.
-            api_key: sent to the upstream as a bearer token, and told nobody else.
+            api_key: sent to the upstream as a bearer token, and nowhere else.
             parallel: requests that run at once.
             max_waiting: requests that may wait for one of them to end.
             connect_timeout: seconds, for each attempt.
@@ -89,28 +89,28 @@ class UpstreamEngine:
         self._api = UpstreamClient(
             url, model, api_key, connect_timeout=connect_timeout, read_timeout=read_timeout
         )
-        self._watcher = HealthCheck(name, self._api, parallel)
-        self._without: set[str] = set()
+        self._health = HealthCheck(name, self._api, parallel)
+        self._omitted: set[str] = set()
         self._lock = threading.Lock()
         self._closed = self._retired = False
         self._requests: dict[int, UpstreamRequest] = {}
         self._stats = RequestStats()
         self._ids = itertools.count(1)
-        self._line = FairQueue[UpstreamRequest]()
-        self._came = threading.Condition(self._lock)
-        """There is one more in the line, or there will be no more."""
+        self._queue = FairQueue[UpstreamRequest]()
+        self._queue_changed = threading.Condition(self._lock)
+        """There is one more in the queue, or there will be no more."""
         self._unfinished = 0
         self._threads: list[threading.Thread] = []
 
     def start(self) -> None:
-        """Begin to look whether the upstream is there; returns at once."""
-        self._watcher.start()
+        """Begin to check whether the upstream is there; returns at once."""
+        self._health.start()
 
     @property
     def state(self) -> EngineState:
-        """A snapshot. `failed`: the upstream was not ready when last looked at; `detail` says why,
-        it is looked at again, and requests are tried all the same."""
-        return self._watcher.state
+        """A snapshot. `failed`: the upstream was not ready at the last check; `detail` says why,
+        it is checked again, and requests are tried all the same."""
+        return self._health.state
 
     @property
     def busy(self) -> bool:
@@ -118,14 +118,14 @@ class UpstreamEngine:
         return bool(self._requests)
 
     def retire(self) -> bool:
-        """Take nothing more, unless requests are in flight; whether that is so now."""
+        """Accept no more requests, unless some are in flight; whether that is so now."""
         with self._lock:
             self._retired = self._retired or not self._requests
             return self._retired
 
     @property
     def counters(self) -> Counters:
-        """What it has done, as far as the upstream tells."""
+        """What it has done, as far as the upstream reports."""
         return self._stats.counters()
 
     @property
@@ -135,7 +135,7 @@ class UpstreamEngine:
 
     def wait_ready(self, timeout: float) -> bool:
         """Whether the upstream was ready within `timeout` seconds; False at once when it isn't."""
-        return self._watcher.wait_ready(timeout)
+        return self._health.wait_ready(timeout)
 
     def submit(self, request: GenerationRequest, sink: EventSink) -> int:
         """Have a prompt completed; `sink` gets every event, the last one being terminal.
@@ -169,12 +169,12 @@ class UpstreamEngine:
                 )
                 self._threads.append(thread)
                 thread.start()
-            self._line.add(request)
-            self._came.notify()
+            self._queue.add(request)
+            self._queue_changed.notify()
         return request.id
 
     def cancel(self, id: int) -> None:
-        """End a request; its sink hears `Finished`. One that has ended already is no error."""
+        """End a request; its sink gets `Finished`. One that has ended already is no error."""
         with self._lock:
             request = self._requests.get(id)
         if request:
@@ -188,25 +188,25 @@ class UpstreamEngine:
         with self._lock:
             self._closed = True
             requests = list(self._requests.values())
-        self._watcher.stop()
+        self._health.stop()
         for request in requests:
             self._stop(request, ShuttingDown("the appliance is shutting down"))
         with self._lock:
-            self._came.notify_all()
+            self._queue_changed.notify_all()
         deadline = time.monotonic() + CLOSE_SECONDS
-        for join in (self._watcher.join, *(thread.join for thread in self._threads)):
+        for join in (self._health.join, *(thread.join for thread in self._threads)):
             join(max(0.0, deadline - time.monotonic()))
         self._api.close()
 
     def _stop(self, request: UpstreamRequest, error: ApplianceError | None) -> None:
-        """End a request before its end. Its thread has the last word if it has had the first."""
+        """End a request early. Its thread sends the last event if it has sent the first."""
         with self._lock:
             if not request.stopped:
                 request.stopped = True
                 request.error = error
-            speaks = request.accepted
-        request.call.abort()
-        if not speaks:
+            by_thread = request.accepted
+        request.connection.abort()
+        if not by_thread:
             self._deliver(request, request.stop_event())
 
     # -- a request's thread ----------------------------------------------------------------------
@@ -219,112 +219,112 @@ class UpstreamEngine:
                 if isinstance(request, UpstreamEmbedding):
                     self._embed(request)
                 elif isinstance(request, UpstreamGeneration) and not request.stopped:
-                    self._converse(request)
+                    self._generate(request)
                 last = request.ended()
             except ApplianceError as ex:
                 last = request.failed(ex)
                 fault = isinstance(ex, Unavailable) and not isinstance(ex, QueueFull)
                 if fault and not request.stopped:
-                    self._watcher.saw(well=False)
+                    self._health.report(ok=False)
             except Exception:
                 log.exception("a request to %s failed", self.name)
                 last = request.failed(InternalError("the request to the upstream failed"))
-            request.call.close()
+            request.connection.close()
             self._deliver(request, request.stop_event() if request.stopped else last)
             with self._lock:
                 self._unfinished -= 1
 
     def _next(self) -> UpstreamRequest | None:
         """Whose turn it is; None: there will be no more."""
-        with self._came:
-            self._came.wait_for(lambda: self._line or self._closed)
-            request = next(iter(self._line), None)
+        with self._queue_changed:
+            self._queue_changed.wait_for(lambda: self._queue or self._closed)
+            request = next(iter(self._queue), None)
             if request:
-                self._line.served(request)
+                self._queue.served(request)
             return request
 
-    def _converse(self, request: UpstreamGeneration) -> None:
-        """Ask until the upstream takes it, and pass on what it says.
+    def _generate(self, request: UpstreamGeneration) -> None:
+        """Request it until the upstream accepts it, and pass on the reply.
 
         Raises:
             ApplianceError: there was no reply, or no whole one.
         """
         if request.prompt in (TextPrompt(""), TokenPrompt([])):
             raise RequestError("the prompt is empty", param="prompt")
-        question = RequestBody(
-            self._model, request.prompt, request.sampling, request.seed, self._without
+        body = RequestBody(
+            self._model, request.prompt, request.sampling, request.seed, self._omitted
         )
         problem = "it stopped in the middle"
         while True:
             try:
-                self._listen(request, question)
-            except UpstreamRefused as refused:
+                self._stream(request, body)
+            except UpstreamFailure as failure:
                 if request.accepted or request.stopped:
-                    problem = refused.error.message
-                elif question.mend(refused):
+                    problem = failure.error.message
+                elif body.adapt(failure):
                     continue
                 else:
-                    if isinstance(refused.error, RequestError):
-                        refused.error.param = question.param
-                    raise refused.error from refused
+                    if isinstance(failure.error, RequestError):
+                        failure.error.param = body.param
+                    raise failure.error from failure
             break
         if request.stopped:
             return
-        # One that has its end lacks nothing, even if the upstream took no leave.
+        # A reply with a finish reason is whole, even if the stream did not end as it should.
         if request.reason is None:
             raise WorkerDied(f"the reply of {self.name} broke off: {problem}")
-        self._learned(request)
+        self._report_success(request)
 
     def _embed(self, request: UpstreamEmbedding) -> None:
-        """Ask once.
+        """Request them once.
 
         Raises:
             ApplianceError: there are no vectors.
         """
         extra = {} if request.dimensions is None else {"dimensions": request.dimensions}
         try:
-            found = self._api.embed(request.inputs, request.call, **extra)
-        except UpstreamRefused as refused:
-            if isinstance(refused.error, RequestError):
-                refused.error.param = "input"
-            raise refused.error from refused
+            found = self._api.embed(request.inputs, request.connection, **extra)
+        except UpstreamFailure as failure:
+            if isinstance(failure.error, RequestError):
+                failure.error.param = "input"
+            raise failure.error from failure
         tokens = found.usage.prompt_tokens
         request.embedded = Embedded(request.id, found.packed(), tokens)
         self._deliver(request, Accepted(request.id, tokens, 0))
-        self._watcher.saw(well=True)
+        self._health.report(ok=True)
 
-    def _listen(self, request: UpstreamGeneration, question: RequestBody) -> None:
+    def _stream(self, request: UpstreamGeneration, body: RequestBody) -> None:
         stream = self._api.stream(
-            question.path, question.body(), request.call, parse_output=question.parse_output
+            body.path, body.fields(), request.connection, parse_output=body.parse_output
         )
-        with closing(stream) as parts:
-            for part in parts:
-                request.take(part)
+        with closing(stream) as chunks:
+            for chunk in chunks:
+                request.take(chunk)
                 if not request.accepted:
-                    tokens = part.usage.prompt_tokens if part.usage else 0
-                    accepted = Accepted(request.id, tokens, request.seed, question.dropped)
+                    tokens = chunk.usage.prompt_tokens if chunk.usage else 0
+                    accepted = Accepted(request.id, tokens, request.seed, body.dropped)
                     self._deliver(request, accepted)
                 if request.stopped:
                     return
-                if part.says_something:
-                    self._deliver(request, question.delta(request.id, part, request.tokens))
+                if chunk.has_output:
+                    self._deliver(request, body.delta(request.id, chunk, request.tokens))
 
-    def _learned(self, request: UpstreamGeneration) -> None:
-        self._watcher.saw(well=True)
-        if self._without:
-            names = ", ".join(sorted(self._without))
-            self._watcher.note(f"it is asked without {names}, which it does not know")
+    def _report_success(self, request: UpstreamGeneration) -> None:
+        self._health.report(ok=True)
+        if self._omitted:
+            names = ", ".join(sorted(self._omitted))
+            self._health.note(f"it is asked without {names}, which it does not know")
         if request.usage is None:
-            self._watcher.note(UNCOUNTED)
+            self._health.note(UNCOUNTED)
 
     def _deliver(self, request: UpstreamRequest, event: SequenceEvent) -> None:
-        """Hand an event to its request; whoever takes out the terminal one is the last to speak."""
+        """Hand an event to its request's sink; nothing follows a terminal one."""
         with self._lock:
             if request.id not in self._requests:
                 return
             if isinstance(event, Accepted):
                 if request.stopped:
-                    return  # whoever stopped it speaks, or has spoken
+                    return  # whoever stopped it sends the last event
                 request.accepted = True
             if isinstance(event, Terminal):
                 del self._requests[request.id]

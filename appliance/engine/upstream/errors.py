@@ -1,11 +1,11 @@
-"""What went wrong at an upstream, in this house's words: with what to do, never with the key."""
+"""What went wrong at an upstream, for people: with what to do, and never with the key."""
 
 import json
 import re
 import time
 from email.utils import parsedate_to_datetime
 
-from appliance.engine.upstream.request_body import UpstreamRefused, names_unknown, too_long
+from appliance.engine.upstream.request_body import UpstreamFailure, names_unknown, too_long
 from appliance.errors import (
     ApplianceError,
     ContextLengthExceeded,
@@ -18,18 +18,18 @@ from appliance.errors import (
 
 MAX_READ = 4000
 MAX_TEXT = 300
-"""Characters of the upstream's own words that are looked at, and that are passed on."""
+"""Characters of the upstream's own message that are looked at, and that are passed on."""
 
 
-class Explainer:
-    """Makes one `UpstreamRefused` of whatever `openai` and `httpx2` raise."""
+class ErrorExplainer:
+    """Turns whatever `openai` and `httpx2` raise into an `UpstreamFailure`."""
 
     def __init__(self, address: str, model: str, api_key: str | None) -> None:
         self._address = address
         self._model = model
         self._api_key = api_key
 
-    def explain(self, ex: Exception) -> UpstreamRefused:
+    def explain(self, ex: Exception) -> UpstreamFailure:
         """`ex`: of `openai`, of `httpx2`, or a ValueError about what the upstream sent."""
         import httpx2
         import openai
@@ -50,65 +50,65 @@ class Explainer:
             # An error that came inside a stream whose status was 200.
             status = int(ex.code) if ex.code and re.fullmatch("[45][0-9][0-9]", ex.code) else 500
             return self._by_status(status, self._text(ex.body), None)
-        return self.broken("it sent what nobody understands")
+        return self.broken("it sent what no client of OpenAI's API understands")
 
-    def broken(self, what: str) -> UpstreamRefused:
-        """The exchange began, and ended as it should not."""
-        return UpstreamRefused(Unavailable(f"the upstream {self._address} failed: {what}"))
+    def broken(self, what: str) -> UpstreamFailure:
+        """The exchange began, and failed."""
+        return UpstreamFailure(Unavailable(f"the upstream {self._address} failed: {what}"))
 
-    def stranger(self) -> UpstreamRefused:
-        """Status 200, and nothing of what OpenAI's API would say."""
+    def not_openai(self) -> UpstreamFailure:
+        """Status 200, and not what OpenAI's API would answer."""
         return self.broken(
             "it answered, but not as an OpenAI-compatible server does; "
             "is the address right? Most end in /v1"
         )
 
-    def no_model(self, known: list[str]) -> UpstreamRefused:
+    def no_model(self, known: list[str]) -> UpstreamFailure:
         """It listed its models, and the model is not among them."""
         names = ", ".join(known[:10]) or "none"
-        return UpstreamRefused(
+        return UpstreamFailure(
             ModelLoadFailed(
                 f"the upstream {self._address} has no model {self._model!r}; it has: {names}"
             )
         )
 
-    def _down(self, why: str) -> UpstreamRefused:
-        return UpstreamRefused(
+    def _down(self, why: str) -> UpstreamFailure:
+        return UpstreamFailure(
             Unavailable(
                 f"the upstream {self._address} cannot be reached ({why}): "
                 "is the server running, and is the address right?"
             )
         )
 
-    def _by_status(self, status: int, text: str, after: int | None) -> UpstreamRefused:
-        said = f": {text[:MAX_TEXT]}" if text else ""
+    def _by_status(self, status: int, text: str, after: int | None) -> UpstreamFailure:
+        detail = f": {text[:MAX_TEXT]}" if text else ""
         refuses = f"the upstream {self._address} refuses"
         if status in (401, 403):
-            # Not in its own words, which may repeat the key.
-            return UpstreamRefused(
+            # Without its own message, which may repeat the key.
+            return UpstreamFailure(
                 Unavailable(
                     f"{refuses} the key that the appliance has for it (status {status}): "
                     "the key for this upstream is wrong or missing"
                 )
             )
         if status == 404:
-            return UpstreamRefused(
+            return UpstreamFailure(
                 ModelLoadFailed(
                     f"the upstream {self._address} has no model {self._model!r}, or its address "
-                    f"is not right (status 404){said}"
+                    f"is not right (status 404){detail}"
                 )
             )
         if status in (429, 503):
-            return UpstreamRefused(self._busy(status, text, after))
+            return UpstreamFailure(self._busy(status, text, after))
         if 400 <= status < 500 or too_long(text):
-            return self._by_content(f"{refuses} the request{said}", text)
-        return self.broken(f"status {status}{said}")
+            return self._by_content(f"{refuses} the request{detail}", text)
+        return self.broken(f"status {status}{detail}")
 
-    def _by_content(self, message: str, text: str) -> UpstreamRefused:
+    def _by_content(self, message: str, text: str) -> UpstreamFailure:
         found = too_long(text)
         if found:
-            return UpstreamRefused(ContextLengthExceeded(message), too_long=found)
-        return UpstreamRefused(RequestError(message), unknown=text if names_unknown(text) else "")
+            return UpstreamFailure(ContextLengthExceeded(message), too_long=found)
+        return UpstreamFailure(RequestError(message), unknown=text if names_unknown(text) else "")
 
     def _busy(self, status: int, text: str, after: int | None) -> ApplianceError:
         if status == 503 and "loading" in text.lower():
@@ -117,7 +117,7 @@ class Explainer:
         return QueueFull(f"the upstream {self._address} has too much to do{wait}")
 
     def _text(self, body: object) -> str:
-        """The upstream's own words in one line."""
+        """The upstream's own message in one line."""
         found = body
         if isinstance(body, dict):
             found = body.get("message") or body.get("detail") or body.get("error") or body

@@ -1,4 +1,4 @@
-"""Whether an upstream is there and has the model: looked at from a thread of its own."""
+"""Whether an upstream is there and has the model: checked by a thread of its own."""
 
 import logging
 import threading
@@ -8,19 +8,19 @@ import msgspec
 from appliance.engine.base import EngineState
 from appliance.engine.protocol import ModelInfo
 from appliance.engine.upstream.client import ModelCard, UpstreamClient
-from appliance.engine.upstream.connection import Connection
-from appliance.engine.upstream.request_body import UpstreamRefused
+from appliance.engine.upstream.connection import UpstreamConnection
+from appliance.engine.upstream.request_body import UpstreamFailure
 from appliance.errors import ApplianceError
 
 log = logging.getLogger(__name__)
 
 BACK_OFF = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
-"""Seconds between two looks at an upstream that is not ready."""
+"""Seconds between two checks of an upstream that is not ready."""
 
 
 class HealthCheck:
-    """The state of one upstream. Looks at it at the start, when a request makes it doubtful, and
-    again and again while it is not ready; otherwise it sleeps."""
+    """The state of one upstream. Checks it at the start, when a request makes it doubtful, and
+    repeatedly while it is not ready; otherwise it sleeps."""
 
     def __init__(self, name: str, api: UpstreamClient, parallel: int) -> None:
         """`parallel`: requests that run at once."""
@@ -30,19 +30,19 @@ class HealthCheck:
         self._changed = threading.Condition()
         self._state = EngineState(status="loading")
         self._notes: set[str] = set()
-        self._look_now = threading.Event()
-        self._call = Connection()
+        self._check_now = threading.Event()
+        self._connection = UpstreamConnection()
         self._thread = threading.Thread(target=self._watch, name=f"upstream {name}", daemon=True)
 
     def start(self) -> None:
-        """Look for the first time; returns at once."""
+        """Check for the first time; returns at once."""
         self._thread.start()
 
     def stop(self) -> None:
         """The state is `stopped` from now on."""
         self._set(EngineState(status="stopped"))
-        self._call.abort()
-        self._look_now.set()
+        self._connection.abort()
+        self._check_now.set()
 
     def join(self, timeout: float) -> None:
         """After `stop`, wait for the thread; seconds."""
@@ -60,10 +60,10 @@ class HealthCheck:
             self._changed.wait_for(lambda: self._state.status != "loading", timeout)
             return self._state.status == "ready"
 
-    def saw(self, *, well: bool) -> None:
-        """A request went well, or failed by the upstream's fault: look if that is news."""
-        if well != (self._state.status == "ready"):
-            self._look_now.set()
+    def report(self, *, ok: bool) -> None:
+        """A request succeeded, or failed by the upstream's fault: check if that is news."""
+        if ok != (self._state.status == "ready"):
+            self._check_now.set()
 
     def note(self, note: str) -> None:
         """Something that people should know about the upstream: in the log once, in the state."""
@@ -80,38 +80,38 @@ class HealthCheck:
     def _watch(self) -> None:
         failures = 0
         while self._state.status != "stopped":
-            self._look_now.clear()
-            before, state = self._state, self._look()
+            self._check_now.clear()
+            before, state = self._state, self._check()
             self._set(state)
             if self._state.status == "ready":
                 failures = 0
                 if before.status != "ready":
                     log.info("%s is ready at %s", self._name, self._api.address)
-                self._look_now.wait()
+                self._check_now.wait()
             elif self._state.status == "failed":
                 failures += 1
                 if before.detail != state.detail:
                     log.warning("%s is not ready: %s", self._name, state.detail)
-                self._look_now.wait(BACK_OFF[min(failures, len(BACK_OFF)) - 1])
+                self._check_now.wait(BACK_OFF[min(failures, len(BACK_OFF)) - 1])
 
-    def _look(self) -> EngineState:
+    def _check(self) -> EngineState:
         try:
-            card = self._api.card(self._call)
-        except UpstreamRefused as refused:
-            return EngineState(status="failed", detail=refused.error.message)
+            card = self._api.card(self._connection)
+        except UpstreamFailure as failure:
+            return EngineState(status="failed", detail=failure.error.message)
         except ApplianceError as ex:
             return EngineState(status="failed", detail=ex.message)
         except Exception as ex:
-            log.exception("the upstream of %s could not be looked at", self._name)
-            return EngineState(status="failed", detail=f"it could not be looked at: {ex}")
+            log.exception("the upstream of %s could not be checked", self._name)
+            return EngineState(status="failed", detail=f"it could not be checked: {ex}")
         finally:
-            self._call.close()
+            self._connection.close()
         with self._changed:
             detail = self._noted()
         return EngineState(status="ready", progress=1.0, detail=detail, model=self._info(card))
 
     def _info(self, card: ModelCard) -> ModelInfo | None:
-        """None when the upstream does not tell its context."""
+        """None when the upstream does not report its context."""
         if not card.n_ctx:
             return None
         return ModelInfo(

@@ -13,8 +13,8 @@ from appliance.engine.protocol import (
     Timings,
 )
 from appliance.engine.types import EmbedRequest, GenerationRequest, TextPrompt
-from appliance.engine.upstream.chunks import Chunk, TokenUsage
-from appliance.engine.upstream.connection import Connection
+from appliance.engine.upstream.chunks import Chunk, UpstreamUsage
+from appliance.engine.upstream.connection import UpstreamConnection
 from appliance.errors import ApplianceError
 
 
@@ -25,15 +25,15 @@ class UpstreamRequest:
         self.id = id
         self.owner = owner
         self.sink = sink
-        self.call = Connection()
+        self.connection = UpstreamConnection()
         self.accepted = False
-        """Its thread speaks to the sink, and nobody else does from now on."""
+        """Its thread calls the sink, and no other does from now on."""
         self.stopped = False
         self.error: ApplianceError | None = None
         """Why it was stopped; None: it was cancelled."""
         self.tokens = 0
-        """Counted here: a chunk is taken for a token, unless it tells of several."""
-        self.usage: TokenUsage | None = None
+        """Counted here: a chunk counts as one token, unless it has logprobs of several."""
+        self.usage: UpstreamUsage | None = None
         self.reason: FinishReason | None = None
         self._submitted = time.monotonic()
         self._began = self._first = 0.0
@@ -47,7 +47,7 @@ class UpstreamRequest:
         now = time.monotonic()
         began = self._began or now
         first = self._first or now
-        usage = self.usage or TokenUsage(0, self.tokens, 0)
+        usage = self.usage or UpstreamUsage(0, self.tokens, 0)
         return Finished(
             id=self.id,
             reason="cancelled" if self.stopped or self.reason is None else self.reason,
@@ -64,7 +64,7 @@ class UpstreamRequest:
         return Failed(self.id, error.code, error.message, error.param)
 
     def stop_event(self) -> Terminal:
-        """The last word of a request that was stopped."""
+        """The last event of a request that was stopped."""
         return self.failed(self.error) if self.error else self.ended()
 
 
@@ -78,12 +78,12 @@ class UpstreamGeneration(UpstreamRequest):
         seed = request.sampling.seed
         self.seed = random.getrandbits(31) if seed is None else seed
 
-    def take(self, part: Chunk) -> None:
+    def take(self, chunk: Chunk) -> None:
         """Count."""
-        self.usage = part.usage or self.usage
-        self.reason = part.reason or self.reason
-        if part.says_something:
-            self.tokens += len(part.logprobs or ()) or 1
+        self.usage = chunk.usage or self.usage
+        self.reason = chunk.reason or self.reason
+        if chunk.has_output:
+            self.tokens += len(chunk.logprobs or ()) or 1
             self._first = self._first or time.monotonic()
 
 

@@ -1,4 +1,4 @@
-"""What an upstream is asked, in OpenAI's names, and what instead when it refuses that."""
+"""The body of a request to an upstream, in OpenAI's names, and what changes when it is refused."""
 
 import re
 from typing import Any
@@ -12,9 +12,9 @@ from appliance.errors import ApplianceError
 
 OPTIONAL = (
     *("top_k", "min_p", "repeat_penalty", "repetition_penalty", "ignore_eos", "stream_options"),
-    *("json_schema", "structured_outputs", "ebnf"),  # the same is said in other words beside them
+    *("json_schema", "structured_outputs", "ebnf"),  # other fields beside them mean the same
 )
-"""Fields that are not OpenAI's own or came late; an upstream that refuses them is asked without."""
+"""Fields that are not OpenAI's own or came late, omitted for an upstream that refuses them."""
 
 TRIM_STEP = 8
 """Messages of a long chat that are left out together."""
@@ -42,23 +42,23 @@ _N_PROMPT = (
     r"(?:request|input) \((\d+) tokens",
     r"resulted in (\d+) tokens",
 )
-"""How vLLM, SGLang, llama-server and OpenAI tell the length of a prompt."""
+"""How vLLM, SGLang, llama-server and OpenAI report the length of a prompt."""
 
 
 class TooLong(msgspec.Struct, frozen=True):
-    """What an upstream said of a prompt that does not fit; tokens, None where it didn't say."""
+    """What an upstream reported of a prompt that does not fit; tokens, None where it did not."""
 
     n_ctx: int | None = None
     n_prompt: int | None = None
 
 
-class UpstreamRefused(Exception):
+class UpstreamFailure(Exception):
     """The upstream gave no reply, or no whole one."""
 
     def __init__(
         self, error: ApplianceError, *, too_long: TooLong | None = None, unknown: str = ""
     ) -> None:
-        """`error` is for the caller; `unknown`: the upstream's words if it named an odd field."""
+        """`error` is for the caller; `unknown`: the upstream's message about an unknown field."""
         super().__init__(error.message)
         self.error = error
         self.too_long = too_long
@@ -66,7 +66,7 @@ class UpstreamRefused(Exception):
 
 
 def too_long(text: str) -> TooLong | None:
-    """What the upstream's `text` says about the length; None when it is about something else."""
+    """What the upstream's message reports of the length; None when it is about something else."""
     if not _TOO_LONG.search(text):
         return None
     n_ctx = _N_CTX.search(text)
@@ -77,22 +77,22 @@ def too_long(text: str) -> TooLong | None:
 
 
 def names_unknown(text: str) -> bool:
-    """Whether the upstream's `text` complains of a field that it does not know."""
+    """Whether the upstream's message is about a field that it does not know."""
     return any(name in text for name in OPTIONAL) and bool(_UNKNOWN.search(text))
 
 
 class RequestBody:
-    """One request's body. It changes when the upstream refuses it for a reason that can be met."""
+    """One request's body, adapted when the upstream refuses it for a reason that can be met."""
 
     def __init__(
-        self, model: str, prompt: Prompt, sampling: SamplingParams, seed: int, without: set[str]
+        self, model: str, prompt: Prompt, sampling: SamplingParams, seed: int, omitted: set[str]
     ) -> None:
-        """`model`: its name there. `without`: of `OPTIONAL`, shared by the upstream's requests."""
+        """`model`: its name there. `omitted`: of `OPTIONAL`, shared by the upstream's requests."""
         self._model = model
         self._prompt = prompt
         self._sampling = sampling
         self._seed = seed
-        self._without = without
+        self._omitted = omitted
         self._sent: set[str] = set()
         self._max_tokens = sampling.max_tokens
         self._room_tried = False
@@ -115,7 +115,7 @@ class RequestBody:
         """The field of the caller's request that a refusal is about."""
         return "messages" if isinstance(self._prompt, ChatPrompt) else "prompt"
 
-    def body(self) -> dict[str, Any]:
+    def fields(self) -> dict[str, Any]:
         """What to send now."""
         sampling = self._sampling
         body: dict[str, Any] = {
@@ -140,9 +140,9 @@ class RequestBody:
         }
         body |= {name: value for name, value in wished.items() if value}
         if sampling.repeat_penalty != 1.0:
-            # llama-server's name and the one of vLLM and SGLang; each passes over the other's.
+            # llama-server's name and the one of vLLM and SGLang; each ignores the other's.
             body["repeat_penalty"] = body["repetition_penalty"] = sampling.repeat_penalty
-        for name in list(self._without):
+        for name in list(self._omitted):
             body.pop(name, None)
         self._sent = set(body)
         return body
@@ -154,23 +154,23 @@ class RequestBody:
         wanted = None if logprobs is None else max(1, logprobs)
         if isinstance(prompt, ChatPrompt):
             messages = msgspec.to_builtins(self._messages())
-            told: dict[str, Any] = {}
+            fields: dict[str, Any] = {}
             if wanted is not None:
-                told = {"logprobs": True, "top_logprobs": wanted}
+                fields = {"logprobs": True, "top_logprobs": wanted}
             if prompt.tools:
-                told |= {"tools": prompt.tools, "tool_choice": prompt.tool_choice}
+                fields |= {"tools": prompt.tools, "tool_choice": prompt.tool_choice}
             if prompt.effort is not None:
-                told["reasoning_effort"] = prompt.effort
+                fields["reasoning_effort"] = prompt.effort
             if prompt.continue_final:
                 # vLLM's and SGLang's names; llama-server takes the last message for what it is.
-                told |= {"continue_final_message": True, "add_generation_prompt": False}
-            return {"messages": messages, **told}
+                fields |= {"continue_final_message": True, "add_generation_prompt": False}
+            return {"messages": messages, **fields}
         text = prompt.text if isinstance(prompt, TextPrompt) else prompt.tokens
         return {"prompt": text} if wanted is None else {"prompt": text, "logprobs": wanted}
 
     def _bounds(self) -> dict[str, Any]:
-        """What the reply must keep to, in the words of each server: there is no common one, and
-        each passes over those of the others."""
+        """What the reply must conform to, in the fields of each server: there is no common one, and
+        each ignores those of the others."""
         sampling = self._sampling
         if sampling.grammar:
             return {
@@ -186,13 +186,13 @@ class RequestBody:
             return {"response_format": named, "json_schema": schema}  # llama-server's completions
         return {}
 
-    def delta(self, id: int, part: Chunk, tokens: int) -> Delta:
-        """The event that tells of `part`; `tokens`: completion tokens so far."""
+    def delta(self, id: int, chunk: Chunk, tokens: int) -> Delta:
+        """The event for `chunk`; `tokens`: completion tokens so far."""
         wanted = self._sampling.logprobs
-        if wanted is None or part.logprobs is None:
-            return Delta(id, part.text, tokens, part.reasoning, part.calls)
-        told = [Logprobs(entry.token, entry.top[:wanted]) for entry in part.logprobs]
-        return Delta(id, part.text, tokens, part.reasoning, part.calls, told)
+        if wanted is None or chunk.logprobs is None:
+            return Delta(id, chunk.text, tokens, chunk.reasoning, chunk.calls)
+        logprobs = [Logprobs(entry.token, entry.top[:wanted]) for entry in chunk.logprobs]
+        return Delta(id, chunk.text, tokens, chunk.reasoning, chunk.calls, logprobs)
 
     def _messages(self) -> list[ChatMessage]:
         system, rest = self._parts()
@@ -204,22 +204,22 @@ class RequestBody:
         system = [m for m in messages[:1] if m.role == "system"]
         return system, messages[len(system) :]
 
-    def mend(self, refused: UpstreamRefused) -> bool:
-        """Whether `body` is another one now that may be taken."""
-        if refused.too_long:
-            return self._shorten_reply(refused.too_long) or self._trim()
-        named = {name for name in OPTIONAL if name in refused.unknown} & self._sent
-        self._without.update(named)
+    def adapt(self, failure: UpstreamFailure) -> bool:
+        """Whether the body has changed, so that the upstream may accept it."""
+        if failure.too_long:
+            return self._shorten_reply(failure.too_long) or self._trim()
+        named = {name for name in OPTIONAL if name in failure.unknown} & self._sent
+        self._omitted.update(named)
         return bool(named)
 
-    def _shorten_reply(self, said: TooLong) -> bool:
+    def _shorten_reply(self, limits: TooLong) -> bool:
         """`max_tokens` is an upper bound here, and a promise to vLLM and SGLang: prompt and reply
-        must fit together. So what the prompt leaves is asked for, and where messages may go
+        must fit together. So what the prompt leaves is requested, and where messages may go
         instead, not less than a quarter of the context, as the appliance's own worker does."""
-        if said.n_ctx is None or self._max_tokens is None:
+        if limits.n_ctx is None or self._max_tokens is None:
             return False
-        reserve = max(1, said.n_ctx // 4)
-        room = reserve if said.n_prompt is None else said.n_ctx - said.n_prompt
+        reserve = max(1, limits.n_ctx // 4)
+        room = reserve if limits.n_prompt is None else limits.n_ctx - limits.n_prompt
         # Some count no further than to their limit, so that this room may be none: tried once.
         exact = not self._room_tried and (room >= reserve or not self._may_trim)
         self._room_tried = True

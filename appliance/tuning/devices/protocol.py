@@ -2,7 +2,7 @@
 
 import msgspec
 
-from appliance.engine.device_results import Result
+from appliance.engine.device_results import ComparisonResult
 from appliance.engine.protocol import Load
 
 
@@ -31,7 +31,7 @@ class CannotCompare(msgspec.Struct, frozen=True, tag="cannot_compare"):
 class Compared(msgspec.Struct, frozen=True, tag="compared"):
     """It came to an end."""
 
-    result: Result
+    result: ComparisonResult
 
 
 ComparisonEvent = ComparisonProgress | CannotCompare | Compared

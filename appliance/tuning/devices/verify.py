@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from appliance.engine.device_results import Result, keep
+from appliance.engine.device_results import ComparisonResult, store_result
 from appliance.engine.protocol import Load
 from appliance.system.json_process import converse
 from appliance.tuning.devices.protocol import CannotCompare, Compare, Compared, ComparisonEvent
@@ -23,7 +23,7 @@ ALL_SECONDS = 600.0
 class ComparisonOutcome(NamedTuple):
     """What came of it."""
 
-    result: Result | None
+    result: ComparisonResult | None
     why: str = ""
     """Why there is none, for people; empty: it was stopped."""
 
@@ -73,7 +73,7 @@ def compare(
     for event in results:
         if isinstance(event, CannotCompare):
             return ComparisonOutcome(None, event.message)
-        keep(event.result, Path(load.fidelity_folder))
+        store_result(event.result, Path(load.fidelity_folder))
         return ComparisonOutcome(event.result)
     if end.stopped:
         return ComparisonOutcome(None)

@@ -14,7 +14,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from appliance.engine.device_results import Result, faulty
+from appliance.engine.device_results import ComparisonResult, is_faulty
 from appliance.engine.protocol import Device
 from appliance.system.process_setup import Send, take_request
 from appliance.tuning.devices.protocol import CannotCompare, Compare, Compared, ComparisonProgress
@@ -61,7 +61,7 @@ class Comparison:
         self._base = self._reader(self._base_weights)
         self._weights, self._gpu = self._on_gpu(self._devices)
 
-    def run(self) -> Result:
+    def run(self) -> ComparisonResult:
         """Read, and compare.
 
         Raises:
@@ -70,8 +70,8 @@ class Comparison:
         began = time.monotonic()
         divergences = self._texts(began) if self._base.generates else self._vectors()
         mean, worst = _figures(divergences)
-        pace = None if faulty(mean, worst) or not self._base.generates else self._pace()
-        return Result(
+        pace = None if is_faulty(mean, worst) or not self._base.generates else self._pace()
+        return ComparisonResult(
             subject=subject_of(self._load, self._devices),
             source=self._load.path,
             tokens=self._count,
@@ -88,7 +88,7 @@ class Comparison:
         base = self._read("the processor", self._base, few, 0)
         rows = [_divergence(base, self._read("the GPU", self._gpu, few, 0))]
         self._count = len(rows[0])
-        if faulty(*_figures(rows[0])):
+        if is_faulty(*_figures(rows[0])):
             return rows[0]  # no more is needed
         if time.monotonic() - began < BUDGET_SECONDS / 3:
             rest = self._read("the processor", self._base, all_tokens[FEW:], FEW)

@@ -1,4 +1,4 @@
-"""How much a model is to think before it answers, in the words of its chat template. Pure Python.
+"""How much a model is to think before it answers, as variables of its chat template. Pure Python.
 
 Templates such as gpt-oss's have a variable `reasoning_effort` for it; those of Qwen3 and SmolLM3
 one that is on or off, `enable_thinking`. Most have neither.
@@ -13,25 +13,25 @@ _USUAL = ("low", "medium", "high")
 
 
 def variables(template: str | None, effort: str | None, *, thinks: bool) -> dict[str, Any]:
-    """What the template has to be told. `thinks`: the model does, as far as is known.
+    """The variables for the template. `thinks`: the model does, as far as is known.
 
     Raises:
-        RequestError: this model can't be told so; `param` is `reasoning_effort`.
+        RequestError: this model has no such setting; `param` is `reasoning_effort`.
     """
     if effort is None:
         return {}
     source = template or ""
-    told: dict[str, Any] = {}
+    found: dict[str, Any] = {}
     graded = "reasoning_effort" in source
     if graded and (effort in _USUAL or _has_text(source, effort)):
-        told["reasoning_effort"] = effort
+        found["reasoning_effort"] = effort
     if "enable_thinking" in source:
-        told["enable_thinking"] = effort != "none"
-    if not told and (thinks or graded or effort != "none"):
+        found["enable_thinking"] = effort != "none"
+    if not found and (thinks or graded or effort != "none"):
         raise RequestError(
             f"reasoning_effort can't be {effort} with this model", param="reasoning_effort"
         )
-    return told
+    return found
 
 
 def _has_text(source: str, text: str) -> bool:

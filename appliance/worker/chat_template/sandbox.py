@@ -1,8 +1,8 @@
 """A model's chat template behind bars: rendered in a process that is killed when it takes too much.
 
 Jinja's sandbox keeps a template from files and code, but not from loops without end and texts of a
-gigabyte. What it takes of a processor is measured, not how long it waits for one: a machine that is
-busy with other things says nothing about a template. Any thread may render; one request is under
+gigabyte. What it takes of a processor is measured, not how long it waits for one: that a machine is
+busy with other things is not the template's fault. Any thread may render; one request is under
 way at a time.
 """
 
@@ -34,10 +34,10 @@ from appliance.worker.chat_template.sandbox_protocol import (
 
 log = logging.getLogger(__name__)
 
-LOOK_SECONDS = 0.05
-"""From one look at a process that takes long to the next, at least."""
+CHECK_SECONDS = 0.05
+"""Between two checks of a process that takes long, at least."""
 END_SECONDS = 1.0
-"""From the end of what a process says to its own."""
+"""From the end of a process's output to its own end."""
 KILLED = -9
 """How a process ends that somebody kills: the system, when memory is short."""
 ATTEMPTS = 2
@@ -45,11 +45,11 @@ ATTEMPTS = 2
 
 
 class _TooMuch(Exception):
-    """The template took too much; says of what. The process is of no more use."""
+    """The template took too much; the message says of what. The process is of no more use."""
 
 
 class _Died(Exception):
-    """The process is gone, or says what nobody understands."""
+    """The process is gone, or sent something that is not of the protocol."""
 
 
 class _Busy(Exception):
@@ -74,7 +74,7 @@ class _Alarm(threading.Thread):
             watched = psutil.Process(self._process.pid)
             before, began = _processor_seconds(watched), time.monotonic()
             left = self._limit
-            while not self._over.wait(max(left, LOOK_SECONDS)):
+            while not self._over.wait(max(left, CHECK_SECONDS)):
                 left = self._limit - (_processor_seconds(watched) - before)
                 if left <= 0:
                     self.why = _TooMuch(f"takes more than {self._limit:.0f} s of a processor")
@@ -111,7 +111,7 @@ class _Child:
             _TooMuch, _Busy, _Died: the process is to be closed.
         """
         if not self._started:
-            self._exchange(b"", PATIENCE)  # it imports what it needs, and nobody else's code
+            self._exchange(b"", PATIENCE)  # it imports what it needs, and runs no template yet
             self._started = True
         if self._compiled is not template:
             answer = self._exchange(sandbox_protocol.encode(template))
@@ -162,13 +162,15 @@ class SandboxedTemplate:
         self._template: Compile | None = None
         self._closed = False
 
-    def compile(self, source: str | None, *, bos: str, eos: str, control: Iterable[str]) -> None:
-        """Take the model's template; None: ChatML. `control`: the texts of its control tokens.
+    def compile(
+        self, source: str | None, *, bos: str, eos: str, special_tokens: Iterable[str]
+    ) -> None:
+        """Take the model's template; None: ChatML. `special_tokens`: their texts.
 
-        Returns at once: a model whose template is broken can do without chats. What is wrong with
-        it is said by `check` and by every `render`.
+        Returns at once: a model whose template is broken is of use without chats. `check` and
+        every `render` raise what is wrong with it.
         """
-        self._template = Compile(source, bos, eos, list(control))
+        self._template = Compile(source, bos, eos, list(special_tokens))
         threading.Thread(target=self._compile, name="template", daemon=True).start()
 
     def check(self) -> None:
@@ -237,16 +239,16 @@ class SandboxedTemplate:
                 return self._child.ask(template, messages)
             except _TooMuch as ex:
                 self._replace()
-                said = f"the model's chat template {ex} and was stopped"
-                raise RequestError(said, param="messages") from None
+                message = f"the model's chat template {ex} and was stopped"
+                raise RequestError(message, param="messages") from None
             except _Busy:
                 self._replace()
-                said = "the machine is too busy to render the model's chat template"
-                failed = Unavailable(said)
+                message = "the machine is too busy to render the model's chat template"
+                failed = Unavailable(message)
             except _Died:
                 self._replace()
-                said = "the process that renders the model's chat template ended unexpectedly"
-                failed = RequestError(said, param="messages")
+                message = "the process that renders the model's chat template ended unexpectedly"
+                failed = RequestError(message, param="messages")
         raise failed
 
     def _replace(self) -> None:

@@ -54,15 +54,15 @@ class Renderer:
             return sandbox_protocol.encode(TemplateRefused(ex.message))
         except Exception as ex:
             log.exception("a chat template made what can't be sent")
-            said = f"the model's chat template failed: {type(ex).__name__}"
-            return sandbox_protocol.encode(TemplateRefused(said))
+            message = f"the model's chat template failed: {type(ex).__name__}"
+            return sandbox_protocol.encode(TemplateRefused(message))
 
     def _answer(self, request: SandboxRequest) -> SandboxAnswer:
         if isinstance(request, Compile):
             source = CHATML if request.source is None else request.source
             try:
                 self._template = ChatTemplate(
-                    source, bos=request.bos, eos=request.eos, control=request.control
+                    source, bos=request.bos, eos=request.eos, special_tokens=request.special_tokens
                 )
             except ValueError as ex:
                 return TemplateRefused(str(ex))

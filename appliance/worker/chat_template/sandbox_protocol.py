@@ -1,7 +1,6 @@
-"""What crosses the border between a worker and the process that renders its templates.
+"""What a worker and the process that renders its chat template send each other.
 
-A frame is a 4-byte little-endian length and that many bytes of MessagePack. The child sends one
-`Started`, and then one answer to each request.
+Frames of MessagePack. The child sends one `Started`, and then one answer to each request.
 """
 
 from collections.abc import Mapping, Sequence
@@ -9,12 +8,12 @@ from typing import Any, BinaryIO
 
 import msgspec
 
-from appliance.engine.framing import frame, read_frame
+from appliance.system.framing import frame, read_frame
 
 TIME_LIMIT = 2.0
 """Seconds of a processor for compiling, and for each rendering. The worker sees to it."""
 PATIENCE = 30.0
-"""Seconds by the clock until it is said that the machine is too busy for it."""
+"""Seconds by the clock after which the machine counts as too busy."""
 MEMORY_LIMIT = 256 * 1024 * 1024
 """Bytes for compiling and rendering, besides what the child needs itself. The child sees to it."""
 
@@ -28,7 +27,7 @@ class Compile(msgspec.Struct, frozen=True, tag="compile"):
     """None: ChatML."""
     bos: str
     eos: str
-    control: list[str]
+    special_tokens: list[str]
 
 
 class Render(msgspec.Struct, frozen=True, tag="render"):

@@ -3,7 +3,7 @@
 A template is part of a model file, and a model file is hostile input: it gets no attribute access,
 no files and no mutable objects; time and memory are bounded by `sandbox`, which runs this in
 a process of its own. What a person typed is hostile to the model: text that looks like one of its
-control tokens stays text.
+special tokens stays text.
 """
 
 import datetime
@@ -32,15 +32,15 @@ from appliance.worker.parsers.base import PromptSegment
 MAX_TEMPLATE = 64 * 1024
 """Characters; no real template comes near it."""
 MAX_MESSAGE = 500
-"""Characters of what a template says in an error."""
+"""Characters of a template's own error message."""
 
 CHATML = """{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\\n' + \
 message['content'] + '<|im_end|>' + '\\n' }}{% endfor %}\
 {% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}"""
 """For models that carry no template."""
 
-# Private-use characters stand for control-token text in messages while the template runs. Those
-# that somebody typed are masked themselves, so that nobody makes up a mark.
+# Private-use characters stand for special-token text in messages while the template runs. Those
+# that somebody typed are masked themselves, so that no mark can be forged.
 _OPEN, _CLOSE = "\ue0f0", "\ue0f1"
 _MARK = re.compile(f"{_OPEN}(\\d{{1,9}}){_CLOSE}")
 
@@ -48,8 +48,8 @@ _MARK = re.compile(f"{_OPEN}(\\d{{1,9}}){_CLOSE}")
 class ChatTemplate:
     """One model's template, compiled once."""
 
-    def __init__(self, source: str, *, bos: str, eos: str, control: Iterable[str]) -> None:
-        """`control`: the texts of the model's control tokens.
+    def __init__(self, source: str, *, bos: str, eos: str, special_tokens: Iterable[str]) -> None:
+        """`special_tokens`: the texts of the model's special tokens.
 
         Raises:
             ValueError: the template is too long or is no Jinja.
@@ -70,10 +70,10 @@ class ChatTemplate:
         except MemoryError:
             raise
         except Exception as ex:  # deep nesting fails in Python's own compiler
-            raise ValueError(f"the chat template does not compile: {_words(ex)}") from ex
+            raise ValueError(f"the chat template does not compile: {_message_of(ex)}") from ex
         self._tokens = {"bos_token": bos, "eos_token": eos}
-        texts = sorted({*control, _OPEN, _CLOSE} - {""}, key=len, reverse=True)
-        self._control = re.compile("|".join(map(re.escape, texts)))
+        texts = sorted({*special_tokens, _OPEN, _CLOSE} - {""}, key=len, reverse=True)
+        self._special_tokens = re.compile("|".join(map(re.escape, texts)))
         self._short_ids = wants_short_ids(source)
         self._text_arguments = "tool_calls" in source and self._takes_text_arguments()
 
@@ -85,7 +85,7 @@ class ChatTemplate:
     ) -> list[PromptSegment]:
         """The prompt up to where the assistant begins to speak.
 
-        `messages` and `tools` have OpenAI's shape; `variables` are for what else a template asks,
+        `messages` and `tools` have OpenAI's shape; `variables` are what else a template uses,
         such as `enable_thinking`.
 
         Raises:
@@ -110,17 +110,18 @@ class ChatTemplate:
             raise
         except jinja2.TemplateError as ex:
             raise RequestError(
-                f"the model's chat template refuses these messages: {_words(ex)}", param="messages"
+                f"the model's chat template refuses these messages: {_message_of(ex)}",
+                param="messages",
             ) from ex
         except Exception as ex:  # a template may raise anything, such as a division by zero
             raise RequestError(
-                f"the model's chat template failed: {type(ex).__name__}: {_words(ex)}",
+                f"the model's chat template failed: {type(ex).__name__}: {_message_of(ex)}",
                 param="messages",
             ) from ex
         return _split(text, masked)
 
     def _mask(self, value: Any, masked: list[str]) -> Any:
-        """The same value with marks for control-token text, wherever it stands."""
+        """The same value with marks for special-token text, wherever it stands."""
 
         def mark(match: re.Match[str]) -> str:
             masked.append(match.group())
@@ -128,7 +129,7 @@ class ChatTemplate:
 
         def mask(value: Any) -> Any:
             if isinstance(value, str):
-                return self._control.sub(mark, value)
+                return self._special_tokens.sub(mark, value)
             if isinstance(value, dict):
                 return {mask(key): mask(item) for key, item in value.items()}
             if isinstance(value, list):
@@ -142,12 +143,12 @@ class ChatTemplate:
             return takes_text(self._template.render(self._tokens, messages=PROBE, tools=None))
         except MemoryError:
             raise
-        except Exception:  # noqa: BLE001 - whatever it is, it is told when somebody calls a tool
+        except Exception:  # noqa: BLE001 - whatever it is, it is raised when a tool is called
             return False
 
 
 class _Generation(Extension):
-    """`{% generation %}`, which marks for training what the model said: here, nothing."""
+    """`{% generation %}`, which marks the model's own text for training: here, nothing."""
 
     tags = {"generation"}  # noqa: RUF012 - as Jinja declares it
 
@@ -169,8 +170,8 @@ def _split(text: str, masked: list[str]) -> list[PromptSegment]:
     return [segment for segment in segments if segment[0]]
 
 
-def _words(ex: Exception) -> str:
-    """What an exception says, in a form that can be sent anywhere."""
+def _message_of(ex: Exception) -> str:
+    """An exception's message, in a form that can be sent anywhere."""
     return str(ex)[:MAX_MESSAGE].encode("utf-8", "replace").decode()
 
 

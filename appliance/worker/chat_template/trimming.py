@@ -15,12 +15,12 @@ AROUND = 8
 def cut_points(
     messages: Sequence[ChatMessage], step: int, count: Callable[[str], int]
 ) -> list[int]:
-    """Where the messages may begin, nearest first: at questions, `step` tokens or more apart, and
+    """Where the messages may be cut, nearest first: at questions, `step` tokens or more apart, and
     at the last question.
 
     Args:
         messages: without the system message.
-        step: tokens between two beginnings, at least.
+        step: tokens between two cut points, at least.
         count: gives the number of tokens of a text.
     """
     found: list[int] = []

@@ -1,8 +1,8 @@
-"""What a model's chat template says about its replies: how it thinks, how it calls functions.
+"""What a model's chat template tells about its replies: how it thinks, how it calls functions.
 
-    style = detect(template)
-    parser = style.parser(prompt, names)             pieces out of the text of one reply
-    forced = style.forced(tools, choice, prompt)     a call that the model can't help but make
+    format = detect(template)
+    parser = format.parser(prompt, names)             parts out of the text of one reply
+    forced = format.forced(tools, choice, prompt)     a call that the reply is constrained to
 
 Pure Python.
 """
@@ -45,10 +45,10 @@ _OTHER_CALLS = ("<function=", "<arg_key>")
 
 
 class ForcedCall(msgspec.Struct, frozen=True):
-    """What binds a reply to be one call."""
+    """What constrains a reply to be one tool call."""
 
     prefix: str
-    """The prompt goes on with it, control tokens in it meant as such, and the parser is fed it
+    """It is added to the prompt, special tokens in it parsed as such, and fed to the parser
     before the reply."""
     schema: dict[str, Any]
     """JSON schema of the whole reply; keys in the order in which they are to be written."""
@@ -71,8 +71,8 @@ class OutputFormat(msgspec.Struct, frozen=True):
 
     @property
     def preserved_tokens(self) -> frozenset[str]:
-        """Texts that the parsers look for. A token with such a text has to be told as that text,
-        also if it is a control token, which is told as nothing otherwise."""
+        """Texts that the parsers look for. A token with such a text has to be detokenized to it,
+        even if it is a special token, of which nothing is left otherwise."""
         tags = {self.tags.opening, self.tags.closing} if self.tags else set()
         return _MARKS[self.tools] | tags
 
@@ -103,7 +103,7 @@ class OutputFormat(msgspec.Struct, frozen=True):
         return reasoning.prefill_segments(self.tags, thought, answer, opened=opened)
 
     def forced(self, tools: Sequence[Tool], choice: Choice, prompt: str) -> ForcedCall | None:
-        """What binds the reply to the rendered `prompt` to the call that was chosen; None when the
+        """What constrains the reply to the rendered `prompt` to the chosen call; None when the
         model is free to choose.
 
         Raises:
@@ -130,12 +130,12 @@ class OutputFormat(msgspec.Struct, frozen=True):
             return ForcedCall(f"{close}{HERMES}\n", schema, self.tools)
         if self.tools is ToolFormat.MISTRAL:
             return ForcedCall(f"{close}{TOOL_CALLS}[", schema, self.tools)
-        # The bare object is what any model can be bound to.
+        # The bare object is what any model can be constrained to.
         return ForcedCall(close, schema, ToolFormat.LLAMA)
 
 
 def detect(template: str | None) -> OutputFormat:
-    """The style that a chat template was written for; None: a model without one."""
+    """The format that a chat template was written for; None: a model without one."""
     if template is None:
         return OutputFormat()
     return OutputFormat(_tool_format(template), reasoning.detect(template))

@@ -50,20 +50,20 @@ class HarmonyParser:
         """`names`: the functions that were offered; a message to another one is content."""
         self._names = frozenset(names)
         self._buffer = ""
-        self._place: Literal["header", "message"] = "header"
+        self._state: Literal["header", "message"] = "header"
         self._channel: Literal["answer", "thought", "call"] = "answer"
         self._n_calls = 0
 
     def feed(self, text: str) -> list[OutputPart]:
         self._buffer += text
         out: list[OutputPart] = []
-        while self._header(out) if self._place == "header" else self._message(out):
+        while self._header(out) if self._state == "header" else self._message(out):
             pass
         return merge_parts(out)
 
     def finish(self) -> list[OutputPart]:
         rest, self._buffer = self._buffer, ""
-        if self._place == "header" and rest.lstrip().startswith(_OPENINGS):
+        if self._state == "header" and rest.lstrip().startswith(_OPENINGS):
             return []
         return merge_parts([self._part(rest)]) if rest.strip() else []
 
@@ -81,7 +81,7 @@ class HarmonyParser:
             if self._buffer.startswith(START):  # no header follows, and it must not be tried again
                 out.append(self._part(START))
                 self._buffer = self._buffer[len(START) :]
-        self._place = "message"
+        self._state = "message"
         return True
 
     def _open(self, out: list[OutputPart], header: str) -> None:
@@ -104,7 +104,7 @@ class HarmonyParser:
         at, mark = min(found)
         out.append(self._part(text[:at]))
         self._buffer = text[at + (0 if mark == START else len(mark)) :]
-        self._place = "header"
+        self._state = "header"
         return True
 
     def _part(self, text: str) -> OutputPart:

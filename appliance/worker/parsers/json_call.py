@@ -85,7 +85,7 @@ class JsonCallParser:
         return call
 
     @property
-    def begun(self) -> bool:
+    def certain(self) -> bool:
         """Whether this is a call for certain."""
         return self.name is not None and self._arguments is not None
 
@@ -97,9 +97,9 @@ class JsonCallParser:
     def feed(self, char: str) -> CharResult:
         """Take the next character."""
         result = self._state(char)
-        return CharResult.BROKEN if result is CharResult.FAILED and self.begun else result
+        return CharResult.BROKEN if result is CharResult.FAILED and self.certain else result
 
-    # -- states: each takes a character and says what it meant -------------------------------------
+    # -- states: each takes a character and returns what it meant ----------------------------------
 
     def _opens(self, char: str) -> CharResult:
         self._state = self._key_opens_or_end
@@ -122,7 +122,7 @@ class JsonCallParser:
         self._key, self._state = self._text, self._colon
         known = self._key in _KEYS and self._key not in self._seen
         self._seen.add(self._key)
-        return CharResult.MORE if known or self.begun else CharResult.FAILED
+        return CharResult.MORE if known or self.certain else CharResult.FAILED
 
     def _colon(self, char: str) -> CharResult:
         if char == ":":
@@ -137,7 +137,7 @@ class JsonCallParser:
             return CharResult.FAILED
         self._value, self._text = _Value(char), char
         streams = char == "{" and self._key in _ARGUMENTS and self.name is not None
-        self._state = self._arguments_open if streams and not self.begun else self._in_value
+        self._state = self._arguments_open if streams and not self.certain else self._in_value
         return CharResult.MORE
 
     def _arguments_open(self, char: str) -> CharResult:
@@ -179,12 +179,12 @@ class JsonCallParser:
 
     def _hold(self, char: str) -> CharResult:
         self._text += char
-        free = self.begun or self._key in _ARGUMENTS
+        free = self.certain or self._key in _ARGUMENTS
         return CharResult.MORE if free or len(self._text) <= _LONGEST_LABEL else CharResult.FAILED
 
     def _judge(self) -> CharResult:
         self._state = self._after_value
-        if self.begun or self._key not in _ARGUMENTS | {"name"}:
+        if self.certain or self._key not in _ARGUMENTS | {"name"}:
             return CharResult.MORE
         value = _decoded(self._text)
         if self._key == "name":
@@ -201,7 +201,7 @@ class JsonCallParser:
     def _end(self) -> CharResult:
         if self._arguments is None:
             self._arguments = "{}"
-        return CharResult.DONE if self.begun else CharResult.FAILED
+        return CharResult.DONE if self.certain else CharResult.FAILED
 
 
 def _decoded(text: str) -> object:

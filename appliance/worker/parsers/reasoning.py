@@ -1,4 +1,4 @@
-"""What a model thinks before it answers, told apart from the answer while it is written.
+"""What a model thinks before it answers, separated from the answer while it is written.
 
 Models such as DeepSeek-R1, Qwen3 and SmolLM3 begin a reply with `<think>…</think>`; some templates
 end the prompt with `<think>` themselves, and the reply starts inside. Pure Python.
@@ -65,29 +65,29 @@ class ReasoningParser:
         self._tags = tags
         self._opened = opened
         self._buffer = ""
-        self._place: Literal["start", "before", "inside", "behind", "answer"] = "start"
+        self._state: Literal["start", "before", "inside", "behind", "answer"] = "start"
 
     def feed(self, text: str) -> list[OutputPart]:
         self._buffer += text
         out: list[OutputPart] = []
-        if self._place == "start":
+        if self._state == "start":
             self._start()
-        if self._place == "before":
+        if self._state == "before":
             self._skip_space("inside")
-        if self._place == "inside":
+        if self._state == "inside":
             out.append(Reasoning(self._inside()))
-        if self._place == "behind":
+        if self._state == "behind":
             self._skip_space("answer")
-        if self._place == "answer":
+        if self._state == "answer":
             out.append(Content(self._buffer))
             self._buffer = ""
         return merge_parts(out)
 
     def finish(self) -> list[OutputPart]:
         rest, self._buffer = self._buffer, ""
-        if self._place == "inside" or (self._place == "start" and self._opened):
+        if self._state == "inside" or (self._state == "start" and self._opened):
             return merge_parts(
-                [Reasoning(rest.strip() if self._place == "start" else rest.rstrip())]
+                [Reasoning(rest.strip() if self._state == "start" else rest.rstrip())]
             )
         return merge_parts([Content(rest)])
 
@@ -96,14 +96,14 @@ class ReasoningParser:
         opening = self._tags.opening
         if begun.startswith(opening):
             self._buffer = begun[len(opening) :]
-            self._place = "before"
+            self._state = "before"
         elif not opening.startswith(begun):
-            self._place = "before" if self._opened else "answer"
+            self._state = "before" if self._opened else "answer"
 
     def _skip_space(self, then: Literal["inside", "answer"]) -> None:
         self._buffer = self._buffer.lstrip()
         if self._buffer:
-            self._place = then
+            self._state = then
 
     def _inside(self) -> str:
         """The part of the thought that is certain; moves on when it is closed."""
@@ -111,7 +111,7 @@ class ReasoningParser:
         end = text.find(closing)
         if end >= 0:
             self._buffer = text[end + len(closing) :]
-            self._place = "behind"
+            self._state = "behind"
             return text[:end].rstrip()
         certain = text[: len(text) - possible_start(text, closing)].rstrip()
         self._buffer = text[len(certain) :]

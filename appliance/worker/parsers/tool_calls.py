@@ -1,4 +1,4 @@
-"""Calls of functions, told apart from the answer while the model writes them. Pure Python."""
+"""Tool calls, separated from the answer while the model writes them. Pure Python."""
 
 import enum
 import re
@@ -71,18 +71,18 @@ class ToolCallParser:
         self._call = JsonCallParser(None)
         self._in_list = False
         self._n_calls = 0
-        self._told = False
+        self._began = False
         self._after_call = False
 
     def feed(self, text: str) -> list[OutputPart]:
         self._buffer += text
-        self._go_on()
+        self._run_states()
         return self._taken()
 
     def finish(self) -> list[OutputPart]:
         while self._held:
             self._give_up()
-            self._go_on()
+            self._run_states()
         # What is left after a call is white space, or its closing tag cut short.
         ended = self._state in (self._behind, self._in_call)
         if not ended and not (self._after_call and not self._buffer.strip()):
@@ -90,7 +90,7 @@ class ToolCallParser:
         self._buffer = ""
         return self._taken()
 
-    # -- states: each does what it can with the buffer and says whether another is to go on --------
+    # -- states: each does what it can with the buffer; True: the next state is to go on ----------
 
     def _in_text(self) -> bool:
         text = self._buffer
@@ -105,11 +105,11 @@ class ToolCallParser:
         at = text.find(self._mark)
         if at >= 0:
             before = text[:at].rstrip()
-            self._tell(before)
+            self._emit(before)
             self._attempt(at + len(self._mark) - len(before))
             return True
         certain = text[: len(text) - possible_start(text, self._mark)].rstrip()
-        self._tell(certain)
+        self._emit(certain)
         return False
 
     def _opening(self) -> bool:
@@ -148,8 +148,8 @@ class ToolCallParser:
             result = self._call.feed(self._buffer[used])
             used += result is not CharResult.BROKEN
         self._hold(used)
-        if self._call.begun:
-            self._tell_call()
+        if self._call.certain:
+            self._emit_call()
         if result is CharResult.FAILED:
             self._give_up()
         elif result is not CharResult.MORE:
@@ -186,7 +186,7 @@ class ToolCallParser:
 
     # -- what they share -------------------------------------------------------------------------
 
-    def _go_on(self) -> None:
+    def _run_states(self) -> None:
         while self._state():
             pass
 
@@ -194,7 +194,7 @@ class ToolCallParser:
         out, self._out = self._out, []
         return merge_parts(out)
 
-    def _tell(self, text: str) -> None:
+    def _emit(self, text: str) -> None:
         """The buffer begins with content."""
         if text:
             self._out.append(Content(text))
@@ -216,13 +216,13 @@ class ToolCallParser:
 
     def _begin(self, call: JsonCallParser) -> None:
         self._call = call
-        self._told = False
+        self._began = False
         self._state = self._in_call
 
-    def _tell_call(self) -> None:
+    def _emit_call(self) -> None:
         self._held = ""
-        if not self._told:
-            self._told = True
+        if not self._began:
+            self._began = True
             self._out.append(ToolCallBegan(self._n_calls, new_call_id(), self._call.name or ""))
             self._n_calls += 1
         self._out.append(ToolCallArguments(self._n_calls - 1, self._call.take_arguments()))
@@ -233,7 +233,7 @@ class ToolCallParser:
         self._held = ""
         self._in_list = False
         self._state = self._in_text
-        self._tell(self._buffer[: self._spent])
+        self._emit(self._buffer[: self._spent])
 
 
 def _may_be_label(text: str) -> bool:

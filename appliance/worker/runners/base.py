@@ -1,4 +1,4 @@
-"""What a worker asks of the native code that runs a model."""
+"""What a worker needs of the native code that runs a model."""
 
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
@@ -182,11 +182,11 @@ class Runner(KvMemory, Protocol):
     @property
     def eos(self) -> str: ...
 
-    def control_texts(self) -> list[str]:
+    def special_token_texts(self) -> list[str]:
         """The texts of all control tokens."""
 
-    def tokenize(self, text: str, *, control: bool) -> list[int]:
-        """Tokens of a text, none added; `control`: special tokens in it are parsed as such."""
+    def tokenize(self, text: str, *, parse_special: bool) -> list[int]:
+        """Tokens of a text, none added; `parse_special`: special tokens in it are such."""
 
     def tokenize_with_special(self, text: str) -> list[int]:
         """Tokens of a text, with the special tokens that the model wants before and behind it;

@@ -34,7 +34,7 @@ class Placement:
     apart: bool = False
     """Slots have cells of their own, although they were to share."""
     warning: str | None = None
-    """What is not as it was asked for."""
+    """What differs from the configuration."""
     unproven: tuple[str, ...] = ()
     """GPUs that would be better, but were not compared with the processor yet."""
 
@@ -84,12 +84,12 @@ def gpus(devices: Sequence[Device]) -> list[Device]:
 
 
 def choose(load: Load, devices: Sequence[Device], judge: Judge) -> Placement:
-    """The best of the devices that were asked for and are trusted, or the processor, with a warning
-    if that is not what was asked for."""
+    """The best of the devices that were requested and are trusted, or the processor, with a warning
+    if that was not requested."""
     processor = Placement("cpu", apart=load.cpu_apart)
     if load.device == "cpu" or load.n_gpu_layers == 0:
         return processor
-    groups = _asked_for(load.device, gpus(devices))
+    groups = _requested(load.device, gpus(devices))
     if not groups:
         if load.device != "auto":
             names = ", ".join(gpu.name for gpu in gpus(devices)) or "none"
@@ -122,7 +122,7 @@ def choose(load: Load, devices: Sequence[Device], judge: Judge) -> Placement:
     return place
 
 
-def _asked_for(wanted: str, there: list[Device]) -> list[list[Device]]:
+def _requested(wanted: str, there: list[Device]) -> list[list[Device]]:
     """GPUs that may share a model. Those that share the processor's memory are for where there are
     no others of their family, or for who names one."""
     families = sorted({gpu.family for gpu in there})
@@ -171,18 +171,18 @@ def _place(load: Load, choice: _Choice) -> Placement:
 
 def _warning(load: Load, place: Placement, refusals: list[str], best: _Choice) -> str | None:
     """What a person ought to know of it."""
-    said = list(refusals)
+    parts = list(refusals)
     every = len(load.gpu_bytes) - 1
     if place.unproven and load.device != "auto":
-        said.append(f"{_together(place.unproven)} is being compared with the processor")
-    elif not place.on and not best.layers and not said:
-        said.append(f"no layer fits on {_together(best.names)}")
-    if said:
+        parts.append(f"{_together(place.unproven)} is being compared with the processor")
+    elif not place.on and not best.layers and not parts:
+        parts.append(f"no layer fits on {_together(best.names)}")
+    if parts:
         which = _together(place.on) if place.on else "the processor"
-        said.append(f"{which} is used {'meanwhile' if place.unproven else 'instead'}")
+        parts.append(f"{which} is used {'meanwhile' if place.unproven else 'instead'}")
     if place.on and load.n_gpu_layers < 0 and place.n_gpu_layers < every:
-        said.append(f"{place.n_gpu_layers} of {every} layers fit on {_together(place.on)}")
-    return "; ".join(said) or None
+        parts.append(f"{place.n_gpu_layers} of {every} layers fit on {_together(place.on)}")
+    return "; ".join(parts) or None
 
 
 def _together(names: Sequence[str]) -> str:

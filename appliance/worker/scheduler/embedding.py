@@ -99,7 +99,7 @@ class Embedding:
             self._embedder = None
 
     def step(self) -> list[Event]:
-        """Compute one batch; the last words of the requests that end with it."""
+        """Compute one batch; the terminal events of the requests that end with it."""
         try:
             embedder = self._fitting()
         except LoadError as ex:

@@ -74,11 +74,11 @@ class StoredState:
     checkpoint: Checkpoint | None = None
     file: Path | None = None
     evict_after_write: bool = False
-    """Memory has no room for it: away with the state once it is in a file."""
+    """Memory has no room for it: the state goes once it is in a file."""
     dropped: bool = False
 
     def empty(self) -> None:
-        """Let memory have its room back."""
+        """Free its memory."""
         self.state = self.checkpoint = None
 
 
@@ -126,16 +126,16 @@ class KvStateStore:
     # -- finding ---------------------------------------------------------------------------------
 
     def cached_prefix(self, tokens: PromptTokens) -> int:
-        """The longest prefix of `tokens` that a state gives."""
+        """Length of the longest prefix of `tokens` that a state can restore."""
         best = self._best(tokens)
         return best[0] if best else 0
 
     def common_prefix(self, tokens: PromptTokens) -> int:
-        """The longest prefix that a state begins with, whether it can be cut there or not."""
+        """Length of the longest prefix that a state shares, even if it can't be truncated to it."""
         return max((entry.tokens.common_prefix(tokens) for entry in self._entries), default=0)
 
     def take(self, tokens: PromptTokens) -> FoundState | None:
-        """The state that reaches farthest. None: there is none that can be read."""
+        """The state with the longest usable prefix. None: there is none that can be read."""
         while best := self._best(tokens):
             entry = best[1]
             self._clock += 1
@@ -152,7 +152,7 @@ class KvStateStore:
         return None
 
     def should_save(self, tokens: PromptTokens) -> bool:
-        """Whether a state of these tokens is worth keeping and not kept already."""
+        """Whether a state of these tokens is worth storing and not stored already."""
         if len(tokens) < self._min_tokens or not (self._memory_bytes or self._folder):
             return False
         return self.cached_prefix(tokens) < len(tokens) - COVERED
@@ -184,7 +184,7 @@ class KvStateStore:
         self._fit_memory()
 
     def write_idle(self) -> None:
-        """Nothing else is to do: begin to write what is in memory only."""
+        """The worker is idle: begin to write what is in memory only."""
         for entry in self._entries:
             self._write_later(entry)
 
@@ -216,7 +216,7 @@ class KvStateStore:
         return best
 
     def _fit_memory(self) -> None:
-        """Push the states used longest ago out of memory, to disk if there is one."""
+        """Evict the states used longest ago from memory, to disk if there is one."""
         held = [entry for entry in self._entries if entry.state is not None]
         over = sum(entry.size for entry in held) - self._memory_bytes
         for entry in sorted(held, key=lambda entry: entry.used):
@@ -274,7 +274,7 @@ class KvStateStore:
             head, start = _read_head(file, self._fingerprint)
             file.rename(reading)
             with reading.open("rb") as stream:
-                # Written to by nobody, but ctypes wants what could be.
+                # Never written to, but ctypes needs a writable buffer.
                 whole = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_COPY)
             parts = memoryview(whole)[start:]
             if zlib.crc32(parts) != head.check:

@@ -1,4 +1,4 @@
-"""Where the beginning of a prompt was computed already, and how it gets into a slot.
+"""Where the prefix of a prompt was computed already, and how it gets into a slot.
 
 Three tiers: the KV cells of slots, running and idle; host memory; disk. What a slot held is put
 into the store before the slot is given to another chat, and comes back from there. Pure Python:
@@ -19,7 +19,7 @@ from appliance.worker.scheduler.slots import Cells, Slot
 log = logging.getLogger(__name__)
 
 WORTH_MOVING = 32
-"""Tokens; fewer are computed sooner than a state is looked up, copied or kept."""
+"""Tokens; fewer are computed sooner than a state is looked up, copied or saved."""
 MOST_CHECKPOINTS = 4
 """Of a slot."""
 
@@ -64,13 +64,13 @@ class PrefixCache:
         return max(slot, self._store.cached_prefix(tokens))
 
     def free_cells(self) -> int:
-        """Cells that nobody holds."""
+        """Cells that no slot holds."""
         if self.partitioned:
             return self._n_cells
         return self._n_cells - Cells.count(self.slots)
 
     def fits(self, sequence: Sequence) -> bool:
-        """Whether the sequence could be read now without pushing a running one out."""
+        """Whether the sequence could be prefilled now without preempting a running one."""
         running = self._running()
         if self.partitioned or not running:
             return True
@@ -103,7 +103,7 @@ class PrefixCache:
         slot.session = sequence.session
         slot.used = self._clock
         sequence.start(slot.index, length, origin if length else None)
-        if known >= length + WORTH_MOVING:  # read twice, and not a third time
+        if known >= length + WORTH_MOVING:  # computed twice, and not a third time
             self.branch(sequence, known)
 
     def branch(self, sequence: Sequence, length: int) -> None:

@@ -4,10 +4,10 @@ Decoding sequences go into a batch first, one token each; what is left of `n_bat
 prompt chunks, oldest first. On a processor whose slots have cells of their own a prompt has a step
 to itself, unless it is very short: llama.cpp computes as many tokens of each sequence at once as
 the shortest has, then of those that are left, and so on. All together would be no faster, and
-everybody would have the first word when the last prompt is read.
+all would get their first token when the last prompt is computed.
 
-Where each prompt's beginning comes from is the prefix cache's affair; the scheduler only lets a
-sequence wait while another one is just reading what both begin with.
+Where each prompt's prefix comes from is up to the prefix cache; the scheduler only lets a sequence
+wait while another one is computing the prefix that both share.
 """
 
 from collections.abc import Collection, Iterator
@@ -20,12 +20,12 @@ from appliance.worker.scheduler.sequence import Sequence
 
 IDLE_CELLS = 1024
 """Cells of idle slots that may stand beside running sequences; each one slows every step."""
-READ_SINGLY = 64
-"""Prompt tokens from which on a processor reads more at once no faster."""
+PREFILL_SINGLY = 64
+"""Prompt tokens from which on a processor computes more at once no faster."""
 LAST_CHUNK = 65
-"""What a prompt's last step reads at least there: llama.cpp's attention takes several times as long
-for each token where a sequence has fewer than 64 at once, and the first of a step goes with those
-that decode (`GGML_FA_TILE_Q`, `llama_batch_allocr::split_equal`)."""
+"""What a prompt's last step computes at least there: llama.cpp's attention takes several times as
+long for each token where a sequence has fewer than 64 at once, and the first of a step goes with
+those that decode (`GGML_FA_TILE_Q`, `llama_batch_allocr::split_equal`)."""
 
 
 @dataclass(slots=True)
@@ -67,14 +67,14 @@ class Scheduler:
             cache: the slots.
             n_batch: tokens of a step.
             partitioned: every slot has cells of its own, so none can take another's.
-            singly: read one prompt after the other, as is best for slots with cells of their own on
-                a processor.
+            singly: prefill one prompt after the other, as is best for slots with cells of their own
+                on a processor.
             max_running: sequences that run together; 0: as many as there are slots.
         """
         self._cache = cache
         self._n_batch = n_batch
         self._partitioned = partitioned
-        self._enough, self._least = (READ_SINGLY, LAST_CHUNK) if singly else (n_batch, 1)
+        self._enough, self._least = (PREFILL_SINGLY, LAST_CHUNK) if singly else (n_batch, 1)
         self._max_running = max_running or len(cache.slots)
         self._waiting = FairQueue[Sequence]()
         self._running: list[Sequence] = []
@@ -147,7 +147,7 @@ class Scheduler:
             self._cache.advance(sequence, count)
 
     def no_room(self) -> bool:
-        """llama.cpp found no cells for the batch: make room, and say whether there was any to make.
+        """llama.cpp found no cells for the batch: make room; whether any could be made.
 
         An idle slot is emptied, or else the sequence that came last goes back to the queue.
         """

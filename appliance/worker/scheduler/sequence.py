@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 
 class Sequence:
-    """Tokens, how many of them are in the KV cache, and what has been told of them.
+    """Tokens, how many of them are in the KV cache, and how much was sent.
 
     `tokens` holds the prompt and then the completion. `tokens[n_past:]` is pending: many tokens
     while the prompt is read, one while decoding. A sequence that lost its slot needs no other state
@@ -78,8 +78,8 @@ class Sequence:
         self.cached_from: CachedFrom | None = None
         self.slot: int | None = None
         self.pause = 0
-        """Where reading stops for a step: others begin with as much."""
-        self._place = 0
+        """Where prefill stops for a step: others share this prefix."""
+        self._position = 0
         self.logprobs: list[Logprobs] = []
         """Of tokens since the last delta."""
         self._submitted = time.monotonic()
@@ -130,15 +130,15 @@ class Sequence:
         """The first event; `n_ctx`: tokens that it may span."""
         return Accepted(self.id, self.n_prompt, self.seed, self._dropped_messages, n_ctx)
 
-    def queued(self, place: int) -> Queued | None:
-        """Its place in the queue, if that is news."""
-        if place == self._place:
+    def queued(self, position: int) -> Queued | None:
+        """Its position in the queue, if that has changed."""
+        if position == self._position:
             return None
-        self._place = place
-        return Queued(self.id, place)
+        self._position = position
+        return Queued(self.id, position)
 
     def progress(self) -> Prefill:
-        """How far the prompt is read."""
+        """How far the prompt is computed."""
         return Prefill(self.id, self.n_past, self.n_cached, self.cached_from)
 
     @property
@@ -147,7 +147,7 @@ class Sequence:
         return self._text.stopped
 
     def append_text(self, data: bytes, *, last: bool) -> Delta | None:
-        """The bytes of one more token; returns what can be told now. `last`: all that is left."""
+        """The bytes of one more token; returns what can be sent now. `last`: all that is left."""
         text = self._text.feed(data)
         last = last or self._text.stopped
         if last:

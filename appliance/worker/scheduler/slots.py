@@ -19,13 +19,13 @@ class Slot:
     session: str | None = None
     """Whose chat it holds."""
     used: int = 0
-    """Time of the last use, counted in steps; the smallest is given away first."""
+    """Time of the last use, counted in steps; the smallest is evicted first."""
     stored: bool = False
     """The store has this very state."""
     checkpoints: list[Checkpoint] = field(default_factory=list)
     """In order."""
     due: bool = False
-    """Here it should have one, before it goes on."""
+    """A checkpoint is due here, before the slot goes on."""
     runs: list[tuple[int, int]] = field(default_factory=list)
     """The cells, as segment and length, in order; see `Cells`."""
 

@@ -1,4 +1,4 @@
-"""The step loop: schedule, decode, sample, tell. Lives on the worker's main thread."""
+"""The step loop: schedule, decode, sample, send. Lives on the worker's main thread."""
 
 import logging
 import queue
@@ -32,11 +32,11 @@ from appliance.worker.scheduler.thread_governor import Kind, ThreadGovernor
 log = logging.getLogger(__name__)
 
 FLUSH_SECONDS = 0.025
-"""Tokens that come faster are told together. Each telling wakes two threads of the appliance and
-the client, often on the cores that the model computes with, where one that is late delays all.
+"""Tokens that come faster are sent together. Each frame wakes two threads of the service and the
+client, often on the cores that the model computes with, where one that is late delays all.
 """
 IDLE_SECONDS = 2.0
-"""Peace after which states are saved."""
+"""Idle time after which states are saved."""
 
 Arrival = Sequence | EmbeddingJob | Cancel | Forget | Shutdown
 
@@ -92,7 +92,7 @@ class StepLoop:
         return time.monotonic() - began if began else 0.0
 
     def run(self) -> None:
-        """Steps, until told to shut down; then saves states."""
+        """Runs steps until the shutdown; then saves states."""
         while True:
             events: list[Event] = []
             while not self._arrivals.empty() or (self._idle and not events):
@@ -120,7 +120,7 @@ class StepLoop:
                 self._flush_events()
 
     def _can_wait(self) -> bool:
-        """There are only tokens to tell, the last were told just now, and more come soon."""
+        """There are only tokens to send, the last were sent just now, and more come soon."""
         return (
             time.monotonic() - self._flushed_at < FLUSH_SECONDS
             and not self._scheduler.idle
@@ -130,7 +130,7 @@ class StepLoop:
 
     def _flush_events(self) -> None:
         if self._pending_events:
-            self._send([self._figures(), *self._pending_events])
+            self._send([self._stats(), *self._pending_events])
             self._pending_events = []
             self._flushed_at = time.monotonic()
 
@@ -145,7 +145,7 @@ class StepLoop:
         return events
 
     def _wait(self) -> "Arrival":
-        """Sleep until something arrives; after a moment of peace, save what idle slots hold."""
+        """Sleep until something arrives; after a while, save what idle slots hold."""
         self._cache.set_checkpoints()
         try:
             return self._arrivals.get(timeout=IDLE_SECONDS)
@@ -154,10 +154,10 @@ class StepLoop:
             while self._arrivals.empty() and self._store.persistent and self._cache.store_idle():
                 pass
             self._store.write_idle()
-            self._send([self._figures()])
+            self._send([self._stats()])
         return self._arrivals.get()
 
-    def _figures(self) -> WorkerStats:
+    def _stats(self) -> WorkerStats:
         in_cells, in_memory = self._cache.bytes_held()
         return WorkerStats(
             prefilled_tokens=self._prefilled + self._embedding.computed,
@@ -167,9 +167,9 @@ class StepLoop:
             kv_memory_bytes=in_memory,
         )
 
-    def _places(self) -> list[Event]:
+    def _queue_positions(self) -> list[Event]:
         waiting = enumerate(self._scheduler.waiting, 1)
-        return [event for place, sequence in waiting if (event := sequence.queued(place))]
+        return [event for n, sequence in waiting if (event := sequence.queued(n))]
 
     def _cancel(self, id: int) -> list[Event]:
         for sequence in self._scheduler.sequences():
@@ -181,9 +181,9 @@ class StepLoop:
 
     def _step(self) -> list[Event]:
         batch = self._scheduler.schedule()
-        places = self._places()
-        if places or len(batch.tokens) > len(batch.samples):  # before a step that may take long
-            self._pending_events += places
+        positions = self._queue_positions()
+        if positions or len(batch.tokens) > len(batch.samples):  # before a step that may take long
+            self._pending_events += positions
             self._flush_events()
         try:
             self._decode(batch)
@@ -194,7 +194,7 @@ class StepLoop:
         except DecodeFailed as ex:
             log.error("%s", ex)
             return self._abandon(batch, str(ex))
-        # What is read again after a sequence had to give way counts once more: it was computed.
+        # What is computed again after a preemption counts once more.
         self._prefilled += sum(n for sequence, n in batch.parts if n > 1 or sequence.prefilling)
         self._scheduler.computed(batch)
         events: list[Event] = [

@@ -2,12 +2,12 @@
 
 Threads of a step meet at a barrier some hundred times a token. When another program takes a core,
 all of them wait at each for the one that is not running, and fewer threads are faster by far:
-twenty times and more with ggml's own threads, which never give way while they wait. Step times
-tell: a jump makes the governor try fewer at once; later it looks now and then whether the cores are
-free again. What a look costs decides how soon the next one comes, so looking never takes more than
-a small part of the time.
+twenty times and more with ggml's own threads, which never yield while they wait. Step times show
+it: a jump makes the governor try fewer at once; later it probes at times whether the cores are free
+again. What a probe costs decides how soon the next one comes, so probing never takes more than a
+small part of the time.
 
-Pure: it measures nothing, it is told. Belongs to the step loop.
+Pure: it measures nothing itself. Belongs to the step loop.
 """
 
 import math
@@ -27,14 +27,14 @@ BETTER = 1.08
 """What a change must gain."""
 HOPELESS = 0.6
 """Of the rate before; a first step as slow as this ends a trial."""
-LOOK_SHARE, LOOK_SHARE_AT_MOST = 0.02, 0.005
-"""Part of the time that may be lost by looking; the same while all cores are in use, when a jump
-tells most of what there is to know."""
+PROBE_SHARE, PROBE_SHARE_AT_MOST = 0.02, 0.005
+"""Part of the time that may be lost by probing; the same while all cores are in use, when a jump
+shows most of what there is to know."""
 SOONEST, LATEST_BELOW, LATEST = 1.0, 4.0, 60.0
-"""Seconds of steps between two looks: at the soonest; at the latest as long as threads are fewer
-than there are cores, if a look costs little; at the latest."""
+"""Seconds of steps between two probes: at the soonest; at the latest as long as threads are fewer
+than there are cores, if a probe costs little; at the latest."""
 REGRET_SECONDS = 4.0
-"""A change that is taken back within this time makes the next look come later."""
+"""A change that is taken back within this time makes the next probe come later."""
 FALL, RISE = 0.05, 0.5
 """How fast the usual rate follows what is seen: contexts grow, and steps get slower with them."""
 
@@ -51,7 +51,7 @@ class ThreadGovernor:
     ) -> None:
         """`decode`, `prefill`: the most threads that make sense, such as physical cores."""
         self._gears: dict[Kind, _ThreadController] = {
-            "decode": _ThreadController(max(1, decode), clock, next_look=0.0),
+            "decode": _ThreadController(max(1, decode), clock, next_probe=0.0),
             "prefill": _ThreadController(max(1, prefill), clock),
         }
 
@@ -107,10 +107,10 @@ class _ThreadController:
     """Threads for one kind of step. Steps are compared with steps of about their size only."""
 
     def __init__(
-        self, most: int, clock: Callable[[], float], next_look: float | None = None
+        self, most: int, clock: Callable[[], float], next_probe: float | None = None
     ) -> None:
-        """`next_look`: seconds of steps before the first. At once is for short steps: what is usual
-        may be that of a busy machine. None: what a look costs decides that, too."""
+        """`next_probe`: seconds of steps before the first. At once is for short steps: what is
+        usual may be that of a busy machine. None: what a probe costs decides that, too."""
         self._most = most
         self._clock = clock
         self.threads = most
@@ -120,7 +120,7 @@ class _ThreadController:
         self._wait = SOONEST
         self._worked = 0.0
         """Seconds of steps so far; in idle time nothing is lost, and nothing is to be seen."""
-        self._next_look = next_look
+        self._next_probe = next_probe
         self._last_change: tuple[float, bool] | None = None
         self._all_at_once = False
 
@@ -152,18 +152,18 @@ class _ThreadController:
                 self._begin(size, window.rate, self._fewer())
                 return
         self._usual[here] += (window.rate - usual) * (FALL if window.rate < usual else RISE)
-        if self._next_look is None:
+        if self._next_probe is None:
             # A step with half the threads takes twice as long: so much is lost before that is seen.
             lost = window.seconds / len(window.rates)
-            self._next_look = self._worked + min(LATEST, lost / LOOK_SHARE_AT_MOST)
-        if self._worked >= self._next_look:
-            self._begin(size, window.rate, self._look())
+            self._next_probe = self._worked + min(LATEST, lost / PROBE_SHARE_AT_MOST)
+        if self._worked >= self._next_probe:
+            self._begin(size, window.rate, self._probe())
 
     def _fewer(self) -> list[int]:
         """One less, for one busy core; half, for many."""
         return list(dict.fromkeys((self.threads - 1, max(1, self.threads // 2))))
 
-    def _look(self) -> list[int]:
+    def _probe(self) -> list[int]:
         if self.threads == self._most:
             return self._fewer()
         self._all_at_once = not self._all_at_once
@@ -214,6 +214,6 @@ class _ThreadController:
         """The next look comes the later, the more this one cost."""
         self._trial = None
         self._windows.clear()
-        share = LOOK_SHARE_AT_MOST if self.threads == self._most else LOOK_SHARE
+        share = PROBE_SHARE_AT_MOST if self.threads == self._most else PROBE_SHARE
         wait = min(LATEST, max(self._wait, trial.lost / share))
-        self._next_look = self._worked + wait
+        self._next_probe = self._worked + wait

@@ -17,7 +17,7 @@ from msgspec import structs
 
 from appliance.config import paths
 from appliance.config.environment import worker_environment
-from appliance.engine.device_results import keep, kept
+from appliance.engine.device_results import all_results, store_result
 from appliance.system import llama_libraries
 from appliance.tuning.devices.verify import compare
 from tests.engine.conftest import load_of
@@ -45,7 +45,7 @@ def run() -> Iterator[Callable[..., Running]]:
 
 
 @pytest.fixture
-def faulty(known: Path, software: dict[str, str], run: Callable[..., Running]) -> Any:
+def is_faulty(known: Path, software: dict[str, str], run: Callable[..., Running]) -> Any:
     """Makes an appliance that knows the GPU, whose driver has a fault."""
 
     def make(faults: dict[str, Any], **environment: str) -> Running:
@@ -63,7 +63,7 @@ def test_at_first_it_is_compared_while_the_processor_answers_and_then_used(
     assert first_use.meanwhile.headers["X-Appliance-Warning"] == (
         "Vulkan0 is being compared with the processor; the processor is used meanwhile"
     )
-    (result,) = kept(first_use.cache / "appliance" / "fidelity")
+    (result,) = all_results(first_use.cache / "appliance" / "fidelity")
     assert result.subject.devices == ("Vulkan0",) and not result.fault
     # Software takes other paths than the processor's own code: it can't be the same to the bit.
     assert result.mean and result.tokens >= 16 and result.pace
@@ -74,8 +74,8 @@ def test_one_that_is_slower_than_the_processor_is_for_who_asks_for_it(
     known: Path, software: dict[str, str], run: Callable[..., Running]
 ) -> None:
     folder = known / "cache" / "appliance" / "fidelity"
-    (result,) = kept(folder)
-    keep(structs.replace(result, pace=0.1, at=time.time()), folder)
+    (result,) = all_results(folder)
+    store_result(structs.replace(result, pace=0.1, at=time.time()), folder)
     appliance = run(known, **software).start()
     assert (model(appliance)["device"], model(appliance)["warning"]) == ("cpu", None)
     (gpu,) = [one for one in status(appliance)["devices"] if one["name"] == "Vulkan0"]
@@ -115,10 +115,10 @@ def test_half_of_its_layers_run_there(
 
 
 def test_a_device_that_is_lost_in_the_middle_costs_what_had_begun_alone(
-    faulty: Any, tmp_path: Path
+    is_faulty: Any, tmp_path: Path
 ) -> None:
     flag = tmp_path / "lost"
-    appliance = faulty(
+    appliance = is_faulty(
         {"lost": str(flag)}, APPLIANCE_ENGINE_N_SEQ_MAX="1", APPLIANCE_ENGINE_MAX_WAITING="4"
     ).start()
     waiting: list[httpx.Response] = []
@@ -152,17 +152,17 @@ def test_a_device_that_is_lost_in_the_middle_costs_what_had_begun_alone(
     assert model(appliance)["on"] == ["Vulkan0"]
 
 
-def test_where_memory_runs_out_at_load_fewer_layers_are_put_there(faulty: Any) -> None:
+def test_where_memory_runs_out_at_load_fewer_layers_are_put_there(is_faulty: Any) -> None:
     # Room for the weights and some of the rest, and the driver does not say so before.
-    appliance = faulty({"memory": 150_000_000}).start()
+    appliance = is_faulty({"memory": 150_000_000}).start()
     answer = ask(appliance)
     assert words(answer) == FOUR
     assert "layers could be loaded on Vulkan0" in answer.headers["X-Appliance-Warning"]
     assert model(appliance)["on"] == ["Vulkan0"]
 
 
-def test_where_there_is_no_memory_at_all_the_processor_is_used(faulty: Any) -> None:
-    appliance = faulty({"memory": 1_000_000}).start()
+def test_where_there_is_no_memory_at_all_the_processor_is_used(is_faulty: Any) -> None:
+    appliance = is_faulty({"memory": 1_000_000}).start()
     answer = ask(appliance)
     assert words(answer) == FOUR
     assert "the processor is used instead" in answer.headers["X-Appliance-Warning"]

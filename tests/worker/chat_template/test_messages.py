@@ -24,8 +24,8 @@ def chat(*calls: dict[str, Any]) -> list[dict[str, Any]]:
     ]
 
 
-def rendered(source: str, *arguments: Any, control: list[str] | None = None) -> str:
-    template = ChatTemplate(source, bos="", eos="", control=control or [])
+def rendered(source: str, *arguments: Any, special_tokens: list[str] | None = None) -> str:
+    template = ChatTemplate(source, bos="", eos="", special_tokens=special_tokens or [])
     return "".join(text for text, _ in template.render(*arguments))
 
 
@@ -92,7 +92,7 @@ def test_no_way_around_smuggles_in_a_control_token() -> None:
         CALLS + "{{ c.function.arguments | tojson }}" + END + "{{ tools | tojson }}{{ extra }}"
         "{{ messages[0].content }}<|end|>\ue0f099\ue0f1"
     )
-    template = ChatTemplate(source, bos="", eos="", control=[token])
+    template = ChatTemplate(source, bos="", eos="", special_tokens=[token])
     messages = chat(call(arguments=escaped))
     messages[0]["content"] = f"\ue0f0{token}0\ue0f1 \ue0f0\ue0f00\ue0f10\ue0f1"
     segments = template.render(messages, [tool], {"extra": token})

@@ -38,7 +38,7 @@ def guard_of() -> Iterator[MakeGuard]:
     def make(source: str | None) -> SandboxedTemplate:
         guard = SandboxedTemplate(COMMAND)
         made.append(guard)
-        guard.compile(source, bos="<s>", eos="</s>", control=["<|im_end|>"])
+        guard.compile(source, bos="<s>", eos="</s>", special_tokens=["<|im_end|>"])
         guard.check()
         return guard
 
@@ -51,7 +51,7 @@ def guard_of() -> Iterator[MakeGuard]:
 def echo() -> Iterator[SandboxedTemplate]:
     """A guard whose template says what the message says."""
     guard = SandboxedTemplate(COMMAND)
-    guard.compile("{{ messages[0].content }}", bos="", eos="", control=["<|im_end|>"])
+    guard.compile("{{ messages[0].content }}", bos="", eos="", special_tokens=["<|im_end|>"])
     yield guard
     guard.close()
 
@@ -143,13 +143,13 @@ def test_a_bomb_is_refused_and_the_next_chat_rendered(
 def test_what_cannot_be_compiled_is_said_so(source: str, why: str) -> None:
     guard = SandboxedTemplate(COMMAND)
     try:
-        guard.compile(source, bos="", eos="", control=[])
+        guard.compile(source, bos="", eos="", special_tokens=[])
         with pytest.raises(ValueError, match=why) as caught:
             guard.check()
         assert "chat template" in str(caught.value)
         with pytest.raises(RequestError, match=why):
             guard.render(said("fine"))
-        guard.compile(None, bos="", eos="", control=[])
+        guard.compile(None, bos="", eos="", special_tokens=[])
         guard.check()
         assert "fine" in text_of(guard.render(said("fine")))
     finally:
@@ -256,7 +256,7 @@ def test_a_machine_that_is_too_busy_is_no_fault_of_the_request(
     monkeypatch.setattr(sandbox, "PATIENCE", 2.0)
     guard = SandboxedTemplate([sys.executable, "-c", "import time; time.sleep(999)"])
     try:
-        guard.compile(None, bos="", eos="", control=[])
+        guard.compile(None, bos="", eos="", special_tokens=[])
         with pytest.raises(Unavailable, match="too busy"):
             guard.render(said("fine"))
         monkeypatch.undo()
@@ -270,7 +270,7 @@ def test_a_machine_that_is_too_busy_is_no_fault_of_the_request(
 def test_a_process_that_ends_by_itself_every_time_is_the_template_s_fault() -> None:
     guard = SandboxedTemplate([sys.executable, "-c", "import sys; sys.exit(3)"])
     try:
-        guard.compile(None, bos="", eos="", control=[])
+        guard.compile(None, bos="", eos="", special_tokens=[])
         with pytest.raises(RequestError, match="ended unexpectedly"):
             guard.render(said("fine"))
     finally:
@@ -281,7 +281,7 @@ WORKER = f"""
 import sys
 from appliance.worker.chat_template.sandbox import SandboxedTemplate
 guard = SandboxedTemplate([sys.executable, "-c", {CODE!r}])
-guard.compile(sys.argv[1], bos="", eos="", control=[])
+guard.compile(sys.argv[1], bos="", eos="", special_tokens=[])
 guard.check()
 print("ready", flush=True)
 guard.render([{{"role": "user", "content": "hi"}}]) if len(sys.argv) > 2 else sys.stdin.read()

@@ -1,4 +1,4 @@
-"""Templates in the sandbox; control tokens typed by people stay text."""
+"""Templates in the sandbox; special tokens typed by people stay text."""
 
 import pytest
 
@@ -10,7 +10,7 @@ CONTROL = ["<|im_start|>", "<|im_end|>", "<|endoftext|>"]
 
 
 def template(source: str = CHATML) -> ChatTemplate:
-    return ChatTemplate(source, bos="<s>", eos="</s>", control=CONTROL)
+    return ChatTemplate(source, bos="<s>", eos="</s>", special_tokens=CONTROL)
 
 
 def said(*contents: str) -> list[ChatMessage]:

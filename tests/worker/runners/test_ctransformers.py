@@ -61,13 +61,13 @@ def start(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Start]:
 def gpt2(start: Start) -> LocalEngine:
     """A random model; shared, so leave it idle."""
     engine = start(RANDOM)
-    assert engine.wait_ready(60), engine.state
+    assert engine.wait_ready(120), engine.state
     return engine
 
 
 def failure(engine: LocalEngine) -> str:
     """Why a model could not be loaded."""
-    assert not engine.wait_ready(60) and engine.state.status == "failed", engine.state
+    assert not engine.wait_ready(120) and engine.state.status == "failed", engine.state
     return engine.state.detail or ""
 
 
@@ -138,7 +138,7 @@ def test_requests_wait_for_each_other_and_get_what_they_would_get_alone(gpt2: Lo
 def test_a_cancelled_reply_makes_room_for_the_next(gpt2: LocalEngine) -> None:
     before = ask(gpt2, "again the", GREEDY).text
     endless = [Heard(gpt2, f"{i} and", SamplingParams(max_tokens=200)) for i in range(3)]
-    assert endless[0].begun.wait(30)
+    assert endless[0].begun.wait(180)
     for heard in endless:
         gpt2.cancel(heard.id)
     assert {heard.wait().finished.reason for heard in endless} <= {"cancelled", "stop", "length"}

@@ -56,31 +56,31 @@ def test_words_are_cut_as_the_library_cuts_them(tmp_path: Path, family: str) -> 
         " 12 121 ...  . .\n \n\n 1\t ants\r\n",
         "x" * 300 + " the" * 50 + " " * 50 + "#1",
     ):
-        assert ours.tokenize(text, control=True) == library.tokenize(text)
+        assert ours.tokenize(text, parse_special=True) == library.tokenize(text)
 
 
 def test_control_tokens_are_meant_only_where_they_may_be() -> None:
     end = b"<|end|>"
     words = vocabulary(end, b"<|user|>")
-    meant = words.tokenize("hi<|end|>", control=True)
+    meant = words.tokenize("hi<|end|>", parse_special=True)
     assert meant[-1] == len(ggml_writer.BYTES)
-    typed = words.tokenize("hi<|end|>", control=False)
+    typed = words.tokenize("hi<|end|>", parse_special=False)
     assert b"".join(map(words.token_to_bytes, typed)) == b"hi<|end|>"
     assert words.token_to_bytes(meant[-1]) == b""
     assert words.is_end_of_generation(meant[-1])
     assert not words.is_end_of_generation(meant[-1] + 1)
-    assert set(words.control_texts) == {"<|endoftext|>", "<|end|>", "<|user|>"}
+    assert set(words.special_token_texts) == {"<|endoftext|>", "<|end|>", "<|user|>"}
 
 
 def test_bytes_without_a_token_are_left_out_and_told(caplog: pytest.LogCaptureFixture) -> None:
     words = Vocabulary([b"a", b"b"], default_end=1)
-    assert words.tokenize("aäb", control=False) == [0, 1]
+    assert words.tokenize("aäb", parse_special=False) == [0, 1]
     assert "2 bytes" in caplog.text
 
 
 @pytest.mark.parametrize("text", ["a" * 200_000, "é " * 50_000, "\x00" * 100_000, " " * 200_000])
 def test_long_texts_are_read(text: str) -> None:
-    tokens = vocabulary().tokenize(text, control=True)
+    tokens = vocabulary().tokenize(text, parse_special=True)
     assert len(tokens) == len(text.replace("\x00", "").encode())
 
 

@@ -178,7 +178,7 @@ def test_a_request_for_vectors_is_cancelled(make_fake: MakeEngine) -> None:
 def test_what_generates_goes_on_beside_a_large_request(make_fake: MakeEngine) -> None:
     engine = make_fake(environment=SLOW)
     writing = Heard(engine, "writing", ENDLESS)
-    assert writing.begun.wait(10)
+    assert writing.begun.wait(180)
     large = Vectors(engine, *("some text " * 20 for _ in range(100)))
     heard = Heard(engine, "hello", SamplingParams(max_tokens=10)).wait()
     assert heard.text == reply_to("hello", 10)

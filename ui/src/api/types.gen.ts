@@ -42,12 +42,6 @@ export interface components {
             type: "function";
             function: components["schemas"]["AnswerFunction"];
         };
-        /** @description The data of a stream's last event, `error`, with the reply as stored. */
-        Broken: {
-            error: components["schemas"]["ErrorObject"];
-            /** @default null */
-            message?: components["schemas"]["Message"] | null;
-        };
         /** @description The function of a call, and the JSON text of its arguments. */
         CalledFunctionIn: {
             name: string;
@@ -293,6 +287,17 @@ export interface components {
             total_tokens: number;
             prompt_tokens_details: components["schemas"]["PromptTokensDetails"];
         };
+        /** @description A key that was just created. */
+        CreatedKey: {
+            id: string;
+            name: string;
+            /** @enum {unknown} */
+            scope: "admin" | "chat" | "manage";
+            rpm: number | null;
+            created_at: number;
+            expires_at: number | null;
+            key: string;
+        };
         /** @description How busy the appliance is. */
         DashboardFigures: {
             tokens_per_second: number;
@@ -326,10 +331,6 @@ export interface components {
             /** @enum {unknown} */
             trust: "failed" | "slow" | "trusted" | "unproven" | "wrong";
             detail: string;
-        };
-        /** @description The data of a stream's last event, `done`: the reply as stored. */
-        Done: {
-            message: components["schemas"]["Message"];
         };
         /** @description `POST /api/downloads`. */
         DownloadIn: {
@@ -664,17 +665,6 @@ export interface components {
         LoginIn: {
             key: string;
         };
-        /** @description A key that was just created. */
-        MadeKey: {
-            id: string;
-            name: string;
-            /** @enum {unknown} */
-            scope: "admin" | "chat" | "manage";
-            rpm: number | null;
-            created_at: number;
-            expires_at: number | null;
-            key: string;
-        };
         /** @description The caller. */
         Me: {
             name: string;
@@ -910,6 +900,16 @@ export interface components {
         PromptTokensDetails: {
             cached_tokens: number;
             cached_from: ("disk" | "memory" | "shared" | "slot") | null;
+        };
+        /** @description The data of a stream's last event, `done`: the reply as stored. */
+        ReplyDone: {
+            message: components["schemas"]["Message"];
+        };
+        /** @description The data of a stream's last event, `error`, with the reply as stored. */
+        ReplyError: {
+            error: components["schemas"]["ErrorObject"];
+            /** @default null */
+            message?: components["schemas"]["Message"] | null;
         };
         /**
          * @description How to generate a reply: `…/regenerate` and `…/continue`.

@@ -77,7 +77,7 @@ FAMILIES = {
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What a file says about its model."""
+    """What a file tells about its model."""
 
     n_vocab: int
     n_ctx: int
@@ -135,16 +135,16 @@ class _Walk:
         if magic != MAGIC:
             raise LoadError(f"{self._name} is not a GGML file")
         names = family.numbers.split()
-        said = dict(zip(names, self._numbers(len(names)), strict=True))
-        self._check(said)
-        n_vocab = said["n_vocab"]
+        numbers = dict(zip(names, self._numbers(len(names)), strict=True))
+        self._check(numbers)
+        n_vocab = numbers["n_vocab"]
         if family.counted and self._numbers(1)[0] != n_vocab:
             raise self._damaged("it counts its tokens twice, and the counts differ")
         for _ in range(n_vocab):
             self._skip(self._length("a token", least=0) + 4 * family.scored)
         sizes: Counter[str] = Counter()
         n_params = count = 0
-        expected = family.tensors + family.layer_tensors * said["n_layer"]
+        expected = family.tensors + family.layer_tensors * numbers["n_layer"]
         while self._at < self._size and count <= expected + 1:
             kind, values, size = self._tensor()
             sizes[kind] += size
@@ -154,13 +154,13 @@ class _Walk:
             raise self._damaged(f"it has {count} tensors, not {expected}")
         return Header(
             n_vocab=n_vocab,
-            n_ctx=said["n_ctx"],
+            n_ctx=numbers["n_ctx"],
             n_params=n_params,
             size=sizes.total(),
             quantization=sizes.most_common(1)[0][0],
         )
 
-    def _check(self, said: dict[str, int]) -> None:
+    def _check(self, numbers: dict[str, int]) -> None:
         for name, most in (
             ("n_vocab", MAX_VOCAB),
             ("n_ctx", MAX_N_CTX),
@@ -168,10 +168,10 @@ class _Walk:
             ("n_head", MAX_N_EMBD),
             ("n_layer", MAX_LAYERS),
         ):
-            if not 1 <= said[name] <= most:
-                raise self._damaged(f"{name} is {said[name]}; 1 to {most} are possible")
-        if said["n_embd"] % said["n_head"]:
-            raise self._damaged(f"{said['n_embd']} values go to {said['n_head']} heads")
+            if not 1 <= numbers[name] <= most:
+                raise self._damaged(f"{name} is {numbers[name]}; 1 to {most} are possible")
+        if numbers["n_embd"] % numbers["n_head"]:
+            raise self._damaged(f"{numbers['n_embd']} values go to {numbers['n_head']} heads")
 
     def _tensor(self) -> tuple[str, int, int]:
         """Type, values and bytes of the next tensor."""

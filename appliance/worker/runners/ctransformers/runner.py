@@ -120,14 +120,14 @@ class CtransformersRunner:
     def eos(self) -> str:
         return self._vocabulary.eos
 
-    def control_texts(self) -> list[str]:
-        return self._vocabulary.control_texts
+    def special_token_texts(self) -> list[str]:
+        return self._vocabulary.special_token_texts
 
-    def tokenize(self, text: str, *, control: bool) -> list[int]:
-        return self._vocabulary.tokenize(text, control=control)
+    def tokenize(self, text: str, *, parse_special: bool) -> list[int]:
+        return self._vocabulary.tokenize(text, parse_special=parse_special)
 
     def tokenize_with_special(self, text: str) -> list[int]:
-        return self.tokenize(text, control=False)
+        return self.tokenize(text, parse_special=False)
 
     def with_bos(self, tokens: list[int]) -> list[int]:
         return tokens

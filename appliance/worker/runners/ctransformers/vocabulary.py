@@ -1,7 +1,7 @@
 """Text ↔ tokens of old GGML models. Pure Python.
 
 ctransformers has a tokenizer for them, which overruns its buffer on text that is not ASCII, its
-stack on long words, and takes what a person typed for control tokens. What it promises is done here
+stack on long words, and takes what a person typed for special tokens. What it promises is done here
 instead: the same words, and in each word the longest token first.
 """
 
@@ -44,50 +44,51 @@ class Vocabulary:
             default_end: ends a reply if the vocabulary has no token that says so.
             encode: tokens of a word, where the longest first is not the model's way.
         """
-        control = {t: text for t, text in enumerate(texts) if _CONTROL.fullmatch(text)}
-        self._control = {text: token for token, text in control.items()}
+        special = {t: text for t, text in enumerate(texts) if _CONTROL.fullmatch(text)}
+        self._special_tokens = {text: token for token, text in special.items()}
         self._pattern = re.compile(
-            b"|".join(map(re.escape, sorted(self._control, key=len, reverse=True))) or b"(?!)"
+            b"|".join(map(re.escape, sorted(self._special_tokens, key=len, reverse=True)))
+            or b"(?!)"
         )
-        self._pieces = [b"" if token in control else text for token, text in enumerate(texts)]
+        self._pieces = [b"" if token in special else text for token, text in enumerate(texts)]
         self._tokens = {text: token for token, text in enumerate(self._pieces) if text}
         self._longest = [0] * 256
         """By the first byte, so that a byte without a token costs nothing."""
         for text in self._tokens:
             self._longest[text[0]] = max(self._longest[text[0]], len(text))
         self._encode = encode
-        ends = {self._control[text] for text in _ENDS if text in self._control}
+        ends = {self._special_tokens[text] for text in _ENDS if text in self._special_tokens}
         self._ends = ends or {default_end}
-        self.eos = control.get(min(self._ends), b"").decode("utf-8", "replace")
+        self.eos = special.get(min(self._ends), b"").decode("utf-8", "replace")
         """The text of the token that ends a reply; empty if it has none."""
 
     @property
-    def control_texts(self) -> list[str]:
-        """The texts of all control tokens."""
-        return [text.decode("utf-8", "replace") for text in self._control]
+    def special_token_texts(self) -> list[str]:
+        """The texts of all special tokens."""
+        return [text.decode("utf-8", "replace") for text in self._special_tokens]
 
     @property
     def chat_template(self) -> str | None:
-        """What fits the control tokens; None: ChatML."""
-        if b"<|im_start|>" in self._control:
+        """What fits the special tokens; None: ChatML."""
+        if b"<|im_start|>" in self._special_tokens:
             return None
-        if b"<|assistant|>" in self._control and b"<|end|>" in self._control:
+        if b"<|assistant|>" in self._special_tokens and b"<|end|>" in self._special_tokens:
             return STARCHAT
-        if any(text.startswith(b"### Response:") for text in self._control):
+        if any(text.startswith(b"### Response:") for text in self._special_tokens):
             return DOLLY
         return PLAIN
 
-    def tokenize(self, text: str, *, control: bool) -> list[int]:
-        """Tokens of a text; `control`: control tokens in it are meant as such.
+    def tokenize(self, text: str, *, parse_special: bool) -> list[int]:
+        """Tokens of a text; `parse_special`: special tokens in it are meant as such.
 
         Bytes that no token has are left out, with a line in the log.
         """
         data = text.encode("utf-8")
         tokens: list[int] = []
         at = lost = 0
-        for match in self._pattern.finditer(data) if control else ():
+        for match in self._pattern.finditer(data) if parse_special else ():
             lost += self._add_words(data[at : match.start()], tokens)
-            tokens.append(self._control[match.group()])
+            tokens.append(self._special_tokens[match.group()])
             at = match.end()
         lost += self._add_words(data[at:], tokens)
         if lost:
@@ -95,7 +96,7 @@ class Vocabulary:
         return tokens
 
     def token_to_bytes(self, token: int) -> bytes:
-        """The bytes of a token's text; none for control tokens."""
+        """The bytes of a token's text; none for special tokens."""
         return self._pieces[token]
 
     def is_end_of_generation(self, token: int) -> bool:

@@ -20,14 +20,14 @@ from appliance.worker.runners.llama_cpp.native.library import forget_errors, las
 from appliance.worker.runners.llama_cpp.native.threads import ThreadPool
 
 CHUNK = 128
-"""Tokens of a batch of a model that also writes text: whoever it writes for waits that long."""
+"""Tokens of a batch of a model that also writes text: running replies wait that long."""
 SHORTEST = 512
 """Tokens that there is room for at least."""
 SLOTS = 64
 STATE_SLOTS = 8
 """Of a model with a state of fixed size for each slot, which may be large."""
 OUTPUT_BYTES = 1 << 30
-"""What llama.cpp may reserve for logits that nobody wants."""
+"""What llama.cpp may reserve for logits that are never read."""
 
 Vector = npt.NDArray[np.float32]
 
@@ -55,7 +55,7 @@ class LlamaEmbedder:
             on_gpu: a computation that fails means that the device is lost.
 
         Raises:
-            LoadError: with llama.cpp's own last words.
+            LoadError: with llama.cpp's last error messages.
         """
         self.whole = _looks_ahead(main, model)
         self._on_gpu = on_gpu
@@ -170,7 +170,7 @@ class _Pool:
 
 def _looks_ahead(context: lib.llama_context_p, model: int) -> bool:
     """Whether tokens look at those behind them: those of models without a cache, and where the file
-    says so. Source: `llama_hparams::causal_attn`, which a ready-made library does not tell."""
+    says so. Source: `llama_hparams::causal_attn`, which a ready-made library does not report."""
     if not lib.llama_get_memory(context):
         return True
     architecture = _metadata(model, b"general.architecture")

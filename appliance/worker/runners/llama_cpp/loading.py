@@ -43,14 +43,14 @@ class LoadedModel:
 
 
 Progress = Callable[[float, tuple[str, ...]], None]
-"""Is told how much of a model is loaded, 0 … 1, and on which GPUs."""
+"""Gets how much of a model is loaded, 0 … 1, and on which GPUs."""
 
 
 def open_model(load: Load, progress: Progress) -> LoadedModel:
     """Load as `load` says; in the tuned form if there is one and the processor runs all of it.
 
     Raises:
-        LoadError: with llama.cpp's own last words.
+        LoadError: with llama.cpp's last error messages.
     """
     place = choose(load, library.devices(), lambda devices: judge(load, devices))
     if load.tuned is None or place.n_gpu_layers:
@@ -124,20 +124,20 @@ def load_model(
         plain: weights are used as the file has them, and not in other layouts beside.
 
     Raises:
-        LoadError: with llama.cpp's own last words.
+        LoadError: with llama.cpp's last error messages.
     """
     params = lib.llama_model_default_params()
     params.n_gpu_layers = place.n_gpu_layers
-    # Without a word about devices, large batches go to a GPU even where it holds no layer.
+    # If no devices are named, large batches go to a GPU even where it holds no layer.
     devices = library.handles(place.on)
     params.devices = ctypes.addressof(devices)
     params.use_extra_bufts = not plain
 
-    def tell(fraction: float, _: object) -> bool:
+    def report(fraction: float, _: object) -> bool:
         progress(fraction, place.on)
         return True
 
-    callback = lib.llama_progress_callback(tell)
+    callback = lib.llama_progress_callback(report)
     params.progress_callback = callback
     model = lib.llama_model_load_from_file(str(path).encode(), params)
     if not model:

@@ -1,4 +1,4 @@
-"""What llama.cpp finds on this machine, asked in a process of its own that ends right after.
+"""What llama.cpp finds on this machine, in a process of its own that ends right after.
 
 The appliance's own process never loads native model code, so `appliance doctor` starts this.
 """

@@ -52,7 +52,7 @@ class LlamaRunner:
         """Load the model and make its context.
 
         Raises:
-            LoadError: with llama.cpp's own last words.
+            LoadError: with llama.cpp's last error messages.
         """
         library.start(load.variant, gpus=not load.no_gpus)
         library.forget_errors()
@@ -78,7 +78,7 @@ class LlamaRunner:
         self._cuts, self.slot_bytes = self._probe() if self.generates else (True, SlotBytes(0, 0))
         self.takes_checkpoints = self._cuts and self.slot_bytes.window > 0
         self.fingerprint = _fingerprint(opened.path, params, load.variant, place.device)
-        # A step on a GPU does not wait for threads, and a number that was asked for stands.
+        # A step on a GPU does not wait for threads, and a configured number stands.
         governed = not load.n_threads and not place.n_gpu_layers
         self.threads = (params.n_threads, params.n_threads_batch) if governed else (0, 0)
         self.info = ModelInfo(
@@ -115,30 +115,32 @@ class LlamaRunner:
     def eos(self) -> str:
         return self._token_text(lib.llama_vocab_eos(self._vocab))
 
-    def control_texts(self) -> list[str]:
-        return [self._token_text(token) for token in self._control]
+    def special_token_texts(self) -> list[str]:
+        return [self._token_text(token) for token in self._special_tokens]
 
     @cached_property
-    def _control(self) -> list[int]:
-        control = lib.LLAMA_TOKEN_ATTR_CONTROL | lib.LLAMA_TOKEN_ATTR_USER_DEFINED
+    def _special_tokens(self) -> list[int]:
+        special = lib.LLAMA_TOKEN_ATTR_CONTROL | lib.LLAMA_TOKEN_ATTR_USER_DEFINED
         return [
             token
             for token in range(self.n_vocab)
-            if lib.llama_vocab_get_attr(self._vocab, token) & control
+            if lib.llama_vocab_get_attr(self._vocab, token) & special
         ]
 
-    def tokenize(self, text: str, *, control: bool) -> list[int]:
-        return self._tokenize(text, wrapped=False, control=control)
+    def tokenize(self, text: str, *, parse_special: bool) -> list[int]:
+        return self._tokenize(text, add_special=False, parse_special=parse_special)
 
     def tokenize_with_special(self, text: str) -> list[int]:
-        return self._tokenize(text, wrapped=True, control=False)
+        return self._tokenize(text, add_special=True, parse_special=False)
 
-    def _tokenize(self, text: str, *, wrapped: bool, control: bool) -> list[int]:
+    def _tokenize(self, text: str, *, add_special: bool, parse_special: bool) -> list[int]:
         data = text.encode("utf-8")
         room = len(data) + 16
         while True:
             tokens = (lib.llama_token * room)()
-            count = lib.llama_tokenize(self._vocab, data, len(data), tokens, room, wrapped, control)
+            count = lib.llama_tokenize(
+                self._vocab, data, len(data), tokens, room, add_special, parse_special
+            )
             if count >= 0:
                 return list(tokens[:count])
             room = -count
@@ -157,7 +159,7 @@ class LlamaRunner:
 
     def preserve_tokens(self, texts: Collection[str]) -> None:
         for text in texts:
-            tokens = self.tokenize(text, control=True)
+            tokens = self.tokenize(text, parse_special=True)
             if len(tokens) == 1:
                 self._pieces[tokens[0]] = text.encode()
 
@@ -166,10 +168,10 @@ class LlamaRunner:
 
     @cached_property
     def _ending(self) -> list[int]:
-        """llama.cpp makes control tokens of all that end a reply, but for those that a file names
+        """llama.cpp makes special tokens of all that end a reply, but for those that a file names
         as such; asking about the whole vocabulary would take longer than a token does."""
         named = lib.llama_vocab_eos(self._vocab), lib.llama_vocab_eot(self._vocab)
-        known = {*self._control, *(token for token in named if token >= 0)}
+        known = {*self._special_tokens, *(token for token in named if token >= 0)}
         return [token for token in sorted(known) if self.is_end_of_generation(token)]
 
     def _token_text(self, token: int) -> str:
@@ -204,7 +206,7 @@ class LlamaRunner:
             raise DecodeFailed(f"llama_decode gave {code}{last_errors()}")
 
     def use_threads(self, count: int) -> None:
-        # llama.cpp itself tells prompts from decoding by a batch of one token.
+        # llama.cpp itself takes a batch of one token for decoding, others for prompts.
         lib.llama_set_n_threads(self._context, count, count)
 
     def min_length(self, slot: int) -> int:

@@ -72,7 +72,7 @@ class LlamaSampler:
         candidates = self._candidates
         token = candidates.choose(output, [self._chain])
         if not candidates.allowed(token, self._grammar):
-            # Only now is the grammar asked about the whole vocabulary, which takes long.
+            # Only now is the grammar applied to the whole vocabulary, which takes long.
             token = candidates.choose(output, [self._grammar, self._chain])
         lib.llama_sampler_accept(self._grammar, token)
         lib.llama_sampler_accept(self._chain, token)

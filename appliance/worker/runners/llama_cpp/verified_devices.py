@@ -8,7 +8,7 @@ import functools
 from collections.abc import Sequence
 from pathlib import Path
 
-from appliance.engine.device_results import Subject, recall
+from appliance.engine.device_results import ComparisonSubject, load_result
 from appliance.engine.protocol import AssessedDevice, Device, Load, Trust
 from appliance.system import llama_libraries
 from appliance.system.fingerprint import fingerprint
@@ -16,13 +16,13 @@ from appliance.worker.runners.llama_cpp.native import library
 from appliance.worker.runners.placement import Placement, gpus
 
 
-def subject_of(load: Load, devices: Sequence[Device]) -> Subject:
+def subject_of(load: Load, devices: Sequence[Device]) -> ComparisonSubject:
     """What a comparison of these devices with the processor is about.
 
     Raises:
         OSError: the model's file or a library cannot be read.
     """
-    return Subject(
+    return ComparisonSubject(
         devices=tuple(device.name for device in devices),
         descriptions=tuple(device.description for device in devices),
         drivers=tuple(device.build for device in devices),
@@ -40,7 +40,7 @@ def judge(load: Load, devices: Sequence[Device]) -> tuple[Trust, str]:
     if not load.fidelity_folder:
         return "trusted", ""
     try:
-        known = recall(subject_of(load, devices), Path(load.fidelity_folder))
+        known = load_result(subject_of(load, devices), Path(load.fidelity_folder))
     except OSError as ex:
         return "failed", f"{devices[0].name} is not used: {ex}"
     if known is None:

@@ -2,8 +2,8 @@
 
 The one place that knows how the two meet. The package's own loader looks for a library of one
 name beside itself, and gives up at the first function that is missing; ours takes what was
-installed, and a function that is missing is missed when it is called. `llama_interface` says which
-those are.
+installed, and a function that is missing raises when it is called. `interface` says which those
+are.
 
 Importing the package itself would load its `Llama` class with NumPy, Jinja and more: a quarter of a
 second and 22 MB for every worker, none of which it needs.
@@ -101,7 +101,7 @@ from llama_cpp.llama_grammar import json_schema_to_gbnf  # noqa: E402
 __all__ = ["Handle", "json_schema_to_gbnf", "lib", "missing", "native", "searched"]
 
 Handle = Any
-"""A pointer to a native sampler, which the bindings do not tell from others."""
+"""A pointer to a native sampler, which the bindings do not distinguish."""
 
 
 def native(name: str, result: Any, *arguments: Any) -> Callable[..., Any]:

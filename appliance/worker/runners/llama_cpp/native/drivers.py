@@ -1,4 +1,4 @@
-"""Which driver a GPU is computed with, asked of whoever brings it: llama.cpp does not say.
+"""Which driver a GPU is computed with, by the driver's own library: llama.cpp does not report it.
 
 What is found out here decides whether an old comparison with the processor still counts, so it need
 be no more than different for each version of a driver. Where nobody says anything it is empty.
@@ -23,7 +23,7 @@ _PROPERTIES_BYTES = 1024
 
 
 class Driver(NamedTuple):
-    """A driver, as it says itself."""
+    """A driver, as it names itself."""
 
     name: str = ""
     """With its version, for people."""
@@ -158,6 +158,6 @@ def _ask(library: ctypes.CDLL, device: ctypes.c_void_p) -> tuple[str, Driver]:
         library.vkGetPhysicalDeviceProperties2(device, ctypes.byref(found))
     words = [driver.driverName.decode("utf-8", "replace")]
     words.append(driver.driverInfo.decode("utf-8", "replace"))
-    said = " ".join(filter(None, words)) or f"version {found.driverVersion:#x}"
-    build = f"{said} {found.driverVersion:x} {bytes(found.pipelineCacheUUID).hex()}"
-    return found.deviceName.decode("utf-8", "replace"), Driver(said, build)
+    version = " ".join(filter(None, words)) or f"version {found.driverVersion:#x}"
+    build = f"{version} {found.driverVersion:x} {bytes(found.pipelineCacheUUID).hex()}"
+    return found.deviceName.decode("utf-8", "replace"), Driver(version, build)

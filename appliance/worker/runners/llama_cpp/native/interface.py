@@ -34,7 +34,7 @@ class Interface(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What functions without arguments give: fields and their values; of pointers whether they
     point anywhere."""
     names: dict[str, dict[int, str]]
-    """What functions that name a type say of the numbers that it uses."""
+    """What functions that name a type return for the numbers that it uses."""
 
 
 def described() -> Interface:
@@ -49,9 +49,9 @@ def defaults(function: str) -> dict[str, FieldValue]:
 
 
 def name(function: str, number: int) -> str:
-    """What a function of the library says of a type's number."""
-    said = native(function, ctypes.c_char_p, ctypes.c_int)(number)
-    return said.decode() if said else ""
+    """What a function of the library returns for a type's number."""
+    found = native(function, ctypes.c_char_p, ctypes.c_int)(number)
+    return found.decode() if found else ""
 
 
 def _value(value: Any) -> FieldValue:

@@ -35,7 +35,7 @@ class LlamaLibrary(msgspec.Struct, frozen=True):
 
     version: str
     features: str
-    """What llama.cpp says of the processor."""
+    """The processor's features, as llama.cpp reports them."""
     backends: list[str]
     """Files of backends that were chosen; none in a build that has all in one."""
     devices: list[Device]
@@ -90,12 +90,12 @@ def repacked() -> bool:
 
 
 def forget_errors() -> None:
-    """What comes now begins anew."""
+    """Drop the error messages so far."""
     _errors.clear()
 
 
 def last_errors() -> str:
-    """llama.cpp's last words, to go behind a sentence of ours."""
+    """llama.cpp's last error messages, to append to one of ours."""
     return ": " + "; ".join(_errors) if _errors else ""
 
 
@@ -174,7 +174,7 @@ def describe() -> LlamaLibrary:
 
 
 def _unusable() -> dict[str, str]:
-    """llama.cpp passes over a backend that does not load without a word."""
+    """llama.cpp skips a backend that does not load silently."""
     found = {}
     for name, file in llama_libraries.backends().items():
         if file.name not in _backends:

@@ -57,7 +57,7 @@ def _batch() -> Iterator[str]:
         ends = given >= {"seq_id"} and not batch.seq_id[tokens]
         if batch.n_tokens != 0 or given != expected or not ends:
             yield f"llama_batch is another structure: {sorted(given)} point anywhere"
-            return  # what freeing it would free, nobody knows
+            return  # freeing it might free anything
         lib.llama_batch_free(batch)
 
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.models.gemma import gemma_file
-from tests.running import Running
+from tests.running import Running, serving
 
 # A busy machine is slow, and that is nothing against a test.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -83,11 +83,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """One appliance with the embedded model that many tests talk to; leave it as it was."""
-    appliance = Running(
-        tmp_path_factory.mktemp("appliance"), APPLIANCE_LIMITS_MAX_RESPONSE_TOKENS="400"
-    ).start()
-    yield appliance
-    assert appliance.stop() == 0
+    folder = tmp_path_factory.mktemp("appliance")
+    yield from serving(folder, APPLIANCE_LIMITS_MAX_RESPONSE_TOKENS="400")
 
 
 @pytest.fixture(scope="session")

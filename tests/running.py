@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import httpx
@@ -159,3 +159,10 @@ class Running:
         code = self._process.wait(60)
         self._process.stdout.close()
         return code
+
+
+def serving(folder: Path, **environment: str) -> Iterator[Running]:
+    """An appliance for a fixture, which ends in good order."""
+    appliance = Running(folder, **environment).start()
+    yield appliance
+    assert appliance.stop() == 0

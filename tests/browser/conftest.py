@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from tests.models.hub import Hub, serving_one
-from tests.running import Running
+from tests.running import Running, serving
 
 FAKE_SERVICE = Path(__file__).parents[1] / "service" / "fake_service.py"
 
@@ -68,11 +68,8 @@ def page(context: BrowserContext) -> Iterator[Page]:
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """An appliance with the embedded model, whose chats are those of one file of tests alone."""
-    appliance = Running(
-        tmp_path_factory.mktemp("page"), APPLIANCE_LIMITS_MAX_RESPONSE_TOKENS="400"
-    ).start()
-    yield appliance
-    assert appliance.stop() == 0
+    folder = tmp_path_factory.mktemp("page")
+    yield from serving(folder, APPLIANCE_LIMITS_MAX_RESPONSE_TOKENS="400")
 
 
 @pytest.fixture(scope="module")

@@ -5,21 +5,19 @@ from collections.abc import Iterator
 import pytest
 
 from tests.api.admin.keyed import Person
-from tests.running import Running
+from tests.running import Running, serving
 
 
 @pytest.fixture(scope="module")
 def locked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """An appliance that asks everybody for a key."""
-    appliance = Running(
+    yield from serving(
         tmp_path_factory.mktemp("locked"),
         ENABLE_AUTH="true",
         APPLIANCE_SECURITY_VAULT="file",
         APPLIANCE_SECURITY_TRUSTED_PROXIES="127.0.0.1",
         APPLIANCE_LIMITS_MAX_RESPONSE_TOKENS="4000",
-    ).start()
-    yield appliance
-    assert appliance.stop() == 0
+    )
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ import httpx
 import pytest
 from websockets.sync.client import connect
 
-from tests.running import Running
+from tests.running import Running, serving
 
 PREFILL = {"prompt": "word " * 7000, "max_tokens": 500}
 DECODE = {"prompt": "Once upon a time", "max_tokens": 4000, "temperature": 1.2}
@@ -18,15 +18,13 @@ DECODE = {"prompt": "Once upon a time", "max_tokens": 4000, "temperature": 1.2}
 @pytest.fixture(scope="module")
 def alone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """One slot only: a sequence that goes on would keep the next request waiting."""
-    appliance = Running(
+    yield from serving(
         tmp_path_factory.mktemp("alone"),
         APPLIANCE_ENGINE_N_SEQ_MAX="1",
         APPLIANCE_ENGINE_N_BATCH="64",
         APPLIANCE_ENGINE_N_UBATCH="64",
         APPLIANCE_LIMITS_MAX_RESPONSE_TOKENS="8000",
-    ).start()
-    yield appliance
-    assert appliance.stop() == 0
+    )
 
 
 def hang_up(

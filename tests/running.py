@@ -12,7 +12,13 @@ from pathlib import Path
 import httpx
 import psutil
 
+from appliance.system.cpu import physical_cores
+
 START_SECONDS = 180
+_PROCESSES = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "0"))
+THREADS = max(1, physical_cores() // _PROCESSES) if _PROCESSES else 0
+"""That a model computes with; 0: as many as it likes. Test files that run side by side share the
+cores, and threads that wait for each other on one core cost more than they compute."""
 PROOF = Path(__file__).resolve().parent.parent / "build" / "proof"
 
 
@@ -34,6 +40,7 @@ def apart(folder: Path) -> dict[str, str]:
         # What else is on this machine is no part of a test.
         "APPLIANCE_MODELS_FIND_ELSEWHERE": "false",
         "APPLIANCE_ENGINE_TUNE": "false",  # it wants the machine for itself
+        "APPLIANCE_ENGINE_N_THREADS": str(THREADS),
     }
 
 

@@ -62,7 +62,7 @@ def hub() -> Iterator[Hub]:
 @pytest.fixture(params=["with a service", "without one"])
 def there(request: pytest.FixtureRequest, tmp_path: Path, hub: Hub) -> Iterator[Running]:
     """A data folder, and in one half of the tests a service on it."""
-    appliance = Running(tmp_path, HF_ENDPOINT=hub.url)
+    appliance = Running(tmp_path, HF_ENDPOINT=hub.url, APPLIANCE_LIMITS_MAX_RESPONSE_TOKENS="20")
     if request.param == "with a service":
         appliance.start()
     yield appliance

@@ -12,6 +12,7 @@ from appliance.config.environment import worker_environment
 from appliance.engine.local.engine import LocalEngine
 from appliance.engine.local.prestart import PrestartedWorker
 from appliance.engine.protocol import Load
+from tests.running import THREADS
 
 FAKE_RUNNER = Path(__file__).with_name("fake_runner.py")
 
@@ -27,7 +28,7 @@ def load_of(path: str, **changes: object) -> Load:
         "n_ubatch": 256,
         "n_seq_max": 4,
         "kv_unified": True,
-        "n_threads": 0,
+        "n_threads": THREADS,
     }
     return Load(**(fields | changes))  # type: ignore[arg-type]
 

@@ -36,7 +36,7 @@ def used(file: Path, **changes: object) -> tuple[MemoryUse, int]:
     engine.start()
     try:
         assert engine.wait_ready(120), engine.state
-        Heard(engine, "The sea is wide, and a ship is small. " * 150).wait(300)
+        Heard(engine, "The sea is wide, and a ship is small. " * 60).wait(300)
         resident = of_process(engine.worker_pid, children=True)
         info = engine.state.model
         assert info and info.context

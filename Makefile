@@ -20,7 +20,7 @@ NPM = $(NODE_PATH) npm --prefix ui
 UI_SOURCES := $(shell find ui -type f -not -path 'ui/node_modules/*' -not -path 'ui/dist/*' 2>/dev/null)
 
 .DELETE_ON_ERROR:
-.PHONY: run ready node test check soak bench screenshots lock clean tools setup-test \
+.PHONY: run ready node test check setup-checks lint vitest pytest soak bench screenshots lock clean tools setup-test \
 	llama-check llama-update \
 	window frozen frozen-server portable packages packages-test cuda cuda-packages arm64 arm64-test image image-test
 
@@ -30,16 +30,27 @@ run:  ## set up what is missing, start, open the page
 
 ready: $(VENV)/.run ui/dist/index.html  ## set up what is missing
 
-test: check ui/dist/index.html  ## everything that must pass before a change goes in
-	$(NPM) run test
-	$(BIN)/pytest --numprocesses=$(TEST_PROCESSES) --dist=loadfile --no-loadscope-reorder
+# Side by side, since most of the tests wait for something most of the time.
+test: setup-checks ui/dist/index.html  ## everything that must pass before a change goes in
+	@$(MAKE) --no-print-directory --jobs=3 lint vitest pytest
 
-check: $(VENV)/.dev $(VENV)/.freeze ui/node_modules/.package-lock.json  ## linters and type checks, no tests
+check: setup-checks  ## linters and type checks, no tests
+	@$(MAKE) --no-print-directory lint
+
+setup-checks: $(VENV)/.dev $(VENV)/.freeze ui/node_modules/.package-lock.json
+
+lint:
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(NPM) run typecheck
 	$(NPM) run lint
+
+vitest:
+	$(NPM) run test
+
+pytest:
+	$(BIN)/pytest --numprocesses=$(TEST_PROCESSES) --dist=loadfile --no-loadscope-reorder
 
 soak: $(VENV)/.dev ui/dist/index.html  ## the long-running tests
 	$(BIN)/pytest -m soak

@@ -84,7 +84,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """One appliance with the embedded model that many tests talk to; leave it as it was."""
     folder = tmp_path_factory.mktemp("appliance")
-    yield from serving(folder, APPLIANCE_LIMITS_MAX_RESPONSE_TOKENS="400")
+    yield from serving(folder)
 
 
 @pytest.fixture(scope="session")

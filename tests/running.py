@@ -41,6 +41,8 @@ def apart(folder: Path) -> dict[str, str]:
         "APPLIANCE_MODELS_FIND_ELSEWHERE": "false",
         "APPLIANCE_ENGINE_TUNE": "false",  # it wants the machine for itself
         "APPLIANCE_ENGINE_N_THREADS": str(THREADS),
+        # A small model that is asked for one word may well write two thousand.
+        "APPLIANCE_LIMITS_MAX_RESPONSE_TOKENS": "400",
     }
 
 

@@ -1,7 +1,7 @@
 """Which `Host` and `Origin` a request may have. Pure; for any thread.
 
 Both lists are exact, on every address that is listened on. A browser lets any page send requests to
-this machine: the page's origin tells, and for a name that was made to point here, the host.
+this machine: the page's origin reveals it, and the host reveals a name that was made to point here.
 """
 
 import ipaddress

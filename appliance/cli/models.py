@@ -132,7 +132,7 @@ COMMANDS = (list_models, show, rm, ps, stop)
 
 
 def everything(config: Config) -> list[dict[str, Any]]:
-    """All models, as `GET /api/models` tells them."""
+    """All models, as `GET /api/models` lists them."""
     client = connect(config)
     if client:
         listed: list[dict[str, Any]] = client.call("GET", "/api/models")["models"]
@@ -157,7 +157,7 @@ def find(config: Config, name: str) -> dict[str, Any]:
     for model in models:
         if model["repo"] and name in catalog.aliases(model["repo"]):
             return model
-    raise ModelNotFound(f"there is no model {name!r} here; `appliance list` tells which there are")
+    raise ModelNotFound(f"there is no model {name!r} here; `appliance list` shows what there is")
 
 
 def parts(memory: dict[str, Any] | None) -> str:

@@ -60,7 +60,7 @@ def forget_frozen_libraries() -> None:
 
 
 def service_manager(environ: Mapping[str, str] | None = None) -> dict[str, str]:
-    """What systemd tells a service: where it listens, and how often it expects a sign of life."""
+    """What systemd passes to a service: where to listen, and how often to notify the watchdog."""
     source = os.environ if environ is None else environ
     names = ("NOTIFY_SOCKET", "WATCHDOG_USEC")
     return {name: source[name] for name in names if source.get(name)}

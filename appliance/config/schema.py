@@ -202,7 +202,7 @@ class LimitsSettings(Section, frozen=True):
 
 
 class ObservabilitySettings(Section, frozen=True):
-    """`[observability]`: what the appliance tells of its work."""
+    """`[observability]`: what the appliance reports about its work."""
 
     enable_metrics: bool = True
     enable_tracing: bool = False

@@ -79,7 +79,7 @@ class DeviceRouting:
             return f"{self._name} runs elsewhere, which decides about the device itself"
         called = _called(wanted, info)
         if not called:
-            return f"{device} was asked for and is not there: {self._name} runs on {info.device}"
+            return f"{device} is not available: {self._name} runs on {info.device}"
         if info.warning and wanted == self._loaded_for:
             return info.warning
         if all(standing.trust == "wrong" for standing in called):

@@ -55,7 +55,7 @@ class Channel(HTTPChannel):
         self.owner: str | None = None
         """The owner of the response that is being sent, as set by the app."""
         self.newcomer = loop.draining
-        """It came when the server was already stopping, and is only told so."""
+        """It came when the server was already stopping, and only gets an answer that says so."""
         self.parked = False
         self.refused = False
         """The client may not know yet that the last response was sent, and keep sending."""

@@ -18,14 +18,14 @@ from appliance.metrics.request_meter import RequestMeter
 from appliance.metrics.throughput import Throughput
 
 ORIGINAL = {
-    "chat_completions_requests_total": "Chat completions that were asked for.",
-    "completions_requests_total": "Text completions that were asked for.",
-    "chat_completions_errors_total": "Chat completions that were refused or failed.",
-    "completions_errors_total": "Text completions that were refused or failed.",
+    "chat_completions_requests_total": "Chat completion requests.",
+    "completions_requests_total": "Text completion requests.",
+    "chat_completions_errors_total": "Chat completion requests that were refused or failed.",
+    "completions_errors_total": "Text completion requests that were refused or failed.",
     "chat_generated_tokens_total": "Tokens generated for chats.",
     "completions_tokens_total": "Tokens generated for text completions.",
     "rate_limit_allowed_total": "Requests within their rate limit.",
-    "rate_limit_blocked_total": "Requests refused for their rate limit.",
+    "rate_limit_blocked_total": "Requests refused because of their rate limit.",
     "health_check_requests_total": "Requests for /health.",
     "readiness_check_requests_total": "Requests for /readiness.",
     "models_list_requests_total": "Requests for the list of models.",
@@ -83,49 +83,49 @@ class Metrics:
         self.seconds_of = {
             kind: Histogram(name, help, buckets=REPLY_SECONDS, registry=registry)
             for kind, name, help in (
-                ("chat", "chat_inference_duration_seconds", "Time that replies of chats took."),
-                ("completions", "completions_duration_seconds", "Time that completions took."),
+                ("chat", "chat_inference_duration_seconds", "Duration of chat replies."),
+                ("completions", "completions_duration_seconds", "Duration of text completions."),
             )
         }
         by_caller = ("model", "key")
         self.first_token = Histogram(
             "appliance_time_to_first_token_seconds",
-            "From the request to the reply's first token.",
+            "From a request to the first token of its reply.",
             by_caller,
             buckets=FIRST_TOKEN_SECONDS,
             registry=registry,
         )
         self.between_tokens = Histogram(
             "appliance_inter_token_seconds",
-            "From one token of a reply to its next.",
+            "Time between tokens of a reply.",
             by_caller,
             buckets=BETWEEN_SECONDS,
             registry=registry,
         )
         self.generated = Counter(
-            "appliance_generated_tokens_total", "Tokens of replies.", by_caller, registry=registry
+            "appliance_generated_tokens_total", "Tokens generated.", by_caller, registry=registry
         )
         self.prefilled = Counter(
             "appliance_prefilled_tokens_total",
-            "Tokens of prompts that were computed.",
+            "Prompt tokens that were computed.",
             by_caller,
             registry=registry,
         )
         self.saved = Counter(
             "appliance_saved_tokens_total",
-            "Tokens of prompts that the cache had already.",
+            "Prompt tokens that were in the cache already.",
             by_caller,
             registry=registry,
         )
         self.replies = Counter(
             "appliance_replies_total",
-            "Replies that ended, by the reason or the code of the error.",
+            "Replies that ended, by finish reason or error code.",
             (*by_caller, "end"),
             registry=registry,
         )
         self._http = Counter(
             "appliance_http_requests_total",
-            "HTTP requests that were answered.",
+            "HTTP requests answered.",
             ("method", "route", "status"),
             registry=registry,
         )

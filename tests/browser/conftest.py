@@ -69,7 +69,7 @@ def page(context: BrowserContext) -> Iterator[Page]:
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """An appliance with the embedded model, whose chats are those of one file of tests alone."""
     folder = tmp_path_factory.mktemp("page")
-    yield from serving(folder, APPLIANCE_LIMITS_MAX_RESPONSE_TOKENS="400")
+    yield from serving(folder)
 
 
 @pytest.fixture(scope="module")

@@ -166,7 +166,7 @@ def test_a_device_that_is_not_there_is_told(page: Page, tmp_path: Path) -> None:
     httpx.patch(f"{appliance.url}/api/settings", json={"device": "metal"}).raise_for_status()
     page.goto(appliance.url)
     ask(page, "Say one word about plums.")
-    warning = re.compile("metal was asked for and is not there")
+    warning = re.compile("metal is not available")
     page.get_by_role("link", name="Models", exact=True).click()
     bundled = page.get_by_role("article").filter(has_text="Comes with the appliance")
     expect(bundled.get_by_text(warning)).to_be_visible()

@@ -108,7 +108,7 @@ def test_a_device_that_is_not_there_moves_nothing(pool: Pool) -> None:
     model = pool.find(None)
     for _ in range(2):
         reply = Reply(model, "metal").wait()
-        assert reply.warning == "metal was asked for and is not there: fake runs on cpu"
+        assert reply.warning == "metal is not available: fake runs on cpu"
     engine = model.engine
     Reply(model, "metal").wait()
     assert model.engine is engine

@@ -9,7 +9,7 @@ from tests.api.chat.chats import new_session, turn
 from tests.running import Running
 
 CHAT = {"messages": [{"role": "user", "content": "Hi"}], "max_tokens": 2}
-GONE = "metal was asked for and is not there: smollm2-135m-instruct runs on cpu"
+GONE = "metal is not available: smollm2-135m-instruct runs on cpu"
 
 
 @pytest.mark.parametrize(

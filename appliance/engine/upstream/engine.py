@@ -49,7 +49,7 @@ READ_TIMEOUT = 600.0
 """Seconds of silence; an upstream may have many others to serve first."""
 CLOSE_SECONDS = 5.0
 
-UNCOUNTED = "it tells no token counts: a reply's tokens are its chunks, a prompt's are not known"
+UNCOUNTED = "it reports no token counts: chunks are counted as tokens, a prompt's are unknown"
 
 
 class UpstreamEngine:

@@ -43,7 +43,7 @@ class ErrorExplainer:
         if isinstance(cause, httpx2.ConnectError):
             return self._down(re.sub(r"^\[.*?\] ", "", str(cause)))
         if isinstance(cause, httpx2.TimeoutException):
-            return self.broken("it has said nothing for too long")
+            return self.broken("it has sent nothing for too long")
         if isinstance(cause, httpx2.HTTPError):
             return self.broken("it broke the connection off")
         if isinstance(ex, openai.APIError):

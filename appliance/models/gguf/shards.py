@@ -40,7 +40,7 @@ Stamp = tuple[tuple[int, int, int], ...]
 
 
 def stamp(files: Sequence[Path]) -> Stamp | None:
-    """What tells whether files are still the same; None: one is gone."""
+    """What shows whether files are still the same; None: one is gone."""
     try:
         found = [file.stat() for file in files]
     except OSError:

@@ -56,7 +56,7 @@ Floats = npt.NDArray[np.floating[Any]]
 
 
 class VariantReport(msgspec.Struct, frozen=True):
-    """What a variant's process tells."""
+    """What a variant's process reports."""
 
     score: int = 0
     """ggml's; 0: this processor lacks its instructions."""

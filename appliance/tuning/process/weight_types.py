@@ -39,7 +39,7 @@ FAITHFUL = {
 }
 """Hold about all that the shipped type holds; by how its name begins, the first that fits."""
 LOSSY = (Q6_K, Q4_0, IQ4_NL)
-"""Lose bits. Some models bear it; the divergence tells."""
+"""Lossy. Some models tolerate it; the divergence shows which."""
 
 
 def faithful(shipped: str, size: int, n_params: int) -> list[WeightType]:

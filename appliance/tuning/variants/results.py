@@ -32,7 +32,7 @@ def kept(folder: Path) -> Kept:
 
 
 def keep(folder: Path, need: Need, verdicts: list[VariantVerdict]) -> None:
-    """Store what came of a trial, all or nothing; that it cannot be stored is said in the log."""
+    """Store the verdicts of a trial, all or nothing; a failure to store them is logged."""
     file = _file(folder)
     text = msgspec.json.format(msgspec.json.encode({**kept(folder), need.key: verdicts}), indent=2)
     try:

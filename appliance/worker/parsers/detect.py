@@ -1,4 +1,4 @@
-"""What a model's chat template tells about its replies: how it thinks, how it calls functions.
+"""What a model's chat template reveals about its replies: how it thinks, how it calls functions.
 
     format = detect(template)
     parser = format.parser(prompt, names)             parts out of the text of one reply

@@ -94,8 +94,7 @@ def choose(load: Load, devices: Sequence[Device], judge: Judge) -> Placement:
         if load.device != "auto":
             names = ", ".join(gpu.name for gpu in gpus(devices)) or "none"
             processor.warning = (
-                f"{load.device} was asked for and is not there (GPUs: {names}): "
-                "the processor is used instead"
+                f"{load.device} is not available (GPUs: {names}): the processor is used instead"
             )
         if load.no_gpus:
             processor.warning = f"GPUs are not used: {load.no_gpus}; the processor is used instead"

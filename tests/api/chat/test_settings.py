@@ -121,7 +121,7 @@ def test_the_system_prompt_and_the_stop_texts_of_a_session_count(running: Runnin
 def test_a_device_that_the_model_does_not_run_on_is_told(running: Running) -> None:
     session = new_session(running, settings={"device": "metal", "max_tokens": 2})
     told = dict(stream(session + "/turns", content="hello"))["accepted"]
-    assert told["warning"].startswith("metal was asked for and is not there")
+    assert told["warning"].startswith("metal is not available")
     assert told["n_ctx"] > told["prompt_tokens"]
     assert (
         dict(stream(session + "/turns", content="hello", device="cpu"))["accepted"]["warning"]

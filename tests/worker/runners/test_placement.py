@@ -46,7 +46,7 @@ def test_without_a_gpu_the_processor_is_used_in_silence() -> None:
 def test_a_gpu_that_is_not_there_gives_way_with_a_warning(wanted: str) -> None:
     place = choose(load_of("x", device=wanted), [CPU])
     assert (place.device, place.n_gpu_layers, place.on) == ("cpu", 0, ())
-    assert f"{wanted} was asked for and is not there (GPUs: none)" in (place.warning or "")
+    assert f"{wanted} is not available (GPUs: none)" in (place.warning or "")
 
 
 @pytest.mark.parametrize("wanted", [{"device": "cpu"}, {"n_gpu_layers": 0}])

@@ -77,7 +77,7 @@ FAMILIES = {
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What a file tells about its model."""
+    """What a file says about its model."""
 
     n_vocab: int
     n_ctx: int

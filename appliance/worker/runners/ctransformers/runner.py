@@ -3,7 +3,7 @@ The only file that imports it.
 
 One sequence at a time. Of the library's `LLM` the C functions are used and not the methods around
 them, which keep the context in a list of their own, size a buffer by characters where bytes are
-meant, and warn when they are told to forget.
+meant, and warn when they are asked to drop tokens.
 """
 
 import ctypes
@@ -249,7 +249,7 @@ class CtransformersSampler:
         self._recent = deque(recent, maxlen=0 if self._penalty == 1.0 else PENALTY_LAST_N)
         greedy = params.temperature < COLDEST
         self._temperature = 1.0 if greedy else params.temperature
-        # It sorts as many tokens as it is told to, also where there are fewer.
+        # It sorts as many tokens as requested, even where there are fewer.
         self._top_k = 1 if greedy else min(params.top_k or n_vocab, n_vocab)
         self._top_p = params.top_p
         self._min_p = params.min_p

@@ -33,7 +33,7 @@ def differences(giving: dict[str, Any]) -> list[str]:
 
 def _size(function: str, kind: Any) -> str:
     """A function that gives a structure writes it to where its hidden first argument points, so
-    how far it writes tells its size; on ARM that argument is out of reach."""
+    how far it writes shows its size; on ARM that argument is out of reach."""
     expected = ctypes.sizeof(kind)
     if platform.machine().lower() not in ("x86_64", "amd64") or expected <= _INTO_REGISTERS:
         return ""

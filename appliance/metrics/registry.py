@@ -13,8 +13,7 @@ from prometheus_client.registry import Collector
 
 from appliance.engine.protocol import EventSink
 from appliance.engine.types import GenerationRequest
-from appliance.metrics.request_errors import RequestErrors
-from appliance.metrics.request_meter import RequestMeter
+from appliance.metrics.request_meter import RequestErrors, RequestMeter
 from appliance.metrics.throughput import Throughput
 
 ORIGINAL = {

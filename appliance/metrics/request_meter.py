@@ -1,20 +1,56 @@
 """One request to a model, measured: its events pass through here on their way."""
 
 import logging
+import threading
 import time
 from collections.abc import Callable
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 from structlog.contextvars import get_contextvars
 
 from appliance.engine.protocol import Delta, Failed, Finished, Prefill, SequenceEvent
 from appliance.engine.types import ChatPrompt, Prompt
-from appliance.metrics.request_errors import current_request
 
 if TYPE_CHECKING:
     from appliance.metrics.registry import Metrics
 
 log = logging.getLogger(__name__)
+
+
+class RequestErrors:
+    """One HTTP request to a model, counted as an error once at most. Any thread may call.
+
+    It can fail with its answer's status or, after that, in the middle of a stream; either way it is
+    one request and one error.
+    """
+
+    def __init__(self, on_error: Callable[[], None]) -> None:
+        """`on_error` is called once at most."""
+        self._on_error = on_error
+        self._lock = threading.Lock()
+        self._answered = self._broken = self._counted = False
+
+    def answered(self, *, ok: bool) -> None:
+        """The status line is decided."""
+        self._note(answered=True, broken=not ok)
+
+    def broke(self) -> None:
+        """A model failed at it."""
+        self._note(broken=True)
+
+    def _note(self, *, answered: bool = False, broken: bool = False) -> None:
+        with self._lock:
+            self._answered |= answered
+            self._broken |= broken
+            is_error = self._answered and self._broken and not self._counted
+            self._counted |= is_error
+        if is_error:
+            self._on_error()
+
+
+current_request: ContextVar[RequestErrors | None] = ContextVar("current_request", default=None)
+"""The HTTP request that this thread serves."""
 
 
 class RequestMeter:

@@ -26,7 +26,7 @@ from appliance.engine.types import (
     TextPrompt,
 )
 from appliance.metrics.registry import MOST_CALLERS, NOBODY, OTHERS, Metrics
-from appliance.metrics.request_errors import RequestErrors, current_request
+from appliance.metrics.request_meter import RequestErrors, current_request
 
 CHAT = ChatPrompt([ChatMessage("user", "hi")])
 

@@ -6,7 +6,7 @@ import falcon
 from falcon.constants import HTTP_METHODS
 
 from appliance.metrics.registry import Metrics
-from appliance.metrics.request_errors import current_request
+from appliance.metrics.request_meter import current_request
 
 GENERATIONS = ("chat", "completions")
 """Kinds of requests that have a model generate; their errors are counted as well."""

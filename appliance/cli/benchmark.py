@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from appliance.cli import options
+from appliance.cli import models, options
 from appliance.errors import ModelNotFound
 
 if TYPE_CHECKING:
@@ -128,8 +128,10 @@ def _file(config: "Config", named: str | None) -> Path:
             return file
     file = Path(named or "").expanduser()
     if not file.is_file():
-        known = ", ".join(spec.id for spec in model_specs.specs(config))
-        raise ModelNotFound(f"there is no model and no file {named!r}; there are: {known}")
+        found = models.find(config, named or "")
+        if found["path"] is None:
+            raise ModelNotFound(f"{found['id']} has no file on this machine")
+        file = Path(found["path"])
     return file
 
 

@@ -15,6 +15,7 @@ import pytest
 from appliance.config.paths import embedded_model
 from appliance.system.fingerprint import fingerprint
 from tests.api import sse
+from tests.models.gguf_writer import llama
 from tests.running import Running
 
 TUNING_SECONDS = 180
@@ -136,10 +137,11 @@ def test_bench_and_tune_for_people_and_programs(home: Path) -> None:
     table = run("bench", "--rounds", "1")
     assert table.returncode == 0, table.stderr
     assert "as shipped" in table.stdout and "one stream" in table.stdout
-    figures = json.loads(run("bench", "--rounds", "1", "--json").stdout)
+    llama(n_ctx=2048).save(home / "data" / "models" / "tiny.gguf")
+    figures = json.loads(run("bench", "tiny", "--rounds", "1", "--json").stdout)
     assert figures["as shipped"]["tokens_per_second"]["decode"] > 0
     assert run("tune", "--forget").returncode == 0
     assert not list(tuned(home).glob("*.json"))
     missing = run("bench", "no-such-model")
     assert missing.returncode == 1
-    assert "no-such-model" in missing.stderr
+    assert "no-such-model" in missing.stderr and "appliance list" in missing.stderr

@@ -11,7 +11,7 @@ import httpx
 from tests.api.chat.chats import new_session, turn
 from tests.running import Running
 
-STORY = "There was a miller who had three sons, a mill, a donkey and a cat. " * 40
+STORY = "There was a miller who had three sons, a mill, a donkey and a cat. " * 20
 
 
 def states(folder: Path) -> list[Path]:
@@ -87,7 +87,7 @@ def test_more_chats_than_slots_are_not_read_twice(tmp_path: Path) -> None:
     read = dict.fromkeys(sessions, 0)
     for round_ in range(3):
         for i, session in enumerate(sessions):
-            text = f"Chat {i}, round {round_}. " + "Tell me more about the miller. " * 15
+            text = f"Chat {i}, round {round_}. " + "Tell me more about the miller. " * 6
             found = usage(session, text, max_tokens=8)
             computed += found["prompt_tokens"] - found["cached_tokens"]
             new += found["prompt_tokens"] - read[session]

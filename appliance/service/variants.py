@@ -83,7 +83,11 @@ def suspect(need: Need, name: str, reason: str) -> str:
     with _one_at_a_time:
         log.error("llama.cpp's variant %s is under suspicion: %s", name, reason)
         _deaths[name] += 1
-        return _choose(_try_all(need)) or llama_libraries.plainest() or name
+        verdicts = _try_all(need)
+        right = {one.variant for one in verdicts if one.outcome == "right"}
+        if name in right - _distrusted():
+            return name  # another may have been as fast this time
+        return _choose(verdicts) or llama_libraries.plainest() or name
 
 
 def _choose(verdicts: list[VariantVerdict]) -> str:

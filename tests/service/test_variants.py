@@ -105,11 +105,10 @@ def test_what_a_wrong_variant_computed_is_forgotten(best: str, tmp_path: Path) -
     assert appliance.stop() == 0
 
 
-def test_a_worker_that_dies_in_native_code_twice_gets_another_variant(
-    best: str, tmp_path: Path
-) -> None:
-    appliance = Running(tmp_path).start()
-    assert status(appliance)["models"][0]["variant"] == best
+def test_a_worker_that_dies_in_native_code_twice_gets_another_variant(tmp_path: Path) -> None:
+    # What it measures is its own: of two that are as fast, others may find the other one faster.
+    appliance = Running(tmp_path, XDG_CACHE_HOME=str(tmp_path / "fresh")).start()
+    best = status(appliance)["models"][0]["variant"]
 
     used = []
     for _ in range(2):

@@ -8,7 +8,7 @@ from tests.running import Running
 
 FOUR = " four"
 """What every device has to say."""
-PATIENCE = 120
+PATIENCE = 300
 """Seconds for a reply of a GPU that is none."""
 
 

@@ -46,4 +46,16 @@ describe("send", () => {
     answer(new Response('{"a":'));
     await expect(sendForJson("/x")).rejects.toBeInstanceOf(Unreachable);
   });
+
+  it("has a small change arrive even if the page is closed", async () => {
+    const sent: RequestInit[] = [];
+    vi.stubGlobal("fetch", (_: string, init: RequestInit) => {
+      sent.push(init);
+      return Promise.resolve(new Response("{}"));
+    });
+    await send("/x", { method: "PATCH", body: { title: "Trees" } });
+    await send("/x", { method: "PATCH", body: { title: "Trees".repeat(20_000) } });
+    await send("/x");
+    expect(sent.map(({ keepalive }) => keepalive)).toEqual([true, false, false]);
+  });
 });

@@ -38,20 +38,25 @@ function errorBody(text: string): Partial<ErrorBody> {
   }
 }
 
+/** Methods whose requests arrive even if the page is reloaded or closed right after them. */
+const CHANGES = new Set(["PATCH", "PUT", "DELETE"]);
+/** Characters of a body; browsers refuse keepalive requests above 64 KiB in all. */
+const KEEPALIVE_LENGTH = 8_000;
+
 /**
  * The response, if its status is 2xx.
  * Throws ApiError, Unreachable, or the signal's own AbortError.
  */
 export async function send(path: string, options: RequestOptions = {}): Promise<Response> {
   const { method = "GET", body, signal } = options;
+  const content = body === undefined ? "" : JSON.stringify(body);
   let response: Response;
   try {
     response = await fetch(path, {
       method,
-      ...(body === undefined
-        ? {}
-        : { body: JSON.stringify(body), headers: { "Content-Type": "application/json" } }),
+      ...(content && { body: content, headers: { "Content-Type": "application/json" } }),
       ...(signal ? { signal } : {}),
+      keepalive: CHANGES.has(method) && content.length <= KEEPALIVE_LENGTH,
     });
   } catch (error) {
     if (signal?.aborted) throw error;

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import msgspec
 
+from appliance.engine.kv_files import opaque
 from appliance.engine.protocol import Cancel, Embed, Event, Failed, Generate
 from appliance.engine.types import (
     ChatMessage,
@@ -32,7 +33,7 @@ from appliance.worker.parsers.base import ReplyParser, ResumedParser
 from appliance.worker.parsers.detect import detect
 from appliance.worker.runners.base import Runner
 from appliance.worker.scheduler.embedding import EmbeddingJob
-from appliance.worker.scheduler.prompt_tokens import PromptTokens
+from appliance.worker.scheduler.prompt_tokens import PromptTokens, Scope
 from appliance.worker.scheduler.sequence import Sequence
 
 log = logging.getLogger(__name__)
@@ -125,9 +126,11 @@ class InputProcessor:
             )
         room = n_ctx - len(tokens)
         seed = sampling.seed if sampling.seed is not None else random.getrandbits(32)
+        session = opaque(request.session) if request.session else ""
+        scope = Scope(opaque(request.owner), session, read.common)
         return Sequence(
             id,
-            PromptTokens(tokens),
+            PromptTokens(tokens, scope),
             sampling,
             sampler=self._runner.sampler(sampling, seed, tokens[-64:]),
             parser=read.parser,
@@ -136,7 +139,6 @@ class InputProcessor:
             if sampling.max_tokens is None
             else min(room, sampling.max_tokens),
             dropped_messages=read.dropped_messages,
-            session=request.session,
             owner=request.owner,
         )
 
@@ -151,6 +153,8 @@ class TokenizedPrompt:
     parser: ReplyParser | None = None
     """Of the reply; None: it is all text."""
     dropped_messages: int = 0
+    common: int = 0
+    """Leading tokens that an administrator shares with everybody."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +176,8 @@ class PromptTokenizer:
         self._runner = runner
         self._template = template
         self._format = detect(runner.chat_template)
+        self._common = ("", PromptTokens())
+        """The last system prompt that is shared, and all that a prompt with it begins with."""
         runner.preserve_tokens(self._format.preserved_tokens)
 
     def read(self, prompt: Prompt, sampling: SamplingParams) -> TokenizedPrompt:
@@ -226,9 +232,34 @@ class PromptTokenizer:
                 dropped = point
                 shown = self._rendered(prompt, system + rest[dropped:])
         read = TokenizedPrompt(shown.tokens, sampling, dropped_messages=dropped)
+        if prompt.common_system and system:
+            common = self._tokens_of_common(system[0].content)
+            read.common = common.common_prefix(PromptTokens(shown.tokens))
         if prompt.parse_output:
             self._choose_parser(prompt, read, shown)
         return read
+
+    def _tokens_of_common(self, system: str) -> PromptTokens:
+        """What every prompt with this system message begins with, up to the message's end at most.
+
+        As it stands in a prompt that has nothing of anybody's: some templates put a person's words
+        in front of it.
+        """
+        if self._common[0] != system:
+            messages = [ChatMessage("system", system), ChatMessage("user", "")]
+            try:
+                segments = self._template.render(messages, None, {})
+            except RequestError:  # it takes no such prompt, so none is shared
+                segments = []
+            text = "".join(text for text, _ in segments)
+            found = text.find(system.strip())
+            left = found + len(system.strip()) if found >= 0 else 0
+            tokens: list[int] = []
+            for part, parse_special in segments:
+                tokens += self._runner.tokenize(part[:left], parse_special=parse_special)
+                left = max(0, left - len(part))
+            self._common = (system, PromptTokens(self._runner.with_bos(tokens)))
+        return self._common[1]
 
     def _count(self, text: str) -> int:
         return len(self._runner.tokenize(text, parse_special=False))

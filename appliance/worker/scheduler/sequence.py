@@ -52,7 +52,6 @@ class Sequence:
         seed: int,
         max_completion_tokens: int,
         dropped_messages: int = 0,
-        session: str | None = None,
         owner: str = "",
     ) -> None:
         """
@@ -73,7 +72,6 @@ class Sequence:
         self._called = False
         self.n_past = 0
         self.n_cached = 0
-        self.session = session
         self.owner = owner
         self.cached_from: CachedFrom | None = None
         self.slot: int | None = None

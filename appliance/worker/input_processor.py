@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import msgspec
 
 from appliance.engine.kv_files import opaque
-from appliance.engine.protocol import Cancel, Embed, Event, Failed, Generate
+from appliance.engine.protocol import Begun, Cancel, Embed, Event, Failed, Generate
 from appliance.engine.types import (
     ChatMessage,
     ChatPrompt,
@@ -79,7 +79,7 @@ class InputProcessor:
             if isinstance(command, Embed):
                 read = self._job(command.id, command.request)
             else:
-                read = self._sequence(command.id, command.request)
+                read = self._sequence(command.id, command.request, command.begun)
         except ApplianceError as ex:
             self._send([Failed(command.id, ex.code, ex.message, ex.param)])
             return None
@@ -110,7 +110,7 @@ class InputProcessor:
             inputs.append(array("i", tokens))
         return EmbeddingJob(id, inputs)
 
-    def _sequence(self, id: int, request: GenerationRequest) -> Sequence:
+    def _sequence(self, id: int, request: GenerationRequest, begun: Begun | None) -> Sequence:
         if not self._runner.generates:
             raise RequestError("this model gives embeddings, and writes no text", param="model")
         n_ctx = self._runner.info.n_ctx
@@ -118,21 +118,25 @@ class InputProcessor:
         sampling, tokens = read.sampling, read.tokens
         if not tokens:
             raise RequestError("the prompt is empty", param="prompt")
-        if len(tokens) >= n_ctx:
+        written = begun.tokens if begun else []
+        if len(tokens) + len(written) >= n_ctx:
             raise ContextLengthExceeded(
                 f"the prompt has {len(tokens)} tokens, and the context holds {n_ctx}, "
                 "at least one of which is for the reply",
                 param="messages" if isinstance(request.prompt, ChatPrompt) else "prompt",
             )
         room = n_ctx - len(tokens)
-        seed = sampling.seed if sampling.seed is not None else random.getrandbits(32)
+        if begun:
+            seed = begun.seed
+        else:
+            seed = sampling.seed if sampling.seed is not None else random.getrandbits(32)
         session = opaque(request.session) if request.session else ""
         scope = Scope(opaque(request.owner), session, read.common)
-        return Sequence(
+        sequence = Sequence(
             id,
             PromptTokens(tokens, scope),
             sampling,
-            sampler=self._runner.sampler(sampling, seed, tokens[-64:]),
+            sampler=self._runner.sampler(sampling, seed, tokens[-64:], written),
             parser=read.parser,
             seed=seed,
             max_completion_tokens=room
@@ -141,6 +145,9 @@ class InputProcessor:
             dropped_messages=read.dropped_messages,
             owner=request.owner,
         )
+        if begun:
+            sequence.go_on(begun, self._runner.token_to_bytes)
+        return sequence
 
 
 @dataclass(slots=True)

@@ -189,9 +189,12 @@ class StepLoop:
 
     def _step(self) -> list[Event]:
         batch = self._scheduler.schedule()
-        positions = self._queue_positions()
-        if positions or len(batch.tokens) > len(batch.samples):  # before a step that may take long
-            self._pending_events += positions
+        news: list[Event] = [
+            *self._queue_positions(),
+            *(sequence.progress() for sequence, _ in batch.parts if not sequence.announced),
+        ]
+        if news or len(batch.tokens) > len(batch.samples):  # before a step that may take long
+            self._pending_events += news
             self._flush_events()
         try:
             self._decode(batch)

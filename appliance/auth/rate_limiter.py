@@ -148,12 +148,14 @@ def name_of_address(address: str) -> str:
     """By what an address is counted: IPv4 by itself, IPv6 by its network of 64 bits.
 
     One household or server has the whole of such a network to choose addresses from. What is not
-    an address counts as one name.
+    an address counts as one name, and so does this machine.
     """
     try:
         parsed = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:
         return "unknown"
+    if parsed.is_loopback:
+        return "127.0.0.1"
     if isinstance(parsed, ipaddress.IPv6Address):
         if parsed.ipv4_mapped is not None:
             return str(parsed.ipv4_mapped)

@@ -14,9 +14,10 @@ READING = f".reading{SUFFIX}"
 """Of a file while it is read; who finds one so named had better not."""
 
 
-def session_name(session: str | None) -> str:
-    """How the files of a session begin; sessions are named by clients, so not by their ids."""
-    return hashlib.sha256(session.encode()).hexdigest()[:32] if session else "none"
+def opaque(name: str) -> str:
+    """What stands for a session or an owner in files, and in their names: clients choose them, so
+    not the names themselves."""
+    return hashlib.sha256(name.encode()).hexdigest()[:32]
 
 
 def saved_files(root: Path) -> Iterator[Path]:
@@ -26,10 +27,16 @@ def saved_files(root: Path) -> Iterator[Path]:
 
 def forget_session(root: Path, session: str) -> None:
     """Delete a session's files of all models, also those of models that are not loaded."""
-    name = session_name(session)
+    name = opaque(session)
     for file in saved_files(root):
         if file.name.startswith(name + "-"):
             unlink(file)
+
+
+def forget_stateless(root: Path) -> None:
+    """Delete the files of prompts that belong to no session, which earlier versions kept."""
+    for file in root.glob("*/none-*"):
+        unlink(file)
 
 
 def forget_variant(root: Path, variant: str) -> None:

@@ -9,6 +9,8 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 
+import msgspec
+
 from appliance.engine.base import (
     Engine,
     EngineState,
@@ -20,7 +22,7 @@ from appliance.engine.base import (
 from appliance.engine.counters import Counters
 from appliance.engine.device_routing import DeviceRouting, KnownDevices
 from appliance.engine.protocol import AssessedDevice, EventSink
-from appliance.engine.types import EmbedRequest, GenerationRequest
+from appliance.engine.types import ChatPrompt, EmbedRequest, GenerationRequest
 from appliance.errors import ModelLoadFailed, ModelNotFound, ShuttingDown, Unavailable
 from appliance.system.units import format_bytes
 
@@ -96,6 +98,7 @@ class ServedModel:
         Raises:
             ApplianceError: nothing was submitted.
         """
+        request = self._pool.shared(request)
         observed = self._pool.observer(self.id, request, sink)
         with refusal_observed(observed):
             take = self.routing.with_device_warning(observed, request.device)
@@ -143,6 +146,7 @@ class Pool:
         keep_alive_seconds: float,
         max_loaded: int,
         observer: Observer = unobserved,
+        common_prompt: Callable[[], str | None] = lambda: None,
     ) -> None:
         """
         Args:
@@ -151,6 +155,7 @@ class Pool:
             keep_alive_seconds: an engine idle for longer is closed; 0: never.
             max_loaded: engines at a time; 0: as many as memory holds.
             observer: sees every request and its events.
+            common_prompt: the system prompt that an administrator shares with everybody, if any.
         """
         self._models = [ServedModel(spec, self) for spec in specs]
         """Never changed, but replaced, with `_changing` held."""
@@ -161,6 +166,7 @@ class Pool:
         self._keep_alive = keep_alive_seconds
         self._max_loaded = max_loaded
         self.observer = observer
+        self._common_prompt = common_prompt
         self._changing = threading.Lock()
         """Held while engines come and go, which takes seconds."""
         self.counting = threading.Lock()
@@ -172,6 +178,17 @@ class Pool:
     def closing(self) -> bool:
         """`close` was called."""
         return self._closing.is_set()
+
+    def shared(self, request: GenerationRequest) -> GenerationRequest:
+        """The request, which says so if it begins with the system prompt that is shared."""
+        prompt = request.prompt
+        if not isinstance(prompt, ChatPrompt) or not prompt.messages:
+            return request
+        first = prompt.messages[0]
+        if first.role != "system" or not first.content or first.content != self._common_prompt():
+            return request
+        prompt = msgspec.structs.replace(prompt, common_system=True)
+        return msgspec.structs.replace(request, prompt=prompt)
 
     def models(self) -> list[ServedModel]:
         """All of them, the default first."""

@@ -130,11 +130,35 @@ class Load(ContextSettings, frozen=True, tag="load", kw_only=True):
         return structs.replace(self, **structs.asdict(self.tuned)) if self.tuned else self
 
 
+class Timings(msgspec.Struct, frozen=True, kw_only=True):
+    """Seconds; measured in the worker, or in the service where a worker died."""
+
+    queued: float
+    prefill: float
+    decode: float
+
+
+class Begun(msgspec.Struct, frozen=True, kw_only=True):
+    """What an earlier worker made of a request, for the next one to go on with: a reply is its
+    tokens, and all else follows from them and the seed."""
+
+    seed: int
+    """As `Accepted` reported it."""
+    tokens: list[int] = []
+    """Of the reply, as far as it was sent."""
+    cached_tokens: int = 0
+    cached_from: CachedFrom | None = None
+    timings: Timings
+    """Up to now."""
+
+
 class Generate(msgspec.Struct, frozen=True, tag="generate"):
     """One sequence to complete."""
 
     id: int
     request: GenerationRequest
+    begun: Begun | None = None
+    """None: no worker accepted it yet."""
 
 
 class Embed(msgspec.Struct, frozen=True, tag="embed"):
@@ -253,7 +277,8 @@ class Queued(msgspec.Struct, frozen=True, tag="queued"):
 
 
 class Prefill(msgspec.Struct, frozen=True, tag="prefill"):
-    """How much of the prompt is in the KV cache; sent at the start and after each chunk."""
+    """How much of the prompt is in the KV cache; sent before the first step and after each chunk:
+    from then on the worker is at work on it."""
 
     id: int
     done: int
@@ -296,14 +321,8 @@ class Delta(msgspec.Struct, frozen=True, tag="delta", omit_defaults=True):
     calls: list[CallDelta] = []
     logprobs: list[Logprobs] | None = None
     """Of the tokens since the last delta, if they were requested."""
-
-
-class Timings(msgspec.Struct, frozen=True, kw_only=True):
-    """Seconds, measured in the worker."""
-
-    queued: float
-    prefill: float
-    decode: float
+    new_tokens: list[int] = []
+    """Those since the last delta; none of an engine that doesn't know them."""
 
 
 class Finished(msgspec.Struct, frozen=True, tag="finished", kw_only=True):
@@ -359,13 +378,14 @@ EventSink = Callable[[SequenceEvent], None]
 """Receives every event of a request, in the service."""
 
 
-def cancelled(id: int) -> Finished:
-    """The end of a request that was cancelled before anything was made of it."""
+def cancelled(id: int, prompt_tokens: int = 0, begun: Begun | None = None) -> Finished:
+    """The end of a request that was cancelled; `begun`: while no worker had it."""
     return Finished(
         id=id,
         reason="cancelled",
-        prompt_tokens=0,
-        cached_tokens=0,
-        completion_tokens=0,
-        timings=Timings(queued=0, prefill=0, decode=0),
+        prompt_tokens=prompt_tokens,
+        cached_tokens=begun.cached_tokens if begun else 0,
+        cached_from=begun.cached_from if begun else None,
+        completion_tokens=len(begun.tokens) if begun else 0,
+        timings=begun.timings if begun else Timings(queued=0, prefill=0, decode=0),
     )

@@ -44,6 +44,9 @@ class ChatPrompt(msgspec.Struct, frozen=True, tag="chat"):
     """OpenAI's `reasoning_effort`; a model without it refuses the prompt."""
     continue_final: bool = False
     """The last message is the beginning of a reply of the assistant's, which is continued."""
+    common_system: bool = False
+    """The first message is a system prompt that an administrator shares with everybody: what was
+    computed of it may be found by any owner."""
     trim: bool = False
     """Leave out the oldest messages after the system message until the rest fits; `Accepted` says
     how many. Otherwise a prompt that is too long is refused."""
@@ -101,9 +104,11 @@ class GenerationRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults
     prompt: Prompt
     sampling: SamplingParams
     session: str | None = None
-    """Whose chat it is: its saved states are deleted with the session."""
+    """Whose chat it is: its saved states are deleted with the session. None: the request is
+    stateless, and nothing of it is written to disk."""
     owner: str = ""
-    """Owners take turns where requests wait."""
+    """A key's id or an address. Owners take turns where requests wait, and what was computed for
+    one is not found by another."""
     caller: str = ""
     """The name of the API key that it came with, for the metrics."""
     device: str | None = None

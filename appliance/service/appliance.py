@@ -21,7 +21,7 @@ from appliance.client import discovery
 from appliance.config import paths
 from appliance.config.environment import service_manager
 from appliance.config.schema import Config
-from appliance.engine.kv_files import forget_session
+from appliance.engine.kv_files import forget_session, forget_stateless
 from appliance.engine.local.prestart import PrestartedWorker
 from appliance.engine.pool import Pool
 from appliance.errors import ModelNotFound
@@ -81,7 +81,9 @@ class Appliance:
         access = auth.build(config)
         guard = Guard(access.origins, access.authenticator, access.rates)
         self._keys, self._logins, self._auth = access.keys, access.logins, access.auth
+        forget_stateless(paths.kv_dir())
         metrics = Metrics(tracing=config.observability.enable_tracing)
+        profile = DefaultProfile(self._database)
         self._pool = Pool(
             [
                 msgspec.structs.replace(s, prewarm=s.prewarm and warm)
@@ -91,6 +93,7 @@ class Appliance:
             keep_alive_seconds=config.models.keep_alive_seconds,
             max_loaded=config.models.max_loaded,
             observer=metrics.watch,
+            common_prompt=lambda: profile.get().system_prompt,
         )
         stock = model_library.library(config)
         self._index, self._downloads = stock.index, stock.downloads
@@ -116,7 +119,7 @@ class Appliance:
             sessions=sessions,
             search=Search(self._database),
             chats=ChatImportExport(self._database, config.limits.max_sessions),
-            profile=DefaultProfile(self._database),
+            profile=profile,
             preferences=PreferenceBook(self._database),
             turns=turns,
             library=stock,

@@ -151,7 +151,7 @@ def _local_engine(
         environment=worker_environment(),
         max_waiting=config.engine.max_waiting,
         distrust=lambda: settings.forget(_file(config, model)),
-        suspect=lambda variant, reason: _next_variant(config, model, variant, reason),
+        suspect=lambda *died: _next_variant(config, model, *died),
         excluded=excluded,
         prestarted=prestarted,
     )
@@ -166,12 +166,14 @@ def variant(config: Config, file: Path) -> str:
     return variants.variant(variants.need_of(config, read_model(file)))
 
 
-def _next_variant(config: Config, model: AvailableModel, name: str, reason: str) -> str:
+def _next_variant(
+    config: Config, model: AvailableModel, name: str, reason: str, charge: bool
+) -> tuple[str, bool]:
     try:
         need = variants.need_of(config, read_model(_file(config, model)))
     except ApplianceError:  # whoever loads it next will say so
-        return name
-    return variants.suspect(need, name, reason)
+        return name, False
+    return variants.suspect(need, name, reason, charge)
 
 
 def _need(config: Config, model: AvailableModel) -> Callable[[], int]:

@@ -74,20 +74,23 @@ def variant(need: Need) -> str:
         return _choose(_try_all(need)) or llama_libraries.plainest()
 
 
-def suspect(need: Need, name: str, reason: str) -> str:
-    """A worker died in the native code of that variant; the one to go on with.
+def suspect(need: Need, name: str, reason: str, charge: bool) -> tuple[str, bool]:
+    """A worker died in the native code of that variant; the one to go on with, and whether this one
+    was seen to be at fault.
 
     All are tried again. If it is right and this is the first time, it goes on; the second time the
-    next one takes its place, until the appliance starts again.
+    next one takes its place, until the appliance starts again. `charge`: this is such a time; no
+    request is known to be the cause.
     """
     with _one_at_a_time:
         log.error("llama.cpp's variant %s is under suspicion: %s", name, reason)
-        _deaths[name] += 1
+        _deaths[name] += charge
         verdicts = _try_all(need)
+        bad = [one.variant for one in verdicts if one.outcome not in ("right", "unknown")]
         right = {one.variant for one in verdicts if one.outcome == "right"}
         if name in right - _distrusted():
-            return name  # another may have been as fast this time
-        return _choose(verdicts) or llama_libraries.plainest() or name
+            return name, False  # another may have been as fast this time
+        return _choose(verdicts) or llama_libraries.plainest() or name, name in bad
 
 
 def _choose(verdicts: list[VariantVerdict]) -> str:

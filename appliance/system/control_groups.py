@@ -44,6 +44,17 @@ def memory_limits(root: Path = Path("/")) -> list[Limit]:
     return sorted(limits, key=lambda limit: limit.source.name == "memory.stat")
 
 
+def oom_kills(root: Path = Path("/")) -> int:
+    """Processes of this process's own group, or of one below it, that the kernel has ended because
+    memory ran out; 0 where nobody counts them."""
+    for version, folder in _groups("memory", root):
+        file = folder / ("memory.events" if version == 2 else "memory.oom_control")
+        counts = _read(file, _table)
+        if counts and "oom_kill" in counts:
+            return counts["oom_kill"]
+    return 0
+
+
 def _groups(controller: str, root: Path) -> Iterator[tuple[int, Path]]:
     """Version and folder of the groups that this process is in, its own first."""
     groups = _read(root / "proc/self/cgroup", str.splitlines) or []

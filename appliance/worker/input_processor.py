@@ -13,7 +13,8 @@ from dataclasses import dataclass
 
 import msgspec
 
-from appliance.engine.protocol import Cancel, Embed, Event, Failed, Generate
+from appliance.engine.kv_files import opaque
+from appliance.engine.protocol import Begun, Cancel, Embed, Event, Failed, Generate
 from appliance.engine.types import (
     ChatMessage,
     ChatPrompt,
@@ -32,7 +33,7 @@ from appliance.worker.parsers.base import ReplyParser, ResumedParser
 from appliance.worker.parsers.detect import detect
 from appliance.worker.runners.base import Runner
 from appliance.worker.scheduler.embedding import EmbeddingJob
-from appliance.worker.scheduler.prompt_tokens import PromptTokens
+from appliance.worker.scheduler.prompt_tokens import PromptTokens, Scope
 from appliance.worker.scheduler.sequence import Sequence
 
 log = logging.getLogger(__name__)
@@ -78,7 +79,7 @@ class InputProcessor:
             if isinstance(command, Embed):
                 read = self._job(command.id, command.request)
             else:
-                read = self._sequence(command.id, command.request)
+                read = self._sequence(command.id, command.request, command.begun)
         except ApplianceError as ex:
             self._send([Failed(command.id, ex.code, ex.message, ex.param)])
             return None
@@ -109,7 +110,7 @@ class InputProcessor:
             inputs.append(array("i", tokens))
         return EmbeddingJob(id, inputs)
 
-    def _sequence(self, id: int, request: GenerationRequest) -> Sequence:
+    def _sequence(self, id: int, request: GenerationRequest, begun: Begun | None) -> Sequence:
         if not self._runner.generates:
             raise RequestError("this model gives embeddings, and writes no text", param="model")
         n_ctx = self._runner.info.n_ctx
@@ -117,28 +118,36 @@ class InputProcessor:
         sampling, tokens = read.sampling, read.tokens
         if not tokens:
             raise RequestError("the prompt is empty", param="prompt")
-        if len(tokens) >= n_ctx:
+        written = begun.tokens if begun else []
+        if len(tokens) + len(written) >= n_ctx:
             raise ContextLengthExceeded(
                 f"the prompt has {len(tokens)} tokens, and the context holds {n_ctx}, "
                 "at least one of which is for the reply",
                 param="messages" if isinstance(request.prompt, ChatPrompt) else "prompt",
             )
         room = n_ctx - len(tokens)
-        seed = sampling.seed if sampling.seed is not None else random.getrandbits(32)
-        return Sequence(
+        if begun:
+            seed = begun.seed
+        else:
+            seed = sampling.seed if sampling.seed is not None else random.getrandbits(32)
+        session = opaque(request.session) if request.session else ""
+        scope = Scope(opaque(request.owner), session, read.common)
+        sequence = Sequence(
             id,
-            PromptTokens(tokens),
+            PromptTokens(tokens, scope),
             sampling,
-            sampler=self._runner.sampler(sampling, seed, tokens[-64:]),
+            sampler=self._runner.sampler(sampling, seed, tokens[-64:], written),
             parser=read.parser,
             seed=seed,
             max_completion_tokens=room
             if sampling.max_tokens is None
             else min(room, sampling.max_tokens),
             dropped_messages=read.dropped_messages,
-            session=request.session,
             owner=request.owner,
         )
+        if begun:
+            sequence.go_on(begun, self._runner.token_to_bytes)
+        return sequence
 
 
 @dataclass(slots=True)
@@ -151,6 +160,8 @@ class TokenizedPrompt:
     parser: ReplyParser | None = None
     """Of the reply; None: it is all text."""
     dropped_messages: int = 0
+    common: int = 0
+    """Leading tokens that an administrator shares with everybody."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +183,8 @@ class PromptTokenizer:
         self._runner = runner
         self._template = template
         self._format = detect(runner.chat_template)
+        self._common = ("", PromptTokens())
+        """The last system prompt that is shared, and all that a prompt with it begins with."""
         runner.preserve_tokens(self._format.preserved_tokens)
 
     def read(self, prompt: Prompt, sampling: SamplingParams) -> TokenizedPrompt:
@@ -226,9 +239,34 @@ class PromptTokenizer:
                 dropped = point
                 shown = self._rendered(prompt, system + rest[dropped:])
         read = TokenizedPrompt(shown.tokens, sampling, dropped_messages=dropped)
+        if prompt.common_system and system:
+            common = self._tokens_of_common(system[0].content)
+            read.common = common.common_prefix(PromptTokens(shown.tokens))
         if prompt.parse_output:
             self._choose_parser(prompt, read, shown)
         return read
+
+    def _tokens_of_common(self, system: str) -> PromptTokens:
+        """What every prompt with this system message begins with, up to the message's end at most.
+
+        As it stands in a prompt that has nothing of anybody's: some templates put a person's words
+        in front of it.
+        """
+        if self._common[0] != system:
+            messages = [ChatMessage("system", system), ChatMessage("user", "")]
+            try:
+                segments = self._template.render(messages, None, {})
+            except RequestError:  # it takes no such prompt, so none is shared
+                segments = []
+            text = "".join(text for text, _ in segments)
+            found = text.find(system.strip())
+            left = found + len(system.strip()) if found >= 0 else 0
+            tokens: list[int] = []
+            for part, parse_special in segments:
+                tokens += self._runner.tokenize(part[:left], parse_special=parse_special)
+                left = max(0, left - len(part))
+            self._common = (system, PromptTokens(self._runner.with_bos(tokens)))
+        return self._common[1]
 
     def _count(self, text: str) -> int:
         return len(self._runner.tokenize(text, parse_special=False))

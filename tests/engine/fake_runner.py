@@ -12,7 +12,7 @@ import struct
 import sys
 import time
 import zlib
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 
 from appliance.engine.protocol import PROCESSOR, AssessedDevice, Device, Load, ModelInfo
 from appliance.engine.types import SamplingParams
@@ -21,6 +21,8 @@ from appliance.worker.runners.base import Batch, EmbeddingModel, LoadError, NoRo
 from appliance.worker.runners.checkpoints import Checkpoint, State
 
 END = 0
+FATAL = list(b"!!")
+"""A sequence that has come to its end in these ends the worker."""
 
 
 def next_letter(text: bytes) -> int:
@@ -46,8 +48,9 @@ class Cell:
 class FakeSampler:
     """Chooses letters by a checksum of all that the slot holds."""
 
-    def __init__(self, runner: "FakeRunner") -> None:
+    def __init__(self, runner: "FakeRunner", written: int) -> None:
         self._runner = runner
+        self._written = written
         self._wanted: list[int] | None = None
 
     def sample(self, output: int) -> int:
@@ -57,7 +60,7 @@ class FakeSampler:
             if not echo:
                 return next_letter(text)
             wanted = rest.split(b"\x03")[0].split(b"<|im_end|>")[0]
-            self._wanted = self._runner.tokens_of(wanted)[::-1]
+            self._wanted = self._runner.tokens_of(wanted)[self._written :][::-1]
         return self._wanted.pop() if self._wanted else END
 
     def logprobs(self, output: int, token: int, top: int) -> list[tuple[int, float]]:
@@ -180,9 +183,11 @@ class FakeRunner:
     def is_end_of_generation(self, token: int) -> bool:
         return token == END
 
-    def sampler(self, params: SamplingParams, seed: int, recent: Iterable[int]) -> FakeSampler:
+    def sampler(
+        self, params: SamplingParams, seed: int, recent: Iterable[int], written: Sequence[int] = ()
+    ) -> FakeSampler:
         self.open_samplers += 1
-        return FakeSampler(self)
+        return FakeSampler(self, len(written))
 
     def decode(self, batch: Batch) -> None:
         if not self.partitioned and self.held() + len(batch.tokens) > self.n_cells:
@@ -197,6 +202,9 @@ class FakeRunner:
             cells = self.cells.setdefault(slot, [])
             assert position == len(cells), f"slot {slot} holds {len(cells)}, got {position}"
             cells.append(Cell(token))
+        for slot in set(batch.slots):
+            if [cell.token for cell in self.cells[slot][-2:]] == FATAL:
+                os.abort()
         self.computed += len(batch.tokens)
         self._entries = list(zip(batch.slots, batch.positions, strict=True))
 

@@ -61,6 +61,13 @@ class Heard:
         return self
 
     @property
+    def tokens(self) -> list[int]:
+        """Of the reply."""
+        return [
+            token for event in self.events if isinstance(event, Delta) for token in event.new_tokens
+        ]
+
+    @property
     def text(self) -> str:
         """The reply."""
         return "".join(event.text for event in self.events if isinstance(event, Delta))

@@ -93,7 +93,7 @@ def test_what_a_wrong_variant_computed_is_forgotten(best: str, tmp_path: Path) -
     wrong, other = cache / "kv" / f"{best}-cpu-1", cache / "kv" / "other-cpu-1"
     for folder in (wrong, other):
         folder.mkdir(parents=True)
-        (folder / "none-1.kv").write_bytes(b"state")
+        (folder / "0a-1-1.kv").write_bytes(b"state")
     planted = tmp_path / "libraries"
     planted.mkdir()
     plant(planted, best, "wrong")

@@ -15,12 +15,13 @@ from appliance.engine.base import EngineState
 from appliance.engine.counters import Counters, RequestStats
 from appliance.engine.device_routing import ExcludedDevices
 from appliance.engine.fair_queue import is_full
-from appliance.engine.local.pending_requests import PendingRequests
+from appliance.engine.local.pending_requests import PendingRequest, PendingRequests
 from appliance.engine.local.prestart import PrestartedWorker
 from appliance.engine.local.restart_policy import BACK_OFF, MAX_DEATHS, RestartPolicy
 from appliance.engine.local.worker_process import End, WorkerProcess
 from appliance.engine.protocol import (
     Cancel,
+    Delta,
     Embed,
     Embedded,
     Event,
@@ -37,10 +38,10 @@ from appliance.engine.protocol import (
     Ready,
     Shutdown,
     WorkerStats,
-    cancelled,
 )
 from appliance.engine.types import EmbedRequest, GenerationRequest
 from appliance.errors import ModelLoadFailed, QueueFull, ShuttingDown, WorkerDied
+from appliance.system.control_groups import oom_kills
 from appliance.system.periodic_thread import PeriodicThread
 
 log = logging.getLogger(__name__)
@@ -56,6 +57,11 @@ not be answered either."""
 SAVE_TIMEOUT = 10.0
 """Seconds that a worker has to save its states at a shutdown."""
 
+Suspect = Callable[[str, str, bool], tuple[str, bool]]
+"""Called with the variant of llama.cpp whose code a worker died in, how, and whether it counts
+against the variant even if it is seen to compute right. Returns the variant to go on with, and
+whether the fault was traced to the old one. It may take seconds."""
+
 
 class LocalEngine:
     """One model, served by one worker process at a time. Thread-safe."""
@@ -69,12 +75,13 @@ class LocalEngine:
         environment: Mapping[str, str],
         max_waiting: int,
         distrust: Callable[[], None] = lambda: None,
-        suspect: Callable[[str, str], str] = lambda variant, _: variant,
+        suspect: Suspect = lambda variant, _reason, _charge: (variant, False),
         excluded: ExcludedDevices | None = None,
         prestarted: PrestartedWorker | None = None,
         pong_timeout: float = PONG_TIMEOUT,
         max_deaths: int = MAX_DEATHS,
         back_off: Sequence[float] = BACK_OFF,
+        oom_kills: Callable[[], int] = oom_kills,
     ) -> None:
         """
         Args:
@@ -82,10 +89,10 @@ class LocalEngine:
             environment: a worker's.
             max_waiting: requests that may wait for it.
             distrust: called when the tuned form of the model could not be loaded.
-            suspect: called with the variant of llama.cpp whose code a worker died in, and how;
-                returns the variant to go on with. It may take seconds.
+            suspect: see `Suspect`.
             excluded: devices that are not to be used; the engine adds to them.
             prestarted: a worker that `command` has started, for the first engine that wants one.
+            oom_kills: processes that the kernel has ended because memory ran out.
         """
         self.name = name
         self._load = excluded.apply_to(load) if excluded else load
@@ -113,6 +120,9 @@ class LocalEngine:
         self._worker: WorkerProcess | None = None
         self._unanswered = 0
         """Workers that died since one came to the end of a request."""
+        self._oom_kills, self._oom_killed = oom_kills, 0
+        self._fruitful = False
+        """The worker wrote something, or came to the end of a request."""
         self._last_pong = 0.0
         self._retired = False
         self._closing = threading.Event()
@@ -181,20 +191,24 @@ class LocalEngine:
                 raise ModelLoadFailed(self._state.detail or f"{self.name} could not be loaded")
             if is_full(self._requests.owners(), owner, self._max_requests):
                 raise QueueFull(f"{len(self._requests)} requests are waiting for {self.name}")
+            id = self._requests.add(command, sink)
+        self._send_waiting()
+        return id
+
+    def _send_waiting(self) -> None:
+        """Send the worker what it is to get now; one that loads gets it when it is ready."""
+        with self._lock:
             worker = self._worker if self._state.status == "ready" else None
-            sent = self._requests.add(command, sink, sent=worker is not None)
-        if worker:  # and no other: a later one is sent the request by `_on_ready`
-            worker.send(sent)
-        return sent.id
+            commands = self._requests.take_unsent() if worker else []
+        for command in commands:
+            if worker:
+                worker.send(command)
 
     def cancel(self, id: int) -> None:
         """End a request; its sink gets `Finished`. One that has ended already is no error."""
-        with self._lock:
-            sent = self._requests.was_sent(id)
-            worker = self._worker
-        if sent is False:
-            self._requests.deliver(cancelled(id))
-        elif sent and worker:
+        if self._requests.cancel_unsent(id):
+            self._send_waiting()  # others may have waited for it
+        elif worker := self._worker:
             worker.send(Cancel(id))
 
     def forget(self, session: str) -> None:
@@ -245,13 +259,14 @@ class LocalEngine:
             self._unanswered += loaded
             number = self._state.restarts + 1
             self._set_state(EngineState(status="loading", detail=reason, restarts=number))
-            self._fail_begun(reason)
-            if self._leave_gpus(end):
+            in_hand = self._requests.worker_ended()
+            on_gpus = self._leave_gpus(end)
+            convicted = self._find_cause(end, in_hand, of_variant=end.native and not on_gpus)
+            if on_gpus:
                 self._stats.restarted()
                 continue
-            if end.native and self._load.variant:
-                self._try_other_variant(reason)
-            if reason_to_stop := self._restarts.died(reason, loaded=loaded):
+            fruitful = self._fruitful or convicted
+            if reason_to_stop := self._restarts.died(reason, loaded=loaded, fruitful=fruitful):
                 self._give_up(reason_to_stop, quarantined=not loaded)
                 break
             self._stats.restarted()
@@ -280,19 +295,47 @@ class LocalEngine:
         log.warning("%s goes on without GPUs", self.name)
         return True
 
-    def _try_other_variant(self, reason: str) -> None:
-        variant = self._suspect(self._load.variant, reason)
+    def _find_cause(self, end: End, in_hand: list[PendingRequest], *, of_variant: bool) -> bool:
+        """Whether the worker died of one of the requests that it had in hand, which was refused for
+        it.
+
+        Of its own doing is what native code's mistakes raise, what the watchdog had to end, and
+        what the kernel did for want of memory. Whoever ends a worker from outside blames nobody.
+        `of_variant`: llama.cpp's variant may be at fault as well.
+        """
+        reason = self._hung or end.reason
+        starved = end.killed and self._oom_kills() > self._oom_killed
+        convicts = False
+        if end.native or end.failed or self._hung or starved:
+            convicts = self._requests.convicts(in_hand)
+            # Whom it counts against twice is the cause, unless the variant is seen to be.
+            if (
+                of_variant
+                and self._load.variant
+                and self._try_other_variant(reason, charge=not convicts)
+            ):
+                convicts = False
+            else:
+                self._requests.blame(in_hand, reason)
+        self._requests.give_up_fruitless(in_hand, reason)
+        return convicts
+
+    def _try_other_variant(self, reason: str, *, charge: bool) -> bool:
+        """Whether the variant was seen to compute wrong, or to crash."""
+        variant, traced = self._suspect(self._load.variant, reason, charge)
         if variant != self._load.variant:
             log.warning("%s goes on with llama.cpp's variant %s", self.name, variant)
             self._load = msgspec.structs.replace(self._load, variant=variant, tuned=None)
             self._restarts = RestartPolicy(self._max_deaths, self._back_off)
+        return traced
 
     def _run_worker(self) -> tuple[bool, End]:
         """One worker's life. Returns whether the model got loaded, and how the worker ended."""
         worker = self._start_worker()
         loaded = False
         problem = ""
-        self._on, self._hung = None, ""
+        self._on, self._hung, self._fruitful = None, "", False
+        self._oom_killed = self._oom_kills()
         try:
             self._worker = worker
             if self._closing.is_set():
@@ -343,7 +386,9 @@ class LocalEngine:
             if self._unanswered and isinstance(event, Finished | Embedded):
                 self._unanswered = 0
                 self._set_state(msgspec.structs.replace(self._state, trouble=None))
-            self._requests.deliver(event)
+            self._fruitful = self._fruitful or isinstance(event, Delta | Finished | Embedded)
+            if self._requests.deliver(event):
+                self._send_waiting()
 
     def _on_ready(self, model: ModelInfo) -> None:
         where = " and ".join(model.on) or model.device
@@ -357,7 +402,6 @@ class LocalEngine:
         if model.tuned == "refused":
             self._drop_tuned()
         self._last_pong = time.monotonic()
-        worker = self._worker
         ready = EngineState(
             status="ready",
             progress=1.0,
@@ -365,18 +409,10 @@ class LocalEngine:
             restarts=self._state.restarts,
             trouble=self._state.detail if self._unanswered >= TROUBLE_DEATHS else None,
         )
-        # In one go: a request that came in between would never be sent.
-        with self._lock:
-            self._change_state(ready)
-            waiting = self._requests.take_unsent()
-        for command in waiting:
-            if worker:
-                worker.send(command)
+        self._set_state(ready)
+        self._send_waiting()
 
     # -- deaths ----------------------------------------------------------------------------------
-
-    def _fail_begun(self, reason: str) -> None:
-        self._requests.worker_ended(WorkerDied(f"the model's worker ended in the middle: {reason}"))
 
     def _give_up(self, detail: str, *, quarantined: bool) -> None:
         log.error("%s is given up: %s", self.name, detail)
@@ -384,8 +420,8 @@ class LocalEngine:
         self._set_state(
             EngineState(status="failed", detail=detail, quarantined=quarantined, restarts=restarts)
         )
-        self._fail_begun(detail)
-        self._requests.fail_all(ModelLoadFailed(detail))
+        begun = WorkerDied(f"the model's worker ended in the middle: {detail}")
+        self._requests.fail_all(ModelLoadFailed(detail), begun)
 
     def _kill(self, why: str) -> None:
         worker = self._worker

@@ -8,7 +8,7 @@ LOAD_ATTEMPTS = 2
 """Workers that may die while loading before the model is given up."""
 MAX_DEATHS = 5
 DEATHS_SECONDS = 60.0
-"""So many deaths in so short a time are no coincidence."""
+"""So many deaths in so short a time, with nothing written in between, are no coincidence."""
 BACK_OFF = (0.0, 1.0, 2.0, 4.0)
 """Seconds to wait before a restart, by the number of deaths in the last minute."""
 
@@ -22,9 +22,12 @@ class RestartPolicy:
         self._deaths: deque[float] = deque(maxlen=max_deaths)
         self._failed_loads = 0
 
-    def died(self, reason: str, *, loaded: bool) -> str:
+    def died(self, reason: str, *, loaded: bool, fruitful: bool = False) -> str:
         """A worker died, before or after it had loaded the model. Why no other one should be
-        started; empty: one should."""
+        started; empty: one should. `fruitful`: it had got somewhere, or the cause is known and
+        gone, so that what was before doesn't count."""
+        if fruitful:
+            self._deaths.clear()
         self._failed_loads = 0 if loaded else self._failed_loads + 1
         self._deaths.append(time.monotonic())
         if self._failed_loads >= LOAD_ATTEMPTS:

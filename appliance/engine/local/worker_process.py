@@ -1,6 +1,7 @@
 """One worker process from outside: its pipes, its log lines, its end."""
 
 import logging
+import os
 import signal
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,6 +25,9 @@ NATIVE_SIGNALS = frozenset(
 )
 
 
+KILLED = getattr(signal, "SIGKILL", 0)
+
+
 def signal_name(number: int) -> str:
     """Such as `SIGILL`."""
     try:
@@ -38,6 +42,10 @@ class End(msgspec.Struct, frozen=True):
     reason: str
     native: bool = False
     """By a signal that native code's mistakes raise."""
+    killed: bool = False
+    """By somebody, or by the kernel for want of memory."""
+    failed: bool = False
+    """With an exit code that says so."""
 
 
 class WorkerProcess:
@@ -91,7 +99,13 @@ class WorkerProcess:
         how = signal_name(-code) if code < 0 else f"exit code {code}"
         if self._last_lines:
             how += f"; last words: {self._last_lines[-1]}"
-        return End(how, native=-code in NATIVE_SIGNALS)
+        return End(
+            how,
+            native=-code in NATIVE_SIGNALS,
+            killed=-code == KILLED,
+            # On Windows whoever ends a process chooses its exit code, but not one of the system's.
+            failed=code >= (0xC0000000 if os.name == "nt" else 1),
+        )
 
     def _log(self, raw: bytes) -> None:
         line = raw.decode("utf-8", "replace").rstrip()

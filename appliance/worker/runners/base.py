@@ -1,6 +1,6 @@
 """What a worker needs of the native code that runs a model."""
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
@@ -205,8 +205,11 @@ class Runner(KvMemory, Protocol):
     def is_end_of_generation(self, token: int) -> bool:
         """Whether the token ends the reply."""
 
-    def sampler(self, params: SamplingParams, seed: int, recent: Iterable[int]) -> Sampler:
-        """A sampler chain for a sequence whose last tokens are `recent`.
+    def sampler(
+        self, params: SamplingParams, seed: int, recent: Iterable[int], written: Sequence[int] = ()
+    ) -> Sampler:
+        """A sampler chain for a sequence whose prompt ends with the tokens `recent`, and whose
+        reply goes on after `written`: as if it had chosen those itself.
 
         Raises:
             RequestError: the parameters cannot be used.

@@ -18,11 +18,11 @@ from pathlib import Path
 
 import msgspec
 
-from appliance.engine.kv_files import READING, SUFFIX, saved_files, session_name, unlink
+from appliance.engine.kv_files import READING, SUFFIX, saved_files, unlink
 from appliance.engine.protocol import CachedFrom
 from appliance.system.files import replace_file
 from appliance.worker.runners.checkpoints import Checkpoint, State, usable_length
-from appliance.worker.scheduler.prompt_tokens import PromptTokens
+from appliance.worker.scheduler.prompt_tokens import PromptTokens, Scope
 
 log = logging.getLogger(__name__)
 
@@ -48,6 +48,8 @@ class FileHeader(msgspec.Struct, frozen=True):
     mark: int = 0
     """Tokens before the checkpoint; 0: there is none."""
     mark_size: int = 0
+    owner: str = ""
+    """Opaque; empty in files of earlier versions, which their sessions alone find."""
 
 
 class FoundState(msgspec.Struct, frozen=True):
@@ -64,8 +66,6 @@ class StoredState:
     """One state, in memory, in a file, or both."""
 
     tokens: PromptTokens
-    owner: str
-    """The session it belongs to, as `session_name` writes it."""
     size: int
     used: int
     mark: int = 0
@@ -76,6 +76,11 @@ class StoredState:
     evict_after_write: bool = False
     """Memory has no room for it: the state goes once it is in a file."""
     dropped: bool = False
+
+    @property
+    def session(self) -> str:
+        """The session that it belongs to, see `Scope`; a state of none is never written."""
+        return self.tokens.scope.session
 
     def empty(self) -> None:
         """Free its memory."""
@@ -155,7 +160,9 @@ class KvStateStore:
         """Whether a state of these tokens is worth storing and not stored already."""
         if len(tokens) < self._min_tokens or not (self._memory_bytes or self._folder):
             return False
-        return self.cached_prefix(tokens) < len(tokens) - COVERED
+        kept = bool(tokens.scope.session)
+        best = self._best(tokens, kept=kept)
+        return (best[0] if best else 0) < len(tokens) - COVERED
 
     @property
     def memory_held(self) -> int:
@@ -168,15 +175,15 @@ class KvStateStore:
         self,
         tokens: PromptTokens,
         state: State,
-        session: str | None,
         checkpoint: Checkpoint | None = None,
     ) -> None:
-        """Keep a state; it takes the place of those that it continues."""
+        """Keep a state; it takes the place of those that it continues, and outlives as they do."""
         for entry in self._entries[:]:
-            if entry.tokens.common_prefix(tokens) == len(entry.tokens):
+            as_long = tokens.scope.session or not entry.session
+            if as_long and entry.tokens.common_prefix(tokens) == len(entry.tokens):
                 self._drop(entry)
         self._clock += 1
-        entry = StoredState(tokens, session_name(session), len(state), self._clock, state=state)
+        entry = StoredState(tokens, len(state), self._clock, state=state)
         if checkpoint is not None:
             entry.checkpoint, entry.mark = checkpoint, checkpoint.length
             entry.size += len(checkpoint.state)
@@ -184,18 +191,17 @@ class KvStateStore:
         self._fit_memory()
 
     def write_idle(self) -> None:
-        """The worker is idle: begin to write what is in memory only."""
+        """The worker is idle: begin to write what sessions have in memory only."""
         for entry in self._entries:
             self._write_later(entry)
 
     def forget(self, session: str) -> None:
-        """Drop all states of a session, its files too."""
-        owner = session_name(session)
-        for entry in [entry for entry in self._entries if entry.owner == owner]:
+        """Drop all states of a session, by its opaque name, its files too."""
+        for entry in [entry for entry in self._entries if entry.session == session]:
             self._drop(entry)
 
     def close(self) -> None:
-        """Write what is in memory only, newest first, and end the writer."""
+        """Write what sessions have in memory only, newest first, and end the writer."""
         for entry in sorted(self._entries, key=lambda entry: -entry.used):
             self._write_later(entry)
         if self._writer:
@@ -204,9 +210,12 @@ class KvStateStore:
 
     # -- inside: entries -------------------------------------------------------------------------
 
-    def _best(self, tokens: PromptTokens) -> tuple[int, StoredState] | None:
+    def _best(self, tokens: PromptTokens, *, kept: bool = False) -> tuple[int, StoredState] | None:
+        """`kept`: of sessions alone, whose states are kept on disk."""
         best: tuple[int, StoredState] | None = None
         for entry in self._entries:
+            if kept and not entry.session:
+                continue
             held = len(entry.tokens)
             marks = [entry.mark] if entry.mark else []
             common = entry.tokens.common_prefix(tokens)
@@ -216,7 +225,8 @@ class KvStateStore:
         return best
 
     def _fit_memory(self) -> None:
-        """Evict the states used longest ago from memory, to disk if there is one."""
+        """Evict the states used longest ago from memory, those of sessions to disk if there is
+        one."""
         held = [entry for entry in self._entries if entry.state is not None]
         over = sum(entry.size for entry in held) - self._memory_bytes
         for entry in sorted(held, key=lambda entry: entry.used):
@@ -226,7 +236,7 @@ class KvStateStore:
                 over -= entry.size  # on its way out
                 continue
             over -= entry.size
-            if self._folder is None:
+            if self._folder is None or not entry.session:
                 self._drop(entry)
             else:
                 with self._lock:
@@ -259,10 +269,10 @@ class KvStateStore:
                 unlink(file)
                 continue
             self._clock += 1
-            tokens = PromptTokens.from_bytes(head.tokens)
-            owner = file.name.partition("-")[0]
+            scope = Scope(owner=head.owner, session=file.name.partition("-")[0])
+            tokens = PromptTokens.from_bytes(head.tokens, scope)
             self._entries.append(
-                StoredState(tokens, owner, head.size, self._clock, mark=head.mark, file=file)
+                StoredState(tokens, head.size, self._clock, mark=head.mark, file=file)
             )
 
     def _read(self, file: Path, tokens: PromptTokens) -> FoundState | None:
@@ -292,6 +302,8 @@ class KvStateStore:
     def _write_later(self, entry: StoredState) -> None:
         if self._folder is None or entry.file is not None or entry.state is None:
             return
+        if not entry.session:
+            return
         if self._writer is None:
             self._writer = threading.Thread(target=self._write_all, name="kv writer", daemon=True)
             self._writer.start()
@@ -314,7 +326,7 @@ class KvStateStore:
             if entry.dropped or entry.file or state is None:
                 return
             self._names += 1
-            name = f"{entry.owner}-{os.getpid()}-{self._names}"
+            name = f"{entry.session}-{os.getpid()}-{self._names}"
         tokens = entry.tokens.to_bytes()
         window = checkpoint.state if checkpoint else b""
         head = msgspec.msgpack.encode(
@@ -326,6 +338,7 @@ class KvStateStore:
                 zlib.crc32(window, zlib.crc32(state)),
                 entry.mark,
                 len(window),
+                entry.tokens.scope.owner,
             )
         )
         partial = self._folder / f"{name}.part"

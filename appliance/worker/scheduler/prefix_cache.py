@@ -12,7 +12,7 @@ from appliance.worker.runners import checkpoints
 from appliance.worker.runners.base import KvMemory
 from appliance.worker.runners.checkpoints import Checkpoint
 from appliance.worker.scheduler.kv_state_store import KvStateStore
-from appliance.worker.scheduler.prompt_tokens import PromptTokens
+from appliance.worker.scheduler.prompt_tokens import PromptTokens, Scope
 from appliance.worker.scheduler.sequence import Sequence
 from appliance.worker.scheduler.slots import Cells, Slot
 
@@ -100,7 +100,7 @@ class PrefixCache:
             slot, length, origin = self._victim(), 0, "slot"
             self.empty(slot.index)
         slot.sequence = sequence
-        slot.session = sequence.session
+        slot.tokens.scope = sequence.tokens.scope
         slot.used = self._clock
         sequence.start(slot.index, length, origin if length else None)
         if known >= length + WORTH_MOVING:  # computed twice, and not a third time
@@ -179,24 +179,29 @@ class PrefixCache:
         self._truncate(self.slots[index], 0)
 
     def store_idle(self) -> bool:
-        """Put one idle slot that the store does not have into it; False: nothing left to do."""
+        """Put one idle slot of a session that the store does not have into it; False: nothing left
+        to do."""
         for slot in self.slots:
-            if slot.sequence is None and slot.tokens and not slot.stored:
+            if slot.sequence is None and slot.tokens.scope.session and not slot.stored:
                 self._save(slot)
                 slot.stored = True
                 return True
         return False
 
     def store_all(self) -> None:
-        """Put everything into the store; running sequences as far as they got."""
+        """Put all sessions into the store; running sequences as far as they got."""
         for slot in self.slots:
-            self._save(slot)
+            if slot.tokens.scope.session:
+                self._save(slot)
 
     def forget_session(self, session: str) -> None:
-        """Drop what idle slots and the store hold of a session."""
+        """Drop what slots and the store hold of a session, by its opaque name; what is being
+        computed of it is found by nobody."""
         for slot in self.slots:
-            if slot.session == session and slot.sequence is None:
-                self.empty(slot.index)
+            if slot.tokens.scope.session == session:
+                if slot.sequence is None:
+                    self.empty(slot.index)
+                slot.tokens.scope = Scope.nobody()
         self._store.forget(session)
 
     # -- inside ----------------------------------------------------------------------------------
@@ -235,8 +240,9 @@ class PrefixCache:
         """Whether a sequence may go on in this slot, or had better copy from it."""
         lost = len(slot.tokens) - length
         copied = self._usable_after_cut(slot, tokens, copied=True)
+        stays = slot.tokens.scope.session and not tokens.scope.session
         if lost < WORTH_MOVING or copied < length or self._only_free(slot):
-            if lost >= WORTH_MOVING:
+            if lost >= WORTH_MOVING or stays:  # a session's state outlives the worker
                 self._save(slot)
             return True
         return False
@@ -343,5 +349,5 @@ class PrefixCache:
             return
         last = [one for one in slot.checkpoints if one.length < len(slot.tokens)][-1:]
         state = self._memory.save(slot.index)
-        self._store.put(slot.tokens[:], state, slot.session, *last)
+        self._store.put(slot.tokens[:], state, *last)
         slot.stored = True

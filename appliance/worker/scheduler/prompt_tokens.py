@@ -1,8 +1,32 @@
 """What a model was given to read and has written, token by token. Pure Python."""
 
+import secrets
 from array import array
 from collections.abc import Iterable, Iterator
 from typing import Self
+
+import msgspec
+
+
+class Scope(msgspec.Struct, frozen=True):
+    """Who may find what was computed: its owner and, of a stored session, whoever goes on with that
+    session. Others find what is common to all, and nothing else."""
+
+    owner: str = ""
+    """Opaque."""
+    session: str = ""
+    """Opaque; empty: it belongs to none, and never leaves memory."""
+    common: int = 0
+    """Leading tokens that an administrator shares with everybody."""
+
+    def shares_with(self, other: "Scope") -> bool:
+        """Whether all of it may be found for `other`."""
+        return self.owner == other.owner or bool(self.session and self.session == other.session)
+
+    @classmethod
+    def nobody(cls) -> "Scope":
+        """Of what was deleted while it was being computed."""
+        return cls(owner=secrets.token_hex(16))
 
 
 class PromptTokens:
@@ -10,22 +34,23 @@ class PromptTokens:
 
     The one place that knows what stands in a cell: text is a token a cell. An image would be a run
     of cells that are alike or not as a whole, so whoever compares, cuts or stores a sequence does
-    it here.
+    it here. And the one place that knows who may find it, so that nobody can forget to ask.
     """
 
-    __slots__ = ("_ids",)
+    __slots__ = ("_ids", "scope")
 
-    def __init__(self, ids: Iterable[int] = ()) -> None:
+    def __init__(self, ids: Iterable[int] = (), scope: Scope | None = None) -> None:
         self._ids = array("i", ids)
+        self.scope = scope or _ANYBODY
 
     @classmethod
-    def from_bytes(cls, data: bytes) -> "PromptTokens":
+    def from_bytes(cls, data: bytes, scope: Scope) -> "PromptTokens":
         """The inverse of `to_bytes`.
 
         Raises:
             ValueError: it is cut short.
         """
-        tokens = cls()
+        tokens = cls(scope=scope)
         tokens._ids.frombytes(data)
         return tokens
 
@@ -34,9 +59,12 @@ class PromptTokens:
         return self._ids.tobytes()
 
     def common_prefix(self, other: "PromptTokens") -> int:
-        """Number of tokens that both begin with; the comparing is done by C."""
+        """Number of tokens that both begin with and either may find of the other; the comparing is
+        done by C."""
         a, b = self._ids, other._ids  # noqa: SLF001 - one of our own
         low, high = 0, min(len(a), len(b))
+        if not self.scope.shares_with(other.scope):
+            high = min(high, self.scope.common, other.scope.common)
         if a[:high] == b[:high]:
             return high
         while high - low > 1:
@@ -62,7 +90,7 @@ class PromptTokens:
         return iter(self._ids)
 
     def __getitem__(self, part: slice) -> "PromptTokens":
-        tokens = PromptTokens()
+        tokens = PromptTokens(scope=self.scope)
         tokens._ids = self._ids[part]
         return tokens
 
@@ -74,3 +102,6 @@ class PromptTokens:
         return isinstance(other, PromptTokens) and self._ids == other._ids
 
     __hash__ = None  # type: ignore[assignment]  # it grows
+
+
+_ANYBODY = Scope()

@@ -1,10 +1,12 @@
 """A sequence: one prompt and its completion inside the engine. Touched by the step loop alone."""
 
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from appliance.engine.protocol import (
     Accepted,
+    Begun,
     CachedFrom,
     CallDelta,
     Delta,
@@ -52,7 +54,6 @@ class Sequence:
         seed: int,
         max_completion_tokens: int,
         dropped_messages: int = 0,
-        session: str | None = None,
         owner: str = "",
     ) -> None:
         """
@@ -73,15 +74,18 @@ class Sequence:
         self._called = False
         self.n_past = 0
         self.n_cached = 0
-        self.session = session
         self.owner = owner
         self.cached_from: CachedFrom | None = None
         self.slot: int | None = None
         self.pause = 0
         """Where prefill stops for a step: others share this prefix."""
         self._position = 0
+        self.announced = False
+        """It is known that there is work on it."""
         self.logprobs: list[Logprobs] = []
         """Of tokens since the last delta."""
+        self._new_tokens: list[int] = []
+        """Those since the last delta."""
         self._submitted = time.monotonic()
         self._started = self._first_token = 0.0
 
@@ -111,9 +115,25 @@ class Sequence:
         was cached."""
         return self.n_pending == 1
 
+    def go_on(self, begun: Begun, to_bytes: Callable[[int], bytes]) -> None:
+        """Take over what an earlier worker made and sent; `to_bytes`: a token's text."""
+        now = time.monotonic()
+        took = begun.timings
+        self.n_cached, self.cached_from = begun.cached_tokens, begun.cached_from
+        for token in begun.tokens:
+            self.tokens.append(token)
+            self.append_text(to_bytes(token), last=False)
+        if begun.tokens:
+            self._first_token = now - took.decode
+            self._started = self._first_token - took.prefill
+            self._submitted = self._started - took.queued
+        else:
+            self._submitted = now - took.queued - took.prefill
+
     def start(self, slot: int, cached: int, cached_from: CachedFrom | None) -> None:
         """A slot was given, with `cached` leading tokens in it already."""
         self.slot = slot
+        self.announced = False
         self.n_past = cached
         if not self._started:
             self._started = time.monotonic()
@@ -125,6 +145,7 @@ class Sequence:
         if not self._first_token:
             self._first_token = time.monotonic()
         self.tokens.append(token)
+        self._new_tokens.append(token)
 
     def accepted(self, n_ctx: int) -> Accepted:
         """The first event; `n_ctx`: tokens that it may span."""
@@ -139,6 +160,7 @@ class Sequence:
 
     def progress(self) -> Prefill:
         """How far the prompt is computed."""
+        self.announced = True
         return Prefill(self.id, self.n_past, self.n_cached, self.cached_from)
 
     @property
@@ -163,6 +185,7 @@ class Sequence:
         calls = [_call(part) for part in parts if not isinstance(part, Content | Reasoning)]
         self._called = self._called or bool(calls)
         logprobs, self.logprobs = self.logprobs, []
+        new_tokens, self._new_tokens = self._new_tokens, []
         return Delta(
             self.id,
             "".join(part.text for part in parts if isinstance(part, Content)),
@@ -170,6 +193,7 @@ class Sequence:
             "".join(part.text for part in parts if isinstance(part, Reasoning)),
             calls,
             logprobs if self.sampling.logprobs is not None else None,
+            new_tokens,
         )
 
     def finished(self, reason: FinishReason) -> Finished:

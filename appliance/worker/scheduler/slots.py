@@ -16,8 +16,6 @@ class Slot:
     index: int
     tokens: PromptTokens = field(default_factory=PromptTokens)
     sequence: Sequence | None = None
-    session: str | None = None
-    """Whose chat it holds."""
     used: int = 0
     """Time of the last use, counted in steps; the smallest is evicted first."""
     stored: bool = False

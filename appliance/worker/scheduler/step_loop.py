@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from appliance.engine.kv_files import opaque
 from appliance.engine.protocol import (
     Cancel,
     Delta,
@@ -25,6 +26,7 @@ from appliance.worker.runners.base import DecodeFailed, NoRoom, Runner
 from appliance.worker.scheduler.embedding import Embedding, EmbeddingJob
 from appliance.worker.scheduler.kv_state_store import KvStateStore
 from appliance.worker.scheduler.prefix_cache import PrefixCache
+from appliance.worker.scheduler.prompt_tokens import Scope
 from appliance.worker.scheduler.scheduler import ScheduledBatch, Scheduler
 from appliance.worker.scheduler.sequence import Sequence
 from appliance.worker.scheduler.thread_governor import Kind, ThreadGovernor
@@ -105,7 +107,7 @@ class StepLoop:
                 if isinstance(arrival, Cancel):
                     events += self._cancel(arrival.id)
                 elif isinstance(arrival, Forget):
-                    self._cache.forget_session(arrival.session)
+                    self._forget_session(opaque(arrival.session))
                 elif isinstance(arrival, EmbeddingJob):
                     self._embedding.add(arrival)
                 else:
@@ -167,6 +169,12 @@ class StepLoop:
             kv_memory_bytes=in_memory,
         )
 
+    def _forget_session(self, session: str) -> None:
+        for sequence in self._scheduler.sequences():
+            if sequence.tokens.scope.session == session:  # it will be cancelled
+                sequence.tokens.scope = Scope.nobody()
+        self._cache.forget_session(session)
+
     def _queue_positions(self) -> list[Event]:
         waiting = enumerate(self._scheduler.waiting, 1)
         return [event for n, sequence in waiting if (event := sequence.queued(n))]
@@ -181,9 +189,12 @@ class StepLoop:
 
     def _step(self) -> list[Event]:
         batch = self._scheduler.schedule()
-        positions = self._queue_positions()
-        if positions or len(batch.tokens) > len(batch.samples):  # before a step that may take long
-            self._pending_events += positions
+        news: list[Event] = [
+            *self._queue_positions(),
+            *(sequence.progress() for sequence, _ in batch.parts if not sequence.announced),
+        ]
+        if news or len(batch.tokens) > len(batch.samples):  # before a step that may take long
+            self._pending_events += news
             self._flush_events()
         try:
             self._decode(batch)

@@ -5,7 +5,7 @@ from appliance.worker.runners.base import NoRoom
 from appliance.worker.runners.checkpoints import Checkpoint
 from appliance.worker.scheduler.kv_state_store import KvStateStore
 from appliance.worker.scheduler.prefix_cache import WORTH_MOVING, PrefixCache
-from appliance.worker.scheduler.prompt_tokens import PromptTokens
+from appliance.worker.scheduler.prompt_tokens import PromptTokens, Scope
 from appliance.worker.scheduler.scheduler import ScheduledBatch, Scheduler
 from appliance.worker.scheduler.sequence import Sequence
 from appliance.worker.scheduler.slots import Cells
@@ -13,8 +13,8 @@ from tests.engine.conftest import load_of
 from tests.engine.fake_runner import FakeRunner
 
 
-def sequence(id: int, prompt: str, limit: int = 4) -> Sequence:
-    tokens = PromptTokens(list(prompt.encode()))
+def sequence(id: int, prompt: str, limit: int = 4, scope: Scope | None = None) -> Sequence:
+    tokens = PromptTokens(list(prompt.encode()), scope)
     return Sequence(
         id, tokens, SamplingParams(), sampler=Silent(), seed=0, max_completion_tokens=limit
     )

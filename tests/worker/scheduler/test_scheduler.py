@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from appliance.worker.scheduler.prefix_cache import WORTH_MOVING
-from appliance.worker.scheduler.prompt_tokens import PromptTokens
+from appliance.worker.scheduler.prompt_tokens import PromptTokens, Scope
 from appliance.worker.scheduler.scheduler import IDLE_CELLS
 from tests.engine.fake_runner import FakeRunner, reply_to
 from tests.worker.scheduler.loop import Loop, Uncuttable, reply, sequence
@@ -217,12 +217,79 @@ def test_a_sequence_sent_back_to_the_queue_is_not_read_again() -> None:
 
 def test_a_session_that_is_forgotten_leaves_nothing() -> None:
     loop = Loop(n_slots=1, memory_bytes=10**6)
-    first = sequence(1, "a" * 100)
-    first.session = "secret"
-    loop.run(first)
+    loop.run(sequence(1, "a" * 100, scope=Scope("me", "secret")))
     loop.run(sequence(2, "b" * 100))
     loop.cache.forget_session("secret")
-    assert loop.store.cached_prefix(PromptTokens(list(b"a" * 400))) == 0
+    assert loop.store.cached_prefix(PromptTokens(list(b"a" * 400), Scope("me"))) == 0
+
+
+def test_what_is_being_computed_of_a_forgotten_session_is_found_by_nobody() -> None:
+    loop = Loop(n_slots=2, memory_bytes=10**6)
+    running = sequence(1, "a" * 100, limit=20, scope=Scope("me", "secret"))
+    loop.scheduler.add(running)
+    loop.step()
+    loop.cache.forget_session("secret")
+    loop.run()
+    assert reply(running) == reply_to("a" * 100, 20)
+    again = sequence(2, "a" * 100, scope=Scope("me", "secret"))
+    loop.run(again)
+    assert again.n_cached == 0
+
+
+GUESSES = ["The word is swordfish" + "." * 80, "The word is albatross" + "." * 80]
+
+
+@pytest.mark.parametrize("tier", ["slot", "memory", "in flight"])
+@pytest.mark.parametrize("partitioned", [False, True])
+@pytest.mark.parametrize("session", ["", "a chat of his"])
+def test_no_owner_learns_what_another_asked(tier: str, partitioned: bool, session: str) -> None:
+    """A right guess and a wrong one are found nowhere, take as many steps, and share nothing."""
+    seen = []
+    for guess in GUESSES:
+        loop = Loop(n_slots=2, memory_bytes=10**6, partitioned=partitioned)
+        limit = 30 if tier == "in flight" else 4
+        hers = sequence(1, GUESSES[0], limit, Scope("alice", "a chat of hers"))
+        loop.scheduler.add(hers)
+        loop.step()
+        if tier != "in flight":
+            loop.run()
+        if tier == "memory":
+            while loop.cache.evict_idle():
+                pass
+        his = sequence(2, guess + "?", scope=Scope("bob", session))
+        loop.scheduler.add(his)
+        steps = 0
+        while his not in loop.done:
+            loop.step()
+            steps += 1
+        loop.run()
+        seen.append((his.n_cached, his.cached_from, steps, loop.runner.shared))
+        assert reply(hers) == reply_to(GUESSES[0], limit)
+        assert reply(his) == reply_to(guess + "?", 4)
+        # She herself does, and so does who goes on with her chat.
+        for scope in (Scope("alice"), Scope("bob", "a chat of hers")):
+            again = sequence(3, GUESSES[0] + "!", scope=scope)
+            loop.run(again)
+            assert again.n_cached >= len(GUESSES[0])
+    assert seen[0] == seen[1]
+    assert seen[0][:2] == (0, None)
+
+
+@pytest.mark.parametrize("tier", ["slot", "memory", "in flight"])
+def test_a_prompt_that_an_administrator_shares_is_read_once_for_all(tier: str) -> None:
+    system = "You are a miller. " * 5
+    loop = Loop(n_slots=2, memory_bytes=10**6)
+    hers = sequence(1, system + "Her word", scope=Scope("alice", common=len(system)))
+    his = sequence(2, system + "Her word", scope=Scope("bob", common=len(system)))
+    loop.scheduler.add(hers)
+    loop.step()
+    if tier != "in flight":
+        loop.run()
+    if tier == "memory":
+        while loop.cache.evict_idle():
+            pass
+    loop.run(his)
+    assert len(system) - WORTH_MOVING <= his.n_cached <= len(system)
 
 
 BEGINNINGS = ["", "s" * 40, "s" * 40 + "t" * 40, "u" * 50]

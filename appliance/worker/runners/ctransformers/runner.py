@@ -9,9 +9,8 @@ meant, and warn when they are asked to drop tokens.
 import ctypes
 import functools
 import platform
-import random
 from collections import deque
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +32,7 @@ from appliance.worker.runners.base import (
 from appliance.worker.runners.checkpoints import Checkpoint, State
 from appliance.worker.runners.ctransformers.model_file import Family, family_of, read_header
 from appliance.worker.runners.ctransformers.vocabulary import Vocabulary
+from appliance.worker.runners.seeds import seed_at
 
 EVAL_BATCH = 8
 """Tokens of one native computation, the library's default: some families have no more scratch
@@ -155,9 +155,9 @@ class CtransformersRunner:
     # -- computing ---------------------------------------------------------------------------------
 
     def sampler(
-        self, params: SamplingParams, seed: int, recent: Iterable[int]
+        self, params: SamplingParams, seed: int, recent: Iterable[int], written: Sequence[int] = ()
     ) -> "CtransformersSampler":
-        return CtransformersSampler(self._llm, self.n_vocab, params, seed, recent)
+        return CtransformersSampler(self._llm, self.n_vocab, params, seed, recent, written)
 
     def decode(self, batch: Batch) -> None:
         self._eval(batch.tokens, batch.positions[0])
@@ -230,9 +230,16 @@ class CtransformersSampler:
     random sequence each time."""
 
     def __init__(
-        self, llm: Any, n_vocab: int, params: SamplingParams, seed: int, recent: Iterable[int]
+        self,
+        llm: Any,
+        n_vocab: int,
+        params: SamplingParams,
+        seed: int,
+        recent: Iterable[int],
+        written: Sequence[int],
     ) -> None:
-        """
+        """See `runners.base.Runner.sampler`.
+
         Raises:
             RequestError: `params` has something of REFUSED.
         """
@@ -244,9 +251,11 @@ class CtransformersSampler:
             )
         self._llm = llm
         self._n_vocab = n_vocab
-        self._random = random.Random(seed)
+        self._seed, self._position = seed, len(written)
         self._penalty = params.repeat_penalty
-        self._recent = deque(recent, maxlen=0 if self._penalty == 1.0 else PENALTY_LAST_N)
+        self._recent = deque(
+            [*recent, *written], maxlen=0 if self._penalty == 1.0 else PENALTY_LAST_N
+        )
         greedy = params.temperature < COLDEST
         self._temperature = 1.0 if greedy else params.temperature
         # It sorts as many tokens as requested, even where there are fewer.
@@ -264,9 +273,10 @@ class CtransformersSampler:
                 self._top_p,
                 self._temperature,
                 self._penalty,
-                self._random.getrandbits(31),
+                seed_at(self._seed, self._position) >> 1,
             )
         )
+        self._position += 1
         self._recent.append(token)
         return token
 

@@ -8,7 +8,7 @@ import ctypes
 import hashlib
 import logging
 import sys
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -190,10 +190,18 @@ class LlamaRunner:
 
     # -- computing ---------------------------------------------------------------------------------
 
-    def sampler(self, params: SamplingParams, seed: int, recent: Iterable[int]) -> LlamaSampler:
+    def sampler(
+        self, params: SamplingParams, seed: int, recent: Iterable[int], written: Sequence[int] = ()
+    ) -> LlamaSampler:
         ending = self._ending if params.ignore_eos else []
         return LlamaSampler(
-            self._context, self._vocab, params, seed=seed, recent=recent, ending=ending
+            self._context,
+            self._vocab,
+            params,
+            seed=seed,
+            recent=recent,
+            ending=ending,
+            written=written,
         )
 
     def decode(self, batch: Batch) -> None:

@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -10,6 +10,7 @@ from appliance.engine.types import SamplingParams
 from appliance.errors import RequestError
 from appliance.worker.runners.llama_cpp.native.bindings import Handle, json_schema_to_gbnf, lib
 from appliance.worker.runners.llama_cpp.native.library import reading_request
+from appliance.worker.runners.seeds import seed_at
 
 if TYPE_CHECKING:
     from appliance.worker.runners.llama_cpp.logits import Candidates
@@ -33,8 +34,10 @@ class LlamaSampler:
         seed: int,
         recent: Iterable[int],
         ending: list[int],
+        written: Sequence[int] = (),
     ) -> None:
-        """`recent`: the last tokens of the prompt; `ending`: tokens that end a reply.
+        """`recent`: the last tokens of the prompt; `ending`: tokens that end a reply; `written`:
+        what there is of the reply already.
 
         Raises:
             RequestError: grammar or schema cannot be used; `param` names the field.
@@ -42,6 +45,8 @@ class LlamaSampler:
         self._context = context
         self._n_vocab = lib.llama_vocab_n_tokens(vocab)
         self._grammar = _grammar(vocab, params)
+        self._seed, self._position = seed, len(written)
+        self._added = 0
         self._chain = lib.llama_sampler_chain_init(lib.llama_sampler_chain_default_params())
         bias = dict(params.logit_bias)
         if params.ignore_eos:
@@ -50,7 +55,12 @@ class LlamaSampler:
             self._add(_logit_bias(self._n_vocab, bias))
         penalties = (params.repeat_penalty, params.frequency_penalty, params.presence_penalty)
         if penalties != (1.0, 0.0, 0.0):
-            self._add(_penalties(self._n_vocab, penalties, recent))
+            self._add(_penalties(self._n_vocab, penalties, [*recent, *written]))
+        if self._grammar is not None:
+            for token in written:
+                lib.llama_sampler_accept(self._grammar, token)
+        self._random = -1
+        """Where in the chain tokens are drawn by chance; -1: nowhere."""
         if params.temperature <= 0:
             self._add(lib.llama_sampler_init_greedy())
             return
@@ -61,12 +71,23 @@ class LlamaSampler:
         if params.min_p > 0:
             self._add(lib.llama_sampler_init_min_p(params.min_p, 1))
         self._add(lib.llama_sampler_init_temp(params.temperature))
+        self._random = self._added
         self._add(lib.llama_sampler_init_dist(seed))
 
     def _add(self, sampler: Handle) -> None:
+        self._added += 1
         lib.llama_sampler_chain_add(self._chain, sampler)
 
+    def _new_random_numbers(self) -> None:
+        """Those of the next token; they depend on nothing else, so that a reply can go on in
+        another process from its tokens alone."""
+        if self._random >= 0:
+            lib.llama_sampler_free(lib.llama_sampler_chain_remove(self._chain, self._random))
+            self._add(lib.llama_sampler_init_dist(seed_at(self._seed, self._position)))
+        self._position += 1
+
     def sample(self, output: int) -> int:
+        self._new_random_numbers()
         if self._grammar is None:
             return int(lib.llama_sampler_sample(self._chain, self._context, output))
         candidates = self._candidates

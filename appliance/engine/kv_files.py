@@ -5,13 +5,15 @@ A folder for each model and build, and in it a file for each state: `<session>-<
 
 import contextlib
 import hashlib
+import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 SUFFIX = ".kv"
 READING = f".reading{SUFFIX}"
 """Of a file while it is read; who finds one so named had better not."""
+_SESSION = re.compile("[0-9a-f]{32}")
 
 
 def session_name(session: str | None) -> str:
@@ -29,6 +31,15 @@ def forget_session(root: Path, session: str) -> None:
     name = session_name(session)
     for file in saved_files(root):
         if file.name.startswith(name + "-"):
+            unlink(file)
+
+
+def keep_sessions(root: Path, sessions: Collection[str]) -> None:
+    """Delete the files of sessions that are gone: of one whose end a crash cut short."""
+    known = {session_name(session) for session in sessions}
+    for file in saved_files(root):
+        name, _, rest = file.name.partition("-")
+        if rest and _SESSION.fullmatch(name) and name not in known:
             unlink(file)
 
 

@@ -21,7 +21,7 @@ from appliance.client import discovery
 from appliance.config import paths
 from appliance.config.environment import service_manager
 from appliance.config.schema import Config
-from appliance.engine.kv_files import forget_session
+from appliance.engine.kv_files import forget_session, keep_sessions
 from appliance.engine.local.prestart import PrestartedWorker
 from appliance.engine.pool import Pool
 from appliance.errors import ModelNotFound
@@ -33,13 +33,17 @@ from appliance.service import auth, model_library, model_specs, variants
 from appliance.service.autotune import Autotuner
 from appliance.service.device_verification import DeviceVerifier
 from appliance.service.systemd import ModelState, NotifySocket, SystemdNotifier
+from appliance.store.copies import kept
+from appliance.store.copies.upgrade import open_upgraded, went_well
 from appliance.store.import_export import ChatImportExport
 from appliance.store.preferences import PreferenceBook
-from appliance.store.retention import Retention
 from appliance.store.search import Search
 from appliance.store.sessions import Sessions
 from appliance.store.settings import DefaultProfile
-from appliance.store.upgrade import open_upgraded, went_well
+from appliance.store.upkeep.age_clock import AgeClock
+from appliance.store.upkeep.maintenance import Maintenance, describe_loss
+from appliance.store.upkeep.notices import Notices
+from appliance.store.upkeep.retention import Retention
 from appliance.system.memory import memory
 
 log = logging.getLogger(__name__)
@@ -74,6 +78,9 @@ class Appliance:
         self._folder_lock = discovery.DataFolderLock(self._data)
         database_file = paths.database_file(config)
         self._database = open_upgraded(database_file, __version__)
+        self._notices = Notices(self._database)
+        if lost := self._database.lost():
+            self._notices.add("changes_lost", describe_loss(lost))
         sessions = Sessions(self._database, max_sessions=config.limits.max_sessions)
         interrupted = sessions.interrupt_streaming()
         if interrupted:
@@ -97,12 +104,20 @@ class Appliance:
         model_library.serve_found_models(stock, self._pool, config)
         self._autotuner = Autotuner(config, self._pool)
         self._device_verifier = DeviceVerifier(self._pool)
-        self._live = ReplyWriter(sessions)
+        self._live = ReplyWriter(sessions, self._database.checkpoint)
+        retention = Retention(self._database)
         self._cleanup = ChatCleanup(
-            Retention(self._database),
+            retention,
+            AgeClock(self._database),
             self._forget,
             undo_seconds=config.data.undo_seconds,
             ttl_seconds=config.limits.session_ttl_seconds,
+            on_jump=lambda message: self._notices.add("clock_jumped", message),
+            also=[
+                Maintenance(self._database).run,
+                lambda age: kept.expire(self._database, age),
+                lambda _: keep_sessions(paths.kv_dir(), retention.ids()),
+            ],
         )
         turns = Turns(
             sessions,
@@ -126,6 +141,7 @@ class Appliance:
             metrics=metrics,
             dashboard=Dashboard(metrics.throughput, self._pool.models, __version__),
             refused_variants=variants.refused,
+            storage=lambda: self._notices.status(retention.expired),
             config=config,
             ui=paths.ui_dir(),
             version=__version__,

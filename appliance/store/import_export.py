@@ -9,16 +9,23 @@ import msgspec
 
 from appliance.errors import RequestError
 from appliance.store.database import Database
+from appliance.store.disk.checksum import message_checksum
 from appliance.store.ids import TimeOrderedIds
-from appliance.store.records import Message, MessageUsage, Session, find_session, messages_of
-from appliance.store.retention import check_room
+from appliance.store.records import (
+    Message,
+    MessageUsage,
+    Session,
+    check_room,
+    find_session,
+    messages_of,
+)
 from appliance.store.settings import NOTHING, to_column
 from appliance.store.text import check_text
 
 _USAGE = MessageUsage.__struct_fields__
 _COLUMNS = (
     *("id", "session_id", "parent_id", "role", "content", "reasoning", "status", "finish_reason"),
-    *("model", "created_at", *_USAGE, "error_code", "error_message"),
+    *("model", "created_at", *_USAGE, "error_code", "error_message", "checksum"),
 )
 _INSERT = (
     f"INSERT INTO messages ({', '.join(_COLUMNS)})"  # noqa: S608 - our own names
@@ -110,6 +117,7 @@ def _row(message: Message, session_id: str, ids: dict[str | None, str | None]) -
         *(message.finish_reason, message.model, message.created_at),
         *(msgspec.structs.astuple(usage) if usage else (None,) * len(_USAGE)),
         *((error.code, error.message) if error else (None, None)),
+        message_checksum(message.role, message.content, message.reasoning),
     )
 
 

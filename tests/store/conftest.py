@@ -9,8 +9,8 @@ from appliance.store import messages
 from appliance.store.database import Database
 from appliance.store.migrations import migrate
 from appliance.store.records import Message, MessageStatus, Role, find_session
-from appliance.store.retention import Retention
 from appliance.store.sessions import Sessions
+from appliance.store.upkeep.retention import Retention
 
 
 class Clock:
@@ -43,8 +43,8 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def retention(database: Database, clock: Clock) -> Retention:
-    return Retention(database, clock)
+def retention(database: Database) -> Retention:
+    return Retention(database)
 
 
 @pytest.fixture

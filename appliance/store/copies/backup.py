@@ -4,8 +4,8 @@ A copy is one file without a WAL beside it, readable by its owner alone.
 """
 
 import contextlib
+import errno
 import os
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import cast
@@ -13,8 +13,11 @@ from typing import cast
 import apsw
 import msgspec
 
-from appliance.errors import StoreError
+from appliance.errors import StoreError, StoreFull
+from appliance.store.disk.read_only import open_unlocked
+from appliance.system.files import sync_folder
 
+_NO_SPACE = {errno.ENOSPC, errno.EDQUOT}
 PAGES_A_STEP = 1024
 """Between two steps others may write, and a full disk is noticed."""
 
@@ -31,9 +34,12 @@ class Backup(msgspec.Struct, frozen=True):
 def back_up(database: Path, target: Path) -> Backup:
     """Copy a database that others may be using, to a file that appears whole or not at all.
 
+    The copy has nothing of what was deleted.
+
     Raises:
-        StoreError: it cannot be read or the copy cannot be written, or is not what it should be;
-            what `target` was before is as it was.
+        StoreFull: the copy does not fit on the disk.
+        StoreError: the database cannot be read or the copy cannot be written, or is not what it
+            should be; what `target` was before is as it was.
     """
     part = target.with_name(f".{target.name}.{os.getpid()}.part")
     try:
@@ -44,13 +50,14 @@ def back_up(database: Path, target: Path) -> Backup:
         found = read_back(part)
         if found != tables:
             raise StoreError(f"The copy of {database} is not like it: {found}, not {tables}.")
-        _settle(part)
+        _sync(part)
         part.replace(target)
-        _settle(target.parent)
+        sync_folder(target.parent)
     except OSError as ex:
-        raise StoreError(f"{target} cannot be written: {ex.strerror}.") from ex
+        kind = StoreFull if ex.errno in _NO_SPACE else StoreError
+        raise kind(f"{target} cannot be written: {ex.strerror}.") from ex
     except apsw.Error as ex:
-        raise StoreError(f"{database} cannot be copied to {target}: {ex}.") from ex
+        raise _explained(ex, database, target) from ex
     finally:
         for file in (part, *(part.with_name(part.name + end) for end in ("-wal", "-shm"))):
             with contextlib.suppress(OSError):
@@ -77,53 +84,71 @@ def read_back(path: Path) -> dict[str, int]:
         raise StoreError(f"{path} is damaged or no database: {ex}.") from ex
 
 
-def restore(copy: Path, database: Path) -> Path | None:
-    """Put a copy in the place of the database, which nobody may be using.
-
-    Returns:
-        Where the database that stood there is now; None: there was none.
+def source(database: Path) -> apsw.Connection:
+    """A connection to what is to be copied, which changes nothing of it.
 
     Raises:
-        StoreError: the copy is damaged, or the files cannot be moved.
+        apsw.Error: it cannot be read.
     """
-    read_back(copy)
-    kept = None
     try:
-        if database.exists():
-            _fold(database)
-            kept = _free_name(
-                database.with_name(f"{database.name}.{time.strftime('%Y%m%d-%H%M%S')}")
-            )
-            # A WAL that is there all the same goes with it: it belongs to no other file.
-            for end in ("-wal", "-shm", ""):
-                with contextlib.suppress(FileNotFoundError):
-                    Path(f"{database}{end}").rename(f"{kept}{end}")
-        back_up(copy, database)
-    except OSError as ex:
-        raise StoreError(f"{database} cannot be replaced: {ex.strerror}.") from ex
-    return kept
+        connection = apsw.Connection(str(database), flags=apsw.SQLITE_OPEN_READONLY)
+        connection.set_busy_timeout(10_000)
+        connection.execute("SELECT 1 FROM sqlite_schema").fetchall()
+    except (apsw.CantOpenError, apsw.ReadOnlyError, apsw.IOError, apsw.FullError):
+        # Nothing can be written beside it, so that nobody else does.
+        return open_unlocked(database)
+    return connection
 
 
 def _copy(database: Path, part: Path) -> dict[str, int]:
     """Copy as of one moment; the rows that each table had then."""
     with (
-        _opened(database, apsw.SQLITE_OPEN_READWRITE) as source,
+        contextlib.closing(source(database)) as copied,
         _opened(part, apsw.SQLITE_OPEN_READWRITE) as target,
     ):
-        source.execute("BEGIN")
-        tables = _counts(source)
-        with target.backup("main", source, "main") as backup:
+        copied.execute("BEGIN")
+        tables = _counts(copied)
+        with target.backup("main", copied, "main") as backup:
             while not backup.done:
-                backup.step(PAGES_A_STEP)
-        source.execute("COMMIT")
+                try:
+                    backup.step(PAGES_A_STEP)
+                except apsw.Error as ex:
+                    # SQLite's answer to a write that failed, which says nothing by itself.
+                    if target.system_errno in _NO_SPACE:
+                        raise apsw.FullError(os.strerror(target.system_errno)) from ex
+                    raise
+        copied.execute("COMMIT")
         target.pragma("journal_mode", "delete")
+        if not _is_clean(target):
+            # Nobody else has the copy, and what becomes of it in a power cut is not kept.
+            target.pragma("journal_mode", "off")
+            target.execute("VACUUM").fetchall()
+            target.pragma("journal_mode", "delete")
     return tables
 
 
-def _fold(database: Path) -> None:
-    """Have what stands in its WAL alone written into the file; a damaged one stays as it is."""
-    with contextlib.suppress(apsw.Error), _opened(database, apsw.SQLITE_OPEN_READWRITE) as opened:
-        opened.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+def _is_clean(connection: apsw.Connection) -> bool:
+    """Whether nothing that was deleted is left in the file's pages."""
+    if not connection.table_exists("main", "storage"):
+        return False
+    row = connection.execute("SELECT vacuumed FROM storage").fetchone()
+    return bool(row and row[0])
+
+
+def _explained(error: apsw.Error, database: Path, target: Path) -> StoreError:
+    match error:
+        case apsw.FullError():
+            return StoreFull(f"The disk has no room for {target}; nothing was changed.")
+        case apsw.CorruptError() | apsw.NotADBError():
+            return StoreError(f"{database} is damaged or no database: {error}.")
+        case _:
+            return StoreError(f"{database} cannot be copied to {target}: {error}.")
+
+
+def _sync(path: Path) -> None:
+    """Have the disk write a file."""
+    with path.open("rb+") as file:
+        os.fsync(file.fileno())
 
 
 @contextlib.contextmanager
@@ -145,22 +170,3 @@ def _counts(connection: apsw.Connection) -> dict[str, int]:
         (number,) = connection.execute(f'SELECT count(*) FROM "{name}"').fetchall()[0]  # noqa: S608
         counts[str(name)] = cast(int, number)
     return counts
-
-
-def _settle(path: Path) -> None:
-    """Have the disk write it."""
-    if os.name == "nt" and path.is_dir():
-        return
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _free_name(wanted: Path) -> Path:
-    name, number = wanted, 1
-    while name.exists():
-        number += 1
-        name = wanted.with_name(f"{wanted.name}-{number}")
-    return name

@@ -25,7 +25,7 @@ import msgspec
 from appliance.errors import StoreError, StoreFull, StoreReadOnly
 from appliance.store.disk.checksum import message_checksum
 from appliance.store.disk.commit_record import CommitRecord, Commits, LostCommits, lost
-from appliance.store.disk.read_only import open_unlocked
+from appliance.store.disk.read_only import open_unlocked, why_not_written
 from appliance.store.disk.reserve import Reserve
 
 log = logging.getLogger(__name__)
@@ -41,7 +41,7 @@ READERS = 4
 """Connections that read: two open files each, whatever the number of threads."""
 REOPEN_SECONDS = 2.0
 """To wait for those who read, before a database that could not be written is opened anew."""
-VACUUM_PAGES = 1000
+VACUUM_PAGES = 256
 """Free pages that one transaction gives back to the disk."""
 
 _NO_SPACE = {errno.ENOSPC, errno.EDQUOT}
@@ -218,16 +218,18 @@ class Database:
             return True
 
     def give_back_pages(self) -> None:
-        """Return the pages that became free to the disk, a few at a time."""
+        """Empty the WAL, and return the pages that became free to the disk, a few at a time; as far
+        as there is room for that."""
         before = None
-        while True:
-            with self.read() as connection:
-                free = connection.pragma("freelist_count")
-            if not free or free == before:
-                return
-            before = free
-            with self.write() as connection:
-                connection.execute(f"PRAGMA incremental_vacuum({VACUUM_PAGES})").fetchall()
+        with contextlib.suppress(StoreFull):
+            while self.checkpoint():
+                with self.read() as connection:
+                    free = connection.pragma("freelist_count")
+                if not free or free == before:
+                    return
+                before = free
+                with self.write() as connection:
+                    connection.execute(f"PRAGMA incremental_vacuum({VACUUM_PAGES})").fetchall()
 
     def vacuum(self) -> None:
         """Write the whole file anew, without anything that was deleted; all others wait.
@@ -403,6 +405,11 @@ class Database:
             translated = self._translated(error, connection)
             connection.close()
             raise translated from error
+        if connection.pragma("journal_mode") != "wal":
+            connection.close()
+            raise StoreError(
+                f"The database {self.path} failed: this folder's file system has no shared memory."
+            )
         return connection
 
     def _set_up(self, connection: apsw.Connection) -> None:
@@ -411,8 +418,7 @@ class Database:
         if not connection.readonly("main") and not self.path.stat().st_size:
             # Pages that become free can be given back to the disk.
             connection.pragma("auto_vacuum", 2)
-        if connection.pragma("journal_mode", "wal") != "wal":
-            raise apsw.CantOpenError("this folder's file system has no shared memory")
+        connection.pragma("journal_mode", "wal")
         connection.pragma("synchronous", "FULL")
         # On macOS fsync alone leaves the data in the drive's cache; no effect elsewhere.
         connection.pragma("fullfsync", "ON")
@@ -423,19 +429,21 @@ class Database:
         match error:
             case apsw.FullError():
                 return StoreFull(_FULL)
-            # SQLite calls a failed write "full", but not a failed fsync or a -shm that can't grow.
-            case apsw.IOError() | apsw.CantOpenError() if (
-                connection is not None and connection.system_errno in _NO_SPACE
-            ):
-                return StoreFull(_FULL)
-            case apsw.BusyError() | apsw.LockedError():
-                return StoreError("Another program is using the database. Close it and try again.")
             case apsw.ReadOnlyError():
                 return StoreReadOnly(_READ_ONLY_FILE.format(path=self.path))
-            case apsw.IOError() | apsw.CantOpenError() if (
-                connection is not None and connection.system_errno in _READ_ONLY
-            ):
-                return StoreReadOnly(_READ_ONLY_FILE.format(path=self.path))
+            # SQLite calls a failed write "full", but not a failed fsync, or a file that can't be
+            # made or grow.
+            case apsw.IOError() | apsw.CantOpenError():
+                reason = connection.system_errno if connection is not None else 0
+                if reason not in _NO_SPACE | _READ_ONLY:
+                    reason = why_not_written(self.path.parent)
+                if reason in _NO_SPACE:
+                    return StoreFull(_FULL)
+                if reason in _READ_ONLY:
+                    return StoreReadOnly(_READ_ONLY_FILE.format(path=self.path))
+                return StoreError(f"The database {self.path} failed: {error}.")
+            case apsw.BusyError() | apsw.LockedError():
+                return StoreError("Another program is using the database. Close it and try again.")
             case apsw.CorruptError() | apsw.NotADBError():
                 return StoreError(
                     f"The database file {self.path} is damaged. `appliance salvage` reads what it "

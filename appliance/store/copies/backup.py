@@ -84,12 +84,22 @@ def read_back(path: Path) -> dict[str, int]:
         raise StoreError(f"{path} is damaged or no database: {ex}.") from ex
 
 
-def source(database: Path) -> apsw.Connection:
+@contextlib.contextmanager
+def reading(database: Path) -> Iterator[apsw.Connection]:
     """A connection to what is to be copied, which changes nothing of it.
 
     Raises:
         apsw.Error: it cannot be read.
     """
+    connection = _source(database)
+    try:
+        yield connection
+    finally:
+        with contextlib.suppress(apsw.Error):  # it was read, and nothing is left to be done
+            connection.close()
+
+
+def _source(database: Path) -> apsw.Connection:
     try:
         connection = apsw.Connection(str(database), flags=apsw.SQLITE_OPEN_READONLY)
         connection.set_busy_timeout(10_000)
@@ -103,7 +113,7 @@ def source(database: Path) -> apsw.Connection:
 def _copy(database: Path, part: Path) -> dict[str, int]:
     """Copy as of one moment; the rows that each table had then."""
     with (
-        contextlib.closing(source(database)) as copied,
+        reading(database) as copied,
         _opened(part, apsw.SQLITE_OPEN_READWRITE) as target,
     ):
         copied.execute("BEGIN")

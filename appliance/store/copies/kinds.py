@@ -5,7 +5,7 @@ from pathlib import Path
 import apsw
 
 from appliance.errors import StoreError, StoreTooNew
-from appliance.store.copies.backup import source
+from appliance.store.copies.backup import reading
 from appliance.store.migrations import MIGRATIONS
 
 _TABLES = {"migrations", "sessions", "messages"}
@@ -18,23 +18,19 @@ def check_ours(path: Path) -> None:
         StoreTooNew: a newer version wrote it.
         StoreError: it is something else, and the message says what; or it is damaged.
     """
+    tables: set[str] = set()
+    steps: set[str] = set()
     try:
-        connection = source(path)
+        with reading(path) as connection:
+            rows = connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")
+            tables.update(str(name) for (name,) in rows.fetchall())
+            if tables >= _TABLES:
+                rows = connection.execute("SELECT name FROM migrations")
+                steps.update(str(name) for (name,) in rows.fetchall())
     except apsw.NotADBError as ex:
         raise StoreError(f"{path} is damaged or no database, but {_beginning(path)}.") from ex
     except apsw.Error as ex:
         raise StoreError(f"{path} is damaged or cannot be read: {ex}.") from ex
-    try:
-        rows = connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'").fetchall()
-        tables = {str(name) for (name,) in rows}
-        steps = set()
-        if tables >= _TABLES:
-            found = connection.execute("SELECT name FROM migrations").fetchall()
-            steps = {str(name) for (name,) in found}
-    except apsw.Error as ex:
-        raise StoreError(f"{path} is damaged: {ex}.") from ex
-    finally:
-        connection.close()
     known = {migration.name for migration in MIGRATIONS}
     if MIGRATIONS[0].name not in steps:
         shown = ", ".join(sorted(tables)[:8]) or "none"

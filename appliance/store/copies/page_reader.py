@@ -19,7 +19,7 @@ MOST_BYTES = 1 << 30
 MOST_COLUMNS = 2000
 
 
-class Record(NamedTuple):
+class PageRecord(NamedTuple):
     """A row of a table, or an entry of an index."""
 
     rowid: int | None
@@ -53,7 +53,7 @@ class PageReader:
         self.damaged_pages = 0
         """Leaf pages with something in them that could not be read."""
 
-    def records(self) -> Iterator[Record]:
+    def records(self) -> Iterator[PageRecord]:
         """All of them, in the order of pages."""
         free = self._free_pages()
         for number in range(1, self.pages + 1):
@@ -114,7 +114,7 @@ class PageReader:
             trunk = int.from_bytes(page[:4], "big")
         return free
 
-    def _record(self, page: bytes, at: int, is_table: bool) -> Record:
+    def _record(self, page: bytes, at: int, is_table: bool) -> PageRecord:
         size, at = _varint(page, at)
         rowid = None
         if is_table:
@@ -139,7 +139,7 @@ class PageReader:
             values.append(value)
         if at != size:
             raise _Damage
-        return Record(rowid, tuple(values), damaged)
+        return PageRecord(rowid, tuple(values), damaged)
 
     def _payload(self, page: bytes, at: int, size: int, is_table: bool) -> bytes:
         usable = self._usable

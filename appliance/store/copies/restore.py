@@ -115,7 +115,9 @@ def _is_being_written(file: Path) -> bool:
     number = file.name.rpartition(".part")[0].rpartition(".")[2]
     if not number.isdecimal() or int(number) == os.getpid():
         return False
-    return time.time() - file.stat().st_mtime < 600
+    import psutil  # late: there is nothing left over, as a rule
+
+    return psutil.pid_exists(int(number))
 
 
 def _exists(database: Path) -> bool:

@@ -10,7 +10,7 @@ import apsw
 import msgspec
 
 from appliance.errors import StoreError
-from appliance.store.copies.page_reader import PageReader, Record, Value
+from appliance.store.copies.page_reader import PageReader, PageRecord, Value
 from appliance.store.database import Database
 from appliance.store.disk.checksum import message_checksum
 from appliance.store.migrations import MIGRATIONS, migrate
@@ -108,7 +108,7 @@ class _Found:
                 self._take_row(record)
         self.damaged_pages = reader.damaged_pages
 
-    def _take_row(self, record: Record) -> None:
+    def _take_row(self, record: PageRecord) -> None:
         values = record.values
         if (
             len(values) >= _LEAST_MESSAGE
@@ -178,7 +178,7 @@ class _Found:
         return made
 
 
-def _row(columns: tuple[str, ...], record: Record) -> Row:
+def _row(columns: tuple[str, ...], record: PageRecord) -> Row:
     row: Row = dict.fromkeys(columns)
     row.update(zip(columns, record.values, strict=False))
     row["number"] = record.rowid

@@ -1,5 +1,8 @@
 """Reading a database where nothing can be written: on a full disk, in a read-only folder."""
 
+import errno
+import os
+import shutil
 import sys
 import urllib.parse
 from pathlib import Path
@@ -31,3 +34,23 @@ def open_unlocked(path: Path) -> apsw.Connection:
         connection.close()
         raise
     return connection
+
+
+def why_not_written(folder: Path) -> int:
+    """The error number of what keeps a file from being made there; 0: nothing that is known.
+
+    SQLite doesn't always say it.
+    """
+    if not os.access(folder, os.W_OK | os.X_OK):
+        return errno.EACCES
+    try:
+        if not hasattr(os, "statvfs"):
+            return 0 if shutil.disk_usage(folder).free else errno.ENOSPC
+        state = os.statvfs(folder)
+    except OSError as ex:
+        return ex.errno or 0
+    if state.f_flag & os.ST_RDONLY:
+        return errno.EROFS
+    # A file's first byte takes a block; some file systems do not count their files.
+    no_room = state.f_bavail < 1 or (state.f_files and state.f_favail < 1)
+    return errno.ENOSPC if no_room else 0

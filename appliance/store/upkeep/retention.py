@@ -50,7 +50,6 @@ class Retention:
         gone = self._database.write_freeing(remove)
         if gone:
             self._database.give_back_pages()
-            self._database.checkpoint()
         return gone
 
     def expire(self, seconds: float, age: int, now: int) -> Sequence[str]:

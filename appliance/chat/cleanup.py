@@ -51,6 +51,8 @@ class ChatCleanup:
         self._interval = interval
         self._on_jump = on_jump
         self._steps = [self._purge, self._expire, *also]
+        self._complaint = ""
+        """What the log said last of steps that failed."""
         self._closing = False
         self._wake_up = threading.Event()
         self._thread = threading.Thread(target=self._run, name="chat cleanup", daemon=True)
@@ -85,7 +87,9 @@ class ChatCleanup:
         try:
             step()
         except StoreError as ex:
-            log.error("chats could not be cleaned up, which is tried again: %s", ex)
+            level = logging.DEBUG if ex.message == self._complaint else logging.ERROR
+            self._complaint = ex.message
+            log.log(level, "chats could not be cleaned up, which is tried again: %s", ex)
         except Exception:
             log.exception("chats could not be cleaned up")
 

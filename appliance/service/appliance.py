@@ -159,9 +159,11 @@ class Appliance:
         self._measure(metrics, sessions)
         self._keys.on_revoke(self._server.cut)
         token = self._logins.launch_token if self._auth else ""
-        discovery.publish(
-            self._data, discovery.RunningService(self.address, os.getpid(), __version__, token)
-        )
+        here = discovery.RunningService(self.address, os.getpid(), __version__, token)
+        try:
+            discovery.publish(self._data, here)
+        except OSError as ex:
+            log.warning("other commands will not find this service: %s", ex)
         self._notifier = SystemdNotifier(
             NotifySocket(service_manager()),
             address=self.address,

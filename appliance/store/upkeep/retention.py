@@ -11,6 +11,10 @@ from appliance.store.database import Database
 _SEEN = """
 UPDATE sessions SET deleted_age = ? WHERE deleted_at IS NOT NULL AND deleted_age IS NULL
 """
+_DUE = """
+SELECT 1 FROM sessions
+WHERE deleted_at IS NOT NULL AND (deleted_age IS NULL OR deleted_age <= ?) LIMIT 1
+"""
 _PURGE = "DELETE FROM sessions WHERE deleted_age <= ? AND deleted_at IS NOT NULL RETURNING id"
 
 _IDLE = """
@@ -42,9 +46,14 @@ class Retention:
         Nothing of it is left in the files: pages are overwritten, and the WAL is emptied.
         """
 
+        until = age - int(seconds * 1000)
+        with self._database.read() as connection:
+            if not connection.execute(_DUE, (until,)).fetchall():
+                return []
+
         def remove(connection: apsw.Connection) -> Sequence[str]:
             connection.execute(_SEEN, (age,))
-            rows: Any = connection.execute(_PURGE, (age - int(seconds * 1000),)).fetchall()
+            rows: Any = connection.execute(_PURGE, (until,)).fetchall()
             return [session_id for (session_id,) in rows]
 
         gone = self._database.write_freeing(remove)

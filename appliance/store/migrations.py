@@ -126,6 +126,7 @@ CREATE TABLE preferences (owner TEXT PRIMARY KEY, said TEXT NOT NULL) STRICT, WI
 #   by (`age_clock.py`). `vacuumed`: the file has nothing of what was deleted before this step.
 # - `deleted_age` and `idle_age` are by that time: when a deletion was first seen, and since when
 #   nothing happens; `idle_update` is the `updated_at` that `idle_age` is of.
+# - Ids that could not stand in an address, and so not be opened or deleted, are replaced.
 # - `kept_copies` has the files that upgrades and restores kept, and when they were first seen.
 # - An index with `secure-delete` has nothing left of what was deleted from it.
 _SAFETY = """
@@ -138,6 +139,25 @@ ALTER TABLE sessions ADD COLUMN idle_update INTEGER;
 
 ALTER TABLE messages ADD COLUMN checksum INTEGER;
 UPDATE messages SET checksum = message_checksum(role, content, reasoning);
+
+CREATE TABLE renamed (old TEXT PRIMARY KEY, new TEXT NOT NULL);
+INSERT INTO renamed
+SELECT id, 'chat-' || lower(hex(randomblob(8))) FROM sessions WHERE {bad};
+PRAGMA defer_foreign_keys = ON;
+UPDATE sessions SET id = (SELECT new FROM renamed WHERE old = id)
+WHERE id IN (SELECT old FROM renamed);
+UPDATE messages SET session_id = (SELECT new FROM renamed WHERE old = session_id)
+WHERE session_id IN (SELECT old FROM renamed);
+DELETE FROM renamed;
+INSERT INTO renamed
+SELECT id, 'message-' || lower(hex(randomblob(8))) FROM messages WHERE {bad};
+UPDATE messages SET id = (SELECT new FROM renamed WHERE old = id)
+WHERE id IN (SELECT old FROM renamed);
+UPDATE messages SET parent_id = (SELECT new FROM renamed WHERE old = parent_id)
+WHERE parent_id IN (SELECT old FROM renamed);
+UPDATE sessions SET leaf_id = (SELECT new FROM renamed WHERE old = leaf_id)
+WHERE leaf_id IN (SELECT old FROM renamed);
+DROP TABLE renamed;
 
 CREATE TABLE storage (
     number INTEGER PRIMARY KEY,
@@ -162,7 +182,7 @@ CREATE TABLE kept_copies (name TEXT PRIMARY KEY, age INTEGER NOT NULL) STRICT, W
 
 INSERT INTO message_search (message_search, rank) VALUES ('secure-delete', 1);
 INSERT INTO message_search (message_search) VALUES ('rebuild');
-"""
+""".replace("{bad}", "id IN ('', '.', '..', 'import') OR id GLOB '*[ /?#%]*'")
 
 MIGRATIONS: Sequence[Migration] = (
     Migration("0001_sessions", _SESSIONS),

@@ -145,7 +145,8 @@ def find_session(connection: apsw.Connection, session_id: str) -> Session:
 def all_sessions(connection: apsw.Connection) -> list[Session]:
     """Pinned ones first, then newest updated first; of the same millisecond, newest made first."""
     order = "ORDER BY pinned DESC, updated_at DESC, sessions.number DESC"
-    one_by_one = ("SELECT number FROM sessions WHERE deleted_at IS NULL", "sessions.number")
+    numbers = "SELECT number FROM sessions INDEXED BY sessions_by_update"
+    one_by_one = (numbers, "sessions.number")
     rows = all_rows(connection, _SESSIONS, _SESSION_COLUMNS, (), order, one_by_one)
     return [_to_session(row) for row in rows]
 
@@ -181,7 +182,8 @@ def messages_of(connection: apsw.Connection, session_id: str) -> list[Message]:
     if not possible(session_id):
         return []
     wanted = f"WHERE session_id = ? {_VISIBLE}"
-    one_by_one = (f"SELECT number FROM messages {wanted} ORDER BY number", "number")  # noqa: S608
+    numbers = "SELECT number FROM messages INDEXED BY messages_by_session WHERE session_id = ?"
+    one_by_one = (f"{numbers} ORDER BY number", "number")
     rows = all_rows(
         connection,
         _MESSAGES + wanted,
@@ -246,6 +248,8 @@ def _to_session(row: Any) -> Session:
     except (msgspec.MsgspecError, ValueError, TypeError):
         settings = None
         bad.append("settings")
+    if title is None:
+        bad.append("title")
     return Session(
         as_text(id, bad) or "",
         as_text(title, bad) or "",

@@ -13,7 +13,7 @@ import msgspec
 from appliance.errors import Conflict, MessageNotFound, RequestError
 from appliance.store import messages
 from appliance.store.database import Database
-from appliance.store.ids import TimeOrderedIds
+from appliance.store.ids import TimeOrderedIds, addressable
 from appliance.store.records import (
     FinalStatus,
     FinishReason,
@@ -120,15 +120,19 @@ class Sessions:
         """A new session; without an id it is given one, without a `system` message it is empty.
 
         Raises:
-            RequestError: the id is not ASCII.
+            RequestError: the id could not stand in an address.
             Conflict: there is a session of that id.
             TooManySessions: there is none, and there are as many as there may be.
         """
         check_text(title, "title")
         settings.check()
         session_id = session_id or self._new_id()
-        if not session_id.isascii():
-            raise RequestError("The id of a session is ASCII text.", param="id")
+        if not addressable(session_id):
+            raise RequestError(
+                "The id of a session is ASCII text without spaces and /?#%, and not `import`, `.`"
+                " or `..`.",
+                param="id",
+            )
         now = self._clock()
         with self._database.write() as connection:
             # The one that is deleted can't come back now, and nobody but us knows of it.

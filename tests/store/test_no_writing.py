@@ -34,6 +34,10 @@ def fill(folder: Path) -> Path:
     return file
 
 
+def state_of(database: Database) -> str:
+    return database.state.state
+
+
 def titles(sessions: Sessions) -> set[str]:
     return {session.title for session in sessions.list()}
 
@@ -54,14 +58,14 @@ def test_a_read_only_folder_is_read(path: Path, tmp_path: Path, wal: bool) -> No
                 sessions.create("more")
             assert titles(sessions) == {"In the file", "In the WAL"}
         database.tend()
-        assert database.state.state == "read_only"
+        assert state_of(database) == "read_only"
         status = Notices(database).status(Retention(database).expired)
         assert status.state == "read_only" and "not written" in status.detail
         made = back_up(path, tmp_path / "copy.db")
         assert made.tables["sessions"] == 2
     # It can be written again, without a restart.
     assert sessions.create("more") in sessions.list()
-    assert (database.state.state, len(sessions.list())) == ("ok", 3)
+    assert (state_of(database), len(sessions.list())) == ("ok", 3)
     database.close()
     assert len(Sessions(Database(path)).list()) == 3
 
@@ -83,12 +87,12 @@ def test_a_full_disk_is_read_and_deleted_from(
             _, reply = sessions.begin_turn(chat, LONG)
             sessions.finish_reply(reply.id, LONG * 3, "complete")
         database.tend()
-        assert database.state.state == "ok"
+        assert state_of(database) == "ok"
         film = _full(folder, inodes)
         if not inodes:
             with pytest.raises(StoreFull):
                 _talk_on(sessions)
-            assert database.state.state == "full"
+            assert state_of(database) == "full"
         database.close()
         film2 = _full(folder, inodes)
 
@@ -98,7 +102,7 @@ def test_a_full_disk_is_read_and_deleted_from(
         assert sessions.interrupt_streaming() == 0
         assert set(chats) <= {session.id for session in sessions.list()}
         assert len(sessions.messages(chats[0])) == 2
-        assert database.state.state == "full"
+        assert state_of(database) == "full"
         with pytest.raises(StoreFull):
             sessions.begin_turn(chats[0], LONG)
         with pytest.raises(StoreError, match=r"full|no room|No space"):
@@ -116,7 +120,7 @@ def test_a_full_disk_is_read_and_deleted_from(
             file.unlink(missing_ok=True)
         database.tend()
         database.tend()
-        assert database.state.state == "ok"
+        assert state_of(database) == "ok"
         sessions.begin_turn(sessions.create("new").id, LONG)
         database.close()
     assert not (folder / "appliance.db").exists()
@@ -131,7 +135,7 @@ def _full(folder: Path, inodes: int) -> list[Path]:
     """Has no room any more, or no place for another file."""
     if not inodes:
         return [fill(folder)]
-    files = []
+    files: list[Path] = []
     for number in range(100):
         file = folder / f"small{number}-{len(files)}"
         try:

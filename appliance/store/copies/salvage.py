@@ -19,7 +19,8 @@ from appliance.store.settings import Settings
 
 _ROLES = frozenset(get_args(Role))
 _STATUSES = frozenset({"streaming", *get_args(FinalStatus)})
-_STEPS = frozenset(migration.name for migration in MIGRATIONS)
+_NO_IDS = frozenset({"version", "secure-delete", *(migration.name for migration in MIGRATIONS)})
+"""What indexes have beside ids: the search index's settings, and steps of the schema."""
 # As the tables have them; rows that were made before a column came last have fewer.
 _SESSION = (
     *("number", "id", "title", "created_at", "updated_at", "leaf_id"),
@@ -147,7 +148,7 @@ class _Found:
     def missing(self) -> set[str]:
         """Ids that something refers to, of what was not found."""
         there = self.sessions.keys() | self.messages.keys()
-        return {name for name in self._named - there - _STEPS if "." not in name}
+        return {name for name in self._named - there - _NO_IDS if "." not in name}
 
     def join(self) -> int:
         """Make sessions for messages that have none, and have every message follow one that is

@@ -45,11 +45,15 @@ from appliance.store.upkeep.maintenance import Maintenance, describe_loss
 from appliance.store.upkeep.notices import Notices
 from appliance.store.upkeep.retention import Retention
 from appliance.system.memory import memory
+from appliance.system.process_setup import allow_open_files
 
 log = logging.getLogger(__name__)
 
 SPARE_THREADS = 8
 """Request threads beyond those that wait for a reply that is not streamed."""
+OTHER_FILES = 44
+"""Open files that the database, the log, a few workers and what is read at the moment need."""
+LEAST_CONNECTIONS = 8
 WINDOW_SECONDS = 3.0
 """After which models load, whether the window reports that it is drawn or not."""
 
@@ -151,9 +155,7 @@ class Appliance:
         self._server = HttpServer(
             app,
             [(config.server.host, config.server.port)],
-            ServerLimits(
-                threads=threads, shutdown_grace_seconds=config.server.shutdown_grace_seconds
-            ),
+            _limits(threads, config.server.shutdown_grace_seconds),
             admit=guard.refused,
         )
         self._measure(metrics, sessions)
@@ -259,6 +261,21 @@ class Appliance:
         """Like `stop`, without waiting for anything."""
         self._deadline = 0.0
         self._server.stop_now()
+
+
+def _limits(threads: int, grace_seconds: float) -> ServerLimits:
+    """With as many connections as there may be open files beside those that all else needs."""
+    limits = ServerLimits(threads=threads, shutdown_grace_seconds=grace_seconds)
+    room = max(LEAST_CONNECTIONS, allow_open_files() - OTHER_FILES)
+    if room >= limits.connections:
+        return limits
+    log.warning("so few files may be open that %d connections are allowed at a time", room)
+    return msgspec.structs.replace(
+        limits,
+        connections=room,
+        connections_kept=room // 4,
+        connections_per_address=min(limits.connections_per_address, room // 2),
+    )
 
 
 def run(

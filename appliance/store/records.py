@@ -278,7 +278,7 @@ def _to_message(row: Any) -> Message:
         as_text(value, bad) for value in row[:9]
     )
     created_at, checksum, usage, error = as_integer(row[9], bad), row[10], row[11:22], row[22:]
-    if checksum is not None and checksum != message_checksum(role, row[4], row[5]):
+    if checksum != message_checksum(role, row[4], row[5]):
         bad.append("checksum")
     if role not in _ROLES or status not in _STATUSES or reason not in _FINISH_REASONS:
         bad.append("words")

@@ -108,6 +108,10 @@ class _Found:
             else:
                 self._take_row(record)
         self.damaged_pages = reader.damaged_pages
+        # All messages have a checksum, or, in an older schema, none: anything else is damage.
+        if any(row["checksum"] is not None for row in self.messages.values()):
+            for row in self.messages.values():
+                row["checksum"] = -1 if row["checksum"] is None else row["checksum"]
 
     def _take_row(self, record: PageRecord) -> None:
         values = record.values
@@ -183,8 +187,6 @@ def _row(columns: tuple[str, ...], record: PageRecord) -> Row:
     row: Row = dict.fromkeys(columns)
     row.update(zip(columns, record.values, strict=False))
     row["number"] = record.rowid
-    if row.get("checksum") is None and len(record.values) >= len(_MESSAGE):
-        row["checksum"] = -1  # every message has one, so that this is damage
     return row
 
 

@@ -18,7 +18,7 @@ DAYS = 7
 MOST = 50
 _DAY = 24 * 3600 * 1000
 
-NoticeCode = Literal["changes_lost", "clock_jumped", "database_restored", "rows_unreadable"]
+NoticeCode = Literal["changes_lost", "clock_jumped"]
 
 
 class StorageNotice(msgspec.Struct, frozen=True):

@@ -78,10 +78,10 @@ class Retention:
         return [session_id for (session_id,) in rows]
 
     def expired(self) -> Sequence[str]:
-        """Ids of what expired and can still be restored."""
+        """Ids of what expired and can still be restored, 1,000 at most."""
         with self._database.read() as connection:
             rows: Any = connection.execute(
-                "SELECT id FROM sessions WHERE expired AND deleted_at IS NOT NULL"
+                "SELECT id FROM sessions WHERE expired AND deleted_at IS NOT NULL LIMIT 1000"
             ).fetchall()
         return [session_id for (session_id,) in rows]
 

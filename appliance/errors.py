@@ -30,6 +30,7 @@
     │   └── VaultUnavailable        vault_unavailable
     ├── StoreError                  store_error
     │   ├── StoreFull               store_full
+    │   ├── StoreReadOnly           store_read_only
     │   └── StoreTooNew             store_too_new
     ├── NoSpace                     no_space                  a model does not fit on the disk
     └── InternalError               internal_error            ours to mend
@@ -235,6 +236,12 @@ class StoreFull(StoreError):
     """The disk is full."""
 
     code = "store_full"
+
+
+class StoreReadOnly(StoreError):
+    """The database can be read, but not written."""
+
+    code = "store_read_only"
 
 
 class StoreTooNew(StoreError):

@@ -33,7 +33,10 @@ MAY_IMPORT: dict[str, list[str]] = {
     "config": [],
     "client": ["config", "system"],
     # What is kept.
-    "store": [],
+    "store.disk": ["system"],
+    "store": ["store.disk"],
+    "store.upkeep": ["store", "store.disk"],
+    "store.copies": ["store", "store.disk", "system"],
     "auth.vault": ["system"],
     "auth.keys": ["auth.vault", "config", "system"],
     "auth": ["auth.keys"],
@@ -66,7 +69,7 @@ MAY_IMPORT: dict[str, list[str]] = {
     "tuning.process": ["engine", "system", "tuning.*", "worker.runners.*"],
     # What people talk to.
     "metrics": ["engine", "models.memory", "system"],
-    "chat": ["engine", "store"],
+    "chat": ["engine", "store", "store.upkeep"],
     "http": ["system"],
     "api.wire": ["config", "http"],
     "api.openapi": ["http"],
@@ -88,26 +91,26 @@ MAY_IMPORT: dict[str, list[str]] = {
     "api.models": ["api.openapi", "api.wire", "engine", "metrics", "models.*"],
     "api.admin": [
         *("api.middleware", "api.openapi", "api.wire"),
-        *("auth", "auth.keys", "config", "engine", "http", "metrics"),
+        *("auth", "auth.keys", "config", "engine", "http", "metrics", "store.upkeep"),
     ],
     "api": [
         *("api.*", "auth", "auth.keys", "chat", "config", "engine", "http", "metrics"),
-        *("models", "store"),
+        *("models", "store", "store.upkeep"),
     ],
     # What builds all of it, and what people start.
     "service": [
         *("api", "api.middleware", "auth.*", "chat", "client", "config"),
-        *("engine.*", "http", "metrics", "models.*", "store", "system"),
+        *("engine.*", "http", "metrics", "models.*", "store", "store.*", "system"),
         *("tuning", "tuning.devices", "tuning.variants"),
     ],
     "desktop": ["client", "system"],
     "diagnostics": [
-        *("client", "config", "desktop", "engine", "models.memory", "service", "store"),
+        *("client", "config", "desktop", "engine", "models.memory", "service", "store.copies"),
         *("system", "tuning"),
     ],
     "cli": [
         *("auth.keys", "client", "config", "desktop", "diagnostics", "engine.local"),
-        *("models.catalog", "models.local", "service", "store", "system", "tuning"),
+        *("models.catalog", "models.local", "service", "store.copies", "system", "tuning"),
     ],
 }
 EVERYBODYS = "errors"
@@ -116,7 +119,7 @@ CONFIG_IS_READ_BY = ["", "cli", "client", "config", "diagnostics", "service", "t
 
 # library: folders that may import it. Names that have no row are free.
 OWNERS: dict[str, list[str]] = {
-    "apsw": ["store", "service"],
+    "apsw": ["store", "store.*", "service"],
     "click": ["cli"],
     "cryptography": ["auth.vault"],
     "ctransformers": ["worker.runners.ctransformers"],

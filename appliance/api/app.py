@@ -58,6 +58,7 @@ from appliance.store.preferences import PreferenceBook
 from appliance.store.search import Search
 from appliance.store.sessions import Sessions
 from appliance.store.settings import DefaultProfile
+from appliance.store.upkeep.notices import StorageStatus
 
 
 def build(
@@ -76,6 +77,7 @@ def build(
     metrics: Metrics,
     dashboard: Dashboard,
     refused_variants: Callable[[], dict[str, str]],
+    storage: Callable[[], StorageStatus],
     config: Config,
     ui: Path,
     version: str,
@@ -113,7 +115,7 @@ def build(
     embeddings = Embeddings(pool, limits.max_prompt_length)
     local_models = ModelsResource(pool, library)
     models = OpenAIModels(local_models)
-    system = System(pool, dashboard, refused_variants)
+    system = System(pool, dashboard, refused_variants, storage)
     for prefix in ("/v1", ""):
         add(f"{prefix}/chat/completions", chat, CHAT_LIMITED, counts_as="chat")
         add(f"{prefix}/completions", text, CHAT_LIMITED, counts_as="completions")

@@ -1,11 +1,14 @@
-"""Removes for good what was deleted, once nobody can want it back, and chats that expired."""
+"""Removes for good what was deleted, once nobody can want it back; deletes chats that expired; and
+sees to the database now and then."""
 
 import logging
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 
 from appliance.errors import StoreError
-from appliance.store.retention import Retention
+from appliance.store.upkeep.age_clock import DAY, AgeClock, Jump
+from appliance.store.upkeep.retention import Retention
 
 log = logging.getLogger(__name__)
 
@@ -19,21 +22,37 @@ class ChatCleanup:
     def __init__(
         self,
         retention: Retention,
+        clock: AgeClock,
         on_purge: Callable[[str], None],
         *,
         undo_seconds: float,
         ttl_seconds: float = 0,
         interval: float = INTERVAL,
+        on_jump: Callable[[str], None] = log.warning,
+        also: Sequence[Callable[[int], object]] = (),
     ) -> None:
-        """`on_purge` gets the id of each session that is gone.
-
-        `undo_seconds` and `ttl_seconds`: see `[data] undo_seconds`, `[limits] session_ttl_seconds`.
+        """
+        Args:
+            retention: what removes them.
+            clock: the time that they age by; of this thread alone from now on.
+            on_purge: gets the id of each session that is gone.
+            undo_seconds: see `[data] undo_seconds`.
+            ttl_seconds: see `[limits] session_ttl_seconds`.
+            interval: seconds from one run to the next.
+            on_jump: gets a sentence when a time did not count in full.
+            also: what else is done at each run, with the age in milliseconds; one that fails does
+                not keep the others from it.
         """
         self._retention = retention
+        self._clock = clock
         self._on_purge = on_purge
         self._ttl_seconds = ttl_seconds
         self._undo_seconds = undo_seconds
         self._interval = interval
+        self._on_jump = on_jump
+        self._steps = [self._purge, self._expire, *also]
+        self._complaint = ""
+        """What the log said last of steps that failed."""
         self._closing = False
         self._wake_up = threading.Event()
         self._thread = threading.Thread(target=self._run, name="chat cleanup", daemon=True)
@@ -47,30 +66,53 @@ class ChatCleanup:
         self._closing = True
         self._wake_up.set()
         self._thread.join()
+        self._attempt(self._clock.save)
 
     def wake(self) -> None:
-        """Something was deleted, and perhaps for good."""
-        if not self._undo_seconds:
-            self._wake_up.set()
+        """Something was deleted: from now on it ages, and perhaps it goes at once."""
+        self._wake_up.set()
 
     def _run(self) -> None:
         while not self._closing:
-            try:
-                self._purge()
-            except StoreError as ex:
-                log.error("chats could not be removed, which is tried again: %s", ex)
-            except Exception:
-                log.exception("chats could not be removed")
+            age, jump = self._clock.look()
+            if jump:
+                self._on_jump(_describe(jump))
+            for step in self._steps:
+                self._attempt(lambda: step(age))  # noqa: B023 - called at once
             self._wake_up.wait(self._interval)
             if not self._closing:
                 self._wake_up.clear()
 
-    def _purge(self) -> None:
-        gone = list(self._retention.purge(self._undo_seconds))
-        if self._ttl_seconds:
-            expired = self._retention.expire(self._ttl_seconds)
-            if expired:
-                log.info("%d chats expired", len(expired))
-            gone += expired
-        for session_id in gone:
+    def _attempt(self, step: Callable[[], object]) -> None:
+        try:
+            step()
+        except StoreError as ex:
+            level = logging.DEBUG if ex.message == self._complaint else logging.ERROR
+            self._complaint = ex.message
+            log.log(level, "chats could not be cleaned up, which is tried again: %s", ex)
+        except Exception:
+            log.exception("chats could not be cleaned up")
+
+    def _purge(self, age: int) -> None:
+        for session_id in self._retention.purge(self._undo_seconds, age):
             self._on_purge(session_id)
+
+    def _expire(self, age: int) -> None:
+        if not self._ttl_seconds:
+            return
+        now = time.time_ns() // 1_000_000
+        expired = self._retention.expire(self._ttl_seconds, age, now)
+        if expired:
+            log.info(
+                "%d chats expired; they can be restored for %d seconds",
+                len(expired),
+                self._undo_seconds,
+            )
+
+
+def _describe(jump: Jump) -> str:
+    days, counted = jump.by / DAY, jump.counted / DAY
+    return (
+        f"By the clock, {days:,.0f} days have passed since the appliance last looked. For deleting "
+        f"chats, {counted:.1f} days were counted."
+    )

@@ -8,6 +8,7 @@ import logging
 import queue
 import threading
 import time
+from collections.abc import Callable
 
 from appliance.chat.live_reply import LiveReply
 from appliance.errors import ApplianceError, NotFound, StoreError
@@ -22,8 +23,11 @@ STORE_INTERVAL = 0.5
 class ReplyWriter:
     """All replies in flight, and the thread that stores them."""
 
-    def __init__(self, sessions: Sessions) -> None:
+    def __init__(self, sessions: Sessions, on_idle: Callable[[], object] = lambda: None) -> None:
+        """`on_idle` is called when a reply was stored and no other is being written."""
         self._sessions = sessions
+        self._on_idle = on_idle
+        self._unsaved: list[LiveReply] = []
         self._lock = threading.Lock()
         self._replies: dict[str, LiveReply] = {}
         self._ended: queue.SimpleQueue[LiveReply | None] = queue.SimpleQueue()
@@ -62,14 +66,25 @@ class ReplyWriter:
             raise NotFound("no reply is being written in this session")
         return live
 
+    def check_saved(self, session_id: str) -> None:
+        """Before a session goes on: a reply in it that has ended is stored.
+
+        Raises:
+            StoreError, StoreFull: it still cannot be.
+        """
+        with self._lock:
+            live = self._replies.get(session_id)
+        if live is not None and live in self._unsaved:
+            live.store(self._sessions)
+            self._forget(live)
+
     def _write(self) -> None:
-        unsaved: list[LiveReply] = []
         due = time.monotonic() + STORE_INTERVAL
         while True:
             # First: while replies end all the time, others must not wait to be stored.
             if time.monotonic() >= due:
                 self._grow()
-                unsaved = [live for live in unsaved if not self._finish(live)]
+                self._unsaved = [live for live in self._unsaved if not self._finish(live)]
                 due = time.monotonic() + STORE_INTERVAL
             try:
                 ended = self._ended.get(timeout=max(0.0, due - time.monotonic()))
@@ -77,11 +92,13 @@ class ReplyWriter:
                 continue
             if ended is None:
                 self._grow()
-                for live in unsaved:
+                for live in self._unsaved:
                     self._finish(live)
                 return
             if not self._finish(ended):
-                unsaved.append(ended)
+                self._unsaved = [*self._unsaved, ended]
+            elif not self._replies:
+                self._on_idle()
 
     def _finish(self, live: LiveReply) -> bool:
         """Whether there is nothing left to do for this reply."""
@@ -92,10 +109,13 @@ class ReplyWriter:
             return False
         except Exception:
             log.exception("reply %s could not be stored", live.reply.id)
+        self._forget(live)
+        return True
+
+    def _forget(self, live: LiveReply) -> None:
         with self._lock:
             if self._replies.get(live.reply.session_id) is live:
                 del self._replies[live.reply.session_id]
-        return True
 
     def _grow(self) -> None:
         with self._lock:

@@ -90,16 +90,19 @@ class Turns:
                 f"at most {self._max_prompt_length} are allowed",
                 param="content",
             )
+        self._live.check_saved(session_id)
         user, reply = self._sessions.begin_turn(session_id, content, parent_id, request.model)
         return self._reply(user, reply, request)
 
     def regenerate(self, session_id: str, message_id: str, request: ReplyRequest) -> Follower:
         """Another reply beside `message_id`, which stays; to a message that is no reply, one."""
+        self._live.check_saved(session_id)
         user, reply = self._sessions.begin_reply(session_id, message_id, request.model)
         return self._reply(user, reply, request)
 
     def continue_reply(self, session_id: str, message_id: str, request: ReplyRequest) -> Follower:
         """Continue a reply that was stopped, interrupted or cut for its length."""
+        self._live.check_saved(session_id)
         user, reply = self._sessions.resume_reply(session_id, message_id, request.model)
         return self._reply(user, reply, request)
 

@@ -1,9 +1,10 @@
-"""`appliance backup` and `appliance restore`: copies of all chats."""
+"""`appliance backup`, `restore` and `salvage`: copies of all chats, and what is left of them."""
 
 import time
 from pathlib import Path
 
 import click
+import msgspec
 
 from appliance.cli import options
 from appliance.system.units import format_bytes
@@ -20,7 +21,7 @@ def backup(file: Path | None, config_file: Path | None, as_json: bool) -> None:
     """
     config = options.configuration(config_file)
     from appliance.config import paths
-    from appliance.store.backup import back_up
+    from appliance.store.copies.backup import back_up
 
     folder = paths.data_dir(config)
     usual = folder / "backups" / f"appliance-{time.strftime('%Y%m%d-%H%M%S')}.db"
@@ -37,24 +38,73 @@ def backup(file: Path | None, config_file: Path | None, as_json: bool) -> None:
 @options.config_file
 @options.as_json
 def restore(file: Path, config_file: Path | None, as_json: bool) -> None:
-    """Replace all chats by those of a copy; the present ones are kept beside it.
+    """Replace all chats by those of a copy; the present ones are kept beside it for 30 days.
 
     The service must not be running.
     """
     config = options.configuration(config_file)
     from appliance.client import discovery
     from appliance.config import paths
-    from appliance.store import backup as store
+    from appliance.store.copies import restore as store
 
-    folder = paths.data_dir(config)
-    lock = discovery.DataFolderLock(folder)
+    lock = discovery.DataFolderLock(paths.data_dir(config))
     try:
         kept = store.restore(file.absolute(), paths.database_file(config))
     finally:
         lock.release()
     if as_json:
-        options.print_json({"restored": str(file), "kept": str(kept) if kept else None})
+        said = {"kept": str(kept.path), "kept_whole": kept.whole} if kept else {"kept": None}
+        options.print_json({"restored": str(file), **said})
         return
     click.echo(f"The chats are those of {file} again.")
-    if kept:
-        click.echo(f"Those of before are in {kept}.")
+    if kept and kept.whole:
+        click.echo(f"Those of before are in {kept.path}.")
+    elif kept:
+        click.echo(f"Those of before were damaged; as they were, they are in {kept.path}.")
+
+
+@click.command()
+@click.argument("file", required=False, type=click.Path(path_type=Path, dir_okay=False))
+@click.option(
+    "--into",
+    "target",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="The new file; otherwise beside FILE.",
+)
+@options.config_file
+@options.as_json
+def salvage(
+    file: Path | None, target: Path | None, config_file: Path | None, as_json: bool
+) -> None:
+    """Read what a damaged database still has into a new file, and say what is missing.
+
+    FILE is not changed; without FILE: the chats of this installation, whose service must not be
+    running. `appliance restore` puts the new file in their place.
+    """
+    config = options.configuration(config_file)
+    from appliance.client import discovery
+    from appliance.config import paths
+    from appliance.store.copies import salvage as store
+
+    ours = paths.database_file(config)
+    damaged = (file or ours).absolute()
+    usual = damaged.with_name(f"{damaged.stem}-salvaged-{time.strftime('%Y%m%d-%H%M%S')}.db")
+    lock = discovery.DataFolderLock(paths.data_dir(config)) if damaged == ours else None
+    try:
+        found = store.salvage(damaged, (target or usual).absolute())
+    finally:
+        if lock:
+            lock.release()
+    if as_json:
+        options.print_json(msgspec.to_builtins(found))
+        return
+    click.echo(f"{found.path}: {found.chats} chats, {found.messages} messages")
+    for number, what in (
+        (found.missing, "chats or messages at least are missing"),
+        (found.damaged_messages, "messages are damaged, and marked"),
+        (found.chats_without_title, "chats have lost their title and settings"),
+        (found.damaged_pages, "pages of the file could not be read, or not wholly"),
+    ):
+        if number:
+            click.echo(f"  {number} {what}")
+    click.echo(f"To go on with these chats: appliance restore {found.path}")

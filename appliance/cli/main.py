@@ -64,6 +64,7 @@ def appliance(context: click.Context, config_file: Path | None, ready_seconds: f
 for command in (
     *(service.serve, health.health, doctor.doctor, keys.keys, *models.COMMANDS, pull.pull, run.run),
     *(benchmark.bench, benchmark.tune, backup.backup, backup.restore),
+    backup.salvage,
 ):
     appliance.add_command(command)
 

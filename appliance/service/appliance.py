@@ -21,7 +21,7 @@ from appliance.client import discovery
 from appliance.config import paths
 from appliance.config.environment import service_manager
 from appliance.config.schema import Config
-from appliance.engine.kv_files import forget_session, forget_stateless
+from appliance.engine.kv_files import forget_session, forget_stateless, keep_sessions
 from appliance.engine.local.prestart import PrestartedWorker
 from appliance.engine.pool import Pool
 from appliance.errors import ModelNotFound
@@ -33,19 +33,27 @@ from appliance.service import auth, model_library, model_specs, variants
 from appliance.service.autotune import Autotuner
 from appliance.service.device_verification import DeviceVerifier
 from appliance.service.systemd import ModelState, NotifySocket, SystemdNotifier
+from appliance.store.copies import kept
+from appliance.store.copies.upgrade import open_upgraded, went_well
 from appliance.store.import_export import ChatImportExport
 from appliance.store.preferences import PreferenceBook
-from appliance.store.retention import Retention
 from appliance.store.search import Search
 from appliance.store.sessions import Sessions
 from appliance.store.settings import DefaultProfile
-from appliance.store.upgrade import open_upgraded, went_well
+from appliance.store.upkeep.age_clock import AgeClock
+from appliance.store.upkeep.maintenance import Maintenance, describe_loss
+from appliance.store.upkeep.notices import Notices
+from appliance.store.upkeep.retention import Retention
 from appliance.system.memory import memory
+from appliance.system.process_setup import allow_open_files
 
 log = logging.getLogger(__name__)
 
 SPARE_THREADS = 8
 """Request threads beyond those that wait for a reply that is not streamed."""
+OTHER_FILES = 44
+"""Open files that the database, the log, a few workers and what is read at the moment need."""
+LEAST_CONNECTIONS = 8
 WINDOW_SECONDS = 3.0
 """After which models load, whether the window reports that it is drawn or not."""
 
@@ -74,6 +82,9 @@ class Appliance:
         self._folder_lock = discovery.DataFolderLock(self._data)
         database_file = paths.database_file(config)
         self._database = open_upgraded(database_file, __version__)
+        self._notices = Notices(self._database)
+        if lost := self._database.lost():
+            self._notices.add("changes_lost", describe_loss(lost))
         sessions = Sessions(self._database, max_sessions=config.limits.max_sessions)
         interrupted = sessions.interrupt_streaming()
         if interrupted:
@@ -100,12 +111,20 @@ class Appliance:
         model_library.serve_found_models(stock, self._pool, config)
         self._autotuner = Autotuner(config, self._pool)
         self._device_verifier = DeviceVerifier(self._pool)
-        self._live = ReplyWriter(sessions)
+        self._live = ReplyWriter(sessions, self._database.checkpoint)
+        retention = Retention(self._database)
         self._cleanup = ChatCleanup(
-            Retention(self._database),
+            retention,
+            AgeClock(self._database),
             self._forget,
             undo_seconds=config.data.undo_seconds,
             ttl_seconds=config.limits.session_ttl_seconds,
+            on_jump=lambda message: self._notices.add("clock_jumped", message),
+            also=[
+                Maintenance(self._database).run,
+                lambda age: kept.expire(self._database, age),
+                lambda _: keep_sessions(paths.kv_dir(), retention.ids()),
+            ],
         )
         turns = Turns(
             sessions,
@@ -129,6 +148,7 @@ class Appliance:
             metrics=metrics,
             dashboard=Dashboard(metrics.throughput, self._pool.models, __version__),
             refused_variants=variants.refused,
+            storage=lambda: self._notices.status(retention.expired),
             config=config,
             ui=paths.ui_dir(),
             version=__version__,
@@ -138,17 +158,17 @@ class Appliance:
         self._server = HttpServer(
             app,
             [(config.server.host, config.server.port)],
-            ServerLimits(
-                threads=threads, shutdown_grace_seconds=config.server.shutdown_grace_seconds
-            ),
+            _limits(threads, config.server.shutdown_grace_seconds),
             admit=guard.refused,
         )
         self._measure(metrics, sessions)
         self._keys.on_revoke(self._server.cut)
         token = self._logins.launch_token if self._auth else ""
-        discovery.publish(
-            self._data, discovery.RunningService(self.address, os.getpid(), __version__, token)
-        )
+        here = discovery.RunningService(self.address, os.getpid(), __version__, token)
+        try:
+            discovery.publish(self._data, here)
+        except OSError as ex:
+            log.warning("other commands will not find this service: %s", ex)
         self._notifier = SystemdNotifier(
             NotifySocket(service_manager()),
             address=self.address,
@@ -244,6 +264,21 @@ class Appliance:
         """Like `stop`, without waiting for anything."""
         self._deadline = 0.0
         self._server.stop_now()
+
+
+def _limits(threads: int, grace_seconds: float) -> ServerLimits:
+    """With as many connections as there may be open files beside those that all else needs."""
+    limits = ServerLimits(threads=threads, shutdown_grace_seconds=grace_seconds)
+    room = max(LEAST_CONNECTIONS, allow_open_files() - OTHER_FILES)
+    if room >= limits.connections:
+        return limits
+    log.warning("so few files may be open that %d connections are allowed at a time", room)
+    return msgspec.structs.replace(
+        limits,
+        connections=room,
+        connections_kept=room // 4,
+        connections_per_address=min(limits.connections_per_address, room // 2),
+    )
 
 
 def run(

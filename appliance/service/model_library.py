@@ -1,5 +1,6 @@
 """The model files of this installation, and how they are offered."""
 
+import logging
 import threading
 import time
 from collections import Counter
@@ -11,7 +12,7 @@ import msgspec
 from appliance.config import environment, paths
 from appliance.config.schema import EMBEDDED_MODEL, AvailableModel, Config
 from appliance.engine.pool import Pool
-from appliance.errors import ModelNotFound
+from appliance.errors import ApplianceError, ModelNotFound
 from appliance.models.catalog import catalog
 from appliance.models.hub.client import Hub
 from appliance.models.hub.downloads import Downloads
@@ -23,6 +24,8 @@ from appliance.models.memory.fit import Machine
 from appliance.service import build_info, model_files, model_specs
 from appliance.system.cpu import processor
 from appliance.system.memory import memory
+
+log = logging.getLogger(__name__)
 
 FILE = "shelf.json"
 SHARE = 0.85
@@ -119,15 +122,14 @@ def serve_found_models(library: ModelLibrary, pool: Pool, config: Config) -> Non
 
     def change(new: Sequence[ModelFile], gone: Sequence[ModelFile]) -> None:
         pool.remove(entry.id for entry in gone if entry.id not in configured)
-        pool.add(
-            model_specs.spec(
-                config,
-                AvailableModel(id=entry.id, name=entry.name, path=str(entry.path)),
-                aliases=catalog.aliases(entry.repo),
-            )
-            for entry in new
-            if entry.id not in configured and entry.loads
-        )
+        for entry in new:
+            if entry.id in configured or not entry.loads:
+                continue
+            model = AvailableModel(id=entry.id, name=entry.name, path=str(entry.path))
+            try:
+                pool.add([model_specs.spec(config, model, aliases=catalog.aliases(entry.repo))])
+            except ApplianceError as ex:
+                log.warning("%s is not on offer: %s", entry.id, ex)
         pool.clear_failure(entry.id for entry in new if entry.id in configured)
 
     library.index.on_change = change

@@ -5,6 +5,16 @@ import threading
 import uuid
 from collections.abc import Callable
 
+_RESERVED = {".", "..", "import"}
+"""What an address takes for something else."""
+
+
+def addressable(some_id: str) -> bool:
+    """Whether an id can stand in an address as it is, so that it can be opened and deleted."""
+    plain = some_id.isascii() and some_id.isprintable() and not set(some_id) & set(" /?#%")
+    return bool(some_id) and plain and some_id not in _RESERVED
+
+
 _TAIL_BITS = 74
 """What version 7 leaves free below the time: 12 bits before the variant and 62 after it."""
 

@@ -9,16 +9,23 @@ import msgspec
 
 from appliance.errors import RequestError
 from appliance.store.database import Database
-from appliance.store.ids import TimeOrderedIds
-from appliance.store.records import Message, MessageUsage, Session, find_session, messages_of
-from appliance.store.retention import check_room
+from appliance.store.disk.checksum import message_checksum
+from appliance.store.ids import TimeOrderedIds, addressable
+from appliance.store.records import (
+    Message,
+    MessageUsage,
+    Session,
+    check_room,
+    find_session,
+    messages_of,
+)
 from appliance.store.settings import NOTHING, to_column
 from appliance.store.text import check_text
 
 _USAGE = MessageUsage.__struct_fields__
 _COLUMNS = (
     *("id", "session_id", "parent_id", "role", "content", "reasoning", "status", "finish_reason"),
-    *("model", "created_at", *_USAGE, "error_code", "error_message"),
+    *("model", "created_at", *_USAGE, "error_code", "error_message", "checksum"),
 )
 _INSERT = (
     f"INSERT INTO messages ({', '.join(_COLUMNS)})"  # noqa: S608 - our own names
@@ -56,7 +63,8 @@ class ChatImportExport:
     def add(self, session: Session, messages: Sequence[Message]) -> Session:
         """A session from elsewhere, with its messages, parents before children.
 
-        Ids that are taken are made new, those of the messages all together. What was streaming is
+        Ids that are taken, or could not stand in an address, are made new, those of the messages
+        all together. What was streaming is
         interrupted.
 
         Raises:
@@ -68,7 +76,7 @@ class ChatImportExport:
             check_room(connection, self._max_sessions)
             ids = self._message_ids(connection, messages)
             session_id = session.id
-            if _taken(connection, "sessions", [session_id]):
+            if not addressable(session_id) or _taken(connection, "sessions", [session_id]):
                 session_id = self._new_id()
             connection.execute(
                 "INSERT INTO sessions"
@@ -90,7 +98,8 @@ class ChatImportExport:
         """What each id is from now on; None stays None."""
         ids: dict[str | None, str | None] = {None: None}
         ids.update((message.id, message.id) for message in messages)
-        if _taken(connection, "messages", [message.id for message in messages]):
+        given = [message.id for message in messages]
+        if not all(map(addressable, given)) or _taken(connection, "messages", given):
             ids.update((message.id, self._new_id()) for message in messages)
         return ids
 
@@ -110,6 +119,7 @@ def _row(message: Message, session_id: str, ids: dict[str | None, str | None]) -
         *(message.finish_reason, message.model, message.created_at),
         *(msgspec.structs.astuple(usage) if usage else (None,) * len(_USAGE)),
         *((error.code, error.message) if error else (None, None)),
+        message_checksum(message.role, message.content, message.reasoning),
     )
 
 

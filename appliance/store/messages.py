@@ -23,13 +23,17 @@ _USAGE = MessageUsage.__struct_fields__
 
 _FINISH = f"""
 UPDATE messages
-SET content = ?, reasoning = ?, status = ?, finish_reason = ?,
+SET content = ?1, reasoning = ?2, checksum = message_checksum(role, ?1, ?2),
+    status = ?, finish_reason = ?,
     {", ".join(f"{name} = ?" for name in _USAGE)},
     error_code = ?, error_message = ?
 WHERE id = ?
 """  # noqa: S608 - our own names
 
-_GROW = "UPDATE messages SET content = ?, reasoning = ? WHERE id = ? AND status = 'streaming'"
+_GROW = """
+UPDATE messages SET content = ?1, reasoning = ?2, checksum = message_checksum(role, ?1, ?2)
+WHERE id = ?3 AND status = 'streaming'
+"""
 
 
 def add(
@@ -57,8 +61,8 @@ def add(
         _check_idle(session)
     connection.execute(
         "INSERT INTO messages"
-        " (id, session_id, parent_id, role, content, status, model, created_at)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        " (id, session_id, parent_id, role, content, status, model, created_at, checksum)"
+        " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, message_checksum(?4, ?5, ''))",
         (message_id, session.id, parent_id, role, content, status, model, now),
     )
     _becomes_leaf(connection, session.id, message_id, now)

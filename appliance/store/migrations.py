@@ -122,11 +122,74 @@ _PREFERENCES = """
 CREATE TABLE preferences (owner TEXT PRIMARY KEY, said TEXT NOT NULL) STRICT, WITHOUT ROWID;
 """
 
+# - The row of `storage` counts changes (`disk/commit_record.py`), and has the time that chats age
+#   by (`age_clock.py`). `vacuumed`: the file has nothing of what was deleted before this step.
+# - `deleted_age` and `idle_age` are by that time: when a deletion was first seen, and since when
+#   nothing happens; `idle_update` is the `updated_at` that `idle_age` is of.
+# - Ids that could not stand in an address, and so not be opened or deleted, are replaced.
+# - `kept_copies` has the files that upgrades and restores kept, and when they were first seen.
+# - An index with `secure-delete` has nothing left of what was deleted from it.
+_SAFETY = """
+PRAGMA application_id = 0x4170706c;
+
+ALTER TABLE sessions ADD COLUMN deleted_age INTEGER;
+ALTER TABLE sessions ADD COLUMN expired INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE sessions ADD COLUMN idle_age INTEGER;
+ALTER TABLE sessions ADD COLUMN idle_update INTEGER;
+
+ALTER TABLE messages ADD COLUMN checksum INTEGER;
+UPDATE messages SET checksum = message_checksum(role, content, reasoning);
+
+CREATE TABLE renamed (old TEXT PRIMARY KEY, new TEXT NOT NULL);
+INSERT INTO renamed
+SELECT id, 'chat-' || lower(hex(randomblob(8))) FROM sessions WHERE {bad};
+PRAGMA defer_foreign_keys = ON;
+UPDATE sessions SET id = (SELECT new FROM renamed WHERE old = id)
+WHERE id IN (SELECT old FROM renamed);
+UPDATE messages SET session_id = (SELECT new FROM renamed WHERE old = session_id)
+WHERE session_id IN (SELECT old FROM renamed);
+DELETE FROM renamed;
+INSERT INTO renamed
+SELECT id, 'message-' || lower(hex(randomblob(8))) FROM messages WHERE {bad};
+UPDATE messages SET id = (SELECT new FROM renamed WHERE old = id)
+WHERE id IN (SELECT old FROM renamed);
+UPDATE messages SET parent_id = (SELECT new FROM renamed WHERE old = parent_id)
+WHERE parent_id IN (SELECT old FROM renamed);
+UPDATE sessions SET leaf_id = (SELECT new FROM renamed WHERE old = leaf_id)
+WHERE leaf_id IN (SELECT old FROM renamed);
+DROP TABLE renamed;
+
+CREATE TABLE storage (
+    number INTEGER PRIMARY KEY,
+    database TEXT NOT NULL,
+    commits INTEGER NOT NULL,
+    committed_at INTEGER NOT NULL,
+    age INTEGER NOT NULL DEFAULT 0,
+    wall INTEGER NOT NULL DEFAULT 0,
+    vacuumed INTEGER NOT NULL DEFAULT 0
+) STRICT;
+INSERT INTO storage (number, database, commits, committed_at)
+VALUES (1, lower(hex(randomblob(8))), 0, 0);
+
+CREATE TABLE notices (
+    number INTEGER PRIMARY KEY,
+    code TEXT NOT NULL,
+    at INTEGER NOT NULL,
+    age INTEGER NOT NULL,
+    message TEXT NOT NULL
+) STRICT;
+CREATE TABLE kept_copies (name TEXT PRIMARY KEY, age INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+
+INSERT INTO message_search (message_search, rank) VALUES ('secure-delete', 1);
+INSERT INTO message_search (message_search) VALUES ('rebuild');
+""".replace("{bad}", "id IN ('', '.', '..', 'import') OR id GLOB '*[ /?#%]*'")
+
 MIGRATIONS: Sequence[Migration] = (
     Migration("0001_sessions", _SESSIONS),
     Migration("0002_chats", _CHATS),
     Migration("0003_search", _SEARCH),
     Migration("0004_preferences", _PREFERENCES),
+    Migration("0005_safety", _SAFETY),
 )
 
 _RECORD = "CREATE TABLE IF NOT EXISTS migrations (name TEXT PRIMARY KEY, applied_at INTEGER) STRICT"

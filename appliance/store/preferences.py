@@ -1,5 +1,6 @@
 """The preferences of a person for the page: kept here, because a window's browser forgets."""
 
+import logging
 from collections.abc import Mapping
 from typing import Any, Literal
 
@@ -8,6 +9,8 @@ import msgspec
 from appliance.store.database import Database
 
 Theme = Literal["system", "light", "dark"]
+
+log = logging.getLogger(__name__)
 
 
 class Preferences(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,5 +48,10 @@ class PreferenceBook:
 
 
 def _read(connection: Any, owner: str) -> Preferences:
-    row = connection.execute("SELECT said FROM preferences WHERE owner = ?", (owner,)).fetchone()
-    return msgspec.json.decode(row[0], type=Preferences) if row else Preferences()
+    try:
+        rows = connection.execute("SELECT said FROM preferences WHERE owner = ?", (owner,))
+        row = rows.fetchone()
+        return msgspec.json.decode(row[0], type=Preferences) if row else Preferences()
+    except (msgspec.MsgspecError, ValueError, TypeError) as ex:
+        log.error("preferences cannot be read, and are the usual ones: %s", ex)
+        return Preferences()

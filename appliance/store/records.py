@@ -1,11 +1,13 @@
 """The records of stored chats, and how they are read from their tables."""
 
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, get_args
 
 import apsw
 import msgspec
 
-from appliance.errors import MessageNotFound, SessionNotFound
+from appliance.errors import MessageNotFound, SessionNotFound, TooManySessions
+from appliance.store.disk.checksum import message_checksum
+from appliance.store.disk.damaged_rows import all_rows, as_integer, as_text
 from appliance.store.settings import Settings, from_column
 
 Role = Literal["user", "assistant", "system"]
@@ -68,6 +70,8 @@ class Message(msgspec.Struct, frozen=True):
     created_at: int
     usage: MessageUsage | None
     error: MessageError | None
+    damaged: bool = False
+    """It is not what was stored: a fault of the disk or of memory changed it."""
 
 
 class Session(msgspec.Struct, frozen=True):
@@ -85,22 +89,29 @@ class Session(msgspec.Struct, frozen=True):
     """The reply that is being written now."""
     settings: Settings | None
     """What this chat sets otherwise than the default profile; None: nothing."""
+    damaged: bool = False
+    """A part of it cannot be read any more."""
 
 
+_SESSION_COLUMNS = (
+    *("sessions.id", "title", "pinned", "sessions.created_at", "updated_at", "leaf_id"),
+    *("live.id", "settings"),
+)
 _SESSIONS = """
-SELECT sessions.id, title, pinned, sessions.created_at, updated_at, leaf_id, live.id, settings
-FROM sessions
+SELECT {columns} FROM sessions
 LEFT JOIN messages AS live ON live.session_id = sessions.id AND live.status = 'streaming'
 WHERE deleted_at IS NULL
 """
 
-_MESSAGES = """
-SELECT id, session_id, parent_id, role, content, reasoning, status, finish_reason, model,
-       created_at, prompt_tokens, cached_tokens, cached_from, completion_tokens, dropped_messages,
-       queued_seconds, prefill_seconds, decode_seconds, seed,
-       ifnull(context_tokens, prompt_tokens + completion_tokens), n_ctx, error_code, error_message
-FROM messages
-"""
+_MESSAGE_COLUMNS = (
+    *("id", "session_id", "parent_id", "role", "content", "reasoning", "status", "finish_reason"),
+    *("model", "created_at", "checksum"),
+    *("prompt_tokens", "cached_tokens", "cached_from", "completion_tokens", "dropped_messages"),
+    *("queued_seconds", "prefill_seconds", "decode_seconds", "seed"),
+    *("ifnull(context_tokens, prompt_tokens + completion_tokens)", "n_ctx"),
+    *("error_code", "error_message"),
+)
+_MESSAGES = "SELECT {columns} FROM messages "
 
 _VISIBLE = """
  AND EXISTS (
@@ -124,7 +135,8 @@ def find_session(connection: apsw.Connection, session_id: str) -> Session:
     """Raises SessionNotFound."""
     row: Any = None
     if possible(session_id):
-        row = connection.execute(_SESSIONS + "AND sessions.id = ?", (session_id,)).fetchone()
+        sql = _SESSIONS + "AND sessions.id = ?"
+        row = next(iter(all_rows(connection, sql, _SESSION_COLUMNS, (session_id,))), None)
     if row is None:
         raise SessionNotFound(f"There is no session {session_id!a}.")
     return _to_session(row)
@@ -133,7 +145,10 @@ def find_session(connection: apsw.Connection, session_id: str) -> Session:
 def all_sessions(connection: apsw.Connection) -> list[Session]:
     """Pinned ones first, then newest updated first; of the same millisecond, newest made first."""
     order = "ORDER BY pinned DESC, updated_at DESC, sessions.number DESC"
-    return [_to_session(row) for row in connection.execute(_SESSIONS + order).fetchall()]
+    numbers = "SELECT number FROM sessions INDEXED BY sessions_by_update"
+    one_by_one = (numbers, "sessions.number")
+    rows = all_rows(connection, _SESSIONS, _SESSION_COLUMNS, (), order, one_by_one)
+    return [_to_session(row) for row in rows]
 
 
 def find_message(
@@ -154,7 +169,8 @@ def find_message(
     row = None
     if possible(message_id):
         wanted = "WHERE id = ?" + ("" if deleted else _VISIBLE)
-        row = connection.execute(_MESSAGES + wanted, (message_id,)).fetchone()
+        rows = all_rows(connection, _MESSAGES + wanted, _MESSAGE_COLUMNS, (message_id,))
+        row = next(iter(rows), None)
     message = None if row is None else _to_message(row)
     if message is None or session_id not in (None, message.session_id):
         raise MessageNotFound(f"There is no message {message_id!a} here.", param=param)
@@ -165,17 +181,44 @@ def messages_of(connection: apsw.Connection, session_id: str) -> list[Message]:
     """In the order of making; none of a session that does not exist."""
     if not possible(session_id):
         return []
-    in_order = f"WHERE session_id = ? {_VISIBLE} ORDER BY number"
-    rows = connection.execute(_MESSAGES + in_order, (session_id,)).fetchall()
-    return [_to_message(row) for row in rows]
+    wanted = f"WHERE session_id = ? {_VISIBLE}"
+    numbers = "SELECT number FROM messages INDEXED BY messages_by_session WHERE session_id = ?"
+    one_by_one = (f"{numbers} ORDER BY number", "number")
+    rows = all_rows(
+        connection,
+        _MESSAGES + wanted,
+        _MESSAGE_COLUMNS,
+        (session_id,),
+        " ORDER BY number",
+        one_by_one,
+    )
+    return _joined([_to_message(row) for row in rows])
 
 
 def branch_to(connection: apsw.Connection, session_id: str, leaf_id: str) -> list[Message]:
     """From the root to the leaf; none where the session has no such leaf."""
     if not (possible(leaf_id) and possible(session_id)):
         return []
-    rows = connection.execute(_BRANCH + _MESSAGES + _OF_BRANCH, (leaf_id, session_id)).fetchall()
+    sql = _BRANCH + _MESSAGES + _OF_BRANCH
+    rows = all_rows(connection, sql, _MESSAGE_COLUMNS, (leaf_id, session_id))
     return [_to_message(row) for row in rows]
+
+
+def check_room(connection: apsw.Connection, max_sessions: int) -> None:
+    """Whether there may be one session more; deleted ones do not count. 0: any number.
+
+    Raises:
+        TooManySessions: there may not.
+    """
+    if not max_sessions:
+        return
+    count: Any = connection.execute(
+        "SELECT count(*) FROM sessions WHERE deleted_at IS NULL"
+    ).fetchone()
+    if count[0] >= max_sessions:
+        raise TooManySessions(
+            f"There are {count[0]} chats, as many as limits.max_sessions allows. Delete some first."
+        )
 
 
 def possible(some_id: str) -> bool:
@@ -183,25 +226,89 @@ def possible(some_id: str) -> bool:
     return some_id.isascii()
 
 
+def _joined(messages: list[Message]) -> list[Message]:
+    """What follows a message that cannot be read follows the one before that."""
+    known: set[str | None] = {None}
+    joined: list[Message] = []
+    for message in messages:
+        known.add(message.id)
+        if message.parent_id in known:
+            joined.append(message)
+            continue
+        before = joined[-1].id if joined else None
+        joined.append(msgspec.structs.replace(message, parent_id=before, damaged=True))
+    return joined
+
+
 def _to_session(row: Any) -> Session:
-    id, title, pinned, created_at, updated_at, leaf_id, live_id, settings = row
+    bad: list[str] = []
+    id, title, pinned, created_at, updated_at, leaf_id, live_id, stored = row
+    try:
+        settings = from_column(stored)
+    except (msgspec.MsgspecError, ValueError, TypeError):
+        settings = None
+        bad.append("settings")
+    if title is None:
+        bad.append("title")
     return Session(
-        id,
-        title,
+        as_text(id, bad) or "",
+        as_text(title, bad) or "",
         bool(pinned),
-        created_at,
-        updated_at,
-        leaf_id,
-        live_id,
-        from_column(settings),
+        as_integer(created_at, bad),
+        as_integer(updated_at, bad),
+        as_text(leaf_id, bad),
+        as_text(live_id, bad),
+        settings,
+        damaged=bool(bad),
     )
+
+
+_ROLES = frozenset(get_args(Role))
+_STATUSES = frozenset({"streaming", *get_args(FinalStatus)})
+_FINISH_REASONS = frozenset({None, *get_args(FinishReason)})
+_USAGE_TYPES = [
+    *(int, int, str | None, int, int),
+    *(float, float, float, int, int, int | None),
+]
 
 
 def _to_message(row: Any) -> Message:
-    usage, error = row[10:21], row[21:]
-    fields: Any = (
-        *row[:10],
-        None if usage[0] is None else MessageUsage(*usage),
-        None if error[0] is None else MessageError(*error),
+    bad: list[str] = []
+    id, session_id, parent_id, role, content, reasoning, status, reason, model = (
+        as_text(value, bad) for value in row[:9]
     )
-    return Message(*fields)
+    created_at, checksum, usage, error = as_integer(row[9], bad), row[10], row[11:22], row[22:]
+    if checksum != message_checksum(role, row[4], row[5]):
+        bad.append("checksum")
+    if role not in _ROLES or status not in _STATUSES or reason not in _FINISH_REASONS:
+        bad.append("words")
+        role = role if role in _ROLES else "assistant"
+        status = status if status in _STATUSES else "interrupted"
+        reason = reason if reason in _FINISH_REASONS else None
+    fields: dict[str, Any] = {
+        "id": id or "",
+        "session_id": session_id or "",
+        "parent_id": parent_id,
+        "role": role,
+        "content": content or "",
+        "reasoning": reasoning or "",
+        "status": status,
+        "finish_reason": reason,
+        "model": model,
+        "created_at": created_at,
+        "usage": _usage(usage, bad),
+        "error": None
+        if error[0] is None
+        else MessageError(*(as_text(e, bad) or "" for e in error)),
+    }
+    return Message(**fields, damaged=bool(bad))
+
+
+def _usage(values: Any, bad: list[str]) -> MessageUsage | None:
+    if values[0] is None:
+        return None
+    values = [as_text(v, bad) if isinstance(v, bytes) else v for v in values]
+    if not all(map(isinstance, values, _USAGE_TYPES)):
+        bad.append("usage")
+        return None
+    return MessageUsage(*values)

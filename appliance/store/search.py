@@ -7,18 +7,22 @@ of one or two characters are looked for in the texts themselves. Case and the ac
 letters make no difference.
 """
 
+import logging
 import re
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from itertools import islice
 from typing import Any
 
+import apsw
 import msgspec
 
 from appliance.store.database import Database
 from appliance.store.records import Role
 from appliance.store.text import check_text
+
+log = logging.getLogger(__name__)
 
 BEFORE, SNIPPET = 60, 240
 """Characters of a snippet before its first hit, and in all."""
@@ -72,30 +76,43 @@ class Search:
             return SearchPage([], False)
         wanted = [[_folded(spelling)[0] for spelling in _spellings(word)] for word in words]
         with self._database.read() as connection:
-            titles = [row for row in connection.execute(_TITLES) if _has(row[1], wanted)]
+            titles = [
+                (session_id, title, updated_at)
+                for session_id, stored, updated_at in _whole_rows(connection.execute(_TITLES))
+                if _has(title := _decoded(stored), wanted)
+            ]
             hits = [
                 SearchHit(session_id, title, None, None, updated_at, _snippet(title, wanted))
                 for session_id, title, updated_at in titles[offset : offset + limit + 1]
             ]
             rows: Any = connection.execute(*_candidates(words))
-            true = (row for row in rows if _has(row[-1], wanted))
+            decoded = ((*row[:-1], _decoded(row[-1])) for row in _whole_rows(rows))
+            true = (row for row in decoded if _has(row[-1], wanted))
             first = max(0, offset - len(titles))
             some = list(islice(true, first, first + limit + 1 - len(hits)))
             rows.close()
         hits += [
-            SearchHit(session_id, title, message_id, role, created_at, _snippet(content, wanted))
+            SearchHit(
+                session_id,
+                _decoded(title),
+                message_id,
+                role,
+                created_at,
+                _snippet(content, wanted),
+            )
             for session_id, title, message_id, role, created_at, content in some
         ]
         return SearchPage(hits[:limit], len(hits) > limit)
 
 
 _TITLES: Any = """
-SELECT id, title, updated_at FROM sessions
+SELECT id, CAST(title AS BLOB), updated_at FROM sessions
 WHERE deleted_at IS NULL ORDER BY updated_at DESC, number DESC
 """
 
 _MESSAGES = """
-SELECT messages.session_id, title, messages.id, role, messages.created_at, messages.content
+SELECT messages.session_id, CAST(title AS BLOB), messages.id, role, messages.created_at,
+    CAST(messages.content AS BLOB)
 FROM {source} JOIN sessions ON sessions.id = messages.session_id
 WHERE deleted_at IS NULL AND status <> 'streaming' AND {conditions}
 ORDER BY {order} DESC
@@ -104,6 +121,19 @@ ORDER BY {order} DESC
 _INDEXED = "message_search JOIN messages ON messages.number = message_search.rowid"
 _TRIGRAMS = 64
 """Of one word, those that the index is searched for."""
+
+
+def _whole_rows(rows: Iterable[Any]) -> Iterator[Any]:
+    """Of a damaged database, those that come before the damage."""
+    try:
+        yield from rows
+    except (apsw.CorruptError, UnicodeDecodeError) as ex:
+        log.error("not everything could be searched: %s", ex)
+
+
+def _decoded(stored: bytes | str) -> str:
+    """A text; what is none in it is replaced."""
+    return stored.decode(errors="replace") if isinstance(stored, bytes) else str(stored)
 
 
 def _words(query: str) -> list[str]:

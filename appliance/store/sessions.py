@@ -7,12 +7,13 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
+import apsw
 import msgspec
 
 from appliance.errors import Conflict, MessageNotFound, RequestError
 from appliance.store import messages
 from appliance.store.database import Database
-from appliance.store.ids import TimeOrderedIds
+from appliance.store.ids import TimeOrderedIds, addressable
 from appliance.store.records import (
     FinalStatus,
     FinishReason,
@@ -24,11 +25,11 @@ from appliance.store.records import (
     Session,
     all_sessions,
     branch_to,
+    check_room,
     find_message,
     find_session,
     messages_of,
 )
-from appliance.store.retention import check_room
 from appliance.store.settings import NOTHING, Settings, to_column
 from appliance.store.text import check_text, title_from
 
@@ -119,15 +120,19 @@ class Sessions:
         """A new session; without an id it is given one, without a `system` message it is empty.
 
         Raises:
-            RequestError: the id is not ASCII.
+            RequestError: the id could not stand in an address.
             Conflict: there is a session of that id.
             TooManySessions: there is none, and there are as many as there may be.
         """
         check_text(title, "title")
         settings.check()
         session_id = session_id or self._new_id()
-        if not session_id.isascii():
-            raise RequestError("The id of a session is ASCII text.", param="id")
+        if not addressable(session_id):
+            raise RequestError(
+                "The id of a session is ASCII text without spaces and /?#%, and not `import`, `.`"
+                " or `..`.",
+                param="id",
+            )
         now = self._clock()
         with self._database.write() as connection:
             # The one that is deleted can't come back now, and nobody but us knows of it.
@@ -186,11 +191,14 @@ class Sessions:
         Raises:
             SessionNotFound: unknown id.
         """
-        with self._database.write() as connection:
+
+        def hide(connection: apsw.Connection) -> None:
             find_session(connection, session_id)
             connection.execute(
                 "UPDATE sessions SET deleted_at = ? WHERE id = ?", (self._clock(), session_id)
             )
+
+        self._database.write_freeing(hide)
 
     def restore(self, session_id: str) -> Session:
         """Undoes `delete`; of a session that is there it changes nothing.
@@ -201,7 +209,9 @@ class Sessions:
         with self._database.write() as connection:
             if session_id.isascii():
                 connection.execute(
-                    "UPDATE sessions SET deleted_at = NULL WHERE id = ?", (session_id,)
+                    "UPDATE sessions SET deleted_at = NULL, deleted_age = NULL, expired = 0,"
+                    " idle_update = NULL WHERE id = ?",
+                    (session_id,),
                 )
             return find_session(connection, session_id)
 
@@ -364,10 +374,12 @@ class Sessions:
         return self.message(message_id)
 
     def interrupt_streaming(self) -> int:
-        """At start-up: what was being written when the process died becomes `interrupted`.
+        """At start-up: what was being written when the process died becomes `interrupted`; at
+        once, or if nothing can be stored now, before anything is.
 
         Returns:
             How many replies that were; each keeps its text so far.
         """
-        with self._database.write() as connection:
-            return messages.interrupt(connection)
+        counts: list[int] = []
+        done = self._database.write_first(lambda opened: counts.append(messages.interrupt(opened)))
+        return counts[-1] if done else 0

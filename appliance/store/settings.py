@@ -1,5 +1,6 @@
 """The settings of replies: those of one session, and the default profile behind them."""
 
+import logging
 from collections.abc import Mapping
 from typing import Any, Self
 
@@ -8,6 +9,8 @@ import msgspec
 
 from appliance.store.database import Database
 from appliance.store.text import check_text
+
+log = logging.getLogger(__name__)
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,8 +62,12 @@ def from_column(stored: str | None) -> Settings | None:
 
 def read_profile(connection: apsw.Connection) -> Settings:
     """The default profile."""
-    row: Any = connection.execute("SELECT settings FROM profile").fetchone()
-    return (row and from_column(row[0])) or NOTHING
+    try:
+        row: Any = connection.execute("SELECT settings FROM profile").fetchone()
+        return (row and from_column(row[0])) or NOTHING
+    except (msgspec.MsgspecError, ValueError, TypeError) as ex:
+        log.error("the default profile cannot be read, and says nothing: %s", ex)
+        return NOTHING
 
 
 class DefaultProfile:

@@ -47,6 +47,32 @@ def go_first_out_of_memory(score: int) -> None:
         file.write(str(score))
 
 
+def allow_open_files(most: int = 65536) -> int:
+    """As many open files as this user may have, also for the processes that this one starts.
+
+    Args:
+        most: no more than that are asked for.
+
+    Returns:
+        How many there may be; `most` where the system has no such limit.
+    """
+    try:
+        import resource
+    except ImportError:  # Windows
+        return most
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    limit = most if hard == resource.RLIM_INFINITY else min(hard, most)
+    # macOS has a limit beside the one that it tells.
+    for wanted in (limit, 10240):
+        if soft == resource.RLIM_INFINITY or soft >= wanted:
+            break
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+            break
+    soft = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return most if soft == resource.RLIM_INFINITY else min(soft, most)
+
+
 def take_request() -> tuple[bytes, Send]:
     """The child's side of `json_process.converse`: the request, and what sends back what comes of
     it. The process ends when its stdin does, in the middle of what it does, too."""

@@ -10,8 +10,9 @@ from appliance.chat.cleanup import ChatCleanup
 from appliance.errors import StoreFull
 from appliance.store.database import Database
 from appliance.store.migrations import migrate
-from appliance.store.retention import Retention
 from appliance.store.sessions import Sessions
+from appliance.store.upkeep.age_clock import AgeClock
+from appliance.store.upkeep.retention import Retention
 
 
 @pytest.fixture
@@ -34,7 +35,9 @@ def test_deleted_chats_go_at_the_start_and_afterwards(database: Database) -> Non
     before, later, kept = (sessions.create(title).id for title in "abc")
     sessions.delete(before)
     gone: list[str] = []
-    cleanup = ChatCleanup(Retention(database), gone.append, undo_seconds=0, interval=0.01)
+    cleanup = ChatCleanup(
+        Retention(database), AgeClock(database), gone.append, undo_seconds=0, interval=0.01
+    )
     cleanup.start()
     wait_until(lambda: gone == [before])
     sessions.delete(later)
@@ -48,7 +51,9 @@ def test_a_deletion_can_be_undone_for_a_while(database: Database) -> None:
     session = sessions.create("a")
     sessions.delete(session.id)
     gone: list[str] = []
-    cleanup = ChatCleanup(Retention(database), gone.append, undo_seconds=600, interval=0.01)
+    cleanup = ChatCleanup(
+        Retention(database), AgeClock(database), gone.append, undo_seconds=600, interval=0.01
+    )
     cleanup.start()
     time.sleep(0.1)
     cleanup.close()
@@ -57,17 +62,26 @@ def test_a_deletion_can_be_undone_for_a_while(database: Database) -> None:
 
 
 def test_chats_expire_if_they_are_to(database: Database) -> None:
-    sessions = Sessions(database, lambda: 1_000)
+    sessions = Sessions(database)
     old = sessions.create("old").id
-    young = Sessions(database).create("young").id
-    gone: list[str] = []
+    retention = Retention(database)
+    retention.expire(3600, age=1, now=1)
+    young = sessions.create("young").id
+    with database.write() as connection:
+        connection.execute("UPDATE storage SET age = 3600001")
     cleanup = ChatCleanup(
-        Retention(database), gone.append, undo_seconds=600, ttl_seconds=3600, interval=0.01
+        retention,
+        AgeClock(database),
+        lambda _: None,
+        undo_seconds=600,
+        ttl_seconds=3600,
+        interval=0.01,
     )
     cleanup.start()
-    wait_until(lambda: gone == [old])
+    wait_until(lambda: retention.expired() == [old])
     cleanup.close()
     assert [session.id for session in sessions.list()] == [young]
+    assert sessions.restore(old).title == "old"
 
 
 def test_a_full_disk_does_not_end_it(
@@ -80,15 +94,15 @@ def test_a_full_disk_does_not_end_it(
     purge = retention.purge
     tries: list[int] = []
 
-    def full_once(seconds: float) -> object:
+    def full_once(seconds: float, age: int) -> object:
         tries.append(1)
         if len(tries) == 1:
             raise StoreFull("the disk is full")
-        return purge(seconds)
+        return purge(seconds, age)
 
     monkeypatch.setattr(retention, "purge", full_once)
     gone: list[str] = []
-    cleanup = ChatCleanup(retention, gone.append, undo_seconds=0, interval=0.01)
+    cleanup = ChatCleanup(retention, AgeClock(database), gone.append, undo_seconds=0, interval=0.01)
     cleanup.start()
     wait_until(lambda: gone == [session_id])
     cleanup.close()
@@ -98,7 +112,9 @@ def test_a_full_disk_does_not_end_it(
 def test_without_an_undo_a_deleted_chat_goes_at_once(database: Database) -> None:
     sessions = Sessions(database)
     gone: list[str] = []
-    cleanup = ChatCleanup(Retention(database), gone.append, undo_seconds=0, interval=3600)
+    cleanup = ChatCleanup(
+        Retention(database), AgeClock(database), gone.append, undo_seconds=0, interval=3600
+    )
     cleanup.start()
     for title in "abc":
         session_id = sessions.create(title).id

@@ -1,5 +1,10 @@
 """A database of its own for every test, on real files."""
 
+import contextlib
+import os
+import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,8 +14,8 @@ from appliance.store import messages
 from appliance.store.database import Database
 from appliance.store.migrations import migrate
 from appliance.store.records import Message, MessageStatus, Role, find_session
-from appliance.store.retention import Retention
 from appliance.store.sessions import Sessions
+from appliance.store.upkeep.retention import Retention
 
 
 class Clock:
@@ -43,8 +48,8 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def retention(database: Database, clock: Clock) -> Retention:
-    return Retention(database, clock)
+def retention(database: Database) -> Retention:
+    return Retention(database)
 
 
 @pytest.fixture
@@ -66,3 +71,33 @@ def add_message(
         session = find_session(connection, session_id)
         made = sessions._new_id(), sessions._clock()
         return messages.add(connection, made, session, parent_id, role, content, status, model)
+
+
+@contextlib.contextmanager
+def small_disk(folder: Path, size: int, inodes: int = 0) -> Iterator[None]:
+    """A file system of its own in a folder, which is full soon; skips where it can't be mounted."""
+    options = f"size={size}" + (f",nr_inodes={inodes}" if inodes else "")
+    _mount("-t", "tmpfs", "-o", options, "tmpfs", str(folder))
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+@contextlib.contextmanager
+def read_only(folder: Path) -> Iterator[None]:
+    """A folder in which nothing can be written."""
+    _mount("--bind", str(folder), str(folder))
+    _mount("-o", "remount,bind,ro", str(folder))
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+def _mount(*arguments: str) -> None:
+    if sys.platform != "linux" or os.geteuid() != 0 or shutil.which("mount") is None:
+        pytest.skip("mounting takes Linux and root")
+    mounted = subprocess.run(["mount", *arguments], check=False, capture_output=True, text=True)
+    if mounted.returncode:
+        pytest.skip(f"mounting is not possible here: {mounted.stderr.strip()}")

@@ -9,7 +9,8 @@ import apsw
 import pytest
 
 from appliance.errors import StoreError
-from appliance.store.backup import back_up, read_back, restore
+from appliance.store.copies.backup import back_up, read_back
+from appliance.store.copies.restore import restore
 from appliance.store.database import Database
 from appliance.store.migrations import migrate
 from appliance.store.sessions import Sessions
@@ -123,4 +124,4 @@ def test_put_back_the_old_one_is_kept_with_its_wal(path: Path, tmp_path: Path) -
     kept = restore(copy, path)
 
     assert titles(path) == {"Before"}
-    assert kept and titles(kept) == {"Before", "In the WAL"}
+    assert kept and kept.whole and titles(kept.path) == {"Before", "In the WAL"}

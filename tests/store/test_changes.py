@@ -14,9 +14,9 @@ from appliance.errors import (
     TooManySessions,
 )
 from appliance.store.database import Database
-from appliance.store.retention import Retention
 from appliance.store.sessions import Message, MessageUsage, SessionChanges, Sessions, Settings
 from appliance.store.settings import DefaultProfile
+from appliance.store.upkeep.retention import Retention
 from tests.store.conftest import Clock, add_message
 
 USAGE = MessageUsage(
@@ -149,16 +149,15 @@ def test_a_reply_that_ends_after_the_deletion_is_there_after_the_undo(sessions: 
     assert (stored.content, stored.status) == ("half a word", "stopped")
 
 
-def test_what_was_deleted_is_purged_after_a_while(
-    sessions: Sessions, retention: Retention, clock: Clock
-) -> None:
+def test_what_was_deleted_is_purged_after_a_while(sessions: Sessions, retention: Retention) -> None:
     old, young, kept = (sessions.create(title) for title in "abc")
     reply = ended(sessions, old.id)
     sessions.delete(old.id)
-    clock.now += 60_000
+    assert retention.purge(60, age=1) == []
     sessions.delete(young.id)
-    assert retention.purge(60) == [old.id]
-    assert retention.purge(60) == []
+    assert retention.purge(60, age=60_000) == []
+    assert retention.purge(60, age=60_001) == [old.id]
+    assert retention.purge(60, age=60_001) == []
     with pytest.raises(SessionNotFound):
         sessions.restore(old.id)
     with pytest.raises(MessageNotFound):
@@ -167,22 +166,30 @@ def test_what_was_deleted_is_purged_after_a_while(
     assert {session.id for session in sessions.list()} == {young.id, kept.id}
 
 
-def test_what_nothing_happened_in_expires(
-    sessions: Sessions, retention: Retention, clock: Clock
+def test_what_nothing_happened_in_expires_and_can_be_restored(
+    sessions: Sessions, retention: Retention
 ) -> None:
     old, pinned, live, used = (sessions.create(title) for title in ("a", "b", "c", "d"))
     ended(sessions, old.id)
     sessions.update(pinned.id, SessionChanges(pinned=True))
     sessions.begin_turn(live.id, "hello")
-    clock.now += 60_000
+    assert retention.expire(60, age=1, now=5) == []
     ended(sessions, used.id)
     young = sessions.create("e")
-    assert retention.expire(60) == [old.id]
-    assert retention.expire(60) == []
-    with pytest.raises(SessionNotFound):
-        sessions.restore(old.id)
+    assert retention.expire(60, age=60_000, now=5) == []
+    assert retention.expire(60, age=60_001, now=5) == [old.id] == retention.expired()
+    assert retention.expire(60, age=60_001, now=5) == []
     kept = {session.id for session in sessions.list()}
     assert kept == {pinned.id, live.id, used.id, young.id}
+    sessions.restore(old.id)
+    assert retention.expired() == []
+    # It begins to age anew.
+    assert retention.expire(60, age=90_000, now=5) == []
+    assert retention.purge(0, age=90_000) == []
+    sessions.update(old.id, SessionChanges(pinned=True))
+    assert set(retention.expire(60, age=160_000, now=5)) == {used.id, young.id}
+    assert retention.purge(60, age=160_000) == []
+    assert set(retention.purge(60, age=220_000)) == {used.id, young.id}
 
 
 def test_one_session_too_many_is_refused_and_none_given_up(

@@ -1,14 +1,22 @@
 """What was acknowledged is there after any crash, of the process or of the machine."""
 
+import os
 import random
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
+from appliance.store.copies.backup import back_up
+from appliance.store.copies.restore import restore
 from appliance.store.database import Database
 from appliance.store.migrations import migrate
 from appliance.store.sessions import Sessions
+from appliance.store.upkeep.maintenance import describe_loss
 from tests.store.faulty_disk import faulty_disk
+from tests.store.test_restore import as_killed
 
 ROOT = Path(__file__).parents[2]
 
@@ -89,3 +97,75 @@ def test_a_power_cut_loses_nothing_that_was_acknowledged(path: Path, tmp_path: P
             found.close()
             assert messages[:-1] == expected[: 2 * turn + 1]
             assert (len(messages), messages[-1].status) == (2 * turn + 2, last)
+
+
+def _flip(wal: Path) -> None:
+    content = bytearray(wal.read_bytes())
+    content[32 + 24 + 100] ^= 4
+    wal.write_bytes(content)
+
+
+DAMAGE: dict[str, Callable[[Path], object]] = {
+    "missing": Path.unlink,
+    "empty": lambda wal: wal.write_bytes(b""),
+    "garbage": lambda wal: wal.write_bytes(os.urandom(50_000)),
+    "one bit": _flip,
+    "cut off": lambda wal: wal.write_bytes(wal.read_bytes()[:-5000]),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE.values(), ids=DAMAGE.keys())
+def test_a_wal_that_is_lost_or_damaged_is_noticed(
+    path: Path, damage: Callable[[Path], object]
+) -> None:
+    as_killed(path)
+    damage(path.with_name(f"{path.name}-wal"))
+    database = Database(path)
+    titles = {session.title for session in Sessions(database).list()}
+    assert titles <= {"In the file", "In the WAL"}
+    lost = database.lost()
+    assert lost and lost.number >= 1 and 0 < lost.since <= lost.until
+    assert "Messages of that time may be missing" in describe_loss(lost)
+    assert database.lost() is None, "it is said once"
+    Sessions(database).create("Later")
+    database.close()
+    again = Database(path)
+    assert again.lost() is None
+    again.close()
+
+
+def test_nothing_is_said_to_be_lost_that_is_not(path: Path, tmp_path: Path) -> None:
+    as_killed(path)
+    for _ in range(2):
+        database = Database(path)
+        assert database.lost() is None
+        assert len(Sessions(database).list()) == 2
+        database.close()
+    copy = Path(back_up(path, tmp_path / "copy.db").path)
+    database = Database(path)
+    Sessions(database).create("After the copy")
+    database.close()
+    restore(copy, path)
+    database = Database(path)
+    assert database.lost() is None
+    assert len(Sessions(database).list()) == 2
+    # A process that was killed before it could count beside the database.
+    Sessions(database).create("Not counted")
+    database.close()
+    path.with_name(f"{path.name}-commits").unlink()
+    database = Database(path)
+    assert database.lost() is None
+    database.close()
+
+
+def test_what_was_stored_before_the_replies_ended_needs_no_wal(path: Path) -> None:
+    database = Database(path)
+    migrate(database)
+    Sessions(database).create("A chat")
+    assert database.checkpoint()
+    content = path.read_bytes()
+    database.close()
+    path.write_bytes(content)
+    database = Database(path)
+    assert [session.title for session in Sessions(database).list()] == ["A chat"]
+    database.close()

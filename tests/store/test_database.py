@@ -144,39 +144,36 @@ def test_closing_folds_everything_into_one_file(database: Database, path: Path) 
     assert _count(database) == 1
     database.close()
     database.close()
-    assert [found.name for found in path.parent.iterdir()] == [path.name]
+    assert {found.name for found in path.parent.iterdir()} == {path.name, f"{path.name}-commits"}
     again = Database(path)
     assert _count(again) == 1
     again.close()
 
 
-def test_closing_reaches_the_connections_of_every_thread(database: Database) -> None:
-    ready, go_on = threading.Barrier(9), threading.Event()
+def test_any_number_of_threads_reads_through_a_few_connections(database: Database) -> None:
+    together = threading.Barrier(module.READERS)
+    counted: list[int] = []
 
-    def read_and_stay() -> None:
-        _count(database)
-        ready.wait(30)
-        go_on.wait(30)
+    def read_at_once() -> None:
+        with database.read() as connection:
+            together.wait(30)
+            # The same connection: a thread never waits for itself.
+            counted.append(_count(database))
+            assert connection.execute("SELECT 1").fetchall()
 
-    threads = [threading.Thread(target=read_and_stay) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    ready.wait(30)
+    def read_often() -> None:
+        counted.extend(_count(database) for _ in range(20))
+
+    for work, number in ((read_at_once, module.READERS), (read_often, 150)):
+        threads = [threading.Thread(target=work) for _ in range(number)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(60)
+    assert len(counted) == module.READERS + 150 * 20
     opened = _connections(database)
     database.close()
-    left = _connections(database)
-    go_on.set()
-    for thread in threads:
-        thread.join()
-    # The writer's, this thread's from the migration, and theirs.
-    assert (opened, left) == (1 + 1 + 8, 0)
-
-
-def test_a_thread_that_ends_takes_its_connection_along(database: Database) -> None:
-    before = _connections(database)
-    for _ in range(20):
-        _run(lambda: _count(database))
-    assert _connections(database) == before
+    assert (opened, _connections(database)) == (1 + module.READERS, 0)
 
 
 def test_closing_amid_reading_and_writing_ends_both_with_an_error(database: Database) -> None:

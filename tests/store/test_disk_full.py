@@ -57,7 +57,6 @@ WRITES: dict[str, Callable[[Sessions, str, str], object]] = {
     "finish": lambda sessions, session_id, reply_id: sessions.finish_reply(
         reply_id, LONG, "complete"
     ),
-    "interrupt": lambda sessions, session_id, reply_id: sessions.interrupt_streaming(),
 }
 
 
@@ -128,3 +127,21 @@ def test_no_room_for_the_file_itself(path: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(os, "open", no_room)
     with pytest.raises(StoreFull, match=re.escape(str(path))):
         Database(path)
+
+
+def test_replies_are_interrupted_before_anything_is_stored_again(path: Path) -> None:
+    with faulty_disk() as disk:
+        database = Database(path)
+        migrate(database)
+        sessions = Sessions(database)
+        _, reply = sessions.begin_turn(sessions.create().id, "hello")
+        disk.fail(1, for_good=True)
+        assert sessions.interrupt_streaming() == 0
+        before = database.state.state
+        assert sessions.message(reply.id).status == "streaming"
+        disk.heal()
+        _, later = sessions.begin_turn(reply.session_id, "and now")
+        assert (before, database.state.state) == ("full", "ok")
+        assert sessions.message(reply.id).status == "interrupted"
+        assert sessions.message(later.id).status == "streaming"
+        database.close()

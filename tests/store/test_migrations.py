@@ -12,10 +12,10 @@ import pytest
 from appliance.errors import StoreError, StoreTooNew
 from appliance.store.database import Database
 from appliance.store.migrations import MIGRATIONS, Migration, migrate
-from appliance.store.retention import Retention
 from appliance.store.search import Search
 from appliance.store.sessions import MessageError, MessageUsage, Session, Sessions, Settings
 from appliance.store.settings import DefaultProfile
+from appliance.store.upkeep.retention import Retention
 
 HERE = Path(__file__).parent
 FROZEN = (HERE / "schema-0001.sql").read_text(encoding="utf-8")
@@ -103,7 +103,7 @@ def test_the_chats_of_the_first_schema_are_still_read(tmp_path: Path) -> None:
     assert [hit.message_id for hit in search.find("so that", 9).hits] == [live.id]
     sessions.begin_turn("chat", "It goes on")
     sessions.delete("chat")
-    assert Retention(database).purge(0) == ["chat"]
+    assert Retention(database).purge(0, 1) == ["chat"]
     assert search.find("written", 9).hits == []
     database.close()
 

@@ -6,9 +6,9 @@ from hypothesis import strategies as st
 
 from appliance.errors import RequestError
 from appliance.store.database import Database
-from appliance.store.retention import Retention
 from appliance.store.search import SNIPPET, Search, SearchHit, SnippetSegment
 from appliance.store.sessions import Message, SessionChanges, Sessions
+from appliance.store.upkeep.retention import Retention
 from tests.store.conftest import add_message
 
 
@@ -206,7 +206,7 @@ def test_what_is_deleted_is_not_found(
     sessions.restore(message.session_id)
     assert found(search, "secret") == [None, message.id]
     sessions.delete(message.session_id)
-    retention.purge(0)
+    retention.purge(0, 1)
     assert found(search, "secret") == []
     with database.write() as connection:
         # Raises if the index has anything that the messages don't, or the other way round.

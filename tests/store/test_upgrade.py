@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from appliance.errors import StoreError, StoreTooNew
+from appliance.store.copies.upgrade import NOTE, open_upgraded, went_well
 from appliance.store.database import Database
 from appliance.store.migrations import MIGRATIONS, Migration
 from appliance.store.sessions import Sessions
-from appliance.store.upgrade import NOTE, open_upgraded, went_well
 
 NEXT = Migration("9001_next", "ALTER TABLE sessions ADD COLUMN colour TEXT; CREATE TABLE more (x);")
 BROKEN = Migration("9002_broken", "INSERT INTO no_such_table VALUES (1);")
@@ -45,7 +45,7 @@ def columns(database: Database) -> set[str]:
 
 def test_a_new_database_needs_no_way_back(path: Path) -> None:
     started(path, "1").close()
-    assert list(path.parent.iterdir()) == [path]
+    assert {file.name for file in path.parent.iterdir()} == {path.name, f"{path.name}-commits"}
 
 
 def test_an_upgrade_that_went_well_stays_and_its_copy_is_kept(old: Path) -> None:
@@ -115,7 +115,7 @@ def test_a_note_that_says_nothing_hurts_nobody(old: Path) -> None:
 UPGRADER = """
 import os, sys
 from pathlib import Path
-from appliance.store import backup, upgrade
+from appliance.store.copies import backup, upgrade
 from appliance.store.migrations import MIGRATIONS, Migration
 
 path, deaths = Path(sys.argv[1]), int(sys.argv[2])
@@ -130,7 +130,7 @@ def dying(function):
     return call
 
 for module, name in ((upgrade, "back_up"), (upgrade, "migrate"), (upgrade, "restore"),
-                     (backup, "read_back"), (backup, "_copy"), (backup, "_settle")):
+                     (backup, "read_back"), (backup, "_copy"), (backup, "_sync")):
     setattr(module, name, dying(getattr(module, name)))
 for name in ("rename", "replace", "unlink", "write_bytes"):
     setattr(Path, name, dying(getattr(Path, name)))

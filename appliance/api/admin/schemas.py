@@ -11,6 +11,7 @@ from appliance.config.schema import Scope
 from appliance.engine.base import EngineStatus
 from appliance.engine.protocol import Trust
 from appliance.metrics.dashboard import DashboardFigures
+from appliance.store.upkeep.notices import StorageStatus
 
 
 class ModelStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -69,6 +70,14 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     refused_variants: dict[str, str]
     """Variants of llama.cpp's CPU code that compute wrong results on this machine and are not used,
     and why."""
+    storage: StorageStatus
+
+
+class StorageHealth(msgspec.Struct, frozen=True):
+    """Whether chats can be stored."""
+
+    state: Literal["ok", "low", "full", "read_only", "failed"]
+    detail: str
 
 
 class Health(msgspec.Struct, frozen=True, kw_only=True):
@@ -78,6 +87,8 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
     uptime_seconds: float
     timestamp: int
     models: list[ModelStatus]
+    storage: StorageHealth | None = None
+    """Of `/readiness` alone."""
 
 
 # -- keys and login --------------------------------------------------------------------------------

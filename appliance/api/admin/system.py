@@ -8,7 +8,7 @@ from typing import Any
 import falcon
 
 from appliance.api.admin.login import set_cookie
-from appliance.api.admin.schemas import DeviceStatus, Health, ModelStatus, Status
+from appliance.api.admin.schemas import DeviceStatus, Health, ModelStatus, Status, StorageHealth
 from appliance.api.openapi.operation import Operations
 from appliance.auth.login_sessions import LoginSessions
 from appliance.engine.pool import Pool, ServedModel
@@ -16,6 +16,7 @@ from appliance.engine.protocol import AssessedDevice, ModelInfo
 from appliance.http.errors import RETRY_AFTER, ErrorAnswer
 from appliance.metrics.dashboard import Dashboard
 from appliance.metrics.registry import Metrics
+from appliance.store.upkeep.notices import StorageStatus
 
 operation = Operations("Appliance")
 
@@ -64,9 +65,14 @@ class System:
     """`/health`, `/readiness` and `/api/status`"""
 
     def __init__(
-        self, pool: Pool, dashboard: Dashboard, refused_variants: Callable[[], dict[str, str]]
+        self,
+        pool: Pool,
+        dashboard: Dashboard,
+        refused_variants: Callable[[], dict[str, str]],
+        storage: Callable[[], StorageStatus],
     ) -> None:
         self._pool = pool
+        self._storage = storage
         self._refused_variants = refused_variants
         self._dashboard = dashboard
 
@@ -77,12 +83,21 @@ class System:
 
     @operation(gives=Health, also={503: (Health, ErrorAnswer)})
     def on_get_readiness(self, req: falcon.Request, resp: falcon.Response) -> None:
-        """200 if the default model accepts requests, else 503."""
+        """200 if the default model accepts requests, else 503.
+
+        `storage` says whether chats can be stored; where they can't, they are read, and requests
+        without a session are answered.
+        """
         model = self._pool.find(None)
         if not model.ready:
             resp.status = falcon.HTTP_503
             resp.set_header("Retry-After", str(RETRY_AFTER))
-        resp.media = Health(status="ready" if model.ready else model.state.word, **self._now())
+        storage = self._storage()
+        resp.media = Health(
+            status="ready" if model.ready else model.state.word,
+            storage=StorageHealth(storage.state, storage.detail),
+            **self._now(),
+        )
 
     @operation(gives=Status)
     def on_get_status(self, req: falcon.Request, resp: falcon.Response) -> None:
@@ -93,6 +108,7 @@ class System:
             figures=figures,
             devices=[_device_status(standing) for standing in self._pool.devices()],
             refused_variants=self._refused_variants(),
+            storage=self._storage(),
             **self._now(),
         )
         resp.media = status

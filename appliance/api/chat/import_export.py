@@ -181,7 +181,8 @@ class ChatFiles:
 
     @operation(takes=ChatFile, gives=Session, status=201, errors=(409, 507))
     def on_post_import(self, req: falcon.Request, resp: falcon.Response) -> None:
-        """Import a chat from a file; ids that are already used are replaced."""
+        """Import a chat from a file; ids that are already used, or that could not be part of an
+        address, are replaced."""
         chat = decode(req, ChatFile)
         if chat.version > VERSION:
             raise RequestError(

@@ -1,5 +1,6 @@
 """The models on this machine: which there are, and their state; loading and unloading."""
 
+import logging
 from collections.abc import Iterable
 
 import falcon
@@ -12,6 +13,8 @@ from appliance.metrics.process_memory import of_model
 from appliance.models.library import ModelLibrary
 from appliance.models.local.index import ModelFile, remove
 from appliance.models.local.summary import LocalModel, RuntimeState, summarize
+
+log = logging.getLogger(__name__)
 
 operation = Operations("Models")
 
@@ -111,8 +114,26 @@ class ModelsResource:
                 yield self._summary(None, entry)
 
     def _summary(self, model: ServedModel | None, entry: ModelFile | None) -> LocalModel:
+        """Whatever is wrong with one model, the list has the others."""
         known = model or entry
         assert known
+        try:
+            return self._whole_summary(known, model, entry)
+        except Exception as ex:
+            log.exception("%s cannot be described", known.id)
+            return summarize(
+                known.id,
+                known.name,
+                None,
+                machine=self._machine,
+                install_hint=None,
+                loaded=RuntimeState(status="failed", detail=f"it cannot be described: {ex}"),
+                default=False,
+            )
+
+    def _whole_summary(
+        self, known: ServedModel | ModelFile, model: ServedModel | None, entry: ModelFile | None
+    ) -> LocalModel:
         return summarize(
             known.id,
             known.name,

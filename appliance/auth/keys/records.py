@@ -4,7 +4,9 @@ A key that this program makes has 256 bits of chance, so one round of SHA-256 hi
 try them out. Times are Unix milliseconds.
 """
 
+import contextlib
 import hashlib
+import logging
 import secrets
 from typing import Literal
 
@@ -12,6 +14,8 @@ import msgspec
 
 from appliance.auth.keys.scopes import SCOPES, Scope, covers
 from appliance.errors import RequestError, VaultUnavailable
+
+log = logging.getLogger(__name__)
 
 RECORD = "keys"
 """The entry of the vault."""
@@ -82,28 +86,46 @@ class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     rows: tuple[Row, ...] = ()
     revoked: tuple[bytes, ...] = ()
     """Hashes of revoked secrets that may still stand in a configuration."""
+    unreadable: tuple[bytes, ...] = ()
+    """Rows that this version cannot read, kept as they are: those keys let nobody in."""
 
     def __repr__(self) -> str:
         return f"Record({len(self.rows)} keys)"
 
 
+class _Stored(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    version: Literal[1] = 1
+    rows: tuple[msgspec.Raw, ...] = ()
+    revoked: tuple[bytes, ...] = ()
+
+
 def encode(record: Record) -> bytes:
     """What the vault holds."""
-    return msgspec.json.encode(record)
+    rows = [*map(msgspec.json.encode, record.rows), *record.unreadable]
+    return msgspec.json.encode(_Stored(1, tuple(map(msgspec.Raw, rows)), record.revoked))
 
 
 def decode(value: bytes | None) -> Record:
     """What the vault held; an empty record if it held none.
 
     Raises:
-        VaultUnavailable: it is damaged; nothing of it is repeated.
+        VaultUnavailable: it is damaged, or has keys and none that can be read; nothing of it is
+            repeated.
     """
     if value is None:
         return Record()
-    try:
-        return msgspec.json.decode(value, type=Record)
-    except msgspec.DecodeError:
-        pass
+    with contextlib.suppress(msgspec.DecodeError):
+        stored = msgspec.json.decode(value, type=_Stored)
+        rows, unreadable = [], []
+        for raw in stored.rows:
+            try:
+                rows.append(msgspec.json.decode(raw, type=Row))
+            except msgspec.DecodeError:
+                unreadable.append(bytes(raw))
+        if unreadable:
+            log.error("%d keys cannot be read, and let nobody in", len(unreadable))
+        if rows or not unreadable:
+            return Record(1, tuple(rows), stored.revoked, tuple(unreadable))
     raise VaultUnavailable(
         f'The entry "{RECORD}" of the vault is not a list of keys that this version can read. It'
         " was left as it is: use the version that wrote it, or delete the entry to begin without"

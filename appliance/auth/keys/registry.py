@@ -11,6 +11,7 @@ import secrets
 import time
 from collections.abc import Callable
 
+import msgspec
 from msgspec.structs import replace
 
 from appliance.auth.keys import records
@@ -223,7 +224,7 @@ class Keys:
             revoked = record.revoked
             if row.plain and row.digest not in revoked:
                 revoked = (*revoked, row.digest)
-            return Record(rows=rows, revoked=revoked)
+            return msgspec.structs.replace(record, rows=rows, revoked=revoked)
 
         self._watched.change(edit)
 

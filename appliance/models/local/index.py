@@ -151,10 +151,21 @@ class ModelIndex:
             if one.path is not None:
                 yield one, candidate_at(one.path, one.owner)
         for source in self._sources:
-            for candidate in candidates(source):
-                yield None, candidate
+            try:
+                for candidate in candidates(source):
+                    yield None, candidate
+            except OSError as ex:
+                log.warning("not all of %s could be looked at: %s", source.folder, ex)
 
     def _facts(self, candidate: Candidate) -> ModelFacts | None:
+        """Whatever is wrong with a file, the others are on offer."""
+        try:
+            return self._read_facts(candidate)
+        except Exception as ex:
+            log.exception("%s cannot be examined", candidate.path)
+            return ModelFacts(fault=f"{candidate.path.name} cannot be examined: {ex}")
+
+    def _read_facts(self, candidate: Candidate) -> ModelFacts | None:
         if candidate.missing:
             count = len(candidate.files) + candidate.missing
             return ModelFacts(fault=f"{candidate.missing} of its {count} files are missing")

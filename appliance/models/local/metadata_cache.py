@@ -114,7 +114,11 @@ class MetadataCache:
         self._used.add(name)
         known = self._models.get(name)
         if known is None or known.stamp != now:
-            known = _Remembered(now, read(files[0]))
+            try:
+                known = _Remembered(now, read(files[0]))
+            except OSError as ex:
+                # Not kept: the disk may read it the next time.
+                return ModelFacts(fault=f"{files[0].name} cannot be read: {ex.strerror or ex}")
             self._models[name] = known
             self._changed = True
         return known.facts

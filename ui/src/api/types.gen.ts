@@ -521,6 +521,8 @@ export interface components {
             uptime_seconds: number;
             timestamp: number;
             models: components["schemas"]["ModelStatus"][];
+            /** @default null */
+            storage?: components["schemas"]["StorageHealth"] | null;
         };
         /** @description A message of a chat. */
         HistoryMessage: {
@@ -697,6 +699,8 @@ export interface components {
             created_at: number;
             usage: components["schemas"]["MessageUsage"] | null;
             error: components["schemas"]["MessageError"] | null;
+            /** @default false */
+            damaged?: boolean;
         };
         /** @description The next part of a message. */
         MessageDelta: {
@@ -996,6 +1000,8 @@ export interface components {
             leaf_id: string | null;
             live_message_id: string | null;
             settings: components["schemas"]["Settings"] | null;
+            /** @default false */
+            damaged?: boolean;
         };
         /** @description `PATCH /api/sessions/{id}`. What is not given stays unchanged. */
         SessionChange: {
@@ -1057,6 +1063,28 @@ export interface components {
             refused_variants: {
                 [key: string]: string;
             };
+            storage: components["schemas"]["StorageStatus"];
+        };
+        /** @description Whether chats can be stored. */
+        StorageHealth: {
+            /** @enum {unknown} */
+            state: "failed" | "full" | "low" | "ok" | "read_only";
+            detail: string;
+        };
+        /** @description One of them. */
+        StorageNotice: {
+            /** @enum {unknown} */
+            code: "changes_lost" | "clock_jumped";
+            at: number;
+            message: string;
+        };
+        /** @description How it stands with the stored chats. */
+        StorageStatus: {
+            /** @enum {unknown} */
+            state: "failed" | "full" | "low" | "ok" | "read_only";
+            detail: string;
+            notices: components["schemas"]["StorageNotice"][];
+            expired: string[];
         };
         /** @description OpenAI's `stream_options`. */
         StreamOptions: {

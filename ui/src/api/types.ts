@@ -38,7 +38,7 @@ export type ModelStatus = Schemas["ModelStatus"];
 export type DeviceStatus = Schemas["DeviceStatus"];
 
 export type ServerStatus = Pick<Schemas["Status"], "version" | "uptime_seconds" | "models"> &
-  Partial<Pick<Schemas["Status"], "refused_variants" | "devices">> & {
+  Partial<Pick<Schemas["Status"], "refused_variants" | "devices" | "storage">> & {
     figures?: Figures;
   };
 

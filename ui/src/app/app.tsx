@@ -22,6 +22,7 @@ import { SearchDialog } from "@/features/sessions/search-dialog";
 import { sessionTitle } from "@/features/sessions/session-title";
 import { SettingsPanel } from "@/features/settings/settings-panel";
 import { OfflineBanner } from "@/features/status/offline-banner";
+import { StorageBanner } from "@/features/status/storage-banner";
 import { servingModel, type StatusState } from "@/features/status/status-store";
 import { WarmUp } from "@/features/status/warm-up";
 
@@ -118,7 +119,12 @@ export function App() {
     <Providers stores={stores}>
       <Layout
         title={title}
-        banner={<OfflineBanner />}
+        banner={
+          <>
+            <OfflineBanner />
+            <StorageBanner onRestored={() => void stores.sessions.getState().load()} />
+          </>
+        }
         railHidden={railHidden}
         onHideRail={setRailHidden}
         rail={(place) => (

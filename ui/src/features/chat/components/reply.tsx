@@ -58,6 +58,7 @@ function Ending({ message, version }: ReplyProps) {
   const dropped = message.usage?.dropped_messages ?? 0;
   return (
     <>
+      {message.damaged && <p className="mt-2 text-sm text-danger">{t("chat.damaged")}</p>}
       {remark !== null && <p className="mt-2 text-sm text-muted">{remark}</p>}
       {dropped > 0 && (
         <p className="mt-2 text-sm text-muted">

@@ -24,6 +24,7 @@ export const UserMessage = memo(function UserMessage({ message, version }: UserM
       <article aria-label={t("chat.yourMessage")} dir="auto" className={bubble}>
         {message.content}
       </article>
+      {message.damaged && <p className="mt-2 text-sm text-danger">{t("chat.damaged")}</p>}
       <Actions message={message} version={version} />
     </div>
   );

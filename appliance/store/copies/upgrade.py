@@ -16,9 +16,12 @@ import apsw
 import msgspec
 
 from appliance.errors import StoreError
-from appliance.store.backup import back_up, restore
+from appliance.store.copies.backup import back_up
+from appliance.store.copies.kept import FOLDER
+from appliance.store.copies.restore import clear_leftovers, finish_restore, restore
 from appliance.store.database import Database
 from appliance.store.migrations import MIGRATIONS, Migration, migrate, pending
+from appliance.system.files import replace_file
 
 log = logging.getLogger(__name__)
 
@@ -45,6 +48,8 @@ def open_upgraded(
         StoreTooNew: a newer version wrote it; nothing was touched.
         StoreError, StoreFull: it cannot be opened or upgraded; it is as it was.
     """
+    finish_restore(path)
+    clear_leftovers(path)
     _go_back(path)
     database = Database(path)
     try:
@@ -55,19 +60,22 @@ def open_upgraded(
         copy = _copies(path) / f"before-{steps[0].name}-{time.strftime('%Y%m%d-%H%M%S')}.db"
         back_up(path, copy)
         note = Upgrade(str(copy), version, time.time_ns() // 1_000_000)
-        _note_file(path).write_bytes(msgspec.json.encode(note))
+        replace_file(_note_file(path), msgspec.json.encode(note), durable=True)
         log.info("the database is upgraded; as it was, it is in %s", copy)
         migrate(database, migrations)
     except StoreError:
         database.close()
         _go_back(path)
         raise
+    except OSError as ex:
+        database.close()
+        raise StoreError(f"{_note_file(path)} cannot be written: {ex.strerror}.") from ex
     return database
 
 
 def went_well(path: Path) -> None:
     """This version works on the database: it stays as it is now."""
-    with contextlib.suppress(FileNotFoundError):
+    with contextlib.suppress(OSError):
         _note_file(path).unlink()
         for old in sorted(_copies(path).glob("before-*.db"), key=_age)[KEPT:]:
             old.unlink()
@@ -91,7 +99,7 @@ def _go_back(path: Path) -> None:
             "version %s was never ready: the database is again as it was before; what that version "
             "made of it is in %s",
             note.version,
-            aside,
+            aside.path if aside else "nowhere",
         )
     _note_file(path).unlink(missing_ok=True)
 
@@ -124,7 +132,7 @@ def _note_file(path: Path) -> Path:
 
 
 def _copies(path: Path) -> Path:
-    return path.with_name("backups")
+    return path.with_name(FOLDER)
 
 
 def _age(file: Path) -> float:

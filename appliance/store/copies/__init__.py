@@ -1,0 +1,1 @@
+"""Copies of the database: backups, restoring, upgrades that can go back, salvage."""

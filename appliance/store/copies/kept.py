@@ -1,0 +1,72 @@
+"""Copies that upgrades and restores kept: they have chats that were deleted since, and go after a
+while."""
+
+import contextlib
+import logging
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from appliance.errors import StoreError
+from appliance.store.database import Database
+
+log = logging.getLogger(__name__)
+
+DAYS = 30
+_DAY = 24 * 3600 * 1000
+FOLDER = "backups"
+"""Beside the database. What `appliance backup` puts there is the person's own and stays."""
+_KEPT = re.compile(r"(before-.*|.*\.db\.\d{8}-\d{6}(-\d+)?)(-wal|-shm)?")
+
+
+def kept_copies(database: Path) -> Iterator[Path]:
+    """The files of all of them."""
+    for folder in (database.parent, database.parent / FOLDER):
+        with contextlib.suppress(OSError):
+            yield from (
+                file
+                for file in sorted(folder.iterdir())
+                if file.is_file()
+                and not file.is_symlink()
+                and _KEPT.fullmatch(file.name)
+                and (folder != database.parent or file.name.startswith(f"{database.name}."))
+            )
+
+
+def expire(database: Database, age: int) -> list[Path]:
+    """Remove those that were seen here for 30 days, and return them.
+
+    Args:
+        database: they are copies of.
+        age: the time that chats age by, in milliseconds.
+
+    Raises:
+        StoreError: the database failed.
+    """
+    there = {
+        str(file.relative_to(database.path.parent)): file for file in kept_copies(database.path)
+    }
+    with database.read() as connection:
+        rows: Any = connection.execute("SELECT name, age FROM kept_copies").fetchall()
+    seen: dict[str, int] = dict(rows)
+    new, gone = there.keys() - seen.keys(), seen.keys() - there.keys()
+    removed = []
+    for name in there.keys() & seen.keys():
+        if seen[name] <= age - DAYS * _DAY:
+            try:
+                there[name].unlink()
+            except OSError as ex:
+                log.warning("%s, which was kept for %d days, stays: %s", there[name], DAYS, ex)
+                continue
+            removed.append(there[name])
+            gone |= {name}
+    if new or gone:
+        with contextlib.suppress(StoreError), database.write() as connection:
+            connection.executemany("DELETE FROM kept_copies WHERE name = ?", [(n,) for n in gone])
+            connection.executemany(
+                "INSERT INTO kept_copies (name, age) VALUES (?, ?)", [(n, age) for n in new]
+            )
+    for file in removed:
+        log.info("%s, which was kept for %d days, was removed", file, DAYS)
+    return removed

@@ -1,0 +1,92 @@
+"""Retention: when chats are deleted, and when for good."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import apsw
+
+from appliance.store.database import Database
+
+# Deletions are timed from when they were first seen here: by a time that does not jump.
+_SEEN = """
+UPDATE sessions SET deleted_age = ? WHERE deleted_at IS NOT NULL AND deleted_age IS NULL
+"""
+_DUE = """
+SELECT 1 FROM sessions
+WHERE deleted_at IS NOT NULL AND (deleted_age IS NULL OR deleted_age <= ?) LIMIT 1
+"""
+_PURGE = "DELETE FROM sessions WHERE deleted_age <= ? AND deleted_at IS NOT NULL RETURNING id"
+
+_IDLE = """
+UPDATE sessions SET idle_age = ?, idle_update = updated_at WHERE idle_update IS NOT updated_at
+"""
+_EXPIRE = """
+UPDATE sessions SET deleted_at = ?1, deleted_age = ?2, expired = 1
+WHERE idle_age <= ?3 AND deleted_at IS NULL AND NOT pinned AND NOT EXISTS (
+    SELECT 1 FROM messages WHERE session_id = sessions.id AND status = 'streaming'
+)
+RETURNING id
+"""
+
+
+class Retention:
+    """Removes sessions for good, with all their messages.
+
+    `age` is that of an `AgeClock`, in milliseconds. Any thread may call. Raises StoreFull or
+    StoreError where the database does.
+    """
+
+    def __init__(self, database: Database) -> None:
+        """`database` is migrated."""
+        self._database = database
+
+    def purge(self, seconds: float, age: int) -> Sequence[str]:
+        """What was deleted at least `seconds` ago. Returns the ids of what is gone.
+
+        Nothing of it is left in the files: pages are overwritten, and the WAL is emptied.
+        """
+
+        until = age - int(seconds * 1000)
+        with self._database.read() as connection:
+            if not connection.execute(_DUE, (until,)).fetchall():
+                return []
+
+        def remove(connection: apsw.Connection) -> Sequence[str]:
+            connection.execute(_SEEN, (age,))
+            rows: Any = connection.execute(_PURGE, (until,)).fetchall()
+            return [session_id for (session_id,) in rows]
+
+        gone = self._database.write_freeing(remove)
+        if gone:
+            self._database.give_back_pages()
+        return gone
+
+    def expire(self, seconds: float, age: int, now: int) -> Sequence[str]:
+        """Delete what nothing happened in for `seconds`, unless it is pinned or being answered; it
+        can be restored like what a person deleted. Returns the ids.
+
+        Args:
+            seconds: of the time that chats age by.
+            age: that time, now.
+            now: Unix milliseconds.
+        """
+        with self._database.write() as connection:
+            connection.execute(_IDLE, (age,))
+            rows: Any = connection.execute(
+                _EXPIRE, (now, age, age - int(seconds * 1000))
+            ).fetchall()
+        return [session_id for (session_id,) in rows]
+
+    def expired(self) -> Sequence[str]:
+        """Ids of what expired and can still be restored, 1,000 at most."""
+        with self._database.read() as connection:
+            rows: Any = connection.execute(
+                "SELECT id FROM sessions WHERE expired AND deleted_at IS NOT NULL LIMIT 1000"
+            ).fetchall()
+        return [session_id for (session_id,) in rows]
+
+    def ids(self) -> Sequence[str]:
+        """Of all sessions, also those that can be restored."""
+        with self._database.read() as connection:
+            rows: Any = connection.execute("SELECT id FROM sessions").fetchall()
+        return [session_id for (session_id,) in rows]

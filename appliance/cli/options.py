@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from appliance.config import terminal
 from appliance.config.loader import load
 from appliance.config.schema import Config
 
@@ -63,6 +64,24 @@ def heed_interrupt() -> None:
     the background of a script."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def say(text: str = "", *, err: bool = False, end: bool = True, dim: bool = False) -> None:
+    """Print for people; nothing in `text` steers their terminal.
+
+    Args:
+        text: may have several lines. What is put together from parts of others is safe only if
+            `terminal.line` saw those: they could hold an end of a line.
+        err: on stderr.
+        end: with an end of the line.
+        dim: less bright, where colours are.
+    """
+    click.secho(terminal.lines(text), err=err, nl=end, dim=dim or None)
+
+
+def rewrite(text: str) -> None:
+    """Print a line on stderr in the place of the one before."""
+    click.echo(f"\r{terminal.line(text)}", err=True, nl=False)
 
 
 def print_json(found: Any) -> None:

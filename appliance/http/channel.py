@@ -79,8 +79,8 @@ class Channel(HTTPChannel):
         """A new request; waitress calls it when one begins to arrive."""
         return HttpRequest(adj, self._admit)
 
-    def _admit(self, headers: Mapping[str, str]) -> ApplianceError | None:
-        return self.loop.admit(headers, self.local) if self.loop.admit else None
+    def _admit(self, method: str, headers: Mapping[str, str]) -> ApplianceError | None:
+        return self.loop.admit(method, headers, self.local) if self.loop.admit else None
 
     # -- the loop thread ---------------------------------------------------------------------------
 

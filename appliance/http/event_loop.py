@@ -16,9 +16,10 @@ from appliance.http.stream_writer import StreamWriter
 log = logging.getLogger(__name__)
 
 
-Admit = Callable[[Mapping[str, str], tuple[str, int]], ApplianceError | None]
-"""Returns what is wrong with a request, if anything, given its headers (names in capitals with `_`
-for `-`) and the address and port of this end. Called on the loop thread, before there is a body."""
+Admit = Callable[[str, Mapping[str, str], tuple[str, int]], ApplianceError | None]
+"""Returns what is wrong with a request, if anything, given its method, its headers (names in
+capitals with `_` for `-`) and the address and port of this end. Called on the loop thread, before
+there is a body."""
 
 
 class ServerLimits(msgspec.Struct, frozen=True, kw_only=True):

@@ -40,9 +40,9 @@ class HttpRequest(HTTPRequestParser):
     """What the client sent after such a request without waiting for the response."""
 
     def __init__(
-        self, adj: Adjustments, admit: Callable[[Mapping[str, str]], ApplianceError | None]
+        self, adj: Adjustments, admit: Callable[[str, Mapping[str, str]], ApplianceError | None]
     ) -> None:
-        """`admit` returns what is wrong with these headers, if anything."""
+        """`admit` returns what is wrong with this method and these headers, if anything."""
         super().__init__(adj)
         self._admit = admit
 
@@ -59,7 +59,7 @@ class HttpRequest(HTTPRequestParser):
         super().parse_header(header_plus)
         if self.chunked and "CONTENT_LENGTH" in self.headers:
             raise ParsingError("Content-Length and Transfer-Encoding exclude each other")
-        if refused := self._admit(self.headers):
+        if refused := self._admit(self.command, self.headers):
             # Complete as it is: the body is not read.
             self.error = NotAdmitted(refused)
             self.completed = True

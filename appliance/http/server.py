@@ -24,14 +24,14 @@ import logging
 import socket
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from waitress.adjustments import Adjustments
 from waitress.task import ThreadedTaskDispatcher
 
 from appliance.http.channel import Channel
-from appliance.http.event_loop import Admit, EventLoop, ServerLimits
+from appliance.http.event_loop import Admit, EventLoop, ServerLimits, guarded
 from appliance.http.listener import Listener, address_error, resolve
 
 if TYPE_CHECKING:
@@ -107,8 +107,11 @@ class HttpServer:
         """How many streams are being written."""
         return self._loop.stream_writer.streams
 
-    def serve(self) -> None:
-        """Serve, on this thread and those it starts, until drained or `stop_now` is called."""
+    def serve(self, before_end: Callable[[], None] = lambda: None) -> None:
+        """Serve, on this thread and those it starts, until drained or `stop_now` is called.
+
+        `before_end` is called while the addresses are still this server's, and nobody else's.
+        """
         self._serving = True
         try:
             self._loop.stream_writer.start()
@@ -117,6 +120,7 @@ class HttpServer:
                 self._loop.run_once(DRAIN_CHECK_SECONDS if self._loop.draining else CHECK_SECONDS)
                 self._cut_overdue()
         finally:
+            guarded(before_end)
             self._end()
 
     def drain(self) -> None:

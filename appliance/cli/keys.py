@@ -23,7 +23,8 @@ _UNITS = {"d": "days", "h": "hours", "m": "minutes"}
 
 
 @click.group()
-def keys() -> None:
+@options.config_file
+def keys(config_file: Path | None) -> None:
     """Create, list and revoke API keys."""
 
 

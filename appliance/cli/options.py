@@ -12,15 +12,18 @@ from appliance.config.loader import load
 from appliance.config.schema import Config
 
 
-def _one_file(context: click.Context, _option: click.Parameter, file: Path | None) -> Path | None:
-    """The file that was named before the command, behind it, or both times alike.
+def _one_file(
+    context: click.Context, _option: click.Parameter, files: tuple[Path, ...]
+) -> Path | None:
+    """The file that was named, anywhere on the command line, once or several times alike.
 
-    Click gives what stands before a command to the group alone; `meta` is one for both.
+    Click gives what stands before a command to the group alone; `meta` is one for all of them.
     """
-    before: Path | None = context.meta.get("config_file")
-    if file and before and file != before:
-        raise click.UsageError(f"--config names two files, {before} and {file}", context)
-    return context.meta.setdefault("config_file", file) if file else before
+    for file in files:
+        before: Path = context.meta.setdefault("config_file", file)
+        if file != before:
+            raise click.UsageError(f"--config names two files, {before} and {file}", context)
+    return context.meta.get("config_file")
 
 
 config_file = click.option(
@@ -28,6 +31,7 @@ config_file = click.option(
     "config_file",
     metavar="FILE",
     type=click.Path(path_type=Path),
+    multiple=True,  # click would take the last one and say nothing
     callback=_one_file,
     help="Configuration file (TOML); before the command or behind it.",
 )

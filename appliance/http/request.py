@@ -54,6 +54,11 @@ class HttpRequest(HTTPRequestParser):
             return len(data)
         return taken
 
+    def close(self) -> None:
+        """The body is not needed any more."""
+        super().close()
+        self.body_bytes_received = 0
+
     def parse_header(self, header_plus: bytes) -> None:
         """Also refuse two lengths in one request, which is how proxies are fooled."""
         super().parse_header(header_plus)
@@ -169,6 +174,7 @@ class AppTask(WSGITask):
     request: HttpRequest  # type: ignore[assignment]  # the stub says `Error`
     _stream: ResponseStream | None = None
     _switch: tuple[UpgradedStream, Mapping[str, str]] | None = None
+    _is_heavy = False
 
     def get_environment(self) -> "WSGIEnvironment":
         """WSGI's environment, and the functions that this server adds."""
@@ -179,7 +185,17 @@ class AppTask(WSGITask):
             environ["appliance.upgrade"] = self._upgrade
         environ["appliance.local"] = self.channel.local
         environ["appliance.set_owner"] = self.channel.set_owner
+        environ["appliance.heavy"] = self._wait_for_others
         return environ
+
+    def _wait_for_others(self) -> None:
+        """`environ["appliance.heavy"]`: the answer may be large; wait until few others are made.
+
+        A client that never reads costs what its answer takes, and not what making it does.
+        """
+        if not self._is_heavy:
+            self.channel.loop.heavy.acquire()
+            self._is_heavy = True
 
     def _park(self, stream: ResponseStream) -> None:
         """`environ["appliance.park"]`: the stream is the body; it is written once the app returns.
@@ -209,6 +225,8 @@ class AppTask(WSGITask):
             parked = True
             raise
         finally:
+            if self._is_heavy:
+                self.channel.loop.heavy.release()
             if not parked:
                 self.channel.forget_callbacks()
                 if self._stream is not None:

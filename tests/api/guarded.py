@@ -96,5 +96,9 @@ class Guarded:
             body=body,
             http_version=http_version,
             remote_addr=peer,
-            extras={"appliance.local": (local, PORT), "appliance.set_owner": lambda _: None},
+            extras={
+                "appliance.local": (local, PORT),
+                "appliance.set_owner": lambda _: None,
+                "appliance.heavy": lambda: None,
+            },
         )

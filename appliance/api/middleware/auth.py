@@ -42,11 +42,14 @@ class Rule(msgspec.Struct, frozen=True):
     """None: everybody whom the host and origin lists admit."""
     limited: bool = False
     """A request counts towards the caller's requests a minute."""
+    heavy: bool = False
+    """Its answer may be large: few are made at once."""
 
 
 OPEN = Rule(None)
 CHAT = Rule("chat")
 CHAT_LIMITED = Rule("chat", limited=True)
+CHAT_HEAVY = Rule("chat", heavy=True)
 MANAGE = Rule("manage")
 ADMIN = Rule("admin")
 
@@ -257,14 +260,17 @@ class GuardMiddleware:
         """Check keys, scopes and rates."""
         rule = self._guard.rule_of(req.uri_template, req.method)
         caller = req.context.caller = self._guard(req.env, rule)
+        if caller.scope and self._guard.auth:
+            req.env["appliance.set_owner"](caller.key_id or "")
         if caller.key_id:
-            req.env["appliance.set_owner"](caller.key_id)
             self._guard.check_again(caller.key_id)
         if req.content_length and _media_type(req) != falcon.MEDIA_JSON:
             # Browsers send other types for any page, without a preflight.
             raise falcon.HTTPUnsupportedMediaType(
                 description="the body must be JSON, with Content-Type: application/json"
             )
+        if rule.heavy:
+            req.env["appliance.heavy"]()
         if rule.limited:
             try:
                 verdict = self._guard.count_request(caller)

@@ -1,11 +1,34 @@
 """The one entry: a command for people, or a worker process when the appliance starts itself."""
 
+import os
 import sys
 from typing import NoReturn
 
 
+def open_standard_streams() -> None:
+    """Whichever of stdin, stdout and stderr is closed leads nowhere from now on.
+
+    The next file that is opened would get its number otherwise, and with it what is printed: the
+    database, for one. Python has None in the place of such a stream.
+    """
+    for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        try:
+            os.fstat(number)
+        except OSError:
+            opened = os.open(os.devnull, os.O_RDWR)
+            if opened != number:
+                os.dup2(opened, number)
+                os.close(opened)
+            os.set_inheritable(number, True)
+        if getattr(sys, name) is None:
+            stream = open(number, mode, encoding="utf-8", closefd=False)  # noqa: SIM115 - stays
+            setattr(sys, name, stream)
+            setattr(sys, f"__{name}__", stream)
+
+
 def main() -> NoReturn:
     """Runs what the command line says; ends the process with its exit code."""
+    open_standard_streams()
     # Before anything else is imported: these start in the time of a few modules.
     if sys.argv[1:2] == ["worker"]:
         from appliance.worker.main import main as worker_main

@@ -25,6 +25,7 @@ from appliance.api.legacy.requests import LegacyApi
 from appliance.api.middleware.auth import (
     ADMIN,
     CHAT,
+    CHAT_HEAVY,
     CHAT_LIMITED,
     MANAGE,
     OPEN,
@@ -132,13 +133,13 @@ def build(
     add("/api/status", system, CHAT, "status")
     add("/api/settings", settings, {"GET": CHAT, "PUT": MANAGE, "PATCH": MANAGE})
     add("/api/preferences", PagePreferences(preferences), CHAT)
-    add("/api/search", ChatSearch(search), CHAT)
-    add("/api/sessions", SessionList(sessions), CHAT)
-    add("/api/sessions/import", chat_files, CHAT, "import")
+    add("/api/search", ChatSearch(search), CHAT_HEAVY)
+    add("/api/sessions", SessionList(sessions), CHAT_HEAVY)
+    add("/api/sessions/import", chat_files, CHAT_HEAVY, "import")
     add("/api/sessions/{session_id}", one, CHAT)
-    add("/api/sessions/{session_id}/export", chat_files, CHAT, "export")
+    add("/api/sessions/{session_id}/export", chat_files, CHAT_HEAVY, "export")
     add("/api/sessions/{session_id}/restore", one, CHAT, "restore")
-    add("/api/sessions/{session_id}/messages", one, CHAT, "messages", counts_as="history")
+    add("/api/sessions/{session_id}/messages", one, CHAT_HEAVY, "messages", counts_as="history")
     message = "/api/sessions/{session_id}/messages/{message_id}"
     add(f"{message}/regenerate", replies, CHAT_LIMITED, "regenerate", counts_as="chat")
     add(f"{message}/continue", replies, CHAT_LIMITED, "continue", counts_as="chat")
@@ -152,8 +153,8 @@ def build(
     }
     add("/chat/ws", ChatSocket(handlers, guard.count_request), CHAT)
     history = History(sessions, turns)
-    add("/sessions", SessionIds(sessions), CHAT)
-    add("/chat/history/{session_id}", history, CHAT, counts_as="history")
+    add("/sessions", SessionIds(sessions), CHAT_HEAVY)
+    add("/chat/history/{session_id}", history, CHAT_HEAVY, counts_as="history")
     add("/chat/history/{session_id}/rollback", history, CHAT, "rollback")
 
     add("/api/models", local_models, CHAT)

@@ -33,6 +33,8 @@ class Credentials(msgspec.Struct, frozen=True, kw_only=True):
     cookie: str | None = None
     forwarded: str | None = None
     """`X-Forwarded-For`"""
+    proxied: str | None = None
+    """What says that it came through a proxy, as `sign_of_proxy` tells."""
 
     def __repr__(self) -> str:
         return f"Credentials(peer={self.peer!r}, sender={self.sender!r})"
@@ -75,13 +77,13 @@ class Authenticator:
 
         Raises:
             Unauthorized: the credentials are not good.
-            TooManyBadKeys: nor was much else from this address.
+            TooManyBadKeys: nor were many others from this address.
             VaultUnavailable: nobody can say whether it is good.
         """
-        address, believed = self._address(credentials)
+        address = self._address(credentials)
+        caller = Caller(name=address, address=name_of_address(address), proxied=credentials.proxied)
         if not self._auth:
-            return self._without_key(address, believed)
-        caller = Caller(name=address, address=name_of_address(address))
+            return self._without_key(caller)
         if len(set(credentials.keys)) > 1:
             raise Unauthorized("Two different keys were shown.")
         if credentials.keys:
@@ -101,7 +103,7 @@ class Authenticator:
             key = self._keys.check(secret)
         except VaultUnavailable as error:
             trouble = error
-        wait = self._bad.judge(address, key.id if key else None)
+        wait = self._bad.judge(address, key)
         if wait:
             raise TooManyBadKeys(
                 f"Too many wrong keys came from this address. Wait {wait} seconds.",
@@ -120,11 +122,11 @@ class Authenticator:
 
     # -- inside ------------------------------------------------------------------------------------
 
-    def _without_key(self, address: str, believed: bool) -> Caller:
-        here = believed and _is_loopback(address)
-        caller = Caller(name="this machine" if here else address, address=name_of_address(address))
-        if here:
-            return msgspec.structs.replace(caller, scope="admin")
+    def _without_key(self, caller: Caller) -> Caller:
+        # What came through a proxy is not believed to be from here, whatever it says of itself:
+        # many proxies pass on an `X-Forwarded-For` that their client made up.
+        if caller.proxied is None and _is_loopback(caller.name):
+            return msgspec.structs.replace(caller, name="this machine", scope="admin")
         return msgspec.structs.replace(caller, scope="chat") if self._insecure_lan else caller
 
     def _by_cookie(self, caller: Caller, cookie: str) -> Caller:
@@ -136,14 +138,13 @@ class Authenticator:
         key = self._keys.usable(who)
         return _with(caller, key) if key else caller
 
-    def _address(self, credentials: Credentials) -> tuple[str, bool]:
-        """Whose address it is, and whether nothing says that it may be another one."""
+    def _address(self, credentials: Credentials) -> str:
+        """Whose address it is, as far as proxies that are trusted say."""
         hops = [hop.strip() for hop in (credentials.forwarded or "").split(",") if hop.strip()]
         address = credentials.peer
         while hops and self._is_proxy(address):
             address = hops.pop()
-        # Behind a proxy that nobody named, everybody would seem to be on this machine.
-        return address, not hops or self._is_proxy(credentials.peer)
+        return address
 
     def _is_proxy(self, address: str) -> bool:
         return _is_in(address, self._proxies)

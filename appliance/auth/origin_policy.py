@@ -48,10 +48,13 @@ class OriginPolicy:
         self._any = auth and ANY in allowed_origins
         self._any_host = auth and ANY in allowed_hosts
 
-    def check(self, header: Callable[[str], str | None], local: Local) -> RequestSource:
+    def check(
+        self, method: str, header: Callable[[str], str | None], local: Local
+    ) -> RequestSource:
         """Who sent a request.
 
         Args:
+            method: of the request.
             header: gives a header's value, by its name in capitals with `_` for `-`.
             local: this end of the connection.
 
@@ -67,7 +70,7 @@ class OriginPolicy:
             )
         origin = header("ORIGIN")
         if origin is None:
-            self._check_unnamed(header)
+            self._check_unnamed(method, header)
             return "program"
         origin = origin.lower()
         if origin in (f"http://{host}", f"https://{host}"):
@@ -81,12 +84,21 @@ class OriginPolicy:
             " security.allowed_origins."
         )
 
-    def _check_unnamed(self, header: Callable[[str], str | None]) -> None:
-        """Images and scripts of other pages come without an origin, but browsers say so."""
+    def _check_unnamed(self, method: str, header: Callable[[str], str | None]) -> None:
+        """Images and scripts of other pages come without an origin, but browsers say so.
+
+        A link of another page may lead here; its forms may send nothing.
+        """
         site = (header("SEC_FETCH_SITE") or "none").lower()
-        if site in ("none", "same-origin") or header("SEC_FETCH_MODE") == "navigate":
+        if site in ("none", "same-origin"):
             return
-        raise WrongOrigin("Other web pages may not load anything from the appliance.")
+        navigates = (header("SEC_FETCH_MODE") or "").lower() == "navigate"
+        if navigates and method in ("GET", "HEAD"):
+            return
+        raise WrongOrigin(
+            "Other web pages may link to the appliance, but neither load anything from it nor send"
+            " anything to it."
+        )
 
     def _hosts(self, local: Local) -> set[str]:
         address, port = local

@@ -16,6 +16,7 @@ from typing import TypeAlias
 
 import msgspec
 
+from appliance.auth.keys.records import Key
 from appliance.auth.keys.scopes import Caller
 from appliance.errors import TooManyRequests
 
@@ -164,12 +165,12 @@ def name_of_address(address: str) -> str:
 
 
 class BadKeyGuard:
-    """Ten wrong keys a minute from one address, then nothing new from there for a while.
+    """Ten wrong keys a minute from one address are called wrong; further ones have to wait.
 
-    While an address is locked out a right key is refused like a wrong one, or the lock would not
-    slow down guessing at all. But a key that was right from that address before goes on working:
-    behind one address there may be a whole office, and one neighbour's wrong key must not stop the
-    others. So a guesser has ten tries a minute, and learns nothing from the rest.
+    A right key comes in whatever else came from its address: behind one address there may be a
+    whole office, and nobody guesses 256 bits. Only a key that is short enough to be guessed, which
+    the configuration may have, is refused like a wrong one while its address has to wait, or the
+    wait would not slow down guessing; where it was right before, it goes on working.
     """
 
     def __init__(
@@ -181,7 +182,7 @@ class BadKeyGuard:
     ) -> None:
         """Args:
         limit_per_minute: wrong keys that an address may try.
-        max_proven: pairs of address and key that are remembered.
+        max_proven: pairs of address and short key that are remembered.
         clock: seconds that never go back.
         """
         self._limit = limit_per_minute
@@ -190,21 +191,23 @@ class BadKeyGuard:
         self._lock = threading.Lock()
         self._proven: OrderedDict[tuple[str, str], None] = OrderedDict()
 
-    def judge(self, address: str, key_id: str | None) -> int:
+    def judge(self, address: str, key: Key | None) -> int:
         """What becomes of a request that brought a key.
 
         Args:
             address: of the client.
-            key_id: of the key that `Keys.check` found; None for a wrong key.
+            key: what `Keys.check` found; None for a wrong key.
 
         Returns:
-            0: go on, which for a wrong key means to say that it is wrong. Otherwise the address is
-            locked out, and this is the seconds until it may try again, whatever the key.
+            0: go on, which for a wrong key means to say that it is wrong. Otherwise the seconds
+            until this address may try another one.
         """
         name = name_of_address(address)
-        if key_id is None:
+        if key is None:
             return self._bad.take(name, self._limit).retry_after
-        pair = (name, key_id)
+        if not key.guessable:
+            return 0
+        pair = (name, key.id)
         with self._lock:
             if pair in self._proven:
                 self._proven.move_to_end(pair)

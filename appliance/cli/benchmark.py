@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from appliance.cli import models, options
+from appliance.config import terminal
 from appliance.errors import ModelNotFound
 
 if TYPE_CHECKING:
@@ -54,10 +55,10 @@ def bench(model: str | None, config_file: Path | None, as_json: bool, rounds: in
     if as_json:
         options.print_json({"file": str(file), **{name: _json(m) for name, m in found.items()}})
         return
-    click.echo(f"{file.name}, medians of {rounds}, tokens/s")
+    options.say(f"{terminal.line(file.name)}, medians of {rounds}, tokens/s")
     for name, measured in found.items():
         speed = measured.speed
-        click.echo(
+        options.say(
             f"  {name + ', ' + measured.weights:<22} prompts {speed.prefill:6.0f}   "
             f"one stream {speed.decode:6.1f}   8 streams {speed.decode_8:6.1f}"
         )
@@ -93,13 +94,13 @@ def tune(
         if as_json:
             options.print_json({"forgotten": str(file)})
         else:
-            click.echo(f"{file.name} runs as it was shipped.")
+            options.say(f"{terminal.line(file.name)} runs as it was shipped.")
         return
     profile = find_fastest(
         file,
         settings.folder(),
         budget_seconds=seconds,
-        progress=lambda line: click.echo(line, err=True),
+        progress=lambda line: options.say(line, err=True),
         command=paths.tuner_command(),
         environment=worker_environment(),
         variant=model_specs.variant(config, file),
@@ -109,7 +110,7 @@ def tune(
 
         options.print_json(msgspec.to_builtins(profile))
     else:
-        click.echo(render(profile))
+        options.say(render(profile))
 
 
 def _file(config: "Config", named: str | None) -> Path:

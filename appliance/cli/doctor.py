@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from appliance.cli import options
+from appliance.config import terminal
 
 
 @click.command()
@@ -19,4 +20,4 @@ def doctor(config_file: Path | None, as_json: bool) -> None:
     if as_json:
         options.print_json(found)
     else:
-        click.echo(diagnosis.render(found))
+        options.say(diagnosis.render(terminal.all_lines(found)))

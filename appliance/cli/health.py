@@ -24,4 +24,4 @@ def health(config_file: Path | None, as_json: bool) -> None:
     if as_json:
         options.print_json(found)
     else:
-        click.echo(found["status"])
+        options.say(found["status"])

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from appliance.cli import options
+from appliance.config import terminal
 from appliance.errors import Conflict, NotFound
 
 if TYPE_CHECKING:
@@ -22,7 +23,8 @@ _UNITS = {"d": "days", "h": "hours", "m": "minutes"}
 
 
 @click.group()
-def keys() -> None:
+@options.config_file
+def keys(config_file: Path | None) -> None:
     """Create, list and revoke API keys."""
 
 
@@ -47,8 +49,8 @@ def create(
     if as_json:
         options.print_json({**_as_json(made.key), "key": made.secret})
         return
-    click.echo(made.secret)
-    click.echo(f"This is the key {made.key.name}. Keep it now: nobody can see it again.", err=True)
+    options.say(made.secret)
+    options.say(f"This is the key {made.key.name}. Keep it now: nobody can see it again.", err=True)
 
 
 @keys.command("list")
@@ -60,12 +62,12 @@ def list_(config_file: Path | None, as_json: bool) -> None:
     if as_json:
         options.print_json({"keys": found})
         return
-    for key in found:
+    for key in terminal.all_lines(found):
         limit = f"{key['rpm']} a minute" if key["rpm"] else ""
         ends = f"until {_date(key['expires_at'])}" if key["expires_at"] else ""
         state = "" if key["enabled"] else "disabled"
         details = [key["scope"], limit, ends, state, f"from the {key['source']}"]
-        click.echo(f"{key['id']}  {key['name']}  {', '.join(filter(None, details))}")
+        options.say(f"{key['id']}  {key['name']}  {', '.join(filter(None, details))}")
 
 
 @keys.command()
@@ -110,7 +112,7 @@ def import_(config_file: Path | None, as_json: bool) -> None:
     if as_json:
         options.print_json({"keys": [_as_json(key) for key in moved]})
     else:
-        click.echo(f"{len(moved)} keys were moved to the vault.")
+        options.say(f"{len(moved)} keys were moved to the vault.")
 
 
 def _keys(config_file: Path | None) -> "Keys":

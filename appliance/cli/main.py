@@ -1,5 +1,6 @@
 """The group of all commands, and how a command ends."""
 
+import io
 import sys
 from pathlib import Path
 from typing import NoReturn
@@ -20,6 +21,7 @@ from appliance.cli import (
     service,
     window,
 )
+from appliance.config import terminal
 from appliance.errors import ApplianceError, ConfigError
 
 EXIT_CONFIG = 78
@@ -31,7 +33,7 @@ def _print_version(context: click.Context, _option: click.Parameter, given: bool
     if given and not context.resilient_parsing:
         from appliance.service import build_info
 
-        click.echo(build_info.line())
+        options.say(build_info.line())
         context.exit()
 
 
@@ -71,9 +73,12 @@ for command in (
 
 def main() -> NoReturn:
     """Runs a command; ends the process with its exit code, 78 for a wrong configuration."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A name that the terminal's encoding lacks is no reason to fail.
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         appliance()
     except ApplianceError as error:
-        click.echo(f"appliance: {error}", err=True)
+        options.say(f"appliance: {terminal.line(str(error))}", err=True)
         sys.exit(EXIT_CONFIG if isinstance(error, ConfigError) else 1)
     sys.exit(0)

@@ -12,6 +12,7 @@ import click
 
 from appliance.cli import options
 from appliance.client.http import connect, encoded
+from appliance.config import terminal
 from appliance.config.schema import Config
 from appliance.errors import ModelNotFound
 from appliance.system.units import format_bytes
@@ -34,9 +35,9 @@ def list_models(config_file: Path | None, as_json: bool) -> None:
                 *(m["id"], m["quantization"], _size(m["size"]), _size(m["memory_bytes"])),
                 *(FITS[m["fits"]], m["owner"], _state(m)),
             )
-            for m in models
+            for m in terminal.all_lines(models)
         ]
-        click.echo(table(HEADS, rows))
+        options.say(table(HEADS, rows))
 
 
 @click.command()
@@ -49,6 +50,7 @@ def show(model: str, config_file: Path | None, as_json: bool) -> None:
     if as_json:
         options.print_json(found)
         return
+    found = terminal.all_lines(found)
     shown = {
         **found,
         "size": _size(found["size"]),
@@ -60,7 +62,9 @@ def show(model: str, config_file: Path | None, as_json: bool) -> None:
     width = max(map(len, shown))
     for name, value in shown.items():
         if value not in (None, "", 0, False):
-            click.echo(f"{name.replace('_', ' '):{width}}  {value if value is not True else 'yes'}")
+            options.say(
+                f"{name.replace('_', ' '):{width}}  {value if value is not True else 'yes'}"
+            )
 
 
 @click.command()
@@ -73,7 +77,7 @@ def rm(model: str, config_file: Path | None, as_json: bool) -> None:
     found = find(config, model)
     client = connect(config)
     if client:
-        client.call("DELETE", f"/api/models/{quote(found['id'])}")
+        client.call("DELETE", f"/api/models/{quote(found['id'], errors='surrogatepass')}")
     else:
         from appliance.models.local.index import remove
         from appliance.service.model_library import library
@@ -87,7 +91,8 @@ def rm(model: str, config_file: Path | None, as_json: bool) -> None:
     if as_json:
         options.print_json({"removed": found["id"]})
     else:
-        click.echo(f"{found['id']} is removed: {found['path']}")
+        found = terminal.all_lines(found)
+        options.say(f"{found['id']} is removed: {found['path']}")
 
 
 @click.command()
@@ -101,13 +106,13 @@ def ps(config_file: Path | None, as_json: bool) -> None:
     if as_json:
         options.print_json(loaded)
     elif not client:
-        click.echo("The appliance is not running.")
+        options.say("The appliance is not running.")
     else:
         rows = [
             (m["id"], m["device"] or "", str(m["n_ctx"] or ""), _size(m["memory_bytes"]), _state(m))
-            for m in loaded
+            for m in terminal.all_lines(loaded)
         ]
-        click.echo(table(("ID", "DEVICE", "CONTEXT", "MEMORY", "STATUS"), rows))
+        options.say(table(("ID", "DEVICE", "CONTEXT", "MEMORY", "STATUS"), rows))
 
 
 @click.command()
@@ -119,13 +124,13 @@ def stop(model: str, config_file: Path | None, as_json: bool) -> None:
     config = options.configuration(config_file)
     client = connect(config)
     if client:
-        found = client.call("POST", f"/api/models/{quote(model)}/unload")
+        found = client.call("POST", f"/api/models/{quote(model, errors='surrogatepass')}/unload")
     else:
         found = find(config, model)
     if as_json:
         options.print_json(found)
     else:
-        click.echo(f"{found['id']} is not loaded.")
+        options.say(f"{terminal.line(found['id'])} is not loaded.")
 
 
 COMMANDS = (list_models, show, rm, ps, stop)

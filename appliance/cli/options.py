@@ -7,19 +7,23 @@ from typing import Any
 
 import click
 
+from appliance.config import terminal
 from appliance.config.loader import load
 from appliance.config.schema import Config
 
 
-def _one_file(context: click.Context, _option: click.Parameter, file: Path | None) -> Path | None:
-    """The file that was named before the command, behind it, or both times alike.
+def _one_file(
+    context: click.Context, _option: click.Parameter, files: tuple[Path, ...]
+) -> Path | None:
+    """The file that was named, anywhere on the command line, once or several times alike.
 
-    Click gives what stands before a command to the group alone; `meta` is one for both.
+    Click gives what stands before a command to the group alone; `meta` is one for all of them.
     """
-    before: Path | None = context.meta.get("config_file")
-    if file and before and file != before:
-        raise click.UsageError(f"--config names two files, {before} and {file}", context)
-    return context.meta.setdefault("config_file", file) if file else before
+    for file in files:
+        before: Path = context.meta.setdefault("config_file", file)
+        if file != before:
+            raise click.UsageError(f"--config names two files, {before} and {file}", context)
+    return context.meta.get("config_file")
 
 
 config_file = click.option(
@@ -27,6 +31,7 @@ config_file = click.option(
     "config_file",
     metavar="FILE",
     type=click.Path(path_type=Path),
+    multiple=True,  # click would take the last one and say nothing
     callback=_one_file,
     help="Configuration file (TOML); before the command or behind it.",
 )
@@ -63,6 +68,24 @@ def heed_interrupt() -> None:
     the background of a script."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def say(text: str = "", *, err: bool = False, end: bool = True, dim: bool = False) -> None:
+    """Print for people; nothing in `text` steers their terminal.
+
+    Args:
+        text: may have several lines. What is put together from parts of others is safe only if
+            `terminal.line` saw those: they could hold an end of a line.
+        err: on stderr.
+        end: with an end of the line.
+        dim: less bright, where colours are.
+    """
+    click.secho(terminal.lines(text), err=err, nl=end, dim=dim or None)
+
+
+def rewrite(text: str) -> None:
+    """Print a line on stderr in the place of the one before."""
+    click.echo(f"\r{terminal.line(text)}", err=True, nl=False)
 
 
 def print_json(found: Any) -> None:

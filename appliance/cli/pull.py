@@ -11,6 +11,7 @@ import click
 
 from appliance.cli import options
 from appliance.client.http import connect, encoded
+from appliance.config import terminal
 from appliance.config.schema import Config
 from appliance.errors import DownloadFailed
 from appliance.system.units import format_bytes
@@ -41,14 +42,15 @@ def pull(model: str, quantization: str, config_file: Path | None, as_json: bool)
         try:
             ended = _watch(look, quiet=as_json)
         except KeyboardInterrupt:
-            click.echo(f"\n{goes_on}", err=True)
+            options.say(f"\n{goes_on}", err=True)
             sys.exit(130)
     if as_json:
         options.print_json(ended)
     if ended["status"] != "done":
         raise DownloadFailed(ended["error"] or f"the download of {model} is {ended['status']}")
     if not as_json:
-        click.echo(f"{ended['repo']} is here: {ended['file']}")
+        ended = terminal.all_lines(ended)
+        options.say(f"{ended['repo']} is here: {ended['file']}")
 
 
 def _begin(config: Config, model: str, wanted: str, stack: ExitStack) -> tuple[Look, str]:
@@ -74,10 +76,10 @@ def _watch(look: Look, *, quiet: bool) -> dict[str, Any]:
     while True:
         download = look()
         if live:
-            click.echo(f"\r{_line(download):78}", err=True, nl=False)
+            options.rewrite(f"{_line(download):78}")
         if download["status"] not in ("waiting", "running"):
             if live:
-                click.echo(err=True)
+                options.say(err=True)
             return download
         time.sleep(LOOK_SECONDS)
 

@@ -11,8 +11,8 @@ import click
 import msgspec
 
 from appliance.cli import options
-from appliance.client import discovery
-from appliance.client.http import Client, connect
+from appliance.client.http import Client, client_of, connect
+from appliance.config import terminal
 from appliance.config.schema import Config
 from appliance.errors import ApplianceError, InternalError
 
@@ -48,7 +48,7 @@ def _talk(client: Client, model: str) -> None:
         try:
             question = input("> ")
         except (EOFError, KeyboardInterrupt):
-            click.echo()
+            options.say()
             return
         if not question.strip():
             continue
@@ -56,10 +56,10 @@ def _talk(client: Client, model: str) -> None:
         try:
             messages.append({"role": "assistant", "content": _answer(client, model, messages)})
         except KeyboardInterrupt:
-            click.echo()
+            options.say()
             messages.pop()
         except ApplianceError as ex:
-            click.echo(f"appliance: {ex}", err=True)
+            options.say(f"appliance: {terminal.line(str(ex))}", err=True)
             messages.pop()
 
 
@@ -71,17 +71,12 @@ def _answer(client: Client, model: str, messages: list[dict[str, Any]]) -> str:
         for choice in event["choices"]:
             thought = choice["delta"].get("reasoning_content") or ""
             if thought and sys.stdout.isatty():
-                click.secho(_plain(thought), nl=False, dim=True)
+                options.say(thought, end=False, dim=True)
             piece = choice["delta"].get("content") or ""
             text += piece
-            click.echo(_plain(piece), nl=False)
-    click.echo()
+            options.say(piece, end=False)
+    options.say()
     return text
-
-
-def _plain(text: str) -> str:
-    """Without what would steer the terminal."""
-    return "".join(letter for letter in text if letter.isprintable() or letter in "\n\t")
 
 
 @contextmanager
@@ -100,10 +95,10 @@ def _service(config: Config) -> Iterator[Client]:
     thread = threading.Thread(target=appliance.run, name="service")
     thread.start()
     try:
-        service = discovery.find_service(paths.data_dir(config))
-        if service is None:
+        own = client_of(paths.data_dir(config))
+        if own is None:
             raise InternalError("the service that was just started is gone")
-        yield Client(service.url, service.token)
+        yield own
     finally:
         appliance.stop_now()
         thread.join()

@@ -12,6 +12,7 @@ from appliance.config.environment import has_display, worker_environment
 from appliance.config.schema import Config
 from appliance.engine.local.prestart import PrestartedWorker
 from appliance.system.process_setup import allow_open_files
+from appliance.system.memory import give_back_freed
 
 
 @click.command()
@@ -45,6 +46,7 @@ def serve(
         security={"insecure_lan": insecure_lan},
     )
     allow_open_files()
+    give_back_freed()
     gc.disable()  # none of it becomes garbage, and looking for some takes a tenth of the time
     # Where a window is to be drawn first, none; else it starts, and loads, beside what is imported.
     prestarted = None if until_eof else _prestarted(config)

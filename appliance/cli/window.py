@@ -33,7 +33,7 @@ def open_window(context: click.Context, config_file: Path | None, ready_seconds:
             icon=str(paths.icon() or ""),
             ready_seconds=ready_seconds,
         ),
-        print_line=click.echo,
+        print_line=options.say,
     )
 
     forget_frozen_libraries()  # before a browser is opened

@@ -1,7 +1,8 @@
 """Where the running service is, for other programs of the same user.
 
 The service writes a small file into its data folder when it listens, and takes it away when it
-stops. `find_service` checks whether the service is still there: a killed one leaves its file.
+stops. A killed one leaves its file, and anybody may listen on its port by then: the file is
+believed only while the lock is held that the system lets go of with the service's process.
 """
 
 import contextlib
@@ -21,6 +22,8 @@ log = logging.getLogger(__name__)
 FILE = "service.json"
 LOCK = "service.lock"
 PATIENCE_SECONDS = 2.0
+LOCK_SECONDS = 1.0
+"""Longer than anybody holds the lock who only looks whether it is held."""
 
 
 class RunningService(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -37,17 +40,19 @@ class DataFolderLock:
     """The data folder, for whoever changes its files; `release` when done."""
 
     def __init__(self, folder: Path) -> None:
-        """Take it.
+        """Take it, and take away what a service that was killed left of its address.
 
         Raises:
             ConfigError: a service uses it; the message says which.
         """
-        import filelock  # late: most who read this module look for a service and take no lock
+        import filelock  # late: it takes longer to import than all else here
 
         self._unwritable: int | None = None
         self._lock: filelock.BaseFileLock | None = filelock.FileLock(folder / LOCK)
         try:
-            self._lock.acquire(blocking=False)
+            self._lock.acquire(timeout=LOCK_SECONDS, poll_interval=0.02)
+            with contextlib.suppress(OSError):
+                (folder / FILE).unlink()
         except filelock.Timeout as ex:
             raise _taken(folder) from ex
         except OSError as ex:
@@ -120,9 +125,29 @@ def find_service(folder: Path) -> RunningService | None:
         return None
     try:
         with socket.create_connection((address.hostname, address.port), PATIENCE_SECONDS):
-            return service
+            return service if still_runs(folder, service) else None
     except OSError:
         return None
+
+
+def still_runs(folder: Path, service: RunningService) -> bool:
+    """Whether whoever wrote this address down still runs.
+
+    Asked once there is a connection to it, the answer is also that of whose connection it is: the
+    port was the service's then.
+    """
+    import filelock
+
+    lock = filelock.FileLock(folder / LOCK)
+    try:
+        lock.acquire(blocking=False)
+    except filelock.Timeout:
+        # Read after the lock was seen: whoever takes it removes what was written before.
+        return _published(folder) == service
+    except OSError:
+        return False
+    lock.release()
+    return False
 
 
 def _published(folder: Path) -> RunningService | None:

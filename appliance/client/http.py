@@ -6,8 +6,10 @@ No proxy that the environment names has any business between them.
 import http.client
 import json
 import urllib.parse
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
@@ -26,22 +28,34 @@ class Response(NamedTuple):
 
     status: int
     content: bytes
+    server: str = ""
+    """What answered, by its own account."""
 
 
 class Client:
     """One service. Every request has a connection of its own; any thread may call."""
 
-    def __init__(self, url: str, token: str = "", *, timeout: float | None = None) -> None:
+    def __init__(
+        self,
+        url: str,
+        token: str = "",
+        *,
+        timeout: float | None = None,
+        still_there: Callable[[], bool] = lambda: True,
+    ) -> None:
         """
         Args:
             url: such as `http://127.0.0.1:3000`.
             token: what lets this user in; empty: none is needed.
             timeout: seconds without a byte of an answer, after which a request fails; None: there
                 may be any number, as while a model loads.
+            still_there: asked with a connection, before anything is sent on it: whether the service
+                is the one that was meant, and not another program that has its port by now.
         """
         self.url = url
         self.token = token
         self._timeout = timeout
+        self._still_there = still_there
 
     def request(
         self,
@@ -65,7 +79,8 @@ class Client:
             OSError: there was no answer, or it was not HTTP.
         """
         with self._answer(method, path, body, headers) as answer:
-            return Response(answer.status, answer.read(limit))
+            server = answer.getheader("Server") or ""
+            return Response(answer.status, answer.read(limit), server)
 
     def call(self, method: str, path: str, body: object = None) -> Any:
         """The answer's JSON; None if it has none.
@@ -105,10 +120,15 @@ class Client:
     def is_appliance(self) -> bool:
         """Whether an appliance answers there."""
         try:
-            health = self.call("GET", "/health")
-        except ApplianceError:
+            answer = self.request("GET", "/health")
+            health = self._checked(answer)
+        except (OSError, ApplianceError):
             return False
-        return isinstance(health, dict) and health.get("status") == "ok" and "models" in health
+        return (
+            answer.server == "appliance"
+            and isinstance(health, dict)
+            and health.get("status") == "ok"
+        )
 
     @contextmanager
     def _answer(
@@ -123,6 +143,8 @@ class Client:
             all_headers["Authorization"] = f"Bearer {self.token}"
         try:
             connection.connect()
+            if not self._still_there():
+                raise ConnectionError("it has ended, and another program has its port")
             connection.sock.settimeout(self._timeout)
             content = None if body is None else json.dumps(body).encode()
             connection.request(method, path, content, all_headers)
@@ -158,8 +180,19 @@ def connect(config: "Config") -> Client | None:
     """The service that runs with this configuration's data; None: none does."""
     from appliance.config import paths
 
-    service = discovery.find_service(paths.data_dir(config))
-    return Client(service.url, service.token) if service else None
+    return client_of(paths.data_dir(config))
+
+
+def client_of(folder: Path, *, timeout: float | None = None) -> Client | None:
+    """The service that runs on this data folder, for as long as it does; None: none does.
+
+    `timeout`: see `Client`.
+    """
+    service = discovery.find_service(folder)
+    if service is None:
+        return None
+    still_there = partial(discovery.still_runs, folder, service)
+    return Client(service.url, service.token, timeout=timeout, still_there=still_there)
 
 
 def encoded(model: msgspec.Struct) -> Any:

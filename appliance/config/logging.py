@@ -7,17 +7,14 @@ written as escapes: no text can fake a second event or move a terminal's cursor.
 """
 
 import logging
-import re
 import sys
 from typing import TextIO
 
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
+from appliance.config import terminal
 from appliance.config.schema import LogLevel
-
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
-"""C0, C1, line separators, and the marks that turn the direction of text."""
 
 
 def configure_logging(level: LogLevel, *, stream: TextIO | None = None) -> None:
@@ -77,12 +74,8 @@ def _escape_control(_logger: WrappedLogger, _method: str, event: EventDict) -> E
     """A traceback keeps its lines, each set in by a bar that no event begins with."""
     for key, value in event.items():
         if key == "exception":
-            lines = (_escaped(line) for line in str(value).split("\n"))
+            lines = (terminal.line(line) for line in str(value).split("\n"))
             event[key] = "\n".join(f"  | {line}" for line in lines)
         elif isinstance(value, str):
-            event[key] = _escaped(value)
+            event[key] = terminal.line(value)
     return event
-
-
-def _escaped(text: str) -> str:
-    return _CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode("ascii"), text)

@@ -8,8 +8,7 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from appliance.client import discovery
-from appliance.client.http import Client
+from appliance.client.http import Client, client_of
 from appliance.system.child_process import ChildProcess
 
 log = logging.getLogger(__name__)
@@ -84,10 +83,10 @@ class ServiceChild:
         self._process = process
         if self._drawn:
             process.send(b"\n")
-        service = discovery.find_service(self._folder)
+        service = client_of(self._folder)
         if service is None:
             raise CannotStart("The service ended as soon as it had begun.")
-        return Client(service.url, service.token)
+        return service
 
     def _watch(self) -> None:
         pause = 0.0

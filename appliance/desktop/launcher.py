@@ -11,8 +11,7 @@ from typing import Literal
 
 import msgspec
 
-from appliance.client import discovery
-from appliance.client.http import Client
+from appliance.client.http import Client, client_of
 from appliance.desktop import webview_backends
 from appliance.desktop.child import CannotStart, ServiceChild
 from appliance.desktop.instance import Instance, claim
@@ -111,8 +110,8 @@ class Launcher:
 
     def _find_service(self) -> Client | None:
         """The one that runs already: this user's, or whoever's at the usual address."""
-        own = discovery.find_service(self._settings.folder)
-        found = [Client(own.url, own.token, timeout=ANSWER_SECONDS)] if own else []
+        own = client_of(self._settings.folder, timeout=ANSWER_SECONDS)
+        found = [own] if own else []
         usual = Client(self._settings.usual_url, timeout=ANSWER_SECONDS)
         return next((one for one in (*found, usual) if one.is_appliance()), None)
 

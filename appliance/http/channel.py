@@ -28,6 +28,8 @@ NEWCOMER_SECONDS = 1.0
 """How long a client that connects while the server stops has to send a request, and be refused."""
 LINGER_SECONDS = 2.0
 """How long a client may keep sending a request that was already refused."""
+NOTICEABLE = 64 * 1024
+"""Bytes that a connection may hold before it matters how many all of them do."""
 
 
 class Channel(HTTPChannel):
@@ -54,6 +56,10 @@ class Channel(HTTPChannel):
         """Address and port of this end."""
         self.owner: str | None = None
         """The owner of the response that is being sent, as set by the app."""
+        self.known = False
+        """A request on it had a good key, as the app said."""
+        self.leaving = False
+        """It is about to be closed for another connection."""
         self.newcomer = loop.draining
         """It came when the server was already stopping, and only gets an answer that says so."""
         self.parked = False
@@ -66,8 +72,11 @@ class Channel(HTTPChannel):
         """A request has begun to arrive since the last one was answered."""
         self._moved = False
         """The client has read something since the last check."""
-        self._waiting_since = time.monotonic()
+        self.waiting_since = time.monotonic()
         """Since when the client has been expected to do something."""
+        self._unsent = 0
+        """The most bytes that waited for the client since nothing did: buffers shrink when they are
+        empty."""
         self._gone = False
         self._callbacks: list[Callable[[], None]] = []
         self._callbacks_lock = threading.Lock()
@@ -79,8 +88,8 @@ class Channel(HTTPChannel):
         """A new request; waitress calls it when one begins to arrive."""
         return HttpRequest(adj, self._admit)
 
-    def _admit(self, headers: Mapping[str, str]) -> ApplianceError | None:
-        return self.loop.admit(headers, self.local) if self.loop.admit else None
+    def _admit(self, method: str, headers: Mapping[str, str]) -> ApplianceError | None:
+        return self.loop.admit(method, headers, self.local) if self.loop.admit else None
 
     # -- the loop thread ---------------------------------------------------------------------------
 
@@ -89,12 +98,34 @@ class Channel(HTTPChannel):
         """No request has arrived, in full or in part, and none is being answered."""
         return not (self.requests or self.request or self._lingering)
 
+    @property
+    def removable(self) -> bool:
+        """It may go for another one: nobody has shown a good key on it, and nothing is being
+        answered."""
+        return not (self.known or self.requests or self.leaving)
+
+    @property
+    def held(self) -> int:
+        """Bytes that it keeps in memory: of what arrives, and of what was not read yet."""
+        if not self.total_outbufs_len:
+            self._unsent = 0
+        held = self._unsent + sum(it.body_bytes_received for it in tuple(self.requests))
+        if self.request is not None:
+            held += self.request.body_bytes_received
+        return held + (self._upgraded.held if self._upgraded is not None else 0)
+
+    def leave(self) -> None:
+        """Close, but not before the loop has handled the events that it knows of: one of them may
+        be of this connection's number, which another one could have by then."""
+        self.leaving = True
+        self.loop.call_soon(self.handle_close)
+
     def overdue(self, now: float) -> bool:
         """Whether the client has kept the server waiting too long. Called about once a second."""
         limits = self.loop.limits
         if self._moved or (self.requests and not self.total_outbufs_len):
             self._moved = self._receiving = False
-            self._waiting_since = now
+            self.waiting_since = now
             return False
         if self.total_outbufs_len:
             allowed = limits.send_timeout
@@ -106,11 +137,11 @@ class Channel(HTTPChannel):
             allowed = limits.request_timeout
         else:
             allowed = limits.header_timeout
-        return now - self._waiting_since > allowed
+        return now - self.waiting_since > allowed
 
     def may_still_send(self, now: float) -> bool:
         """Whether it is a newcomer that has not had time to send its request."""
-        return self.newcomer and now - self._waiting_since < NEWCOMER_SECONDS
+        return self.newcomer and now - self.waiting_since < NEWCOMER_SECONDS
 
     def finish_soon(self) -> None:
         """Close an idle connection once it has sent what is left."""
@@ -154,12 +185,20 @@ class Channel(HTTPChannel):
         """Parse what the client has sent, or pass it to what owns the connection."""
         if self._upgraded is not None:
             self._upgraded.receive(data, self._spawn)
+            self._look_at_held()
             return True
         taken = super().received(data)
-        if self.request is not None and not self._receiving:
+        if self.request is None:
+            self.waiting_since = time.monotonic()
+        elif not self._receiving:
             self._receiving = True
-            self._waiting_since = time.monotonic()
+            self.waiting_since = time.monotonic()
+        self._look_at_held()
         return taken
+
+    def _look_at_held(self) -> None:
+        if self.held > NOTICEABLE:
+            self.loop.look_at_held()
 
     def handle_expt(self) -> None:
         """Urgent data has no meaning in HTTP, and unread it would be reported for ever."""
@@ -178,7 +217,7 @@ class Channel(HTTPChannel):
         """
         self.close_when_flushed = False
         self._lingering = True
-        self._waiting_since = time.monotonic()
+        self.waiting_since = time.monotonic()
         assert self.socket is not None
         try:
             self.socket.shutdown(SHUT_WR)
@@ -206,6 +245,15 @@ class Channel(HTTPChannel):
 
     # -- pool threads and the stream writer --------------------------------------------------------
 
+    def write_soon(self, data: bytes) -> int:
+        """Send data, now or later (pool thread or stream writer)."""
+        if self.total_outbufs_len + len(data) > self._unsent:
+            self._unsent = self.total_outbufs_len + len(data)
+        written = super().write_soon(data)
+        if self._unsent > NOTICEABLE and self.total_outbufs_len:
+            self.loop.look_at_held()
+        return written
+
     def service(self) -> None:
         """Run the oldest request (pool thread)."""
         if self.loop.draining and self.requests[0].error is None:
@@ -227,8 +275,12 @@ class Channel(HTTPChannel):
         self.loop.call_soon(callback)
 
     def set_owner(self, owner: str) -> None:
-        """`environ["appliance.set_owner"]`: who owns the response, until it is complete."""
-        self.owner = owner
+        """`environ["appliance.set_owner"]`: who owns the response, until it is complete.
+
+        Whoever has a name here has shown a good key; empty: such a one, of whom nothing is cut.
+        """
+        self.known = True
+        self.owner = owner or None
 
     def forget_callbacks(self) -> None:
         """The response is complete."""

@@ -16,15 +16,21 @@ from appliance.http.stream_writer import StreamWriter
 log = logging.getLogger(__name__)
 
 
-Admit = Callable[[Mapping[str, str], tuple[str, int]], ApplianceError | None]
-"""Returns what is wrong with a request, if anything, given its headers (names in capitals with `_`
-for `-`) and the address and port of this end. Called on the loop thread, before there is a body."""
+Admit = Callable[[str, Mapping[str, str], tuple[str, int]], ApplianceError | None]
+"""Returns what is wrong with a request, if anything, given its method, its headers (names in
+capitals with `_` for `-`) and the address and port of this end. Called on the loop thread, before
+there is a body."""
 
 
 class ServerLimits(msgspec.Struct, frozen=True, kw_only=True):
-    """The resources that one client may use. Times are in seconds, sizes in bytes."""
+    """The resources that clients may use. Times are in seconds, sizes in bytes."""
 
     body: int = 8 * 1024 * 1024
+    held: int = 128 * 1024 * 1024
+    """Of all connections together: requests and messages that are not complete or not answered yet,
+    and responses that were not read. Beyond that, those who hold most are cut."""
+    heavy: int = 4
+    """Requests that run at once of those whose answers may be large."""
     headers: int = 32 * 1024
     threads: int = 16
     """Pool threads, and so requests that run at once; a parked stream needs none."""
@@ -60,8 +66,14 @@ class EventLoop:
         self.stream_writer = StreamWriter(
             backlog=limits.backlog, keep_alive_seconds=limits.keep_alive_seconds
         )
+        self.heavy = threading.BoundedSemaphore(limits.heavy)
         self.draining = False
         """Requests that are running finish; new ones are refused."""
+        self.held_grew: Callable[[], None] = lambda: None
+        """Called on the loop thread, after connections may have come to hold more."""
+        self.held_much = False
+        """Connections have held much since it was last set to False."""
+        self._will_look = False
         self.map: dict[Any, Any] = {}
         """waitress's dispatchers by file descriptor; for the loop thread alone."""
         self._calls: deque[Callable[[], object]] = deque()
@@ -81,6 +93,17 @@ class EventLoop:
         """Call a function on the loop thread. For any thread."""
         self._calls.append(call)
         self.wake()
+
+    def look_at_held(self) -> None:
+        """A connection may hold more: have `held_grew` called soon. For any thread."""
+        self.held_much = True
+        if not self._will_look:
+            self._will_look = True
+            self.call_soon(self._look)
+
+    def _look(self) -> None:
+        self._will_look = False
+        self.held_grew()
 
     def wake(self) -> None:
         """Wake a waiting `run_once`. For any thread, and for signal handlers."""

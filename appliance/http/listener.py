@@ -6,7 +6,7 @@ import logging
 import socket
 import sys
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from waitress.adjustments import Adjustments
@@ -15,7 +15,8 @@ from waitress.task import ThreadedTaskDispatcher
 
 from appliance.errors import ConfigError
 from appliance.http.channel import Channel
-from appliance.http.event_loop import EventLoop, ServerLimits
+from appliance.http.event_loop import EventLoop
+from appliance.http.fairness import is_admitted, removed_for
 from appliance.system.ports import holder_of
 
 if TYPE_CHECKING:
@@ -67,8 +68,11 @@ class Listener(TcpWSGIServer):
         """Whether to accept. waitress would do its maintenance here, by a clock that can be set."""
         return (
             self.accepting
-            and len(self.active_channels) < self._loop.limits.connections
             and time.monotonic() >= self._paused_until
+            and (
+                len(self.active_channels) < self._loop.limits.connections
+                or any(channel.removable for channel in self.active_channels.values())
+            )
         )
 
     def handle_accept(self) -> None:
@@ -85,8 +89,7 @@ class Listener(TcpWSGIServer):
             return
         sock, address = accepted
         client_group = client_group_of(address[0])
-        present = [channel.client_group for channel in self.active_channels.values()]
-        if not is_admitted(client_group, present, self._loop.limits):
+        if not self._has_room(client_group):
             log.debug("refused a connection from %s: there are too many", address[0])
             sock.close()
             return
@@ -96,6 +99,19 @@ class Listener(TcpWSGIServer):
             sock.close()
             return
         Channel(self, sock, address, self._loop, client_group)
+
+    def _has_room(self, client_group: str | None) -> bool:
+        """Whether one more may come, perhaps in the place of one that has nothing to do."""
+        channels = [it for it in self.active_channels.values() if not it.leaving]
+        limits = self._loop.limits
+        if is_admitted(client_group, [it.client_group for it in channels], limits):
+            return True
+        removed = removed_for(client_group, channels, limits)
+        if removed is None:
+            return False
+        log.debug("closed a connection from %s for a newer one", removed.addr[0])
+        removed.leave()
+        return True
 
     def pull_trigger(self) -> None:
         """Wake the loop; this listener may be closed while its connections are still open."""
@@ -109,17 +125,6 @@ def client_group_of(address: str) -> str | None:
         return None
     # Whoever has one IPv6 address has a whole network of them.
     return str(ipaddress.ip_network((ip, 64), strict=False)) if ip.version == 6 else str(ip)
-
-
-def is_admitted(
-    client_group: str | None, present: Collection[str | None], limits: ServerLimits
-) -> bool:
-    """Whether there is room for one more of `client_group` beside those that are `present`."""
-    if client_group is None:
-        return len(present) < limits.connections
-    room = limits.connections - limits.connections_kept
-    same = sum(other == client_group for other in present)
-    return len(present) < room and same < limits.connections_per_address
 
 
 def resolve(host: str, port: int) -> Iterator[SocketAddress]:

@@ -40,9 +40,9 @@ class HttpRequest(HTTPRequestParser):
     """What the client sent after such a request without waiting for the response."""
 
     def __init__(
-        self, adj: Adjustments, admit: Callable[[Mapping[str, str]], ApplianceError | None]
+        self, adj: Adjustments, admit: Callable[[str, Mapping[str, str]], ApplianceError | None]
     ) -> None:
-        """`admit` returns what is wrong with these headers, if anything."""
+        """`admit` returns what is wrong with this method and these headers, if anything."""
         super().__init__(adj)
         self._admit = admit
 
@@ -54,12 +54,17 @@ class HttpRequest(HTTPRequestParser):
             return len(data)
         return taken
 
+    def close(self) -> None:
+        """The body is not needed any more."""
+        super().close()
+        self.body_bytes_received = 0
+
     def parse_header(self, header_plus: bytes) -> None:
         """Also refuse two lengths in one request, which is how proxies are fooled."""
         super().parse_header(header_plus)
         if self.chunked and "CONTENT_LENGTH" in self.headers:
             raise ParsingError("Content-Length and Transfer-Encoding exclude each other")
-        if refused := self._admit(self.headers):
+        if refused := self._admit(self.command, self.headers):
             # Complete as it is: the body is not read.
             self.error = NotAdmitted(refused)
             self.completed = True
@@ -169,6 +174,7 @@ class AppTask(WSGITask):
     request: HttpRequest  # type: ignore[assignment]  # the stub says `Error`
     _stream: ResponseStream | None = None
     _switch: tuple[UpgradedStream, Mapping[str, str]] | None = None
+    _is_heavy = False
 
     def get_environment(self) -> "WSGIEnvironment":
         """WSGI's environment, and the functions that this server adds."""
@@ -179,7 +185,17 @@ class AppTask(WSGITask):
             environ["appliance.upgrade"] = self._upgrade
         environ["appliance.local"] = self.channel.local
         environ["appliance.set_owner"] = self.channel.set_owner
+        environ["appliance.heavy"] = self._wait_for_others
         return environ
+
+    def _wait_for_others(self) -> None:
+        """`environ["appliance.heavy"]`: the answer may be large; wait until few others are made.
+
+        A client that never reads costs what its answer takes, and not what making it does.
+        """
+        if not self._is_heavy:
+            self.channel.loop.heavy.acquire()
+            self._is_heavy = True
 
     def _park(self, stream: ResponseStream) -> None:
         """`environ["appliance.park"]`: the stream is the body; it is written once the app returns.
@@ -209,6 +225,8 @@ class AppTask(WSGITask):
             parked = True
             raise
         finally:
+            if self._is_heavy:
+                self.channel.loop.heavy.release()
             if not parked:
                 self.channel.forget_callbacks()
                 if self._stream is not None:

@@ -17,22 +17,27 @@ The app finds these in its WSGI environment:
 `appliance.local`
     is the address and port of this end of the connection.
 `appliance.set_owner(owner)`
-    sets the owner of the response, for `HttpServer.cut`.
+    sets the owner of the response, for `HttpServer.cut`, and says that a good key was shown.
+`appliance.heavy()`
+    says that the response may be large, and waits until few such are being made.
 """
 
 import logging
 import socket
 import sys
+import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from waitress.adjustments import Adjustments
 from waitress.task import ThreadedTaskDispatcher
 
 from appliance.http.channel import Channel
-from appliance.http.event_loop import Admit, EventLoop, ServerLimits
+from appliance.http.event_loop import Admit, EventLoop, ServerLimits, guarded
+from appliance.http.fairness import too_much
 from appliance.http.listener import Listener, address_error, resolve
+from appliance.system.memory import trim
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
@@ -44,6 +49,10 @@ log = logging.getLogger(__name__)
 CHECK_SECONDS = 1.0
 """Between two checks for clients that keep the server waiting."""
 DRAIN_CHECK_SECONDS = 0.1
+TRIM_SECONDS = 10.0
+"""Between two times that freed memory is given back."""
+CALM_BYTES = 1024 * 1024
+"""What connections hold when they hold little."""
 LAST_WORDS_SECONDS = 2.0
 """How long streams have, after the grace period, to send their end."""
 THREADS_END_SECONDS = 1.0
@@ -73,6 +82,7 @@ class HttpServer:
         """
         self._limits = limits or ServerLimits()
         self._loop = EventLoop(self._limits, admit)
+        self._loop.held_grew = self._cut_who_holds_most
         self._pool = ThreadedTaskDispatcher()
         self._channels: dict[int, Channel] = {}
         self._listeners: list[Listener] = []
@@ -80,7 +90,7 @@ class HttpServer:
         self._stopping_soon = False
         self._stopping = False
         self._serving = False
-        self._next_check = 0.0
+        self._next_check = self._next_trim = 0.0
         adjustments = _adjustments(self._limits)
         try:
             for host, port in listen:
@@ -107,8 +117,11 @@ class HttpServer:
         """How many streams are being written."""
         return self._loop.stream_writer.streams
 
-    def serve(self) -> None:
-        """Serve, on this thread and those it starts, until drained or `stop_now` is called."""
+    def serve(self, before_end: Callable[[], None] = lambda: None) -> None:
+        """Serve, on this thread and those it starts, until drained or `stop_now` is called.
+
+        `before_end` is called while the addresses are still this server's, and nobody else's.
+        """
         self._serving = True
         try:
             self._loop.stream_writer.start()
@@ -117,6 +130,7 @@ class HttpServer:
                 self._loop.run_once(DRAIN_CHECK_SECONDS if self._loop.draining else CHECK_SECONDS)
                 self._cut_overdue()
         finally:
+            guarded(before_end)
             self._end()
 
     def drain(self) -> None:
@@ -163,10 +177,30 @@ class HttpServer:
         if now < self._next_check:
             return
         self._next_check = now + CHECK_SECONDS
+        self._trim_after_flood(now)
         for channel in list(self._channels.values()):
             if channel.overdue(now):
                 log.info("cut a connection from %s that kept the server waiting", channel.addr[0])
                 channel.handle_close()
+
+    def _trim_after_flood(self, now: float) -> None:
+        """Once connections hold little again, have what they held go back to the system."""
+        if not self._loop.held_much or now < self._next_trim:
+            return
+        if sum(channel.held for channel in self._channels.values()) < CALM_BYTES:
+            self._loop.held_much = False
+            self._next_trim = now + TRIM_SECONDS
+            # Not on this thread: it takes milliseconds.
+            threading.Thread(target=trim, name="trim", daemon=True).start()
+
+    def _cut_who_holds_most(self) -> None:
+        for channel in too_much(self._channels.values(), self._limits.held):
+            log.warning(
+                "cut a connection from %s: all of them held too much, and it the most, %d bytes",
+                channel.addr[0],
+                channel.held,
+            )
+            channel.handle_close()
 
     def _drained(self) -> bool:
         """Advance the drain, if there is one. True once it is over."""
@@ -217,6 +251,9 @@ def _adjustments(limits: ServerLimits) -> Adjustments:
         # The guard knows which proxies to trust.
         clear_untrusted_proxy_headers=False,
         outbuf_high_watermark=limits.backlog,
+        # Never a temporary file: what people write and read stays off the disk.
+        inbuf_overflow=limits.held,
+        outbuf_overflow=limits.held,
         recv_bytes=64 * 1024,
         # waitress refuses what is exactly as large as its limit.
         max_request_body_size=limits.body + 1,

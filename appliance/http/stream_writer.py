@@ -49,6 +49,10 @@ class UpgradedStream(ResponseStream, Protocol):
     """Owns a connection that is no longer HTTP. The methods below are for the loop thread."""
 
     @property
+    def held(self) -> int:
+        """Bytes that have arrived and were not handled yet."""
+
+    @property
     def wants_input(self) -> bool:
         """Whether to read more; otherwise what the client sends has to wait."""
 

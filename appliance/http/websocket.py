@@ -70,6 +70,7 @@ class WebSocket:
         self._pieces: list[bytes] = []
         self._inbox: deque[str] = deque()
         self._inbox_size = 0
+        self._pieces_size = 0
         self._reading = False
         self._unanswered = False
         """A ping was sent, and nothing has arrived since."""
@@ -79,6 +80,12 @@ class WebSocket:
         self.finished = False
 
     # -- the loop thread ---------------------------------------------------------------------------
+
+    @property
+    def held(self) -> int:
+        """Bytes that have arrived and were not handled yet."""
+        # The library keeps a frame until all of it has arrived.
+        return len(self._protocol.reader.buffer) + self._pieces_size + self._inbox_size
 
     @property
     def wants_input(self) -> bool:
@@ -104,8 +111,9 @@ class WebSocket:
             self._protocol.fail(CloseCode.UNSUPPORTED_DATA, "messages are text")
         elif frame.opcode in (Opcode.TEXT, Opcode.CONT) and self._protocol.state is State.OPEN:
             self._pieces.append(bytes(frame.data))
+            self._pieces_size += len(frame.data)
             if frame.fin:
-                whole, self._pieces = b"".join(self._pieces), []
+                whole, self._pieces, self._pieces_size = b"".join(self._pieces), [], 0
                 try:
                     self._inbox.append(whole.decode())
                 except UnicodeDecodeError:
@@ -180,6 +188,13 @@ class WebSocket:
 
     def close(self) -> None:
         """The connection is closed or about to be."""
+        with self._lock:
+            # The protocol refers to itself: without this, what has arrived would stay in memory
+            # until garbage is collected, which is seldom.
+            self._protocol.reader.buffer.clear()
+            self._pieces.clear()
+            self._inbox.clear()
+            self._pieces_size = self._inbox_size = 0
         self._handler.close()
 
 

@@ -204,8 +204,8 @@ class Appliance:
         self._autotuner.start()
         self._device_verifier.start()
         self._notifier.start()
-        self._server.serve()
-        discovery.unpublish(self._data, os.getpid())
+        # Whoever listens on the port after this is not meant by the address any more.
+        self._server.serve(lambda: discovery.unpublish(self._data, os.getpid()))
         # Replies that nobody follows have a right to their end as well.
         while self._live.busy and time.monotonic() < self._deadline:
             time.sleep(0.05)

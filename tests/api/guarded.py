@@ -81,6 +81,7 @@ class Guarded:
         local: str = "127.0.0.1",
         peer: str = "127.0.0.1",
         body: str | None = None,
+        http_version: str = "1.1",
         **headers: Any,
     ) -> Result:
         """A request; `headers` with `_` for `-`, None for one that is not sent."""
@@ -93,6 +94,11 @@ class Guarded:
             query_string=path.partition("?")[2],
             headers={name: value for name, value in sent.items() if value is not None},
             body=body,
+            http_version=http_version,
             remote_addr=peer,
-            extras={"appliance.local": (local, PORT), "appliance.set_owner": lambda _: None},
+            extras={
+                "appliance.local": (local, PORT),
+                "appliance.set_owner": lambda _: None,
+                "appliance.heavy": lambda: None,
+            },
         )

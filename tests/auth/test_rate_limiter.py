@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from appliance.auth.keys.records import Key
 from appliance.auth.rate_limiter import BadKeyGuard, RateLimiter, name_of_address
 
 
@@ -227,20 +228,41 @@ def test_ten_wrong_keys_and_then_a_wait() -> None:
     assert guard.judge("10.0.0.1", None) == 0
 
 
-def test_a_guess_that_is_right_during_the_lock_out_is_answered_like_a_wrong_one() -> None:
+def key(number: int, *, short: bool = False) -> Key:
+    return Key(id=f"key_{number}", name=str(number), prefix="" if short else "apl_", scope="chat")
+
+
+@pytest.mark.parametrize("wrong", [0, 10, 1000])
+def test_a_right_key_never_waits_whatever_else_comes_from_its_address(wrong: int) -> None:
+    guard = BadKeyGuard(clock=Clock())
+    for _ in range(wrong):
+        guard.judge("10.0.0.1", None)
+    assert [guard.judge("10.0.0.1", key(number)) for number in range(50)] == [0] * 50
+
+
+def test_right_keys_give_a_guesser_nothing() -> None:
+    guard = BadKeyGuard(clock=Clock())
+    waits = []
+    for number in range(30):
+        guard.judge("10.0.0.1", key(number))
+        waits.append(guard.judge("10.0.0.1", None))
+    assert waits.count(0) == 10
+
+
+def test_a_short_key_that_is_guessed_during_the_wait_is_answered_like_a_wrong_one() -> None:
     guard = BadKeyGuard(clock=Clock())
     for _ in range(10):
         guard.judge("10.0.0.1", None)
-    assert guard.judge("10.0.0.1", "key_1") == guard.judge("10.0.0.1", None) == 60
+    assert guard.judge("10.0.0.1", key(1, short=True)) == guard.judge("10.0.0.1", None) == 60
 
 
-def test_a_key_that_worked_before_is_not_locked_out_by_a_neighbour() -> None:
+def test_a_short_key_that_worked_before_does_not_wait_for_a_neighbour() -> None:
     guard = BadKeyGuard(clock=Clock())
-    assert guard.judge("10.0.0.1", "key_1") == 0
+    assert guard.judge("10.0.0.1", key(1, short=True)) == 0
     for _ in range(50):
         guard.judge("10.0.0.1", None)
-    assert guard.judge("10.0.0.1", "key_1") == 0
-    assert guard.judge("10.0.0.1", "key_2") > 0
+    assert guard.judge("10.0.0.1", key(1, short=True)) == 0
+    assert guard.judge("10.0.0.1", key(2, short=True)) > 0
 
 
 def test_sixteen_guessers_share_ten_guesses() -> None:

@@ -1,5 +1,6 @@
 """The command line: what it says about itself, and how it ends when the configuration is wrong."""
 
+import itertools
 import json
 import os
 import subprocess
@@ -114,27 +115,57 @@ def minimal(name: str, existing: Path) -> list[str]:
     return [*name.split(), *(str(existing) for _ in taken)]
 
 
+def with_config(words: list[str], *named: tuple[int, str], equals: bool = False) -> list[str]:
+    """The words, with `--config FILE` at places among them."""
+    found = list(words)
+    for place, file in sorted(named, reverse=True):
+        found[place:place] = [f"--config={file}"] if equals else ["--config", file]
+    return found
+
+
 @pytest.mark.parametrize("name", COMMANDS)
-def test_every_command_reads_the_file_that_is_named(name: str, tmp_path: Path) -> None:
+def test_every_command_reads_the_file_that_is_named_wherever_it_is(
+    name: str, tmp_path: Path
+) -> None:
     file = tmp_path / "mine.toml"
     file.write_text("[sever]\n")
-    before = ["--config", str(file), *minimal(name, file)]
-    behind = [*minimal(name, file), "--config", str(file)]
-    for arguments in (before, behind, [*before, "--config", str(file)]):
+    words = minimal(name, file)
+    places = range(len(words) + 1)
+    ways = [
+        *(with_config(words, (place, str(file)), equals=eq) for place in places for eq in BOTH),
+        *(with_config(words, (a, str(file)), (b, str(file))) for a in places for b in places),
+    ]
+    for arguments in ways:
         done = CliRunner().invoke(group, arguments)
         assert isinstance(done.exception, ConfigError), (arguments, done.output)
         assert f"sever: there is no such key ({file})" in str(done.exception)
 
 
-@pytest.mark.parametrize("name", [name for name in COMMANDS if name])
-def test_two_different_files_are_refused(name: str, tmp_path: Path) -> None:
-    file = tmp_path / "mine.toml"
+BOTH = (False, True)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_two_different_files_are_refused_wherever_they_are(name: str, tmp_path: Path) -> None:
+    file, other = tmp_path / "mine.toml", tmp_path / "other.toml"
     file.touch()
-    done = CliRunner().invoke(
-        group, ["--config", str(file), *minimal(name, file), "--config", "other.toml"]
-    )
-    assert done.exit_code == 2
-    assert f"--config names two files, {file} and other.toml" in done.output
+    words = minimal(name, file)
+    places = range(len(words) + 1)
+    for first, second, equals in itertools.product(places, places, BOTH):
+        named = ((first, str(file)), (second, str(other)))
+        done = CliRunner().invoke(group, with_config(words, *named, equals=equals))
+        assert done.exit_code == 2, named
+        assert "--config names two files" in done.output
+        assert str(file) in done.output and str(other) in done.output
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize("wrong", [["--conf", "x"], ["-c", "x"], ["--config"], ["--config", ""]])
+def test_what_is_nearly_the_option_is_an_error(name: str, wrong: list[str], tmp_path: Path) -> None:
+    for place in (0, len(name.split())):
+        words = minimal(name, tmp_path)
+        words[place:place] = wrong
+        done = CliRunner().invoke(group, words)
+        assert done.exit_code == 2 or isinstance(done.exception, ConfigError), (words, done.output)
 
 
 @pytest.mark.parametrize("name", [name for name in COMMANDS if name])

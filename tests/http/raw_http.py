@@ -11,6 +11,7 @@ from typing import Any
 
 import psutil
 
+from appliance.http.channel import Channel
 from appliance.http.server import HttpServer, ServerLimits
 
 PATIENCE = 10.0
@@ -272,6 +273,12 @@ def serving(app: App, **limits: Any) -> Iterator[Serving]:
                 client.close()
             running.server.stop_now()
             assert running.ended()
+
+
+def await_channels(it: Serving, count: int) -> list[Channel]:
+    """The server's side of so many connections, the oldest first."""
+    assert eventually(lambda: it.server.connections == count)
+    return sorted(it.server._channels.values(), key=lambda channel: channel.creation_time)
 
 
 @contextlib.contextmanager

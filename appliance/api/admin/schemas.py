@@ -81,13 +81,16 @@ class StorageHealth(msgspec.Struct, frozen=True):
 
 
 class Health(msgspec.Struct, frozen=True, kw_only=True):
-    """The state of the appliance. The timestamp is in Unix milliseconds."""
+    """The state of the appliance. The timestamp is in Unix milliseconds.
+
+    Callers whom nobody knows, neither by a key nor as being on this machine, get `status` alone.
+    """
 
     status: Literal["ok"] | EngineStatus
-    uptime_seconds: float
-    timestamp: int
-    models: list[ModelStatus]
-    storage: StorageHealth | None = None
+    uptime_seconds: float | msgspec.UnsetType = msgspec.UNSET
+    timestamp: int | msgspec.UnsetType = msgspec.UNSET
+    models: list[ModelStatus] | msgspec.UnsetType = msgspec.UNSET
+    storage: StorageHealth | msgspec.UnsetType = msgspec.UNSET
     """Of `/readiness` alone."""
 
 

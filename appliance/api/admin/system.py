@@ -3,14 +3,17 @@
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import falcon
+import msgspec
 
 from appliance.api.admin.login import set_cookie
 from appliance.api.admin.schemas import DeviceStatus, Health, ModelStatus, Status, StorageHealth
 from appliance.api.openapi.operation import Operations
+from appliance.auth.keys.scopes import Caller
 from appliance.auth.login_sessions import LoginSessions
+from appliance.engine.base import EngineStatus
 from appliance.engine.pool import Pool, ServedModel
 from appliance.engine.protocol import AssessedDevice, ModelInfo
 from appliance.http.errors import RETRY_AFTER, ErrorAnswer
@@ -79,7 +82,7 @@ class System:
     @operation(gives=Health)
     def on_get_health(self, req: falcon.Request, resp: falcon.Response) -> None:
         """200 as long as the appliance can answer."""
-        resp.media = Health(status="ok", **self._now())
+        resp.media = self._health("ok", req.context.caller)
 
     @operation(gives=Health, also={503: (Health, ErrorAnswer)})
     def on_get_readiness(self, req: falcon.Request, resp: falcon.Response) -> None:
@@ -92,12 +95,13 @@ class System:
         if not model.ready:
             resp.status = falcon.HTTP_503
             resp.set_header("Retry-After", str(RETRY_AFTER))
-        storage = self._storage()
-        resp.media = Health(
-            status="ready" if model.ready else model.state.word,
-            storage=StorageHealth(storage.state, storage.detail),
-            **self._now(),
-        )
+        health = self._health("ready" if model.ready else model.state.word, req.context.caller)
+        if req.context.caller.scope:
+            storage = self._storage()
+            health = msgspec.structs.replace(
+                health, storage=StorageHealth(storage.state, storage.detail)
+            )
+        resp.media = health
 
     @operation(gives=Status)
     def on_get_status(self, req: falcon.Request, resp: falcon.Response) -> None:
@@ -112,6 +116,10 @@ class System:
             **self._now(),
         )
         resp.media = status
+
+    def _health(self, status: Literal["ok"] | EngineStatus, caller: Caller) -> Health:
+        """To strangers the status alone: which models run here is nobody else's business."""
+        return Health(status=status, **(self._now() if caller.scope else {}))
 
     def _now(self) -> dict[str, Any]:
         return {

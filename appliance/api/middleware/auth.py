@@ -17,8 +17,17 @@ from appliance.api.wire.headers import DROPPED_MESSAGES, WARNING
 from appliance.auth.authenticator import Authenticator, Credentials
 from appliance.auth.keys.scopes import Caller, Scope
 from appliance.auth.origin_policy import Local, OriginPolicy, RequestSource
+from appliance.auth.proxies import sign_of_proxy
 from appliance.auth.rate_limiter import RatePolicy, RateVerdict
-from appliance.errors import ApplianceError, NotAllowed, TooManyRequests, Unauthorized, WrongOrigin
+from appliance.errors import (
+    ApplianceError,
+    NotAllowed,
+    TooManyBadKeys,
+    TooManyRequests,
+    Unauthorized,
+    VaultUnavailable,
+    WrongOrigin,
+)
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
@@ -33,11 +42,14 @@ class Rule(msgspec.Struct, frozen=True):
     """None: everybody whom the host and origin lists admit."""
     limited: bool = False
     """A request counts towards the caller's requests a minute."""
+    heavy: bool = False
+    """Its answer may be large: few are made at once."""
 
 
 OPEN = Rule(None)
 CHAT = Rule("chat")
 CHAT_LIMITED = Rule("chat", limited=True)
+CHAT_HEAVY = Rule("chat", heavy=True)
 MANAGE = Rule("manage")
 ADMIN = Rule("admin")
 
@@ -77,15 +89,18 @@ class Guard:
             return declared
         return declared.get(method, ADMIN)
 
-    def refused(self, headers: Mapping[str, str], local: Local) -> ApplianceError | None:
+    def refused(
+        self, method: str, headers: Mapping[str, str], local: Local
+    ) -> ApplianceError | None:
         """What is wrong with a request whose body has not been read; None: it is admitted.
 
         Args:
+            method: of the request.
             headers: by names in capitals with `_` for `-`.
             local: address and port of this end.
         """
         try:
-            self._origins.check(headers.get, local)
+            self._origins.check(method, headers.get, local)
         except NotAllowed as error:
             return error
         return None
@@ -96,10 +111,14 @@ class Guard:
         Raises:
             WrongHost, WrongOrigin: it is not admitted.
         """
-        return self._origins.check(_headers(environ).get, environ["appliance.local"])
+        return self._origins.check(
+            environ["REQUEST_METHOD"], _headers(environ).get, environ["appliance.local"]
+        )
 
     def __call__(self, environ: "WSGIEnvironment", rule: Rule) -> Caller:
         """Authenticate and authorize a request; returns its caller. Counts only wrong keys.
+
+        Where nobody needs a key, one that is not good is as good as none.
 
         Raises:
             WrongHost, WrongOrigin: it is not admitted.
@@ -108,15 +127,33 @@ class Guard:
             VaultUnavailable: the key cannot be checked.
         """
         sender = self.sender(environ)
-        caller = self._authenticator.authenticate(_credentials(environ, sender))
+        credentials = _credentials(environ, sender)
+        try:
+            caller = self._authenticator.authenticate(credentials)
+        except (Unauthorized, TooManyBadKeys, VaultUnavailable):
+            if rule.scope is not None:
+                raise
+            caller = self._authenticator.authenticate(
+                msgspec.structs.replace(credentials, keys=(), cookie=None)
+            )
         if sender == "any page" and caller.key_id is None:
             raise WrongOrigin("Pages of other origins need a key.")
         if rule.scope is None or caller.may(rule.scope):
             return caller
         if caller.scope is None:
-            raise Unauthorized("This needs a key, as Authorization: Bearer or x-api-key.")
+            raise Unauthorized(self._what_is_missing(caller))
         raise NotAllowed(
             f"The key {caller.name} has the scope {caller.scope}; this needs {rule.scope}."
+        )
+
+    def _what_is_missing(self, caller: Caller) -> str:
+        if caller.proxied is None or self.auth:
+            return "This needs a key, as Authorization: Bearer or x-api-key."
+        return (
+            f"This request came through a proxy ({caller.proxied}), so it counts as somebody"
+            " else's, not as this machine's. To let others in through a proxy, set"
+            " security.enable_auth = true, give them keys (appliance keys create), and list the"
+            " proxy in security.trusted_proxies."
         )
 
     @property
@@ -184,6 +221,10 @@ def _credentials(environ: "WSGIEnvironment", sender: RequestSource) -> Credentia
         keys=tuple(keys),
         cookie=cookie(environ),
         forwarded=environ.get("HTTP_X_FORWARDED_FOR"),
+        proxied=sign_of_proxy(
+            (name.removeprefix("HTTP_") for name in environ if name.startswith("HTTP_")),
+            environ.get("SERVER_PROTOCOL", ""),
+        ),
     )
 
 
@@ -219,14 +260,17 @@ class GuardMiddleware:
         """Check keys, scopes and rates."""
         rule = self._guard.rule_of(req.uri_template, req.method)
         caller = req.context.caller = self._guard(req.env, rule)
+        if caller.scope and self._guard.auth:
+            req.env["appliance.set_owner"](caller.key_id or "")
         if caller.key_id:
-            req.env["appliance.set_owner"](caller.key_id)
             self._guard.check_again(caller.key_id)
         if req.content_length and _media_type(req) != falcon.MEDIA_JSON:
             # Browsers send other types for any page, without a preflight.
             raise falcon.HTTPUnsupportedMediaType(
                 description="the body must be JSON, with Content-Type: application/json"
             )
+        if rule.heavy:
+            req.env["appliance.heavy"]()
         if rule.limited:
             try:
                 verdict = self._guard.count_request(caller)

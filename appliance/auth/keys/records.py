@@ -44,6 +44,11 @@ class Key(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     last_used_at: int | None = None
     """Since this process began; None: not yet."""
 
+    @property
+    def guessable(self) -> bool:
+        """Whether its secret is so short that somebody might find it by trying."""
+        return not self.prefix
+
     def may(self, scope: Scope) -> bool:
         """Whether the key is good for what needs `scope`."""
         return covers(self.scope, scope)

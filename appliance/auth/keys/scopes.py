@@ -30,6 +30,8 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
     """Of the key that was shown, or that a cookie stands for."""
     rpm: int | None = None
     """Requests a minute of that key; None: what the configuration says, 0: no limit."""
+    proxied: str | None = None
+    """What says that the request came through a proxy; None: nothing does."""
 
     @property
     def owner(self) -> str:

@@ -10,6 +10,8 @@ import httpx
 import psutil
 import pytest
 
+from appliance.client.http import Client
+from tests.api.admin.keyed import Person
 from tests.running import Running
 
 
@@ -121,3 +123,30 @@ def test_a_port_in_use_is_said_so(running: Running, tmp_path: Path) -> None:
     assert ended.returncode == 78
     assert port in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+# -- what strangers are told -----------------------------------------------------------------------
+
+
+def test_strangers_learn_that_it_is_up_and_no_more(locked: Running, admin: Person) -> None:
+    model = admin.get("/v1/models").json()["data"][0]["id"]
+    strangers: tuple[dict[str, str], ...] = ({}, {"X-API-Key": "wrong"}, {"Cookie": "appliance=x"})
+    for headers in strangers:
+        for prefix in ("", "/v1"):
+            health = httpx.get(f"{locked.url}{prefix}/health", headers=headers)
+            assert (health.status_code, health.json()) == (200, {"status": "ok"})
+            ready = httpx.get(f"{locked.url}{prefix}/readiness", headers=headers)
+            assert (ready.status_code, ready.json()) == (200, {"status": "ready"})
+    folders = str(locked.data.parent)
+    for path in ("/", "/docs", "/openapi.json", "/api/me", "/health", "/readiness", "/none"):
+        told = httpx.get(locked.url + path)
+        assert model not in told.text and folders not in told.text, path
+    for path in ("/metrics", "/api/status", "/v1/models", "/api/models"):
+        assert httpx.get(locked.url + path).status_code == 401, path
+    for path in ("/health", "/readiness"):
+        assert admin.get(path).json()["models"][0]["id"] == model
+
+
+def test_programs_of_the_same_person_still_find_it(locked: Running) -> None:
+    assert Client(locked.url).is_appliance()
+    assert locked.command("health").stdout == "ready\n"

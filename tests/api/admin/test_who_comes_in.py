@@ -131,7 +131,6 @@ def test_a_key_of_the_configuration_works_with_a_warning_and_is_seen_nowhere(
     answers: list[httpx.Response] = []
     try:
         good, bad = (CANARY, f"{CANARY}-environment", made), (f"{CANARY}-disabled", f"{CANARY}-no")
-        # The good ones first: after so many bad ones, no new key is looked at.
         for key in (*good, *bad):
             headers = {"X-API-Key": key}
             shown = httpx.get(appliance.url + "/v1/models", headers=headers)

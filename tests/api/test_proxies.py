@@ -1,0 +1,160 @@
+"""Behind a proxy everybody seems to be on this machine, and nobody is taken to be."""
+
+import contextlib
+import os
+import shutil
+import socket
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.api.guarded import REACHED, Guarded
+from tests.running import Running
+from tests.waiting import wait_until
+
+BY_PROXIES = """
+Forwarded Via X-Forwarded-For X-Forwarded-Host X-Forwarded-Proto X-Forwarded-Port X-Forwarded
+X-Forwarded-Server X-Forwarded-By X-Forwarded-Prefix X-Forwarded-Ssl X-Forwarded-Client-Cert
+Forwarded-For Forwarded-For-Ip X-Forwarder-For X-Original-Forwarded-For X-Real-IP X-Real-Port
+X-Client-IP Client-IP X-ClientIP X-Cluster-Client-IP True-Client-IP X-True-Client-IP X-Remote-IP
+X-Remote-Addr X-Originating-IP X-Original-Host X-Original-URL X-ProxyUser-Ip Proxy-Client-IP
+WL-Proxy-Client-IP X-Host X-Scheme X-Proto X-Https X-Ssl X-Nginx-Proxy X-Rewrite-URL X-Varnish
+Front-End-Https CDN-Loop CF-Connecting-IP CF-Ray CF-Visitor CF-IPCountry Fastly-Client-IP
+Fly-Client-IP X-Azure-ClientIP X-ARR-SSL X-Envoy-External-Address X-Amzn-Trace-Id X-Amz-Cf-Id
+X-Appengine-User-Ip X-Cloud-Trace-Context Tailscale-User-Login X-Vercel-Forwarded-For
+Surrogate-Capability Ali-CDN-Real-IP X-BlueCoat-Via
+"""
+BY_PROGRAMS = """
+Accept Accept-Encoding Accept-Language Cache-Control Connection Cookie DNT If-None-Match
+Idempotency-Key Keep-Alive Last-Event-ID OpenAI-Beta OpenAI-Organization OpenAI-Project Pragma
+Priority Range Referer Sec-Ch-Ua Sec-Fetch-Dest Sec-Fetch-User Sec-GPC TE Traceparent
+Upgrade-Insecure-Requests User-Agent X-Api-Version X-Client-Info X-Client-Name X-Correlation-Id
+X-HTTP-Method-Override X-Request-Id X-Requested-With X-Stainless-Arch X-Stainless-Retry-Count
+X-Title HTTP-Referer Anthropic-Version X-Session-Id
+"""
+
+
+def names(listed: str) -> list[str]:
+    return listed.split()
+
+
+@pytest.mark.parametrize("proxies", [(), ("127.0.0.1",)], ids=["unnamed", "named"])
+@pytest.mark.parametrize("header", names(BY_PROXIES))
+def test_what_came_through_a_proxy_is_not_from_here(
+    tmp_path: Path, header: str, proxies: tuple[str, ...]
+) -> None:
+    guarded = Guarded(tmp_path, auth=False, trusted_proxies=proxies)
+    for value in ("203.0.113.9", "127.0.0.1", "for=127.0.0.1", "1.1 here", "::1"):
+        answer = guarded.ask("GET", "/api/keys", **{header: value})
+        assert answer.status_code == 401
+        said = answer.json["error"]["message"]
+        assert header.lower() in said.lower()
+        assert "security.enable_auth" in said and "security.trusted_proxies" in said
+        assert guarded.ask("GET", "/", **{header: value}).status_code == REACHED
+
+
+@pytest.mark.parametrize("header", names(BY_PROGRAMS))
+def test_what_programs_send_is_no_sign_of_a_proxy(tmp_path: Path, header: str) -> None:
+    guarded = Guarded(tmp_path, auth=False)
+    assert guarded.ask("GET", "/api/keys", **{header: "x"}).status_code == REACHED
+
+
+def test_through_a_proxy_a_key_lets_in_where_keys_count(tmp_path: Path) -> None:
+    guarded = Guarded(tmp_path, auth=True)
+    key = guarded.keys.create("k").secret
+    for header in names(BY_PROXIES):
+        shown = {header: "203.0.113.9", "x_api_key": key}
+        assert guarded.ask("GET", "/v1/models", **shown).status_code == REACHED
+
+
+def test_http_1_0_is_a_proxys(tmp_path: Path) -> None:
+    """As nginx speaks it where nothing else was set up; see the real one below."""
+    guarded = Guarded(tmp_path, auth=False)
+    answer = guarded.ask("GET", "/api/keys", http_version="1.0")
+    assert answer.status_code == 401
+    assert "HTTP/1.0" in answer.json["error"]["message"]
+
+
+# -- the real one ----------------------------------------------------------------------------------
+
+NGINX = """
+daemon off; pid {folder}/pid; error_log stderr; worker_processes 1;
+events {{ worker_connections 64; }}
+http {{
+  access_log off;
+  client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy;
+  fastcgi_temp_path {folder}/fastcgi; uwsgi_temp_path {folder}/uwsgi; scgi_temp_path {folder}/scgi;
+  server {{ listen 127.0.0.1:{port}; location / {{ {settings} proxy_pass {url}; }} }}
+}}
+"""
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as one:
+        port: int = one.getsockname()[1]
+        return port
+
+
+@contextlib.contextmanager
+def nginx(folder: Path, url: str, settings: str = "") -> Iterator[str]:
+    """nginx before `url`; its own address."""
+    program = shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin")
+    if not program:
+        pytest.skip("needs nginx (Debian's package nginx-light)")
+    folder.mkdir()
+    file, port = folder / "nginx.conf", free_port()
+    file.write_text(NGINX.format(folder=folder, url=url, port=port, settings=settings))
+    process = subprocess.Popen([program, "-p", str(folder), "-c", str(file)])
+    try:
+
+        def answers() -> bool:
+            assert process.poll() is None
+            with contextlib.suppress(httpx.TransportError):
+                return httpx.get(f"http://127.0.0.1:{port}/health").status_code < 500
+            return False
+
+        wait_until(answers, "nginx does not answer")
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+FORWARDED = "proxy_set_header X-Forwarded-For $remote_addr;"
+SETTINGS = {
+    "as it comes": "",
+    "as its manual has it": f"proxy_set_header Host $proxy_host; {FORWARDED}",
+    "with X-Real-IP alone": "proxy_set_header X-Real-IP $remote_addr;",
+    "over HTTP/1.1": f'proxy_http_version 1.1; proxy_set_header Connection ""; {FORWARDED}',
+}
+
+
+@pytest.mark.parametrize("settings", SETTINGS.values(), ids=SETTINGS)
+def test_nginx_makes_nobody_an_admin(running: Running, tmp_path: Path, settings: str) -> None:
+    with nginx(tmp_path / "nginx", running.url, settings) as proxy:
+        answer = httpx.get(proxy + "/api/keys")
+        assert answer.status_code == 401
+        assert "security.trusted_proxies" in answer.json()["error"]["message"]
+        forged = httpx.get(proxy + "/api/keys", headers={"X-Forwarded-For": "127.0.0.1"})
+        assert forged.status_code == 401
+        assert httpx.get(proxy + "/health").json() == {"status": "ok"}
+        assert httpx.get(proxy + "/").status_code == 200
+
+
+def test_keys_work_through_nginx(tmp_path: Path) -> None:
+    appliance = Running(
+        tmp_path,
+        ENABLE_AUTH="true",
+        APPLIANCE_SECURITY_VAULT="file",
+        APPLIANCE_SECURITY_TRUSTED_PROXIES="127.0.0.1",
+    ).start(ready=False)
+    try:
+        key = {"X-API-Key": appliance.make_key("k")}
+        with nginx(tmp_path / "nginx", appliance.url, FORWARDED) as proxy:
+            assert httpx.get(proxy + "/v1/models", headers=key).status_code == 200
+            assert httpx.get(proxy + "/v1/models").status_code == 401
+    finally:
+        assert appliance.stop() == 0

@@ -1,4 +1,4 @@
-"""The process that compiles and renders a model's chat template, within bounds.
+"""The process that compiles and renders a model's chat template, or checks grammars, within bounds.
 
 Requests come on stdin, answers go to stdout, log lines to stderr. It ends when the worker does.
 """
@@ -14,6 +14,8 @@ from appliance.worker.chat_template import sandbox_protocol
 from appliance.worker.chat_template.sandbox_protocol import (
     MEMORY_LIMIT,
     PATIENCE,
+    Checked,
+    CheckGrammar,
     Compile,
     Compiled,
     OutOfMemory,
@@ -52,12 +54,18 @@ class Renderer:
             raise
         except RequestError as ex:
             return sandbox_protocol.encode(TemplateRefused(ex.message))
+        except RecursionError:
+            return sandbox_protocol.encode(TemplateRefused("the chat is nested too deep"))
         except Exception as ex:
             log.exception("a chat template made what can't be sent")
             message = f"the model's chat template failed: {type(ex).__name__}"
             return sandbox_protocol.encode(TemplateRefused(message))
 
     def _answer(self, request: SandboxRequest) -> SandboxAnswer:
+        if isinstance(request, CheckGrammar):
+            from appliance.worker.constraints import check
+
+            return Checked(check.refusal(request.grammar))
         if isinstance(request, Compile):
             source = CHATML if request.source is None else request.source
             try:

@@ -4,6 +4,7 @@ Requests come on stdin, answers go to stdout, log lines to stderr. It ends when 
 """
 
 import faulthandler
+import functools
 import logging
 import os
 import sys
@@ -65,6 +66,7 @@ class Renderer:
         if isinstance(request, CheckGrammar):
             from appliance.worker.constraints import check
 
+            _give_way()
             return Checked(check.refusal(request.grammar))
         if isinstance(request, Compile):
             source = CHATML if request.source is None else request.source
@@ -84,6 +86,13 @@ class Renderer:
                 f"the model's chat template made a prompt of {length} characters"
             )
         return Rendered(segments)
+
+
+@functools.cache
+def _give_way() -> None:
+    """A grammar may take long to check, and is not to slow down the replies of others."""
+    if sys.platform != "win32":
+        os.nice(5)
 
 
 def _limit_memory() -> None:

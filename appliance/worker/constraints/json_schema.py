@@ -76,11 +76,19 @@ def _schema(schema: Any) -> Any:
     if schema.get("uniqueItems") is False:
         schema = {name: value for name, value in schema.items() if name != "uniqueItems"}
     _check_names(schema)
-    return {
+    copy = {
         name: _value(name, value)
         for name, value in schema.items()
         if name not in _NOTES and not name.startswith("x-")
     }
+    if copy.get("format") in ("date-time", "time"):
+        # llguidance's minutes have 61 seconds.
+        copy["allOf"] = [*_list(copy.get("allOf")), {"pattern": "^[^:]*:[^:]*:[0-5]"}]
+    return copy
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
 
 
 def _value(name: str, value: Any) -> Any:

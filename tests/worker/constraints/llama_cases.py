@@ -133,5 +133,6 @@ def schemas() -> list[tuple[str, str, bool]]:
     for i, token in enumerate(tokens):
         if token in (("word", "SUCCESS"), ("word", "FAILURE")) and tokens[i + 2][0] == "text":
             texts = [text for kind, text in tokens[i + 1 : i + 6] if kind == "text"]
-            found.append((texts[0], texts[1], token[1] == "SUCCESS"))
+            if texts[1].strip():
+                found.append((texts[0], texts[1], token[1] == "SUCCESS"))
     return found

@@ -85,6 +85,8 @@ def datas() -> list[tuple[str, str]]:
         (str(icon_file), "."),
         (str(ROOT / "config.example.toml"), "."),
         (str(ROOT / "LICENSE"), "."),
+        # It asks for its own version.
+        *((str(file), file.parent.name) for file in SITE.glob("llguidance-*.dist-info/METADATA")),
         # Everything in the package that is not a module is a data file.
         *(
             (str(file), str(file.parent.relative_to(ROOT)))

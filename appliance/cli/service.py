@@ -11,8 +11,8 @@ from appliance.config import paths
 from appliance.config.environment import has_display, worker_environment
 from appliance.config.schema import Config
 from appliance.engine.local.prestart import PrestartedWorker
-from appliance.system.process_setup import allow_open_files
 from appliance.system.memory import give_back_freed
+from appliance.system.process_setup import allow_open_files
 
 
 @click.command()

@@ -3,6 +3,7 @@
 Lives on the intake thread. With a prompt's tokens comes the parser that its reply is read with.
 """
 
+import dataclasses
 import logging
 import queue
 import random
@@ -10,6 +11,7 @@ import threading
 from array import array
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import msgspec
 
@@ -27,8 +29,9 @@ from appliance.engine.types import (
 )
 from appliance.errors import ApplianceError, ContextLengthExceeded, InternalError, RequestError
 from appliance.worker.chat_template import reasoning_effort
-from appliance.worker.chat_template.sandbox import SandboxedTemplate
+from appliance.worker.chat_template.sandbox import SandboxedGrammars, SandboxedTemplate
 from appliance.worker.chat_template.trimming import cut_points
+from appliance.worker.constraints.compiler import ConstraintCompiler, Wanted
 from appliance.worker.parsers.base import ReplyParser, ResumedParser
 from appliance.worker.parsers.detect import detect
 from appliance.worker.runners.base import Runner
@@ -46,12 +49,14 @@ class InputProcessor:
         self,
         runner: Runner,
         template: SandboxedTemplate,
+        grammars: SandboxedGrammars,
         send: Callable[[list[Event]], None],
         enqueue: Callable[[Sequence | EmbeddingJob | Cancel], None],
     ) -> None:
         """`enqueue` hands over to the step loop."""
         self._runner = runner
         self._tokenizer = PromptTokenizer(runner, template)
+        self._constraints = ConstraintCompiler(runner, grammars.refusal)
         self._send = send
         self._enqueue = enqueue
         self._commands: queue.SimpleQueue[Generate | Embed | Cancel] = queue.SimpleQueue()
@@ -115,7 +120,7 @@ class InputProcessor:
             raise RequestError("this model gives embeddings, and writes no text", param="model")
         n_ctx = self._runner.info.n_ctx
         read = self._tokenizer.read(request.prompt, request.sampling)
-        sampling, tokens = read.sampling, read.tokens
+        sampling, tokens = request.sampling, read.tokens
         if not tokens:
             raise RequestError("the prompt is empty", param="prompt")
         written = begun.tokens if begun else []
@@ -126,6 +131,7 @@ class InputProcessor:
                 param="messages" if isinstance(request.prompt, ChatPrompt) else "prompt",
             )
         room = n_ctx - len(tokens)
+        constraint = self._constraints.compile(read.keeps_to) if read.keeps_to else None
         if begun:
             seed = begun.seed
         else:
@@ -136,7 +142,7 @@ class InputProcessor:
             id,
             PromptTokens(tokens, scope),
             sampling,
-            sampler=self._runner.sampler(sampling, seed, tokens[-64:], written),
+            sampler=self._runner.sampler(sampling, seed, tokens[-64:], constraint, written),
             parser=read.parser,
             seed=seed,
             max_completion_tokens=room
@@ -155,8 +161,8 @@ class TokenizedPrompt:
     """A prompt as tokens."""
 
     tokens: list[int]
-    sampling: SamplingParams
-    """With the schema that a forced tool call brings along."""
+    keeps_to: Wanted | None = None
+    """What the reply is bound by: the request's own, or a call that it forces."""
     parser: ReplyParser | None = None
     """Of the reply; None: it is all text."""
     dropped_messages: int = 0
@@ -200,10 +206,10 @@ class PromptTokenizer:
             return self._chat(prompt, sampling)
         if isinstance(prompt, TextPrompt):
             tokens = self._runner.tokenize(prompt.text, parse_special=True)
-            return TokenizedPrompt(self._runner.with_bos(tokens), sampling)
+            return TokenizedPrompt(self._runner.with_bos(tokens), _wanted(sampling))
         assert isinstance(prompt, TokenPrompt)
         self._check_tokens(prompt.tokens, "prompt")
-        return TokenizedPrompt(prompt.tokens, sampling)
+        return TokenizedPrompt(prompt.tokens, _wanted(sampling))
 
     def read_input(self, prompt: TextPrompt | TokenPrompt, param: str) -> list[int]:
         """Tokens of something to make a vector of, with what the model wants around a text.
@@ -238,7 +244,7 @@ class PromptTokenizer:
             while len(shown.tokens) > wanted and (point := next(points, 0)):
                 dropped = point
                 shown = self._rendered(prompt, system + rest[dropped:])
-        read = TokenizedPrompt(shown.tokens, sampling, dropped_messages=dropped)
+        read = TokenizedPrompt(shown.tokens, _wanted(sampling), dropped_messages=dropped)
         if prompt.common_system and system:
             common = self._tokens_of_common(system[0].content)
             read.common = common.common_prefix(PromptTokens(shown.tokens))
@@ -309,24 +315,50 @@ class PromptTokenizer:
         text = shown.prompt
         if prompt.tool_choice == "none":
             names = []
-        forced = self._format.forced(tools, prompt.tool_choice, text)
+        try:
+            forced = self._format.forced(tools, prompt.tool_choice, text)
+        except RecursionError:
+            raise RequestError("a tool's schema is nested too deep", param="tools") from None
         if forced is None:
+            if read.keeps_to and (mark := self._format.thought_end(text, shown.written)):
+                read.keeps_to = dataclasses.replace(read.keeps_to, after=mark)
+            elif read.keeps_to and shown.written:
+                read.keeps_to = dataclasses.replace(
+                    read.keeps_to, begun=prompt.messages[-1].content
+                )
             read.parser = self._format.parser(text, names)
             if shown.written:
                 begun = prompt.messages[-1]
                 sent = begun.content or begun.reasoning_content or ""
                 read.parser = ResumedParser(read.parser, shown.written, sent)
             return
-        if read.sampling.grammar or read.sampling.json_schema:
+        if read.keeps_to:
             raise RequestError(
                 "tool_choice forces a call, and response_format or grammar something else",
                 param="tool_choice",
             )
         schema = msgspec.json.encode(forced.schema).decode()
-        read.sampling = msgspec.structs.replace(read.sampling, json_schema=schema)
+        read.keeps_to = Wanted("json_schema", schema, "tools", parts=_parameters(tools))
         read.tokens += self._runner.tokenize(forced.prefix, parse_special=True)
         read.parser = self._format.parser(text, names, forced.format)
         read.parser.feed(forced.prefix)
+
+
+def _parameters(tools: list[dict[str, Any]]) -> tuple[tuple[str, str], ...]:
+    """The schemas of their arguments, by the fields that they came in."""
+    return tuple(
+        (f"tools[{i}].function.parameters", msgspec.json.encode(parameters).decode())
+        for i, tool in enumerate(tools)
+        if (parameters := tool["function"].get("parameters"))
+    )
+
+
+def _wanted(sampling: SamplingParams) -> Wanted | None:
+    if sampling.json_schema is not None:
+        return Wanted("json_schema", sampling.json_schema, "response_format")
+    if sampling.grammar is not None:
+        return Wanted("grammar", sampling.grammar, "grammar")
+    return None
 
 
 def _reserve(sampling: SamplingParams, n_ctx: int) -> int:

@@ -29,7 +29,7 @@ from appliance.engine.protocol import (
     Shutdown,
 )
 from appliance.system.process_setup import go_first_out_of_memory, obey_parent_alone, take_pipes
-from appliance.worker.chat_template.sandbox import SandboxedTemplate
+from appliance.worker.chat_template.sandbox import SandboxedGrammars, SandboxedTemplate
 from appliance.worker.input_processor import InputProcessor
 from appliance.worker.runners.base import DeviceLost, LoadError, Runner, RunnerFactory
 from appliance.worker.scheduler.step_loop import StepLoop
@@ -90,7 +90,8 @@ def serve(commands: BinaryIO, events: BinaryIO, factory: RunnerFactory) -> int:
         special_tokens=runner.special_token_texts(),
     )
     loop = StepLoop(runner, load, writer.send)
-    intake = InputProcessor(runner, template, writer.send, loop.enqueue)
+    grammars = SandboxedGrammars(load.template_command)
+    intake = InputProcessor(runner, template, grammars, writer.send, loop.enqueue)
     intake.start()
     threading.Thread(
         target=_take_commands, args=(commands, intake, loop, writer), name="reader", daemon=True
@@ -99,6 +100,7 @@ def serve(commands: BinaryIO, events: BinaryIO, factory: RunnerFactory) -> int:
     loop.run()
     runner.close()
     template.close()
+    grammars.close()
     return 0
 
 

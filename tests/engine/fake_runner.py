@@ -16,7 +16,10 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 
 from appliance.engine.protocol import PROCESSOR, AssessedDevice, Device, Load, ModelInfo
 from appliance.engine.types import SamplingParams
+from appliance.errors import RequestError
 from appliance.worker import main
+from appliance.worker.constraints.compiler import GrammarVocabulary
+from appliance.worker.constraints.constraint import Constraint
 from appliance.worker.runners.base import Batch, EmbeddingModel, LoadError, NoRoom, SlotBytes
 from appliance.worker.runners.checkpoints import Checkpoint, State
 
@@ -52,6 +55,8 @@ class FakeSampler:
         self._runner = runner
         self._written = written
         self._wanted: list[int] | None = None
+
+    ready = True
 
     def sample(self, output: int) -> int:
         if self._wanted is None:
@@ -183,8 +188,16 @@ class FakeRunner:
     def is_end_of_generation(self, token: int) -> bool:
         return token == END
 
+    def grammar_vocabulary(self) -> GrammarVocabulary:
+        raise RequestError("the fake runner keeps to no grammar")
+
     def sampler(
-        self, params: SamplingParams, seed: int, recent: Iterable[int], written: Sequence[int] = ()
+        self,
+        params: SamplingParams,
+        seed: int,
+        recent: Iterable[int],
+        constraint: Constraint | None = None,
+        written: Sequence[int] = (),
     ) -> FakeSampler:
         self.open_samplers += 1
         return FakeSampler(self, len(written))

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import apsw
 
-from appliance.engine.kv_files import keep_sessions, session_name
+from appliance.engine.kv_files import keep_sessions, opaque
 from appliance.store.copies import kept
 from appliance.store.copies.backup import back_up
 from appliance.store.copies.upgrade import open_upgraded
@@ -160,7 +160,7 @@ def test_kept_copies_go_after_30_days_and_others_stay(database: Database) -> Non
 def test_kv_files_of_chats_that_are_gone_go_as_well(tmp_path: Path) -> None:
     folder = tmp_path / "model"
     folder.mkdir()
-    there, gone = (folder / f"{session_name(name)}-123-0.kv" for name in ("there", "gone"))
+    there, gone = (folder / f"{opaque(name)}-123-0.kv" for name in ("there", "gone"))
     other = folder / "none-123-0.kv"
     for file in (there, gone, other):
         file.write_bytes(b"x")

@@ -9,7 +9,7 @@ way at a time.
 import logging
 import threading
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -23,6 +23,8 @@ from appliance.worker.chat_template.sandbox_protocol import (
     MEMORY_LIMIT,
     PATIENCE,
     TIME_LIMIT,
+    Checked,
+    CheckGrammar,
     Compile,
     Compiled,
     OutOfMemory,
@@ -110,9 +112,7 @@ class _Child:
         Raises:
             _TooMuch, _Busy, _Died: the process is to be closed.
         """
-        if not self._started:
-            self._exchange(b"", PATIENCE)  # it imports what it needs, and runs no template yet
-            self._started = True
+        self._start()
         if self._compiled is not template:
             answer = self._exchange(sandbox_protocol.encode(template))
             if not isinstance(answer, Compiled):
@@ -121,6 +121,16 @@ class _Child:
         if messages is None:
             return Compiled()
         return self._exchange(sandbox_protocol.encode(messages))
+
+    def check(self, grammar: str) -> SandboxAnswer:
+        """Have a grammar checked; raises what `ask` does."""
+        self._start()
+        return self._exchange(sandbox_protocol.encode(CheckGrammar(grammar)))
+
+    def _start(self) -> None:
+        if not self._started:
+            self._exchange(b"", PATIENCE)  # it imports what it needs, and runs nothing yet
+            self._started = True
 
     def _exchange(self, frame: bytes, limit: float = TIME_LIMIT) -> SandboxAnswer:
         process = self._process
@@ -148,19 +158,92 @@ class _Child:
         self._process.close()
 
 
-class SandboxedTemplate:
+class Sandbox:
+    """A process that is replaced when it had to be killed."""
+
+    def __init__(self, command: Sequence[str], what: str) -> None:
+        """`what` takes too much, in refusals. The process is started with `command` when it is
+        needed."""
+        self._command = list(command)
+        self._what = what
+        self._lock = threading.Lock()
+        # Linux kills a process that asked for it when the thread that started it ends, so the one
+        # that starts processes here has to stay.
+        self._starter = ThreadPoolExecutor(1, "sandbox starter")
+        self._child: _Child | None = None
+        self._closed = False
+
+    def close(self) -> None:
+        """End the process."""
+        with self._lock:
+            self._closed = True
+            if self._child:
+                self._child.close()
+        self._starter.shutdown()
+
+    def _start(self) -> _Child:
+        self._child = self._starter.submit(_Child, self._command).result()
+        return self._child
+
+    def _ask(self, question: Callable[[_Child], SandboxAnswer], param: str) -> SandboxAnswer:
+        """Under the lock.
+
+        Raises:
+            RequestError: it took too much, or the process ended by itself, twice.
+            Unavailable: it was ended by somebody else, or had no processor, the second time.
+        """
+        failed: ApplianceError = Unavailable("the model is being unloaded")
+        for _ in range(0 if self._closed else ATTEMPTS):
+            try:
+                return question(self._child or self._start())
+            except _TooMuch as ex:
+                self._replace()
+                raise RequestError(f"{self._what} {ex} and was stopped", param=param) from None
+            except _Busy:
+                self._replace()
+                failed = Unavailable(f"the machine is too busy for {self._what}")
+            except _Died:
+                self._replace()
+                message = f"the process for {self._what} ended unexpectedly"
+                failed = RequestError(message, param=param)
+        raise failed
+
+    def _replace(self) -> None:
+        """At once and not when it is needed: it starts in the time until then."""
+        log.warning("the process for %s is replaced", self._what)
+        if self._child:
+            self._child.close()
+        self._start()
+
+
+class SandboxedGrammars(Sandbox):
+    """Where grammars are tried before they come into the worker's process."""
+
+    def __init__(self, command: Sequence[str]) -> None:
+        """The process is started by the first grammar."""
+        super().__init__(command, "its grammar")
+
+    def refusal(self, grammar: str) -> str | None:
+        """Why a grammar of llguidance can't be used; None: it can.
+
+        Raises:
+            RequestError: it takes more than 2 s of a processor or 256 MB, or ends the process.
+            Unavailable: the machine is too busy for it.
+        """
+        with self._lock:
+            answer = self._ask(lambda child: child.check(grammar), "")
+        assert isinstance(answer, Checked | TemplateRefused)
+        return answer.refusal if isinstance(answer, Checked) else answer.message
+
+
+class SandboxedTemplate(Sandbox):
     """One model's template in a process of its own, which is replaced when it had to be killed."""
 
     def __init__(self, command: Sequence[str]) -> None:
         """Starts the process with `command` and does not wait for it."""
-        self._command = list(command)
-        self._lock = threading.Lock()
-        # Linux kills a process that asked for it when the thread that started it ends, so the one
-        # that starts processes here has to stay.
-        self._starter = ThreadPoolExecutor(1, "template starter")
-        self._child = self._start()
+        super().__init__(command, "the model's chat template")
+        self._start()
         self._template: Compile | None = None
-        self._closed = False
 
     def compile(
         self, source: str | None, *, bos: str, eos: str, special_tokens: Iterable[str]
@@ -182,7 +265,7 @@ class SandboxedTemplate:
         """
         try:
             with self._lock:
-                answer = self._ask(None)
+                answer = self._render(None)
         except RequestError as ex:
             raise ValueError(ex.message) from ex
         if isinstance(answer, TemplateRefused):
@@ -202,18 +285,11 @@ class SandboxedTemplate:
             Unavailable: the machine is too busy for it.
         """
         with self._lock:
-            answer = self._ask(Render(messages, tools, variables))
+            answer = self._render(Render(messages, tools, variables))
         if isinstance(answer, Rendered):
             return answer.segments
         assert isinstance(answer, TemplateRefused)
         raise RequestError(answer.message, param="messages")
-
-    def close(self) -> None:
-        """End the process."""
-        with self._lock:
-            self._closed = True
-            self._child.close()
-        self._starter.shutdown()
 
     def _compile(self) -> None:
         try:
@@ -221,38 +297,8 @@ class SandboxedTemplate:
         except (ValueError, Unavailable) as ex:
             log.warning("this model can't chat: %s", ex)
 
-    def _start(self) -> _Child:
-        return self._starter.submit(_Child, self._command).result()
-
-    def _ask(self, messages: Render | None) -> SandboxAnswer:
-        """Under the lock.
-
-        Raises:
-            RequestError: the template took too much, or the process ended by itself, twice.
-            Unavailable: it was ended by somebody else, or had no processor, the second time.
-        """
+    def _render(self, messages: Render | None) -> SandboxAnswer:
+        """Under the lock; see `_ask`."""
         template = self._template
         assert template is not None
-        failed: ApplianceError = Unavailable("the model is being unloaded")
-        for _ in range(0 if self._closed else ATTEMPTS):
-            try:
-                return self._child.ask(template, messages)
-            except _TooMuch as ex:
-                self._replace()
-                message = f"the model's chat template {ex} and was stopped"
-                raise RequestError(message, param="messages") from None
-            except _Busy:
-                self._replace()
-                message = "the machine is too busy to render the model's chat template"
-                failed = Unavailable(message)
-            except _Died:
-                self._replace()
-                message = "the process that renders the model's chat template ended unexpectedly"
-                failed = RequestError(message, param="messages")
-        raise failed
-
-    def _replace(self) -> None:
-        """At once and not when it is needed: it starts in the time until then."""
-        log.warning("the process for chat templates is replaced")
-        self._child.close()
-        self._child = self._start()
+        return self._ask(lambda child: child.ask(template, messages), "messages")

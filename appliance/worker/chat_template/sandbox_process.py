@@ -1,9 +1,10 @@
-"""The process that compiles and renders a model's chat template, within bounds.
+"""The process that compiles and renders a model's chat template, or checks grammars, within bounds.
 
 Requests come on stdin, answers go to stdout, log lines to stderr. It ends when the worker does.
 """
 
 import faulthandler
+import functools
 import logging
 import os
 import sys
@@ -14,6 +15,8 @@ from appliance.worker.chat_template import sandbox_protocol
 from appliance.worker.chat_template.sandbox_protocol import (
     MEMORY_LIMIT,
     PATIENCE,
+    Checked,
+    CheckGrammar,
     Compile,
     Compiled,
     OutOfMemory,
@@ -52,12 +55,19 @@ class Renderer:
             raise
         except RequestError as ex:
             return sandbox_protocol.encode(TemplateRefused(ex.message))
+        except RecursionError:
+            return sandbox_protocol.encode(TemplateRefused("the chat is nested too deep"))
         except Exception as ex:
             log.exception("a chat template made what can't be sent")
             message = f"the model's chat template failed: {type(ex).__name__}"
             return sandbox_protocol.encode(TemplateRefused(message))
 
     def _answer(self, request: SandboxRequest) -> SandboxAnswer:
+        if isinstance(request, CheckGrammar):
+            from appliance.worker.constraints import check
+
+            _give_way()
+            return Checked(check.refusal(request.grammar))
         if isinstance(request, Compile):
             source = CHATML if request.source is None else request.source
             try:
@@ -76,6 +86,13 @@ class Renderer:
                 f"the model's chat template made a prompt of {length} characters"
             )
         return Rendered(segments)
+
+
+@functools.cache
+def _give_way() -> None:
+    """A grammar may take long to check, and is not to slow down the replies of others."""
+    if sys.platform != "win32":
+        os.nice(5)
 
 
 def _limit_memory() -> None:

@@ -1,4 +1,4 @@
-"""What a worker and the process that renders its chat template send each other.
+"""What a worker and the processes that render its chat template and check grammars send each other.
 
 Frames of MessagePack. The child sends one `Started`, and then one answer to each request.
 """
@@ -11,7 +11,7 @@ import msgspec
 from appliance.system.framing import frame, read_frame
 
 TIME_LIMIT = 2.0
-"""Seconds of a processor for compiling, and for each rendering. The worker sees to it."""
+"""Seconds of a processor for compiling, each rendering and each check. The worker sees to it."""
 PATIENCE = 30.0
 """Seconds by the clock after which the machine counts as too busy."""
 MEMORY_LIMIT = 256 * 1024 * 1024
@@ -38,7 +38,13 @@ class Render(msgspec.Struct, frozen=True, tag="render"):
     variables: Mapping[str, Any] | None = None
 
 
-SandboxRequest = Compile | Render
+class CheckGrammar(msgspec.Struct, frozen=True, tag="check"):
+    """A grammar of llguidance; answered by `Checked`."""
+
+    grammar: str
+
+
+SandboxRequest = Compile | Render | CheckGrammar
 
 # -- child → worker --------------------------------------------------------------------------------
 
@@ -57,6 +63,12 @@ class Rendered(msgspec.Struct, frozen=True, tag="rendered"):
     segments: list[tuple[str, bool]]
 
 
+class Checked(msgspec.Struct, frozen=True, tag="checked"):
+    """Why a grammar can't be used; None: it can."""
+
+    refusal: str | None
+
+
 class TemplateRefused(msgspec.Struct, frozen=True, tag="refused"):
     """It can't be done; the message is for a person."""
 
@@ -67,7 +79,7 @@ class OutOfMemory(msgspec.Struct, frozen=True, tag="out_of_memory"):
     """It takes more memory than there is; the child ends."""
 
 
-SandboxAnswer = Started | Compiled | Rendered | TemplateRefused | OutOfMemory
+SandboxAnswer = Started | Compiled | Rendered | Checked | TemplateRefused | OutOfMemory
 
 # -- frames ----------------------------------------------------------------------------------------
 

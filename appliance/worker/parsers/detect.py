@@ -102,6 +102,13 @@ class OutputFormat(msgspec.Struct, frozen=True):
         opened = reasoning.opened_by(prompt, self.tags)
         return reasoning.prefill_segments(self.tags, thought, answer, opened=opened)
 
+    def thought_end(self, prompt: str, written: str) -> str:
+        """What ends the thought that the rendered `prompt` and the beginning of its reply leave
+        open; empty: there is none."""
+        if self.tags is None or not reasoning.opened_by(prompt, self.tags):
+            return ""
+        return "" if self.tags.closing in written else self.tags.closing
+
     def forced(self, tools: Sequence[Tool], choice: Choice, prompt: str) -> ForcedCall | None:
         """What constrains the reply to the rendered `prompt` to the chosen call; None when the
         model is free to choose.

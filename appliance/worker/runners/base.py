@@ -6,6 +6,8 @@ from typing import NamedTuple, Protocol
 
 from appliance.engine.protocol import Load, ModelInfo
 from appliance.engine.types import SamplingParams
+from appliance.worker.constraints.compiler import GrammarVocabulary
+from appliance.worker.constraints.constraint import Constraint
 from appliance.worker.runners.checkpoints import Checkpoint, State
 
 
@@ -88,8 +90,17 @@ class KvMemory(Protocol):
 class Sampler(Protocol):
     """Chooses tokens for one sequence; owns native memory until closed."""
 
-    def sample(self, output: int) -> int:
-        """The next token from the logits of the batch's entry `output`, accepted at once."""
+    @property
+    def ready(self) -> bool:
+        """`sample` won't wait for anything but the processor."""
+
+    def sample(self, output: int) -> int | None:
+        """The next token from the logits of the batch's entry `output`, accepted at once; None:
+        what the reply keeps to lets nothing follow.
+
+        Raises:
+            RequestError: the reply can't go on as it was asked for.
+        """
 
     def logprobs(self, output: int, token: int, top: int) -> list[tuple[int, float]]:
         """The sampled token, then the `top` likeliest, with their natural log probabilities."""
@@ -205,8 +216,20 @@ class Runner(KvMemory, Protocol):
     def is_end_of_generation(self, token: int) -> bool:
         """Whether the token ends the reply."""
 
+    def grammar_vocabulary(self) -> GrammarVocabulary:
+        """The vocabulary for constraints.
+
+        Raises:
+            RequestError: this runner's replies keep to none.
+        """
+
     def sampler(
-        self, params: SamplingParams, seed: int, recent: Iterable[int], written: Sequence[int] = ()
+        self,
+        params: SamplingParams,
+        seed: int,
+        recent: Iterable[int],
+        constraint: Constraint | None = None,
+        written: Sequence[int] = (),
     ) -> Sampler:
         """A sampler chain for a sequence whose prompt ends with the tokens `recent`, and whose
         reply goes on after `written`: as if it had chosen those itself.

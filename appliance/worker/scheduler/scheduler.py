@@ -117,7 +117,7 @@ class Scheduler:
         self._make_room()
         left = self._n_batch if self._partitioned else self._cache.free_cells()
         left = min(left, self._n_batch)
-        parts = [(sequence, 1) for sequence in self._running if sequence.decoding]
+        parts = [(sequence, 1) for sequence in self._decoding()]
         left -= len(parts)
         read = 0
         for sequence in self._running:
@@ -133,6 +133,14 @@ class Scheduler:
         for sequence, count in parts:
             batch.add(sequence, count)
         return batch
+
+    def _decoding(self) -> list[Sequence]:
+        """Those that get a token. One whose next tokens are still being found out about misses a
+        step rather than let all others wait."""
+        decoding = [sequence for sequence in self._running if sequence.decoding]
+        ready = [sequence for sequence in decoding if sequence.sampler.ready]
+        others = len(decoding) < len(self._running)
+        return ready if ready or others else decoding
 
     def _chunk(self, pending: int, left: int) -> int:
         """Of a prompt's pending tokens, those for a step with room for `left`."""

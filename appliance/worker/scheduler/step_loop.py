@@ -21,7 +21,7 @@ from appliance.engine.protocol import (
     WorkerStats,
     cancelled,
 )
-from appliance.errors import InternalError
+from appliance.errors import InternalError, RequestError
 from appliance.worker.runners.base import DecodeFailed, NoRoom, Runner
 from appliance.worker.scheduler.embedding import Embedding, EmbeddingJob
 from appliance.worker.scheduler.kv_state_store import KvStateStore
@@ -228,10 +228,14 @@ class StepLoop:
         governor.observe(kind, count, time.perf_counter() - began)
 
     def _sample(self, sequence: Sequence, output: int) -> list[Event]:
-        token = sequence.sampler.sample(output)
+        try:
+            token = sequence.sampler.sample(output)
+        except RequestError as ex:
+            self._forget(sequence)
+            return [Failed(sequence.id, ex.code, ex.message, ex.param)]
         reason: FinishReason | None = None
         data = b""
-        if self._runner.is_end_of_generation(token):
+        if token is None or self._runner.is_end_of_generation(token):
             reason = "stop"
         else:
             sequence.append(token)

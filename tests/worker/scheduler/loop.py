@@ -23,6 +23,8 @@ def sequence(id: int, prompt: str, limit: int = 4, scope: Scope | None = None) -
 class Silent:
     """The loop of these tests samples without a sequence's own sampler."""
 
+    ready = True
+
     def sample(self, output: int) -> int:
         raise NotImplementedError
 

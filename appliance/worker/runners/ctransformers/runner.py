@@ -20,6 +20,8 @@ from appliance.engine.protocol import PROCESSOR, AssessedDevice, Load, ModelInfo
 from appliance.engine.types import SamplingParams
 from appliance.errors import RequestError
 from appliance.system.cpu import physical_cores
+from appliance.worker.constraints.compiler import GrammarVocabulary
+from appliance.worker.constraints.constraint import Constraint
 from appliance.worker.runners.base import (
     Batch,
     DecodeFailed,
@@ -46,8 +48,6 @@ REFUSED = (
     "presence_penalty",
     "logit_bias",
     "ignore_eos",
-    "grammar",
-    "json_schema",
 )
 """What a request may ask of other models, and ctransformers has no word for."""
 LONGEST_WORD = 32
@@ -154,8 +154,16 @@ class CtransformersRunner:
 
     # -- computing ---------------------------------------------------------------------------------
 
+    def grammar_vocabulary(self) -> GrammarVocabulary:
+        raise RequestError("models in the old GGML format keep to no grammar or schema")
+
     def sampler(
-        self, params: SamplingParams, seed: int, recent: Iterable[int], written: Sequence[int] = ()
+        self,
+        params: SamplingParams,
+        seed: int,
+        recent: Iterable[int],
+        _constraint: Constraint | None = None,
+        written: Sequence[int] = (),
     ) -> "CtransformersSampler":
         return CtransformersSampler(self._llm, self.n_vocab, params, seed, recent, written)
 
@@ -262,6 +270,8 @@ class CtransformersSampler:
         self._top_k = 1 if greedy else min(params.top_k or n_vocab, n_vocab)
         self._top_p = params.top_p
         self._min_p = params.min_p
+
+    ready = True
 
     def sample(self, _output: int) -> int:
         recent = (ctypes.c_int * len(self._recent))(*self._recent)

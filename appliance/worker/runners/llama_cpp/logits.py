@@ -1,12 +1,11 @@
 """What a model thinks of every token of its vocabulary, in Python's hands: logits as an array.
 
-For what llama.cpp's sampler chain does not do by itself, grammars in two steps and log
-probabilities.
+For what llama.cpp's sampler chain does not do by itself: constraints and log probabilities.
 """
 
 import ctypes
 import math
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -23,22 +22,27 @@ class Candidates:
         self._context = context
         self._n_vocab = n_vocab
 
-    def choose(self, output: int, samplers: Iterable[Handle]) -> int:
-        """The token that the last of the samplers selects, of what they all leave."""
-        candidates = np.zeros(self._n_vocab, _CANDIDATE)
-        candidates["id"] = np.arange(self._n_vocab, dtype=np.int32)
-        candidates["logit"] = self._logits(output)
-        array = _array(candidates)
-        for sampler in samplers:
-            lib.llama_sampler_apply(sampler, ctypes.byref(array))
-        return int(array.data[array.selected].id)
+    def choose(
+        self, output: int, sampler: Handle, allowed: bytes, banned: Sequence[int]
+    ) -> int | None:
+        """The token that the sampler selects of those that are allowed and not banned; None: there
+        is none.
 
-    def allowed(self, token: int, grammar: Handle) -> bool:
-        """Whether the grammar lets it be the next one."""
-        one = np.array([(token, 1.0, 0.0)], _CANDIDATE)
-        array = _array(one)
-        lib.llama_sampler_apply(grammar, ctypes.byref(array))
-        return bool(np.isfinite(one["logit"][0]))
+        `allowed`: a bit for each token, the lowest first.
+        """
+        bits = np.frombuffer(allowed, np.uint8)
+        left = np.unpackbits(bits, count=self._n_vocab, bitorder="little")
+        if banned:
+            left[list(banned)] = 0
+        tokens = np.flatnonzero(left)
+        if not len(tokens):
+            return None
+        candidates = np.zeros(len(tokens), _CANDIDATE)
+        candidates["id"] = tokens
+        candidates["logit"] = self._logits(output)[tokens]
+        array = _array(candidates)
+        lib.llama_sampler_apply(sampler, ctypes.byref(array))
+        return int(array.data[array.selected].id)
 
     def logprobs(self, output: int, token: int, top: int) -> list[tuple[int, float]]:
         """See `LlamaSampler.logprobs`."""

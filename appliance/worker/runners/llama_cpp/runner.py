@@ -18,6 +18,8 @@ from msgspec import structs
 from appliance.engine.protocol import Load, ModelInfo
 from appliance.engine.types import SamplingParams
 from appliance.errors import RequestError
+from appliance.worker.constraints.compiler import GrammarVocabulary
+from appliance.worker.constraints.constraint import Constraint
 from appliance.worker.runners.base import (
     Batch,
     DecodeFailed,
@@ -30,7 +32,7 @@ from appliance.worker.runners.checkpoints import Checkpoint, State
 from appliance.worker.runners.llama_cpp import loading
 from appliance.worker.runners.llama_cpp.batch import NativeBatch
 from appliance.worker.runners.llama_cpp.native import library
-from appliance.worker.runners.llama_cpp.native.bindings import lib
+from appliance.worker.runners.llama_cpp.native.bindings import lib, tokenize_address
 from appliance.worker.runners.llama_cpp.native.library import last_errors
 from appliance.worker.runners.llama_cpp.native.threads import ThreadPool
 from appliance.worker.runners.llama_cpp.sampler import LlamaSampler
@@ -190,17 +192,34 @@ class LlamaRunner:
 
     # -- computing ---------------------------------------------------------------------------------
 
+    def grammar_vocabulary(self) -> GrammarVocabulary:
+        ends = self._ending
+        if not ends:
+            raise RequestError("this model knows no end of a reply, and so keeps to no grammar")
+        tokens = [self._read_piece(token, special=False) for token in range(self.n_vocab)]
+        for token in range(self.n_vocab):
+            if not tokens[token]:  # control tokens
+                tokens[token] = b"\xff" + self._read_piece(token, special=True)
+        return GrammarVocabulary(
+            tokens, ends, ctypes.cast(self._vocab, ctypes.c_void_p).value or 0, tokenize_address()
+        )
+
     def sampler(
-        self, params: SamplingParams, seed: int, recent: Iterable[int], written: Sequence[int] = ()
+        self,
+        params: SamplingParams,
+        seed: int,
+        recent: Iterable[int],
+        constraint: Constraint | None = None,
+        written: Sequence[int] = (),
     ) -> LlamaSampler:
-        ending = self._ending if params.ignore_eos else []
         return LlamaSampler(
             self._context,
             self._vocab,
             params,
             seed=seed,
             recent=recent,
-            ending=ending,
+            ending=self._ending if params.ignore_eos else [],
+            constraint=constraint,
             written=written,
         )
 

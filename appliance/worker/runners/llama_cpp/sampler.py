@@ -1,6 +1,5 @@
-"""Choosing tokens with llama.cpp's own samplers: chains, grammars, log probabilities."""
+"""Choosing tokens with llama.cpp's own samplers, of those that a constraint leaves."""
 
-import json
 import math
 from collections.abc import Iterable, Sequence
 from functools import cached_property
@@ -8,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from appliance.engine.types import SamplingParams
 from appliance.errors import RequestError
-from appliance.worker.runners.llama_cpp.native.bindings import Handle, json_schema_to_gbnf, lib
-from appliance.worker.runners.llama_cpp.native.library import reading_request
+from appliance.worker.constraints.constraint import Constraint
+from appliance.worker.runners.llama_cpp.native.bindings import Handle, lib
 from appliance.worker.runners.seeds import seed_at
 
 if TYPE_CHECKING:
@@ -22,7 +21,7 @@ PENALTY_LAST_N = 64
 class LlamaSampler:
     """The sampler chain of one sequence, in the order of llama.cpp's programs.
 
-    Without a grammar everything about a token happens in native code.
+    Without a constraint everything about a token happens in native code.
     """
 
     def __init__(
@@ -34,31 +33,34 @@ class LlamaSampler:
         seed: int,
         recent: Iterable[int],
         ending: list[int],
+        constraint: Constraint | None = None,
         written: Sequence[int] = (),
     ) -> None:
         """`recent`: the last tokens of the prompt; `ending`: tokens that end a reply; `written`:
         what there is of the reply already.
 
         Raises:
-            RequestError: grammar or schema cannot be used; `param` names the field.
+            RequestError: the constraint has become too complex.
         """
         self._context = context
         self._n_vocab = lib.llama_vocab_n_tokens(vocab)
-        self._grammar = _grammar(vocab, params)
+        self._constraint = constraint
+        if constraint is not None:
+            for token in written:
+                constraint.allowed()
+                constraint.accept(token)
         self._seed, self._position = seed, len(written)
         self._added = 0
         self._chain = lib.llama_sampler_chain_init(lib.llama_sampler_chain_default_params())
         bias = dict(params.logit_bias)
         if params.ignore_eos:
             bias |= dict.fromkeys(ending, -math.inf)
+        self._banned = [token for token, value in bias.items() if value == -math.inf]
         if bias:
             self._add(_logit_bias(self._n_vocab, bias))
         penalties = (params.repeat_penalty, params.frequency_penalty, params.presence_penalty)
         if penalties != (1.0, 0.0, 0.0):
             self._add(_penalties(self._n_vocab, penalties, [*recent, *written]))
-        if self._grammar is not None:
-            for token in written:
-                lib.llama_sampler_accept(self._grammar, token)
         self._random = -1
         """Where in the chain tokens are drawn by chance; -1: nowhere."""
         if params.temperature <= 0:
@@ -78,6 +80,10 @@ class LlamaSampler:
         self._added += 1
         lib.llama_sampler_chain_add(self._chain, sampler)
 
+    @property
+    def ready(self) -> bool:
+        return self._constraint is None or self._constraint.ready
+
     def _new_random_numbers(self) -> None:
         """Those of the next token; they depend on nothing else, so that a reply can go on in
         another process from its tokens alone."""
@@ -86,17 +92,22 @@ class LlamaSampler:
             self._add(lib.llama_sampler_init_dist(seed_at(self._seed, self._position)))
         self._position += 1
 
-    def sample(self, output: int) -> int:
+    def sample(self, output: int) -> int | None:
         self._new_random_numbers()
-        if self._grammar is None:
+        constraint = self._constraint
+        if constraint is None:
             return int(lib.llama_sampler_sample(self._chain, self._context, output))
-        candidates = self._candidates
-        token = candidates.choose(output, [self._chain])
-        if not candidates.allowed(token, self._grammar):
-            # Only now is the grammar applied to the whole vocabulary, which takes long.
-            token = candidates.choose(output, [self._grammar, self._chain])
-        lib.llama_sampler_accept(self._grammar, token)
+        allowed = constraint.allowed()
+        if allowed is None:
+            return None
+        token = self._candidates.choose(output, self._chain, allowed, self._banned)
+        if token is None:
+            if constraint.complete:
+                return None
+            message = "logit_bias or ignore_eos leaves nothing of what the reply has to keep to"
+            raise RequestError(message, param="logit_bias")
         lib.llama_sampler_accept(self._chain, token)
+        constraint.accept(token)
         return token
 
     def logprobs(self, output: int, token: int, top: int) -> list[tuple[int, float]]:
@@ -113,26 +124,6 @@ class LlamaSampler:
 
     def close(self) -> None:
         lib.llama_sampler_free(self._chain)
-        if self._grammar is not None:
-            lib.llama_sampler_free(self._grammar)
-
-
-def _grammar(vocab: int, params: SamplingParams) -> Handle | None:
-    text, param = params.grammar, "grammar"
-    if params.json_schema is not None:
-        param = "response_format"
-        try:
-            json.loads(params.json_schema)
-            text = json_schema_to_gbnf(params.json_schema)
-        except Exception as ex:  # the converter raises whatever a strange schema leads it to
-            raise RequestError(f"the JSON schema cannot be used: {ex}", param=param) from ex
-    if text is None:
-        return None
-    with reading_request():
-        sampler = lib.llama_sampler_init_grammar(vocab, text.encode(), b"root")
-    if not sampler:
-        raise RequestError(f"{param} is no grammar that llama.cpp understands", param=param)
-    return sampler
 
 
 def _penalties(

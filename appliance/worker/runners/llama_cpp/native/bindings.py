@@ -96,9 +96,8 @@ import llama_cpp._ctypes_extensions as _extensions  # noqa: E402
 _extensions.load_shared_library = _load
 
 import llama_cpp.llama_cpp as lib  # noqa: E402
-from llama_cpp.llama_grammar import json_schema_to_gbnf  # noqa: E402
 
-__all__ = ["Handle", "json_schema_to_gbnf", "lib", "missing", "native", "searched"]
+__all__ = ["Handle", "lib", "missing", "native", "searched", "tokenize_address"]
 
 Handle = Any
 """A pointer to a native sampler, which the bindings do not distinguish."""
@@ -110,3 +109,9 @@ def native(name: str, result: Any, *arguments: Any) -> Callable[..., Any]:
     function: Any = getattr(library, name)
     function.restype, function.argtypes = result, arguments
     return cast(Callable[..., Any], function)
+
+
+def tokenize_address() -> int:
+    """Of `llama_tokenize`, for native code that calls it by itself."""
+    library: ctypes.CDLL = lib._lib  # noqa: SLF001 - it has no other name
+    return ctypes.cast(library.llama_tokenize, ctypes.c_void_p).value or 0

@@ -5,7 +5,7 @@ import functools
 import logging
 import threading
 from collections.abc import Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
@@ -77,11 +77,6 @@ def _complaints_as(level: int) -> Iterator[None]:
         yield
     finally:
         _thread.errors_are = logging.ERROR
-
-
-def reading_request() -> AbstractContextManager[None]:
-    """What llama.cpp complains of on this thread meanwhile is the fault of a request."""
-    return _complaints_as(logging.WARNING)
 
 
 def repacked() -> bool:

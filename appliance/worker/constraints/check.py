@@ -1,0 +1,92 @@
+"""Whether llguidance takes a grammar, and bounds of what it may take for one.
+
+`refusal` is what the process for chat templates runs: native code that follows a grammar's rules
+recursively can end a process, and that one may end.
+"""
+
+import re
+import threading
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from llguidance import LLMatcher, LLParserLimits, LLTokenizer
+
+STACK_BYTES = 16 * 1024 * 1024
+"""For the thread here. The worker's has twice as much: what went well here goes well there."""
+_LONGEST_REASON = 300
+_TOKENS = re.compile(r"<\[\^?[\d,]+\]>")
+
+
+def limits() -> "LLParserLimits":
+    """Of a grammar and of each of its steps: a few thousandths of a second and a few megabytes."""
+    from llguidance import LLParserLimits
+
+    return LLParserLimits(
+        initial_lexer_fuel=1_000_000,
+        step_lexer_fuel=100_000,
+        step_max_items=10_000,
+        max_lexer_states=20_000,
+        max_grammar_size=100_000,
+        verbose_errors=False,
+    )
+
+
+def matcher(tokenizer: "LLTokenizer", grammar: str) -> "LLMatcher":
+    """At its beginning, with the first step computed.
+
+    Raises:
+        ValueError: it can't be used; the message says why.
+    """
+    from llguidance import LLMatcher
+
+    try:
+        found = LLMatcher(tokenizer, grammar, log_level=0, limits=limits())
+        if not found.is_error() and not found.is_stopped():
+            found.compute_bitmask()
+    except BaseException as ex:
+        if isinstance(ex, Exception):
+            raise
+        raise ValueError("llguidance gave it up") from ex  # a panic of Rust
+    if found.is_error():
+        raise ValueError(reason(found))
+    return found
+
+
+def reason(failed: "LLMatcher") -> str:
+    """What is wrong, in a line."""
+    lines = failed.get_error().replace("<non-verbose/>", "").split("<backtrace>")[0].splitlines()
+    text = " ".join(line.strip() for line in lines if line.strip())
+    text = text.replace("Unimplemented keys:", "not supported here:")
+    return text[:_LONGEST_REASON] or "nothing conforms to it"
+
+
+def refusal(grammar: str) -> str | None:
+    """Why it can't be used; None: it can."""
+    from llguidance import LLTokenizer
+
+    answer: list[str | None] = []
+
+    def run() -> None:
+        try:
+            # Tokens are bytes here, and those of a vocabulary are others.
+            matcher(LLTokenizer("byte"), _TOKENS.sub("<[1]>", grammar))
+        except ValueError as ex:
+            answer.append(str(ex))
+        else:
+            answer.append(None)
+
+    thread = with_stack(STACK_BYTES, threading.Thread(target=run))
+    thread.join()
+    if not answer:
+        raise MemoryError
+    return answer[0]
+
+
+def with_stack(size: int, thread: threading.Thread) -> threading.Thread:
+    """Start it with so many bytes of stack."""
+    before = threading.stack_size(size)
+    try:
+        thread.start()
+    finally:
+        threading.stack_size(before)
+    return thread

@@ -1,0 +1,202 @@
+"""Constraints made of what requests ask for: checked in another process, then for the vocabulary.
+
+Lives on the intake's threads, and computes on a thread of its own.
+"""
+
+import hashlib
+import os
+import queue
+import sys
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, Protocol
+
+from appliance.errors import RequestError
+from appliance.worker.constraints import check, gbnf, json_schema
+from appliance.worker.constraints.constraint import Constraint
+
+if TYPE_CHECKING:
+    from llguidance import LLMatcher, LLTokenizer
+
+REMEMBERED = 256
+"""Grammars known to be good: agents send the same again and again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a reply is to keep to."""
+
+    kind: Literal["json_schema", "grammar"]
+    text: str
+    param: str
+    """The field that it came in."""
+    after: str = ""
+    """See `Constraint`."""
+    begun: str = ""
+    """What the reply begins with: it is there already."""
+    parts: tuple[tuple[str, str], ...] = ()
+    """Fields whose schemas went into `text`, with their schemas: the one at fault is named."""
+
+
+@dataclass(frozen=True, slots=True)
+class GrammarVocabulary:
+    """A model's tokens for llguidance."""
+
+    tokens: list[bytes]
+    """The text of each; special ones begin with 0xFF, which no text has."""
+    ends: list[int]
+    """Tokens that end a reply; at least one."""
+    vocab: int
+    """Address of llama.cpp's vocabulary."""
+    tokenize: int
+    """Address of its function `llama_tokenize`."""
+
+
+class VocabularySource(Protocol):
+    """Of a runner."""
+
+    def grammar_vocabulary(self) -> GrammarVocabulary:
+        """Made once.
+
+        Raises:
+            RequestError: this runner keeps to no grammar.
+        """
+
+    def tokenize(self, text: str, *, parse_special: bool) -> list[int]: ...
+
+    def token_to_bytes(self, token: int) -> bytes: ...
+
+
+class ConstraintCompiler:
+    """For one model."""
+
+    def __init__(self, source: VocabularySource, refusal: Callable[[str], str | None]) -> None:
+        """`refusal`: `check.refusal` in another process."""
+        self._source = source
+        self._refusal = refusal
+        self._good: dict[bytes, None] = {}
+        self._lock = threading.Lock()
+        self._vocabulary: GrammarVocabulary | None = None
+        self._tokenizer: LLTokenizer | None = None
+        self._work: _Thread | None = None
+        self._beside = ThreadPoolExecutor(1, "constraints", initializer=_step_back)
+
+    def compile(self, wanted: Wanted) -> Constraint:
+        """Takes milliseconds, or seconds for what is refused in the end.
+
+        Raises:
+            RequestError: it can't be kept to; `param` is the field it came in.
+            Unavailable: the machine is too busy.
+        """
+        with self._lock:
+            if self._work is None:
+                self._work = _Thread()
+            work = self._work
+        return work.run(lambda: self._compile_parts(wanted))
+
+    def _compile_parts(self, wanted: Wanted) -> Constraint:
+        try:
+            return self._compile(wanted)
+        except RequestError:
+            for param, text in wanted.parts:
+                self._compile(Wanted(wanted.kind, text, param))
+            raise
+
+    def _compile(self, wanted: Wanted) -> Constraint:
+        what = "the grammar" if wanted.kind == "grammar" else f"the schema in {wanted.param}"
+        try:
+            if self._vocabulary is None:
+                self._vocabulary = self._source.grammar_vocabulary()
+            grammar = self._grammar(wanted, self._vocabulary)
+            self._check(grammar)
+            return Constraint(
+                self._matcher(self._vocabulary, grammar, wanted.begun),
+                n_vocab=len(self._vocabulary.tokens),
+                ends=self._vocabulary.ends,
+                token_to_bytes=self._source.token_to_bytes,
+                param=wanted.param,
+                beside=self._beside,
+                after=wanted.after,
+            )
+        except ValueError as ex:
+            raise RequestError(f"{what} cannot be used: {ex}", param=wanted.param) from ex
+        except RequestError as ex:
+            message = f"{what} cannot be used: {ex.message}"
+            raise RequestError(message, param=wanted.param) from ex
+
+    def _check(self, grammar: str) -> None:
+        digest = hashlib.sha256(grammar.encode()).digest()
+        if self._good.pop(digest, ...) is ...:
+            refusal = self._refusal(grammar)
+            if refusal is not None:
+                raise ValueError(refusal)
+        self._good[digest] = None
+        if len(self._good) > REMEMBERED:
+            self._good.pop(next(iter(self._good)))
+
+    def _grammar(self, wanted: Wanted, vocabulary: GrammarVocabulary) -> str:
+        from llguidance import LLMatcher
+
+        if wanted.kind == "json_schema":
+            schema = json_schema.prepared(wanted.text)
+            return LLMatcher.grammar_from_json_schema(schema, overrides=json_schema.COMPACT)
+        return LLMatcher.grammar_from_lark(
+            gbnf.to_lark(wanted.text, self._token_of, vocabulary.ends)
+        )
+
+    def _token_of(self, text: str) -> int | None:
+        tokens = self._source.tokenize(text, parse_special=True)
+        return tokens[0] if len(tokens) == 1 else None
+
+    def _matcher(self, vocabulary: GrammarVocabulary, grammar: str, begun: str) -> "LLMatcher":
+        tokenizer = self._made(vocabulary)
+        matcher = check.matcher(tokenizer, grammar)
+        if begun and not matcher.consume_tokens(tokenizer.tokenize_str(begun)):
+            raise ValueError("the reply as it begins doesn't keep to it")
+        return matcher
+
+    def _made(self, vocabulary: GrammarVocabulary) -> "LLTokenizer":
+        if self._tokenizer is None:
+            from llguidance import LLTokenizer
+
+            self._tokenizer = LLTokenizer.from_llamacpp(  # type: ignore[attr-defined]
+                tokens=vocabulary.tokens,
+                vocab_ptr=vocabulary.vocab,
+                tokenize_fptr=vocabulary.tokenize,
+                eos_token=vocabulary.ends,
+            )
+        return self._tokenizer
+
+
+class _Thread:
+    """Computes one thing after the other, with a large stack."""
+
+    def __init__(self) -> None:
+        self._jobs: queue.SimpleQueue[tuple[Callable[[], Constraint], Future[Constraint]]] = (
+            queue.SimpleQueue()
+        )
+        thread = threading.Thread(target=self._loop, name="grammars", daemon=True)
+        check.with_stack(2 * check.STACK_BYTES, thread)
+
+    def run(self, job: Callable[[], Constraint]) -> Constraint:
+        """Wait for the result of `job`; raises what it does."""
+        future: Future[Constraint] = Future()
+        self._jobs.put((job, future))
+        return future.result()
+
+    def _loop(self) -> None:
+        while True:
+            job, future = self._jobs.get()
+            try:
+                future.set_result(job())
+            except Exception as ex:  # noqa: BLE001 - raised where it is waited for
+                future.set_exception(ex)
+
+
+def _step_back() -> None:
+    """Steps that take long are not to take the processor from the model's; Linux knows the
+    priority of a thread."""
+    if sys.platform == "linux":
+        os.nice(10)

@@ -1,0 +1,138 @@
+"""llama.cpp's own tests of grammars and schemas, read out of its C++ in the source archive of
+llama-cpp-python that the lock file pins; nothing of them is kept here."""
+
+import ast
+import functools
+import re
+import subprocess
+import sys
+import tarfile
+from dataclasses import dataclass, field
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[3]
+ARCHIVE = ROOT / "build" / "llama-source"
+TESTS = "/vendor/llama.cpp/tests/"
+
+_TOKEN = re.compile(
+    r'R"(?P<mark>[^(\s]*)\((?P<raw>.*?)\)(?P=mark)"'  # a raw string
+    r'|(?P<text>"(?:[^"\\\n]|\\.)*")'
+    r"|//[^\n]*|/\*.*?\*/"
+    r"|(?P<sign>[(){},;])"
+    r"|(?P<word>\w+)",
+    re.DOTALL,
+)
+
+
+@dataclass
+class Case:
+    """A grammar or a schema, and what fits it."""
+
+    name: str
+    text: str
+    fits: list[str] = field(default_factory=list)
+    differs: list[str] = field(default_factory=list)
+
+
+@functools.cache
+def _archive() -> Path:
+    """Downloaded once, and compared with the lock file's hash by pip."""
+    version = re.search(r"==(\S+)", (ROOT / "requirements" / "llama.txt").read_text("utf-8"))
+    assert version
+    name = f"llama_cpp_python-{version[1]}.tar.gz"
+    if not (ARCHIVE / name).exists():
+        command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "download", "-q"]
+        command += ["--no-deps", "--no-build-isolation", "--no-binary", "llama-cpp-python"]
+        command += ["--dest", str(ARCHIVE), "--require-hashes"]
+        command += ["-r", str(ROOT / "requirements" / "llama.txt")]
+        subprocess.run(command, check=True)
+    return ARCHIVE / name
+
+
+@functools.cache
+def _source(name: str) -> str:
+    with tarfile.open(_archive()) as archive:
+        for member in archive:
+            if member.name.endswith(TESTS + name):
+                stream = archive.extractfile(member)
+                assert stream
+                return stream.read().decode("utf-8")
+    raise AssertionError(f"the archive has no {name}")
+
+
+def _tokens(source: str) -> list[tuple[str, str]]:
+    """Signs, words and strings; neighbouring strings are one."""
+    found: list[tuple[str, str]] = []
+    for match in _TOKEN.finditer(source):
+        if match["raw"] is not None or match["text"]:
+            text = match["raw"] if match["raw"] is not None else _decoded(match["text"])
+            if found and found[-1][0] == "text":
+                found[-1] = ("text", found[-1][1] + text)
+            else:
+                found.append(("text", text))
+        elif match["sign"]:
+            found.append(("sign", match["sign"]))
+        elif match["word"]:
+            found.append(("word", match["word"]))
+    return found
+
+
+def _decoded(literal: str) -> str:
+    """Of a C++ literal; Python's are alike but for bytes, which are UTF-8 here."""
+    value = ast.literal_eval(f"b{literal}") if literal.isascii() else literal[1:-1].encode()
+    if "\\u" in literal or "\\U" in literal:
+        return str(ast.literal_eval(literal))
+    return bytes(value).decode("utf-8", "surrogateescape")
+
+
+def _arguments(tokens: list[tuple[str, str]], at: int) -> list[str | list[str]]:
+    """Of the call whose opening bracket is at `at`: strings, and lists of strings."""
+    found: list[str | list[str]] = []
+    depth = 0
+    for kind, text in tokens[at:]:
+        if kind == "sign" and text in "({":
+            depth += 1
+            if text == "{":
+                found.append([])
+        elif kind == "sign" and text in ")}":
+            depth -= 1
+            if not depth:
+                break
+        elif kind == "text":
+            last = found[-1] if found else None
+            if depth > 1 and isinstance(last, list):
+                last.append(text)
+            else:
+                found.append(text)
+    return found
+
+
+def _calls(source: str, name: str) -> list[list[str | list[str]]]:
+    tokens = _tokens(source)
+    return [
+        _arguments(tokens, i + 1)
+        for i in range(len(tokens) - 1)
+        if tokens[i] == ("word", name) and tokens[i + 1] == ("sign", "(")
+    ]
+
+
+def matched(function: str) -> list[Case]:
+    """`test_grammar` or `test_schema` of test-grammar-integration.cpp."""
+    cases = []
+    for arguments in _calls(_source("test-grammar-integration.cpp"), function):
+        match arguments:
+            case [str(name), str(text), list(fits), list(differs)]:
+                cases.append(Case(name, text, fits, differs))
+    return cases
+
+
+def schemas() -> list[tuple[str, str, bool]]:
+    """Of test-json-schema-to-grammar.cpp: name, schema, and whether it is to be taken."""
+    tokens = _tokens(_source("test-json-schema-to-grammar.cpp"))
+    found = []
+    for i, token in enumerate(tokens):
+        if token in (("word", "SUCCESS"), ("word", "FAILURE")) and tokens[i + 2][0] == "text":
+            texts = [text for kind, text in tokens[i + 1 : i + 6] if kind == "text"]
+            if texts[1].strip():
+                found.append((texts[0], texts[1], token[1] == "SUCCESS"))
+    return found

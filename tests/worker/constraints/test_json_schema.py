@@ -1,0 +1,235 @@
+"""A reply to a schema conforms to it: llama.cpp's own tests and another validator judge it."""
+
+import json
+import random
+import re
+from typing import Any
+
+import jsonschema_rs
+import pytest
+from llguidance import LLMatcher, LLTokenizer
+
+from appliance.worker.constraints import check, json_schema
+from tests.worker.constraints import llama_cases
+
+BYTES = LLTokenizer("byte")
+END = BYTES.eos_token
+
+
+def matcher(schema: Any) -> LLMatcher:
+    text = schema if isinstance(schema, str) else json.dumps(schema)
+    grammar = LLMatcher.grammar_from_json_schema(
+        json_schema.prepared(text), overrides=json_schema.COMPACT
+    )
+    return check.matcher(BYTES, grammar)
+
+
+def fits(schema: Any, text: str) -> bool:
+    data = list(text.encode())
+    found = matcher(schema)
+    return found.try_consume_tokens(data) == len(data) and found.is_accepting()
+
+
+def compact(text: str) -> str:
+    """Without the white space around values, which replies don't have here."""
+    try:
+        json.loads(text)
+    except ValueError:
+        return text
+    return re.sub(r'("(?:[^"\\]|\\.)*")|\s+', lambda match: match[1] or "", text)
+
+
+# -- llama.cpp's tests ----------------------------------------------------------------------------
+
+MATCHED = [c for c in llama_cases.matched("test_schema") if "uniqueItems" not in c.text]
+TAKEN = llama_cases.schemas()
+REFUSED = {
+    "string array": "prefixItems",  # a schema where a list of schemas has to be
+    "nullable string array": "prefixItems",
+    "array with empty items and prefixItems": "prefixItems",
+    "unsupported regexp in a property": "look-around",
+}
+"""Of those that llama.cpp takes: it ignores these `prefixItems`, and that pattern."""
+
+
+@pytest.mark.parametrize("case", MATCHED, ids=lambda case: case.name or "unnamed")
+def test_what_fits_in_llama_cpp_fits_here(case: llama_cases.Case) -> None:
+    assert [text for text in case.fits if not fits(case.text, compact(text))] == []
+    wrong = [text for text in case.differs if fits(case.text, compact(text))]
+    # llama.cpp bounds numbers to 16 digits, takes a schema without a type for one of an array or an
+    # object, and lets no further properties in: the schema itself is what counts.
+    validator = jsonschema_rs.Draft201909Validator(json.loads(case.text))
+    assert [text for text in wrong if not validator.is_valid(json.loads(text))] == []
+
+
+@pytest.mark.parametrize(("name", "schema", "good"), TAKEN, ids=[name for name, _, _ in TAKEN])
+def test_what_llama_cpp_takes_is_taken_here(name: str, schema: str, good: bool) -> None:
+    if name in REFUSED or not good:
+        with pytest.raises(ValueError, match=REFUSED.get(name, ".")):
+            matcher(schema)
+    else:
+        matcher(schema)
+
+
+def test_llama_cpp_has_that_many() -> None:
+    assert len(MATCHED) >= 30
+    assert len(TAKEN) >= 80
+
+
+# -- whatever a model could write -----------------------------------------------------------------
+
+SCHEMAS: dict[str, Any] = {
+    "text": {"type": "object", "properties": {"text": {"type": "string"}}, "required": ["text"]},
+    "any": {},
+    "object": {"type": "object"},
+    "bounds": {"type": "integer", "minimum": 1, "maximum": 5},
+    "exclusive": {"type": "number", "exclusiveMinimum": 0, "maximum": 1},
+    "multiple": {"type": "integer", "multipleOf": 7, "minimum": 0},
+    "anchors": {"type": "string", "pattern": "^(cat|dog)$"},
+    "alternatives": {"type": "string", "pattern": "^cat|dog$", "maxLength": 12},
+    "classes": {"type": "string", "pattern": r"^\d{3}-\w+(?:x|y)$", "maxLength": 12},
+    "enum": {"enum": ["a\nb", 'say "hi"', 1, None, {"k": [1, 2]}, "ü"]},
+    "nullable enum": {"type": ["string", "null"], "enum": ["a", "b", None]},
+    "const": {"const": {"a": 1}},
+    "allOf": {
+        "type": "object",
+        "properties": {"c": {"allOf": [{"$ref": "#/$defs/Color"}]}},
+        "required": ["c"],
+        "$defs": {"Color": {"enum": ["red", "green"], "title": "Color", "type": "string"}},
+    },
+    "last words": {
+        "type": "object",
+        "properties": {"x": {"$ref": "#/$defs/a~1T"}, "y": {"$ref": "#/$defs/b~1T"}},
+        "required": ["x", "y"],
+        "$defs": {"a/T": {"type": "integer"}, "b/T": {"type": "boolean"}},
+    },
+    "tree": {
+        "$ref": "#/$defs/Node",
+        "$defs": {
+            "Node": {
+                "type": "object",
+                "properties": {
+                    "value": {"type": "integer"},
+                    "children": {"type": "array", "items": {"$ref": "#/$defs/Node"}, "maxItems": 2},
+                },
+                "required": ["value"],
+            }
+        },
+    },
+    "itself": {
+        "type": "object",
+        "properties": {"next": {"anyOf": [{"$ref": "#"}, {"type": "null"}]}},
+        "required": ["next"],
+        "additionalProperties": False,
+    },
+    "lists": {"type": "array", "items": {"type": "boolean"}, "minItems": 2, "maxItems": 4},
+    "tuple": {
+        "type": "array",
+        "prefixItems": [{"type": "integer"}, {"type": "string"}],
+        "items": False,
+        "minItems": 2,
+    },
+    "map": {"type": "object", "additionalProperties": {"type": "integer"}, "maxProperties": 3},
+    "named": {
+        "type": "object",
+        "patternProperties": {"^x_": {"type": "integer"}},
+        "additionalProperties": False,
+        "minProperties": 1,
+    },
+    "date": {"type": "string", "format": "date"},
+    "moment": {"type": "string", "format": "date-time"},
+    "uuid": {"type": "string", "format": "uuid"},
+    "v4": {"type": "string", "format": "ipv4"},
+    "one of": {
+        "oneOf": [
+            {"type": "object", "properties": {"k": {"const": "a"}}, "required": ["k"]},
+            {"type": "object", "properties": {"k": {"const": "b"}}, "required": ["k"]},
+        ],
+        "discriminator": {"propertyName": "k"},
+    },
+    "notes": {
+        "type": "object",
+        "properties": {"deprecated": {"type": "boolean", "deprecated": True, "x-of": "me"}},
+        "required": ["deprecated"],
+        "additionalProperties": False,
+        "x-guidance": {"lenient": True, "whitespace_flexible": True},
+    },
+    "unicode": {"type": "string", "minLength": 3, "maxLength": 3},
+    "long": {
+        "type": "object",
+        "properties": {"a": {"type": "string", "maxLength": 20000}},
+        "required": ["a"],
+    },
+    "not unique": {"type": "array", "uniqueItems": False, "items": {"type": "null"}},
+}
+
+
+def written(schema: Any, chance: random.Random) -> str | None:
+    """What somebody writes who takes any of the bytes that are allowed; None: no end is found."""
+    found, text = matcher(schema), bytearray()
+    for step in range(3000):
+        mask = found.compute_bitmask()
+        assert not found.is_error(), found.get_error()
+        allowed = [i for i in range(BYTES.vocab_size) if mask[i // 8] >> i % 8 & 1]
+        if END in allowed and (step > 150 or chance.random() < 0.3 or len(allowed) == 1):
+            return text.decode()
+        allowed = [byte for byte in allowed if byte != END]
+        closing = [byte for byte in allowed if chr(byte) in '"]}0'] if step > 150 else []
+        byte = chance.choice(closing or allowed)
+        assert found.consume_token(byte)
+        text.append(byte)
+        if found.is_stopped():
+            return text.decode()
+    return None
+
+
+@pytest.mark.parametrize("name", SCHEMAS)
+def test_nothing_that_can_be_written_leaves_the_schema(name: str) -> None:
+    schema = SCHEMAS[name]
+    validator = jsonschema_rs.validator_for(schema, validate_formats=True)
+    chance = random.Random(name)
+    texts = [text for _ in range(25) if (text := written(schema, chance)) is not None]
+    assert texts
+    for text in texts:
+        assert validator.is_valid(json.loads(text)), text
+        assert not re.search(r"\s\s|[\n\t]", re.sub(r'"(?:[^"\\]|\\.)*"', "", text)), text
+
+
+@pytest.mark.parametrize(
+    ("schema", "why"),
+    [
+        ({"type": "array", "uniqueItems": True}, "uniqueItems"),
+        ({"not": {"type": "string"}}, "not"),
+        ({"if": {"type": "string"}, "then": {"minLength": 2}}, "if"),
+        ({"type": "array", "contains": {"type": "string"}}, "contains"),
+        ({"dependentRequired": {"a": ["b"]}}, "dependentRequired"),
+        ({"propertyNames": {"maxLength": 3}}, "propertyNames"),
+        ({"type": "object", "minProperties": 2}, "minProperties"),
+        ({"type": "string", "format": "colour"}, "format"),
+        ({"type": "string", "pattern": "(?=a)b"}, "look"),
+        ({"type": "string", "pattern": "(a"}, "regex"),
+        ({"type": "nonsense"}, "nonsense"),
+        ({"$ref": "#/nowhere"}, "nowhere"),
+        ({"$ref": "http://example.org/schema"}, "."),
+        ({"type": "integer", "minimum": 5, "maximum": 1}, "."),
+        ({"enum": []}, "."),
+        (False, "."),
+        ({"$ref": "#"}, "."),
+        ({"oneOf": [{"type": "integer"}, {"type": "number"}]}, "oneOf"),
+        ("[1]", "no JSON schema"),
+        ("{", "no JSON"),
+        ("[" * 20_000, "deep"),
+        ({"type": "string", "description": "x" * json_schema.MAX_BYTES}, "KB"),
+    ],
+)
+def test_what_cannot_be_kept_to_is_refused_by_name(schema: Any, why: str) -> None:
+    with pytest.raises(ValueError, match=why):
+        matcher(schema)
+
+
+def test_a_schema_nested_too_deep_is_refused() -> None:
+    schema: Any = {"type": "integer"}
+    for _ in range(json_schema.MAX_DEPTH):
+        schema = {"type": "array", "items": schema}
+    with pytest.raises(ValueError, match="deep"):
+        matcher(schema)

@@ -1,0 +1,72 @@
+"""No grammar, schema or bias ends or stalls a worker: neighbours' replies stay whole."""
+
+from collections import Counter
+
+import psutil
+import pytest
+
+from appliance.engine.local.engine import LocalEngine
+from appliance.engine.protocol import Failed
+from appliance.engine.types import SamplingParams
+from tests.engine.conftest import real_engine
+from tests.engine.talk import Heard
+from tests.worker.constraints import hostile
+
+TOGETHER = 6
+NEIGHBOUR = SamplingParams(temperature=0, max_tokens=150, ignore_eos=True)
+GROWTH = 100 * 2**20
+"""Bytes that the worker may have taken more at the end."""
+
+
+def worker_of(engine: LocalEngine) -> psutil.Process:
+    (pid,) = {p.pid for p in psutil.Process().children() if "worker" in p.cmdline()}
+    return psutil.Process(pid)
+
+
+def storm(numbers: range) -> None:
+    engine = real_engine(n_ctx=4096)
+    engine.start()
+    assert engine.wait_ready(180)
+    neighbours = [Heard(engine, "Once upon a time", NEIGHBOUR) for _ in range(2)]
+    done: list[Heard] = []
+    # What every grammar needs is there from the first on.
+    Heard(engine, "x", SamplingParams(json_schema="{}", max_tokens=4)).wait()
+    worker = worker_of(engine)
+    before = worker.memory_info().rss
+    ends = Counter[str]()
+    waiting: list[Heard] = []
+    for number in [*numbers, *[None] * TOGETHER]:
+        if number is not None:
+            waiting.append(Heard(engine, f"{number}:", hostile.sampling(number)))
+        if len(waiting) > TOGETHER or number is None:
+            (end,) = waiting.pop(0).wait().terminals
+            failed = isinstance(end, Failed)
+            if failed:
+                assert end.code == "invalid_request", (end, number)
+                assert end.param in ("grammar", "response_format", "logit_bias"), end
+                assert "\n" not in end.message
+            ends["refused" if failed else end.reason] += 1
+        for heard in [heard for heard in neighbours if heard.ended.is_set()]:
+            neighbours.remove(heard)
+            neighbours.append(Heard(engine, "Once upon a time", NEIGHBOUR))
+            done.append(heard)
+    done += [heard.wait() for heard in neighbours]
+    assert all(heard.finished.completion_tokens == NEIGHBOUR.max_tokens for heard in done)
+    assert ends.total() == len(numbers)
+    assert min(ends["refused"], ends["stop"], ends["length"]) > 0, ends
+    assert engine.state.restarts == 0
+    assert worker.is_running()
+    assert worker.memory_info().rss - before < GROWTH
+    print(f"{dict(ends)}; the worker grew by {(worker.memory_info().rss - before) / 2**20:.0f} MB")
+    engine.close()
+
+
+def test_two_hundred() -> None:
+    storm(range(200))
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("part", range(4))
+def test_twenty_thousand(part: int) -> None:
+    """In parts, each some minutes long."""
+    storm(range(5000 * part, 5000 * (part + 1)))

@@ -39,7 +39,7 @@ PEOPLE = msgspec.json.encode(
     }
 ).decode()
 STORY = chat("Tell me a story about a miller.")
-FREE = {"temperature": 1.0, "top_k": 0, "top_p": 1.0, "min_p": 0.0, "seed": 4711}
+FREE: dict[str, Any] = {"temperature": 1.0, "top_k": 0, "top_p": 1.0, "min_p": 0.0, "seed": 4711}
 CASES: dict[str, tuple[Prompt, dict[str, Any]]] = {
     "greedy": (STORY, {}),
     "by chance": (STORY, FREE),
@@ -128,7 +128,7 @@ def test_a_reply_goes_on_as_it_would_have(real: LocalEngine, case: str) -> None:
 
 
 def test_one_that_draws_its_own_seed_keeps_the_one_that_was_reported(real: LocalEngine) -> None:
-    free = {**FREE, "seed": None, "max_tokens": 24}
+    free: dict[str, Any] = {**FREE, "seed": None, "max_tokens": 24}
     heard = Heard(real, STORY, SamplingParams(**free), owner="drawn")
     kill_after(real, heard, 8)
     again = SamplingParams(**(free | {"seed": heard.wait().accepted.seed}))

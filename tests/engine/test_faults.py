@@ -329,3 +329,15 @@ def test_six_workers_killed_under_eight_streams(make_fake: MakeEngine) -> None:
         assert heard.wait().text == reply_to(f"stream {i}", 200)
         assert heard.tokens == list(reply_to(f"stream {i}", 200).encode())
         assert heard.finished.completion_tokens == 200
+
+
+def test_what_was_cancelled_is_not_begun_again(make_fake: MakeEngine) -> None:
+    """The worker is stopped, so that it never reads the cancellation, and then killed."""
+    engine = make_fake(environment=SLOW, back_off=(0.0,))
+    heard = Heard(engine, "cancelled", ENDLESS)
+    assert heard.begun.wait(180)
+    os.kill(engine.worker_pid or 0, signal.SIGSTOP)
+    engine.cancel(heard.id)
+    kill(engine, signal.SIGKILL)
+    assert heard.wait(20).finished.reason == "cancelled"
+    assert heard.finished.completion_tokens == len(heard.text)

@@ -127,9 +127,9 @@ class Sequence:
     def go_on(self, begun: Begun, to_bytes: Callable[[int], bytes]) -> None:
         """Take over what an earlier worker made and sent; `to_bytes`: a token's text.
 
-        All at once, its tokens would be computed sooner, but not to the last digit as they were,
-        and about half of all greedy replies would go on differently within 50 tokens. So where
-        the same reply is to be expected, and it is not too long, it is computed as it was.
+        All at once, its tokens would be computed sooner, but not to the last digit as they were:
+        9 of 16 greedy replies of SmolLM2 135M and 1 of 10 of Gemma 3 270M went on differently. So
+        where the same reply is to be expected, and it is not too long, it is computed as it was.
         """
         now = time.monotonic()
         took = begun.timings

@@ -206,7 +206,7 @@ class LocalEngine:
 
     def cancel(self, id: int) -> None:
         """End a request; its sink gets `Finished`. One that has ended already is no error."""
-        if self._requests.cancel_unsent(id):
+        if self._requests.cancel(id):
             self._send_waiting()  # others may have waited for it
         elif worker := self._worker:
             worker.send(Cancel(id))

@@ -221,7 +221,7 @@ class StepLoop:
             self._runner.decode(batch)
             return
         count = len(batch.tokens)
-        kind: Kind = "prefill" if count > 2 * len(batch.samples) else "decode"
+        kind: Kind = "prefill" if count > 2 * len(batch.parts) else "decode"
         self._runner.use_threads(governor.suggest(kind))
         began = time.perf_counter()
         self._runner.decode(batch)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from appliance.engine.types import SamplingParams
 from appliance.errors import RequestError
+from appliance.worker.runners.base import DecodeFailed
 from appliance.worker.runners.llama_cpp.native.bindings import Handle, json_schema_to_gbnf, lib
 from appliance.worker.runners.llama_cpp.native.library import reading_request
 
@@ -67,16 +68,29 @@ class LlamaSampler:
         lib.llama_sampler_chain_add(self._chain, sampler)
 
     def sample(self, output: int) -> int:
+        """The next token.
+
+        Raises:
+            DecodeFailed: what the model computed are no numbers.
+        """
         if self._grammar is None:
-            return int(lib.llama_sampler_sample(self._chain, self._context, output))
+            token = int(lib.llama_sampler_sample(self._chain, self._context, output))
+            self._check(output, token)
+            return token
         candidates = self._candidates
         token = candidates.choose(output, [self._chain])
+        self._check(output, token)
         if not candidates.allowed(token, self._grammar):
             # Only now is the grammar applied to the whole vocabulary, which takes long.
             token = candidates.choose(output, [self._grammar, self._chain])
         lib.llama_sampler_accept(self._grammar, token)
         lib.llama_sampler_accept(self._chain, token)
         return token
+
+    def _check(self, output: int, token: int) -> None:
+        """Of damaged weights come no numbers, and a token all the same."""
+        if not math.isfinite(lib.llama_get_logits_ith(self._context, output)[token]):
+            raise DecodeFailed("no token has a probability: the model's weights may be damaged")
 
     def logprobs(self, output: int, token: int, top: int) -> list[tuple[int, float]]:
         """The token and then the `top` likeliest ones, with the logarithms of what the model, not

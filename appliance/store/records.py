@@ -54,7 +54,7 @@ class MessageError(msgspec.Struct, frozen=True):
     message: str
 
 
-class Message(msgspec.Struct, frozen=True):
+class Message(msgspec.Struct, frozen=True, omit_defaults=True):
     """One node of a session's tree. Times are Unix milliseconds."""
 
     id: str
@@ -74,7 +74,7 @@ class Message(msgspec.Struct, frozen=True):
     """It is not what was stored: a fault of the disk or of memory changed it."""
 
 
-class Session(msgspec.Struct, frozen=True):
+class Session(msgspec.Struct, frozen=True, omit_defaults=True):
     """One stored chat. Times are Unix milliseconds."""
 
     id: str

@@ -196,6 +196,7 @@ def test_one_bad_download_hides_no_other(tmp_path: Path) -> None:
     (folder / "job4").symlink_to(folder / "job4")
     (folder / "stray").write_text("x")
     assert [job.id for job in jobs.kept()] == ["job0", "job3"]
+    assert jobs.unreadable == ("job1", "job2")
 
 
 def test_one_bad_entry_of_another_program_hides_no_other(tmp_path: Path) -> None:

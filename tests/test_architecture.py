@@ -36,7 +36,7 @@ MAY_IMPORT: dict[str, list[str]] = {
     "store": [],
     "auth.vault": ["system"],
     "auth.keys": ["auth.vault", "config", "system"],
-    "auth": ["auth.keys"],
+    "auth": ["auth.keys", "system"],
     # Model files.
     "models.gguf": [],
     "models.catalog": ["models.gguf"],

@@ -115,7 +115,7 @@ def build(config: Config) -> AccessControl:
         allowed_origins=security.allowed_origins,
         auth=auth,
     )
-    logins = LoginSessions()
+    logins = LoginSessions(paths.data_dir(config) / "logins.json" if auth else None)
     authenticator = Authenticator(
         keys,
         logins,

@@ -295,4 +295,13 @@ def test_a_browser_stays_logged_in_over_restarts_until_its_key_ends(tmp_path: Pa
         appliance.kill()
         appliance.start(ready=False)
         assert me(boss) is None
+        for running in (True, False):
+            boss.post(appliance.url + "/api/login", json={"key": admin})
+            assert me(boss) == "admin"
+            if not running:
+                assert appliance.stop() == 0
+            assert appliance.command("keys", "logout").returncode == 0
+            if not running:
+                appliance.start(ready=False)
+            assert me(boss) is None
         assert appliance.stop() == 0

@@ -196,6 +196,7 @@ class Appliance:
         `warm_up`: at once, not when it is called.
         """
         self._live.start()
+        self._logins.start()
         self._cleanup.start()
         if warm_up:
             self.warm_up()
@@ -216,6 +217,7 @@ class Appliance:
         self._pool.close()
         self._live.close()
         self._keys.close()
+        self._logins.close()
         self._database.close()
         self._folder_lock.release()
         log.info("stopped")

@@ -140,7 +140,7 @@ def test_with_nothing_shown_only_open_routes_answer(guarded: Guarded) -> None:
 
 def test_a_cookie_does_what_its_key_may(guarded: Guarded) -> None:
     made = guarded.keys.create("person", "manage")
-    cookie = f"other=1; {COOKIE}={guarded.logins.log_in(made.key.id)}"
+    cookie = f"other=1; {COOKIE}={guarded.guard.log_in(made.key.id)}"
     for method, path, rule in guarded.routes():
         wanted = 403 if rule.scope == "admin" else REACHED
         assert guarded.ask(method, path, cookie=cookie).status_code == wanted, (method, path)

@@ -516,14 +516,16 @@ export interface components {
         FunctionName: {
             name: string;
         };
-        /** @description The state of the appliance. The timestamp is in Unix milliseconds. */
+        /**
+         * @description The state of the appliance. The timestamp is in Unix milliseconds.
+         *
+         *         Callers whom nobody knows, neither by a key nor as being on this machine, get `status` alone.
+         */
         Health: {
             status: "ok" | ("failed" | "failing" | "loading" | "ready" | "stopped" | "unloaded");
-            uptime_seconds: number;
-            timestamp: number;
-            models: components["schemas"]["ModelStatus"][];
-            /** @default null */
-            storage?: components["schemas"]["StorageHealth"] | null;
+            uptime_seconds?: number;
+            timestamp?: number;
+            models?: components["schemas"]["ModelStatus"][];
         };
         /** @description A message of a chat. */
         HistoryMessage: {

@@ -124,6 +124,7 @@ class FakeRunner:
     n_vocab = 256
     slot_bytes = SlotBytes(0, 1)
     generates = True
+    cuts = None
     takes_checkpoints = False
     threads = (0, 0)
     fingerprint = "fake"

@@ -25,6 +25,7 @@ from appliance.engine.protocol import (
     Embedded,
     Event,
     EventSink,
+    Failed,
     Finished,
     Forget,
     Generate,
@@ -40,7 +41,7 @@ from appliance.engine.protocol import (
     cancelled,
 )
 from appliance.engine.types import EmbedRequest, GenerationRequest
-from appliance.errors import ModelLoadFailed, QueueFull, ShuttingDown, WorkerDied
+from appliance.errors import ModelLoadFailed, QueueFull, RequestError, ShuttingDown, WorkerDied
 from appliance.system.periodic_thread import PeriodicThread
 
 log = logging.getLogger(__name__)
@@ -50,6 +51,9 @@ PONG_TIMEOUT = 10.0
 """Seconds without an answer after which a worker with work to do is taken for hung."""
 STEP_TIMEOUT = 120.0
 """Seconds of one step; a full batch of a large model on a slow machine stays below."""
+READING_TIMEOUT = 120.0
+"""Seconds of one piece of work on a request's text: some thousand characters, a chat template or a
+grammar, which all have tighter bounds of their own."""
 TROUBLE_DEATHS = 2
 """Workers that died one after the other, with no request answered in between: then the next one may
 not be answered either."""
@@ -329,6 +333,11 @@ class LocalEngine:
             self._last_pong = time.monotonic()
             if event.step_seconds > STEP_TIMEOUT:
                 self._kill(f"a step has run for {event.step_seconds:.0f} s")
+            elif event.reading_seconds > READING_TIMEOUT:
+                # Not twice: whatever the next worker is, the text will be the same.
+                refusal = RequestError("this request's text takes too long to read")
+                self._requests.deliver(Failed(event.reading, refusal.code, refusal.message))
+                self._kill(f"a text has been read for {event.reading_seconds:.0f} s")
         elif isinstance(event, Loading):
             self._on = event.on
             state = msgspec.structs.replace(self._state, progress=event.fraction)

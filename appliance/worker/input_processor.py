@@ -139,6 +139,7 @@ class InputProcessor:
             )
         inputs = []
         for number, prompt in enumerate(request.inputs):
+            self._turns.pass_on()
             tokens = self._tokenizer.read_input(prompt, f"input[{number}]")
             if len(tokens) > model.longest:
                 raise ContextLengthExceeded(
@@ -250,13 +251,24 @@ class PromptTokenizer:
             RequestError: there is nothing to read; `param` is named.
         """
         if isinstance(prompt, TextPrompt):
-            tokens = self._runner.tokenize_with_special(prompt.text)
+            tokens = self._with_special(prompt.text)
         else:
             tokens = prompt.tokens
             self._check_tokens(tokens, param)
         if not tokens:
             raise RequestError(f"{param} is empty", param=param)
         return tokens
+
+    def _with_special(self, text: str) -> list[int]:
+        if len(text) <= SLICE:
+            return self._runner.tokenize_with_special(text)
+        probe = self._runner.tokenize("a", parse_special=False)
+        around = self._runner.tokenize_with_special("a")
+        start = next((i for i in range(len(around)) if around[i : i + len(probe)] == probe), None)
+        if start is None:
+            return self._runner.tokenize_with_special(text)
+        tokens = self._tokens(text, parse_special=False)
+        return [*around[:start], *tokens, *around[start + len(probe) :]]
 
     def _check_tokens(self, tokens: list[int], param: str) -> None:
         n_vocab = self._runner.n_vocab

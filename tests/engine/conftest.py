@@ -50,7 +50,7 @@ def fake_engine(
     """The fake runner in a worker process of its own."""
     settings = {
         name: changes.pop(name)
-        for name in ("max_waiting", "pong_timeout", "max_deaths", "back_off")
+        for name in ("max_waiting", "pong_timeout", "reading_timeout", "max_deaths", "back_off")
         if name in changes
     }
     return LocalEngine(

@@ -77,6 +77,7 @@ class LocalEngine:
         excluded: ExcludedDevices | None = None,
         prestarted: PrestartedWorker | None = None,
         pong_timeout: float = PONG_TIMEOUT,
+        reading_timeout: float = READING_TIMEOUT,
         max_deaths: int = MAX_DEATHS,
         back_off: Sequence[float] = BACK_OFF,
     ) -> None:
@@ -107,6 +108,7 @@ class LocalEngine:
         self._hung = ""
         """Why the worker was killed, if it did not answer."""
         self._pong_timeout = pong_timeout
+        self._reading_timeout = reading_timeout
         self._max_deaths, self._back_off = max_deaths, back_off
         self._restarts = RestartPolicy(max_deaths, back_off)
         self._lock = threading.Lock()
@@ -333,7 +335,7 @@ class LocalEngine:
             self._last_pong = time.monotonic()
             if event.step_seconds > STEP_TIMEOUT:
                 self._kill(f"a step has run for {event.step_seconds:.0f} s")
-            elif event.reading_seconds > READING_TIMEOUT:
+            elif event.reading_seconds > self._reading_timeout:
                 # Not twice: whatever the next worker is, the text will be the same.
                 refusal = RequestError("this request's text takes too long to read")
                 self._requests.deliver(Failed(event.reading, refusal.code, refusal.message))

@@ -52,7 +52,7 @@ MAY_IMPORT: dict[str, list[str]] = {
     "engine.local": ["engine", "system"],
     "engine.upstream": ["engine"],
     "worker.parsers": [],
-    "worker.constraints": [],
+    "worker.constraints": ["system"],
     "worker.runners": ["engine", "worker.constraints"],
     "worker.runners.ctransformers": ["engine", "system", "worker.constraints", "worker.runners"],
     "worker.runners.llama_cpp.native": ["engine", "system", "worker.runners"],

@@ -54,6 +54,7 @@ def fake_engine(
         for name in (
             "max_waiting",
             "pong_timeout",
+            "reading_timeout",
             "max_deaths",
             "back_off",
             "oom_kills",

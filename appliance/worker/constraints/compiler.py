@@ -8,18 +8,24 @@ import os
 import queue
 import sys
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from appliance.errors import RequestError
+from appliance.system import memory
 from appliance.worker.constraints import check, gbnf, json_schema
 from appliance.worker.constraints.constraint import Constraint
 
 if TYPE_CHECKING:
     from llguidance import LLMatcher, LLTokenizer
 
+LARGE_SECONDS = 0.05
+"""Of a processor for a grammar that took much memory, too."""
+TRIM_EVERY = 100
+"""Grammars after which memory goes back to the system in any case."""
 REMEMBERED = 256
 """Grammars known to be good: agents send the same again and again."""
 
@@ -187,12 +193,18 @@ class _Thread:
         return future.result()
 
     def _loop(self) -> None:
+        count = 0
         while True:
             job, future = self._jobs.get()
+            began = time.thread_time()
             try:
                 future.set_result(job())
             except Exception as ex:  # noqa: BLE001 - raised where it is waited for
                 future.set_exception(ex)
+            del job, future
+            count += 1
+            if time.thread_time() - began > LARGE_SECONDS or not count % TRIM_EVERY:
+                memory.trim()
 
 
 def _step_back() -> None:

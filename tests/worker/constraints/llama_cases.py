@@ -35,7 +35,7 @@ class Case:
 
 
 @functools.cache
-def _archive() -> Path:
+def archive() -> Path:
     """Downloaded once, and compared with the lock file's hash by pip."""
     version = re.search(r"==(\S+)", (ROOT / "requirements" / "llama.txt").read_text("utf-8"))
     assert version
@@ -51,10 +51,10 @@ def _archive() -> Path:
 
 @functools.cache
 def _source(name: str) -> str:
-    with tarfile.open(_archive()) as archive:
-        for member in archive:
+    with tarfile.open(archive()) as packed:
+        for member in packed:
             if member.name.endswith(TESTS + name):
-                stream = archive.extractfile(member)
+                stream = packed.extractfile(member)
                 assert stream
                 return stream.read().decode("utf-8")
     raise AssertionError(f"the archive has no {name}")

@@ -38,6 +38,8 @@ class LlamaSampler:
         self._context = context
         self._n_vocab = lib.llama_vocab_n_tokens(vocab)
         self._constraint = constraint
+        if constraint or params.logprobs is not None:
+            _ = self._candidates  # loaded here, while the step loop goes on
         self._chain = lib.llama_sampler_chain_init(lib.llama_sampler_chain_default_params())
         bias = dict(params.logit_bias)
         if params.ignore_eos:

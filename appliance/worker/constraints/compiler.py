@@ -3,6 +3,7 @@
 Lives on the intake's threads, and computes on a thread of its own.
 """
 
+import dataclasses
 import hashlib
 import os
 import queue
@@ -85,6 +86,7 @@ class ConstraintCompiler:
         self._good: dict[bytes, None] = {}
         self._lock = threading.Lock()
         self._vocabulary: GrammarVocabulary | None = None
+        self._n_vocab = 0
         self._tokenizer: LLTokenizer | None = None
         self._work: _Thread | None = None
         self._beside = ThreadPoolExecutor(1, "constraints", initializer=_step_back)
@@ -113,14 +115,14 @@ class ConstraintCompiler:
     def _compile(self, wanted: Wanted) -> Constraint:
         what = "the grammar" if wanted.kind == "grammar" else f"the schema in {wanted.param}"
         try:
-            if self._vocabulary is None:
-                self._vocabulary = self._source.grammar_vocabulary()
-            grammar = self._grammar(wanted, self._vocabulary)
+            vocabulary = self._vocabulary or self._source.grammar_vocabulary()
+            self._vocabulary = vocabulary
+            grammar = self._grammar(wanted, vocabulary)
             self._check(grammar)
             return Constraint(
-                self._matcher(self._vocabulary, grammar, wanted.begun),
-                n_vocab=len(self._vocabulary.tokens),
-                ends=self._vocabulary.ends,
+                self._matcher(vocabulary, grammar, wanted.begun),
+                n_vocab=self._n_vocab,
+                ends=vocabulary.ends,
                 token_to_bytes=self._source.token_to_bytes,
                 param=wanted.param,
                 beside=self._beside,
@@ -173,6 +175,10 @@ class ConstraintCompiler:
                 tokenize_fptr=vocabulary.tokenize,
                 eos_token=vocabulary.ends,
             )
+            self._n_vocab = len(vocabulary.tokens)
+            # It has its own copy.
+            self._vocabulary = dataclasses.replace(vocabulary, tokens=[])
+            memory.trim()
         return self._tokenizer
 
 

@@ -46,6 +46,8 @@ class LlamaSampler:
         self._context = context
         self._n_vocab = lib.llama_vocab_n_tokens(vocab)
         self._constraint = constraint
+        if constraint or params.logprobs is not None:
+            _ = self._candidates  # loaded here, while the step loop goes on
         if constraint is not None:
             for token in written:
                 constraint.allowed()

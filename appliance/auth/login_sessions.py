@@ -126,10 +126,13 @@ class LoginSessions:
             return self._add(self._tickets, PAGE, "", TICKET_SECONDS)
 
     def redeem(self, ticket: str) -> str | None:
-        """The cookie for a ticket, which is worth nothing afterwards; None if it isn't good."""
+        """The cookie for a ticket, which is worth nothing afterwards, or for the launch token, with
+        which a window opens the page; None if it isn't good."""
+        digest = digest_of(ticket)
         with self._lock:
-            found = self._tickets.pop(digest_of(ticket), None)
-        return self.log_in(PAGE) if found and self._clock() < found.ends else None
+            found = self._tickets.pop(digest, None)
+        good = digest == self._launch or (found and self._clock() < found.ends)
+        return self.log_in(PAGE) if good else None
 
     def log_in(self, who: str, bound: str = "") -> str:
         """A cookie for a key's id, bound to its secret, or for `PAGE`."""

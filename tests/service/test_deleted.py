@@ -4,7 +4,7 @@ from pathlib import Path
 
 import httpx
 
-from appliance.engine.kv_files import session_name
+from appliance.engine.kv_files import opaque
 from tests.api.chat.chats import messages, new_session, turn
 from tests.running import Running
 from tests.store.test_deleted import found_in
@@ -26,7 +26,7 @@ def test_no_file_has_a_word_of_it(tmp_path: Path) -> None:
     turn(kept, "What is bread?", max_tokens=4)
     # Saved states are written when the worker ends.
     assert appliance.stop() == 0
-    name = session_name(gone.rpartition("/")[2])
+    name = opaque(gone.rpartition("/")[2])
     states = [file.name for file in tmp_path.rglob("*.kv")]
     assert any(state.startswith(name) for state in states), states
     assert set(found_in(appliance.data, WORDS)) == {"appliance.db"}

@@ -19,8 +19,8 @@ GROWTH = 100 * 2**20
 
 
 def worker_of(engine: LocalEngine) -> psutil.Process:
-    (pid,) = {p.pid for p in psutil.Process().children() if "worker" in p.cmdline()}
-    return psutil.Process(pid)
+    assert engine.worker_pid
+    return psutil.Process(engine.worker_pid)
 
 
 def storm(numbers: range) -> None:

@@ -105,9 +105,9 @@ class LlamaSampler:
         self._new_random_numbers()
         constraint = self._constraint
         if constraint is None:
-            token = int(lib.llama_sampler_sample(self._chain, self._context, output))
-            self._check(output, token)
-            return token
+            sampled = int(lib.llama_sampler_sample(self._chain, self._context, output))
+            self._check(output, sampled)
+            return sampled
         allowed = constraint.allowed()
         if allowed is None:
             return None

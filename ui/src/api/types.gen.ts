@@ -526,6 +526,7 @@ export interface components {
             uptime_seconds?: number;
             timestamp?: number;
             models?: components["schemas"]["ModelStatus"][];
+            storage?: components["schemas"]["StorageHealth"];
         };
         /** @description A message of a chat. */
         HistoryMessage: {

@@ -80,8 +80,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Long files first: where several run at a time, none of them is begun last."""
 
     def place(item: pytest.Item) -> int:
-        folder = Path(item.nodeid).parts[1:2]
-        return LONG_FIRST.index(*folder) if {*folder} & {*LONG_FIRST} else len(LONG_FIRST)
+        folder = "/".join(Path(item.nodeid).parts[1:2])
+        return LONG_FIRST.index(folder) if folder in LONG_FIRST else len(LONG_FIRST)
 
     items.sort(key=place)
 

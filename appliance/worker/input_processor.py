@@ -16,12 +16,12 @@ import msgspec
 
 from appliance.engine.kv_files import opaque
 from appliance.engine.protocol import (
-    Accepted,
     Begun,
     Cancel,
     Embed,
     Event,
     Failed,
+    Finished,
     Generate,
     cancelled,
 )
@@ -105,33 +105,37 @@ class InputProcessor:
 
     def _accept(self, command: Generate | Embed, ticket: Ticket) -> None:
         """Tell that it was accepted and hand it over, or why not."""
-        read: Sequence | EmbeddingJob | None = None
-        answer: Event
         try:
             with self._turns.turn(ticket):
-                if isinstance(command, Embed):
-                    read = self._job(command.id, command.request)
-                else:
-                    read = self._sequence(command.id, command.request, command.begun)
-            answer = read.accepted(self._runner.info.n_ctx)
+                self._hand_over(command, ticket)
         except Cancelled:
             begun = command.begun if isinstance(command, Generate) else None
-            answer = cancelled(command.id, begun=begun)
+            self._refuse(cancelled(command.id, begun=begun))
         except ApplianceError as ex:
-            answer = Failed(command.id, ex.code, ex.message, ex.param)
+            self._refuse(Failed(command.id, ex.code, ex.message, ex.param))
         except Exception:
             log.exception("prompt of request %d could not be read", command.id)
             fault = InternalError("the prompt could not be read")
-            answer = Failed(command.id, fault.code, fault.message)
-        self._send([answer])
+            self._refuse(Failed(command.id, fault.code, fault.message))
+
+    def _hand_over(self, command: Generate | Embed, ticket: Ticket) -> None:
+        """Read it for the step loop; within its turn, so that requests keep their order."""
+        read: Sequence | EmbeddingJob
+        if isinstance(command, Embed):
+            read = self._job(command.id, command.request)
+        else:
+            read = self._sequence(command.id, command.request, command.begun)
+        self._send([read.accepted(self._runner.info.n_ctx)])
         with self._lock:
             del self._read[command.id]
-            if isinstance(answer, Accepted) and read:
-                self._enqueue(read)
-                if ticket.cancelled:
-                    self._enqueue(Cancel(command.id))
-            elif isinstance(read, Sequence):
-                read.sampler.close()
+            self._enqueue(read)
+            if ticket.cancelled:
+                self._enqueue(Cancel(command.id))
+
+    def _refuse(self, answer: Finished | Failed) -> None:
+        self._send([answer])
+        with self._lock:
+            del self._read[answer.id]
 
     def _job(self, id: int, request: EmbedRequest) -> EmbeddingJob:
         model = self._runner.embedding_model()

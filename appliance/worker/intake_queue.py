@@ -44,14 +44,12 @@ class IntakeQueue:
         """The calling thread's turn.
 
         Raises:
-            Cancelled: before or after it.
+            Cancelled: before it.
         """
         self._mine.ticket = ticket
         try:
             self._wait(ticket)
             yield
-            if ticket.cancelled:
-                raise Cancelled
         finally:
             with self._changed:
                 self._leave(ticket)

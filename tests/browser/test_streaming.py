@@ -66,6 +66,7 @@ def quick(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
         command=(sys.executable, str(FAKE_SERVICE)),
         FAKE_STEP_SECONDS="0.0045",
         FAKE_TOKEN_BYTES=str(TOKEN_LETTERS),
+        APPLIANCE_LIMITS_MAX_RESPONSE_TOKENS=str(LETTERS // TOKEN_LETTERS),
     ).start()
     yield appliance
     assert appliance.stop() == 0

@@ -170,7 +170,7 @@ def test_the_administrator_s_prompt_is_shared_and_nothing_behind_it(
 
 def test_nothing_of_a_stateless_request_is_on_disk(appliance: Running, alice: Keyholder) -> None:
     word = "Zweckverbandsvorsitzende"
-    secret = f"{SECRET} {word}"
+    secret = f"The {word} hides turpentine, accordions and saffron beside the northern canal."
     alice.stateless(secret)
     alice.post("/v1/completions", prompt=FILLER + secret, max_tokens=4)
     alice.post("/v1/embeddings", input=secret)

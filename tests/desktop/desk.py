@@ -102,6 +102,14 @@ class Desk:
         found: dict[str, Any] = json.loads((self.data / "service.json").read_text())
         return found
 
+    def is_served_by_another(self, pid: int) -> bool:
+        """Whether a service with another process id is there; the file of one that died is removed
+        before the next writes its own."""
+        try:
+            return bool(self.service()["pid"] != pid)
+        except FileNotFoundError:
+            return False
+
     def ask(self, path: str) -> Any:
         """GET from the service."""
         service = self.service()

@@ -173,7 +173,7 @@ def test_a_killed_service_is_missed_started_again_and_the_page_goes_on(
         )
     finally:
         desk.process.send_signal(signal.SIGCONT)
-    wait_until(lambda: desk.service()["pid"] != killed, "no other service")
+    wait_until(lambda: desk.is_served_by_another(killed), "no other service")
     assert desk.service()["url"] == url
     desk.wait_ready()
     wait_until(lambda: shows("Interrupted: the appliance stopped in the middle"), "it is not back")

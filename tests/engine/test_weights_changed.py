@@ -69,7 +69,11 @@ def test_weights_that_were_overwritten_are_loaded_again(tmp_path: Path, file: Pa
     with file.open("rb+") as stream:
         stream.write(whole)
     os.utime(file)
-    wait_until(lambda: ask(appliance).status_code == 200, "the good file was not loaded")
+
+    def is_loaded_again() -> bool:
+        fine = ask(appliance).status_code == 200  # what is mapped is that of the file at once
+        return fine and "was changed, and is loaded again" in appliance.log.read_text()
+
+    wait_until(is_loaded_again, "the good file was not loaded")
     assert text(appliance) == right
-    assert "was changed, and is loaded again" in appliance.log.read_text()
     assert appliance.stop() == 0

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import falcon
-import msgspec
 
 from appliance.api.admin.login import set_cookie
 from appliance.api.admin.schemas import DeviceStatus, Health, ModelStatus, Status, StorageHealth
@@ -95,13 +94,12 @@ class System:
         if not model.ready:
             resp.status = falcon.HTTP_503
             resp.set_header("Retry-After", str(RETRY_AFTER))
-        health = self._health("ready" if model.ready else model.state.word, req.context.caller)
-        if req.context.caller.scope:
-            storage = self._storage()
-            health = msgspec.structs.replace(
-                health, storage=StorageHealth(storage.state, storage.detail)
-            )
-        resp.media = health
+        storage = self._storage()
+        resp.media = self._health(
+            "ready" if model.ready else model.state.word,
+            req.context.caller,
+            storage=StorageHealth(storage.state, storage.detail),
+        )
 
     @operation(gives=Status)
     def on_get_status(self, req: falcon.Request, resp: falcon.Response) -> None:
@@ -117,9 +115,11 @@ class System:
         )
         resp.media = status
 
-    def _health(self, status: Literal["ok"] | EngineStatus, caller: Caller) -> Health:
+    def _health(
+        self, status: Literal["ok"] | EngineStatus, caller: Caller, **more: StorageHealth
+    ) -> Health:
         """To strangers the status alone: which models run here is nobody else's business."""
-        return Health(status=status, **(self._now() if caller.scope else {}))
+        return Health(status=status, **(self._now() | more if caller.scope else {}))
 
     def _now(self) -> dict[str, Any]:
         return {

@@ -4,12 +4,14 @@ Lives on the intake thread. With a prompt's tokens comes the parser that its rep
 """
 
 import dataclasses
+import functools
 import logging
 import queue
 import random
 import threading
 from array import array
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from collections.abc import Sequence as Messages
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,11 +31,15 @@ from appliance.engine.types import (
 )
 from appliance.errors import ApplianceError, ContextLengthExceeded, InternalError, RequestError
 from appliance.worker.chat_template import reasoning_effort
-from appliance.worker.chat_template.sandbox import SandboxedGrammars, SandboxedTemplate
+from appliance.worker.chat_template.sandbox import (
+    SandboxedGrammars,
+    SandboxedTemplate,
+    TemplateTooCostly,
+)
 from appliance.worker.chat_template.trimming import cut_points
 from appliance.worker.constraints.compiler import ConstraintCompiler, Wanted
 from appliance.worker.parsers.base import ReplyParser, ResumedParser
-from appliance.worker.parsers.detect import detect
+from appliance.worker.parsers.detect import OutputFormat, detect
 from appliance.worker.runners.base import Runner
 from appliance.worker.scheduler.embedding import EmbeddingJob
 from appliance.worker.scheduler.prompt_tokens import PromptTokens, Scope
@@ -188,10 +194,33 @@ class PromptTokenizer:
         """`template` has been given the model's template to compile."""
         self._runner = runner
         self._template = template
-        self._format = detect(runner.chat_template)
         self._common = ("", PromptTokens())
         """The last system prompt that is shared, and all that a prompt with it begins with."""
-        runner.preserve_tokens(self._format.preserved_tokens)
+
+    @functools.cached_property
+    def _format(self) -> OutputFormat:
+        """How the model writes replies: derived at the first chat."""
+        try:
+            found = detect(self._runner.chat_template, self._shown)
+        except ApplianceError:
+            raise
+        except Exception as ex:  # noqa: BLE001 - a template may show anything
+            log.warning("what this model writes could not be derived: %r", ex)
+            found = detect(self._runner.chat_template)
+        self._runner.preserve_tokens(found.preserved_tokens)
+        return found
+
+    def _shown(
+        self,
+        messages: Messages[Mapping[str, Any]],
+        tools: Messages[Mapping[str, Any]] | None,
+        variables: Mapping[str, Any],
+    ) -> str:
+        try:
+            segments = self._template.render(messages, tools, variables)
+        except TemplateTooCostly as ex:
+            raise TimeoutError(ex.message) from None  # so that no other is tried
+        return "".join(text for text, _ in segments)
 
     def read(self, prompt: Prompt, sampling: SamplingParams) -> TokenizedPrompt:
         """Tokens of the prompt.
@@ -311,10 +340,7 @@ class PromptTokenizer:
 
     def _choose_parser(self, prompt: ChatPrompt, read: TokenizedPrompt, shown: "_Rendered") -> None:
         tools = prompt.tools or []
-        names = [tool["function"]["name"] for tool in tools]
         text = shown.prompt
-        if prompt.tool_choice == "none":
-            names = []
         try:
             forced = self._format.forced(tools, prompt.tool_choice, text)
         except RecursionError:
@@ -326,7 +352,7 @@ class PromptTokenizer:
                 read.keeps_to = dataclasses.replace(
                     read.keeps_to, begun=prompt.messages[-1].content
                 )
-            read.parser = self._format.parser(text, names)
+            read.parser = self._format.parser(text, tools if prompt.tool_choice != "none" else [])
             if shown.written:
                 begun = prompt.messages[-1]
                 sent = begun.content or begun.reasoning_content or ""
@@ -340,8 +366,7 @@ class PromptTokenizer:
         schema = msgspec.json.encode(forced.schema).decode()
         read.keeps_to = Wanted("json_schema", schema, "tools", parts=_parameters(tools))
         read.tokens += self._runner.tokenize(forced.prefix, parse_special=True)
-        read.parser = self._format.parser(text, names, forced.format)
-        read.parser.feed(forced.prefix)
+        read.parser = self._format.parser(text, tools, forced)
 
 
 def _parameters(tools: list[dict[str, Any]]) -> tuple[tuple[str, str], ...]:

@@ -9,7 +9,7 @@ special tokens stays text.
 import datetime
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NoReturn
 
 import jinja2
@@ -21,7 +21,6 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from appliance.engine.types import ChatMessage
 from appliance.errors import RequestError
 from appliance.worker.chat_template.messages import (
-    PROBE,
     for_template,
     takes_text,
     tools_for_template,
@@ -57,7 +56,7 @@ class ChatTemplate:
         """
         if len(source) > MAX_TEMPLATE:
             raise ValueError(f"the chat template has {len(source)} characters")
-        environment = ImmutableSandboxedEnvironment(
+        environment = _Environment(
             trim_blocks=True,
             lstrip_blocks=True,
             extensions=[loopcontrols, _Generation],
@@ -98,10 +97,12 @@ class ChatTemplate:
             text_arguments=self._text_arguments,
             short_ids=self._short_ids,
         )
+        shown = self._mask(tools_for_template(tools or []), masked)
         context = {
+            **_other_names(shown),
             **self._mask(dict(variables or {}), masked),
-            "messages": self._mask(given, masked),
-            "tools": self._mask(tools_for_template(tools or []), masked),
+            "messages": _Given(self._mask(given, masked)),
+            "tools": shown,
             "add_generation_prompt": True,
         }
         try:
@@ -140,11 +141,23 @@ class ChatTemplate:
 
     def _takes_text_arguments(self) -> bool:
         try:
-            return takes_text(self._template.render(self._tokens, messages=PROBE, tools=None))
+            return takes_text(lambda probe: self._template.render(self._tokens, messages=probe))
         except MemoryError:
             raise
         except Exception:  # noqa: BLE001 - whatever it is, it is raised when a tool is called
             return False
+
+
+class _Given(list[Any]):
+    """What a template was given, and leaves as it is."""
+
+
+class _Environment(ImmutableSandboxedEnvironment):
+    """Some templates gather things in lists of their own, as Kimi's do."""
+
+    def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:
+        appends = type(obj) is list and attr == "append"
+        return appends or super().is_safe_attribute(obj, attr, value)
 
 
 class _Generation(Extension):
@@ -155,6 +168,18 @@ class _Generation(Extension):
     def parse(self, parser: Parser) -> list[jinja2.nodes.Node]:
         next(parser.stream)
         return parser.parse_statements(("name:endgeneration",), drop_needle=True)
+
+
+def _other_names(tools: list[dict[str, Any]] | None) -> dict[str, Any]:
+    """Tools by the names that SmolLM3's and FireFunction's templates have for them."""
+    if not tools:
+        return {}
+    listed = [tool["function"] for tool in tools]
+    return {
+        "xml_tools": listed,
+        "functions": _tojson(listed, indent=4),
+        "datetime": _strftime_now("%d %b %Y"),
+    }
 
 
 def _split(text: str, masked: list[str]) -> list[PromptSegment]:
@@ -192,5 +217,17 @@ def _tojson(
 ) -> str:
     # Jinja's own filter escapes HTML characters, which models were not trained on.
     return json.dumps(
-        value, ensure_ascii=False, indent=indent, separators=separators, sort_keys=sort_keys
+        value,
+        ensure_ascii=False,
+        indent=indent,
+        separators=separators,
+        sort_keys=sort_keys,
+        default=_listed,
     )
+
+
+def _listed(value: Any) -> list[Any]:
+    """What some filters of Jinja's make instead of a list."""
+    if isinstance(value, Iterator):
+        return list(value)
+    raise TypeError(f"{type(value).__name__} is no JSON")

@@ -41,7 +41,7 @@ def takes_text(render: Callable[[list[dict[str, Any]]], str]) -> bool:
         as_object = render(_probe({"probe": 1}))
     except Exception:  # noqa: BLE001 - a template may raise anything
         return True
-    return '"probe"' in as_object or "'probe'" in as_object
+    return any(shown in as_object for shown in ('"probe": 1', '"probe":1', "'probe': 1"))
 
 
 def for_template(

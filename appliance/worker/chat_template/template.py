@@ -172,14 +172,9 @@ class _Generation(Extension):
 
 def _other_names(tools: list[dict[str, Any]] | None) -> dict[str, Any]:
     """Tools by the names that SmolLM3's and FireFunction's templates have for them."""
-    if not tools:
-        return {}
-    listed = [tool["function"] for tool in tools]
-    return {
-        "xml_tools": listed,
-        "functions": _tojson(listed, indent=4),
-        "datetime": _strftime_now("%d %b %Y"),
-    }
+    listed = [tool["function"] for tool in tools or []]
+    names = {"functions": _tojson(listed, indent=4), "datetime": _strftime_now("%d %b %Y")}
+    return names | {"xml_tools": listed} if listed else names
 
 
 def _split(text: str, masked: list[str]) -> list[PromptSegment]:

@@ -231,7 +231,7 @@ class CallParser:
         syntax = self._syntax
         if syntax.style is ArgumentStyle.OBJECT:
             yield from self._space()
-            names = self._tools if self._bare else None
+            names = self._tools if self._bare or syntax.offered_only else None
             keys = (syntax.name_key, syntax.arguments_key, syntax.keys)
             return (yield from self._object(JsonCallParser(names, *keys)))
         if syntax.style is ArgumentStyle.KEYED:
@@ -358,11 +358,12 @@ class CallParser:
         if to_text == to_other:
             yield from self._take(to_text, space=False)
             return types
-        longer, shorter = sorted((to_text, to_other), key=len, reverse=True)
-        if not (yield from self._take(longer, space=False)):
-            yield from self._take(shorter, space=False)
-            longer = shorter
-        return _STRING if longer == to_text else types - _STRING or types
+        # What has a hole fits both, and of others the longer one may begin with the shorter one.
+        first, second = sorted((to_text, to_other), key=lambda mark: (HOLE in mark, -len(mark)))
+        if not (yield from self._take(first, space=False)):
+            yield from self._take(second, space=False)
+            first = second
+        return _STRING if first == to_text else types - _STRING or types
 
     def _value(self, types: frozenset[str], end: str) -> Waiting:
         """A value up to its closing mark, as JSON. False: the reply ends in it."""
@@ -580,8 +581,9 @@ class CallParser:
     def _until(self, marks: Sequence[str]) -> Generator[None, None, str | None]:
         """The text before the first of the marks, which it stops at; None: there is none."""
         while True:
-            found = [at for mark in marks if (at := self._text.find(mark, self._at)) >= 0]
-            longest = max(map(len, marks))
+            pieces = [first_piece(mark) for mark in marks]
+            found = [at for piece in pieces if (at := self._text.find(piece, self._at)) >= 0]
+            longest = max(map(len, pieces))
             if found and (self._ended or len(self._text) - min(found) >= longest):
                 text = self._text[self._at : min(found)]
                 self._at = min(found)

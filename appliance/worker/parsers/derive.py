@@ -194,7 +194,11 @@ def _tags(shown: _Shown) -> Tags | None:
 def _dropped(shown: _Shown, tags: Tags | None) -> tuple[str, ...]:
     before, found, after = shown.plain.partition(_ANSWER)
     opening = _without_thought(shown.behind_prompt(before), tags) if found else ""
-    marks = {opening, _first_mark(after)} if _has_mark(opening) else set()
+    marks = set()
+    if _has_mark(opening):
+        closing = _first_mark(after)
+        end = _first_mark(after.strip().removeprefix(closing))
+        marks = {opening, closing, end}
     if tags:
         _, _, between = shown.thought.partition(_THOUGHT)
         between, answered, _ = between.partition(_ANSWER)
@@ -229,14 +233,15 @@ def _calls(shown: _Shown, tags: Tags | None, dropped: Sequence[str]) -> CallSynt
         text = text.removeprefix(mark).strip()
     split = _Split(text, end, parallel=parallel)
     if split.whole is not None:
-        found = split.objects()
+        candidates = [split.objects()]
     elif split.arguments is not None:
-        found = split.named()
+        candidates = [split.named()]
     else:
         call = _tool_call(0, {_KEYS[0]: values[0], "number": 42})
-        found = split.tagged(shown.of(assistant("", call)))
+        numbers = shown.of(assistant("", call))
+        candidates = [split.tagged(numbers, value_first=first) for first in (False, True)]
     wrote = [call["function"] for call in (first, second)][: 2 if parallel else 1]
-    return found if found and _read(found, text) == wrote else None
+    return next((found for found in candidates if found and _read(found, text) == wrote), None)
 
 
 def _read(syntax: CallSyntax, text: str) -> list[dict[str, str]]:
@@ -339,8 +344,14 @@ class _Split:
             after_label=short if short != after_name and _has_mark(short) else "",
         )
 
-    def tagged(self, numbers: str) -> CallSyntax | None:
-        """Names and values between marks. `numbers`: a reply with text and a number."""
+    def tagged(self, numbers: str, *, value_first: bool) -> CallSyntax | None:
+        """Names and values between marks.
+
+        Args:
+            numbers: a reply with text and a number.
+            value_first: what may belong to the end of a value as well as to the beginning of the
+                next argument belongs to the former.
+        """
         text = self.text
         keys, values = [], []
         at = self.names[0][1]
@@ -354,17 +365,25 @@ class _Split:
             at += len(value)
         between = _without_keys(text[values[0][1] : keys[1][0]])
         before_name = text[self.names[0][1] : keys[0][0]]
-        opening = _common_end(before_name, between)
         to_text = text[keys[0][1] : values[0][0]]
-        to_other = _other_mark(numbers) or to_text
+        to_other = _either(to_text, _other_mark(numbers) or to_text)
         last = text.find(_VALUES[3]) if self.parallel else values[1][0]
         last += len(_VALUES[3]) if self.parallel else len(_VALUES[1])
         rest = _without_keys(text[last:])
         after = text[values[1][1] : self.names[1][0]] if self.parallel else rest
         after = _without_keys(after)
-        value_end = _common_start(between[: len(between) - len(opening)], rest)
+        if value_first:
+            value_end = _common_start(between, rest)
+            opening = _common_end(before_name, between[len(value_end) :])
+        else:
+            opening = _common_end(before_name, between)
+            value_end = _common_start(between[: len(between) - len(opening)], rest)
         separator = between[len(value_end) : len(between) - len(opening)].strip()
-        after_name = before_name[: len(before_name) - len(opening)].strip()
+        after_name = before_name[: len(before_name) - len(opening)]
+        if self.parallel:
+            second = text[self.names[1][1] : text.find(_KEYS[0], self.names[1][1])]
+            after_name = _holes(after_name, second[: len(second) - len(opening)])
+        after_name = after_name.strip()
         marks = _marks(
             text[: self.names[0][0]],
             after[len(value_end) :],
@@ -485,6 +504,15 @@ def _other_mark(numbers: str) -> str:
 
 def _has_mark(text: str) -> bool:
     return _MARK.search(text) is not None
+
+
+def _either(to_text: str, to_number: str) -> str:
+    """The mark before a value that is no text: a hole where it says of what type it is."""
+    first, second = _TOKEN.findall(to_text), _TOKEN.findall(to_number)
+    if len(first) != len(second):
+        return to_number
+    pairs = list(zip(first, second, strict=True))
+    return "".join(HOLE if x != y and x.isalnum() and y.isalnum() else y for x, y in pairs)
 
 
 def _first_mark(text: str) -> str:

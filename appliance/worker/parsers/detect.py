@@ -12,7 +12,13 @@ from collections.abc import Sequence
 import msgspec
 
 from appliance.worker.parsers import harmony, reasoning
-from appliance.worker.parsers.base import ParserChain, PlainParser, PromptSegment, ReplyParser
+from appliance.worker.parsers.base import (
+    ParserChain,
+    PlainParser,
+    PromptSegment,
+    ReplyParser,
+    ThoughtChain,
+)
 from appliance.worker.parsers.call_parser import CallParser
 from appliance.worker.parsers.derive import RenderTemplate, derive
 from appliance.worker.parsers.forced import FORCED, ForcedCall, forced_call
@@ -65,6 +71,9 @@ class OutputFormat(msgspec.Struct, frozen=True):
             if self.calls is FUNCTIONARY and prompt.endswith(FUNCTIONARY.call[0]):
                 calls.feed(FUNCTIONARY.call[0])
         thought = self._thought(prompt)
+        if thought and self.calls and self.calls.openings and tools:
+            syntax = msgspec.structs.replace(self.calls, offered_only=True, bare=False)
+            return ThoughtChain(thought, CallParser(syntax, tools), calls)
         return ParserChain(thought, calls) if thought else calls
 
     def _thought(self, prompt: str) -> reasoning.ReasoningParser | None:

@@ -36,10 +36,15 @@ from appliance.worker.chat_template.sandbox import (
     SandboxedTemplate,
     TemplateTooCostly,
 )
+from appliance.worker.chat_template.told_tools import told
 from appliance.worker.chat_template.trimming import cut_points
 from appliance.worker.constraints.compiler import ConstraintCompiler, Wanted
+from appliance.worker.constraints.constraint import Constraint
 from appliance.worker.parsers.base import ReplyParser, ResumedParser
 from appliance.worker.parsers.detect import OutputFormat, detect
+from appliance.worker.parsers.known import TOLD
+from appliance.worker.parsers.syntax import CallSyntax
+from appliance.worker.parsers.tool_schema import call_schema
 from appliance.worker.runners.base import Runner
 from appliance.worker.scheduler.embedding import EmbeddingJob
 from appliance.worker.scheduler.prompt_tokens import PromptTokens, Scope
@@ -137,7 +142,7 @@ class InputProcessor:
                 param="messages" if isinstance(request.prompt, ChatPrompt) else "prompt",
             )
         room = n_ctx - len(tokens)
-        constraint = self._constraints.compile(read.keeps_to) if read.keeps_to else None
+        constraint = self._constraint(read.keeps_to)
         if begun:
             seed = begun.seed
         else:
@@ -160,6 +165,14 @@ class InputProcessor:
         if begun:
             sequence.go_on(begun, self._runner.token_to_bytes)
         return sequence
+
+    def _constraint(self, wanted: Wanted | None) -> Constraint | None:
+        try:
+            return self._constraints.compile(wanted) if wanted else None
+        except RequestError:
+            if wanted and wanted.optional:  # nobody asked for it
+                return None
+            raise
 
 
 @dataclass(slots=True)
@@ -196,6 +209,8 @@ class PromptTokenizer:
         self._template = template
         self._common = ("", PromptTokens())
         """The last system prompt that is shared, and all that a prompt with it begins with."""
+        self._told = False
+        """The template knows no tools, and the model is told of them."""
 
     @functools.cached_property
     def _format(self) -> OutputFormat:
@@ -207,8 +222,19 @@ class PromptTokenizer:
         except Exception as ex:  # noqa: BLE001 - a template may show anything
             log.warning("what this model writes could not be derived: %r", ex)
             found = detect(self._runner.chat_template)
+        self._told = found.calls is None and not found.harmony
+        if self._told:
+            found = msgspec.structs.replace(found, calls=TOLD)
         self._runner.preserve_tokens(found.preserved_tokens)
         return found
+
+    @functools.cached_property
+    def _takes_system(self) -> bool:
+        try:
+            self._template.render([ChatMessage("system", "-"), ChatMessage("user", "-")], None, {})
+        except RequestError:
+            return False
+        return True
 
     def _shown(
         self,
@@ -314,7 +340,10 @@ class PromptTokenizer:
         variables = reasoning_effort.variables(
             self._runner.chat_template, prompt.effort, thinks=self._format.thinks
         )
-        segments = self._template.render(messages[: len(messages) - len(begun)], tools, variables)
+        shown = messages[: len(messages) - len(begun)]
+        if self._told:
+            shown, tools = told(shown, tools or (), system=self._takes_system), None
+        segments = self._template.render(shown, tools, variables)
         text = "".join(text for text, _ in segments)
         tokens: list[int] = []
         for part, parse_special in segments:
@@ -352,7 +381,10 @@ class PromptTokenizer:
                 read.keeps_to = dataclasses.replace(
                     read.keeps_to, begun=prompt.messages[-1].content
                 )
-            read.parser = self._format.parser(text, tools if prompt.tool_choice != "none" else [])
+            tools = tools if prompt.tool_choice != "none" else []
+            if tools and self._told and not read.keeps_to:
+                read.keeps_to = _call_when_begun(TOLD, tools)
+            read.parser = self._format.parser(text, tools)
             if shown.written:
                 begun = prompt.messages[-1]
                 sent = begun.content or begun.reasoning_content or ""
@@ -367,6 +399,15 @@ class PromptTokenizer:
         read.keeps_to = Wanted("json_schema", schema, "tools", parts=_parameters(tools))
         read.tokens += self._runner.tokenize(forced.prefix, parse_special=True)
         read.parser = self._format.parser(text, tools, forced)
+
+
+def _call_when_begun(syntax: CallSyntax, tools: list[dict[str, Any]]) -> Wanted | None:
+    """What a reply keeps to from where it begins a call; None: a schema can't be used."""
+    try:
+        schema = msgspec.json.encode(call_schema(tools, syntax.arguments_key)).decode()
+    except (RequestError, RecursionError):
+        return None
+    return Wanted("json_schema", schema, "tools", after=syntax.call[0], optional=True)
 
 
 def _parameters(tools: list[dict[str, Any]]) -> tuple[tuple[str, str], ...]:

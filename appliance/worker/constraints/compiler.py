@@ -34,6 +34,8 @@ class Wanted:
     """The field that it came in."""
     after: str = ""
     """See `Constraint`."""
+    optional: bool = False
+    """See `Constraint`."""
     begun: str = ""
     """What the reply begins with: it is there already."""
     parts: tuple[tuple[str, str], ...] = ()
@@ -119,6 +121,7 @@ class ConstraintCompiler:
                 param=wanted.param,
                 beside=self._beside,
                 after=wanted.after,
+                optional=wanted.optional,
             )
         except ValueError as ex:
             raise RequestError(f"{what} cannot be used: {ex}", param=wanted.param) from ex

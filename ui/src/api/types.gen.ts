@@ -515,14 +515,17 @@ export interface components {
         FunctionName: {
             name: string;
         };
-        /** @description The state of the appliance. The timestamp is in Unix milliseconds. */
+        /**
+         * @description The state of the appliance. The timestamp is in Unix milliseconds.
+         *
+         *         Callers whom nobody knows, neither by a key nor as being on this machine, get `status` alone.
+         */
         Health: {
             status: "ok" | ("failed" | "failing" | "loading" | "ready" | "stopped" | "unloaded");
-            uptime_seconds: number;
-            timestamp: number;
-            models: components["schemas"]["ModelStatus"][];
-            /** @default null */
-            storage?: components["schemas"]["StorageHealth"] | null;
+            uptime_seconds?: number;
+            timestamp?: number;
+            models?: components["schemas"]["ModelStatus"][];
+            storage?: components["schemas"]["StorageHealth"];
         };
         /** @description A message of a chat. */
         HistoryMessage: {
@@ -649,6 +652,8 @@ export interface components {
             memory: components["schemas"]["MemoryUse"] | null;
             fits: ("fits" | "partly" | "too_big") | null;
             embeds: boolean;
+            tools: boolean;
+            thinks: boolean;
             downloaded: boolean;
             default: boolean;
             /** @enum {unknown} */

@@ -13,7 +13,7 @@ from array import array
 from collections.abc import Callable, Mapping
 from collections.abc import Sequence as Messages
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -395,8 +395,10 @@ class PromptTokenizer:
                 "tool_choice forces a call, and response_format or grammar something else",
                 param="tool_choice",
             )
+        kind: Literal["json_schema", "marked"]
+        kind = "marked" if isinstance(forced.schema, list) else "json_schema"
         schema = msgspec.json.encode(forced.schema).decode()
-        read.keeps_to = Wanted("json_schema", schema, "tools", parts=_parameters(tools))
+        read.keeps_to = Wanted(kind, schema, "tools", parts=_parameters(tools))
         read.tokens += self._runner.tokenize(forced.prefix, parse_special=True)
         read.parser = self._format.parser(text, tools, forced)
 

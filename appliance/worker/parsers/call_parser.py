@@ -21,7 +21,7 @@ from appliance.worker.parsers.base import (
 from appliance.worker.parsers.json_call import CharResult, JsonCallParser
 from appliance.worker.parsers.syntax import HOLE, ArgumentStyle, CallSyntax, first_piece, match
 from appliance.worker.parsers.tool_schema import Tool
-from appliance.worker.parsers.values import as_json, literal, nested, types_of
+from appliance.worker.parsers.values import as_json, end_of_json, escaped, literal, nested, types_of
 
 _NAME = re.compile(r"[\w.\-/]+")
 _LONGEST_NAME = 160
@@ -385,12 +385,12 @@ class CallParser:
                     text = self._text = text[len(_CDATA) :]
                 if streams:
                     self._arguments('"')
-            at = text.find(end)
+            at = text.find(end) if streams or self._ended else end_of_json(text, end)
             if at >= 0:
                 value = text[:at].removesuffix(last)
                 self._text, self._at = text[at + len(end) :], 0
                 if streams:
-                    self._arguments(_escaped(value) + '"')
+                    self._arguments(escaped(value) + '"')
                 else:
                     self._arguments(self._as_json(value, types))
                 return True
@@ -398,12 +398,12 @@ class CallParser:
             if last and text[: len(text) - keep].endswith(last):
                 keep += len(last)
             if streams:
-                self._arguments(_escaped(text[: len(text) - keep]))
+                self._arguments(escaped(text[: len(text) - keep]))
                 self._text = text[len(text) - keep :]
             if self._ended:
                 rest = self._text
                 self._text = ""
-                self._arguments(_escaped(rest) if streams else "")
+                self._arguments(escaped(rest) if streams else "")
                 return False
             yield
 
@@ -428,7 +428,7 @@ class CallParser:
             if in_string:
                 at = text.find(quote)
                 size = at if at >= 0 else len(text) - possible_start(text, quote)
-                self._arguments(_escaped(text[:size]) + ('"' if at >= 0 else ""))
+                self._arguments(escaped(text[:size]) + ('"' if at >= 0 else ""))
                 self._text = text[size + (len(quote) if at >= 0 else 0) :]
                 in_string = at < 0
                 if not in_string:
@@ -591,7 +591,3 @@ class CallParser:
             if self._ended or len(self._text) - self._at > 4 * _LONGEST_NAME:
                 return None
             yield
-
-
-def _escaped(text: str) -> str:
-    return json.dumps(text, ensure_ascii=False)[1:-1]

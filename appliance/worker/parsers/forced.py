@@ -7,6 +7,7 @@ import msgspec
 
 from appliance.worker.parsers import harmony
 from appliance.worker.parsers.base import Content, OutputPart, ParserChain, ReplyParser
+from appliance.worker.parsers.call_grammar import call_grammar
 from appliance.worker.parsers.call_parser import CallParser
 from appliance.worker.parsers.syntax import HOLE, ArgumentStyle, CallSyntax
 from appliance.worker.parsers.tool_schema import Tool, arguments_schema, call_schema
@@ -20,8 +21,9 @@ class ForcedCall(msgspec.Struct, frozen=True):
 
     prefix: str
     """It is added to the prompt, special tokens in it parsed as such."""
-    schema: dict[str, Any]
-    """JSON schema of the whole reply; keys in the order in which they are to be written."""
+    schema: dict[str, Any] | list[dict[str, Any]]
+    """JSON schema of the whole reply, keys in the order in which they are to be written; or a
+    grammar, see `call_grammar`."""
     syntax: CallSyntax | None
     """None: a message to a function in a channel, as gpt-oss writes it."""
 
@@ -79,4 +81,9 @@ def forced_call(syntax: CallSyntax | None, chosen: Sequence[Tool], close: str) -
         if syntax.after_name.endswith("json"):
             prefix += "\n"
         return ForcedCall(prefix, arguments_schema(chosen[0]), syntax)
+    if syntax and syntax.call[0] and HOLE not in syntax.call[0]:
+        grammar = call_grammar(syntax, chosen)
+        if grammar is not None:
+            section = f"{syntax.section[0]}\n" if syntax.section[0] else ""
+            return ForcedCall(f"{close}{section}{syntax.call[0]}", grammar, syntax)
     return ForcedCall(close, call_schema(chosen), FORCED)

@@ -19,6 +19,7 @@ _NAMES = {
     type(None): "null",
 }
 _ALL = frozenset(_NAMES.values())
+_QUOTE = re.compile(r'\\.|"', re.DOTALL)
 _DEPTH = 8
 """Schemas in each other that are looked into for a type."""
 
@@ -124,3 +125,17 @@ def literal(text: str) -> Any:
 def _fits(value: Any, types: frozenset[str]) -> bool:
     name = _NAMES.get(type(value), "")
     return name in types or (name == "integer" and "number" in types)
+
+
+def end_of_json(text: str, end: str) -> int:
+    """Where the mark after a value is, and not in one of its strings; -1: it hasn't come."""
+    at = text.find(end)
+    if text.lstrip()[:1] in ("{", "["):
+        while at >= 0 and _QUOTE.findall(text, 0, at).count('"') % 2:
+            at = text.find(end, at + 1)
+    return at
+
+
+def escaped(text: str) -> str:
+    """As it stands in a string of JSON."""
+    return json.dumps(text, ensure_ascii=False)[1:-1]

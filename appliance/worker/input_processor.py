@@ -228,14 +228,6 @@ class PromptTokenizer:
         self._runner.preserve_tokens(found.preserved_tokens)
         return found
 
-    @functools.cached_property
-    def _takes_system(self) -> bool:
-        try:
-            self._template.render([ChatMessage("system", "-"), ChatMessage("user", "-")], None, {})
-        except RequestError:
-            return False
-        return True
-
     def _shown(
         self,
         messages: Messages[Mapping[str, Any]],
@@ -243,7 +235,7 @@ class PromptTokenizer:
         variables: Mapping[str, Any],
     ) -> str:
         try:
-            segments = self._template.render(messages, tools, variables)
+            segments = self._template.render(messages, tools, variables, as_is=True)
         except TemplateTooCostly as ex:
             raise TimeoutError(ex.message) from None  # so that no other is tried
         return "".join(text for text, _ in segments)
@@ -342,7 +334,7 @@ class PromptTokenizer:
         )
         shown = messages[: len(messages) - len(begun)]
         if self._told:
-            shown, tools = told(shown, tools or (), system=self._takes_system), None
+            shown, tools = told(shown, tools or ()), None
         segments = self._template.render(shown, tools, variables)
         text = "".join(text for text, _ in segments)
         tokens: list[int] = []

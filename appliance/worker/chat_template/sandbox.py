@@ -281,6 +281,8 @@ class SandboxedTemplate(Sandbox):
         messages: Sequence[ChatMessage | Mapping[str, Any]],
         tools: Sequence[Mapping[str, Any]] | None = None,
         variables: Mapping[str, Any] | None = None,
+        *,
+        as_is: bool = False,
     ) -> list[tuple[str, bool]]:
         """See `ChatTemplate.render`; after `compile`.
 
@@ -290,7 +292,7 @@ class SandboxedTemplate(Sandbox):
             Unavailable: the machine is too busy for it.
         """
         with self._lock:
-            answer = self._render(Render(messages, tools, variables))
+            answer = self._render(Render(messages, tools, variables, as_is))
         if isinstance(answer, Rendered):
             return answer.segments
         assert isinstance(answer, TemplateRefused)

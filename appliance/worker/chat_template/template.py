@@ -6,6 +6,7 @@ a process of its own. What a person typed is hostile to the model: text that loo
 special tokens stays text.
 """
 
+import contextlib
 import datetime
 import json
 import re
@@ -20,6 +21,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from appliance.engine.types import ChatMessage
 from appliance.errors import RequestError
+from appliance.worker.chat_template.acceptable import forms, says_all
 from appliance.worker.chat_template.messages import (
     for_template,
     takes_text,
@@ -81,11 +83,13 @@ class ChatTemplate:
         messages: Sequence[ChatMessage | Mapping[str, Any]],
         tools: Sequence[Mapping[str, Any]] | None = None,
         variables: Mapping[str, Any] | None = None,
+        *,
+        as_is: bool = False,
     ) -> list[PromptSegment]:
         """The prompt up to where the assistant begins to speak.
 
         `messages` and `tools` have OpenAI's shape; `variables` are what else a template uses,
-        such as `enable_thinking`.
+        such as `enable_thinking`. `as_is`: in no other form, see `acceptable`.
 
         Raises:
             RequestError: the template refuses these messages; `param` is `messages`.
@@ -101,12 +105,46 @@ class ChatTemplate:
         context = {
             **_other_names(shown),
             **self._mask(dict(variables or {}), masked),
-            "messages": _Given(self._mask(given, masked)),
             "tools": shown,
             "add_generation_prompt": True,
+            **self._tokens,
         }
+        chat = self._mask(given, masked)
+        text = (self._rendered if as_is else self._accepted)(chat, context)
+        return _split(text, masked)
+
+    def _accepted(self, chat: list[dict[str, Any]], context: dict[str, Any]) -> str:
         try:
-            text = self._template.render(context | self._tokens)
+            text = self._rendered(chat, context)
+        except RequestError as ex:
+            text = self._in_another_form(chat, context, ex)
+        if not says_all(text, chat):
+            # Some pass over all system messages but one.
+            for form in forms(chat):
+                with contextlib.suppress(RequestError):
+                    other = self._rendered(form, context)
+                    if says_all(other, chat):
+                        return other
+        return text
+
+    def _in_another_form(
+        self, chat: list[dict[str, Any]], context: dict[str, Any], refusal: RequestError
+    ) -> str:
+        """What the template refused, in a form that it takes."""
+        contexts = [context]
+        if context["tools"] is None:  # some were written for chats with tools alone
+            contexts.append({**context, "tools": []})
+        for given in contexts:
+            for form in [chat, *forms(chat)]:
+                try:
+                    return self._rendered(form, given)
+                except RequestError:
+                    continue
+        raise refusal
+
+    def _rendered(self, chat: list[dict[str, Any]], context: dict[str, Any]) -> str:
+        try:
+            return self._template.render(context, messages=_Given(chat))
         except MemoryError:
             raise
         except jinja2.TemplateError as ex:
@@ -119,7 +157,6 @@ class ChatTemplate:
                 f"the model's chat template failed: {type(ex).__name__}: {_message_of(ex)}",
                 param="messages",
             ) from ex
-        return _split(text, masked)
 
     def _mask(self, value: Any, masked: list[str]) -> Any:
         """The same value with marks for special-token text, wherever it stands."""
@@ -156,8 +193,8 @@ class _Environment(ImmutableSandboxedEnvironment):
     """Some templates gather things in lists of their own, as Kimi's do."""
 
     def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:
-        appends = type(obj) is list and attr == "append"
-        return appends or super().is_safe_attribute(obj, attr, value)
+        own = type(obj) is list and attr in ("append", "pop")
+        return own or super().is_safe_attribute(obj, attr, value)
 
 
 class _Generation(Extension):

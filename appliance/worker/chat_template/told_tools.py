@@ -17,23 +17,16 @@ You are then given its result. If you need no function, answer as usual. These a
 {functions}"""
 
 
-def told(
-    messages: Sequence[ChatMessage], tools: Iterable[Mapping[str, Any]], *, system: bool
-) -> list[ChatMessage]:
-    """The messages with the tools in them, and with calls and results as text.
-
-    `system`: the template takes system messages; otherwise the first question says it.
-    """
+def told(messages: Sequence[ChatMessage], tools: Iterable[Mapping[str, Any]]) -> list[ChatMessage]:
+    """The messages with the tools in the system message, and with calls and results as text."""
     out = _as_text(messages)
     functions = "\n".join(_line(tool) for tool in tools)
     if not functions:
         return out
-    role = "system" if system else "user"
-    if not out or out[0].role != role:
-        out.insert(0, ChatMessage(role, ""))
+    if not out or out[0].role != "system":
+        out.insert(0, ChatMessage("system", ""))
     texts = [out[0].content, _TOLD.format(functions=functions)]
-    ordered = texts if system else reversed(texts)
-    out[0] = ChatMessage(role, "\n\n".join(text for text in ordered if text))
+    out[0] = ChatMessage("system", "\n\n".join(text for text in texts if text))
     return out
 
 

@@ -21,19 +21,11 @@ CALL = ToolCall("call_1", CalledFunction("weather", ARGUMENTS))
 
 
 @pytest.mark.parametrize(
-    ("system", "first", "role"),
-    [
-        (True, [USER], "system"),
-        (True, [ChatMessage("system", "Be kind."), USER], "system"),
-        (False, [USER], "user"),
-        (False, [ChatMessage("assistant", "Hello.")], "user"),
-    ],
+    "first", [[USER], [ChatMessage("system", "Be kind."), USER], [ChatMessage("assistant", "Hi.")]]
 )
-def test_the_first_message_says_what_there_is(
-    system: bool, first: list[ChatMessage], role: str
-) -> None:
-    out = told(first, [WEATHER], system=system)
-    assert out[0].role == role
+def test_the_system_message_says_what_there_is(first: list[ChatMessage]) -> None:
+    out = told(first, [WEATHER])
+    assert out[0].role == "system"
     assert json.dumps({"name": "weather", "parameters": {"type": "object"}}) in out[0].content
     assert all(message.content in "\n".join(m.content for m in out) for message in first)
 
@@ -41,7 +33,7 @@ def test_the_first_message_says_what_there_is(
 def test_calls_are_shown_as_they_are_to_be_written() -> None:
     called = ChatMessage("assistant", "I look.", tool_calls=[CALL, CALL])
     results = [ChatMessage("tool", text, tool_call_id="call_1") for text in ("7", "8")]
-    _, _, reply, answer = told([USER, called, *results], [WEATHER], system=True)
+    _, _, reply, answer = told([USER, called, *results], [WEATHER])
     assert (reply.role, reply.tool_calls, answer.role) == ("assistant", None, "user")
     assert answer.content.index("7") < answer.content.index("8")
     found = parsed(read(OutputFormat(TOLD).parser("", [WEATHER]), [reply.content]))
@@ -49,4 +41,4 @@ def test_calls_are_shown_as_they_are_to_be_written() -> None:
 
 
 def test_without_tools_nothing_is_said() -> None:
-    assert told([USER], [], system=True) == [USER]
+    assert told([USER], []) == [USER]

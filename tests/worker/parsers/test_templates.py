@@ -71,14 +71,17 @@ def template(name: str) -> ChatTemplate:
     return ChatTemplate(source, bos="<s>", eos="</s>", special_tokens=[])
 
 
-def rendered(name: str, messages: Any, tools: Any, variables: Mapping[str, Any]) -> str:
-    return "".join(text for text, _ in template(name).render(messages, tools, variables))
+def rendered(
+    name: str, messages: Any, tools: Any, variables: Mapping[str, Any], *, as_is: bool = False
+) -> str:
+    segments = template(name).render(messages, tools, variables, as_is=as_is)
+    return "".join(text for text, _ in segments)
 
 
 @functools.cache
 def style(name: str) -> OutputFormat:
     source = sources("models/templates", ".jinja")[name]
-    return detect(source, functools.partial(rendered, name))
+    return detect(source, functools.partial(rendered, name, as_is=True))
 
 
 def common_start(a: str, b: str) -> int:
@@ -109,7 +112,7 @@ def reply(
     prompt = rendered(name, [user], TOOLS, variables).rpartition(ASKED)[2]
     for messages in ([user, message], [user, message, *results]):
         try:
-            text = rendered(name, messages, TOOLS, variables).rpartition(ASKED)[2]
+            text = rendered(name, messages, TOOLS, variables, as_is=True).rpartition(ASKED)[2]
         except RequestError:
             continue
         if all(function in text for function, _ in calls):

@@ -36,7 +36,7 @@ from appliance.worker.chat_template.sandbox import (
     SandboxedTemplate,
     TemplateTooCostly,
 )
-from appliance.worker.chat_template.told_tools import told
+from appliance.worker.chat_template.told_tools import told, with_calls_as_text
 from appliance.worker.chat_template.trimming import cut_points
 from appliance.worker.constraints.compiler import ConstraintCompiler, Wanted
 from appliance.worker.constraints.constraint import Constraint
@@ -335,6 +335,8 @@ class PromptTokenizer:
         shown = messages[: len(messages) - len(begun)]
         if self._told:
             shown, tools = told(shown, tools or ()), None
+        elif self._format.calls and not self._format.shows_calls:
+            shown = [with_calls_as_text(message, self._format.calls) for message in shown]
         segments = self._template.render(shown, tools, variables)
         text = "".join(text for text, _ in segments)
         tokens: list[int] = []

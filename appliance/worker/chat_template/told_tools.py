@@ -1,13 +1,15 @@
 """Tools for models whose chat template knows none: they are told in words. Pure Python.
 
-The model is told to write calls as `known.HERMES` has them, which most models have seen.
+The model is told to write calls as `known.TOLD` has them, which most models have seen.
 """
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from appliance.engine.types import ChatMessage, ToolCall
+from appliance.engine.types import ChatMessage
+from appliance.worker.parsers.known import TOLD, written
+from appliance.worker.parsers.syntax import CallSyntax
 
 _TOLD = """You can call functions. To call one, reply with these three lines and nothing else:
 <tool_call>
@@ -45,17 +47,17 @@ def _as_text(messages: Iterable[ChatMessage]) -> list[ChatMessage]:
                 text = f"{out.pop().content}\n{text}"
             out.append(ChatMessage("user", text))
         elif message.tool_calls:
-            calls = "\n".join(map(_call, message.tool_calls))
-            text = f"{message.content}\n{calls}" if message.content else calls
-            thought = message.reasoning_content
-            out.append(ChatMessage("assistant", text, reasoning_content=thought))
+            out.append(with_calls_as_text(message, TOLD))
         else:
             out.append(message)
         after_result = message.role == "tool"
     return out
 
 
-def _call(call: ToolCall) -> str:
-    name = json.dumps(call.function.name, ensure_ascii=False)
-    arguments = call.function.arguments or "{}"
-    return f'<tool_call>\n{{"name": {name}, "arguments": {arguments}}}\n</tool_call>'
+def with_calls_as_text(message: ChatMessage, syntax: CallSyntax) -> ChatMessage:
+    """The same message with its calls in its text."""
+    if not message.tool_calls:
+        return message
+    calls = [(call.function.name, call.function.arguments or "{}") for call in message.tool_calls]
+    text = "\n".join(filter(None, [message.content, written(syntax, calls)]))
+    return ChatMessage(message.role, text, reasoning_content=message.reasoning_content)

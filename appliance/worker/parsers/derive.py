@@ -128,6 +128,7 @@ class Derived(msgspec.Struct, frozen=True):
     """Marks around answers, which are no part of them."""
     calls: CallSyntax | None
     """None: it shows no calls, or in a way that can't be derived."""
+    shows_calls: bool
 
 
 def derive(render: RenderTemplate, known: Tags | None) -> Derived:
@@ -138,7 +139,8 @@ def derive(render: RenderTemplate, known: Tags | None) -> Derived:
     shown = _Shown(render)
     tags = _tags(shown) or known
     dropped = _dropped(shown, tags)
-    return Derived(tags, dropped, _calls(shown, tags, dropped))
+    shows_calls = _NAMES[0] in shown.call
+    return Derived(tags, dropped, _calls(shown, tags, dropped), shows_calls)
 
 
 class _Shown:
@@ -149,6 +151,7 @@ class _Shown:
         call = _tool_call(0, {_KEYS[0]: _VALUES[0]})
         self.prompt = self._prompt()
         self.plain = self.of(assistant(_ANSWER))
+        self.call = self.of(assistant("", call))
         self.thought = self.of(assistant(_ANSWER, thought=_THOUGHT))
         self.thought_call = self.of(assistant("", call, thought=_THOUGHT))
 

@@ -36,6 +36,8 @@ class OutputFormat(msgspec.Struct, frozen=True):
     """None: it doesn't think between tags; gpt-oss does so in a channel."""
     dropped: tuple[str, ...] = ()
     """Marks around answers, which are no part of them."""
+    shows_calls: bool = True
+    """False: the template leaves out the calls of earlier replies."""
     harmony: bool = False
     """It writes messages in channels, as gpt-oss does."""
 
@@ -135,7 +137,8 @@ def detect(template: str | None, render: RenderTemplate | None = None) -> Output
     if syntax is FUNCTIONARY:
         return OutputFormat(syntax, tags, (">>>all\n",))
     found = derive(render, tags)
-    return OutputFormat(_chosen(found.calls, syntax), found.tags, found.dropped)
+    calls = _chosen(found.calls, syntax)
+    return OutputFormat(calls, found.tags, found.dropped, shows_calls=found.shows_calls)
 
 
 def _chosen(derived: CallSyntax | None, known: CallSyntax | None) -> CallSyntax | None:

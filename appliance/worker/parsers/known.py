@@ -1,5 +1,8 @@
 """Formats of calls that are known beforehand, for templates that don't show them. Pure Python."""
 
+import json
+from collections.abc import Sequence
+
 from appliance.worker.parsers.syntax import HOLE, ArgumentStyle, CallSyntax
 
 HERMES = CallSyntax(style=ArgumentStyle.OBJECT, call=("<tool_call>", "</tool_call>"))
@@ -39,6 +42,34 @@ and shows no call."""
 FUNCTIONARY = CallSyntax(style=ArgumentStyle.JSON, call=(">>>", ""), offered_only=True)
 """`>>>name` and a line with the arguments: Functionary 3.2, whose prompts end with the first `>>>`,
 so that no mark stands before the first call. `>>>all` is the answer."""
+
+
+def written(syntax: CallSyntax, calls: Sequence[tuple[str, str]]) -> str:
+    """Calls with their arguments, as a model writes them whose template shows none."""
+    if syntax.style is ArgumentStyle.PYTHON:
+        each = [f"{name}({_keywords(arguments)})" for name, arguments in calls]
+    else:
+        each = [
+            f'{{"{syntax.name_key}": {json.dumps(name)}, "{syntax.arguments_key}": {arguments}}}'
+            for name, arguments in calls
+        ]
+    if syntax.call[0]:
+        each = [f"{syntax.call[0]}\n{call}\n{syntax.call[1]}" for call in each]
+    if syntax.listed or syntax.separator:
+        text = ", ".join(each)
+        text = f"[{text}]" if syntax.listed else text
+    else:
+        text = "\n".join(each)
+    return f"{syntax.section[0]}{text}{syntax.section[1]}"
+
+
+def _keywords(arguments: str) -> str:
+    try:
+        values = json.loads(arguments)
+    except ValueError:
+        return ""
+    return ", ".join(f"{key}={value!r}" for key, value in values.items())
+
 
 _OTHER_CALLS = ("<function=", "<arg_key>")
 """XML of their own that some models put between Hermes's tags: Qwen3-Coder, GLM."""

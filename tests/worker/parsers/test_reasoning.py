@@ -21,6 +21,12 @@ THOUGHTS = [
     ("<think>", "never closed\n", "never closed", ""),
     ("<think>", "<thi", "<thi", ""),
     ("<think>\n\n</think>\n\n", "Yes.", "", "Yes."),
+    # A closing tag that none opened.
+    ("", "</think>Yes.", "", "Yes."),
+    ("", "Hm.</think>\n\nYes.", "", "Hm.Yes."),
+    ("", "Hm.\n</think>", "", "Hm.\n"),
+    ("", "Yes. </thi", "", "Yes. </thi"),
+    ("<think>\n\n</think>\n\n", "\n</think>\n\nYes.", "", "\nYes."),
 ]
 
 

@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 
+from appliance.engine.types import CalledFunction, ChatMessage, ToolCall
 from appliance.errors import RequestError
 from appliance.worker.chat_template.template import ChatTemplate
+from appliance.worker.chat_template.told_tools import with_calls_as_text
 from appliance.worker.parsers.detect import OutputFormat, detect
 from tests.worker.llama_sources import sources
 from tests.worker.parsers.replies import read, told
@@ -202,6 +204,19 @@ def test_formats_that_templates_do_not_show_are_known(name: str, text: str) -> N
             "reasoning": "",
             "calls": [("get_weather", {"text": "a", "number": 1}), ("get_weather", {"text": "b"})],
         }
+
+
+@pytest.mark.parametrize("name", KNOWN)
+def test_earlier_calls_of_such_a_template_are_put_into_the_text(name: str) -> None:
+    calls = style(name).calls
+    assert calls
+    assert not style(name).shows_calls
+    made = [ToolCall("", CalledFunction(n, json.dumps(a))) for n, a in ARGUMENTS["two"]]
+    message = with_calls_as_text(ChatMessage("assistant", "On it.", tool_calls=made), calls)
+    text = rendered(name, [ChatMessage("user", ASKED), message], TOOLS, {})
+    assert message.content in text
+    found = parsed(name, "", [message.content])
+    assert (found["content"], found["calls"]) == ("On it.", ARGUMENTS["two"])
 
 
 def test_one_call_at_a_time_where_the_template_shows_no_more() -> None:

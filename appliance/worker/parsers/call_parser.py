@@ -25,6 +25,7 @@ from appliance.worker.parsers.values import as_json, end_of_json, escaped, liter
 
 _NAME = re.compile(r"[\w.\-/]+")
 _LONGEST_NAME = 160
+_LONGEST_QUOTED = 10_000
 _CDATA, _CDATA_END = "<![CDATA[", "]]>"
 _WORD = re.compile(r"\w+")
 _STRING = frozenset({"string"})
@@ -456,7 +457,8 @@ class CallParser:
             return 0
         if text[0] == '"':  # a string in JSON's own way
             found = re.match(r'"(?:[^"\\]|\\.)*"', text)
-            return found.end() if found else (len(text) if self._ended else 0)
+            ends = self._ended or len(text) > _LONGEST_QUOTED
+            return found.end() if found else (len(text) if ends else 0)
         if text[0] in "{}[],:" or text[0].isspace():
             return 1
         found = re.match(r"[^{}\[\],:<\"]+", text)

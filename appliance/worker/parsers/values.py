@@ -19,7 +19,8 @@ _NAMES = {
     type(None): "null",
 }
 _ALL = frozenset(_NAMES.values())
-_QUOTE = re.compile(r'\\.|"', re.DOTALL)
+_MAX_INSIDE = 100
+"""Times that a string may have the mark in it."""
 _DEPTH = 8
 """Schemas in each other that are looked into for a type."""
 
@@ -129,11 +130,16 @@ def _fits(value: Any, types: frozenset[str]) -> bool:
 
 def end_of_json(text: str, end: str) -> int:
     """Where the mark after a value is, and not in one of its strings; -1: it hasn't come."""
-    at = text.find(end)
-    if text.lstrip()[:1] in ("{", "["):
-        while at >= 0 and _QUOTE.findall(text, 0, at).count('"') % 2:
-            at = text.find(end, at + 1)
-    return at
+    if end not in text or text[:9].lstrip()[:1] not in ("{", "["):
+        return text.find(end)
+    quotes = inside = 0
+    for found in re.finditer(rf'\\.|"|{re.escape(end)}', text, re.DOTALL):
+        if found.group() == end:
+            if quotes % 2 == 0 or inside == _MAX_INSIDE:
+                return found.start()
+            inside += 1
+        quotes += found.group() == '"'
+    return -1
 
 
 def escaped(text: str) -> str:

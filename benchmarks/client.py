@@ -15,6 +15,8 @@ from itertools import accumulate
 from typing import Any
 from urllib.parse import urlsplit
 
+import httpx
+
 REQUEST_SECONDS = 180.0
 _CHUNK = 1 << 16
 
@@ -77,8 +79,27 @@ def stream(url: str, body: dict[str, Any], patience: float = REQUEST_SECONDS) ->
     return streams(url, [body], patience)[0]
 
 
+def new_session(url: str) -> str:
+    """A stored chat of an appliance; its id."""
+    answer = httpx.post(f"{url}/api/sessions", json={})
+    answer.raise_for_status()
+    return str(answer.json()["id"])
+
+
+def turn(url: str, session: str, body: dict[str, Any], patience: float = REQUEST_SECONDS) -> Reply:
+    """A turn of a stored chat with the last message of a chat completion's body. Raises what
+    `streams` does."""
+    settings = {name: body[name] for name in ("model", "max_tokens", "temperature", "ignore_eos")}
+    content = {"content": body["messages"][-1]["content"]}
+    path = f"/api/sessions/{session}/turns"
+    return streams(url, [settings | content], patience, path)[0]
+
+
 def streams(
-    url: str, bodies: Sequence[dict[str, Any]], patience: float = REQUEST_SECONDS
+    url: str,
+    bodies: Sequence[dict[str, Any]],
+    patience: float = REQUEST_SECONDS,
+    path: str = "/v1/chat/completions",
 ) -> list[Reply]:
     """Chat completions that are requested at the same time.
 
@@ -87,7 +108,7 @@ def streams(
     """
     where = urlsplit(url)
     address = (where.hostname or "", where.port or 80)
-    requests = [_request(where.netloc, body) for body in bodies]
+    requests = [_request(where.netloc, path, body) for body in bodies]
     sockets = []
     try:
         sockets = [socket.create_connection(address, timeout=10) for _ in requests]
@@ -104,10 +125,10 @@ def streams(
     return [read_reply(each) for each in arrived]
 
 
-def _request(host: str, body: dict[str, Any]) -> bytes:
+def _request(host: str, path: str, body: dict[str, Any]) -> bytes:
     data = json.dumps(body).encode()
     head = (
-        f"POST /v1/chat/completions HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n"
+        f"POST {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n"
         f"Content-Type: application/json\r\nContent-Length: {len(data)}\r\n\r\n"
     )
     return head.encode() + data
@@ -149,8 +170,8 @@ def read_reply(arrived: Arrived) -> Reply:
     for offset, event in _events(raw, len(head) + 4):
         if "error" in event:
             raise BenchmarkError(f"failed in mid-stream: {event['error']}")
-        deltas += [(offset, text) for choice in event.get("choices", ()) if (text := _text(choice))]
-        usage = event.get("usage") or usage
+        deltas += [(offset, text) for part in _parts(event) if (text := _text(part))]
+        usage = (event.get("message") or event).get("usage") or usage
     if not deltas:
         raise BenchmarkError(f"no text came: {rest[-300:]!r}")
     return Reply(
@@ -159,14 +180,23 @@ def read_reply(arrived: Arrived) -> Reply:
         last_at=arrived.when(deltas[-1][0]),
         tokens=usage.get("completion_tokens") or len(deltas),
         prompt_tokens=usage.get("prompt_tokens") or 0,
-        cached_tokens=(usage.get("prompt_tokens_details") or {}).get("cached_tokens") or 0,
+        cached_tokens=(usage.get("prompt_tokens_details") or usage).get("cached_tokens") or 0,
         text="".join(text for _, text in deltas),
     )
 
 
-def _text(choice: dict[str, Any]) -> str:
-    delta = choice.get("delta") or {}
-    return delta.get("content") or delta.get("reasoning_content") or ""
+def _parts(event: dict[str, Any]) -> list[dict[str, Any]]:
+    """Where there may be text in an event of a completion or of a turn."""
+    if "offset" in event:
+        return [event]
+    return [choice.get("delta") or {} for choice in event.get("choices", ())]
+
+
+def _text(delta: dict[str, Any]) -> str:
+    for name in ("content", "reasoning_content", "text", "reasoning"):
+        if text := delta.get(name):
+            return str(text)
+    return ""
 
 
 def _events(raw: bytes, start: int) -> Iterator[tuple[int, dict[str, Any]]]:

@@ -1,6 +1,6 @@
 """Rows 5 and 6: reuse of the KV cache."""
 
-from benchmarks import prompts
+from benchmarks import client, prompts
 from benchmarks.client import Reply, stream
 from benchmarks.figures import Measure, Row, Verdict, at_most, ratios
 from benchmarks.servers import Appliance
@@ -60,11 +60,11 @@ def after_restart(stand: Stand) -> Row:
     sizes: list[int] = []
 
     def run(turn: int) -> tuple[float, float]:
-        cold, history = _cold(stand, turn)
-        history.append(prompts.message("user", "And then?"))
+        cold, session = _cold(stand, turn)
         ours = stand.start_ours("restart", slots=_SLOTS, threads=settings.threads)
         try:
-            warm = stream(ours.url, prompts.chat(history, 2))
+            message = prompts.message("user", "And then?")
+            warm = client.turn(ours.url, session, prompts.chat([message], 2))
         finally:
             ours.stop()
         sizes.append(warm.prompt_tokens)
@@ -80,14 +80,14 @@ def after_restart(stand: Stand) -> Row:
     return row
 
 
-def _cold(stand: Stand, turn: int) -> tuple[Reply, list[dict[str, str]]]:
-    """The chat's first turn, in an appliance that is warmed up first and stopped afterwards."""
+def _cold(stand: Stand, turn: int) -> tuple[Reply, str]:
+    """The first turn of a stored chat, whose id comes with it, in an appliance that is warmed up
+    first and stopped afterwards."""
     ours = stand.start_ours("restart", slots=_SLOTS, threads=stand.settings.threads)
     try:
         stream(ours.url, prompts.warm_up())
-        text = prompts.words(stand.settings.long, f"restart {turn}")
-        history = [prompts.message("user", text)]
-        reply = stream(ours.url, prompts.chat(history, 16))
+        session = client.new_session(ours.url)
+        message = prompts.message("user", prompts.words(stand.settings.long, f"restart {turn}"))
+        return client.turn(ours.url, session, prompts.chat([message], 16)), session
     finally:
         ours.stop()
-    return reply, [*history, prompts.message("assistant", reply.text)]

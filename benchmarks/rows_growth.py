@@ -4,7 +4,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
-from benchmarks import prompts
+from benchmarks import client, prompts
 from benchmarks.client import Reply, stream
 from benchmarks.figures import Measure, Row, Verdict, at_least, at_most, ratios
 from benchmarks.peers import ServerOptions
@@ -73,20 +73,22 @@ def _report(row: Row, size: str, found: dict[str, list[Grown]], *, longest: bool
 
 
 def _grow(start: Callable[[], Appliance | Peer], size: int, stand: Stand, turn: int) -> Grown:
-    chat = [prompts.message("user", prompts.words(size, f"grows {size} {turn}"))]
-
-    def send(content: str, tokens: int) -> Reply:
-        chat.append(prompts.message("user", content))
-        body = prompts.chat(chat, tokens, MODEL)
-        reply = stream(server.url, body, _PATIENCE)
-        chat.append(prompts.message("assistant", reply.text))
-        return reply
-
     server = start()
     try:
-        body = prompts.chat(chat, 16, MODEL)
-        cold = stream(server.url, body, _PATIENCE)
-        chat.append(prompts.message("assistant", cold.text))
+        # Of what others send without a chat the appliance keeps nothing beyond a restart.
+        session = client.new_session(server.url) if isinstance(server, Appliance) else ""
+        chat: list[dict[str, str]] = []
+
+        def send(content: str, tokens: int) -> Reply:
+            chat.append(prompts.message("user", content))
+            body = prompts.chat(chat, tokens, MODEL)
+            if session:
+                return client.turn(server.url, session, body, _PATIENCE)
+            reply = stream(server.url, body, _PATIENCE)
+            chat.append(prompts.message("assistant", reply.text))
+            return reply
+
+        cold = send(prompts.words(size, f"grows {size} {turn}"), 16)
         following = send("And then?", stand.settings.max_tokens)
         memory = server.memory() / 1e6
     finally:

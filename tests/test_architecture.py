@@ -39,7 +39,7 @@ MAY_IMPORT: dict[str, list[str]] = {
     "store.copies": ["store", "store.disk", "system"],
     "auth.vault": ["system"],
     "auth.keys": ["auth.vault", "config", "system"],
-    "auth": ["auth.keys"],
+    "auth": ["auth.keys", "system"],
     # Model files.
     "models.gguf": [],
     "models.catalog": ["models.gguf"],
@@ -52,7 +52,7 @@ MAY_IMPORT: dict[str, list[str]] = {
     "engine.local": ["engine", "system"],
     "engine.upstream": ["engine"],
     "worker.parsers": [],
-    "worker.constraints": [],
+    "worker.constraints": ["system"],
     "worker.runners": ["engine", "worker.constraints"],
     "worker.runners.ctransformers": ["engine", "system", "worker.constraints", "worker.runners"],
     "worker.runners.llama_cpp.native": ["engine", "system", "worker.runners"],

@@ -173,6 +173,7 @@ def build(
     add("/api/login", login, OPEN)
     add("/api/logout", login, OPEN, "logout")
     add("/api/me", login, OPEN, "me")
+    add("/api/logins", login, ADMIN, "all")
     add("/api/keys", KeyList(keys), ADMIN)
     add("/api/keys/{key_id}", OneKey(keys), ADMIN)
 

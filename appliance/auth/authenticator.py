@@ -87,7 +87,8 @@ class Authenticator:
         if len(set(credentials.keys)) > 1:
             raise Unauthorized("Two different keys were shown.")
         if credentials.keys:
-            if self._logins.owner_of(credentials.keys[0]) == PAGE:
+            login = self._logins.find(credentials.keys[0])
+            if login and login.who == PAGE:
                 return msgspec.structs.replace(caller, name="page", scope="admin")
             return _with(caller, self.checked(credentials.keys[0], address))
         # A browser adds cookies by itself, whoever's page asks.
@@ -120,6 +121,10 @@ class Authenticator:
         """Whether a key that was good a moment ago still is."""
         return self._keys.usable(key_id) is not None
 
+    def log_in(self, key_id: str) -> str:
+        """A cookie for a key that was just shown; it ends with the key."""
+        return self._logins.log_in(key_id, self._keys.binding(key_id) or "")
+
     # -- inside ------------------------------------------------------------------------------------
 
     def _without_key(self, caller: Caller) -> Caller:
@@ -130,13 +135,15 @@ class Authenticator:
         return msgspec.structs.replace(caller, scope="chat") if self._insecure_lan else caller
 
     def _by_cookie(self, caller: Caller, cookie: str) -> Caller:
-        who = self._logins.owner_of(cookie)
-        if who is None:
+        login = self._logins.find(cookie)
+        if login is None:
             return caller
-        if who == PAGE:
+        if login.who == PAGE:
             return msgspec.structs.replace(caller, name="page", scope="admin")
-        key = self._keys.usable(who)
-        return _with(caller, key) if key else caller
+        key = self._keys.usable(login.who)
+        if key is None or self._keys.binding(login.who) != login.bound:
+            return caller
+        return _with(caller, key)
 
     def _address(self, credentials: Credentials) -> str:
         """Whose address it is, as far as proxies that are trusted say."""

@@ -16,6 +16,19 @@ INTERVAL = 30.0
 """Seconds from one run to the next."""
 
 
+def once(work: Callable[[], object]) -> Callable[[int], None]:
+    """A step that is taken once, as soon as it does not fail."""
+    done = False
+
+    def step(_age: int) -> None:
+        nonlocal done
+        if not done:
+            work()
+            done = True
+
+    return step
+
+
 class ChatCleanup:
     """A thread that removes them, at the start and then at intervals."""
 

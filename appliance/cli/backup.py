@@ -30,7 +30,7 @@ def backup(file: Path | None, config_file: Path | None, as_json: bool) -> None:
         options.print_json({"path": made.path, "bytes": made.bytes, "tables": made.tables})
     else:
         rows = ", ".join(f"{number} {name}" for name, number in made.tables.items() if number)
-        click.echo(f"{made.path}: {format_bytes(made.bytes, 'MB')}, read back whole ({rows})")
+        options.say(f"{made.path}: {format_bytes(made.bytes, 'MB')}, read back whole ({rows})")
 
 
 @click.command()
@@ -56,11 +56,11 @@ def restore(file: Path, config_file: Path | None, as_json: bool) -> None:
         said = {"kept": str(kept.path), "kept_whole": kept.whole} if kept else {"kept": None}
         options.print_json({"restored": str(file), **said})
         return
-    click.echo(f"The chats are those of {file} again.")
+    options.say(f"The chats are those of {file} again.")
     if kept and kept.whole:
-        click.echo(f"Those of before are in {kept.path}.")
+        options.say(f"Those of before are in {kept.path}.")
     elif kept:
-        click.echo(f"Those of before were damaged; as they were, they are in {kept.path}.")
+        options.say(f"Those of before were damaged; as they were, they are in {kept.path}.")
 
 
 @click.command()
@@ -98,7 +98,7 @@ def salvage(
     if as_json:
         options.print_json(msgspec.to_builtins(found))
         return
-    click.echo(f"{found.path}: {found.chats} chats, {found.messages} messages")
+    options.say(f"{found.path}: {found.chats} chats, {found.messages} messages")
     for number, what in (
         (found.missing, "chats or messages at least are missing"),
         (found.damaged_messages, "messages are damaged, and marked"),
@@ -106,5 +106,5 @@ def salvage(
         (found.damaged_pages, "pages of the file could not be read, or not wholly"),
     ):
         if number:
-            click.echo(f"  {number} {what}")
-    click.echo(f"To go on with these chats: appliance restore {found.path}")
+            options.say(f"  {number} {what}")
+    options.say(f"To go on with these chats: appliance restore {found.path}")

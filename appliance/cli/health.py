@@ -19,7 +19,7 @@ def health(config_file: Path | None, as_json: bool) -> None:
         raise Unavailable("no service runs on this data folder")
     found = service.call("GET", "/readiness")
     if found["status"] != "ready":
-        why = found["models"][0]["detail"] if found["models"] else ""
+        why = found["models"][0]["detail"] if found.get("models") else ""
         raise Unavailable(f"not ready: {found['status']}" + (f", {why}" if why else ""))
     if as_json:
         options.print_json(found)

@@ -87,6 +87,26 @@ def revoke(key: str, config_file: Path | None, as_json: bool) -> None:
         options.print_json({"revoked": found[0].id})
 
 
+@keys.command()
+@options.config_file
+@options.as_json
+def logout(config_file: Path | None, as_json: bool) -> None:
+    """Log all browsers out; their keys stay good."""
+    from appliance.client.http import connect
+    from appliance.service import auth
+
+    config = options.configuration(config_file)
+    client = connect(config)
+    if client:
+        client.call("DELETE", "/api/logins")
+    else:
+        auth.logins_file(config).unlink(missing_ok=True)
+    if as_json:
+        options.print_json({"logged_out": True})
+    else:
+        options.say("All browsers have to log in again.")
+
+
 @keys.command("import")
 @options.config_file
 @options.as_json

@@ -189,7 +189,7 @@ class LimitsSettings(Section, frozen=True):
     """`[limits]`: what a request may ask for."""
 
     max_prompt_length: Annotated[int, Meta(ge=1)] = 200_000
-    """Characters."""
+    """Characters of all that a model reads in a request, and once more of its tools."""
     max_response_tokens: Annotated[int, Meta(ge=1)] = 2048
     max_sessions: Annotated[int, Meta(ge=0)] = 0
     """Stored chats; 0: any number. One more is refused, and none is ever given up for it."""

@@ -8,6 +8,7 @@ import webbrowser
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -28,6 +29,7 @@ from appliance.desktop.messages import (
 from appliance.desktop.webview_backends import BROWSER, Backend
 from appliance.desktop.window_state import FILE, load_state, save_state
 from appliance.system.child_process import ChildProcess
+from appliance.system.ports import listener_may_be_trusted
 
 log = logging.getLogger(__name__)
 
@@ -109,11 +111,15 @@ class Launcher:
         return 0
 
     def _find_service(self) -> Client | None:
-        """The one that runs already: this user's, or whoever's at the usual address."""
-        own = client_of(self._settings.folder, timeout=ANSWER_SECONDS)
-        found = [own] if own else []
-        usual = Client(self._settings.usual_url, timeout=ANSWER_SECONDS)
-        return next((one for one in (*found, usual) if one.is_appliance()), None)
+        """The one that runs already: this user's, or the system's at the usual address.
+
+        Not another person's: whoever listens there would read what is typed into the window.
+        """
+        found = [client_of(self._settings.folder, timeout=ANSWER_SECONDS)]
+        usual = self._settings.usual_url
+        if listener_may_be_trusted(urlsplit(usual).port or 80):
+            found.append(Client(usual, timeout=ANSWER_SECONDS))
+        return next((one for one in found if one and one.is_appliance()), None)
 
     def _start_service(self) -> tuple[ServiceChild, Client]:
         settings = self._settings

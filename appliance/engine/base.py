@@ -153,4 +153,6 @@ class ModelSpec(msgspec.Struct, frozen=True, kw_only=True):
     Raises ModelLoadFailed when it is not there."""
     stamp: Callable[[], object] = lambda: None
     """Differs once its file does: what failed to load may load now."""
+    is_same: Callable[[object], bool] = bool
+    """Whether the files of an earlier `stamp` are still as they were; asked often."""
     prewarm: bool = False

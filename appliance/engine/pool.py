@@ -28,6 +28,8 @@ from appliance.system.units import format_bytes
 
 log = logging.getLogger(__name__)
 
+LOOK_SECONDS = 1.0
+"""From one look at the files of a loaded model to the next."""
 RETRY_FAILED_SECONDS = 5.0
 """How long a failed load stands before the next request tries again, unless its file changed."""
 LONGEST_RETRY_SECONDS = 300.0
@@ -54,6 +56,10 @@ class ServedModel:
         self.load_refused: tuple[float, ModelLoadFailed] | None = None
         """When and why no load was even tried."""
         self.stamp: object = None
+        self.next_look = 0.0
+        """When its files are looked at again."""
+        self.file_changed = False
+        """They are others than those that its engine loaded."""
         """Of its file, when its engine was started."""
         self.prewarm_retry: tuple[float, str] | None = None
         """It is to be prewarmed and could not be loaded: when to retry, and why it could not."""
@@ -281,7 +287,7 @@ class Pool:
             requested = model.routing.begin_load(device if on_device else None)
             if requested and not reload:
                 model.spec.excluded.clear()
-            model.stamp = model.spec.stamp()
+            model.stamp, model.file_changed = model.spec.stamp(), False
             engine = on_device(requested) if on_device and requested else model.spec.make()
             engine.start()
             model.last_used = time.monotonic()
@@ -455,7 +461,21 @@ def _must_replace(model: ServedModel, engine: Engine, device: str | None) -> boo
     state = engine.state
     if model.routing.should_move(device) and not engine.busy:
         return True
+    if state.status == "ready" and _file_changed(model):
+        # What is mapped into memory changes with the file: whatever is computed now is wrong.
+        return True
     return state.status == "failed" and _may_recover(model, state, RETRY_FAILED_SECONDS)
+
+
+def _file_changed(model: ServedModel) -> bool:
+    """Whether the model's files are others than those that were loaded; looked at now and then."""
+    now = time.monotonic()
+    if not model.file_changed and now >= model.next_look and model.stamp is not None:
+        model.next_look = now + LOOK_SECONDS
+        model.file_changed = not model.spec.is_same(model.stamp)
+        if model.file_changed:
+            log.warning("the file of %s was changed, and is loaded again", model.id)
+    return model.file_changed
 
 
 def _may_recover(model: ServedModel, state: EngineState, pause: float) -> bool:

@@ -253,6 +253,9 @@ class Pong(msgspec.Struct, frozen=True, tag="pong"):
 
     step_seconds: float
     """How long the step under way has run; 0 when there is none."""
+    reading: int = 0
+    """The request whose text has been worked on for longest without a pause; 0: there is none."""
+    reading_seconds: float = 0.0
 
 
 class Accepted(msgspec.Struct, frozen=True, tag="accepted"):

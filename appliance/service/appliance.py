@@ -14,7 +14,7 @@ import msgspec
 from appliance import __version__
 from appliance.api.app import build
 from appliance.api.middleware.auth import Guard
-from appliance.chat.cleanup import ChatCleanup
+from appliance.chat.cleanup import ChatCleanup, once
 from appliance.chat.reply_writer import ReplyWriter
 from appliance.chat.turns import Turns
 from appliance.client import discovery
@@ -123,7 +123,7 @@ class Appliance:
             also=[
                 Maintenance(self._database).run,
                 lambda age: kept.expire(self._database, age),
-                lambda _: keep_sessions(paths.kv_dir(), retention.ids()),
+                once(lambda: keep_sessions(paths.kv_dir(), retention.ids())),
             ],
         )
         turns = Turns(
@@ -196,6 +196,7 @@ class Appliance:
         `warm_up`: at once, not when it is called.
         """
         self._live.start()
+        self._logins.start()
         self._cleanup.start()
         if warm_up:
             self.warm_up()
@@ -216,6 +217,7 @@ class Appliance:
         self._pool.close()
         self._live.close()
         self._keys.close()
+        self._logins.close()
         self._database.close()
         self._folder_lock.release()
         log.info("stopped")

@@ -76,6 +76,11 @@ def _key_of(file: str) -> str:
     raise ConfigError(f"{where} {problem}", param="security.api_key_file")
 
 
+def logins_file(config: Config) -> Path:
+    """Where it is kept who is logged in."""
+    return paths.data_dir(config) / "logins.json"
+
+
 class AccessControl(msgspec.Struct, frozen=True):
     """What decides about access to the service."""
 
@@ -115,7 +120,7 @@ def build(config: Config) -> AccessControl:
         allowed_origins=security.allowed_origins,
         auth=auth,
     )
-    logins = LoginSessions()
+    logins = LoginSessions(logins_file(config) if auth else None)
     authenticator = Authenticator(
         keys,
         logins,

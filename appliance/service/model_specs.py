@@ -17,6 +17,7 @@ from appliance.engine.local.prestart import PrestartedWorker
 from appliance.engine.protocol import Load
 from appliance.engine.upstream.engine import UpstreamEngine
 from appliance.errors import ApplianceError, ModelLoadFailed, ModelNotDownloaded, ModelNotFound
+from appliance.models.gguf import shards
 from appliance.models.gguf.header import is_legacy_ggml
 from appliance.models.gguf.metadata import GgufHeader
 from appliance.models.gguf.shards import number, read_model
@@ -87,6 +88,7 @@ def spec(
         need=_need(config, model),
         file=lambda: _whole_gguf(config, model),
         stamp=lambda: _stamp(config, model),
+        is_same=_is_same,
         prewarm=prewarm,
     )
 
@@ -101,10 +103,20 @@ def _whole_gguf(config: Config, model: AvailableModel) -> Path | None:
 def _stamp(config: Config, model: AvailableModel) -> object:
     try:
         file = _file(config, model)
-        info = file.stat()
     except (ApplianceError, OSError):
         return None
-    return str(file), info.st_mtime_ns, info.st_size
+    return str(file), _files_stamp(file)
+
+
+def _files_stamp(file: Path) -> object:
+    return shards.stamp([file.with_name(name) for name in shards.parts(file.name)])
+
+
+def _is_same(stamp: object) -> bool:
+    """Files that are gone, or cannot be looked at, are no others: what was loaded goes on."""
+    if not isinstance(stamp, tuple) or stamp[1] is None:
+        return True
+    return _files_stamp(Path(stamp[0])) in (None, stamp[1])
 
 
 def _together(config: Config) -> int:

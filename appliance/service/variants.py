@@ -86,11 +86,11 @@ def suspect(need: Need, name: str, reason: str, charge: bool) -> tuple[str, bool
         log.error("llama.cpp's variant %s is under suspicion: %s", name, reason)
         _deaths[name] += charge
         verdicts = _try_all(need)
-        bad = [one.variant for one in verdicts if one.outcome not in ("right", "unknown")]
-        right = {one.variant for one in verdicts if one.outcome == "right"}
-        if name in right - _distrusted():
-            return name, False  # another may have been as fast this time
-        return _choose(verdicts) or llama_libraries.plainest() or name, name in bad
+        outcome = {one.variant: one.outcome for one in verdicts}.get(name, "unknown")
+        if outcome == "right" and name not in _distrusted():
+            return name, False  # whatever seemed the fastest this time
+        chosen = _choose(verdicts) or llama_libraries.plainest() or name
+        return chosen, outcome not in ("right", "unknown")
 
 
 def _choose(verdicts: list[VariantVerdict]) -> str:

@@ -111,7 +111,7 @@ class Database:
         with self._write_lock:
             self._check_open()
             connection = self._writer or self._open_again()
-            committed = None
+            committed, changed = None, False
             try:
                 try:
                     connection.execute("BEGIN IMMEDIATE")
@@ -119,7 +119,8 @@ class Database:
                     for work in self._first:
                         work(connection)
                     yield connection
-                    if connection.total_changes() != before:
+                    changed = connection.total_changes() != before
+                    if changed:
                         committed = self._count(connection)
                     connection.execute("COMMIT")
                 finally:
@@ -131,7 +132,8 @@ class Database:
                 self._note_trouble(translated)
                 raise translated from error
             self._first.clear()
-            self._trouble = None
+            if changed:  # else nothing was written, and nothing found out
+                self._trouble = None
             if committed:
                 self._record.write(committed)
 
@@ -355,11 +357,10 @@ class Database:
             StoreError: it still cannot.
         """
         assert self._trouble
-        trouble = self._trouble
-        if getattr(self._mine, "reader", None) is not None or not self._close_readers(
-            REOPEN_SECONDS
-        ):
-            raise StoreError(trouble.detail)
+        reading = getattr(self._mine, "reader", None) is not None
+        if reading or not self._close_readers(REOPEN_SECONDS):
+            kind = {"full": StoreFull, "read_only": StoreReadOnly}.get(self._trouble.state)
+            raise (kind or StoreError)(self._trouble.detail)
         with self._readers_free:  # nobody opens a reader meanwhile
             try:
                 self._writer = self._open_writer()

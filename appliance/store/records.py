@@ -54,7 +54,7 @@ class MessageError(msgspec.Struct, frozen=True):
     message: str
 
 
-class Message(msgspec.Struct, frozen=True):
+class Message(msgspec.Struct, frozen=True, omit_defaults=True):
     """One node of a session's tree. Times are Unix milliseconds."""
 
     id: str
@@ -74,7 +74,7 @@ class Message(msgspec.Struct, frozen=True):
     """It is not what was stored: a fault of the disk or of memory changed it."""
 
 
-class Session(msgspec.Struct, frozen=True):
+class Session(msgspec.Struct, frozen=True, omit_defaults=True):
     """One stored chat. Times are Unix milliseconds."""
 
     id: str
@@ -273,6 +273,24 @@ _USAGE_TYPES = [
 
 
 def _to_message(row: Any) -> Message:
+    whole = row[10] == message_checksum(*row[3:6]) and tuple(map(type, row[:10])) in _TYPES
+    words = row[6] in _STATUSES and row[7] in _FINISH_REASONS
+    if whole and words and row[11] is row[22] is None:
+        fields: Any = (*row[:10], None, None)
+        return Message(*fields)
+    return _examined(row)
+
+
+_TYPES = frozenset(
+    (str, str, parent, str, str, str, str, reason, model, int)
+    for parent in (str, type(None))
+    for reason in (str, type(None))
+    for model in (str, type(None))
+)
+
+
+def _examined(row: Any) -> Message:
+    """Of a row that may be damaged."""
     bad: list[str] = []
     id, session_id, parent_id, role, content, reasoning, status, reason, model = (
         as_text(value, bad) for value in row[:9]

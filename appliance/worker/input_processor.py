@@ -1,12 +1,11 @@
 """Prompts become sequences, and texts inputs for embeddings: rendered, tokenized, measured.
 
-Lives on the intake thread. With a prompt's tokens comes the parser that its reply is read with.
+With a prompt's tokens comes the parser that its reply is read with.
 """
 
 import dataclasses
 import functools
 import logging
-import queue
 import random
 import threading
 from array import array
@@ -18,7 +17,16 @@ from typing import Any, Literal
 import msgspec
 
 from appliance.engine.kv_files import opaque
-from appliance.engine.protocol import Begun, Cancel, Embed, Event, Failed, Generate
+from appliance.engine.protocol import (
+    Accepted,
+    Begun,
+    Cancel,
+    Embed,
+    Event,
+    Failed,
+    Generate,
+    cancelled,
+)
 from appliance.engine.types import (
     ChatMessage,
     ChatPrompt,
@@ -40,12 +48,14 @@ from appliance.worker.chat_template.told_tools import told, with_calls_as_text
 from appliance.worker.chat_template.trimming import cut_points
 from appliance.worker.constraints.compiler import ConstraintCompiler, Wanted
 from appliance.worker.constraints.constraint import Constraint
+from appliance.worker.intake_queue import Cancelled, IntakeQueue, Ticket
 from appliance.worker.parsers.base import ReplyParser, ResumedParser
 from appliance.worker.parsers.detect import OutputFormat, detect
 from appliance.worker.parsers.known import TOLD
 from appliance.worker.parsers.syntax import CallSyntax
 from appliance.worker.parsers.tool_schema import call_schema
 from appliance.worker.runners.base import Runner
+from appliance.worker.runners.slices import SLICE, slices
 from appliance.worker.scheduler.embedding import EmbeddingJob
 from appliance.worker.scheduler.prompt_tokens import PromptTokens, Scope
 from appliance.worker.scheduler.sequence import Sequence
@@ -54,7 +64,11 @@ log = logging.getLogger(__name__)
 
 
 class InputProcessor:
-    """Prompts → sequences, for the step loop to take; in order, also with what cancels them."""
+    """Prompts → sequences, for the step loop to take.
+
+    Each request has a thread, and they take turns: a prompt is tokenized in slices, and others go
+    between two of them.
+    """
 
     def __init__(
         self,
@@ -66,46 +80,69 @@ class InputProcessor:
     ) -> None:
         """`enqueue` hands over to the step loop."""
         self._runner = runner
-        self._tokenizer = PromptTokenizer(runner, template)
+        self._turns = IntakeQueue()
+        self._tokenizer = PromptTokenizer(runner, template, self._turns.pass_on)
         self._constraints = ConstraintCompiler(runner, grammars.refusal)
         self._send = send
         self._enqueue = enqueue
-        self._commands: queue.SimpleQueue[Generate | Embed | Cancel] = queue.SimpleQueue()
-
-    def start(self) -> None:
-        """Start the intake thread, which ends with the process."""
-        threading.Thread(target=self._run, name="intake", daemon=True).start()
+        self._lock = threading.Lock()
+        self._read: dict[int, Ticket] = {}
+        """Requests that the step loop doesn't have yet."""
 
     def put(self, command: Generate | Embed | Cancel) -> None:
-        """From any thread."""
-        self._commands.put(command)
+        """From one thread, in order."""
+        if isinstance(command, Cancel):
+            self._cancel(command)
+            return
+        ticket = self._turns.join(command.id)
+        with self._lock:
+            self._read[command.id] = ticket
+        threading.Thread(
+            target=self._accept, args=(command, ticket), name="intake", daemon=True
+        ).start()
 
-    def _run(self) -> None:
-        while True:
-            command = self._commands.get()
-            if isinstance(command, Cancel):
+    def reading(self) -> tuple[int, float]:
+        """The request whose text has been worked on for longest without a pause, and seconds; 0, 0:
+        there is none."""
+        return self._turns.longest() or (0, 0.0)
+
+    def _cancel(self, command: Cancel) -> None:
+        with self._lock:
+            ticket = self._read.get(command.id)
+            if ticket is None:
                 self._enqueue(command)
-            elif read := self._accept(command):
-                self._enqueue(read)
+        if ticket:
+            self._turns.cancel(ticket)
 
-    def _accept(self, command: Generate | Embed) -> Sequence | EmbeddingJob | None:
-        """What is to be computed, after telling that it was accepted; None when it was refused."""
-        read: Sequence | EmbeddingJob
+    def _accept(self, command: Generate | Embed, ticket: Ticket) -> None:
+        """Tell that it was accepted and hand it over, or why not."""
+        read: Sequence | EmbeddingJob | None = None
+        answer: Event
         try:
-            if isinstance(command, Embed):
-                read = self._job(command.id, command.request)
-            else:
-                read = self._sequence(command.id, command.request, command.begun)
+            with self._turns.turn(ticket):
+                if isinstance(command, Embed):
+                    read = self._job(command.id, command.request)
+                else:
+                    read = self._sequence(command.id, command.request, command.begun)
+            answer = read.accepted(self._runner.info.n_ctx)
+        except Cancelled:
+            begun = command.begun if isinstance(command, Generate) else None
+            answer = cancelled(command.id, begun=begun)
         except ApplianceError as ex:
-            self._send([Failed(command.id, ex.code, ex.message, ex.param)])
-            return None
+            answer = Failed(command.id, ex.code, ex.message, ex.param)
         except Exception:
             log.exception("prompt of request %d could not be read", command.id)
             fault = InternalError("the prompt could not be read")
-            self._send([Failed(command.id, fault.code, fault.message)])
-            return None
-        self._send([read.accepted(self._runner.info.n_ctx)])
-        return read
+            answer = Failed(command.id, fault.code, fault.message)
+        self._send([answer])
+        with self._lock:
+            del self._read[command.id]
+            if isinstance(answer, Accepted) and read:
+                self._enqueue(read)
+                if ticket.cancelled:
+                    self._enqueue(Cancel(command.id))
+            elif isinstance(read, Sequence):
+                read.sampler.close()
 
     def _job(self, id: int, request: EmbedRequest) -> EmbeddingJob:
         model = self._runner.embedding_model()
@@ -116,6 +153,7 @@ class InputProcessor:
             )
         inputs = []
         for number, prompt in enumerate(request.inputs):
+            self._turns.pass_on()
             tokens = self._tokenizer.read_input(prompt, f"input[{number}]")
             if len(tokens) > model.longest:
                 raise ContextLengthExceeded(
@@ -142,7 +180,10 @@ class InputProcessor:
                 param="messages" if isinstance(request.prompt, ChatPrompt) else "prompt",
             )
         room = n_ctx - len(tokens)
-        constraint = self._constraint(read.keeps_to)
+        constraint = None
+        if read.keeps_to:
+            with self._turns.aside():
+                constraint = self._constraint(read.keeps_to)
         if begun:
             seed = begun.seed
         else:
@@ -201,11 +242,18 @@ class _Rendered:
 
 
 class PromptTokenizer:
-    """Lives on the intake thread."""
+    """Lives on the intake's threads, one at a time."""
 
-    def __init__(self, runner: Runner, template: SandboxedTemplate) -> None:
-        """`template` has been given the model's template to compile."""
+    def __init__(
+        self,
+        runner: Runner,
+        template: SandboxedTemplate,
+        pause: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`template` has been given the model's template to compile; `pause` is called between two
+        slices of a text, and may raise."""
         self._runner = runner
+        self._pause = pause
         self._template = template
         self._common = ("", PromptTokens())
         """The last system prompt that is shared, and all that a prompt with it begins with."""
@@ -252,7 +300,7 @@ class PromptTokenizer:
         if isinstance(prompt, ChatPrompt):
             return self._chat(prompt, sampling)
         if isinstance(prompt, TextPrompt):
-            tokens = self._runner.tokenize(prompt.text, parse_special=True)
+            tokens = self._tokens(prompt.text, parse_special=True)
             return TokenizedPrompt(self._runner.with_bos(tokens), _wanted(sampling))
         assert isinstance(prompt, TokenPrompt)
         self._check_tokens(prompt.tokens, "prompt")
@@ -265,13 +313,24 @@ class PromptTokenizer:
             RequestError: there is nothing to read; `param` is named.
         """
         if isinstance(prompt, TextPrompt):
-            tokens = self._runner.tokenize_with_special(prompt.text)
+            tokens = self._with_special(prompt.text)
         else:
             tokens = prompt.tokens
             self._check_tokens(tokens, param)
         if not tokens:
             raise RequestError(f"{param} is empty", param=param)
         return tokens
+
+    def _with_special(self, text: str) -> list[int]:
+        if len(text) <= SLICE:
+            return self._runner.tokenize_with_special(text)
+        probe = self._runner.tokenize("a", parse_special=False)
+        around = self._runner.tokenize_with_special("a")
+        start = next((i for i in range(len(around)) if around[i : i + len(probe)] == probe), None)
+        if start is None:
+            return self._runner.tokenize_with_special(text)
+        tokens = self._tokens(text, parse_special=False)
+        return [*around[:start], *tokens, *around[start + len(probe) :]]
 
     def _check_tokens(self, tokens: list[int], param: str) -> None:
         n_vocab = self._runner.n_vocab
@@ -316,13 +375,13 @@ class PromptTokenizer:
             left = found + len(system.strip()) if found >= 0 else 0
             tokens: list[int] = []
             for part, parse_special in segments:
-                tokens += self._runner.tokenize(part[:left], parse_special=parse_special)
+                tokens += self._tokens(part[:left], parse_special=parse_special)
                 left = max(0, left - len(part))
             self._common = (system, PromptTokens(self._runner.with_bos(tokens)))
         return self._common[1]
 
     def _count(self, text: str) -> int:
-        return len(self._runner.tokenize(text, parse_special=False))
+        return len(self._tokens(text, parse_special=False))
 
     def _rendered(self, prompt: ChatPrompt, messages: list[ChatMessage]) -> "_Rendered":
         tools = prompt.tools if prompt.tool_choice != "none" else None
@@ -341,15 +400,27 @@ class PromptTokenizer:
         text = "".join(text for text, _ in segments)
         tokens: list[int] = []
         for part, parse_special in segments:
-            tokens += self._runner.tokenize(part, parse_special=parse_special)
+            tokens += self._tokens(part, parse_special=parse_special)
         tokens = self._runner.with_bos(tokens)
         written = ""
         for reply in begun:
             thought = reply.reasoning_content or ""
             for part, parse_special in self._format.prefill_segments(text, thought, reply.content):
+                self._pause()
                 tokens += self._tokens_within(part, parse_special=parse_special)
                 written += part
         return _Rendered(tokens, text, written)
+
+    def _tokens(self, text: str, *, parse_special: bool) -> list[int]:
+        """Tokens of a text, however long."""
+        if len(text) <= SLICE:
+            return self._runner.tokenize(text, parse_special=parse_special)
+        first, *others = slices(text, self._runner.cuts)
+        tokens = self._runner.tokenize(first, parse_special=parse_special)
+        for part in others:
+            self._pause()
+            tokens += self._tokens_within(part, parse_special=parse_special)
+        return tokens
 
     def _tokens_within(self, text: str, *, parse_special: bool) -> list[int]:
         """Tokens of a text that stands in the middle of a line."""

@@ -1,6 +1,6 @@
-"""A worker process: one model, an intake thread and the step loop.
+"""A worker process: one model, the intake's threads and the step loop.
 
-The reader thread takes commands and answers pings, the intake thread turns prompts into sequences,
+The reader thread takes commands and answers pings, the intake turns prompts into sequences,
 and the step loop, on the main thread, runs them. When the service is gone the pipe ends, and the
 process with it.
 """
@@ -28,6 +28,7 @@ from appliance.engine.protocol import (
     Ready,
     Shutdown,
 )
+from appliance.system.memory import give_back_freed
 from appliance.system.process_setup import go_first_out_of_memory, obey_parent_alone, take_pipes
 from appliance.worker.chat_template.sandbox import SandboxedGrammars, SandboxedTemplate
 from appliance.worker.input_processor import InputProcessor
@@ -92,7 +93,6 @@ def serve(commands: BinaryIO, events: BinaryIO, factory: RunnerFactory) -> int:
     loop = StepLoop(runner, load, writer.send)
     grammars = SandboxedGrammars(load.template_command)
     intake = InputProcessor(runner, template, grammars, writer.send, loop.enqueue)
-    intake.start()
     threading.Thread(
         target=_take_commands, args=(commands, intake, loop, writer), name="reader", daemon=True
     ).start()
@@ -114,7 +114,7 @@ def _take_commands(
             elif isinstance(command, Forget | Shutdown):
                 loop.enqueue(command)
             elif isinstance(command, Ping):
-                writer.send([Pong(loop.step_seconds)])
+                writer.send([Pong(loop.step_seconds, *intake.reading())])
             else:
                 _refuse(command)
     finally:
@@ -136,6 +136,7 @@ def main(factory: RunnerFactory | None = None, *, ahead: bool = False) -> int:
     commands, events = take_pipes(logging.INFO)
     obey_parent_alone()
     go_first_out_of_memory(500)
+    give_back_freed()
     if ahead:
         _load_libraries()
     try:

@@ -140,7 +140,7 @@ def test_with_nothing_shown_only_open_routes_answer(guarded: Guarded) -> None:
 
 def test_a_cookie_does_what_its_key_may(guarded: Guarded) -> None:
     made = guarded.keys.create("person", "manage")
-    cookie = f"other=1; {COOKIE}={guarded.logins.log_in(made.key.id)}"
+    cookie = f"other=1; {COOKIE}={guarded.guard.log_in(made.key.id)}"
     for method, path, rule in guarded.routes():
         wanted = 403 if rule.scope == "admin" else REACHED
         assert guarded.ask(method, path, cookie=cookie).status_code == wanted, (method, path)
@@ -168,6 +168,8 @@ def test_a_cookie_of_another_port_or_of_nobody_is_nothing(guarded: Guarded) -> N
 def test_the_launch_token_is_a_key_for_programs_of_the_same_person(guarded: Guarded) -> None:
     token = guarded.logins.launch_token
     assert guarded.ask("GET", "/api/keys", authorization=f"Bearer {token}").status_code == REACHED
+    cookie = f"{COOKIE}={guarded.logins.redeem(token)}"  # a window opens the page with it
+    assert guarded.ask("GET", "/api/keys", cookie=cookie).status_code == REACHED
 
 
 def test_a_key_in_the_query_is_for_websockets_alone(guarded: Guarded) -> None:

@@ -23,7 +23,7 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> App:
     """The app with its whole table, and nothing behind it."""
     parts: dict[str, Any] = {name: MagicMock() for name in inspect.signature(build).parameters}
     parts["guard"].rule_of.return_value = OPEN
-    parts["guard"].return_value.key_id = None
+    parts["guard"].return_value.key_id = parts["guard"].return_value.scope = None
     real = {"config": Config(), "ui": tmp_path_factory.mktemp("ui"), "version": "1.2.3"}
     return build(**{**parts, **real})
 

@@ -1,5 +1,6 @@
 """What was deleted or expired goes by itself, and with it what else was kept of it."""
 
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -121,4 +122,116 @@ def test_without_an_undo_a_deleted_chat_goes_at_once(database: Database) -> None
         sessions.delete(session_id)
         cleanup.wake()
         wait_until(lambda: session_id in gone)  # noqa: B023 - called at once
+    cleanup.close()
+
+
+DAY = 24 * 3600 * 1000
+
+
+class Clocks:
+    """Of the wall, and of the time that really passes; milliseconds."""
+
+    def __init__(self) -> None:
+        self.wall, self.running = 1_700_000_000_000, 5_000
+
+    def __call__(self, database: Database) -> AgeClock:
+        return AgeClock(database, lambda: self.wall, lambda: self.running)
+
+    def go_on(self, by: int, jump: int = 0) -> None:
+        self.wall += by + jump
+        self.running += by
+
+
+def test_chats_age_by_the_time_that_passes(database: Database) -> None:
+    clocks = Clocks()
+    clock = clocks(database)
+    begin, jump = clock.look()
+    assert (begin, jump) == (1, None)
+    clocks.go_on(30_000)
+    assert clock.look() == (30_001, None)
+    for years in (400, -10, 40):
+        clocks.go_on(30_000, years * 365 * DAY)
+        before = clock.look()
+        assert before[1] and before[1].counted == 30_000
+    assert clock.look()[0] == 120_001
+    # A jump of an hour, such as for the summer, is none to speak of.
+    clocks.go_on(30_000, 3_600_000)
+    assert clock.look() == (150_001, None)
+
+
+@pytest.mark.parametrize(
+    ("off", "counted", "said"),
+    [
+        (3_600_000, 3_600_000, False),
+        (DAY, DAY, False),
+        (400 * DAY, DAY, True),
+        (-400 * DAY, 0, False),
+    ],
+)
+def test_the_time_that_it_is_off_counts_a_day_at_most(
+    database: Database, off: int, counted: int, said: bool
+) -> None:
+    clocks = Clocks()
+    clock = clocks(database)
+    clock.look()
+    clocks.go_on(60_000)
+    clock.look()
+    clock.save()
+    clocks.wall += off
+    clocks.running = 7
+    age, jump = clocks(database).look()
+    assert age == 60_001 + counted
+    assert bool(jump) == said
+    if jump:
+        assert (jump.by, jump.counted) == (400 * DAY, DAY)
+
+
+def test_machines_whose_clock_begins_anew_at_each_start_count_no_day_each_time(
+    database: Database,
+) -> None:
+    clocks = Clocks()
+    right = clocks.wall
+    for boot in range(20):
+        clocks.wall, clocks.running = 0, 100
+        clock = clocks(database)
+        clock.look()
+        # Soon the right time comes from the network.
+        clocks.wall = right + boot * 60_000
+        clocks.running += 10_000
+        clock.look()
+        clock.save()
+    age, _ = clocks(database).look()
+    assert age < DAY + 20 * 70_000
+
+
+def test_a_jump_deletes_no_chat_and_is_said(database: Database) -> None:
+    clocks = Clocks()
+    sessions, retention = Sessions(database), Retention(database)
+    kept, deleted = sessions.create("kept").id, sessions.create("deleted").id
+    sessions.delete(deleted)
+    said: list[str] = []
+    looked = threading.Event()
+
+    def look(_age: int) -> None:
+        clocks.go_on(1000, 0 if looked.is_set() else 400 * DAY)
+        looked.set()
+
+    gone: list[str] = []
+    cleanup = ChatCleanup(
+        retention,
+        clocks(database),
+        gone.append,
+        undo_seconds=60,
+        ttl_seconds=3600,
+        interval=0.01,
+        on_jump=said.append,
+        also=[look],
+    )
+    cleanup.start()
+    wait_until(lambda: len(said) == 1)
+    assert "400 days" in said[0] and "0.0 days were counted" in said[0]
+    assert gone == [] and sessions.restore(deleted).title == "deleted"
+    assert sessions.get(kept).title == "kept"
+    sessions.delete(deleted)
+    wait_until(lambda: gone == [deleted])
     cleanup.close()

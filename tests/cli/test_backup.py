@@ -40,10 +40,29 @@ def test_chats_are_copied_while_the_service_runs_and_come_back(tmp_path: Path) -
     assert appliance.stop() == 0
 
 
-def test_without_a_name_it_lies_beside_the_chats(tmp_path: Path) -> None:
-    appliance = Running(tmp_path).start()
+def test_without_a_name_it_lies_beside_the_chats_and_what_is_left_is_salvaged(
+    tmp_path: Path,
+) -> None:
+    appliance = Running(tmp_path).start(ready=False)
+    chat = new_session(appliance)
+    refused = appliance.command("salvage")
+    assert refused.returncode != 0 and "another appliance uses" in refused.stderr
     assert appliance.stop() == 0
     made = appliance.command("backup")
     (file,) = (appliance.data / "backups").glob("appliance-*.db")
     assert str(file) in made.stdout
     assert "read back whole" in made.stdout
+
+    database = appliance.data / "appliance.db"
+    content = bytearray(database.read_bytes())
+    content[:100] = b"?" * 100
+    database.write_bytes(content)
+    broken = appliance.command("serve", "--no-open")
+    assert broken.returncode == 1 and "`appliance salvage` reads what it still" in broken.stderr
+    found = json.loads(appliance.command("salvage", "--json").stdout)
+    assert found["chats"] == 1
+    told = appliance.command("restore", found["path"]).stdout
+    assert "were damaged; as they were, they are in" in told
+    appliance.start(ready=False)
+    assert httpx.get(chat).status_code == 200
+    assert appliance.stop() == 0

@@ -15,7 +15,7 @@ from typing import Any
 import httpx
 import pytest
 
-from appliance.client.discovery import RunningService, publish
+from appliance.client.discovery import DataFolderLock, RunningService, publish
 from appliance.config import paths
 from appliance.config.loader import load
 from appliance.diagnostics import checks, gpus
@@ -205,8 +205,10 @@ def test_the_websocket_fails(running: Running, found: Any, tmp_path: Path) -> No
     with http.server.HTTPServer(("127.0.0.1", 0), http.server.BaseHTTPRequestHandler) as other:
         threading.Thread(target=other.serve_forever, daemon=True).start()
         url = f"http://127.0.0.1:{other.server_port}"
+        lock = DataFolderLock(tmp_path)
         publish(tmp_path, RunningService(url, os.getpid(), "0"))
         config = load(None, environ={"APPLIANCE_DATA_DIR": str(tmp_path)})
         text = render({**found, **checks.run_checks(config)})
+        lock.release()
         other.shutdown()
     assert "WebSocket fails (501)" in text

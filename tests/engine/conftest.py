@@ -51,7 +51,15 @@ def fake_engine(
     """The fake runner in a worker process of its own."""
     settings = {
         name: changes.pop(name)
-        for name in ("max_waiting", "pong_timeout", "max_deaths", "back_off", "oom_kills")
+        for name in (
+            "max_waiting",
+            "pong_timeout",
+            "reading_timeout",
+            "max_deaths",
+            "back_off",
+            "oom_kills",
+            "suspect",
+        )
         if name in changes
     }
     return LocalEngine(

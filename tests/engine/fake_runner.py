@@ -3,13 +3,15 @@
 Tokens are bytes. Every token of a reply depends on all that came before it, so that a wrong cell
 shows; a prompt with `echo:TEXT` and then a byte 3 or `<|im_end|>` is answered with TEXT. The
 environment bends it: FAKE_STEP_SECONDS a step, FAKE_N_CELLS of KV cache, FAKE_DEVICES beside the
-processor, FAKE_TOKEN_BYTES in a token, for replies that come at the pace of a model's. Run as a
-program, this is a worker.
+processor, FAKE_TOKEN_BYTES in a token, for replies that come at the pace of a model's. A prompt
+that begins with `endless:` is never read to its end. Run as a program, this is a worker.
 """
 
 import os
+import re
 import struct
 import sys
+import threading
 import time
 import zlib
 from collections.abc import Callable, Collection, Iterable, Sequence
@@ -127,6 +129,7 @@ class FakeRunner:
     n_vocab = 256
     slot_bytes = SlotBytes(0, 1)
     generates = True
+    cuts: "re.Pattern[str] | None" = None
     takes_checkpoints = False
     threads = (0, 0)
     fingerprint = "fake"
@@ -167,6 +170,8 @@ class FakeRunner:
         return []
 
     def tokenize(self, text: str, *, parse_special: bool) -> list[int]:
+        if text.startswith("endless:"):
+            threading.Event().wait()
         return self.tokens_of(text.encode())
 
     def tokens_of(self, text: bytes) -> list[int]:

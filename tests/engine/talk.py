@@ -37,13 +37,14 @@ class Heard:
         sampling: SamplingParams = GREEDY,
         on_event: Callable[[SequenceEvent], None] | None = None,
         owner: str = "",
+        session: str | None = None,
     ) -> None:
         self.events: list[SequenceEvent] = []
         self.ended = threading.Event()
         self.begun = threading.Event()
         self._on_event = on_event
         text = TextPrompt(prompt) if isinstance(prompt, str) else prompt
-        request = GenerationRequest(prompt=text, sampling=sampling, owner=owner)
+        request = GenerationRequest(prompt=text, sampling=sampling, owner=owner, session=session)
         self.id = engine.submit(request, self._take)
 
     def _take(self, event: SequenceEvent) -> None:

@@ -63,15 +63,16 @@ def test_a_worker_that_dies_takes_no_counts_along(make_fake: MakeEngine) -> None
     ask(engine, "a prompt of some length", SHORT)
     before = engine.counters
     assert before.kv_bytes > 0
-    heard = Heard(engine, "Something else", ENDLESS)
+    heard = Heard(engine, "Something else", SamplingParams(max_tokens=300))
     assert heard.begun.wait(180)
     os.kill(engine.worker_pid or 0, signal.SIGKILL)
-    heard.wait()
-    assert engine.wait_ready(120)
+    until(lambda: engine.state.restarts == 1)
+    assert (engine.counters.running, engine.counters.kv_bytes) == (0, 0)
+    end = heard.wait().finished
     after = engine.counters
-    assert after.kv_bytes == 0
-    assert (after.worker_restarts, after.failed_requests, after.requests) == (1, 1, 2)
-    assert after.prefilled_tokens == before.prefilled_tokens + len("Something else")
+    assert (after.worker_restarts, after.failed_requests, after.requests) == (1, 0, 2)
+    assert after.prompt_tokens == before.prompt_tokens + len("Something else")
+    assert after.completion_tokens == before.completion_tokens + end.completion_tokens
 
 
 def test_counts_outlive_the_engine_of_a_model() -> None:

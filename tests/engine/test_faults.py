@@ -299,3 +299,45 @@ def test_a_reply_cancelled_while_its_worker_is_replaced_says_how_far_it_came(
     assert end.reason == "cancelled"
     assert end.prompt_tokens == len("cancelled")
     assert end.completion_tokens == len(heard.text)
+
+
+def test_a_death_that_is_traced_to_a_variant_counts_against_no_request(
+    make_fake: MakeEngine,
+) -> None:
+    tried: list[tuple[str, bool]] = []
+
+    def suspect(variant: str, reason: str, charge: bool) -> tuple[str, bool]:
+        assert "SIGABRT" in reason
+        tried.append((variant, charge))
+        return "plain", variant == "fancy"
+
+    engine = make_fake(environment=SLOW, variant="fancy", suspect=suspect, back_off=(0.0,))
+    evil = Heard(engine, "evil!!")
+    assert evil.wait().failed.code == "worker_died"
+    # The last one was the request's second, so that it says nothing of the variant.
+    assert tried == [("fancy", True), ("plain", True), ("plain", False)]
+    assert engine.state.restarts == 3
+
+
+def test_six_workers_killed_under_eight_streams(make_fake: MakeEngine) -> None:
+    engine = make_fake(environment={"FAKE_STEP_SECONDS": "0.005"}, back_off=(0.0,), n_ctx=4096)
+    heards = [Heard(engine, f"stream {i}", SamplingParams(max_tokens=200)) for i in range(8)]
+    for number in range(6):
+        until(lambda least=number * 60: sum(len(h.text) for h in heards) > least)  # type: ignore[misc]
+        kill(engine, signal.SIGKILL)
+    for i, heard in enumerate(heards):
+        assert heard.wait().text == reply_to(f"stream {i}", 200)
+        assert heard.tokens == list(reply_to(f"stream {i}", 200).encode())
+        assert heard.finished.completion_tokens == 200
+
+
+def test_what_was_cancelled_is_not_begun_again(make_fake: MakeEngine) -> None:
+    """The worker is stopped, so that it never reads the cancellation, and then killed."""
+    engine = make_fake(environment=SLOW, back_off=(0.0,))
+    heard = Heard(engine, "cancelled", ENDLESS)
+    assert heard.begun.wait(180)
+    os.kill(engine.worker_pid or 0, signal.SIGSTOP)
+    engine.cancel(heard.id)
+    kill(engine, signal.SIGKILL)
+    assert heard.wait(20).finished.reason == "cancelled"
+    assert heard.finished.completion_tokens == len(heard.text)

@@ -110,7 +110,7 @@ def _try(look: object, number: int) -> None:
         return
 
 
-def test_a_clock_that_jumped_while_it_was_off_deletes_nothing(tmp_path: Path) -> None:
+def test_a_wal_that_is_lost_and_a_clock_that_jumps_are_said(tmp_path: Path) -> None:
     appliance = Running(
         tmp_path,
         APPLIANCE_LIMITS_SESSION_TTL_SECONDS="1000000",
@@ -120,6 +120,10 @@ def test_a_clock_that_jumped_while_it_was_off_deletes_nothing(tmp_path: Path) ->
     kept, deleted = new_session(appliance), new_session(appliance)
     assert httpx.delete(deleted).status_code == 204
     assert appliance.stop() == 0
+    appliance.start(ready=False)
+    lost = new_session(appliance)
+    appliance.kill()
+    (appliance.data / "appliance.db-wal").unlink()
     spoilt = subprocess.run(
         [
             *(sys.executable, "-c"),
@@ -138,8 +142,11 @@ def test_a_clock_that_jumped_while_it_was_off_deletes_nothing(tmp_path: Path) ->
         ]
         return found
 
-    wait_until(notices, "nothing was said of the jump")
-    assert notices()[0]["code"] == "clock_jumped" and "400 days" in notices()[0]["message"]
+    wait_until(lambda: len(notices()) == 2, "nothing was said")
+    jumped, missing = notices()
+    assert jumped["code"] == "clock_jumped" and "400 days" in jumped["message"]
+    assert missing["code"] == "changes_lost" and "may be missing" in missing["message"]
+    assert httpx.get(lost).status_code == 404
     assert httpx.get(kept).status_code == 200
     assert httpx.post(deleted + "/restore").status_code == 200
     assert appliance.stop() == 0

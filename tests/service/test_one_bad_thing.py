@@ -13,9 +13,11 @@ from appliance.auth.keys import records
 from appliance.auth.keys.records import Key, Record, Row
 from appliance.errors import RequestError
 from appliance.models.gguf import header
+from appliance.models.hub.client import Repo, RepoFile
+from appliance.models.hub.job_store import Job, JobFolder
 from appliance.models.local.index import ModelIndex
 from appliance.models.local.metadata_cache import MetadataCache
-from appliance.models.local.sources import ModelSource
+from appliance.models.local.sources import _OLLAMA_MODEL, ModelSource, candidates
 from appliance.models.memory.fit import MemoryNeeds
 from appliance.store.database import Database
 from appliance.store.import_export import ChatImportExport
@@ -179,6 +181,38 @@ def test_one_key_that_cannot_be_read_takes_none_along_and_is_kept() -> None:
     assert records.decode(records.encode(found)) == found
     changed = msgspec.structs.replace(found, rows=found.rows[:1])
     assert b"key 1" in records.encode(changed)
+
+
+def test_one_bad_download_hides_no_other(tmp_path: Path) -> None:
+    jobs = JobFolder(tmp_path)
+    file = RepoFile(path="a.gguf", size=3, blob="0" * 40)
+    for number in range(4):
+        repo = Repo(id="owner/name", revision="0" * 40, licence="", files=(file,))
+        jobs.keep(Job(id=f"job{number}", repo=repo, status="paused", created_at=number))
+    folder = tmp_path / ".downloads"
+    (folder / "job1" / "job.json").write_bytes(b"\xff{")
+    (folder / "job2" / "job.json").unlink()
+    (folder / "job2" / "job.json").mkdir()
+    (folder / "job4").symlink_to(folder / "job4")
+    (folder / "stray").write_text("x")
+    assert [job.id for job in jobs.kept()] == ["job0", "job3"]
+    assert jobs.unreadable == ("job1", "job2")
+
+
+def test_one_bad_entry_of_another_program_hides_no_other(tmp_path: Path) -> None:
+    names = tmp_path / "manifests" / "registry.ollama.ai" / "library" / "tiny"
+    names.mkdir(parents=True)
+    (tmp_path / "blobs").mkdir()
+    for tag, digit in (("one", "1"), ("two", "2")):
+        (tmp_path / "blobs" / f"sha256-{digit * 64}").write_bytes(b"x")
+        layer = {"digest": f"sha256:{digit * 64}", "mediaType": _OLLAMA_MODEL}
+        (names / tag).write_bytes(msgspec.json.encode({"layers": [layer]}))
+    for tag, content in (("bad", b"\xff"), ("list", b"[]"), ("far", b'{"layers": [{}]}')):
+        (names / tag).write_bytes(content)
+    (names / "folder").mkdir()
+    os.mkfifo(names / "pipe")
+    found = [one.name for one in candidates(ModelSource("ollama", tmp_path))]
+    assert found == ["tiny:one", "tiny:two"]
 
 
 def test_one_bad_model_file_hides_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,7 +1,9 @@
 """What one key's prompts left in the caches is found by no other key, and stateless prompts by
 nobody after a stop: two keys of a real appliance, with right and wrong guesses."""
 
+import statistics
 import struct
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -189,3 +191,20 @@ def test_nothing_of_a_stateless_request_is_on_disk(appliance: Running, alice: Ke
     (folder / "none-1-1.kv").write_bytes(b"of a version before")
     appliance.start()
     assert not list(folder.glob("none-*"))
+
+
+@pytest.mark.soak
+def test_a_right_guess_is_no_faster(admin: Keyholder, alice: Keyholder) -> None:
+    """The times of 25 right and 25 wrong guesses, in turn, each with a key of its own; what is
+    found in the cache takes a tenth."""
+    alice.stateless(SECRET)
+    took: dict[str, list[float]] = {SECRET: [], WRONG: []}
+    for number in range(25):
+        for guess, times in took.items():
+            bob = admin.new_key(f"{number} {guess[:8]}")
+            began = time.perf_counter()
+            bob.stateless(guess)
+            times.append(time.perf_counter() - began)
+    right, wrong = (statistics.median(times) for times in took.values())
+    print(f"right guesses {right * 1000:.0f} ms, wrong ones {wrong * 1000:.0f} ms")
+    assert 0.75 < right / wrong < 1.33

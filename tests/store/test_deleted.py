@@ -143,6 +143,7 @@ def test_kept_copies_go_after_30_days_and_others_stay(database: Database) -> Non
         folder / "backups" / "appliance-20260101-120000.db",
         folder / "my chats.db.20260101-120000",
         folder / "appliance.db.important",
+        folder / "backups" / "appliance.db.20260101-120000",
     ]
     for file in (*goes, *stays):
         file.write_bytes(b"x")

@@ -7,6 +7,7 @@ import pytest
 
 from appliance.config.loader import load
 from appliance.service import model_library
+from appliance.system.control_groups import oom_kills
 from appliance.system.memory import Memory, memory
 from tests.system.planted_groups import GB, machine
 
@@ -138,3 +139,32 @@ def test_models_fit_what_the_group_may_have(
     limited = memory(machine(tmp_path, files))
     monkeypatch.setattr(model_library, "memory", lambda: limited)
     assert 0 < model_library.machine(load(None, environ={})).memory() < GB
+
+
+@pytest.mark.parametrize(
+    ("groups", "name"),
+    [
+        ("0::/a/b\n", "memory.events"),
+        ("4:memory:/a/b\n0::/\n", "memory/a/b/memory.oom_control"),
+    ],
+)
+def test_who_was_killed_for_want_of_memory_is_counted(
+    groups: str, name: str, tmp_path: Path
+) -> None:
+    text = "low 0\nhigh 0\nmax 7\noom 3\noom_kill 2\noom_group_kill 0\n"
+    if "control" in name:
+        text = "oom_kill_disable 0\nunder_oom 0\noom_kill 2\n"
+    else:
+        name = f"a/b/{name}"
+    root = machine(tmp_path, {"proc/self/cgroup": groups, f"sys/fs/cgroup/{name}": text})
+    assert oom_kills(root) == 2
+
+
+def test_nobody_counts_kills_everywhere(tmp_path: Path) -> None:
+    assert oom_kills(machine(tmp_path, {})) == 0
+    # Older kernels have no such line.
+    files = {
+        "proc/self/cgroup": "4:memory:/\n",
+        "sys/fs/cgroup/memory/memory.oom_control": "oom_kill_disable 0\nunder_oom 0\n",
+    }
+    assert oom_kills(machine(tmp_path / "old", files)) == 0

@@ -14,7 +14,7 @@ INSIDE = "/vendor/llama.cpp/"
 
 
 @functools.cache
-def _archive() -> Path:
+def archive() -> Path:
     """Downloaded once, and compared with the lock file's hash by pip."""
     version = re.search(r"==(\S+)", (ROOT / "requirements" / "llama.txt").read_text("utf-8"))
     assert version
@@ -32,12 +32,12 @@ def _archive() -> Path:
 def sources(folder: str, ending: str) -> dict[str, str]:
     """Texts of the files right in a folder of llama.cpp whose names end so, by name."""
     found = {}
-    with tarfile.open(_archive()) as archive:
-        for member in archive:
+    with tarfile.open(archive()) as packed:
+        for member in packed:
             _, _, path = member.name.partition(INSIDE)
             parent, _, name = path.rpartition("/")
             if parent == folder and name.endswith(ending) and member.isfile():
-                stream = archive.extractfile(member)
+                stream = packed.extractfile(member)
                 assert stream
                 found[name] = stream.read().decode("utf-8")
     assert found, f"the archive has no {folder}/*{ending}"

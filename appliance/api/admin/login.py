@@ -14,7 +14,7 @@ operation = Operations("Keys")
 
 
 class Login:
-    """`/api/login`, `/api/logout` and `/api/me`"""
+    """`/api/login`, `/api/logout`, `/api/logins` and `/api/me`"""
 
     def __init__(self, guard: Guard, logins: LoginSessions) -> None:
         self._guard = guard
@@ -27,7 +27,7 @@ class Login:
             raise WrongOrigin("Only the appliance's own page can log in.")
         caller = self._guard.with_key(req.env, decode(req, LoginIn).key)
         if caller.key_id is not None:
-            set_cookie(req, resp, self._logins.log_in(caller.key_id))
+            set_cookie(req, resp, self._guard.log_in(caller.key_id))
         resp.media = self._me(caller)
 
     @operation(status=204)
@@ -36,6 +36,12 @@ class Login:
         if value := cookie(req.env):
             self._logins.log_out(value)
         resp.unset_cookie(cookie_name(req.env), samesite="Strict", path="/")
+        resp.status = falcon.HTTP_204
+
+    @operation(status=204)
+    def on_delete_all(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """Log all browsers out, also those that the appliance opened; 204."""
+        self._logins.log_out_all()
         resp.status = falcon.HTTP_204
 
     @operation(gives=Me)

@@ -185,7 +185,7 @@ class LegacyApi:
     def _generation(
         self, body: LegacyRequest, prompt: ChatPrompt | TextPrompt, caller: Caller
     ) -> Generation:
-        check_length("prompt", len(body.prompt), self._limits.max_prompt_length)
+        self._check_lengths(body)
         model = self._pool.find(body.model_name)
         request = GenerationRequest(
             prompt=prompt,
@@ -200,7 +200,7 @@ class LegacyApi:
         """Begin a turn in a session, which is created if there is none."""
         # Refuse what can be refused before a session is created for nothing.
         self._pool.find(body.model_name)
-        check_length("prompt", len(body.prompt), self._limits.max_prompt_length)
+        self._check_lengths(body)
         if not body.prompt.strip():
             raise RequestError("the prompt is empty", param="prompt")
         try:
@@ -210,6 +210,11 @@ class LegacyApi:
         except Conflict:
             pass  # it keeps the system message that it was created with
         return self._replies.turn(session_id, body.turn(), caller)
+
+    def _check_lengths(self, body: LegacyRequest) -> None:
+        most = self._limits.max_prompt_length
+        check_length("prompt", len(body.prompt), most)
+        check_length("system_prompt", len(body.system_prompt or ""), most)
 
     def _warn(self, resp: falcon.Response, body: LegacyRequest) -> None:
         warn(resp, self._pool.find(body.model_name).routing.warning_for(body.device))

@@ -168,6 +168,10 @@ class Guard:
             msgspec.structs.replace(credentials, keys=(secret,), cookie=None)
         )
 
+    def log_in(self, key_id: str) -> str:
+        """A cookie for a key that was just shown."""
+        return self._authenticator.log_in(key_id)
+
     def check_again(self, key_id: str) -> None:
         """Check a key once more, after the owner of the connection was set: revoking a key cuts the
         connections that it owns.

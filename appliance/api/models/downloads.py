@@ -62,6 +62,9 @@ class DownloadList(msgspec.Struct, frozen=True):
     """All downloads, the oldest first."""
 
     downloads: tuple[DownloadStatus, ...]
+    unreadable: tuple[str, ...]
+    """Ids of earlier ones that cannot be resumed: what was kept of them is damaged. Their folders
+    below `.downloads` are left alone."""
 
 
 class CatalogueResource:
@@ -106,7 +109,7 @@ class DownloadsResource:
     @operation(gives=DownloadList)
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         """All downloads."""
-        resp.media = DownloadList(self._downloads.list())
+        resp.media = DownloadList(self._downloads.list(), self._downloads.unreadable)
 
     @operation(takes=DownloadIn, gives=DownloadStatus, status=201, errors=(404, 409, 507))
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import falcon
+import msgspec
 from msgspec import UNSET
 from structlog.contextvars import bind_contextvars
 
@@ -26,7 +27,7 @@ from appliance.api.wire.headers import warn
 from appliance.auth.keys.scopes import Caller
 from appliance.config.schema import LimitsSettings
 from appliance.engine.pool import Pool, ServedModel
-from appliance.engine.types import GenerationRequest, Prompt, TextPrompt
+from appliance.engine.types import ChatMessage, GenerationRequest, Prompt, TextPrompt
 from appliance.errors import RequestError
 from appliance.http.errors import ErrorAnswer
 
@@ -94,8 +95,8 @@ class ChatCompletions(_Completions):
         """The next message of a chat, streamed or whole."""
         body = decode(req, ChatCompletionRequest)
         prompt = body.prompt()
-        length = sum(len(message.content) for message in prompt.messages)
-        check_length("messages", length, self._max_prompt_length)
+        check_length("messages", sum(map(_length, prompt.messages)), self._max_prompt_length)
+        check_length("tools", len(msgspec.json.encode(body.tools)), self._max_prompt_length)
         model = self._pool.find(body.model)
         encoder = ChatEncoder(
             model.id,
@@ -103,6 +104,18 @@ class ChatCompletions(_Completions):
             service_tier="default" if body.service_tier else UNSET,
         )
         self._answer(req, resp, body, model, [prompt], encoder)
+
+
+def _length(message: ChatMessage) -> int:
+    """Characters of everything in it that the model reads."""
+    calls = message.tool_calls or ()
+    return sum(
+        len(text or "")
+        for text in (
+            *(message.content, message.reasoning_content, message.name, message.tool_call_id),
+            *(text for it in calls for text in (it.id, it.function.name, it.function.arguments)),
+        )
+    )
 
 
 class Completions(_Completions):

@@ -14,6 +14,9 @@ from appliance.engine.protocol import CachedFrom
 from appliance.engine.types import CalledFunction, ChatMessage, ChatPrompt, ToolCall
 from appliance.errors import RequestError
 
+MAX_DEPTH = 100
+"""Of a tool's schema."""
+
 
 class TextPart(Body, frozen=True, tag="text", tag_field="type"):
     """A piece of text in a message."""
@@ -52,7 +55,7 @@ class MessageIn(Body, kw_only=True, frozen=True):
     annotations: Annotated[list[None], Meta(max_length=0)] | None = None
     audio: None = None
     function_call: None = None
-    tool_calls: list[ToolCallIn] | None = None
+    tool_calls: Annotated[list[ToolCallIn], Meta(max_length=128)] | None = None
     tool_call_id: str | None = None
 
     def to_engine(self, path: str) -> ChatMessage:
@@ -83,6 +86,20 @@ class FunctionIn(Body, kw_only=True, frozen=True):
     description: str | None = None
     parameters: dict[str, Any] | None = None
     strict: bool | None = None
+
+    def check(self, path: str) -> None:
+        """Raises RequestError: its schema is nested too deep."""
+        level: list[Any] = [self.parameters]
+        for _ in range(MAX_DEPTH):
+            level = [
+                inner
+                for value in level
+                if isinstance(value, dict | list)
+                for inner in (value.values() if isinstance(value, dict) else value)
+            ]
+        if level:
+            param = f"{path}.parameters"
+            raise RequestError(f"{param} is nested more than {MAX_DEPTH} deep", param=param)
 
 
 class ToolIn(Body, kw_only=True, frozen=True):
@@ -221,7 +238,7 @@ class OpenAIRequest(Sampling, kw_only=True, frozen=True):
 class ChatCompletionRequest(OpenAIRequest, kw_only=True, frozen=True):
     """`POST /v1/chat/completions`."""
 
-    messages: Annotated[list[MessageIn], Meta(min_length=1)]
+    messages: Annotated[list[MessageIn], Meta(min_length=1, max_length=4096)]
     max_completion_tokens: Tokens | None = None
     tools: Annotated[list[ToolIn], Meta(max_length=128)] | None = None
     tool_choice: Literal["auto", "none", "required"] | NamedTool | AllowedToolChoice | None = None
@@ -288,6 +305,8 @@ class ChatCompletionRequest(OpenAIRequest, kw_only=True, frozen=True):
                 unknown.
         """
         tools, choice = self._choice()
+        for i, tool in enumerate(self.tools or []):
+            tool.function.check(f"tools[{i}].function")
         return ChatPrompt(
             [message.to_engine(f"messages[{i}]") for i, message in enumerate(self.messages)],
             parse_output=True,

@@ -55,7 +55,11 @@ class Key(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
     def usable(self, now: int) -> bool:
         """Whether it is enabled and has not expired."""
-        return self.enabled and (self.expires_at is None or now < self.expires_at)
+        return self.enabled and not self.expired(now)
+
+    def expired(self, now: int) -> bool:
+        """Whether its time is over."""
+        return self.expires_at is not None and now >= self.expires_at
 
 
 class NewKey(msgspec.Struct, frozen=True):

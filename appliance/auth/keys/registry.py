@@ -80,20 +80,28 @@ class Keys:
         found = None
         for row in rows:
             if hmac.compare_digest(row.digest, digest):
-                found = row.key
+                found = row
         if found is None and trouble:
             raise VaultUnavailable(trouble)
         now = self._clock()
-        if found is None or not found.usable(now):
+        if found is None or not self._watched.usable(found, now):
             return None
-        self._used[found.id] = now
-        return found
+        self._used[found.key.id] = now
+        return found.key
 
     def usable(self, key_id: str) -> Key | None:
         """The key with that id, as it is now; None if it is not good, or not any more."""
         now = self._clock()
         rows, _ = self._watched.known()
-        return next((r.key for r in rows if r.key.id == key_id and r.key.usable(now)), None)
+        found = (row for row in rows if row.key.id == key_id and self._watched.usable(row, now))
+        return next((row.key for row in found), None)
+
+    def binding(self, key_id: str) -> str | None:
+        """What a login with this key is bound to, another one once the key has another secret, as
+        a configuration can give it; None if there is no such key."""
+        rows, _ = self._watched.known()
+        row = next((row for row in rows if row.key.id == key_id), None)
+        return records.digest_of(row.digest.hex()).hex() if row else None
 
     def any_usable(self) -> bool:
         """Whether anybody could come in.
@@ -103,7 +111,7 @@ class Keys:
         """
         now = self._clock()
         rows, trouble = self._watched.known()
-        found = any(row.key.usable(now) for row in rows)
+        found = any(self._watched.usable(row, now) for row in rows)
         if not found and trouble:
             raise VaultUnavailable(trouble)
         return found

@@ -10,10 +10,12 @@ import threading
 import time
 from collections.abc import Callable
 
+from msgspec.structs import replace
+
 from appliance.auth.keys import records
 from appliance.auth.keys.records import Record, Row
 from appliance.auth.vault.vault import Vault
-from appliance.errors import VaultUnavailable
+from appliance.errors import Conflict, VaultUnavailable
 from appliance.system.periodic_thread import PeriodicThread
 
 log = logging.getLogger(__name__)
@@ -44,6 +46,9 @@ class WatchedRecord:
         self._retry_at = 0.0
         self._alive: dict[str, Row] = {}
         """The usable keys when last looked."""
+        self._over: set[str] = set()
+        """Ids of keys that were seen to have expired, whatever the clock says by now."""
+        self._disable_at = 0.0
         self._listeners: list[Callable[[str], None]] = []
         self._thread = PeriodicThread("keys", self._watch, seconds=POLL_SECONDS)
         self._reread_at = 0.0
@@ -89,6 +94,10 @@ class WatchedRecord:
             return self.rows(), None
         except VaultUnavailable as error:
             return self._plain if self._record is None else (), error.message
+
+    def usable(self, row: Row, now: int) -> bool:
+        """Whether a key may be used: it is enabled, has not expired, and never was seen to have."""
+        return row.key.usable(now) and row.key.id not in self._over
 
     def plain(self) -> tuple[Row, ...]:
         """The keys of the configuration, also those that the vault overrules."""
@@ -170,7 +179,8 @@ class WatchedRecord:
     def _ended(self) -> list[str]:
         """Ids of the keys that were usable at the last look, and aren't as they were."""
         now = self._clock()
-        alive = {row.key.id: row for row in self._rows if row.key.usable(now)}
+        self._over |= {row.key.id for row in self._rows if row.key.expired(now)}
+        alive = {row.key.id: row for row in self._rows if self.usable(row, now)}
         ended = [
             key_id
             for key_id, row in self._alive.items()
@@ -202,3 +212,28 @@ class WatchedRecord:
         with self._lock:
             ended = self._ended()
         self._notify(ended)
+        self._disable_what_is_over()
+
+    def _disable_what_is_over(self) -> None:
+        """In the vault too: another process may begin with a clock that was set back."""
+        rows = self._record.rows if self._record else ()
+        if time.monotonic() < self._disable_at or not any(self._is_to_end(row) for row in rows):
+            return
+        self._disable_at = time.monotonic() + RETRY_SECONDS
+        try:
+            self.change(
+                lambda record: replace(
+                    record,
+                    rows=tuple(
+                        replace(row, key=replace(row.key, enabled=False))
+                        if self._is_to_end(row)
+                        else row
+                        for row in record.rows
+                    ),
+                )
+            )
+        except (VaultUnavailable, Conflict) as error:
+            log.warning("an expired key cannot be disabled in the vault: %s", error)
+
+    def _is_to_end(self, row: Row) -> bool:
+        return row.key.enabled and row.key.id in self._over

@@ -26,6 +26,7 @@ from appliance.engine.protocol import (
     Embedded,
     Event,
     EventSink,
+    Failed,
     Finished,
     Forget,
     Generate,
@@ -40,7 +41,7 @@ from appliance.engine.protocol import (
     WorkerStats,
 )
 from appliance.engine.types import EmbedRequest, GenerationRequest
-from appliance.errors import ModelLoadFailed, QueueFull, ShuttingDown, WorkerDied
+from appliance.errors import ModelLoadFailed, QueueFull, RequestError, ShuttingDown, WorkerDied
 from appliance.system.control_groups import oom_kills
 from appliance.system.periodic_thread import PeriodicThread
 
@@ -51,6 +52,9 @@ PONG_TIMEOUT = 10.0
 """Seconds without an answer after which a worker with work to do is taken for hung."""
 STEP_TIMEOUT = 120.0
 """Seconds of one step; a full batch of a large model on a slow machine stays below."""
+READING_TIMEOUT = 120.0
+"""Seconds of one piece of work on a request's text: some thousand characters, a chat template or a
+grammar, which all have tighter bounds of their own."""
 TROUBLE_DEATHS = 2
 """Workers that died one after the other, with no request answered in between: then the next one may
 not be answered either."""
@@ -79,6 +83,7 @@ class LocalEngine:
         excluded: ExcludedDevices | None = None,
         prestarted: PrestartedWorker | None = None,
         pong_timeout: float = PONG_TIMEOUT,
+        reading_timeout: float = READING_TIMEOUT,
         max_deaths: int = MAX_DEATHS,
         back_off: Sequence[float] = BACK_OFF,
         oom_kills: Callable[[], int] = oom_kills,
@@ -110,6 +115,7 @@ class LocalEngine:
         self._hung = ""
         """Why the worker was killed, if it did not answer."""
         self._pong_timeout = pong_timeout
+        self._reading_timeout = reading_timeout
         self._max_deaths, self._back_off = max_deaths, back_off
         self._restarts = RestartPolicy(max_deaths, back_off)
         self._lock = threading.Lock()
@@ -206,7 +212,7 @@ class LocalEngine:
 
     def cancel(self, id: int) -> None:
         """End a request; its sink gets `Finished`. One that has ended already is no error."""
-        if self._requests.cancel_unsent(id):
+        if self._requests.cancel(id):
             self._send_waiting()  # others may have waited for it
         elif worker := self._worker:
             worker.send(Cancel(id))
@@ -372,6 +378,11 @@ class LocalEngine:
             self._last_pong = time.monotonic()
             if event.step_seconds > STEP_TIMEOUT:
                 self._kill(f"a step has run for {event.step_seconds:.0f} s")
+            elif event.reading_seconds > self._reading_timeout:
+                # Not twice: whatever the next worker is, the text will be the same.
+                refusal = RequestError("this request's text takes too long to read")
+                self._requests.deliver(Failed(event.reading, refusal.code, refusal.message))
+                self._kill(f"a text has been read for {event.reading_seconds:.0f} s", refused=True)
         elif isinstance(event, Loading):
             self._on = event.on
             state = msgspec.structs.replace(self._state, progress=event.fraction)
@@ -423,11 +434,12 @@ class LocalEngine:
         begun = WorkerDied(f"the model's worker ended in the middle: {detail}")
         self._requests.fail_all(ModelLoadFailed(detail), begun)
 
-    def _kill(self, why: str) -> None:
+    def _kill(self, why: str, *, refused: bool = False) -> None:
+        """`refused`: the request that is to blame is known, and so neither another nor a device."""
         worker = self._worker
         if worker:
             log.error("worker of %s is killed: %s", self.name, why)
-            self._hung = why
+            self._hung = "" if refused else why
             worker.kill()
 
     # -- other threads ---------------------------------------------------------------------------

@@ -45,6 +45,8 @@ class PendingRequest:
         self.sink = sink
         self.sent = False
         """A worker has it."""
+        self.cancelling = False
+        """Nobody wants it any more: no other worker gets it."""
         self.in_hand = False
         """That worker may be at work on it; what waits for a slot can't be what it died of."""
         self.accepted: Accepted | None = None
@@ -157,11 +159,14 @@ class PendingRequests:
                 taken += suspects[:1]
             return [request.to_send() for request in taken]
 
-    def cancel_unsent(self, id: int) -> bool:
-        """End a request that no worker has; False: one has it, or it has ended."""
+    def cancel(self, id: int) -> bool:
+        """End a request, at once if no worker has it; False: one has it, or it has ended."""
         with self._lock:
             request = self._requests.get(id)
-            end = request.cancelled() if request and not request.sent else None
+            if request is None:
+                return False
+            request.cancelling = True
+            end = None if request.sent else request.cancelled()
         if end is not None:
             self.deliver(end)
         return end is not None
@@ -197,6 +202,9 @@ class PendingRequests:
             in_hand = [one for one in self._requests.values() if one.sent and one.in_hand]
             for request in self._requests.values():
                 request.sent = request.in_hand = False
+            ends = [one.cancelled() for one in self._requests.values() if one.cancelling]
+        for end in ends:
+            self.deliver(end)
         return in_hand
 
     def convicts(self, in_hand: list[PendingRequest]) -> bool:

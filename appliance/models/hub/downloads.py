@@ -164,6 +164,12 @@ class Downloads:
             self._begin(run)
             return self._status(run)
 
+    @property
+    def unreadable(self) -> tuple[str, ...]:
+        """Ids of earlier downloads that cannot be resumed, since what was kept of them is damaged;
+        their files are left alone."""
+        return self._folder.unreadable
+
     def list(self) -> tuple[DownloadStatus, ...]:
         """All since the start of the appliance, and those that were left from before."""
         return tuple(self._status(run) for run in list(self._runs.values()))

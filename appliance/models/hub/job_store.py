@@ -53,6 +53,8 @@ class JobFolder:
         self.models = models
         self._folder = models / FOLDER
         self._lock: BaseFileLock | None = None
+        self.unreadable: tuple[str, ...] = ()
+        """Ids of downloads that `kept` left out."""
 
     @property
     def used(self) -> bool:
@@ -95,7 +97,8 @@ class JobFolder:
         return self.models / repo.id / file.path
 
     def kept(self) -> Iterator[Job]:
-        """Jobs that were kept, the oldest first."""
+        """Jobs that were kept, the oldest first; see `unreadable`."""
+        self.unreadable = ()
         for file in sorted(self._folder.glob("*/job.json")):
             try:
                 job = msgspec.json.decode(file.read_bytes(), type=Job)
@@ -104,6 +107,7 @@ class JobFolder:
                     names.check_file(one.path)
             except (OSError, msgspec.DecodeError, RequestError) as ex:
                 log.warning("a download that makes no sense is left alone: %s: %s", file, ex)
+                self.unreadable = (*self.unreadable, file.parent.name)
                 continue
             if job.status in ("done", "cancelled"):  # it ended in the middle of being forgotten
                 self.forget(job)

@@ -72,7 +72,7 @@ def read_back(path: Path) -> dict[str, int]:
         StoreError: it is damaged, or no database.
     """
     try:
-        with _opened(path, apsw.SQLITE_OPEN_READONLY) as connection:
+        with reading(path) as connection:
             problems = [str(row[0]) for row in connection.execute("PRAGMA integrity_check(3)")]
             broken = connection.execute("PRAGMA foreign_key_check").fetchall()
             if problems != ["ok"] or broken:
@@ -118,15 +118,7 @@ def _copy(database: Path, part: Path) -> dict[str, int]:
     ):
         copied.execute("BEGIN")
         tables = _counts(copied)
-        with target.backup("main", copied, "main") as backup:
-            while not backup.done:
-                try:
-                    backup.step(PAGES_A_STEP)
-                except apsw.Error as ex:
-                    # SQLite's answer to a write that failed, which says nothing by itself.
-                    if target.system_errno in _NO_SPACE:
-                        raise apsw.FullError(os.strerror(target.system_errno)) from ex
-                    raise
+        _copy_pages(copied, target)
         copied.execute("COMMIT")
         target.pragma("journal_mode", "delete")
         if not _is_clean(target):
@@ -135,6 +127,22 @@ def _copy(database: Path, part: Path) -> dict[str, int]:
             target.execute("VACUUM").fetchall()
             target.pragma("journal_mode", "delete")
     return tables
+
+
+def _copy_pages(copied: apsw.Connection, target: apsw.Connection) -> None:
+    backup = target.backup("main", copied, "main")
+    try:
+        while not backup.done:
+            backup.step(PAGES_A_STEP)
+        backup.finish()
+    except apsw.Error as ex:
+        # SQLite's answer to a write that failed says nothing by itself.
+        reason = target.system_errno
+        with contextlib.suppress(apsw.Error):
+            backup.close(force=True)
+        if reason in _NO_SPACE:
+            raise apsw.FullError(os.strerror(reason)) from ex
+        raise
 
 
 def _is_clean(connection: apsw.Connection) -> bool:

@@ -17,21 +17,21 @@ DAYS = 30
 _DAY = 24 * 3600 * 1000
 FOLDER = "backups"
 """Beside the database. What `appliance backup` puts there is the person's own and stays."""
-_KEPT = re.compile(r"(before-.*|.*\.db\.\d{8}-\d{6}(-\d+)?)(-wal|-shm)?")
+_BY_UPGRADES = re.compile(r"before-.*\.db")
+_BY_RESTORES = r"\.\d{8}-\d{6}(-\d+)?(-wal)?"
 
 
 def kept_copies(database: Path) -> Iterator[Path]:
     """The files of all of them."""
-    for folder in (database.parent, database.parent / FOLDER):
+    by_restores = re.compile(re.escape(database.name) + _BY_RESTORES)
+    for folder, pattern in (
+        (database.parent, by_restores),
+        (database.parent / FOLDER, _BY_UPGRADES),
+    ):
         with contextlib.suppress(OSError):
-            yield from (
-                file
-                for file in sorted(folder.iterdir())
-                if file.is_file()
-                and not file.is_symlink()
-                and _KEPT.fullmatch(file.name)
-                and (folder != database.parent or file.name.startswith(f"{database.name}."))
-            )
+            for file in sorted(folder.iterdir()):
+                if pattern.fullmatch(file.name) and file.is_file() and not file.is_symlink():
+                    yield file
 
 
 def expire(database: Database, age: int) -> list[Path]:

@@ -103,7 +103,7 @@ def clear_leftovers(database: Path) -> None:
     if database.with_name(NOTE).exists():
         return
     for folder in (database.parent, database.with_name("backups")):
-        for pattern in (".*.part", ".*.part-*", f".{database.name}.restoring*"):
+        for pattern in ("*.part", "*.part-*", f".{database.name}.restoring*"):
             for file in folder.glob(pattern):
                 with contextlib.suppress(OSError):
                     if not _is_being_written(file):

@@ -1,5 +1,6 @@
 """A checksum for each message: SQLite doesn't notice a flipped bit in a text."""
 
+import contextlib
 import zlib
 from typing import Any
 
@@ -7,5 +8,7 @@ from typing import Any
 def message_checksum(*texts: Any) -> int:
     """CRC-32 of who says something, of what is said, and of the reasoning: texts, or the bytes of
     damaged ones. Also a function of that name in SQL."""
+    with contextlib.suppress(TypeError):
+        return zlib.crc32("\0".join(texts).encode())
     parts = [text if isinstance(text, bytes) else str(text).encode() for text in texts]
     return zlib.crc32(b"\0".join(parts))

@@ -10,6 +10,7 @@ import os
 import sys
 
 from appliance.errors import RequestError
+from appliance.system.memory import give_back_freed
 from appliance.system.process_setup import obey_parent_alone, take_pipes
 from appliance.worker.chat_template import sandbox_protocol
 from appliance.worker.chat_template.sandbox_protocol import (
@@ -66,7 +67,7 @@ class Renderer:
         if isinstance(request, CheckGrammar):
             from appliance.worker.constraints import check
 
-            _give_way()
+            _prepare_for_grammars(check.STACK_BYTES)
             return Checked(check.refusal(request.grammar))
         if isinstance(request, Compile):
             source = CHATML if request.source is None else request.source
@@ -91,10 +92,17 @@ class Renderer:
 
 
 @functools.cache
-def _give_way() -> None:
-    """A grammar may take long to check, and is not to slow down the replies of others."""
+def _prepare_for_grammars(stack: int) -> None:
+    """They may take long, and are not to slow down the replies of others; and much memory, which
+    the next one needs again."""
+    give_back_freed()
     if sys.platform != "win32":
+        import resource
+
         os.nice(5)
+        now, most = resource.getrlimit(resource.RLIMIT_STACK)
+        if now == resource.RLIM_INFINITY or now > stack:
+            resource.setrlimit(resource.RLIMIT_STACK, (stack, most))
 
 
 def _limit_memory() -> None:

@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from llguidance import LLMatcher, LLParserLimits, LLTokenizer
 
 STACK_BYTES = 16 * 1024 * 1024
-"""For the thread here. The worker's has twice as much: what went well here goes well there."""
+"""At most, for the process that runs `refusal`. The worker's thread has twice as much: what went
+well in the one goes well in the other."""
 _LONGEST_REASON = 300
 _TOKENS = re.compile(r"<\[\^?[\d,]+\]>")
 
@@ -64,22 +65,12 @@ def refusal(grammar: str) -> str | None:
     """Why it can't be used; None: it can."""
     from llguidance import LLTokenizer
 
-    answer: list[str | None] = []
-
-    def run() -> None:
-        try:
-            # Tokens are bytes here, and those of a vocabulary are others.
-            matcher(LLTokenizer("byte"), _TOKENS.sub("<[1]>", grammar))
-        except ValueError as ex:
-            answer.append(str(ex))
-        else:
-            answer.append(None)
-
-    thread = with_stack(STACK_BYTES, threading.Thread(target=run))
-    thread.join()
-    if not answer:
-        raise MemoryError
-    return answer[0]
+    try:
+        # Tokens are bytes here, and those of a vocabulary are others.
+        matcher(LLTokenizer("byte"), _TOKENS.sub("<[1]>", grammar))
+    except ValueError as ex:
+        return str(ex)
+    return None
 
 
 def with_stack(size: int, thread: threading.Thread) -> threading.Thread:

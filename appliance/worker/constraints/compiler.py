@@ -3,24 +3,31 @@
 Lives on the intake's threads, and computes on a thread of its own.
 """
 
+import dataclasses
 import hashlib
 import json
 import os
 import queue
 import sys
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from appliance.errors import RequestError
+from appliance.system import memory
 from appliance.worker.constraints import check, gbnf, json_schema, marked
 from appliance.worker.constraints.constraint import Constraint
 
 if TYPE_CHECKING:
     from llguidance import LLMatcher, LLTokenizer
 
+LARGE_SECONDS = 0.05
+"""Of a processor for a grammar that took much memory, too."""
+TRIM_EVERY = 100
+"""Grammars after which memory goes back to the system in any case."""
 REMEMBERED = 256
 """Grammars known to be good: agents send the same again and again."""
 
@@ -83,6 +90,7 @@ class ConstraintCompiler:
         self._good: dict[bytes, None] = {}
         self._lock = threading.Lock()
         self._vocabulary: GrammarVocabulary | None = None
+        self._n_vocab = 0
         self._tokenizer: LLTokenizer | None = None
         self._work: _Thread | None = None
         self._beside = ThreadPoolExecutor(1, "constraints", initializer=_step_back)
@@ -111,14 +119,14 @@ class ConstraintCompiler:
     def _compile(self, wanted: Wanted) -> Constraint:
         what = "the grammar" if wanted.kind == "grammar" else f"the schema in {wanted.param}"
         try:
-            if self._vocabulary is None:
-                self._vocabulary = self._source.grammar_vocabulary()
-            grammar = self._grammar(wanted, self._vocabulary)
+            vocabulary = self._vocabulary or self._source.grammar_vocabulary()
+            self._vocabulary = vocabulary
+            grammar = self._grammar(wanted, vocabulary)
             self._check(grammar)
             return Constraint(
-                self._matcher(self._vocabulary, grammar, wanted.begun),
-                n_vocab=len(self._vocabulary.tokens),
-                ends=self._vocabulary.ends,
+                self._matcher(vocabulary, grammar, wanted.begun),
+                n_vocab=self._n_vocab,
+                ends=vocabulary.ends,
                 token_to_bytes=self._source.token_to_bytes,
                 param=wanted.param,
                 beside=self._beside,
@@ -192,6 +200,10 @@ class ConstraintCompiler:
                 tokenize_fptr=vocabulary.tokenize,
                 eos_token=vocabulary.ends,
             )
+            self._n_vocab = len(vocabulary.tokens)
+            # It has its own copy.
+            self._vocabulary = dataclasses.replace(vocabulary, tokens=[])
+            memory.trim()
         return self._tokenizer
 
 
@@ -212,12 +224,18 @@ class _Thread:
         return future.result()
 
     def _loop(self) -> None:
+        count = 0
         while True:
             job, future = self._jobs.get()
+            began = time.thread_time()
             try:
                 future.set_result(job())
             except Exception as ex:  # noqa: BLE001 - raised where it is waited for
                 future.set_exception(ex)
+            del job, future
+            count += 1
+            if time.thread_time() - began > LARGE_SECONDS or not count % TRIM_EVERY:
+                memory.trim()
 
 
 def _step_back() -> None:

@@ -14,8 +14,8 @@ MAX_DEPTH = 50
 """Groups in groups."""
 MAX_RULES = 1000
 """Groups counted, too: rules that refer to each other are followed recursively."""
-MAX_COUNT = 100_000
-"""Of a repetition."""
+MAX_COUNT = 10_000
+"""Of a repetition; llama.cpp itself takes fewer."""
 LAST = 0x10FFFF
 """The last character there is."""
 

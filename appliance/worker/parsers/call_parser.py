@@ -94,10 +94,11 @@ class CallParser:
         while True:
             if bare:
                 yield from self._space()
-                start, bare = self._at, False
-                found = self._text.startswith("{", start)
-                self._at = start if found else 0
-                spent = 1
+                bare = False
+                if not self._text.startswith("{", self._at):
+                    self._at = 0
+                    continue
+                found, spent = True, 1
             else:
                 spent = yield from self._opening()
                 found = spent > 0

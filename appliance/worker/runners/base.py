@@ -1,5 +1,6 @@
 """What a worker needs of the native code that runs a model."""
 
+import re
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
@@ -203,6 +204,10 @@ class Runner(KvMemory, Protocol):
 
     def special_token_texts(self) -> list[str]:
         """The texts of all control tokens."""
+
+    @property
+    def cuts(self) -> "re.Pattern[str] | None":
+        """Where a text can be cut so that the tokens of its parts are the whole's; see `slices`."""
 
     def tokenize(self, text: str, *, parse_special: bool) -> list[int]:
         """Tokens of a text, none added; `parse_special`: special tokens in it are such."""

@@ -34,6 +34,9 @@ from appliance.worker.scheduler.prompt_tokens import PromptTokens
 if TYPE_CHECKING:
     from appliance.worker.runners.base import Sampler
 
+MOST_SINGLY = 256
+"""Tokens of a reply that are computed one by one for the next worker to go on."""
+
 
 class Sequence:
     """Tokens, how many of them are in the KV cache, and how much was sent.
@@ -77,6 +80,8 @@ class Sequence:
         self.owner = owner
         self.cached_from: CachedFrom | None = None
         self.slot: int | None = None
+        self._singly_to = 0
+        """Up to there, tokens of the reply are computed one a step."""
         self.pause = 0
         """Where prefill stops for a step: others share this prefix."""
         self._position = 0
@@ -102,7 +107,11 @@ class Sequence:
     @property
     def n_next(self) -> int:
         """Pending tokens that may be computed together."""
-        return self.n_pending if self.pause <= self.n_past else self.pause - self.n_past
+        if self.n_past < self.pause:
+            return self.pause - self.n_past
+        if self.n_past < self._singly_to:
+            return max(1, self.n_prompt - self.n_past)
+        return self.n_pending
 
     @property
     def prefilling(self) -> bool:
@@ -116,13 +125,21 @@ class Sequence:
         return self.n_pending == 1
 
     def go_on(self, begun: Begun, to_bytes: Callable[[int], bytes]) -> None:
-        """Take over what an earlier worker made and sent; `to_bytes`: a token's text."""
+        """Take over what an earlier worker made and sent; `to_bytes`: a token's text.
+
+        All at once, its tokens would be computed sooner, but not to the last digit as they were:
+        9 of 16 greedy replies of SmolLM2 135M and 1 of 10 of Gemma 3 270M went on differently. So
+        where the same reply is to be expected, and it is not too long, it is computed as it was.
+        """
         now = time.monotonic()
         took = begun.timings
         self.n_cached, self.cached_from = begun.cached_tokens, begun.cached_from
         for token in begun.tokens:
             self.tokens.append(token)
             self.append_text(to_bytes(token), last=False)
+        exact = self.sampling.temperature <= 0 or self.sampling.seed is not None
+        if exact and len(begun.tokens) <= MOST_SINGLY:
+            self._singly_to = len(self.tokens)
         if begun.tokens:
             self._first_token = now - took.decode
             self._started = self._first_token - took.prefill

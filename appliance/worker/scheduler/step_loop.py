@@ -21,7 +21,7 @@ from appliance.engine.protocol import (
     WorkerStats,
     cancelled,
 )
-from appliance.errors import InternalError, RequestError
+from appliance.errors import ApplianceError, BadModelFile, InternalError, RequestError
 from appliance.worker.runners.base import DecodeFailed, NoRoom, Runner
 from appliance.worker.scheduler.embedding import Embedding, EmbeddingJob
 from appliance.worker.scheduler.kv_state_store import KvStateStore
@@ -212,7 +212,11 @@ class StepLoop:
             sequence.progress() for sequence, _ in batch.parts if sequence.n_completion == 0
         ]
         for output, sequence in zip(batch.outputs, batch.samples, strict=True):
-            events += self._sample(sequence, output)
+            try:
+                events += self._sample(sequence, output)
+            except DecodeFailed as ex:
+                log.error("%s", ex)
+                events.append(self._fail(sequence, BadModelFile(str(ex))))
         return events
 
     def _decode(self, batch: ScheduledBatch) -> None:
@@ -221,7 +225,7 @@ class StepLoop:
             self._runner.decode(batch)
             return
         count = len(batch.tokens)
-        kind: Kind = "prefill" if count > 2 * len(batch.samples) else "decode"
+        kind: Kind = "prefill" if count > 2 * len(batch.parts) else "decode"
         self._runner.use_threads(governor.suggest(kind))
         began = time.perf_counter()
         self._runner.decode(batch)
@@ -263,13 +267,14 @@ class StepLoop:
 
     def _abandon(self, batch: ScheduledBatch, why: str) -> list[Event]:
         fault = InternalError(f"the model could not compute this step: {why}")
-        events: list[Event] = []
-        for sequence, _ in batch.parts:
-            assert sequence.slot is not None
-            self._cache.empty(sequence.slot)
-            self._forget(sequence)
-            events.append(Failed(sequence.id, fault.code, fault.message))
-        return events
+        return [self._fail(sequence, fault) for sequence, _ in batch.parts]
+
+    def _fail(self, sequence: Sequence, fault: ApplianceError) -> Event:
+        """What its slot holds is not to be trusted."""
+        assert sequence.slot is not None
+        self._cache.empty(sequence.slot)
+        self._forget(sequence)
+        return Failed(sequence.id, fault.code, fault.message)
 
     def _end(self, sequence: Sequence, reason: FinishReason) -> Event:
         self._forget(sequence)

@@ -36,7 +36,7 @@ def new_key(admin: Person, name: str, **fields: Any) -> dict[str, Any]:
 
 
 def socket_of(appliance: Running, path: str = "/chat/ws", **headers: str) -> ClientConnection:
-    address = appliance.url.replace("http://", "ws://") + path
+    address = path if "://" in path else appliance.url.replace("http://", "ws://") + path
     opened: ClientConnection = connect(
         address,
         subprotocols=[Subprotocol("appliance.v1")],

@@ -11,6 +11,7 @@ import psutil
 
 from tests.auth.secret_service import run_with_keyring
 from tests.running import Running
+from tests.waiting import wait_until
 
 CANARY = "canary-key-0123456789abcdef"
 LAN = {"APPLIANCE_SERVER_HOST": "0.0.0.0", "APPLIANCE_SECURITY_VAULT": "file"}
@@ -264,3 +265,43 @@ def test_keys_in_the_systems_keyring_from_the_command_to_the_service(tmp_path: P
     for file in tmp_path.rglob("*"):
         assert not file.is_file() or secret.encode() not in file.read_bytes()
     assert not (data / "keys.json").exists()
+
+
+# -- over restarts ---------------------------------------------------------------------------------
+
+
+def test_a_browser_stays_logged_in_over_restarts_until_its_key_ends(tmp_path: Path) -> None:
+    appliance = Running(tmp_path, ENABLE_AUTH="true", APPLIANCE_SECURITY_VAULT="file")
+    key, admin = appliance.make_key("office"), appliance.make_key("admin", "--scope", "admin")
+    with httpx.Client() as browser, httpx.Client() as boss:
+
+        def me(client: httpx.Client) -> object:
+            return client.get(appliance.url + "/api/me").json()["scope"]
+
+        appliance.start(ready=False)
+        for client, secret in ((browser, key), (boss, admin)):
+            assert client.post(appliance.url + "/api/login", json={"key": secret}).json()["scope"]
+        appliance.kill()
+        appliance.start(ready=False)
+        assert (me(browser), me(boss)) == ("chat", "admin")
+        appliance.command("keys", "revoke", "office")
+        wait_until(lambda: me(browser) is None, "the login outlives its key")
+        assert appliance.stop() == 0
+        appliance.start(ready=False)
+        assert (me(browser), me(boss)) == (None, "admin")
+        assert browser.delete(appliance.url + "/api/logins").status_code == 401
+        assert boss.delete(appliance.url + "/api/logins").status_code == 204
+        assert me(boss) is None
+        appliance.kill()
+        appliance.start(ready=False)
+        assert me(boss) is None
+        for running in (True, False):
+            boss.post(appliance.url + "/api/login", json={"key": admin})
+            assert me(boss) == "admin"
+            if not running:
+                assert appliance.stop() == 0
+            assert appliance.command("keys", "logout").returncode == 0
+            if not running:
+                appliance.start(ready=False)
+            assert me(boss) is None
+        assert appliance.stop() == 0

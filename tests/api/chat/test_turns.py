@@ -187,39 +187,37 @@ def test_sessions_are_listed_newest_first_and_renamed(running: Running) -> None:
         assert httpx.delete(session).status_code == 204
 
 
-def test_the_worker_killed_in_the_middle_of_three_chats(tmp_path: Path) -> None:
+def test_three_chats_go_on_when_their_worker_is_killed(tmp_path: Path) -> None:
     appliance = Running(tmp_path).start()
     try:
         sessions = [new_session(appliance) for _ in range(3)]
         begun = threading.Barrier(4)
-        ended: dict[str, tuple[float, str, Any]] = {}
+        ended: dict[str, tuple[str, str, Any]] = {}
 
         def chat(session: str) -> None:
-            told = False
-            with httpx.stream("POST", session + "/turns", json=LONG, timeout=60) as response:
+            text = ""
+            with httpx.stream("POST", session + "/turns", json=LONG, timeout=120) as response:
                 for event in events(response):
-                    if event[0] == "delta" and not told:
-                        told = True
-                        begun.wait(60)
-            ended[session] = (time.monotonic(), *event)
+                    if event[0] == "delta":
+                        if not text:
+                            begun.wait(60)
+                        text += event[1]["text"]
+            ended[session] = (text, *event)
 
         threads = [threading.Thread(target=chat, args=(session,)) for session in sessions]
         for thread in threads:
             thread.start()
         begun.wait(60)
-        killed = time.monotonic()
         os.kill(appliance.worker_pid, signal.SIGKILL)
         for thread in threads:
-            thread.join(30)
+            thread.join(120)
         for session in sessions:
-            at, name, data = ended[session]
-            assert at - killed < 1
-            assert name == "error"
-            assert data["error"]["code"] == "worker_died"
+            text, name, data = ended[session]
+            assert name == "done"
+            assert data["message"]["usage"]["completion_tokens"] == LONG["max_tokens"]
             user, reply = messages(session)
             assert user["content"] == LONG["content"]
-            assert reply["status"] == "interrupted"
-            assert reply["content"]
+            assert (reply["status"], reply["content"]) == ("complete", text)
         assert turn(sessions[0], "Are you there?")[-1][0] == "done"
     finally:
         assert appliance.stop() == 0

@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 
 from appliance.config import paths
+from tests.api.chat.chats import new_session, turn
 from tests.api.sse import events
 from tests.running import Running
 
@@ -96,14 +97,15 @@ def test_requests_for_two_models_at_once_are_all_answered_or_refused(tmp_path: P
 def test_an_idle_model_is_unloaded_and_comes_back_warm(tmp_path: Path) -> None:
     appliance = two(tmp_path, APPLIANCE_MODELS_KEEP_ALIVE_SECONDS="1").start()
     prompt = "There was a miller who had three sons. " * 20
-    first = ask(appliance, "first", prompt=prompt).json()["usage"]
+    chat = new_session(appliance)
+    first = turn(chat, prompt, model="first")[-1][1]["message"]["usage"]
     deadline = time.monotonic() + 30
     while states(appliance)["first"] != "unloaded":
         assert time.monotonic() < deadline
         time.sleep(0.2)
-    again = ask(appliance, "first", prompt=prompt + "And then").json()["usage"]
-    assert again["prompt_tokens_details"]["cached_from"] == "disk"
-    assert again["prompt_tokens_details"]["cached_tokens"] >= first["prompt_tokens"] - 1
+    again = turn(chat, "And then?", model="first")[-1][1]["message"]["usage"]
+    assert again["cached_from"] == "disk"
+    assert again["cached_tokens"] >= first["prompt_tokens"] - 1
     assert appliance.stop() == 0
 
 

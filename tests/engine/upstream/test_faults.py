@@ -200,4 +200,4 @@ def test_silence_ends(make: MakeUpstream, upstream: HostileUpstream) -> None:
     upstream.answer = answer
     heard = ask(make(read_timeout=1.0), chat("hi"))
     assert heard.failed.code == WorkerDied.code
-    assert "said nothing" in heard.failed.message
+    assert "sent nothing" in heard.failed.message

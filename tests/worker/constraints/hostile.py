@@ -43,7 +43,7 @@ def brackets(draw: Draw) -> str:
 def counts(draw: Draw) -> str:
     inner = draw.choice(['"a"', "[a-z]", ".", '"a"?', '""', "[^\\x00]"])
     for _ in range(draw.randint(1, 6)):
-        inner = f"({inner}){{{draw.choice(['0,50', '50', '1,', '0,100000', '99999', '3'])}}}"
+        inner = f"({inner}){{{draw.choice(['0,50', '50', '1,', '0,10000', '9999', '99999', '3'])}}}"
     return f"root ::= {inner}"
 
 
@@ -198,14 +198,15 @@ def references(draw: Draw) -> str:
     count = draw.choices([1, 2, 300, 5000], [8, 8, 8, 1])[0]
     link = draw.choice(
         [
-            lambda ref: ref,
-            lambda ref: {"anyOf": [ref, ref]},
-            lambda ref: {"allOf": [ref, {"type": "object"}]},
-            lambda ref: {"type": "array", "items": ref},
-            lambda ref: {"type": "object", "properties": {"a": ref, "b": ref}},
+            "REF",
+            '{"anyOf": [REF, REF]}',
+            '{"allOf": [REF, {"type": "object"}]}',
+            '{"type": "array", "items": REF}',
+            '{"type": "object", "properties": {"a": REF, "b": REF}}',
         ]
     )
-    defs = {f"d{i}": link({"$ref": f"#/$defs/d{i + 1}"}) for i in range(count)}
+    refs = [f'{{"$ref": "#/$defs/d{i + 1}"}}' for i in range(count)]
+    defs = {f"d{i}": json.loads(link.replace("REF", ref)) for i, ref in enumerate(refs)}
     last = draw.choice([{"type": "null"}, {"$ref": "#/$defs/d0"}, {"$ref": "#"}, {"$ref": "nope"}])
     return json.dumps({"$ref": "#/$defs/d0", "$defs": {**defs, f"d{count}": last}})
 

@@ -19,8 +19,8 @@ GROWTH = 100 * 2**20
 
 
 def worker_of(engine: LocalEngine) -> psutil.Process:
-    (pid,) = {p.pid for p in psutil.Process().children() if "worker" in p.cmdline()}
-    return psutil.Process(pid)
+    assert engine.worker_pid
+    return psutil.Process(engine.worker_pid)
 
 
 def storm(numbers: range) -> None:
@@ -40,12 +40,11 @@ def storm(numbers: range) -> None:
             waiting.append(Heard(engine, f"{number}:", hostile.sampling(number)))
         if len(waiting) > TOGETHER or number is None:
             (end,) = waiting.pop(0).wait().terminals
-            failed = isinstance(end, Failed)
-            if failed:
+            if isinstance(end, Failed):
                 assert end.code == "invalid_request", (end, number)
                 assert end.param in ("grammar", "response_format", "logit_bias"), end
                 assert "\n" not in end.message
-            ends["refused" if failed else end.reason] += 1
+            ends["refused" if isinstance(end, Failed) else end.reason] += 1
         for heard in [heard for heard in neighbours if heard.ended.is_set()]:
             neighbours.remove(heard)
             neighbours.append(Heard(engine, "Once upon a time", NEIGHBOUR))

@@ -7,6 +7,7 @@ import re
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from appliance.worker.parsers.base import OutputPart
 from appliance.worker.parsers.syntax import CallSyntax
@@ -69,3 +70,12 @@ def test_no_cut_changes_what_is_told(name: str, data: st.DataObject) -> None:
         assert not set(re.findall(r"\w", text)) - set(
             re.findall(r"\w", shown + "".join(pieces(name)))
         )
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+@given(data=st.data())
+def test_what_is_no_call_comes_out_unchanged(name: str, data: st.DataObject) -> None:
+    text = "".join(data.draw(st.lists(st.sampled_from(pieces(name)), max_size=12)))
+    plain = replace(style(f"{name}.jinja"), tags=None, dropped=())
+    found = told(read(plain.parser("", TOOLS), list(text)))
+    assert found["calls"] or found["content"] == text

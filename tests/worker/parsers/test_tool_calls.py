@@ -187,6 +187,7 @@ def is_subsequence(text: str, pieces: list[OutputPart]) -> bool:
     st.lists(st.sampled_from(FRAGMENTS), max_size=14).map("".join),
     st.lists(st.integers(0, 400)),
 )
+@example(L, False, "", " ", [])
 @example(L, False, "", f"{LLAMA_CALL};{LLAMA_CALL}; x", [])
 @example(H, True, "", f"<think>x</think><tool_call>{CALL} <tool_call>", [])
 @example(G, False, "", "<tool_call><|end|><tool_call>", [])

@@ -83,7 +83,7 @@ def ids(said: list[Logprobs]) -> list[int]:
 
 def ask(engine: LocalEngine, prompt: list[int], count: int = 8) -> Reply:
     greedy = replace(GREEDY, max_tokens=count, ignore_eos=count > 8)
-    return read(Heard(engine, TokenPrompt(prompt), greedy))
+    return read(Heard(engine, TokenPrompt(prompt), greedy, session="a chat"))
 
 
 BASE = tokens(1, 150)
@@ -125,7 +125,9 @@ def test_replies_are_those_of_a_fresh_worker(tmp_path: Path, kind: str, kv_unifi
         for name in ("base", "one", "two", "one", "other", "half", "two", "base", "more", "other"):
             check(name, ask(engine, prompts[name]))
         for pair in (("one", "two"), ("half", "base"), ("two", "more"), ("other", "base")):
-            heards = [Heard(engine, TokenPrompt(prompts[name]), GREEDY) for name in pair]
+            heards = [
+                Heard(engine, TokenPrompt(prompts[name]), GREEDY, session="a chat") for name in pair
+            ]
             for name, heard in zip(pair, heards, strict=True):
                 check(name, read(heard))
     with worker(file, **kept) as engine:

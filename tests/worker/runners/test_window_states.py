@@ -64,7 +64,10 @@ class Chats:
         ask(self.engine, PROMPTS[name], count)
 
     def together(self, *names: str) -> list[Finished]:
-        heards = [Heard(self.engine, TokenPrompt(PROMPTS[name]), GREEDY) for name in names]
+        heards = [
+            Heard(self.engine, TokenPrompt(PROMPTS[name]), GREEDY, session="a chat")
+            for name in names
+        ]
         ends = []
         for name, heard in zip(names, heards, strict=True):
             said, end = read(heard)

@@ -341,6 +341,7 @@ export interface components {
         /** @description All downloads, the oldest first. */
         DownloadList: {
             downloads: components["schemas"]["DownloadStatus"][];
+            unreadable: string[];
         };
         /** @description A download, for people. */
         DownloadStatus: {

@@ -63,6 +63,7 @@ class CtransformersRunner:
     """One model, one slot. See `runners.base.Runner` for what is promised."""
 
     generates = True
+    cuts = None
     partitioned = False
     slot_bytes = SlotBytes(0, 0)  # the library does not say
     takes_checkpoints = False

@@ -7,6 +7,7 @@ restart positions at 0 and fold every code of `llama_decode` into one error.
 import ctypes
 import hashlib
 import logging
+import re
 import sys
 from collections.abc import Callable, Collection, Iterable, Sequence
 from functools import cached_property
@@ -20,6 +21,7 @@ from appliance.engine.types import SamplingParams
 from appliance.errors import RequestError
 from appliance.worker.constraints.compiler import GrammarVocabulary
 from appliance.worker.constraints.constraint import Constraint
+from appliance.worker.runners import slices
 from appliance.worker.runners.base import (
     Batch,
     DecodeFailed,
@@ -133,6 +135,13 @@ class LlamaRunner:
             for token in range(self.n_vocab)
             if lib.llama_vocab_get_attr(self._vocab, token) & special
         ]
+
+    @cached_property
+    def cuts(self) -> "re.Pattern[str] | None":
+        joins = (lib.LLAMA_VOCAB_TYPE_SPM, lib.LLAMA_VOCAB_TYPE_BPE)
+        if lib.llama_vocab_type(self._vocab) not in joins:
+            return None
+        return slices.cuts(map(self._token_text, range(self.n_vocab)), self.special_token_texts())
 
     def tokenize(self, text: str, *, parse_special: bool) -> list[int]:
         return self._tokenize(text, add_special=False, parse_special=parse_special)

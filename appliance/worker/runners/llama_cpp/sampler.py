@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from appliance.engine.types import SamplingParams
 from appliance.errors import RequestError
 from appliance.worker.constraints.constraint import Constraint
+from appliance.worker.runners.base import DecodeFailed
 from appliance.worker.runners.llama_cpp.native.bindings import Handle, lib
 from appliance.worker.runners.seeds import seed_at
 
@@ -45,6 +46,8 @@ class LlamaSampler:
         self._context = context
         self._n_vocab = lib.llama_vocab_n_tokens(vocab)
         self._constraint = constraint
+        if constraint or params.logprobs is not None:
+            _ = self._candidates  # loaded here, while the step loop goes on
         if constraint is not None:
             for token in written:
                 constraint.allowed()
@@ -93,10 +96,18 @@ class LlamaSampler:
         self._position += 1
 
     def sample(self, output: int) -> int | None:
+        """The next token; None: the reply is over.
+
+        Raises:
+            DecodeFailed: what the model computed are no numbers.
+            RequestError: nothing is left that the reply may go on with.
+        """
         self._new_random_numbers()
         constraint = self._constraint
         if constraint is None:
-            return int(lib.llama_sampler_sample(self._chain, self._context, output))
+            sampled = int(lib.llama_sampler_sample(self._chain, self._context, output))
+            self._check(output, sampled)
+            return sampled
         allowed = constraint.allowed()
         if allowed is None:
             return None
@@ -106,9 +117,15 @@ class LlamaSampler:
                 return None
             message = "logit_bias or ignore_eos leaves nothing of what the reply has to keep to"
             raise RequestError(message, param="logit_bias")
+        self._check(output, token)
         lib.llama_sampler_accept(self._chain, token)
         constraint.accept(token)
         return token
+
+    def _check(self, output: int, token: int) -> None:
+        """Of damaged weights come no numbers, and a token all the same."""
+        if not math.isfinite(lib.llama_get_logits_ith(self._context, output)[token]):
+            raise DecodeFailed("no token has a probability: the model's weights may be damaged")
 
     def logprobs(self, output: int, token: int, top: int) -> list[tuple[int, float]]:
         """The token and then the `top` likeliest ones, with the logarithms of what the model, not

@@ -1,0 +1,138 @@
+"""A reply whose worker is killed goes on in the next one as if nothing had been, on the real model:
+text, tokens, calls, log probabilities, counts and the reason of its end."""
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+import pytest
+
+from appliance.engine.local.engine import LocalEngine
+from appliance.engine.protocol import Accepted, CallDelta, Delta, Prefill
+from appliance.engine.types import ChatMessage, ChatPrompt, Prompt, SamplingParams
+from tests.engine.conftest import real_engine
+from tests.engine.talk import Heard, chat
+
+WEATHER = {
+    "type": "function",
+    "function": {
+        "name": "weather",
+        "parameters": {
+            "type": "object",
+            "properties": {"city": {"type": "string"}, "days": {"type": "integer"}},
+            "required": ["city", "days"],
+        },
+    },
+}
+PEOPLE = msgspec.json.encode(
+    {
+        "type": "array",
+        "minItems": 3,
+        "items": {
+            "type": "object",
+            "properties": {"name": {"type": "string", "maxLength": 12}, "age": {"type": "integer"}},
+            "required": ["name", "age"],
+        },
+    }
+).decode()
+STORY = chat("Tell me a story about a miller.")
+FREE: dict[str, Any] = {"temperature": 1.0, "top_k": 0, "top_p": 1.0, "min_p": 0.0, "seed": 4711}
+CASES: dict[str, tuple[Prompt, dict[str, Any]]] = {
+    "greedy": (STORY, {}),
+    "by chance": (STORY, FREE),
+    "log probabilities": (STORY, {"logprobs": 3}),
+    "a stop text": (chat("Count from 1 to 40."), {"stop": ("19", "never said")}),
+    "penalties": (STORY, {"repeat_penalty": 1.3, "presence_penalty": 0.5}),
+    "a schema": (chat("Name three people."), {**FREE, "json_schema": PEOPLE, "max_tokens": 90}),
+    "a call": (
+        ChatPrompt(
+            [ChatMessage("user", "What is the weather in Llanfairpwllgwyngyll?")],
+            parse_output=True,
+            tools=[WEATHER],
+            tool_choice="required",
+        ),
+        {"max_tokens": 60},
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def real() -> Iterator[LocalEngine]:
+    # One thread: with several, llama.cpp adds up attention in as many parts.
+    engine = real_engine(n_threads=1)
+    engine.start()
+    assert engine.wait_ready(120)
+    yield engine
+    engine.close()
+
+
+def calls(heard: Heard) -> list[tuple[int, str | None, str]]:
+    """Of each the index, name and arguments; ids are drawn anew."""
+    found: list[CallDelta] = []
+    for event in heard.events:
+        found += event.calls if isinstance(event, Delta) else []
+    assert len({call.id for call in found if call.id}) == sum(bool(call.id) for call in found)
+    names = {call.index: call.name for call in found if call.name}
+    return [
+        (index, name, "".join(call.arguments for call in found if call.index == index))
+        for index, name in names.items()
+    ]
+
+
+def logprobs(heard: Heard) -> list[bytes]:
+    """The texts of the tokens that they came with."""
+    deltas = [event for event in heard.events if isinstance(event, Delta)]
+    return [entry.token.text for delta in deltas for entry in delta.logprobs or []]
+
+
+def kill_after(engine: LocalEngine, heard: Heard, tokens: int) -> None:
+    """The worker, once there are so many tokens of a reply."""
+    deadline = time.monotonic() + 120
+    while len(heard.tokens) < tokens:
+        assert time.monotonic() < deadline
+        assert not heard.ended.is_set(), f"it ended after {len(heard.tokens)} tokens"
+        time.sleep(0.002)
+    restarts = engine.state.restarts
+    os.kill(engine.worker_pid or 0, signal.SIGKILL)
+    while engine.state.restarts == restarts:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_reply_goes_on_as_it_would_have(real: LocalEngine, case: str) -> None:
+    prompt, changes = CASES[case]
+    sampling = SamplingParams(**({"temperature": 0, "max_tokens": 40} | changes))
+    # Two owners, so that both are read from their beginning.
+    whole = Heard(real, prompt, sampling, owner=f"{case}, whole").wait()
+    heard = Heard(real, prompt, sampling, owner=f"{case}, twice")
+    kill_after(real, heard, len(whole.tokens) // 4)
+    kill_after(real, heard, len(whole.tokens) // 2)
+    heard.wait()
+
+    assert heard.tokens == whole.tokens
+    assert heard.text == whole.text
+    assert calls(heard) == calls(whole)
+    assert logprobs(heard) == logprobs(whole)
+    end, wanted = heard.finished, whole.finished
+    for field in ("reason", "prompt_tokens", "completion_tokens", "cached_tokens", "cached_from"):
+        assert getattr(end, field) == getattr(wanted, field), field
+    kinds = [type(event) for event in heard.events]
+    assert kinds.count(Accepted) == 1
+    assert Prefill not in kinds[kinds.index(Delta) :]
+    counts = [event.tokens for event in heard.events if isinstance(event, Delta)]
+    assert counts == sorted(counts)
+
+
+def test_one_that_draws_its_own_seed_keeps_the_one_that_was_reported(real: LocalEngine) -> None:
+    free: dict[str, Any] = {**FREE, "seed": None, "max_tokens": 24}
+    heard = Heard(real, STORY, SamplingParams(**free), owner="drawn")
+    kill_after(real, heard, 8)
+    again = SamplingParams(**(free | {"seed": heard.wait().accepted.seed}))
+    # What came before the death, at least: after it, last digits may turn a token.
+    told = Heard(real, STORY, again, owner="given").wait().tokens
+    assert heard.tokens[:8] == told[:8]
+    assert len(heard.tokens) == len(told) == 24

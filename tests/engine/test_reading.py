@@ -1,0 +1,30 @@
+"""A request whose text is never read to its end doesn't take the model from others."""
+
+from appliance.engine.types import SamplingParams
+from tests.engine.conftest import MakeEngine
+from tests.engine.fake_runner import reply_to
+from tests.engine.talk import Heard, ask
+
+SHORT = SamplingParams(max_tokens=5)
+
+
+def test_it_is_refused_and_the_others_are_answered_by_the_next_worker(
+    make_fake: MakeEngine,
+) -> None:
+    engine = make_fake(reading_timeout=1.0)
+    before = ask(engine, "first", SHORT)
+    assert before.text == reply_to("first", 5)
+    bad = Heard(engine, "endless: x", SHORT)
+    behind = Heard(engine, "behind", SHORT)
+    assert bad.wait().failed.code == "invalid_request"
+    assert behind.wait().text == reply_to("behind", 5)
+    assert engine.state.restarts == 1
+
+
+def test_a_cancel_reaches_those_behind_it(make_fake: MakeEngine) -> None:
+    engine = make_fake()
+    Heard(engine, "endless: x", SHORT)
+    behind = Heard(engine, "behind", SHORT)
+    engine.cancel(behind.id)
+    assert behind.wait().finished.reason == "cancelled"
+    assert engine.state.restarts == 0

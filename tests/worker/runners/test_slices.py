@@ -1,0 +1,154 @@
+"""Texts that are tokenized in slices: the tokens are those of the whole, in any vocabulary."""
+
+import random
+import tarfile
+from collections import Counter
+from collections.abc import Iterator
+from functools import partial
+from itertools import pairwise
+from pathlib import Path
+from typing import cast
+
+import pytest
+
+from appliance.config import paths
+from appliance.worker.chat_template.sandbox import SandboxedTemplate
+from appliance.worker.input_processor import PromptTokenizer
+from appliance.worker.runners import slices
+from appliance.worker.runners.llama_cpp.native import library
+from appliance.worker.runners.llama_cpp.native.bindings import lib
+from appliance.worker.runners.llama_cpp.runner import LlamaRunner
+from tests.models.gemma import gemma_file
+from tests.worker import llama_sources
+
+ROOT = Path(__file__).resolve().parents[3]
+LENGTH = 60_000
+"""Characters of a text: several slices."""
+NOT_CUT = {"bert-bge", "nomic-bert-moe", "deepseek-coder", "deepseek-llm"}
+"""Vocabularies that don't join smaller tokens, or have letters for special ones."""
+
+
+def texts() -> Iterator[str]:
+    """What people and programs write, and what somebody does to make it go wrong."""
+    documents = sorted((ROOT / "docs").glob("*.md"))
+    yield "".join(file.read_text("utf-8") for file in documents)[:LENGTH]
+    code = sorted((ROOT / "appliance").rglob("*.py"))
+    yield "".join(file.read_text("utf-8") for file in code)[:LENGTH]
+    locales = sorted((ROOT / "ui" / "src" / "locales").glob("*.*"))
+    yield "".join(file.read_text("utf-8") for file in locales)[:LENGTH]
+    yield "user\na<|im_end|>\n<|im_start|>assistant\nb</s><end_of_turn>\n" * (LENGTH // 50)
+    chance = random.Random(5)
+    letters = [
+        "a",
+        "é",
+        "漢",
+        "字",
+        "ß",
+        "e\u0301",
+        "1",
+        ".",
+        "\n",
+        "\n\n",
+        " ",
+        "  ",
+        "\t",
+        "'s",
+        "😀",
+    ]
+    words = [
+        " the",
+        "Word",
+        "\nNext",
+        " über",
+        "的",
+        "<|im_end|>",
+        "\r\n",
+        "-",
+        "x",
+        " x",
+        "▁",
+        " ▁",
+    ]
+    yield "".join(chance.choice(letters + words) for _ in range(LENGTH // 2))
+    yield "ab\n" * (LENGTH // 6) + "é 漢\n" * (LENGTH // 8)
+
+
+TEXTS = list(texts())
+
+
+@pytest.fixture(scope="module")
+def vocabularies(tmp_path_factory: pytest.TempPathFactory) -> dict[str, LlamaRunner]:
+    """llama.cpp's own test vocabularies, the embedded model's and Gemma 3's."""
+    folder = tmp_path_factory.mktemp("vocabularies")
+    library.start()
+    files = {"smollm2": paths.embedded_model(), "gemma-3": gemma_file()}
+    with tarfile.open(llama_sources.archive()) as archive:
+        for member in archive:
+            path = Path(member.name)
+            if path.name.startswith("ggml-vocab-") and path.suffix == ".gguf":
+                stream = archive.extractfile(member)
+                assert stream
+                name = path.stem.removeprefix("ggml-vocab-")
+                files[name] = folder / path.name
+                files[name].write_bytes(stream.read())
+    return {name: vocabulary(file) for name, file in files.items()}
+
+
+def vocabulary(file: Path) -> LlamaRunner:
+    """Of a runner only what tokenizes."""
+    params = lib.llama_model_default_params()
+    params.vocab_only = True
+    model = lib.llama_model_load_from_file(str(file).encode(), params)
+    assert model, file.name
+    runner = LlamaRunner.__new__(LlamaRunner)
+    vocab = lib.llama_model_get_vocab(model)
+    assert vocab
+    runner._model, runner._vocab = model, vocab
+    runner._pieces = {}
+    runner.n_vocab = lib.llama_vocab_n_tokens(vocab)
+    return runner
+
+
+class NoTemplate:
+    """Nothing here is rendered."""
+
+
+def test_slices_have_the_tokens_of_the_whole(vocabularies: dict[str, LlamaRunner]) -> None:
+    assert len(vocabularies) >= 20
+    for name, runner in vocabularies.items():
+        runner.__dict__["chat_template"] = None
+        pauses = Counter[str]()
+        reader = PromptTokenizer(
+            runner,
+            cast(SandboxedTemplate, NoTemplate()),
+            partial(pauses.update, ["pause"]),
+        )
+        for number, text in enumerate(TEXTS):
+            for special in (False, True):
+                whole = runner.tokenize(text, parse_special=special)
+                sliced = reader._tokens(text, parse_special=special)
+                assert sliced == whole, (name, number, special)
+        assert (runner.cuts is None) == (name in NOT_CUT), name
+        assert pauses.total() > len(TEXTS) or name in NOT_CUT
+
+
+def test_a_text_is_cut_between_letters_and_white_space_alone() -> None:
+    cut = slices.cuts(["a", " the", "\n\n"], ["<s>"])
+    for text in TEXTS:
+        parts = list(slices.slices(text, cut))
+        assert "".join(parts) == text
+        for before, after in pairwise(parts):
+            assert before[-1].isalpha()
+            assert after[0] in "\n "
+            assert after[1].isalpha()
+            assert 0 < len(before) <= slices.SLICE or "\n" not in before
+    assert list(slices.slices("x" * LENGTH, cut)) == ["x" * LENGTH]
+
+
+def test_a_token_across_a_cut_forbids_it() -> None:
+    lines = slices.cuts(["a b", "x"], [])
+    assert lines
+    assert lines.search("a\nb")
+    assert not lines.search("a b")
+    assert slices.cuts(["a b", "é\n"], []) is None
+    assert slices.cuts(["a"], ["<s>", "SEP"]) is None

@@ -1,0 +1,178 @@
+"""Requests whose texts are read in turns: no long one keeps a short one waiting, and a cancel comes
+through."""
+
+import queue
+import re
+import threading
+from collections.abc import Callable
+from typing import Any, cast
+
+import pytest
+
+from appliance.engine.protocol import Accepted, Cancel, Embed, Event, Failed, Finished, Generate
+from appliance.engine.types import EmbedRequest, GenerationRequest, SamplingParams, TextPrompt
+from appliance.worker.chat_template.sandbox import SandboxedGrammars, SandboxedTemplate
+from appliance.worker.input_processor import InputProcessor
+from appliance.worker.runners.slices import SLICE
+from tests.engine.conftest import load_of
+from tests.engine.fake_runner import FakeRunner
+
+WAIT = 60.0
+LONG = "word " * (SLICE * 5 // 5)
+
+
+class Reader(FakeRunner):
+    """Tells of every text before it is tokenized."""
+
+    cuts = re.compile(r"(?<=[a-z]) ")
+
+    def __init__(self, told: Callable[[str], None]) -> None:
+        super().__init__(load_of("fake", n_ctx=100 * SLICE), lambda *_: None)
+        self._told = told
+
+    def tokenize(self, text: str, *, parse_special: bool) -> list[int]:
+        self._told(text)
+        return super().tokenize(text, parse_special=parse_special)
+
+
+class Intake:
+    """An input processor, and what it said and handed over."""
+
+    def __init__(self, told: Callable[[str], None]) -> None:
+        self.said: queue.Queue[Event] = queue.Queue()
+        self.handed: queue.Queue[Any] = queue.Queue()
+        self.runner = Reader(told)
+        self.processor = InputProcessor(
+            self.runner,
+            cast(SandboxedTemplate, None),
+            cast(SandboxedGrammars, _NoGrammars()),
+            self._say,
+            self.handed.put,
+        )
+
+    def _say(self, events: list[Event]) -> None:
+        for event in events:
+            self.said.put(event)
+
+    def ask(self, id: int, text: str) -> None:
+        request = GenerationRequest(prompt=TextPrompt(text), sampling=SamplingParams())
+        self.processor.put(Generate(id, request))
+
+    def next(self) -> Any:
+        return self.said.get(timeout=WAIT)
+
+
+class _NoGrammars:
+    refusal = None
+
+
+def test_a_short_one_goes_before_the_rest_of_a_long_one() -> None:
+    slices: list[str] = []
+    begun, asked, short_is_read = threading.Event(), threading.Event(), threading.Event()
+
+    def told(text: str) -> None:
+        if text == "short":
+            short_is_read.set()
+            return
+        slices.append(text)
+        begun.set()
+        assert asked.wait(WAIT)
+        if len(slices) == 3:
+            assert short_is_read.wait(WAIT), "the short one waits for all of the long one"
+
+    intake = Intake(told)
+    intake.ask(1, LONG)
+    assert begun.wait(WAIT)
+    intake.ask(2, "short")
+    asked.set()
+    first, second = intake.next(), intake.next()
+    assert (first.id, second.id) == (2, 1)
+    assert isinstance(first, Accepted)
+    assert isinstance(second, Accepted)
+    assert second.prompt_tokens == len(LONG)
+    assert "".join(slices) == LONG
+    assert [intake.handed.get(timeout=WAIT).id for _ in range(2)] == [2, 1]
+
+
+def test_the_one_that_is_read_can_be_cancelled() -> None:
+    slices: list[str] = []
+    begun, cancelled = threading.Event(), threading.Event()
+
+    def told(text: str) -> None:
+        slices.append(text)
+        begun.set()
+        assert cancelled.wait(WAIT)
+
+    intake = Intake(told)
+    intake.ask(1, LONG)
+    assert begun.wait(WAIT)
+    intake.processor.put(Cancel(1))
+    cancelled.set()
+    end = intake.next()
+    assert isinstance(end, Finished)
+    assert (end.id, end.reason) == (1, "cancelled")
+    assert len(slices) == 1
+    assert intake.handed.empty()
+    assert intake.runner.open_samplers == 0
+
+
+def test_one_in_the_line_can_be_cancelled_while_another_is_read() -> None:
+    begun, go_on = threading.Event(), threading.Event()
+
+    def told(_: str) -> None:
+        begun.set()
+        assert go_on.wait(WAIT)
+
+    intake = Intake(told)
+    intake.ask(1, "first")
+    assert begun.wait(WAIT)
+    for id in (2, 3, 4):
+        intake.ask(id, "waits")
+    assert intake.processor.reading()[0] == 1
+    intake.processor.put(Cancel(3))
+    end = intake.next()
+    assert isinstance(end, Finished)
+    assert end.id == 3
+    go_on.set()
+    assert [intake.next().id for _ in range(3)] == [1, 2, 4]  # in the order in which they came
+
+
+def test_a_cancel_for_one_that_was_handed_over_follows_it() -> None:
+    intake = Intake(lambda _: None)
+    intake.ask(1, "text")
+    assert isinstance(intake.next(), Accepted)
+    assert intake.handed.get(timeout=WAIT).id == 1
+    intake.processor.put(Cancel(1))
+    assert intake.handed.get(timeout=WAIT) == Cancel(1)
+    assert intake.processor.reading() == (0, 0.0)
+
+
+def test_inputs_of_one_request_are_read_in_turns_too() -> None:
+    read: list[str] = []
+    begun, asked, short_is_read = threading.Event(), threading.Event(), threading.Event()
+
+    def told(text: str) -> None:
+        read.append(text)
+        begun.set()
+        assert asked.wait(WAIT)
+        if text == "short":
+            short_is_read.set()
+        elif len(read) == 5:
+            assert short_is_read.wait(WAIT)
+
+    intake = Intake(told)
+    intake.processor.put(Embed(1, EmbedRequest(inputs=[TextPrompt("input")] * 50)))
+    assert begun.wait(WAIT)
+    intake.ask(2, "short")
+    asked.set()
+    assert [intake.next().id for _ in range(2)] == [2, 1]
+
+
+@pytest.mark.parametrize("count", [40])
+def test_what_fails_keeps_nobody(count: int) -> None:
+    intake = Intake(lambda _: None)
+    for id in range(1, count + 1):
+        intake.ask(id, "" if id % 2 else "text")
+    ends = [intake.next() for _ in range(count)]
+    assert {end.id for end in ends if isinstance(end, Failed)} == set(range(1, count + 1, 2))
+    assert {end.id for end in ends if isinstance(end, Accepted)} == set(range(2, count + 1, 2))

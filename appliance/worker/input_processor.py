@@ -4,13 +4,15 @@ With a prompt's tokens comes the parser that its reply is read with.
 """
 
 import dataclasses
+import functools
 import logging
 import random
 import threading
 from array import array
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from collections.abc import Sequence as Messages
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -37,12 +39,21 @@ from appliance.engine.types import (
 )
 from appliance.errors import ApplianceError, ContextLengthExceeded, InternalError, RequestError
 from appliance.worker.chat_template import reasoning_effort
-from appliance.worker.chat_template.sandbox import SandboxedGrammars, SandboxedTemplate
+from appliance.worker.chat_template.sandbox import (
+    SandboxedGrammars,
+    SandboxedTemplate,
+    TemplateTooCostly,
+)
+from appliance.worker.chat_template.told_tools import told, with_calls_as_text
 from appliance.worker.chat_template.trimming import cut_points
 from appliance.worker.constraints.compiler import ConstraintCompiler, Wanted
+from appliance.worker.constraints.constraint import Constraint
 from appliance.worker.intake_queue import Cancelled, IntakeQueue, Ticket
 from appliance.worker.parsers.base import ReplyParser, ResumedParser
-from appliance.worker.parsers.detect import detect
+from appliance.worker.parsers.detect import OutputFormat, detect
+from appliance.worker.parsers.known import TOLD
+from appliance.worker.parsers.syntax import CallSyntax
+from appliance.worker.parsers.tool_schema import call_schema
 from appliance.worker.runners.base import Runner
 from appliance.worker.runners.slices import SLICE, slices
 from appliance.worker.scheduler.embedding import EmbeddingJob
@@ -176,7 +187,7 @@ class InputProcessor:
         constraint = None
         if read.keeps_to:
             with self._turns.aside():
-                constraint = self._constraints.compile(read.keeps_to)
+                constraint = self._constraint(read.keeps_to)
         if begun:
             seed = begun.seed
         else:
@@ -199,6 +210,14 @@ class InputProcessor:
         if begun:
             sequence.go_on(begun, self._runner.token_to_bytes)
         return sequence
+
+    def _constraint(self, wanted: Wanted | None) -> Constraint | None:
+        try:
+            return self._constraints.compile(wanted) if wanted else None
+        except RequestError:
+            if wanted and wanted.optional:  # nobody asked for it
+                return None
+            raise
 
 
 @dataclass(slots=True)
@@ -240,10 +259,38 @@ class PromptTokenizer:
         self._runner = runner
         self._pause = pause
         self._template = template
-        self._format = detect(runner.chat_template)
         self._common = ("", PromptTokens())
         """The last system prompt that is shared, and all that a prompt with it begins with."""
-        runner.preserve_tokens(self._format.preserved_tokens)
+        self._told = False
+        """The template knows no tools, and the model is told of them."""
+
+    @functools.cached_property
+    def _format(self) -> OutputFormat:
+        """How the model writes replies: derived at the first chat."""
+        try:
+            found = detect(self._runner.chat_template, self._shown)
+        except ApplianceError:
+            raise
+        except Exception as ex:  # noqa: BLE001 - a template may show anything
+            log.warning("what this model writes could not be derived: %r", ex)
+            found = detect(self._runner.chat_template)
+        self._told = found.calls is None and not found.harmony
+        if self._told:
+            found = msgspec.structs.replace(found, calls=TOLD)
+        self._runner.preserve_tokens(found.preserved_tokens)
+        return found
+
+    def _shown(
+        self,
+        messages: Messages[Mapping[str, Any]],
+        tools: Messages[Mapping[str, Any]] | None,
+        variables: Mapping[str, Any],
+    ) -> str:
+        try:
+            segments = self._template.render(messages, tools, variables, as_is=True)
+        except TemplateTooCostly as ex:
+            raise TimeoutError(ex.message) from None  # so that no other is tried
+        return "".join(text for text, _ in segments)
 
     def read(self, prompt: Prompt, sampling: SamplingParams) -> TokenizedPrompt:
         """Tokens of the prompt.
@@ -348,7 +395,12 @@ class PromptTokenizer:
         variables = reasoning_effort.variables(
             self._runner.chat_template, prompt.effort, thinks=self._format.thinks
         )
-        segments = self._template.render(messages[: len(messages) - len(begun)], tools, variables)
+        shown = messages[: len(messages) - len(begun)]
+        if self._told:
+            shown, tools = told(shown, tools or ()), None
+        elif self._format.calls and not self._format.shows_calls:
+            shown = [with_calls_as_text(message, self._format.calls) for message in shown]
+        segments = self._template.render(shown, tools, variables)
         text = "".join(text for text, _ in segments)
         tokens: list[int] = []
         for part, parse_special in segments:
@@ -386,10 +438,7 @@ class PromptTokenizer:
 
     def _choose_parser(self, prompt: ChatPrompt, read: TokenizedPrompt, shown: "_Rendered") -> None:
         tools = prompt.tools or []
-        names = [tool["function"]["name"] for tool in tools]
         text = shown.prompt
-        if prompt.tool_choice == "none":
-            names = []
         try:
             forced = self._format.forced(tools, prompt.tool_choice, text)
         except RecursionError:
@@ -401,7 +450,10 @@ class PromptTokenizer:
                 read.keeps_to = dataclasses.replace(
                     read.keeps_to, begun=prompt.messages[-1].content
                 )
-            read.parser = self._format.parser(text, names)
+            tools = tools if prompt.tool_choice != "none" else []
+            if tools and self._told and not read.keeps_to:
+                read.keeps_to = _call_when_begun(TOLD, tools)
+            read.parser = self._format.parser(text, tools)
             if shown.written:
                 begun = prompt.messages[-1]
                 sent = begun.content or begun.reasoning_content or ""
@@ -412,11 +464,21 @@ class PromptTokenizer:
                 "tool_choice forces a call, and response_format or grammar something else",
                 param="tool_choice",
             )
+        kind: Literal["json_schema", "marked"]
+        kind = "marked" if isinstance(forced.schema, list) else "json_schema"
         schema = msgspec.json.encode(forced.schema).decode()
-        read.keeps_to = Wanted("json_schema", schema, "tools", parts=_parameters(tools))
+        read.keeps_to = Wanted(kind, schema, "tools", parts=_parameters(tools))
         read.tokens += self._runner.tokenize(forced.prefix, parse_special=True)
-        read.parser = self._format.parser(text, names, forced.format)
-        read.parser.feed(forced.prefix)
+        read.parser = self._format.parser(text, tools, forced)
+
+
+def _call_when_begun(syntax: CallSyntax, tools: list[dict[str, Any]]) -> Wanted | None:
+    """What a reply keeps to from where it begins a call; None: a schema can't be used."""
+    try:
+        schema = msgspec.json.encode(call_schema(tools, syntax.arguments_key)).decode()
+    except (RequestError, RecursionError):
+        return None
+    return Wanted("json_schema", schema, "tools", after=syntax.call[0], optional=True)
 
 
 def _parameters(tools: list[dict[str, Any]]) -> tuple[tuple[str, str], ...]:

@@ -11,14 +11,13 @@ from appliance.worker.chat_template.sandbox import SandboxedTemplate
 from appliance.worker.input_processor import PromptTokenizer
 from appliance.worker.parsers.base import ResumedParser
 from appliance.worker.parsers.detect import OutputFormat
-from appliance.worker.parsers.tool_calls import ToolFormat
 from tests.engine.conftest import load_of
 from tests.engine.fake_runner import FakeRunner
 from tests.engine.talk import GREEDY, Heard, ask, chat
 from tests.worker.parsers.replies import THINK, told
 
 TAGS = OutputFormat(None, THINK)
-HARMONY = OutputFormat(ToolFormat.HARMONY)
+HARMONY = OutputFormat(harmony=True)
 STYLES = [
     # style, prompt, what the model wrote, and what of it is markup in front of either part
     (TAGS, "", "<think>\n", "\n</think>\n\n"),

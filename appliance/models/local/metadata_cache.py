@@ -14,12 +14,13 @@ import msgspec
 from appliance.errors import BadModelFile
 from appliance.models.gguf.header import GgufHeader, is_legacy_ggml
 from appliance.models.gguf.shards import Stamp, read_model, stamp
+from appliance.models.local.abilities import takes_tools, thinks
 from appliance.models.memory.fit import MemoryNeeds
 from appliance.system.files import replace_file
 
 log = logging.getLogger(__name__)
 
-VERSION = 3
+VERSION = 4
 """Of the file; another one is not read."""
 MOST_REMEMBERED = 2000
 
@@ -37,6 +38,10 @@ class ModelFacts(msgspec.Struct, frozen=True, kw_only=True):
     """Bytes of all its files."""
     embeds: bool = False
     """It makes vectors out of texts, and writes none."""
+    tools: bool = False
+    """Its chat template knows of tools."""
+    thinks: bool = False
+    """It may think before it answers."""
     weight: MemoryNeeds = MemoryNeeds()
     fault: str = ""
     """Why it cannot be loaded; empty: it can."""
@@ -58,6 +63,8 @@ def read_facts(path: Path, weigh: Callable[[GgufHeader], MemoryNeeds]) -> ModelF
             licence=header.licence or "",
             size=header.file_size,
             embeds=header.pooling not in (None, "none"),
+            tools=takes_tools(header.chat_template or ""),
+            thinks=thinks(header.chat_template or ""),
             weight=weigh(header),
         )
     except BadModelFile as ex:

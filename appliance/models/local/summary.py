@@ -50,6 +50,10 @@ class LocalModel(msgspec.Struct, frozen=True, kw_only=True):
     """None: unknown."""
     embeds: bool
     """It makes vectors out of texts, and writes none."""
+    tools: bool
+    """It was made to call functions; another model is told of them in words."""
+    thinks: bool
+    """It may think before it answers."""
     downloaded: bool
     default: bool
     """Requests that name no model get this one."""
@@ -103,6 +107,8 @@ def summarize(
         memory=use,
         fits=fits(weight, machine.memory(), machine.gpu()) if weight else None,
         embeds=bool(facts and facts.embeds),
+        tools=bool(facts and facts.tools),
+        thinks=bool(facts and facts.thinks),
         downloaded=entry is not None or install_hint is None,
         default=default,
         status="failed" if fault else loaded.status,

@@ -7,26 +7,19 @@ things that some templates insist on.
 import hashlib
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 _WANTS_SHORT_IDS = re.compile(r"length\s*!=\s*9\b")
 
-PROBE = [
-    {"role": "user", "content": "-"},
-    {
-        "role": "assistant",
-        "content": "",
-        "tool_calls": [
-            {
-                "id": "call00000",
-                "type": "function",
-                "function": {"name": "probe", "arguments": '{"probe": 1}'},
-            }
-        ],
-    },
-]
-"""A chat with a call whose arguments are text."""
+
+def _probe(arguments: Any) -> list[dict[str, Any]]:
+    function = {"name": "probe", "arguments": arguments}
+    call = {"id": "call00000", "type": "function", "function": function}
+    return [
+        {"role": "user", "content": "-"},
+        {"role": "assistant", "content": "", "tool_calls": [call]},
+    ]
 
 
 def wants_short_ids(template: str) -> bool:
@@ -34,13 +27,21 @@ def wants_short_ids(template: str) -> bool:
     return _WANTS_SHORT_IDS.search(template) is not None
 
 
-def takes_text(rendered: str) -> bool:
-    """Whether a template that made this of `PROBE` wants arguments as text.
+def takes_text(render: Callable[[list[dict[str, Any]]], str]) -> bool:
+    """Whether a template wants arguments as text, going by what it makes of a chat with a call.
 
     Text is better when it is possible: it is what the model wrote, to the letter, so that the KV
-    cache fits. Many templates turn arguments into JSON themselves, and text would be quoted twice.
+    cache fits. Many templates turn arguments into JSON themselves, and text would be quoted twice;
+    others have a notation of their own for objects, and text would stand in it as JSON.
     """
-    return '{"probe": 1}' in rendered
+    as_text = render(_probe('{"probe": 1}'))
+    if '{"probe": 1}' not in as_text or '{{"probe"' in as_text:
+        return False
+    try:
+        as_object = render(_probe({"probe": 1}))
+    except Exception:  # noqa: BLE001 - a template may raise anything
+        return True
+    return any(shown in as_object for shown in ('"probe": 1', '"probe":1', "'probe': 1"))
 
 
 def for_template(
@@ -73,6 +74,8 @@ def for_template(
         # gpt-oss's name for it; its template takes either that or content beside a call.
         if "reasoning_content" in message and not (calls and message["content"]):
             message["thinking"] = message["reasoning_content"]
+        if "reasoning_content" in message:
+            message["reasoning"] = message["reasoning_content"]
         out.append(message)
     return out
 

@@ -46,6 +46,10 @@ ATTEMPTS = 2
 """A process that died may have been killed by somebody else: another one is tried once."""
 
 
+class TemplateTooCostly(RequestError):
+    """What was asked of the process took too much."""
+
+
 class _TooMuch(Exception):
     """The template took too much; the message says of what. The process is of no more use."""
 
@@ -198,7 +202,8 @@ class Sandbox:
                 return question(self._child or self._start())
             except _TooMuch as ex:
                 self._replace()
-                raise RequestError(f"{self._what} {ex} and was stopped", param=param) from None
+                message = f"{self._what} {ex} and was stopped"
+                raise TemplateTooCostly(message, param=param) from None
             except _Busy:
                 self._replace()
                 failed = Unavailable(f"the machine is too busy for {self._what}")
@@ -276,6 +281,8 @@ class SandboxedTemplate(Sandbox):
         messages: Sequence[ChatMessage | Mapping[str, Any]],
         tools: Sequence[Mapping[str, Any]] | None = None,
         variables: Mapping[str, Any] | None = None,
+        *,
+        as_is: bool = False,
     ) -> list[tuple[str, bool]]:
         """See `ChatTemplate.render`; after `compile`.
 
@@ -285,7 +292,7 @@ class SandboxedTemplate(Sandbox):
             Unavailable: the machine is too busy for it.
         """
         with self._lock:
-            answer = self._render(Render(messages, tools, variables))
+            answer = self._render(Render(messages, tools, variables, as_is))
         if isinstance(answer, Rendered):
             return answer.segments
         assert isinstance(answer, TemplateRefused)

@@ -80,7 +80,9 @@ class Renderer:
             return Compiled()
         if self._template is None:
             return TemplateRefused("no chat template was compiled")
-        segments = self._template.render(request.messages, request.tools, request.variables)
+        segments = self._template.render(
+            request.messages, request.tools, request.variables, as_is=request.as_is
+        )
         length = sum(len(text) for text, _ in segments)
         if length > MAX_PROMPT:
             return TemplateRefused(

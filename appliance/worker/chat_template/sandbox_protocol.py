@@ -36,6 +36,7 @@ class Render(msgspec.Struct, frozen=True, tag="render"):
     messages: Sequence[Any]
     tools: Sequence[Mapping[str, Any]] | None = None
     variables: Mapping[str, Any] | None = None
+    as_is: bool = False
 
 
 class CheckGrammar(msgspec.Struct, frozen=True, tag="check"):

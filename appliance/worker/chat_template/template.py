@@ -6,10 +6,11 @@ a process of its own. What a person typed is hostile to the model: text that loo
 special tokens stays text.
 """
 
+import contextlib
 import datetime
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NoReturn
 
 import jinja2
@@ -20,8 +21,8 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from appliance.engine.types import ChatMessage
 from appliance.errors import RequestError
+from appliance.worker.chat_template.acceptable import forms, says_all
 from appliance.worker.chat_template.messages import (
-    PROBE,
     for_template,
     takes_text,
     tools_for_template,
@@ -57,7 +58,7 @@ class ChatTemplate:
         """
         if len(source) > MAX_TEMPLATE:
             raise ValueError(f"the chat template has {len(source)} characters")
-        environment = ImmutableSandboxedEnvironment(
+        environment = _Environment(
             trim_blocks=True,
             lstrip_blocks=True,
             extensions=[loopcontrols, _Generation],
@@ -82,11 +83,13 @@ class ChatTemplate:
         messages: Sequence[ChatMessage | Mapping[str, Any]],
         tools: Sequence[Mapping[str, Any]] | None = None,
         variables: Mapping[str, Any] | None = None,
+        *,
+        as_is: bool = False,
     ) -> list[PromptSegment]:
         """The prompt up to where the assistant begins to speak.
 
         `messages` and `tools` have OpenAI's shape; `variables` are what else a template uses,
-        such as `enable_thinking`.
+        such as `enable_thinking`. `as_is`: in no other form, see `acceptable`.
 
         Raises:
             RequestError: the template refuses these messages; `param` is `messages`.
@@ -98,14 +101,50 @@ class ChatTemplate:
             text_arguments=self._text_arguments,
             short_ids=self._short_ids,
         )
+        shown = self._mask(tools_for_template(tools or []), masked)
         context = {
+            **_other_names(shown),
             **self._mask(dict(variables or {}), masked),
-            "messages": self._mask(given, masked),
-            "tools": self._mask(tools_for_template(tools or []), masked),
+            "tools": shown,
             "add_generation_prompt": True,
+            **self._tokens,
         }
+        chat = self._mask(given, masked)
+        text = (self._rendered if as_is else self._accepted)(chat, context)
+        return _split(text, masked)
+
+    def _accepted(self, chat: list[dict[str, Any]], context: dict[str, Any]) -> str:
         try:
-            text = self._template.render(context | self._tokens)
+            text = self._rendered(chat, context)
+        except RequestError as ex:
+            text = self._in_another_form(chat, context, ex)
+        if not says_all(text, chat):
+            # Some pass over all system messages but one.
+            for form in forms(chat):
+                with contextlib.suppress(RequestError):
+                    other = self._rendered(form, context)
+                    if says_all(other, chat):
+                        return other
+        return text
+
+    def _in_another_form(
+        self, chat: list[dict[str, Any]], context: dict[str, Any], refusal: RequestError
+    ) -> str:
+        """What the template refused, in a form that it takes."""
+        contexts = [context]
+        if context["tools"] is None:  # some were written for chats with tools alone
+            contexts.append({**context, "tools": []})
+        for given in contexts:
+            for form in [chat, *forms(chat)]:
+                try:
+                    return self._rendered(form, given)
+                except RequestError:
+                    continue
+        raise refusal
+
+    def _rendered(self, chat: list[dict[str, Any]], context: dict[str, Any]) -> str:
+        try:
+            return self._template.render(context, messages=_Given(chat))
         except MemoryError:
             raise
         except jinja2.TemplateError as ex:
@@ -118,7 +157,6 @@ class ChatTemplate:
                 f"the model's chat template failed: {type(ex).__name__}: {_message_of(ex)}",
                 param="messages",
             ) from ex
-        return _split(text, masked)
 
     def _mask(self, value: Any, masked: list[str]) -> Any:
         """The same value with marks for special-token text, wherever it stands."""
@@ -140,11 +178,23 @@ class ChatTemplate:
 
     def _takes_text_arguments(self) -> bool:
         try:
-            return takes_text(self._template.render(self._tokens, messages=PROBE, tools=None))
+            return takes_text(lambda probe: self._template.render(self._tokens, messages=probe))
         except MemoryError:
             raise
         except Exception:  # noqa: BLE001 - whatever it is, it is raised when a tool is called
             return False
+
+
+class _Given(list[Any]):
+    """What a template was given, and leaves as it is."""
+
+
+class _Environment(ImmutableSandboxedEnvironment):
+    """Some templates gather things in lists of their own, as Kimi's do."""
+
+    def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:
+        own = type(obj) is list and attr in ("append", "pop")
+        return own or super().is_safe_attribute(obj, attr, value)
 
 
 class _Generation(Extension):
@@ -155,6 +205,13 @@ class _Generation(Extension):
     def parse(self, parser: Parser) -> list[jinja2.nodes.Node]:
         next(parser.stream)
         return parser.parse_statements(("name:endgeneration",), drop_needle=True)
+
+
+def _other_names(tools: list[dict[str, Any]] | None) -> dict[str, Any]:
+    """Tools by the names that SmolLM3's and FireFunction's templates have for them."""
+    listed = [tool["function"] for tool in tools or []]
+    names = {"functions": _tojson(listed, indent=4), "datetime": _strftime_now("%d %b %Y")}
+    return names | {"xml_tools": listed} if listed else names
 
 
 def _split(text: str, masked: list[str]) -> list[PromptSegment]:
@@ -192,5 +249,17 @@ def _tojson(
 ) -> str:
     # Jinja's own filter escapes HTML characters, which models were not trained on.
     return json.dumps(
-        value, ensure_ascii=False, indent=indent, separators=separators, sort_keys=sort_keys
+        value,
+        ensure_ascii=False,
+        indent=indent,
+        separators=separators,
+        sort_keys=sort_keys,
+        default=_listed,
     )
+
+
+def _listed(value: Any) -> list[Any]:
+    """What some filters of Jinja's make instead of a list."""
+    if isinstance(value, Iterator):
+        return list(value)
+    raise TypeError(f"{type(value).__name__} is no JSON")

@@ -5,6 +5,7 @@ Lives on the intake's threads, and computes on a thread of its own.
 
 import dataclasses
 import hashlib
+import json
 import os
 import queue
 import sys
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 
 from appliance.errors import RequestError
 from appliance.system import memory
-from appliance.worker.constraints import check, gbnf, json_schema
+from appliance.worker.constraints import check, gbnf, json_schema, marked
 from appliance.worker.constraints.constraint import Constraint
 
 if TYPE_CHECKING:
@@ -35,11 +36,14 @@ REMEMBERED = 256
 class Wanted:
     """What a reply is to keep to."""
 
-    kind: Literal["json_schema", "grammar"]
+    kind: Literal["json_schema", "grammar", "marked"]
+    """`marked`: see that module."""
     text: str
     param: str
     """The field that it came in."""
     after: str = ""
+    """See `Constraint`."""
+    optional: bool = False
     """See `Constraint`."""
     begun: str = ""
     """What the reply begins with: it is there already."""
@@ -109,7 +113,7 @@ class ConstraintCompiler:
             return self._compile(wanted)
         except RequestError:
             for param, text in wanted.parts:
-                self._compile(Wanted(wanted.kind, text, param))
+                self._compile(Wanted("json_schema", text, param))
             raise
 
     def _compile(self, wanted: Wanted) -> Constraint:
@@ -127,6 +131,7 @@ class ConstraintCompiler:
                 param=wanted.param,
                 beside=self._beside,
                 after=wanted.after,
+                optional=wanted.optional,
             )
         except ValueError as ex:
             raise RequestError(f"{what} cannot be used: {ex}", param=wanted.param) from ex
@@ -150,9 +155,29 @@ class ConstraintCompiler:
         if wanted.kind == "json_schema":
             schema = json_schema.prepared(wanted.text)
             return LLMatcher.grammar_from_json_schema(schema, overrides=json_schema.COMPACT)
+        if wanted.kind == "marked":
+            nodes = json.loads(wanted.text)
+            return LLMatcher.grammar_from_lark(marked.to_lark(nodes, self._control_tokens))
         return LLMatcher.grammar_from_lark(
             gbnf.to_lark(wanted.text, self._token_of, vocabulary.ends)
         )
+
+    def _control_tokens(self, text: str) -> list[int | str]:
+        """A text as the model has it: its control tokens, and the text between them."""
+        assert self._vocabulary
+        found: list[int | str] = []
+        plain = b""
+        for token in self._source.tokenize(text, parse_special=True):
+            piece = self._vocabulary.tokens[token]
+            if piece.startswith(b"\xff"):
+                found += [plain.decode("utf-8", "replace"), token]
+                plain = b""
+            else:
+                plain += piece
+        found = [part for part in [*found, plain.decode("utf-8", "replace")] if part != ""]
+        # Some vocabularies put a space before any text.
+        read = "".join(part for part in found if isinstance(part, str))
+        return found if not read or read in text or len(found) > 1 else [text]
 
     def _token_of(self, text: str) -> int | None:
         tokens = self._source.tokenize(text, parse_special=True)

@@ -28,6 +28,7 @@ class Constraint:
         param: str,
         beside: Executor,
         after: str = "",
+        optional: bool = False,
     ) -> None:
         """
         Args:
@@ -39,6 +40,7 @@ class Constraint:
             beside: computes steps that take long.
             after: the text that the reply has to have before the grammar begins, as the end of a
                 thought; empty: it begins at once.
+            optional: the reply may end without that text.
 
         Raises:
             RequestError: the grammar lets nothing begin.
@@ -49,7 +51,8 @@ class Constraint:
         self._beside = beside
         self._after = after.encode()
         self._before = b""
-        self._anything = _all_but(n_vocab, ends) if after else b""
+        self._optional = optional
+        self._anything = _all_but(n_vocab, () if optional else ends) if after else b""
         self._next: bytes | None | Future[bytes | None] = self._mask()
         self._slow = False
 
@@ -61,7 +64,7 @@ class Constraint:
     @property
     def complete(self) -> bool:
         """The reply may end here."""
-        return not self._after and self._matcher.is_accepting()
+        return self._optional if self._after else self._matcher.is_accepting()
 
     def allowed(self) -> bytes | None:
         """A bit for each token of the vocabulary, the lowest first; None: the reply is over.

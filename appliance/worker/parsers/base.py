@@ -81,6 +81,54 @@ class ParserChain:
         return out
 
 
+class ThoughtChain:
+    """A parser of thoughts before one of calls, where a thought that is never closed may end in
+    calls: some models forget to close it. Calls in one that is closed were only thought of."""
+
+    def __init__(self, thought: ReplyParser, inside: ReplyParser, behind: ReplyParser) -> None:
+        """`inside` reads the thought, and `behind` the answer."""
+        self._thought = thought
+        self._inside = inside
+        self._behind = behind
+        self._held = ""
+        """Of the thought: what `inside` has not given back as text."""
+        self._calls: list[OutputPart] = []
+        self._closed = False
+
+    def feed(self, text: str) -> list[OutputPart]:
+        return self._through(self._thought.feed(text))
+
+    def finish(self) -> list[OutputPart]:
+        out = self._through(self._thought.finish())
+        if self._closed:
+            return out + self._behind.finish()
+        out += self._in_thought(self._inside.finish())
+        return [*out, *self._calls]
+
+    def _through(self, parts: Sequence[OutputPart]) -> list[OutputPart]:
+        out: list[OutputPart] = []
+        for part in parts:
+            if isinstance(part, Reasoning):
+                self._held += part.text
+                out += self._in_thought(self._inside.feed(part.text))
+            elif isinstance(part, Content):
+                if not self._closed:
+                    self._closed = True
+                    out.append(Reasoning(self._held))
+                out += self._behind.feed(part.text)
+        return out
+
+    def _in_thought(self, parts: Sequence[OutputPart]) -> list[OutputPart]:
+        out: list[OutputPart] = []
+        for part in parts:
+            if self._calls or not isinstance(part, Content):
+                self._calls.append(Reasoning(part.text) if isinstance(part, Content) else part)
+            else:
+                out.append(Reasoning(part.text))
+                self._held = self._held[len(part.text) :]
+        return out
+
+
 class ResumedParser:
     """A parser that first reads the beginning of a reply, which was sent already.
 

@@ -1,101 +1,92 @@
 """What a model's chat template reveals about its replies: how it thinks, how it calls functions.
 
-    format = detect(template)
-    parser = format.parser(prompt, names)             parts out of the text of one reply
+    format = detect(template, render)
+    parser = format.parser(prompt, tools)             parts out of the text of one reply
     forced = format.forced(tools, choice, prompt)     a call that the reply is constrained to
 
 Pure Python.
 """
 
-from collections.abc import Collection, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import msgspec
 
 from appliance.worker.parsers import harmony, reasoning
-from appliance.worker.parsers.base import ParserChain, PlainParser, PromptSegment, ReplyParser
-from appliance.worker.parsers.tool_calls import (
-    ARGS,
-    CALL_ID,
-    HERMES,
-    HERMES_END,
-    PYTHON_TAG,
-    TOOL_CALLS,
-    ToolCallParser,
-    ToolFormat,
+from appliance.worker.parsers.base import (
+    ParserChain,
+    PlainParser,
+    PromptSegment,
+    ReplyParser,
+    ThoughtChain,
 )
-from appliance.worker.parsers.tool_schema import (
-    Choice,
-    Tool,
-    arguments_schema,
-    call_schema,
-    chosen_tools,
-)
-
-_MARKS = {
-    None: frozenset[str](),
-    ToolFormat.HERMES: frozenset({HERMES, HERMES_END}),
-    ToolFormat.LLAMA: frozenset({PYTHON_TAG}),
-    ToolFormat.MISTRAL: frozenset({TOOL_CALLS}),
-    ToolFormat.MISTRAL_NAMED: frozenset({TOOL_CALLS, CALL_ID, ARGS}),
-    ToolFormat.HARMONY: harmony.MARKS,
-}
-_OTHER_CALLS = ("<function=", "<arg_key>")
-"""XML of their own that some models put between Hermes's tags: Qwen3-Coder, GLM."""
-
-
-class ForcedCall(msgspec.Struct, frozen=True):
-    """What constrains a reply to be one tool call."""
-
-    prefix: str
-    """It is added to the prompt, special tokens in it parsed as such, and fed to the parser
-    before the reply."""
-    schema: dict[str, Any]
-    """JSON schema of the whole reply; keys in the order in which they are to be written."""
-    format: ToolFormat
-    """For `OutputFormat.parser`."""
+from appliance.worker.parsers.call_parser import CallParser
+from appliance.worker.parsers.derive import RenderTemplate, derive
+from appliance.worker.parsers.forced import FORCED, ForcedCall, forced_call
+from appliance.worker.parsers.known import FUNCTIONARY, known_syntax
+from appliance.worker.parsers.syntax import CallSyntax
+from appliance.worker.parsers.tool_schema import Choice, Tool, arguments_schema, chosen_tools
 
 
 class OutputFormat(msgspec.Struct, frozen=True):
     """How a model writes replies."""
 
-    tools: ToolFormat | None = None
+    calls: CallSyntax | None = None
     """None: it wasn't made to call functions, or does it in a way that isn't known here."""
     tags: reasoning.Tags | None = None
     """None: it doesn't think between tags; gpt-oss does so in a channel."""
+    dropped: tuple[str, ...] = ()
+    """Marks around answers, which are no part of them."""
+    shows_calls: bool = True
+    """False: the template leaves out the calls of earlier replies."""
+    harmony: bool = False
+    """It writes messages in channels, as gpt-oss does."""
 
     @property
     def thinks(self) -> bool:
         """It thinks before it answers, in a way that is known here."""
-        return self.tags is not None or self.tools is ToolFormat.HARMONY
+        return self.tags is not None or self.harmony
 
     @property
     def preserved_tokens(self) -> frozenset[str]:
         """Texts that the parsers look for. A token with such a text has to be detokenized to it,
         even if it is a special token, of which nothing is left otherwise."""
+        if self.harmony:
+            return harmony.MARKS
         tags = {self.tags.opening, self.tags.closing} if self.tags else set()
-        return _MARKS[self.tools] | tags
+        return (self.calls.marks if self.calls else frozenset()) | tags | set(self.dropped)
 
     def parser(
-        self, prompt: str, names: Collection[str] = (), format: ToolFormat | None = None
+        self, prompt: str, tools: Sequence[Tool] = (), forced: ForcedCall | None = None
     ) -> ReplyParser:
         """A parser for one reply to the rendered `prompt`, of which only the end matters.
 
-        `names`: the functions that were offered; without any, calls are content. `format`: that of
-        a forced reply.
+        `tools`: the functions that were offered; without any, calls are content. `forced`: what the
+        reply is constrained to.
         """
-        format = format or self.tools
-        if format is ToolFormat.HARMONY:
-            return harmony.HarmonyParser(names)
-        calls = ToolCallParser(format, names) if format and names else PlainParser()
+        if forced:
+            return forced.parser(tools, self._thought(prompt))
+        if self.harmony:
+            return harmony.HarmonyParser([tool["function"]["name"] for tool in tools])
+        calls: ReplyParser = PlainParser()
+        if self.dropped or (self.calls and tools):
+            calls = CallParser(self.calls or FORCED, tools if self.calls else (), self.dropped)
+            if self.calls is FUNCTIONARY and prompt.endswith(FUNCTIONARY.call[0]):
+                calls.feed(FUNCTIONARY.call[0])
+        thought = self._thought(prompt)
+        if thought and self.calls and self.calls.openings and tools:
+            syntax = msgspec.structs.replace(self.calls, offered_only=True, bare=False)
+            return ThoughtChain(thought, CallParser(syntax, tools), calls)
+        return ParserChain(thought, calls) if thought else calls
+
+    def _thought(self, prompt: str) -> reasoning.ReasoningParser | None:
         if self.tags is None:
-            return calls
+            return None
         opened = reasoning.opened_by(prompt, self.tags)
-        return ParserChain(reasoning.ReasoningParser(self.tags, opened=opened), calls)
+        return reasoning.ReasoningParser(self.tags, opened=opened)
 
     def prefill_segments(self, prompt: str, thought: str, answer: str) -> list[PromptSegment]:
         """How this model writes the beginning of a reply to the rendered `prompt`."""
-        if self.tools is ToolFormat.HARMONY:
+        if self.harmony:
             return harmony.prefill_segments(thought, answer)
         if self.tags is None:
             return [(answer, False)]
@@ -120,43 +111,45 @@ class OutputFormat(msgspec.Struct, frozen=True):
         if choice in ("auto", "none"):
             return None
         chosen = chosen_tools(tools, choice)
+        if len(chosen) == 1 and self.harmony:
+            name = chosen[0]["function"]["name"]
+            prefix = f"<|channel|>commentary to=functions.{name} <|constrain|>json<|message|>"
+            return ForcedCall(prefix, arguments_schema(chosen[0]), None)
         close = ""
         if self.tags and reasoning.opened_by(prompt, self.tags):
             close = f"\n{self.tags.closing}\n\n"
-        name = chosen[0]["function"]["name"]
-        if len(chosen) == 1 and self.tools is ToolFormat.HARMONY:
-            prefix = f"<|channel|>commentary to=functions.{name} <|constrain|>json<|message|>"
-            return ForcedCall(prefix, arguments_schema(chosen[0]), self.tools)
-        if len(chosen) == 1 and self.tools is ToolFormat.MISTRAL_NAMED:
-            return ForcedCall(
-                f"{close}{TOOL_CALLS}{name}{ARGS}", arguments_schema(chosen[0]), self.tools
-            )
-        key = "parameters" if self.tools is ToolFormat.LLAMA else "arguments"
-        schema = call_schema(chosen, key)
-        if self.tools is ToolFormat.HERMES:
-            return ForcedCall(f"{close}{HERMES}\n", schema, self.tools)
-        if self.tools is ToolFormat.MISTRAL:
-            return ForcedCall(f"{close}{TOOL_CALLS}[", schema, self.tools)
-        # The bare object is what any model can be constrained to.
-        return ForcedCall(close, schema, ToolFormat.LLAMA)
+        return forced_call(self.calls, chosen, close)
 
 
-def detect(template: str | None) -> OutputFormat:
-    """The format that a chat template was written for; None: a model without one."""
+def detect(template: str | None, render: RenderTemplate | None = None) -> OutputFormat:
+    """The format that a chat template was written for; None: a model without one.
+
+    `render`: the template at work; without it, what its text names is all there is.
+    """
     if template is None:
         return OutputFormat()
-    return OutputFormat(_tool_format(template), reasoning.detect(template))
-
-
-def _tool_format(template: str) -> ToolFormat | None:
     if harmony.CHANNEL in template and harmony.MESSAGE in template:
-        return ToolFormat.HARMONY
-    if "tools" not in template:
-        return None
-    if TOOL_CALLS in template:
-        return ToolFormat.MISTRAL_NAMED if ARGS in template else ToolFormat.MISTRAL
-    if HERMES in template and not any(other in template for other in _OTHER_CALLS):
-        return ToolFormat.HERMES
-    if "ipython" in template and '"parameters": ' in template:
-        return ToolFormat.LLAMA
-    return None
+        return OutputFormat(harmony=True)
+    tags = reasoning.detect(template)
+    syntax = known_syntax(template)
+    if render is None:
+        return OutputFormat(syntax, tags)
+    if syntax is FUNCTIONARY:
+        return OutputFormat(syntax, tags, (">>>all\n",))
+    found = derive(render, tags)
+    calls = _chosen(found.calls, syntax)
+    return OutputFormat(calls, found.tags, found.dropped, shows_calls=found.shows_calls)
+
+
+def _chosen(derived: CallSyntax | None, known: CallSyntax | None) -> CallSyntax | None:
+    """What was derived, unless the known one says more about the same."""
+    if derived is None or known is None:
+        return derived or known
+    same = known.bare and not derived.openings
+    if same or (derived.style, derived.after_name, derived.call) == (
+        known.style,
+        known.after_name or ...,
+        known.call,
+    ):
+        return msgspec.structs.replace(known, parallel=derived.parallel)
+    return derived

@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection
 _SPACE = " \t\r\n"
 _SCALAR = frozenset("0123456789+-.abcdefghijklmnopqrstuvwxyzE")
 _ARGUMENTS = frozenset({"arguments", "parameters"})
-_KEYS = _ARGUMENTS | {"name", "id", "type"}
+_KEYS = frozenset({"id", "type"})
 _LONGEST_LABEL = 256
 """Characters of a key, a name or an id; what is longer is no call."""
 
@@ -64,9 +64,24 @@ class JsonCallParser:
     none at all, or `null`, are `{}`.
     """
 
-    def __init__(self, names: Collection[str] | None) -> None:
-        """`names`: the functions that may be called; None: any."""
+    def __init__(
+        self,
+        names: Collection[str] | None,
+        name_key: str = "name",
+        arguments_key: str = "arguments",
+        keys: Collection[str] = (),
+    ) -> None:
+        """
+        Args:
+            names: the functions that may be called; None: any.
+            name_key: the key of the name.
+            arguments_key: that of the arguments, besides the usual ones.
+            keys: others that may stand before these two.
+        """
         self._names = names
+        self._name_key = name_key
+        self._arguments_keys = _ARGUMENTS | {arguments_key}
+        self._keys = self._arguments_keys | _KEYS | {name_key, *keys}
         self._state: Callable[[str], CharResult] = self._opens
         self._seen: set[str] = set()
         self._key = ""
@@ -120,7 +135,7 @@ class JsonCallParser:
         if not self._value.whole:
             return self._hold(char)
         self._key, self._state = self._text, self._colon
-        known = self._key in _KEYS and self._key not in self._seen
+        known = self._key in self._keys and self._key not in self._seen
         self._seen.add(self._key)
         return CharResult.MORE if known or self.certain else CharResult.FAILED
 
@@ -136,7 +151,7 @@ class JsonCallParser:
         if char not in '{["' and (char not in _SCALAR or self._alone):
             return CharResult.FAILED
         self._value, self._text = _Value(char), char
-        streams = char == "{" and self._key in _ARGUMENTS and self.name is not None
+        streams = char == "{" and self._key in self._arguments_keys and self.name is not None
         self._state = self._arguments_open if streams and not self.certain else self._in_value
         return CharResult.MORE
 
@@ -179,15 +194,15 @@ class JsonCallParser:
 
     def _hold(self, char: str) -> CharResult:
         self._text += char
-        free = self.certain or self._key in _ARGUMENTS
+        free = self.certain or self._key in self._arguments_keys
         return CharResult.MORE if free or len(self._text) <= _LONGEST_LABEL else CharResult.FAILED
 
     def _judge(self) -> CharResult:
         self._state = self._after_value
-        if self.certain or self._key not in _ARGUMENTS | {"name"}:
+        if self.certain or self._key not in self._arguments_keys | {self._name_key}:
             return CharResult.MORE
         value = _decoded(self._text)
-        if self._key == "name":
+        if self._key == self._name_key:
             self.name = value if isinstance(value, str) and self._callable(value) else None
             return CharResult.FAILED if self.name is None else CharResult.MORE
         if isinstance(value, str):

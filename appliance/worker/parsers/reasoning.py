@@ -57,7 +57,8 @@ class ReasoningParser:
     """Splits one reply. Implements `ReplyParser`.
 
     A thought stands at the beginning of a reply or nowhere: later tags are what the answer is
-    about. White space at the tags belongs to them. A thought that is never closed is all there is.
+    about, but for a closing one that none opened. White space at the tags belongs to them. A
+    thought that is never closed is all there is.
     """
 
     def __init__(self, tags: Tags, *, opened: bool) -> None:
@@ -65,7 +66,7 @@ class ReasoningParser:
         self._tags = tags
         self._opened = opened
         self._buffer = ""
-        self._state: Literal["start", "before", "inside", "behind", "answer"] = "start"
+        self._state: Literal["start", "before", "inside", "behind", "answer", "done"] = "start"
 
     def feed(self, text: str) -> list[OutputPart]:
         self._buffer += text
@@ -77,11 +78,34 @@ class ReasoningParser:
         if self._state == "inside":
             out.append(Reasoning(self._inside()))
         if self._state == "behind":
-            self._skip_space("answer")
+            self._skip_space("done")
         if self._state == "answer":
+            out.append(Content(self._answer()))
+        if self._state == "done":
             out.append(Content(self._buffer))
             self._buffer = ""
         return merge_parts(out)
+
+    def _answer(self) -> str:
+        """The part of the answer that is certain. A closing tag without an opening is left out:
+        the model was not to think, or did so without saying."""
+        text, closing = self._buffer, self._tags.closing
+        end = text.find(closing)
+        opening = text.find(self._tags.opening)
+        if opening >= 0 and not 0 <= end < opening:
+            self._state = "done"
+            return ""
+        if end >= 0:
+            rest = text[end + len(closing) :].lstrip()
+            if not rest:
+                self._buffer = text[end:]
+                return text[:end]
+            self._buffer = rest
+            self._state = "done"
+            return text[:end]
+        keep = max(possible_start(text, mark) for mark in (closing, self._tags.opening))
+        self._buffer = text[len(text) - keep :]
+        return text[: len(text) - keep]
 
     def finish(self) -> list[OutputPart]:
         rest, self._buffer = self._buffer, ""
@@ -89,6 +113,8 @@ class ReasoningParser:
             return merge_parts(
                 [Reasoning(rest.strip() if self._state == "start" else rest.rstrip())]
             )
+        if self._state == "answer" and rest.startswith(self._tags.closing):
+            rest = ""
         return merge_parts([Content(rest)])
 
     def _start(self) -> None:
@@ -100,7 +126,7 @@ class ReasoningParser:
         elif not opening.startswith(begun):
             self._state = "before" if self._opened else "answer"
 
-    def _skip_space(self, then: Literal["inside", "answer"]) -> None:
+    def _skip_space(self, then: Literal["inside", "done"]) -> None:
         self._buffer = self._buffer.lstrip()
         if self._buffer:
             self._state = then

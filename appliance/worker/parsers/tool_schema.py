@@ -42,8 +42,10 @@ def arguments_schema(tool: Tool) -> dict[str, Any]:
     return schema | {"$defs": definitions} if definitions else schema
 
 
-def call_schema(tools: Sequence[Tool], key: str = "arguments") -> dict[str, Any]:
-    """The schema of a call of one of `tools`: `{"name": …, key: {…}}`, the name first.
+def call_schema(
+    tools: Sequence[Tool], key: str = "arguments", name_key: str = "name"
+) -> dict[str, Any]:
+    """The schema of a call of one of `tools`: `{name_key: …, key: {…}}`, the name first.
 
     What a tool's schema refers to moves to the `$defs` of the whole, under names that no two share.
 
@@ -55,10 +57,10 @@ def call_schema(tools: Sequence[Tool], key: str = "arguments") -> dict[str, Any]
         {
             "type": "object",
             "properties": {
-                "name": {"const": tool["function"]["name"]},
+                name_key: {"const": tool["function"]["name"]},
                 key: _Part(tool, f"tool{index}", definitions).schema,
             },
-            "required": ["name", key],
+            "required": [name_key, key],
             "additionalProperties": False,
         }
         for index, tool in enumerate(tools)

@@ -24,6 +24,14 @@ class DeviceLost(Exception):
     """A GPU computes no more, and what it holds is gone: the process has to end."""
 
 
+def one_template(usual: str | None, for_tools: str | None) -> str | None:
+    """A chat template out of the two that some files carry: one is for chats with tools."""
+    if usual is None or for_tools is None:
+        return usual or for_tools
+    parts = [part.removesuffix("\n") for part in (for_tools, usual)]
+    return "{% if tools %}" + "{% else %}".join(parts) + "{% endif %}"
+
+
 @dataclass(slots=True)
 class Batch:
     """Tokens of one `llama_decode`, entry by entry."""
@@ -186,7 +194,7 @@ class Runner(KvMemory, Protocol):
 
     @property
     def chat_template(self) -> str | None:
-        """The model's own template, if it carries one."""
+        """The model's own template, if it carries one; see `one_template`."""
 
     @property
     def bos(self) -> str: ...

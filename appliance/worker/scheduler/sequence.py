@@ -1,7 +1,7 @@
 """A sequence: one prompt and its completion inside the engine. Touched by the step loop alone."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from appliance.engine.protocol import (
@@ -199,7 +199,7 @@ class Sequence:
     def _delta(self, parts: list[OutputPart]) -> Delta | None:
         if not parts:
             return None
-        calls = [_call(part) for part in parts if not isinstance(part, Content | Reasoning)]
+        calls = call_deltas(parts)
         self._called = self._called or bool(calls)
         logprobs, self.logprobs = self.logprobs, []
         new_tokens, self._new_tokens = self._new_tokens, []
@@ -233,7 +233,15 @@ class Sequence:
         )
 
 
-def _call(part: ToolCallBegan | ToolCallArguments) -> CallDelta:
-    if isinstance(part, ToolCallBegan):
-        return CallDelta(part.index, part.id, part.name)
-    return CallDelta(part.index, arguments=part.delta)
+def call_deltas(parts: Iterable[OutputPart]) -> list[CallDelta]:
+    """What is new of tool calls, one entry for each call: clients read one of each chunk."""
+    found: dict[int, CallDelta] = {}
+    for part in parts:
+        if isinstance(part, ToolCallBegan):
+            found[part.index] = CallDelta(part.index, part.id, part.name)
+        elif isinstance(part, ToolCallArguments):
+            before = found.get(part.index, CallDelta(part.index))
+            found[part.index] = CallDelta(
+                part.index, before.id, before.name, before.arguments + part.delta
+            )
+    return list(found.values())

@@ -60,10 +60,13 @@ def test_a_streamed_call_comes_in_pieces(client: openai.OpenAI) -> None:
     for chunk in create(client, tools=[WEATHER], tool_choice=NAMED, stream=True):
         for choice in chunk.choices:
             pieces += choice.delta.tool_calls or []
+            assert len(choice.delta.tool_calls or []) <= 1
             reasons.append(choice.finish_reason)
             assert not choice.delta.content
     assert pieces[0].function.name == "get_weather"
+    assert pieces[0].function.arguments is not None
     assert pieces[0].id
+    assert not any(piece.id for piece in pieces[1:])
     assert len(pieces) > 2
     arguments = json.loads("".join(piece.function.arguments or "" for piece in pieces))
     assert set(arguments) == {"city", "unit"}
@@ -112,6 +115,22 @@ def test_the_result_of_a_call_is_taken_as_history(client: openai.OpenAI) -> None
     assert reply.choices[0].message.content is not None
 
 
+def test_a_model_whose_template_knows_no_tools_is_told_of_them(client: openai.OpenAI) -> None:
+    with_tools = create(client, tools=[WEATHER], max_tokens=1).usage.prompt_tokens
+    without = create(client, max_tokens=1).usage.prompt_tokens
+    assert with_tools > without + 50
+    assert create(
+        client, tools=[WEATHER], tool_choice="none", max_tokens=1
+    ).usage.prompt_tokens == (without)
+
+
+def test_a_forced_call_that_is_cut_is_no_answer(client: openai.OpenAI) -> None:
+    for n in range(1, 6):
+        reply = create(client, tools=[WEATHER], tool_choice="required", max_tokens=n)
+        assert not reply.choices[0].message.content
+        assert reply.choices[0].finish_reason == "length"
+
+
 def test_without_a_choice_the_model_answers_as_it_likes(client: openai.OpenAI) -> None:
     for choice in ("auto", "none"):
         reply = create(client, tools=[WEATHER], tool_choice=choice, max_tokens=8)
@@ -156,3 +175,28 @@ def test_what_makes_no_sense_is_refused_by_name(
     with pytest.raises(openai.BadRequestError) as caught:
         create(client, **settings)
     assert (caught.value.param or "").startswith(param)
+
+
+def test_a_model_that_was_told_of_tools_calls_them_by_their_schema(client: openai.OpenAI) -> None:
+    def asked(city: str) -> list[dict[str, Any]]:
+        arguments = json.dumps({"city": city, "unit": "celsius"})
+        function = {"name": "get_weather", "arguments": arguments}
+        return [
+            {"role": "user", "content": f"What is the weather in {city}?"},
+            {
+                "role": "assistant",
+                "content": None,
+                "tool_calls": [{"id": f"call_{city}", "type": "function", "function": function}],
+            },
+            {"role": "tool", "tool_call_id": f"call_{city}", "content": "21 degrees"},
+            {"role": "assistant", "content": f"In {city} it is 21 degrees."},
+        ]
+
+    messages = [*asked("Rome"), *asked("Oslo"), *asked("Bern"), *QUESTION]
+    reply = create(client, messages=messages, tools=[WEATHER, TIME], temperature=0)
+    (found,) = reply.choices
+    (call,) = found.message.tool_calls
+    assert call.function.name == "get_weather"
+    assert json.loads(call.function.arguments) == {"city": "Paris", "unit": "celsius"}
+    assert found.finish_reason == "tool_calls"
+    assert not found.message.content

@@ -2,17 +2,10 @@
 llama-cpp-python that the lock file pins; nothing of them is kept here."""
 
 import ast
-import functools
 import re
-import subprocess
-import sys
-import tarfile
 from dataclasses import dataclass, field
-from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[3]
-ARCHIVE = ROOT / "build" / "llama-source"
-TESTS = "/vendor/llama.cpp/tests/"
+from tests.worker.llama_sources import sources
 
 _TOKEN = re.compile(
     r'R"(?P<mark>[^(\s]*)\((?P<raw>.*?)\)(?P=mark)"'  # a raw string
@@ -34,30 +27,8 @@ class Case:
     differs: list[str] = field(default_factory=list)
 
 
-@functools.cache
-def archive() -> Path:
-    """Downloaded once, and compared with the lock file's hash by pip."""
-    version = re.search(r"==(\S+)", (ROOT / "requirements" / "llama.txt").read_text("utf-8"))
-    assert version
-    name = f"llama_cpp_python-{version[1]}.tar.gz"
-    if not (ARCHIVE / name).exists():
-        command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "download", "-q"]
-        command += ["--no-deps", "--no-build-isolation", "--no-binary", "llama-cpp-python"]
-        command += ["--dest", str(ARCHIVE), "--require-hashes"]
-        command += ["-r", str(ROOT / "requirements" / "llama.txt")]
-        subprocess.run(command, check=True)
-    return ARCHIVE / name
-
-
-@functools.cache
 def _source(name: str) -> str:
-    with tarfile.open(archive()) as packed:
-        for member in packed:
-            if member.name.endswith(TESTS + name):
-                stream = packed.extractfile(member)
-                assert stream
-                return stream.read().decode("utf-8")
-    raise AssertionError(f"the archive has no {name}")
+    return sources("tests", name)[name]
 
 
 def _tokens(source: str) -> list[tuple[str, str]]:

@@ -13,13 +13,26 @@ from appliance.worker.parsers.base import (
     merge_parts,
 )
 from appliance.worker.parsers.detect import OutputFormat, detect
-from appliance.worker.parsers.tool_calls import ToolFormat
+from appliance.worker.parsers.known import HERMES, LLAMA, MISTRAL, MISTRAL_NAMED
 
 THINK = detect("… </think> …").tags
+HARMONY = OutputFormat(harmony=True)
+TOOLS = [{"type": "function", "function": {"name": name}} for name in ("weather", "time")]
+KNOWN = {
+    "hermes": HERMES,
+    "llama": LLAMA,
+    "mistral": MISTRAL,
+    "mistral-named": MISTRAL_NAMED,
+}
 
 
-def parser(format: ToolFormat | None, *, think: bool = False, prompt: str = "") -> ReplyParser:
-    return OutputFormat(format, THINK if think else None).parser(prompt, ["weather", "time"])
+def style(format: str | None, *, think: bool = False) -> OutputFormat:
+    calls = KNOWN.get(format or "")
+    return OutputFormat(calls, THINK if think else None, harmony=format == "harmony")
+
+
+def parser(format: str | None, *, think: bool = False, prompt: str = "") -> ReplyParser:
+    return style(format, think=think).parser(prompt, TOOLS)
 
 
 def read(parser: ReplyParser, parts: list[str]) -> list[OutputPart]:

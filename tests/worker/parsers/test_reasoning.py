@@ -4,7 +4,8 @@ import pytest
 
 from appliance.worker.parsers.base import Content, Reasoning
 from appliance.worker.parsers.detect import detect
-from appliance.worker.parsers.tool_calls import ToolFormat
+from appliance.worker.parsers.known import HERMES, LLAMA, MISTRAL, MISTRAL_NAMED
+from appliance.worker.parsers.syntax import CallSyntax
 from tests.worker.parsers.replies import parser, read, told
 
 THOUGHTS = [
@@ -20,6 +21,12 @@ THOUGHTS = [
     ("<think>", "never closed\n", "never closed", ""),
     ("<think>", "<thi", "<thi", ""),
     ("<think>\n\n</think>\n\n", "Yes.", "", "Yes."),
+    # A closing tag that none opened.
+    ("", "</think>Yes.", "", "Yes."),
+    ("", "Hm.</think>\n\nYes.", "", "Hm.Yes."),
+    ("", "Hm.\n</think>", "", "Hm.\n"),
+    ("", "Yes. </thi", "", "Yes. </thi"),
+    ("<think>\n\n</think>\n\n", "\n</think>\n\nYes.", "", "\nYes."),
 ]
 
 
@@ -35,7 +42,7 @@ def test_thoughts_are_told_apart_at_any_cut(
 def test_a_thought_may_speak_of_calls_and_precede_one() -> None:
     text = '<think>I could <tool_call></think>\n{"name": "time", "parameters": {}}'
     expected = {"content": "", "reasoning": "I could <tool_call>", "calls": [("time", "{}")]}
-    assert told(read(parser(ToolFormat.LLAMA, think=True), list(text))) == expected
+    assert told(read(parser("llama", think=True), list(text))) == expected
 
 
 def test_harmony_thinks_in_a_channel() -> None:
@@ -44,24 +51,24 @@ def test_harmony_thinks_in_a_channel() -> None:
         "<|channel|>final<|message|>Yes."
     )
     for parts in ([text], list(text)):
-        assert read(parser(ToolFormat.HARMONY), parts) == [Reasoning("Hm < 3."), Content("Yes.")]
+        assert read(parser("harmony"), parts) == [Reasoning("Hm < 3."), Content("Yes.")]
 
 
 TEMPLATES = [
     (
         "{{ tools }} <tool_call>\n{\"name\": </tool_call> message.content.split('</think>')",
-        ToolFormat.HERMES,
+        HERMES,
         True,
     ),
     ("{% for t in tools %}…<tool_call><function=x>", None, False),
     (
         '{{ tools }} ipython {{ \'{"name": "\' + name + \'", "parameters": \' }}',
-        ToolFormat.LLAMA,
+        LLAMA,
         False,
     ),
-    ("{{ tools }}[TOOL_CALLS] [", ToolFormat.MISTRAL, False),
-    ("{{ tools }}[TOOL_CALLS]name[ARGS] [THINK][/THINK]", ToolFormat.MISTRAL_NAMED, True),
-    ("<|start|>assistant<|channel|>final<|message|>", ToolFormat.HARMONY, False),
+    ("{{ tools }}[TOOL_CALLS] [", MISTRAL, False),
+    ("{{ tools }}[TOOL_CALLS]name[ARGS] [THINK][/THINK]", MISTRAL_NAMED, True),
+    ("<|start|>assistant<|channel|>final<|message|>", None, True),
     ("{% for m in messages %}{{ m.content }}{% endfor %}", None, False),
     (None, None, False),
 ]
@@ -69,9 +76,9 @@ TEMPLATES = [
 
 @pytest.mark.parametrize(("template", "tools", "thinks"), TEMPLATES)
 def test_a_template_shows_how_its_model_writes(
-    template: str | None, tools: ToolFormat | None, thinks: bool
+    template: str | None, tools: CallSyntax | None, thinks: bool
 ) -> None:
     style = detect(template)
-    assert style.tools is tools
-    assert (style.tags is not None) is thinks
+    assert style.calls is tools
+    assert style.thinks is thinks
     assert bool(style.preserved_tokens) is bool(tools or thinks)

@@ -9,23 +9,16 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from appliance.worker.parsers.base import Content, OutputPart, ToolCallArguments, ToolCallBegan
-from appliance.worker.parsers.tool_calls import ToolFormat
 from tests.worker.parsers.replies import parser, read, told
 
 WEATHER = '{"city": "Köln", "days": [1, 2]}'
 CALL = f'{{"name": "weather", "arguments": {WEATHER}}}'
 LLAMA_CALL = f'{{"name": "weather", "parameters": {WEATHER}}}'
 
-H, L, M, N, G = (
-    ToolFormat.HERMES,
-    ToolFormat.LLAMA,
-    ToolFormat.MISTRAL,
-    ToolFormat.MISTRAL_NAMED,
-    ToolFormat.HARMONY,
-)
+H, L, M, N, G = "hermes", "llama", "mistral", "mistral-named", "harmony"
 TWO = [("weather", WEATHER), ("time", "{}")]
 
-REPLIES: list[tuple[ToolFormat | None, str, str, list[tuple[str, str]]]] = [
+REPLIES: list[tuple[str | None, str, str, list[tuple[str, str]]]] = [
     (H, f"<tool_call>\n{CALL}\n</tool_call>", "", TWO[:1]),
     (
         H,
@@ -109,7 +102,7 @@ NO_CALLS = [
 
 @pytest.mark.parametrize(("format", "text", "content", "calls"), REPLIES)
 def test_calls_are_found_at_any_cut(
-    format: ToolFormat | None, text: str, content: str, calls: list[tuple[str, str]]
+    format: str | None, text: str, content: str, calls: list[tuple[str, str]]
 ) -> None:
     whole = read(parser(format), [text])
     assert told(whole) == {"content": content, "reasoning": "", "calls": calls}
@@ -119,7 +112,7 @@ def test_calls_are_found_at_any_cut(
 
 
 @pytest.mark.parametrize(("format", "text"), NO_CALLS)
-def test_what_is_no_call_comes_out_unchanged(format: ToolFormat | None, text: str) -> None:
+def test_what_is_no_call_comes_out_unchanged(format: str | None, text: str) -> None:
     for parts in ([text], list(text)) if len(text) < 1000 else ([text],):
         assert read(parser(format), parts) == [Content(text)]
 
@@ -188,19 +181,20 @@ def is_subsequence(text: str, pieces: list[OutputPart]) -> bool:
 
 
 @given(
-    st.sampled_from([None, *ToolFormat]),
+    st.sampled_from([None, H, L, M, N, G]),
     st.booleans(),
     st.sampled_from(["", "<think>\n"]),
     st.lists(st.sampled_from(FRAGMENTS), max_size=14).map("".join),
     st.lists(st.integers(0, 400)),
 )
+@example(L, False, "", " ", [])
 @example(L, False, "", f"{LLAMA_CALL};{LLAMA_CALL}; x", [])
 @example(H, True, "", f"<think>x</think><tool_call>{CALL} <tool_call>", [])
 @example(G, False, "", "<tool_call><|end|><tool_call>", [])
 @example(G, False, "", "<|start|>" + 600 * "x" + "<|message|>", [])
 @example(G, False, "", "Hm <|start|>" + 514 * "x" + "<|message|> y <|start|>final<|message|>z", [])
 def test_no_cut_changes_what_is_told(
-    format: ToolFormat | None, think: bool, prompt: str, text: str, borders: list[int]
+    format: str | None, think: bool, prompt: str, text: str, borders: list[int]
 ) -> None:
     def run(parts: list[str]) -> list[OutputPart]:
         return read(parser(format, think=think, prompt=prompt), parts)
@@ -230,7 +224,7 @@ arguments = st.dictionaries(st.text('ab"\\ ', max_size=4), values, max_size=3)
     st.sampled_from([None, 2]),
 )
 def test_arguments_come_out_to_the_letter(
-    format: ToolFormat, calls: list[tuple[str, dict[str, Any]]], before: str, indent: int | None
+    format: str, calls: list[tuple[str, dict[str, Any]]], before: str, indent: int | None
 ) -> None:
     wrote = [(name, json.dumps(value, indent=indent)) for name, value in calls]
     objects = [f'{{"name": "{name}", "arguments": {text}}}' for name, text in wrote]

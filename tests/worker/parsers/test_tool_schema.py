@@ -7,9 +7,10 @@ import pytest
 
 from appliance.errors import RequestError
 from appliance.worker.parsers.base import ToolCallArguments, ToolCallBegan, merge_parts
-from appliance.worker.parsers.detect import OutputFormat, detect
-from appliance.worker.parsers.tool_calls import ToolFormat
+from appliance.worker.parsers.detect import OutputFormat
+from appliance.worker.parsers.known import HERMES
 from appliance.worker.parsers.tool_schema import arguments_schema, call_schema
+from tests.worker.parsers.replies import KNOWN, style
 
 CITY = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
 
@@ -24,32 +25,32 @@ def named(name: str) -> dict[str, Any]:
 
 
 TOOLS = [tool("weather", CITY), tool("time")]
-THINK = detect("</think>").tags
 
 
 @pytest.mark.parametrize("choice", ["auto", "none"])
 def test_a_free_choice_binds_nothing(choice: Any) -> None:
-    assert OutputFormat(ToolFormat.HERMES).forced(TOOLS, choice, "") is None
+    assert OutputFormat(HERMES).forced(TOOLS, choice, "") is None
 
 
-@pytest.mark.parametrize("format", [None, *ToolFormat])
+@pytest.mark.parametrize("format", [None, *KNOWN, "harmony"])
 @pytest.mark.parametrize("prompt", ["…assistant\n", "…assistant\n<think>\n"])
 @pytest.mark.parametrize("choice", ["required", named("weather")])
-def test_a_forced_reply_is_read_as_the_call(
-    format: ToolFormat | None, prompt: str, choice: Any
-) -> None:
-    style = OutputFormat(format, None if format is ToolFormat.HARMONY else THINK)
-    forced = style.forced(TOOLS, choice, prompt)
+def test_a_forced_reply_is_read_as_the_call(format: str | None, prompt: str, choice: Any) -> None:
+    written = style(format, think=format != "harmony")
+    forced = written.forced(TOOLS, choice, prompt)
     assert forced
     reply = '{"city": "Ulm"}'
-    if forced.schema != CITY:
+    if isinstance(forced.schema, list):
+        assert {"mark": "weather[ARGS]"} in forced.schema[0]["any"][0]
+        reply = f"weather[ARGS]{reply}"
+    elif forced.schema != CITY:
         call = next(iter(forced.schema.get("anyOf", [forced.schema])))
         assert call["properties"]["name"] == {"const": "weather"}
         key = call["required"][1]
         assert call["properties"][key] == CITY
         reply = f'{{"name": "weather", "{key}": {reply}}}'
-    parser = style.parser(prompt, ["weather", "time"], forced.format)
-    pieces = merge_parts([*parser.feed(forced.prefix), *parser.feed(reply), *parser.finish()])
+    parser = written.parser(prompt, TOOLS, forced)
+    pieces = merge_parts([*parser.feed(reply), *parser.finish()])
     began, arguments = pieces
     assert isinstance(began, ToolCallBegan)
     assert began.name == "weather"
@@ -65,7 +66,7 @@ def test_a_tool_without_parameters_takes_none() -> None:
 @pytest.mark.parametrize(("tools", "choice"), [([], "required"), (TOOLS, named("date"))])
 def test_what_cannot_be_chosen_is_refused(tools: list[Any], choice: Any) -> None:
     with pytest.raises(RequestError) as caught:
-        OutputFormat(ToolFormat.HERMES).forced(tools, choice, "")
+        OutputFormat(HERMES).forced(tools, choice, "")
     assert caught.value.param == "tool_choice"
 
 

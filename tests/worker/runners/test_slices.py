@@ -19,7 +19,7 @@ from appliance.worker.runners.llama_cpp.native import library
 from appliance.worker.runners.llama_cpp.native.bindings import lib
 from appliance.worker.runners.llama_cpp.runner import LlamaRunner
 from tests.models.gemma import gemma_file
-from tests.worker.constraints import llama_cases
+from tests.worker import llama_sources
 
 ROOT = Path(__file__).resolve().parents[3]
 LENGTH = 60_000
@@ -82,7 +82,7 @@ def vocabularies(tmp_path_factory: pytest.TempPathFactory) -> dict[str, LlamaRun
     folder = tmp_path_factory.mktemp("vocabularies")
     library.start()
     files = {"smollm2": paths.embedded_model(), "gemma-3": gemma_file()}
-    with tarfile.open(llama_cases.archive()) as archive:
+    with tarfile.open(llama_sources.archive()) as archive:
         for member in archive:
             path = Path(member.name)
             if path.name.startswith("ggml-vocab-") and path.suffix == ".gguf":

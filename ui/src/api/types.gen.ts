@@ -653,6 +653,8 @@ export interface components {
             memory: components["schemas"]["MemoryUse"] | null;
             fits: ("fits" | "partly" | "too_big") | null;
             embeds: boolean;
+            tools: boolean;
+            thinks: boolean;
             downloaded: boolean;
             default: boolean;
             /** @enum {unknown} */

@@ -29,6 +29,7 @@ from appliance.worker.runners.base import (
     EmbeddingModel,
     NoRoom,
     SlotBytes,
+    one_template,
 )
 from appliance.worker.runners.checkpoints import Checkpoint, State
 from appliance.worker.runners.llama_cpp import loading
@@ -108,8 +109,12 @@ class LlamaRunner:
 
     @property
     def chat_template(self) -> str | None:
-        template = lib.llama_model_chat_template(self._model, None)
-        return template.decode("utf-8", "replace") if template else None
+        usual, for_tools = (
+            template.decode("utf-8", "replace") if template else None
+            for name in (None, b"tool_use")
+            for template in [lib.llama_model_chat_template(self._model, name)]
+        )
+        return one_template(usual, for_tools)
 
     @property
     def bos(self) -> str:

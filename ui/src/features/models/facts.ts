@@ -14,6 +14,7 @@ function contextOf(tokens: number, t: TFunction): string | false {
 /** The facts about a model on this machine, most important first. */
 export function factsOf(model: LocalModel, t: TFunction): string[] {
   const { quantization, size, memory_bytes: memory, fits, architecture, licence, embeds } = model;
+  const { tools, thinks } = model;
   return some([
     embeds && t("models.embeds"),
     quantization,
@@ -21,6 +22,8 @@ export function factsOf(model: LocalModel, t: TFunction): string[] {
     memory > 0 && t("models.memory", { size: formatBytes(memory) }),
     contextOf(model.n_ctx ?? model.context_length, t),
     fits !== null && model.status !== "ready" && t(`models.fits.${fits}`),
+    tools && t("models.tools"),
+    thinks && t("models.thinks"),
     architecture,
     licence,
   ]);

@@ -31,6 +31,8 @@ const local: LocalModel = {
   },
   fits: "fits",
   embeds: false,
+  tools: false,
+  thinks: false,
   downloaded: true,
   default: true,
   status: "ready",

@@ -1,0 +1,56 @@
+"""Decodes requests of other services' APIs, whose servers ignore fields that they don't know."""
+
+from collections.abc import Iterator
+from typing import Any, TypeVar
+
+import falcon
+import msgspec
+
+from appliance.api.wire.bodies import decode_json, read_json
+
+T = TypeVar("T", bound="Lenient")
+
+MOST_LISTED = 20
+"""Ignored fields that are named to the client."""
+LONGEST_NAME = 64
+
+
+class Lenient(msgspec.Struct, kw_only=True, frozen=True):
+    """A JSON object; fields that it doesn't have are ignored."""
+
+
+def decode_lenient(req: falcon.Request, kind: type[T]) -> tuple[T, str | None]:
+    """The request's body as `kind`, and a sentence about fields that were ignored, if any.
+
+    Raises:
+        RequestError: it is not JSON or not of that kind; `param` names the field.
+        falcon.HTTPUnsupportedMediaType: its type is not JSON.
+    """
+    return parse_lenient(read_json(req), kind)
+
+
+def parse_lenient(body: bytes, kind: type[T]) -> tuple[T, str | None]:
+    """As `decode_lenient`, of a body that was read."""
+    found: T = decode_json(body, kind)
+    names = list(dict.fromkeys(unknown_fields(msgspec.json.decode(body), found)))
+    if not names:
+        return found, None
+    more = f" and {len(names) - MOST_LISTED} more" if len(names) > MOST_LISTED else ""
+    return found, f"ignored: {', '.join(names[:MOST_LISTED])}{more}"
+
+
+def unknown_fields(raw: Any, value: Any, path: str = "") -> Iterator[str]:
+    """Where `raw`, as it was sent, has fields that `value`, decoded from it, has not. A field that
+    is null was not given."""
+    if isinstance(raw, list) and isinstance(value, list):
+        for item, decoded in zip(raw, value, strict=True):
+            yield from unknown_fields(item, decoded, f"{path}[]")
+    elif isinstance(raw, dict) and isinstance(value, msgspec.Struct):
+        known = dict(zip(value.__struct_encode_fields__, value.__struct_fields__, strict=True))
+        for name, item in raw.items():
+            if name in known:
+                inner = f"{path}.{name}" if path else name
+                yield from unknown_fields(item, getattr(value, known[name]), inner)
+            elif item is not None:
+                shown = name[:LONGEST_NAME] if name.isprintable() else "?"
+                yield f"{path}.{shown}" if path else shown

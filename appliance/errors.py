@@ -39,6 +39,7 @@
 are the business of `http/errors.py`.
 """
 
+import re
 from typing import ClassVar
 
 
@@ -70,6 +71,13 @@ class ContextLengthExceeded(RequestError):
     """The prompt does not fit into the context; the message carries both numbers."""
 
     code = "context_length_exceeded"
+
+    @property
+    def lengths(self) -> tuple[int, int] | None:
+        """Tokens of the prompt, and of the context; None: the message is of another server's and
+        doesn't say."""
+        found = re.search(r"the prompt has (\d+) tokens, and the context holds (\d+)", self.message)
+        return (int(found[1]), int(found[2])) if found else None
 
 
 class NotFound(RequestError):

@@ -81,6 +81,10 @@ MAY_IMPORT: dict[str, list[str]] = {
         *("api.generation", "api.openapi", "api.wire"),
         *("auth.keys", "config", "engine", "http", "models.local"),
     ],
+    "api.anthropic": [
+        *("api.generation", "api.openai", "api.openapi", "api.wire"),
+        *("auth.keys", "config", "engine", "http", "models.local"),
+    ],
     "api.chat": [
         *("api.generation", "api.openapi", "api.wire"),
         *("auth.keys", "chat", "config", "engine", "http", "store"),

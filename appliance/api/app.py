@@ -11,6 +11,9 @@ from falcon.media import JSONHandler
 from appliance.api.admin.keys import KeyList, OneKey
 from appliance.api.admin.login import Login
 from appliance.api.admin.system import MetricsText, System, WebPage
+from appliance.api.anthropic.errors import anthropic_error
+from appliance.api.anthropic.messages import Messages, MessageTokens
+from appliance.api.anthropic.models import VERSION_HEADER, ModelsDispatcher
 from appliance.api.chat.import_export import ChatFiles
 from appliance.api.chat.preferences import PagePreferences
 from appliance.api.chat.reply_requests import ReplyStarter
@@ -85,7 +88,8 @@ def build(
 ) -> App:
     """The WSGI application. It needs the server's `appliance.*` entries in its environment."""
     counting = RequestMetrics(metrics)
-    app = App(middleware=[RequestLog(), counting, SafeHeaders(), GuardMiddleware(guard)])
+    formats = errors.ErrorFormats({VERSION_HEADER: anthropic_error})
+    app = App(middleware=[RequestLog(), counting, SafeHeaders(), formats, GuardMiddleware(guard)])
     json = JSONHandler(dumps=msgspec.json.encode, loads=msgspec.json.decode)
     app.resp_options.media_handlers[falcon.MEDIA_JSON] = json
     app.req_options.strip_url_path_trailing_slash = True
@@ -116,15 +120,20 @@ def build(
     embeddings = Embeddings(pool, limits.max_prompt_length)
     local_models = ModelsResource(pool, library)
     models = OpenAIModels(local_models)
+    models_of_both = ModelsDispatcher(models, local_models, limits.max_response_tokens)
     system = System(pool, dashboard, refused_variants, storage)
     for prefix in ("/v1", ""):
         add(f"{prefix}/chat/completions", chat, CHAT_LIMITED, counts_as="chat")
         add(f"{prefix}/completions", text, CHAT_LIMITED, counts_as="completions")
         add(f"{prefix}/embeddings", embeddings, CHAT_LIMITED)
-        add(f"{prefix}/models", models, CHAT, counts_as="models_list")
-        add(f"{prefix}/models/{{model:path}}", models, CHAT, "one", counts_as="model_info")
+        listed = models_of_both if prefix else models
+        add(f"{prefix}/models", listed, CHAT, counts_as="models_list")
+        add(f"{prefix}/models/{{model:path}}", listed, CHAT, "one", counts_as="model_info")
         add(f"{prefix}/health", system, OPEN, "health", counts_as="health_check")
         add(f"{prefix}/readiness", system, OPEN, "readiness", counts_as="readiness_check")
+
+    add("/v1/messages", Messages(pool, limits), CHAT_LIMITED, counts_as="chat")
+    add("/v1/messages/count_tokens", MessageTokens(pool, limits), CHAT_LIMITED)
 
     one = OneSession(sessions, turns)
     replies = SessionReplies(turns, starter)

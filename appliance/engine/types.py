@@ -42,6 +42,8 @@ class ChatPrompt(msgspec.Struct, frozen=True, tag="chat"):
     tool_choice: Literal["auto", "none", "required"] | dict[str, Any] = "auto"
     effort: str | None = None
     """OpenAI's `reasoning_effort`; a model without it refuses the prompt."""
+    effort_is_wish: bool = False
+    """A model without such a setting ignores `effort`, and refuses nothing."""
     continue_final: bool = False
     """The last message is the beginning of a reply of the assistant's, which is continued."""
     common_system: bool = False

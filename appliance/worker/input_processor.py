@@ -283,7 +283,10 @@ class PromptTokenizer:
         if any(m.role != "assistant" or m.tool_calls for m in begun):
             raise RequestError("only a reply of the assistant's can go on", param="messages")
         variables = reasoning_effort.variables(
-            self._runner.chat_template, prompt.effort, thinks=self._format.thinks
+            self._runner.chat_template,
+            prompt.effort,
+            thinks=self._format.thinks,
+            is_wish=prompt.effort_is_wish,
         )
         segments = self._template.render(messages[: len(messages) - len(begun)], tools, variables)
         text = "".join(text for text, _ in segments)

@@ -244,6 +244,7 @@ def test_routes_that_ask_a_model_are_counted_and_say_so(tmp_path: Path) -> None:
     assert counted == {
         *prompts,
         *("/embeddings", "/v1/embeddings"),
+        *("/v1/messages", "/v1/messages/count_tokens"),
         *(f"{session}/turns", f"{session}/messages/x/regenerate", f"{session}/messages/x/continue"),
     }
 

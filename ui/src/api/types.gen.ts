@@ -42,6 +42,96 @@ export interface components {
             type: "function";
             function: components["schemas"]["AnswerFunction"];
         };
+        /** @description An error, also in a stream. */
+        AnthropicError: {
+            /**
+             * @default error
+             * @enum {unknown}
+             */
+            type?: "error";
+            error: components["schemas"]["AnthropicErrorObject"];
+            request_id?: string;
+        };
+        /** @description What went wrong. */
+        AnthropicErrorObject: {
+            type: string;
+            message: string;
+        };
+        /** @description A message; `system` may also stand in the middle. */
+        AnthropicMessage: {
+            /** @enum {unknown} */
+            role: "assistant" | "system" | "user";
+            content: string | components["schemas"]["ContentBlock"][];
+        };
+        /** @description A model. */
+        AnthropicModel: {
+            /**
+             * @default model
+             * @enum {unknown}
+             */
+            type?: "model";
+            id: string;
+            display_name: string;
+            created_at: string;
+            max_input_tokens: number;
+            max_tokens: number;
+        };
+        /** @description All models, the default first. */
+        AnthropicModels: {
+            data: components["schemas"]["AnthropicModel"][];
+            /** @default false */
+            has_more?: boolean;
+            first_id: string | null;
+            last_id: string | null;
+        };
+        /** @description A function; without `input_schema` it is a tool of Anthropic's own servers. */
+        AnthropicTool: {
+            name: string;
+            /** @default null */
+            description?: string | null;
+            /** @default null */
+            input_schema?: Record<string, never> | null;
+            /** @default null */
+            type?: string | null;
+        };
+        /** @description Whether a tool is called, and which. */
+        AnthropicToolChoice: {
+            /** @enum {unknown} */
+            type: "any" | "auto" | "none" | "tool";
+            /** @default null */
+            name?: string | null;
+            /** @default null */
+            disable_parallel_tool_use?: boolean | null;
+        };
+        /** @description Tokens. Those of the prompt are the sum of the first three. */
+        AnthropicUsage: {
+            input_tokens: number;
+            /** @default 0 */
+            cache_creation_input_tokens?: number;
+            /** @default 0 */
+            cache_read_input_tokens?: number;
+            output_tokens: number;
+        };
+        /** @description More of the block. */
+        BlockDelta: {
+            /** @enum {unknown} */
+            type: "content_block_delta";
+            index: number;
+            delta: components["schemas"]["TextPiece"] | components["schemas"]["ThinkingPiece"] | components["schemas"]["SignaturePiece"] | components["schemas"]["InputPiece"];
+        };
+        /** @description A block begins; they come one after the other. */
+        BlockStart: {
+            /** @enum {unknown} */
+            type: "content_block_start";
+            index: number;
+            content_block: components["schemas"]["TextBlock"] | components["schemas"]["ThinkingBlock"] | components["schemas"]["ToolUseBlock"];
+        };
+        /** @description The block has ended. */
+        BlockStop: {
+            /** @enum {unknown} */
+            type: "content_block_stop";
+            index: number;
+        };
         /** @description The function of a call, and the JSON text of its arguments. */
         CalledFunctionIn: {
             name: string;
@@ -287,6 +377,30 @@ export interface components {
             total_tokens: number;
             prompt_tokens_details: components["schemas"]["PromptTokensDetails"];
         };
+        /** @description A block of any type; those that aren't known are left out. */
+        ContentBlock: {
+            type: string;
+            /** @default null */
+            text?: string | null;
+            /** @default null */
+            thinking?: string | null;
+            /** @default null */
+            signature?: string | null;
+            /** @default null */
+            id?: string | null;
+            /** @default null */
+            name?: string | null;
+            /** @default null */
+            input?: Record<string, never> | null;
+            /** @default null */
+            tool_use_id?: string | null;
+            /** @default null */
+            content?: string | components["schemas"]["ContentBlock"][] | Record<string, never> | null;
+            /** @default null */
+            is_error?: boolean | null;
+            /** @default null */
+            source?: Record<string, never> | null;
+        };
         /** @description A key that was just created. */
         CreatedKey: {
             id: string;
@@ -515,14 +629,17 @@ export interface components {
         FunctionName: {
             name: string;
         };
-        /** @description The state of the appliance. The timestamp is in Unix milliseconds. */
+        /**
+         * @description The state of the appliance. The timestamp is in Unix milliseconds.
+         *
+         *         Callers whom nobody knows, neither by a key nor as being on this machine, get `status` alone.
+         */
         Health: {
             status: "ok" | ("failed" | "failing" | "loading" | "ready" | "stopped" | "unloaded");
-            uptime_seconds: number;
-            timestamp: number;
-            models: components["schemas"]["ModelStatus"][];
-            /** @default null */
-            storage?: components["schemas"]["StorageHealth"] | null;
+            uptime_seconds?: number;
+            timestamp?: number;
+            models?: components["schemas"]["ModelStatus"][];
+            storage?: components["schemas"]["StorageHealth"];
         };
         /** @description A message of a chat. */
         HistoryMessage: {
@@ -537,10 +654,22 @@ export interface components {
             likes: number;
             gated: boolean;
         };
+        /** @description More of a call's arguments, as JSON. */
+        InputPiece: {
+            /** @enum {unknown} */
+            type: "input_json_delta";
+            partial_json: string;
+        };
         /** @description `response_format`: any JSON object. */
         JsonObject: {
             /** @enum {unknown} */
             type: "json_object";
+        };
+        /** @description JSON that matches a schema. */
+        JsonOutput: {
+            /** @enum {unknown} */
+            type: "json_schema";
+            schema: Record<string, never>;
         };
         /** @description `response_format`: JSON that matches a schema. */
         JsonSchema: {
@@ -702,6 +831,25 @@ export interface components {
             /** @default false */
             damaged?: boolean;
         };
+        /** @description The answer to `POST /v1/messages`, not streamed. */
+        MessageAnswer: {
+            id: string;
+            /**
+             * @default message
+             * @enum {unknown}
+             */
+            type?: "message";
+            /**
+             * @default assistant
+             * @enum {unknown}
+             */
+            role?: "assistant";
+            model: string;
+            content: (components["schemas"]["TextBlock"] | components["schemas"]["ThinkingBlock"] | components["schemas"]["ToolUseBlock"])[];
+            stop_reason: ("end_turn" | "max_tokens" | "stop_sequence" | "tool_use") | null;
+            stop_sequence: string | null;
+            usage: components["schemas"]["AnthropicUsage"];
+        };
         /** @description The next part of a message. */
         MessageDelta: {
             /** @default null */
@@ -712,6 +860,13 @@ export interface components {
             reasoning_content?: string | null;
             /** @default null */
             tool_calls?: components["schemas"]["ToolCallDelta"][] | null;
+        };
+        /** @description Why the message ended, and all its tokens. */
+        MessageEnd: {
+            /** @enum {unknown} */
+            type: "message_delta";
+            delta: components["schemas"]["StopDelta"];
+            usage: components["schemas"]["AnthropicUsage"];
         };
         /** @description Why a reply failed: a code of `appliance.errors` and a sentence. */
         MessageError: {
@@ -741,6 +896,22 @@ export interface components {
             /** @default null */
             tool_call_id?: string | null;
         };
+        /** @description The prompt is being read. */
+        MessagePing: {
+            /** @enum {unknown} */
+            type: "ping";
+        };
+        /** @description The prompt was accepted. */
+        MessageStart: {
+            /** @enum {unknown} */
+            type: "message_start";
+            message: components["schemas"]["MessageAnswer"];
+        };
+        /** @description Nothing follows. */
+        MessageStop: {
+            /** @enum {unknown} */
+            type: "message_stop";
+        };
         /** @description What one reply took. */
         MessageUsage: {
             prompt_tokens: number;
@@ -758,6 +929,36 @@ export interface components {
         /** @description All messages of a session. */
         MessagesAnswer: {
             messages: components["schemas"]["Message"][];
+        };
+        /** @description `POST /v1/messages`. */
+        MessagesRequest: {
+            model: string;
+            messages: components["schemas"]["AnthropicMessage"][];
+            /** @default null */
+            system?: string | components["schemas"]["ContentBlock"][] | null;
+            /** @default null */
+            tools?: components["schemas"]["AnthropicTool"][] | null;
+            /** @default null */
+            tool_choice?: components["schemas"]["AnthropicToolChoice"] | null;
+            /** @default null */
+            thinking?: components["schemas"]["ThinkingSettings"] | null;
+            /** @default null */
+            output_config?: components["schemas"]["OutputConfig"] | null;
+            /** @default null */
+            output_format?: components["schemas"]["JsonOutput"] | null;
+            max_tokens: number;
+            /** @default null */
+            stop_sequences?: string[] | null;
+            /** @default null */
+            stream?: boolean | null;
+            /** @default null */
+            temperature?: number | null;
+            /** @default null */
+            top_p?: number | null;
+            /** @default null */
+            top_k?: number | null;
+            /** @default null */
+            metadata?: components["schemas"]["RequestMetadata"] | null;
         };
         /** @description A model that is loaded. */
         ModelMemory: {
@@ -844,6 +1045,13 @@ export interface components {
             title?: string;
             /** @default null */
             settings?: components["schemas"]["SettingsIn"] | null;
+        };
+        /** @description How the reply is to be. */
+        OutputConfig: {
+            /** @default null */
+            effort?: ("high" | "low" | "max" | "medium" | "xhigh") | null;
+            /** @default null */
+            format?: components["schemas"]["JsonOutput"] | null;
         };
         /** @description `response_format`: any text. */
         PlainText: {
@@ -957,6 +1165,11 @@ export interface components {
             cached_tokens: number;
             tokens_per_second: number;
         };
+        /** @description For the log. */
+        RequestMetadata: {
+            /** @default null */
+            user_id?: string | null;
+        };
         /** @description `POST /chat/history/{id}/rollback`. */
         Rollback: {
             amount: number;
@@ -1047,6 +1260,13 @@ export interface components {
             system_prompt?: string | null;
             stop?: string[] | null;
         };
+        /** @description The end of a thought. */
+        SignaturePiece: {
+            /** @enum {unknown} */
+            type: "signature_delta";
+            /** @default  */
+            signature?: string;
+        };
         /** @description A piece of a snippet; `hit`: it is what was looked for. */
         SnippetSegment: {
             text: string;
@@ -1064,6 +1284,12 @@ export interface components {
                 [key: string]: string;
             };
             storage: components["schemas"]["StorageStatus"];
+        };
+        /** @description Why the message ended. */
+        StopDelta: {
+            /** @enum {unknown} */
+            stop_reason: "end_turn" | "max_tokens" | "stop_sequence" | "tool_use";
+            stop_sequence: string | null;
         };
         /** @description Whether chats can be stored. */
         StorageHealth: {
@@ -1099,6 +1325,12 @@ export interface components {
             /** @enum {unknown} */
             fits: "fits" | "partly" | "too_big";
             downloaded: boolean;
+        };
+        /** @description Text of the reply. */
+        TextBlock: {
+            /** @enum {unknown} */
+            type: "text";
+            text: string;
         };
         /** @description One of the requested texts, or the next part of it. */
         TextChoice: {
@@ -1141,6 +1373,33 @@ export interface components {
             type: "text";
             text: string;
         };
+        /** @description More of a text. */
+        TextPiece: {
+            /** @enum {unknown} */
+            type: "text_delta";
+            text: string;
+        };
+        /** @description What the model thought first; nobody signs it. */
+        ThinkingBlock: {
+            /** @enum {unknown} */
+            type: "thinking";
+            thinking: string;
+            /** @default  */
+            signature?: string;
+        };
+        /** @description More of a thought. */
+        ThinkingPiece: {
+            /** @enum {unknown} */
+            type: "thinking_delta";
+            thinking: string;
+        };
+        /** @description Whether the model thinks first; one that can't ignores it. */
+        ThinkingSettings: {
+            /** @enum {unknown} */
+            type: "adaptive" | "disabled" | "enabled";
+            /** @default null */
+            budget_tokens?: number | null;
+        };
         /** @description A whole answer of `POST /v1/completions`, with the original service's fields. */
         TimedTextCompletion: {
             id: string;
@@ -1155,6 +1414,27 @@ export interface components {
             tokens: number;
             duration_seconds: number;
             tokens_per_second: number;
+        };
+        /** @description The answer to `POST /v1/messages/count_tokens`. */
+        TokenCount: {
+            input_tokens: number;
+        };
+        /** @description `POST /v1/messages/count_tokens`. */
+        TokenCountRequest: {
+            model: string;
+            messages: components["schemas"]["AnthropicMessage"][];
+            /** @default null */
+            system?: string | components["schemas"]["ContentBlock"][] | null;
+            /** @default null */
+            tools?: components["schemas"]["AnthropicTool"][] | null;
+            /** @default null */
+            tool_choice?: components["schemas"]["AnthropicToolChoice"] | null;
+            /** @default null */
+            thinking?: components["schemas"]["ThinkingSettings"] | null;
+            /** @default null */
+            output_config?: components["schemas"]["OutputConfig"] | null;
+            /** @default null */
+            output_format?: components["schemas"]["JsonOutput"] | null;
         };
         /** @description The next part of a tool call; id and type come first. */
         ToolCallDelta: {
@@ -1180,6 +1460,14 @@ export interface components {
             /** @enum {unknown} */
             type: "function";
             function: components["schemas"]["FunctionIn"];
+        };
+        /** @description A call. */
+        ToolUseBlock: {
+            /** @enum {unknown} */
+            type: "tool_use";
+            id: string;
+            name: string;
+            input: Record<string, never>;
         };
         /** @description The prompt fits, and this is what it is made of. */
         TurnAccepted: {

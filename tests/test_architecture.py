@@ -89,6 +89,11 @@ MAY_IMPORT: dict[str, list[str]] = {
         *("api.generation", "api.openapi", "api.wire"),
         *("auth.keys", "chat", "config", "engine", "http", "store"),
     ],
+    "api.ollama": [
+        *("api.generation", "api.openapi", "api.wire"),
+        *("auth.keys", "config", "engine", "http"),
+        *("models", "models.catalog", "models.gguf", "models.hub", "models.local"),
+    ],
     "api.legacy": [
         *("api.chat", "api.generation", "api.openai", "api.openapi", "api.wire"),
         *("auth.keys", "chat", "config", "engine", "http", "store"),

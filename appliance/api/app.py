@@ -28,9 +28,12 @@ from appliance.api.legacy.requests import LegacyApi
 from appliance.api.middleware.auth import (
     ADMIN,
     CHAT,
+    CHAT_ANY_TYPE,
     CHAT_HEAVY,
     CHAT_LIMITED,
+    CHAT_LIMITED_ANY_TYPE,
     MANAGE,
+    MANAGE_ANY_TYPE,
     OPEN,
     Declared,
     Guard,
@@ -40,6 +43,10 @@ from appliance.api.middleware.logging import RequestLog, SafeHeaders
 from appliance.api.middleware.metrics import RequestMetrics
 from appliance.api.models.downloads import CatalogueResource, DownloadsResource
 from appliance.api.models.models import ModelsResource
+from appliance.api.ollama.embeddings import OldOllamaEmbed, OllamaEmbed
+from appliance.api.ollama.generation import OllamaChat, OllamaGenerate
+from appliance.api.ollama.models import OllamaModelResource
+from appliance.api.ollama.pull import OllamaPull
 from appliance.api.openai.completions import ChatCompletions, Completions
 from appliance.api.openai.embeddings import Embeddings
 from appliance.api.openai.models import OpenAIModels
@@ -134,6 +141,22 @@ def build(
 
     add("/v1/messages", Messages(pool, limits), CHAT_LIMITED, counts_as="chat")
     add("/v1/messages/count_tokens", MessageTokens(pool, limits), CHAT_LIMITED)
+
+    ollama = OllamaModelResource(pool, local_models)
+    answered = CHAT_LIMITED_ANY_TYPE
+    add("/api/version", ollama, CHAT, "version")
+    add("/api/tags", ollama, CHAT, "tags", counts_as="models_list")
+    add("/api/ps", ollama, CHAT, "ps")
+    add("/api/show", ollama, CHAT_ANY_TYPE, "show", counts_as="model_info")
+    add("/api/chat", OllamaChat(pool, local_models, limits), answered, counts_as="chat")
+    generate = OllamaGenerate(pool, local_models, limits)
+    add("/api/generate", generate, answered, counts_as="completions")
+    add("/api/embed", OllamaEmbed(pool, limits.max_prompt_length), answered)
+    add("/api/embeddings", OldOllamaEmbed(pool, limits.max_prompt_length), answered)
+    add("/api/pull", OllamaPull(library, local_models), CHAT_ANY_TYPE)
+    add("/api/delete", ollama, MANAGE_ANY_TYPE)
+    for path in ("copy", "create", "push"):
+        add(f"/api/{path}", ollama, MANAGE_ANY_TYPE, "unsupported")
 
     one = OneSession(sessions, turns)
     replies = SessionReplies(turns, starter)

@@ -123,6 +123,8 @@ class EmbedRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     inputs: list[TextPrompt | TokenPrompt]
     dimensions: int | None = None
     """How long a vector must be; the request fails if this model's are not."""
+    truncate: bool = False
+    """Inputs that are too long are cut, rather than refused."""
     owner: str = ""
     device: str | None = None
     """As in `GenerationRequest`."""

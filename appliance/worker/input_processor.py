@@ -106,6 +106,8 @@ class InputProcessor:
         inputs = []
         for number, prompt in enumerate(request.inputs):
             tokens = self._tokenizer.read_input(prompt, f"input[{number}]")
+            if len(tokens) > model.longest and request.truncate:
+                del tokens[model.longest - 1 : -1]  # the last one may end what the model reads
             if len(tokens) > model.longest:
                 raise ContextLengthExceeded(
                     f"input[{number}] has {len(tokens)} tokens, "

@@ -29,6 +29,16 @@ def decode_lenient(req: falcon.Request, kind: type[T]) -> tuple[T, str | None]:
     return parse_lenient(read_json(req), kind)
 
 
+def decode_any_type(req: falcon.Request, kind: type[T]) -> tuple[T, str | None]:
+    """As `decode_lenient`, whatever type the client says the body has: where that may be so is up
+    to the route's rule. No body is an empty object.
+
+    Raises:
+        RequestError: it is not JSON or not of that kind; `param` names the field.
+    """
+    return parse_lenient(req.bounded_stream.read() or b"{}", kind)
+
+
 def parse_lenient(body: bytes, kind: type[T]) -> tuple[T, str | None]:
     """As `decode_lenient`, of a body that was read."""
     found: T = decode_json(body, kind)

@@ -6,6 +6,8 @@ so these few numbers are kept, in memory and in a file, as long as the model's f
 
 import contextlib
 import logging
+import math
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -19,9 +21,13 @@ from appliance.system.files import replace_file
 
 log = logging.getLogger(__name__)
 
-VERSION = 3
+VERSION = 4
 """Of the file; another one is not read."""
 MOST_REMEMBERED = 2000
+
+
+_THINKS = re.compile(r"enable_thinking|reasoning_effort|reasoning_content|<think>|\[THINK\]")
+"""What stands in a template of a model that thinks."""
 
 
 class ModelFacts(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,8 +41,13 @@ class ModelFacts(msgspec.Struct, frozen=True, kw_only=True):
     licence: str = ""
     size: int = 0
     """Bytes of all its files."""
+    parameters: int = 0
     embeds: bool = False
     """It makes vectors out of texts, and writes none."""
+    calls_tools: bool = False
+    """Its chat template shows it functions."""
+    thinks: bool = False
+    """Its chat template knows thoughts."""
     weight: MemoryNeeds = MemoryNeeds()
     fault: str = ""
     """Why it cannot be loaded; empty: it can."""
@@ -57,6 +68,9 @@ def read_facts(path: Path, weigh: Callable[[GgufHeader], MemoryNeeds]) -> ModelF
             context_length=header.context_length,
             licence=header.licence or "",
             size=header.file_size,
+            parameters=sum(math.prod(tensor.dims) for tensor in header.tensors),
+            calls_tools="tools" in (header.chat_template or ""),
+            thinks=bool(_THINKS.search(header.chat_template or "")),
             embeds=header.pooling not in (None, "none"),
             weight=weigh(header),
         )

@@ -48,8 +48,14 @@ class LocalModel(msgspec.Struct, frozen=True, kw_only=True):
     memory: MemoryUse | None
     fits: Fits | None
     """None: unknown."""
+    parameters: int
+    """0: unknown."""
     embeds: bool
     """It makes vectors out of texts, and writes none."""
+    calls_tools: bool | None
+    """Its chat template shows it functions; None: unknown, as in the next."""
+    thinks: bool | None
+    """Its chat template knows thoughts."""
     downloaded: bool
     default: bool
     """Requests that name no model get this one."""
@@ -102,7 +108,10 @@ def summarize(
         memory_bytes=use.total if use else 0,
         memory=use,
         fits=fits(weight, machine.memory(), machine.gpu()) if weight else None,
+        parameters=facts.parameters if facts else 0,
         embeds=bool(facts and facts.embeds),
+        calls_tools=facts.calls_tools if facts else None,
+        thinks=facts.thinks if facts else None,
         downloaded=entry is not None or install_hint is None,
         default=default,
         status="failed" if fault else loaded.status,

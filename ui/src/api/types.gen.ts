@@ -137,6 +137,12 @@ export interface components {
             name: string;
             arguments: string;
         };
+        /** @description A function and its arguments. */
+        CalledWith: {
+            index: number;
+            name: string;
+            arguments: Record<string, never>;
+        };
         /** @description A model of the list. */
         CatalogModel: {
             id: string;
@@ -162,6 +168,22 @@ export interface components {
         CatalogueQuery: {
             /** @default  */
             q?: string;
+        };
+        /** @description The answer to `POST /api/chat`, whole, or a line of it. */
+        ChatAnswer: {
+            model: string;
+            created_at: string;
+            done: boolean;
+            logprobs?: components["schemas"]["OllamaToken"][];
+            /** @enum {unknown} */
+            done_reason?: "length" | "load" | "stop" | "unload";
+            total_duration?: number;
+            load_duration?: number;
+            prompt_eval_count?: number;
+            prompt_eval_duration?: number;
+            eval_count?: number;
+            eval_duration?: number;
+            message: components["schemas"]["OllamaAnswerMessage"];
         };
         /** @description One of the requested messages. */
         ChatChoice: {
@@ -310,6 +332,35 @@ export interface components {
             content: components["schemas"]["SampledChatToken"][];
             refusal: null;
         };
+        /** @description `POST /api/chat`. */
+        ChatRequest: {
+            /** @default null */
+            model?: string | null;
+            /** @default null */
+            name?: string | null;
+            /** @default null */
+            options?: Record<string, never> | null;
+            /** @default null */
+            keep_alive?: number | string | null;
+            /** @default null */
+            stream?: boolean | null;
+            /** @default null */
+            format?: string | Record<string, never> | null;
+            /** @default null */
+            think?: boolean | ("high" | "low" | "max" | "medium") | null;
+            /** @default null */
+            logprobs?: boolean | null;
+            /** @default null */
+            top_logprobs?: number | null;
+            /** @default null */
+            truncate?: boolean | null;
+            /** @default null */
+            shift?: boolean | null;
+            /** @default null */
+            messages?: components["schemas"]["OllamaMessage"][] | null;
+            /** @default null */
+            tools?: components["schemas"]["OllamaTool"][] | null;
+        };
         /** @description A token, its text as UTF-8, and the logarithm of its probability. */
         ChatToken: {
             token: string;
@@ -433,6 +484,13 @@ export interface components {
             appliance: number;
             workers: number;
             models: components["schemas"]["ModelMemory"][];
+        };
+        /** @description `DELETE /api/delete`. */
+        DeleteRequest: {
+            /** @default null */
+            model?: string | null;
+            /** @default null */
+            name?: string | null;
         };
         /** @description A device that can compute. Sizes in bytes. */
         DeviceStatus: {
@@ -629,6 +687,63 @@ export interface components {
         FunctionName: {
             name: string;
         };
+        /** @description The answer to `POST /api/generate`, whole, or a line of it. */
+        GenerateAnswer: {
+            model: string;
+            created_at: string;
+            done: boolean;
+            logprobs?: components["schemas"]["OllamaToken"][];
+            /** @enum {unknown} */
+            done_reason?: "length" | "load" | "stop" | "unload";
+            total_duration?: number;
+            load_duration?: number;
+            prompt_eval_count?: number;
+            prompt_eval_duration?: number;
+            eval_count?: number;
+            eval_duration?: number;
+            response: string;
+            thinking?: string;
+            context?: number[];
+        };
+        /** @description `POST /api/generate`. */
+        GenerateRequest: {
+            /** @default null */
+            model?: string | null;
+            /** @default null */
+            name?: string | null;
+            /** @default null */
+            options?: Record<string, never> | null;
+            /** @default null */
+            keep_alive?: number | string | null;
+            /** @default null */
+            stream?: boolean | null;
+            /** @default null */
+            format?: string | Record<string, never> | null;
+            /** @default null */
+            think?: boolean | ("high" | "low" | "max" | "medium") | null;
+            /** @default null */
+            logprobs?: boolean | null;
+            /** @default null */
+            top_logprobs?: number | null;
+            /** @default null */
+            truncate?: boolean | null;
+            /** @default null */
+            shift?: boolean | null;
+            /** @default null */
+            prompt?: string | null;
+            /** @default null */
+            system?: string | null;
+            /** @default null */
+            raw?: boolean | null;
+            /** @default null */
+            images?: string[] | null;
+            /** @default null */
+            suffix?: string | null;
+            /** @default null */
+            template?: string | null;
+            /** @default null */
+            context?: number[] | null;
+        };
         /**
          * @description The state of the appliance. The timestamp is in Unix milliseconds.
          *
@@ -777,7 +892,10 @@ export interface components {
             memory_bytes: number;
             memory: components["schemas"]["MemoryUse"] | null;
             fits: ("fits" | "partly" | "too_big") | null;
+            parameters: number;
             embeds: boolean;
+            calls_tools: boolean | null;
+            thinks: boolean | null;
             downloaded: boolean;
             default: boolean;
             /** @enum {unknown} */
@@ -1046,6 +1164,182 @@ export interface components {
             /** @default null */
             settings?: components["schemas"]["SettingsIn"] | null;
         };
+        /** @description `POST /api/embeddings`. */
+        OldEmbedRequest: {
+            /** @default null */
+            model?: string | null;
+            /** @default null */
+            name?: string | null;
+            /** @default null */
+            options?: Record<string, never> | null;
+            /** @default null */
+            keep_alive?: number | string | null;
+            /** @default null */
+            prompt?: string | null;
+        };
+        /** @description The answer to `POST /api/embeddings`. */
+        OldEmbedding: {
+            embedding: number[];
+        };
+        /** @description A call. */
+        OllamaAnswerCall: {
+            id: string;
+            function: components["schemas"]["CalledWith"];
+        };
+        /** @description The reply, or the next piece of it. */
+        OllamaAnswerMessage: {
+            /** @enum {unknown} */
+            role: "assistant";
+            content: string;
+            /** @default  */
+            thinking?: string;
+            /** @default [] */
+            tool_calls?: components["schemas"]["OllamaAnswerCall"][];
+        };
+        /** @description What a model is. */
+        OllamaDetails: {
+            /** @default  */
+            parent_model?: string;
+            /** @default gguf */
+            format?: string;
+            family: string;
+            families: string[];
+            parameter_size: string;
+            quantization_level: string;
+        };
+        /** @description `POST /api/embed`. */
+        OllamaEmbedRequest: {
+            /** @default null */
+            model?: string | null;
+            /** @default null */
+            name?: string | null;
+            /** @default null */
+            options?: Record<string, never> | null;
+            /** @default null */
+            keep_alive?: number | string | null;
+            /** @default null */
+            input?: string | string[] | null;
+            /** @default null */
+            truncate?: boolean | null;
+            /** @default null */
+            dimensions?: number | null;
+        };
+        /** @description The answer to `POST /api/embed`. */
+        OllamaEmbeddings: {
+            model: string;
+            embeddings: number[][];
+            total_duration: number;
+            load_duration: number;
+            prompt_eval_count: number;
+        };
+        /** @description An error, also as the last line of a stream: a text, which clients show as it is. */
+        OllamaError: {
+            error: string;
+        };
+        /** @description A function that the model may call. */
+        OllamaFunction: {
+            name: string;
+            /** @default null */
+            description?: string | null;
+            /** @default null */
+            parameters?: Record<string, never> | null;
+        };
+        /** @description A function and its arguments, an object. */
+        OllamaFunctionCall: {
+            name: string;
+            /** @default null */
+            arguments?: Record<string, never> | null;
+        };
+        /** @description A model in memory. */
+        OllamaLoadedModel: {
+            name: string;
+            model: string;
+            size: number;
+            digest: string;
+            details: components["schemas"]["OllamaDetails"];
+            expires_at: string;
+            size_vram: number;
+            context_length: number;
+        };
+        /** @description All models in memory. */
+        OllamaLoadedModels: {
+            models: components["schemas"]["OllamaLoadedModel"][];
+        };
+        /** @description A message. */
+        OllamaMessage: {
+            role: string;
+            /** @default null */
+            content?: string | null;
+            /** @default null */
+            thinking?: string | null;
+            /** @default null */
+            images?: string[] | null;
+            /** @default null */
+            tool_calls?: components["schemas"]["OllamaToolCall"][] | null;
+            /** @default null */
+            tool_name?: string | null;
+            /** @default null */
+            name?: string | null;
+            /** @default null */
+            tool_call_id?: string | null;
+        };
+        /** @description A model on disk. */
+        OllamaModel: {
+            name: string;
+            model: string;
+            modified_at: string;
+            size: number;
+            digest: string;
+            details: components["schemas"]["OllamaDetails"];
+            capabilities: string[];
+        };
+        /** @description All models on disk, the newest first. */
+        OllamaModels: {
+            models: components["schemas"]["OllamaModel"][];
+        };
+        /** @description A line of the answer to `POST /api/pull`. */
+        OllamaPullProgress: {
+            status: string;
+            digest?: string;
+            total?: number;
+            completed?: number;
+        };
+        /** @description `POST /api/pull`. */
+        OllamaPullRequest: {
+            /** @default null */
+            model?: string | null;
+            /** @default null */
+            name?: string | null;
+            /** @default null */
+            stream?: boolean | null;
+            /** @default null */
+            insecure?: boolean | null;
+        };
+        /** @description A token, and the logarithm of its probability. */
+        OllamaToken: {
+            token: string;
+            logprob: number;
+            bytes: number[];
+            top_logprobs?: components["schemas"]["OllamaToken"][];
+        };
+        /** @description An entry of `tools`. */
+        OllamaTool: {
+            function: components["schemas"]["OllamaFunction"];
+            /** @default null */
+            type?: string | null;
+        };
+        /** @description A call of the model's. */
+        OllamaToolCall: {
+            function: components["schemas"]["OllamaFunctionCall"];
+            /** @default null */
+            id?: string | null;
+            /** @default null */
+            type?: string | null;
+        };
+        /** @description The version of Ollama whose API this is. */
+        OllamaVersion: {
+            version: string;
+        };
         /** @description How the reply is to be. */
         OutputConfig: {
             /** @default null */
@@ -1259,6 +1553,28 @@ export interface components {
             repeat_penalty?: number | null;
             system_prompt?: string | null;
             stop?: string[] | null;
+        };
+        /** @description `POST /api/show`. */
+        ShowRequest: {
+            /** @default null */
+            model?: string | null;
+            /** @default null */
+            name?: string | null;
+            /** @default null */
+            verbose?: boolean | null;
+        };
+        /** @description A model in detail. */
+        ShownModel: {
+            license: string;
+            modelfile: string;
+            parameters?: string;
+            template: string;
+            /** @default  */
+            system?: string;
+            details: components["schemas"]["OllamaDetails"];
+            model_info: Record<string, never>;
+            capabilities: string[];
+            modified_at: string;
         };
         /** @description The end of a thought. */
         SignaturePiece: {

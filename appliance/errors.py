@@ -4,6 +4,7 @@
     ├── ConfigError                 invalid_config            exit code 78
     ├── RequestError                invalid_request           the caller's to mend
     │   ├── ContextLengthExceeded   context_length_exceeded
+    │   ├── PreviousResponseNotFound  previous_response_not_found
     │   ├── NotFound                not_found
     │   │   ├── ModelNotFound       model_not_found
     │   │   ├── SessionNotFound     session_not_found
@@ -78,6 +79,12 @@ class ContextLengthExceeded(RequestError):
         doesn't say."""
         found = re.search(r"the prompt has (\d+) tokens, and the context holds (\d+)", self.message)
         return (int(found[1]), int(found[2])) if found else None
+
+
+class PreviousResponseNotFound(RequestError):
+    """The response that another was to go on from is not there."""
+
+    code = "previous_response_not_found"
 
 
 class NotFound(RequestError):

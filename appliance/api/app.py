@@ -53,6 +53,7 @@ from appliance.api.openai.models import OpenAIModels
 from appliance.api.openapi.document import Spec
 from appliance.api.openapi.html import Docs
 from appliance.api.openapi.operation import App
+from appliance.api.responses.responses import Responses
 from appliance.api.wire import errors
 from appliance.auth.keys.registry import Keys
 from appliance.auth.login_sessions import LoginSessions
@@ -64,8 +65,9 @@ from appliance.http.websocket import WebSocketHandler
 from appliance.metrics.dashboard import Dashboard
 from appliance.metrics.registry import Metrics
 from appliance.models.library import ModelLibrary
+from appliance.store.callers.preferences import PreferenceBook
+from appliance.store.callers.responses import ResponseBook
 from appliance.store.import_export import ChatImportExport
-from appliance.store.preferences import PreferenceBook
 from appliance.store.search import Search
 from appliance.store.sessions import Sessions
 from appliance.store.settings import DefaultProfile
@@ -80,6 +82,7 @@ def build(
     chats: ChatImportExport,
     profile: DefaultProfile,
     preferences: PreferenceBook,
+    responses: ResponseBook,
     turns: Turns,
     library: ModelLibrary,
     guard: Guard,
@@ -141,6 +144,13 @@ def build(
 
     add("/v1/messages", Messages(pool, limits), CHAT_LIMITED, counts_as="chat")
     add("/v1/messages/count_tokens", MessageTokens(pool, limits), CHAT_LIMITED)
+
+    stored = Responses(pool, responses, limits)
+    add("/v1/responses", stored, CHAT_LIMITED, counts_as="chat")
+    add("/v1/responses/input_tokens", stored, CHAT_LIMITED, "tokens")
+    add("/v1/responses/{response_id}", stored, CHAT, "one")
+    add("/v1/responses/{response_id}/cancel", stored, CHAT, "cancel")
+    add("/v1/responses/{response_id}/input_items", stored, CHAT, "items")
 
     ollama = OllamaModelResource(pool, local_models)
     answered = CHAT_LIMITED_ANY_TYPE

@@ -245,6 +245,7 @@ def test_routes_that_ask_a_model_are_counted_and_say_so(tmp_path: Path) -> None:
         *prompts,
         *("/embeddings", "/v1/embeddings"),
         *("/v1/messages", "/v1/messages/count_tokens"),
+        *("/v1/responses", "/v1/responses/input_tokens"),
         *("/api/chat", "/api/generate", "/api/embed", "/api/embeddings"),
         *(f"{session}/turns", f"{session}/messages/x/regenerate", f"{session}/messages/x/continue"),
     }

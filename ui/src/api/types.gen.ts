@@ -492,6 +492,17 @@ export interface components {
             /** @default null */
             name?: string | null;
         };
+        /** @description The answer to a deletion. */
+        DeletedResponse: {
+            id: string;
+            /**
+             * @default response
+             * @enum {unknown}
+             */
+            object?: "response";
+            /** @default true */
+            deleted?: boolean;
+        };
         /** @description A device that can compute. Sizes in bytes. */
         DeviceStatus: {
             name: string;
@@ -769,11 +780,55 @@ export interface components {
             likes: number;
             gated: boolean;
         };
+        /** @description Why a response is incomplete. */
+        IncompleteDetails: {
+            /** @enum {unknown} */
+            reason: "max_output_tokens";
+        };
         /** @description More of a call's arguments, as JSON. */
         InputPiece: {
             /** @enum {unknown} */
             type: "input_json_delta";
             partial_json: string;
+        };
+        /** @description The answer to `POST /v1/responses/input_tokens`. */
+        InputTokens: {
+            /**
+             * @default response.input_tokens
+             * @enum {unknown}
+             */
+            object?: "response.input_tokens";
+            input_tokens: number;
+        };
+        /** @description Of the prompt. */
+        InputTokensDetails: {
+            cached_tokens: number;
+            /** @default 0 */
+            cache_write_tokens?: number;
+        };
+        /** @description Items that came with a request. */
+        ItemList: {
+            /**
+             * @default list
+             * @enum {unknown}
+             */
+            object?: "list";
+            data: Record<string, never>[];
+            first_id: string | null;
+            last_id: string | null;
+            has_more: boolean;
+        };
+        /** @description The query of `GET …/input_items`. */
+        ItemsQuery: {
+            /** @default 20 */
+            limit?: number;
+            /**
+             * @default desc
+             * @enum {unknown}
+             */
+            order?: "asc" | "desc";
+            /** @default  */
+            after?: string;
         };
         /** @description `response_format`: any JSON object. */
         JsonObject: {
@@ -1347,6 +1402,10 @@ export interface components {
             /** @default null */
             format?: components["schemas"]["JsonOutput"] | null;
         };
+        /** @description Of the reply. */
+        OutputTokensDetails: {
+            reasoning_tokens: number;
+        };
         /** @description `response_format`: any text. */
         PlainText: {
             /** @enum {unknown} */
@@ -1407,6 +1466,13 @@ export interface components {
             cached_tokens: number;
             cached_from: ("disk" | "memory" | "shared" | "slot") | null;
         };
+        /** @description How much a model that can is to think; others ignore it. */
+        ReasoningSettings: {
+            /** @default null */
+            effort?: ("high" | "low" | "max" | "medium" | "minimal" | "none" | "xhigh") | null;
+            /** @default null */
+            summary?: string | null;
+        };
         /** @description The data of a stream's last event, `done`: the reply as stored. */
         ReplyDone: {
             message: components["schemas"]["Message"];
@@ -1463,6 +1529,142 @@ export interface components {
         RequestMetadata: {
             /** @default null */
             user_id?: string | null;
+        };
+        /** @description Why a response failed. */
+        ResponseFault: {
+            code: string;
+            message: string;
+        };
+        /** @description A response, with what was asked for. */
+        ResponseObject: {
+            id: string;
+            /**
+             * @default response
+             * @enum {unknown}
+             */
+            object?: "response";
+            created_at: number;
+            /** @default null */
+            completed_at?: number | null;
+            /**
+             * @default in_progress
+             * @enum {unknown}
+             */
+            status?: "cancelled" | "completed" | "failed" | "in_progress" | "incomplete";
+            /** @default null */
+            error?: components["schemas"]["ResponseFault"] | null;
+            /** @default null */
+            incomplete_details?: components["schemas"]["IncompleteDetails"] | null;
+            instructions: string | null;
+            max_output_tokens: number | null;
+            model: string;
+            /** @default [] */
+            output?: Record<string, never>[];
+            parallel_tool_calls: boolean;
+            previous_response_id: string | null;
+            reasoning: Record<string, never>;
+            store: boolean;
+            temperature: number | null;
+            text: Record<string, never>;
+            tool_choice: unknown;
+            tools: unknown[];
+            top_p: number | null;
+            truncation: string;
+            /** @default null */
+            usage?: components["schemas"]["ResponseUsage"] | null;
+            user: string | null;
+            metadata: {
+                [key: string]: string;
+            };
+            /** @default false */
+            background?: boolean;
+            /** @default default */
+            service_tier?: string;
+            /** @default 0 */
+            top_logprobs?: number;
+            /** @default null */
+            max_tool_calls?: number | null;
+            /** @default null */
+            safety_identifier?: string | null;
+            /** @default null */
+            prompt_cache_key?: string | null;
+            /** @default 0 */
+            presence_penalty?: number;
+            /** @default 0 */
+            frequency_penalty?: number;
+        };
+        /** @description An entry of `tools`, of any type; those that aren't here are left out. */
+        ResponseTool: {
+            type: string;
+            /** @default null */
+            name?: string | null;
+            /** @default null */
+            description?: string | null;
+            /** @default null */
+            parameters?: Record<string, never> | null;
+            /** @default null */
+            strict?: boolean | null;
+            /** @default null */
+            tools?: components["schemas"]["ResponseTool"][] | null;
+        };
+        /** @description A tool, or those that are allowed. */
+        ResponseToolChoice: {
+            type: string;
+            /** @default null */
+            name?: string | null;
+            /** @default null */
+            mode?: ("auto" | "required") | null;
+            /** @default null */
+            tools?: components["schemas"]["ResponseToolChoice"][] | null;
+        };
+        /** @description Tokens. */
+        ResponseUsage: {
+            input_tokens: number;
+            input_tokens_details: components["schemas"]["InputTokensDetails"];
+            output_tokens: number;
+            output_tokens_details: components["schemas"]["OutputTokensDetails"];
+            total_tokens: number;
+        };
+        /** @description `POST /v1/responses`. */
+        ResponsesRequest: {
+            /** @default null */
+            model?: string | null;
+            /** @default null */
+            input?: string | Record<string, never>[] | null;
+            /** @default null */
+            instructions?: string | null;
+            /** @default null */
+            max_output_tokens?: number | null;
+            /** @default null */
+            stream?: boolean | null;
+            /** @default null */
+            tools?: components["schemas"]["ResponseTool"][] | null;
+            /** @default null */
+            tool_choice?: ("auto" | "none" | "required") | components["schemas"]["ResponseToolChoice"] | null;
+            /** @default null */
+            parallel_tool_calls?: boolean | null;
+            /** @default null */
+            text?: components["schemas"]["TextSettings"] | null;
+            /** @default null */
+            reasoning?: components["schemas"]["ReasoningSettings"] | null;
+            /** @default null */
+            temperature?: number | null;
+            /** @default null */
+            top_p?: number | null;
+            /** @default null */
+            store?: boolean | null;
+            /** @default null */
+            previous_response_id?: string | null;
+            /** @default null */
+            truncation?: ("auto" | "disabled") | null;
+            /** @default null */
+            metadata?: {
+                [key: string]: string;
+            } | null;
+            /** @default null */
+            user?: string | null;
+            /** @default null */
+            background?: boolean | null;
         };
         /** @description `POST /chat/history/{id}/rollback`. */
         Rollback: {
@@ -1674,6 +1876,19 @@ export interface components {
             /** @default  */
             reasoning?: string;
         };
+        /** @description What the text conforms to. */
+        TextFormat: {
+            /** @enum {unknown} */
+            type: "json_object" | "json_schema" | "text";
+            /** @default null */
+            name?: string | null;
+            /** @default null */
+            schema?: Record<string, never> | null;
+            /** @default null */
+            strict?: boolean | null;
+            /** @default null */
+            description?: string | null;
+        };
         /** @description For every token of the text; `text_offset` is in characters. */
         TextLogprobs: {
             tokens: string[];
@@ -1694,6 +1909,11 @@ export interface components {
             /** @enum {unknown} */
             type: "text_delta";
             text: string;
+        };
+        /** @description How the text is to be. */
+        TextSettings: {
+            /** @default null */
+            format?: components["schemas"]["TextFormat"] | null;
         };
         /** @description What the model thought first; nobody signs it. */
         ThinkingBlock: {

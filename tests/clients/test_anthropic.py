@@ -245,6 +245,22 @@ def test_errors(client: anthropic.Anthropic, scripted: Running) -> None:
     assert nothing.json()["error"]["type"] == "not_found_error"
 
 
+def test_what_is_nested_deep_is_no_fault_of_ours(scripted: Running) -> None:
+    for depth in (100, 300, 450, 700, 20_000):
+        block = '{"type":"tool_result","tool_use_id":"x","content":[' * depth + "]}" * depth
+        body = (
+            '{"model":"fake","max_tokens":1,"messages":[{"role":"user","content":['
+            + block
+            + ',{"type":"text","text":"echo:a"}]}]}'
+        )
+        answer = httpx.post(
+            f"{scripted.url}/v1/messages",
+            content=body,
+            headers={"Content-Type": "application/json"},
+        )
+        assert answer.status_code in (200, 400), (depth, answer.text)
+
+
 def test_a_prompt_that_is_too_long(real: anthropic.Anthropic) -> None:
     long: Any = {
         "model": "smollm2-135m-instruct",

@@ -329,3 +329,9 @@ def test_a_model_is_pulled_and_deleted(tmp_path: Path) -> None:
                 assert missing.value.status_code == 404
         finally:
             assert appliance.stop() == 0
+
+
+def test_clients_ask_first_whether_anybody_is_here(scripted: Running) -> None:
+    for path in ("/", "/api/version", "/api/tags"):
+        answer = httpx.head(f"{scripted.url}{path}")
+        assert (answer.status_code, answer.content) == (200, b""), path

@@ -49,18 +49,22 @@ def parse_lenient(body: bytes, kind: type[T]) -> tuple[T, str | None]:
     return found, f"ignored: {', '.join(names[:MOST_LISTED])}{more}"
 
 
-def unknown_fields(raw: Any, value: Any, path: str = "") -> Iterator[str]:
+def unknown_fields(raw: Any, value: Any) -> Iterator[str]:
     """Where `raw`, as it was sent, has fields that `value`, decoded from it, has not. A field that
     is null was not given."""
-    if isinstance(raw, list) and isinstance(value, list):
-        for item, decoded in zip(raw, value, strict=True):
-            yield from unknown_fields(item, decoded, f"{path}[]")
-    elif isinstance(raw, dict) and isinstance(value, msgspec.Struct):
-        known = dict(zip(value.__struct_encode_fields__, value.__struct_fields__, strict=True))
-        for name, item in raw.items():
-            if name in known:
-                inner = f"{path}.{name}" if path else name
-                yield from unknown_fields(item, getattr(value, known[name]), inner)
-            elif item is not None:
-                shown = name[:LONGEST_NAME] if name.isprintable() else "?"
-                yield f"{path}.{shown}" if path else shown
+    # Not by recursion: what a client nests may be deeper than Python's stack.
+    waiting = [(raw, value, "")]
+    while waiting:
+        raw, value, path = waiting.pop()
+        if isinstance(raw, list) and isinstance(value, list):
+            inside = f"{path}[]"
+            waiting += [(*pair, inside) for pair in zip(raw, value, strict=True)][::-1]
+        elif isinstance(raw, dict) and isinstance(value, msgspec.Struct):
+            known = dict(zip(value.__struct_encode_fields__, value.__struct_fields__, strict=True))
+            dot = f"{path}." if path else ""
+            for name, item in raw.items():
+                if name in known:
+                    waiting.append((item, getattr(value, known[name]), f"{dot}{name}"))
+                elif item is not None:
+                    shown = name[:LONGEST_NAME] if name.isprintable() else "?"
+                    yield f"{dot}{shown}"

@@ -1,6 +1,7 @@
 """OpenAI's own client on its Responses, with a scripted model for calls and thoughts."""
 
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -204,8 +205,11 @@ def test_refusals(client: openai.OpenAI) -> None:
     ]
     with pytest.raises(openai.BadRequestError, match="cannot see images"):
         client.responses.create(model="fake", input=image)
-    with pytest.raises(openai.BadRequestError, match="background can only be false"):
-        client.responses.create(model="fake", input="Hi", background=True)
+    for field, value in (("stream", True), ("store", False)):
+        with pytest.raises(openai.BadRequestError, match="background goes with store"):
+            client.responses.create(
+                model="fake", input="Hi", background=True, extra_body={field: value}
+            )
     with pytest.raises(openai.BadRequestError, match="tool_choice"):
         client.responses.create(model="fake", input="Hi", tool_choice="required")
     with pytest.raises(openai.NotFoundError, match="nothing"):
@@ -284,13 +288,44 @@ def test_responses_are_their_owners_alone_and_can_be_cancelled(slow: Running) ->
         assert ours.responses.retrieve(last.response.id).status == "cancelled"
 
 
+def test_a_response_in_the_background(slow: Running) -> None:
+    key = slow.make_key("behind")
+    with openai.OpenAI(base_url=f"{slow.url}/v1", api_key=key, max_retries=0) as client:
+        made = client.responses.create(model="fake", input="echo:Later.", background=True)
+        assert (made.status, made.output) == ("in_progress", [])
+        with pytest.raises(openai.BadRequestError, match="still in progress"):
+            client.responses.create(model="fake", input="Hi", previous_response_id=made.id)
+        deadline = time.monotonic() + 60
+        while (found := client.responses.retrieve(made.id)).status == "in_progress":
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        assert (found.status, found.output_text) == ("completed", "Later.")
+        long = client.responses.create(model="fake", input="echo:" + "x" * 5000, background=True)
+        assert client.responses.cancel(long.id).status == "cancelled"
+        while (ended := client.responses.retrieve(long.id)).status == "in_progress":
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        assert ended.status == "cancelled"
+        gone = client.responses.create(model="fake", input="echo:" + "y" * 5000, background=True)
+        client.responses.delete(gone.id)
+        last = client.responses.create(model="fake", input="echo:Last.")  # stored after it
+        assert last.output_text == "Last."
+        with pytest.raises(openai.NotFoundError):
+            client.responses.retrieve(gone.id)
+
+
 def test_stored_responses_outlive_a_kill(tmp_path: Path) -> None:
-    appliance = next(serving_scripted(tmp_path))
+    appliance = next(serving_scripted(tmp_path, FAKE_STEP_SECONDS="0.005"))
     with openai.OpenAI(base_url=f"{appliance.url}/v1", api_key="none", max_retries=0) as client:
         made = client.responses.create(model="fake", input="echo:Kept.")
+        behind = client.responses.create(model="fake", input="echo:" + "x" * 9000, background=True)
         appliance.kill()
         appliance.start()
         assert client.responses.retrieve(made.id) == made
+        lost = client.responses.retrieve(behind.id)
+        assert lost.status == "failed"
+        assert lost.error
+        assert "ended before" in lost.error.message
         second = client.responses.create(
             model="fake", input="echo:On.", previous_response_id=made.id
         )

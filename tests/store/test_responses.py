@@ -25,7 +25,7 @@ def response(id: str, previous: str | None = None) -> StoredResponse:
 def test_a_chain_is_its_owners_alone(database: Database) -> None:
     book = ResponseBook(database)
     for id, previous in (("a", None), ("b", "a"), ("c", "b")):
-        book.add("me", response(id, previous))
+        book.keep("me", response(id, previous))
     assert [one.id for one in book.chain("me", "c") or ()] == ["a", "b", "c"]
     assert book.chain("you", "c") is None
     assert book.find("you", "a") is None
@@ -39,9 +39,9 @@ def test_a_chain_is_its_owners_alone(database: Database) -> None:
 
 def test_they_are_kept_for_30_days_from_when_they_were_first_seen(database: Database) -> None:
     book = ResponseBook(database)
-    book.add("me", response("old"))
+    book.keep("me", response("old"))
     book.expire(1000)
-    book.add("me", response("new"))
+    book.keep("me", response("new"))
     book.expire(999 + KEPT_MILLISECONDS)
     assert book.find("me", "old")
     book.expire(1000 + KEPT_MILLISECONDS)
@@ -52,7 +52,7 @@ def test_they_are_kept_for_30_days_from_when_they_were_first_seen(database: Data
 
 def test_nothing_is_left_of_a_deleted_one(database: Database, tmp_path: Path) -> None:
     book = ResponseBook(database)
-    book.add("me", response("a"))
+    book.keep("me", response("a"))
     assert book.delete("me", "a")
     for file in tmp_path.iterdir():
         assert b"a secret word" not in file.read_bytes(), file

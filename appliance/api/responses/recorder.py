@@ -34,6 +34,7 @@ class Recorder:
         self._begun = False
         self.cancel: Callable[[], None] = lambda: None
         """Ends it."""
+        self.deleted = False
 
     @property
     def response(self) -> ResponseObject:
@@ -62,6 +63,8 @@ class Recorders:
         self._book = book
         self._live: dict[str, Recorder] = {}
         self._lock = threading.Lock()
+        self._storing = threading.Lock()
+        """Held while one is stored or deleted: what is deleted is not stored again."""
         # The engine's thread does not wait for the disk.
         self._writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="responses")
 
@@ -99,20 +102,43 @@ class Recorders:
         with self._lock:
             self._live.pop(recorder.response.id, None)
 
-    def _keep(self, recorder: Recorder, sink: EventSink, event: SequenceEvent) -> None:
+    def delete(self, owner: str, id: str) -> bool:
+        """End a response, and delete what is stored of it; whether there was one.
+
+        Raises:
+            StoreError, StoreFull: the database failed.
+        """
+        live = self.find(owner, id)
+        with self._storing:
+            if live:
+                live.deleted = True
+            found = self._book.delete(owner, id)
+        if live:
+            live.cancel()
+        return found or live is not None
+
+    def keep(self, recorder: Recorder) -> None:
+        """Store a response as far as it is.
+
+        Raises:
+            StoreError, StoreFull: the database failed.
+        """
         response = recorder.response
+        stored = StoredResponse(
+            id=response.id,
+            previous_id=response.previous_response_id,
+            input=msgspec.json.encode(recorder.items),
+            response=msgspec.json.encode(response),
+        )
+        self._book.keep(recorder.owner, stored)
+
+    def _keep(self, recorder: Recorder, sink: EventSink, event: SequenceEvent) -> None:
         try:
-            self._book.add(
-                recorder.owner,
-                StoredResponse(
-                    id=response.id,
-                    previous_id=response.previous_response_id,
-                    input=msgspec.json.encode(recorder.items),
-                    response=msgspec.json.encode(response),
-                ),
-            )
+            with self._storing:
+                if not recorder.deleted:
+                    self.keep(recorder)
         except StoreError as ex:
-            log.error("the response %s is not stored: %s", response.id, ex)
+            log.error("the response %s is not stored: %s", recorder.response.id, ex)
             recorder.not_stored()
         finally:
             self.forget(recorder)

@@ -22,6 +22,7 @@ from appliance.api.responses.schemas import (
     ItemList,
     ItemsQuery,
     OfferedTools,
+    ResponseFault,
     ResponseObject,
     ResponsesRequest,
 )
@@ -56,8 +57,8 @@ class Responses:
         It is kept for 30 days unless `store` is false, for whoever made it alone.
         """
         body, ignored = decode_lenient(req, ResponsesRequest)
-        if body.background:
-            raise RequestError("background can only be false here", param="background")
+        if body.background and (body.stream or body.store is False):
+            raise RequestError("background goes with store, and without stream", param="background")
         model = self._pool.find(body.model)
         if body.user:
             bind_contextvars(user=body.user)
@@ -91,6 +92,10 @@ class Responses:
         encoder: ResponseEncoder,
         recorder: Recorder,
     ) -> None:
+        if body.background:
+            self._begin(generation, recorder)
+            resp.media = recorder.response
+            return
         if body.stream:
             stream = generation.stream(encoder)
             recorder.cancel = stream.close
@@ -102,6 +107,21 @@ class Responses:
             req.env["appliance.on_disconnect"](cancel)
 
         resp.media = generation.run(encoder, on_disconnect)
+
+    def _begin(self, generation: Generation, recorder: Recorder) -> None:
+        """Generate without anybody who waits.
+
+        Raises:
+            ApplianceError: it cannot be stored, or was refused.
+        """
+        self._live.keep(recorder)
+        try:
+            feed = generation.submit()
+            recorder.cancel = feed.close
+            feed.wait_answered(streams.FIRST_EVENT_SECONDS)
+        except ApplianceError:
+            self._book.delete(recorder.owner, recorder.response.id)
+            raise
 
     @operation(takes=ResponsesRequest, gives=InputTokens, errors=(404,))
     def on_post_tokens(self, req: falcon.Request, resp: falcon.Response) -> None:
@@ -117,16 +137,12 @@ class Responses:
     def on_get_one(self, req: falcon.Request, resp: falcon.Response, response_id: str) -> None:
         """A stored response, or one that is being generated."""
         live = self._live.find(_owner(req), response_id)
-        if live:
-            resp.media = live.response
-        else:
-            resp.data = self._stored(req, response_id).response
-            resp.content_type = falcon.MEDIA_JSON
+        resp.media = live.response if live else self._ended(req, response_id)
 
     @operation(gives=DeletedResponse)
     def on_delete_one(self, req: falcon.Request, resp: falcon.Response, response_id: str) -> None:
-        """Delete a stored response for good."""
-        if not self._book.delete(_owner(req), response_id):
+        """Delete a stored response for good; one that is being generated ends."""
+        if not self._live.delete(_owner(req), response_id):
             raise _not_found(response_id)
         resp.media = DeletedResponse(id=response_id)
 
@@ -138,8 +154,7 @@ class Responses:
             live.cancel()
             resp.media = msgspec.structs.replace(live.response, status="cancelled")
         else:
-            resp.data = self._stored(req, response_id).response
-            resp.content_type = falcon.MEDIA_JSON
+            resp.media = self._ended(req, response_id)
 
     @operation(gives=ItemList, query=ItemsQuery)
     def on_get_items(self, req: falcon.Request, resp: falcon.Response, response_id: str) -> None:
@@ -160,6 +175,16 @@ class Responses:
             last_id=page[-1]["id"] if page else None,
             has_more=begin + query.limit < len(items),
         )
+
+    def _ended(self, req: falcon.Request, id: str) -> ResponseObject:
+        """A stored response. One that is still in progress, and not being generated, never ends."""
+        found = msgspec.json.decode(self._stored(req, id).response, type=ResponseObject)
+        if found.status != "in_progress":
+            return found
+        why = ResponseFault(
+            code="server_error", message="the appliance ended before this response did"
+        )
+        return msgspec.structs.replace(found, status="failed", error=why)
 
     def _stored(self, req: falcon.Request, id: str) -> StoredResponse:
         found = self._book.find(_owner(req), id)
@@ -196,6 +221,11 @@ class Responses:
         """The items of the responses before this one, with what the model said."""
         if id is None:
             return []
+        if self._live.find(owner, id):
+            raise RequestError(
+                f"Previous response with id '{id}' is still in progress.",
+                param="previous_response_id",
+            )
         chain = self._book.chain(owner, id)
         if chain is None:
             raise PreviousResponseNotFound(
@@ -254,5 +284,6 @@ def _head(body: ResponsesRequest, model: str) -> ResponseObject:
         top_p=body.top_p,
         truncation=body.truncation or "disabled",
         user=body.user,
+        background=bool(body.background),
         metadata=body.metadata or {},
     )

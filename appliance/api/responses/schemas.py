@@ -87,7 +87,7 @@ class ResponsesRequest(Lenient, kw_only=True, frozen=True):
     metadata: dict[str, str] | None = None
     user: Annotated[str, Meta(max_length=512)] | None = None
     background: bool | None = None
-    """Only false."""
+    """The answer comes at once, and the response is looked at later."""
 
     def sampling(self, most_tokens: int) -> SamplingParams:
         """For the engine; at most `most_tokens`."""

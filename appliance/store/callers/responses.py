@@ -37,12 +37,13 @@ class ResponseBook:
         """`database` is migrated."""
         self._database = database
 
-    def add(self, owner: str, stored: StoredResponse) -> None:
-        """Keep a response for `owner`, a key's id or an address."""
+    def keep(self, owner: str, stored: StoredResponse) -> None:
+        """Keep a response for `owner`, a key's id or an address, or what has become of it."""
         with self._database.write() as connection:
             connection.execute(
                 "INSERT INTO responses (id, owner, previous_id, input, response)"
-                " VALUES (?, ?, ?, ?, ?)",
+                " VALUES (?, ?, ?, ?, ?)"
+                " ON CONFLICT (id) DO UPDATE SET response = excluded.response",
                 (
                     stored.id,
                     owner,

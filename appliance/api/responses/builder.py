@@ -17,6 +17,18 @@ from appliance.api.responses.schemas import (
 )
 from appliance.engine.protocol import CallDelta, Delta, Failed, Finished, SequenceEvent
 
+EVENTS = (
+    *("response.created", "response.in_progress"),
+    *("response.output_item.added", "response.output_item.done"),
+    *("response.content_part.added", "response.content_part.done"),
+    *("response.output_text.delta", "response.output_text.done"),
+    *("response.reasoning_text.delta", "response.reasoning_text.done"),
+    *("response.function_call_arguments.delta", "response.function_call_arguments.done"),
+    *("response.custom_tool_call_input.delta", "response.custom_tool_call_input.done"),
+    *("response.completed", "response.incomplete", "response.failed", "error"),
+)
+"""Names of all there are."""
+
 NamedEvent = tuple[str, dict[str, Any]]
 """An event's name, and its fields without type and number."""
 

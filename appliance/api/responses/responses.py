@@ -12,7 +12,7 @@ from structlog.contextvars import bind_contextvars
 from appliance.api.generation.counting import count_prompt_tokens
 from appliance.api.generation.request import Generation
 from appliance.api.openapi.operation import Operations
-from appliance.api.responses.builder import ResponseBuilder
+from appliance.api.responses.builder import EVENTS, ResponseBuilder
 from appliance.api.responses.encoder import ResponseEncoder
 from appliance.api.responses.items import Item, conversation_of, input_items
 from appliance.api.responses.recorder import Recorder, Recorders
@@ -50,7 +50,12 @@ class Responses:
         self._max_tokens = limits.max_response_tokens
         self._max_prompt_length = limits.max_prompt_length
 
-    @operation(takes=ResponsesRequest, gives=ResponseObject, streams=dict[str, Any], errors=(404,))
+    @operation(
+        takes=ResponsesRequest,
+        gives=ResponseObject,
+        streams=dict.fromkeys(EVENTS, dict[str, Any]),
+        errors=(404, 507),
+    )
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         """A response to what is said, streamed or whole.
 

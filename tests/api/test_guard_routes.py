@@ -49,7 +49,7 @@ def test_what_is_open_to_everybody_is_on_this_list(guarded: Guarded) -> None:
     found = {f"{method} {path}" for method, path, rule in guarded.routes() if rule == OPEN}
     assert found == {
         *(f"GET {prefix}/{name}" for prefix in ("", "/v1") for name in ("health", "readiness")),
-        *("GET /", "GET /docs", "GET /openapi.json"),
+        *("GET /", "HEAD /", "GET /docs", "GET /openapi.json"),
         *("GET /api/me", "POST /api/login", "POST /api/logout"),
     }
 

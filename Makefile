@@ -20,7 +20,7 @@ NPM = $(NODE_PATH) npm --prefix ui
 UI_SOURCES := $(shell find ui -type f -not -path 'ui/node_modules/*' -not -path 'ui/dist/*' 2>/dev/null)
 
 .DELETE_ON_ERROR:
-.PHONY: run ready node test check setup-checks lint vitest pytest soak bench screenshots lock clean tools setup-test \
+.PHONY: run ready node test check setup-checks lint vitest pytest soak clients bench screenshots lock clean tools setup-test \
 	llama-check llama-update \
 	window frozen frozen-server portable packages packages-test cuda cuda-packages arm64 arm64-test image image-test
 
@@ -54,6 +54,15 @@ pytest:
 
 soak: $(VENV)/.dev ui/dist/index.html  ## the long-running tests
 	$(BIN)/pytest -m soak
+
+build/clients/.done: tests/clients/agents/package-lock.json tests/clients/agents/package.json | node
+	@mkdir -p $(@D) && cp tests/clients/agents/package*.json $(@D)
+	@$(NODE_PATH) && cd $(@D) && sh ../../packaging/step.sh "Installing agents for tests (660 MB)" \
+		npm ci --no-audit --no-fund --loglevel=error
+	@touch $@
+
+clients: $(VENV)/.dev ui/dist/index.html build/clients/.done  ## other people's clients and agents
+	$(BIN)/pytest -m "clients or not clients" tests/clients
 
 # COMPILED=1: also compare with llama.cpp compiled here, which takes minutes the first time.
 bench: $(VENV)/.dev build/bench/.done $(if $(filter 1,$(COMPILED)),build/bench/compiled/.done) \

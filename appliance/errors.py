@@ -4,6 +4,7 @@
     ├── ConfigError                 invalid_config            exit code 78
     ├── RequestError                invalid_request           the caller's to mend
     │   ├── ContextLengthExceeded   context_length_exceeded
+    │   ├── PreviousResponseNotFound  previous_response_not_found
     │   ├── NotFound                not_found
     │   │   ├── ModelNotFound       model_not_found
     │   │   ├── SessionNotFound     session_not_found
@@ -39,6 +40,7 @@
 are the business of `http/errors.py`.
 """
 
+import re
 from typing import ClassVar
 
 
@@ -70,6 +72,19 @@ class ContextLengthExceeded(RequestError):
     """The prompt does not fit into the context; the message carries both numbers."""
 
     code = "context_length_exceeded"
+
+    @property
+    def lengths(self) -> tuple[int, int] | None:
+        """Tokens of the prompt, and of the context; None: the message is of another server's and
+        doesn't say."""
+        found = re.search(r"the prompt has (\d+) tokens, and the context holds (\d+)", self.message)
+        return (int(found[1]), int(found[2])) if found else None
+
+
+class PreviousResponseNotFound(RequestError):
+    """The response that another was to go on from is not there."""
+
+    code = "previous_response_not_found"
 
 
 class NotFound(RequestError):

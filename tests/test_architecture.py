@@ -35,6 +35,7 @@ MAY_IMPORT: dict[str, list[str]] = {
     # What is kept.
     "store.disk": ["system"],
     "store": ["store.disk"],
+    "store.callers": ["store"],
     "store.upkeep": ["store", "store.disk"],
     "store.copies": ["store", "store.disk", "system"],
     "auth.vault": ["system"],
@@ -81,9 +82,22 @@ MAY_IMPORT: dict[str, list[str]] = {
         *("api.generation", "api.openapi", "api.wire"),
         *("auth.keys", "config", "engine", "http", "models.local"),
     ],
+    "api.anthropic": [
+        *("api.generation", "api.openai", "api.openapi", "api.wire"),
+        *("auth.keys", "config", "engine", "http", "models.local"),
+    ],
     "api.chat": [
         *("api.generation", "api.openapi", "api.wire"),
-        *("auth.keys", "chat", "config", "engine", "http", "store"),
+        *("auth.keys", "chat", "config", "engine", "http", "store", "store.callers"),
+    ],
+    "api.ollama": [
+        *("api.generation", "api.openapi", "api.wire"),
+        *("auth.keys", "config", "engine", "http"),
+        *("models", "models.catalog", "models.gguf", "models.hub", "models.local"),
+    ],
+    "api.responses": [
+        *("api.generation", "api.openapi", "api.wire"),
+        *("auth.keys", "config", "engine", "http", "store.callers"),
     ],
     "api.legacy": [
         *("api.chat", "api.generation", "api.openai", "api.openapi", "api.wire"),
@@ -96,7 +110,7 @@ MAY_IMPORT: dict[str, list[str]] = {
     ],
     "api": [
         *("api.*", "auth", "auth.keys", "chat", "config", "engine", "http", "metrics"),
-        *("models", "store", "store.upkeep"),
+        *("models", "store", "store.callers", "store.upkeep"),
     ],
     # What builds all of it, and what people start.
     "service": [

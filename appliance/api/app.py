@@ -11,6 +11,9 @@ from falcon.media import JSONHandler
 from appliance.api.admin.keys import KeyList, OneKey
 from appliance.api.admin.login import Login
 from appliance.api.admin.system import MetricsText, System, WebPage
+from appliance.api.anthropic.errors import anthropic_error
+from appliance.api.anthropic.messages import Messages, MessageTokens
+from appliance.api.anthropic.models import VERSION_HEADER, ModelsDispatcher
 from appliance.api.chat.import_export import ChatFiles
 from appliance.api.chat.preferences import PagePreferences
 from appliance.api.chat.reply_requests import ReplyStarter
@@ -25,9 +28,12 @@ from appliance.api.legacy.requests import LegacyApi
 from appliance.api.middleware.auth import (
     ADMIN,
     CHAT,
+    CHAT_ANY_TYPE,
     CHAT_HEAVY,
     CHAT_LIMITED,
+    CHAT_LIMITED_ANY_TYPE,
     MANAGE,
+    MANAGE_ANY_TYPE,
     OPEN,
     Declared,
     Guard,
@@ -37,12 +43,17 @@ from appliance.api.middleware.logging import RequestLog, SafeHeaders
 from appliance.api.middleware.metrics import RequestMetrics
 from appliance.api.models.downloads import CatalogueResource, DownloadsResource
 from appliance.api.models.models import ModelsResource
+from appliance.api.ollama.embeddings import OldOllamaEmbed, OllamaEmbed
+from appliance.api.ollama.generation import OllamaChat, OllamaGenerate
+from appliance.api.ollama.models import OllamaModelResource
+from appliance.api.ollama.pull import OllamaPull
 from appliance.api.openai.completions import ChatCompletions, Completions
 from appliance.api.openai.embeddings import Embeddings
 from appliance.api.openai.models import OpenAIModels
 from appliance.api.openapi.document import Spec
 from appliance.api.openapi.html import Docs
 from appliance.api.openapi.operation import App
+from appliance.api.responses.responses import Responses
 from appliance.api.wire import errors
 from appliance.auth.keys.registry import Keys
 from appliance.auth.login_sessions import LoginSessions
@@ -54,8 +65,9 @@ from appliance.http.websocket import WebSocketHandler
 from appliance.metrics.dashboard import Dashboard
 from appliance.metrics.registry import Metrics
 from appliance.models.library import ModelLibrary
+from appliance.store.callers.preferences import PreferenceBook
+from appliance.store.callers.responses import ResponseBook
 from appliance.store.import_export import ChatImportExport
-from appliance.store.preferences import PreferenceBook
 from appliance.store.search import Search
 from appliance.store.sessions import Sessions
 from appliance.store.settings import DefaultProfile
@@ -70,6 +82,7 @@ def build(
     chats: ChatImportExport,
     profile: DefaultProfile,
     preferences: PreferenceBook,
+    responses: ResponseBook,
     turns: Turns,
     library: ModelLibrary,
     guard: Guard,
@@ -85,7 +98,8 @@ def build(
 ) -> App:
     """The WSGI application. It needs the server's `appliance.*` entries in its environment."""
     counting = RequestMetrics(metrics)
-    app = App(middleware=[RequestLog(), counting, SafeHeaders(), GuardMiddleware(guard)])
+    formats = errors.ErrorFormats({VERSION_HEADER: anthropic_error})
+    app = App(middleware=[RequestLog(), counting, SafeHeaders(), formats, GuardMiddleware(guard)])
     json = JSONHandler(dumps=msgspec.json.encode, loads=msgspec.json.decode)
     app.resp_options.media_handlers[falcon.MEDIA_JSON] = json
     app.req_options.strip_url_path_trailing_slash = True
@@ -116,15 +130,43 @@ def build(
     embeddings = Embeddings(pool, limits.max_prompt_length)
     local_models = ModelsResource(pool, library)
     models = OpenAIModels(local_models)
+    models_of_both = ModelsDispatcher(models, local_models, limits.max_response_tokens)
     system = System(pool, dashboard, refused_variants, storage)
     for prefix in ("/v1", ""):
         add(f"{prefix}/chat/completions", chat, CHAT_LIMITED, counts_as="chat")
         add(f"{prefix}/completions", text, CHAT_LIMITED, counts_as="completions")
         add(f"{prefix}/embeddings", embeddings, CHAT_LIMITED)
-        add(f"{prefix}/models", models, CHAT, counts_as="models_list")
-        add(f"{prefix}/models/{{model:path}}", models, CHAT, "one", counts_as="model_info")
+        listed = models_of_both if prefix else models
+        add(f"{prefix}/models", listed, CHAT, counts_as="models_list")
+        add(f"{prefix}/models/{{model:path}}", listed, CHAT, "one", counts_as="model_info")
         add(f"{prefix}/health", system, OPEN, "health", counts_as="health_check")
         add(f"{prefix}/readiness", system, OPEN, "readiness", counts_as="readiness_check")
+
+    add("/v1/messages", Messages(pool, limits), CHAT_LIMITED, counts_as="chat")
+    add("/v1/messages/count_tokens", MessageTokens(pool, limits), CHAT_LIMITED)
+
+    stored = Responses(pool, responses, limits)
+    add("/v1/responses", stored, CHAT_LIMITED, counts_as="chat")
+    add("/v1/responses/input_tokens", stored, CHAT_LIMITED, "tokens")
+    add("/v1/responses/{response_id}", stored, CHAT, "one")
+    add("/v1/responses/{response_id}/cancel", stored, CHAT, "cancel")
+    add("/v1/responses/{response_id}/input_items", stored, CHAT, "items")
+
+    ollama = OllamaModelResource(pool, local_models)
+    answered = CHAT_LIMITED_ANY_TYPE
+    add("/api/version", ollama, CHAT, "version")
+    add("/api/tags", ollama, CHAT, "tags", counts_as="models_list")
+    add("/api/ps", ollama, CHAT, "ps")
+    add("/api/show", ollama, CHAT_ANY_TYPE, "show", counts_as="model_info")
+    add("/api/chat", OllamaChat(pool, local_models, limits), answered, counts_as="chat")
+    generate = OllamaGenerate(pool, local_models, limits)
+    add("/api/generate", generate, answered, counts_as="completions")
+    add("/api/embed", OllamaEmbed(pool, limits.max_prompt_length), answered)
+    add("/api/embeddings", OldOllamaEmbed(pool, limits.max_prompt_length), answered)
+    add("/api/pull", OllamaPull(library, local_models), CHAT_ANY_TYPE)
+    add("/api/delete", ollama, MANAGE_ANY_TYPE)
+    for path in ("copy", "create", "push"):
+        add(f"/api/{path}", ollama, MANAGE_ANY_TYPE, "unsupported")
 
     one = OneSession(sessions, turns)
     replies = SessionReplies(turns, starter)

@@ -5,6 +5,7 @@ closed, never one with requests in flight.
 """
 
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -50,6 +51,8 @@ class ServedModel:
         self.engine: Engine | None = None
         """Set by the pool."""
         self.last_used = 0.0
+        self.keep_alive: float | None = None
+        """Seconds without a request after which it is unloaded; None: as all models."""
         self.was_loaded = False
         """It was loaded once, so that it can be again."""
         self.routing = DeviceRouting(spec.id, lambda: self.state.model)
@@ -223,8 +226,11 @@ class Pool:
 
     def _named(self, name: str) -> ServedModel | None:
         models = self._models
-        return next((m for m in models if m.id == name), None) or next(
-            (m for m in models if m.name == name or name in m.spec.aliases), None
+        same = _comparable(name)
+        return (
+            next((m for m in models if m.id == name), None)
+            or next((m for m in models if m.name == name or name in m.spec.aliases), None)
+            or next((m for m in models if same in map(_comparable, _names(m))), None)
         )
 
     def add(self, specs: Iterable[ModelSpec]) -> None:
@@ -412,8 +418,7 @@ class Pool:
             if model.spec.prewarm:
                 self._prewarm(model)
         while not self._closing.wait(JANITOR_SECONDS):
-            if self._keep_alive:
-                self._close_idle()
+            self._close_idle()
             for model in self._models:
                 if model.spec.prewarm and self._may_prewarm(model):
                     self._prewarm(model)
@@ -443,6 +448,10 @@ class Pool:
         model.failed_prewarms += again
         return again
 
+    def keeps(self, model: ServedModel) -> float:
+        """Seconds without a request after which a model is unloaded; infinite: never."""
+        return (self._keep_alive or math.inf) if model.keep_alive is None else model.keep_alive
+
     def _close_idle(self) -> None:
         now = time.monotonic()
         for model in self._models:
@@ -452,8 +461,18 @@ class Pool:
             if engine.busy:
                 model.last_used = now
             idle = now - max(model.last_used, engine.state.since)
-            if idle > self._keep_alive and self.unload_idle(model):
+            if idle > self.keeps(model) and self.unload_idle(model):
                 log.info("%s was idle for %.0f s and is unloaded", model.id, idle)
+
+
+def _names(model: ServedModel) -> tuple[str, ...]:
+    return (model.id, model.name, *model.spec.aliases)
+
+
+def _comparable(id: str) -> str:
+    """As names are compared that fit no id: clients of Ollama's API add a tag, and some change
+    letters."""
+    return id.casefold().removesuffix(":latest")
 
 
 def _must_replace(model: ServedModel, engine: Engine, device: str | None) -> bool:

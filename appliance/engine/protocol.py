@@ -338,6 +338,8 @@ class Finished(msgspec.Struct, frozen=True, tag="finished", kw_only=True):
     cached_from: CachedFrom | None = None
     completion_tokens: int
     timings: Timings
+    stop_text: str | None = None
+    """The stop text that ended it; None: something else did, or it is not known."""
 
 
 class Embedded(msgspec.Struct, frozen=True, tag="embedded"):

@@ -42,6 +42,8 @@ class ChatPrompt(msgspec.Struct, frozen=True, tag="chat"):
     tool_choice: Literal["auto", "none", "required"] | dict[str, Any] = "auto"
     effort: str | None = None
     """OpenAI's `reasoning_effort`; a model without it refuses the prompt."""
+    effort_is_wish: bool = False
+    """A model without such a setting ignores `effort`, and refuses nothing."""
     continue_final: bool = False
     """The last message is the beginning of a reply of the assistant's, which is continued."""
     common_system: bool = False
@@ -121,6 +123,8 @@ class EmbedRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     inputs: list[TextPrompt | TokenPrompt]
     dimensions: int | None = None
     """How long a vector must be; the request fails if this model's are not."""
+    truncate: bool = False
+    """Inputs that are too long are cut, rather than refused."""
     owner: str = ""
     device: str | None = None
     """As in `GenerationRequest`."""

@@ -33,10 +33,11 @@ from appliance.service import auth, model_library, model_specs, variants
 from appliance.service.autotune import Autotuner
 from appliance.service.device_verification import DeviceVerifier
 from appliance.service.systemd import ModelState, NotifySocket, SystemdNotifier
+from appliance.store.callers.preferences import PreferenceBook
+from appliance.store.callers.responses import ResponseBook
 from appliance.store.copies import kept
 from appliance.store.copies.upgrade import open_upgraded, went_well
 from appliance.store.import_export import ChatImportExport
-from appliance.store.preferences import PreferenceBook
 from appliance.store.search import Search
 from appliance.store.sessions import Sessions
 from appliance.store.settings import DefaultProfile
@@ -113,6 +114,7 @@ class Appliance:
         self._device_verifier = DeviceVerifier(self._pool)
         self._live = ReplyWriter(sessions, self._database.checkpoint)
         retention = Retention(self._database)
+        responses = ResponseBook(self._database)
         self._cleanup = ChatCleanup(
             retention,
             AgeClock(self._database),
@@ -123,6 +125,7 @@ class Appliance:
             also=[
                 Maintenance(self._database).run,
                 lambda age: kept.expire(self._database, age),
+                responses.expire,
                 once(lambda: keep_sessions(paths.kv_dir(), retention.ids())),
             ],
         )
@@ -140,6 +143,7 @@ class Appliance:
             chats=ChatImportExport(self._database, config.limits.max_sessions),
             profile=profile,
             preferences=PreferenceBook(self._database),
+            responses=responses,
             turns=turns,
             library=stock,
             guard=guard,

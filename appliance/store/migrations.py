@@ -184,12 +184,28 @@ INSERT INTO message_search (message_search, rank) VALUES ('secure-delete', 1);
 INSERT INTO message_search (message_search) VALUES ('rebuild');
 """.replace("{bad}", "id IN ('', '.', '..', 'import') OR id GLOB '*[ /?#%]*'")
 
+# - `owner` is a key's id or an address; `age` is set when the response is first seen, by the time
+#   that chats age by; the two texts are JSON, and come last since they are long.
+_RESPONSES = """
+CREATE TABLE responses (
+    number INTEGER PRIMARY KEY,
+    id TEXT NOT NULL UNIQUE,
+    owner TEXT NOT NULL,
+    previous_id TEXT,
+    age INTEGER,
+    input TEXT NOT NULL,
+    response TEXT NOT NULL
+) STRICT;
+CREATE INDEX responses_by_age ON responses (age);
+"""
+
 MIGRATIONS: Sequence[Migration] = (
     Migration("0001_sessions", _SESSIONS),
     Migration("0002_chats", _CHATS),
     Migration("0003_search", _SEARCH),
     Migration("0004_preferences", _PREFERENCES),
     Migration("0005_safety", _SAFETY),
+    Migration("0006_responses", _RESPONSES),
 )
 
 _RECORD = "CREATE TABLE IF NOT EXISTS migrations (name TEXT PRIMARY KEY, applied_at INTEGER) STRICT"

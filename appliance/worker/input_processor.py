@@ -159,6 +159,8 @@ class InputProcessor:
         for number, prompt in enumerate(request.inputs):
             self._turns.pass_on()
             tokens = self._tokenizer.read_input(prompt, f"input[{number}]")
+            if len(tokens) > model.longest and request.truncate:
+                del tokens[model.longest - 1 : -1]  # the last one may end what the model reads
             if len(tokens) > model.longest:
                 raise ContextLengthExceeded(
                     f"input[{number}] has {len(tokens)} tokens, "
@@ -393,7 +395,10 @@ class PromptTokenizer:
         if any(m.role != "assistant" or m.tool_calls for m in begun):
             raise RequestError("only a reply of the assistant's can go on", param="messages")
         variables = reasoning_effort.variables(
-            self._runner.chat_template, prompt.effort, thinks=self._format.thinks
+            self._runner.chat_template,
+            prompt.effort,
+            thinks=self._format.thinks,
+            is_wish=prompt.effort_is_wish,
         )
         shown = messages[: len(messages) - len(begun)]
         if self._told:

@@ -49,7 +49,7 @@ def test_what_is_open_to_everybody_is_on_this_list(guarded: Guarded) -> None:
     found = {f"{method} {path}" for method, path, rule in guarded.routes() if rule == OPEN}
     assert found == {
         *(f"GET {prefix}/{name}" for prefix in ("", "/v1") for name in ("health", "readiness")),
-        *("GET /", "GET /docs", "GET /openapi.json"),
+        *("GET /", "HEAD /", "GET /docs", "GET /openapi.json"),
         *("GET /api/me", "POST /api/login", "POST /api/logout"),
     }
 
@@ -246,6 +246,9 @@ def test_routes_that_ask_a_model_are_counted_and_say_so(tmp_path: Path) -> None:
     assert counted == {
         *prompts,
         *("/embeddings", "/v1/embeddings"),
+        *("/v1/messages", "/v1/messages/count_tokens"),
+        *("/v1/responses", "/v1/responses/input_tokens"),
+        *("/api/chat", "/api/generate", "/api/embed", "/api/embeddings"),
         *(f"{session}/turns", f"{session}/messages/x/regenerate", f"{session}/messages/x/continue"),
     }
 

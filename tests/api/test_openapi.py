@@ -24,6 +24,7 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> App:
     parts: dict[str, Any] = {name: MagicMock() for name in inspect.signature(build).parameters}
     parts["guard"].rule_of.return_value = OPEN
     parts["guard"].return_value.key_id = parts["guard"].return_value.scope = None
+    parts["guard"].auth = False
     real = {"config": Config(), "ui": tmp_path_factory.mktemp("ui"), "version": "1.2.3"}
     return build(**{**parts, **real})
 

@@ -35,7 +35,7 @@ checks.ensure_resource_availability.enabled = false
 "path.model" = "smollm2-135m-instruct"
 """
 
-ASK_THE_NETWORK = ["post_api_downloads", "get_api_catalogue"]
+ASK_THE_NETWORK = ["post_api_downloads", "get_api_catalogue", "post_api_pull"]
 
 
 def attack(folder: Path, *arguments: str) -> None:

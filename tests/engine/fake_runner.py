@@ -1,10 +1,11 @@
 """A runner without a model, for scheduler, fault and load tests alone.
 
 Tokens are bytes. Every token of a reply depends on all that came before it, so that a wrong cell
-shows; a prompt with `echo:TEXT` and then a byte 3 or `<|im_end|>` is answered with TEXT. The
-environment bends it: FAKE_STEP_SECONDS a step, FAKE_N_CELLS of KV cache, FAKE_DEVICES beside the
-processor, FAKE_TOKEN_BYTES in a token, for replies that come at the pace of a model's. A prompt
-that begins with `endless:` is never read to its end. Run as a program, this is a worker.
+shows; a prompt with `echo:TEXT` and then a byte 3 or `<|im_end|>` is answered with TEXT, the last
+there is. The environment bends it: FAKE_STEP_SECONDS a step, FAKE_N_CELLS of KV cache, FAKE_DEVICES
+beside the processor, FAKE_TOKEN_BYTES in a token, for replies that come at the pace of a model's,
+FAKE_CHAT_TEMPLATE for prompts and replies in its form. A prompt that begins with `endless:` is
+never read to its end. Run as a program, this is a worker.
 """
 
 import os
@@ -63,7 +64,7 @@ class FakeSampler:
     def sample(self, output: int) -> int:
         if self._wanted is None:
             text = self._runner.text_at(output)
-            _, echo, rest = text.partition(b"echo:")
+            _, echo, rest = text.rpartition(b"echo:")
             if not echo:
                 return next_letter(text)
             wanted = rest.split(b"\x03")[0].split(b"<|im_end|>")[0]
@@ -125,7 +126,7 @@ class FakeRunner:
     """Keeps the cells as lists of tokens and checks that every batch continues them."""
 
     bos = eos = ""
-    chat_template = None
+    chat_template = os.environ.get("FAKE_CHAT_TEMPLATE")
     n_vocab = 256
     slot_bytes = SlotBytes(0, 1)
     generates = True

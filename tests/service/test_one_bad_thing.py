@@ -19,10 +19,10 @@ from appliance.models.local.index import ModelIndex
 from appliance.models.local.metadata_cache import MetadataCache
 from appliance.models.local.sources import _OLLAMA_MODEL, ModelSource, candidates
 from appliance.models.memory.fit import MemoryNeeds
+from appliance.store.callers.preferences import PreferenceBook
 from appliance.store.database import Database
 from appliance.store.import_export import ChatImportExport
 from appliance.store.migrations import migrate
-from appliance.store.preferences import PreferenceBook
 from appliance.store.search import Search
 from appliance.store.sessions import Message, Session, Sessions, Settings
 from appliance.store.settings import DefaultProfile

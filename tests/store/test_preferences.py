@@ -1,7 +1,7 @@
 """How the page looks is kept, for each key by itself."""
 
+from appliance.store.callers.preferences import PreferenceBook, Preferences
 from appliance.store.database import Database
-from appliance.store.preferences import PreferenceBook, Preferences
 
 
 def test_each_owner_has_their_own(database: Database) -> None:

@@ -182,3 +182,8 @@ class WebPage:
         resp.content_type = falcon.MEDIA_HTML
         resp.cache_control = ["no-cache"]
         resp.set_header("Content-Security-Policy", CONTENT_POLICY)
+
+    @operation(gives=falcon.MEDIA_HTML, also={503: "text/plain"})
+    def on_head(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """Whether anybody is here, as clients of other services ask first."""
+        resp.content_type = falcon.MEDIA_HTML

@@ -7,7 +7,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from appliance.api.openapi.operation import Operations
 from appliance.api.wire.bodies import Body, decode
-from appliance.store.preferences import PreferenceBook, Preferences, Theme
+from appliance.store.callers.preferences import PreferenceBook, Preferences, Theme
 
 operation = Operations("Settings")
 

@@ -28,6 +28,7 @@ class Generation:
         *,
         n: int = 1,
         single_tool_call: bool = False,
+        through: Callable[[EventSink], EventSink] = lambda sink: sink,
     ) -> None:
         """
         Args:
@@ -35,10 +36,12 @@ class Generation:
             requests: one for each prompt.
             n: choices for each prompt; they differ by their seeds.
             single_tool_call: a reply ends after its first tool call.
+            through: makes a sink that sees every event before the one it is given.
         """
         self._model = model
         self._requests = [_nth(request, i) for request in requests for i in range(n)]
         self._single_tool_call = single_tool_call
+        self._through = through
 
     def submit(self) -> SequenceFeed:
         """Submit every request, or none: if one is refused, those before it are cancelled.
@@ -49,7 +52,7 @@ class Generation:
         feed = SequenceFeed()
         try:
             for index, request in enumerate(self._requests):
-                sink = feed.sink(index)
+                sink = self._through(feed.sink(index))
                 if self._single_tool_call:
                     sink = _until_second_call(sink, partial(feed.cancel, index))
                 feed.submitted(self._model.submit(request, sink))

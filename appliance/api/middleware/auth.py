@@ -44,13 +44,18 @@ class Rule(msgspec.Struct, frozen=True):
     """A request counts towards the caller's requests a minute."""
     heavy: bool = False
     """Its answer may be large: few are made at once."""
+    any_type: bool = False
+    """Programs may send JSON as any media type, which web pages may not."""
 
 
 OPEN = Rule(None)
 CHAT = Rule("chat")
 CHAT_LIMITED = Rule("chat", limited=True)
 CHAT_HEAVY = Rule("chat", heavy=True)
+CHAT_ANY_TYPE = Rule("chat", any_type=True)
+CHAT_LIMITED_ANY_TYPE = Rule("chat", limited=True, any_type=True)
 MANAGE = Rule("manage")
+MANAGE_ANY_TYPE = Rule("manage", any_type=True)
 ADMIN = Rule("admin")
 
 Declared = Rule | Mapping[str, Rule]
@@ -268,7 +273,8 @@ class GuardMiddleware:
             req.env["appliance.set_owner"](caller.key_id or "")
         if caller.key_id:
             self._guard.check_again(caller.key_id)
-        if req.content_length and _media_type(req) != falcon.MEDIA_JSON:
+        any_type = rule.any_type and req.context.sender == "program"
+        if req.content_length and not any_type and _media_type(req) != falcon.MEDIA_JSON:
             # Browsers send other types for any page, without a preflight.
             raise falcon.HTTPUnsupportedMediaType(
                 description="the body must be JSON, with Content-Type: application/json"

@@ -71,14 +71,22 @@ class ModelsResource:
         self, req: falcon.Request, resp: falcon.Response, model: str, rest: str = ""
     ) -> None:
         """Delete a model's files, if they are in the appliance's own folder."""
-        name = _name(model, rest)
+        self.delete(_name(model, rest))
+        resp.status = falcon.HTTP_204
+
+    def delete(self, name: str) -> None:
+        """Delete a model's files.
+
+        Raises:
+            ModelNotFound: there is none.
+            Conflict: they are not in the appliance's own folder, or cannot be removed.
+        """
         self._index.refresh(at_once=True)
         entry = self._index.find(name) or self._index.find(self._pool.find(name).id)
         if entry is None:
             raise ModelNotFound(f"the model {name!r} has no file here", param="model")
         remove(entry, before=lambda: self._unload(entry.id))
         self._index.refresh(at_once=True)
-        resp.status = falcon.HTTP_204
 
     def offered(self) -> list[LocalModel]:
         """The models that take requests; their folders are searched anew."""

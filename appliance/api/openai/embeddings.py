@@ -1,13 +1,11 @@
 """OpenAI's API: embeddings."""
 
 import base64
-import struct
-import threading
-from collections.abc import Callable
 
 import falcon
 from structlog.contextvars import bind_contextvars
 
+from appliance.api.generation.embedding import embed, floats
 from appliance.api.openai.prompts import prompts_of
 from appliance.api.openai.schemas import (
     EmbeddingList,
@@ -18,10 +16,8 @@ from appliance.api.openai.schemas import (
 from appliance.api.openapi.operation import Operations
 from appliance.api.wire.bodies import check_length, decode
 from appliance.api.wire.headers import warn
-from appliance.engine.pool import Pool, ServedModel
-from appliance.engine.protocol import Embedded, Failed, SequenceEvent, Terminal
+from appliance.engine.pool import Pool
 from appliance.engine.types import EmbedRequest, TextPrompt
-from appliance.errors import ShuttingDown, from_code
 
 operation = Operations("OpenAI")
 
@@ -55,8 +51,8 @@ class Embeddings:
             owner=req.context.caller.owner,
             device=body.device,
         )
-        done = _embed(model, request, req.env["appliance.on_disconnect"])
-        write = _base64 if body.encoding_format == "base64" else _floats
+        done = embed(model, request, req.env["appliance.on_disconnect"])
+        write = _base64 if body.encoding_format == "base64" else floats
         resp.media = EmbeddingList(
             data=[
                 EmbeddingObject(index=index, embedding=write(vector))
@@ -66,38 +62,6 @@ class Embeddings:
             usage=EmbeddingUsage(prompt_tokens=done.prompt_tokens, total_tokens=done.prompt_tokens),
         )
         warn(resp, model.routing.warning_for(body.device))
-
-
-def _embed(
-    model: ServedModel,
-    request: EmbedRequest,
-    on_disconnect: Callable[[Callable[[], None]], None],
-) -> Embedded:
-    """Submit and wait for the end.
-
-    Raises:
-        ApplianceError: there are no vectors.
-    """
-    ends: list[Terminal] = []
-    ended = threading.Event()
-
-    def take(event: SequenceEvent) -> None:
-        if isinstance(event, Terminal):
-            ends.append(event)
-            ended.set()
-
-    on_disconnect(model.embed(request, take))
-    ended.wait()
-    (end,) = ends
-    if isinstance(end, Failed):
-        raise from_code(end.code, end.message, end.param)
-    if not isinstance(end, Embedded):  # the caller has gone
-        raise ShuttingDown("the request was cancelled")
-    return end
-
-
-def _floats(vector: bytes) -> list[float]:
-    return list(struct.unpack(f"<{len(vector) // 4}f", vector))
 
 
 def _base64(vector: bytes) -> str:

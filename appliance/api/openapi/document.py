@@ -15,9 +15,9 @@ from appliance.http.errors import ErrorAnswer
 operation = Operations("Appliance")
 
 ABOUT = """\
-Everything that the appliance can do. Paths below `/v1` are OpenAI's and also work without that
-prefix. Errors have the same format everywhere; switch on `error.code`, which is stable, rather than
-on the message.
+Everything that the appliance can do. OpenAI's paths below `/v1` also work without that prefix.
+Errors have the same format everywhere but in the APIs of Anthropic and Ollama, which have their
+own; switch on `error.code`, which is stable, rather than on the message.
 """
 
 EVENTS = "text/event-stream"
@@ -112,7 +112,7 @@ def _operation_of(route: Route, method: str) -> Operation:
 
 
 def _types(op: Operation) -> Iterator[Any]:
-    for type_ in (op.takes, op.query, op.gives, *op.also.values()):
+    for type_ in (op.takes, op.query, op.gives, op.error, *op.also.values()):
         yield from (one for one in _several(type_) if not isinstance(one, str))
     for _, one in _events_of(op):
         if not isinstance(one, str):
@@ -174,9 +174,12 @@ def _in_query(op: Operation, schemas: Schemas) -> Iterator[dict[str, Any]]:
 def _responses(path: str, op: Operation, schemas: Schemas) -> dict[str, Any]:
     described = {str(op.status): _answer(op.status, op.gives, schemas)}
     if op.streams is not None:
-        events = [_event(name, data, schemas) for name, data in _events_of(op)]
         content = described[str(op.status)].setdefault("content", {})
-        content[EVENTS] = {"schema": {"anyOf": events}}
+        items = [
+            _event(name, data, schemas) if op.stream_type == EVENTS else schemas.of(data)
+            for name, data in _events_of(op)
+        ]
+        content[op.stream_type] = {"schema": {"anyOf": items}}
     for status, type_ in op.also.items():
         described[str(status)] = _answer(status, type_, schemas)
     errors = {*EVERYWHERE, *op.errors}
@@ -187,7 +190,7 @@ def _responses(path: str, op: Operation, schemas: Schemas) -> dict[str, Any]:
     if "{" in path:
         errors.add(404)
     for status in sorted(errors):
-        error = described.setdefault(str(status), _answer(status, ErrorAnswer, schemas))
+        error = described.setdefault(str(status), _answer(status, op.error, schemas))
         if op.plain_errors:
             error["content"][EVENTS] = {"schema": {"anyOf": [_event("message", str, schemas)]}}
     return described

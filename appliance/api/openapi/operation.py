@@ -16,6 +16,8 @@ import falcon
 import msgspec
 from falcon import routing
 
+from appliance.http.errors import ErrorAnswer
+
 Responder = TypeVar("Responder", bound=Callable[..., None])
 
 
@@ -36,6 +38,10 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     """For an answer that is, or can be, server-sent events: the data of an event, or a mapping from
     event names to it. A type means JSON, `str` plain text, and a text itself; a tuple means any of
     its items."""
+    stream_type: str = "text/event-stream"
+    """Its media type; of any other, an item is a line of JSON."""
+    error: Any = ErrorAnswer
+    """Type of the body of an error."""
     plain_errors: bool = False
     """Errors can also be streams of plain text."""
     status: int = 200

@@ -1,6 +1,11 @@
-"""Turns exceptions into responses, as Falcon's error handlers."""
+"""Turns exceptions into responses, as Falcon's error handlers.
+
+The format is our own, unless the resource or the request asks for another dialect's.
+"""
 
 import logging
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import falcon
 import msgspec
@@ -32,7 +37,37 @@ _CODES = {
 }
 
 
-def _write(resp: falcon.Response, status: int, error: ErrorObject) -> None:
+ErrorFormat = Callable[[int, ErrorObject, str], Any]
+"""The body of an error of one dialect, by its status, what went wrong, and the request's id."""
+
+
+class ErrorFormats:
+    """Finds out how a client wants its errors, before anything can go wrong with its request."""
+
+    def __init__(self, by_header: Mapping[str, ErrorFormat]) -> None:
+        """`by_header`: the dialect of requests with a header, whatever their route."""
+        self._by_header = by_header
+
+    def process_request(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """By the headers."""
+        for name, format in self._by_header.items():
+            if req.get_header(name) is not None:
+                req.context.error_format = format
+
+    def process_resource(
+        self, req: falcon.Request, resp: falcon.Response, resource: object, params: object
+    ) -> None:
+        """By the resource, which may have an `error_format`."""
+        format = getattr(resource, "error_format", None)
+        if format is not None:
+            req.context.error_format = format
+
+
+def _own_format(_status: int, error: ErrorObject, _request_id: str) -> ErrorAnswer:
+    return ErrorAnswer(error)
+
+
+def _write(req: falcon.Request, resp: falcon.Response, status: int, error: ErrorObject) -> None:
     # Falcon drops a replaced stream without closing it.
     close = getattr(resp.stream, "close", None)
     if close:
@@ -41,7 +76,9 @@ def _write(resp: falcon.Response, status: int, error: ErrorObject) -> None:
     resp.text = None
     resp.status = falcon.code_to_http_status(status)
     resp.content_type = falcon.MEDIA_JSON
-    resp.data = msgspec.json.encode(ErrorAnswer(error))
+    format: ErrorFormat = getattr(req.context, "error_format", _own_format)
+    request_id = resp.get_header("X-Request-Id") or ""
+    resp.data = msgspec.json.encode(format(status, error, request_id))
 
 
 def handle_appliance_error(
@@ -51,7 +88,7 @@ def handle_appliance_error(
     status = status_of(ex)
     if status == 500:
         log.error("%s", ex, exc_info=ex)
-    _write(resp, status, error_object(ex))
+    _write(req, resp, status, error_object(ex))
     if isinstance(ex, Unavailable) and not isinstance(ex, ModelNotDownloaded):
         resp.set_header("Retry-After", str(RETRY_AFTER))
     elif isinstance(ex, TooManyRequests):
@@ -71,7 +108,7 @@ def handle_http_error(
     elif status == 405:
         message = f"{req.method} is not possible at {req.path}"
     code = _CODES.get(status, "invalid_request")
-    _write(resp, status, make_error_object(status, message, None, code))
+    _write(req, resp, status, make_error_object(status, message, None, code))
     for name, value in dict(ex.headers or {}).items():
         resp.set_header(name, value)
 
@@ -82,4 +119,4 @@ def handle_anything(
     """A bug: the log gets the traceback, the client one sentence."""
     log.error("%s %s failed", req.method, req.path, exc_info=ex)
     message = "the appliance failed to answer this request"
-    _write(resp, 500, make_error_object(500, message, None, "internal_error"))
+    _write(req, resp, 500, make_error_object(500, message, None, "internal_error"))

@@ -159,7 +159,7 @@ class RequestBody:
                 fields = {"logprobs": True, "top_logprobs": wanted}
             if prompt.tools:
                 fields |= {"tools": prompt.tools, "tool_choice": prompt.tool_choice}
-            if prompt.effort is not None:
+            if prompt.effort is not None and not prompt.effort_is_wish:
                 fields["reasoning_effort"] = prompt.effort
             if prompt.continue_final:
                 # vLLM's and SGLang's names; llama-server takes the last message for what it is.

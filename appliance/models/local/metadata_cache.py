@@ -6,6 +6,7 @@ so these few numbers are kept, in memory and in a file, as long as the model's f
 
 import contextlib
 import logging
+import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from appliance.system.files import replace_file
 
 log = logging.getLogger(__name__)
 
-VERSION = 4
+VERSION = 5
 """Of the file; another one is not read."""
 MOST_REMEMBERED = 2000
 
@@ -36,6 +37,7 @@ class ModelFacts(msgspec.Struct, frozen=True, kw_only=True):
     licence: str = ""
     size: int = 0
     """Bytes of all its files."""
+    parameters: int = 0
     embeds: bool = False
     """It makes vectors out of texts, and writes none."""
     tools: bool = False
@@ -62,6 +64,7 @@ def read_facts(path: Path, weigh: Callable[[GgufHeader], MemoryNeeds]) -> ModelF
             context_length=header.context_length,
             licence=header.licence or "",
             size=header.file_size,
+            parameters=sum(math.prod(tensor.dims) for tensor in header.tensors),
             embeds=header.pooling not in (None, "none"),
             tools=takes_tools(header.chat_template or ""),
             thinks=thinks(header.chat_template or ""),

@@ -48,11 +48,14 @@ class LocalModel(msgspec.Struct, frozen=True, kw_only=True):
     memory: MemoryUse | None
     fits: Fits | None
     """None: unknown."""
+    parameters: int
+    """0: unknown."""
     embeds: bool
     """It makes vectors out of texts, and writes none."""
-    tools: bool
-    """It was made to call functions; another model is told of them in words."""
-    thinks: bool
+    tools: bool | None
+    """It was made to call functions; another model is told of them in words. None: unknown, as in
+    the next."""
+    thinks: bool | None
     """It may think before it answers."""
     downloaded: bool
     default: bool
@@ -106,9 +109,10 @@ def summarize(
         memory_bytes=use.total if use else 0,
         memory=use,
         fits=fits(weight, machine.memory(), machine.gpu()) if weight else None,
+        parameters=facts.parameters if facts else 0,
         embeds=bool(facts and facts.embeds),
-        tools=bool(facts and facts.tools),
-        thinks=bool(facts and facts.thinks),
+        tools=facts.tools if facts else None,
+        thinks=facts.thinks if facts else None,
         downloaded=entry is not None or install_hint is None,
         default=default,
         status="failed" if fault else loaded.status,

@@ -12,8 +12,16 @@ _USUAL = ("low", "medium", "high")
 """What every template with `reasoning_effort` takes; other values stand in it if it takes them."""
 
 
-def variables(template: str | None, effort: str | None, *, thinks: bool) -> dict[str, Any]:
-    """The variables for the template. `thinks`: the model does, as far as is known.
+def variables(
+    template: str | None, effort: str | None, *, thinks: bool, is_wish: bool = False
+) -> dict[str, Any]:
+    """The variables for the template.
+
+    Args:
+        template: the source.
+        effort: as OpenAI names it.
+        thinks: the model does, as far as is known.
+        is_wish: a template without such a setting is no reason to refuse.
 
     Raises:
         RequestError: this model has no such setting; `param` is `reasoning_effort`.
@@ -27,7 +35,7 @@ def variables(template: str | None, effort: str | None, *, thinks: bool) -> dict
         found["reasoning_effort"] = effort
     if "enable_thinking" in source:
         found["enable_thinking"] = effort != "none"
-    if not found and (thinks or graded or effort != "none"):
+    if not found and not is_wish and (thinks or graded or effort != "none"):
         raise RequestError(
             f"reasoning_effort can't be {effort} with this model", param="reasoning_effort"
         )

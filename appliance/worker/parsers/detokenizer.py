@@ -15,8 +15,13 @@ class Detokenizer:
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self._stop = tuple(text for text in stop if text)
         self._held = ""
-        self.stopped = False
-        """A stop text was met; nothing more comes out."""
+        self.stop_text: str | None = None
+        """The stop text that was met; nothing more comes out."""
+
+    @property
+    def stopped(self) -> bool:
+        """A stop text was met."""
+        return self.stop_text is not None
 
     def feed(self, data: bytes) -> str:
         """Take the bytes of one token; return the text that is certain now, often empty."""
@@ -25,9 +30,9 @@ class Detokenizer:
         text = self._held + self._decoder.decode(data)
         if not self._stop:
             return text
-        cut = self._first_stop(text)
-        if cut is not None:
-            self.stopped = True
+        met = self._first_stop(text)
+        if met is not None:
+            cut, self.stop_text = met
             self._held = ""
             return text[:cut]
         keep = self._possible_stop(text)
@@ -39,10 +44,10 @@ class Detokenizer:
         text, self._held = self._held, ""
         return text
 
-    def _first_stop(self, text: str) -> int | None:
-        """Where the stop text begins that is complete first; of several, the longest."""
-        found = [(at + len(stop), at) for stop in self._stop if (at := text.find(stop)) >= 0]
-        return min(found)[1] if found else None
+    def _first_stop(self, text: str) -> tuple[int, str] | None:
+        """Where the stop text begins that is complete first, and which; of several, the longest."""
+        found = [(at + len(stop), at, stop) for stop in self._stop if (at := text.find(stop)) >= 0]
+        return min(found)[1:] if found else None
 
     def _possible_stop(self, text: str) -> int:
         """Length of the longest end of `text` with which a stop text begins."""

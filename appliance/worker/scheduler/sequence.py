@@ -230,6 +230,7 @@ class Sequence:
             timings=Timings(
                 queued=started - self._submitted, prefill=first - started, decode=now - first
             ),
+            stop_text=self._text.stop_text,
         )
 
 

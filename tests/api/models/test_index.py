@@ -16,7 +16,7 @@ EMBEDDED = "smollm2-135m-instruct"
 FIELDS = {
     *("id", "name", "path", "owner", "repo", "architecture", "quantization", "licence", "size"),
     *("context_length", "memory", "memory_bytes"),
-    *("fits", "embeds", "downloaded", "default", "status"),
+    *("fits", "parameters", "embeds", "tools", "thinks", "downloaded", "default", "status"),
     *("progress", "detail", "n_ctx", "device", "warning"),
 }
 

@@ -30,6 +30,7 @@ const local: LocalModel = {
     measured: true,
   },
   fits: "fits",
+  parameters: 134_515_008,
   embeds: false,
   tools: false,
   thinks: false,

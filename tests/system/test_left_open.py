@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 CONFTEST = "from tests.conftest import pytest_runtest_makereport, pytest_runtest_teardown\n"
 TESTS = """
 import pytest

@@ -1,0 +1,62 @@
+"""How OpenAI's Responses are written."""
+
+from collections.abc import Iterable, Sequence
+
+from appliance.api.generation.encoder import ReplyCollector
+from appliance.api.responses.builder import NamedEvent, ResponseBuilder
+from appliance.api.responses.recorder import Recorder
+from appliance.api.responses.schemas import ResponseObject
+from appliance.api.wire import streams
+from appliance.engine.protocol import Finished, SequenceEvent
+from appliance.errors import ApplianceError
+from appliance.http.errors import error_object
+
+
+class ResponseEncoder:
+    """Events with a name and a number."""
+
+    media_type = streams.MEDIA_TYPE
+    keep_alive: bytes | None = streams.KEEP_ALIVE
+
+    def __init__(self, builder: ResponseBuilder, recorder: Recorder) -> None:
+        """
+        Args:
+            builder: of its own, for the stream.
+            recorder: which has the whole answer.
+        """
+        self._builder = builder
+        self._recorder = recorder
+        self._number = 0
+
+    def start(self) -> bytes:
+        """The response, before it has any output."""
+        return self._written(self._builder.begin())
+
+    def event(self, index: int, event: SequenceEvent) -> bytes:
+        """What is new, in as many events as it takes."""
+        if isinstance(event, Finished) and not self._recorder.response.store:
+            self._builder.not_stored()
+        return self._written(self._builder.add(event))
+
+    def finish(self) -> bytes:
+        """Nothing: the last event says so."""
+        return b""
+
+    def error(self, error: ApplianceError) -> bytes:
+        """The two last events of a stream that fails: clients look for either."""
+        found = error_object(error)
+        fields = {"code": found.code, "message": found.message, "param": found.param}
+        failed = self._builder.fail(found.code, found.message)
+        return self._written([*failed, ("error", fields)])
+
+    def _written(self, events: Iterable[NamedEvent]) -> bytes:
+        out = b""
+        for name, fields in events:
+            data = {"type": name, "sequence_number": self._number, **fields}
+            out += streams.event(data, name)
+            self._number += 1
+        return out
+
+    def whole(self, replies: Sequence[ReplyCollector]) -> ResponseObject:
+        """The answer that is not streamed."""
+        return self._recorder.response

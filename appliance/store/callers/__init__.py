@@ -1,0 +1,1 @@
+"""What callers keep beside chats, each for themselves: preferences, responses."""

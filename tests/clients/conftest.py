@@ -1,0 +1,14 @@
+"""The appliance that other people's clients talk to."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.clients.scripted import serving_scripted
+from tests.running import Running
+
+
+@pytest.fixture(scope="session")
+def scripted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """One with a scripted model; leave it as it was."""
+    yield from serving_scripted(tmp_path_factory.mktemp("scripted"))

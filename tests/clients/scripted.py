@@ -1,0 +1,51 @@
+"""A model that says what the test asks it to: thoughts and calls of functions in Hermes's form."""
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from tests.running import Running
+
+TEMPLATE = """{% if tools %}<|im_start|>tools
+{% for tool in tools %}{{ tool | tojson }}
+{% endfor %}Calls are <tool_call>{"name": …, "arguments": …}</tool_call><|im_end|>
+{% endif %}{% for message in messages %}<|im_start|>{{ message.role }}
+{% if message.reasoning_content %}<think>
+{{ message.reasoning_content }}
+</think>
+
+{% endif %}{{ message.content }}{% for call in message.tool_calls %}
+<tool_call>
+{{ call.function | tojson }}
+</tool_call>{% endfor %}<|im_end|>
+{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant
+{% if enable_thinking is defined and not enable_thinking %}<think>
+
+</think>
+
+{% endif %}{% endif %}"""
+
+
+def call(name: str, **arguments: Any) -> str:
+    """How this model writes a call."""
+    written = json.dumps({"name": name, "arguments": arguments})
+    return f"<tool_call>\n{written}\n</tool_call>"
+
+
+def thought(text: str, answer: str) -> str:
+    """How it thinks before it answers."""
+    return f"<think>\n{text}\n</think>\n\n{answer}"
+
+
+def serving_scripted(folder: Path, **environment: str) -> Iterator[Running]:
+    """An appliance for a fixture whose model answers `echo:TEXT` with TEXT."""
+    appliance = Running(
+        folder,
+        command=(sys.executable, "-m", "tests.service.fake_service"),
+        FAKE_CHAT_TEMPLATE=TEMPLATE,
+        **environment,
+    ).start()
+    yield appliance
+    assert appliance.stop() == 0

@@ -42,10 +42,106 @@ export interface components {
             type: "function";
             function: components["schemas"]["AnswerFunction"];
         };
+        /** @description An error, also in a stream. */
+        AnthropicError: {
+            /**
+             * @default error
+             * @enum {unknown}
+             */
+            type?: "error";
+            error: components["schemas"]["AnthropicErrorObject"];
+            request_id?: string;
+        };
+        /** @description What went wrong. */
+        AnthropicErrorObject: {
+            type: string;
+            message: string;
+        };
+        /** @description A message; `system` may also stand in the middle. */
+        AnthropicMessage: {
+            /** @enum {unknown} */
+            role: "assistant" | "system" | "user";
+            content: string | components["schemas"]["ContentBlock"][];
+        };
+        /** @description A model. */
+        AnthropicModel: {
+            /**
+             * @default model
+             * @enum {unknown}
+             */
+            type?: "model";
+            id: string;
+            display_name: string;
+            created_at: string;
+            max_input_tokens: number;
+            max_tokens: number;
+        };
+        /** @description All models, the default first. */
+        AnthropicModels: {
+            data: components["schemas"]["AnthropicModel"][];
+            /** @default false */
+            has_more?: boolean;
+            first_id: string | null;
+            last_id: string | null;
+        };
+        /** @description A function; without `input_schema` it is a tool of Anthropic's own servers. */
+        AnthropicTool: {
+            name: string;
+            /** @default null */
+            description?: string | null;
+            /** @default null */
+            input_schema?: Record<string, never> | null;
+            /** @default null */
+            type?: string | null;
+        };
+        /** @description Whether a tool is called, and which. */
+        AnthropicToolChoice: {
+            /** @enum {unknown} */
+            type: "any" | "auto" | "none" | "tool";
+            /** @default null */
+            name?: string | null;
+            /** @default null */
+            disable_parallel_tool_use?: boolean | null;
+        };
+        /** @description Tokens. Those of the prompt are the sum of the first three. */
+        AnthropicUsage: {
+            input_tokens: number;
+            /** @default 0 */
+            cache_creation_input_tokens?: number;
+            /** @default 0 */
+            cache_read_input_tokens?: number;
+            output_tokens: number;
+        };
+        /** @description More of the block. */
+        BlockDelta: {
+            /** @enum {unknown} */
+            type: "content_block_delta";
+            index: number;
+            delta: components["schemas"]["TextPiece"] | components["schemas"]["ThinkingPiece"] | components["schemas"]["SignaturePiece"] | components["schemas"]["InputPiece"];
+        };
+        /** @description A block begins; they come one after the other. */
+        BlockStart: {
+            /** @enum {unknown} */
+            type: "content_block_start";
+            index: number;
+            content_block: components["schemas"]["TextBlock"] | components["schemas"]["ThinkingBlock"] | components["schemas"]["ToolUseBlock"];
+        };
+        /** @description The block has ended. */
+        BlockStop: {
+            /** @enum {unknown} */
+            type: "content_block_stop";
+            index: number;
+        };
         /** @description The function of a call, and the JSON text of its arguments. */
         CalledFunctionIn: {
             name: string;
             arguments: string;
+        };
+        /** @description A function and its arguments. */
+        CalledWith: {
+            index: number;
+            name: string;
+            arguments: Record<string, never>;
         };
         /** @description A model of the list. */
         CatalogModel: {
@@ -72,6 +168,22 @@ export interface components {
         CatalogueQuery: {
             /** @default  */
             q?: string;
+        };
+        /** @description The answer to `POST /api/chat`, whole, or a line of it. */
+        ChatAnswer: {
+            model: string;
+            created_at: string;
+            done: boolean;
+            logprobs?: components["schemas"]["OllamaToken"][];
+            /** @enum {unknown} */
+            done_reason?: "length" | "load" | "stop" | "unload";
+            total_duration?: number;
+            load_duration?: number;
+            prompt_eval_count?: number;
+            prompt_eval_duration?: number;
+            eval_count?: number;
+            eval_duration?: number;
+            message: components["schemas"]["OllamaAnswerMessage"];
         };
         /** @description One of the requested messages. */
         ChatChoice: {
@@ -220,6 +332,35 @@ export interface components {
             content: components["schemas"]["SampledChatToken"][];
             refusal: null;
         };
+        /** @description `POST /api/chat`. */
+        ChatRequest: {
+            /** @default null */
+            model?: string | null;
+            /** @default null */
+            name?: string | null;
+            /** @default null */
+            options?: Record<string, never> | null;
+            /** @default null */
+            keep_alive?: number | string | null;
+            /** @default null */
+            stream?: boolean | null;
+            /** @default null */
+            format?: string | Record<string, never> | null;
+            /** @default null */
+            think?: boolean | ("high" | "low" | "max" | "medium") | null;
+            /** @default null */
+            logprobs?: boolean | null;
+            /** @default null */
+            top_logprobs?: number | null;
+            /** @default null */
+            truncate?: boolean | null;
+            /** @default null */
+            shift?: boolean | null;
+            /** @default null */
+            messages?: components["schemas"]["OllamaMessage"][] | null;
+            /** @default null */
+            tools?: components["schemas"]["OllamaTool"][] | null;
+        };
         /** @description A token, its text as UTF-8, and the logarithm of its probability. */
         ChatToken: {
             token: string;
@@ -287,6 +428,30 @@ export interface components {
             total_tokens: number;
             prompt_tokens_details: components["schemas"]["PromptTokensDetails"];
         };
+        /** @description A block of any type; those that aren't known are left out. */
+        ContentBlock: {
+            type: string;
+            /** @default null */
+            text?: string | null;
+            /** @default null */
+            thinking?: string | null;
+            /** @default null */
+            signature?: string | null;
+            /** @default null */
+            id?: string | null;
+            /** @default null */
+            name?: string | null;
+            /** @default null */
+            input?: Record<string, never> | null;
+            /** @default null */
+            tool_use_id?: string | null;
+            /** @default null */
+            content?: string | components["schemas"]["ContentBlock"][] | Record<string, never> | null;
+            /** @default null */
+            is_error?: boolean | null;
+            /** @default null */
+            source?: Record<string, never> | null;
+        };
         /** @description A key that was just created. */
         CreatedKey: {
             id: string;
@@ -319,6 +484,24 @@ export interface components {
             appliance: number;
             workers: number;
             models: components["schemas"]["ModelMemory"][];
+        };
+        /** @description `DELETE /api/delete`. */
+        DeleteRequest: {
+            /** @default null */
+            model?: string | null;
+            /** @default null */
+            name?: string | null;
+        };
+        /** @description The answer to a deletion. */
+        DeletedResponse: {
+            id: string;
+            /**
+             * @default response
+             * @enum {unknown}
+             */
+            object?: "response";
+            /** @default true */
+            deleted?: boolean;
         };
         /** @description A device that can compute. Sizes in bytes. */
         DeviceStatus: {
@@ -516,6 +699,63 @@ export interface components {
         FunctionName: {
             name: string;
         };
+        /** @description The answer to `POST /api/generate`, whole, or a line of it. */
+        GenerateAnswer: {
+            model: string;
+            created_at: string;
+            done: boolean;
+            logprobs?: components["schemas"]["OllamaToken"][];
+            /** @enum {unknown} */
+            done_reason?: "length" | "load" | "stop" | "unload";
+            total_duration?: number;
+            load_duration?: number;
+            prompt_eval_count?: number;
+            prompt_eval_duration?: number;
+            eval_count?: number;
+            eval_duration?: number;
+            response: string;
+            thinking?: string;
+            context?: number[];
+        };
+        /** @description `POST /api/generate`. */
+        GenerateRequest: {
+            /** @default null */
+            model?: string | null;
+            /** @default null */
+            name?: string | null;
+            /** @default null */
+            options?: Record<string, never> | null;
+            /** @default null */
+            keep_alive?: number | string | null;
+            /** @default null */
+            stream?: boolean | null;
+            /** @default null */
+            format?: string | Record<string, never> | null;
+            /** @default null */
+            think?: boolean | ("high" | "low" | "max" | "medium") | null;
+            /** @default null */
+            logprobs?: boolean | null;
+            /** @default null */
+            top_logprobs?: number | null;
+            /** @default null */
+            truncate?: boolean | null;
+            /** @default null */
+            shift?: boolean | null;
+            /** @default null */
+            prompt?: string | null;
+            /** @default null */
+            system?: string | null;
+            /** @default null */
+            raw?: boolean | null;
+            /** @default null */
+            images?: string[] | null;
+            /** @default null */
+            suffix?: string | null;
+            /** @default null */
+            template?: string | null;
+            /** @default null */
+            context?: number[] | null;
+        };
         /**
          * @description The state of the appliance. The timestamp is in Unix milliseconds.
          *
@@ -541,10 +781,66 @@ export interface components {
             likes: number;
             gated: boolean;
         };
+        /** @description Why a response is incomplete. */
+        IncompleteDetails: {
+            /** @enum {unknown} */
+            reason: "max_output_tokens";
+        };
+        /** @description More of a call's arguments, as JSON. */
+        InputPiece: {
+            /** @enum {unknown} */
+            type: "input_json_delta";
+            partial_json: string;
+        };
+        /** @description The answer to `POST /v1/responses/input_tokens`. */
+        InputTokens: {
+            /**
+             * @default response.input_tokens
+             * @enum {unknown}
+             */
+            object?: "response.input_tokens";
+            input_tokens: number;
+        };
+        /** @description Of the prompt. */
+        InputTokensDetails: {
+            cached_tokens: number;
+            /** @default 0 */
+            cache_write_tokens?: number;
+        };
+        /** @description Items that came with a request. */
+        ItemList: {
+            /**
+             * @default list
+             * @enum {unknown}
+             */
+            object?: "list";
+            data: Record<string, never>[];
+            first_id: string | null;
+            last_id: string | null;
+            has_more: boolean;
+        };
+        /** @description The query of `GET …/input_items`. */
+        ItemsQuery: {
+            /** @default 20 */
+            limit?: number;
+            /**
+             * @default desc
+             * @enum {unknown}
+             */
+            order?: "asc" | "desc";
+            /** @default  */
+            after?: string;
+        };
         /** @description `response_format`: any JSON object. */
         JsonObject: {
             /** @enum {unknown} */
             type: "json_object";
+        };
+        /** @description JSON that matches a schema. */
+        JsonOutput: {
+            /** @enum {unknown} */
+            type: "json_schema";
+            schema: Record<string, never>;
         };
         /** @description `response_format`: JSON that matches a schema. */
         JsonSchema: {
@@ -652,9 +948,10 @@ export interface components {
             memory_bytes: number;
             memory: components["schemas"]["MemoryUse"] | null;
             fits: ("fits" | "partly" | "too_big") | null;
+            parameters: number;
             embeds: boolean;
-            tools: boolean;
-            thinks: boolean;
+            tools: boolean | null;
+            thinks: boolean | null;
             downloaded: boolean;
             default: boolean;
             /** @enum {unknown} */
@@ -708,6 +1005,25 @@ export interface components {
             /** @default false */
             damaged?: boolean;
         };
+        /** @description The answer to `POST /v1/messages`, not streamed. */
+        MessageAnswer: {
+            id: string;
+            /**
+             * @default message
+             * @enum {unknown}
+             */
+            type?: "message";
+            /**
+             * @default assistant
+             * @enum {unknown}
+             */
+            role?: "assistant";
+            model: string;
+            content: (components["schemas"]["TextBlock"] | components["schemas"]["ThinkingBlock"] | components["schemas"]["ToolUseBlock"])[];
+            stop_reason: ("end_turn" | "max_tokens" | "stop_sequence" | "tool_use") | null;
+            stop_sequence: string | null;
+            usage: components["schemas"]["AnthropicUsage"];
+        };
         /** @description The next part of a message. */
         MessageDelta: {
             /** @default null */
@@ -718,6 +1034,13 @@ export interface components {
             reasoning_content?: string | null;
             /** @default null */
             tool_calls?: components["schemas"]["ToolCallDelta"][] | null;
+        };
+        /** @description Why the message ended, and all its tokens. */
+        MessageEnd: {
+            /** @enum {unknown} */
+            type: "message_delta";
+            delta: components["schemas"]["StopDelta"];
+            usage: components["schemas"]["AnthropicUsage"];
         };
         /** @description Why a reply failed: a code of `appliance.errors` and a sentence. */
         MessageError: {
@@ -747,6 +1070,22 @@ export interface components {
             /** @default null */
             tool_call_id?: string | null;
         };
+        /** @description The prompt is being read. */
+        MessagePing: {
+            /** @enum {unknown} */
+            type: "ping";
+        };
+        /** @description The prompt was accepted. */
+        MessageStart: {
+            /** @enum {unknown} */
+            type: "message_start";
+            message: components["schemas"]["MessageAnswer"];
+        };
+        /** @description Nothing follows. */
+        MessageStop: {
+            /** @enum {unknown} */
+            type: "message_stop";
+        };
         /** @description What one reply took. */
         MessageUsage: {
             prompt_tokens: number;
@@ -764,6 +1103,36 @@ export interface components {
         /** @description All messages of a session. */
         MessagesAnswer: {
             messages: components["schemas"]["Message"][];
+        };
+        /** @description `POST /v1/messages`. */
+        MessagesRequest: {
+            model: string;
+            messages: components["schemas"]["AnthropicMessage"][];
+            /** @default null */
+            system?: string | components["schemas"]["ContentBlock"][] | null;
+            /** @default null */
+            tools?: components["schemas"]["AnthropicTool"][] | null;
+            /** @default null */
+            tool_choice?: components["schemas"]["AnthropicToolChoice"] | null;
+            /** @default null */
+            thinking?: components["schemas"]["ThinkingSettings"] | null;
+            /** @default null */
+            output_config?: components["schemas"]["OutputConfig"] | null;
+            /** @default null */
+            output_format?: components["schemas"]["JsonOutput"] | null;
+            max_tokens: number;
+            /** @default null */
+            stop_sequences?: string[] | null;
+            /** @default null */
+            stream?: boolean | null;
+            /** @default null */
+            temperature?: number | null;
+            /** @default null */
+            top_p?: number | null;
+            /** @default null */
+            top_k?: number | null;
+            /** @default null */
+            metadata?: components["schemas"]["RequestMetadata"] | null;
         };
         /** @description A model that is loaded. */
         ModelMemory: {
@@ -851,6 +1220,193 @@ export interface components {
             /** @default null */
             settings?: components["schemas"]["SettingsIn"] | null;
         };
+        /** @description `POST /api/embeddings`. */
+        OldEmbedRequest: {
+            /** @default null */
+            model?: string | null;
+            /** @default null */
+            name?: string | null;
+            /** @default null */
+            options?: Record<string, never> | null;
+            /** @default null */
+            keep_alive?: number | string | null;
+            /** @default null */
+            prompt?: string | null;
+        };
+        /** @description The answer to `POST /api/embeddings`. */
+        OldEmbedding: {
+            embedding: number[];
+        };
+        /** @description A call. */
+        OllamaAnswerCall: {
+            id: string;
+            function: components["schemas"]["CalledWith"];
+        };
+        /** @description The reply, or the next piece of it. */
+        OllamaAnswerMessage: {
+            /** @enum {unknown} */
+            role: "assistant";
+            content: string;
+            /** @default  */
+            thinking?: string;
+            /** @default [] */
+            tool_calls?: components["schemas"]["OllamaAnswerCall"][];
+        };
+        /** @description What a model is. */
+        OllamaDetails: {
+            /** @default  */
+            parent_model?: string;
+            /** @default gguf */
+            format?: string;
+            family: string;
+            families: string[];
+            parameter_size: string;
+            quantization_level: string;
+        };
+        /** @description `POST /api/embed`. */
+        OllamaEmbedRequest: {
+            /** @default null */
+            model?: string | null;
+            /** @default null */
+            name?: string | null;
+            /** @default null */
+            options?: Record<string, never> | null;
+            /** @default null */
+            keep_alive?: number | string | null;
+            /** @default null */
+            input?: string | string[] | null;
+            /** @default null */
+            truncate?: boolean | null;
+            /** @default null */
+            dimensions?: number | null;
+        };
+        /** @description The answer to `POST /api/embed`. */
+        OllamaEmbeddings: {
+            model: string;
+            embeddings: number[][];
+            total_duration: number;
+            load_duration: number;
+            prompt_eval_count: number;
+        };
+        /** @description An error, also as the last line of a stream: a text, which clients show as it is. */
+        OllamaError: {
+            error: string;
+        };
+        /** @description A function that the model may call. */
+        OllamaFunction: {
+            name: string;
+            /** @default null */
+            description?: string | null;
+            /** @default null */
+            parameters?: Record<string, never> | null;
+        };
+        /** @description A function and its arguments, an object. */
+        OllamaFunctionCall: {
+            name: string;
+            /** @default null */
+            arguments?: Record<string, never> | null;
+        };
+        /** @description A model in memory. */
+        OllamaLoadedModel: {
+            name: string;
+            model: string;
+            size: number;
+            digest: string;
+            details: components["schemas"]["OllamaDetails"];
+            expires_at: string;
+            size_vram: number;
+            context_length: number;
+        };
+        /** @description All models in memory. */
+        OllamaLoadedModels: {
+            models: components["schemas"]["OllamaLoadedModel"][];
+        };
+        /** @description A message. */
+        OllamaMessage: {
+            role: string;
+            /** @default null */
+            content?: string | null;
+            /** @default null */
+            thinking?: string | null;
+            /** @default null */
+            images?: string[] | null;
+            /** @default null */
+            tool_calls?: components["schemas"]["OllamaToolCall"][] | null;
+            /** @default null */
+            tool_name?: string | null;
+            /** @default null */
+            name?: string | null;
+            /** @default null */
+            tool_call_id?: string | null;
+        };
+        /** @description A model on disk. */
+        OllamaModel: {
+            name: string;
+            model: string;
+            modified_at: string;
+            size: number;
+            digest: string;
+            details: components["schemas"]["OllamaDetails"];
+            capabilities: string[];
+        };
+        /** @description All models on disk, the newest first. */
+        OllamaModels: {
+            models: components["schemas"]["OllamaModel"][];
+        };
+        /** @description A line of the answer to `POST /api/pull`. */
+        OllamaPullProgress: {
+            status: string;
+            digest?: string;
+            total?: number;
+            completed?: number;
+        };
+        /** @description `POST /api/pull`. */
+        OllamaPullRequest: {
+            /** @default null */
+            model?: string | null;
+            /** @default null */
+            name?: string | null;
+            /** @default null */
+            stream?: boolean | null;
+            /** @default null */
+            insecure?: boolean | null;
+        };
+        /** @description A token, and the logarithm of its probability. */
+        OllamaToken: {
+            token: string;
+            logprob: number;
+            bytes: number[];
+            top_logprobs?: components["schemas"]["OllamaToken"][];
+        };
+        /** @description An entry of `tools`. */
+        OllamaTool: {
+            function: components["schemas"]["OllamaFunction"];
+            /** @default null */
+            type?: string | null;
+        };
+        /** @description A call of the model's. */
+        OllamaToolCall: {
+            function: components["schemas"]["OllamaFunctionCall"];
+            /** @default null */
+            id?: string | null;
+            /** @default null */
+            type?: string | null;
+        };
+        /** @description The version of Ollama whose API this is. */
+        OllamaVersion: {
+            version: string;
+        };
+        /** @description How the reply is to be. */
+        OutputConfig: {
+            /** @default null */
+            effort?: ("high" | "low" | "max" | "medium" | "xhigh") | null;
+            /** @default null */
+            format?: components["schemas"]["JsonOutput"] | null;
+        };
+        /** @description Of the reply. */
+        OutputTokensDetails: {
+            reasoning_tokens: number;
+        };
         /** @description `response_format`: any text. */
         PlainText: {
             /** @enum {unknown} */
@@ -911,6 +1467,13 @@ export interface components {
             cached_tokens: number;
             cached_from: ("disk" | "memory" | "shared" | "slot") | null;
         };
+        /** @description How much a model that can is to think; others ignore it. */
+        ReasoningSettings: {
+            /** @default null */
+            effort?: ("high" | "low" | "max" | "medium" | "minimal" | "none" | "xhigh") | null;
+            /** @default null */
+            summary?: string | null;
+        };
         /** @description The data of a stream's last event, `done`: the reply as stored. */
         ReplyDone: {
             message: components["schemas"]["Message"];
@@ -962,6 +1525,147 @@ export interface components {
             completion_tokens: number;
             cached_tokens: number;
             tokens_per_second: number;
+        };
+        /** @description For the log. */
+        RequestMetadata: {
+            /** @default null */
+            user_id?: string | null;
+        };
+        /** @description Why a response failed. */
+        ResponseFault: {
+            code: string;
+            message: string;
+        };
+        /** @description A response, with what was asked for. */
+        ResponseObject: {
+            id: string;
+            /**
+             * @default response
+             * @enum {unknown}
+             */
+            object?: "response";
+            created_at: number;
+            /** @default null */
+            completed_at?: number | null;
+            /**
+             * @default in_progress
+             * @enum {unknown}
+             */
+            status?: "cancelled" | "completed" | "failed" | "in_progress" | "incomplete";
+            /** @default null */
+            error?: components["schemas"]["ResponseFault"] | null;
+            /** @default null */
+            incomplete_details?: components["schemas"]["IncompleteDetails"] | null;
+            instructions: string | null;
+            max_output_tokens: number | null;
+            model: string;
+            /** @default [] */
+            output?: Record<string, never>[];
+            parallel_tool_calls: boolean;
+            previous_response_id: string | null;
+            reasoning: Record<string, never>;
+            store: boolean;
+            temperature: number | null;
+            text: Record<string, never>;
+            tool_choice: unknown;
+            tools: unknown[];
+            top_p: number | null;
+            truncation: string;
+            /** @default null */
+            usage?: components["schemas"]["ResponseUsage"] | null;
+            user: string | null;
+            metadata: {
+                [key: string]: string;
+            };
+            /** @default false */
+            background?: boolean;
+            /** @default default */
+            service_tier?: string;
+            /** @default 0 */
+            top_logprobs?: number;
+            /** @default null */
+            max_tool_calls?: number | null;
+            /** @default null */
+            safety_identifier?: string | null;
+            /** @default null */
+            prompt_cache_key?: string | null;
+            /** @default 0 */
+            presence_penalty?: number;
+            /** @default 0 */
+            frequency_penalty?: number;
+        };
+        /** @description An entry of `tools`, of any type; those that aren't here are left out. */
+        ResponseTool: {
+            type: string;
+            /** @default null */
+            name?: string | null;
+            /** @default null */
+            description?: string | null;
+            /** @default null */
+            parameters?: Record<string, never> | null;
+            /** @default null */
+            strict?: boolean | null;
+            /** @default null */
+            tools?: components["schemas"]["ResponseTool"][] | null;
+        };
+        /** @description A tool, or those that are allowed. */
+        ResponseToolChoice: {
+            type: string;
+            /** @default null */
+            name?: string | null;
+            /** @default null */
+            mode?: ("auto" | "required") | null;
+            /** @default null */
+            tools?: components["schemas"]["ResponseToolChoice"][] | null;
+        };
+        /** @description Tokens. */
+        ResponseUsage: {
+            input_tokens: number;
+            input_tokens_details: components["schemas"]["InputTokensDetails"];
+            output_tokens: number;
+            output_tokens_details: components["schemas"]["OutputTokensDetails"];
+            total_tokens: number;
+        };
+        /** @description `POST /v1/responses`. */
+        ResponsesRequest: {
+            /** @default null */
+            model?: string | null;
+            /** @default null */
+            input?: string | Record<string, never>[] | null;
+            /** @default null */
+            instructions?: string | null;
+            /** @default null */
+            max_output_tokens?: number | null;
+            /** @default null */
+            stream?: boolean | null;
+            /** @default null */
+            tools?: components["schemas"]["ResponseTool"][] | null;
+            /** @default null */
+            tool_choice?: ("auto" | "none" | "required") | components["schemas"]["ResponseToolChoice"] | null;
+            /** @default null */
+            parallel_tool_calls?: boolean | null;
+            /** @default null */
+            text?: components["schemas"]["TextSettings"] | null;
+            /** @default null */
+            reasoning?: components["schemas"]["ReasoningSettings"] | null;
+            /** @default null */
+            temperature?: number | null;
+            /** @default null */
+            top_p?: number | null;
+            /** @default null */
+            store?: boolean | null;
+            /** @default null */
+            previous_response_id?: string | null;
+            /** @default null */
+            truncation?: ("auto" | "disabled") | null;
+            /** @default null */
+            metadata?: {
+                [key: string]: string;
+            } | null;
+            /** @default null */
+            user?: string | null;
+            /** @default null */
+            background?: boolean | null;
         };
         /** @description `POST /chat/history/{id}/rollback`. */
         Rollback: {
@@ -1053,6 +1757,35 @@ export interface components {
             system_prompt?: string | null;
             stop?: string[] | null;
         };
+        /** @description `POST /api/show`. */
+        ShowRequest: {
+            /** @default null */
+            model?: string | null;
+            /** @default null */
+            name?: string | null;
+            /** @default null */
+            verbose?: boolean | null;
+        };
+        /** @description A model in detail. */
+        ShownModel: {
+            license: string;
+            modelfile: string;
+            parameters?: string;
+            template: string;
+            /** @default  */
+            system?: string;
+            details: components["schemas"]["OllamaDetails"];
+            model_info: Record<string, never>;
+            capabilities: string[];
+            modified_at: string;
+        };
+        /** @description The end of a thought. */
+        SignaturePiece: {
+            /** @enum {unknown} */
+            type: "signature_delta";
+            /** @default  */
+            signature?: string;
+        };
         /** @description A piece of a snippet; `hit`: it is what was looked for. */
         SnippetSegment: {
             text: string;
@@ -1070,6 +1803,12 @@ export interface components {
                 [key: string]: string;
             };
             storage: components["schemas"]["StorageStatus"];
+        };
+        /** @description Why the message ended. */
+        StopDelta: {
+            /** @enum {unknown} */
+            stop_reason: "end_turn" | "max_tokens" | "stop_sequence" | "tool_use";
+            stop_sequence: string | null;
         };
         /** @description Whether chats can be stored. */
         StorageHealth: {
@@ -1106,6 +1845,12 @@ export interface components {
             fits: "fits" | "partly" | "too_big";
             downloaded: boolean;
         };
+        /** @description Text of the reply. */
+        TextBlock: {
+            /** @enum {unknown} */
+            type: "text";
+            text: string;
+        };
         /** @description One of the requested texts, or the next part of it. */
         TextChoice: {
             index: number;
@@ -1132,6 +1877,19 @@ export interface components {
             /** @default  */
             reasoning?: string;
         };
+        /** @description What the text conforms to. */
+        TextFormat: {
+            /** @enum {unknown} */
+            type: "json_object" | "json_schema" | "text";
+            /** @default null */
+            name?: string | null;
+            /** @default null */
+            schema?: Record<string, never> | null;
+            /** @default null */
+            strict?: boolean | null;
+            /** @default null */
+            description?: string | null;
+        };
         /** @description For every token of the text; `text_offset` is in characters. */
         TextLogprobs: {
             tokens: string[];
@@ -1147,6 +1905,38 @@ export interface components {
             type: "text";
             text: string;
         };
+        /** @description More of a text. */
+        TextPiece: {
+            /** @enum {unknown} */
+            type: "text_delta";
+            text: string;
+        };
+        /** @description How the text is to be. */
+        TextSettings: {
+            /** @default null */
+            format?: components["schemas"]["TextFormat"] | null;
+        };
+        /** @description What the model thought first; nobody signs it. */
+        ThinkingBlock: {
+            /** @enum {unknown} */
+            type: "thinking";
+            thinking: string;
+            /** @default  */
+            signature?: string;
+        };
+        /** @description More of a thought. */
+        ThinkingPiece: {
+            /** @enum {unknown} */
+            type: "thinking_delta";
+            thinking: string;
+        };
+        /** @description Whether the model thinks first; one that can't ignores it. */
+        ThinkingSettings: {
+            /** @enum {unknown} */
+            type: "adaptive" | "disabled" | "enabled";
+            /** @default null */
+            budget_tokens?: number | null;
+        };
         /** @description A whole answer of `POST /v1/completions`, with the original service's fields. */
         TimedTextCompletion: {
             id: string;
@@ -1161,6 +1951,27 @@ export interface components {
             tokens: number;
             duration_seconds: number;
             tokens_per_second: number;
+        };
+        /** @description The answer to `POST /v1/messages/count_tokens`. */
+        TokenCount: {
+            input_tokens: number;
+        };
+        /** @description `POST /v1/messages/count_tokens`. */
+        TokenCountRequest: {
+            model: string;
+            messages: components["schemas"]["AnthropicMessage"][];
+            /** @default null */
+            system?: string | components["schemas"]["ContentBlock"][] | null;
+            /** @default null */
+            tools?: components["schemas"]["AnthropicTool"][] | null;
+            /** @default null */
+            tool_choice?: components["schemas"]["AnthropicToolChoice"] | null;
+            /** @default null */
+            thinking?: components["schemas"]["ThinkingSettings"] | null;
+            /** @default null */
+            output_config?: components["schemas"]["OutputConfig"] | null;
+            /** @default null */
+            output_format?: components["schemas"]["JsonOutput"] | null;
         };
         /** @description The next part of a tool call; id and type come first. */
         ToolCallDelta: {
@@ -1186,6 +1997,14 @@ export interface components {
             /** @enum {unknown} */
             type: "function";
             function: components["schemas"]["FunctionIn"];
+        };
+        /** @description A call. */
+        ToolUseBlock: {
+            /** @enum {unknown} */
+            type: "tool_use";
+            id: string;
+            name: string;
+            input: Record<string, never>;
         };
         /** @description The prompt fits, and this is what it is made of. */
         TurnAccepted: {

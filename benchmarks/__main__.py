@@ -19,6 +19,7 @@ from benchmarks.client import BenchmarkError
 from benchmarks.figures import Row
 from benchmarks.report import as_json, table
 from benchmarks.rows_cache import after_restart, chats_in_turn
+from benchmarks.rows_constrained import constraints
 from benchmarks.rows_growth import growth
 from benchmarks.rows_layout import shared_or_apart
 from benchmarks.rows_load import many_streams
@@ -41,6 +42,7 @@ ROWS: dict[int, Callable[[Stand], Row]] = {
     10: many_streams,
     11: page_at_work,
     12: growth,
+    18: constraints,
 }
 _QUIET_LOAD = 0.5
 SHARE_SERVERS = 4

@@ -6,7 +6,7 @@ import psutil
 import pytest
 
 from appliance.engine.local.engine import LocalEngine
-from appliance.engine.protocol import Failed
+from appliance.engine.protocol import Failed, Finished
 from appliance.engine.types import SamplingParams
 from tests.engine.conftest import real_engine
 from tests.engine.talk import Heard
@@ -21,6 +21,18 @@ GROWTH = 100 * 2**20
 def worker_of(engine: LocalEngine) -> psutil.Process:
     assert engine.worker_pid
     return psutil.Process(engine.worker_pid)
+
+
+def how(end: Finished | Failed, number: int) -> str:
+    """A request ended; a refusal names its field."""
+    if isinstance(end, Finished):
+        return end.reason
+    if end.code == "unavailable":  # the machine had no time for its grammar
+        return "busy"
+    assert end.code == "invalid_request", (end, number)
+    assert end.param in ("grammar", "response_format", "logit_bias"), end
+    assert "\n" not in end.message
+    return "refused"
 
 
 def storm(numbers: range) -> None:
@@ -40,11 +52,7 @@ def storm(numbers: range) -> None:
             waiting.append(Heard(engine, f"{number}:", hostile.sampling(number)))
         if len(waiting) > TOGETHER or number is None:
             (end,) = waiting.pop(0).wait().terminals
-            if isinstance(end, Failed):
-                assert end.code == "invalid_request", (end, number)
-                assert end.param in ("grammar", "response_format", "logit_bias"), end
-                assert "\n" not in end.message
-            ends["refused" if isinstance(end, Failed) else end.reason] += 1
+            ends[how(end, number)] += 1
         for heard in [heard for heard in neighbours if heard.ended.is_set()]:
             neighbours.remove(heard)
             neighbours.append(Heard(engine, "Once upon a time", NEIGHBOUR))

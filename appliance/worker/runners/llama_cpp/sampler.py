@@ -46,6 +46,7 @@ class LlamaSampler:
         self._context = context
         self._n_vocab = lib.llama_vocab_n_tokens(vocab)
         self._constraint = constraint
+        self._keeps_logits = params.logprobs is not None
         if constraint or params.logprobs is not None:
             _ = self._candidates  # loaded here, while the step loop goes on
         if constraint is not None:
@@ -111,15 +112,27 @@ class LlamaSampler:
         allowed = constraint.allowed()
         if allowed is None:
             return None
-        token = self._candidates.choose(output, self._chain, allowed, self._banned)
+        token = self._choose(output, allowed)
         if token is None:
             if constraint.complete:
                 return None
             message = "logit_bias or ignore_eos leaves nothing of what the reply has to keep to"
             raise RequestError(message, param="logit_bias")
-        self._check(output, token)
-        lib.llama_sampler_accept(self._chain, token)
         constraint.accept(token)
+        return token
+
+    def _choose(self, output: int, allowed: bytes) -> int | None:
+        """The token that the chain takes of those that are allowed; None: there is none."""
+        if not (self._keeps_logits or self._banned):
+            self._candidates.mask(output, allowed)
+            sampled = int(lib.llama_sampler_sample(self._chain, self._context, output))
+            if lib.llama_get_logits_ith(self._context, output)[sampled] != -math.inf:
+                self._check(output, sampled)
+                return sampled
+        token = self._candidates.choose(output, self._chain, allowed, self._banned)
+        if token is not None:
+            self._check(output, token)
+            lib.llama_sampler_accept(self._chain, token)
         return token
 
     def _check(self, output: int, token: int) -> None:

@@ -1,0 +1,1 @@
+"""What each caller keeps beside chats."""

@@ -57,6 +57,11 @@ class StorageState(msgspec.Struct, frozen=True):
     """`low`: they can, and the room that is kept for deleting is used up."""
     detail: str = ""
 
+    def as_error(self) -> StoreError:
+        """What whoever wants to write meets."""
+        kind = {"full": StoreFull, "read_only": StoreReadOnly}.get(self.state, StoreError)
+        return kind(self.detail)
+
 
 OK = StorageState("ok")
 
@@ -69,12 +74,25 @@ class Database:
         StoreError: anything else that SQLite refuses, and every use after `close()`.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        why_read_only: StoreError | None = None,
+        on_close: Callable[[], object] = lambda: None,
+    ) -> None:
         """Opens the file, and makes it if need be: it and new folders for their owner alone.
 
         A database that is there and cannot be written is opened for reading: see `state`.
+
+        Args:
+            why_read_only: a StoreFull or StoreReadOnly: it is a copy of a database that cannot be
+                written, for reading alone.
+            on_close: called at the end of `close`.
         """
         _check_sqlite()
+        self._stays_read_only = why_read_only is not None
+        self._on_close = on_close
         self.path = path
         self._closed = False
         self._write_lock = threading.RLock()
@@ -96,6 +114,8 @@ class Database:
             raise kind(f"The database {path} cannot be created: {error.strerror}.") from error
         self._writer: apsw.Connection | None = None
         try:
+            if why_read_only is not None:
+                raise why_read_only
             self._writer = self._open_writer()
         except StoreError as error:
             self._read_only(error)
@@ -194,6 +214,8 @@ class Database:
     def tend(self) -> None:
         """From time to time: find out whether what could not be written can be by now, keep room
         for deleting, and empty the WAL."""
+        if self._stays_read_only:
+            return
         if self._trouble:
             with contextlib.suppress(StoreError), self.write() as connection:
                 connection.execute("UPDATE storage SET committed_at = committed_at")
@@ -276,6 +298,7 @@ class Database:
                     self._writer.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
                 self._writer.close()
             self._record.close()
+        self._on_close()
 
     # -- connections -----------------------------------------------------------------------------
 
@@ -357,10 +380,9 @@ class Database:
             StoreError: it still cannot.
         """
         assert self._trouble
-        reading = getattr(self._mine, "reader", None) is not None
+        reading = self._stays_read_only or getattr(self._mine, "reader", None) is not None
         if reading or not self._close_readers(REOPEN_SECONDS):
-            kind = {"full": StoreFull, "read_only": StoreReadOnly}.get(self._trouble.state)
-            raise (kind or StoreError)(self._trouble.detail)
+            raise self._trouble.as_error()
         with self._readers_free:  # nobody opens a reader meanwhile
             try:
                 self._writer = self._open_writer()

@@ -1,9 +1,12 @@
 """Where nothing can be written, chats are read; deleting works on a full disk; and all is as before
 once there is room."""
 
+import contextlib
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,6 +15,7 @@ from appliance.store.copies.backup import back_up
 from appliance.store.copies.upgrade import open_upgraded
 from appliance.store.database import Database
 from appliance.store.disk import reserve
+from appliance.store.migrations import MIGRATIONS, pending
 from appliance.store.search import Search
 from appliance.store.sessions import Sessions
 from appliance.store.upkeep.notices import Notices
@@ -68,6 +72,43 @@ def test_a_read_only_folder_is_read(path: Path, tmp_path: Path, wal: bool) -> No
     assert (state_of(database), len(sessions.list())) == ("ok", 3)
     database.close()
     assert len(Sessions(Database(path)).list()) == 3
+
+
+@contextlib.contextmanager
+def full(folder: Path) -> Iterator[None]:
+    """The folder's files on a disk on which nothing fits any more."""
+    files = {file.name: file.read_bytes() for file in folder.iterdir() if file.is_file()}
+    with small_disk(folder, 4_000_000):
+        for name, data in files.items():
+            (folder / name).write_bytes(data)
+        fill(folder)
+        yield
+
+
+@pytest.mark.parametrize("trouble", [read_only, full])
+def test_what_cannot_be_upgraded_is_read(path: Path, trouble: Any) -> None:
+    database = open_upgraded(path, "1", MIGRATIONS[:-1])
+    Sessions(database).create("Kept")
+    database.close()
+    before = path.read_bytes()
+    with trouble(path.parent):
+        database = open_upgraded(path, "2")
+        sessions = Sessions(database)
+        assert state_of(database) == ("read_only" if trouble is read_only else "full")
+        for _ in range(2):
+            assert titles(sessions) == {"Kept"}
+            with pytest.raises((StoreReadOnly, StoreFull)):
+                sessions.create("more")
+            database.tend()
+        copy = database.path
+        database.close()
+        assert not copy.exists()
+        assert path.read_bytes() == before
+    # Once it can be, it is.
+    database = open_upgraded(path, "2")
+    assert not pending(database, MIGRATIONS)
+    assert Sessions(database).create("more")
+    database.close()
 
 
 @pytest.mark.parametrize("inodes", [0, 8])

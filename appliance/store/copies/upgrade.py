@@ -8,6 +8,7 @@ written since: what a person wrote is never undone.
 
 import contextlib
 import logging
+import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,7 +16,7 @@ from pathlib import Path
 import apsw
 import msgspec
 
-from appliance.errors import StoreError
+from appliance.errors import StoreError, StoreFull, StoreReadOnly
 from appliance.store.copies.backup import back_up
 from appliance.store.copies.kept import FOLDER
 from appliance.store.copies.restore import clear_leftovers, finish_restore, restore
@@ -44,6 +45,8 @@ def open_upgraded(
 ) -> Database:
     """The database with the schema of this version; with a way back until `went_well`.
 
+    Where nothing can be written, it is an upgraded copy, for reading alone.
+
     Raises:
         StoreTooNew: a newer version wrote it; nothing was touched.
         StoreError, StoreFull: it cannot be opened or upgraded; it is as it was.
@@ -63,14 +66,37 @@ def open_upgraded(
         replace_file(_note_file(path), msgspec.json.encode(note), durable=True)
         log.info("the database is upgraded; as it was, it is in %s", copy)
         migrate(database, migrations)
-    except StoreError:
+    except StoreError as error:
+        why = error if isinstance(error, StoreFull) else database.state.as_error()
         database.close()
         _go_back(path)
-        raise
+        if not isinstance(why, StoreFull | StoreReadOnly):
+            raise
+        return _upgraded_copy(path, migrations, why)
     except OSError as ex:
         database.close()
         raise StoreError(f"{_note_file(path)} cannot be written: {ex.strerror}.") from ex
     return database
+
+
+def _upgraded_copy(
+    path: Path, migrations: Sequence[Migration], why: StoreFull | StoreReadOnly
+) -> Database:
+    """For reading, in the folder for temporary files, until it is closed.
+
+    Raises:
+        StoreFull, StoreReadOnly: `why`; there is no room for a copy either.
+    """
+    folder = tempfile.TemporaryDirectory(prefix="appliance-")
+    copy = Path(folder.name) / path.name
+    try:
+        back_up(path, copy)
+        with contextlib.closing(Database(copy)) as database:
+            migrate(database, migrations)
+        return Database(copy, why_read_only=why, on_close=folder.cleanup)
+    except StoreError:
+        folder.cleanup()
+        raise why from None
 
 
 def went_well(path: Path) -> None:

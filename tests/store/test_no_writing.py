@@ -107,7 +107,8 @@ def test_what_cannot_be_upgraded_is_read(path: Path, trouble: Any) -> None:
     # Once it can be, it is.
     database = open_upgraded(path, "2")
     assert not pending(database, MIGRATIONS)
-    assert Sessions(database).create("more")
+    Sessions(database).create("more")
+    assert titles(Sessions(database)) == {"Kept", "more"}
     database.close()
 
 

@@ -12,7 +12,7 @@ from benchmarks.figures import Measure, Row, Verdict, at_most
 from benchmarks.rows_load import FAKE_SERVICE
 from benchmarks.servers import ROOT, Appliance
 from benchmarks.stand import Stand
-from tests.browser.steps import long_chat
+from tests.browser.page_actions import long_chat
 
 TOKEN_BYTES = 4
 CHAT_TOKENS = 20_000

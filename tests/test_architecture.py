@@ -297,7 +297,7 @@ def reads_environment(tree: ast.AST) -> bool:
 # -- the laws -------------------------------------------------------------------------------------
 
 
-def test_nobody_imports_what_is_not_theirs() -> None:
+def test_every_import_is_allowed() -> None:
     assert modules_of(ROOT)
     assert offences(ROOT) == []
 
@@ -307,7 +307,7 @@ def test_every_folder_has_its_row() -> None:
     assert {folder_of(name, modules) for name in modules} == MAY_IMPORT.keys()
 
 
-def test_folders_form_no_circle() -> None:
+def test_folders_form_no_import_cycle() -> None:
     assert circles(ROOT) == set()
 
 
@@ -450,11 +450,13 @@ def planted(root: Path, module: str, source: str) -> Path:
         ("engine.protocol", "from os import getenv", "reads the environment"),
     ],
 )
-def test_offence_is_seen(module: str, source: str, offence: str, tmp_path: Path) -> None:
+def test_a_forbidden_import_is_found(
+    module: str, source: str, offence: str, tmp_path: Path
+) -> None:
     assert offences(planted(tmp_path, module, source)) == [f"{module} {offence}"]
 
 
-def test_a_circle_is_seen(tmp_path: Path) -> None:
+def test_an_import_cycle_is_found(tmp_path: Path) -> None:
     source = "from appliance.engine import protocol\nfrom appliance.store.database import Sessions"
     root = planted(tmp_path, "chat.turns", source)
     assert circles(root) == set()

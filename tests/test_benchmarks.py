@@ -57,7 +57,7 @@ def test_the_median_decides(verdict: Verdict, met: bool | None) -> None:
     assert verdict.met is met
 
 
-def test_turns_are_taken_and_failures_are_told() -> None:
+def test_targets_take_turns_and_failures_are_reported() -> None:
     order: list[str] = []
 
     def run(name: str, turn: int) -> int:

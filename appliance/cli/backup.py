@@ -53,8 +53,8 @@ def restore(file: Path, config_file: Path | None, as_json: bool) -> None:
     finally:
         lock.release()
     if as_json:
-        said = {"kept": str(kept.path), "kept_whole": kept.whole} if kept else {"kept": None}
-        options.print_json({"restored": str(file), **said})
+        previous = {"kept": str(kept.path), "kept_whole": kept.whole} if kept else {"kept": None}
+        options.print_json({"restored": str(file), **previous})
         return
     options.say(f"The chats are those of {file} again.")
     if kept and kept.whole:

@@ -39,19 +39,19 @@ from appliance.engine.types import (
 )
 from appliance.errors import ApplianceError, ContextLengthExceeded, InternalError, RequestError
 from appliance.worker.chat_template import reasoning_effort
+from appliance.worker.chat_template.generic_tools import describe_tools_in_text, with_calls_as_text
 from appliance.worker.chat_template.sandbox import (
     SandboxedGrammars,
     SandboxedTemplate,
     TemplateTooCostly,
 )
-from appliance.worker.chat_template.told_tools import told, with_calls_as_text
 from appliance.worker.chat_template.trimming import cut_points
 from appliance.worker.constraints.compiler import ConstraintCompiler, Wanted
 from appliance.worker.constraints.constraint import Constraint
 from appliance.worker.intake_queue import Cancelled, IntakeQueue, Ticket
 from appliance.worker.parsers.base import ReplyParser, ResumedParser
 from appliance.worker.parsers.detect import OutputFormat, detect
-from appliance.worker.parsers.known import TOLD
+from appliance.worker.parsers.known import GENERIC_SYNTAX
 from appliance.worker.parsers.syntax import CallSyntax
 from appliance.worker.parsers.tool_schema import call_schema
 from appliance.worker.runners.base import Runner
@@ -263,7 +263,7 @@ class PromptTokenizer:
         self._template = template
         self._common = ("", PromptTokens())
         """The last system prompt that is shared, and all that a prompt with it begins with."""
-        self._told = False
+        self._describes_tools = False
         """The template knows no tools, and the model is told of them."""
 
     @functools.cached_property
@@ -276,9 +276,9 @@ class PromptTokenizer:
         except Exception as ex:  # noqa: BLE001 - a template may show anything
             log.warning("what this model writes could not be derived: %r", ex)
             found = detect(self._runner.chat_template)
-        self._told = found.calls is None and not found.harmony
-        if self._told:
-            found = msgspec.structs.replace(found, calls=TOLD)
+        self._describes_tools = found.calls is None and not found.harmony
+        if self._describes_tools:
+            found = msgspec.structs.replace(found, calls=GENERIC_SYNTAX)
         self._runner.preserve_tokens(found.preserved_tokens)
         return found
 
@@ -401,8 +401,8 @@ class PromptTokenizer:
             is_wish=prompt.effort_is_wish,
         )
         shown = messages[: len(messages) - len(begun)]
-        if self._told:
-            shown, tools = told(shown, tools or ()), None
+        if self._describes_tools:
+            shown, tools = describe_tools_in_text(shown, tools or ()), None
         elif self._format.calls and not self._format.shows_calls:
             shown = [with_calls_as_text(message, self._format.calls) for message in shown]
         segments = self._template.render(shown, tools, variables)
@@ -456,8 +456,8 @@ class PromptTokenizer:
                     read.keeps_to, begun=prompt.messages[-1].content
                 )
             tools = tools if prompt.tool_choice != "none" else []
-            if tools and self._told and not read.keeps_to:
-                read.keeps_to = _call_when_begun(TOLD, tools)
+            if tools and self._describes_tools and not read.keeps_to:
+                read.keeps_to = _call_when_begun(GENERIC_SYNTAX, tools)
             read.parser = self._format.parser(text, tools)
             if shown.written:
                 begun = prompt.messages[-1]

@@ -71,8 +71,8 @@ def generation(*, single_tool_call: bool) -> Generation:
 def test_without_parallel_calls_the_reply_ends_after_the_first(
     single_tool_call: bool, names: list[str]
 ) -> None:
-    answer = generation(single_tool_call=single_tool_call).run(ChatEncoder("scripted"), Mock())
-    whole = msgspec.to_builtins(answer)
+    response = generation(single_tool_call=single_tool_call).run(ChatEncoder("scripted"), Mock())
+    whole = msgspec.to_builtins(response)
     (choice,) = whole["choices"]
     calls = choice["message"]["tool_calls"]
     assert [call["id"] for call in calls] == [f"call_{name}" for name in names]
@@ -82,11 +82,11 @@ def test_without_parallel_calls_the_reply_ends_after_the_first(
 
 def test_the_same_in_a_stream() -> None:
     stream = generation(single_tool_call=True).stream(ChatEncoder("scripted"))
-    told = stream.read()
-    assert b"call_a" in told
-    assert b"call_b" not in told
-    assert b'"finish_reason":"tool_calls"' in told
-    assert told.endswith(b"data: [DONE]\n\n")
+    body = stream.read()
+    assert b"call_a" in body
+    assert b"call_b" not in body
+    assert b'"finish_reason":"tool_calls"' in body
+    assert body.endswith(b"data: [DONE]\n\n")
 
 
 class Lines:

@@ -207,27 +207,27 @@ def test_every_route_and_method(mode: Mode, tmp_path: Path) -> None:
     for (method, path, rule), host in product(list(guarded.routes()), few):
         for origin in [origins(host.text)[i] for i in FEW_ORIGINS]:
             asked = {**headers_of(host, origin), **shown}
-            answer = guarded.ask(method, path, local=local, **asked)
+            response = guarded.ask(method, path, local=local, **asked)
             wanted = expected(mode, host, origin, rule.scope is None, method)
-            assert answer.status_code == wanted, (method, path, host, origin)
-            check_sharing(answer, origin, mode)
+            assert response.status_code == wanted, (method, path, host, origin)
+            check_sharing(response, origin, mode)
             if method == "GET":
                 socket = {"upgrade": "websocket", "connection": "Upgrade"}
                 opening = guarded.ask(method, path, local=local, **asked, **socket)
                 assert opening.status_code == wanted, (path, host, origin)
 
 
-def check_sharing(answer: Result, origin: Origin, mode: Mode) -> None:
+def check_sharing(response: Result, origin: Origin, mode: Mode) -> None:
     """What a browser may let the page read."""
-    assert "Access-Control-Allow-Credentials" not in answer.headers
-    shared = answer.headers.get("Access-Control-Allow-Origin")
-    if answer.status_code == 421 or origin.kind in ("none", "own"):
+    assert "Access-Control-Allow-Credentials" not in response.headers
+    shared = response.headers.get("Access-Control-Allow-Origin")
+    if response.status_code == 421 or origin.kind in ("none", "own"):
         assert shared is None
     elif "*" in mode.origins:
         assert shared in ("*", None)
     elif origin.kind == "listed":
-        assert (shared, answer.headers["Vary"]) == (origin.text, "Origin")
-        readable = answer.headers["Access-Control-Expose-Headers"]
+        assert (shared, response.headers["Vary"]) == (origin.text, "Origin")
+        readable = response.headers["Access-Control-Expose-Headers"]
         assert {"Retry-After", "X-RateLimit-Reset", "X-Appliance-Warning"} <= {
             *readable.split(", ")
         }
@@ -242,7 +242,7 @@ def test_preflights(mode: Mode, tmp_path: Path) -> None:
     few = [hosts(local)[i] for i in (0, 1, 8, 9)]
     for path in {path for _, path, _ in guarded.routes()}:
         for host, origin in ((h, o) for h in few for o in origins(h.text)):
-            answer = guarded.ask(
+            response = guarded.ask(
                 "OPTIONS",
                 path,
                 local=local,
@@ -253,13 +253,13 @@ def test_preflights(mode: Mode, tmp_path: Path) -> None:
             asks = origin.text is not None and origin.kind in ("listed", "foreign")
             shares = origin.kind == "listed" if "*" not in mode.origins else mode.auth
             if not (host.good and asks and shares):
-                assert "Access-Control-Allow-Methods" not in answer.headers
+                assert "Access-Control-Allow-Methods" not in response.headers
                 continue
-            assert answer.status_code == 204
-            assert "POST" in answer.headers["Access-Control-Allow-Methods"]
-            named = answer.headers["Access-Control-Allow-Headers"]
+            assert response.status_code == 204
+            assert "POST" in response.headers["Access-Control-Allow-Methods"]
+            named = response.headers["Access-Control-Allow-Headers"]
             assert named == "authorization, x-stainless-os"
-            check_sharing(answer, origin, mode)
+            check_sharing(response, origin, mode)
 
 
 @pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", "", "a/json"])
@@ -269,19 +269,19 @@ def test_json_under_another_name_is_refused_everywhere(kind: str, tmp_path: Path
     own = f"http://127.0.0.1:{PORT}"
     lenient = set()
     for method, path, rule in guarded.routes():
-        answer = guarded.ask(method, path, body="{}", content_type=kind)
-        assert answer.status_code == (REACHED if rule.any_type else 415), (method, path)
+        response = guarded.ask(method, path, body="{}", content_type=kind)
+        assert response.status_code == (REACHED if rule.any_type else 415), (method, path)
         if rule.any_type:
             lenient.add(path)
         for page in (own, LISTED):
-            answer = guarded.ask(method, path, body="{}", content_type=kind, origin=page)
+            response = guarded.ask(method, path, body="{}", content_type=kind, origin=page)
             wanted = (415, 403) if page == LISTED else (415,)
-            assert answer.status_code in wanted, (method, path, page)
+            assert response.status_code in wanted, (method, path, page)
         link = {"sec_fetch_site": "cross-site", "sec_fetch_mode": "no-cors"}
-        answer = guarded.ask(method, path, body="{}", content_type=kind, **link)
-        assert answer.status_code == 403, (method, path)
-        answer = guarded.ask(method, path, body="{}", content_type="application/json; charset=x")
-        assert answer.status_code == REACHED, (method, path)
+        response = guarded.ask(method, path, body="{}", content_type=kind, **link)
+        assert response.status_code == 403, (method, path)
+        response = guarded.ask(method, path, body="{}", content_type="application/json; charset=x")
+        assert response.status_code == REACHED, (method, path)
     verbs = ("show", "chat", "generate", "embed", "embeddings", "pull", "delete")
     assert lenient == {f"/api/{verb}" for verb in (*verbs, "copy", "create", "push")}
 

@@ -120,22 +120,22 @@ def test_every_route_has_one_verdict_however_a_key_is_shown(guarded: Guarded, wh
     for number, ((method, path, rule), (way, carry)) in enumerate(every):
         # An address of its own: after ten wrong keys, nobody is listened to any more.
         peer = f"10.0.{number // 250}.{number % 250}"
-        answer = guarded.ask(method, path, peer=peer, **carry(secret))
+        response = guarded.ask(method, path, peer=peer, **carry(secret))
         if rule.scope is None:
             wanted = REACHED  # open is open, whatever is shown
         elif who in SCOPES:
             wanted = REACHED if SCOPES.index(who) >= SCOPES.index(rule.scope) else 403
         else:
             wanted = 401
-        assert answer.status_code == wanted, (method, path, way)
+        assert response.status_code == wanted, (method, path, way)
 
 
 def test_with_nothing_shown_only_open_routes_answer(guarded: Guarded) -> None:
     for method, path, rule in guarded.routes():
-        answer = guarded.ask(method, path)
-        assert answer.status_code == (REACHED if rule == OPEN else 401), (method, path)
+        response = guarded.ask(method, path)
+        assert response.status_code == (REACHED if rule == OPEN else 401), (method, path)
         if rule != OPEN:
-            assert answer.headers["WWW-Authenticate"] == "Bearer"
+            assert response.headers["WWW-Authenticate"] == "Bearer"
 
 
 def test_a_cookie_does_what_its_key_may(guarded: Guarded) -> None:
@@ -153,8 +153,8 @@ def test_the_page_that_was_opened_here_may_do_everything_once_per_ticket(guarded
     cookie = guarded.logins.redeem(ticket)
     assert cookie and guarded.logins.redeem(ticket) is None
     for method, path, _ in guarded.routes():
-        answer = guarded.ask(method, path, cookie=f"{COOKIE}={cookie}")
-        assert answer.status_code == REACHED, (method, path)
+        response = guarded.ask(method, path, cookie=f"{COOKIE}={cookie}")
+        assert response.status_code == REACHED, (method, path)
     guarded.logins.log_out(cookie)
     assert guarded.ask("GET", "/api/keys", cookie=f"{COOKIE}={cookie}").status_code == 401
 
@@ -183,10 +183,10 @@ def test_a_key_in_the_query_is_for_websockets_alone(guarded: Guarded) -> None:
 
 def test_two_different_keys_are_none(guarded: Guarded) -> None:
     one, two = guarded.keys.create("one"), guarded.keys.create("two", "admin")
-    answer = guarded.ask(
+    response = guarded.ask(
         "GET", "/v1/models", authorization=f"Bearer {one.secret}", x_api_key=two.secret
     )
-    assert answer.status_code == 401
+    assert response.status_code == 401
 
 
 def test_a_good_cookie_does_not_help_a_wrong_key(guarded: Guarded) -> None:
@@ -233,9 +233,11 @@ def test_routes_that_ask_a_model_are_counted_and_say_so(tmp_path: Path) -> None:
         first = guarded.ask(method, path, x_api_key=key)
         second = guarded.ask(method, path, x_api_key=key)
         assert first.status_code == REACHED
-        for answer in (first, second):
-            told = {name for name in answer.headers if name.lower().startswith("x-ratelimit-")}
-            assert len(told) == (3 if rule.limited else 0), (method, path)
+        for response in (first, second):
+            limit_headers = {
+                name for name in response.headers if name.lower().startswith("x-ratelimit-")
+            }
+            assert len(limit_headers) == (3 if rule.limited else 0), (method, path)
         assert second.status_code == (429 if rule.limited else REACHED), (method, path)
         if rule.limited:
             counted.add(path)
@@ -275,14 +277,14 @@ def test_only_this_machine_needs_no_key(
 ) -> None:
     guarded = Guarded(tmp_path, auth=False, trusted_proxies=proxies)
     for method, path, rule in guarded.routes():
-        answer = guarded.ask(method, path, peer=peer, x_forwarded_for=forwarded)
+        response = guarded.ask(method, path, peer=peer, x_forwarded_for=forwarded)
         wanted = REACHED if scope or rule == OPEN else 401
-        assert answer.status_code == wanted, (method, path)
+        assert response.status_code == wanted, (method, path)
 
 
 def test_insecure_lan_lets_others_chat_and_no_more(tmp_path: Path) -> None:
     guarded = Guarded(tmp_path, auth=False, insecure_lan=True)
     for method, path, rule in guarded.routes():
-        answer = guarded.ask(method, path, peer="10.0.0.5")
+        response = guarded.ask(method, path, peer="10.0.0.5")
         wanted = REACHED if rule.scope in (None, "chat") else 403
-        assert answer.status_code == wanted, (method, path)
+        assert response.status_code == wanted, (method, path)

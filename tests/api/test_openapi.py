@@ -31,16 +31,16 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> App:
 
 @pytest.fixture(scope="module")
 def spec(app: App) -> dict[str, Any]:
-    answer = falcon.testing.TestClient(app).simulate_get("/openapi.json")
-    assert answer.status_code == 200
-    found: dict[str, Any] = answer.json
+    response = falcon.testing.TestClient(app).simulate_get("/openapi.json")
+    assert response.status_code == 200
+    found: dict[str, Any] = response.json
     return found
 
 
 def operations(spec: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
     for path, methods in spec["paths"].items():
-        for method, told in methods.items():
-            yield path, method, told
+        for method, operation in methods.items():
+            yield path, method, operation
 
 
 def test_every_route_of_the_table_says_what_it_takes_and_gives(app: App) -> None:
@@ -65,9 +65,9 @@ def test_the_document_has_every_route(app: App, spec: dict[str, Any]) -> None:
 
 
 def test_operations_have_unique_ids_and_a_summary(spec: dict[str, Any]) -> None:
-    ids = [told["operationId"] for _, _, told in operations(spec)]
+    ids = [operation["operationId"] for _, _, operation in operations(spec)]
     assert len(set(ids)) == len(ids)
-    assert [path for path, _, told in operations(spec) if not told["summary"]] == []
+    assert [path for path, _, operation in operations(spec) if not operation["summary"]] == []
 
 
 def test_references_lead_somewhere(spec: dict[str, Any]) -> None:
@@ -121,18 +121,18 @@ def test_every_number_that_is_taken_fits_where_it_goes(spec: dict[str, Any]) -> 
 
     found = [
         place
-        for path, method, told in operations(spec)
+        for path, method, operation in operations(spec)
         for place in unbounded(
-            [told.get("requestBody"), told.get("parameters")], f"{method} {path}"
+            [operation.get("requestBody"), operation.get("parameters")], f"{method} {path}"
         )
     ]
     assert len(seen) > 20
     assert sorted(found) == []
 
 
-def test_query_and_path_parameters_are_told(spec: dict[str, Any]) -> None:
-    told = spec["paths"]["/api/sessions/{session_id}/live"]["get"]
-    places = {(p["name"], p["in"]): p["required"] for p in told["parameters"]}
+def test_query_and_path_parameters_are_documented(spec: dict[str, Any]) -> None:
+    operation = spec["paths"]["/api/sessions/{session_id}/live"]["get"]
+    places = {(p["name"], p["in"]): p["required"] for p in operation["parameters"]}
     assert places == {
         ("session_id", "path"): True,
         ("from", "query"): False,
@@ -141,12 +141,12 @@ def test_query_and_path_parameters_are_told(spec: dict[str, Any]) -> None:
 
 
 def test_the_docs_are_one_page_that_needs_nobody_else(app: App, spec: dict[str, Any]) -> None:
-    answer = falcon.testing.TestClient(app).simulate_get("/docs")
-    assert answer.headers["content-type"].startswith("text/html")
-    assert "default-src 'none'" in answer.headers["content-security-policy"]
-    page = answer.text
-    for _, _, told in operations(spec):
-        assert f'id="{told["operationId"]}"' in page
+    response = falcon.testing.TestClient(app).simulate_get("/docs")
+    assert response.headers["content-type"].startswith("text/html")
+    assert "default-src 'none'" in response.headers["content-security-policy"]
+    page = response.text
+    for _, _, operation in operations(spec):
+        assert f'id="{operation["operationId"]}"' in page
     for name in spec["components"]["schemas"]:
         assert f'id="type-{name}"' in page
     targets = set(re.findall(r'href="#([^"]+)"', page))
@@ -164,7 +164,7 @@ def test_a_route_that_says_nothing_is_no_document() -> None:
         document(app.routes, "1")
 
 
-def test_any_of_several_bodies_and_answers_can_be_told() -> None:
+def test_several_bodies_and_responses_can_be_documented() -> None:
     operation = Operations("Test")
 
     class Two:
@@ -177,11 +177,11 @@ def test_any_of_several_bodies_and_answers_can_be_told() -> None:
 
     app = App()
     app.add_route("/two/{name:path}", Two())
-    told = document(app.routes, "1")["paths"]["/two/{name}"]["put"]
-    assert told["summary"] == "Does it."
-    assert told["description"] == "And this is how."
-    body = told["requestBody"]["content"]["application/json"]["schema"]
+    documented = document(app.routes, "1")["paths"]["/two/{name}"]["put"]
+    assert documented["summary"] == "Does it."
+    assert documented["description"] == "And this is how."
+    body = documented["requestBody"]["content"]["application/json"]["schema"]
     assert [set(one) for one in body["anyOf"]] == [{"$ref"}, {"type", "items"}]
-    assert set(told["responses"]["200"]["content"]) == {"text/plain"}
-    assert set(told["responses"]["202"]["content"]) == {"application/json"}
-    assert {"400", "404", "413", "415"} <= set(told["responses"])
+    assert set(documented["responses"]["200"]["content"]) == {"text/plain"}
+    assert set(documented["responses"]["202"]["content"]) == {"application/json"}
+    assert {"400", "404", "413", "415"} <= set(documented["responses"])

@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.api.admin.keyed import socket_of
+from tests.api.admin.key_clients import socket_of
 from tests.api.guarded import REACHED, Guarded
 from tests.running import Running
 from tests.waiting import wait_until
@@ -49,11 +49,11 @@ def test_what_came_through_a_proxy_is_not_from_here(
 ) -> None:
     guarded = Guarded(tmp_path, auth=False, trusted_proxies=proxies)
     for value in ("203.0.113.9", "127.0.0.1", "for=127.0.0.1", "1.1 here", "::1"):
-        answer = guarded.ask("GET", "/api/keys", **{header: value})
-        assert answer.status_code == 401
-        said = answer.json["error"]["message"]
-        assert header.lower() in said.lower()
-        assert "security.enable_auth" in said and "security.trusted_proxies" in said
+        response = guarded.ask("GET", "/api/keys", **{header: value})
+        assert response.status_code == 401
+        message = response.json["error"]["message"]
+        assert header.lower() in message.lower()
+        assert "security.enable_auth" in message and "security.trusted_proxies" in message
         assert guarded.ask("GET", "/", **{header: value}).status_code == REACHED
 
 
@@ -74,9 +74,9 @@ def test_through_a_proxy_a_key_lets_in_where_keys_count(tmp_path: Path) -> None:
 def test_http_1_0_is_a_proxys(tmp_path: Path) -> None:
     """As nginx speaks it where nothing else was set up; see the real one below."""
     guarded = Guarded(tmp_path, auth=False)
-    answer = guarded.ask("GET", "/api/keys", http_version="1.0")
-    assert answer.status_code == 401
-    assert "HTTP/1.0" in answer.json["error"]["message"]
+    response = guarded.ask("GET", "/api/keys", http_version="1.0")
+    assert response.status_code == 401
+    assert "HTTP/1.0" in response.json["error"]["message"]
 
 
 # -- the real one ----------------------------------------------------------------------------------
@@ -111,13 +111,13 @@ def nginx(folder: Path, url: str, settings: str = "", port: int = 0) -> Iterator
     process = subprocess.Popen([program, "-p", str(folder), "-c", str(file)])
     try:
 
-        def answers() -> bool:
+        def responses() -> bool:
             assert process.poll() is None
             with contextlib.suppress(httpx.TransportError):
                 return httpx.get(f"http://127.0.0.1:{port}/health").status_code < 500
             return False
 
-        wait_until(answers, "nginx does not answer")
+        wait_until(responses, "nginx does not answer")
         yield f"http://127.0.0.1:{port}"
     finally:
         process.terminate()
@@ -136,9 +136,9 @@ SETTINGS = {
 @pytest.mark.parametrize("settings", SETTINGS.values(), ids=SETTINGS)
 def test_nginx_makes_nobody_an_admin(running: Running, tmp_path: Path, settings: str) -> None:
     with nginx(tmp_path / "nginx", running.url, settings) as proxy:
-        answer = httpx.get(proxy + "/api/keys")
-        assert answer.status_code == 401
-        assert "security.trusted_proxies" in answer.json()["error"]["message"]
+        response = httpx.get(proxy + "/api/keys")
+        assert response.status_code == 401
+        assert "security.trusted_proxies" in response.json()["error"]["message"]
         forged = httpx.get(proxy + "/api/keys", headers={"X-Forwarded-For": "127.0.0.1"})
         assert forged.status_code == 401
         assert httpx.get(proxy + "/health").json() == {"status": "ok"}

@@ -43,7 +43,7 @@ def test_credentials_that_everybody_can_read_are_refused(credentials: Path) -> N
         CredentialVault(credentials).get("chat-key.ci")
 
 
-def test_absent_credentials_are_said(tmp_path: Path) -> None:
+def test_absent_credentials_are_reported(tmp_path: Path) -> None:
     vault = CredentialVault(tmp_path / "nowhere")
     with pytest.raises(VaultUnavailable, match="LoadCredential="):
         vault.names()

@@ -106,7 +106,7 @@ def test_another_key_does_not_open_it(path: Path, credentials: Path) -> None:
 
 
 @pytest.mark.parametrize("length", [0, 1, 17, 18, 25, 30, 46, -17, -1])
-def test_a_file_that_was_cut_is_said_and_kept(length: int, path: Path, credentials: Path) -> None:
+def test_a_truncated_file_is_reported_and_kept(length: int, path: Path, credentials: Path) -> None:
     opened(path, credentials).set("a", SECRET)
     cut = path.read_bytes()[:length]
     path.write_bytes(cut)
@@ -131,7 +131,7 @@ def test_every_changed_byte_is_noticed(path: Path, credentials: Path) -> None:
     assert opened(path, credentials).get("a") == SECRET
 
 
-def test_without_a_master_key_nothing_is_kept_and_that_is_said(
+def test_without_a_master_key_nothing_is_stored_and_the_error_explains_it(
     path: Path, credentials: Path
 ) -> None:
     (credentials / MASTER).unlink()
@@ -180,7 +180,7 @@ def test_a_full_disk_changes_nothing(
     assert vault.names() == ["a"]
 
 
-def test_it_is_a_keyring_as_others_are(path: Path, credentials: Path) -> None:
+def test_it_works_like_any_keyring_backend(path: Path, credentials: Path) -> None:
     keyring = EncryptedFileKeyring(path, credentials)
     assert keyring.get_password("one", "anna") is None
     keyring.set_password("one", "anna", "ä")

@@ -121,7 +121,7 @@ def test_another_users_file_is_refused(path: Path, monkeypatch: pytest.MonkeyPat
         SECRET + b"\xff\x00",
     ],
 )
-def test_damage_is_said_and_never_overwritten(damage: bytes, path: Path) -> None:
+def test_damage_is_reported_and_never_overwritten(damage: bytes, path: Path) -> None:
     path.write_bytes(damage)
     path.chmod(0o600)
     vault = FileVault(path)
@@ -218,16 +218,18 @@ def test_a_killed_process_leaves_a_whole_file_and_no_lock(path: Path) -> None:
     for round_ in range(5):
         with writer(path, f"r{round_}") as child:
             assert child.stdout is not None
-            said = [child.stdout.readline() for _ in range(round_ * 5 + 1)]
+            output_lines = [child.stdout.readline() for _ in range(round_ * 5 + 1)]
             child.send_signal(signal.SIGKILL)
-            said += child.stdout.readlines()
+            output_lines += child.stdout.readlines()
         names = FileVault(path).names()
-        assert all(f"r{round_}-{line.strip()}" in names for line in said if line.endswith("\n"))
+        assert all(
+            f"r{round_}-{line.strip()}" in names for line in output_lines if line.endswith("\n")
+        )
         FileVault(path).set("after", b"")
         assert not list(path.parent.glob("*.part"))
 
 
-def test_who_finds_it_locked_gives_up_and_says_so(path: Path) -> None:
+def test_a_vault_locked_by_another_process_is_reported(path: Path) -> None:
     vault = FileVault(path, timeout=0.2)
     vault.set("a", SECRET)
     with file_lock.FileLock(path.with_name("vault.json.lock")).held(1):

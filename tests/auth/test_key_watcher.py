@@ -29,7 +29,7 @@ def keys(path: Path) -> Iterator[Keys]:
     made.close()
 
 
-class Heard:
+class Listener:
     """What a listener was told, and when it was."""
 
     def __init__(self, keys: Keys) -> None:
@@ -62,19 +62,19 @@ keys = Keys(FileVault(Path({str(path)!r})))
     ).stdout.strip()
 
 
-def test_revoking_is_told_before_it_returns(keys: Keys) -> None:
+def test_revoking_notifies_listeners_before_it_returns(keys: Keys) -> None:
     made = keys.create("office")
-    heard = Heard(keys)
+    listener = Listener(keys)
     keys.revoke(made.key.id)
-    assert heard.ids == [made.key.id]
+    assert listener.ids == [made.key.id]
 
 
 def test_another_process_revokes(keys: Keys, path: Path) -> None:
     made, kept = keys.create("office"), keys.create("home")
     keys.start()
-    heard = Heard(keys)
+    listener = Listener(keys)
     elsewhere(path, f"keys.revoke({made.key.id!r})")
-    assert heard.within(1) == [made.key.id]
+    assert listener.within(1) == [made.key.id]
     assert keys.check(made.secret) is None
     assert keys.check(kept.secret)
 
@@ -87,11 +87,11 @@ def test_the_next_check_knows_also_without_the_thread(keys: Keys, path: Path) ->
     assert keys.check(secret)
 
 
-def test_expiry_is_told(keys: Keys) -> None:
+def test_expiry_is_reported(keys: Keys) -> None:
     made = keys.create("office", expires_at=time.time_ns() // 1_000_000 + 700)
     keys.start()
-    heard = Heard(keys)
-    assert heard.within(10) == [made.key.id]
+    listener = Listener(keys)
+    assert listener.within(10) == [made.key.id]
     assert keys.check(made.secret) is None
 
 
@@ -99,18 +99,18 @@ def test_a_key_of_the_configuration_ends_by_a_revocation_elsewhere(keys: Keys, p
     plain = "sk-of-the-old-service-0123456789"
     key = keys.allow_plain(plain, "old")
     keys.start()
-    heard = Heard(keys)
+    listener = Listener(keys)
     elsewhere(path, f"keys.revoke(keys.import_plain({plain!r}, 'old').id)")
-    assert heard.within(1) == [key.id]
+    assert listener.within(1) == [key.id]
     assert keys.check(plain) is None
 
 
 def test_a_deleted_vault_ends_all_keys(keys: Keys, path: Path) -> None:
     made = keys.create("office")
     keys.start()
-    heard = Heard(keys)
+    listener = Listener(keys)
     path.unlink()
-    assert heard.within(1) == [made.key.id]
+    assert listener.within(1) == [made.key.id]
 
 
 def test_one_listener_that_fails_does_not_keep_it_from_the_others(
@@ -121,9 +121,9 @@ def test_one_listener_that_fails_does_not_keep_it_from_the_others(
 
     made = keys.create("office")
     keys.on_revoke(failing)
-    heard = Heard(keys)
+    listener = Listener(keys)
     keys.revoke(made.key.id)
-    assert heard.ids == [made.key.id]
+    assert listener.ids == [made.key.id]
     assert "failed to hear" in caplog.text
 
 

@@ -178,7 +178,7 @@ except VaultUnavailable:
 
 
 @pytest.mark.parametrize(
-    ("error", "says"),
+    ("error", "expected"),
     [
         (errors.KeyringLocked(SECRET), "is locked. Unlock it"),
         (errors.NoKeyringError(SECRET), "No keyring answers"),
@@ -189,7 +189,7 @@ except VaultUnavailable:
         (TimeoutError(SECRET), "No keyring answers"),
     ],
 )
-def test_every_error_becomes_a_sentence(error: Exception, says: str, lock: Path) -> None:
+def test_every_error_becomes_a_sentence(error: Exception, expected: str, lock: Path) -> None:
     vault = KeyringVault(lock, backend=lambda: Failing(error))
     calls: list[Callable[[], object]] = [
         lambda: vault.get("a"),
@@ -198,7 +198,7 @@ def test_every_error_becomes_a_sentence(error: Exception, says: str, lock: Path)
     ]
     for call in calls:
         message = refused(call)
-        assert says in message
+        assert expected in message
         assert "security.vault" in message
 
 
@@ -214,7 +214,7 @@ def test_an_error_while_writing_does_not_show_what_was_written(lock: Path) -> No
         *('{"version": 1, "entries": {"a": 7}}', "a:3:00", "b:x:y", "a:0:", f"a:{10**9}:00"),
     ],
 )
-def test_a_damaged_entry_is_said_and_never_overwritten(kept: object, lock: Path) -> None:
+def test_a_damaged_entry_is_reported_and_never_overwritten(kept: object, lock: Path) -> None:
     backend = Memory()
     backend.kept["appliance/vault"] = kept
     vault = KeyringVault(lock, backend=lambda: backend)

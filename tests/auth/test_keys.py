@@ -116,7 +116,7 @@ def test_when_a_key_was_used_is_known(keys: Keys, clock: Clock) -> None:
         ({"name": "a", "expires_at": 1}, "expires_at"),
     ],
 )
-def test_wrong_arguments_are_said(arguments: dict[str, object], param: str, keys: Keys) -> None:
+def test_wrong_arguments_are_reported(arguments: dict[str, object], param: str, keys: Keys) -> None:
     create: Callable[..., object] = keys.create
     with pytest.raises(RequestError) as caught:
         create(**arguments)

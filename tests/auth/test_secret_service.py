@@ -126,16 +126,16 @@ def test_another_process_is_noticed(tmp_path: Path) -> None:
     run_with_keyring(BY_ANOTHER_PROCESS, tmp_path / "home", str(tmp_path))
 
 
-def test_a_locked_keyring_is_refused_and_said(tmp_path: Path) -> None:
-    said = run_with_keyring(LOCKED, tmp_path / "home", str(tmp_path)).splitlines()
-    assert len(said) == 3
-    assert all("is locked. Unlock it" in line for line in said)
+def test_a_locked_keyring_is_refused_with_a_message(tmp_path: Path) -> None:
+    lines = run_with_keyring(LOCKED, tmp_path / "home", str(tmp_path)).splitlines()
+    assert len(lines) == 3
+    assert all("is locked. Unlock it" in line for line in lines)
 
 
 def test_a_keyring_that_hangs_is_given_up_and_works_again_later(tmp_path: Path) -> None:
-    said = run_with_keyring(FROZEN, tmp_path / "home", str(tmp_path)).splitlines()
-    assert len(said) == 2
-    assert all("has not answered for 4 seconds" in line for line in said)
+    lines = run_with_keyring(FROZEN, tmp_path / "home", str(tmp_path)).splitlines()
+    assert len(lines) == 2
+    assert all("has not answered for 4 seconds" in line for line in lines)
 
 
 @pytest.mark.parametrize(
@@ -148,10 +148,10 @@ def test_a_keyring_that_hangs_is_given_up_and_works_again_later(tmp_path: Path) 
         ),
     ],
 )
-def test_no_keyring_is_said_and_nothing_else_is_taken_instead(
+def test_a_missing_keyring_is_reported_and_nothing_else_is_used_instead(
     variables: dict[str, str], tmp_path: Path
 ) -> None:
-    said = run_without_bus(ABSENT, tmp_path / "home", str(tmp_path), **variables).splitlines()
-    assert len(said) == 3
-    assert all("No keyring answers" in line and "security.vault" in line for line in said)
+    lines = run_without_bus(ABSENT, tmp_path / "home", str(tmp_path), **variables).splitlines()
+    assert len(lines) == 3
+    assert all("No keyring answers" in line and "security.vault" in line for line in lines)
     assert {file.name for file in tmp_path.rglob("*") if file.is_file()} <= {"vault.lock"}

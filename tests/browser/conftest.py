@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
-from tests.models.hub import Hub, serving_one
+from tests.models.fake_hub import Hub, serving_one
 from tests.running import Running, serving
 
 FAKE_SERVICE = Path(__file__).parents[1] / "service" / "fake_service.py"

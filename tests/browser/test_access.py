@@ -6,7 +6,7 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.browser.steps import ask, replies, send
+from tests.browser.page_actions import ask, replies, send
 from tests.running import Running
 
 
@@ -117,14 +117,14 @@ def test_a_socket_with_a_wrong_key_is_not_opened(page: Page, locked: Running) ->
 
 def test_a_page_that_asks_too_often_says_so(page: Page, locked: Running) -> None:
     key = locked.make_key("slow", "--rpm", "1")
-    said: list[str] = []
-    page.on("websocket", lambda socket: socket.on("framereceived", lambda f: said.append(str(f))))
+    frames: list[str] = []
+    page.on("websocket", lambda socket: socket.on("framereceived", lambda f: frames.append(str(f))))
     page.goto(locked.url)
     sign_in(page, key)
     ask(page, "Say one word about sloes.")
     send(page, "And another?")
     expect(page.get_by_text("This key has reached its rate limit.")).to_be_visible()
-    assert "rate_limit_exceeded" in said[-1]
+    assert "rate_limit_exceeded" in frames[-1]
     expect(page.get_by_role("textbox", name="Message", exact=True)).to_have_value("And another?")
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import httpx
 from playwright.sync_api import Page, expect
 
-from tests.browser.steps import ask, replies, session_id
+from tests.browser.page_actions import ask, replies, session_id
 from tests.running import Running
 
 
@@ -30,7 +30,7 @@ def test_an_export_can_be_imported(page: Page, running: Running, tmp_path: Path)
     ask(page, "Say one word about cherries.")
     # Its text stands there as it is until the Markdown is loaded.
     expect(replies(page).locator(".markdown p").first).to_be_visible()
-    said = page.get_by_role("article").all_inner_texts()
+    texts = page.get_by_role("article").all_inner_texts()
     before = session_id(page)
     settings = {"settings": {"temperature": 0}}
     assert httpx.patch(f"{running.url}/api/sessions/{before}", json=settings).status_code == 200
@@ -42,9 +42,9 @@ def test_an_export_can_be_imported(page: Page, running: Running, tmp_path: Path)
     download.value.save_as(file)
     exported = json.loads(file.read_text("utf-8"))
     assert exported["format"] == "appliance.chat"
-    said_first, said_then = exported["messages"]
-    assert said_first["content"] == "Say one word about cherries."
-    assert said_then["usage"]["completion_tokens"] > 0
+    first_message, second_message = exported["messages"]
+    assert first_message["content"] == "Say one word about cherries."
+    assert second_message["usage"]["completion_tokens"] > 0
     assert exported["session"]["settings"]["temperature"] == 0
     assert exported["session"]["title"] == "Say one word about cherries."
     assert exported["metadata"]["exported_at"] > 1_700_000_000_000
@@ -54,7 +54,7 @@ def test_an_export_can_be_imported(page: Page, running: Running, tmp_path: Path)
         page.get_by_role("button", name="Import a chat").click()
     chooser.value.set_files(file)
     page.wait_for_function("before => !location.hash.includes(before)", arg=before)
-    expect(page.get_by_role("article")).to_have_text(said, use_inner_text=True)
+    expect(page.get_by_role("article")).to_have_text(texts, use_inner_text=True)
     copy = httpx.get(f"{running.url}/api/sessions/{session_id(page)}").json()
     assert copy["settings"]["temperature"] == 0
 

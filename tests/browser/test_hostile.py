@@ -5,8 +5,8 @@ The fake runner says what it is told, a byte at a time, so that every cut is tri
 
 from playwright.sync_api import Dialog, Page, expect
 
+from tests.browser.page_actions import finished, new_chat, replies, send
 from tests.browser.payloads import PAYLOADS
-from tests.browser.steps import finished, new_chat, replies, send
 from tests.running import Running
 
 WATCH = "window.count = 0; window.ran = () => { window.count += 1; };"

@@ -7,8 +7,8 @@ from pathlib import Path
 import httpx
 from playwright.sync_api import Page, expect
 
-from tests.browser.steps import SEEN, ask, finished, imported, long_chat, press, reach
-from tests.models.hub import REPO, Behaviour, Hub
+from tests.browser.page_actions import SEEN, ask, finished, imported, long_chat, press, reach
+from tests.models.fake_hub import REPO, Behaviour, Hub
 from tests.running import Running
 
 

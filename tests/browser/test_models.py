@@ -5,7 +5,7 @@ from pathlib import Path
 
 from playwright.sync_api import Page, expect
 
-from tests.models.hub import REPO, Behaviour, Hub
+from tests.models.fake_hub import REPO, Behaviour, Hub
 from tests.running import Running
 
 

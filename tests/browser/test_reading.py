@@ -2,7 +2,7 @@
 
 from playwright.sync_api import Page, expect
 
-from tests.browser.steps import ask, finished, imported, long_chat, replies, send
+from tests.browser.page_actions import ask, finished, imported, long_chat, replies, send
 from tests.running import Running
 
 LINES = "\n".join(f"{number}. a line that is read while others are written" for number in range(60))
@@ -97,7 +97,7 @@ def test_images_and_links_are_asked_for_by_the_reader(page: Page, echoing: Runni
     assert page.url.startswith(echoing.url + "/#/s/")
 
 
-def test_those_who_listen_hear_whole_sentences(page: Page, slow: Running) -> None:
+def test_screen_readers_get_whole_sentences(page: Page, slow: Running) -> None:
     page.goto(slow.url)
     page.evaluate("""() => {
       window.heard = [];
@@ -113,12 +113,12 @@ def test_those_who_listen_hear_whole_sentences(page: Page, slow: Running) -> Non
     page.wait_for_function("() => window.heard.some((said) => said.includes('The sea is wide.'))")
     finished(page)
     page.wait_for_function("() => window.heard.includes('The reply has ended.')")
-    heard = page.evaluate("window.heard")
-    assert "A reply is being written." in heard
-    words = [said for said in heard if said.startswith("The sea")]
+    announced = page.evaluate("window.heard")
+    assert "A reply is being written." in announced
+    words = [text for text in announced if text.startswith("The sea")]
     # In a few pieces that end with a sentence, not letter by letter.
     assert 0 < len(words) < 8
-    assert all(said.endswith(".") for said in words)
+    assert all(text.endswith(".") for text in words)
 
 
 def test_thoughts_are_folded(page: Page, running: Running) -> None:

@@ -3,7 +3,7 @@
 import httpx
 from playwright.sync_api import BrowserContext, Page, expect
 
-from tests.browser.steps import ask, finished, new_chat, replies, send, session_id
+from tests.browser.page_actions import ask, finished, new_chat, replies, send, session_id
 from tests.running import Running
 
 KEEP_SOCKETS = """

@@ -8,7 +8,7 @@ import httpx
 from playwright.sync_api import BrowserContext, Page, expect
 
 from tests.browser.conftest import FAKE_SERVICE
-from tests.browser.steps import ask, finished, imported, long_chat, replies, send, session_id
+from tests.browser.page_actions import ask, finished, imported, long_chat, replies, send, session_id
 from tests.running import Running
 
 WRITTEN = """(least) =>
@@ -21,17 +21,17 @@ def test_a_model_that_loads_says_how_far_it_is(page: Page, tmp_path: Path) -> No
         tmp_path, command=(sys.executable, str(FAKE_SERVICE)), FAKE_LOAD_SECONDS="8"
     ).start(ready=False)
     page.goto(appliance.url)
-    told = page.get_by_text("Loading the model, 50%. You can start writing.")
-    expect(told).to_be_visible()
+    notice = page.get_by_text("Loading the model, 50%. You can start writing.")
+    expect(notice).to_be_visible()
     box = page.get_by_role("textbox", name="Message", exact=True)
     box.fill("echo:nobody has to wait with the typing")
-    expect(told).to_be_hidden(timeout=20_000)
+    expect(notice).to_be_hidden(timeout=20_000)
     box.press("Enter")
     expect(replies(page)).to_contain_text("nobody has to wait with the typing")
     assert appliance.stop() == 0
 
 
-def test_who_waits_is_told_the_place_in_line(
+def test_a_waiting_user_sees_the_queue_position(
     page: Page, context: BrowserContext, tmp_path: Path
 ) -> None:
     appliance = Running(
@@ -121,7 +121,7 @@ def test_a_reply_cut_at_its_limit_says_so_and_goes_on(page: Page, running: Runni
     expect(last).to_contain_text("12 tokens")
 
 
-def test_each_reply_tells_what_it_took(page: Page, running: Running) -> None:
+def test_each_reply_reports_its_usage(page: Page, running: Running) -> None:
     page.goto(running.url)
     ask(page, "Say one word about rivers.")
     ask(page, "And one about lakes.")
@@ -155,13 +155,15 @@ def test_the_context_that_is_used_and_what_was_left_out(page: Page, tmp_path: Pa
     meter = page.get_by_role("meter", name="Context used")
     expect(meter).to_have_attribute("aria-valuemax", "512")
     assert 0 < int(meter.get_attribute("aria-valuenow") or 0) <= 512
-    told = replies(page).last.get_by_text(re.compile(r"The model did not see \d+ earlier messages"))
-    expect(told).to_be_visible()
+    notice = replies(page).last.get_by_text(
+        re.compile(r"The model did not see \d+ earlier messages")
+    )
+    expect(notice).to_be_visible()
     expect(meter).to_have_attribute("title", re.compile(r"\d+ earlier messages were left out"))
     assert appliance.stop() == 0
 
 
-def test_a_device_that_is_not_there_is_told(page: Page, tmp_path: Path) -> None:
+def test_a_missing_device_is_reported(page: Page, tmp_path: Path) -> None:
     appliance = Running(tmp_path).start()
     httpx.patch(f"{appliance.url}/api/settings", json={"device": "metal"}).raise_for_status()
     page.goto(appliance.url)

@@ -12,7 +12,7 @@ from playwright.sync_api import CDPSession, Page, expect
 
 from benchmarks.rows_page import PIECE, TEXTS
 from tests.browser.conftest import FAKE_SERVICE
-from tests.browser.steps import imported, long_chat
+from tests.browser.page_actions import imported, long_chat
 from tests.running import Running
 
 TOKEN_LETTERS = 4

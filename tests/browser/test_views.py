@@ -9,7 +9,7 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.browser.steps import ask, finished
+from tests.browser.page_actions import ask, finished
 from tests.running import Running
 
 UI = Path(__file__).parents[2] / "ui"
@@ -110,9 +110,11 @@ def test_no_motion_where_none_is_wanted(page: Page, running: Running) -> None:
 
 def test_what_the_page_names_is_there(running: Running) -> None:
     named = re.findall(r'(?:src|href)="([^"]+)"', httpx.get(running.url).text)
-    answers = {one: httpx.get(running.url + one) for one in named}
-    assert {one: answer.status_code for one, answer in answers.items()} == dict.fromkeys(named, 200)
-    kinds = {answer.headers["content-type"].partition(";")[0] for answer in answers.values()}
+    responses = {one: httpx.get(running.url + one) for one in named}
+    assert {one: response.status_code for one, response in responses.items()} == dict.fromkeys(
+        named, 200
+    )
+    kinds = {response.headers["content-type"].partition(";")[0] for response in responses.values()}
     assert kinds == {"text/javascript", "text/css", "image/svg+xml"}
 
 

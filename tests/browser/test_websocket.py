@@ -38,18 +38,18 @@ def address(running: Running) -> str:
     return running.url.replace("http://", "ws://") + "/chat/ws"
 
 
-def test_a_plain_socket_hears_a_frame_for_each_token(
+def test_a_plain_socket_receives_a_frame_for_each_token(
     page: Page, running: Running, address: str
 ) -> None:
     page.goto(running.url + "/health")
     body = {"prompt": "What is bread?", "max_token": 12, "temperature": 0}
-    heard = page.evaluate(PLAIN, [address + "?session_id=from-a-browser", body])
-    assert (heard["code"], heard["wasClean"]) == (1000, True)
-    assert len(heard["frames"]) >= 10
+    result = page.evaluate(PLAIN, [address + "?session_id=from-a-browser", body])
+    assert (result["code"], result["wasClean"]) == (1000, True)
+    assert len(result["frames"]) >= 10
     history = page.evaluate(
         "async () => await (await fetch('/chat/history/from-a-browser')).json()"
     )
-    assert history[-1] == {"role": "assistant", "content": "".join(heard["frames"])}
+    assert history[-1] == {"role": "assistant", "content": "".join(result["frames"])}
     refused = page.evaluate(PLAIN, [address, {"prompt": "Hi", "model-name": "nobody"}])
     assert refused["frames"][0].startswith("__ERROR__:")
     assert (refused["code"], refused["wasClean"]) == (1000, True)
@@ -65,13 +65,13 @@ def test_a_socket_of_events_serves_one_turn_after_the_other(
         })).json()"""
     )
     turn = {"session_id": session["id"], "content": "What is bread?", "max_tokens": 8}
-    heard = page.evaluate(EVENTS, [address, [turn, turn]])
-    assert heard["protocol"] == "appliance.v1"
-    assert (heard["code"], heard["wasClean"]) == (1000, True)
-    kinds = [event["type"] for event in heard["events"]]
+    result = page.evaluate(EVENTS, [address, [turn, turn]])
+    assert result["protocol"] == "appliance.v1"
+    assert (result["code"], result["wasClean"]) == (1000, True)
+    kinds = [event["type"] for event in result["events"]]
     assert kinds.count("done") == 2
     assert {"turn", "accepted", "delta", "usage"} <= set(kinds)
-    for event in heard["events"]:
+    for event in result["events"]:
         assert event["session_id"] == session["id"]
 
 
@@ -79,5 +79,5 @@ def test_a_page_of_another_origin_gets_no_socket(
     page: Page, running: Running, address: str
 ) -> None:
     page.goto("about:blank")  # its origin is `null`
-    heard = page.evaluate(PLAIN, [address, {"prompt": "Hi"}])
-    assert heard == {"frames": [], "code": 1006, "wasClean": False}
+    result = page.evaluate(PLAIN, [address, {"prompt": "Hi"}])
+    assert result == {"frames": [], "code": 1006, "wasClean": False}

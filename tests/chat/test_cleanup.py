@@ -160,7 +160,7 @@ def test_chats_age_by_the_time_that_passes(database: Database) -> None:
 
 
 @pytest.mark.parametrize(
-    ("off", "counted", "said"),
+    ("off", "counted", "logged"),
     [
         (3_600_000, 3_600_000, False),
         (DAY, DAY, False),
@@ -169,7 +169,7 @@ def test_chats_age_by_the_time_that_passes(database: Database) -> None:
     ],
 )
 def test_the_time_that_it_is_off_counts_a_day_at_most(
-    database: Database, off: int, counted: int, said: bool
+    database: Database, off: int, counted: int, logged: bool
 ) -> None:
     clocks = Clocks()
     clock = clocks(database)
@@ -181,7 +181,7 @@ def test_the_time_that_it_is_off_counts_a_day_at_most(
     clocks.running = 7
     age, jump = clocks(database).look()
     assert age == 60_001 + counted
-    assert bool(jump) == said
+    assert bool(jump) == logged
     if jump:
         assert (jump.by, jump.counted) == (400 * DAY, DAY)
 
@@ -204,12 +204,12 @@ def test_machines_whose_clock_begins_anew_at_each_start_count_no_day_each_time(
     assert age < DAY + 20 * 70_000
 
 
-def test_a_jump_deletes_no_chat_and_is_said(database: Database) -> None:
+def test_a_clock_jump_deletes_no_chat_and_is_logged(database: Database) -> None:
     clocks = Clocks()
     sessions, retention = Sessions(database), Retention(database)
     kept, deleted = sessions.create("kept").id, sessions.create("deleted").id
     sessions.delete(deleted)
-    said: list[str] = []
+    warnings: list[str] = []
     looked = threading.Event()
 
     def look(_age: int) -> None:
@@ -224,12 +224,12 @@ def test_a_jump_deletes_no_chat_and_is_said(database: Database) -> None:
         undo_seconds=60,
         ttl_seconds=3600,
         interval=0.01,
-        on_jump=said.append,
+        on_jump=warnings.append,
         also=[look],
     )
     cleanup.start()
-    wait_until(lambda: len(said) == 1)
-    assert "400 days" in said[0] and "0.0 days were counted" in said[0]
+    wait_until(lambda: len(warnings) == 1)
+    assert "400 days" in warnings[0] and "0.0 days were counted" in warnings[0]
     assert gone == [] and sessions.restore(deleted).title == "deleted"
     assert sessions.get(kept).title == "kept"
     sessions.delete(deleted)

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from appliance.chat.reply_text import ReplyText, TextDelta
 
 
-def heard(pieces: list[TextDelta]) -> str:
+def joined(pieces: list[TextDelta]) -> str:
     """The words in their order, those of the reasoning in capitals."""
     return "".join(piece.text + piece.reasoning.upper() for piece in pieces)
 
@@ -33,8 +33,8 @@ def test_what_follows_a_place(
             assert reasoning.upper() == "".join(letter for letter in words if letter.isupper())
         assert spoken.end == len(words)
         place = data.draw(st.integers(0, len(words) + 1))
-        told = spoken.after(place)
-        assert heard(told) == words[place:]
-        for piece in told:
+        pieces = spoken.after(place)
+        assert joined(pieces) == words[place:]
+        for piece in pieces:
             place += len(piece.text) + len(piece.reasoning)
             assert piece.offset == place

@@ -28,7 +28,7 @@ def message(id: str) -> Message:
 def test_growing_replies_are_stored_while_others_end_all_the_time() -> None:
     grown = threading.Event()
     store = Mock(spec=Store)
-    store.grow_replies.side_effect = lambda _said: grown.set()
+    store.grow_replies.side_effect = lambda _replies: grown.set()
     replies = ReplyWriter(store)
     replies.begin(message("question"), message("growing"))
     ending = threading.Event()

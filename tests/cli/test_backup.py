@@ -15,9 +15,9 @@ def test_chats_are_copied_while_the_service_runs_and_come_back(tmp_path: Path) -
     turn(kept, "What is bread?", max_tokens=4)
     before = messages(kept)
     made = appliance.command("backup", str(copy), "--json")
-    told = json.loads(made.stdout)
-    assert told["path"] == str(copy)
-    assert (told["bytes"], told["tables"]["messages"]) == (copy.stat().st_size, 2)
+    result = json.loads(made.stdout)
+    assert result["path"] == str(copy)
+    assert (result["bytes"], result["tables"]["messages"]) == (copy.stat().st_size, 2)
     assert copy.stat().st_mode & 0o077 == 0
     later = new_session(appliance)
     assert httpx.delete(kept).status_code < 300
@@ -61,8 +61,8 @@ def test_without_a_name_it_lies_beside_the_chats_and_what_is_left_is_salvaged(
     assert broken.returncode == 1 and "`appliance salvage` reads what it still" in broken.stderr
     found = json.loads(appliance.command("salvage", "--json").stdout)
     assert found["chats"] == 1
-    told = appliance.command("restore", found["path"]).stdout
-    assert "were damaged; as they were, they are in" in told
+    result = appliance.command("restore", found["path"]).stdout
+    assert "were damaged; as they were, they are in" in result
     appliance.start(ready=False)
     assert httpx.get(chat).status_code == 200
     assert appliance.stop() == 0

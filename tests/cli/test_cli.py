@@ -64,15 +64,15 @@ def test_the_service_says_in_json_where_it_is(tmp_path: Path) -> None:
     service = Running(tmp_path)
     with service.popen("serve", "--json") as process:
         assert process.stdout
-        told = json.loads(process.stdout.readline())
-        assert httpx.get(told["url"] + "/health").json()["status"] == "ok"
-        assert (told["pid"], told["version"]) == (process.pid, __version__)
+        instance = json.loads(process.stdout.readline())
+        assert httpx.get(instance["url"] + "/health").json()["status"] == "ok"
+        assert (instance["pid"], instance["version"]) == (process.pid, __version__)
         process.terminate()
         assert process.wait(60) == 0
 
 
 @pytest.mark.parametrize(
-    ("arguments", "environ", "said"),
+    ("arguments", "environ", "expected"),
     [
         (["--port", "99999"], {}, "server.port"),
         (["--port", "many"], {}, "server.port"),
@@ -83,12 +83,12 @@ def test_the_service_says_in_json_where_it_is(tmp_path: Path) -> None:
     ],
 )
 def test_wrong_setting_ends_with_78_and_one_line(
-    arguments: list[str], environ: dict[str, str], said: str, tmp_path: Path
+    arguments: list[str], environ: dict[str, str], expected: str, tmp_path: Path
 ) -> None:
     done = appliance("serve", *arguments, folder=tmp_path, **environ)
 
     assert done.returncode == EX_CONFIG
-    assert said in done.stderr
+    assert expected in done.stderr
     assert len(done.stderr.splitlines()) == 1
 
 

@@ -54,10 +54,10 @@ def test_the_service(closed: tuple[str, ...], tmp_path: Path) -> None:
             body = {"content": "Hello"}
             made = httpx.post(service.url + "/api/sessions", json={}, timeout=60)
             assert made.status_code == 201
-            said = httpx.post(
+            response = httpx.post(
                 f"{service.url}/api/sessions/{made.json()['id']}/turns", json=body, timeout=120
             )
-            assert said.status_code < 400, said.text
+            assert response.status_code < 400, response.text
             if sys.platform == "linux":
                 files = {f"/proc/{process.pid}/fd/{it}" for it in (0, 1, 2)}
                 assert not any(".db" in str(Path(file).readlink()) for file in files)

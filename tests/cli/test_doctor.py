@@ -65,7 +65,7 @@ def test_a_running_service_and_its_chats(running: Running) -> None:
 
 
 @pytest.mark.parametrize(
-    ("state", "detail", "said"),
+    ("state", "detail", "expected"),
     [
         ("loading", "", "loading its model, 40%"),
         ("failed", "its file is gone", "failed: its file is gone"),
@@ -74,10 +74,10 @@ def test_a_running_service_and_its_chats(running: Running) -> None:
         ("", "", "503"),
     ],
 )
-def test_a_service_that_is_not_ready_says_how_it_is(state: str, detail: str, said: str) -> None:
-    told = {"running": True, "version": "1", "url": "http://here", "pid": 1, "websocket": "101"}
+def test_a_service_that_is_not_ready_says_how_it_is(state: str, detail: str, expected: str) -> None:
+    status = {"running": True, "version": "1", "url": "http://here", "pid": 1, "websocket": "101"}
     health = {"http": "503", "state": state, "progress": 0.4, "detail": detail}
-    assert f"process 1: {said}; WebSocket works" in checks._service_line(told | health)
+    assert f"process 1: {expected}; WebSocket works" in checks._service_line(status | health)
 
 
 def test_what_is_wrong_around_it_is_named(tmp_path: Path) -> None:
@@ -164,7 +164,7 @@ def test_memory_runs_out(found: Any) -> None:
     assert re.search(advised("memory runs out", "more than the … that are free"), text)
 
 
-def test_limits_are_told_with_where_they_come_from(found: Any) -> None:
+def test_limits_are_reported_with_their_source(found: Any) -> None:
     quota = {"processors": 1.5, "limited_by": "/sys/fs/cgroup/cpu.max"}
     processor = {"threads": 1, "of": 8, "load": None, "quota": quota}
     memory = {"total": 2e9, "available": 1e9, "limited_by": "/sys/fs/cgroup/memory.max"}

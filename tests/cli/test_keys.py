@@ -40,7 +40,7 @@ def test_a_key_is_made_listed_and_revoked(appliance: Running) -> None:
 @pytest.mark.parametrize(
     ("when", "seconds"), [("90d", 90 * 86400), ("12h", 12 * 3600), ("30m", 1800), ("2099-12-31", 0)]
 )
-def test_a_key_expires_when_it_is_told(appliance: Running, when: str, seconds: int) -> None:
+def test_a_key_expires_at_its_time(appliance: Running, when: str, seconds: int) -> None:
     made = json.loads(keys(appliance, "create", "x", "--expires", when, "--json").stdout)
     if seconds:
         assert abs(made["expires_at"] / 1000 - time.time() - seconds) < 120
@@ -51,7 +51,7 @@ def test_a_key_expires_when_it_is_told(appliance: Running, when: str, seconds: i
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "expected"),
     [
         (("create", ""), "1 to 64 characters"),
         (("create", "x", "--rpm", "0"), "1 or more"),
@@ -61,13 +61,13 @@ def test_a_key_expires_when_it_is_told(appliance: Running, when: str, seconds: i
         (("revoke", "nobody"), "no key"),
     ],
 )
-def test_what_is_wrong_is_said(appliance: Running, arguments: tuple[str, ...], said: str) -> None:
+def test_errors_are_reported(appliance: Running, arguments: tuple[str, ...], expected: str) -> None:
     ended = keys(appliance, *arguments)
     assert ended.returncode != 0
-    assert said in ended.stderr and "Traceback" not in ended.stderr
+    assert expected in ended.stderr and "Traceback" not in ended.stderr
 
 
-def test_two_keys_of_one_name_are_told_apart_by_id(tmp_path: Path) -> None:
+def test_two_keys_of_one_name_are_distinguished_by_id(tmp_path: Path) -> None:
     appliance = Running(
         tmp_path,
         config='[security]\nvault = "file"\napi_keys = [{key="an-old-key-of-20-chars", name="x"}]',

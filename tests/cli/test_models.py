@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from appliance.config import paths
+from tests.models.fake_hub import Behaviour, Hub, serving
 from tests.models.gguf_writer import llama
-from tests.models.hub import Behaviour, Hub, serving
 from tests.running import Running
 
 EMBEDDED = "smollm2-135m-instruct"
@@ -40,10 +40,10 @@ class Commands:
             text=True,
         )
 
-    def run(self, *arguments: str, said: str = "", fails: str = "", **environment: str) -> str:
+    def run(self, *arguments: str, typed: str = "", fails: str = "", **environment: str) -> str:
         """What it prints; `fails`: what it says when it ends with an error."""
         with self.start(*arguments, **environment) as process:
-            out, err = process.communicate(said, timeout=180)
+            out, err = process.communicate(typed, timeout=180)
         assert process.returncode == (1 if fails else 0), (out, err)
         assert fails in err
         return out
@@ -96,7 +96,7 @@ def test_a_model_is_pulled_listed_shown_and_removed(there: Running, hub: Hub) ->
 
 def test_what_is_not_there_or_not_ours_is_an_error_of_one_line(there: Running) -> None:
     appliance = Commands(there)
-    for arguments, said in (
+    for arguments, error_text in (
         (["show", "nobody"], "nobody"),
         (["rm", "nobody"], "nobody"),
         (["stop", "nobody"], "nobody"),
@@ -105,7 +105,7 @@ def test_what_is_not_there_or_not_ours_is_an_error_of_one_line(there: Running) -
         (["pull", f"{REPO}:Q5_K_M"], "Q4_K_M"),
         (["rm", EMBEDDED], "came with the appliance"),
     ):
-        appliance.run(*arguments, fails=said)
+        appliance.run(*arguments, fails=error_text)
 
 
 def test_rm_leaves_what_another_program_has(there: Running, tmp_path: Path) -> None:
@@ -124,7 +124,7 @@ def test_rm_leaves_what_another_program_has(there: Running, tmp_path: Path) -> N
 def test_a_question_is_answered(there: Running) -> None:
     appliance = Commands(there)
     assert appliance.run("run", EMBEDDED, "What is the capital of France?").strip()
-    assert appliance.run("run", EMBEDDED, said="Say hello.").strip()
+    assert appliance.run("run", EMBEDDED, typed="Say hello.").strip()
     whole = appliance.json("run", EMBEDDED, "Say hello.")
     assert whole["choices"][0]["message"]["content"]
     assert not (there.data / "service.json").exists() or there.url

@@ -36,7 +36,7 @@ def check(text: str, *, own: str = "\n") -> None:
 
 
 @given(st.text() | st.text(st.sampled_from(sorted(STEERING))))
-def test_a_line_is_a_line(text: str) -> None:
+def test_a_log_entry_is_one_line(text: str) -> None:
     shown = terminal.line(text)
     assert not set(shown) & STEERING
     assert not any(unicodedata.category(letter) in ("Cc", "Cs", "Zl", "Zp") for letter in shown)
@@ -140,15 +140,15 @@ def invoke(*arguments: str) -> Result:
     ],
     ids=lambda command: command[0],
 )
-def test_a_command_that_is_told_hostile_things(command: list[str]) -> None:
+def test_a_command_that_receives_hostile_text(command: list[str]) -> None:
     done = invoke(*command)
     assert done.exit_code == 0, done.output
     check(done.output, own="\n\t" if command[0] == "run" else "\n")
     assert "\\x1b[2J" in done.output
     if command[0] not in ("run",):
-        told = invoke(*command, "--json").output
-        check(told)
-        assert "\\u001b[2J" in told
+        output = invoke(*command, "--json").output
+        check(output)
+        assert "\\u001b[2J" in output
 
 
 @pytest.mark.usefixtures("hostile")

@@ -58,7 +58,7 @@ class Listener:
     def __init__(self, port: int = 0) -> None:
         self._socket = socket.create_server(("127.0.0.1", port))
         self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
-        self.heard = b""
+        self.received = b""
         self._thread = threading.Thread(target=self._listen, daemon=True)
         self._thread.start()
 
@@ -69,7 +69,7 @@ class Listener:
                 connection.settimeout(5)
                 with connection, contextlib.suppress(OSError):
                     while data := connection.recv(65536):
-                        self.heard += data
+                        self.received += data
 
     def close(self) -> None:
         with contextlib.suppress(OSError):
@@ -93,7 +93,7 @@ COMMANDS = [
 ]
 
 
-def test_who_has_the_port_of_a_killed_service_is_told_nothing(tmp_path: Path) -> None:
+def test_a_program_on_the_port_of_a_killed_service_receives_nothing(tmp_path: Path) -> None:
     appliance = Running(
         tmp_path, ENABLE_AUTH="true", APPLIANCE_SECURITY_VAULT="file", HF_HUB_OFFLINE="1"
     ).start(ready=False)
@@ -108,7 +108,7 @@ def test_who_has_the_port_of_a_killed_service_is_told_nothing(tmp_path: Path) ->
         for command in COMMANDS:
             (appliance.data / discovery.FILE).write_bytes(left)
             appliance.command(*command)
-            assert other.heard == b"", command
+            assert other.received == b"", command
     finally:
         other.close()
 
@@ -137,7 +137,7 @@ def test_a_client_of_a_service_that_has_ended_sends_nothing_to_its_port(
         with pytest.raises(Unavailable, match="another program has its port"):
             ask()
     assert not client.is_appliance()
-    assert listener.heard == b""
+    assert listener.received == b""
 
 
 def test_looking_for_a_service_keeps_none_from_starting(tmp_path: Path) -> None:

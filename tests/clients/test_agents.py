@@ -42,18 +42,18 @@ def inside(folder: Path, *arguments: str) -> dict[str, Any]:
 
 
 def test_claude_code_calls_a_tool_and_finds_its_prompt_cached(tmp_path: Path) -> None:
-    said = inside(tmp_path, "claude")
-    answer = json.loads(said["out"])
-    assert answer["result"] == "All done.", said
-    assert answer["num_turns"] == 2
+    result = inside(tmp_path, "claude")
+    response = json.loads(result["out"])
+    assert response["result"] == "All done.", result
+    assert response["num_turns"] == 2
     # Both turns together: the second one's prompt is the first one's, and a little more.
-    usage = answer["usage"]
+    usage = response["usage"]
     assert usage["cache_read_input_tokens"] >= 0.95 * usage["input_tokens"]
 
 
 def test_codex_calls_a_tool(tmp_path: Path) -> None:
-    said = inside(tmp_path, "codex")
-    assert said["out"].strip() == "All done.", said
+    result = inside(tmp_path, "codex")
+    assert result["out"].strip() == "All done.", result
 
 
 # -- inside the namespace -------------------------------------------------------------------------

@@ -78,11 +78,11 @@ def test_a_call_and_its_result(client: anthropic.Anthropic) -> None:
 
 
 def test_a_streamed_thought_text_and_call(client: anthropic.Anthropic) -> None:
-    said = "echo:" + thought("Hm.", "Let me look.\n" + call("get_weather", city="Rome"))
+    script = "echo:" + thought("Hm.", "Let me look.\n" + call("get_weather", city="Rome"))
     with client.messages.stream(
         model="fake",
         max_tokens=300,
-        messages=[{"role": "user", "content": said}],
+        messages=[{"role": "user", "content": script}],
         tools=[WEATHER],
     ) as stream:
         kinds = [event.type for event in stream]
@@ -118,12 +118,12 @@ def test_streamed_events_are_named_as_they_are_typed(scripted: Running) -> None:
         "stream": True,
         "messages": [{"role": "user", "content": "echo:Hi"}],
     }
-    answer = httpx.post(f"{scripted.url}/v1/messages?beta=true", json=body)
-    assert answer.headers["content-type"].startswith("text/event-stream")
-    events = re.findall(r"event: (\w+)\ndata: (.*)\n\n", answer.text)
+    response = httpx.post(f"{scripted.url}/v1/messages?beta=true", json=body)
+    assert response.headers["content-type"].startswith("text/event-stream")
+    events = re.findall(r"event: (\w+)\ndata: (.*)\n\n", response.text)
     assert events
     assert [name for name, _ in events] == [json.loads(data)["type"] for _, data in events]
-    assert "[DONE]" not in answer.text
+    assert "[DONE]" not in response.text
 
 
 def test_a_stop_sequence_is_named(client: anthropic.Anthropic) -> None:
@@ -178,8 +178,8 @@ def test_claude_codes_changing_line_is_not_read(client: anthropic.Anthropic) -> 
 
     first = turn("1c0")
     read = first.usage.input_tokens + first.usage.cache_read_input_tokens
-    answer = {"role": "assistant", "content": first.content}
-    second = turn("e38", answer, {"role": "user", "content": "echo:Second."})
+    response = {"role": "assistant", "content": first.content}
+    second = turn("e38", response, {"role": "user", "content": "echo:Second."})
     assert second.content[0].text == "Second."
     assert second.usage.cache_read_input_tokens >= 0.95 * read
 
@@ -209,9 +209,9 @@ def test_what_a_prompt_takes(client: anthropic.Anthropic) -> None:
     fields: Any = {"model": "fake", "messages": [{"role": "user", "content": "echo:Hi"}]}
     bare = client.messages.count_tokens(**fields).input_tokens
     found = client.messages.count_tokens(**fields, system="Be brief.", tools=[WEATHER])
-    said = ask(client, "echo:Hi", system="Be brief.", tools=[WEATHER]).usage
+    usage = ask(client, "echo:Hi", system="Be brief.", tools=[WEATHER]).usage
     assert bare < found.input_tokens
-    assert found.input_tokens == said.input_tokens + said.cache_read_input_tokens
+    assert found.input_tokens == usage.input_tokens + usage.cache_read_input_tokens
 
 
 def test_models(client: anthropic.Anthropic, scripted: Running) -> None:
@@ -253,12 +253,12 @@ def test_what_is_nested_deep_is_no_fault_of_ours(scripted: Running) -> None:
             + block
             + ',{"type":"text","text":"echo:a"}]}]}'
         )
-        answer = httpx.post(
+        response = httpx.post(
             f"{scripted.url}/v1/messages",
             content=body,
             headers={"Content-Type": "application/json"},
         )
-        assert answer.status_code in (200, 400), (depth, answer.text)
+        assert response.status_code in (200, 400), (depth, response.text)
 
 
 def test_a_prompt_that_is_too_long(real: anthropic.Anthropic) -> None:

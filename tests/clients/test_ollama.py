@@ -11,7 +11,7 @@ import ollama
 import pytest
 
 from tests.clients.scripted import call, serving_scripted, thought
-from tests.models.hub import REPO, Behaviour, serving_one
+from tests.models.fake_hub import REPO, Behaviour, serving_one
 from tests.running import Running
 
 REAL = "smollm2-135m-instruct"
@@ -38,15 +38,17 @@ def get_weather(city: str) -> str:
     return f"sun in {city}"
 
 
-def said(text: str) -> list[dict[str, Any]]:
+def user_messages(text: str) -> list[dict[str, Any]]:
     return [{"role": "user", "content": text}]
 
 
 def test_a_chat_whole_and_streamed(client: ollama.Client) -> None:
-    found = client.chat(model="fake", messages=said("echo:Hello there"))
+    found = client.chat(model="fake", messages=user_messages("echo:Hello there"))
     assert found.message.content == "Hello there"
     assert (found.model, found.done, found.done_reason) == ("fake", True, "stop")
-    pieces = list(client.chat(model="fake:latest", messages=said("echo:Hello there"), stream=True))
+    pieces = list(
+        client.chat(model="fake:latest", messages=user_messages("echo:Hello there"), stream=True)
+    )
     assert "".join(piece.message.content or "" for piece in pieces) == "Hello there"
     assert all(piece.message.role == "assistant" for piece in pieces)
     assert [piece.done for piece in pieces] == [False] * (len(pieces) - 1) + [True]
@@ -61,7 +63,7 @@ def test_a_chat_whole_and_streamed(client: ollama.Client) -> None:
 
 
 def test_a_call_and_its_result(client: ollama.Client) -> None:
-    question = said("echo:" + call("get_weather", city="Paris"))
+    question = user_messages("echo:" + call("get_weather", city="Paris"))
     first = client.chat(model="fake", messages=question, tools=[get_weather])
     (use,) = first.message.tool_calls or []
     assert use.function.name == "get_weather"
@@ -71,7 +73,7 @@ def test_a_call_and_its_result(client: ollama.Client) -> None:
         *question,
         first.message,
         {"role": "tool", "tool_name": "get_weather", "content": get_weather("Paris")},
-        *said("echo:Sunny."),
+        *user_messages("echo:Sunny."),
     ]
     second = client.chat(model="fake", messages=turns, tools=[get_weather])
     assert second.message.content == "Sunny."
@@ -80,7 +82,9 @@ def test_a_call_and_its_result(client: ollama.Client) -> None:
 def test_streamed_calls_are_whole(client: ollama.Client) -> None:
     text = "echo:" + thought("Hm.", call("get_weather", city="Rome"))
     pieces = list(
-        client.chat(model="fake", messages=said(text), tools=[get_weather], think=True, stream=True)
+        client.chat(
+            model="fake", messages=user_messages(text), tools=[get_weather], think=True, stream=True
+        )
     )
     assert "".join(it.message.thinking or "" for it in pieces).strip() == "Hm."
     calls = [piece.message.tool_calls for piece in pieces if piece.message.tool_calls]
@@ -91,10 +95,12 @@ def test_streamed_calls_are_whole(client: ollama.Client) -> None:
 
 
 def test_thinking_can_be_off(client: ollama.Client) -> None:
-    found = client.chat(model="fake", messages=said("echo:" + thought("Hm.", "Yes.")), think=True)
+    found = client.chat(
+        model="fake", messages=user_messages("echo:" + thought("Hm.", "Yes.")), think=True
+    )
     assert found.message.content == "Yes."
     assert (found.message.thinking or "").strip() == "Hm."
-    off = client.chat(model="fake", messages=said("echo:Yes."), think=False)
+    off = client.chat(model="fake", messages=user_messages("echo:Yes."), think=False)
     assert off.message.content == "Yes."
     assert not off.message.thinking
 
@@ -137,7 +143,7 @@ def test_loading_and_unloading(client: ollama.Client) -> None:
     (there,) = client.ps().models
     assert there.expires_at
     assert 5000 < there.expires_at.timestamp() - time.time() < 5410
-    client.chat(model="fake", messages=said("echo:a"), keep_alive=0)
+    client.chat(model="fake", messages=user_messages("echo:a"), keep_alive=0)
     deadline = time.monotonic() + 60
     while client.ps().models:
         assert time.monotonic() < deadline
@@ -188,7 +194,7 @@ def test_a_schema_is_kept_to(real: ollama.Client) -> None:
         "required": ["year"],
         "additionalProperties": False,
     }
-    found = real.chat(model=REAL, messages=said("When did the war end?"), format=schema)
+    found = real.chat(model=REAL, messages=user_messages("When did the war end?"), format=schema)
     assert set(json.loads(found.message.content or "")) == {"year"}
     free = real.generate(model=REAL, prompt="Say it as JSON.", format="json")
     assert free.done_reason == "length" or isinstance(json.loads(free.response or ""), dict)
@@ -197,7 +203,7 @@ def test_a_schema_is_kept_to(real: ollama.Client) -> None:
 def test_logprobs(real: ollama.Client) -> None:
     found = real.chat(
         model=REAL,
-        messages=said("Hi"),
+        messages=user_messages("Hi"),
         logprobs=True,
         top_logprobs=2,
         options={"num_predict": 3},
@@ -235,7 +241,7 @@ def test_errors(client: ollama.Client, real: ollama.Client, scripted: Running) -
     with pytest.raises(ollama.ResponseError, match="cannot see images"):
         client.chat(model="fake", messages=[{"role": "user", "content": "", "images": [b"x"]}])
     with pytest.raises(ollama.ResponseError, match="does not support thinking"):
-        real.chat(model=REAL, messages=said("Hi"), think=True)
+        real.chat(model=REAL, messages=user_messages("Hi"), think=True)
     with pytest.raises(ollama.ResponseError, match="not supported"):
         client.copy("fake", "other")
     nothing = httpx.post(f"{scripted.url}/api/chat", content="{}")
@@ -246,22 +252,24 @@ def test_errors(client: ollama.Client, real: ollama.Client, scripted: Running) -
 
 
 def test_a_body_of_any_type_of_a_program_and_of_no_page(scripted: Running) -> None:
-    body = json.dumps({"model": "fake", "messages": said("echo:Hi"), "stream": False, "foo": 1})
+    body = json.dumps(
+        {"model": "fake", "messages": user_messages("echo:Hi"), "stream": False, "foo": 1}
+    )
     form = {"Content-Type": "application/x-www-form-urlencoded"}
     url = f"{scripted.url}/api/chat"
-    answer = httpx.post(url, content=body, headers=form)
-    assert answer.json()["message"]["content"] == "Hi"
-    assert answer.headers["X-Appliance-Warning"] == "ignored: foo"
+    response = httpx.post(url, content=body, headers=form)
+    assert response.json()["message"]["content"] == "Hi"
+    assert response.headers["X-Appliance-Warning"] == "ignored: foo"
     page = httpx.post(url, content=body, headers={**form, "Origin": scripted.url})
     assert page.status_code == 415
     assert isinstance(page.json()["error"], str)
 
 
 def test_lines_are_all_json(scripted: Running) -> None:
-    body = {"model": "fake", "messages": said("echo:Hi")}
-    answer = httpx.post(f"{scripted.url}/api/chat", json=body)
-    assert answer.headers["content-type"] == "application/x-ndjson"
-    lines = answer.text.split("\n")
+    body = {"model": "fake", "messages": user_messages("echo:Hi")}
+    response = httpx.post(f"{scripted.url}/api/chat", json=body)
+    assert response.headers["content-type"] == "application/x-ndjson"
+    lines = response.text.split("\n")
     assert lines.pop() == ""
     assert [json.loads(line)["done"] for line in lines][-1] is True
 
@@ -290,7 +298,7 @@ def test_a_key_to_chat_neither_unloads_nor_downloads(locked: Running, guest: oll
         guest.pull("qwen2.5-0.5b")
     assert refused.value.status_code == 403
     guest.generate(model="fake", prompt="", keep_alive=0)
-    guest.chat(model="fake", messages=said("echo:a"), keep_alive=0)
+    guest.chat(model="fake", messages=user_messages("echo:a"), keep_alive=0)
     assert [it.model for it in guest.ps().models] == ["fake:latest"]
     with (
         ollama.Client(host=locked.url) as stranger,
@@ -300,10 +308,14 @@ def test_a_key_to_chat_neither_unloads_nor_downloads(locked: Running, guest: oll
     assert nobody.value.status_code == 401
 
 
-def test_what_is_too_long_is_cut_unless_told_otherwise(guest: ollama.Client) -> None:
+def test_too_long_inputs_are_truncated_unless_disabled(guest: ollama.Client) -> None:
     long = "x" * 2000
     assert len(guest.embed(model="fake", input=long).embeddings) == 1
-    turns = [*said(long), {"role": "assistant", "content": "Well."}, *said("echo:Short.")]
+    turns = [
+        *user_messages(long),
+        {"role": "assistant", "content": "Well."},
+        *user_messages("echo:Short."),
+    ]
     assert guest.chat(model="fake", messages=turns).message.content == "Short."
 
 
@@ -333,5 +345,5 @@ def test_a_model_is_pulled_and_deleted(tmp_path: Path) -> None:
 
 def test_clients_ask_first_whether_anybody_is_here(scripted: Running) -> None:
     for path in ("/", "/api/version", "/api/tags"):
-        answer = httpx.head(f"{scripted.url}{path}")
-        assert (answer.status_code, answer.content) == (200, b""), path
+        response = httpx.head(f"{scripted.url}{path}")
+        assert (response.status_code, response.content) == (200, b""), path

@@ -87,9 +87,9 @@ def test_a_response_goes_on_from_another(client: openai.OpenAI) -> None:
 
 
 def test_a_call_and_its_result(client: openai.OpenAI) -> None:
-    said = "echo:" + call("get_weather", city="Paris")
+    script = "echo:" + call("get_weather", city="Paris")
     tools: Any = [WEATHER, {"type": "web_search"}, {"type": "image_generation"}]
-    raw = client.responses.with_raw_response.create(model="fake", input=said, tools=tools)
+    raw = client.responses.with_raw_response.create(model="fake", input=script, tools=tools)
     assert raw.headers["X-Appliance-Warning"] == "tools left out: web_search, image_generation"
     first = raw.parse()
     (use,) = first.output
@@ -109,7 +109,7 @@ def test_a_call_and_its_result(client: openai.OpenAI) -> None:
     # And without a memory, with all items sent again, as codex does.
     again: Any = [
         {"type": "message", "role": "developer", "content": "Be brief.", "id": "msg_1"},
-        {"role": "user", "content": [{"type": "input_text", "text": said}]},
+        {"role": "user", "content": [{"type": "input_text", "text": script}]},
         {"type": "reasoning", "id": "rs_1", "summary": [], "content": None},
         *[item.to_dict() for item in first.output],
         {"type": "function_call_output", "call_id": use.call_id, "output": "sun"},
@@ -121,8 +121,8 @@ def test_a_call_and_its_result(client: openai.OpenAI) -> None:
 
 
 def test_the_stream_of_a_thought_a_text_and_a_call(client: openai.OpenAI) -> None:
-    said = "echo:" + thought("Hm.", "Let me look.\n" + call("get_weather", city="Rome"))
-    with client.responses.stream(model="fake", input=said, tools=[WEATHER]) as stream:
+    script = "echo:" + thought("Hm.", "Let me look.\n" + call("get_weather", city="Rome"))
+    with client.responses.stream(model="fake", input=script, tools=[WEATHER]) as stream:
         events = list(stream)
         found = stream.get_final_response()
     names = [event.type for event in events]
@@ -147,8 +147,8 @@ def test_the_stream_of_a_thought_a_text_and_a_call(client: openai.OpenAI) -> Non
 
 def test_events_are_numbered_and_named_as_they_are_typed(scripted: Running) -> None:
     body = {"model": "fake", "input": "echo:Hi", "stream": True, "store": False}
-    answer = httpx.post(f"{scripted.url}/v1/responses", json=body)
-    lines = [block.split("\n") for block in answer.text.split("\n\n") if block]
+    response = httpx.post(f"{scripted.url}/v1/responses", json=body)
+    lines = [block.split("\n") for block in response.text.split("\n\n") if block]
     data = [json.loads(second.removeprefix("data: ")) for _, second in lines]
     assert [first for first, _ in lines] == [f"event: {it['type']}" for it in data]
     assert [it["sequence_number"] for it in data] == list(range(len(data)))
@@ -159,11 +159,11 @@ def test_tools_of_a_namespace_and_free_text(client: openai.OpenAI) -> None:
         {"type": "namespace", "name": "agents", "tools": [{**WEATHER, "name": "spawn"}]},
         {"type": "custom", "name": "apply_patch", "description": "Changes files."},
     ]
-    said = "echo:" + call("agents__spawn", city="x")
-    spawned: Any = client.responses.create(model="fake", input=said, tools=tools).output[0]
+    script = "echo:" + call("agents__spawn", city="x")
+    spawned: Any = client.responses.create(model="fake", input=script, tools=tools).output[0]
     assert (spawned.name, spawned.to_dict()["namespace"]) == ("spawn", "agents")
-    said = "echo:" + call("apply_patch", input="*** Begin Patch")
-    first = client.responses.create(model="fake", input=said, tools=tools)
+    script = "echo:" + call("apply_patch", input="*** Begin Patch")
+    first = client.responses.create(model="fake", input=script, tools=tools)
     patch = first.output[0]
     assert patch.type == "custom_tool_call"
     assert (patch.name, patch.input) == ("apply_patch", "*** Begin Patch")
@@ -175,7 +175,7 @@ def test_tools_of_a_namespace_and_free_text(client: openai.OpenAI) -> None:
         model="fake", input=result, tools=tools, previous_response_id=first.id
     )
     assert last.output_text == "Good."
-    with client.responses.stream(model="fake", input=said, tools=tools) as stream:
+    with client.responses.stream(model="fake", input=script, tools=tools) as stream:
         names = [event.type for event in stream]
     assert "response.custom_tool_call_input.done" in names
 

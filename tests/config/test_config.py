@@ -34,7 +34,7 @@ def refused(text: str, folder: Path, **more: object) -> ConfigError:
     return caught.value
 
 
-def test_nothing_said_gives_the_defaults() -> None:
+def test_an_empty_configuration_gives_the_defaults() -> None:
     assert load(environ={}) == Config()
 
 
@@ -101,9 +101,9 @@ def test_empty_variable_counts_as_unset() -> None:
 
 def test_values_in_another_type_need_flash_attention() -> None:
     environ = {"APPLIANCE_ENGINE_FLASH_ATTN": "off", "APPLIANCE_ENGINE_TYPE_V": "q8_0"}
-    with pytest.raises(ConfigError) as told:
+    with pytest.raises(ConfigError) as raised:
         load(environ=environ)
-    assert told.value.param == "engine.type_v"
+    assert raised.value.param == "engine.type_v"
 
 
 def test_variables_that_kubernetes_sets_beside_a_service_are_not_settings() -> None:
@@ -298,9 +298,7 @@ def test_examples_key_holds_every_key_and_loads(tmp_path: Path) -> None:
         ('api_keys = [{key="a", name="x"}, {key="b", name="x"}]', "api_keys"),
     ],
 )
-def test_who_may_come_in_is_written_so_that_it_means_something(
-    line: str, key: str, tmp_path: Path
-) -> None:
+def test_invalid_access_settings_are_refused(line: str, key: str, tmp_path: Path) -> None:
     assert refused(f"[security]\n{line}", tmp_path).param == f"security.{key}"
 
 
@@ -353,16 +351,20 @@ def test_worker_sees_what_native_code_needs_and_no_secret() -> None:
 
 
 def test_workers_find_the_drivers_of_gpus_and_die_without_a_debugger() -> None:
-    said = {"VK_DRIVER_FILES": "/a/driver.json", "XDG_DATA_DIRS": "/usr/share", "VK_API_KEY": "x"}
-    found = worker_environment(said)
-    del said["VK_API_KEY"]
-    assert found == {**said, "GGML_NO_BACKTRACE": "1"}
+    environment = {
+        "VK_DRIVER_FILES": "/a/driver.json",
+        "XDG_DATA_DIRS": "/usr/share",
+        "VK_API_KEY": "x",
+    }
+    found = worker_environment(environment)
+    del environment["VK_API_KEY"]
+    assert found == {**environment, "GGML_NO_BACKTRACE": "1"}
 
 
 def test_a_person_may_say_how_a_workers_threads_wait() -> None:
-    said = {"GOMP_SPINCOUNT": "200", "OMP_WAIT_POLICY": "passive"}
-    assert worker_environment(said).items() >= said.items()
-    assert not worker_environment({}).keys() & said.keys()
+    environment = {"GOMP_SPINCOUNT": "200", "OMP_WAIT_POLICY": "passive"}
+    assert worker_environment(environment).items() >= environment.items()
+    assert not worker_environment({}).keys() & environment.keys()
 
 
 def test_a_frozen_builds_libraries_are_nobody_elses(monkeypatch: pytest.MonkeyPatch) -> None:

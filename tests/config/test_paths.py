@@ -84,7 +84,7 @@ def test_embedded_model_is_found_without_its_package_being_run() -> None:
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
 
 
-def test_missing_embedded_model_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_embedded_model_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(paths, "_EMBEDDED_PACKAGE", "no-such-package")
     with pytest.raises(ModelNotFound, match="embedded model"):
         paths.embedded_model()

@@ -11,10 +11,10 @@ import pytest
 
 import xvfb
 from appliance.desktop import webview_backends
-from tests.desktop import overheard
-from tests.desktop.desk import Desk
-from tests.desktop.hands import prefers_to_type
+from tests.desktop import page_recorder
+from tests.desktop.desktop_app import Desk
 from tests.desktop.screen import Screen
+from tests.desktop.user_actions import prefers_to_type
 
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAMS = {
@@ -64,11 +64,11 @@ def browser_log(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def heard_desk(
+def recorded_app(
     request: pytest.FixtureRequest, tmp_path: Path, screen: Screen, engine: str
 ) -> Iterator[Desk]:
     """Started, with settings if there are any; what its page says is written into `page.jsonl`."""
-    command = [sys.executable, overheard.__file__, str(tmp_path / "page.jsonl")]
+    command = [sys.executable, page_recorder.__file__, str(tmp_path / "page.jsonl")]
     settings = {
         "PYTHONPATH": str(ROOT),
         **prefers_to_type(tmp_path / "config"),

@@ -15,8 +15,8 @@ import pytest
 from appliance.api.admin.system import CONTENT_POLICY
 from appliance.desktop.bridge import Bridge
 from appliance.desktop.messages import PageDrawn, Prepare, Show, from_window, line
-from tests.desktop.hands import choose, prefers_to_type, wait_for_dialog
 from tests.desktop.screen import Screen
+from tests.desktop.user_actions import choose, prefers_to_type, wait_for_dialog
 from tests.waiting import wait_until
 
 DOCUMENT = b"""<!doctype html><meta charset=utf-8><title>t</title><div id=root><p>Here</p></div>
@@ -43,7 +43,7 @@ class Page:
     """A page that does what the test says, and its server."""
 
     def __init__(self) -> None:
-        self.said: list[dict[str, Any]] = []
+        self.reports: list[dict[str, Any]] = []
         self.to_do: list[dict[str, Any]] = []
         page = self
 
@@ -62,7 +62,7 @@ class Page:
 
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
-                page.said.append(json.loads(body))
+                page.reports.append(json.loads(body))
                 self.send_response(204)
                 self.end_headers()
 
@@ -73,15 +73,15 @@ class Page:
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
         self.url = f"http://127.0.0.1:{self.server.server_port}"
 
-    def has_said(self, what: str) -> bool:
+    def has_reported(self, what: str) -> bool:
         """Whether there is something of it that nobody has asked for."""
-        return any(one["what"] == what for one in self.said)
+        return any(one["what"] == what for one in self.reports)
 
     def answer(self, what: str) -> Any:
         """What the page said of it, once it has; it is then forgotten."""
-        wait_until(lambda: self.has_said(what), f"nothing about {what}")
-        found = next(one for one in self.said if one["what"] == what)
-        self.said.remove(found)
+        wait_until(lambda: self.has_reported(what), f"nothing about {what}")
+        found = next(one for one in self.reports if one["what"] == what)
+        self.reports.remove(found)
         return found["value"]
 
     def call(self, name: str, *arguments: object) -> Callable[[], Any]:
@@ -128,7 +128,7 @@ def test_a_file_is_saved_whole_where_the_person_says(
 ) -> None:
     text = json.dumps({"words": "ä – 日本 \\ ' \" \n"}) * 1000
     saved = page.call("save_file", "../../chat.json", text)
-    choose(lambda: page.has_said("save_file"), screen, tmp_path / "mine.json")
+    choose(lambda: page.has_reported("save_file"), screen, tmp_path / "mine.json")
     assert saved() == str(tmp_path / "mine.json")
     assert (tmp_path / "mine.json").read_text(encoding="utf-8") == text
     assert not list(tmp_path.glob(".appliance-*"))
@@ -145,7 +145,7 @@ def test_a_file_is_read(page: Page, screen: Screen, tmp_path: Path) -> None:
     screen.press("Escape")
     assert declined() is None
     opened = page.call("open_file")
-    choose(lambda: page.has_said("open_file"), screen, tmp_path / "chat.json")
+    choose(lambda: page.has_reported("open_file"), screen, tmp_path / "chat.json")
     assert opened() == {"name": "chat.json", "text": '{"a": "ä\'\\\\"}'}
 
 

@@ -5,24 +5,26 @@ from pathlib import Path
 
 import pytest
 
-from tests.desktop import overheard
-from tests.desktop.desk import Desk
-from tests.desktop.hands import BRIEF, choose, is_answered
+from tests.desktop import page_recorder
+from tests.desktop.desktop_app import Desk
 from tests.desktop.screen import Screen
+from tests.desktop.user_actions import BRIEF, choose, is_answered
 
 
-@pytest.mark.parametrize("heard_desk", [BRIEF], ids=["brief"], indirect=True)
-def test_a_chat_is_exported_and_imported(heard_desk: Desk, screen: Screen, tmp_path: Path) -> None:
-    desk, page, file = heard_desk, tmp_path / "page.jsonl", tmp_path / "chat.json"
+@pytest.mark.parametrize("recorded_app", [BRIEF], ids=["brief"], indirect=True)
+def test_a_chat_is_exported_and_imported(
+    recorded_app: Desk, screen: Screen, tmp_path: Path
+) -> None:
+    desk, page, file = recorded_app, tmp_path / "page.jsonl", tmp_path / "chat.json"
     desk.wait_shown()
     is_answered(desk, screen, desk.window())
     (reply,) = desk.replies()
 
-    overheard.press(page, "Actions for chat")
-    overheard.press(page, "Export")
+    page_recorder.press(page, "Actions for chat")
+    page_recorder.press(page, "Export")
     choose(file.exists, screen, file)
     assert json.dumps(reply["content"])[1:-1] in json.dumps(json.loads(file.read_text("utf-8")))
 
-    overheard.press(page, "Import a chat")
+    page_recorder.press(page, "Import a chat")
     choose(lambda: len(desk.replies()) == 2, screen, file)
     assert [one["content"] for one in desk.replies()] == [reply["content"]] * 2

@@ -11,9 +11,9 @@ import psutil
 import pytest
 
 from tests.auth.secret_service import run_with_keyring
-from tests.desktop.desk import Desk
-from tests.desktop.hands import BRIEF, close, is_answered, wait_drawn
+from tests.desktop.desktop_app import Desk
 from tests.desktop.screen import Screen
+from tests.desktop.user_actions import BRIEF, close, is_answered, wait_drawn
 from tests.waiting import wait_until
 
 ROOT = Path(__file__).resolve().parents[2]

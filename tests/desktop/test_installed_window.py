@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.desktop.desk import Desk
-from tests.desktop.hands import BRIEF, close, is_answered, wait_drawn
+from tests.desktop.desktop_app import Desk
 from tests.desktop.screen import Screen
+from tests.desktop.user_actions import BRIEF, close, is_answered, wait_drawn
 from tests.packaging.bare_machine import Machine, make_base
-from tests.packaging.made import newest
+from tests.packaging.built_packages import newest
 
 GTK = ["gir1.2-webkit2-4.1", "libgirepository-1.0-1", "libcairo-gobject2"]
 """What the .deb depends on, for packages that cannot say so to Debian's tools."""

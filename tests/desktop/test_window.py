@@ -9,10 +9,10 @@ import httpx
 import psutil
 import pytest
 
-from tests.desktop import overheard
-from tests.desktop.desk import Desk
-from tests.desktop.hands import BRIEF, LONG, ask, close, is_answered, put, wait_drawn
+from tests.desktop import page_recorder
+from tests.desktop.desktop_app import Desk
 from tests.desktop.screen import Screen
+from tests.desktop.user_actions import BRIEF, LONG, ask, close, is_answered, put, wait_drawn
 from tests.running import Running
 from tests.waiting import wait_until
 
@@ -91,7 +91,7 @@ def test_a_window_on_a_service_that_runs_leaves_it_running(
     assert service.stop() == 0
 
 
-def test_a_launcher_that_is_told_to_end_while_it_starts_ends(desk: Desk) -> None:
+def test_a_launcher_that_is_stopped_while_it_starts_ends(desk: Desk) -> None:
     desk.window()
     assert desk.end() == 0
     assert not (desk.data / "service.json").exists()
@@ -144,14 +144,14 @@ def test_size_and_place_are_as_they_were(desk: Desk, screen: Screen) -> None:
     assert abs(after["X"] - before["X"]) < 40 and abs(after["Y"] - before["Y"]) < 40
 
 
-@pytest.mark.parametrize("heard_desk", [LONG], ids=["long"], indirect=True)
+@pytest.mark.parametrize("recorded_app", [LONG], ids=["long"], indirect=True)
 def test_a_killed_service_is_missed_started_again_and_the_page_goes_on(
-    heard_desk: Desk, screen: Screen, engine: str, tmp_path: Path
+    recorded_app: Desk, screen: Screen, engine: str, tmp_path: Path
 ) -> None:
-    desk = heard_desk
+    desk = recorded_app
 
     def shows(text: str) -> bool:
-        return text in (overheard.heard(tmp_path / "page.jsonl") or [""])[-1]
+        return text in (page_recorder.recorded_texts(tmp_path / "page.jsonl") or [""])[-1]
 
     assert desk.wait_shown() == engine
     desk.wait_ready()

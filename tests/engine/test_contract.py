@@ -8,27 +8,27 @@ from appliance.engine.local.engine import LocalEngine
 from appliance.engine.protocol import Accepted, Delta, Finished, Prefill
 from appliance.engine.types import ChatMessage, ChatPrompt, SamplingParams, TextPrompt, TokenPrompt
 from tests.engine.conftest import fake_engine, real_engine
-from tests.engine.talk import GREEDY, Heard, ask, chat
+from tests.engine.engine_client import GREEDY, CollectedReply, ask, chat
 
 SEEDED = SamplingParams(temperature=1.0, seed=11, max_tokens=30)
 
 
 def test_a_reply_is_accepted_first_and_finished_last(engine: LocalEngine) -> None:
-    heard = ask(engine, chat("Tell me about rivers."))
-    assert isinstance(heard.events[0], Accepted)
-    assert isinstance(heard.events[-1], Finished)
-    assert len(heard.terminals) == 1
-    assert heard.text
-    assert heard.accepted.prompt_tokens == heard.finished.prompt_tokens > 0
-    assert heard.finished.completion_tokens <= 24
+    reply = ask(engine, chat("Tell me about rivers."))
+    assert isinstance(reply.events[0], Accepted)
+    assert isinstance(reply.events[-1], Finished)
+    assert len(reply.terminals) == 1
+    assert reply.text
+    assert reply.accepted.prompt_tokens == reply.finished.prompt_tokens > 0
+    assert reply.finished.completion_tokens <= 24
 
 
 def test_prefill_counts_up_to_the_whole_prompt(engine: LocalEngine) -> None:
-    heard = ask(engine, chat("word " * 300 + str(id(engine))))
-    done = [event.done for event in heard.events if isinstance(event, Prefill)]
+    reply = ask(engine, chat("word " * 300 + str(id(engine))))
+    done = [event.done for event in reply.events if isinstance(event, Prefill)]
     assert len(done) > 1
     assert done == sorted(done)
-    assert done[-1] == heard.finished.prompt_tokens
+    assert done[-1] == reply.finished.prompt_tokens
 
 
 def test_deltas_count_tokens_upwards(engine: LocalEngine) -> None:
@@ -39,16 +39,16 @@ def test_deltas_count_tokens_upwards(engine: LocalEngine) -> None:
 @pytest.mark.parametrize("limit", [1, 2, 17])
 def test_max_tokens_is_exact(engine: LocalEngine, limit: int) -> None:
     sampling = SamplingParams(temperature=0, max_tokens=limit)
-    heard = ask(engine, "Once upon a time there was a", sampling)
-    assert heard.finished.reason == "length"
-    assert heard.finished.completion_tokens == limit
+    reply = ask(engine, "Once upon a time there was a", sampling)
+    assert reply.finished.reason == "length"
+    assert reply.finished.completion_tokens == limit
 
 
 def test_nothing_ends_a_reply_that_is_to_go_on(engine: LocalEngine) -> None:
     """At that temperature any token comes, also those that would end it."""
     sampling = SamplingParams(temperature=4.0, seed=3, top_k=0, max_tokens=200, ignore_eos=True)
-    heard = ask(engine, chat("Say yes."), sampling)
-    assert (heard.finished.reason, heard.finished.completion_tokens) == ("length", 200)
+    reply = ask(engine, chat("Say yes."), sampling)
+    assert (reply.finished.reason, reply.finished.completion_tokens) == ("length", 200)
 
 
 @pytest.fixture(scope="module", params=["fake", "real"])
@@ -69,7 +69,7 @@ def test_same_seed_and_prompt_give_the_same_text(lonely: LocalEngine) -> None:
     assert len(texts) == 1
 
 
-def test_the_seed_that_was_drawn_is_told_and_repeats_the_reply(lonely: LocalEngine) -> None:
+def test_the_drawn_seed_is_reported_and_repeats_the_reply(lonely: LocalEngine) -> None:
     prompt = chat("Tell me a story about a whale.")
     first = ask(lonely, prompt, SamplingParams(temperature=1.2, max_tokens=20))
     again = SamplingParams(temperature=1.2, max_tokens=20, seed=first.accepted.seed)
@@ -79,13 +79,13 @@ def test_the_seed_that_was_drawn_is_told_and_repeats_the_reply(lonely: LocalEngi
 def test_a_stop_text_ends_the_reply_and_is_not_part_of_it(engine: LocalEngine) -> None:
     whole = ask(engine, chat("Tell me about bread.")).text
     stop = whole[5:9]
-    heard = ask(
+    reply = ask(
         engine,
         chat("Tell me about bread."),
         SamplingParams(temperature=0, max_tokens=24, stop=(stop,)),
     )
-    assert heard.text == whole[: whole.index(stop)]
-    assert heard.finished.reason == "stop"
+    assert reply.text == whole[: whole.index(stop)]
+    assert reply.finished.reason == "stop"
 
 
 def test_the_prefix_that_a_slot_keeps_is_not_read_again(engine: LocalEngine) -> None:
@@ -99,54 +99,54 @@ def test_the_prefix_that_a_slot_keeps_is_not_read_again(engine: LocalEngine) -> 
 
 def test_more_requests_than_slots_all_get_what_they_would_get_alone(engine: LocalEngine) -> None:
     prompts = [f"Item {i}: the colour number {i} is" for i in range(10)]
-    together = [Heard(engine, prompt) for prompt in prompts]
-    for heard in together:
-        heard.wait()
-        assert heard.finished.completion_tokens > 0
-    assert len({heard.id for heard in together}) == 10
+    together = [CollectedReply(engine, prompt) for prompt in prompts]
+    for reply in together:
+        reply.wait()
+        assert reply.finished.completion_tokens > 0
+    assert len({reply.id for reply in together}) == 10
 
 
 def test_a_prompt_longer_than_the_context_is_refused_with_both_numbers(engine: LocalEngine) -> None:
-    heard = ask(engine, chat("hello " * 3000))
-    assert heard.failed.code == "context_length_exceeded"
-    assert heard.failed.param == "messages"
-    assert "2048" in heard.failed.message
-    assert len(heard.events) == 1
+    reply = ask(engine, chat("hello " * 3000))
+    assert reply.failed.code == "context_length_exceeded"
+    assert reply.failed.param == "messages"
+    assert "2048" in reply.failed.message
+    assert len(reply.events) == 1
 
 
 def test_a_chat_that_chose_trimming_loses_its_oldest_messages(engine: LocalEngine) -> None:
     old = [ChatMessage(("user", "assistant")[i % 2], "word " * 60) for i in range(40)]
     messages = [ChatMessage("system", "Be brief."), *old, ChatMessage("user", "Still there?")]
-    heard = ask(engine, ChatPrompt(messages, trim=True))
-    assert 0 < heard.accepted.dropped_messages < len(old)
-    assert heard.accepted.dropped_messages % 2 == 0
-    assert heard.finished.prompt_tokens <= 2048
+    reply = ask(engine, ChatPrompt(messages, trim=True))
+    assert 0 < reply.accepted.dropped_messages < len(old)
+    assert reply.accepted.dropped_messages % 2 == 0
+    assert reply.finished.prompt_tokens <= 2048
 
 
 def test_a_reply_ends_where_the_context_ends(engine: LocalEngine) -> None:
     sampling = SamplingParams(temperature=0, max_tokens=None)
     n_ctx = engine.state.model.n_ctx if engine.state.model else 0
     tokens = [97] * (n_ctx - 5)
-    heard = ask(engine, TokenPrompt(tokens), sampling)
-    assert heard.finished.completion_tokens <= n_ctx - heard.finished.prompt_tokens
+    reply = ask(engine, TokenPrompt(tokens), sampling)
+    assert reply.finished.completion_tokens <= n_ctx - reply.finished.prompt_tokens
 
 
 def test_cancelling_ends_the_request_and_frees_the_slot(engine: LocalEngine) -> None:
     endless = SamplingParams(temperature=1, max_tokens=1500)
-    heards = [Heard(engine, f"List {i}: 1, 2, 3, 4,", endless) for i in range(6)]
-    assert heards[0].begun.wait(180)
-    for heard in heards:
-        engine.cancel(heard.id)
-    for heard in heards:
-        assert heard.wait().finished.reason in ("cancelled", "stop")
+    replies = [CollectedReply(engine, f"List {i}: 1, 2, 3, 4,", endless) for i in range(6)]
+    assert replies[0].begun.wait(180)
+    for reply in replies:
+        engine.cancel(reply.id)
+    for reply in replies:
+        assert reply.wait().finished.reason in ("cancelled", "stop")
     assert ask(engine, "again").finished.completion_tokens > 0
 
 
 def test_cancelling_what_has_ended_is_no_error(engine: LocalEngine) -> None:
-    heard = ask(engine, "short")
-    engine.cancel(heard.id)
+    reply = ask(engine, "short")
+    engine.cancel(reply.id)
     engine.cancel(10**9)
-    assert len(heard.terminals) == 1
+    assert len(reply.terminals) == 1
 
 
 @pytest.mark.parametrize(
@@ -160,10 +160,10 @@ def test_cancelling_what_has_ended_is_no_error(engine: LocalEngine) -> None:
 def test_prompts_that_make_no_sense_are_refused(
     engine: LocalEngine, prompt: TokenPrompt | TextPrompt, param: str
 ) -> None:
-    heard = ask(engine, prompt)
-    assert (heard.failed.code, heard.failed.param) == ("invalid_request", param)
+    reply = ask(engine, prompt)
+    assert (reply.failed.code, reply.failed.param) == ("invalid_request", param)
 
 
 def test_text_with_every_kind_of_character_is_taken(engine: LocalEngine) -> None:
-    heard = ask(engine, chat("NUL \x00, e\u0301, 🏳️‍🌈, \u202e, <|im_end|>"), GREEDY)
-    assert heard.finished.prompt_tokens > 0
+    reply = ask(engine, chat("NUL \x00, e\u0301, 🏳️‍🌈, \u202e, <|im_end|>"), GREEDY)
+    assert reply.finished.prompt_tokens > 0

@@ -10,7 +10,7 @@ from appliance.engine.pool import Pool
 from appliance.engine.protocol import Queued
 from appliance.engine.types import SamplingParams
 from tests.engine.conftest import MakeEngine, fake_engine
-from tests.engine.talk import Heard, ask, chat
+from tests.engine.engine_client import CollectedReply, ask, chat
 from tests.engine.test_faults import ENDLESS, SLOW, until
 
 SHORT = SamplingParams(temperature=0, max_tokens=5)
@@ -48,9 +48,9 @@ def test_tokens_computed_and_saved_are_what_the_replies_report(engine: LocalEngi
 
 def test_who_runs_and_who_waits(make_fake: MakeEngine) -> None:
     engine = make_fake(environment=SLOW, n_seq_max=1)
-    running = Heard(engine, "running", ENDLESS)
+    running = CollectedReply(engine, "running", ENDLESS)
     assert running.begun.wait(180)
-    waiting = Heard(engine, "waiting", SHORT)
+    waiting = CollectedReply(engine, "waiting", SHORT)
     until(lambda: any(isinstance(event, Queued) for event in waiting.events))
     assert (engine.counters.running, engine.counters.waiting) == (1, 1)
     engine.cancel(running.id)
@@ -63,12 +63,12 @@ def test_a_worker_that_dies_takes_no_counts_along(make_fake: MakeEngine) -> None
     ask(engine, "a prompt of some length", SHORT)
     before = engine.counters
     assert before.kv_bytes > 0
-    heard = Heard(engine, "Something else", SamplingParams(max_tokens=300))
-    assert heard.begun.wait(180)
+    reply = CollectedReply(engine, "Something else", SamplingParams(max_tokens=300))
+    assert reply.begun.wait(180)
     os.kill(engine.worker_pid or 0, signal.SIGKILL)
     until(lambda: engine.state.restarts == 1)
     assert (engine.counters.running, engine.counters.kv_bytes) == (0, 0)
-    end = heard.wait().finished
+    end = reply.wait().finished
     after = engine.counters
     assert (after.worker_restarts, after.failed_requests, after.requests) == (1, 0, 2)
     assert after.prompt_tokens == before.prompt_tokens + len("Something else")

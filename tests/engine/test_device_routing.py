@@ -149,7 +149,7 @@ def test_one_of_several_is_asked_for_by_its_name() -> None:
     assert both.should_move("vulkan0")
 
 
-def test_fewer_layers_are_said_to_whoever_asks_for_that_gpu() -> None:
+def test_fewer_layers_are_reported_to_clients_that_request_that_gpu() -> None:
     warning = "3 of 30 layers fit on CUDA0"
     there = info(("CUDA0", "trusted"), device="cuda", on=("CUDA0",), warning=warning)
     place = DeviceRouting("large", lambda: there)
@@ -180,14 +180,14 @@ def test_a_gpu_that_is_being_compared_is_waited_for() -> None:
     assert DeviceRouting("small", lambda: info(("CUDA0", "unproven"))).should_move("cuda")
 
 
-def test_devices_are_told_once_as_the_least_trusting_model_sees_them() -> None:
-    told = merge_statuses(
+def test_devices_are_listed_once_as_the_least_trusting_model_sees_them() -> None:
+    merged = merge_statuses(
         [
             *info(("CUDA0", "trusted")).devices,
             *info(("CUDA0", "wrong"), ("CUDA1", "trusted")).devices,
         ]
     )
-    assert {name: it.trust for name, it in told.items()} == {
+    assert {name: it.trust for name, it in merged.items()} == {
         "CPU": "trusted",
         "CUDA0": "wrong",
         "CUDA1": "trusted",

@@ -10,7 +10,7 @@ from appliance.config import paths
 from appliance.config.environment import worker_environment
 from appliance.engine.local.prestart import PrestartedWorker
 from tests.engine.conftest import MakeEngine, load_of, real_engine
-from tests.engine.talk import ask
+from tests.engine.engine_client import ask
 
 
 def begun(**settings: float) -> PrestartedWorker:
@@ -85,7 +85,7 @@ def test_one_that_died_waiting_is_passed_over() -> None:
         engine.close()
 
 
-def test_it_is_not_for_another_program(make_fake: MakeEngine) -> None:
+def test_it_is_not_used_for_another_program(make_fake: MakeEngine) -> None:
     begun(patience_seconds=5)
     (ahead,) = waiting()
     assert make_fake().worker_pid != ahead
@@ -93,7 +93,7 @@ def test_it_is_not_for_another_program(make_fake: MakeEngine) -> None:
     wait_until_gone()
 
 
-def test_nobody_asks_and_it_goes() -> None:
+def test_an_unused_worker_ends() -> None:
     begun(patience_seconds=0.2)
     assert waiting()
     wait_until_gone()

@@ -11,8 +11,8 @@ import pytest
 from appliance.engine.protocol import Prefill
 from appliance.engine.types import SamplingParams
 from tests.engine.conftest import MakeEngine, real_engine
+from tests.engine.engine_client import CollectedReply, ask
 from tests.engine.fake_runner import reply_to
-from tests.engine.talk import Heard, ask
 
 pytestmark = pytest.mark.soak
 
@@ -31,7 +31,7 @@ def test_a_thousand_cancellations_at_random_moments_on_the_real_model(quarter: i
     prompt = "The capital of France is"
     wanted = ask(engine, prompt, GREEDY).text
     for round_ in range(250):
-        victim = Heard(
+        victim = CollectedReply(
             engine,
             # The number first: what another prompt began with would not have to be read.
             str(round_) + " word" * chance.choice([1, 50, 400, 900]),
@@ -40,26 +40,26 @@ def test_a_thousand_cancellations_at_random_moments_on_the_real_model(quarter: i
         time.sleep(chance.random() * chance.choice([0.002, 0.05, 0.3]))
         moments[moment(victim)] += 1
         engine.cancel(victim.id)
-        after = Heard(engine, prompt, GREEDY)
+        after = CollectedReply(engine, prompt, GREEDY)
         assert len(victim.wait().terminals) == 1
         assert after.wait().finished.reason in ("length", "stop")
     assert engine.state.restarts == 0
     assert min(moments["queued"], moments["prefill"], moments["decode"]) > 0, moments
     print(f"quarter {quarter}: cancelled while {dict(moments)}")
     # Every slot is to be had again: as many sequences as there are slots decode together.
-    together = [Heard(engine, f"{prompt} {i}", GREEDY) for i in range(4)]
-    assert all(heard.wait().finished.completion_tokens for heard in together)
+    together = [CollectedReply(engine, f"{prompt} {i}", GREEDY) for i in range(4)]
+    assert all(reply.wait().finished.completion_tokens for reply in together)
     assert ask(engine, prompt, GREEDY).text == wanted
     engine.close()
 
 
-def moment(heard: Heard) -> str:
+def moment(reply: CollectedReply) -> str:
     """What is being done with a request."""
-    if heard.ended.is_set():
+    if reply.ended.is_set():
         return "ended"
-    if heard.begun.is_set():
+    if reply.begun.is_set():
         return "decode"
-    return "prefill" if any(isinstance(event, Prefill) for event in heard.events) else "queued"
+    return "prefill" if any(isinstance(event, Prefill) for event in reply.events) else "queued"
 
 
 @pytest.mark.parametrize("quarter", range(4))
@@ -80,13 +80,13 @@ def test_a_hundred_deaths_or_hangs_under_eight_streams(
     for round_ in range(25):
         assert engine.wait_ready(90), engine.state
         prompts = [f"round {round_} stream {i}" for i in range(8)]
-        heards = [Heard(engine, p, SamplingParams(max_tokens=150)) for p in prompts]
+        replies = [CollectedReply(engine, p, SamplingParams(max_tokens=150)) for p in prompts]
         time.sleep(chance.random() * 0.4)
         pid = engine.worker_pid
         assert pid
         os.kill(pid, how)
-        for prompt, heard in zip(prompts, heards, strict=True):
-            assert heard.wait(60).text == reply_to(prompt, 150)
-            assert heard.tokens == list(reply_to(prompt, 150).encode())
-            assert heard.finished.completion_tokens == 150
+        for prompt, reply in zip(prompts, replies, strict=True):
+            assert reply.wait(60).text == reply_to(prompt, 150)
+            assert reply.tokens == list(reply_to(prompt, 150).encode())
+            assert reply.finished.completion_tokens == 150
     assert engine.state.restarts == 25

@@ -24,10 +24,10 @@ def ask(appliance: Running) -> httpx.Response:
 
 
 def text(appliance: Running) -> str:
-    answer = ask(appliance)
-    assert answer.status_code == 200, answer.text
-    said: str = answer.json()["choices"][0]["message"]["content"]
-    return said
+    response = ask(appliance)
+    assert response.status_code == 200, response.text
+    content: str = response.json()["choices"][0]["message"]["content"]
+    return content
 
 
 def overwrite(file: Path, value: float) -> None:

@@ -67,7 +67,7 @@ def test_a_client_that_leaves_in_silence_is_noticed_once(leave: Any, parked: boo
     assert reply.closes == parked
 
 
-def test_a_client_that_left_before_anybody_watched_is_told_of_too() -> None:
+def test_a_client_that_left_before_anybody_watched_is_reported_too() -> None:
     calls: list[str] = []
     entered = threading.Event()
 
@@ -144,7 +144,7 @@ def test_five_hundred_half_sent_requests_keep_nobody_waiting() -> None:
     "sent",
     [b"", b"GET /ping HTTP/1.1\r\nX: ", b"POST /ping HTTP/1.1\r\nContent-Length: 99\r\n\r\n"],
 )
-def test_who_dribbles_or_says_nothing_is_cut(sent: bytes) -> None:
+def test_slow_and_silent_senders_are_disconnected(sent: bytes) -> None:
     short = {"header_timeout": 0.5, "request_timeout": 0.5, "idle_timeout": 0.5}
     with serving(app_of(ping=ping), **short) as it:
         client = it.connect()

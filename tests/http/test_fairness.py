@@ -26,7 +26,7 @@ from tests.http.raw_http import (
     ping,
     serving,
 )
-from tests.http.ws import Route, frame, serving_ws, shaken
+from tests.http.ws_server import Route, frame, serving_ws, shaken
 
 GROUPS = [None, "10.0.0.1", "10.0.0.2", "2001:db8::/64"]
 
@@ -76,7 +76,7 @@ def test_what_is_left_is_little_enough_and_who_takes_little_keeps_it(
 
 
 @given(connections, st.sampled_from(GROUPS), st.integers(1, 40), st.integers(1, 10))
-def test_whoever_goes_for_another_has_the_least_right_to_stay(
+def test_the_connection_closed_for_another_has_the_lowest_priority(
     present: list[Some], group: str | None, room: int, share: int
 ) -> None:
     limits = ServerLimits(connections=room, connections_kept=0, connections_per_address=share)
@@ -169,7 +169,7 @@ def test_the_connection_that_was_silent_for_longest_goes_first() -> None:
 
 
 @pytest.mark.usefixtures("machines")
-def test_who_is_being_answered_goes_for_nobody() -> None:
+def test_a_connection_being_answered_is_never_closed_for_another() -> None:
     let_go, entered = threading.Event(), threading.Semaphore(0)
 
     def busy(_environ: dict[str, Any]) -> Answer:
@@ -222,7 +222,7 @@ def test_unfinished_messages_are_bounded_in_sum(kind: str) -> None:
         assert eventually(lambda: held(it) <= 6 * MEGABYTE)
         assert eventually(lambda: it.server.connections < 10), "those that held most were cut"
         small.send(b"x" * MEGABYTE)  # the rest of its message
-        assert eventually(lambda: any(talk.heard for talk in route.made))
+        assert eventually(lambda: any(talk.received_texts for talk in route.made))
     assert eventually(lambda: all(talk.closes == 1 for talk in route.made))
 
 

@@ -19,7 +19,7 @@ from appliance.auth.vault.file_vaults import FileVault
 from appliance.errors import ConfigError
 from appliance.http.server import HttpServer
 from tests.http.raw_http import Client, Reply, Serving, app_of, eventually, parks, ping
-from tests.http.ws import HANDSHAKE
+from tests.http.ws_server import HANDSHAKE
 
 
 def own_address() -> str:

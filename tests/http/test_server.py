@@ -83,7 +83,7 @@ BAD = {
 
 
 @pytest.mark.parametrize("data", BAD, ids=lambda data: repr(data[:70]))
-def test_a_refusal_is_json_and_the_last_word(data: bytes) -> None:
+def test_a_refusal_is_json_and_closes_the_connection(data: bytes) -> None:
     served: list[str] = []
 
     def watch(environ: dict[str, Any]) -> Answer:
@@ -163,7 +163,7 @@ def test_every_address_is_listened_on() -> None:
         assert it.ended()
 
 
-def test_a_port_in_use_is_told_with_who_uses_it() -> None:
+def test_a_port_in_use_is_reported_with_the_program_that_uses_it() -> None:
     with nothing_left(), socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
         with pytest.raises(ConfigError) as caught:

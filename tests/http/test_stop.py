@@ -72,9 +72,9 @@ def test_what_runs_is_finished_and_nothing_new_is_begun() -> None:
         assert streaming.read_chunks() == b"the end"
         assert it.thread.is_alive()
         held.let_go.set()
-        answer = running.read_response()
-        assert (answer.status, answer.body) == (200, b"done")
-        assert answer.headers["connection"] == "close"
+        response = running.read_response()
+        assert (response.status, response.body) == (200, b"done")
+        assert response.headers["connection"] == "close"
         assert it.ended()
     assert reply.stops == 0
     assert not held.gone.is_set()

@@ -16,7 +16,7 @@ from websockets.exceptions import ConnectionClosed, ConnectionClosedOK, InvalidS
 from appliance.http import websocket
 from appliance.http.websocket import MAX_MESSAGE
 from tests.http.raw_http import Client, eventually
-from tests.http.ws import (
+from tests.http.ws_server import (
     HANDSHAKE,
     Echo,
     Refusing,
@@ -169,7 +169,7 @@ def test_messages_that_nobody_reads_yet_make_the_client_wait() -> None:
     with serving_ws(route := Route()) as it:
         client = shaken(it)
         route.talk.held.clear()
-        route.talk.say = lambda *_texts: None  # type: ignore[method-assign]  # nobody would read it
+        route.talk.send = lambda *_texts: None  # type: ignore[method-assign]  # nobody would read it
         client.socket.settimeout(1)
         piece = frame(b"x" * 65_000)
         sent = 0
@@ -178,7 +178,7 @@ def test_messages_that_nobody_reads_yet_make_the_client_wait() -> None:
                 sent += client.socket.send(piece)
         assert sent < 4 * MAX_MESSAGE
         route.talk.held.set()
-        assert eventually(lambda: len(route.talk.heard) >= sent // len(piece))
+        assert eventually(lambda: len(route.talk.received_texts) >= sent // len(piece))
 
 
 # -- ends -----------------------------------------------------------------------------------------
@@ -202,20 +202,20 @@ def test_a_client_that_vanishes_is_noticed_in_silence(how: Callable[[Client], No
         assert eventually(lambda: route.talk.closes == 1)
 
 
-def test_a_slow_reader_is_cut_and_others_hear_on() -> None:
+def test_a_slow_reader_is_disconnected_and_others_keep_receiving() -> None:
     with serving_ws(route := Route(), backlog=64 * 1024) as it, dial(it) as ws:
         ws.send("hello")
         assert ws.recv(10) == "hello"
         stuck = shaken(it, receive_buffer=4096)
         slow = route.made[1]
         stuck.send(frame(b"x"))
-        assert eventually(lambda: slow.heard)
+        assert eventually(lambda: slow.received_texts)
 
-        def say_more() -> int:
-            slow.say(*[os.urandom(500).hex().encode()] * 100)
+        def send_more() -> int:
+            slow.send(*[os.urandom(500).hex().encode()] * 100)
             return slow.closes
 
-        assert eventually(say_more)
+        assert eventually(send_more)
         ws.send("still here")
         assert ws.recv(10) == "still here"
         assert route.made[0].closes == 0
@@ -233,7 +233,7 @@ def test_a_drain_closes_with_going_away() -> None:
         assert it.ended()
 
 
-def test_what_does_not_end_in_the_grace_is_told_so() -> None:
+def test_requests_beyond_the_grace_period_end_with_an_error() -> None:
     class Busy(Route):
         def _make(self) -> Echo:
             talk = super()._make()

@@ -63,11 +63,11 @@ def request(prompt: Prompt, caller: str = "") -> GenerationRequest:
 
 
 def run(metrics: Metrics, *events: SequenceEvent, prompt: Prompt = CHAT, caller: str = "") -> None:
-    heard: list[SequenceEvent] = []
-    meter = metrics.watch("tiny", request(prompt, caller), heard.append)
+    forwarded: list[SequenceEvent] = []
+    meter = metrics.watch("tiny", request(prompt, caller), forwarded.append)
     for event in events:
         meter(event)
-    assert heard == list(events)
+    assert forwarded == list(events)
 
 
 def test_a_reply_is_counted_by_model_and_caller() -> None:
@@ -195,9 +195,9 @@ def test_a_trace_is_a_line_without_any_text(caplog: pytest.LogCaptureFixture) ->
     run(Metrics(), Delta(1, "secret", 1), finished())
     ended, failed = caplog.records
     assert ended.getMessage() == "chat stop"
-    told = vars(ended)
-    assert (told["model"], told["caller"], told["completion_tokens"]) == ("tiny", "office", 3)
-    assert (told["queued_seconds"], told["cached_tokens"]) == (0.5, 4)
-    assert told["first_token_seconds"] >= 0
+    fields = vars(ended)
+    assert (fields["model"], fields["caller"], fields["completion_tokens"]) == ("tiny", "office", 3)
+    assert (fields["queued_seconds"], fields["cached_tokens"]) == (0.5, 4)
+    assert fields["first_token_seconds"] >= 0
     assert (failed.getMessage(), vars(failed)["code"]) == ("chat failed", "worker_died")
-    assert "secret" not in str(told) + str(vars(failed))
+    assert "secret" not in str(fields) + str(vars(failed))

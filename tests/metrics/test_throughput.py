@@ -20,7 +20,7 @@ def clock() -> Clock:
     return Clock()
 
 
-def test_nothing_is_no_speed(clock: Clock) -> None:
+def test_an_empty_measurement_has_no_speed(clock: Clock) -> None:
     recent = Throughput(clock)
     assert recent.tokens_per_second == 0
     assert recent.first_token_seconds is None

@@ -15,7 +15,7 @@ from appliance.service import model_specs
 from appliance.system.memory import Memory
 from appliance.tuning import settings
 from tests.models.gguf_writer import llama
-from tests.tuning import child
+from tests.tuning import fake_tuner
 
 LONG = llama(n_layer=4, n_embd=512, n_head=8, n_head_kv=8, n_ff=1024, n_ctx=131_072)
 SETTINGS = ContextSettings(n_ctx=0, n_seq_max=4, kv_unified=True, n_batch=512, n_ubatch=512)
@@ -138,9 +138,9 @@ def test_what_tuning_changes_of_the_cache_counts(
     config = Config(engine=EngineSettings(n_ctx=8192))
     spec = model_specs.spec(config, AvailableModel(id="long", path=str(file)))
     shipped = spec.need()
-    setting = replace(child.USUAL, type_k="q8_0", type_v="q8_0")
-    told = child.telling(child.SHIPPED, child.best(setting=setting))
-    child.tuned(file, settings.folder(), told, variant=model_specs.variant(config, file))
+    setting = replace(fake_tuner.USUAL, type_k="q8_0", type_v="q8_0")
+    command = fake_tuner.printing(fake_tuner.SHIPPED, fake_tuner.best(setting=setting))
+    fake_tuner.tuned(file, settings.folder(), command, variant=model_specs.variant(config, file))
     made = spec.make()
     assert isinstance(made, LocalEngine) and made._load.tuned
     assert spec.need() == estimate(read_header(file), made._load.on_processor()).cpu.total

@@ -15,9 +15,9 @@ from appliance.models.hub import job_store
 from appliance.models.hub.client import Hub
 from appliance.models.hub.downloads import Downloads, DownloadStatus
 from appliance.models.hub.file_transfer import FileDownload
+from tests.models.fake_hub import Behaviour, serving
+from tests.models.fake_hub import Hub as Hostile
 from tests.models.gguf_writer import llama
-from tests.models.hub import Behaviour, serving
-from tests.models.hub import Hub as Hostile
 
 REPO = "Qwen/Qwen2.5-0.5B-Instruct-GGUF"
 Q4, Q8 = "qwen2.5-0.5b-instruct-q4_k_m.gguf", "qwen2.5-0.5b-instruct-q8_0.gguf"
@@ -63,10 +63,10 @@ def make(hostile: Hostile, tmp_path: Path) -> Iterator[Callable[[], Downloads]]:
 
 def until(downloads: Downloads, id: str, *statuses: str) -> DownloadStatus:
     deadline = time.monotonic() + 60
-    while (told := downloads.find(id)).status not in statuses:
-        assert time.monotonic() < deadline, told
+    while (job := downloads.find(id)).status not in statuses:
+        assert time.monotonic() < deadline, job
         time.sleep(0.01)
-    return told
+    return job
 
 
 def finals(folder: Path) -> list[str]:
@@ -84,11 +84,11 @@ def test_a_model_arrives_under_its_name(
     downloads = make()
     arrived = threading.Event()
     downloads.on_done = arrived.set
-    told = downloads.add("Qwen/Qwen2.5-0.5B-Instruct")
-    assert (told.repo, told.file, told.licence) == (REPO, Q4, "apache-2.0")
+    job = downloads.add("Qwen/Qwen2.5-0.5B-Instruct")
+    assert (job.repo, job.file, job.licence) == (REPO, Q4, "apache-2.0")
     assert arrived.wait(60)
-    told = until(downloads, told.id, "done")
-    assert told.done_bytes == told.total_bytes == len(CONTENT)
+    job = until(downloads, job.id, "done")
+    assert job.done_bytes == job.total_bytes == len(CONTENT)
     assert finals(tmp_path) == [f"{REPO}/{Q4}"]
     assert (tmp_path / REPO / Q4).read_bytes() == CONTENT
     assert not list((tmp_path / job_store.FOLDER).glob("*/*"))
@@ -118,9 +118,9 @@ def test_name_and_quantization_pick_the_files(
     tmp_path: Path,
 ) -> None:
     downloads = make()
-    told = downloads.add(name, wanted)
-    assert told.files == len(files)
-    until(downloads, told.id, "done")
+    job = downloads.add(name, wanted)
+    assert job.files == len(files)
+    until(downloads, job.id, "done")
     assert finals(tmp_path) == [f"{REPO}/{file}" for file in files]
     for file in files:
         assert (tmp_path / REPO / file).read_bytes() == hostile.repos[REPO][file]
@@ -148,16 +148,16 @@ def test_pause_resume_and_it_goes_on_where_it_was(
     id = downloads.add(REPO, "q4").id
     while downloads.find(id).done_bytes < 100_000:
         time.sleep(0.01)
-    told = downloads.find(id)
-    assert told.status == "running"
-    assert told.bytes_per_second > 0
+    job = downloads.find(id)
+    assert job.status == "running"
+    assert job.bytes_per_second > 0
     assert downloads.pause(id).status == "paused"
     assert downloads.pause(id).status == "paused"
     assert finals(tmp_path) == []
     hostile.always = Behaviour()
     assert downloads.resume(id).status in ("waiting", "running", "done")
-    told = until(downloads, id, "done", "failed")
-    assert told.status == "done"
+    job = until(downloads, id, "done", "failed")
+    assert job.status == "done"
     # Each request took up where the one before it had ended.
     starts = hostile.starts()
     assert starts[0] == 0
@@ -231,9 +231,9 @@ def test_no_bad_file_gets_a_name_and_it_can_be_tried_again(
     hostile.always = lie
     downloads = make()
     id = downloads.add(REPO, "q4").id
-    told = until(downloads, id, "failed", "done")
-    assert told.status == "failed"
-    assert told.error and Q4 in told.error
+    job = until(downloads, id, "failed", "done")
+    assert job.status == "failed"
+    assert job.error and Q4 in job.error
     assert finals(tmp_path) == []
     downloads.close()
     # A failure is remembered over a restart, and waits for somebody.
@@ -306,11 +306,11 @@ def test_a_folder_that_cannot_be_written_fails_the_download_and_nothing_else(
 ) -> None:
     (tmp_path / "Qwen").write_text("a file where a folder must be")
     downloads = make()
-    told = until(downloads, downloads.add(REPO, "q4").id, "failed", "done")
-    assert told.status == "failed"
+    job = until(downloads, downloads.add(REPO, "q4").id, "failed", "done")
+    assert job.status == "failed"
     (tmp_path / "Qwen").unlink()
-    downloads.resume(told.id)
-    until(downloads, told.id, "done")
+    downloads.resume(job.id)
+    until(downloads, job.id, "done")
     assert len(hostile.files_asked()) == 1
 
 
@@ -328,7 +328,7 @@ def test_two_appliances_do_not_write_into_one_folder(
     assert until(second, id, "done", "failed").status == "done"
 
 
-def test_a_folder_that_nobody_can_write_into_is_said_so(
+def test_a_folder_that_cannot_be_written_is_reported(
     make: Callable[[], Downloads], hostile: Hostile, tmp_path: Path
 ) -> None:
     (tmp_path / job_store.FOLDER).write_text("a file where a folder must be")

@@ -10,7 +10,7 @@ from appliance.config import paths
 from appliance.config.context import ContextSettings
 from appliance.models.gguf.header import GgufHeader, read_header
 from appliance.models.memory.estimate import MemoryEstimate, MemoryPart, estimate
-from tests.models import native
+from tests.models import llama_process
 from tests.models.architectures import deci, gemma3, granitehybrid, mamba, qwen3, qwen3moe
 from tests.models.gguf_writer import Gguf, llama, u32
 
@@ -70,7 +70,9 @@ def hold_against_llama_cpp(file: Path, cells: list[Cell], *, dry: bool) -> list[
     header = read_header(file)
     errors = []
     for cell, real in zip(
-        cells, native.sizes(file, [native_cell(cell) for cell in cells], dry=dry), strict=True
+        cells,
+        llama_process.sizes(file, [native_cell(cell) for cell in cells], dry=dry),
+        strict=True,
     ):
         part = estimated(header, cell).cpu
         # llama.cpp's log has two decimals of a MiB.
@@ -109,7 +111,7 @@ def test_every_kind_of_cache_as_llama_cpp_has_it(
 ) -> None:
     cell = (8192, 4, unified, 512, 512, type_k, type_v)
     file = paths.embedded_model()
-    (real,) = native.sizes(file, [native_cell(cell, flash_attn=flash_attn)])
+    (real,) = llama_process.sizes(file, [native_cell(cell, flash_attn=flash_attn)])
     part = estimated(read_header(file), cell, flash_attn=flash_attn).cpu
     assert part.cache == pytest.approx(real["cache"], rel=0.001)
     assert 0.95 <= part.compute / real["compute"] <= 1.20
@@ -159,7 +161,7 @@ def test_other_architectures_as_llama_cpp_has_them(name: str, tmp_path: Path) ->
 def test_without_flash_attention(name: str, tmp_path: Path) -> None:
     file = ARCHITECTURES[name].save(tmp_path / "model.gguf")
     cell = FEW[0]
-    (real,) = native.sizes(file, [native_cell(cell, flash_attn="off")], dry=True)
+    (real,) = llama_process.sizes(file, [native_cell(cell, flash_attn="off")], dry=True)
     part = estimated(read_header(file), cell, flash_attn="off").cpu
     assert part.cache == pytest.approx(real["cache"], rel=0.001)
     assert 0.95 <= part.compute / real["compute"] <= 1.20
@@ -170,7 +172,7 @@ def test_windows(tmp_path: Path, swa_full: bool) -> None:
     file = ARCHITECTURES["gemma 3 4B"].save(tmp_path / "model.gguf")
     cells = [(8192, 4, True, 512, 512, "f16", "f16"), (8192, 4, False, 512, 512, "q8_0", "q8_0")]
     asked = [native_cell(cell, swa_full=swa_full) for cell in cells]
-    for cell, real in zip(cells, native.sizes(file, asked, dry=True), strict=True):
+    for cell, real in zip(cells, llama_process.sizes(file, asked, dry=True), strict=True):
         part = estimated(read_header(file), cell, swa_full=swa_full).cpu
         assert part.cache == pytest.approx(real["cache"], rel=0.001), cell
 

@@ -14,9 +14,8 @@ from appliance.errors import BadModelFile, ModelLoadFailed
 from appliance.models.gguf.header import GgufHeader, is_legacy_ggml, read_header
 from appliance.models.gguf.reader import GgufReader, open_file
 from appliance.models.gguf.tensor_types import TYPE_OF_NUMBER
-from tests.models import native
+from tests.models import llama_process
 from tests.models.architectures import deci, gemma3, granitehybrid, mamba, qwen3moe
-from tests.models.elsewhere import read_elsewhere
 from tests.models.gguf_writer import (
     F32,
     I32,
@@ -31,6 +30,7 @@ from tests.models.gguf_writer import (
     text,
     u32,
 )
+from tests.models.limited_reader import read_elsewhere
 
 PLAIN = Gguf(pairs=(u32("a.b", 1), text("general.name", "x")))
 WITH_TENSORS = replace(
@@ -97,7 +97,7 @@ def test_quantization_as_people_call_it(file_type: int | None, name: str, tmp_pa
 
 def test_types_are_those_of_ggml() -> None:
     known = {number: (values, size) for number, (_, values, size) in TYPE_OF_NUMBER.items()}
-    assert known == native.types()
+    assert known == llama_process.types()
 
 
 def test_versions_and_alignments(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from appliance.config.context import ContextSettings
 from appliance.errors import BadModelFile
 from appliance.models.gguf.header import read_header
 from appliance.models.memory.estimate import estimate
-from tests.models import native
+from tests.models import llama_process
 from tests.models.gguf_writer import llama
 from tests.models.mutants import mutants
 
@@ -115,18 +115,18 @@ def survivors(folder: Path, seed: int, count: int) -> list[Path]:
 
 
 def deaths(folder: Path, seed: int, count: int) -> dict[Path, str]:
-    verdicts = native.tried(survivors(folder, seed, count))
+    verdicts = llama_process.tried(survivors(folder, seed, count))
     # Not all may be refused by llama.cpp, or nothing was tried but its error returns.
     assert list(verdicts.values()).count("loaded") > count // 10
-    return {file: said for file, said in verdicts.items() if said.startswith("died")}
+    return {file: verdict for file, verdict in verdicts.items() if verdict.startswith("died")}
 
 
-def test_what_passes_does_not_end_the_worker(tmp_path: Path) -> None:
+def test_accepted_files_do_not_end_the_worker(tmp_path: Path) -> None:
     assert deaths(tmp_path, seed=1, count=60) == {}
 
 
 @pytest.mark.soak
-def test_2000_that_pass_do_not_end_the_worker(tmp_path: Path) -> None:
+def test_2000_accepted_files_do_not_end_the_worker(tmp_path: Path) -> None:
     assert deaths(tmp_path, seed=2, count=2000) == {}
 
 

@@ -8,9 +8,8 @@ import pytest
 
 from appliance.errors import BadModelFile
 from appliance.models.gguf.header import read_header
-from tests.models import native
+from tests.models import llama_process
 from tests.models.architectures import deci, gemma3, granitehybrid, mamba, qwen3moe
-from tests.models.elsewhere import read_elsewhere
 from tests.models.gguf_writer import (
     ARRAY,
     F32,
@@ -27,6 +26,7 @@ from tests.models.gguf_writer import (
     text,
     u32,
 )
+from tests.models.limited_reader import read_elsewhere
 
 PLAIN = Gguf(pairs=(u32("a.b", 1), text("general.name", "x")))
 WITH_TENSORS = replace(
@@ -175,7 +175,7 @@ def test_the_originals_of_all_these_are_fine(tmp_path: Path) -> None:
         files.append(tmp_path / f"{number}.gguf")
         files[-1].write_bytes(file.encoded(seed=1))
         read_header(files[-1])
-    assert native.loaded(files) == files
+    assert llama_process.loaded(files) == files
 
 
 def test_claims_cost_nothing(tmp_path: Path) -> None:

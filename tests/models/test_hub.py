@@ -10,8 +10,8 @@ from appliance.config.schema import HubSettings
 from appliance.errors import HubUnavailable, ModelNotFound, RequestError
 from appliance.models.hub.client import Hub
 from appliance.models.hub.downloads import Downloads
-from tests.models.hub import Hub as Hostile
-from tests.models.hub import serving
+from tests.models.fake_hub import Hub as Hostile
+from tests.models.fake_hub import serving
 
 REPO = "Qwen/Qwen2.5-0.5B-Instruct-GGUF"
 CONTENT = b"GGUF"
@@ -49,7 +49,7 @@ def test_a_token_opens_what_is_closed(hostile: Hostile, tmp_path: Path) -> None:
         Hub(settings(hostile, token="hf_secret")).repo(REPO)
 
 
-def test_a_hub_that_is_not_there_is_said_so() -> None:
+def test_an_unreachable_hub_is_reported() -> None:
     with pytest.raises(HubUnavailable, match=r"127\.0\.0\.1:1"):
         Hub(HubSettings(endpoint="http://127.0.0.1:1")).repo(REPO)
 

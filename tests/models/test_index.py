@@ -114,7 +114,7 @@ def test_models_are_found_where_every_program_keeps_them(tmp_path: Path) -> None
         assert not facts.embeds
 
 
-def test_the_embedded_model_tells_of_itself() -> None:
+def test_the_embedded_models_header_is_read() -> None:
     file = paths.embedded_model()
     (entry,) = shelf_of(given=[ConfiguredFile("small", "Small", file, "bundled")]).refresh()
     assert (entry.id, entry.name, entry.owner) == ("small", "Small", "bundled")
@@ -195,7 +195,7 @@ def test_a_file_that_two_programs_have_is_one_model(tmp_path: Path) -> None:
     assert ids(shelf_of(*places).refresh()) == ["same", "tiny"]
 
 
-def test_models_of_one_name_are_told_apart(tmp_path: Path) -> None:
+def test_models_of_one_name_are_distinguished(tmp_path: Path) -> None:
     for folder in ("a", "b", "c"):
         saved(tmp_path / folder / "tiny.gguf", llama(n_layer=ord(folder) - 95))
     given = [ConfiguredFile("elsewhere@folder", "", None)]
@@ -276,10 +276,10 @@ def test_a_folder_of_a_million_files_is_not_looked_through(tmp_path: Path) -> No
     assert looked_at == MAX_ENTRIES
 
 
-def test_changes_are_told(tmp_path: Path) -> None:
-    told: list[tuple[list[str], list[str]]] = []
+def test_changes_are_reported(tmp_path: Path) -> None:
+    changes: list[tuple[list[str], list[str]]] = []
     shelf = shelf_of(("folder", tmp_path))
-    shelf.on_change = lambda new, gone: told.append((ids(new), ids(gone)))
+    shelf.on_change = lambda new, gone: changes.append((ids(new), ids(gone)))
     assert shelf.refresh() == ()
     file = saved(tmp_path / "one.gguf")
     shelf.refresh(at_once=True)
@@ -288,7 +288,7 @@ def test_changes_are_told(tmp_path: Path) -> None:
     shelf.refresh(at_once=True)
     file.unlink()
     assert shelf.refresh(at_once=True) == ()
-    assert told == [(["one"], []), (["one"], ["one"]), ([], ["one"])]
+    assert changes == [(["one"], []), (["one"], ["one"]), ([], ["one"])]
 
 
 def test_a_look_of_just_now_is_believed(tmp_path: Path) -> None:

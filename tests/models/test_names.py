@@ -55,7 +55,7 @@ def test_the_quantization_picks_the_file(wanted: str, file: str | None) -> None:
         ([], None),
     ],
 )
-def test_with_nothing_said_there_is_always_a_model_if_there_is_one(
+def test_without_a_quantization_a_file_is_chosen_if_there_is_one(
     files: list[str], file: str | None
 ) -> None:
     assert names.choose(files, "") == file
@@ -74,7 +74,7 @@ def test_with_nothing_said_there_is_always_a_model_if_there_is_one(
         ("model.gguf", ""),
     ],
 )
-def test_a_files_name_tells_its_quantization(file: str, quantization: str) -> None:
+def test_the_quantization_is_read_from_the_file_name(file: str, quantization: str) -> None:
     assert names.quantization(file) == quantization
 
 

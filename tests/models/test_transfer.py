@@ -11,7 +11,7 @@ import pytest
 
 from appliance.errors import ApplianceError, DownloadFailed, NoSpace, RequestError
 from appliance.models.hub.file_transfer import ATTEMPTS, ExpectedFile, FileDownload, Stopped
-from tests.models.hub import Behaviour, Hub, serving
+from tests.models.fake_hub import Behaviour, Hub, serving
 
 CONTENT = random.Random(1).randbytes(300_000)
 OTHER = random.Random(2).randbytes(300_000)
@@ -40,7 +40,7 @@ def transfer(what: ExpectedFile, part: Path, **settings: object) -> FileDownload
     return FileDownload(what, part, **(usual | settings))  # type: ignore[arg-type]
 
 
-def test_it_arrives(hub: Hub, tmp_path: Path) -> None:
+def test_a_download_arrives(hub: Hub, tmp_path: Path) -> None:
     transfer(want(hub), tmp_path / "part").run()
     assert (tmp_path / "part").read_bytes() == CONTENT
     assert hub.starts() == [0]
@@ -56,7 +56,9 @@ def test_what_git_keeps_itself_is_compared_by_gits_hash(hub: Hub, tmp_path: Path
 
 
 @pytest.mark.parametrize("percent", range(1, 100))
-def test_cut_at_every_percent_it_goes_on_there(percent: int, hub: Hub, tmp_path: Path) -> None:
+def test_a_download_cut_at_every_percent_resumes_there(
+    percent: int, hub: Hub, tmp_path: Path
+) -> None:
     at = len(CONTENT) * percent // 100
     hub.plan = [Behaviour(cut=at)]
     transfer(want(hub), tmp_path / "part").run()
@@ -64,7 +66,7 @@ def test_cut_at_every_percent_it_goes_on_there(percent: int, hub: Hub, tmp_path:
     assert hub.starts() == [0, at]
 
 
-def test_cut_again_and_again_it_arrives(hub: Hub, tmp_path: Path) -> None:
+def test_a_download_that_is_cut_repeatedly_arrives(hub: Hub, tmp_path: Path) -> None:
     hub.always = Behaviour(cut=7001)
     transfer(want(hub), tmp_path / "part").run()
     assert (tmp_path / "part").read_bytes() == CONTENT
@@ -102,7 +104,7 @@ def test_a_hub_that_never_gives_anything_is_given_up(hub: Hub, tmp_path: Path) -
     ],
 )
 @pytest.mark.parametrize("before", [0, 123_456])
-def test_after_one_lie_it_still_arrives(
+def test_after_one_wrong_response_the_file_still_arrives(
     lie: Behaviour, before: int, hub: Hub, tmp_path: Path
 ) -> None:
     hub.plan = [Behaviour(cut=before), lie] if before else [lie]
@@ -133,7 +135,9 @@ def test_after_one_lie_it_still_arrives(
         Behaviour(status=500),
     ],
 )
-def test_who_always_lies_gives_nothing(lie: Behaviour, hub: Hub, tmp_path: Path) -> None:
+def test_a_hub_that_always_sends_wrong_data_gives_nothing(
+    lie: Behaviour, hub: Hub, tmp_path: Path
+) -> None:
     hub.always = lie
     with pytest.raises(DownloadFailed) as caught:
         transfer(want(hub), tmp_path / "part").run()
@@ -183,14 +187,14 @@ def test_what_is_whole_already_is_only_compared(hub: Hub, tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("status", [401, 403])
-def test_a_closed_door_is_said_so(status: int, hub: Hub, tmp_path: Path) -> None:
+def test_an_access_refusal_names_the_token_variable(status: int, hub: Hub, tmp_path: Path) -> None:
     hub.always = Behaviour(status=status)
     with pytest.raises(RequestError, match="HF_TOKEN"):
         transfer(want(hub), tmp_path / "part").run()
     assert len(hub.asked) == 1
 
 
-def test_it_stops_when_told_and_keeps_what_came(hub: Hub, tmp_path: Path) -> None:
+def test_a_download_stops_on_request_and_keeps_the_partial_file(hub: Hub, tmp_path: Path) -> None:
     hub.always = Behaviour(cut=200_000, stall=True)
     stop = threading.Event()
     part = tmp_path / "part"
@@ -215,7 +219,7 @@ def test_it_stops_when_told_and_keeps_what_came(hub: Hub, tmp_path: Path) -> Non
     assert hub.starts()[-1] == 200_000
 
 
-def test_a_full_disk_is_said_so_and_what_came_is_kept(hub: Hub, tmp_path: Path) -> None:
+def test_a_full_disk_is_reported_and_the_partial_file_is_kept(hub: Hub, tmp_path: Path) -> None:
     resource = pytest.importorskip("resource")
     part = tmp_path / "part"
     limit = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -247,7 +251,7 @@ def test_a_token_does_not_follow_to_another_place(tmp_path: Path) -> None:
         assert not any("authorization" in asked.headers for asked in at_cdn)
 
 
-def test_going_round_in_circles_ends(hub: Hub, tmp_path: Path) -> None:
+def test_a_redirect_loop_is_refused(hub: Hub, tmp_path: Path) -> None:
     hub.cdn = hub.url
     with pytest.raises(DownloadFailed, match="redirect"):
         transfer(want(hub), tmp_path / "part").run()

@@ -48,8 +48,8 @@ def bootstrap(base: Path, *packages: str) -> None:
         pytest.skip("a machine is made and booted by root")
     if base.exists():
         return
-    release = _said("sh", "-c", ". /etc/os-release; echo $VERSION_CODENAME")
-    mirrors = _said(
+    release = _output("sh", "-c", ". /etc/os-release; echo $VERSION_CODENAME")
+    mirrors = _output(
         *("apt-get", "indextargets", "--format", "$(REPO_URI)"),
         *("Created-By: Packages", f"RELEASE: {release}", "COMPONENT: main"),
     ).split()
@@ -70,7 +70,7 @@ def bootstrap(base: Path, *packages: str) -> None:
         half.rename(base)
 
 
-def _said(*command: str) -> str:
+def _output(*command: str) -> str:
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
 

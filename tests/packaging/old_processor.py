@@ -15,14 +15,14 @@ def main() -> None:
     inside = str(Path(program).parent / "_internal")
     # As if another of its processes had started it. Otherwise it would start itself once more to
     # say where its libraries are, and that one would run on the real processor.
-    told = {
+    variables = {
         "LD_LIBRARY_PATH": inside,
         "_PYI_ARCHIVE_FILE": program,
         "_PYI_APPLICATION_HOME_DIR": inside,
         "_PYI_PARENT_PROCESS_LEVEL": "1",
     }
     imitate = ["qemu-x86_64", "-cpu", processor]
-    for name, value in told.items():
+    for name, value in variables.items():
         imitate += ["-E", f"{name}={value}"]
     paths.worker_command = lambda: [*imitate, program, "worker"]
     paths.template_command = lambda: [program, "template"]

@@ -6,9 +6,9 @@
 import httpx
 import pytest
 
-from tests.packaging.asking import ask, chat, kept, ready
 from tests.packaging.bare_machine import Machine
-from tests.packaging.made import newest
+from tests.packaging.built_packages import newest
+from tests.packaging.openai_requests import ask, chat, kept, ready
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.packages

@@ -17,7 +17,7 @@ import psutil
 import pytest
 
 import debian
-from tests.packaging.made import newest
+from tests.packaging.built_packages import newest
 from tests.packaging.test_files import judged
 from tests.waiting import wait_until
 from tests.worker.runners import ggml_writer
@@ -61,14 +61,14 @@ class Arm:
 
     def command(self, *command: str) -> list[str]:
         """The command line that runs one inside."""
-        said = {
+        environment = {
             "APPLIANCE_SERVER_PORT": str(self._port),
             "APPLIANCE_DATA_DIR": "/var/lib/appliance",
             "XDG_CONFIG_HOME": "/etc",
             "APPLIANCE_ENGINE_TUNE": "false",
             "APPLIANCE_ENGINE_N_CTX": "512",
         }
-        return debian.inside(self.root, *command, variables=said)
+        return debian.inside(self.root, *command, variables=environment)
 
     def run(self, *command: str) -> str:
         """A command, which must not fail; what it says."""
@@ -139,13 +139,13 @@ def test_the_package_says_what_it_is_for(package: Path) -> None:
     judged("lintian", "lintian", "--allow-root", "--fail-on=error", str(package))
 
 
-def test_it_answers_and_says_what_it_runs_on(arm: Arm) -> None:
+def test_it_answers_and_reports_its_device(arm: Arm) -> None:
     arm.serve()
     wait_until(arm.ready, f"not ready, see {arm.log}", SLOW)
 
-    answer = arm.ask("smollm2-135m-instruct")
-    assert answer.status_code == 200, answer.text
-    assert answer.json()["choices"][0]["message"]["content"]
+    response = arm.ask("smollm2-135m-instruct")
+    assert response.status_code == 200, response.text
+    assert response.json()["choices"][0]["message"]["content"]
 
     refused = arm.ask("old")
     assert refused.status_code == 503, refused.text

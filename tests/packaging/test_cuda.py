@@ -14,7 +14,7 @@ import pytest
 
 from appliance.system import llama_libraries
 from native import cuda, prebuilt
-from tests.packaging.made import newest
+from tests.packaging.built_packages import newest
 from tests.packaging.test_files import judged
 
 BASE = b"the ggml-base of both"
@@ -176,7 +176,7 @@ def test_without_a_driver_the_program_sees_it_and_goes_on(tmp_path: Path) -> Non
     (program / "appliance").write_bytes((frozen / "appliance").read_bytes())
     (program / "appliance").chmod(0o755)
     (program / "_internal").symlink_to(frozen / "_internal")
-    said = subprocess.run(
+    output = subprocess.run(
         [program / "appliance", "doctor", "--json"],
         env={"PATH": "/usr/bin:/bin", "HOME": str(tmp_path)},
         capture_output=True,
@@ -184,4 +184,4 @@ def test_without_a_driver_the_program_sees_it_and_goes_on(tmp_path: Path) -> Non
         check=True,
         timeout=120,
     ).stdout
-    assert re.search(r'"cuda": "libcuda\.so\.1', said)
+    assert re.search(r'"cuda": "libcuda\.so\.1', output)

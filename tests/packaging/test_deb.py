@@ -13,9 +13,9 @@ import httpx
 import psutil
 import pytest
 
-from tests.packaging.asking import ask, begin_chat, chat, kept, ready
 from tests.packaging.bare_machine import Machine
-from tests.packaging.made import newest
+from tests.packaging.built_packages import newest
+from tests.packaging.openai_requests import ask, begin_chat, chat, kept, ready
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.packages
@@ -70,7 +70,9 @@ MAKE_KEY = [
 """As the manual says."""
 
 
-def test_a_package_lives_its_life(machine: Machine, url: str, tmp_path: Path) -> None:
+def test_a_package_is_installed_upgraded_and_removed(
+    machine: Machine, url: str, tmp_path: Path
+) -> None:
     package = newest("appliance-server_*.deb")
     for absent in ("python3", "cc", "gcc"):
         assert machine.try_run("sh", "-c", f"command -v {absent}").returncode != 0

@@ -37,10 +37,10 @@ def test_the_description_for_shops() -> None:
 
 
 def test_the_service_is_locked_in() -> None:
-    said = judged(
+    output = judged(
         *("systemd-analyze", "systemd", "security", "--offline=true", "--threshold=20", str(UNIT))
     )
-    found = re.search(r"exposure level for appliance.service: ([\d.]+)", said)
+    found = re.search(r"exposure level for appliance.service: ([\d.]+)", output)
     assert found and float(found[1]) <= 2.0
 
 
@@ -49,9 +49,9 @@ def test_the_service_is_understood(tmp_path: Path) -> None:
     text = UNIT.read_text(encoding="utf-8").replace("/usr/bin/appliance", "/bin/true")
     text = re.sub(r"^Documentation=.*\n", "", text, flags=re.MULTILINE)
     (tmp_path / "appliance.service").write_text(text, encoding="utf-8")
-    said = judged("systemd-analyze", "systemd", "verify", str(tmp_path / "appliance.service"))
+    output = judged("systemd-analyze", "systemd", "verify", str(tmp_path / "appliance.service"))
     newer = re.compile(r"Unknown key '(RestartSteps|RestartMaxDelaySec)' in section")
-    unknown = [line for line in said.splitlines() if not newer.search(line)]
+    unknown = [line for line in output.splitlines() if not newer.search(line)]
     assert "appliance.service" not in "\n".join(unknown)
 
 

@@ -18,8 +18,8 @@ import httpx
 import psutil
 import pytest
 
-from tests.packaging.asking import ask
 from tests.packaging.bare_machine import PATH, ROOT, bootstrap
+from tests.packaging.openai_requests import ask
 from tests.waiting import wait_until
 
 BASE = ROOT / "build" / "bare-python"
@@ -33,7 +33,7 @@ CONFIGURATION = (
     *("/etc/pip.conf", "/etc/xdg/pip", "~/.config/pip", "~/.pip", "~/.npmrc"),
 )
 """How this machine reaches its registries; copied where it is there."""
-SAYS_HOW = (
+NETWORK_VARIABLES = (
     "PIP_",
     "NPM_CONFIG_",
     "SSL_CERT_",
@@ -84,13 +84,15 @@ class Clone:
 
     def command(self, *command: str) -> list[str]:
         """The command line that runs one inside, as root; all of it ends with its first process."""
-        said = {
-            name: value for name, value in os.environ.items() if name.upper().startswith(SAYS_HOW)
+        environment = {
+            name: value
+            for name, value in os.environ.items()
+            if name.upper().startswith(NETWORK_VARIABLES)
         }
-        said |= {"PATH": PATH, "HOME": "/root", "LANG": "C.UTF-8"}
+        environment |= {"PATH": PATH, "HOME": "/root", "LANG": "C.UTF-8"}
         # What else is on this machine is no part of the test.
-        said |= {"APPLIANCE_SERVER_PORT": str(self.port), "APPLIANCE_ENGINE_TUNE": "false"}
-        words = [f"{name}={value}" for name, value in said.items()]
+        environment |= {"APPLIANCE_SERVER_PORT": str(self.port), "APPLIANCE_ENGINE_TUNE": "false"}
+        words = [f"{name}={value}" for name, value in environment.items()]
         return [
             *("unshare", "--mount", "--pid", "--fork", "--kill-child", "sh", "-c", _ENTER),
             *(str(self.root), "env", "-i", "-C", "/root/appliance", *words, *command),
@@ -160,9 +162,9 @@ def test_it_answers_on_a_machine_with_python_and_make_alone(
         took.append(time.monotonic() - began)
         clone.stop()
 
-    said = clone.log.read_text(encoding="utf-8")
+    log = clone.log.read_text(encoding="utf-8")
     with capsys.disabled():
-        print(f"\n{said}\nfirst reply after {took[0]:.1f} s, at the second start {took[1]:.1f} s")
+        print(f"\n{log}\nfirst reply after {took[0]:.1f} s, at the second start {took[1]:.1f} s")
     for step in ("Creating .venv", "Installing Node.js", "Fetching llama.cpp", "Building the page"):
-        assert said.count(f"{step}") >= 2, "it says what it does, and how long it took"
-    assert said.count("Building the page …") == 1, "the second start builds nothing"
+        assert log.count(f"{step}") >= 2, "it says what it does, and how long it took"
+    assert log.count("Building the page …") == 1, "the second start builds nothing"

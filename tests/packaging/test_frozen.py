@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from appliance.system import llama_libraries
-from tests.packaging.asking import ask
+from tests.packaging.openai_requests import ask
 from tests.running import Running
 from tests.waiting import wait_until
 
@@ -52,8 +52,8 @@ def run(*arguments: str, folder: Path) -> str:
 
 
 def test_it_answers_with_the_model_inside(frozen: Running) -> None:
-    answer = ask(frozen.url)
-    assert answer.usage and answer.usage.completion_tokens > 0
+    response = ask(frozen.url)
+    assert response.usage and response.usage.completion_tokens > 0
     exe = {Path(process.exe()) for process in psutil.Process(frozen.pid).children(recursive=True)}
     assert exe == {PROGRAM}, "worker and template process are the program itself"
 
@@ -76,10 +76,10 @@ def test_a_killed_worker_is_replaced(frozen: Running) -> None:
 
 
 def test_it_says_what_it_was_made_from(tmp_path: Path) -> None:
-    said = run("--version", folder=tmp_path)
+    output = run("--version", folder=tmp_path)
     for word in ("appliance ", "commit ", "llama.cpp ", "SQLite "):
-        assert said.partition(word)[2][:1].isalnum(), said
-    assert "unknown" not in said and "not to be loaded" not in said
+        assert output.partition(word)[2][:1].isalnum(), output
+    assert "unknown" not in output and "not to be loaded" not in output
 
 
 def test_every_processor_has_its_variant_and_gpus_their_backend(tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ import pytest
 
 import debian
 import image
-from tests.packaging.made import newest
+from tests.packaging.built_packages import newest
 from tests.waiting import wait_until
 
 KEY = "sk-of-a-container-0123456789abcdef"
@@ -136,8 +136,8 @@ def podman() -> Iterator[Podman]:
 @pytest.fixture(scope="module")
 def name(podman: Podman) -> str:
     """Of the image, once it has been loaded."""
-    said = podman.must("load", "--input", str(newest(ARCHITECTURES["amd64"])))
-    return said.rpartition("Loaded image: ")[2]
+    output = podman.must("load", "--input", str(newest(ARCHITECTURES["amd64"])))
+    return output.rpartition("Loaded image: ")[2]
 
 
 class Container:
@@ -230,7 +230,7 @@ def test_it_stops_in_time_in_the_middle_of_a_reply(podman: Podman, name: str) ->
         assert again.stop() == 0
 
 
-def test_it_is_told_its_limits_and_tells_its_health(podman: Podman, name: str) -> None:
+def test_the_container_reports_its_limits_and_its_health(podman: Podman, name: str) -> None:
     health = ("--health-cmd=appliance health", "--health-interval=disable")
     limits = ("--memory=1500m", "--cpus=1")
     with Container(podman, name, *health, *limits, f"--env=API_KEY={KEY}") as container:
@@ -249,8 +249,8 @@ def test_it_runs_on_arm64() -> None:
         pytest.skip(str(ex))
     podman = Podman()
     try:
-        said = podman.must("load", "--input", str(newest(ARCHITECTURES["arm64"])))
-        ran = podman.run("--rm", said.rpartition("Loaded image: ")[2], "--version")
+        output = podman.must("load", "--input", str(newest(ARCHITECTURES["arm64"])))
+        ran = podman.run("--rm", output.rpartition("Loaded image: ")[2], "--version")
     finally:
         podman.end()
     assert ran.returncode == 0, ran.stderr

@@ -18,7 +18,7 @@ def described() -> dict[str, Any]:
     return image.config("arm64", ["0" * 64, "1" * 64], "2026-01-01T00:00:00Z")
 
 
-def test_it_runs_as_somebody_who_may_nothing(described: dict[str, Any]) -> None:
+def test_it_runs_as_an_unprivileged_user(described: dict[str, Any]) -> None:
     user, _, group = described["config"]["User"].partition(":")
     assert int(user) > 0 and int(group) > 0
 
@@ -30,7 +30,7 @@ def test_everything_that_is_kept_is_in_one_volume(described: dict[str, Any]) -> 
         assert (settings[name] + "/").startswith(volume + "/"), name
 
 
-def test_its_settings_are_ones_and_hold_no_key(described: dict[str, Any]) -> None:
+def test_the_images_settings_exist_and_contain_no_key(described: dict[str, Any]) -> None:
     settings = dict(one.split("=", 1) for one in described["config"]["Env"])
     config = load(None, environ=settings)
     assert not (config.security.api_key or config.security.insecure_lan)

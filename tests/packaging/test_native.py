@@ -78,7 +78,7 @@ def test_what_does_not_matter_is_no_difference(old: str, new: str, tmp_path: Pat
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "said"),
+    ("old", "new", "expected"),
     [
         (
             *("llama_tokenize(", "llama_tokenise("),
@@ -114,8 +114,8 @@ def test_what_does_not_matter_is_no_difference(old: str, new: str, tmp_path: Pat
     ],
     ids=["function", "argument", "field", "longer", "inner", "type", "constant"],
 )
-def test_every_difference_is_named(old: str, new: str, said: str, tmp_path: Path) -> None:
-    assert header.differences(of(tmp_path), of(tmp_path, old, new), CALLED, USED) == [said]
+def test_every_difference_is_named(old: str, new: str, expected: str, tmp_path: Path) -> None:
+    assert header.differences(of(tmp_path), of(tmp_path, old, new), CALLED, USED) == [expected]
 
 
 def packed(folder: Path, *changes: tuple[bytes, bytes], without: str = "no library") -> Path:
@@ -147,20 +147,20 @@ def test_what_libraries_lack_is_named(tmp_path: Path) -> None:
 
 
 def test_a_library_that_another_one_loads_is_missed(tmp_path: Path) -> None:
-    (said,) = symbols.faults(packed(tmp_path, without="ggml-base"), prebuilt.this_system(), [])
-    assert said.startswith("it loads ") and said.endswith(", which is not inside")
+    (fault,) = symbols.faults(packed(tmp_path, without="ggml-base"), prebuilt.this_system(), [])
+    assert fault.startswith("it loads ") and fault.endswith(", which is not inside")
 
 
 def test_libraries_for_another_processor_are_refused(tmp_path: Path) -> None:
-    (said,) = symbols.faults(packed(tmp_path), "some-riscv64", [])
-    assert said.startswith("it is for ")
+    (fault,) = symbols.faults(packed(tmp_path), "some-riscv64", [])
+    assert fault.startswith("it is for ")
 
 
 def test_an_archive_of_something_else_is_named(tmp_path: Path) -> None:
     file = tmp_path / "some.tgz"
     file.write_bytes(b"no archive")
-    (said,) = symbols.faults(file, "linux-x64", [])
-    assert said.startswith("some.tgz cannot be read")
+    (fault,) = symbols.faults(file, "linux-x64", [])
+    assert fault.startswith("some.tgz cannot be read")
     text = tmp_path / "liball.so"
     text.write_text("no library")
     with tarfile.open(file, "w:gz") as archive:

@@ -51,7 +51,7 @@ def test_the_worker_answers_without_avx(old: Running) -> None:
     assert workers, "it does not run on the old processor"
     maps = Path(f"/proc/{workers[0].pid}/maps").read_text(encoding="utf-8")
     assert set(re.findall(r"libggml-cpu-(\w+)\.so", maps)) == {"sse42"}
-    answer = httpx.post(
+    response = httpx.post(
         old.url + "/v1/chat/completions",
         json={
             "model": "smollm2-135m-instruct",
@@ -61,5 +61,5 @@ def test_the_worker_answers_without_avx(old: Running) -> None:
         },
         timeout=SLOW,
     )
-    assert answer.status_code == 200, answer.text
-    assert answer.json()["choices"][0]["message"]["content"]
+    assert response.status_code == 200, response.text
+    assert response.json()["choices"][0]["message"]["content"]

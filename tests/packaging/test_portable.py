@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.packaging.asking import ask
+from tests.packaging.openai_requests import ask
 from tests.running import Running
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.packaging.asking import ask, chat, kept, ready
 from tests.packaging.bare_machine import Machine
-from tests.packaging.made import ROOT, newest
+from tests.packaging.built_packages import ROOT, newest
+from tests.packaging.openai_requests import ask, chat, kept, ready
 from tests.waiting import wait_until
 
 RPM = ["rpm", "--force-debian", "--nodeps"]
@@ -41,13 +41,15 @@ def next_version(folder: Path) -> Path:
     return package
 
 
-def test_a_package_lives_its_life(machine: Machine, url: str, tmp_path: Path) -> None:
+def test_a_package_is_installed_upgraded_and_removed(
+    machine: Machine, url: str, tmp_path: Path
+) -> None:
     package = newest("appliance-server-*.rpm")
     machine.get("rpm")
     machine.run("sh", "-c", "rm /usr/bin/deb-systemd-*")
 
-    said = machine.run(*RPM, "--install", machine.take(package))
-    assert "fail" not in said.lower()
+    output = machine.run(*RPM, "--install", machine.take(package))
+    assert "fail" not in output.lower()
     wait_until(lambda: ready(url), f"not ready: {machine.journal()}", 120)
     assert machine.run("systemctl", "is-enabled", "appliance").strip() == "enabled"
     assert machine.run("rpm", "--verify", "--nodeps", "appliance-server") == ""

@@ -19,7 +19,7 @@ import pytest
 from appliance.system import llama_libraries
 from appliance.tuning.variants.verify import prove
 from native import compiled, install, prebuilt, trial
-from tests.tuning.planting import best_variant, plant
+from tests.tuning.faulty_variants import best_variant, plant
 
 ROOT = Path(__file__).resolve().parents[2]
 LOCKS = sorted((ROOT / "requirements").glob("*.txt"))
@@ -80,12 +80,12 @@ def test_npm_lock_is_for_every_system() -> None:
 def test_missing_tools_are_named_in_plain_sentences(tmp_path: Path) -> None:
     done = shell("check-tools.sh", path=str(tmp_path), LLAMA="source")
     assert done.returncode == 1
-    said = done.stderr.splitlines()
-    assert [line.split(" is missing")[0] for line in said] == [
+    lines = done.stderr.splitlines()
+    assert [line.split(" is missing")[0] for line in lines] == [
         "Python",
         "A C and C++ compiler",
     ]
-    assert all("Debian: " in line for line in said)
+    assert all("Debian: " in line for line in lines)
 
 
 def shell(
@@ -258,12 +258,12 @@ CLANG_14 = '__GNUC_MINOR__ 2\n__GNUC__ 4\n__VERSION__ "14.0.6"\n__clang__ 1\n__c
 
 
 @pytest.mark.parametrize(
-    ("said", "wrong"),
+    ("version_text", "wrong"),
     [(GCC_12, True), (GCC_12.replace("12", "13"), False), (CLANG_14, False), ("", False)],
     ids=["gcc 12", "gcc 13", "clang", "none"],
 )
-def test_no_code_for_amx_by_a_compiler_that_makes_it_wrong(said: str, wrong: bool) -> None:
-    assert compiled.makes_amx_wrong(said) is wrong
+def test_no_code_for_amx_by_a_compiler_that_makes_it_wrong(version_text: str, wrong: bool) -> None:
+    assert compiled.makes_amx_wrong(version_text) is wrong
 
 
 def test_wheel_is_kept_apart_by_its_compiler(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -53,7 +53,7 @@ class Run:
     """That they are spread over, if the machine is fast enough."""
     swap_every: int = 250
     """Short requests, after which they want the other model."""
-    answers: Counter[str] = field(default_factory=Counter)
+    responses: Counter[str] = field(default_factory=Counter)
     """Requests by how they ended."""
     samples: list[Sample] = field(default_factory=list)
 
@@ -123,36 +123,38 @@ class Run:
             how = "error"
             self._errors.append(f"{ask.__name__}: {error!r}")
         with self._lock:
-            self.answers[how] += 1
+            self.responses[how] += 1
 
     def _completion(self, client: httpx.Client, chance: random.Random, model: str) -> str:
         body = {"model": model, "prompt": words(chance, 12), "max_tokens": 3}
         return ended(client.post("/v1/completions", json=body))
 
     def _stream(self, client: httpx.Client, chance: random.Random, model: str) -> str:
-        with client.stream("POST", "/v1/chat/completions", json=chat(chance, model, 4)) as answer:
-            lines = list(answer.iter_lines())
-        if answer.status_code == 200:
+        with client.stream("POST", "/v1/chat/completions", json=chat(chance, model, 4)) as response:
+            lines = list(response.iter_lines())
+        if response.status_code == 200:
             assert "data: [DONE]" in lines
-        return ended(answer)
+        return ended(response)
 
     def _hang_up(self, client: httpx.Client, chance: random.Random, model: str) -> str:
-        with client.stream("POST", "/v1/chat/completions", json=chat(chance, model, 200)) as answer:
-            next(answer.iter_lines())
+        with client.stream(
+            "POST", "/v1/chat/completions", json=chat(chance, model, 200)
+        ) as response:
+            next(response.iter_lines())
         return "hung up"
 
     def _chat(self, client: httpx.Client, chance: random.Random, model: str) -> str:
         session = client.post("/api/sessions", json={}).json()["id"]
         body = {"content": words(chance, 20), "model": model, "max_tokens": 4}
-        with client.stream("POST", f"/api/sessions/{session}/turns", json=body) as answer:
-            answer.read()
+        with client.stream("POST", f"/api/sessions/{session}/turns", json=body) as response:
+            response.read()
         assert client.delete(f"/api/sessions/{session}").status_code == 204
-        return ended(answer)
+        return ended(response)
 
     def _lists(self, client: httpx.Client, chance: random.Random, model: str) -> str:
         for path in ("/api/sessions", "/v1/models", "/api/status", "/metrics"):
-            answer = client.get(path)
-            assert answer.status_code == 200, (path, answer.text)
+            response = client.get(path)
+            assert response.status_code == 200, (path, response.text)
         return "200"
 
     def _long_one(self, client: httpx.Client, chance: random.Random, model: str) -> str:
@@ -199,10 +201,10 @@ def chat(chance: random.Random, model: str, tokens: int) -> dict[str, Any]:
     return {"model": model, "messages": messages, "max_tokens": tokens, "stream": True}
 
 
-def ended(answer: httpx.Response) -> str:
+def ended(response: httpx.Response) -> str:
     """With what; a model that others are at work with may have no room."""
-    assert answer.status_code in (200, 503), answer.text
-    return str(answer.status_code)
+    assert response.status_code in (200, 503), response.text
+    return str(response.status_code)
 
 
 def size_mb(files: Any) -> float:
@@ -219,7 +221,7 @@ def size_mb(files: Any) -> float:
 def write(run: Run, file: Path) -> None:
     """The figures of a run, as JSON."""
     file.parent.mkdir(parents=True, exist_ok=True)
-    found = {"answers": run.answers, "samples": [asdict(sample) for sample in run.samples]}
+    found = {"answers": run.responses, "samples": [asdict(sample) for sample in run.samples]}
     file.write_text(json.dumps(found))
 
 

@@ -25,7 +25,7 @@ def tuned(folder: Path) -> Path:
     return folder / "cache" / "appliance" / "tuned"
 
 
-def said(running: Running, words: str) -> None:
+def wait_for_log(running: Running, words: str) -> None:
     """Wait until the log says it."""
     deadline = time.monotonic() + TUNING_SECONDS
     while not re.search(words, running.log.read_text()):
@@ -34,13 +34,13 @@ def said(running: Running, words: str) -> None:
 
 
 def ask(running: Running) -> str:
-    answer = httpx.post(
+    response = httpx.post(
         running.url + "/v1/chat/completions",
         json={"messages": [{"role": "user", "content": "Say hello."}], "max_tokens": 8},
         timeout=120,
     )
-    assert answer.status_code == 200, answer.text
-    text: str = answer.json()["choices"][0]["message"]["content"]
+    assert response.status_code == 200, response.text
+    text: str = response.json()["choices"][0]["message"]["content"]
     return text
 
 
@@ -50,7 +50,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("tuned")
     running = Running(folder, APPLIANCE_ENGINE_TUNE="true").start()
     try:
-        said(running, "smollm2-135m-instruct runs fast|other programs were busy")
+        wait_for_log(running, "smollm2-135m-instruct runs fast|other programs were busy")
         running.wait_ready()
         assert ask(running)
     finally:
@@ -106,12 +106,12 @@ def test_a_request_ends_a_tuning(tmp_path: Path) -> None:
         tmp_path, APPLIANCE_ENGINE_TUNE="true", APPLIANCE_SERVER_LOG_LEVEL="debug"
     ).start()
     try:
-        said(running, "measuring the model as shipped")
+        wait_for_log(running, "measuring the model as shipped")
         asked = {"messages": [{"role": "user", "content": "Count to fifty."}], "stream": True}
         with httpx.stream(
             "POST", running.url + "/v1/chat/completions", json=asked, timeout=60
-        ) as answer:
-            assert next(sse.events(answer))
+        ) as response:
+            assert next(sse.events(response))
             deadline = time.monotonic() + 20
             while list(tuned(tmp_path).glob("*.part")):
                 assert time.monotonic() < deadline

@@ -25,9 +25,9 @@ def test_a_device_that_is_not_there_is_warned_of(
     running: Running, path: str, body: dict[str, Any]
 ) -> None:
     for device, warning in (("metal", GONE), ("cpu", None), ("auto", None)):
-        answer = httpx.post(running.url + path, json={**body, "device": device}, timeout=60)
-        assert answer.status_code == 200
-        assert answer.headers.get("X-Appliance-Warning") == warning
+        response = httpx.post(running.url + path, json={**body, "device": device}, timeout=60)
+        assert response.status_code == 200
+        assert response.headers.get("X-Appliance-Warning") == warning
 
 
 def test_the_warning_is_in_turns_log_and_state(running: Running) -> None:
@@ -44,25 +44,25 @@ def test_the_warning_is_in_turns_log_and_state(running: Running) -> None:
 
 
 def test_a_device_that_nobody_knows_is_refused(running: Running) -> None:
-    answer = httpx.post(running.url + "/v1/chat/completions", json={**CHAT, "device": "abacus"})
-    assert answer.status_code == 400
-    assert answer.json()["error"]["param"] == "device"
-    assert answer.json()["error"]["message"] == (
+    response = httpx.post(running.url + "/v1/chat/completions", json={**CHAT, "device": "abacus"})
+    assert response.status_code == 400
+    assert response.json()["error"]["param"] == "device"
+    assert response.json()["error"]["message"] == (
         "device: needs auto, cpu, cuda, metal or vulkan, or a device's name such as Vulkan0"
     )
 
 
 @pytest.mark.parametrize("device", ["vulkan", "VULKAN", "Vulkan0", "cuda12", "MTL0"])
 def test_families_and_names_are_known_in_any_case(running: Running, device: str) -> None:
-    answer = httpx.post(
+    response = httpx.post(
         running.url + "/v1/completions",
         json={"prompt": "Hi", "max_tokens": 1, "device": device},
         timeout=60,
     )
-    assert answer.headers["X-Appliance-Warning"].startswith(f"{device} is not available")
+    assert response.headers["X-Appliance-Warning"].startswith(f"{device} is not available")
 
 
-def test_the_processor_is_told_with_its_memory(running: Running) -> None:
+def test_the_processor_is_listed_with_its_memory(running: Running) -> None:
     (processor,) = httpx.get(running.url + "/api/status").json()["devices"]
     assert (processor["family"], processor["trust"]) == ("cpu", "trusted")
     assert processor["total"] >= processor["free"] > 0

@@ -13,7 +13,7 @@ import pytest
 from tests.api.chat.chats import messages, new_session, turn
 from tests.running import Running
 from tests.store.conftest import read_only, small_disk
-from tests.store.test_no_writing import fill
+from tests.store.test_read_only import fill
 from tests.waiting import wait_until
 
 
@@ -110,7 +110,7 @@ def _try(look: object, number: int) -> None:
         return
 
 
-def test_a_wal_that_is_lost_and_a_clock_that_jumps_are_said(tmp_path: Path) -> None:
+def test_a_lost_wal_and_a_clock_jump_are_reported(tmp_path: Path) -> None:
     appliance = Running(
         tmp_path,
         APPLIANCE_LIMITS_SESSION_TTL_SECONDS="1000000",

@@ -49,8 +49,8 @@ def lives(folder: Path, *, short: int, long: int, seconds: float, swap_every: in
 
 def test_requests_of_all_kinds_are_answered(tmp_path: Path) -> None:
     run = lives(tmp_path, short=60, long=1, seconds=1, swap_every=20)
-    assert run.answers.total() == 61
-    assert run.answers["200"] > 30
+    assert run.responses.total() == 61
+    assert run.responses["200"] > 30
 
 
 @pytest.mark.soak

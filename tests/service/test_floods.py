@@ -15,7 +15,7 @@ import httpx
 import psutil
 import pytest
 
-from tests.http.ws import HANDSHAKE
+from tests.http.ws_server import HANDSHAKE
 from tests.running import Running
 from tests.waiting import wait_until
 

@@ -109,11 +109,11 @@ def test_256_streams_of_20_tokens_a_second_and_health_at_once(tmp_path: Path) ->
                 began = time.perf_counter()
                 asking = http.client.HTTPConnection(where, timeout=60)
                 asking.request("GET", "/health")
-                answer = asking.getresponse()
-                answer.read()
+                response = asking.getresponse()
+                response.read()
                 asking.close()
                 health.append(time.perf_counter() - began)
-                assert answer.status == 200
+                assert response.status == 200
                 time.sleep(0.02)
             rate = float(client.stdout.read())
             client.stdout.close()

@@ -16,7 +16,7 @@ from tests.waiting import wait_until
 EMBEDDED = "smollm2-135m-instruct"
 
 
-def told(service: Running) -> dict[str, Any]:
+def model_status(service: Running) -> dict[str, Any]:
     found: dict[str, Any] = httpx.get(f"{service.url}/api/models/{EMBEDDED}").json()
     return found
 
@@ -25,9 +25,9 @@ def sum_of(memory: dict[str, int]) -> int:
     return sum(memory[name] for name in ("weights", "cache", "compute", "saved", "process"))
 
 
-def names(said: str, size: int) -> bool:
+def names(output: str, size: int) -> bool:
     """Whether the model's line has that figure, as it is rounded for people."""
-    (line,) = [line for line in said.splitlines() if EMBEDDED in line]
+    (line,) = [line for line in output.splitlines() if EMBEDDED in line]
     found = re.findall(r"([\d.]+) ([MG])B", line)
     return any(
         abs(float(number) * (1e9 if unit == "G" else 1e6) - size) < 0.06 * size
@@ -38,12 +38,12 @@ def names(said: str, size: int) -> bool:
 @pytest.mark.skipif(
     sys.platform != "linux", reason="drivers of GPUs are left out by Vulkan's loader"
 )
-def test_everybody_tells_the_same_of_a_model_that_is_loaded(tmp_path: Path) -> None:
+def test_every_route_reports_the_same_of_a_loaded_model(tmp_path: Path) -> None:
     service = Running(tmp_path, VK_DRIVER_FILES=os.devnull).start()
     worker = psutil.Process(service.worker_pid)
     processes = [worker, *worker.children(recursive=True)]
     resident = sum(process.memory_info().rss for process in processes)
-    loaded = told(service)
+    loaded = model_status(service)
     assert loaded["memory"]["measured"]
     assert loaded["memory_bytes"] == sum_of(loaded["memory"])
     assert loaded["memory_bytes"] == pytest.approx(resident, rel=0.02)
@@ -57,8 +57,8 @@ def test_everybody_tells_the_same_of_a_model_that_is_loaded(tmp_path: Path) -> N
     assert f"{loaded['memory']['slots']} slots" in service.command("doctor").stdout
 
     httpx.post(f"{service.url}/api/models/{EMBEDDED}/unload")
-    wait_until(lambda: told(service)["status"] == "unloaded", "it stays loaded")
-    unloaded = told(service)
+    wait_until(lambda: model_status(service)["status"] == "unloaded", "it stays loaded")
+    unloaded = model_status(service)
     assert not unloaded["memory"]["measured"]
     assert unloaded["memory_bytes"] == sum_of(unloaded["memory"])
     assert 0.95 <= unloaded["memory_bytes"] / loaded["memory_bytes"] <= 1.10

@@ -16,11 +16,11 @@ GPU = {"kind": "gpu", "family": "vulkan", "total": 8_000_000_000}
 def test_a_gpu_that_could_not_be_asked_for_in_time_is_asked_for_again(
     first: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    told = [first, first, {"devices": [GPU], "unusable": {}}]
+    results = [first, first, {"devices": [GPU], "unusable": {}}]
     asked: list[dict[str, Any]] = []
 
     def probe() -> dict[str, Any]:
-        asked.append(told[len(asked)])
+        asked.append(results[len(asked)])
         return asked[-1]
 
     monkeypatch.setattr(build_info, "probe", probe)

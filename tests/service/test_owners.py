@@ -35,9 +35,11 @@ class Keyholder:
         return Keyholder(self.appliance, self.post("/api/keys", name=name).json()["key"])
 
     def post(self, path: str, **body: Any) -> httpx.Response:
-        answer = httpx.post(self.appliance.url + path, json=body, headers=self.headers, timeout=120)
-        answer.raise_for_status()
-        return answer
+        response = httpx.post(
+            self.appliance.url + path, json=body, headers=self.headers, timeout=120
+        )
+        response.raise_for_status()
+        return response
 
     def stateless(self, content: str, system: str = "") -> dict[str, Any]:
         """Usage of a stateless chat."""

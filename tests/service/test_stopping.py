@@ -36,9 +36,9 @@ def streamed(appliance: Running, tokens: int) -> Iterator[object]:
 
     def read() -> Iterator[object]:
         url = f"{appliance.url}/v1/completions"
-        with httpx.stream("POST", url, json=body, timeout=PATIENCE) as answer:
-            assert answer.status_code == 200
-            for _, data in events(answer):
+        with httpx.stream("POST", url, json=body, timeout=PATIENCE) as response:
+            assert response.status_code == 200
+            for _, data in events(response):
                 yield data
 
     found = read()
@@ -48,12 +48,12 @@ def streamed(appliance: Running, tokens: int) -> Iterator[object]:
 
 def refused(appliance: Running) -> bool:
     """Whether somebody new is told to come later."""
-    answer = httpx.get(f"{appliance.url}/health", timeout=PATIENCE)
-    if answer.status_code == 200:
+    response = httpx.get(f"{appliance.url}/health", timeout=PATIENCE)
+    if response.status_code == 200:
         return False
-    assert answer.status_code == 503
-    assert answer.headers["Retry-After"]
-    assert answer.json()["error"]["code"] == "shutting_down"
+    assert response.status_code == 503
+    assert response.headers["Retry-After"]
+    assert response.json()["error"]["code"] == "shutting_down"
     return True
 
 
@@ -76,7 +76,7 @@ def test_a_stream_is_finished_while_newcomers_are_refused(tmp_path: Path) -> Non
     assert appliance.ended() == 0
 
 
-def test_a_stream_that_takes_too_long_is_told_how_it_ends(tmp_path: Path) -> None:
+def test_a_stream_that_takes_too_long_ends_with_an_error(tmp_path: Path) -> None:
     appliance = start(tmp_path, grace=0.5)
     stream = streamed(appliance, 2000)
     os.kill(appliance.pid, signal.SIGTERM)

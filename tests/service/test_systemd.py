@@ -23,15 +23,15 @@ class Manager:
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._socket.bind(self.path)
         self._socket.setblocking(False)
-        self._heard: list[str] = []
+        self._messages: list[str] = []
 
-    def heard(self) -> list[str]:
+    def messages(self) -> list[str]:
         """Every line so far."""
         while True:
             try:
-                self._heard += self._socket.recv(4096).decode().splitlines()
+                self._messages += self._socket.recv(4096).decode().splitlines()
             except BlockingIOError:
-                return self._heard
+                return self._messages
 
     def close(self) -> None:
         self._socket.close()
@@ -46,12 +46,12 @@ def manager(tmp_path: Path) -> Iterator[Manager]:
 
 def test_ready_well_and_stopping(manager: Manager, tmp_path: Path) -> None:
     appliance = Running(tmp_path, NOTIFY_SOCKET=manager.path, WATCHDOG_USEC="1000000").start()
-    wait_until(lambda: "READY=1" in manager.heard(), "never ready")
-    assert any(line.startswith("STATUS=") and ": ready" in line for line in manager.heard())
-    fed = manager.heard().count("WATCHDOG=1")
-    wait_until(lambda: manager.heard().count("WATCHDOG=1") > fed + 2, "the watchdog starves")
+    wait_until(lambda: "READY=1" in manager.messages(), "never ready")
+    assert any(line.startswith("STATUS=") and ": ready" in line for line in manager.messages())
+    fed = manager.messages().count("WATCHDOG=1")
+    wait_until(lambda: manager.messages().count("WATCHDOG=1") > fed + 2, "the watchdog starves")
     assert appliance.stop() == 0
-    assert "STOPPING=1" in manager.heard()
+    assert "STOPPING=1" in manager.messages()
 
 
 def test_the_watchdog_is_not_fed_by_one_that_does_not_answer(
@@ -60,21 +60,21 @@ def test_the_watchdog_is_not_fed_by_one_that_does_not_answer(
     # Somebody else writes to the database, for good: nothing can be read any more once its file is
     # no database.
     appliance = Running(tmp_path, NOTIFY_SOCKET=manager.path, WATCHDOG_USEC="600000").start()
-    wait_until(lambda: "WATCHDOG=1" in manager.heard(), "never fed")
+    wait_until(lambda: "WATCHDOG=1" in manager.messages(), "never fed")
     os.kill(appliance.pid, signal.SIGSTOP)
     try:
-        fed = len(manager.heard())
+        fed = len(manager.messages())
         with pytest.raises(AssertionError):
-            wait_until(lambda: len(manager.heard()) > fed, "silent, as it should be", 3)
+            wait_until(lambda: len(manager.messages()) > fed, "silent, as it should be", 3)
     finally:
         os.kill(appliance.pid, signal.SIGCONT)
-    wait_until(lambda: len(manager.heard()) > fed, "it does not come back")
+    wait_until(lambda: len(manager.messages()) > fed, "it does not come back")
     assert appliance.stop() == 0
 
 
-def test_a_model_that_fails_is_told_and_the_rest_goes_on(manager: Manager, tmp_path: Path) -> None:
+def test_a_failing_model_is_reported_and_the_rest_goes_on(manager: Manager, tmp_path: Path) -> None:
     config = '[[models.available_models]]\nid = "gone"\npath = "gone.gguf"\n'
     appliance = Running(tmp_path, config=config, NOTIFY_SOCKET=manager.path).start(ready=False)
-    wait_until(lambda: "READY=1" in manager.heard(), "never ready")
-    assert any("gone: failed" in line for line in manager.heard())
+    wait_until(lambda: "READY=1" in manager.messages(), "never ready")
+    assert any("gone: failed" in line for line in manager.messages())
     assert appliance.stop() == 0

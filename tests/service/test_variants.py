@@ -14,7 +14,7 @@ import pytest
 
 from appliance.system import llama_libraries
 from tests.running import Running
-from tests.tuning.planting import FAULTS, plant
+from tests.tuning.faulty_variants import FAULTS, plant
 
 QUESTION = {
     "messages": [{"role": "user", "content": "Say hello."}],
@@ -24,9 +24,9 @@ QUESTION = {
 
 
 def ask(appliance: Running) -> str:
-    answer = httpx.post(appliance.url + "/v1/chat/completions", json=QUESTION, timeout=60)
-    answer.raise_for_status()
-    return str(answer.json()["choices"][0]["message"]["content"])
+    response = httpx.post(appliance.url + "/v1/chat/completions", json=QUESTION, timeout=60)
+    response.raise_for_status()
+    return str(response.json()["choices"][0]["message"]["content"])
 
 
 def status(appliance: Running) -> dict[str, Any]:
@@ -52,7 +52,7 @@ def right_words(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_the_first_request_is_answered_right_and_why_not_by_the_best_is_said(
+def test_the_first_request_is_answered_correctly_and_the_skipped_variant_is_reported(
     fault: str, best: str, right_words: str, tmp_path: Path
 ) -> None:
     planted = tmp_path / "libraries"
@@ -134,11 +134,11 @@ def test_it_is_not_ready_while_every_worker_dies(tmp_path: Path) -> None:
         wait_for_another_worker(appliance, pid)
         wait_until_loaded(appliance)
 
-    answer = httpx.get(appliance.url + "/readiness")
+    response = httpx.get(appliance.url + "/readiness")
 
-    assert answer.status_code == 503
-    assert answer.json()["status"] == "failing"
-    assert "SIGKILL" in answer.json()["models"][0]["detail"]
+    assert response.status_code == 503
+    assert response.json()["status"] == "failing"
+    assert "SIGKILL" in response.json()["models"][0]["detail"]
     assert ask(appliance)  # who asks nevertheless may be lucky
     assert httpx.get(appliance.url + "/readiness").status_code == 200
     assert appliance.stop() == 0

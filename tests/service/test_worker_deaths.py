@@ -77,7 +77,7 @@ class Stateless(Stream):
             "logprobs": True,
         }
         text, usage = "", None
-        told: list[dict[str, Any]] = []
+        logprobs: list[dict[str, Any]] = []
         reasons: list[str] = []
         address = self.appliance.url + "/v1/chat/completions"
         with httpx.stream("POST", address, json=body, timeout=300) as response:
@@ -88,14 +88,14 @@ class Stateless(Stream):
                 usage = data.get("usage") or usage
                 for choice in data["choices"]:
                     text += choice["delta"].get("content") or ""
-                    told += (choice.get("logprobs") or {}).get("content") or []
+                    logprobs += (choice.get("logprobs") or {}).get("content") or []
                     reasons += [choice["finish_reason"]] if choice["finish_reason"] else []
                     if text:
                         self.begun.set()
         assert reasons == ["length"]
         assert usage
-        assert usage["completion_tokens"] == len(told) == self.tokens
-        raw = b"".join(bytes(token["bytes"]) for token in told)
+        assert usage["completion_tokens"] == len(logprobs) == self.tokens
+        raw = b"".join(bytes(token["bytes"]) for token in logprobs)
         assert raw.decode(errors="ignore").startswith(text)
         assert len(raw) - len(text.encode()) < 4  # but for a character that was not complete
 

@@ -49,10 +49,10 @@ def _acknowledged_before_kill(path: Path, lines: int) -> list[list[str]]:
         assert child.stdout is not None
         head = [child.stdout.readline() for _ in range(lines)]
         child.kill()
-        said = "".join(head) + child.stdout.read()
+        output = "".join(head) + child.stdout.read()
     assert len(head[-1].split()) == 2, "the writer ended by itself"
     # A last line without its end was never said.
-    return [line.split() for line in said.split("\n")[:-1]]
+    return [line.split() for line in output.split("\n")[:-1]]
 
 
 def test_a_killed_process_loses_nothing_that_it_acknowledged(path: Path) -> None:
@@ -134,7 +134,7 @@ def test_a_wal_that_is_lost_or_damaged_is_noticed(
     again.close()
 
 
-def test_nothing_is_said_to_be_lost_that_is_not(path: Path, tmp_path: Path) -> None:
+def test_nothing_is_reported_lost_that_is_not(path: Path, tmp_path: Path) -> None:
     as_killed(path)
     for _ in range(2):
         database = Database(path)

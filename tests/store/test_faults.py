@@ -28,7 +28,7 @@ from appliance.store.sessions import Sessions
 from appliance.store.upkeep.maintenance import Maintenance
 from appliance.store.upkeep.retention import Retention
 from tests.store.test_restore import killed_at
-from tests.store.test_salvage import check, told
+from tests.store.test_salvage import check, message_text
 
 ROOT = Path(__file__).parents[2]
 # What a disk in Python raises while something is closed can't be raised there.
@@ -115,9 +115,9 @@ def scenario(path: Path, done: Acknowledged) -> None:
             ids.append(session.id)
             done.chats.add(session.id)
             for turn in range(2):
-                _, reply = sessions.begin_turn(session.id, told(chat, turn, "user"))
-                sessions.grow_replies({reply.id: (told(chat, turn, "assistant")[:20], "")})
-                sessions.finish_reply(reply.id, told(chat, turn, "assistant"), "complete")
+                _, reply = sessions.begin_turn(session.id, message_text(chat, turn, "user"))
+                sessions.grow_replies({reply.id: (message_text(chat, turn, "assistant")[:20], "")})
+                sessions.finish_reply(reply.id, message_text(chat, turn, "assistant"), "complete")
                 done.finished.add((chat, turn))
             database.checkpoint()
         # A deletion that fails as it reaches the disk may be found done at the next start.

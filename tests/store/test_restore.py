@@ -109,14 +109,14 @@ def test_what_is_not_ours_is_named_and_changes_nothing(path: Path, tmp_path: Pat
     (tmp_path / "export.json").write_text('{"format": "appliance.chat"}')
     (tmp_path / "empty.db").touch()
     (tmp_path / "letter.db").write_text("Dear diary, " * 500)
-    for name, kind, said in (
+    for name, kind, expected in (
         ("sessions.db", StoreError, r"another program \(its tables: meta, sessions\)"),
         ("newer.db", StoreTooNew, "9999_later"),
         ("export.json", StoreError, "JSON: the page imports"),
         ("empty.db", StoreError, r"another program \(its tables: none\)"),
         ("letter.db", StoreError, "a file of another kind"),
     ):
-        with pytest.raises(kind, match=said):
+        with pytest.raises(kind, match=expected):
             restore(tmp_path / name, path)
         assert path.read_bytes() == before
     assert {file.name for file in path.parent.iterdir()} == {path.name, f"{path.name}-commits"}

@@ -22,7 +22,7 @@ PAGE = 4096
 CHATS, TURNS = 12, 6
 
 
-def told(chat: int, turn: int, who: str) -> str:
+def message_text(chat: int, turn: int, who: str) -> str:
     """What is said in the chats of this file: a text says itself whether it is whole."""
     return f"{who} {chat}-{turn}: " + f"words of {chat} and {turn} by {who}, " * (turn * turn * 12)
 
@@ -38,8 +38,8 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[bytes, bytes]:
     for chat in range(CHATS):
         session = sessions.create(f"Chat {chat}")
         for turn in range(TURNS):
-            _, reply = sessions.begin_turn(session.id, told(chat, turn, "user"))
-            sessions.finish_reply(reply.id, told(chat, turn, "assistant"), "complete")
+            _, reply = sessions.begin_turn(session.id, message_text(chat, turn, "user"))
+            sessions.finish_reply(reply.id, message_text(chat, turn, "assistant"), "complete")
         if chat == CHATS - 3:
             database.checkpoint()
     content = path.read_bytes(), path.with_name(f"{path.name}-wal").read_bytes()
@@ -125,11 +125,11 @@ def shown(path: Path) -> tuple[str, int]:
 
 def check(content: str, role: str, is_marked: bool) -> int:
     """Whether a message is right; one that is wrong is marked."""
-    said, _, _rest = content.partition(": ")
-    numbers = said.rpartition(" ")[2].split("-")
+    heading, _, _rest = content.partition(": ")
+    numbers = heading.rpartition(" ")[2].split("-")
     right = False
     if len(numbers) == 2 and all(number.isdecimal() for number in numbers):
-        right = told(int(numbers[0]), int(numbers[1]), role) == content
+        right = message_text(int(numbers[0]), int(numbers[1]), role) == content
     # A reply as it was begun, where what came later is lost with the WAL.
     begun = role == "assistant" and not content
     assert right or begun or is_marked, (role, content[:200])
@@ -211,7 +211,7 @@ def test_what_is_missing_is_counted(tmp_path: Path, whole: tuple[bytes, bytes]) 
     path = damaged(tmp_path, whole, lambda *_: None, random.Random(0))
     Database(path).close()
     content = bytearray(path.read_bytes())
-    place = content.find(told(3, 1, "assistant").encode()) // PAGE * PAGE
+    place = content.find(message_text(3, 1, "assistant").encode()) // PAGE * PAGE
     content[place : place + PAGE] = bytes(PAGE)
     path.write_bytes(content)
     found = salvage(path, tmp_path / "new.db")

@@ -17,7 +17,7 @@ def search(database: Database) -> Search:
     return Search(database)
 
 
-def said(sessions: Sessions, content: str, title: str = "-") -> Message:
+def stored(sessions: Sessions, content: str, title: str = "-") -> Message:
     session = sessions.create(title)
     return add_message(sessions, session.id, None, "user", content, "complete")
 
@@ -63,8 +63,8 @@ def marked(hit: SearchHit) -> str:
     ],
 )
 def test_what_is_there_is_found(sessions: Sessions, search: Search, text: str, query: str) -> None:
-    said(sessions, "something else altogether, 別の話")
-    message = said(sessions, text)
+    stored(sessions, "something else altogether, 別の話")
+    message = stored(sessions, text)
     (hit,) = search.find(query, 10).hits
     assert (hit.message_id, hit.session_id) == (message.id, message.session_id)
     assert any(segment.hit for segment in hit.snippet)
@@ -84,7 +84,7 @@ def test_what_is_there_is_found(sessions: Sessions, search: Search, text: str, q
 def test_what_is_not_there_is_not_found(
     sessions: Sessions, search: Search, text: str, query: str
 ) -> None:
-    said(sessions, text)
+    stored(sessions, text)
     assert search.find(query, 10).hits == []
 
 
@@ -98,7 +98,7 @@ HOSTILE = [
 
 @pytest.mark.parametrize("query", HOSTILE)
 def test_nothing_that_is_typed_breaks_it(sessions: Sessions, search: Search, query: str) -> None:
-    said(sessions, "some text, ÄÖÜ")
+    stored(sessions, "some text, ÄÖÜ")
     search.find(query, 10)
     assert len(sessions.list()) == 1
 
@@ -114,7 +114,7 @@ def test_no_text_breaks_it(sessions: Sessions, search: Search, text: str) -> Non
 def test_every_message_is_found_by_its_own_words(
     sessions: Sessions, search: Search, text: str
 ) -> None:
-    message = said(sessions, f"so {text} it is")
+    message = stored(sessions, f"so {text} it is")
     quoted = text if '"' in text else f'"{text}"'
     assert message.id in found(search, quoted)
 
@@ -126,8 +126,8 @@ def test_half_a_surrogate_pair_is_refused(search: Search) -> None:
 
 
 def test_titles_come_first_and_then_the_newest_messages(sessions: Sessions, search: Search) -> None:
-    first = said(sessions, "about bread", "Bread and butter")
-    second = said(sessions, "Bread again", "Other")
+    first = stored(sessions, "about bread", "Bread and butter")
+    second = stored(sessions, "Bread again", "Other")
     page = search.find("bread", 10)
     assert [hit.message_id for hit in page.hits] == [None, second.id, first.id]
     title = page.hits[0]
@@ -140,7 +140,7 @@ def test_titles_come_first_and_then_the_newest_messages(sessions: Sessions, sear
 
 def test_pages_have_every_hit_once(sessions: Sessions, search: Search) -> None:
     for number in range(7):
-        said(sessions, f"needle {number}", "needle" if number % 2 else "hay")
+        stored(sessions, f"needle {number}", "needle" if number % 2 else "hay")
     everything = search.find("needle", 100)
     assert (len(everything.hits), everything.more) == (10, False)
     for size in (1, 2, 3, 9, 10):
@@ -157,7 +157,7 @@ def test_pages_have_every_hit_once(sessions: Sessions, search: Search) -> None:
 
 def test_a_snippet_shows_the_hit_in_its_context(sessions: Sessions, search: Search) -> None:
     words = " ".join(f"word{number}" for number in range(2000))
-    said(sessions, f"{words}\n\nthe\tNeedle\nhere {words}")
+    stored(sessions, f"{words}\n\nthe\tNeedle\nhere {words}")
     (hit,) = search.find("needle here", 1).hits
     text = marked(hit)
     assert "the [Needle] [here] word0" in text
@@ -170,7 +170,7 @@ def test_a_snippet_shows_the_hit_in_its_context(sessions: Sessions, search: Sear
 def test_a_word_in_another_spelling_is_marked_where_it_stands(
     sessions: Sessions, search: Search
 ) -> None:
-    said(sessions, "le\u0301ge\u0301re, LÉGÈRE, ligera")
+    stored(sessions, "le\u0301ge\u0301re, LÉGÈRE, ligera")
     (hit,) = search.find("legere", 1).hits
     assert marked(hit) == "[le\u0301ge\u0301re], [LÉGÈRE], ligera"
 
@@ -200,7 +200,7 @@ def test_the_index_follows_every_change(sessions: Sessions, search: Search) -> N
 def test_what_is_deleted_is_not_found(
     sessions: Sessions, search: Search, retention: Retention, database: Database
 ) -> None:
-    message = said(sessions, "a secret", "secret")
+    message = stored(sessions, "a secret", "secret")
     sessions.delete(message.session_id)
     assert found(search, "secret") == []
     sessions.restore(message.session_id)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from appliance.system.cpu import processor
-from tests.system.planted_groups import machine
+from tests.system.fake_cgroups import machine
 
 TOPOLOGY = {
     f"sys/devices/system/cpu/cpu{n}/topology/thread_siblings_list": f"{n % 4},{n % 4 + 4}\n"
@@ -85,7 +85,7 @@ def test_both_versions_at_once(tmp_path: Path) -> None:
     assert counted(machine(tmp_path, TOPOLOGY | files)) == (2, 2)
 
 
-def test_the_file_that_limits_is_told(tmp_path: Path) -> None:
+def test_the_limiting_file_is_reported(tmp_path: Path) -> None:
     groups = v2("/a/b", a="150000 100000", b="300000 100000")
     quota = processor(machine(tmp_path, groups)).quota
     assert quota is not None

@@ -62,7 +62,7 @@ def test_libraries_are_known_by_their_names(system: str, tmp_path: Path) -> None
     assert {file.name: name for name, file in found.items()} == READY_MADE[system]
 
 
-def test_variants_and_backends_are_told_apart(tmp_path: Path) -> None:
+def test_variants_and_backends_are_distinguished(tmp_path: Path) -> None:
     for name in READY_MADE["linux-x64"] | READY_MADE["linux-arm64"] | READY_MADE["darwin-arm64"]:
         (tmp_path / name).write_bytes(b"")
     assert set(llama_libraries.variants(tmp_path)) == {

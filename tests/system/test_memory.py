@@ -9,13 +9,13 @@ from appliance.config.loader import load
 from appliance.service import model_library
 from appliance.system.control_groups import oom_kills
 from appliance.system.memory import Memory, memory
-from tests.system.planted_groups import GB, machine
+from tests.system.fake_cgroups import GB, machine
 
 
 def test_this_machine() -> None:
-    here, said = memory(), psutil.virtual_memory()
-    assert 0 < here.total <= said.total
-    assert 0 < here.available <= min(here.total, said.available + GB)
+    here, reference = memory(), psutil.virtual_memory()
+    assert 0 < here.total <= reference.total
+    assert 0 < here.available <= min(here.total, reference.available + GB)
 
 
 @pytest.mark.parametrize("groups", [{}, {"proc/self/cgroup": "0::/\n"}])
@@ -32,7 +32,7 @@ def group(folder: str, limit: str, used: int, **stat: int) -> dict[str, str]:
     }
 
 
-def told(root: Path, total: int, available: int, by: str) -> Memory:
+def limited_memory(root: Path, total: int, available: int, by: str) -> Memory:
     return Memory(total, available, str(root / "sys/fs/cgroup" / by))
 
 
@@ -40,25 +40,25 @@ def test_limit_of_a_service(tmp_path: Path) -> None:
     """What is kept of files can be had back, read once or often."""
     files = group("a.slice/a.service/", str(4 * GB), 3 * GB, inactive_file=GB, active_file=GB // 2)
     root = machine(tmp_path, {"proc/self/cgroup": "0::/a.slice/a.service\n", **files})
-    assert memory(root) == told(root, 4 * GB, 5 * GB // 2, "a.slice/a.service/memory.max")
+    assert memory(root) == limited_memory(root, 4 * GB, 5 * GB // 2, "a.slice/a.service/memory.max")
 
 
 def test_limit_of_what_is_around_it(tmp_path: Path) -> None:
     files = group("a/", str(2 * GB), 3 * GB) | group("a/b/", str(4 * GB), GB)
     root = machine(tmp_path, {"proc/self/cgroup": "0::/a/b\n", **files})
-    assert memory(root) == told(root, 2 * GB, 0, "a/memory.max")
+    assert memory(root) == limited_memory(root, 2 * GB, 0, "a/memory.max")
 
 
 def test_a_wider_limit_that_is_nearly_used_up(tmp_path: Path) -> None:
     files = group("a/", str(8 * GB), 7 * GB) | group("a/b/", str(4 * GB), GB)
     root = machine(tmp_path, {"proc/self/cgroup": "0::/a/b\n", **files})
-    assert memory(root) == told(root, 4 * GB, GB, "a/b/memory.max")
+    assert memory(root) == limited_memory(root, 4 * GB, GB, "a/b/memory.max")
 
 
 def test_where_everything_slows_down_is_a_limit(tmp_path: Path) -> None:
     files = group("", str(4 * GB), GB) | {"sys/fs/cgroup/memory.high": f"{3 * GB}\n"}
     root = machine(tmp_path, {"proc/self/cgroup": "0::/\n", **files})
-    assert memory(root) == told(root, 3 * GB, 2 * GB, "memory.high")
+    assert memory(root) == limited_memory(root, 3 * GB, 2 * GB, "memory.high")
 
 
 @pytest.mark.parametrize("path", ["/docker/1234", "/"])
@@ -71,7 +71,7 @@ def test_limit_in_a_container_of_version_1(path: str, tmp_path: Path) -> None:
         "sys/fs/cgroup/memory/memory.stat": f"cache 5\ntotal_inactive_file {GB}\n",
     }
     root = machine(tmp_path, files)
-    assert memory(root) == told(root, 6 * GB, 5 * GB, "memory/memory.limit_in_bytes")
+    assert memory(root) == limited_memory(root, 6 * GB, 5 * GB, "memory/memory.limit_in_bytes")
 
 
 def test_group_inside_a_container_of_version_1(tmp_path: Path) -> None:
@@ -86,7 +86,7 @@ def test_group_inside_a_container_of_version_1(tmp_path: Path) -> None:
             "sys/fs/cgroup/memory/memory.limit_in_bytes": f"{6 * GB}\n",
         },
     )
-    assert memory(root) == told(root, GB, GB, "memory/inner/memory.limit_in_bytes")
+    assert memory(root) == limited_memory(root, GB, GB, "memory/inner/memory.limit_in_bytes")
 
 
 def test_the_group_that_limits_is_named(tmp_path: Path) -> None:
@@ -98,7 +98,7 @@ def test_the_group_that_limits_is_named(tmp_path: Path) -> None:
             "sys/fs/cgroup/memory/a/memory.limit_in_bytes": f"{GB}\n",
         },
     )
-    assert memory(root) == told(root, GB, GB, "memory/a/memory.limit_in_bytes")
+    assert memory(root) == limited_memory(root, GB, GB, "memory/a/memory.limit_in_bytes")
 
 
 def test_limit_around_a_container_of_version_1(tmp_path: Path) -> None:
@@ -110,7 +110,7 @@ def test_limit_around_a_container_of_version_1(tmp_path: Path) -> None:
         "sys/fs/cgroup/memory/memory.stat": f"hierarchical_memory_limit {2 * GB}\n",
     }
     root = machine(tmp_path, files)
-    assert memory(root) == told(root, 2 * GB, GB, "memory/memory.stat")
+    assert memory(root) == limited_memory(root, 2 * GB, GB, "memory/memory.stat")
 
 
 @pytest.mark.parametrize(
@@ -126,10 +126,10 @@ def test_what_says_nothing_limits_nothing(broken: dict[str, str], tmp_path: Path
     assert memory(machine(tmp_path, broken)) == Memory(16 * GB, 8 * GB)
 
 
-def test_a_limit_is_one_where_its_use_is_not_told(tmp_path: Path) -> None:
+def test_a_limit_without_a_usage_file_counts(tmp_path: Path) -> None:
     files = {"proc/self/cgroup": "0::/\n", "sys/fs/cgroup/memory.max": f"{GB}\n"}
     root = machine(tmp_path, files)
-    assert memory(root) == told(root, GB, GB, "memory.max")
+    assert memory(root) == limited_memory(root, GB, GB, "memory.max")
 
 
 def test_models_fit_what_the_group_may_have(

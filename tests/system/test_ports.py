@@ -49,7 +49,7 @@ def planted(root: Path, *rows: tuple[str, int, str, int]) -> Path:
         ([("tcp", 3000, "01", OTHER)], True),  # a connection
     ],
 )
-def test_people_are_told_from_the_system(
+def test_people_are_distinguished_from_the_system(
     rows: list[tuple[str, int, str, int]], trusted: bool, tmp_path: Path
 ) -> None:
     assert listener_may_be_trusted(3000, planted(tmp_path, *rows)) is trusted

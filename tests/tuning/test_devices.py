@@ -133,9 +133,9 @@ def test_a_result_is_about_a_device_with_its_driver() -> None:
 # -- a comparison and its process ------------------------------------------------------------------
 
 
-def said(*told: ComparisonEvent) -> str:
+def script(*events: ComparisonEvent) -> str:
     """Code of a process that says it."""
-    lines = [msgspec.json.encode(one).decode() for one in told]
+    lines = [msgspec.json.encode(one).decode() for one in events]
     return f"import sys; sys.stdin.readline(); print(*{lines!r}, sep='\\n', flush=True)\n"
 
 
@@ -150,7 +150,7 @@ def outcome(folder: Path, code: str, **options: object) -> ComparisonOutcome:
 
 
 def test_a_result_is_kept(tmp_path: Path, model: Path) -> None:
-    found = outcome(tmp_path, said(ComparisonProgress("reading"), Compared(result(model))))
+    found = outcome(tmp_path, script(ComparisonProgress("reading"), Compared(result(model))))
     assert found == ComparisonOutcome(result(model))
     assert load_result(SUBJECT, tmp_path) == result(model)
 
@@ -158,24 +158,24 @@ def test_a_result_is_kept(tmp_path: Path, model: Path) -> None:
 @pytest.mark.parametrize(
     ("code", "why"),
     [
-        (said(CannotCompare("there is no room")), "there is no room"),
+        (script(CannotCompare("there is no room")), "there is no room"),
         ("import os; os.write(2, b'first\\nlast\\n'); os.abort()", "it died (signal 6)"),
         ("print('nonsense', flush=True); raise SystemExit(3)", "it died (exit code 3)"),
     ],
 )
-def test_what_came_to_no_end_is_no_verdict(tmp_path: Path, code: str, why: str) -> None:
+def test_an_unfinished_comparison_is_no_verdict(tmp_path: Path, code: str, why: str) -> None:
     found = outcome(tmp_path, code)
     assert found.result is None and found.why.startswith(why)
     assert not list(tmp_path.iterdir())
 
 
 def test_a_process_that_says_nothing_any_more_hangs(tmp_path: Path) -> None:
-    silent = said(ComparisonProgress("reading")) + "import time; time.sleep(3600)"
+    silent = script(ComparisonProgress("reading")) + "import time; time.sleep(3600)"
     found = outcome(tmp_path, silent, silence_seconds=1.0)
     assert found.result is None and found.why.startswith("it hung when it was compared")
 
 
-def test_one_that_is_wanted_no_longer_ends_without_a_word(tmp_path: Path) -> None:
+def test_one_that_is_no_longer_wanted_ends_silently(tmp_path: Path) -> None:
     began = time.monotonic()
     found = outcome(
         tmp_path,

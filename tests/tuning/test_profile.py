@@ -11,7 +11,7 @@ import pytest
 
 from appliance.system import hardware
 from appliance.tuning.profile import discard, profile_for, prune
-from tests.tuning.child import REWRITTEN, SHIPPED, telling, tuned
+from tests.tuning.fake_tuner import REWRITTEN, SHIPPED, printing, tuned
 
 
 @pytest.fixture
@@ -82,7 +82,7 @@ DOUBTS: dict[str, Callable[[Path, Path], object]] = {
 
 @pytest.mark.parametrize("doubt", DOUBTS)
 def test_any_doubt_means_the_original_file(doubt: str, model: Path, folder: Path) -> None:
-    profile = tuned(model, folder, telling(SHIPPED, REWRITTEN))
+    profile = tuned(model, folder, printing(SHIPPED, REWRITTEN))
     assert profile_for(model, folder) == profile
     DOUBTS[doubt](model, folder)
     assert profile_for(model, folder) is None
@@ -91,10 +91,10 @@ def test_any_doubt_means_the_original_file(doubt: str, model: Path, folder: Path
 def test_other_machine_has_other_profiles(
     model: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    here = tuned(model, folder, telling(SHIPPED, REWRITTEN))
+    here = tuned(model, folder, printing(SHIPPED, REWRITTEN))
     monkeypatch.setattr(hardware, "hardware", lambda: "1" * 16)
     assert profile_for(model, folder) is None
-    there = tuned(model, folder, telling(SHIPPED))
+    there = tuned(model, folder, printing(SHIPPED))
     assert profile_for(model, folder) == there
     monkeypatch.undo()
     assert profile_for(model, folder) == here
@@ -108,7 +108,7 @@ def test_no_folder_is_no_profile(model: Path, folder: Path) -> None:
 
 
 def test_discarded_is_gone(model: Path, folder: Path) -> None:
-    tuned(model, folder, telling(SHIPPED, REWRITTEN))
+    tuned(model, folder, printing(SHIPPED, REWRITTEN))
     discard(model, folder)
     assert profile_for(model, folder) is None
     assert list(folder.iterdir()) == []
@@ -119,8 +119,8 @@ def test_prune_removes_what_serves_nobody(
 ) -> None:
     gone = model.with_name("gone.gguf")
     gone.write_bytes(b"another" * 1000)
-    kept = tuned(model, folder, telling(SHIPPED, REWRITTEN))
-    tuned(gone, folder, telling(SHIPPED, REWRITTEN))
+    kept = tuned(model, folder, printing(SHIPPED, REWRITTEN))
+    tuned(gone, folder, printing(SHIPPED, REWRITTEN))
     orphan = folder / f"{'2' * 32}-{hardware.hardware()}-12345678.gguf"
     elsewhere = folder / f"{'2' * 32}-{'3' * 16}-12345678.gguf"
     orphan.touch()

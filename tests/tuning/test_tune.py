@@ -18,7 +18,7 @@ from appliance.tuning.profile import MAX_KL, MeasuredSpeed, profile_for, weights
 from appliance.tuning.protocol import TuneRequest
 from appliance.tuning.tune import render
 from tests.models import gguf_writer
-from tests.tuning.child import CHILD, REWRITTEN, SHIPPED, USUAL, best, telling, tuned
+from tests.tuning.fake_tuner import CHILD, REWRITTEN, SHIPPED, USUAL, best, printing, tuned
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +86,7 @@ def test_no_memory_and_no_disk_leave_the_weights(
     assert tuned(tiny, folder, budget_seconds=3).best.file == ""
 
 
-def test_no_model_is_said(tmp_path: Path, folder: Path) -> None:
+def test_an_unreadable_model_is_reported(tmp_path: Path, folder: Path) -> None:
     path = tmp_path / "none.gguf"
     path.write_bytes(b"GGUF" + bytes(100))
     with pytest.raises(ModelLoadFailed, match=r"none\.gguf"):
@@ -132,7 +132,7 @@ def test_no_candidate_is_much_larger(shipped: str, bits: float) -> None:
 
 
 def test_what_is_chosen_is_kept_beside_the_profile(model: Path, folder: Path) -> None:
-    profile = tuned(model, folder, telling(SHIPPED, REWRITTEN))
+    profile = tuned(model, folder, printing(SHIPPED, REWRITTEN))
     weights = weights_of(profile, folder)
     assert weights is not None and weights.read_bytes() == b"weights" * 100_000
     assert profile.best.setting.layout == "Q8_0"
@@ -154,14 +154,14 @@ def test_what_is_chosen_is_kept_beside_the_profile(model: Path, folder: Path) ->
     ],
 )
 def test_what_is_not_fit_is_never_chosen(unfit: object, model: Path, folder: Path) -> None:
-    profile = tuned(model, folder, telling(SHIPPED, unfit))
+    profile = tuned(model, folder, printing(SHIPPED, unfit))
     assert profile.best == SHIPPED
     assert profile_for(model, folder) == profile
 
 
 def test_crash_costs_what_was_not_measured(model: Path, folder: Path) -> None:
     die = "os.kill(os.getpid(), signal.SIGKILL)"
-    profile = tuned(model, folder, telling(SHIPPED, REWRITTEN, then=die))
+    profile = tuned(model, folder, printing(SHIPPED, REWRITTEN, then=die))
     assert profile.best.setting.layout == "Q8_0"
     assert profile_for(model, folder) == profile
 
@@ -169,7 +169,7 @@ def test_crash_costs_what_was_not_measured(model: Path, folder: Path) -> None:
 def test_crash_before_anything_leaves_nothing(model: Path, folder: Path) -> None:
     before = model.read_bytes()
     with pytest.raises(ModelLoadFailed, match="last words"):
-        tuned(model, folder, telling(then="sys.exit('last words')"))
+        tuned(model, folder, printing(then="sys.exit('last words')"))
     assert list(folder.iterdir()) == []
     assert model.read_bytes() == before
     assert profile_for(model, folder) is None
@@ -177,13 +177,13 @@ def test_crash_before_anything_leaves_nothing(model: Path, folder: Path) -> None
 
 def test_time_is_bounded(model: Path, folder: Path) -> None:
     began = time.monotonic()
-    profile = tuned(model, folder, telling(SHIPPED, then="time.sleep(600)"), budget_seconds=1)
+    profile = tuned(model, folder, printing(SHIPPED, then="time.sleep(600)"), budget_seconds=1)
     assert time.monotonic() - began < 15
     assert profile.best == SHIPPED
 
 
 def test_another_try_replaces_the_one_before(model: Path, folder: Path) -> None:
-    tuned(model, folder, telling(SHIPPED, REWRITTEN))
-    profile = tuned(model, folder, telling(SHIPPED))
+    tuned(model, folder, printing(SHIPPED, REWRITTEN))
+    profile = tuned(model, folder, printing(SHIPPED))
     assert profile_for(model, folder) == profile
     assert [file.suffix for file in folder.iterdir()] == [".json"]

@@ -18,7 +18,7 @@ from appliance.tuning.process.variants import BOUND, _distance
 from appliance.tuning.variants import results
 from appliance.tuning.variants.protocol import Need, VariantVerdict
 from appliance.tuning.variants.verify import choose, prove
-from tests.tuning.planting import FAULTS, best_variant, plant
+from tests.tuning.faulty_variants import FAULTS, best_variant, plant
 
 NEED = Need(types={"Q4_1": 3, "F32": 0}, head_size=64)
 """Of the embedded model."""
@@ -156,7 +156,7 @@ def test_where_nothing_can_be_tried_the_plainest_variant_is_taken(
 
 
 @pytest.mark.parametrize("rubbish", [np.nan, np.inf, 3e38, -3e38])
-def test_rubbish_of_any_size_is_far_away(rubbish: float) -> None:
+def test_garbage_of_any_size_is_detected(rubbish: float) -> None:
     right = np.ones((2, 4), np.float32)
     wrong = right.copy()
     wrong[1] = rubbish

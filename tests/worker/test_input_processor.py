@@ -26,40 +26,40 @@ class Reader(FakeRunner):
 
     cuts = re.compile(r"(?<=[a-z]) ")
 
-    def __init__(self, told: Callable[[str], None]) -> None:
+    def __init__(self, on_text: Callable[[str], None]) -> None:
         super().__init__(load_of("fake", n_ctx=100 * SLICE), lambda *_: None)
-        self._told = told
+        self._on_text = on_text
 
     def tokenize(self, text: str, *, parse_special: bool) -> list[int]:
-        self._told(text)
+        self._on_text(text)
         return super().tokenize(text, parse_special=parse_special)
 
 
 class Intake:
     """An input processor, and what it said and handed over."""
 
-    def __init__(self, told: Callable[[str], None]) -> None:
-        self.said: queue.Queue[Event] = queue.Queue()
+    def __init__(self, on_text: Callable[[str], None]) -> None:
+        self.events: queue.Queue[Event] = queue.Queue()
         self.handed: queue.Queue[Any] = queue.Queue()
-        self.runner = Reader(told)
+        self.runner = Reader(on_text)
         self.processor = InputProcessor(
             self.runner,
             cast(SandboxedTemplate, None),
             cast(SandboxedGrammars, _NoGrammars()),
-            self._say,
+            self._emit,
             self.handed.put,
         )
 
-    def _say(self, events: list[Event]) -> None:
+    def _emit(self, events: list[Event]) -> None:
         for event in events:
-            self.said.put(event)
+            self.events.put(event)
 
     def ask(self, id: int, text: str) -> None:
         request = GenerationRequest(prompt=TextPrompt(text), sampling=SamplingParams())
         self.processor.put(Generate(id, request))
 
     def next(self) -> Any:
-        return self.said.get(timeout=WAIT)
+        return self.events.get(timeout=WAIT)
 
 
 class _NoGrammars:
@@ -70,7 +70,7 @@ def test_a_short_one_goes_before_the_rest_of_a_long_one() -> None:
     slices: list[str] = []
     begun, asked, short_is_read = threading.Event(), threading.Event(), threading.Event()
 
-    def told(text: str) -> None:
+    def on_text(text: str) -> None:
         if text == "short":
             short_is_read.set()
             return
@@ -80,7 +80,7 @@ def test_a_short_one_goes_before_the_rest_of_a_long_one() -> None:
         if len(slices) == 3:
             assert short_is_read.wait(WAIT), "the short one waits for all of the long one"
 
-    intake = Intake(told)
+    intake = Intake(on_text)
     intake.ask(1, LONG)
     assert begun.wait(WAIT)
     intake.ask(2, "short")
@@ -98,12 +98,12 @@ def test_the_one_that_is_read_can_be_cancelled() -> None:
     slices: list[str] = []
     begun, cancelled = threading.Event(), threading.Event()
 
-    def told(text: str) -> None:
+    def on_text(text: str) -> None:
         slices.append(text)
         begun.set()
         assert cancelled.wait(WAIT)
 
-    intake = Intake(told)
+    intake = Intake(on_text)
     intake.ask(1, LONG)
     assert begun.wait(WAIT)
     intake.processor.put(Cancel(1))
@@ -119,11 +119,11 @@ def test_the_one_that_is_read_can_be_cancelled() -> None:
 def test_one_in_the_line_can_be_cancelled_while_another_is_read() -> None:
     begun, go_on = threading.Event(), threading.Event()
 
-    def told(_: str) -> None:
+    def on_text(_: str) -> None:
         begun.set()
         assert go_on.wait(WAIT)
 
-    intake = Intake(told)
+    intake = Intake(on_text)
     intake.ask(1, "first")
     assert begun.wait(WAIT)
     for id in (2, 3, 4):
@@ -151,7 +151,7 @@ def test_inputs_of_one_request_are_read_in_turns_too() -> None:
     read: list[str] = []
     begun, asked, short_is_read = threading.Event(), threading.Event(), threading.Event()
 
-    def told(text: str) -> None:
+    def on_text(text: str) -> None:
         read.append(text)
         begun.set()
         assert asked.wait(WAIT)
@@ -160,7 +160,7 @@ def test_inputs_of_one_request_are_read_in_turns_too() -> None:
         elif len(read) == 5:
             assert short_is_read.wait(WAIT)
 
-    intake = Intake(told)
+    intake = Intake(on_text)
     intake.processor.put(Embed(1, EmbedRequest(inputs=[TextPrompt("input")] * 50)))
     assert begun.wait(WAIT)
     intake.ask(2, "short")
@@ -169,7 +169,7 @@ def test_inputs_of_one_request_are_read_in_turns_too() -> None:
 
 
 @pytest.mark.parametrize("count", [40])
-def test_what_fails_keeps_nobody(count: int) -> None:
+def test_a_failing_request_holds_nothing(count: int) -> None:
     intake = Intake(lambda _: None)
     for id in range(1, count + 1):
         intake.ask(id, "" if id % 2 else "text")

@@ -22,10 +22,10 @@ def forms(messages: Sequence[Message]) -> Iterator[list[Message]]:
         last = changed
 
 
-def says_all(text: str, messages: Sequence[Message]) -> bool:
+def contains_all(text: str, messages: Sequence[Message]) -> bool:
     """Whether what the system messages say stands in a rendered text."""
-    said = (message["content"] for message in messages if message["role"] == "system")
-    return all(str(each).strip() in text for each in said)
+    contents = (message["content"] for message in messages if message["role"] == "system")
+    return all(str(each).strip() in text for each in contents)
 
 
 def _alternating(messages: Sequence[Message]) -> list[Message]:
@@ -85,19 +85,19 @@ def _one_call_each(messages: Sequence[Message]) -> list[Message]:
 def _without_system(messages: Sequence[Message]) -> list[Message]:
     """What system messages say at the beginning of the question that follows, or as one."""
     out: list[Message] = []
-    said: Message | None = None
+    system: Message | None = None
     for message in messages:
         if message["role"] == "system":
-            said = _merged(said, message) if said else message
-        elif said and message["role"] == "user":
-            out.append({**message, "content": _merged(said, message)["content"]})
-            said = None
+            system = _merged(system, message) if system else message
+        elif system and message["role"] == "user":
+            out.append({**message, "content": _merged(system, message)["content"]})
+            system = None
         else:
-            if said:
-                out.append({"role": "user", "content": said["content"]})
-                said = None
+            if system:
+                out.append({"role": "user", "content": system["content"]})
+                system = None
             out.append(message)
-    return [*out, {"role": "user", "content": said["content"]}] if said else out
+    return [*out, {"role": "user", "content": system["content"]}] if system else out
 
 
 def _from_the_user(messages: Sequence[Message]) -> list[Message]:

@@ -21,7 +21,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from appliance.engine.types import ChatMessage
 from appliance.errors import RequestError
-from appliance.worker.chat_template.acceptable import forms, says_all
+from appliance.worker.chat_template.acceptable import contains_all, forms
 from appliance.worker.chat_template.messages import (
     for_template,
     takes_text,
@@ -118,12 +118,12 @@ class ChatTemplate:
             text = self._rendered(chat, context)
         except RequestError as ex:
             text = self._in_another_form(chat, context, ex)
-        if not says_all(text, chat):
+        if not contains_all(text, chat):
             # Some pass over all system messages but one.
             for form in forms(chat):
                 with contextlib.suppress(RequestError):
                     other = self._rendered(form, context)
-                    if says_all(other, chat):
+                    if contains_all(other, chat):
                         return other
         return text
 

@@ -9,9 +9,19 @@ from appliance.worker.parsers.values import types_of
 
 Node = dict[str, Any]
 
-_SAID = {"type", "properties", "required", "additionalProperties", "$defs", "definitions"}
-_SAID |= {"description", "title", "$schema", "$id", "examples", "default"}
-_OF_TEXT = {"pattern", "format", "minLength", "maxLength", "anyOf", "oneOf", "allOf", "not", "$ref"}
+_KNOWN_KEYWORDS = {"type", "properties", "required", "additionalProperties", "$defs", "definitions"}
+_KNOWN_KEYWORDS |= {"description", "title", "$schema", "$id", "examples", "default"}
+_TEXT_KEYWORDS = {
+    "pattern",
+    "format",
+    "minLength",
+    "maxLength",
+    "anyOf",
+    "oneOf",
+    "allOf",
+    "not",
+    "$ref",
+}
 _SPACE: Node = {"space": None}
 
 
@@ -40,7 +50,7 @@ def call_grammar(syntax: CallSyntax, tools: Sequence[Tool]) -> list[Node] | None
 def _arguments(syntax: CallSyntax, tool: Tool, schema: Mapping[str, Any]) -> list[Node] | None:
     properties = schema.get("properties", {})
     required = schema.get("required", [])
-    if set(schema) - _SAID or not set(required) <= set(properties):
+    if set(schema) - _KNOWN_KEYWORDS or not set(required) <= set(properties):
         return None
     nodes: list[Node] = []
     for key, value in properties.items():
@@ -48,7 +58,7 @@ def _arguments(syntax: CallSyntax, tool: Tool, schema: Mapping[str, Any]) -> lis
         is_text = types == {"string"}
         if (not is_text and "string" in types) or not isinstance(value, Mapping):
             return None
-        if is_text and _OF_TEXT & set(value):
+        if is_text and _TEXT_KEYWORDS & set(value):
             return None
         written = _argument(syntax, key, value, schema, is_text=is_text)
         nodes += written if key in required else [{"maybe": written}]

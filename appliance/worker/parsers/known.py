@@ -8,7 +8,9 @@ from appliance.worker.parsers.syntax import HOLE, ArgumentStyle, CallSyntax
 HERMES = CallSyntax(style=ArgumentStyle.OBJECT, call=("<tool_call>", "</tool_call>"))
 """`<tool_call>{"name": …, "arguments": {…}}</tool_call>`, several of them: Hermes, Qwen; SmolLM3,
 whose template tells the model so and shows no call."""
-TOLD = CallSyntax(style=ArgumentStyle.OBJECT, call=("<tool_call>", "</tool_call>"), parallel=False)
+GENERIC_SYNTAX = CallSyntax(
+    style=ArgumentStyle.OBJECT, call=("<tool_call>", "</tool_call>"), parallel=False
+)
 """What models are told to write whose templates know no tools; a grammar holds them to it."""
 LLAMA = CallSyntax(
     style=ArgumentStyle.OBJECT,

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.api.admin.keyed import Person
+from tests.api.admin.key_clients import Person
 from tests.running import Running, serving
 
 

@@ -11,7 +11,7 @@ import openai
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from tests.api.admin.keyed import Person, new_key, socket_of
+from tests.api.admin.key_clients import Person, new_key, socket_of
 from tests.running import Running
 
 LONG = {"prompt": "Once upon a time", "max_tokens": 4000, "temperature": 1.2, "stream": True}
@@ -20,20 +20,20 @@ LONG = {"prompt": "Once upon a time", "max_tokens": 4000, "temperature": 1.2, "s
 # -- made and shown --------------------------------------------------------------------------------
 
 
-def test_a_key_is_shown_once_and_then_only_told_of(admin: Person) -> None:
+def test_a_key_is_shown_once_and_then_only_listed(admin: Person) -> None:
     made = new_key(admin, "shown once", scope="manage", rpm=7, expires_at=4102444800000)
     assert made["key"].startswith("apl_")
     listed = admin.get("/api/keys")
     assert made["key"] not in listed.text
-    (told,) = [key for key in listed.json()["keys"] if key["id"] == made["id"]]
-    assert {name: told[name] for name in ("name", "scope", "rpm", "expires_at", "source")} == {
+    (shown,) = [key for key in listed.json()["keys"] if key["id"] == made["id"]]
+    assert {name: shown[name] for name in ("name", "scope", "rpm", "expires_at", "source")} == {
         "name": "shown once",
         "scope": "manage",
         "rpm": 7,
         "expires_at": 4102444800000,
         "source": "vault",
     }
-    assert told["enabled"] is True and told["last_used_at"] is None
+    assert shown["enabled"] is True and shown["last_used_at"] is None
     again = admin.post("/api/keys", {"name": "shown once"})
     assert (again.status_code, again.json()["error"]["param"]) == (409, "name")
 
@@ -49,8 +49,8 @@ def test_a_key_is_shown_once_and_then_only_told_of(admin: Person) -> None:
     ],
 )
 def test_a_wrong_key_says_which_field(admin: Person, body: dict[str, Any], param: str) -> None:
-    answer = admin.post("/api/keys", body)
-    assert (answer.status_code, answer.json()["error"]["param"]) == (400, param)
+    response = admin.post("/api/keys", body)
+    assert (response.status_code, response.json()["error"]["param"]) == (400, param)
 
 
 def test_me_says_what_a_caller_may_do(locked: Running, admin: Person) -> None:
@@ -65,8 +65,8 @@ def test_me_says_what_a_caller_may_do(locked: Running, admin: Person) -> None:
 def test_the_official_client_with_and_without_a_key(locked: Running, admin: Person) -> None:
     key = new_key(admin, "official")["key"]
     with openai.OpenAI(base_url=locked.url + "/v1", api_key=key) as api:
-        answer = api.completions.create(model="smollm2-135m-instruct", prompt="x", max_tokens=1)
-        assert answer.usage is not None
+        response = api.completions.create(model="smollm2-135m-instruct", prompt="x", max_tokens=1)
+        assert response.usage is not None
     with (
         openai.OpenAI(base_url=locked.url + "/v1", api_key="sk-wrong", max_retries=0) as api,
         pytest.raises(openai.AuthenticationError),
@@ -85,9 +85,11 @@ def test_a_browser_logs_in_with_a_key_and_out(locked: Running, admin: Person) ->
         assert wrong.status_code == 401 and not browser.cookies
         logged_in = browser.post("/api/login", json={"key": key})
         assert logged_in.json()["name"] == "person"
-        told = logged_in.headers["Set-Cookie"]
-        assert "HttpOnly" in told and "SameSite=Strict" in told and "Path=/" in told
-        assert key not in told
+        set_cookie = logged_in.headers["Set-Cookie"]
+        assert (
+            "HttpOnly" in set_cookie and "SameSite=Strict" in set_cookie and "Path=/" in set_cookie
+        )
+        assert key not in set_cookie
         assert browser.get("/api/sessions").status_code == 200
         assert browser.get("/api/keys").status_code == 403
         assert browser.get("/api/sessions", headers={"Origin": "null"}).status_code == 403
@@ -102,11 +104,11 @@ def test_a_browser_logs_in_with_a_key_and_out(locked: Running, admin: Person) ->
 def test_no_cookie_for_pages_of_others(locked: Running, admin: Person) -> None:
     key = new_key(admin, "elsewhere")["key"]
     for origin in ("https://evil.example", "null", locked.url.replace("127.0.0.1", "localhost")):
-        answer = httpx.post(
+        response = httpx.post(
             locked.url + "/api/login", json={"key": key}, headers={"Origin": origin}
         )
-        assert answer.status_code == 403
-        assert "Set-Cookie" not in answer.headers
+        assert response.status_code == 403
+        assert "Set-Cookie" not in response.headers
 
 
 # -- WebSocket -------------------------------------------------------------------------------------
@@ -152,8 +154,8 @@ class Listener:
         try:
             with httpx.stream(
                 "POST", self._url, json=LONG, headers=self._headers, timeout=60
-            ) as answer:
-                for line in answer.iter_lines():
+            ) as response:
+                for line in response.iter_lines():
                     self.began.set()
                     self.whole = self.whole or line == "data: [DONE]"
         except httpx.TransportError:

@@ -53,11 +53,11 @@ def scrape(url: str) -> dict[str, float]:
 
 def test_promtool_has_nothing_to_say_about_the_metrics(running: Running) -> None:
     assert complete(running.url).status_code == 200
-    answer = httpx.get(f"{running.url}/metrics")
-    assert answer.headers["Content-Type"].startswith("text/plain; version=0.0.4")
+    response = httpx.get(f"{running.url}/metrics")
+    assert response.headers["Content-Type"].startswith("text/plain; version=0.0.4")
     checked = subprocess.run(
         [program("promtool"), "check", "metrics"],
-        input=answer.content,
+        input=response.content,
         capture_output=True,
         timeout=PATIENCE,
         check=False,
@@ -277,10 +277,10 @@ class Prometheus:
     def ask(self, path: str, **query: str) -> Any:
         """The data of an answer; None as long as it does not answer."""
         try:
-            answer = httpx.get(f"{self.url}/api/v1/{path}", params=query)
+            response = httpx.get(f"{self.url}/api/v1/{path}", params=query)
         except httpx.TransportError:
             return None
-        return answer.json()["data"] if answer.status_code == 200 else None
+        return response.json()["data"] if response.status_code == 200 else None
 
     def wait_for(self, query: str) -> list[Any]:
         """The result of a query, once there is one."""

@@ -11,23 +11,23 @@ import psutil
 import pytest
 
 from appliance.client.http import Client
-from tests.api.admin.keyed import Person
+from tests.api.admin.key_clients import Person
 from tests.running import Running
 
 
 @pytest.mark.parametrize("prefix", ["", "/v1"])
 def test_health_and_readiness(running: Running, prefix: str) -> None:
-    said = []
+    bodies = []
     for path, status in (("/health", "ok"), ("/readiness", "ready")):
         before = time.time()
-        answer = httpx.get(f"{running.url}{prefix}{path}")
-        assert answer.status_code == 200
-        said.append(answer.json())
-        assert said[-1]["status"] == status
-        assert before - 1 <= said[-1]["timestamp"] / 1000 <= time.time() + 1
-        (model,) = said[-1]["models"]
+        response = httpx.get(f"{running.url}{prefix}{path}")
+        assert response.status_code == 200
+        bodies.append(response.json())
+        assert bodies[-1]["status"] == status
+        assert before - 1 <= bodies[-1]["timestamp"] / 1000 <= time.time() + 1
+        (model,) = bodies[-1]["models"]
         assert (model["state"], model["n_ctx"], model["device"]) == ("ready", 8192, "cpu")
-    up = [each["uptime_seconds"] for each in said]
+    up = [each["uptime_seconds"] for each in bodies]
     assert 0 < up[0] <= up[1] < time.time() - psutil.Process(running.pid).create_time()
 
 
@@ -42,10 +42,10 @@ def test_readiness_is_503_until_the_model_is_loaded(tmp_path: Path) -> None:
         assert early.headers["Retry-After"]
         assert httpx.get(appliance.url + "/health").status_code == 200
         # A request that comes too early waits for the model instead of failing.
-        answer = httpx.post(
+        response = httpx.post(
             appliance.url + "/v1/completions", json={"prompt": "x", "max_tokens": 1}, timeout=60
         )
-        assert answer.status_code == 200
+        assert response.status_code == 200
         appliance.wait_ready()
     finally:
         assert appliance.stop() == 0
@@ -55,12 +55,12 @@ def test_a_model_that_is_not_there_leaves_the_appliance_alive(tmp_path: Path) ->
     config = '[[models.available_models]]\nid = "gone"\npath = "gone.gguf"\n'
     appliance = Running(tmp_path, config=config).start(ready=False)
     try:
-        answer = httpx.post(
+        response = httpx.post(
             appliance.url + "/v1/completions", json={"prompt": "x", "max_tokens": 1}, timeout=60
         )
-        assert answer.status_code == 404
-        assert answer.json()["error"]["code"] == "model_not_downloaded"
-        assert "gone.gguf" in answer.json()["error"]["message"]
+        assert response.status_code == 404
+        assert response.json()["error"]["code"] == "model_not_downloaded"
+        assert "gone.gguf" in response.json()["error"]["message"]
         model, *_ = httpx.get(appliance.url + "/api/status").json()["models"]
         assert model["state"] == "failed"
         assert httpx.get(appliance.url + "/readiness").status_code == 503
@@ -117,7 +117,7 @@ def test_a_wrong_setting_ends_with_78_and_a_line_that_names_the_key(tmp_path: Pa
     assert "server.port" in wrong.stderr
 
 
-def test_a_port_in_use_is_said_so(running: Running, tmp_path: Path) -> None:
+def test_a_port_in_use_is_reported(running: Running, tmp_path: Path) -> None:
     port = running.url.rpartition(":")[2]
     ended = run("serve", "--port", port, HOME=str(tmp_path))
     assert ended.returncode == 78
@@ -139,8 +139,8 @@ def test_strangers_learn_that_it_is_up_and_no_more(locked: Running, admin: Perso
             assert (ready.status_code, ready.json()) == (200, {"status": "ready"})
     folders = str(locked.data.parent)
     for path in ("/", "/docs", "/openapi.json", "/api/me", "/health", "/readiness", "/none"):
-        told = httpx.get(locked.url + path)
-        assert model not in told.text and folders not in told.text, path
+        response = httpx.get(locked.url + path)
+        assert model not in response.text and folders not in response.text, path
     for path in ("/metrics", "/api/status", "/v1/models", "/api/models"):
         assert httpx.get(locked.url + path).status_code == 401, path
     for path in ("/health", "/readiness"):

@@ -14,10 +14,10 @@ LONG = {"content": "Tell me a very long story.", "max_tokens": 400, "ignore_eos"
 
 def new_session(running: Running, **fields: Any) -> str:
     """Its address."""
-    answer = httpx.post(running.url + "/api/sessions", json=fields)
-    assert answer.status_code == 201, answer.text
-    assert answer.headers["Location"].endswith(answer.json()["id"])
-    return f"{running.url}/api/sessions/{answer.json()['id']}"
+    response = httpx.post(running.url + "/api/sessions", json=fields)
+    assert response.status_code == 201, response.text
+    assert response.headers["Location"].endswith(response.json()["id"])
+    return f"{running.url}/api/sessions/{response.json()['id']}"
 
 
 def stream(address: str, **body: Any) -> list[tuple[str, Any]]:

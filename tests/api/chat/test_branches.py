@@ -16,17 +16,17 @@ def session(running: Running) -> str:
     return new_session(running)
 
 
-def text_of(heard: list[tuple[str, Any]]) -> str:
-    return "".join(data["text"] for name, data in heard if name == "delta")
+def text_of(received: list[tuple[str, Any]]) -> str:
+    return "".join(data["text"] for name, data in received if name == "delta")
 
 
 def test_another_reply_stands_beside_the_first(session: str) -> None:
     turn(session, "Name a colour.")
     user, first = messages(session)
-    heard = stream(f"{session}/messages/{first['id']}/regenerate", max_tokens=12, seed=7)
-    assert heard[0][0] == "turn"
-    assert heard[0][1]["user"] == user
-    second = heard[-1][1]["message"]
+    received = stream(f"{session}/messages/{first['id']}/regenerate", max_tokens=12, seed=7)
+    assert received[0][0] == "turn"
+    assert received[0][1]["user"] == user
+    second = received[-1][1]["message"]
     assert second["parent_id"] == user["id"]
     assert messages(session) == [user, first, second]
     assert httpx.get(session).json()["leaf_id"] == second["id"]
@@ -53,20 +53,20 @@ def test_a_reply_cut_for_its_length_goes_on_as_if_it_had_not_been(session: str) 
     turn(session, question, max_tokens=15, parent_id=None)
     cut = messages(session)[-1]
     assert (cut["status"], cut["finish_reason"]) == ("complete", "length")
-    heard = stream(f"{session}/messages/{cut['id']}/continue", max_tokens=25, temperature=0)
-    assert heard[0][1]["reply"]["content"] == cut["content"]
-    rest = heard[-1][1]["message"]
-    assert rest["content"] == cut["content"] + text_of(heard) == whole["content"]
+    received = stream(f"{session}/messages/{cut['id']}/continue", max_tokens=25, temperature=0)
+    assert received[0][1]["reply"]["content"] == cut["content"]
+    rest = received[-1][1]["message"]
+    assert rest["content"] == cut["content"] + text_of(received) == whole["content"]
     assert (rest["id"], rest["parent_id"]) == (cut["id"], cut["parent_id"])
-    deltas = [data for name, data in heard if name == "delta"]
+    deltas = [data for name, data in received if name == "delta"]
     assert deltas[0]["offset"] == len(cut["content"]) + len(deltas[0]["text"])
     assert messages(session)[-1] == rest
 
 
 def test_what_was_written_is_not_read_again(session: str) -> None:
     before = turn(session, "What is bread? " * 10, max_tokens=40)[-1][1]["message"]
-    heard = stream(f"{session}/messages/{before['id']}/continue", max_tokens=4, temperature=0)
-    usage = heard[-1][1]["message"]["usage"]
+    received = stream(f"{session}/messages/{before['id']}/continue", max_tokens=4, temperature=0)
+    usage = received[-1][1]["message"]["usage"]
     # The last token that was written has not been computed yet.
     assert usage["cached_tokens"] >= before["usage"]["context_tokens"] - 2
     assert usage["prompt_tokens"] - usage["cached_tokens"] <= 2
@@ -82,8 +82,8 @@ def test_a_stopped_reply_goes_on(session: str) -> None:
                 httpx.post(session + "/stop")
     stopped = settled(session)
     assert stopped["status"] == "stopped"
-    heard = stream(f"{session}/messages/{stopped['id']}/continue", max_tokens=8)
-    assert heard[-1][1]["message"]["content"] == stopped["content"] + text_of(heard)
+    received = stream(f"{session}/messages/{stopped['id']}/continue", max_tokens=8)
+    assert received[-1][1]["message"]["content"] == stopped["content"] + text_of(received)
     assert len(messages(session)) == 2
 
 
@@ -96,8 +96,8 @@ def test_a_reply_that_goes_on_is_followed_from_anywhere(session: str) -> None:
     with httpx.stream("POST", address, json=body, timeout=60) as response:
         next(iter(events(response)))
         with httpx.stream("GET", session + "/live?from=0", timeout=60) as live:
-            heard = list(events(live))
-    followed = text_of(heard)
+            received = list(events(live))
+    followed = text_of(received)
     assert followed == settled(session)["content"]
     assert followed.startswith(cut["content"])
 
@@ -125,9 +125,9 @@ def test_an_interrupted_reply_goes_on_after_the_restart(tmp_path: Path) -> None:
         appliance.start()
         cut = messages(session)[-1]
         assert cut["status"] == "interrupted"
-        heard = stream(f"{session}/messages/{cut['id']}/continue", max_tokens=8)
-        whole = heard[-1][1]["message"]
-        assert whole["content"] == cut["content"] + text_of(heard)
+        received = stream(f"{session}/messages/{cut['id']}/continue", max_tokens=8)
+        whole = received[-1][1]["message"]
+        assert whole["content"] == cut["content"] + text_of(received)
         assert whole["status"] == "complete"
     finally:
         appliance.stop()

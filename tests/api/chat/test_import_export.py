@@ -27,9 +27,9 @@ def session(running: Running) -> str:
 
 
 def export(session: str) -> dict[str, Any]:
-    answer = httpx.get(session + "/export")
-    assert answer.status_code == 200
-    file: dict[str, Any] = answer.json()
+    response = httpx.get(session + "/export")
+    assert response.status_code == 200
+    file: dict[str, Any] = response.json()
     return file
 
 
@@ -38,10 +38,10 @@ def import_(running: Running, file: Any) -> httpx.Response:
 
 
 def test_a_chat_is_a_file_with_everything_in_it(session: str) -> None:
-    answer = httpx.get(session + "/export")
-    assert "attachment" in answer.headers["Content-Disposition"]
-    assert "/" not in answer.headers["Content-Disposition"].replace("UTF-8''", "")
-    file = answer.json()
+    response = httpx.get(session + "/export")
+    assert "attachment" in response.headers["Content-Disposition"]
+    assert "/" not in response.headers["Content-Disposition"].replace("UTF-8''", "")
+    file = response.json()
     assert (file["format"], file["version"]) == ("appliance.chat", 1)
     assert file["metadata"]["exported_at"] > file["session"]["created_at"]
     known = httpx.get(session).json()

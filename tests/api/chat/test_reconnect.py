@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 from tests.api.chat.chats import LONG, messages, new_session, settled
-from tests.api.chat.test_socket import dial, hear, hear_all, say, text_of
+from tests.api.chat.test_socket import dial, receive, receive_all, send, text_of
 from tests.running import Running
 
 STORED_SECONDS = 1.0
@@ -45,15 +45,15 @@ def test_the_socket_killed_at_every_tenth_token(steady: Running) -> None:
         with dial(steady.url) as ws:
             if deltas:
                 at = {"message_id": deltas[-1]["message_id"], "from": deltas[-1]["offset"]}
-                say(ws, "follow", session_id=id, **at)
+                send(ws, "follow", session_id=id, **at)
             else:
-                say(ws, "turn", session_id=id, **LONG)
-            heard = 0
-            while heard < 10 and not ended:
-                event = hear(ws)
+                send(ws, "turn", session_id=id, **LONG)
+            received = 0
+            while received < 10 and not ended:
+                event = receive(ws)
                 if event["type"] == "delta":
                     deltas.append(event)
-                    heard += 1
+                    received += 1
                 elif event["type"] == "done":
                     ended = event["message"]
             # As a dead network would: without a word.
@@ -74,7 +74,7 @@ def test_an_event_source_cut_at_every_tenth_token(steady: Running) -> None:
         if last_id:
             request = {"method": "GET", "url": session + "/live"}
             request["headers"] = {"Last-Event-ID": last_id}
-        heard, name, data = 0, "", ""
+        received, name, data = 0, "", ""
         with httpx.stream(**request, timeout=60) as response:
             assert response.status_code == 200
             for line in response.iter_lines():
@@ -87,58 +87,58 @@ def test_an_event_source_cut_at_every_tenth_token(steady: Running) -> None:
                     data = value
                 elif not line and name == "delta":
                     text += httpx.Response(200, content=data).json()["text"]
-                    heard += 1
-                    if heard == 10:
+                    received += 1
+                    if received == 10:
                         break
                 done = done or name == "done"
     assert connections > 10
     assert text == messages(session)[-1]["content"]
 
 
-def test_who_comes_back_after_the_end_and_after_the_next_turn_hears_the_rest_of_his_own(
+def test_a_client_that_reconnects_after_the_next_turn_receives_the_rest_of_its_own(
     steady: Running,
 ) -> None:
     session = new_session(steady)
     id = session.rpartition("/")[2]
     with dial(steady.url) as ws:
-        say(ws, "turn", session_id=id, **{**LONG, "max_tokens": 20})
-        first = hear(ws)
+        send(ws, "turn", session_id=id, **{**LONG, "max_tokens": 20})
+        first = receive(ws)
         while first["type"] != "delta":
-            first = hear(ws)
+            first = receive(ws)
     mine = settled(session)
     with dial(steady.url) as other, dial(steady.url) as back:
-        say(other, "turn", session_id=id, **LONG)
-        while hear(other)["type"] != "delta":
+        send(other, "turn", session_id=id, **LONG)
+        while receive(other)["type"] != "delta":
             pass
         at = {"message_id": first["message_id"], "from": first["offset"]}
-        say(back, "follow", session_id=id, **at)
-        heard = hear_all(back)
-        assert text_of(heard) == mine["content"][first["offset"] :]
-        assert heard[-1]["message"] == mine
-        say(other, "stop")
-        hear_all(other)
+        send(back, "follow", session_id=id, **at)
+        received = receive_all(back)
+        assert text_of(received) == mine["content"][first["offset"] :]
+        assert received[-1]["message"] == mine
+        send(other, "stop")
+        receive_all(other)
 
 
 def test_text_is_in_the_database_while_it_is_written(steady: Running) -> None:
     session = new_session(steady)
     id = session.rpartition("/")[2]
     with dial(steady.url) as ws:
-        say(ws, "turn", session_id=id, **LONG)
-        heard = 0
+        send(ws, "turn", session_id=id, **LONG)
+        received = 0
         stored = ""
         while not stored:
-            event = hear(ws)
+            event = receive(ws)
             assert event["type"] != "done"
-            heard = event.get("offset", heard)
+            received = event.get("offset", received)
             stored = messages(session)[-1]["content"]
         # What is stored grows with what is heard, long before the end.
-        before, grown = heard, ""
+        before, grown = received, ""
         while len(grown) < before:
-            assert hear(ws)["type"] == "delta"
+            assert receive(ws)["type"] == "delta"
             grown = messages(session)[-1]["content"]
         assert messages(session)[-1]["status"] == "streaming"
-        say(ws, "stop")
-        whole = hear_all(ws)[-1]["message"]["content"]
+        send(ws, "stop")
+        whole = receive_all(ws)[-1]["message"]["content"]
     assert whole.startswith(grown)
 
 
@@ -147,15 +147,15 @@ def test_everything_killed_in_mid_answer_and_the_reply_continued(tmp_path: Path)
     session = new_session(appliance)
     id = session.rpartition("/")[2]
     with dial(appliance.url) as ws:
-        say(ws, "turn", session_id=id, **{**LONG, "max_tokens": 2000})
-        stored, heard = "", list[tuple[float, str]]()
-        while not stored or heard[-1][0] - heard[0][0] < 2 * STORED_SECONDS:
-            event = hear(ws)
+        send(ws, "turn", session_id=id, **{**LONG, "max_tokens": 2000})
+        stored, received = "", list[tuple[float, str]]()
+        while not stored or received[-1][0] - received[0][0] < 2 * STORED_SECONDS:
+            event = receive(ws)
             if event["type"] == "delta":
-                heard.append((time.monotonic(), event["text"]))
+                received.append((time.monotonic(), event["text"]))
             stored = stored or messages(session)[-1]["content"]
-        last = heard[-1][0]
-        heard_long_ago = "".join(text for at, text in heard if at < last - STORED_SECONDS)
+        last = received[-1][0]
+        received_long_ago = "".join(text for at, text in received if at < last - STORED_SECONDS)
         processes = psutil.Process(appliance.pid).children(recursive=True)
         for process in processes:
             with suppress(ProcessLookupError):
@@ -166,14 +166,14 @@ def test_everything_killed_in_mid_answer_and_the_reply_continued(tmp_path: Path)
     partial = messages(session)[-1]
     assert partial["status"] == "interrupted"
     assert partial["content"].startswith(stored)
-    assert partial["content"].startswith(heard_long_ago)
+    assert partial["content"].startswith(received_long_ago)
     with dial(appliance.url) as ws:
-        say(ws, "follow", session_id=id, message_id=partial["id"], **{"from": 3})
-        told = hear_all(ws)
-        assert told[-1]["message"] == partial
-        assert text_of(told) == partial["content"][3:]
-        say(ws, "continue", session_id=id, message_id=partial["id"], max_tokens=8)
-        more = hear_all(ws)
+        send(ws, "follow", session_id=id, message_id=partial["id"], **{"from": 3})
+        replayed = receive_all(ws)
+        assert replayed[-1]["message"] == partial
+        assert text_of(replayed) == partial["content"][3:]
+        send(ws, "continue", session_id=id, message_id=partial["id"], max_tokens=8)
+        more = receive_all(ws)
     whole = more[-1]["message"]
     assert whole["id"] == partial["id"]
     assert whole["content"] == partial["content"] + text_of(more)

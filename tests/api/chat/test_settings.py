@@ -23,17 +23,17 @@ def profile(running: Running) -> Iterator[str]:
     assert httpx.put(address, json={}).status_code == 200
 
 
-def said(session: str, content: str = "Count to ten.", **body: Any) -> dict[str, Any]:
+def reply_to(session: str, content: str = "Count to ten.", **body: Any) -> dict[str, Any]:
     message: dict[str, Any] = stream(session + "/turns", content=content, **body)[-1][1]["message"]
     return message
 
 
-def test_the_profile_tells_its_defaults_and_limits(profile: str) -> None:
-    told = httpx.get(profile).json()
-    assert {name: told[name] for name in FIELDS} == dict.fromkeys(FIELDS)
-    assert set(told["defaults"]) == set(FIELDS)
-    assert None not in told["defaults"].values()
-    assert told["limits"]["max_response_tokens"] == told["defaults"]["max_tokens"] == 400
+def test_the_profile_shows_its_defaults_and_limits(profile: str) -> None:
+    body = httpx.get(profile).json()
+    assert {name: body[name] for name in FIELDS} == dict.fromkeys(FIELDS)
+    assert set(body["defaults"]) == set(FIELDS)
+    assert None not in body["defaults"].values()
+    assert body["limits"]["max_response_tokens"] == body["defaults"]["max_tokens"] == 400
 
 
 def test_the_profile_is_replaced_or_changed(profile: str) -> None:
@@ -85,7 +85,7 @@ def test_a_reply_follows_request_session_and_profile_in_this_order(
         session = new_session(running)
         for patch in patches:
             httpx.patch(session, json=patch)
-        tokens: int = said(session, **body)["usage"]["completion_tokens"]
+        tokens: int = reply_to(session, **body)["usage"]["completion_tokens"]
         return tokens
 
     httpx.put(profile, json={"max_tokens": 3, "temperature": 0})
@@ -98,7 +98,7 @@ def test_a_reply_follows_request_session_and_profile_in_this_order(
 
 def test_every_kind_of_reply_follows_the_settings(running: Running) -> None:
     session = new_session(running, settings={"max_tokens": 4, "temperature": 0})
-    reply = said(session)
+    reply = reply_to(session)
     again = stream(f"{session}/messages/{reply['id']}/regenerate")[-1][1]["message"]
     assert again["content"] == reply["content"]
     more = stream(f"{session}/messages/{again['id']}/continue")[-1][1]["message"]
@@ -107,29 +107,29 @@ def test_every_kind_of_reply_follows_the_settings(running: Running) -> None:
 
 def test_the_system_prompt_and_the_stop_texts_of_a_session_count(running: Running) -> None:
     plain = new_session(running, settings={"temperature": 0, "max_tokens": 30})
-    free = said(plain)
+    free = reply_to(plain)
     assert " " in free["content"]
     bound = new_session(running, settings={"temperature": 0, "max_tokens": 30, "stop": [" "]})
-    stopped = said(bound)
+    stopped = reply_to(bound)
     assert stopped["finish_reason"] == "stop"
     assert " " not in stopped["content"]
     httpx.patch(plain, json={"settings": {"system_prompt": "You are a pirate. " * 20}})
-    instructed = said(plain, parent_id=None)
+    instructed = reply_to(plain, parent_id=None)
     assert instructed["usage"]["prompt_tokens"] > free["usage"]["prompt_tokens"] + 50
 
 
-def test_a_device_that_the_model_does_not_run_on_is_told(running: Running) -> None:
+def test_a_device_that_the_model_does_not_run_on_is_reported(running: Running) -> None:
     session = new_session(running, settings={"device": "metal", "max_tokens": 2})
-    told = dict(stream(session + "/turns", content="hello"))["accepted"]
-    assert told["warning"].startswith("metal is not available")
-    assert told["n_ctx"] > told["prompt_tokens"]
+    accepted = dict(stream(session + "/turns", content="hello"))["accepted"]
+    assert accepted["warning"].startswith("metal is not available")
+    assert accepted["n_ctx"] > accepted["prompt_tokens"]
     assert (
         dict(stream(session + "/turns", content="hello", device="cpu"))["accepted"]["warning"]
         is None
     )
 
 
-def test_a_model_that_is_not_there_is_said_at_once(running: Running) -> None:
+def test_a_missing_model_is_reported_at_once(running: Running) -> None:
     session = new_session(running, settings={"model": "no-such-model"})
     refused = httpx.post(session + "/turns", json={"content": "hello"})
     assert (refused.status_code, refused.json()["error"]["code"]) == (404, "model_not_found")

@@ -30,21 +30,21 @@ def dial(url: str, session_id: str = "") -> ClientConnection:
     return opened
 
 
-def say(ws: ClientConnection, kind: str, **fields: Any) -> None:
+def send(ws: ClientConnection, kind: str, **fields: Any) -> None:
     ws.send(json.dumps({"type": kind, **fields}))
 
 
-def hear(ws: ClientConnection) -> dict[str, Any]:
+def receive(ws: ClientConnection) -> dict[str, Any]:
     event: dict[str, Any] = json.loads(ws.recv(60))
     return event
 
 
-def hear_all(ws: ClientConnection) -> list[dict[str, Any]]:
+def receive_all(ws: ClientConnection) -> list[dict[str, Any]]:
     """Every event up to and including the next end of a reply."""
-    heard: list[dict[str, Any]] = []
-    while not heard or heard[-1]["type"] not in ("done", "error"):
-        heard.append(hear(ws))
-    return heard
+    received: list[dict[str, Any]] = []
+    while not received or received[-1]["type"] not in ("done", "error"):
+        received.append(receive(ws))
+    return received
 
 
 def close_code(ws: ClientConnection) -> int:
@@ -77,38 +77,38 @@ def ws(running: Running) -> Iterator[ClientConnection]:
         yield ws
 
 
-def test_a_turn_is_told_from_its_beginning_to_its_end(
+def test_a_turn_sends_every_event_from_its_beginning_to_its_end(
     ws: ClientConnection, session: str, id: str
 ) -> None:
-    say(ws, "turn", session_id=id, **SHORT)
-    heard = hear_all(ws)
-    kinds = [event["type"] for event in heard]
+    send(ws, "turn", session_id=id, **SHORT)
+    received = receive_all(ws)
+    kinds = [event["type"] for event in received]
     assert kinds[:2] == ["turn", "accepted"]
     assert kinds[-2:] == ["usage", "done"]
     assert set(kinds[2:-2]) <= {"queued", "prefill", "delta"}
     user, reply = messages(session)
-    assert {event["session_id"] for event in heard} == {id}
-    assert {event["message_id"] for event in heard} == {reply["id"]}
-    assert heard[0]["user"] == user
-    assert heard[-1]["message"] == reply
-    assert text_of(heard) == reply["content"]
-    assert heard[1]["prompt_tokens"] == reply["usage"]["prompt_tokens"]
-    assert heard[-2]["completion_tokens"] == reply["usage"]["completion_tokens"]
-    assert heard[-2]["tokens_per_second"] > 0
+    assert {event["session_id"] for event in received} == {id}
+    assert {event["message_id"] for event in received} == {reply["id"]}
+    assert received[0]["user"] == user
+    assert received[-1]["message"] == reply
+    assert text_of(received) == reply["content"]
+    assert received[1]["prompt_tokens"] == reply["usage"]["prompt_tokens"]
+    assert received[-2]["completion_tokens"] == reply["usage"]["completion_tokens"]
+    assert received[-2]["tokens_per_second"] > 0
 
 
 def test_a_reply_is_made_again_and_goes_on(ws: ClientConnection, session: str, id: str) -> None:
-    say(ws, "turn", session_id=id, **{**SHORT, "max_tokens": 4})
-    first = hear_all(ws)[-1]["message"]
-    say(ws, "regenerate", session_id=id, message_id=first["id"], max_tokens=4, temperature=0)
-    second = hear_all(ws)[-1]["message"]
+    send(ws, "turn", session_id=id, **{**SHORT, "max_tokens": 4})
+    first = receive_all(ws)[-1]["message"]
+    send(ws, "regenerate", session_id=id, message_id=first["id"], max_tokens=4, temperature=0)
+    second = receive_all(ws)[-1]["message"]
     assert (second["parent_id"], second["content"]) == (first["parent_id"], first["content"])
-    say(ws, "continue", session_id=id, message_id=first["id"], max_tokens=4, temperature=0)
-    heard = hear_all(ws)
-    assert heard[-1]["message"]["id"] == first["id"]
-    assert heard[-1]["message"]["content"] == first["content"] + text_of(heard)
-    say(ws, "continue", session_id=id, message_id="none")
-    assert hear(ws)["error"]["code"] == "message_not_found"
+    send(ws, "continue", session_id=id, message_id=first["id"], max_tokens=4, temperature=0)
+    received = receive_all(ws)
+    assert received[-1]["message"]["id"] == first["id"]
+    assert received[-1]["message"]["content"] == first["content"] + text_of(received)
+    send(ws, "continue", session_id=id, message_id="none")
+    assert receive(ws)["error"]["code"] == "message_not_found"
 
 
 def test_one_socket_serves_many_sessions_one_after_the_other_and_together(
@@ -117,65 +117,65 @@ def test_one_socket_serves_many_sessions_one_after_the_other_and_together(
     ids = [new_session(running).rpartition("/")[2] for _ in range(3)]
     for _ in range(2):
         for id in ids:
-            say(ws, "turn", session_id=id, **SHORT)
+            send(ws, "turn", session_id=id, **SHORT)
         ended: dict[str, str] = {}
-        heard: dict[str, list[dict[str, Any]]] = {id: [] for id in ids}
+        received: dict[str, list[dict[str, Any]]] = {id: [] for id in ids}
         while len(ended) < 3:
-            event = hear(ws)
-            heard[event["session_id"]].append(event)
+            event = receive(ws)
+            received[event["session_id"]].append(event)
             if event["type"] == "done":
                 ended[event["session_id"]] = event["message"]["content"]
         for id in ids:
-            assert text_of(heard[id]) == ended[id]
+            assert text_of(received[id]) == ended[id]
 
 
 def test_the_sockets_own_session_is_meant_where_none_is_named(
     running: Running, session: str, id: str
 ) -> None:
     with dial(running.url, id) as ws:
-        say(ws, "turn", **SHORT)
-        assert hear_all(ws)[-1]["session_id"] == id
+        send(ws, "turn", **SHORT)
+        assert receive_all(ws)[-1]["session_id"] == id
 
 
 def test_the_original_services_request_is_answered_with_events_too(running: Running) -> None:
     with dial(running.url, "made-by-a-client") as ws:
         for prompt in ("My name is Ada.", "What is my name?"):
             ws.send(json.dumps({"prompt": prompt, "max-token": 6, "system-prompt": "Be brief."}))
-            heard = hear_all(ws)
-            assert {event["session_id"] for event in heard} == {"made-by-a-client"}
-            assert (heard[-1]["type"], heard[-1]["message"]["status"]) == ("done", "complete")
-    said = httpx.get(running.url + "/chat/history/made-by-a-client").json()
-    assert [m["role"] for m in said] == ["system", *["user", "assistant"] * 2]
+            received = receive_all(ws)
+            assert {event["session_id"] for event in received} == {"made-by-a-client"}
+            assert (received[-1]["type"], received[-1]["message"]["status"]) == ("done", "complete")
+    history = httpx.get(running.url + "/chat/history/made-by-a-client").json()
+    assert [m["role"] for m in history] == ["system", *["user", "assistant"] * 2]
     with dial(running.url) as ws:
         ws.send(json.dumps({"prompt": "Hi"}))
-        assert hear(ws)["error"]["param"] == "session_id"
+        assert receive(ws)["error"]["param"] == "session_id"
 
 
 def test_stop_ends_the_reply_and_the_socket_stays(
     ws: ClientConnection, session: str, id: str
 ) -> None:
-    say(ws, "turn", session_id=id, **LONG)
-    while hear(ws)["type"] != "delta":
+    send(ws, "turn", session_id=id, **LONG)
+    while receive(ws)["type"] != "delta":
         pass
-    say(ws, "stop")
-    done = hear_all(ws)[-1]
+    send(ws, "stop")
+    done = receive_all(ws)[-1]
     assert (done["type"], done["message"]["status"]) == ("done", "stopped")
-    say(ws, "turn", session_id=id, **SHORT)
-    assert hear_all(ws)[-1]["type"] == "done"
+    send(ws, "turn", session_id=id, **SHORT)
+    assert receive_all(ws)[-1]["type"] == "done"
 
 
 def test_hanging_up_does_not_end_the_reply_which_can_be_followed_from_any_character(
     running: Running, session: str, id: str
 ) -> None:
     with dial(running.url) as ws:
-        say(ws, "turn", session_id=id, **{**LONG, "max_tokens": 60})
-        before = hear(ws)
+        send(ws, "turn", session_id=id, **{**LONG, "max_tokens": 60})
+        before = receive(ws)
         while before["type"] != "delta":
-            before = hear(ws)
+            before = receive(ws)
     with dial(running.url) as first, dial(running.url) as second:
         for ws, start in ((first, before["offset"]), (second, 0)):
-            say(ws, "follow", session_id=id, message_id=before["message_id"], **{"from": start})
-        rest, whole = hear_all(first), hear_all(second)
+            send(ws, "follow", session_id=id, message_id=before["message_id"], **{"from": start})
+        rest, whole = receive_all(first), receive_all(second)
     content = whole[-1]["message"]["content"]
     assert text_of(whole) == content
     assert text_of(rest) == content[before["offset"] :]
@@ -185,13 +185,13 @@ def test_hanging_up_does_not_end_the_reply_which_can_be_followed_from_any_charac
 def test_a_reply_that_has_ended_is_followed_to_its_end(
     ws: ClientConnection, session: str, id: str
 ) -> None:
-    say(ws, "turn", session_id=id, **SHORT)
-    done = hear_all(ws)[-1]["message"]
-    say(ws, "follow", session_id=id, message_id=done["id"], **{"from": 5})
-    heard = hear_all(ws)
-    assert [event["type"] for event in heard] == ["delta", "usage", "done"]
-    assert text_of(heard) == done["content"][5:]
-    assert heard[-1]["message"] == done
+    send(ws, "turn", session_id=id, **SHORT)
+    done = receive_all(ws)[-1]["message"]
+    send(ws, "follow", session_id=id, message_id=done["id"], **{"from": 5})
+    received = receive_all(ws)
+    assert [event["type"] for event in received] == ["delta", "usage", "done"]
+    assert text_of(received) == done["content"][5:]
+    assert received[-1]["message"] == done
 
 
 @pytest.mark.parametrize(
@@ -208,32 +208,32 @@ def test_a_reply_that_has_ended_is_followed_to_its_end(
         ('{"type":"stop","session_id":"nobody"}', "session_not_found", None),
     ],
 )
-def test_a_mistake_is_told_and_the_socket_stays(
+def test_an_error_is_reported_and_the_socket_stays_open(
     ws: ClientConnection, message: str, code: str, param: str | None
 ) -> None:
     ws.send(message)
-    event = hear(ws)
+    event = receive(ws)
     assert event["type"] == "error"
     assert event["error"]["code"] == code
     assert event["error"]["param"] == param
-    say(ws, "ping")
-    assert hear(ws) == {"type": "pong"}
+    send(ws, "ping")
+    assert receive(ws) == {"type": "pong"}
 
 
 def test_a_turn_while_another_is_answered_is_refused(
     ws: ClientConnection, session: str, id: str
 ) -> None:
-    say(ws, "turn", session_id=id, **LONG)
-    while hear(ws)["type"] != "delta":
+    send(ws, "turn", session_id=id, **LONG)
+    while receive(ws)["type"] != "delta":
         pass
-    say(ws, "turn", session_id=id, **SHORT)
-    refused = hear_all(ws)[-1]
+    send(ws, "turn", session_id=id, **SHORT)
+    refused = receive_all(ws)[-1]
     assert refused["error"]["code"] == "reply_in_progress"
-    say(ws, "stop", session_id=id)
-    assert hear_all(ws)[-1]["message"]["status"] == "stopped"
+    send(ws, "stop", session_id=id)
+    assert receive_all(ws)[-1]["message"]["status"] == "stopped"
 
 
-def test_who_has_to_wait_is_told_the_place_and_when_it_changes(tmp_path: Path) -> None:
+def test_a_queued_request_is_sent_its_position_and_every_change(tmp_path: Path) -> None:
     appliance = Running(
         tmp_path,
         command=(sys.executable, "-m", "tests.service.fake_service"),
@@ -243,35 +243,35 @@ def test_who_has_to_wait_is_told_the_place_and_when_it_changes(tmp_path: Path) -
     ids = [new_session(appliance).rpartition("/")[2] for _ in range(3)]
     with ExitStack() as stack:
         first, second, third = (stack.enter_context(dial(appliance.url, id)) for id in ids)
-        say(first, "turn", **LONG)
-        while hear(first)["type"] != "delta":
+        send(first, "turn", **LONG)
+        while receive(first)["type"] != "delta":
             pass
         for place, ws in enumerate((second, third), 1):
-            say(ws, "turn", content="Hello", max_tokens=40)
-            while (event := hear(ws))["type"] != "queued":
+            send(ws, "turn", content="Hello", max_tokens=40)
+            while (event := receive(ws))["type"] != "queued":
                 assert event["type"] in ("turn", "accepted")
             assert event["place"] == place
-        say(first, "stop")
-        assert hear_all(first)[-1]["message"]["status"] == "stopped"
-        assert [event["type"] for event in hear_all(second)].count("queued") == 0
-        heard = hear_all(third)
-        assert [event["place"] for event in heard if event["type"] == "queued"] == [1]
-        assert heard[-1]["message"]["status"] == "complete"
+        send(first, "stop")
+        assert receive_all(first)[-1]["message"]["status"] == "stopped"
+        assert [event["type"] for event in receive_all(second)].count("queued") == 0
+        received = receive_all(third)
+        assert [event["place"] for event in received if event["type"] == "queued"] == [1]
+        assert received[-1]["message"]["status"] == "complete"
     assert appliance.stop() == 0
 
 
 def test_deleting_the_session_ends_what_is_followed(
     ws: ClientConnection, session: str, id: str
 ) -> None:
-    say(ws, "turn", session_id=id, **LONG)
-    while hear(ws)["type"] != "delta":
+    send(ws, "turn", session_id=id, **LONG)
+    while receive(ws)["type"] != "delta":
         pass
     assert httpx.delete(session).status_code == 204
-    assert hear_all(ws)[-1]["type"] == "error"
+    assert receive_all(ws)[-1]["type"] == "error"
 
 
 def test_another_origin_is_refused_before_the_upgrade(running: Running) -> None:
-    answer = httpx.get(
+    response = httpx.get(
         running.url + "/chat/ws",
         headers={
             "Connection": "Upgrade",
@@ -282,24 +282,24 @@ def test_another_origin_is_refused_before_the_upgrade(running: Running) -> None:
             "Origin": "https://elsewhere.example",
         },
     )
-    assert answer.status_code == 403
-    assert answer.json()["error"]["message"]
+    assert response.status_code == 403
+    assert response.json()["error"]["message"]
 
 
 def test_a_stop_lets_replies_end_and_then_says_going_away(tmp_path: Path) -> None:
     appliance = Running(tmp_path).start()
     session = new_session(appliance)
     with dial(appliance.url) as ws, dial(appliance.url) as idle:
-        say(ws, "turn", session_id=session.rpartition("/")[2], **{**LONG, "max_tokens": 40})
-        while hear(ws)["type"] != "delta":
+        send(ws, "turn", session_id=session.rpartition("/")[2], **{**LONG, "max_tokens": 40})
+        while receive(ws)["type"] != "delta":
             pass
         os.kill(appliance.pid, signal.SIGTERM)
         assert close_code(idle) == 1001
-        say(ws, "turn", session_id="other", **SHORT)
-        heard = hear_all(ws)
-        while heard[-1]["type"] != "done":
-            heard += hear_all(ws)
-        refused = [event for event in heard if event["type"] == "error"]
+        send(ws, "turn", session_id="other", **SHORT)
+        received = receive_all(ws)
+        while received[-1]["type"] != "done":
+            received += receive_all(ws)
+        refused = [event for event in received if event["type"] == "error"]
         assert [event["error"]["code"] for event in refused] == ["shutting_down"]
         assert close_code(ws) == 1001
     assert appliance.stop() == 0
@@ -312,8 +312,8 @@ def test_a_reply_that_outlasts_the_grace_is_cut_with_service_restart(tmp_path: P
     appliance = Running(tmp_path, APPLIANCE_SERVER_SHUTDOWN_GRACE_SECONDS="0.3").start()
     session = new_session(appliance)
     with dial(appliance.url) as ws:
-        say(ws, "turn", session_id=session.rpartition("/")[2], **LONG)
-        while hear(ws)["type"] != "delta":
+        send(ws, "turn", session_id=session.rpartition("/")[2], **LONG)
+        while receive(ws)["type"] != "delta":
             pass
         os.kill(appliance.pid, signal.SIGTERM)
         assert close_code(ws) == 1012
@@ -326,25 +326,25 @@ def test_a_reply_that_outlasts_the_grace_is_cut_with_service_restart(tmp_path: P
 
 
 def test_many_sockets_follow_one_reply(running: Running, session: str, id: str) -> None:
-    told: list[str] = []
+    followed: list[str] = []
 
     def follow(begun: threading.Barrier) -> None:
         with dial(running.url) as ws:
             begun.wait(60)
-            say(ws, "follow", session_id=id)
-            told.append(text_of(hear_all(ws)))
+            send(ws, "follow", session_id=id)
+            followed.append(text_of(receive_all(ws)))
 
     begun = threading.Barrier(9)
     threads = [threading.Thread(target=follow, args=(begun,)) for _ in range(8)]
     for thread in threads:
         thread.start()
     with dial(running.url) as ws:
-        say(ws, "turn", session_id=id, **{**LONG, "max_tokens": 100})
-        while (event := hear(ws))["type"] != "delta":
+        send(ws, "turn", session_id=id, **{**LONG, "max_tokens": 100})
+        while (event := receive(ws))["type"] != "delta":
             pass
         begun.wait(60)
-        whole = hear_all(ws)[-1]["message"]["content"]
+        whole = receive_all(ws)[-1]["message"]["content"]
     for thread in threads:
         thread.join(60)
     assert whole.startswith(event["text"])
-    assert told == [whole] * 8
+    assert followed == [whole] * 8

@@ -22,15 +22,15 @@ def session(running: Running) -> str:
 
 
 def test_a_turn_streams_its_reply_and_stores_both(session: str) -> None:
-    heard = turn(session, "What is bread?")
-    names = [name for name, _ in heard]
+    received = turn(session, "What is bread?")
+    names = [name for name, _ in received]
     assert names[0] == "turn"
     assert names[-1] == "done"
     assert names[1] == "accepted"
     assert names[-2] == "usage"
     assert set(names[2:-2]) <= {"queued", "prefill", "delta"}
-    text = "".join(data["text"] for name, data in heard if name == "delta")
-    done = heard[-1][1]["message"]
+    text = "".join(data["text"] for name, data in received if name == "delta")
+    done = received[-1][1]["message"]
     assert done["content"] == text
     assert done["status"] == "complete"
     assert done["usage"]["completion_tokens"] > 0
@@ -63,9 +63,9 @@ def test_the_history_is_the_context_and_is_not_read_twice(session: str) -> None:
 
 def test_a_long_history_is_trimmed_and_says_so(session: str) -> None:
     for i in range(12):
-        heard = turn(session, f"Message number {i}.", max_tokens=1)
-    assert heard[0][1]["dropped_messages"] == 10
-    assert heard[-1][1]["message"]["usage"]["dropped_messages"] == 10
+        received = turn(session, f"Message number {i}.", max_tokens=1)
+    assert received[0][1]["dropped_messages"] == 10
+    assert received[-1][1]["message"]["usage"]["dropped_messages"] == 10
     assert len(messages(session)) == 24
 
 
@@ -151,19 +151,19 @@ def test_deleting_a_session_in_mid_reply_ends_it(session: str) -> None:
     assert httpx.get(session).status_code == 404
 
 
-def test_a_chat_deleted_in_mid_reply_comes_back_with_what_was_said(session: str) -> None:
+def test_a_chat_deleted_in_mid_reply_is_restored_with_its_messages(session: str) -> None:
     with httpx.stream("POST", session + "/turns", json=LONG, timeout=60) as response:
-        heard = ""
+        received = ""
         for name, data in events(response):
             if name == "delta":
-                heard += data["text"]
-                if len(heard) > 20:
+                received += data["text"]
+                if len(received) > 20:
                     httpx.delete(session)
     restored = httpx.post(session + "/restore")
     assert restored.status_code == 200
     assert restored.json() == httpx.get(session).json()
     reply = settled(session)
-    assert (reply["status"], reply["content"]) == ("stopped", heard)
+    assert (reply["status"], reply["content"]) == ("stopped", received)
     assert turn(session, "And on?")[-1][0] == "done"
 
 

@@ -50,10 +50,10 @@ def test_one_of_two_who_continue_a_reply_does(session: str) -> None:
         body = {"max_tokens": 40}
         return httpx.post(f"{address}/{what}", json=body, timeout=60).status_code
 
-    said = together(lambda: post("continue"), lambda: post("continue"))
+    statuses = together(lambda: post("continue"), lambda: post("continue"))
     # The second is refused while the first goes on, or goes on from where that one ended.
-    assert set(said) <= {200, 409}
-    assert 200 in said
+    assert set(statuses) <= {200, 409}
+    assert 200 in statuses
     reply = settled(session)
     assert reply["content"].startswith(cut["content"])
     assert len(messages(session)) == 2
@@ -62,8 +62,8 @@ def test_one_of_two_who_continue_a_reply_does(session: str) -> None:
 def test_nothing_else_is_done_to_a_reply_that_is_being_written(session: str) -> None:
     first = turn(session, "Hello.", max_tokens=3)[-1][1]["message"]
     with httpx.stream("POST", session + "/turns", json=LONG, timeout=60) as response:
-        heard = iter(events(response))
-        live = next(heard)[1]["reply"]
+        received = iter(events(response))
+        live = next(received)[1]["reply"]
         for id in (first["id"], live["id"]):
             for what in ("regenerate", "continue"):
                 refused = httpx.post(f"{session}/messages/{id}/{what}", json={})
@@ -72,15 +72,15 @@ def test_nothing_else_is_done_to_a_reply_that_is_being_written(session: str) -> 
         changed = httpx.patch(session, json={"leaf_id": first["id"], "title": "x", "pinned": True})
         assert changed.status_code == 200
         httpx.post(session + "/stop")
-        assert list(heard)[-1][0] == "done"
+        assert list(received)[-1][0] == "done"
     assert httpx.get(session).json()["leaf_id"] == first["id"]
 
 
 def test_what_one_deletes_ends_for_the_other_and_comes_back_whole(session: str) -> None:
     first = turn(session, "Hello.", max_tokens=3)[-1][1]["message"]
     with httpx.stream("POST", session + "/turns", json=LONG, timeout=60) as response:
-        heard = iter(events(response))
-        next(heard)
+        received = iter(events(response))
+        next(received)
         assert httpx.delete(session).status_code == 204
         refusals = [
             httpx.get(session),
@@ -95,11 +95,11 @@ def test_what_one_deletes_ends_for_the_other_and_comes_back_whole(session: str) 
             httpx.post(f"{session}/messages/{first['id']}/continue", json={}),
         ]
         assert [refused.status_code for refused in refusals] == [404] * len(refusals)
-        assert list(heard)[-1][0] == "error"
+        assert list(received)[-1][0] == "error"
     restored = together(*[lambda: httpx.post(session + "/restore")] * 4)
-    assert [answer.status_code for answer in restored] == [200] * 4
+    assert [response.status_code for response in restored] == [200] * 4
     tree = messages(session)
     assert len(tree) == 4
     assert settled(session)["status"] == "stopped"
-    heard_again = stream(f"{session}/messages/{tree[-1]['id']}/continue", max_tokens=4)
-    assert heard_again[-1][0] == "done"
+    received_again = stream(f"{session}/messages/{tree[-1]['id']}/continue", max_tokens=4)
+    assert received_again[-1][0] == "done"

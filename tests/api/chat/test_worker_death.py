@@ -18,12 +18,12 @@ def test_a_turn_that_had_not_begun_is_begun_again_and_one_that_had_goes_on(tmp_p
     begun, queued = threading.Event(), threading.Event()
     ends: dict[str, str] = {}
 
-    def chat(session: str, told: str, event: threading.Event) -> None:
+    def chat(session: str, expected_event: str, event: threading.Event) -> None:
         body = LONG if session == writing else {"content": "Good morning!", "max_tokens": 8}
         with httpx.stream("POST", session + "/turns", json=body, timeout=60) as response:
             for name, _ in events(response):
                 ends[session] = name
-                if name == told:
+                if name == expected_event:
                     event.set()
 
     first = threading.Thread(target=chat, args=(writing, "delta", begun))

@@ -12,11 +12,11 @@ import httpx
 import pytest
 from websockets.sync.client import connect
 
-from tests.api.legacy.test_original import hear
+from tests.api.legacy.test_original import receive
 from tests.running import Running
 
 
-class Heard:
+class TwoClients:
     """Two replies that are being written: the rest of each, as plain text."""
 
     def __init__(self, appliance: Running, stack: ExitStack, max_token: int = 4000) -> None:
@@ -33,9 +33,9 @@ class Heard:
 
     def ends(self) -> tuple[str, str, int]:
         """The last word of the stream and of the socket, and how the socket was closed."""
-        *_, told = (line.removeprefix("data: ") for line in self._lines if line)
-        (*_, said), code = hear(self._ws)
-        return told, said, code
+        *_, last_line = (line.removeprefix("data: ") for line in self._lines if line)
+        (*_, last_frame), code = receive(self._ws)
+        return last_line, last_frame, code
 
 
 @pytest.fixture
@@ -53,20 +53,20 @@ def appliance(tmp_path: Path) -> Iterator[Running]:
 
 def test_replies_go_on_when_their_worker_dies(appliance: Running) -> None:
     with ExitStack() as stack:
-        clients = Heard(appliance, stack, max_token=100)
+        clients = TwoClients(appliance, stack, max_token=100)
         os.kill(appliance.worker_pid, signal.SIGKILL)
-        told, said, code = clients.ends()
-    assert "__ERROR__" not in told + said
+        last_line, last_frame, code = clients.ends()
+    assert "__ERROR__" not in last_line + last_frame
     assert code == 1000
     history = httpx.get(appliance.url + "/chat/history/told", timeout=60).json()
     assert [message["role"] for message in history] == ["user", "assistant"]
     assert len(history[1]["content"]) == 100
 
 
-def test_a_stop_of_the_appliance_is_told_as_an_error(appliance: Running) -> None:
+def test_a_shutdown_is_reported_as_an_error(appliance: Running) -> None:
     with ExitStack() as stack:
-        clients = Heard(appliance, stack)
+        clients = TwoClients(appliance, stack)
         os.kill(appliance.pid, signal.SIGTERM)
-        told, said, code = clients.ends()
-    assert told == said == "__ERROR__:the appliance is shutting down"
+        last_line, last_frame, code = clients.ends()
+    assert last_line == last_frame == "__ERROR__:the appliance is shutting down"
     assert code == 1012

@@ -97,11 +97,11 @@ def test_a_stop_text_ends_the_reply(running: Running) -> None:
 def test_another_device_than_the_models_is_warned_about(running: Running) -> None:
     body = {"prompt": "Hi", "max_token": 1}
     for device, warned in (("cpu", False), ("auto", False), ("cuda", True)):
-        answer = httpx.post(
+        response = httpx.post(
             running.url + "/chat/completions", json={**body, "device": device}, timeout=60
         )
-        assert ("X-Appliance-Warning" in answer.headers) == warned
-    assert "cuda" in answer.headers["X-Appliance-Warning"]
+        assert ("X-Appliance-Warning" in response.headers) == warned
+    assert "cuda" in response.headers["X-Appliance-Warning"]
 
 
 @pytest.mark.parametrize(
@@ -120,15 +120,15 @@ def test_another_device_than_the_models_is_warned_about(running: Running) -> Non
         ({"prompt": "hello " * 9000}, 400, "8192"),
     ],
 )
-def test_errors_are_told_in_the_stream(
+def test_errors_are_sent_in_the_stream(
     running: Running, wrong: dict[str, Any], status: int, named: str
 ) -> None:
     body = {"prompt": "Hi", "max_token": 1, **wrong}
     response = httpx.post(running.url + "/chat/completions", json=body, timeout=60)
     assert response.status_code == status
-    (told,) = plain(response)
-    assert told.startswith("__ERROR__:")
-    assert named in told
+    (error_text,) = plain(response)
+    assert error_text.startswith("__ERROR__:")
+    assert named in error_text
 
 
 def test_a_body_with_messages_is_openais(running: Running) -> None:
@@ -167,19 +167,19 @@ def test_the_history_is_the_system_message_and_the_last_twenty(running: Running,
     body = {"session_id": id, "max_token": 1, "temperature": 0, "system_prompt": "Be brief."}
     dropped = []
     for number in range(13):
-        answer = httpx.post(
+        response = httpx.post(
             running.url + "/chat/completions",
             json={**body, "prompt": f"Number {number}."},
             timeout=60,
         )
-        dropped.append(int(answer.headers["X-Appliance-Dropped-Messages"]))
+        dropped.append(int(response.headers["X-Appliance-Dropped-Messages"]))
     # The eleventh prompt is message 21; the system message is not counted, and never left out.
     assert dropped[:10] == [0] * 10
     assert all(dropped[10:])
     assert len(history(running, id)) == 27
     messages = httpx.get(f"{running.url}/api/sessions/{id}/messages").json()["messages"]
-    told = [m["usage"]["dropped_messages"] for m in messages if m["usage"]]
-    assert told == dropped
+    reported = [m["usage"]["dropped_messages"] for m in messages if m["usage"]]
+    assert reported == dropped
 
 
 def test_rollback_takes_back_messages_but_not_the_system_message(running: Running, id: str) -> None:
@@ -251,10 +251,10 @@ def test_completions_answer_with_both_services_fields(running: Running) -> None:
 def test_a_completion_with_a_session_is_a_turn_of_it(running: Running, id: str) -> None:
     body = {"session_id": id, "max_token": 6, "temperature": 0}
     for prompt in ("My name is Ada.", "What is my name?"):
-        answer = httpx.post(running.url + "/completions", json={**body, "prompt": prompt})
-        assert answer.status_code == 200
+        response = httpx.post(running.url + "/completions", json={**body, "prompt": prompt})
+        assert response.status_code == 200
     assert [m["role"] for m in history(running, id)] == ["user", "assistant"] * 2
-    assert history(running, id)[-1]["content"] == answer.json()["text"]
+    assert history(running, id)[-1]["content"] == response.json()["text"]
     wrong = httpx.post(running.url + "/completions", json={**body, "prompt": "x", "messages": []})
     assert (wrong.status_code, wrong.json()["error"]["param"]) == (400, "messages")
 
@@ -273,7 +273,7 @@ def dial(running: Running) -> Iterator[Any]:
     return dial  # type: ignore[return-value]
 
 
-def hear(ws: ClientConnection) -> tuple[list[str], int]:
+def receive(ws: ClientConnection) -> tuple[list[str], int]:
     """Every frame, and the code that it is closed with."""
     frames = []
     try:
@@ -284,17 +284,17 @@ def hear(ws: ClientConnection) -> tuple[list[str], int]:
         return frames, closed.rcvd.code if closed.rcvd else 1006  # type: ignore[return-value]
 
 
-def test_a_socket_hears_a_frame_for_each_token_and_is_closed(
+def test_a_socket_receives_a_frame_for_each_token_and_is_closed(
     running: Running, dial: Any, id: str
 ) -> None:
     body = {"prompt": "What is bread?", "max_token": 12, "temperature": 0}
     alone = chat(running, body)
     with dial() as ws:
         ws.send(json.dumps(body))
-        assert hear(ws) == (alone, 1000)
+        assert receive(ws) == (alone, 1000)
     with dial(f"?session_id={id}") as ws:
         ws.send(json.dumps({**body, "model-name": MODEL}))
-        frames, code = hear(ws)
+        frames, code = receive(ws)
     assert code == 1000
     assert len(frames) >= 10
     assert history(running, id)[-1] == {"role": "assistant", "content": "".join(frames)}
@@ -305,23 +305,23 @@ def test_a_socket_takes_every_field_in_both_cases(
     running: Running, dial: Any, id: str, case: str
 ) -> None:
     body = every_field(id)
-    said = {n.replace("_", "-") if case == "kebab" else n: v for n, v in body.items()}
+    sent = {n.replace("_", "-") if case == "kebab" else n: v for n, v in body.items()}
     with dial() as ws:
-        ws.send(json.dumps(said))
-        frames, code = hear(ws)
+        ws.send(json.dumps(sent))
+        frames, code = receive(ws)
     assert code == 1000
     assert "".join(frames) == "".join(chat(running, {**body, "session_id": None}))
     assert [message["role"] for message in history(running, id)] == ["system", "user", "assistant"]
 
 
 @pytest.mark.parametrize("request_", ["no JSON", "{}", '{"prompt":"Hi","model_name":"nobody"}'])
-def test_a_sockets_error_is_told_and_it_is_closed(dial: Any, request_: str) -> None:
+def test_a_sockets_error_is_sent_and_it_is_closed(dial: Any, request_: str) -> None:
     with dial() as ws:
         ws.send(request_)
-        frames, code = hear(ws)
+        frames, code = receive(ws)
     assert code == 1000
-    (told,) = frames
-    assert told.startswith("__ERROR__:")
+    (error_text,) = frames
+    assert error_text.startswith("__ERROR__:")
 
 
 def test_a_socket_that_hangs_up_leaves_its_sessions_reply_alone(

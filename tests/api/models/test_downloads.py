@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from appliance.config import paths
-from tests.models.hub import FILE, REPO, Behaviour, Hub, serving_one
+from tests.models.fake_hub import FILE, REPO, Behaviour, Hub, serving_one
 from tests.running import Running
 
 
@@ -42,10 +42,10 @@ def wait_for(appliance: Running, id: str, *statuses: str, size: int = 0) -> dict
 def test_a_download_survives_a_kill_and_answers_in_the_end(hub: Hub, tmp_path: Path) -> None:
     hub.always = Behaviour(drip=0.002)
     appliance = Running(tmp_path, HF_ENDPOINT=hub.url).start()
-    answer = call(appliance, "POST", "/api/downloads", model="Qwen/Qwen2.5-0.5B-Instruct")
-    assert answer.status_code == 201, answer.text
-    begun = answer.json()
-    assert answer.headers["Location"] == f"/api/downloads/{begun['id']}"
+    response = call(appliance, "POST", "/api/downloads", model="Qwen/Qwen2.5-0.5B-Instruct")
+    assert response.status_code == 201, response.text
+    begun = response.json()
+    assert response.headers["Location"] == f"/api/downloads/{begun['id']}"
     assert (begun["repo"], begun["file"], begun["error"]) == (REPO, FILE, None)
     wait_for(appliance, begun["id"], "running", size=5_000_000)
     appliance.kill()
@@ -124,16 +124,16 @@ def test_what_the_hub_refuses_is_an_error_that_says_so(hub: Hub, tmp_path: Path)
         ({"model": ""}, 400, "invalid_request"),
         ({}, 415, "unsupported_media_type"),
     ):
-        answer = call(appliance, "POST", "/api/downloads", **body)
-        assert (answer.status_code, answer.json()["error"]["code"]) == (status, code), body
+        response = call(appliance, "POST", "/api/downloads", **body)
+        assert (response.status_code, response.json()["error"]["code"]) == (status, code), body
     hub.sizes[FILE] = 10**15
-    answer = call(appliance, "POST", "/api/downloads", model=REPO)
-    assert (answer.status_code, answer.json()["error"]["code"]) == (507, "no_space")
+    response = call(appliance, "POST", "/api/downloads", model=REPO)
+    assert (response.status_code, response.json()["error"]["code"]) == (507, "no_space")
     assert appliance.stop() == 0
     offline = Running(tmp_path, HF_ENDPOINT=hub.url, HF_HUB_OFFLINE="1").start(ready=False)
     asked = len(hub.asked)
-    answer = call(offline, "POST", "/api/downloads", model=REPO)
-    assert (answer.status_code, answer.json()["error"]["code"]) == (503, "hub_unavailable")
+    response = call(offline, "POST", "/api/downloads", model=REPO)
+    assert (response.status_code, response.json()["error"]["code"]) == (503, "hub_unavailable")
     assert call(offline, "GET", "/api/catalogue?q=x").json()["offline"] is True
     assert len(hub.asked) == asked
     assert offline.stop() == 0

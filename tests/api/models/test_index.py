@@ -22,9 +22,9 @@ FIELDS = {
 
 
 def models(appliance: Running) -> dict[str, dict[str, Any]]:
-    answer = httpx.get(appliance.url + "/api/models", timeout=30)
-    assert answer.status_code == 200, answer.text
-    return {model["id"]: model for model in answer.json()["models"]}
+    response = httpx.get(appliance.url + "/api/models", timeout=30)
+    assert response.status_code == 200, response.text
+    return {model["id"]: model for model in response.json()["models"]}
 
 
 def wait_for(appliance: Running, id: str, status: str) -> dict[str, Any]:
@@ -34,7 +34,7 @@ def wait_for(appliance: Running, id: str, status: str) -> dict[str, Any]:
     return found
 
 
-def test_the_embedded_model_is_told_whole(tmp_path: Path) -> None:
+def test_the_embedded_model_is_described_completely(tmp_path: Path) -> None:
     appliance = Running(tmp_path).start()
     (model,) = models(appliance).values()
     assert set(model) == FIELDS
@@ -55,9 +55,9 @@ def test_a_file_put_into_the_folder_is_on_offer_and_gone_when_it_is_taken_away(
     shutil.copy(paths.embedded_model(), file)
     # Nobody listed models in between: asking for it is enough.
     body = {"model": "mine", "prompt": "One, two,", "max_tokens": 4}
-    answer = httpx.post(appliance.url + "/v1/completions", json=body, timeout=120)
-    assert answer.status_code == 200, answer.text
-    assert answer.json()["model"] == "mine"
+    response = httpx.post(appliance.url + "/v1/completions", json=body, timeout=120)
+    assert response.status_code == 200, response.text
+    assert response.json()["model"] == "mine"
     mine = models(appliance)["mine"]
     assert (mine["owner"], mine["status"], mine["path"]) == ("appliance", "ready", str(file))
     assert "mine" in [m["id"] for m in httpx.get(appliance.url + "/v1/models").json()["data"]]
@@ -65,20 +65,20 @@ def test_a_file_put_into_the_folder_is_on_offer_and_gone_when_it_is_taken_away(
     assert httpx.delete(appliance.url + "/api/models/mine").status_code == 204
     assert not file.exists()
     assert set(models(appliance)) == {EMBEDDED}
-    answer = httpx.post(appliance.url + "/v1/completions", json=body, timeout=120)
-    assert (answer.status_code, answer.json()["error"]["code"]) == (404, "model_not_found")
+    response = httpx.post(appliance.url + "/v1/completions", json=body, timeout=120)
+    assert (response.status_code, response.json()["error"]["code"]) == (404, "model_not_found")
     assert appliance.stop() == 0
 
 
 def test_models_are_loaded_and_unloaded(tmp_path: Path) -> None:
     appliance = Running(tmp_path).start()
     for verb, status in (("unload", "unloaded"), ("load", "ready")):
-        answer = httpx.post(f"{appliance.url}/api/models/{EMBEDDED}/{verb}", timeout=60)
-        assert answer.status_code == 202
-        assert answer.json()["id"] == EMBEDDED
+        response = httpx.post(f"{appliance.url}/api/models/{EMBEDDED}/{verb}", timeout=60)
+        assert response.status_code == 202
+        assert response.json()["id"] == EMBEDDED
         wait_for(appliance, EMBEDDED, status)
-    answer = httpx.post(appliance.url + "/api/models/nobody/load")
-    assert (answer.status_code, answer.json()["error"]["code"]) == (404, "model_not_found")
+    response = httpx.post(appliance.url + "/api/models/nobody/load")
+    assert (response.status_code, response.json()["error"]["code"]) == (404, "model_not_found")
     assert appliance.stop() == 0
 
 
@@ -110,8 +110,8 @@ def test_models_of_other_programs_answer_and_are_never_removed(owner: str, tmp_p
     found = models(appliance)[id]
     assert (found["owner"], found["path"]) == (owner, str(file))
     body = {"model": id, "prompt": "One, two,", "max_tokens": 4}
-    answer = httpx.post(appliance.url + "/v1/completions", json=body, timeout=120)
-    assert answer.status_code == 200, answer.text
+    response = httpx.post(appliance.url + "/v1/completions", json=body, timeout=120)
+    assert response.status_code == 200, response.text
     refused = httpx.delete(f"{appliance.url}/api/models/{id}")
     assert (refused.status_code, refused.json()["error"]["code"]) == (409, "conflict")
     assert str(file) in refused.json()["error"]["message"]
@@ -177,8 +177,8 @@ def test_a_configured_model_of_the_hub_waits_for_its_file(tmp_path: Path) -> Non
     file = folder / "qwen2.5-0.5b-instruct-q8_0.gguf"
     shutil.copy(paths.embedded_model(), file)
     body = {"model": "qwen", "prompt": "One, two,", "max_tokens": 4}
-    answer = httpx.post(appliance.url + "/v1/completions", json=body, timeout=120)
-    assert answer.status_code == 200, answer.text
+    response = httpx.post(appliance.url + "/v1/completions", json=body, timeout=120)
+    assert response.status_code == 200, response.text
     wait_until(lambda: models(appliance)["qwen"]["path"] == str(file), "it is not found")
     # A file of another quantization of the same repository is on offer by itself.
     assert "qwen2.5-0.5b-instruct-q4_k_m" in models(appliance)

@@ -63,9 +63,9 @@ def test_a_name_with_its_slash(configured: Running, slash: str) -> None:
     for name in ("microsoft/Phi-3.5-mini-instruct", "Somebody/My Model"):
         for prefix in ("", "/v1"):
             path = name.replace("/", slash)
-            answer = httpx.get(f"{configured.url}{prefix}/models/{path}")
-            assert answer.status_code == 200, path
-            assert name in (answer.json()["id"], answer.json()["name"])
+            response = httpx.get(f"{configured.url}{prefix}/models/{path}")
+            assert response.status_code == 200, path
+            assert name in (response.json()["id"], response.json()["name"])
     with openai.OpenAI(base_url=configured.url + "/v1", api_key="none") as client:
         assert client.models.retrieve("microsoft/Phi-3.5-mini-instruct").id.startswith("microsoft")
         assert len(client.models.list().data) == 3
@@ -84,21 +84,21 @@ def test_a_request_for_it_names_the_remedy(configured: Running, model: str, reme
         assert caught.value.code == "model_not_downloaded"
         assert remedy in caught.value.message
     body = {"prompt": "Hi", "model_name": model}
-    answer = httpx.post(configured.url + "/chat/completions", json=body)
-    assert answer.status_code == 404
-    assert answer.text.startswith("data: __ERROR__:")
-    assert remedy in answer.text
+    response = httpx.post(configured.url + "/chat/completions", json=body)
+    assert response.status_code == 404
+    assert response.text.startswith("data: __ERROR__:")
+    assert remedy in response.text
     with connect(configured.url.replace("http", "ws") + "/chat/ws", proxy=None) as ws:
         ws.send(httpx.Request("POST", "http://x", json=body).content.decode())
-        told = ws.recv(30)
-        assert isinstance(told, str)
-        assert told.startswith("__ERROR__:")
-        assert remedy in told
+        frame = ws.recv(30)
+        assert isinstance(frame, str)
+        assert frame.startswith("__ERROR__:")
+        assert remedy in frame
         with pytest.raises(ConnectionClosedOK):
             ws.recv(30)
 
 
 def test_the_embedded_model_answers_beside_them(configured: Running) -> None:
     body = {"prompt": "One, two,", "max_tokens": 2, "model": EMBEDDED}
-    answer = httpx.post(configured.url + "/v1/completions", json=body, timeout=120)
-    assert answer.status_code == 200
+    response = httpx.post(configured.url + "/v1/completions", json=body, timeout=120)
+    assert response.status_code == 200

@@ -47,9 +47,9 @@ def test_a_model_is_loaded_when_it_is_asked_for(tmp_path: Path) -> None:
     appliance = two(tmp_path).start()
     assert states(appliance) == {"first": "ready", "second": "unloaded"}
     for name in ("second", "The second"):
-        answer = ask(appliance, name)
-        assert answer.status_code == 200
-        assert answer.json()["model"] == "second"
+        response = ask(appliance, name)
+        assert response.status_code == 200
+        assert response.json()["model"] == "second"
     assert states(appliance) == {"first": "ready", "second": "ready"}
     long = ask(appliance, "second", prompt="word " * 1100)
     assert long.status_code == 400
@@ -61,12 +61,12 @@ def test_the_model_used_longest_ago_gives_way_but_never_one_at_work(tmp_path: Pa
     appliance = two(tmp_path, APPLIANCE_MODELS_MAX_LOADED="1").start()
     body = {"model": "first", "prompt": "Once upon a time", "max_tokens": 600, "stream": True}
     with httpx.stream("POST", appliance.url + "/v1/completions", json=body, timeout=60) as stream:
-        told = events(stream)
-        next(told)
+        received = events(stream)
+        next(received)
         refused = ask(appliance, "second")
         assert refused.status_code == 503
         assert 1 <= int(refused.headers["Retry-After"]) <= 60
-        rest = list(told)
+        rest = list(received)
     assert rest[-1][1] == "[DONE]"
     assert ask(appliance, "second").status_code == 200
     assert states(appliance) == {"first": "unloaded", "second": "ready"}
@@ -77,19 +77,19 @@ def test_the_model_used_longest_ago_gives_way_but_never_one_at_work(tmp_path: Pa
 
 def test_requests_for_two_models_at_once_are_all_answered_or_refused(tmp_path: Path) -> None:
     appliance = two(tmp_path, APPLIANCE_MODELS_MAX_LOADED="1").start()
-    answers: list[httpx.Response] = []
+    responses: list[httpx.Response] = []
 
     def work(model: str) -> None:
-        answers.extend(ask(appliance, model) for _ in range(4))
+        responses.extend(ask(appliance, model) for _ in range(4))
 
     threads = [threading.Thread(target=work, args=(name,)) for name in ("first", "second") * 2]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert len(answers) == 16
-    assert {answer.status_code for answer in answers} <= {200, 503}
-    assert any(answer.status_code == 200 for answer in answers)
+    assert len(responses) == 16
+    assert {response.status_code for response in responses} <= {200, 503}
+    assert any(response.status_code == 200 for response in responses)
     assert ask(appliance, "second").status_code == 200
     assert appliance.stop() == 0
 
@@ -139,9 +139,9 @@ context_length = 1000000000
         ("gone", 404, "gone.gguf"),
         ("vast", 503, "GB"),
     ):
-        answer = ask(appliance, model)
-        assert answer.status_code == status, model
-        assert reason in answer.json()["error"]["message"]
+        response = ask(appliance, model)
+        assert response.status_code == status, model
+        assert reason in response.json()["error"]["message"]
         assert states(appliance)[model] == "failed"
     assert ask(appliance, "first").status_code == 200
     assert appliance.stop() == 0
@@ -149,9 +149,9 @@ context_length = 1000000000
 
 def test_a_device_that_is_not_there_gives_way_with_a_warning(tmp_path: Path) -> None:
     appliance = Running(tmp_path, DEFAULT_DEVICE="cuda").start()
-    answer = ask(appliance, "smollm2-135m-instruct")
-    assert answer.status_code == 200
-    assert "cuda" in answer.headers["X-Appliance-Warning"]
+    response = ask(appliance, "smollm2-135m-instruct")
+    assert response.status_code == 200
+    assert "cuda" in response.headers["X-Appliance-Warning"]
     (model,) = httpx.get(appliance.url + "/api/status").json()["models"]
     assert model["device"] == "cpu"
     assert "cuda" in model["warning"]

@@ -113,14 +113,14 @@ def test_stop_texts(client: openai.OpenAI, model: str) -> None:
 
 
 def test_seeds(client: openai.OpenAI, model: str) -> None:
-    def say(seed: int) -> str | None:
+    def generate(seed: int) -> str | None:
         reply = client.chat.completions.create(
             model=model, messages=QUESTION, max_tokens=16, temperature=1.5, seed=seed
         )
         return reply.choices[0].message.content
 
-    assert say(1) == say(1)
-    assert len({say(seed) for seed in range(4)}) > 1
+    assert generate(1) == generate(1)
+    assert len({generate(seed) for seed in range(4)}) > 1
 
 
 def test_a_prompt_that_is_too_long(client: openai.OpenAI, model: str) -> None:
@@ -168,14 +168,14 @@ def test_logprobs_of_a_chat(client: openai.OpenAI, model: str) -> None:
     streamed = client.chat.completions.create(
         **settings, temperature=0, logprobs=True, top_logprobs=4, stream=True
     )
-    told = [
+    entries = [
         token
         for chunk in streamed
         for choice_ in chunk.choices
         if choice_.logprobs
         for token in choice_.logprobs.content or ()
     ]
-    assert [t.token for t in told] == [t.token for t in choice.logprobs.content]
+    assert [t.token for t in entries] == [t.token for t in choice.logprobs.content]
 
 
 def test_logprobs_of_a_text(client: openai.OpenAI, model: str) -> None:
@@ -193,7 +193,7 @@ def test_logprobs_of_a_text(client: openai.OpenAI, model: str) -> None:
 
 
 def test_logit_bias_bans_and_forces(client: openai.OpenAI, model: str) -> None:
-    def say(**settings: Any) -> list[str]:
+    def generate(**settings: Any) -> list[str]:
         reply = client.chat.completions.create(
             model=model,
             messages=QUESTION,
@@ -205,15 +205,15 @@ def test_logit_bias_bans_and_forces(client: openai.OpenAI, model: str) -> None:
         assert reply.choices[0].logprobs
         return [token.token for token in reply.choices[0].logprobs.content or ()]
 
-    free = say()
-    forced = say(logit_bias={"28": 100})  # a comma in this vocabulary
+    free = generate()
+    forced = generate(logit_bias={"28": 100})  # a comma in this vocabulary
     assert forced == [",", ",", ",", ","]
     assert free[0] not in forced
     with pytest.raises(openai.BadRequestError) as caught:
-        say(logit_bias={"comma": 1})
+        generate(logit_bias={"comma": 1})
     assert caught.value.param == "logit_bias"
     with pytest.raises(openai.BadRequestError) as caught:
-        say(logit_bias={"99999999": 1})
+        generate(logit_bias={"99999999": 1})
     assert caught.value.param == "logit_bias"
 
 

@@ -88,22 +88,22 @@ def test_an_input_has_the_same_vector_alone_and_among_others(client: openai.Open
     ],
 )
 def test_what_is_wrong_is_named(running: Running, body: dict[str, Any], param: str) -> None:
-    answer = ask(running, **body)
-    assert answer.status_code == 400
-    assert answer.json()["error"]["param"] == param
+    response = ask(running, **body)
+    assert response.status_code == 400
+    assert response.json()["error"]["param"] == param
 
 
 def test_an_input_that_is_too_long_is_refused_with_both_numbers(running: Running) -> None:
-    answer = ask(running, input=["fine", "word " * 10_000])
-    assert answer.status_code == 400
-    error = answer.json()["error"]
+    response = ask(running, input=["fine", "word " * 10_000])
+    assert response.status_code == 400
+    error = response.json()["error"]
     assert error["code"] == "context_length_exceeded"
     assert "input[1] has 10" in error["message"]
 
 
 def test_dimensions_that_are_the_models_own_are_taken(running: Running) -> None:
-    answer = ask(running, input="x", dimensions=576, user="somebody")
-    assert answer.status_code == 200
+    response = ask(running, input="x", dimensions=576, user="somebody")
+    assert response.status_code == 200
 
 
 def test_without_the_prefix_and_for_no_such_model(running: Running) -> None:

@@ -142,13 +142,13 @@ def test_the_tables_have_every_option_of_streams() -> None:
 
 
 @pytest.mark.parametrize("path", TABLES)
-def test_people_can_read_of_every_field(path: str) -> None:
+def test_every_field_is_documented(path: str) -> None:
     text = (Path(__file__).parents[3] / "docs" / "api.md").read_text("utf-8")
     _, _, section = text.partition(f"### `POST /v1{path}`")
     rows = re.findall(r"^\| (`.+?) \|", section.partition("\n#")[0], re.MULTILINE)
-    told = {name for row in rows for name in re.findall(r"`(\w+)`", row)}
+    documented = {name for row in rows for name in re.findall(r"`(\w+)`", row)}
     _, takes, refuses = TABLES[path]
-    assert (takes.keys() | refuses.keys()) - told == set()
+    assert (takes.keys() | refuses.keys()) - documented == set()
 
 
 BASES: dict[str, dict[str, Any]] = {
@@ -184,9 +184,9 @@ def test_a_field_that_is_kept_to_is_taken(
 def test_a_field_that_is_not_is_refused_by_name(
     running: Running, path: str, name: str, value: Any
 ) -> None:
-    answer = ask(running, path, name, value)
-    assert answer.status_code == 400
-    error = answer.json()["error"]
+    response = ask(running, path, name, value)
+    assert response.status_code == 400
+    error = response.json()["error"]
     assert error["param"].partition(".")[0].partition("[")[0] == name
     assert name in error["message"]
     assert error["type"] == "invalid_request_error"
@@ -198,8 +198,8 @@ def test_null_asks_for_nothing(running: Running, name: str) -> None:
         assert ask(running, "/chat/completions", name, None).json()["error"]["param"] == name
         return
     body = {"messages": QUESTION, "max_tokens": 1, name: None}
-    answer = httpx.post(running.url + "/v1/chat/completions", json=body, timeout=60)
-    assert answer.status_code == 200
+    response = httpx.post(running.url + "/v1/chat/completions", json=body, timeout=60)
+    assert response.status_code == 200
 
 
 # -- how some are kept to -------------------------------------------------------------------------
@@ -211,17 +211,17 @@ def client(running: Running) -> Iterator[openai.OpenAI]:
         yield client
 
 
-def test_the_service_tier_is_told(client: openai.OpenAI) -> None:
+def test_the_service_tier_is_reported(client: openai.OpenAI) -> None:
     reply = client.chat.completions.create(
         model=MODEL, messages=QUESTION, max_tokens=2, service_tier="auto"
     )
     assert reply.service_tier == "default"
 
 
-def test_whom_the_caller_serves_stands_in_the_log(running: Running, client: openai.OpenAI) -> None:
-    for said in ({"user": "ada-lovelace"}, {"safety_identifier": "grace-hopper"}):
+def test_the_end_user_identifier_is_logged(running: Running, client: openai.OpenAI) -> None:
+    for end_user in ({"user": "ada-lovelace"}, {"safety_identifier": "grace-hopper"}):
         client.chat.completions.create(
-            model=MODEL, messages=QUESTION, max_tokens=1, extra_body=said
+            model=MODEL, messages=QUESTION, max_tokens=1, extra_body=end_user
         )
     client.chat.completions.create(
         model=MODEL, messages=QUESTION, max_tokens=1, metadata={"job": "night shift"}
@@ -229,16 +229,16 @@ def test_whom_the_caller_serves_stands_in_the_log(running: Running, client: open
     client.completions.create(model=MODEL, prompt="Hi", max_tokens=1, user="mary-shelley")
     client.embeddings.create(model=MODEL, input="Hi", user="emmy-noether")
     log = running.log.read_text()
-    for said_there in ("ada-lovelace", "grace-hopper", "mary-shelley", "emmy-noether"):
-        assert f'"user": "{said_there}"' in log
+    for identifier in ("ada-lovelace", "grace-hopper", "mary-shelley", "emmy-noether"):
+        assert f'"user": "{identifier}"' in log
     assert '"metadata": {"job": "night shift"}' in log
 
 
 def test_a_reply_can_be_sent_back_as_it_came(client: openai.OpenAI) -> None:
     reply = client.chat.completions.create(model=MODEL, messages=QUESTION, max_tokens=4)
-    said: Any = reply.choices[0].message.model_dump()
-    assert "function_call" in said
-    messages: list[ChatCompletionMessageParam] = [*QUESTION, said, *QUESTION]
+    assistant_message: Any = reply.choices[0].message.model_dump()
+    assert "function_call" in assistant_message
+    messages: list[ChatCompletionMessageParam] = [*QUESTION, assistant_message, *QUESTION]
     again = client.chat.completions.create(model=MODEL, messages=messages, max_tokens=4)
     assert again.choices[0].message.role == "assistant"
 
@@ -260,21 +260,21 @@ def test_usage_comes_in_a_stream_when_it_is_asked_for(client: openai.OpenAI) -> 
 
 @pytest.mark.parametrize("seed", [-1, 2**32 - 1, 2**63 - 1, -(2**63)])
 def test_any_whole_number_is_a_seed(client: openai.OpenAI, seed: int) -> None:
-    def say() -> str:
+    def generate() -> str:
         reply = client.completions.create(
             model=MODEL, prompt="Once", max_tokens=12, temperature=1.8, seed=seed
         )
         return reply.choices[0].text
 
-    assert say() == say()
+    assert generate() == generate()
 
 
-def test_what_is_not_kept_to_in_full_is_told(running: Running) -> None:
+def test_partially_supported_fields_are_reported(running: Running) -> None:
     def warning(**fields: Any) -> str:
         body = {"messages": QUESTION, "max_tokens": 2, **fields}
-        answer = httpx.post(running.url + "/v1/chat/completions", json=body, timeout=60)
-        assert answer.status_code == 200, answer.text
-        return str(answer.headers.get("X-Appliance-Warning", ""))
+        response = httpx.post(running.url + "/v1/chat/completions", json=body, timeout=60)
+        assert response.status_code == 200, response.text
+        return str(response.headers.get("X-Appliance-Warning", ""))
 
     tools = [{"type": "function", "function": {"name": "look", "strict": True}}]
     assert "strict" in warning(tools=tools)
@@ -337,7 +337,7 @@ def thinkers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
         ("switch", "low", "yes"),
     ],
 )
-def test_the_template_is_told_how_much_to_think(
+def test_the_template_receives_the_reasoning_effort(
     thinkers: Running, model: str, effort: str | None, shown: str
 ) -> None:
     common: dict[str, Any] = {"model": model, "max_tokens": 8, "temperature": 0}
@@ -361,8 +361,8 @@ def test_an_effort_that_a_template_does_not_know_is_refused(
 ) -> None:
     body = {"model": model, "messages": QUESTION, "max_tokens": 1, "reasoning_effort": effort}
     for stream in (False, True):
-        answer = httpx.post(
+        response = httpx.post(
             thinkers.url + "/v1/chat/completions", json={**body, "stream": stream}, timeout=60
         )
-        assert answer.status_code == 400
-        assert answer.json()["error"]["param"] == "reasoning_effort"
+        assert response.status_code == 400
+        assert response.json()["error"]["param"] == "reasoning_effort"

@@ -109,17 +109,17 @@ def neighbour(running: Running) -> Iterator[None]:
     with ThreadPoolExecutor(1) as pool:
         reply = pool.submit(post, running, max_tokens=40, ignore_eos=True)
         yield
-        answer = reply.result().json()
-    assert answer["usage"]["completion_tokens"] == 40
-    assert answer["choices"][0]["finish_reason"] == "length"
+        response = reply.result().json()
+    assert response["usage"]["completion_tokens"] == 40
+    assert response["choices"][0]["finish_reason"] == "length"
 
 
 @pytest.mark.usefixtures("neighbour")
 @pytest.mark.parametrize("name", TAKEN)
 def test_it_is_taken_and_hurts_nobody(running: Running, name: str) -> None:
-    answer = post(running, **TAKEN[name])
-    assert answer.status_code == 200, answer.text
-    choice = answer.json()["choices"][0]
+    response = post(running, **TAKEN[name])
+    assert response.status_code == 200, response.text
+    choice = response.json()["choices"][0]
     if "grammar" in TAKEN[name]:
         assert choice["message"]["content"] == re.search(r'"(.*)"', TAKEN[name]["grammar"])[1]  # type: ignore[index]
         assert choice["finish_reason"] == "stop"
@@ -129,9 +129,9 @@ def test_it_is_taken_and_hurts_nobody(running: Running, name: str) -> None:
 @pytest.mark.parametrize("name", REFUSED)
 def test_it_is_refused_by_name_and_hurts_nobody(running: Running, name: str) -> None:
     fields, param = REFUSED[name]
-    answer = post(running, **fields)
-    assert answer.status_code == 400, answer.text
-    error = answer.json()["error"]
+    response = post(running, **fields)
+    assert response.status_code == 400, response.text
+    error = response.json()["error"]
     assert error["param"] == param
     assert param in error["message"] or "grammar" in error["message"]
     assert error["type"] == "invalid_request_error"
@@ -304,13 +304,13 @@ TOO_MUCH: dict[str, tuple[str, dict[str, Any], str]] = {
 def test_what_is_too_much_is_refused_by_name(running: Running, name: str) -> None:
     path, fields, param = TOO_MUCH[name]
     body = {"model": MODEL, **({"messages": asked()} if path == "chat/completions" else {})}
-    answer = httpx.post(f"{running.url}/v1/{path}", json={**body, **fields}, timeout=60)
-    assert answer.status_code == 400, answer.text[:500]
-    assert answer.json()["error"]["param"] == param
+    response = httpx.post(f"{running.url}/v1/{path}", json={**body, **fields}, timeout=60)
+    assert response.status_code == 400, response.text[:500]
+    assert response.json()["error"]["param"] == param
 
 
 def test_the_original_services_system_prompt_counts_too(running: Running) -> None:
     body = {"prompt": "x", "system_prompt": MUCH}
-    answer = httpx.post(running.url + "/v1/completions", json=body, timeout=60)
-    assert answer.status_code == 400
-    assert "system_prompt" in answer.text
+    response = httpx.post(running.url + "/v1/completions", json=body, timeout=60)
+    assert response.status_code == 400
+    assert "system_prompt" in response.text

@@ -115,7 +115,7 @@ def test_the_result_of_a_call_is_taken_as_history(client: openai.OpenAI) -> None
     assert reply.choices[0].message.content is not None
 
 
-def test_a_model_whose_template_knows_no_tools_is_told_of_them(client: openai.OpenAI) -> None:
+def test_a_model_whose_template_knows_no_tools_gets_them_as_text(client: openai.OpenAI) -> None:
     with_tools = create(client, tools=[WEATHER], max_tokens=1).usage.prompt_tokens
     without = create(client, max_tokens=1).usage.prompt_tokens
     assert with_tools > without + 50
@@ -177,7 +177,7 @@ def test_what_makes_no_sense_is_refused_by_name(
     assert (caught.value.param or "").startswith(param)
 
 
-def test_a_model_that_was_told_of_tools_calls_them_by_their_schema(client: openai.OpenAI) -> None:
+def test_a_model_given_tools_as_text_calls_them_by_their_schema(client: openai.OpenAI) -> None:
     def asked(city: str) -> list[dict[str, Any]]:
         arguments = json.dumps({"city": city, "unit": "celsius"})
         function = {"name": "get_weather", "arguments": arguments}

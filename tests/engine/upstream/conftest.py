@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from appliance.engine.upstream.engine import UpstreamEngine
-from tests.engine.upstream.hostile import HostileUpstream, MakeUpstream, upstream_engine
+from tests.engine.upstream.fake_upstream import HostileUpstream, MakeUpstream, upstream_engine
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import pytest
 
 from appliance.engine.protocol import Finished
 from appliance.engine.upstream.engine import UpstreamEngine
-from tests.engine.upstream.hostile import Exchange, HostileUpstream, eventually
+from tests.engine.upstream.fake_upstream import Exchange, HostileUpstream, eventually
 from tests.worker.scheduler.test_embedding import Vectors
 
 
@@ -47,14 +47,14 @@ def test_inputs_go_as_they_are_and_vectors_come_in_their_order(
         (200, {"data": [{"index": 7, "embedding": [1.0]}]}, "unavailable"),
     ],
 )
-def test_a_refusal_is_told(
+def test_a_refusal_is_reported(
     upstream: HostileUpstream, far: UpstreamEngine, status: int, body: object, code: str
 ) -> None:
     upstream.answer = lambda exchange: exchange.refuse(status, body)
     assert Vectors(far, "one").failed.code == code
 
 
-def test_who_does_not_want_them_any_more_hangs_up(
+def test_a_closed_stream_disconnects_from_the_upstream(
     upstream: HostileUpstream, far: UpstreamEngine
 ) -> None:
     hung_up: list[bool] = []

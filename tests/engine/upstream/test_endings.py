@@ -10,8 +10,14 @@ import pytest
 from appliance.engine.protocol import Accepted
 from appliance.engine.upstream.engine import UpstreamEngine
 from appliance.errors import QueueFull, ShuttingDown
-from tests.engine.talk import Heard, ask, chat
-from tests.engine.upstream.hostile import Exchange, HostileUpstream, MakeUpstream, cut, eventually
+from tests.engine.engine_client import CollectedReply, ask, chat
+from tests.engine.upstream.fake_upstream import (
+    Exchange,
+    HostileUpstream,
+    MakeUpstream,
+    cut,
+    eventually,
+)
 
 
 @pytest.mark.parametrize("after_words", [False, True])
@@ -28,12 +34,12 @@ def test_cancelling_endless_silence_ends_it_at_once_on_both_sides(
             hung_up.set()
 
     upstream.answer = answer
-    heard = Heard(far, chat("hi"))
-    assert (heard.begun if after_words else asked).wait(20)
-    far.cancel(heard.id)
-    assert heard.wait(5).finished.reason == "cancelled"
+    reply = CollectedReply(far, chat("hi"))
+    assert (reply.begun if after_words else asked).wait(20)
+    far.cancel(reply.id)
+    assert reply.wait(5).finished.reason == "cancelled"
     assert hung_up.wait(5)
-    assert heard.finished.completion_tokens == int(after_words)
+    assert reply.finished.completion_tokens == int(after_words)
     # The thread that listened serves the next one.
     upstream.answer = lambda exchange: exchange.reply("fine")
     assert [ask(far, chat("hi")).text for _ in range(5)] == ["fine"] * 5
@@ -47,7 +53,7 @@ def test_cancelling_at_any_moment_ends_each_request_once_and_leaves_nothing(
     def answer(exchange: Exchange) -> None:
         exchange.open()
         for _ in range(10):
-            exchange.say("word ")
+            exchange.send_text("word ")
             time.sleep(rng.random() * 0.004)
         exchange.end()
 
@@ -56,17 +62,17 @@ def test_cancelling_at_any_moment_ends_each_request_once_and_leaves_nothing(
     ask(engine, chat("first"))
     process = psutil.Process()
     descriptors = process.num_fds()
-    heards = []
+    replies = []
     for i in range(200):
-        heards.append(Heard(engine, chat(str(i))))
+        replies.append(CollectedReply(engine, chat(str(i))))
         time.sleep(rng.random() * 0.01)
-        engine.cancel(rng.choice(heards[-8:]).id)
-    for heard in heards:
-        heard.wait()
-        assert len(heard.terminals) == 1
-        assert heard.events[-1] is heard.terminals[0]
-        assert len(heard.events) == 1 or isinstance(heard.events[0], Accepted)
-    assert {heard.finished.reason for heard in heards} == {"cancelled", "stop"}
+        engine.cancel(rng.choice(replies[-8:]).id)
+    for reply in replies:
+        reply.wait()
+        assert len(reply.terminals) == 1
+        assert reply.events[-1] is reply.terminals[0]
+        assert len(reply.events) == 1 or isinstance(reply.events[0], Accepted)
+    assert {reply.finished.reason for reply in replies} == {"cancelled", "stop"}
     assert eventually(lambda: process.num_fds() <= descriptors)
     assert ask(engine, chat("last")).finished.reason == "stop"
 
@@ -87,10 +93,10 @@ def test_cancelling_from_inside_a_sink_is_possible(
             assert ready.wait(20)
             far.cancel(ids[0])
 
-    heard = Heard(far, chat("hi"), on_event=on_event)
-    ids.append(heard.id)
+    reply = CollectedReply(far, chat("hi"), on_event=on_event)
+    ids.append(reply.id)
     ready.set()
-    assert heard.wait(10).finished.reason == "cancelled"
+    assert reply.wait(10).finished.reason == "cancelled"
 
 
 def test_as_many_run_as_may_then_they_wait_then_they_are_refused(
@@ -106,22 +112,22 @@ def test_as_many_run_as_may_then_they_wait_then_they_are_refused(
 
     upstream.answer = answer
     engine = make(parallel=2, max_waiting=2)
-    heards = [Heard(engine, chat(str(i))) for i in range(4)]
+    replies = [CollectedReply(engine, chat(str(i))) for i in range(4)]
     with pytest.raises(QueueFull):
-        Heard(engine, chat("one too many"))
-    engine.cancel(heards[3].id)
-    assert heards[3].finished.reason == "cancelled"
-    Heard(engine, chat("in its place"))
+        CollectedReply(engine, chat("one too many"))
+    engine.cancel(replies[3].id)
+    assert replies[3].finished.reason == "cancelled"
+    CollectedReply(engine, chat("in its place"))
     assert eventually(lambda: len(running) == 2)
     go_on.set()
-    for heard in heards[:3]:
-        assert heard.wait().text == "fine"
+    for reply in replies[:3]:
+        assert reply.wait().text == "fine"
     assert eventually(lambda: len(running) == 4)
     asked = {exchange.body["messages"][0]["content"] for exchange in running}
     assert asked == {"0", "1", "2", "in its place"}
 
 
-def test_who_asks_much_waits_behind_who_asks_little(
+def test_a_busy_key_waits_behind_a_less_busy_one(
     make: MakeUpstream, upstream: HostileUpstream
 ) -> None:
     first, go_on = threading.Event(), threading.Event()
@@ -135,14 +141,14 @@ def test_who_asks_much_waits_behind_who_asks_little(
 
     upstream.answer = answer
     engine = make(parallel=1, max_waiting=3)
-    greedy = [Heard(engine, chat(f"greedy {i}"), owner="greedy") for i in range(4)]
+    greedy = [CollectedReply(engine, chat(f"greedy {i}"), owner="greedy") for i in range(4)]
     assert first.wait(20)
     with pytest.raises(QueueFull):
-        Heard(engine, chat("greedy"), owner="greedy")
-    modest = Heard(engine, chat("modest"), owner="modest")
+        CollectedReply(engine, chat("greedy"), owner="greedy")
+    modest = CollectedReply(engine, chat("modest"), owner="modest")
     go_on.set()
-    for heard in (*greedy, modest):
-        assert heard.wait().text == "fine"
+    for reply in (*greedy, modest):
+        assert reply.wait().text == "fine"
     assert asked == ["greedy 0", "modest", "greedy 1", "greedy 2", "greedy 3"]
 
 
@@ -155,11 +161,11 @@ def test_closing_fails_what_runs_and_what_waits_and_takes_nothing_new(
 
     upstream.answer = answer
     engine = make(parallel=2, max_waiting=8)
-    heards = [Heard(engine, chat(str(i))) for i in range(6)]
-    assert heards[0].begun.wait(20) and heards[1].begun.wait(20)
+    replies = [CollectedReply(engine, chat(str(i))) for i in range(6)]
+    assert replies[0].begun.wait(20) and replies[1].begun.wait(20)
     engine.close()
-    for heard in heards:
-        assert heard.wait(5).failed.code == ShuttingDown.code
+    for reply in replies:
+        assert reply.wait(5).failed.code == ShuttingDown.code
     assert engine.state.status == "stopped"
     with pytest.raises(ShuttingDown):
-        Heard(engine, chat("late"))
+        CollectedReply(engine, chat("late"))

@@ -9,8 +9,8 @@ import pytest
 
 from appliance.engine.upstream.engine import UpstreamEngine
 from appliance.errors import ConfigError, WorkerDied
-from tests.engine.talk import Heard, ask, chat
-from tests.engine.upstream.hostile import (
+from tests.engine.engine_client import CollectedReply, ask, chat
+from tests.engine.upstream.fake_upstream import (
     Exchange,
     HostileUpstream,
     MakeUpstream,
@@ -45,9 +45,9 @@ def test_a_reply_that_breaks_off_fails_as_one_whose_worker_died(
     far: UpstreamEngine, upstream: HostileUpstream, answer: Callable[[Exchange], None]
 ) -> None:
     upstream.answer = answer
-    heard = ask(far, chat("hi"))
-    assert heard.text == "half a "
-    assert heard.failed.code == WorkerDied.code
+    reply = ask(far, chat("hi"))
+    assert reply.text == "half a "
+    assert reply.failed.code == WorkerDied.code
     assert len(upstream.asked) == 1  # what was begun is not begun again
 
 
@@ -55,7 +55,7 @@ TOO_LONG = {"error": {"message": "maximum context length is 4096 tokens", "code"
 
 
 @pytest.mark.parametrize(
-    ("answer", "code", "says"),
+    ("answer", "code", "expected"),
     [
         (lambda e: e.refuse(401, {"error": {"message": "no k3y"}}), "unavailable", "key for this"),
         (lambda e: e.refuse(403), "unavailable", "key for this"),
@@ -75,20 +75,20 @@ TOO_LONG = {"error": {"message": "maximum context length is 4096 tokens", "code"
         (lambda e: None, "unavailable", "broke the connection off"),
     ],
 )
-def test_refusals_are_told_in_this_house_s_words_once(
+def test_refusals_have_one_wording(
     far: UpstreamEngine,
     upstream: HostileUpstream,
     answer: Callable[[Exchange], None],
     code: str,
-    says: str,
+    expected: str,
 ) -> None:
     upstream.answer = answer
-    heard = ask(far, chat("hi"))
-    assert heard.failed.code == code
-    assert says in heard.failed.message
+    reply = ask(far, chat("hi"))
+    assert reply.failed.code == code
+    assert expected in reply.failed.message
     if code not in ("invalid_request", "context_length_exceeded"):
-        assert f"127.0.0.1:{upstream.port}" in heard.failed.message
-    assert len(heard.events) == 1
+        assert f"127.0.0.1:{upstream.port}" in reply.failed.message
+    assert len(reply.events) == 1
     assert len(upstream.asked) == 1
 
 
@@ -104,10 +104,10 @@ def test_the_key_goes_to_the_upstream_and_nowhere_else(
     engine = make(api_key="up-k3y")
     ask(engine, chat("a private question"))
     upstream.answer = lambda e: e.refuse(400, {"error": {"message": "bad up-k3y"}})
-    told = ask(engine, chat("hi")).failed.message
+    message = ask(engine, chat("hi")).failed.message
     assert upstream.asked[0].headers["authorization"] == "Bearer up-k3y"
     assert "env-" not in str(upstream.asked[0].headers)
-    assert "up-k3y" not in f"{told} {engine.state} {caplog.text}"
+    assert "up-k3y" not in f"{message} {engine.state} {caplog.text}"
     assert "a private question" not in caplog.text
 
 
@@ -132,7 +132,7 @@ def free_port() -> int:
         return int(taken.getsockname()[1])
 
 
-def test_an_upstream_that_is_down_is_told_and_found_when_it_comes(make: MakeUpstream) -> None:
+def test_an_upstream_that_is_down_is_reported_and_used_once_it_is_up(make: MakeUpstream) -> None:
     port = free_port()
     engine = make(f"http://127.0.0.1:{port}/v1")
     assert not engine.wait_ready(30)
@@ -151,7 +151,7 @@ def test_an_upstream_that_is_down_is_told_and_found_when_it_comes(make: MakeUpst
     assert eventually(lambda: engine.state.status == "failed")
 
 
-def test_a_model_that_is_not_there_is_told_with_those_that_are(
+def test_a_missing_model_is_reported_with_those_available(
     make: MakeUpstream, upstream: HostileUpstream
 ) -> None:
     engine = make(model="other")
@@ -159,7 +159,7 @@ def test_a_model_that_is_not_there_is_told_with_those_that_are(
     assert engine.state.detail and "'other'; it has: m" in engine.state.detail
 
 
-def test_an_address_of_something_else_is_told(
+def test_an_address_of_another_program_is_reported(
     make: MakeUpstream, upstream: HostileUpstream
 ) -> None:
     engine = make(upstream.url.removesuffix("/v1"))
@@ -171,7 +171,7 @@ def test_an_address_of_something_else_is_told(
     assert engine.state.detail and "is the address right?" in engine.state.detail
 
 
-def test_an_upstream_that_nobody_hears_from_does_not_hold_up_anyone(make: MakeUpstream) -> None:
+def test_a_silent_upstream_delays_nobody(make: MakeUpstream) -> None:
     # A listener that accepts nothing: with its queue full, the next connection hangs.
     with socket.socket() as deaf:
         deaf.bind(("127.0.0.1", 0))
@@ -182,22 +182,22 @@ def test_an_upstream_that_nobody_hears_from_does_not_hold_up_anyone(make: MakeUp
             client.connect_ex(deaf.getsockname())
         began = time.monotonic()
         engine = make(f"http://127.0.0.1:{deaf.getsockname()[1]}/v1", connect_timeout=1.0)
-        heards = [Heard(engine, chat("hi")) for _ in range(2)]
+        replies = [CollectedReply(engine, chat("hi")) for _ in range(2)]
         assert time.monotonic() - began < 1
-        engine.cancel(heards[0].id)
-        assert heards[0].ended.is_set()
-        assert heards[0].finished.reason == "cancelled"
-        assert "no answer" in heards[1].wait(30).failed.message
+        engine.cancel(replies[0].id)
+        assert replies[0].ended.is_set()
+        assert replies[0].finished.reason == "cancelled"
+        assert "no answer" in replies[1].wait(30).failed.message
         for client in crowd:
             client.close()
 
 
-def test_silence_ends(make: MakeUpstream, upstream: HostileUpstream) -> None:
+def test_a_silent_upstream_is_given_up(make: MakeUpstream, upstream: HostileUpstream) -> None:
     def answer(exchange: Exchange) -> None:
         cut(exchange)
         exchange.wait_hung_up()
 
     upstream.answer = answer
-    heard = ask(make(read_timeout=1.0), chat("hi"))
-    assert heard.failed.code == WorkerDied.code
-    assert "sent nothing" in heard.failed.message
+    reply = ask(make(read_timeout=1.0), chat("hi"))
+    assert reply.failed.code == WorkerDied.code
+    assert "sent nothing" in reply.failed.message

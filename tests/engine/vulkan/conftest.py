@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.engine.vulkan.asking import PATIENCE, ask, model
+from tests.engine.vulkan.gpu_requests import PATIENCE, ask, model
 from tests.running import Running
 from tests.waiting import wait_until
 

@@ -36,9 +36,9 @@ _kept: list[object] = []
 """What native code points to."""
 
 
-def replace(library: ctypes.CDLL, name: str, signature: Any, answer: Callable[..., Any]) -> None:
+def replace(library: ctypes.CDLL, name: str, signature: Any, response: Callable[..., Any]) -> None:
     """From now on `answer` is called in place of the library's function, by whoever calls it."""
-    callback = signature(answer)
+    callback = signature(response)
     _kept.append(callback)
     target = ctypes.cast(callback, ctypes.c_void_p).value
     place = ctypes.cast(getattr(library, name), ctypes.c_void_p).value

@@ -21,11 +21,11 @@ from appliance.engine.device_results import all_results, store_result
 from appliance.system import llama_libraries
 from appliance.tuning.devices.verify import compare
 from tests.engine.conftest import load_of
-from tests.engine.vulkan.asking import FOUR, PATIENCE, ask, doctor, model, status, words
 from tests.engine.vulkan.conftest import FirstUse
+from tests.engine.vulkan.gpu_requests import FOUR, PATIENCE, ask, doctor, model, status, words
 from tests.models.architectures import bert, mamba
 from tests.running import Running
-from tests.tuning.planting import FAULTS, address
+from tests.tuning.faulty_variants import FAULTS, address
 from tests.waiting import wait_until
 
 FAULTY = (sys.executable, str(Path(__file__).with_name("faulty_driver.py")))
@@ -84,7 +84,7 @@ def test_one_that_is_slower_than_the_processor_is_for_who_asks_for_it(
     assert model(appliance)["on"] == ["Vulkan0"]
 
 
-def test_all_of_it_runs_there_and_its_memory_is_told(on_gpu: Running) -> None:
+def test_all_layers_run_there_and_its_memory_is_reported(on_gpu: Running) -> None:
     assert words(ask(on_gpu)) == FOUR
     found = status(on_gpu)
     (on_it, *_), devices = found["models"], {one["name"]: one for one in found["devices"]}
@@ -100,8 +100,8 @@ def test_all_of_it_runs_there_and_its_memory_is_told(on_gpu: Running) -> None:
 def test_a_request_moves_it_to_the_processor_and_back_by_name(on_gpu: Running) -> None:
     assert words(ask(on_gpu, device="cpu")) == FOUR
     assert model(on_gpu)["device"] == "cpu"
-    answer = ask(on_gpu, device="VULKAN0")
-    assert words(answer) == FOUR and "X-Appliance-Warning" not in answer.headers
+    response = ask(on_gpu, device="VULKAN0")
+    assert words(response) == FOUR and "X-Appliance-Warning" not in response.headers
     assert model(on_gpu)["on"] == ["Vulkan0"]
 
 
@@ -139,9 +139,9 @@ def test_what_had_begun_on_a_device_that_is_lost_goes_on_without_it(
     assert "[DONE]" in rest
     assert '"finish_reason":"length"' in rest
     other.join(PATIENCE)
-    (answer,) = waiting
-    assert words(answer) == FOUR
-    warning = answer.headers["X-Appliance-Warning"]
+    (response,) = waiting
+    assert words(response) == FOUR
+    warning = response.headers["X-Appliance-Warning"]
     assert "Vulkan0 is not used: the worker on it died" in warning
     assert warning.endswith("the processor is used instead")
     found = status(appliance)
@@ -157,21 +157,21 @@ def test_what_had_begun_on_a_device_that_is_lost_goes_on_without_it(
 def test_where_memory_runs_out_at_load_fewer_layers_are_put_there(is_faulty: Any) -> None:
     # Room for the weights and some of the rest, and the driver does not say so before.
     appliance = is_faulty({"memory": 150_000_000}).start()
-    answer = ask(appliance)
-    assert words(answer) == FOUR
-    assert "layers could be loaded on Vulkan0" in answer.headers["X-Appliance-Warning"]
+    response = ask(appliance)
+    assert words(response) == FOUR
+    assert "layers could be loaded on Vulkan0" in response.headers["X-Appliance-Warning"]
     assert model(appliance)["on"] == ["Vulkan0"]
 
 
 def test_where_there_is_no_memory_at_all_the_processor_is_used(is_faulty: Any) -> None:
     appliance = is_faulty({"memory": 1_000_000}).start()
-    answer = ask(appliance)
-    assert words(answer) == FOUR
-    assert "the processor is used instead" in answer.headers["X-Appliance-Warning"]
+    response = ask(appliance)
+    assert words(response) == FOUR
+    assert "the processor is used instead" in response.headers["X-Appliance-Warning"]
     assert model(appliance)["device"] == "cpu"
 
 
-def test_a_driver_that_computes_wrong_is_never_used_and_that_is_said(
+def test_a_driver_that_computes_wrong_is_never_used_and_is_reported(
     run: Callable[..., Running], software: dict[str, str], tmp_path: Path
 ) -> None:
     variables = {**software, "VK_FAULTS": '{"wrong": true}'}
@@ -188,8 +188,8 @@ def test_a_driver_that_computes_wrong_is_never_used_and_that_is_said(
     assert on_it["warning"] == f"{why}; the processor is used instead"
     assert on_it["warning"] in appliance.log.read_text()
     assert why.partition(" is not used")[0] + " is not used for SmolLM2" in doctor(appliance)
-    answer = ask(appliance, device="vulkan")
-    assert words(answer) == FOUR and why in answer.headers["X-Appliance-Warning"]
+    response = ask(appliance, device="vulkan")
+    assert words(response) == FOUR and why in response.headers["X-Appliance-Warning"]
     assert appliance.stop() == 0
     # Another start knows, and compares nothing.
     appliance.start()
@@ -231,22 +231,22 @@ def test_models_that_write_nothing_or_have_no_cache_are_compared_as_well(
 def test_a_driver_that_dies_when_it_is_looked_at_leaves_the_processor(
     run: Callable[..., Running], software: dict[str, str], tmp_path: Path
 ) -> None:
-    told = json.loads(Path(software["VK_DRIVER_FILES"]).read_bytes())
-    driver = Path(told["ICD"]["library_path"])
+    manifest = json.loads(Path(software["VK_DRIVER_FILES"]).read_bytes())
+    driver = Path(manifest["ICD"]["library_path"])
     code = bytearray(driver.read_bytes())
     start = address(driver, "vk_icdNegotiateLoaderICDInterfaceVersion")
     trap = FAULTS["traps"].code
     code[start : start + len(trap)] = trap
     (tmp_path / driver.name).write_bytes(code)
-    told["ICD"]["library_path"] = str(tmp_path / driver.name)
-    (tmp_path / "icd.json").write_text(json.dumps(told))
+    manifest["ICD"]["library_path"] = str(tmp_path / driver.name)
+    (tmp_path / "icd.json").write_text(json.dumps(manifest))
     variables = {**software, "VK_DRIVER_FILES": str(tmp_path / "icd.json")}
     appliance = run(tmp_path, **variables).start(ready=False)
-    answer = ask(appliance)
-    assert words(answer) == FOUR
+    response = ask(appliance)
+    assert words(response) == FOUR
     assert (
         "GPUs are not used: a worker died that looked for them: SIGILL"
-        in (answer.headers["X-Appliance-Warning"])
+        in (response.headers["X-Appliance-Warning"])
     )
     assert "device GPU none: looking for one ends the process" in doctor(appliance)
 
@@ -265,9 +265,9 @@ def test_without_the_loader_the_processor_is_used(
         else:
             (planted / file.name).symlink_to(file)
     appliance = run(tmp_path, LLAMA_CPP_LIB_PATH=str(planted)).start()
-    answer = ask(appliance, device="vulkan")
-    assert words(answer) == FOUR
-    assert "vulkan is not available" in answer.headers["X-Appliance-Warning"]
+    response = ask(appliance, device="vulkan")
+    assert words(response) == FOUR
+    assert "vulkan is not available" in response.headers["X-Appliance-Warning"]
     unusable = json.loads(appliance.command("doctor", "--json").stdout)["llama.cpp"]["unusable"]
     assert "libvulkan.so.0" in unusable["vulkan"]
     # It is how most machines are, and no reason to alarm anybody.
@@ -287,7 +287,7 @@ def test_without_rights_to_the_driver_the_processor_is_used(
         command=(*less, sys.executable, "-m", "appliance"),
         **{**software, "VK_DRIVER_FILES": str(closed)},
     ).start()
-    answer = ask(appliance, device="vulkan")
-    assert words(answer) == FOUR
-    assert "vulkan is not available" in answer.headers["X-Appliance-Warning"]
+    response = ask(appliance, device="vulkan")
+    assert words(response) == FOUR
+    assert "vulkan is not available" in response.headers["X-Appliance-Warning"]
     assert "device GPU none" in doctor(appliance)

@@ -8,7 +8,7 @@ from msgspec import convert
 
 from appliance.engine.types import ChatMessage
 from appliance.errors import RequestError
-from appliance.worker.chat_template.told_tools import told
+from appliance.worker.chat_template.generic_tools import describe_tools_in_text
 from tests.worker.llama_sources import sources
 from tests.worker.parsers.test_templates import TOOLS, rendered, style
 
@@ -66,12 +66,12 @@ def test_every_next_turn_is_answered(name: str) -> None:
         tools = TOOLS if any(m["role"] == "tool" for m in chat) else None
         messages: Any = chat
         if tools and not knows_tools:
-            messages, tools = told(convert(chat, list[ChatMessage]), tools), None
+            messages, tools = describe_tools_in_text(convert(chat, list[ChatMessage]), tools), None
         try:
             text = rendered(name, messages, tools, {})
         except RequestError as ex:
             refused[name, what] = ex.message
             continue
-        said = [m["content"] for m in chat if m["role"] != "assistant"]
-        assert all(each in text for each in said), (what, text)
+        contents = [m["content"] for m in chat if m["role"] != "assistant"]
+        assert all(each in text for each in contents), (what, text)
     assert refused == {}

@@ -21,7 +21,7 @@ PLAIN = "{{ messages }}"
 
 
 @pytest.mark.parametrize(
-    ("template", "thinks", "effort", "told"),
+    ("template", "thinks", "effort", "expected"),
     [
         (GPT_OSS, True, "low", {"reasoning_effort": "low"}),
         (GPT_OSS, True, "high", {"reasoning_effort": "high"}),
@@ -35,10 +35,10 @@ PLAIN = "{{ messages }}"
         (None, False, "none", {}),
     ],
 )
-def test_a_template_is_told_in_its_own_words(
-    template: str | None, thinks: bool, effort: str, told: dict[str, Any]
+def test_a_template_gets_the_effort_under_its_own_variable(
+    template: str | None, thinks: bool, effort: str, expected: dict[str, Any]
 ) -> None:
-    assert variables(template, effort, thinks=thinks) == told
+    assert variables(template, effort, thinks=thinks) == expected
     assert variables(template, None, thinks=thinks) == {}
 
 
@@ -53,7 +53,7 @@ def test_a_template_is_told_in_its_own_words(
         (None, False, "high"),
     ],
 )
-def test_what_a_model_cannot_be_told_is_refused(
+def test_an_effort_that_the_model_cannot_set_is_refused(
     template: str | None, thinks: bool, effort: str
 ) -> None:
     with pytest.raises(RequestError) as caught:

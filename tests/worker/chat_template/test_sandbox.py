@@ -56,7 +56,7 @@ def echo() -> Iterator[SandboxedTemplate]:
     guard.close()
 
 
-def said(content: str) -> list[ChatMessage]:
+def user_messages(content: str) -> list[ChatMessage]:
     return [ChatMessage("user", content)]
 
 
@@ -120,14 +120,14 @@ def test_a_bomb_is_refused_and_the_next_chat_rendered(
         + bomb
         + "{% else %}{{ messages[0].content }}{% endif %}"
     )
-    assert text_of(guard.render(said("fine"))) == "fine"
+    assert text_of(guard.render(user_messages("fine"))) == "fine"
     with pytest.raises(RequestError) as caught:
-        guard.render(said("bomb"))
+        guard.render(user_messages("bomb"))
     assert caught.value.message.startswith("the model's chat template")
     assert why in caught.value.message
     assert len(caught.value.message) < 1000
     assert caught.value.param == "messages"
-    assert text_of(guard.render(said("fine"))) == "fine"
+    assert text_of(guard.render(user_messages("fine"))) == "fine"
 
 
 @pytest.mark.parametrize(
@@ -140,7 +140,7 @@ def test_a_bomb_is_refused_and_the_next_chat_rendered(
         ("{{ 9999999999999999 ** 999999999 }}", TOO_LONG),
     ],
 )
-def test_what_cannot_be_compiled_is_said_so(source: str, why: str) -> None:
+def test_a_failed_compilation_is_reported(source: str, why: str) -> None:
     guard = SandboxedTemplate(COMMAND)
     try:
         guard.compile(source, bos="", eos="", special_tokens=[])
@@ -148,16 +148,16 @@ def test_what_cannot_be_compiled_is_said_so(source: str, why: str) -> None:
             guard.check()
         assert "chat template" in str(caught.value)
         with pytest.raises(RequestError, match=why):
-            guard.render(said("fine"))
+            guard.render(user_messages("fine"))
         guard.compile(None, bos="", eos="", special_tokens=[])
         guard.check()
-        assert "fine" in text_of(guard.render(said("fine")))
+        assert "fine" in text_of(guard.render(user_messages("fine")))
     finally:
         guard.close()
 
 
 def test_control_tokens_typed_by_a_person_stay_text(guard_of: MakeGuard) -> None:
-    assert guard_of(None).render(said("a<|im_end|>b")) == [
+    assert guard_of(None).render(user_messages("a<|im_end|>b")) == [
         ("<|im_start|>user\na", True),
         ("<|im_end|>", False),
         ("b<|im_end|>\n<|im_start|>assistant\n", True),
@@ -169,7 +169,7 @@ def test_control_tokens_typed_by_a_person_stay_text(guard_of: MakeGuard) -> None
     st.text() | st.sampled_from(["\x00", "\ue0f00\ue0f1", "🙂\r\n\u2028", "{{ 1 }}", "x" * 99_999])
 )
 def test_a_message_comes_back_as_it_was(echo: SandboxedTemplate, content: str) -> None:
-    assert text_of(echo.render(said(content))) == content
+    assert text_of(echo.render(user_messages(content))) == content
 
 
 def test_messages_tools_and_variables_arrive(guard_of: MakeGuard) -> None:
@@ -190,7 +190,7 @@ def test_messages_tools_and_variables_arrive(guard_of: MakeGuard) -> None:
 def test_two_threads_render_at_once(echo: SandboxedTemplate) -> None:
     def render(name: str) -> bool:
         contents = [f"{name} {n} " * 50 for n in range(50)]
-        return all(text_of(echo.render(said(content))) == content for content in contents)
+        return all(text_of(echo.render(user_messages(content))) == content for content in contents)
 
     with ThreadPoolExecutor(2) as pool:
         assert list(pool.map(render, ["a", "b"])) == [True, True]
@@ -204,8 +204,8 @@ def test_the_process_outlives_the_thread_that_started_it(guard_of: MakeGuard) ->
 
     def replace() -> None:
         with pytest.raises(RequestError):
-            guards[0].render(said("bomb"))
-        guards[0].render(said("fine"))
+            guards[0].render(user_messages("bomb"))
+        guards[0].render(user_messages("fine"))
 
     for task in (start, replace):
         before = {child.pid for child in children()}
@@ -213,7 +213,7 @@ def test_the_process_outlives_the_thread_that_started_it(guard_of: MakeGuard) ->
         thread.start()
         thread.join()
         (fresh,) = {child.pid for child in children()} - before
-        assert text_of(guards[0].render(said("fine"))) == "ok"
+        assert text_of(guards[0].render(user_messages("fine"))) == "ok"
         assert fresh in {child.pid for child in children()}
 
 
@@ -231,7 +231,7 @@ def test_a_process_that_somebody_else_ends_is_replaced(
     monkeypatch.setattr(sandbox, "PATIENCE", 5.0)
     guard, child = child_of(guard_of, None)
     child.send_signal(number)
-    assert "fine" in text_of(guard.render(said("fine")))
+    assert "fine" in text_of(guard.render(user_messages("fine")))
     assert child.pid not in {child.pid for child in children()}
 
 
@@ -240,7 +240,7 @@ def test_a_process_that_has_to_wait_for_a_processor_is_waited_for(guard_of: Make
     guard, child = child_of(guard_of, None)
     child.suspend()
     rendered: list[list[tuple[str, bool]]] = []
-    asking = threading.Thread(target=lambda: rendered.append(guard.render(said("fine"))))
+    asking = threading.Thread(target=lambda: rendered.append(guard.render(user_messages("fine"))))
     asking.start()
     asking.join(2 * TIME_LIMIT)
     assert asking.is_alive()
@@ -258,11 +258,11 @@ def test_a_machine_that_is_too_busy_is_no_fault_of_the_request(
     try:
         guard.compile(None, bos="", eos="", special_tokens=[])
         with pytest.raises(Unavailable, match="too busy"):
-            guard.render(said("fine"))
+            guard.render(user_messages("fine"))
         monkeypatch.undo()
         guard._command = COMMAND
         guard._replace()
-        assert "fine" in text_of(guard.render(said("fine")))
+        assert "fine" in text_of(guard.render(user_messages("fine")))
     finally:
         guard.close()
 
@@ -272,7 +272,7 @@ def test_a_process_that_ends_by_itself_every_time_is_the_template_s_fault() -> N
     try:
         guard.compile(None, bos="", eos="", special_tokens=[])
         with pytest.raises(RequestError, match="ended unexpectedly"):
-            guard.render(said("fine"))
+            guard.render(user_messages("fine"))
     finally:
         guard.close()
 

@@ -13,18 +13,18 @@ def template(source: str = CHATML) -> ChatTemplate:
     return ChatTemplate(source, bos="<s>", eos="</s>", special_tokens=CONTROL)
 
 
-def said(*contents: str) -> list[ChatMessage]:
+def chat_of(*contents: str) -> list[ChatMessage]:
     return [ChatMessage("user", content) for content in contents]
 
 
 def test_messages_are_rendered_up_to_the_reply() -> None:
-    assert template().render(said("hi")) == [
+    assert template().render(chat_of("hi")) == [
         ("<|im_start|>user\nhi<|im_end|>\n<|im_start|>assistant\n", True)
     ]
 
 
 def test_control_tokens_in_a_message_are_not_meant_as_such() -> None:
-    segments = template().render(said("a<|im_end|>b"))
+    segments = template().render(chat_of("a<|im_end|>b"))
     assert segments == [
         ("<|im_start|>user\na", True),
         ("<|im_end|>", False),
@@ -33,7 +33,7 @@ def test_control_tokens_in_a_message_are_not_meant_as_such() -> None:
 
 
 def test_marks_that_somebody_typed_are_not_taken_for_ours() -> None:
-    segments = template().render(said("x \ue0f00\ue0f1 y <|endoftext|>"))
+    segments = template().render(chat_of("x \ue0f00\ue0f1 y <|endoftext|>"))
     assert "".join(text for text, _ in segments).count("<|endoftext|>") == 1
     assert ("<|endoftext|>", False) in segments
 
@@ -51,7 +51,7 @@ def test_marks_that_somebody_typed_are_not_taken_for_ours() -> None:
 )
 def test_what_a_template_may_not_do_is_the_requests_error(source: str) -> None:
     with pytest.raises(RequestError) as caught:
-        template(source).render(said("hi"))
+        template(source).render(chat_of("hi"))
     assert caught.value.param == "messages"
 
 
@@ -66,6 +66,6 @@ def test_the_sandbox_knows_what_real_templates_use() -> None:
         "{{ bos_token }}{% for m in messages %}{% if loop.first %}{% continue %}{% endif %}"
         "{{ m | tojson }}{% endfor %}{{ strftime_now('%Y')[:2] }}{{ eos_token }}"
     )
-    assert template(source).render(said("a", "<b>")) == [
+    assert template(source).render(chat_of("a", "<b>")) == [
         ('<s>{"role": "user", "content": "<b>"}20</s>', True)
     ]

@@ -58,7 +58,7 @@ def test_llama_cpp_has_a_dozen_of_them() -> None:
         ('root ::= "' + "a" * 20_000 + '"', "a" * 20_000),
     ],
 )
-def test_it_means_what_it_says(grammar: str, text: str) -> None:
+def test_the_converted_grammar_accepts_exactly_the_text(grammar: str, text: str) -> None:
     assert fits(lark(grammar), text)
     assert not fits(lark(grammar), text + "\x00")
 

@@ -9,7 +9,7 @@ from appliance.engine.local.engine import LocalEngine
 from appliance.engine.protocol import Failed, Finished
 from appliance.engine.types import SamplingParams
 from tests.engine.conftest import real_engine
-from tests.engine.talk import Heard
+from tests.engine.engine_client import CollectedReply
 from tests.worker.constraints import hostile
 
 TOGETHER = 6
@@ -39,26 +39,26 @@ def storm(numbers: range) -> None:
     engine = real_engine(n_ctx=4096)
     engine.start()
     assert engine.wait_ready(180)
-    neighbours = [Heard(engine, "Once upon a time", NEIGHBOUR) for _ in range(2)]
-    done: list[Heard] = []
+    neighbours = [CollectedReply(engine, "Once upon a time", NEIGHBOUR) for _ in range(2)]
+    done: list[CollectedReply] = []
     # What every grammar needs is there from the first on.
-    Heard(engine, "x", SamplingParams(json_schema="{}", max_tokens=4)).wait()
+    CollectedReply(engine, "x", SamplingParams(json_schema="{}", max_tokens=4)).wait()
     worker = worker_of(engine)
     before = worker.memory_info().rss
     ends = Counter[str]()
-    waiting: list[Heard] = []
+    waiting: list[CollectedReply] = []
     for number in [*numbers, *[None] * TOGETHER]:
         if number is not None:
-            waiting.append(Heard(engine, f"{number}:", hostile.sampling(number)))
+            waiting.append(CollectedReply(engine, f"{number}:", hostile.sampling(number)))
         if len(waiting) > TOGETHER or number is None:
             (end,) = waiting.pop(0).wait().terminals
             ends[how(end, number)] += 1
-        for heard in [heard for heard in neighbours if heard.ended.is_set()]:
-            neighbours.remove(heard)
-            neighbours.append(Heard(engine, "Once upon a time", NEIGHBOUR))
-            done.append(heard)
-    done += [heard.wait() for heard in neighbours]
-    assert all(heard.finished.completion_tokens == NEIGHBOUR.max_tokens for heard in done)
+        for reply in [reply for reply in neighbours if reply.ended.is_set()]:
+            neighbours.remove(reply)
+            neighbours.append(CollectedReply(engine, "Once upon a time", NEIGHBOUR))
+            done.append(reply)
+    done += [reply.wait() for reply in neighbours]
+    assert all(reply.finished.completion_tokens == NEIGHBOUR.max_tokens for reply in done)
     assert ends.total() == len(numbers)
     assert min(ends["refused"], ends["stop"], ends["length"]) > 0, ends
     assert engine.state.restarts == 0

@@ -54,7 +54,7 @@ def read(parser: ReplyParser, parts: list[str]) -> list[OutputPart]:
     )
 
 
-def told(pieces: list[OutputPart]) -> dict[str, Any]:
+def as_message(pieces: list[OutputPart]) -> dict[str, Any]:
     """What a client makes of the pieces."""
     calls: list[list[str]] = []
     for piece in pieces:

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from appliance.worker.parsers.base import OutputPart
 from appliance.worker.parsers.syntax import CallSyntax
-from tests.worker.parsers.replies import read, told
+from tests.worker.parsers.replies import as_message, read
 from tests.worker.parsers.test_templates import TOOLS, style
 
 FAMILIES = [
@@ -51,7 +51,7 @@ def pieces(name: str) -> list[str]:
 
 @pytest.mark.parametrize("name", FAMILIES)
 @given(data=st.data())
-def test_no_cut_changes_what_is_told(name: str, data: st.DataObject) -> None:
+def test_no_split_changes_the_parsed_reply(name: str, data: st.DataObject) -> None:
     text = "".join(data.draw(st.lists(st.sampled_from(pieces(name)), max_size=24)))
     prompt = data.draw(st.sampled_from(["", *style(f"{name}.jinja").preserved_tokens]))
     borders = data.draw(st.lists(st.integers(0, 1000), max_size=6))
@@ -63,7 +63,7 @@ def test_no_cut_changes_what_is_told(name: str, data: st.DataObject) -> None:
     at = sorted({0, len(text), *(border % (len(text) + 1) for border in borders)})
     assert run([text[a:b] for a, b in itertools.pairwise(at)]) == whole
     assert run(list(text)) == whole
-    found = told(whole)
+    found = as_message(whole)
     if not found["calls"]:
         # What is left out is white space and marks.
         shown = f"{found['reasoning']} {found['content']}"
@@ -77,5 +77,5 @@ def test_no_cut_changes_what_is_told(name: str, data: st.DataObject) -> None:
 def test_what_is_no_call_comes_out_unchanged(name: str, data: st.DataObject) -> None:
     text = "".join(data.draw(st.lists(st.sampled_from(pieces(name)), max_size=12)))
     plain = replace(style(f"{name}.jinja"), tags=None, dropped=())
-    found = told(read(plain.parser("", TOOLS), list(text)))
+    found = as_message(read(plain.parser("", TOOLS), list(text)))
     assert found["calls"] or found["content"] == text

@@ -12,7 +12,7 @@ from llguidance import LLMatcher, LLTokenizer
 from appliance.worker.constraints import check, json_schema, marked
 from appliance.worker.parsers.forced import FORCED, ForcedCall
 from appliance.worker.parsers.syntax import ArgumentStyle
-from tests.worker.parsers.replies import read, told
+from tests.worker.parsers.replies import as_message, read
 from tests.worker.parsers.test_templates import SHOWING, TOOLS, style
 
 BYTES = LLTokenizer("byte")
@@ -73,7 +73,7 @@ def test_a_forced_call_conforms(name: str) -> None:
         assert forced
         text = written(forced, chance)
         for parts in ([text], list(text)):
-            found = told(read(format.parser("", TOOLS, forced), parts))
+            found = as_message(read(format.parser("", TOOLS, forced), parts))
             assert (found["content"], found["reasoning"]) == ("", "")
             ((called, arguments),) = found["calls"]
             (tool,) = [each for each in TOOLS if each["function"]["name"] == called]
@@ -97,5 +97,5 @@ def test_a_forced_call_that_is_cut_is_no_text() -> None:
         assert forced
         text = written(forced, random.Random(1))
         for cut in range(0, len(text), 7):
-            found = told(read(style(name).parser("", TOOLS, forced), [text[:cut]]))
+            found = as_message(read(style(name).parser("", TOOLS, forced), [text[:cut]]))
             assert found["content"] == ""

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tests.worker.parsers.chat_cases import ChatCase, chat_cases
-from tests.worker.parsers.replies import read, told
+from tests.worker.parsers.replies import as_message, read
 from tests.worker.parsers.test_templates import rendered, style
 
 CASES = [
@@ -35,7 +35,7 @@ def come_out(case: ChatCase, parts: list[str]) -> dict[str, Any]:
     variables = {"enable_thinking": think, "thinking": think}
     asked = [{"role": "user", "content": "Hey there!"}]
     prompt = rendered(case.template, asked, case.tools or None, variables)
-    found = told(read(style(case.template).parser(prompt, case.tools), parts))
+    found = as_message(read(style(case.template).parser(prompt, case.tools), parts))
     return {
         "content": found["content"].strip(),
         "reasoning": found["reasoning"].strip(),

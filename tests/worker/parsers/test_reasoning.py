@@ -6,7 +6,7 @@ from appliance.worker.parsers.base import Content, Reasoning
 from appliance.worker.parsers.detect import detect
 from appliance.worker.parsers.known import HERMES, LLAMA, MISTRAL, MISTRAL_NAMED
 from appliance.worker.parsers.syntax import CallSyntax
-from tests.worker.parsers.replies import parser, read, told
+from tests.worker.parsers.replies import as_message, parser, read
 
 THOUGHTS = [
     ("", "<think>\nHm.\n</think>\n\nYes.", "Hm.", "Yes."),
@@ -31,18 +31,18 @@ THOUGHTS = [
 
 
 @pytest.mark.parametrize(("prompt", "text", "reasoning", "content"), THOUGHTS)
-def test_thoughts_are_told_apart_at_any_cut(
+def test_thoughts_are_recognized_at_any_split(
     prompt: str, text: str, reasoning: str, content: str
 ) -> None:
     for parts in [[text], list(text), *([text[:n], text[n:]] for n in range(len(text)))]:
         pieces = read(parser(None, think=True, prompt=prompt), parts)
-        assert told(pieces) == {"content": content, "reasoning": reasoning, "calls": []}
+        assert as_message(pieces) == {"content": content, "reasoning": reasoning, "calls": []}
 
 
 def test_a_thought_may_speak_of_calls_and_precede_one() -> None:
     text = '<think>I could <tool_call></think>\n{"name": "time", "parameters": {}}'
     expected = {"content": "", "reasoning": "I could <tool_call>", "calls": [("time", "{}")]}
-    assert told(read(parser("llama", think=True), list(text))) == expected
+    assert as_message(read(parser("llama", think=True), list(text))) == expected
 
 
 def test_harmony_thinks_in_a_channel() -> None:

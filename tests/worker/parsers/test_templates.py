@@ -9,11 +9,11 @@ import pytest
 
 from appliance.engine.types import CalledFunction, ChatMessage, ToolCall
 from appliance.errors import RequestError
+from appliance.worker.chat_template.generic_tools import with_calls_as_text
 from appliance.worker.chat_template.template import ChatTemplate
-from appliance.worker.chat_template.told_tools import with_calls_as_text
 from appliance.worker.parsers.detect import OutputFormat, detect
 from tests.worker.llama_sources import sources
-from tests.worker.parsers.replies import read, told
+from tests.worker.parsers.replies import as_message, read
 
 ASKED = "Which is it, then?"
 SHOW_NO_CALL = {
@@ -129,7 +129,7 @@ def reply(
 
 
 def parsed(name: str, prompt: str, parts: list[str]) -> dict[str, Any]:
-    found = told(read(style(name).parser(prompt, TOOLS), parts))
+    found = as_message(read(style(name).parser(prompt, TOOLS), parts))
     found["calls"] = [(called, json.loads(text)) for called, text in found["calls"]]
     return found
 

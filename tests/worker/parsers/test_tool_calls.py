@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from appliance.worker.parsers.base import Content, OutputPart, ToolCallArguments, ToolCallBegan
-from tests.worker.parsers.replies import parser, read, told
+from tests.worker.parsers.replies import as_message, parser, read
 
 WEATHER = '{"city": "Köln", "days": [1, 2]}'
 CALL = f'{{"name": "weather", "arguments": {WEATHER}}}'
@@ -105,7 +105,7 @@ def test_calls_are_found_at_any_cut(
     format: str | None, text: str, content: str, calls: list[tuple[str, str]]
 ) -> None:
     whole = read(parser(format), [text])
-    assert told(whole) == {"content": content, "reasoning": "", "calls": calls}
+    assert as_message(whole) == {"content": content, "reasoning": "", "calls": calls}
     assert read(parser(format), list(text)) == whole
     for cut in range(len(text)):
         assert read(parser(format), [text[:cut], text[cut:]]) == whole
@@ -119,14 +119,14 @@ def test_what_is_no_call_comes_out_unchanged(format: str | None, text: str) -> N
 
 def test_a_call_after_one_that_was_none_is_found() -> None:
     text = f"<tool_call>oh <tool_call>{CALL}</tool_call>"
-    assert told(read(parser(H), list(text))) == {
+    assert as_message(read(parser(H), list(text))) == {
         "content": "<tool_call>oh",
         "reasoning": "",
         "calls": TWO[:1],
     }
 
 
-def test_calls_are_told_while_they_are_written() -> None:
+def test_calls_are_streamed_while_they_are_written() -> None:
     reader = parser(H)
     assert reader.feed('Hm <tool_call>{"name": "weather", "argum') == [Content("Hm")]
     began, *rest = reader.feed('ents": {"city": "K')
@@ -193,7 +193,7 @@ def is_subsequence(text: str, pieces: list[OutputPart]) -> bool:
 @example(G, False, "", "<tool_call><|end|><tool_call>", [])
 @example(G, False, "", "<|start|>" + 600 * "x" + "<|message|>", [])
 @example(G, False, "", "Hm <|start|>" + 514 * "x" + "<|message|> y <|start|>final<|message|>z", [])
-def test_no_cut_changes_what_is_told(
+def test_no_split_changes_the_parsed_reply(
     format: str | None, think: bool, prompt: str, text: str, borders: list[int]
 ) -> None:
     def run(parts: list[str]) -> list[OutputPart]:
@@ -236,7 +236,7 @@ def test_arguments_come_out_to_the_letter(
     }[format]
     content = "" if format is L else before.rstrip()
     for parts in ([text], list(text)):
-        assert told(read(parser(format), parts)) == {
+        assert as_message(read(parser(format), parts)) == {
             "content": content,
             "reasoning": "",
             "calls": wrote,

@@ -16,7 +16,7 @@ from appliance.worker import main
 from appliance.worker.runners.ctransformers.model_file import FAMILIES
 from appliance.worker.runners.ctransformers.runner import factory
 from tests.engine.conftest import load_of
-from tests.engine.talk import Heard, ask, chat
+from tests.engine.engine_client import CollectedReply, ask, chat
 from tests.worker.runners import ggml_writer
 from tests.worker.scheduler.test_embedding import Vectors
 
@@ -84,10 +84,10 @@ def test_the_model_says_what_it_is(gpt2: LocalEngine) -> None:
 @pytest.mark.parametrize("limit", [1, 20])
 def test_the_likeliest_tokens_are_the_same_every_time(gpt2: LocalEngine, limit: int) -> None:
     sampling = SamplingParams(temperature=0, max_tokens=limit)
-    heards = [ask(gpt2, "Once upon a time", sampling) for _ in range(3)]
-    assert len({heard.text for heard in heards}) == 1
-    assert {heard.finished.reason for heard in heards} == {"length"}
-    assert {heard.finished.completion_tokens for heard in heards} == {limit}
+    replies = [ask(gpt2, "Once upon a time", sampling) for _ in range(3)]
+    assert len({reply.text for reply in replies}) == 1
+    assert {reply.finished.reason for reply in replies} == {"length"}
+    assert {reply.finished.completion_tokens for reply in replies} == {limit}
 
 
 def test_a_seed_repeats_its_reply_and_another_seed_does_not(gpt2: LocalEngine) -> None:
@@ -115,9 +115,9 @@ def test_a_prefix_that_was_read_before_changes_nothing(gpt2: LocalEngine, start:
     fresh = start(RANDOM)
     ask(gpt2, STORY + "And the cat?", GREEDY)
     for prompt in (STORY + "And the dog is", STORY + "And", STORY):
-        heard = ask(gpt2, prompt, GREEDY)
-        assert heard.finished.cached_tokens >= len(STORY) // 2
-        assert heard.text == ask(fresh, prompt, GREEDY).text
+        reply = ask(gpt2, prompt, GREEDY)
+        assert reply.finished.cached_tokens >= len(STORY) // 2
+        assert reply.text == ask(fresh, prompt, GREEDY).text
         ask(fresh, "something else altogether", GREEDY)
 
 
@@ -130,24 +130,24 @@ def test_a_state_that_cannot_be_saved_misleads_nobody(gpt2: LocalEngine, start: 
 
 def test_requests_wait_for_each_other_and_get_what_they_would_get_alone(gpt2: LocalEngine) -> None:
     prompts = [f"{i} stones and the" for i in range(6)]
-    together = [Heard(gpt2, prompt, GREEDY) for prompt in prompts]
-    texts = [heard.wait().text for heard in together]
+    together = [CollectedReply(gpt2, prompt, GREEDY) for prompt in prompts]
+    texts = [reply.wait().text for reply in together]
     assert texts == [ask(gpt2, prompt, GREEDY).text for prompt in prompts]
 
 
 def test_a_cancelled_reply_makes_room_for_the_next(gpt2: LocalEngine) -> None:
     before = ask(gpt2, "again the", GREEDY).text
-    endless = [Heard(gpt2, f"{i} and", SamplingParams(max_tokens=200)) for i in range(3)]
+    endless = [CollectedReply(gpt2, f"{i} and", SamplingParams(max_tokens=200)) for i in range(3)]
     assert endless[0].begun.wait(180)
-    for heard in endless:
-        gpt2.cancel(heard.id)
-    assert {heard.wait().finished.reason for heard in endless} <= {"cancelled", "stop", "length"}
+    for reply in endless:
+        gpt2.cancel(reply.id)
+    assert {reply.wait().finished.reason for reply in endless} <= {"cancelled", "stop", "length"}
     assert ask(gpt2, "again the", GREEDY).text == before
 
 
 def test_a_reply_ends_where_the_context_ends(gpt2: LocalEngine) -> None:
-    heard = ask(gpt2, TokenPrompt([97] * 200), SamplingParams(temperature=0))
-    assert heard.finished.completion_tokens == 256 - 200
+    reply = ask(gpt2, TokenPrompt([97] * 200), SamplingParams(temperature=0))
+    assert reply.finished.completion_tokens == 256 - 200
     assert ask(gpt2, TokenPrompt([97] * 256), GREEDY).failed.code == "context_length_exceeded"
 
 
@@ -169,16 +169,16 @@ def reciter(start: Start) -> LocalEngine:
 
 
 def test_bytes_of_tokens_are_put_together_and_the_last_token_ends(reciter: LocalEngine) -> None:
-    heard = ask(reciter, "A", GREEDY)
-    assert heard.text == " röse 🌹 is a flower."
-    assert heard.finished.reason == "stop"
+    reply = ask(reciter, "A", GREEDY)
+    assert reply.text == " röse 🌹 is a flower."
+    assert reply.finished.reason == "stop"
 
 
 def test_a_stop_text_ends_the_reply_and_is_not_part_of_it(reciter: LocalEngine) -> None:
     stopping = SamplingParams(temperature=0, max_tokens=20, stop=("🌹 i",))
-    heard = ask(reciter, "A", stopping)
-    assert heard.text == " röse "
-    assert heard.finished.reason == "stop"
+    reply = ask(reciter, "A", stopping)
+    assert reply.text == " röse "
+    assert reply.finished.reason == "stop"
 
 
 def test_text_of_many_bytes_a_character_is_read_whole(gpt2: LocalEngine) -> None:
@@ -272,8 +272,8 @@ def test_every_other_parameter_is_taken(gpt2: LocalEngine) -> None:
         "stop": ("zzz",),
     }
     assert others.keys() | FOREIGN.keys() == set(SamplingParams.__struct_fields__)
-    heard = ask(gpt2, "the", SamplingParams(**others))  # type: ignore[arg-type]
-    assert heard.finished.completion_tokens == 2
+    reply = ask(gpt2, "the", SamplingParams(**others))  # type: ignore[arg-type]
+    assert reply.finished.completion_tokens == 2
 
 
 def test_a_high_min_p_leaves_the_likeliest_token(gpt2: LocalEngine) -> None:
@@ -288,8 +288,8 @@ def test_a_high_min_p_leaves_the_likeliest_token(gpt2: LocalEngine) -> None:
 
 
 def test_log_probabilities_are_the_models_own(reciter: LocalEngine) -> None:
-    heard = ask(reciter, "A", SamplingParams(temperature=0, logprobs=2, max_tokens=1))
-    (delta,) = [event for event in heard.events if isinstance(event, Delta)]
+    reply = ask(reciter, "A", SamplingParams(temperature=0, logprobs=2, max_tokens=1))
+    (delta,) = [event for event in reply.events if isinstance(event, Delta)]
     assert delta.logprobs
     ((token, (first, second)),) = [(one.token, one.top) for one in delta.logprobs]
     assert token == first

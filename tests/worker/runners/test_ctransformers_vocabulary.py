@@ -72,7 +72,7 @@ def test_control_tokens_are_meant_only_where_they_may_be() -> None:
     assert set(words.special_token_texts) == {"<|endoftext|>", "<|end|>", "<|user|>"}
 
 
-def test_bytes_without_a_token_are_left_out_and_told(caplog: pytest.LogCaptureFixture) -> None:
+def test_bytes_without_a_token_are_left_out_and_reported(caplog: pytest.LogCaptureFixture) -> None:
     words = Vocabulary([b"a", b"b"], default_end=1)
     assert words.tokenize("aäb", parse_special=False) == [0, 1]
     assert "2 bytes" in caplog.text
@@ -92,7 +92,7 @@ def test_long_texts_are_read(text: str) -> None:
         ((b"### Instruction:", b"### Response:"), "### Instruction:\nHi\n\n### Response:\n"),
     ],
 )
-def test_a_chat_is_told_as_the_control_tokens_suggest(
+def test_a_chat_is_formatted_as_the_control_tokens_suggest(
     control: tuple[bytes, ...], prompt: str
 ) -> None:
     template = vocabulary(*control).chat_template

@@ -18,7 +18,7 @@ from appliance.engine.local.engine import LocalEngine
 from appliance.system import llama_libraries
 from tests.engine.conftest import load_of
 from tests.engine.upstream import llama_server
-from tests.engine.upstream.hostile import upstream_engine
+from tests.engine.upstream.fake_upstream import upstream_engine
 from tests.models.architectures import bert, mamba
 from tests.worker.scheduler.test_embedding import Vectors
 
@@ -79,8 +79,8 @@ def distance(a: list[float], b: list[float]) -> float:
 
 def of_the_server(file: Path, pooling: int) -> list[list[float]]:
     with server_of(file, pooling) as url:
-        answer = httpx.post(url + "/v1/embeddings", json={"input": TEXTS}, timeout=120)
-    return [entry["embedding"] for entry in answer.json()["data"]]
+        response = httpx.post(url + "/v1/embeddings", json={"input": TEXTS}, timeout=120)
+    return [entry["embedding"] for entry in response.json()["data"]]
 
 
 def same(found: list[list[float]], wanted: list[list[float]], *, part: float) -> None:
@@ -116,16 +116,16 @@ def test_those_of_an_upstream_are_passed_on_as_they_are(tmp_path: Path) -> None:
     file = tmp_path / "bert.gguf"
     file.write_bytes(bert(pooling=1).encoded(seed=3))
     with server_of(file, -1) as url:
-        answer = httpx.post(url + "/v1/embeddings", json={"input": TEXTS}, timeout=120)
+        response = httpx.post(url + "/v1/embeddings", json={"input": TEXTS}, timeout=120)
         far = upstream_engine(f"{url}/v1", model="smollm2", parallel=1, max_waiting=4)
         far.start()
         found = vectors(far, *TEXTS)
         far.close()
-    wanted = [entry["embedding"] for entry in answer.json()["data"]]
+    wanted = [entry["embedding"] for entry in response.json()["data"]]
     assert found == [pytest.approx(one, abs=1e-6) for one in wanted]
 
 
-def test_without_a_word_in_the_file_it_is_the_mean(tmp_path: Path) -> None:
+def test_without_a_pooling_type_in_the_file_it_is_the_mean(tmp_path: Path) -> None:
     found = []
     for pooling in (0, 1):
         file = tmp_path / f"{pooling}.gguf"

@@ -25,9 +25,9 @@ def compared(preparation: str = "") -> list[str]:
     done = subprocess.run(
         [sys.executable, "-c", code + "i.main()"], capture_output=True, text=True, check=False
     )
-    said = done.stderr.splitlines()
-    assert done.returncode == (1 if said else 0), done.stderr
-    return said
+    lines = done.stderr.splitlines()
+    assert done.returncode == (1 if lines else 0), done.stderr
+    return lines
 
 
 def test_libraries_and_functions_fit_together() -> None:
@@ -133,11 +133,9 @@ def lacking(tmp_path: Path) -> Iterator[Path]:
     shutil.rmtree(folder)
 
 
-def test_a_library_that_does_not_fit_is_told_of_and_never_used(
-    lacking: Path, tmp_path: Path
-) -> None:
+def test_an_incompatible_library_is_reported_and_never_used(lacking: Path, tmp_path: Path) -> None:
     appliance = Running(tmp_path, LLAMA_CPP_LIB_PATH=str(lacking))
-    told = appliance.command("doctor").stdout
+    output = appliance.command("doctor").stdout
     appliance.start(ready=False)
     try:
         wait_until(
@@ -148,18 +146,18 @@ def test_a_library_that_does_not_fit_is_told_of_and_never_used(
         wait_until(lambda: "given up" in appliance.log.read_text("utf-8"), "nothing is in the log")
     finally:
         assert appliance.stop() == 0
-    for text in (told, appliance.log.read_text("utf-8")):
+    for text in (output, appliance.log.read_text("utf-8")):
         assert "is not the llama.cpp that the appliance was made for" in text
         assert "there is no function llama_print_system_info" in text
         assert str(lacking) in text
 
 
 def test_a_folder_without_a_library_is_named(tmp_path: Path) -> None:
-    told = Running(tmp_path, LLAMA_CPP_LIB_PATH=str(tmp_path)).command("doctor").stdout
-    assert f"llama.cpp is not installed: {tmp_path} has no library of it" in told
+    output = Running(tmp_path, LLAMA_CPP_LIB_PATH=str(tmp_path)).command("doctor").stdout
+    assert f"llama.cpp is not installed: {tmp_path} has no library of it" in output
 
 
 def test_what_is_no_library_is_named(lacking: Path, tmp_path: Path) -> None:
     llama_libraries.found(lacking)["llama"].write_bytes(b"no library")
-    told = Running(tmp_path, LLAMA_CPP_LIB_PATH=str(lacking)).command("doctor").stdout
-    assert "llama.cpp cannot be loaded: " in told and str(lacking) in told
+    output = Running(tmp_path, LLAMA_CPP_LIB_PATH=str(lacking)).command("doctor").stdout
+    assert "llama.cpp cannot be loaded: " in output and str(lacking) in output

@@ -133,7 +133,7 @@ def test_until_a_gpu_is_compared_the_processor_is_used() -> None:
 
 
 @pytest.mark.parametrize("trust", ["wrong", "failed"])
-def test_a_gpu_that_is_not_trusted_gives_way_to_another_and_that_is_said(trust: Trust) -> None:
+def test_an_untrusted_gpu_is_replaced_by_another_and_reported(trust: Trust) -> None:
     both = [CPU, device("Vulkan0", 5000), device("CUDA0", 5000)]
     place = choose(load_of("x", gpu_bytes=SIZES), both, CUDA0=trust)
     assert place.on == ("Vulkan0",)

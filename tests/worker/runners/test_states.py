@@ -16,7 +16,7 @@ from appliance.engine.local.engine import LocalEngine
 from appliance.engine.protocol import Finished, Logprobs
 from appliance.engine.types import SamplingParams, TokenPrompt
 from tests.engine.conftest import load_of
-from tests.engine.talk import Heard
+from tests.engine.engine_client import CollectedReply
 from tests.models.architectures import gemma3, granitehybrid, mamba
 from tests.models.gguf_writer import Gguf, llama
 
@@ -55,35 +55,35 @@ def worker(file: Path, **changes: object) -> Iterator[LocalEngine]:
     engine.close()
 
 
-def read(heard: Heard) -> Reply:
-    said = [
+def read(request: CollectedReply) -> Reply:
+    generated = [
         entry
-        for event in heard.wait(120).events
+        for event in request.wait(120).events
         for entry in getattr(event, "logprobs", None) or ()
     ]
-    return said, heard.finished
+    return generated, request.finished
 
 
-def same(said: list[Logprobs], wanted: list[Logprobs]) -> bool:
-    for ours, theirs in zip(said, wanted, strict=True):
+def same(generated: list[Logprobs], wanted: list[Logprobs]) -> bool:
+    for ours, theirs in zip(generated, wanted, strict=True):
         if ours.token.text != theirs.token.text:
             return theirs.top[0].logprob - theirs.top[1].logprob < NOISE
     return True
 
 
-def ids(said: list[Logprobs]) -> list[int]:
+def ids(generated: list[Logprobs]) -> list[int]:
     """The tokens of a reply, by what the tests' vocabulary has in it."""
     return [
         259 + int(entry.token.text[5:])
         if entry.token.text.startswith(b" word")
         else 3 + entry.token.text[0]
-        for entry in said
+        for entry in generated
     ]
 
 
 def ask(engine: LocalEngine, prompt: list[int], count: int = 8) -> Reply:
     greedy = replace(GREEDY, max_tokens=count, ignore_eos=count > 8)
-    return read(Heard(engine, TokenPrompt(prompt), greedy, session="a chat"))
+    return read(CollectedReply(engine, TokenPrompt(prompt), greedy, session="a chat"))
 
 
 BASE = tokens(1, 150)
@@ -109,7 +109,7 @@ def test_replies_are_those_of_a_fresh_worker(tmp_path: Path, kind: str, kv_unifi
             assert end.cached_tokens == 0
         if name == "base":  # a chat that goes on
             prompts["more"] = BASE + ids(wanted["base"]) + tokens(6, 10)
-    replies = {tuple(entry.token.text for entry in said) for said in wanted.values()}
+    replies = {tuple(entry.token.text for entry in generated) for generated in wanted.values()}
     assert len(replies) == len(wanted), "they must differ"
 
     kept = {"kv_folder": str(tmp_path / "kv"), "kv_memory_bytes": 1 << 24}
@@ -117,19 +117,20 @@ def test_replies_are_those_of_a_fresh_worker(tmp_path: Path, kind: str, kv_unifi
     reused: dict[str | None, int] = {}
 
     def check(name: str, reply: Reply) -> None:
-        said, end = reply
-        assert same(said, wanted[name]), (name, end)
+        generated, end = reply
+        assert same(generated, wanted[name]), (name, end)
         reused[end.cached_from] = reused.get(end.cached_from, 0) + end.cached_tokens
 
     with worker(file, **kept) as engine:
         for name in ("base", "one", "two", "one", "other", "half", "two", "base", "more", "other"):
             check(name, ask(engine, prompts[name]))
         for pair in (("one", "two"), ("half", "base"), ("two", "more"), ("other", "base")):
-            heards = [
-                Heard(engine, TokenPrompt(prompts[name]), GREEDY, session="a chat") for name in pair
+            pending = [
+                CollectedReply(engine, TokenPrompt(prompts[name]), GREEDY, session="a chat")
+                for name in pair
             ]
-            for name, heard in zip(pair, heards, strict=True):
-                check(name, read(heard))
+            for name, request in zip(pair, pending, strict=True):
+                check(name, read(request))
     with worker(file, **kept) as engine:
         for name in ("more", "one", "base", "half", "two", "other"):
             check(name, ask(engine, prompts[name]))

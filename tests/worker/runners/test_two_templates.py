@@ -8,7 +8,7 @@ import pytest
 from appliance.engine.types import ChatMessage, ChatPrompt
 from appliance.worker.chat_template.template import ChatTemplate
 from appliance.worker.runners.base import one_template
-from tests.engine.talk import Heard
+from tests.engine.engine_client import CollectedReply
 from tests.models.gguf_writer import llama, text
 from tests.worker.runners.test_states import GREEDY, worker
 
@@ -16,7 +16,7 @@ KEY = "tokenizer.chat_template"
 USUAL = "{% for m in messages %}{{ m.content }}{% endfor %}"
 FOR_TOOLS = "{% for t in tools %}" + 40 * "t " + "{% endfor %}{{ messages[-1].content }}\n"
 TOOLS: list[dict[str, Any]] = [{"type": "function", "function": {"name": "f"}}]
-SAID = [ChatMessage("user", "a")]
+MESSAGES = [ChatMessage("user", "a")]
 
 
 def test_the_one_for_tools_is_used_where_there_are_tools(tmp_path: Path) -> None:
@@ -24,9 +24,11 @@ def test_the_one_for_tools_is_used_where_there_are_tools(tmp_path: Path) -> None
     file = tmp_path / "tiny.gguf"
     file.write_bytes(llama(extra=extra).encoded(seed=1))
     with worker(file) as engine:
-        without = Heard(engine, ChatPrompt(SAID), GREEDY).wait().finished.prompt_tokens
+        without = CollectedReply(engine, ChatPrompt(MESSAGES), GREEDY).wait().finished.prompt_tokens
         with_tools = (
-            Heard(engine, ChatPrompt(SAID, tools=TOOLS), GREEDY).wait().finished.prompt_tokens
+            CollectedReply(engine, ChatPrompt(MESSAGES, tools=TOOLS), GREEDY)
+            .wait()
+            .finished.prompt_tokens
         )
     assert with_tools > without + 40
 
@@ -41,7 +43,7 @@ def test_each_is_rendered_as_if_alone(
     def rendered(source: str | None) -> str:
         assert source
         template = ChatTemplate(source, bos="", eos="", special_tokens=[])
-        return "".join(part for part, _ in template.render(SAID, tools or []))
+        return "".join(part for part, _ in template.render(MESSAGES, tools or []))
 
     if tools is None and usual is None:
         return  # what it makes of no tools is its own affair

@@ -9,7 +9,7 @@ import pytest
 from appliance.engine.local.engine import LocalEngine
 from appliance.engine.protocol import Finished, Logprobs
 from appliance.engine.types import TokenPrompt
-from tests.engine.talk import Heard
+from tests.engine.engine_client import CollectedReply
 from tests.models.architectures import gemma3
 from tests.worker.runners.test_states import GREEDY, ask, ids, read, same, tokens, worker
 
@@ -43,7 +43,9 @@ def wanted(file: Path) -> dict[str, list[Logprobs]]:
         with worker(file, **SHORT) as fresh:
             found[name], end = ask(fresh, prompt)
             assert end.cached_tokens == 0
-    assert len({tuple(e.token.text for e in said) for said in found.values()}) == len(found)
+    assert len({tuple(e.token.text for e in generated) for generated in found.values()}) == len(
+        found
+    )
     return found
 
 
@@ -55,8 +57,8 @@ class Chats:
         self._wanted = wanted
 
     def ask(self, name: str) -> Finished:
-        said, end = ask(self.engine, PROMPTS[name])
-        assert same(said, self._wanted[name]), (name, end)
+        generated, end = ask(self.engine, PROMPTS[name])
+        assert same(generated, self._wanted[name]), (name, end)
         return end
 
     def talk(self, name: str, count: int = 400) -> None:
@@ -64,14 +66,14 @@ class Chats:
         ask(self.engine, PROMPTS[name], count)
 
     def together(self, *names: str) -> list[Finished]:
-        heards = [
-            Heard(self.engine, TokenPrompt(PROMPTS[name]), GREEDY, session="a chat")
+        pending = [
+            CollectedReply(self.engine, TokenPrompt(PROMPTS[name]), GREEDY, session="a chat")
             for name in names
         ]
         ends = []
-        for name, heard in zip(names, heards, strict=True):
-            said, end = read(heard)
-            assert same(said, self._wanted[name]), (name, end)
+        for name, request in zip(names, pending, strict=True):
+            generated, end = read(request)
+            assert same(generated, self._wanted[name]), (name, end)
             ends.append(end)
         return ends
 
@@ -101,8 +103,8 @@ def test_another_prompt_begins_where_the_reply_before_it_ended(
     file: Path, kept: dict[str, object]
 ) -> None:
     with worker(file, **kept) as engine:
-        said, _ = ask(engine, BASE, 100)
-        chat = BASE + ids(said)
+        generated, _ = ask(engine, BASE, 100)
+        chat = BASE + ids(generated)
         ask(engine, chat + tokens(2, 40), 400)
         edited, end = ask(engine, chat + tokens(3, 40))
     assert end.cached_tokens == len(chat) - 1

@@ -10,8 +10,8 @@ from appliance.engine.protocol import Accepted, Embedded, Failed, Finished, Sequ
 from appliance.engine.types import EmbedRequest, SamplingParams, TextPrompt, TokenPrompt
 from appliance.worker.scheduler.embedding import Embedding, EmbeddingJob
 from tests.engine.conftest import MakeEngine, load_of
+from tests.engine.engine_client import CollectedReply
 from tests.engine.fake_runner import FakeEmbedder, FakeRunner, reply_to, vector_of
-from tests.engine.talk import Heard
 from tests.engine.test_faults import ENDLESS, SLOW, until
 
 
@@ -115,7 +115,7 @@ def test_a_request_that_is_removed_leaves_the_others() -> None:
     assert run(embedding) == [Embedded(2, [vector_of("another"), vector_of("two")], 10)]
 
 
-def test_whatever_comes_each_gets_the_vectors_it_would_get_alone() -> None:
+def test_each_input_gets_the_vectors_it_would_get_alone() -> None:
     chance = random.Random(5)
     for _ in range(50):
         embedding = new(whole=chance.random() < 0.5)
@@ -177,11 +177,11 @@ def test_a_request_for_vectors_is_cancelled(make_fake: MakeEngine) -> None:
 
 def test_what_generates_goes_on_beside_a_large_request(make_fake: MakeEngine) -> None:
     engine = make_fake(environment=SLOW)
-    writing = Heard(engine, "writing", ENDLESS)
+    writing = CollectedReply(engine, "writing", ENDLESS)
     assert writing.begun.wait(180)
     large = Vectors(engine, *("some text " * 20 for _ in range(100)))
-    heard = Heard(engine, "hello", SamplingParams(max_tokens=10)).wait()
-    assert heard.text == reply_to("hello", 10)
+    reply = CollectedReply(engine, "hello", SamplingParams(max_tokens=10)).wait()
+    assert reply.text == reply_to("hello", 10)
     assert not any(isinstance(event, Terminal) for event in large.events)
     before = len(writing.events)
     assert len(large.embedded.vectors) == 100

@@ -125,11 +125,11 @@ def test_there_is_room_for_whoever_has_less_than_a_share(
 
 def test_a_full_queue_has_room_for_another_owner(make_fake: MakeEngine) -> None:
     engine = make_fake(n_seq_max=1, max_waiting=3)
-    heard: list[tuple[str, SequenceEvent]] = []
+    received: list[tuple[str, SequenceEvent]] = []
 
     def submit(owner: str, tokens: int = 5) -> None:
         def sink(event: SequenceEvent) -> None:
-            heard.append((owner, event))
+            received.append((owner, event))
 
         sampling = SamplingParams(max_tokens=tokens)
         request = GenerationRequest(prompt=TextPrompt("x"), sampling=sampling, owner=owner)
@@ -142,8 +142,8 @@ def test_a_full_queue_has_room_for_another_owner(make_fake: MakeEngine) -> None:
         submit("greedy")
     submit("other")
     deadline = time.monotonic() + 60
-    while sum(isinstance(event, Finished) for _, event in list(heard)) < 5:
+    while sum(isinstance(event, Finished) for _, event in list(received)) < 5:
         assert time.monotonic() < deadline
         time.sleep(0.01)
-    ends = [owner for owner, event in heard if isinstance(event, Finished)]
+    ends = [owner for owner, event in received if isinstance(event, Finished)]
     assert ends.index("other") == 1

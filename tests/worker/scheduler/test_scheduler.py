@@ -329,7 +329,7 @@ def test_what_runs_together_lies_together_where_slots_have_cells_of_their_own() 
     st.booleans(),
     st.sampled_from([0, 300, 10**6]),
 )
-def test_whatever_comes_each_gets_the_reply_it_would_get_alone(
+def test_each_request_gets_the_reply_it_would_get_alone(
     wanted: list[tuple[str, str, int, int]],
     n_slots: int,
     n_batch: int,

@@ -43,7 +43,7 @@ class Machine:
         until: float,
         *,
         tokens: int = 1,
-        told: Callable[[int, float], None] = lambda tokens, seconds: None,
+        report: Callable[[int, float], None] = lambda tokens, seconds: None,
     ) -> float:
         """Tokens a second until then."""
         began, done = self.now, 0
@@ -51,7 +51,7 @@ class Machine:
             seconds = self.seconds(threads(), tokens)
             self.now += seconds
             done += tokens
-            told(tokens, seconds)
+            report(tokens, seconds)
         return done / (self.now - began)
 
 
@@ -67,10 +67,10 @@ class Governed:
             self.seen.append((self.machine.now, threads))
             return threads
 
-        def told(tokens: int, seconds: float) -> None:
+        def report(tokens: int, seconds: float) -> None:
             self.governor.observe(kind, tokens, seconds)
 
-        return self.machine.run(suggested, until, tokens=tokens, told=told)
+        return self.machine.run(suggested, until, tokens=tokens, report=report)
 
     def share(self, threads: int, begin: float, end: float) -> float:
         """Part of the steps of that time that had so many threads."""

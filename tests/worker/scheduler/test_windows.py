@@ -106,7 +106,7 @@ def test_another_reply_begins_where_the_prompt_ended(partitioned: bool) -> None:
 
 
 @both
-def test_a_chat_whose_replies_are_told_otherwise_is_read_from_where_they_begin(
+def test_a_chat_whose_replies_are_rendered_differently_is_read_from_where_they_begin(
     partitioned: bool,
 ) -> None:
     """As templates do that leave a model's reasoning out."""
@@ -123,7 +123,7 @@ def test_a_chat_whose_replies_are_told_otherwise_is_read_from_where_they_begin(
 
 
 @both
-def test_so_it_does_after_others_had_its_slot(partitioned: bool) -> None:
+def test_a_reply_continues_after_others_had_its_slot(partitioned: bool) -> None:
     loop = loop_of(1, partitioned)
     prompt = text("abc", 200)
     loop.run(sequence(1, prompt, limit=150))
@@ -179,7 +179,7 @@ def test_checkpoints_keep_to_their_room(partitioned: bool) -> None:
 @given(
     prompts, st.integers(1, 4), st.integers(4, 70), st.booleans(), st.sampled_from([0, 300, PLENTY])
 )
-def test_whatever_comes_no_sequence_looks_at_what_is_gone(
+def test_no_sequence_reads_freed_cells_whatever_is_submitted(
     wanted: list[tuple[str, str, int, int]],
     n_slots: int,
     n_batch: int,
@@ -190,8 +190,8 @@ def test_whatever_comes_no_sequence_looks_at_what_is_gone(
         n_slots, 200, n_batch, partitioned=partitioned, memory_bytes=memory_bytes, make=Windowed
     )
     todo = [
-        (at, sequence(i, begin + said, limit * 3))
-        for i, (begin, said, limit, at) in enumerate(wanted)
+        (at, sequence(i, begin + ending, limit * 3))
+        for i, (begin, ending, limit, at) in enumerate(wanted)
     ]
     for step in range(5000):
         for _, seq in [entry for entry in todo if entry[0] == step]:

@@ -32,7 +32,7 @@ def test_a_hundred_requests_of_one_key_delay_anothers_first_by_one_generation_at
     lock = threading.Lock()
 
     def ask(name: str) -> int:
-        answer = httpx.post(
+        response = httpx.post(
             appliance.url + "/v1/completions",
             json={"prompt": name, "max_tokens": 10},
             headers={"X-API-Key": keys[name]},
@@ -40,13 +40,13 @@ def test_a_hundred_requests_of_one_key_delay_anothers_first_by_one_generation_at
         )
         with lock:
             ended.append(name)
-        return answer.status_code
+        return response.status_code
 
     def waiting() -> float:
-        answer = httpx.get(
+        response = httpx.get(
             appliance.url + "/api/status", headers={"X-API-Key": keys["modest"]}, timeout=60
         )
-        return float(answer.json()["figures"]["requests_waiting"])
+        return float(response.json()["figures"]["requests_waiting"])
 
     try:
         with ThreadPoolExecutor(WAITING + 8) as pool:

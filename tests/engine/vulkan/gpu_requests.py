@@ -18,9 +18,9 @@ def ask(appliance: Running, **changes: Any) -> httpx.Response:
     return httpx.post(f"{appliance.url}/v1/completions", json=body, timeout=PATIENCE)
 
 
-def words(answer: httpx.Response) -> str:
-    assert answer.status_code == 200, answer.text
-    return str(answer.json()["choices"][0]["text"])
+def words(response: httpx.Response) -> str:
+    assert response.status_code == 200, response.text
+    return str(response.json()["choices"][0]["text"])
 
 
 def status(appliance: Running) -> Any:

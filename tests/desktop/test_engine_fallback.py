@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from appliance.desktop.webview_backends import BROWSER, Backend, fallback_order, installed
-from tests.desktop.desk import Desk
+from tests.desktop.desktop_app import Desk
 from tests.desktop.screen import Screen
 from tests.running import apart
 from tests.waiting import wait_until
@@ -42,7 +42,7 @@ def test_an_engine_that_fails_is_passed_over_and_that_is_remembered(
         pytest.skip("both engines of a window are needed: `make window`")
     desk = Desk(tmp_path, screen, GDK_BACKEND="none").start()
     assert desk.wait_shown() == "qt"
-    assert "no page with gtk, software" in desk.said()
+    assert "no page with gtk, software" in desk.output()
     window = desk.window()
     assert screen.windows() == [window]
     assert desk.end() == 0
@@ -66,7 +66,7 @@ def test_engines_that_fail_leave_the_browser(
     assert desk.memory()["rung"] == BROWSER
     desk.start()
     wait_until(lambda: len(browser_log.read_text().split()) == 3, "not at once the next time")
-    assert "no page with" not in desk.said().rpartition("No window can be shown")[2]
+    assert "no page with" not in desk.output().rpartition("No window can be shown")[2]
     assert desk.end() == 0
 
 
@@ -95,7 +95,7 @@ def test_without_libraries_for_a_window_it_says_where_it_is(
     without = "import sys; sys.modules['webview'] = None; import appliance.__main__ as a; a.main()"
     desk = Desk(tmp_path, screen, command=[sys.executable, "-c", without]).start()
     wait_until(browser_log.exists, f"no browser: {desk.tail()}")
-    assert f"The appliance is at {desk.service()['url']}" in desk.said()
+    assert f"The appliance is at {desk.service()['url']}" in desk.output()
     desk.wait_ready()
     assert not screen.windows()
     assert desk.end() == 0
@@ -115,7 +115,7 @@ def test_without_a_screen_it_serves_and_says_where(tmp_path: Path) -> None:
     service.stdout.close()
 
 
-def test_wrong_settings_are_said_and_no_window_opens(tmp_path: Path, screen: Screen) -> None:
+def test_wrong_settings_are_reported_and_no_window_opens(tmp_path: Path, screen: Screen) -> None:
     desk = Desk(tmp_path, screen, APPLIANCE_SERVER_PORT="many").start()
     assert desk.process and desk.process.wait(60) == 78
     assert "server.port" in desk.tail()

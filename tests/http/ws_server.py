@@ -26,13 +26,13 @@ class Echo:
     """Says everything back; `bye` ends it."""
 
     def __init__(self) -> None:
-        self.heard: list[str] = []
+        self.received_texts: list[str] = []
         self.threads: set[str] = set()
         self.held = threading.Event()
         self.held.set()
         self.closes = 0
         self.ending: tuple[int, str] | None = None
-        self._to_say: list[bytes] = []
+        self._to_send: list[bytes] = []
         self._draining = self._expired = False
         self.wake: Callable[[], None] = lambda: None
 
@@ -44,15 +44,15 @@ class Echo:
         self.threads.add(threading.current_thread().name)
         if text == "fail":
             raise RuntimeError("a fault of the talk's")
-        self.heard.append(text)
-        self.say(text.encode())
+        self.received_texts.append(text)
+        self.send(text.encode())
 
-    def say(self, *texts: bytes) -> None:
-        self._to_say += texts
+    def send(self, *texts: bytes) -> None:
+        self._to_send += texts
         self.wake()
 
     def take(self) -> list[bytes]:
-        texts, self._to_say = self._to_say, []
+        texts, self._to_send = self._to_send, []
         if b"bye" in texts:
             self.ending = (4001, "as you wish")
         elif self._draining or self._expired:

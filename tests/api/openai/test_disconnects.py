@@ -44,10 +44,10 @@ def hang_up(
 def slots_free_within(appliance: Running) -> float:
     """Seconds until another request gets through."""
     began = time.monotonic()
-    answer = httpx.post(
+    response = httpx.post(
         appliance.url + "/v1/completions", json={"prompt": "hi", "max_tokens": 1}, timeout=120
     )
-    assert answer.status_code == 200
+    assert response.status_code == 200
     return time.monotonic() - began
 
 

@@ -12,9 +12,9 @@ from appliance.worker.input_processor import PromptTokenizer
 from appliance.worker.parsers.base import ResumedParser
 from appliance.worker.parsers.detect import OutputFormat
 from tests.engine.conftest import load_of
+from tests.engine.engine_client import GREEDY, CollectedReply, ask, chat
 from tests.engine.fake_runner import FakeRunner
-from tests.engine.talk import GREEDY, Heard, ask, chat
-from tests.worker.parsers.replies import THINK, told
+from tests.worker.parsers.replies import THINK, as_message
 
 TAGS = OutputFormat(None, THINK)
 HARMONY = OutputFormat(harmony=True)
@@ -40,31 +40,33 @@ def test_the_beginning_of_a_reply_is_what_the_model_wrote(
         begun = style.prefill_segments(prompt, thought[:cut], "")
         assert "".join(text for text, _ in begun) == opening + thought[:cut]
         rest = f"{thought[cut:]}{between}{answer}"
-        assert heard(style, prompt, begun, rest) == (thought[cut:].strip(), answer)
+        assert resumed(style, prompt, begun, rest) == (thought[cut:].strip(), answer)
     for cut in range(1, len(answer)):
         begun = style.prefill_segments(prompt, thought, answer[:cut])
         assert "".join(text for text, _ in begun) == f"{opening}{thought}{between}{answer[:cut]}"
-        assert heard(style, prompt, begun, answer[cut:]) == ("", answer[cut:])
+        assert resumed(style, prompt, begun, answer[cut:]) == ("", answer[cut:])
     # What is markup is meant as such, and what the model said is not, whatever it looks like.
     for text, parse_special in style.prefill_segments(prompt, thought, answer):
         assert parse_special == (text not in (thought, answer))
 
 
-def heard(
+def resumed(
     style: OutputFormat, prompt: str, begun: list[tuple[str, bool]], rest: str
 ) -> tuple[str, str]:
     """Thought and answer that come after the beginning."""
-    told_last = next(text for text, parse_special in reversed(begun) if text and not parse_special)
+    last_text = next(text for text, parse_special in reversed(begun) if text and not parse_special)
     written = "".join(text for text, _ in begun)
-    parser = ResumedParser(style.parser(prompt), written, told_last)
-    pieces = told([*(piece for part in rest for piece in parser.feed(part)), *parser.finish()])
+    parser = ResumedParser(style.parser(prompt), written, last_text)
+    pieces = as_message(
+        [*(piece for part in rest for piece in parser.feed(part)), *parser.finish()]
+    )
     return pieces["reasoning"].strip(), pieces["content"]
 
 
 def test_what_turns_out_to_be_markup_is_no_reason_to_lose_words() -> None:
     begun = TAGS.prefill_segments("", "Hm </thi", "")
-    assert heard(TAGS, "", begun, "nk>\n\nSo.") == ("", "So.")
-    assert heard(TAGS, "", begun, "ng is.") == ("ng is.", "")
+    assert resumed(TAGS, "", begun, "nk>\n\nSo.") == ("", "So.")
+    assert resumed(TAGS, "", begun, "ng is.") == ("ng is.", "")
 
 
 def test_an_answer_without_a_thought_goes_on_behind_one() -> None:
@@ -116,10 +118,10 @@ def test_the_model_goes_on_as_if_it_had_not_stopped(engine: LocalEngine) -> None
     for cut in (1, len(tokens) // 2, len(tokens) - 1):
         begun = "".join(tokens[:cut])
         rest = SamplingParams(temperature=0, max_tokens=30 - cut)
-        heard = ask(engine, go_on(question, begun), rest)
-        assert begun + heard.text == whole.text
-        assert heard.finished.prompt_tokens == whole.finished.prompt_tokens + cut
-        assert heard.finished.cached_tokens >= whole.finished.prompt_tokens
+        reply = ask(engine, go_on(question, begun), rest)
+        assert begun + reply.text == whole.text
+        assert reply.finished.prompt_tokens == whole.finished.prompt_tokens + cut
+        assert reply.finished.cached_tokens >= whole.finished.prompt_tokens
 
 
 def test_what_the_model_wrote_is_no_control_token(engine: LocalEngine) -> None:
@@ -129,15 +131,15 @@ def test_what_the_model_wrote_is_no_control_token(engine: LocalEngine) -> None:
 
 
 def test_only_a_reply_can_go_on(engine: LocalEngine) -> None:
-    heard = ask(engine, ChatPrompt([ChatMessage("user", "hi")], continue_final=True))
-    assert (heard.failed.code, heard.failed.param) == ("invalid_request", "messages")
+    reply = ask(engine, ChatPrompt([ChatMessage("user", "hi")], continue_final=True))
+    assert (reply.failed.code, reply.failed.param) == ("invalid_request", "messages")
 
 
 def test_a_long_chat_keeps_the_question_and_what_there_is_of_the_reply(engine: LocalEngine) -> None:
     old = [ChatMessage(("user", "assistant")[i % 2], "word " * 60) for i in range(40)]
     messages = [*old, ChatMessage("user", "Still?"), ChatMessage("assistant", "I am st")]
-    heard = Heard(engine, ChatPrompt(messages, continue_final=True, trim=True)).wait(300)
-    assert 0 < heard.accepted.dropped_messages <= len(old)
-    assert heard.accepted.dropped_messages % 2 == 0
+    reply = CollectedReply(engine, ChatPrompt(messages, continue_final=True, trim=True)).wait(300)
+    assert 0 < reply.accepted.dropped_messages <= len(old)
+    assert reply.accepted.dropped_messages % 2 == 0
     huge = ask(engine, go_on("hello", "word " * 3000, trim=True), GREEDY)
     assert huge.failed.code == "context_length_exceeded"

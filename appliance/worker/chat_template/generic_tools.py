@@ -8,10 +8,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from appliance.engine.types import ChatMessage
-from appliance.worker.parsers.known import TOLD, written
+from appliance.worker.parsers.known import GENERIC_SYNTAX, written
 from appliance.worker.parsers.syntax import CallSyntax
 
-_TOLD = """You can call functions. To call one, reply with these three lines and nothing else:
+_PROMPT = """You can call functions. To call one, reply with these three lines and nothing else:
 <tool_call>
 {{"name": "the function's name", "arguments": {{"an argument": "its value"}}}}
 </tool_call>
@@ -19,7 +19,9 @@ You are then given its result. If you need no function, answer as usual. These a
 {functions}"""
 
 
-def told(messages: Sequence[ChatMessage], tools: Iterable[Mapping[str, Any]]) -> list[ChatMessage]:
+def describe_tools_in_text(
+    messages: Sequence[ChatMessage], tools: Iterable[Mapping[str, Any]]
+) -> list[ChatMessage]:
     """The messages with the tools in the system message, and with calls and results as text."""
     out = _as_text(messages)
     functions = "\n".join(_line(tool) for tool in tools)
@@ -27,7 +29,7 @@ def told(messages: Sequence[ChatMessage], tools: Iterable[Mapping[str, Any]]) ->
         return out
     if not out or out[0].role != "system":
         out.insert(0, ChatMessage("system", ""))
-    texts = [out[0].content, _TOLD.format(functions=functions)]
+    texts = [out[0].content, _PROMPT.format(functions=functions)]
     out[0] = ChatMessage("system", "\n\n".join(text for text in texts if text))
     return out
 
@@ -47,7 +49,7 @@ def _as_text(messages: Iterable[ChatMessage]) -> list[ChatMessage]:
                 text = f"{out.pop().content}\n{text}"
             out.append(ChatMessage("user", text))
         elif message.tool_calls:
-            out.append(with_calls_as_text(message, TOLD))
+            out.append(with_calls_as_text(message, GENERIC_SYNTAX))
         else:
             out.append(message)
         after_result = message.role == "tool"

@@ -15,7 +15,7 @@ from appliance.desktop.window import Window
 from tests.waiting import wait_until
 
 
-def heard(file: Path) -> list[str]:
+def recorded_texts(file: Path) -> list[str]:
     """What the page has said so far."""
     if not file.exists():
         return []
@@ -43,11 +43,11 @@ def listen(window: Window, file: Path) -> None:
     last = None
     with file.open("a", encoding="utf-8") as out:
         while True:
-            said = window._window.run_js("document.body.innerText")
-            if said and said != last:
-                out.write(json.dumps(said) + "\n")
+            text = window._window.run_js("document.body.innerText")
+            if text and text != last:
+                out.write(json.dumps(text) + "\n")
                 out.flush()
-                last = said
+                last = text
             order = file.with_suffix(".js")
             if order.exists():
                 window._window.run_js(order.read_text(encoding="utf-8"))

@@ -16,14 +16,14 @@ def ready(url: str) -> bool:
 def ask(url: str, model: str = "smollm2-135m-instruct") -> ChatCompletion:
     """A question; the answer, which has text in it."""
     with OpenAI(base_url=f"{url}/v1", api_key="none", max_retries=0, timeout=120) as client:
-        answer = client.chat.completions.create(
+        response = client.chat.completions.create(
             model=model,
             messages=[{"role": "user", "content": "What is the capital of France?"}],
             temperature=0,
             max_tokens=12,
         )
-    assert answer.choices[0].message.content
-    return answer
+    assert response.choices[0].message.content
+    return response
 
 
 def begin_chat(url: str, tokens: int) -> str:

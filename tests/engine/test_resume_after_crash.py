@@ -14,7 +14,7 @@ from appliance.engine.local.engine import LocalEngine
 from appliance.engine.protocol import Accepted, CallDelta, Delta, Prefill
 from appliance.engine.types import ChatMessage, ChatPrompt, Prompt, SamplingParams
 from tests.engine.conftest import real_engine
-from tests.engine.talk import Heard, chat
+from tests.engine.engine_client import CollectedReply, chat
 
 WEATHER = {
     "type": "function",
@@ -69,10 +69,10 @@ def real() -> Iterator[LocalEngine]:
     engine.close()
 
 
-def calls(heard: Heard) -> list[tuple[int, str | None, str]]:
+def calls(reply: CollectedReply) -> list[tuple[int, str | None, str]]:
     """Of each the index, name and arguments; ids are drawn anew."""
     found: list[CallDelta] = []
-    for event in heard.events:
+    for event in reply.events:
         found += event.calls if isinstance(event, Delta) else []
     assert len({call.id for call in found if call.id}) == sum(bool(call.id) for call in found)
     names = {call.index: call.name for call in found if call.name}
@@ -82,18 +82,18 @@ def calls(heard: Heard) -> list[tuple[int, str | None, str]]:
     ]
 
 
-def logprobs(heard: Heard) -> list[bytes]:
+def logprobs(reply: CollectedReply) -> list[bytes]:
     """The texts of the tokens that they came with."""
-    deltas = [event for event in heard.events if isinstance(event, Delta)]
+    deltas = [event for event in reply.events if isinstance(event, Delta)]
     return [entry.token.text for delta in deltas for entry in delta.logprobs or []]
 
 
-def kill_after(engine: LocalEngine, heard: Heard, tokens: int) -> None:
+def kill_after(engine: LocalEngine, reply: CollectedReply, tokens: int) -> None:
     """The worker, once there are so many tokens of a reply."""
     deadline = time.monotonic() + 120
-    while len(heard.tokens) < tokens:
+    while len(reply.tokens) < tokens:
         assert time.monotonic() < deadline
-        assert not heard.ended.is_set(), f"it ended after {len(heard.tokens)} tokens"
+        assert not reply.ended.is_set(), f"it ended after {len(reply.tokens)} tokens"
         time.sleep(0.002)
     restarts = engine.state.restarts
     os.kill(engine.worker_pid or 0, signal.SIGKILL)
@@ -107,32 +107,32 @@ def test_a_reply_goes_on_as_it_would_have(real: LocalEngine, case: str) -> None:
     prompt, changes = CASES[case]
     sampling = SamplingParams(**({"temperature": 0, "max_tokens": 40} | changes))
     # Two owners, so that both are read from their beginning.
-    whole = Heard(real, prompt, sampling, owner=f"{case}, whole").wait()
-    heard = Heard(real, prompt, sampling, owner=f"{case}, twice")
-    kill_after(real, heard, len(whole.tokens) // 4)
-    kill_after(real, heard, len(whole.tokens) // 2)
-    heard.wait()
+    whole = CollectedReply(real, prompt, sampling, owner=f"{case}, whole").wait()
+    reply = CollectedReply(real, prompt, sampling, owner=f"{case}, twice")
+    kill_after(real, reply, len(whole.tokens) // 4)
+    kill_after(real, reply, len(whole.tokens) // 2)
+    reply.wait()
 
-    assert heard.tokens == whole.tokens
-    assert heard.text == whole.text
-    assert calls(heard) == calls(whole)
-    assert logprobs(heard) == logprobs(whole)
-    end, wanted = heard.finished, whole.finished
+    assert reply.tokens == whole.tokens
+    assert reply.text == whole.text
+    assert calls(reply) == calls(whole)
+    assert logprobs(reply) == logprobs(whole)
+    end, wanted = reply.finished, whole.finished
     for field in ("reason", "prompt_tokens", "completion_tokens", "cached_tokens", "cached_from"):
         assert getattr(end, field) == getattr(wanted, field), field
-    kinds = [type(event) for event in heard.events]
+    kinds = [type(event) for event in reply.events]
     assert kinds.count(Accepted) == 1
     assert Prefill not in kinds[kinds.index(Delta) :]
-    counts = [event.tokens for event in heard.events if isinstance(event, Delta)]
+    counts = [event.tokens for event in reply.events if isinstance(event, Delta)]
     assert counts == sorted(counts)
 
 
 def test_one_that_draws_its_own_seed_keeps_the_one_that_was_reported(real: LocalEngine) -> None:
     free: dict[str, Any] = {**FREE, "seed": None, "max_tokens": 24}
-    heard = Heard(real, STORY, SamplingParams(**free), owner="drawn")
-    kill_after(real, heard, 8)
-    again = SamplingParams(**(free | {"seed": heard.wait().accepted.seed}))
+    reply = CollectedReply(real, STORY, SamplingParams(**free), owner="drawn")
+    kill_after(real, reply, 8)
+    again = SamplingParams(**(free | {"seed": reply.wait().accepted.seed}))
     # What came before the death, at least: after it, last digits may turn a token.
-    told = Heard(real, STORY, again, owner="given").wait().tokens
-    assert heard.tokens[:8] == told[:8]
-    assert len(heard.tokens) == len(told) == 24
+    repeated = CollectedReply(real, STORY, again, owner="given").wait().tokens
+    assert reply.tokens[:8] == repeated[:8]
+    assert len(reply.tokens) == len(repeated) == 24

@@ -8,7 +8,7 @@ import subprocess
 
 import pytest
 
-from tests.packaging.made import DIST, newest
+from tests.packaging.built_packages import DIST, newest
 from tests.packaging.test_files import judged
 
 pytestmark = pytest.mark.packages
@@ -20,8 +20,8 @@ GTK = {"appliance": True, "appliance-server": False}
 @pytest.mark.parametrize("kind", KINDS)
 def test_lintian_has_nothing_against_a_deb(kind: str) -> None:
     package = str(newest(f"{kind}_*.deb"))
-    said = judged("lintian", "lintian", "--allow-root", "--fail-on=error", package)
-    assert not re.search("^E:", said, re.MULTILINE)
+    output = judged("lintian", "lintian", "--allow-root", "--fail-on=error", package)
+    assert not re.search("^E:", output, re.MULTILINE)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -41,8 +41,8 @@ def test_a_deb_depends_on_what_it_needs(kind: str) -> None:
 def test_an_rpm_is_whole_and_says_what_it_is(kind: str) -> None:
     package = str(newest(f"{kind}-[0-9]*.rpm"))
     assert "digests OK" in judged("rpm", "rpm", "--checksig", "--nosignature", package)
-    told = judged("rpm", "rpm", "-qp", "--info", package)
-    assert re.search(rf"^Name +: {kind}$", told, re.MULTILINE)
+    output = judged("rpm", "rpm", "-qp", "--info", package)
+    assert re.search(rf"^Name +: {kind}$", output, re.MULTILINE)
     needed = judged("rpm", "rpm", "-qp", "--requires", package)
     assert re.search(r"^glibc >= 2\.\d+$", needed, re.MULTILINE)
     assert ("webkit2gtk4.1" in needed) is GTK[kind]

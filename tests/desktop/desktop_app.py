@@ -141,7 +141,7 @@ class Desk:
             self.process.send_signal(signal.SIGTERM)
         return self.process.wait(90)
 
-    def said(self) -> str:
+    def output(self) -> str:
         """Its whole log."""
         return self.log.read_text()
 

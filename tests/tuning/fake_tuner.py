@@ -23,7 +23,7 @@ def tuned(model: Path, folder: Path, command: list[str] = CHILD, **more: Any) ->
     )
 
 
-def telling(*lines: object, then: str = "") -> list[str]:
+def printing(*lines: object, then: str = "") -> list[str]:
     """A child that tells this. Where `file` is named, it is written."""
     encoded = [msgspec.json.encode(line).decode() for line in lines]
     script = (

@@ -14,7 +14,7 @@ from appliance.metrics.process_memory import of_process
 from appliance.models.memory.usage import MemoryUse, measured, taken
 from appliance.worker.runners.llama_cpp.native.mapped_file import let_go
 from tests.engine.conftest import load_of
-from tests.engine.talk import Heard
+from tests.engine.engine_client import CollectedReply
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="it looks into /proc")
 LITTLE, MUCH = 0.95, 1.10
@@ -36,7 +36,7 @@ def used(file: Path, **changes: object) -> tuple[MemoryUse, int]:
     engine.start()
     try:
         assert engine.wait_ready(120), engine.state
-        Heard(engine, "The sea is wide, and a ship is small. " * 60).wait(300)
+        CollectedReply(engine, "The sea is wide, and a ship is small. " * 60).wait(300)
         resident = of_process(engine.worker_pid, children=True)
         info = engine.state.model
         assert info and info.context
@@ -84,7 +84,7 @@ def mapped(file: Path) -> int:
     return size
 
 
-def test_a_file_that_is_let_go_of_takes_nothing_until_it_is_read(tmp_path: Path) -> None:
+def test_a_released_file_takes_no_memory_until_it_is_read(tmp_path: Path) -> None:
     file = tmp_path / "model.gguf"
     file.write_bytes(os.urandom(1 << 20))
     with file.open("rb") as opened, mmap.mmap(opened.fileno(), 0, prot=mmap.PROT_READ) as view:
@@ -96,7 +96,7 @@ def test_a_file_that_is_let_go_of_takes_nothing_until_it_is_read(tmp_path: Path)
         assert mapped(file) == 1 << 20
 
 
-def test_what_is_not_in_memory_is_not_told() -> None:
+def test_evicted_weights_are_not_counted() -> None:
     """Of a file that was not read to its end, or that the system took back."""
     few = measured(150, 20, weights=100)
     assert (few.weights, few.saved, few.process, few.total) == (100, 20, 30, 150)

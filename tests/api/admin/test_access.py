@@ -44,7 +44,7 @@ def test_a_vault_that_cannot_be_read_keeps_it_from_starting(tmp_path: Path) -> N
     assert not list(appliance.data.glob("keys*.json")), "and nothing else is taken instead"
 
 
-def test_whoever_insists_lets_everybody_in_and_is_warned(tmp_path: Path) -> None:
+def test_insecure_lan_opens_the_api_with_a_warning(tmp_path: Path) -> None:
     appliance = Running(tmp_path, **LAN).start("--insecure-lan", ready=False)
     try:
         assert httpx.get(appliance.url + "/v1/models").status_code == 200
@@ -89,8 +89,8 @@ def test_the_browser_that_is_opened_here_is_logged_in(tmp_path: Path) -> None:
         assert address.startswith(appliance.url + "/?token=")
         assert "token=" not in appliance.log.read_text()
         with httpx.Client() as opened:
-            answer = opened.get(address)
-            assert (answer.status_code, answer.headers["Location"]) == (303, "/")
+            response = opened.get(address)
+            assert (response.status_code, response.headers["Location"]) == (303, "/")
             assert opened.get(appliance.url + "/api/me").json()["scope"] == "admin"
         with httpx.Client() as late:
             assert late.get(address).status_code == 303
@@ -129,27 +129,27 @@ def test_a_key_of_the_configuration_works_with_a_warning_and_is_seen_nowhere(
     )
     made = appliance.make_key("made")
     appliance.start()
-    answers: list[httpx.Response] = []
+    responses: list[httpx.Response] = []
     try:
         good, bad = (CANARY, f"{CANARY}-environment", made), (f"{CANARY}-disabled", f"{CANARY}-no")
         for key in (*good, *bad):
             headers = {"X-API-Key": key}
             shown = httpx.get(appliance.url + "/v1/models", headers=headers)
             assert shown.status_code == (200 if key in good else 401), key
-            answers.append(shown)
-            answers += [
+            responses.append(shown)
+            responses += [
                 httpx.get(appliance.url + path, headers=headers)
                 for path in ("/api/keys", f"/nothing/here?key={key}", f"/chat/ws?token={key}")
             ]
-            answers.append(httpx.post(appliance.url + "/api/login", json={"key": key}))
-            answers.append(
+            responses.append(httpx.post(appliance.url + "/api/login", json={"key": key}))
+            responses.append(
                 httpx.post(
                     appliance.url + "/v1/completions",
                     content=b'{"prompt": "x", "max_tokens": "many"}',
                     headers={**headers, "Content-Type": "application/json"},
                 )
             )
-        answers += [
+        responses += [
             httpx.get(appliance.url + "/v1/models", headers=headers)
             for headers in ({"Authorization": f"Basic {CANARY}"}, {"Cookie": f"a={CANARY}"})
         ]
@@ -160,8 +160,8 @@ def test_a_key_of_the_configuration_works_with_a_warning_and_is_seen_nowhere(
         assert appliance.stop() == 0
     log = appliance.log.read_text()
     assert "plain text" in log and "a wrong key was shown" in log
-    told = [answer.text + repr(answer.headers) for answer in answers]
-    for text in (log, *told, *lines, *environments):
+    response_texts = [response.text + repr(response.headers) for response in responses]
+    for text in (log, *response_texts, *lines, *environments):
         assert "canary" not in text
         assert made not in text
     for file in appliance.data.rglob("*"):
@@ -186,8 +186,8 @@ def test_import_moves_keys_out_of_the_configuration(tmp_path: Path) -> None:
     appliance.start(ready=False)
     try:
         for key, wanted in ((CANARY, 200), (f"{CANARY}-disabled", 401)):
-            answer = httpx.get(appliance.url + "/v1/models", headers={"X-API-Key": key})
-            assert answer.status_code == wanted
+            response = httpx.get(appliance.url + "/v1/models", headers={"X-API-Key": key})
+            assert response.status_code == wanted
         assert "plain text" not in appliance.log.read_text()
     finally:
         assert appliance.stop() == 0

@@ -69,8 +69,8 @@ def test_a_rollback_ends_the_reply_under_way_and_counts_it(
         # It is over by then: the next prompt is taken at once.
         again = ask(running, session_id=id, **SHORT)
     assert len(reply.pieces) < 390
-    said = [{"role": "user", "content": STORY["prompt"]}]
-    assert left.json() == (said if amount == 1 else [])
+    messages = [{"role": "user", "content": STORY["prompt"]}]
+    assert left.json() == (messages if amount == 1 else [])
     assert again.status_code == 200
     assert "__ERROR__" not in again.text
     roles = [message["role"] for message in history(running, id)]
@@ -81,30 +81,30 @@ def test_a_rollback_ends_the_reply_under_way_and_counts_it(
 def test_a_deleted_chats_reply_ends_and_its_id_is_free_at_once(
     running: Running, id: str, over: str
 ) -> None:
-    told: list[Any] = []
+    received: list[Any] = []
     if over == "HTTP":
         with Reply(running, id) as reply:
             assert httpx.delete(f"{running.url}/chat/history/{id}").status_code == 204
             again = ask(running, session_id=id, **SHORT)
-        told += reply.pieces
+        received += reply.pieces
     else:
         address = running.url.replace("http://", "ws://") + f"/chat/ws?session_id={id}"
         with connect(address, proxy=None) as ws:
             ws.send(httpx.Request("POST", "/", json=STORY).content.decode())
-            told.append(ws.recv(60))
+            received.append(ws.recv(60))
             assert httpx.delete(f"{running.url}/chat/history/{id}").status_code == 204
             again = ask(running, session_id=id, **SHORT)
-            told += ws  # until it is closed, which has to be in good order
+            received += ws  # until it is closed, which has to be in good order
             assert ws.close_code == 1000
-    assert len(told) < 390
-    assert told[-1].startswith("__ERROR__:")
+    assert len(received) < 390
+    assert received[-1].startswith("__ERROR__:")
     assert "__ERROR__" not in again.text
     first, *rest = history(running, id)
     assert first["content"] == SHORT["prompt"]
     assert len(rest) == 1
 
 
-def test_of_two_prompts_at_once_one_is_answered_and_the_other_told_why(
+def test_of_two_prompts_at_once_one_is_answered_and_the_other_refused_with_a_reason(
     running: Running, id: str
 ) -> None:
     with Reply(running, id):
@@ -119,10 +119,10 @@ def test_a_chat_that_two_begin_at_once_has_one_system_message(running: Running) 
         id = str(uuid.uuid4())
         body = {**SHORT, "session_id": id, "system_prompt": "Be brief."}
         with ThreadPoolExecutor(4) as pool:
-            answers = list(pool.map(lambda body: ask(running, **body), [body] * 4))
-        assert {answer.status_code for answer in answers} <= {200, 409}
+            responses = list(pool.map(lambda body: ask(running, **body), [body] * 4))
+        assert {response.status_code for response in responses} <= {200, 409}
         roles = [message["role"] for message in history(running, id)]
-        answered = sum(answer.status_code == 200 for answer in answers)
+        answered = sum(response.status_code == 200 for response in responses)
         assert roles == ["system", *["user", "assistant"] * answered]
 
 
@@ -134,9 +134,9 @@ def test_a_refused_prompt_leaves_no_session(
 ) -> None:
     for path in ("/chat/completions", "/completions"):
         body = {**SHORT, "session_id": id, "system_prompt": "Be brief.", **wrong}
-        answer = httpx.post(running.url + path, json=body, timeout=60)
-        assert answer.status_code in (400, 404)
-        assert "content" not in answer.text  # which is no field of theirs
+        response = httpx.post(running.url + path, json=body, timeout=60)
+        assert response.status_code in (400, 404)
+        assert "content" not in response.text  # which is no field of theirs
         assert id not in httpx.get(running.url + "/sessions").json()
 
 

@@ -74,7 +74,7 @@ def sizes(
 
 def _child(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "tests.models.native", *arguments],
+        [sys.executable, "-m", "tests.models.llama_process", *arguments],
         cwd=Path(__file__).parents[2],
         # Else llama.cpp calls a debugger for a backtrace when it aborts; and drivers of GPUs
         # would take what is in none of its buffers.

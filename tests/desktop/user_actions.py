@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.desktop.desk import Desk
+from tests.desktop.desktop_app import Desk
 from tests.desktop.screen import Screen
 from tests.waiting import wait_until
 

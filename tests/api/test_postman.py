@@ -55,20 +55,20 @@ def at(document: Any, path: str) -> Any:
 def holds(statement: str, response: httpx.Response, variables: dict[str, str]) -> None:
     found = {kind: re.fullmatch(pattern, statement) for kind, pattern in STATEMENTS.items()}
     ((kind, match),) = [(kind, match) for kind, match in found.items() if match]
-    said = match.groupdict()
+    parts = match.groupdict()
     if kind == "status":
-        assert response.status_code == int(said["status"]), response.text
+        assert response.status_code == int(parts["status"]), response.text
     elif kind == "property":
-        value = at(response.json(), said["path"])
-        assert said["value"] is None or value == json.loads(said["value"])
+        value = at(response.json(), parts["path"])
+        assert parts["value"] is None or value == json.loads(parts["value"])
     elif kind == "length":
-        assert len(response.json()) == int(said["length"])
+        assert len(response.json()) == int(parts["length"])
     elif kind == "text":
-        assert json.loads(said["text"]) in response.text
+        assert json.loads(parts["text"]) in response.text
     elif kind == "type":
-        assert said["type"] in response.headers["Content-Type"]
+        assert parts["type"] in response.headers["Content-Type"]
     else:
-        variables[said["name"]] = response.json()[said["key"]]
+        variables[parts["name"]] = response.json()[parts["key"]]
 
 
 def test_the_postman_collection_holds_from_top_to_bottom(running: Running) -> None:
@@ -102,7 +102,7 @@ def test_the_postman_collection_holds_from_top_to_bottom(running: Running) -> No
 
 
 @pytest.mark.parametrize("limit", [3, 0])
-def test_the_rate_limit_script_tells_of_the_limit(limit: int, tmp_path: Path) -> None:
+def test_the_rate_limit_script_reports_the_limit(limit: int, tmp_path: Path) -> None:
     appliance = Running(tmp_path, APPLIANCE_LIMITS_DEFAULT_RATE_LIMIT_PER_MINUTE=str(limit)).start()
     ended = subprocess.run(
         [sys.executable, SCRIPT, appliance.url, "--requests", "5"],

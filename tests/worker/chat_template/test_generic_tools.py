@@ -5,11 +5,11 @@ import json
 import pytest
 
 from appliance.engine.types import CalledFunction, ChatMessage, ToolCall
-from appliance.worker.chat_template.told_tools import told
+from appliance.worker.chat_template.generic_tools import describe_tools_in_text
 from appliance.worker.parsers.detect import OutputFormat
-from appliance.worker.parsers.known import TOLD
+from appliance.worker.parsers.known import GENERIC_SYNTAX
+from tests.worker.parsers.replies import as_message as parsed
 from tests.worker.parsers.replies import read
-from tests.worker.parsers.replies import told as parsed
 
 WEATHER = {
     "type": "function",
@@ -24,7 +24,7 @@ CALL = ToolCall("call_1", CalledFunction("weather", ARGUMENTS))
     "first", [[USER], [ChatMessage("system", "Be kind."), USER], [ChatMessage("assistant", "Hi.")]]
 )
 def test_the_system_message_says_what_there_is(first: list[ChatMessage]) -> None:
-    out = told(first, [WEATHER])
+    out = describe_tools_in_text(first, [WEATHER])
     assert out[0].role == "system"
     assert json.dumps({"name": "weather", "parameters": {"type": "object"}}) in out[0].content
     assert all(message.content in "\n".join(m.content for m in out) for message in first)
@@ -33,12 +33,12 @@ def test_the_system_message_says_what_there_is(first: list[ChatMessage]) -> None
 def test_calls_are_shown_as_they_are_to_be_written() -> None:
     called = ChatMessage("assistant", "I look.", tool_calls=[CALL, CALL])
     results = [ChatMessage("tool", text, tool_call_id="call_1") for text in ("7", "8")]
-    _, _, reply, answer = told([USER, called, *results], [WEATHER])
+    _, _, reply, answer = describe_tools_in_text([USER, called, *results], [WEATHER])
     assert (reply.role, reply.tool_calls, answer.role) == ("assistant", None, "user")
     assert answer.content.index("7") < answer.content.index("8")
-    found = parsed(read(OutputFormat(TOLD).parser("", [WEATHER]), [reply.content]))
+    found = parsed(read(OutputFormat(GENERIC_SYNTAX).parser("", [WEATHER]), [reply.content]))
     assert found == {"content": "I look.", "reasoning": "", "calls": [("weather", ARGUMENTS)]}
 
 
-def test_without_tools_nothing_is_said() -> None:
-    assert told([USER], []) == [USER]
+def test_without_tools_messages_stay_unchanged() -> None:
+    assert describe_tools_in_text([USER], []) == [USER]

@@ -11,8 +11,8 @@ import pytest
 from appliance.engine.protocol import Delta, Logprobs, SequenceEvent, TokenLogprob
 from appliance.engine.types import ChatMessage, ChatPrompt, SamplingParams, TextPrompt, TokenPrompt
 from appliance.engine.upstream.engine import UpstreamEngine
-from tests.engine.talk import Heard, ask, chat
-from tests.engine.upstream.hostile import Exchange, HostileUpstream
+from tests.engine.engine_client import CollectedReply, ask, chat
+from tests.engine.upstream.fake_upstream import Exchange, HostileUpstream
 
 
 def test_fields_get_openai_s_names(far: UpstreamEngine, upstream: HostileUpstream) -> None:
@@ -75,46 +75,46 @@ def test_how_much_to_think_is_passed_on(far: UpstreamEngine, upstream: HostileUp
 
 
 def test_chunks_are_passed_on_as_they_come(far: UpstreamEngine, upstream: HostileUpstream) -> None:
-    heard_first = threading.Event()
+    first_received = threading.Event()
 
     def answer(exchange: Exchange) -> None:
         exchange.open()
-        exchange.say("one ")
-        assert heard_first.wait(20)
-        exchange.say("two")
+        exchange.send_text("one ")
+        assert first_received.wait(20)
+        exchange.send_text("two")
         exchange.end()
 
     upstream.answer = answer
 
     def on_event(event: SequenceEvent) -> None:
         if isinstance(event, Delta):
-            heard_first.set()
+            first_received.set()
 
-    heard = Heard(far, chat("hi"), on_event=on_event).wait()
-    assert [event.text for event in heard.events if isinstance(event, Delta)] == ["one ", "two"]
+    reply = CollectedReply(far, chat("hi"), on_event=on_event).wait()
+    assert [event.text for event in reply.events if isinstance(event, Delta)] == ["one ", "two"]
 
 
 def test_logprobs_of_completions_are_understood_too(
     far: UpstreamEngine, upstream: HostileUpstream
 ) -> None:
     def answer(exchange: Exchange) -> None:
-        told = {
+        choice_logprobs = {
             "tokens": [" a", "b"],
             "token_logprobs": [None, -0.5],
             "top_logprobs": [None, {"b": -0.5, "c": -1.5}],
         }
         exchange.open()
-        exchange.send({"choices": [{"text": " ab", "logprobs": told}]})
+        exchange.send({"choices": [{"text": " ab", "logprobs": choice_logprobs}]})
         exchange.end()
 
     upstream.answer = answer
-    heard = ask(far, TextPrompt("hi"), SamplingParams(logprobs=1))
-    (delta,) = (event for event in heard.events if isinstance(event, Delta))
+    reply = ask(far, TextPrompt("hi"), SamplingParams(logprobs=1))
+    (delta,) = (event for event in reply.events if isinstance(event, Delta))
     assert delta.logprobs == [
         Logprobs(TokenLogprob(b" a", 0.0), []),
         Logprobs(TokenLogprob(b"b", -0.5), [TokenLogprob(b"b", -0.5)]),
     ]
-    assert heard.finished.completion_tokens == 2
+    assert reply.finished.completion_tokens == 2
 
 
 def test_thoughts_taken_apart_come_as_the_model_wrote_them(
@@ -124,7 +124,7 @@ def test_thoughts_taken_apart_come_as_the_model_wrote_them(
         exchange.open()
         for thought in ("Let me ", "see."):
             exchange.send({"choices": [{"delta": {"reasoning_content": thought}}]})
-        exchange.say("Four", ".")
+        exchange.send_text("Four", ".")
         exchange.end()
 
     upstream.answer = answer
@@ -136,7 +136,7 @@ def test_an_upstream_that_counts_nothing_is_counted_and_it_says_so(
 ) -> None:
     def answer(exchange: Exchange) -> None:
         exchange.open()
-        exchange.say("a", "b", "c")
+        exchange.send_text("a", "b", "c")
         exchange.end("length")
 
     upstream.answer = answer
@@ -154,12 +154,12 @@ def test_without_a_farewell_a_whole_reply_is_whole(
 ) -> None:
     def answer(exchange: Exchange) -> None:
         exchange.open()
-        exchange.say("all of it")
+        exchange.send_text("all of it")
         exchange.send({"choices": [{"delta": {}, "finish_reason": "stop"}]})
 
     upstream.answer = answer
-    heard = ask(far, chat("hi"))
-    assert (heard.text, heard.finished.reason) == ("all of it", "stop")
+    reply = ask(far, chat("hi"))
+    assert (reply.text, reply.finished.reason) == ("all of it", "stop")
 
 
 def vllm(n_ctx: int, words: str) -> Callable[[Exchange], None]:
@@ -201,8 +201,8 @@ def test_a_prompt_that_fits_gets_what_is_left_for_its_reply(
     far: UpstreamEngine, upstream: HostileUpstream, words: str
 ) -> None:
     upstream.answer = vllm(1000, words)
-    heard = ask(far, chat("word " * 900), SamplingParams(max_tokens=2048))
-    assert heard.text == "fine"
+    reply = ask(far, chat("word " * 900), SamplingParams(max_tokens=2048))
+    assert reply.text == "fine"
     assert [body["max_tokens"] for body in upstream.bodies] == [2048, 100]
 
 
@@ -212,9 +212,9 @@ def test_trimming_keeps_a_quarter_for_the_reply(
     upstream.answer = vllm(1000, VLLM_ONCE)
     old = [ChatMessage(("user", "assistant")[i % 2], "word " * 50) for i in range(18)]
     messages = [ChatMessage("system", "Be brief."), *old, ChatMessage("user", "Still there?")]
-    heard = ask(far, ChatPrompt(messages, trim=True), SamplingParams(max_tokens=2048))
+    reply = ask(far, ChatPrompt(messages, trim=True), SamplingParams(max_tokens=2048))
     last = upstream.bodies[-1]
-    assert heard.accepted.dropped_messages == 8
+    assert reply.accepted.dropped_messages == 8
     assert last["max_tokens"] == 250
     assert [m["content"] for m in (last["messages"][0], last["messages"][-1])] == [
         *("Be brief.", "Still there?"),
@@ -231,8 +231,8 @@ def test_trimming_begins_at_the_same_message_for_some_turns(
             ChatMessage(("user", "assistant")[i % 2], f"{i} " + "word " * 40)
             for i in range(2 * turn + 1)
         ]
-        heard = ask(far, ChatPrompt(messages, trim=True), SamplingParams(max_tokens=100))
-        assert heard.finished.reason == "stop"
+        reply = ask(far, ChatPrompt(messages, trim=True), SamplingParams(max_tokens=100))
+        assert reply.finished.reason == "stop"
         first.append(upstream.bodies[-1]["messages"][0]["content"].split()[0])
     assert len(first) / len(set(first)) > 2
 
@@ -242,8 +242,8 @@ def test_trimming_ends_with_the_last_message(
 ) -> None:
     upstream.answer = lambda e: e.refuse(400, {"message": "the prompt is too long"})
     messages = [ChatMessage(("user", "assistant")[i % 2], "word") for i in range(401)]
-    heard = ask(far, ChatPrompt(messages, trim=True))
-    assert heard.failed.code == "context_length_exceeded"
+    reply = ask(far, ChatPrompt(messages, trim=True))
+    assert reply.failed.code == "context_length_exceeded"
     assert len(upstream.bodies) < 25
     assert len(upstream.bodies[-1]["messages"]) == 1
 
@@ -253,8 +253,8 @@ def test_a_reply_that_goes_on_is_asked_for_as_such(
 ) -> None:
     upstream.answer = lambda e: e.refuse(400, {"message": "the prompt is too long"})
     messages = [ChatMessage(("user", "assistant")[i % 2], "word") for i in range(20)]
-    heard = ask(far, ChatPrompt(messages, continue_final=True, trim=True))
-    assert heard.failed.code == "context_length_exceeded"
+    reply = ask(far, ChatPrompt(messages, continue_final=True, trim=True))
+    assert reply.failed.code == "context_length_exceeded"
     last = upstream.bodies[-1]
     assert [m["role"] for m in last["messages"]] == ["user", "assistant"]
     assert (last["continue_final_message"], last["add_generation_prompt"]) == (True, False)

@@ -27,7 +27,7 @@ def chat(*contents: str) -> ChatPrompt:
     )
 
 
-class Heard:
+class CollectedReply:
     """Everything that one request's sink was told."""
 
     def __init__(
@@ -56,7 +56,7 @@ class Heard:
         if self._on_event:
             self._on_event(event)
 
-    def wait(self, timeout: float = 180) -> "Heard":
+    def wait(self, timeout: float = 180) -> "CollectedReply":
         """Until the terminal event."""
         assert self.ended.wait(timeout), f"no end; heard {self.events[-3:]}"
         return self
@@ -100,6 +100,6 @@ class Heard:
         return first
 
 
-def ask(engine: Engine, prompt: Prompt | str, sampling: SamplingParams = GREEDY) -> Heard:
+def ask(engine: Engine, prompt: Prompt | str, sampling: SamplingParams = GREEDY) -> CollectedReply:
     """Submit and wait for the end."""
-    return Heard(engine, prompt, sampling).wait()
+    return CollectedReply(engine, prompt, sampling).wait()

@@ -45,9 +45,9 @@ def test_what_is_left_open_hits_the_test_that_left_it(tmp_path: Path) -> None:
         timeout=120,
         check=False,
     )
-    said = ended.stdout
-    assert "it was skipped and left open: unclosed file" in said
-    assert re.search(r"ERROR \S+::test_skips", said)
-    assert re.search(r"FAILED \S+::test_fails", said)
-    assert re.search(r"PASSED \S+::test_innocent", said)
-    assert "1 failed, 1 passed, 1 skipped, 1 error" in said
+    output = ended.stdout
+    assert "it was skipped and left open: unclosed file" in output
+    assert re.search(r"ERROR \S+::test_skips", output)
+    assert re.search(r"FAILED \S+::test_fails", output)
+    assert re.search(r"PASSED \S+::test_innocent", output)
+    assert "1 failed, 1 passed, 1 skipped, 1 error" in output

@@ -41,9 +41,9 @@ def test_it_is_ready_once_its_file_is_good(fault: Callable[[Path], None], tmp_pa
     service = Running(tmp_path, config=CONFIG.format(file=file)).start(ready=False)
 
     def readiness() -> dict[str, Any]:
-        answer = httpx.get(service.url + "/readiness")
-        assert answer.status_code == 503
-        found: dict[str, Any] = answer.json()
+        response = httpx.get(service.url + "/readiness")
+        assert response.status_code == 503
+        found: dict[str, Any] = response.json()
         return found
 
     wait_until(lambda: readiness()["status"] == "failed", "it does not fail")

@@ -29,9 +29,9 @@ class Person:
 
 
 def new_key(admin: Person, name: str, **fields: Any) -> dict[str, Any]:
-    answer = admin.post("/api/keys", {"name": name, **fields})
-    assert answer.status_code == 201, answer.text
-    made: dict[str, Any] = answer.json()
+    response = admin.post("/api/keys", {"name": name, **fields})
+    assert response.status_code == 201, response.text
+    made: dict[str, Any] = response.json()
     return made
 
 

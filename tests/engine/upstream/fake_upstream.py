@@ -52,7 +52,7 @@ class Exchange:
         self._handler.wfile.write(text)
         self._handler.wfile.flush()
 
-    def say(self, *words: str) -> None:
+    def send_text(self, *words: str) -> None:
         """A chunk for each word."""
         for word in words:
             if self.path.endswith("/chat/completions"):
@@ -70,7 +70,7 @@ class Exchange:
     def reply(self, *words: str) -> None:
         """A good reply."""
         self.open()
-        self.say(*words)
+        self.send_text(*words)
         self.end(usage={"prompt_tokens": 7, "completion_tokens": len(words), "total_tokens": 99})
 
     def wait_hung_up(self, timeout: float = 20) -> bool:
@@ -145,4 +145,4 @@ def eventually(
 def cut(exchange: Exchange) -> None:
     """Half a reply, and then nothing; the connection ends when this returns."""
     exchange.open()
-    exchange.say("half a ")
+    exchange.send_text("half a ")

@@ -12,20 +12,20 @@ import httpx
 import pytest
 from websockets.sync.client import connect
 
-from tests.api.admin.keyed import SHORT, Person, new_key, socket_of
+from tests.api.admin.key_clients import SHORT, Person, new_key, socket_of
 from tests.running import Running
 
 
 def test_a_limited_response_says_how_it_stands(locked: Running, admin: Person) -> None:
     limited = Person(locked, new_key(admin, "limited", rpm=2)["key"])
-    told = []
+    limits = []
     for _ in range(2):
-        answer = limited.post("/v1/completions", SHORT)
-        assert answer.status_code == 200
-        told.append(tuple(answer.headers[f"X-RateLimit-{it}"] for it in ("Limit", "Remaining")))
+        response = limited.post("/v1/completions", SHORT)
+        assert response.status_code == 200
+        limits.append(tuple(response.headers[f"X-RateLimit-{it}"] for it in ("Limit", "Remaining")))
         # A time of the clock, as the original service's clients know it.
-        assert 0 < int(answer.headers["X-RateLimit-Reset"]) - time.time() <= 61
-    assert told == [("2", "1"), ("2", "0")]
+        assert 0 < int(response.headers["X-RateLimit-Reset"]) - time.time() <= 61
+    assert limits == [("2", "1"), ("2", "0")]
     refused = limited.post("/v1/completions", SHORT)
     assert refused.status_code == 429
     assert refused.json()["error"]["code"] == "rate_limit_exceeded"
@@ -37,7 +37,7 @@ def test_a_limited_response_says_how_it_stands(locked: Running, admin: Person) -
     assert "X-RateLimit-Limit" not in admin.get("/v1/models").headers
 
 
-SAY = {"messages": [{"role": "user", "content": "Hi"}], "max_tokens": 1}
+CHAT_REQUEST = {"messages": [{"role": "user", "content": "Hi"}], "max_tokens": 1}
 
 
 @pytest.mark.parametrize(
@@ -45,8 +45,8 @@ SAY = {"messages": [{"role": "user", "content": "Hi"}], "max_tokens": 1}
     [
         ("/v1/completions", {"prompt": "x", "nonsense": 1}, 400),
         ("/v1/completions", {**SHORT, "model": "nobody"}, 404),
-        ("/v1/chat/completions", SAY, 200),
-        ("/v1/chat/completions", {**SAY, "stream": True}, 200),
+        ("/v1/chat/completions", CHAT_REQUEST, 200),
+        ("/v1/chat/completions", {**CHAT_REQUEST, "stream": True}, 200),
         ("/chat/completions", {"prompt": "Hi", "max_token": 1}, 200),
         ("/chat/completions", {"prompt": "Hi", "max_token": 0}, 400),
         ("/chat/completions", {"prompt": "Hi", "session_id": "limited", "max_token": 1}, 200),
@@ -101,8 +101,8 @@ def test_requests_over_a_websocket_count(locked: Running, admin: Person) -> None
     with socket_of(locked, Authorization=f"Bearer {key}") as ws:
         for wanted in ("session_not_found", "rate_limit_exceeded"):
             ws.send('{"type": "turn", "session_id": "none", "content": "x"}')
-            answer = json.loads(ws.recv(10))
-            assert (answer["type"], answer["error"]["code"]) == ("error", wanted)
+            response = json.loads(ws.recv(10))
+            assert (response["type"], response["error"]["code"]) == ("error", wanted)
     assert Person(locked, key).post("/v1/completions", SHORT).status_code == 429
 
 
@@ -111,14 +111,14 @@ def test_an_original_clients_requests_over_a_websocket_count(
 ) -> None:
     key = new_key(admin, "plain socket", rpm=1)["key"]
     address = locked.url.replace("http://", "ws://") + f"/chat/ws?token={key}"
-    heard = []
+    received = []
     for _ in range(2):
         with connect(address, proxy=None) as ws:
             ws.send(json.dumps({"prompt": "Hi", "max_token": 1}))
-            heard.append("".join(str(frame) for frame in ws))
+            received.append("".join(str(frame) for frame in ws))
             assert ws.close_code == 1000
-    assert not heard[0].startswith("__ERROR__:")
-    assert heard[1].startswith("__ERROR__:1 requests a minute")
+    assert not received[0].startswith("__ERROR__:")
+    assert received[1].startswith("__ERROR__:1 requests a minute")
 
 
 def test_addresses_are_counted_where_there_is_no_key_and_proxies_name_them(
@@ -140,7 +140,7 @@ def test_addresses_are_counted_where_there_is_no_key_and_proxies_name_them(
         assert appliance.stop() == 0
 
 
-def test_a_proxys_clients_are_told_apart(locked: Running, admin: Person) -> None:
+def test_a_proxys_clients_are_distinguished(locked: Running, admin: Person) -> None:
     good = new_key(admin, "behind a proxy")["key"]
     wrong = {"X-API-Key": "wrong", "X-Forwarded-For": "8.8.8.8, 203.0.113.7"}
     statuses = [httpx.get(locked.url + "/v1/models", headers=wrong).status_code for _ in range(11)]

@@ -140,40 +140,46 @@ class Handler(BaseHTTPRequestHandler):
             not self.hub.token or headers.get("authorization") == f"Bearer {self.hub.token}"
         )
         if path in self.hub.answers:
-            self.say(*self.hub.answers[path])
+            self.respond(*self.hub.answers[path])
         elif not known:
-            self.say(401, b'{"error": "Repository not found"}', {"X-Error-Code": "RepoNotFound"})
+            self.respond(
+                401, b'{"error": "Repository not found"}', {"X-Error-Code": "RepoNotFound"}
+            )
         elif path == "/api/models":
             found = [self.hub.info(repo) for repo in self.hub.repos]
-            self.say(200, json.dumps(found).encode())
+            self.respond(200, json.dumps(found).encode())
         elif path.startswith("/api/models/"):
             self.repo(path.removeprefix("/api/models/"))
         elif "/resolve/" in path:
             self.file(path)
         else:
-            self.say(404, b"{}")
+            self.respond(404, b"{}")
 
     def repo(self, repo: str) -> None:
         if repo not in self.hub.repos:
-            self.say(404, b'{"error": "Repository not found"}', {"X-Error-Code": "RepoNotFound"})
+            self.respond(
+                404, b'{"error": "Repository not found"}', {"X-Error-Code": "RepoNotFound"}
+            )
         elif self.hub.gated:
-            self.say(403, b"{}", {"X-Error-Code": "GatedRepo", "X-Error-Message": "gated"})
+            self.respond(403, b"{}", {"X-Error-Code": "GatedRepo", "X-Error-Message": "gated"})
         else:
-            self.say(200, json.dumps(self.hub.info(repo)).encode())
+            self.respond(200, json.dumps(self.hub.info(repo)).encode())
 
     def file(self, path: str) -> None:
         repo, _, rest = path.strip("/").partition("/resolve/")
         name = rest.partition("/")[2]
         if name not in self.hub.repos.get(repo, {}):
-            self.say(404, b"{}", {"X-Error-Code": "EntryNotFound"})
+            self.respond(404, b"{}", {"X-Error-Code": "EntryNotFound"})
         elif self.hub.cdn and self.server_name == "hub":
-            self.say(302, b"", {"Location": self.hub.cdn + self.path})
+            self.respond(302, b"", {"Location": self.hub.cdn + self.path})
         else:
             self.content(self.hub.repos[repo][name], self.hub.behaviour())
 
     def content(self, whole: bytes, how: Behaviour) -> None:
         if how.status:
-            self.say(how.status, b"", {"Retry-After": how.retry_after} if how.retry_after else {})
+            self.respond(
+                how.status, b"", {"Retry-After": how.retry_after} if how.retry_after else {}
+            )
             return
         whole = whole if how.content is None else how.content
         etag = how.etag if how.etag is not None else f'"{hashlib.sha256(whole).hexdigest()}"'
@@ -183,7 +189,7 @@ class Handler(BaseHTTPRequestHandler):
         if wanted and same and not how.ignore_range:
             start = int(wanted.removeprefix("bytes=").removesuffix("-")) + how.shift
             if start >= len(whole):
-                self.say(416, b"", {"Content-Range": f"bytes */{len(whole)}"})
+                self.respond(416, b"", {"Content-Range": f"bytes */{len(whole)}"})
                 return
             self.send_response(206)
             self.send_header("Content-Range", f"bytes {start}-{len(whole) - 1}/{len(whole)}")
@@ -213,7 +219,7 @@ class Handler(BaseHTTPRequestHandler):
         except OSError:
             self.close_connection = True  # the other side is gone
 
-    def say(self, status: int, body: bytes, headers: dict[str, str] | None = None) -> None:
+    def respond(self, status: int, body: bytes, headers: dict[str, str] | None = None) -> None:
         self.send_response(status)
         for name, value in (headers or {}).items():
             self.send_header(name, value)

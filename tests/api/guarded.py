@@ -1,4 +1,4 @@
-"""The whole route table behind its real guard, with nothing behind the routes."""
+"""The whole route table behind its real guard; every resource is a stub."""
 
 import inspect
 from collections.abc import Iterator
@@ -26,7 +26,7 @@ REACHED = 299
 
 
 class Reached:
-    """Stands in the place of every resource."""
+    """Replaces every resource."""
 
     def process_resource(
         self, req: falcon.Request, resp: falcon.Response, resource: object, params: object
@@ -36,7 +36,7 @@ class Reached:
 
 
 class Guarded:
-    """An app whose every request that may be answered is answered with `REACHED`."""
+    """An app that answers every request the guard lets through with `REACHED`."""
 
     def __init__(
         self,
@@ -64,7 +64,7 @@ class Guarded:
         self._client = TestClient(self.app)
 
     def routes(self) -> Iterator[tuple[str, str, Rule]]:
-        """Method, path with something in its fields, and rule of every route."""
+        """Method, path with its fields filled in, and rule of every route."""
         for route in self.app.routes:
             path = falcon.uri.decode(route.path)
             while "{" in path:
@@ -84,7 +84,7 @@ class Guarded:
         http_version: str = "1.1",
         **headers: Any,
     ) -> Result:
-        """A request; `headers` with `_` for `-`, None for one that is not sent."""
+        """Send a request; `headers` have `_` for `-`, and None means not sent."""
         sent = {"Host": f"{local}:{PORT}"} | {
             name.replace("_", "-").title(): value for name, value in headers.items()
         }

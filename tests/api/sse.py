@@ -1,4 +1,4 @@
-"""Reading server-sent events in tests."""
+"""Reads server-sent events."""
 
 import json
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""A stateless request, with a model that says what the test wants."""
+"""A stateless request, with a scripted model."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -32,7 +32,7 @@ TWO_CALLS = [
 
 
 class Scripted:
-    """A model that makes the same two calls each time, unless it is cancelled before."""
+    """A model that always makes the same two calls, unless it is cancelled first."""
 
     id = "scripted"
 
@@ -90,7 +90,7 @@ def test_the_same_in_a_stream() -> None:
 
 
 class Lines:
-    """Another API's way to write: a line for each event, without server-sent events."""
+    """The encoder of another API: a line for each event, without server-sent events."""
 
     media_type = "application/x-ndjson"
     keep_alive: bytes | None = None

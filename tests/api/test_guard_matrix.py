@@ -1,6 +1,6 @@
 """Host × Origin × method × route, on every kind of address, with and without keys.
 
-What is to come out is worked out from the lists alone; nothing here asks the code that decides.
+The expected results are derived from the lists alone, not from the code under test.
 """
 
 from itertools import product
@@ -17,7 +17,7 @@ from tests.api.guarded import PORT, REACHED, Guarded
 
 LISTED = "https://app.example"
 LOCALS = ["127.0.0.1", "::1", "::ffff:192.168.7.20", "192.168.7.20", "fe80::1", "2001:db8::5"]
-"""Addresses of this end: what a connection came to, also where all addresses are listened on."""
+"""Local addresses that a connection arrives at, also when listening on all addresses."""
 
 
 class Host(NamedTuple):
@@ -91,7 +91,7 @@ def origins(host: str | None) -> list[Origin]:
 
 
 class Mode(NamedTuple):
-    """How the appliance is set up, and what is shown to it."""
+    """The appliance's configuration, and the credentials sent to it."""
 
     auth: bool
     origins: tuple[str, ...] = (LISTED,)
@@ -112,14 +112,14 @@ MODES = {
 
 
 def expected(mode: Mode, host: Host, origin: Origin, open_to_all: bool, method: str = "GET") -> int:
-    """The status, worked out from what the settings promise."""
+    """The expected status, derived from what the settings promise."""
     if not host.good:
         return 421
     if origin.mode == "navigate" and origin.site != "none" and method not in ("GET", "HEAD"):
-        return 403  # a link of another page may lead here, and its forms may send nothing
+        return 403  # another page may link here, but its forms may send nothing
     stranger = origin.text is not None and origin.kind in ("listed", "foreign")
     if "*" in mode.origins:
-        # Any origin, with a key; images and scripts of others carry none, and stay out.
+        # Any origin, with a key; other pages' images and scripts send none, and are refused.
         if origin.kind == "foreign" and not stranger:
             return 403
         if stranger and not (mode.auth and mode.key):
@@ -131,7 +131,7 @@ def expected(mode: Mode, host: Host, origin: Origin, open_to_all: bool, method: 
 
 
 def set_up(mode: Mode, folder: Path) -> tuple[Guarded, dict[str, str]]:
-    """An app in that mode, and headers that show what is to be shown."""
+    """An app in that mode, and the headers with its credentials."""
     guarded = Guarded(
         folder,
         auth=mode.auth,
@@ -164,7 +164,7 @@ def test_every_host_and_origin_on_every_address(mode: Mode, tmp_path: Path) -> N
     for local in LOCALS:
         for host in hosts(local):
             for origin in origins(host.text):
-                # Asked without HTTP: as the server does before a body, and as a route is guarded.
+                # Without HTTP: as the server checks before a body, and as a route is guarded.
                 named = {k.upper(): v for k, v in headers_of(host, origin).items() if v is not None}
                 environ = {
                     "appliance.local": (local, PORT),
@@ -177,7 +177,7 @@ def test_every_host_and_origin_on_every_address(mode: Mode, tmp_path: Path) -> N
                 wanted = expected(mode, host, origin, open_to_all=False)
                 assert verdict(guarded, environ) == wanted, (local, host, origin)
                 early = guarded.guard.refused("GET", named, (local, PORT))
-                # Only whether a key is shown is left for later.
+                # Only the check of the key comes later.
                 if wanted == 421 or (wanted == 403 and (not mode.auth or "*" not in mode.origins)):
                     assert early is not None and status_of(early) == wanted
                 elif wanted == REACHED:
@@ -218,7 +218,7 @@ def test_every_route_and_method(mode: Mode, tmp_path: Path) -> None:
 
 
 def check_sharing(response: Result, origin: Origin, mode: Mode) -> None:
-    """What a browser may let the page read."""
+    """The CORS headers, which decide whether a browser lets the page read the response."""
     assert "Access-Control-Allow-Credentials" not in response.headers
     shared = response.headers.get("Access-Control-Allow-Origin")
     if response.status_code == 421 or origin.kind in ("none", "own"):
@@ -264,7 +264,7 @@ def test_preflights(mode: Mode, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", "", "a/json"])
 def test_json_under_another_name_is_refused_everywhere(kind: str, tmp_path: Path) -> None:
-    """Programs may call it something else on Ollama's routes; pages may not."""
+    """On Ollama's routes programs may send another content type; pages may not."""
     guarded, _ = set_up(MODES["no keys"], tmp_path)
     own = f"http://127.0.0.1:{PORT}"
     lenient = set()
@@ -300,7 +300,7 @@ def test_json_under_another_name_is_refused_everywhere(kind: str, tmp_path: Path
     ],
 )
 def test_any_host_is_one_that_keys_are_asked_for_on(host: str, status: int, tmp_path: Path) -> None:
-    """As in a container, whose address from outside it cannot know."""
+    """As in a container, which cannot know its outside address."""
     guarded = Guarded(tmp_path, auth=True, hosts=("*",), host="0.0.0.0")
     key = guarded.keys.create("k", "admin").secret
     shown = {"host": host, "authorization": f"Bearer {key}"}

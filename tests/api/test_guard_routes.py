@@ -1,4 +1,4 @@
-"""Every route says who may call it, and is called by nobody else, whichever way a key is shown."""
+"""Every route declares who may call it and refuses everyone else, however a key is sent."""
 
 import time
 from collections.abc import Callable
@@ -16,7 +16,7 @@ COOKIE = f"appliance_{PORT}"
 
 
 def undeclared(guarded: Guarded) -> list[str]:
-    """Routes of the table that say nothing of who may call them."""
+    """Routes of the table without a rule."""
     rules = guarded.guard.rules
     return [
         f"{method} {route.path}"
@@ -81,14 +81,14 @@ def test_a_route_without_a_rule_is_seen_and_closed(
         assert guarded.ask("POST", "/forgotten", x_api_key=admin).status_code == 403
 
 
-# -- every route, everybody, every way to show a key ----------------------------------------------
+# -- every route, every kind of client, every way to send a key ------------------------------------
 
 SCOPES = ("chat", "manage", "admin")
 NOBODY = ("wrong", "revoked", "expired", "disabled", "empty")
 
 
 def secrets_of(guarded: Guarded) -> dict[str, str]:
-    """A key for everybody."""
+    """The secrets of every kind of client."""
     keys = guarded.keys
     found = {scope: keys.create(scope, scope).secret for scope in SCOPES}
     gone = keys.create("gone")
@@ -118,11 +118,11 @@ def test_every_route_has_one_verdict_however_a_key_is_shown(guarded: Guarded, wh
     secret = secrets_of(guarded)[who]
     every = product(guarded.routes(), CARRIERS.items())
     for number, ((method, path, rule), (way, carry)) in enumerate(every):
-        # An address of its own: after ten wrong keys, nobody is listened to any more.
+        # A separate address: after ten wrong keys, an address has to wait.
         peer = f"10.0.{number // 250}.{number % 250}"
         response = guarded.ask(method, path, peer=peer, **carry(secret))
         if rule.scope is None:
-            wanted = REACHED  # open is open, whatever is shown
+            wanted = REACHED  # open routes ignore the key
         elif who in SCOPES:
             wanted = REACHED if SCOPES.index(who) >= SCOPES.index(rule.scope) else 403
         else:
@@ -202,7 +202,7 @@ def test_ten_wrong_keys_a_minute_and_then_wrong_ones_wait_alone(guarded: Guarded
     assert refused.status_code == 429
     assert refused.json["error"]["code"] == "too_many_bad_keys"
     assert 1 <= int(refused.headers["Retry-After"]) <= 60
-    # Neighbours behind the same address come in, by keys that nobody has shown yet too.
+    # Others behind the same address are let in, also with keys not used before.
     for carry in CARRIERS.values():
         assert guarded.ask("GET", "/v1/models", **carry(good)).status_code == REACHED
     fresh = guarded.keys.create("fresh").secret

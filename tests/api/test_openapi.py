@@ -1,4 +1,4 @@
-"""`/openapi.json` tells of every route, with the types that validate."""
+"""`/openapi.json` documents every route, with the types that validate it."""
 
 import inspect
 import re
@@ -20,7 +20,7 @@ from appliance.config.schema import Config
 
 @pytest.fixture(scope="module")
 def app(tmp_path_factory: pytest.TempPathFactory) -> App:
-    """The app with its whole table, and nothing behind it."""
+    """The app with its whole route table, and mocks behind it."""
     parts: dict[str, Any] = {name: MagicMock() for name in inspect.signature(build).parameters}
     parts["guard"].rule_of.return_value = OPEN
     parts["guard"].return_value.key_id = parts["guard"].return_value.scope = None
@@ -99,7 +99,7 @@ def test_the_schema_is_the_one_that_validates(spec: dict[str, Any]) -> None:
 
 
 def test_every_number_that_is_taken_fits_where_it_goes(spec: dict[str, Any]) -> None:
-    """JSON's numbers have no end; those of the worker's frames and of SQLite have."""
+    """JSON numbers are unbounded; those of the worker's frames and of SQLite are not."""
     schemas = spec["components"]["schemas"]
     seen: set[str] = set()
 

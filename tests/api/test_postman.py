@@ -1,4 +1,4 @@
-"""What stands ready for people to try the API out: the Postman collection and a script."""
+"""The examples for trying out the API: the Postman collection and a script."""
 
 import json
 import re
@@ -34,7 +34,7 @@ STATEMENTS = {
         r"\);"
     ),
 }
-"""All that the collection's scripts may say; anything else fails, rather than pass unread."""
+"""The statements that the collection's scripts may contain; any other fails the test."""
 
 
 def requests_of(items: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:

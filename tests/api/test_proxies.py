@@ -1,4 +1,4 @@
-"""Behind a proxy everybody seems to be on this machine, and nobody is taken to be."""
+"""Clients behind a proxy seem to be local, but are never treated as local."""
 
 import contextlib
 import os
@@ -72,14 +72,14 @@ def test_through_a_proxy_a_key_lets_in_where_keys_count(tmp_path: Path) -> None:
 
 
 def test_http_1_0_is_a_proxys(tmp_path: Path) -> None:
-    """As nginx speaks it where nothing else was set up; see the real one below."""
+    """nginx's default protocol version; the real nginx is tested below."""
     guarded = Guarded(tmp_path, auth=False)
     response = guarded.ask("GET", "/api/keys", http_version="1.0")
     assert response.status_code == 401
     assert "HTTP/1.0" in response.json["error"]["message"]
 
 
-# -- the real one ----------------------------------------------------------------------------------
+# -- a real nginx ----------------------------------------------------------------------------------
 
 NGINX = """
 daemon off; pid {folder}/pid; error_log stderr; worker_processes 1;
@@ -101,7 +101,7 @@ def free_port() -> int:
 
 @contextlib.contextmanager
 def nginx(folder: Path, url: str, settings: str = "", port: int = 0) -> Iterator[str]:
-    """nginx before `url`; its own address."""
+    """nginx as a proxy for `url`; returns its address."""
     program = shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin")
     if not program:
         pytest.skip("needs nginx (Debian's package nginx-light)")
@@ -146,7 +146,7 @@ def test_nginx_makes_nobody_an_admin(running: Running, tmp_path: Path, settings:
 
 
 def documented() -> str:
-    """What docs/security.md has nginx do, beside the address."""
+    """The nginx settings from docs/security.md, without the address."""
     text = (Path(__file__).parents[2] / "docs" / "security.md").read_text(encoding="utf-8")
     block = text.partition("location / {")[2].partition("}")[0]
     lines = [line.strip() for line in block.splitlines()]

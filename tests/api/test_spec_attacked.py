@@ -1,7 +1,7 @@
-"""schemathesis attacks everything that `/openapi.json` tells of, and no answer is a fault of ours.
+"""schemathesis attacks every route of `/openapi.json`; no response may be a server error.
 
-It checks statuses, content types and bodies against the document as well. What is left out, and
-why, stands in its settings.
+It checks statuses, content types and bodies against the document as well. The settings list
+what is excluded, and why.
 """
 
 import random
@@ -16,7 +16,7 @@ from tests.running import Running
 
 SETTINGS = """
 [checks.not_a_server_error]
-# What is told to try again, and what a full disk says.
+# Responses that ask to retry, and those of a full disk.
 expected-statuses = ["2xx", "3xx", "4xx", "503", "507"]
 
 # No schema says that a reply's prompt must fit.
@@ -39,7 +39,7 @@ ASK_THE_NETWORK = ["post_api_downloads", "get_api_catalogue", "post_api_pull"]
 
 
 def attack(folder: Path, *arguments: str) -> None:
-    """Against an appliance of its own, which must be alive and well afterwards."""
+    """Runs against its own appliance, which must be healthy afterwards."""
     settings = folder / "schemathesis.toml"
     settings.write_text(SETTINGS, "utf-8")
     appliance = Running(

@@ -1,4 +1,4 @@
-"""Appliances that several files talk to, one for each file."""
+"""Appliances that several tests share, one for each file."""
 
 from collections.abc import Iterator
 
@@ -10,7 +10,7 @@ from tests.running import Running, serving
 
 @pytest.fixture(scope="module")
 def locked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    """An appliance that asks everybody for a key."""
+    """An appliance that requires a key from everyone."""
     yield from serving(
         tmp_path_factory.mktemp("locked"),
         ENABLE_AUTH="true",
@@ -22,5 +22,5 @@ def locked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 
 @pytest.fixture(scope="module")
 def admin(locked: Running) -> Person:
-    """Somebody who may do everything."""
+    """A client with an admin key."""
     return Person(locked, locked.make_key("admin", "--scope", "admin"))

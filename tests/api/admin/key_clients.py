@@ -1,4 +1,4 @@
-"""Talking to an appliance that asks for keys."""
+"""Clients of an appliance that requires keys."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ SHORT = {"prompt": "Bread is", "max_tokens": 1}
 
 
 class Person:
-    """Somebody with a key, on a connection of its own for every request."""
+    """A client with a key; opens a new connection for every request."""
 
     def __init__(self, appliance: Running, key: str) -> None:
         self._url = appliance.url

@@ -1,5 +1,5 @@
-"""How the appliance starts where others can reach it, what the page opened here may do, and where
-keys must never be seen.
+"""Access: starting on a reachable address, what the locally opened page may do, and where keys
+must never appear.
 """
 
 import stat
@@ -17,7 +17,7 @@ CANARY = "canary-key-0123456789abcdef"
 LAN = {"APPLIANCE_SERVER_HOST": "0.0.0.0", "APPLIANCE_SECURITY_VAULT": "file"}
 
 
-# -- where others can reach it ---------------------------------------------------------------------
+# -- on a reachable address ------------------------------------------------------------------------
 
 
 def test_beyond_this_machine_it_does_not_start_without_a_key(tmp_path: Path) -> None:
@@ -65,7 +65,7 @@ def test_any_origin_opens_nothing_while_no_keys_are_asked_for(tmp_path: Path) ->
         assert appliance.stop() == 0
 
 
-# -- the page that was opened here -----------------------------------------------------------------
+# -- the page opened on this machine ---------------------------------------------------------------
 
 
 def test_the_browser_that_is_opened_here_is_logged_in(tmp_path: Path) -> None:
@@ -99,7 +99,7 @@ def test_the_browser_that_is_opened_here_is_logged_in(tmp_path: Path) -> None:
         assert appliance.stop() == 0
 
 
-# -- where keys must not be seen -------------------------------------------------------------------
+# -- where keys must not appear --------------------------------------------------------------------
 
 CONFIGURED = f"""
 [security]

@@ -1,4 +1,4 @@
-"""Keys where they are asked for: made, shown, used by the official client, and revoked."""
+"""API keys over HTTP: created, listed, used by the official client, and revoked."""
 
 import json
 import threading
@@ -135,7 +135,7 @@ def test_a_websocket_without_a_good_key_is_never_opened(locked: Running) -> None
 
 
 CUT_SECONDS = 1.0
-"""In which whatever a revoked key has open is cut; this is promised."""
+"""Seconds within which a revoked key's open connections are closed; a documented promise."""
 
 
 class Listener:

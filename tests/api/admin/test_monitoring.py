@@ -1,4 +1,4 @@
-"""What Prometheus and Grafana get of a running appliance."""
+"""The metrics of a running appliance, as Prometheus and Grafana read them."""
 
 import json
 import re
@@ -32,7 +32,7 @@ ORIGINAL = [
 
 
 def program(name: str) -> str:
-    """Where a program of Prometheus is."""
+    """The path of one of Prometheus's programs."""
     found = shutil.which(name)
     if found is None:
         pytest.skip(f"{name} is missing: install the Debian package `prometheus`")
@@ -45,7 +45,7 @@ def complete(url: str, **body: Any) -> httpx.Response:
 
 
 def scrape(url: str) -> dict[str, float]:
-    """The value of each line of `/metrics`, by name and labels as they stand there."""
+    """The value of each line of `/metrics`, by its name and labels as written there."""
     lines = httpx.get(f"{url}/metrics").text.splitlines()
     found = (line.rpartition(" ") for line in lines if not line.startswith("#"))
     return {name: float(value) for name, _, value in found}
@@ -182,7 +182,7 @@ def test_who_asks_is_named_by_the_key_and_its_limit_is_counted(tmp_path: Path) -
         assert appliance.stop() == 0
     by = '{key="office",model="smollm2-135m-instruct"}'
     assert f"appliance_generated_tokens_total{by} 4.0\n" in text
-    # What the page and the alerts are about, by model and key, and of the whole.
+    # What the dashboard and the alerts use: by model and key, and in total.
     values = dict(line.rpartition(" ")[::2] for line in text.splitlines() if line[:1] != "#")
     for name in (
         *("time_to_first_token_seconds_count", "inter_token_seconds_count"),
@@ -204,7 +204,7 @@ def test_who_asks_is_named_by_the_key_and_its_limit_is_counted(tmp_path: Path) -
     assert "sk-of" not in text
 
 
-# -- what stands in packaging/monitoring -----------------------------------------------------------
+# -- the files in packaging/monitoring -------------------------------------------------------------
 
 _LABELS = re.compile(r"\{[^}]*\}|\[[^\]]*\]|\b(?:by|on)\s*\([^)]*\)|\"[^\"]*\"")
 _NAME = re.compile(r"\b[a-z_][a-z0-9_]*\b")
@@ -217,7 +217,7 @@ def names_in(expression: str) -> set[str]:
 
 
 def expressions() -> Iterator[str]:
-    """Of every rule and of every panel."""
+    """The PromQL expressions of every rule and every panel."""
     rules = (MONITORING / "alerts.yml").read_text("utf-8")
     yield from re.findall(r"expr: (?:\|\n)?((?:.*\n)+?) {8}\w+:", rules)
     dashboard = json.loads((MONITORING / "grafana.json").read_text("utf-8"))
@@ -251,7 +251,7 @@ def test_promtool_has_nothing_to_say_about_the_rules(tmp_path: Path) -> None:
 
 
 class Prometheus:
-    """A real one, on this machine alone, that scrapes an appliance every second."""
+    """A real Prometheus on loopback that scrapes an appliance every second."""
 
     def __init__(self, folder: Path, target: str) -> None:
         prometheus = program("prometheus")
@@ -275,7 +275,7 @@ class Prometheus:
             )
 
     def ask(self, path: str, **query: str) -> Any:
-        """The data of an answer; None as long as it does not answer."""
+        """The data of a response; None while it does not respond."""
         try:
             response = httpx.get(f"{self.url}/api/v1/{path}", params=query)
         except httpx.TransportError:

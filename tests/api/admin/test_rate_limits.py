@@ -1,4 +1,4 @@
-"""How often a caller may ask: exact, told with every answer, and by key or by address."""
+"""Rate limits: exact, reported with every response, and counted by key or by address."""
 
 import json
 import time
@@ -23,7 +23,7 @@ def test_a_limited_response_says_how_it_stands(locked: Running, admin: Person) -
         response = limited.post("/v1/completions", SHORT)
         assert response.status_code == 200
         limits.append(tuple(response.headers[f"X-RateLimit-{it}"] for it in ("Limit", "Remaining")))
-        # A time of the clock, as the original service's clients know it.
+        # Clock time, as the original service's clients expect it.
         assert 0 < int(response.headers["X-RateLimit-Reset"]) - time.time() <= 61
     assert limits == [("2", "1"), ("2", "0")]
     refused = limited.post("/v1/completions", SHORT)
@@ -31,7 +31,7 @@ def test_a_limited_response_says_how_it_stands(locked: Running, admin: Person) -
     assert refused.json()["error"]["code"] == "rate_limit_exceeded"
     assert 1 <= int(refused.headers["Retry-After"]) <= 60
     assert refused.headers["X-RateLimit-Remaining"] == "0"
-    # What asks no model is not counted, and other keys have their own count.
+    # Requests that use no model are not counted, and every key has its own count.
     assert limited.get("/v1/models").status_code == 200
     assert admin.post("/v1/completions", SHORT).status_code == 200
     assert "X-RateLimit-Limit" not in admin.get("/v1/models").headers
@@ -133,7 +133,7 @@ def test_addresses_are_counted_where_there_is_no_key_and_proxies_name_them(
         address = appliance.url + "/v1/completions"
         statuses = [httpx.post(address, json=wrong).status_code for _ in range(3)]
         assert statuses == [400, 400, 429]
-        # Nobody named a proxy: whatever claims to be one is no program of this machine.
+        # No proxy is configured: a client that claims to be one is not treated as local.
         forwarded = {"X-Forwarded-For": "203.0.113.5"}
         assert httpx.post(address, json=wrong, headers=forwarded).status_code == 401
     finally:

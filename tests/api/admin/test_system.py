@@ -1,4 +1,4 @@
-"""Health, readiness, status, the page, and what the program says when it cannot run."""
+"""Health, readiness, status, the page, and the errors when the program cannot run."""
 
 import json
 import subprocess
@@ -33,7 +33,7 @@ def test_health_and_readiness(running: Running, prefix: str) -> None:
 
 def test_readiness_is_503_until_the_model_is_loaded(tmp_path: Path) -> None:
     appliance = Running(tmp_path)
-    # As on a machine that is new to it: what computes right is found out first, and takes a second.
+    # As on a new machine: the variants are verified first, which takes a second.
     (tmp_path / "cache" / "appliance" / "proof").unlink()
     appliance.start(ready=False)
     try:
@@ -125,7 +125,7 @@ def test_a_port_in_use_is_reported(running: Running, tmp_path: Path) -> None:
     assert "Traceback" not in ended.stderr
 
 
-# -- what strangers are told -----------------------------------------------------------------------
+# -- what clients without a key see ----------------------------------------------------------------
 
 
 def test_strangers_learn_that_it_is_up_and_no_more(locked: Running, admin: Person) -> None:

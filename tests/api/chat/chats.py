@@ -1,4 +1,4 @@
-"""Talking to stored chats over HTTP."""
+"""Stored chats over HTTP: helpers that create, write and read them."""
 
 import time
 from typing import Any
@@ -13,7 +13,7 @@ LONG = {"content": "Tell me a very long story.", "max_tokens": 400, "ignore_eos"
 
 
 def new_session(running: Running, **fields: Any) -> str:
-    """Its address."""
+    """Creates a session; returns its address."""
     response = httpx.post(running.url + "/api/sessions", json=fields)
     assert response.status_code == 201, response.text
     assert response.headers["Location"].endswith(response.json()["id"])
@@ -21,7 +21,7 @@ def new_session(running: Running, **fields: Any) -> str:
 
 
 def stream(address: str, **body: Any) -> list[tuple[str, Any]]:
-    """Every event of the reply that a POST brings about."""
+    """Every event of the reply that a POST starts."""
     with httpx.stream("POST", address, json=body, timeout=60) as response:
         assert response.status_code == 200, response.read()
         return list(events(response))
@@ -34,13 +34,13 @@ def turn(session: str, content: str, **settings: Any) -> list[tuple[str, Any]]:
 
 
 def messages(session: str) -> list[dict[str, Any]]:
-    """The whole tree."""
+    """All messages of the session's tree."""
     found: list[dict[str, Any]] = httpx.get(session + "/messages").json()["messages"]
     return found
 
 
 def settled(session: str) -> dict[str, Any]:
-    """The newest message, once it is not being written any more."""
+    """The newest message, once its reply has ended."""
     deadline = time.monotonic() + 60
     while (last := messages(session)[-1])["status"] == "streaming":
         assert time.monotonic() < deadline

@@ -1,4 +1,4 @@
-"""Another reply, another branch, and replies that go on where they broke off."""
+"""Regenerated replies, branches, and replies that are continued."""
 
 from pathlib import Path
 from typing import Any
@@ -47,7 +47,7 @@ def test_the_chat_goes_on_in_the_branch_that_was_chosen(session: str) -> None:
 
 
 def test_a_reply_cut_for_its_length_goes_on_as_if_it_had_not_been(session: str) -> None:
-    # A question whose answer the model is sure of: last digits turn no token.
+    # The model is sure of this answer, so that rounding changes no token.
     question = "Name the months of the year."
     whole = turn(session, question, max_tokens=40)[-1][1]["message"]
     turn(session, question, max_tokens=15, parent_id=None)

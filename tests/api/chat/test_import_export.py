@@ -1,4 +1,4 @@
-"""A chat leaves as a file and comes back whole, and nothing else comes in."""
+"""Chats are exported to a file and imported complete; anything else is refused."""
 
 import copy
 import json

@@ -1,4 +1,4 @@
-"""A chat longer than what the model is shown: most turns still read only what is new."""
+"""A chat longer than the context: most turns still prefill only the new messages."""
 
 import itertools
 from pathlib import Path

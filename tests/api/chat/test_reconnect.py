@@ -1,4 +1,4 @@
-"""A reply survives its connection and its appliance: nothing is missed, nothing heard twice."""
+"""A reply survives lost connections and restarts: no event is missed or received twice."""
 
 import os
 import signal
@@ -19,12 +19,12 @@ from tests.api.chat.test_socket import dial, receive, receive_all, send, text_of
 from tests.running import Running
 
 STORED_SECONDS = 1.0
-"""After which a word that was heard is stored for good; this is promised."""
+"""Seconds after which text that was received is stored durably; a documented promise."""
 
 
 @pytest.fixture(scope="module")
 def steady(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    """An appliance whose model writes slowly and evenly, so that there is time to come back."""
+    """An appliance whose model writes slowly and evenly, so that there is time to reconnect."""
     appliance = Running(
         tmp_path_factory.mktemp("steady"),
         command=(sys.executable, "-m", "tests.service.fake_service"),
@@ -56,7 +56,7 @@ def test_the_socket_killed_at_every_tenth_token(steady: Running) -> None:
                     received += 1
                 elif event["type"] == "done":
                     ended = event["message"]
-            # As a dead network would: without a word.
+            # Like a dead network: without a close frame.
             ws.socket.shutdown(socket.SHUT_RDWR)
     assert sockets > 10
     assert text_of(deltas) == ended["content"]
@@ -131,7 +131,7 @@ def test_text_is_in_the_database_while_it_is_written(steady: Running) -> None:
             assert event["type"] != "done"
             received = event.get("offset", received)
             stored = messages(session)[-1]["content"]
-        # What is stored grows with what is heard, long before the end.
+        # The stored text grows with the received text, long before the end.
         before, grown = received, ""
         while len(grown) < before:
             assert receive(ws)["type"] == "delta"

@@ -1,4 +1,4 @@
-"""Settings of chats and the default profile, and which of them a reply follows."""
+"""Settings of chats and of the default profile, and which of them apply to a reply."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -81,7 +81,7 @@ def test_a_reply_follows_request_session_and_profile_in_this_order(
     running: Running, profile: str
 ) -> None:
     def asked(*patches: dict[str, Any], **body: Any) -> int:
-        """Tokens of the first reply of a chat: a later one might end by itself before its limit."""
+        """Tokens of a chat's first reply: a later one might end on its own before the limit."""
         session = new_session(running)
         for patch in patches:
             httpx.patch(session, json=patch)

@@ -40,7 +40,7 @@ def receive(ws: ClientConnection) -> dict[str, Any]:
 
 
 def receive_all(ws: ClientConnection) -> list[dict[str, Any]]:
-    """Every event up to and including the next end of a reply."""
+    """Every event up to and including the end of the next reply."""
     received: list[dict[str, Any]] = []
     while not received or received[-1]["type"] not in ("done", "error"):
         received.append(receive(ws))
@@ -48,7 +48,7 @@ def receive_all(ws: ClientConnection) -> list[dict[str, Any]]:
 
 
 def close_code(ws: ClientConnection) -> int:
-    """Of the end of the connection, whatever comes before it."""
+    """The close code of the connection, ignoring any frames before it."""
     try:
         while True:
             ws.recv(30)

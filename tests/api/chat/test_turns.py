@@ -244,7 +244,7 @@ def test_chats_are_there_after_a_restart_and_after_a_crash(tmp_path: Path) -> No
         worker = psutil.Process(appliance.worker_pid)
         appliance.kill()
     psutil.wait_procs([worker], timeout=2)
-    # Who adopted it may take a while to hear that it has ended.
+    # Init may take a while to notice that it has ended.
     assert not worker.is_running() or worker.status() == psutil.STATUS_ZOMBIE
     appliance.start()
     assert messages(session)[:2] == before

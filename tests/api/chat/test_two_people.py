@@ -1,4 +1,4 @@
-"""Two people in one chat at the same time: nobody undoes what the other did, and nothing breaks."""
+"""Two clients in one chat at the same time: neither undoes the other's change, nothing breaks."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -51,7 +51,7 @@ def test_one_of_two_who_continue_a_reply_does(session: str) -> None:
         return httpx.post(f"{address}/{what}", json=body, timeout=60).status_code
 
     statuses = together(lambda: post("continue"), lambda: post("continue"))
-    # The second is refused while the first goes on, or goes on from where that one ended.
+    # The second is refused while the first is running, or continues from where it ended.
     assert set(statuses) <= {200, 409}
     assert 200 in statuses
     reply = settled(session)
@@ -68,7 +68,7 @@ def test_nothing_else_is_done_to_a_reply_that_is_being_written(session: str) -> 
             for what in ("regenerate", "continue"):
                 refused = httpx.post(f"{session}/messages/{id}/{what}", json={})
                 assert refused.status_code == 409, what
-        # To look at another branch, to rename and to pin is fine.
+        # Switching branches, renaming and pinning are allowed meanwhile.
         changed = httpx.patch(session, json={"leaf_id": first["id"], "title": "x", "pinned": True})
         assert changed.status_code == 200
         httpx.post(session + "/stop")

@@ -1,4 +1,4 @@
-"""What becomes of turns when the worker dies."""
+"""Turns whose worker dies."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""Clients of the original service while a reply is being written, and when two come at once."""
+"""Clients of the original service while a reply is being written, and two requests at once."""
 
 import threading
 import uuid
@@ -19,7 +19,7 @@ SHORT = {"prompt": "Again.", "max_token": 3}
 
 @pytest.fixture
 def id() -> str:
-    """As clients make them."""
+    """A session id, as clients create them."""
     return str(uuid.uuid4())
 
 
@@ -66,7 +66,7 @@ def test_a_rollback_ends_the_reply_under_way_and_counts_it(
     with Reply(running, id) as reply:
         left = httpx.post(f"{running.url}/chat/history/{id}/rollback", json={"amount": amount})
         assert left.status_code == 200
-        # It is over by then: the next prompt is taken at once.
+        # The reply has ended by then: the next prompt is accepted at once.
         again = ask(running, session_id=id, **SHORT)
     assert len(reply.pieces) < 390
     messages = [{"role": "user", "content": STORY["prompt"]}]
@@ -94,7 +94,7 @@ def test_a_deleted_chats_reply_ends_and_its_id_is_free_at_once(
             received.append(ws.recv(60))
             assert httpx.delete(f"{running.url}/chat/history/{id}").status_code == 204
             again = ask(running, session_id=id, **SHORT)
-            received += ws  # until it is closed, which has to be in good order
+            received += ws  # until it is closed, which must be a clean close
             assert ws.close_code == 1000
     assert len(received) < 390
     assert received[-1].startswith("__ERROR__:")
@@ -136,7 +136,7 @@ def test_a_refused_prompt_leaves_no_session(
         body = {**SHORT, "session_id": id, "system_prompt": "Be brief.", **wrong}
         response = httpx.post(running.url + path, json=body, timeout=60)
         assert response.status_code in (400, 404)
-        assert "content" not in response.text  # which is no field of theirs
+        assert "content" not in response.text  # not a field of theirs
         assert id not in httpx.get(running.url + "/sessions").json()
 
 

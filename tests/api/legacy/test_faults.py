@@ -1,4 +1,4 @@
-"""What clients of the original service hear when a reply is cut off, over HTTP and WebSocket."""
+"""What the original service's clients receive when a reply is cut off, by HTTP and WebSocket."""
 
 import json
 import os
@@ -17,7 +17,7 @@ from tests.running import Running
 
 
 class TwoClients:
-    """Two replies that are being written: the rest of each, as plain text."""
+    """Two clients with a running reply each, over HTTP and over WebSocket."""
 
     def __init__(self, appliance: Running, stack: ExitStack, max_token: int = 4000) -> None:
         story = {"prompt": "Tell me a very long story.", "max_token": max_token}
@@ -25,14 +25,14 @@ class TwoClients:
             httpx.stream("POST", appliance.url + "/chat/completions", json=story, timeout=60)
         )
         self._lines = response.iter_lines()
-        address = appliance.url.replace("http://", "ws://") + "/chat/ws?session_id=told"
+        address = appliance.url.replace("http://", "ws://") + "/chat/ws?session_id=cut-off"
         self._ws = stack.enter_context(connect(address, proxy=None))
         self._ws.send(json.dumps(story))
         assert next(self._lines).startswith("data: ")
         assert self._ws.recv(60)
 
     def ends(self) -> tuple[str, str, int]:
-        """The last word of the stream and of the socket, and how the socket was closed."""
+        """The last line of the stream, the last frame of the socket, and its close code."""
         *_, last_line = (line.removeprefix("data: ") for line in self._lines if line)
         (*_, last_frame), code = receive(self._ws)
         return last_line, last_frame, code
@@ -58,7 +58,7 @@ def test_replies_go_on_when_their_worker_dies(appliance: Running) -> None:
         last_line, last_frame, code = clients.ends()
     assert "__ERROR__" not in last_line + last_frame
     assert code == 1000
-    history = httpx.get(appliance.url + "/chat/history/told", timeout=60).json()
+    history = httpx.get(appliance.url + "/chat/history/cut-off", timeout=60).json()
     assert [message["role"] for message in history] == ["user", "assistant"]
     assert len(history[1]["content"]) == 100
 

@@ -18,7 +18,7 @@ MODEL = "smollm2-135m-instruct"
 
 @pytest.fixture
 def id() -> str:
-    """As clients make them."""
+    """A session id, as clients create them."""
     return str(uuid.uuid4())
 
 
@@ -65,7 +65,7 @@ def test_a_chat_is_streamed_as_plain_text(running: Running, path: str) -> None:
 
 
 def every_field(session: str | None) -> dict[str, Any]:
-    """A request with all that the original service takes."""
+    """A request with every field of the original service."""
     return {
         "prompt": "Tell me about the sea.",
         "model_name": MODEL,
@@ -274,7 +274,7 @@ def dial(running: Running) -> Iterator[Any]:
 
 
 def receive(ws: ClientConnection) -> tuple[list[str], int]:
-    """Every frame, and the code that it is closed with."""
+    """Every frame, and the close code."""
     frames = []
     try:
         while True:

@@ -1,4 +1,4 @@
-"""Downloads by the API: they outlive whoever asked, the service itself, and end as models."""
+"""Downloads by the API: they outlive the client and the service, and become models."""
 
 import shutil
 import time

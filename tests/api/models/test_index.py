@@ -1,4 +1,4 @@
-"""`/api/models`: every model file is on offer while it is there, and answers."""
+"""`/api/models`: every model file is listed while it exists, and can be used."""
 
 import shutil
 from pathlib import Path
@@ -53,7 +53,7 @@ def test_a_file_put_into_the_folder_is_on_offer_and_gone_when_it_is_taken_away(
     appliance = Running(tmp_path).start()
     file = appliance.data / "models" / "mine.gguf"
     shutil.copy(paths.embedded_model(), file)
-    # Nobody listed models in between: asking for it is enough.
+    # No listing is needed in between: a request for it is enough.
     body = {"model": "mine", "prompt": "One, two,", "max_tokens": 4}
     response = httpx.post(appliance.url + "/v1/completions", json=body, timeout=120)
     assert response.status_code == 200, response.text
@@ -160,7 +160,7 @@ def test_a_configured_model_of_the_hub_waits_for_its_file(tmp_path: Path) -> Non
     assert (qwen["owner"], qwen["downloaded"], qwen["path"]) == ("configuration", False, None)
     assert found["far"]["owner"] == "upstream"
     assert found["far"]["downloaded"]
-    # The remedy is named wherever somebody asks.
+    # Every route names the remedy.
     for id, remedy in (
         ("qwen", "appliance pull Qwen/Qwen2.5-0.5B-Instruct:q8"),
         ("microsoft/Phi-3.5-mini-instruct", "appliance pull microsoft/Phi-3.5-mini-instruct"),
@@ -180,6 +180,6 @@ def test_a_configured_model_of_the_hub_waits_for_its_file(tmp_path: Path) -> Non
     response = httpx.post(appliance.url + "/v1/completions", json=body, timeout=120)
     assert response.status_code == 200, response.text
     wait_until(lambda: models(appliance)["qwen"]["path"] == str(file), "it is not found")
-    # A file of another quantization of the same repository is on offer by itself.
+    # A file of another quantization of the same repository is listed separately.
     assert "qwen2.5-0.5b-instruct-q4_k_m" in models(appliance)
     assert appliance.stop() == 0

@@ -1,4 +1,4 @@
-"""`/models` in both services' shapes: what is on offer, also what still has to be got."""
+"""`/models` in both services' formats: available models, and those still to be downloaded."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Several models: loaded when asked for, giving way to each other, refused when they cannot be."""
+"""Several models: loaded on request, evicted for each other, refused when they cannot load."""
 
 import threading
 import time

@@ -282,7 +282,7 @@ def test_a_reply_keeps_to_a_json_schema(
 
 
 class Pet(BaseModel):
-    """As people write a schema for the client."""
+    """A schema as users of the client write it."""
 
     name: str
     kind: Literal["cat", "dog"]

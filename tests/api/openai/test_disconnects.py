@@ -1,4 +1,4 @@
-"""A client that hangs up on a stateless request is noticed, and its sequence cancelled."""
+"""When a client disconnects from a stateless request, its sequence is cancelled."""
 
 import json
 import socket
@@ -17,7 +17,7 @@ DECODE = {"prompt": "Once upon a time", "max_tokens": 4000, "temperature": 1.2}
 
 @pytest.fixture(scope="module")
 def alone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    """One slot only: a sequence that goes on would keep the next request waiting."""
+    """One slot only: a sequence that kept running would make the next request wait."""
     yield from serving(
         tmp_path_factory.mktemp("alone"),
         APPLIANCE_ENGINE_N_SEQ_MAX="1",

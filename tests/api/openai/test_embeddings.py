@@ -33,7 +33,7 @@ def dot(a: list[float], b: list[float]) -> float:
 
 
 def test_texts_that_mean_the_same_are_near(client: openai.OpenAI) -> None:
-    """The embedded model writes text; its embeddings are a by-product, and tell this much."""
+    """The embedded model is a text model, but its embeddings separate topics this well."""
     found = client.embeddings.create(model="smollm2-135m-instruct", input=[CAT, CAT_TOO, TAX])
     cat, too, tax = (entry.embedding for entry in found.data)
     assert len(cat) == 576
@@ -112,7 +112,7 @@ def test_without_the_prefix_and_for_no_such_model(running: Running) -> None:
 
 
 def test_a_model_that_only_embeds(tmp_path: Path) -> None:
-    """A file of BERT's kind that this test writes, beside the embedded model."""
+    """A BERT model that this test writes, beside the embedded model."""
     file = tmp_path / "bert.gguf"
     file.write_bytes(bert().encoded(seed=4))
     config = f'[[models.available_models]]\nid = "bert"\npath = "{file}"\n'

@@ -1,7 +1,7 @@
-"""Every request field of OpenAI's current API is kept to or refused by name; none is ignored.
+"""Every request field of OpenAI's current API is supported or refused by name; none is ignored.
 
-The lists come from the signatures of the installed `openai` package: a field that it gains has to
-be put into a table here, and so be thought about. `docs/api.md` has the same fields for people.
+The lists come from the signatures of the installed `openai` package: a field it gains must be added
+to a table here, and so be considered. `docs/api.md` documents the same fields.
 """
 
 import inspect
@@ -27,7 +27,7 @@ MODEL = "smollm2-135m-instruct"
 QUESTION: list[ChatCompletionMessageParam] = [{"role": "user", "content": "Hi"}]
 TOOL = {"type": "function", "function": {"name": "look", "parameters": {"type": "object"}}}
 
-# What is kept to; other tests show how.
+# Supported fields; other tests show how.
 CHAT_TAKES: dict[str, Any] = {
     "frequency_penalty": 0.5,
     "logit_bias": {"28": -100},
@@ -68,7 +68,7 @@ CHAT_REFUSES: dict[str, Any] = {
     "prediction": {"type": "content", "content": "Hi"},
     "prompt_cache_retention": "24h",
     "web_search_options": {},
-    # Fields that are kept to for other values.
+    # Fields that are supported for other values.
     "metadata": {"a" * 65: "b"},
     "prompt_cache_options": {"mode": "explicit"},
     "reasoning_effort": "low",
@@ -117,7 +117,7 @@ TABLES: dict[str, tuple[Any, dict[str, Any], dict[str, Any]]] = {
     "/embeddings": (Embeddings.create, VECTOR_TAKES, VECTOR_REFUSES),
 }
 OF_THE_CLIENT = {"self", "extra_headers", "extra_query", "extra_body", "timeout"}
-"""Parameters that are no fields."""
+"""Parameters of the client that are not request fields."""
 
 NEEDS: dict[str, dict[str, Any]] = {
     "stream_options": {"stream": True},
@@ -125,7 +125,7 @@ NEEDS: dict[str, dict[str, Any]] = {
     "tool_choice": {"tools": [TOOL]},
     "parallel_tool_calls": {"tools": [TOOL]},
 }
-"""What a field makes no sense without."""
+"""Fields that another field requires."""
 
 
 @pytest.mark.parametrize("path", TABLES)
@@ -295,7 +295,7 @@ SWITCH = "{{ 'yes' if enable_thinking | d(true) else 'no' }}"
 
 
 def thinker(file: Path, thinking: str) -> None:
-    """The embedded model with a chat template that has `thinking` in the system's message."""
+    """The embedded model with a chat template that puts `thinking` into the system message."""
     content = bytearray(paths.embedded_model().read_bytes())
     old = (read_header(paths.embedded_model()).chat_template or "").encode()
     new = (
@@ -312,7 +312,7 @@ def thinker(file: Path, thinking: str) -> None:
 
 @pytest.fixture(scope="module")
 def thinkers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    """Two models that can be told how much to think: one by grades, one whether at all."""
+    """Two models with a reasoning setting: one has levels, the other on and off."""
     folder = tmp_path_factory.mktemp("thinkers")
     (folder / "data" / "models").mkdir(parents=True)
     for name, thinking in (("grades", EFFORT), ("switch", SWITCH)):

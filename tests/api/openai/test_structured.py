@@ -1,6 +1,6 @@
-"""Replies that keep to schemas and grammars, through the API; a validator that is not ours judges.
+"""Replies that conform to schemas and grammars, through the API, checked by jsonschema.
 
-What would once have ended the model's worker, or stalled it, is taken or refused by its name.
+Input that once crashed or stalled the model's worker is accepted, or refused by name.
 """
 
 import json
@@ -18,7 +18,7 @@ from tests.running import Running
 
 MODEL = "smollm2-135m-instruct"
 ENDS = {"0": -100, "2": -100, "4": -100}
-"""The embedded model's ends of a reply, banned."""
+"""Bans the embedded model's end-of-reply tokens."""
 
 
 def asked(text: str = "Tell me about a pet.") -> Any:
@@ -47,7 +47,7 @@ def tool(parameters: Any, name: str = "look") -> Any:
 LONG = {"type": "object", "properties": {"a": {"type": "string", "maxLength": 20000}}}
 LONG_REQUIRED = {**LONG, "required": ["a"]}
 
-# -- once the end of a worker ---------------------------------------------------------------------
+# -- input that once crashed a worker --------------------------------------------------------------
 
 TAKEN: dict[str, dict[str, Any]] = {
     "a long string": {"response_format": format_of(LONG_REQUIRED)},
@@ -105,7 +105,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
 
 @pytest.fixture
 def neighbour(running: Running) -> Iterator[None]:
-    """Somebody else's reply, which is whole at the end."""
+    """Another client's reply, which must be complete at the end."""
     with ThreadPoolExecutor(1) as pool:
         reply = pool.submit(post, running, max_tokens=40, ignore_eos=True)
         yield
@@ -249,7 +249,7 @@ def test_a_seed_gives_the_same_reply(client: openai.OpenAI) -> None:
     assert reply() == reply()
 
 
-# -- what is too much -----------------------------------------------------------------------------
+# -- over the limits -------------------------------------------------------------------------------
 
 MUCH = "x" * 300_000
 TOO_MUCH: dict[str, tuple[str, dict[str, Any], str]] = {

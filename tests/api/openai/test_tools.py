@@ -1,4 +1,4 @@
-"""Tool calls through the official client, with the real model bound by a grammar."""
+"""Tool calls through the official client, with the real model constrained by a grammar."""
 
 import json
 from collections.abc import Iterator

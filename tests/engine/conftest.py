@@ -1,4 +1,4 @@
-"""Engines for tests: the real model wherever it is fast enough, the fake runner for faults."""
+"""Engines for tests: the real model where it is fast enough, the fake runner for faults."""
 
 import os
 import sys
@@ -34,7 +34,7 @@ def load_of(path: str, **changes: object) -> Load:
 
 
 def real_engine(prestarted: PrestartedWorker | None = None, **changes: object) -> LocalEngine:
-    """The embedded model in a worker of the appliance."""
+    """An engine with the embedded model in a worker process."""
     return LocalEngine(
         "real",
         load_of(str(paths.embedded_model()), **changes),
@@ -97,7 +97,7 @@ def engine(request: pytest.FixtureRequest, _shared_engines: dict[str, LocalEngin
 
 @pytest.fixture
 def make_fake() -> Iterator[MakeEngine]:
-    """Starts fake engines that the test may break; waits until they are ready unless told not."""
+    """Starts fake engines that the test may break; waits until they are ready by default."""
     made: list[LocalEngine] = []
 
     def make(*arguments: object, wait: bool = True, **changes: object) -> LocalEngine:

@@ -1,4 +1,4 @@
-"""Talking to an engine in tests."""
+"""Requests to an engine, with the events of their replies collected."""
 
 import threading
 from collections.abc import Callable
@@ -18,7 +18,7 @@ GREEDY = SamplingParams(temperature=0, max_tokens=24)
 
 
 def chat(*contents: str) -> ChatPrompt:
-    """Messages of user and assistant in turn."""
+    """A prompt of alternating user and assistant messages."""
     return ChatPrompt(
         [
             ChatMessage(("user", "assistant")[index % 2], content)
@@ -28,7 +28,7 @@ def chat(*contents: str) -> ChatPrompt:
 
 
 class CollectedReply:
-    """Everything that one request's sink was told."""
+    """Submits a request and collects its events."""
 
     def __init__(
         self,
@@ -57,37 +57,37 @@ class CollectedReply:
             self._on_event(event)
 
     def wait(self, timeout: float = 180) -> "CollectedReply":
-        """Until the terminal event."""
-        assert self.ended.wait(timeout), f"no end; heard {self.events[-3:]}"
+        """Wait for the terminal event."""
+        assert self.ended.wait(timeout), f"no end; the last events: {self.events[-3:]}"
         return self
 
     @property
     def tokens(self) -> list[int]:
-        """Of the reply."""
+        """The reply's tokens."""
         return [
             token for event in self.events if isinstance(event, Delta) for token in event.new_tokens
         ]
 
     @property
     def text(self) -> str:
-        """The reply."""
+        """The reply's text."""
         return "".join(event.text for event in self.events if isinstance(event, Delta))
 
     @property
     def terminals(self) -> list[Finished | Failed]:
-        """There must be exactly one."""
+        """The terminal events; there must be exactly one."""
         return [event for event in self.events if isinstance(event, Finished | Failed)]
 
     @property
     def finished(self) -> Finished:
-        """The end of a request that went well."""
+        """The terminal event of a successful request."""
         (end,) = self.terminals
         assert isinstance(end, Finished), end
         return end
 
     @property
     def failed(self) -> Failed:
-        """The end of a request that did not."""
+        """The terminal event of a failed request."""
         (end,) = self.terminals
         assert isinstance(end, Failed), end
         return end
@@ -101,5 +101,5 @@ class CollectedReply:
 
 
 def ask(engine: Engine, prompt: Prompt | str, sampling: SamplingParams = GREEDY) -> CollectedReply:
-    """Submit and wait for the end."""
+    """Submit a request and wait for its end."""
     return CollectedReply(engine, prompt, sampling).wait()

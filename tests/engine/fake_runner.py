@@ -28,11 +28,11 @@ from appliance.worker.runners.checkpoints import Checkpoint, State
 
 END = 0
 FATAL = list(b"!!")
-"""A sequence that has come to its end in these ends the worker."""
+"""A sequence that ends with this text crashes the worker."""
 
 
 def next_letter(text: bytes) -> int:
-    """What a sequence goes on with."""
+    """The next letter of a sequence."""
     return ord("a") + zlib.crc32(text) % 26
 
 
@@ -212,7 +212,7 @@ class FakeRunner:
         if not self.partitioned and self.held() + len(batch.tokens) > self.n_cells:
             raise NoRoom
         if self._step_seconds:
-            # What was done since the step before counts, unless it was long ago: steps come at
+            # Time spent since the previous step counts, unless it was long ago: steps come at
             # that pace, or slower.
             since = time.monotonic() - self._decoded_at
             time.sleep(max(0.0, self._step_seconds - (since if since < 1 else 0)))
@@ -228,7 +228,7 @@ class FakeRunner:
         self._entries = list(zip(batch.slots, batch.positions, strict=True))
 
     def text_at(self, output: int) -> bytes:
-        """All that the slot of a batch entry holds, up to that entry."""
+        """All text in the slot of a batch entry, up to that entry."""
         slot, position = self._entries[output]
         cells = self.cells[slot][: position + 1]
         if self._token_bytes == 1:

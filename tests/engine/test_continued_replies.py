@@ -1,4 +1,4 @@
-"""A reply that goes on from what there is of it, as the model itself would have written it."""
+"""A partial reply is continued as the model itself would have written it."""
 
 from typing import Any, cast
 
@@ -19,7 +19,7 @@ from tests.worker.parsers.replies import THINK, as_message
 TAGS = OutputFormat(None, THINK)
 HARMONY = OutputFormat(harmony=True)
 STYLES = [
-    # style, prompt, what the model wrote, and what of it is markup in front of either part
+    # style, prompt, the model's text, and the markup in it before thought and answer
     (TAGS, "", "<think>\n", "\n</think>\n\n"),
     (TAGS, "…<think>\n", "", "\n</think>\n\n"),
     (
@@ -45,7 +45,7 @@ def test_the_beginning_of_a_reply_is_what_the_model_wrote(
         begun = style.prefill_segments(prompt, thought, answer[:cut])
         assert "".join(text for text, _ in begun) == f"{opening}{thought}{between}{answer[:cut]}"
         assert resumed(style, prompt, begun, answer[cut:]) == ("", answer[cut:])
-    # What is markup is meant as such, and what the model said is not, whatever it looks like.
+    # Markup becomes control tokens; the model's own text never does, whatever it looks like.
     for text, parse_special in style.prefill_segments(prompt, thought, answer):
         assert parse_special == (text not in (thought, answer))
 
@@ -53,7 +53,7 @@ def test_the_beginning_of_a_reply_is_what_the_model_wrote(
 def resumed(
     style: OutputFormat, prompt: str, begun: list[tuple[str, bool]], rest: str
 ) -> tuple[str, str]:
-    """Thought and answer that come after the beginning."""
+    """The thought and the answer that follow the beginning."""
     last_text = next(text for text, parse_special in reversed(begun) if text and not parse_special)
     written = "".join(text for text, _ in begun)
     parser = ResumedParser(style.parser(prompt), written, last_text)
@@ -79,14 +79,14 @@ def test_an_answer_without_a_thought_goes_on_behind_one() -> None:
 
 
 class SentencePieceRunner(FakeRunner):
-    """Puts a space before any text, as such vocabularies do."""
+    """Puts a space before any text, as SentencePiece vocabularies do."""
 
     def tokenize(self, text: str, *, parse_special: bool) -> list[int]:
         return super().tokenize(f" {text}" if text else "", parse_special=parse_special)
 
 
 class Plain:
-    """In place of the template's process."""
+    """Replaces the template's process."""
 
     def render(
         self, messages: list[ChatMessage], tools: Any, variables: Any
@@ -111,7 +111,7 @@ def go_on(question: str, begun: str, **fields: Any) -> ChatPrompt:
 
 
 def test_the_model_goes_on_as_if_it_had_not_stopped(engine: LocalEngine) -> None:
-    # One whose answer the model is sure of: last digits turn no token.
+    # The model is sure of this answer, so that rounding changes no token.
     question = "Name the months of the year."
     whole = ask(engine, chat(question), SamplingParams(temperature=0, max_tokens=30))
     tokens = [event.text for event in whole.events if isinstance(event, Delta)]

@@ -1,4 +1,4 @@
-"""What every engine promises, whichever runner is inside."""
+"""The contract of every engine, whichever runner it uses."""
 
 from collections.abc import Iterator
 
@@ -45,7 +45,7 @@ def test_max_tokens_is_exact(engine: LocalEngine, limit: int) -> None:
 
 
 def test_nothing_ends_a_reply_that_is_to_go_on(engine: LocalEngine) -> None:
-    """At that temperature any token comes, also those that would end it."""
+    """At that temperature any token may be drawn, also those that would end the reply."""
     sampling = SamplingParams(temperature=4.0, seed=3, top_k=0, max_tokens=200, ignore_eos=True)
     reply = ask(engine, chat("Say yes."), sampling)
     assert (reply.finished.reason, reply.finished.completion_tokens) == ("length", 200)
@@ -53,8 +53,8 @@ def test_nothing_ends_a_reply_that_is_to_go_on(engine: LocalEngine) -> None:
 
 @pytest.fixture(scope="module", params=["fake", "real"])
 def lonely(request: pytest.FixtureRequest) -> Iterator[LocalEngine]:
-    """With one slot. With more, a prompt lies in other cells another time, what is rounded is
-    added up in another order, and of two tokens that are about as likely the other may come.
+    """An engine with one slot. With more, a prompt may be in other cells the next time, so that
+    sums are rounded differently, and of two about equally likely tokens the other may be chosen.
     """
     engine = fake_engine(n_seq_max=1) if request.param == "fake" else real_engine(n_seq_max=1)
     engine.start()

@@ -1,4 +1,4 @@
-"""What engines count: tokens computed and saved, requests, restarts, bytes."""
+"""The engines' counters: tokens computed and saved, requests, restarts, bytes."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""Requests that ask for a device: the model moves there, or the reply says why not."""
+"""Requests for a device: the model moves there, or a warning says why not."""
 
 from collections.abc import Callable, Iterator
 
@@ -25,7 +25,7 @@ SHORT = SamplingParams(max_tokens=3)
 
 
 class Reply:
-    """What one request to a model was told."""
+    """The events of one request to a model."""
 
     def __init__(
         self, model: ServedModel, device: str | None, sampling: SamplingParams = SHORT
@@ -115,7 +115,7 @@ def test_a_device_that_is_not_there_moves_nothing(pool: Pool) -> None:
 
 
 def info(*gpus: tuple[str, Trust], **changes: object) -> ModelInfo:
-    """Of a model on the processor of a machine with these GPUs."""
+    """Device info of a model on the processor of a machine with these GPUs."""
     numbers = dict.fromkeys(("n_ctx", "n_ctx_train", "n_params", "size", "n_seq_max"), 1)
     devices = (AssessedDevice(device=PROCESSOR), *(standing(*one) for one in gpus))
     fields = {"description": "", "device": "cpu", "devices": devices, **numbers, **changes}
@@ -176,7 +176,7 @@ def test_a_gpu_that_is_being_compared_is_waited_for() -> None:
         place.warning_for("cuda")
         == "cuda is being compared with the processor, on which small runs"
     )
-    # A model that was to run on the processor has to be loaded anew for it to be compared at all.
+    # A model configured for the processor must be reloaded before a GPU can be compared.
     assert DeviceRouting("small", lambda: info(("CUDA0", "unproven"))).should_move("cuda")
 
 

@@ -1,4 +1,4 @@
-"""A request whose text is never read to its end doesn't take the model from others."""
+"""A request whose tokenizing never ends does not block the model for others."""
 
 from appliance.engine.types import SamplingParams
 from tests.engine.conftest import MakeEngine

@@ -1,4 +1,4 @@
-"""Workers that die, hang, refuse: every request still ends exactly once."""
+"""Workers that die, hang or refuse: every request still ends exactly once."""
 
 import os
 import signal
@@ -79,7 +79,7 @@ def test_an_idle_worker_is_left_alone(make_fake: MakeEngine) -> None:
 
 
 def kill(engine: LocalEngine, how: signal.Signals) -> None:
-    """The worker, once it is ready; returns when that is noticed."""
+    """Kill the worker, once it is ready; returns when the engine has noticed."""
     assert engine.wait_ready(120), engine.state
     restarts = engine.state.restarts
     os.kill(engine.worker_pid or 0, how)
@@ -225,7 +225,7 @@ def test_a_waiting_client_is_sent_its_queue_position(make_fake: MakeEngine) -> N
 
 
 def test_an_evil_request_is_refused_and_nobody_beside_it(make_fake: MakeEngine) -> None:
-    """Those that were being written go on, and those that were read with it are read again."""
+    """Running replies continue, and prompts that were processed with it are processed again."""
     engine = make_fake(environment=SLOW, n_seq_max=6, back_off=(0.0,))
     count = SamplingParams(max_tokens=120)
     running = [CollectedReply(engine, f"running {i}", count) for i in range(3)]
@@ -265,7 +265,7 @@ def test_evil_requests_alone_do_not_have_the_model_given_up(make_fake: MakeEngin
 
 
 def test_a_reply_that_ends_workers_is_given_up_where_it_does(make_fake: MakeEngine) -> None:
-    """It had begun, and neighbours had as well: those go on."""
+    """Its reply had begun, and so had its neighbours': those continue."""
     engine = make_fake(environment=SLOW, back_off=(0.0,))
     neighbours = [
         CollectedReply(engine, f"neighbour {i}", SamplingParams(max_tokens=500)) for i in range(2)
@@ -322,7 +322,7 @@ def test_a_death_that_is_traced_to_a_variant_counts_against_no_request(
     engine = make_fake(environment=SLOW, variant="fancy", suspect=suspect, back_off=(0.0,))
     evil = CollectedReply(engine, "evil!!")
     assert evil.wait().failed.code == "worker_died"
-    # The last one was the request's second, so that it says nothing of the variant.
+    # The last death was that request's second, so it does not count against the variant.
     assert tried == [("fancy", True), ("plain", True), ("plain", False)]
     assert engine.state.restarts == 3
 
@@ -342,7 +342,7 @@ def test_six_workers_killed_under_eight_streams(make_fake: MakeEngine) -> None:
 
 
 def test_what_was_cancelled_is_not_begun_again(make_fake: MakeEngine) -> None:
-    """The worker is stopped, so that it never reads the cancellation, and then killed."""
+    """The worker is suspended, so that it never reads the cancellation, and then killed."""
     engine = make_fake(environment=SLOW, back_off=(0.0,))
     reply = CollectedReply(engine, "cancelled", ENDLESS)
     assert reply.begun.wait(180)

@@ -1,4 +1,4 @@
-"""The memory that is told of a model is the memory that its processes have."""
+"""The memory reported for a model is what its processes use."""
 
 import mmap
 import os
@@ -18,13 +18,13 @@ from tests.engine.engine_client import CollectedReply
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="it looks into /proc")
 LITTLE, MUCH = 0.95, 1.10
-"""By estimate, of what there is: it may be a little short, and errs to more."""
+"""Tolerance of the estimate: it may be slightly low, and more often high."""
 SETTINGS = {"n_ctx": 8192, "n_batch": 512, "n_ubatch": 512, "n_seq_max": 4, "device": "cpu"}
 
 
 def used(file: Path, **changes: object) -> tuple[MemoryUse, int]:
-    """By estimate, with what the worker says of itself; and what its processes have."""
-    # What a machine's drivers for GPUs take is not the model's; none is asked for.
+    """The estimate with the worker's own figures, and the memory of its processes."""
+    # Memory of GPU drivers is not the model's, so no GPU is used.
     environment = {**worker_environment(), "VK_DRIVER_FILES": os.devnull}
     engine = LocalEngine(
         "it",
@@ -67,13 +67,13 @@ def test_of_the_embedded_model(unified: bool, kind: str) -> None:
 
 
 def test_of_gemma(gemma: Path) -> None:
-    """Some of its weights are copied into a layout for the processor: they count once."""
+    """Some weights are copied into a layout for the processor: they count once."""
     found, _ = used(gemma, kv_unified=True)
     assert found.weights == pytest.approx(gemma.stat().st_size, rel=0.03)
 
 
 def mapped(file: Path) -> int:
-    """Bytes of it that this process has in memory."""
+    """The file's bytes that this process has in memory."""
     size, counts = 0, False
     for line in Path("/proc/self/smaps").read_text().splitlines():
         name, *rest = line.split()
@@ -97,7 +97,7 @@ def test_a_released_file_takes_no_memory_until_it_is_read(tmp_path: Path) -> Non
 
 
 def test_evicted_weights_are_not_counted() -> None:
-    """Of a file that was not read to its end, or that the system took back."""
+    """Weights of a file that was not fully read, or that the system evicted."""
     few = measured(150, 20, weights=100)
     assert (few.weights, few.saved, few.process, few.total) == (100, 20, 30, 150)
     none = measured(60, 20, weights=100)

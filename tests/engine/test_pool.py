@@ -1,4 +1,4 @@
-"""Models that are to be warm and could not be loaded are tried again by themselves."""
+"""Models to be kept loaded are retried automatically when loading fails."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -17,7 +17,7 @@ MakePool = Callable[..., Pool]
 
 
 class Disk:
-    """What lies where the model's file should be."""
+    """The state of the model's file on disk."""
 
     path = "fake"
     stamp = 0
@@ -57,7 +57,7 @@ def test_memory_that_is_free_again(
     until(lambda: model.state.status == "failed" and model.prewarm_retry is not None)
     first = model.prewarm_retry
     until(lambda: model.prewarm_retry != first)
-    assert caplog.text.count("cannot be loaded") == 1, "every look is told"
+    assert caplog.text.count("cannot be loaded") == 1, "every attempt is logged"
     disk.free = 1000
     until(lambda: model.ready)
 

@@ -1,4 +1,4 @@
-"""A worker that is started before its model is known: used once, by the first who asks, or not."""
+"""A worker process started before its model is known: used at most once, by the first engine."""
 
 import contextlib
 import time

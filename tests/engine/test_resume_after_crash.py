@@ -1,5 +1,5 @@
-"""A reply whose worker is killed goes on in the next one as if nothing had been, on the real model:
-text, tokens, calls, log probabilities, counts and the reason of its end."""
+"""A reply whose worker is killed continues unchanged in the next worker, with the real model:
+text, tokens, calls, log probabilities, counts and finish reason."""
 
 import os
 import signal
@@ -61,7 +61,7 @@ CASES: dict[str, tuple[Prompt, dict[str, Any]]] = {
 
 @pytest.fixture(scope="module")
 def real() -> Iterator[LocalEngine]:
-    # One thread: with several, llama.cpp adds up attention in as many parts.
+    # One thread: with several, llama.cpp sums attention in several parts.
     engine = real_engine(n_threads=1)
     engine.start()
     assert engine.wait_ready(120)
@@ -70,7 +70,7 @@ def real() -> Iterator[LocalEngine]:
 
 
 def calls(reply: CollectedReply) -> list[tuple[int, str | None, str]]:
-    """Of each the index, name and arguments; ids are drawn anew."""
+    """Index, name and arguments of each call; ids are random."""
     found: list[CallDelta] = []
     for event in reply.events:
         found += event.calls if isinstance(event, Delta) else []
@@ -83,13 +83,13 @@ def calls(reply: CollectedReply) -> list[tuple[int, str | None, str]]:
 
 
 def logprobs(reply: CollectedReply) -> list[bytes]:
-    """The texts of the tokens that they came with."""
+    """The token texts of the log probabilities."""
     deltas = [event for event in reply.events if isinstance(event, Delta)]
     return [entry.token.text for delta in deltas for entry in delta.logprobs or []]
 
 
 def kill_after(engine: LocalEngine, reply: CollectedReply, tokens: int) -> None:
-    """The worker, once there are so many tokens of a reply."""
+    """Kill the worker once the reply has that many tokens."""
     deadline = time.monotonic() + 120
     while len(reply.tokens) < tokens:
         assert time.monotonic() < deadline
@@ -106,7 +106,7 @@ def kill_after(engine: LocalEngine, reply: CollectedReply, tokens: int) -> None:
 def test_a_reply_goes_on_as_it_would_have(real: LocalEngine, case: str) -> None:
     prompt, changes = CASES[case]
     sampling = SamplingParams(**({"temperature": 0, "max_tokens": 40} | changes))
-    # Two owners, so that both are read from their beginning.
+    # Two owners, so that both prompts are processed in full.
     whole = CollectedReply(real, prompt, sampling, owner=f"{case}, whole").wait()
     reply = CollectedReply(real, prompt, sampling, owner=f"{case}, twice")
     kill_after(real, reply, len(whole.tokens) // 4)
@@ -132,7 +132,7 @@ def test_one_that_draws_its_own_seed_keeps_the_one_that_was_reported(real: Local
     reply = CollectedReply(real, STORY, SamplingParams(**free), owner="drawn")
     kill_after(real, reply, 8)
     again = SamplingParams(**(free | {"seed": reply.wait().accepted.seed}))
-    # What came before the death, at least: after it, last digits may turn a token.
+    # Compare at least the part before the kill: after it, rounding may change a token.
     repeated = CollectedReply(real, STORY, again, owner="given").wait().tokens
     assert reply.tokens[:8] == repeated[:8]
     assert len(reply.tokens) == len(repeated) == 24

@@ -21,8 +21,8 @@ GREEDY = SamplingParams(temperature=0, max_tokens=12)
 
 @pytest.mark.parametrize("quarter", range(4))
 def test_a_thousand_cancellations_at_random_moments_on_the_real_model(quarter: int) -> None:
-    """In quarters, each a few minutes at most."""
-    # Short steps, so that a prompt takes several and is met in the middle of them.
+    """In four parts, each a few minutes at most."""
+    # Short steps, so that a prompt takes several and can be cancelled between them.
     engine = real_engine(n_batch=32, n_ubatch=32)
     engine.start()
     assert engine.wait_ready(120)
@@ -33,7 +33,7 @@ def test_a_thousand_cancellations_at_random_moments_on_the_real_model(quarter: i
     for round_ in range(250):
         victim = CollectedReply(
             engine,
-            # The number first: what another prompt began with would not have to be read.
+            # The number first: a beginning shared with another prompt would be cached.
             str(round_) + " word" * chance.choice([1, 50, 400, 900]),
             SamplingParams(max_tokens=200),
         )
@@ -46,7 +46,7 @@ def test_a_thousand_cancellations_at_random_moments_on_the_real_model(quarter: i
     assert engine.state.restarts == 0
     assert min(moments["queued"], moments["prefill"], moments["decode"]) > 0, moments
     print(f"quarter {quarter}: cancelled while {dict(moments)}")
-    # Every slot is to be had again: as many sequences as there are slots decode together.
+    # Every slot is free again: as many sequences as slots decode together.
     together = [CollectedReply(engine, f"{prompt} {i}", GREEDY) for i in range(4)]
     assert all(reply.wait().finished.completion_tokens for reply in together)
     assert ask(engine, prompt, GREEDY).text == wanted
@@ -54,7 +54,7 @@ def test_a_thousand_cancellations_at_random_moments_on_the_real_model(quarter: i
 
 
 def moment(reply: CollectedReply) -> str:
-    """What is being done with a request."""
+    """The stage of a request."""
     if reply.ended.is_set():
         return "ended"
     if reply.begun.is_set():
@@ -67,7 +67,7 @@ def moment(reply: CollectedReply) -> str:
 def test_a_hundred_deaths_or_hangs_under_eight_streams(
     make_fake: MakeEngine, how: signal.Signals, quarter: int
 ) -> None:
-    """In quarters, each a few minutes at most."""
+    """In four parts, each a few minutes at most."""
     engine = make_fake(
         environment={"FAKE_STEP_SECONDS": "0.005"},
         pong_timeout=1.5,

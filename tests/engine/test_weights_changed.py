@@ -1,4 +1,4 @@
-"""Weights that change under a loaded model, and weights that are no numbers."""
+"""Weights that change while the model is loaded, and weights that are NaN."""
 
 import os
 import shutil
@@ -31,14 +31,14 @@ def text(appliance: Running) -> str:
 
 
 def overwrite(file: Path, value: float) -> None:
-    """The model's last norm, in place, as a program does that writes over a file."""
+    """Overwrite the model's last norm in place."""
     header = read_header(file)
     tensor = next(tensor for tensor in header.tensors if tensor.name == "output_norm.weight")
     count = tensor.dims[0]
     with file.open("rb+") as stream:
         stream.seek(header.data_offset + tensor.offset)
         stream.write(struct.pack(f"<{count}f", *[value] * count))
-    # A file system may count time in steps of some milliseconds.
+    # A file system may have time stamps of some milliseconds' resolution.
     os.utime(file)
 
 
@@ -71,7 +71,7 @@ def test_weights_that_were_overwritten_are_loaded_again(tmp_path: Path, file: Pa
     os.utime(file)
 
     def is_loaded_again() -> bool:
-        fine = ask(appliance).status_code == 200  # what is mapped is that of the file at once
+        fine = ask(appliance).status_code == 200  # the mapping shows the file's new content at once
         return fine and "was changed, and is loaded again" in appliance.log.read_text()
 
     wait_until(is_loaded_again, "the good file was not loaded")

@@ -1,4 +1,4 @@
-"""Engines on a server that misbehaves as a test wants."""
+"""Engines for a server that misbehaves as a test wants."""
 
 from collections.abc import Iterator
 
@@ -17,7 +17,7 @@ def upstream() -> Iterator[HostileUpstream]:
 
 @pytest.fixture
 def make(upstream: HostileUpstream) -> Iterator[MakeUpstream]:
-    """Starts engines on `upstream`, or on another address."""
+    """Starts engines for `upstream`, or for another address."""
     made: list[UpstreamEngine] = []
 
     def start(url: str = "", **changes: object) -> UpstreamEngine:

@@ -1,4 +1,4 @@
-"""A server on loopback that speaks OpenAI's protocol as well or as badly as a test wants."""
+"""A server on loopback that speaks OpenAI's protocol, correctly or not, as a test wants."""
 
 import contextlib
 import json
@@ -14,13 +14,13 @@ MakeUpstream = Callable[..., UpstreamEngine]
 
 
 def upstream_engine(url: str, **changes: object) -> UpstreamEngine:
-    """An engine on the address, not started."""
+    """An engine for the address, not started."""
     fields: dict[str, object] = {"model": "m", "parallel": 4, "max_waiting": 16}
     return UpstreamEngine("far", url, **(fields | changes))  # type: ignore[arg-type]
 
 
 class Exchange:
-    """One POST: what was asked, and the means to answer."""
+    """One POST request, and methods to respond."""
 
     def __init__(self, handler: BaseHTTPRequestHandler, body: dict[str, Any]) -> None:
         self._handler = handler
@@ -29,7 +29,7 @@ class Exchange:
         self.body = body
 
     def refuse(self, status: int, body: object = None, **headers: str) -> None:
-        """An answer that is no stream; `body` as JSON, or as it is if it is bytes."""
+        """Send a response that is no stream; `body` as JSON, or unchanged if it is bytes."""
         data = body if isinstance(body, bytes) else json.dumps(body or {}).encode()
         self._handler.send_response(status)
         kind = "text/html" if isinstance(body, bytes) else "application/json"
@@ -41,19 +41,19 @@ class Exchange:
         self._handler.wfile.write(data)
 
     def open(self, kind: str = "text/event-stream") -> None:
-        """Status 200, and a stream that ends with the connection."""
+        """Send status 200 and begin a stream that ends with the connection."""
         self._handler.send_response(200)
         self._handler.send_header("Content-Type", kind)
         self._handler.end_headers()
 
     def send(self, data: object) -> None:
-        """One event; bytes as they are."""
+        """Send one event; bytes are sent unchanged."""
         text = data if isinstance(data, bytes) else b"data: " + json.dumps(data).encode() + b"\n\n"
         self._handler.wfile.write(text)
         self._handler.wfile.flush()
 
     def send_text(self, *words: str) -> None:
-        """A chunk for each word."""
+        """Send a chunk for each word."""
         for word in words:
             if self.path.endswith("/chat/completions"):
                 self.send({"choices": [{"index": 0, "delta": {"content": word}}]})
@@ -61,20 +61,20 @@ class Exchange:
                 self.send({"choices": [{"index": 0, "text": word}]})
 
     def end(self, reason: str = "stop", usage: dict[str, Any] | None = None) -> None:
-        """The last chunks and the farewell."""
+        """Send the last chunks and `[DONE]`."""
         self.send({"choices": [{"index": 0, "delta": {}, "text": "", "finish_reason": reason}]})
         if usage:
             self.send({"choices": [], "usage": usage})
         self.send(b"data: [DONE]\n\n")
 
     def reply(self, *words: str) -> None:
-        """A good reply."""
+        """Send a complete reply."""
         self.open()
         self.send_text(*words)
         self.end(usage={"prompt_tokens": 7, "completion_tokens": len(words), "total_tokens": 99})
 
     def wait_hung_up(self, timeout: float = 20) -> bool:
-        """Say nothing until the other side has closed the connection."""
+        """Send nothing until the client has closed the connection."""
         self._handler.connection.settimeout(timeout)
         try:
             return not self._handler.connection.recv(1)
@@ -103,7 +103,7 @@ class HostileUpstream:
                 length = int(self.headers["Content-Length"])
                 body = self.rfile.read(length)
                 if len(body) < length:
-                    return  # its sender has thought better of it
+                    return  # the client has closed it
                 exchange = Exchange(self, json.loads(body))
                 outer.asked.append(exchange)
                 with contextlib.suppress(ConnectionError):
@@ -121,11 +121,11 @@ class HostileUpstream:
 
     @property
     def bodies(self) -> list[dict[str, Any]]:
-        """What was asked."""
+        """The bodies of the requests."""
         return [exchange.body for exchange in self.asked]
 
     def close(self) -> None:
-        """Nobody listens any more."""
+        """Stop listening."""
         self._server.shutdown()
         self._server.server_close()
 
@@ -133,7 +133,7 @@ class HostileUpstream:
 def eventually(
     condition: Callable[[], object], timeout: float = 20, *, every: float = 0.02
 ) -> bool:
-    """Whether it came true."""
+    """Wait for the condition; whether it became true."""
     deadline = time.monotonic() + timeout
     while not condition():
         if time.monotonic() > deadline:
@@ -143,6 +143,6 @@ def eventually(
 
 
 def cut(exchange: Exchange) -> None:
-    """Half a reply, and then nothing; the connection ends when this returns."""
+    """Send half a reply; the connection ends when this returns."""
     exchange.open()
     exchange.send_text("half a ")

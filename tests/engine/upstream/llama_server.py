@@ -22,7 +22,7 @@ def main() -> None:
     params.port = 0
     params.endpoint_slots = True
     params.warmup = False
-    # Short steps, so that it answers what it does meanwhile; one thread, because several wait for
+    # Short steps, so that it reports its state in between; one thread, because several wait for
     # each other by spinning.
     params.n_batch = params.n_ubatch = 32
     params.cpuparams.n_threads = params.cpuparams_batch.n_threads = 1

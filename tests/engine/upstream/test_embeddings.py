@@ -1,4 +1,4 @@
-"""Embeddings of a model that runs elsewhere."""
+"""Embeddings of a model on an upstream server."""
 
 import struct
 
@@ -11,7 +11,7 @@ from tests.worker.scheduler.test_embedding import Vectors
 
 
 def vectors(exchange: Exchange) -> None:
-    """A good answer, out of order."""
+    """A valid response, out of order."""
     data = [
         {"object": "embedding", "index": index, "embedding": [float(index), 0.5]}
         for index in range(len(exchange.body["input"]))

@@ -1,4 +1,4 @@
-"""Cancelling, waiting and closing: every request ends once, and the upstream hears of it."""
+"""Cancelling, queueing and closing: every request ends once, and the upstream is disconnected."""
 
 import random
 import threading
@@ -40,7 +40,7 @@ def test_cancelling_endless_silence_ends_it_at_once_on_both_sides(
     assert reply.wait(5).finished.reason == "cancelled"
     assert hung_up.wait(5)
     assert reply.finished.completion_tokens == int(after_words)
-    # The thread that listened serves the next one.
+    # The same thread serves the next request.
     upstream.answer = lambda exchange: exchange.reply("fine")
     assert [ask(far, chat("hi")).text for _ in range(5)] == ["fine"] * 5
 

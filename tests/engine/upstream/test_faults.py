@@ -1,4 +1,4 @@
-"""An upstream that is down, refuses, breaks off, or is not what it seems."""
+"""An upstream that is down, refuses, disconnects, or sends something else."""
 
 import logging
 import socket
@@ -48,7 +48,7 @@ def test_a_reply_that_breaks_off_fails_as_one_whose_worker_died(
     reply = ask(far, chat("hi"))
     assert reply.text == "half a "
     assert reply.failed.code == WorkerDied.code
-    assert len(upstream.asked) == 1  # what was begun is not begun again
+    assert len(upstream.asked) == 1  # a reply that had begun is not started again
 
 
 TOO_LONG = {"error": {"message": "maximum context length is 4096 tokens", "code": 400}}
@@ -141,7 +141,7 @@ def test_an_upstream_that_is_down_is_reported_and_used_once_it_is_up(make: MakeU
     assert ask(engine, chat("hi")).failed.code == "unavailable"
     late = HostileUpstream(port)
     try:
-        # A request is tried although it was down a moment ago.
+        # A request is sent although it was down a moment ago.
         assert ask(engine, chat("hi")).text == "fine"
         assert eventually(lambda: engine.state.status == "ready")
         assert engine.state.detail is None

@@ -1,4 +1,4 @@
-"""What is asked of an upstream, and how what it says is understood."""
+"""The requests sent to an upstream, and the parsing of its responses."""
 
 import os
 import subprocess
@@ -163,7 +163,7 @@ def test_without_a_farewell_a_whole_reply_is_whole(
 
 
 def vllm(n_ctx: int, words: str) -> Callable[[Exchange], None]:
-    """Refuses as vLLM does when prompt (a word is a token) and reply don't fit together."""
+    """Refuses as vLLM does when prompt (a word is a token) and reply together are too long."""
 
     def answer(exchange: Exchange) -> None:
         n_prompt = sum(len(m["content"].split()) for m in exchange.body["messages"])

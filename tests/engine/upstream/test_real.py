@@ -1,4 +1,4 @@
-"""What an engine promises, with llama.cpp's own server as the upstream."""
+"""The engine contract, with llama.cpp's own server as the upstream."""
 
 import json
 import subprocess
@@ -203,5 +203,5 @@ def test_cancelling_while_it_reads_makes_the_upstream_stop(
     engine.cancel(reply.id)
     assert reply.wait(10).finished.reason == "cancelled"
     assert len(reply.events) == 1
-    # It looks for lost clients when it has had nothing else to say for a second.
+    # It checks for lost clients after sending nothing for a second.
     assert eventually(lambda: busy_slots(llama_server) == 0, every=1.5)

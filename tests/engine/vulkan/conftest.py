@@ -1,4 +1,4 @@
-"""Software Vulkan: Mesa's driver that has a processor compute as a GPU would, with the real backend
+"""Software Vulkan: Mesa's driver that emulates a GPU on the processor, with the real backend
 and the real model."""
 
 import shutil
@@ -19,7 +19,7 @@ PACKAGES = "install the Debian packages `mesa-vulkan-drivers` and `libvulkan1`"
 
 @pytest.fixture(scope="session")
 def software() -> dict[str, str]:
-    """Variables with which that driver is the one GPU of this machine. llama.cpp passes over it
+    """Variables that make that driver the only GPU of this machine. llama.cpp ignores it
     unless it is named."""
     found = sorted(DRIVERS.glob("lvp_icd*.json"))
     if not found:
@@ -29,18 +29,18 @@ def software() -> dict[str, str]:
 
 @dataclass(frozen=True)
 class FirstUse:
-    """Of a model on a GPU that nobody knows."""
+    """The first use of a model on a new GPU."""
 
     meanwhile: httpx.Response
-    """To a request that came while they were compared."""
+    """The response to a request during the comparison."""
     cache: Path
-    """What the appliance left: the GPU is right."""
+    """The cache with the result: the GPU computes correctly."""
     log: str
 
 
 @pytest.fixture(scope="session")
 def first_use(software: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> FirstUse:
-    """An appliance that is to use the GPU, until it does."""
+    """An appliance configured for the GPU, run until it uses it."""
     folder = tmp_path_factory.mktemp("first_use")
     appliance = Running(folder, **software, APPLIANCE_MODELS_DEFAULT_DEVICE="vulkan").start()
     try:
@@ -53,7 +53,7 @@ def first_use(software: dict[str, str], tmp_path_factory: pytest.TempPathFactory
 
 @pytest.fixture(scope="session")
 def compared(first_use: FirstUse, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A cache in which nothing is known but that."""
+    """A cache with that result alone."""
     cache = tmp_path_factory.mktemp("compared")
     inside = Path("appliance", "fidelity")
     shutil.copytree(first_use.cache / inside, cache / inside)
@@ -62,7 +62,7 @@ def compared(first_use: FirstUse, tmp_path_factory: pytest.TempPathFactory) -> P
 
 @pytest.fixture
 def known(compared: Path, tmp_path: Path) -> Path:
-    """A folder for an appliance that knows the GPU."""
+    """A folder for an appliance with a verified GPU."""
     shutil.copytree(compared, tmp_path / "cache", dirs_exist_ok=True)
     return tmp_path
 
@@ -71,7 +71,7 @@ def known(compared: Path, tmp_path: Path) -> Path:
 def on_gpu(
     compared: Path, software: dict[str, str], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Running]:
-    """An appliance that knows the GPU and is to use it."""
+    """An appliance with a verified GPU, configured to use it."""
     folder = tmp_path_factory.mktemp("on_gpu")
     shutil.copytree(compared, folder / "cache")
     appliance = Running(folder, **software, APPLIANCE_MODELS_DEFAULT_DEVICE="vulkan").start()

@@ -1,9 +1,9 @@
-"""An appliance on whose GPU a driver has a fault: real calls of Vulkan's, answered otherwise.
+"""An appliance whose GPU driver has a fault: some Vulkan functions are replaced.
 
     python tests/engine/vulkan/faulty_driver.py serve …
 
-The loader hands out the same functions to everybody, so the beginning of one is written over by a
-jump to here, in each process that computes. What the faults are stands in VK_FAULTS, JSON:
+The loader gives all callers the same functions, so the beginning of a function is overwritten with
+a jump to here, in each process that computes. VK_FAULTS lists the faults as JSON:
 
     {"lost": FILE}              VK_ERROR_DEVICE_LOST at every submission, once the file is there
     {"memory": BYTES}           VK_ERROR_OUT_OF_DEVICE_MEMORY for what goes beyond so many
@@ -33,11 +33,11 @@ PROTECTION = 7
 """Read, write, execute."""
 
 _kept: list[object] = []
-"""What native code points to."""
+"""Objects that native code points to."""
 
 
 def replace(library: ctypes.CDLL, name: str, signature: Any, response: Callable[..., Any]) -> None:
-    """From now on `answer` is called in place of the library's function, by whoever calls it."""
+    """From now on every caller of the library's function gets `answer` instead."""
     callback = signature(response)
     _kept.append(callback)
     target = ctypes.cast(callback, ctypes.c_void_p).value
@@ -56,7 +56,7 @@ def replace(library: ctypes.CDLL, name: str, signature: Any, response: Callable[
 
 
 def plant(faults: dict[str, Any]) -> None:
-    """Have them in this process."""
+    """Install the faults in this process."""
     library = ctypes.CDLL("libvulkan.so.1")
     pointer, result = ctypes.c_void_p, ctypes.c_int
     get = ctypes.CFUNCTYPE(pointer, pointer, ctypes.c_char_p)(

@@ -1,4 +1,4 @@
-"""What tests ask of an appliance with a GPU."""
+"""Requests to an appliance with a GPU."""
 
 from typing import Any
 
@@ -7,13 +7,13 @@ import httpx
 from tests.running import Running
 
 FOUR = " four"
-"""What every device has to say."""
+"""The continuation that every device must produce."""
 PATIENCE = 300
-"""Seconds for a reply of a GPU that is none."""
+"""Seconds for a reply of an emulated GPU."""
 
 
 def ask(appliance: Running, **changes: Any) -> httpx.Response:
-    """What comes after three, in as few tokens as can be: each takes a second there."""
+    """Ask what comes after three, in as few tokens as possible: each takes a second there."""
     body = {"prompt": "One, two, three,", "max_tokens": 1, "temperature": 0, **changes}
     return httpx.post(f"{appliance.url}/v1/completions", json=body, timeout=PATIENCE)
 

@@ -1,5 +1,5 @@
-"""A model on a GPU of Vulkan's: where it runs, what is said of that, and what happens when the
-driver, the memory or the device fails it."""
+"""A model on a Vulkan GPU: where it runs, what is reported, and what happens when the driver, the
+memory or the device fails."""
 
 import json
 import os
@@ -46,7 +46,7 @@ def run() -> Iterator[Callable[..., Running]]:
 
 @pytest.fixture
 def is_faulty(known: Path, software: dict[str, str], run: Callable[..., Running]) -> Any:
-    """Makes an appliance that knows the GPU, whose driver has a fault."""
+    """Makes an appliance with a verified GPU whose driver then has a fault."""
 
     def make(faults: dict[str, Any], **environment: str) -> Running:
         settings = {"APPLIANCE_MODELS_DEFAULT_DEVICE": "vulkan", **environment}
@@ -65,7 +65,7 @@ def test_at_first_it_is_compared_while_the_processor_answers_and_then_used(
     )
     (result,) = all_results(first_use.cache / "appliance" / "fidelity")
     assert result.subject.devices == ("Vulkan0",) and not result.fault
-    # Software takes other paths than the processor's own code: it can't be the same to the bit.
+    # The emulated GPU computes in another way than the processor: results differ in the last bits.
     assert result.mean and result.tokens >= 16 and result.pace
     assert "Vulkan0 says what the processor says" in first_use.log
 
@@ -148,14 +148,14 @@ def test_what_had_begun_on_a_device_that_is_lost_goes_on_without_it(
     assert found["models"][0]["warning"] == warning
     (gpu,) = [one for one in found["devices"] if one["name"] == "Vulkan0"]
     assert gpu["trust"] == "failed" and "died" in gpu["detail"]
-    # Until somebody asks for it by name: it may be there again.
+    # Until a request names it: it may be back.
     flag.unlink()
     assert "X-Appliance-Warning" not in ask(appliance, device="vulkan0").headers
     assert model(appliance)["on"] == ["Vulkan0"]
 
 
 def test_where_memory_runs_out_at_load_fewer_layers_are_put_there(is_faulty: Any) -> None:
-    # Room for the weights and some of the rest, and the driver does not say so before.
+    # Room for the weights and some of the rest; the driver does not report this in advance.
     appliance = is_faulty({"memory": 150_000_000}).start()
     response = ask(appliance)
     assert words(response) == FOUR
@@ -176,7 +176,7 @@ def test_a_driver_that_computes_wrong_is_never_used_and_is_reported(
 ) -> None:
     variables = {**software, "VK_FAULTS": '{"wrong": true}'}
     appliance = run(tmp_path, command=FAULTY, **variables).start()
-    # The processor answers while they are compared.
+    # The processor answers during the comparison.
     assert words(ask(appliance)) == FOUR
     wait_until(lambda: model(appliance)["warning"], "it was not found out", PATIENCE)
     found = status(appliance)
@@ -191,7 +191,7 @@ def test_a_driver_that_computes_wrong_is_never_used_and_is_reported(
     response = ask(appliance, device="vulkan")
     assert words(response) == FOUR and why in response.headers["X-Appliance-Warning"]
     assert appliance.stop() == 0
-    # Another start knows, and compares nothing.
+    # The next start has the result, and compares nothing.
     appliance.start()
     assert model(appliance)["warning"] == on_it["warning"]
 
@@ -270,7 +270,7 @@ def test_without_the_loader_the_processor_is_used(
     assert "vulkan is not available" in response.headers["X-Appliance-Warning"]
     unusable = json.loads(appliance.command("doctor", "--json").stdout)["llama.cpp"]["unusable"]
     assert "libvulkan.so.0" in unusable["vulkan"]
-    # It is how most machines are, and no reason to alarm anybody.
+    # Most machines are like this: no warning.
     assert "libvulkan" not in appliance.log.read_text()
 
 

@@ -1,4 +1,4 @@
-"""Engines with a worker, as the tests of engines have them."""
+"""The fixtures of tests/engine, for engines with a worker."""
 
 from tests.engine.conftest import _shared_engines, engine, make_fake
 

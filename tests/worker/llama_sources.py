@@ -1,5 +1,5 @@
-"""Files of llama.cpp, read out of the source archive of llama-cpp-python that the lock file pins;
-nothing of them is kept here."""
+"""Files of llama.cpp, read from the source archive of the pinned llama-cpp-python; no copy is
+stored here."""
 
 import functools
 import re
@@ -30,7 +30,7 @@ def archive() -> Path:
 
 @functools.cache
 def sources(folder: str, ending: str) -> dict[str, str]:
-    """Texts of the files right in a folder of llama.cpp whose names end so, by name."""
+    """Texts of the files directly in a folder of llama.cpp with this suffix, by name."""
     found = {}
     with tarfile.open(archive()) as packed:
         for member in packed:

@@ -1,4 +1,4 @@
-"""What a model's template costs when a chat asks for the first time how its replies are written."""
+"""The cost of detecting the reply format of a model's template, at the first chat."""
 
 from typing import Any, cast
 
@@ -14,7 +14,7 @@ TOOLS: list[dict[str, Any]] = [{"type": "function", "function": {"name": "f"}}]
 
 
 class Template:
-    """In place of the template's process."""
+    """Replaces the template's process."""
 
     def __init__(self, failure: Exception | None) -> None:
         self.examples = 0

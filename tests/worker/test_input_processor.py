@@ -1,5 +1,5 @@
-"""Requests whose texts are read in turns: no long one keeps a short one waiting, and a cancel comes
-through."""
+"""Texts of several requests are tokenized in turns: long ones do not delay short ones, and requests
+can be cancelled meanwhile."""
 
 import queue
 import re
@@ -22,7 +22,7 @@ LONG = "word " * (SLICE * 5 // 5)
 
 
 class Reader(FakeRunner):
-    """Tells of every text before it is tokenized."""
+    """Calls a function with every text before it is tokenized."""
 
     cuts = re.compile(r"(?<=[a-z]) ")
 
@@ -36,7 +36,7 @@ class Reader(FakeRunner):
 
 
 class Intake:
-    """An input processor, and what it said and handed over."""
+    """An input processor, its events, and the requests that it handed over."""
 
     def __init__(self, on_text: Callable[[str], None]) -> None:
         self.events: queue.Queue[Event] = queue.Queue()

@@ -1,4 +1,4 @@
-"""Chats that go on whatever happened in them, with each of llama.cpp's templates."""
+"""Unusual message sequences are accepted, with each of llama.cpp's templates."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""Tools in words, for templates that know none."""
+"""Tools described in the system message, for templates without tool support."""
 
 import json
 

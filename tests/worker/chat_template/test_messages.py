@@ -1,4 +1,4 @@
-"""Chats with calls, and tools, as templates of several families want them."""
+"""Chats with calls and tools, in the form that templates of several families require."""
 
 import json
 from typing import Any

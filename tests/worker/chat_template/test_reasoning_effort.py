@@ -1,4 +1,4 @@
-"""How much to think, in the words of templates that real models have."""
+"""Reasoning effort, as the variables that real models' templates use."""
 
 from typing import Any
 

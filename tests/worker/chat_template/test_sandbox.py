@@ -1,4 +1,4 @@
-"""Templates that take too much: stopped, named, and without harm for what comes after."""
+"""Templates that use too much time or memory: stopped, reported, no effect on later requests."""
 
 import contextlib
 import signal
@@ -26,7 +26,7 @@ CODE = (
 )
 COMMAND = [sys.executable, "-c", CODE]
 PATIENCE = 20.0
-"""Seconds that something may take on a busy machine before a test gives up."""
+"""Seconds that an operation may take on a busy machine before a test fails."""
 
 MakeGuard = Callable[[str | None], SandboxedTemplate]
 
@@ -49,7 +49,7 @@ def guard_of() -> Iterator[MakeGuard]:
 
 @pytest.fixture(scope="module")
 def echo() -> Iterator[SandboxedTemplate]:
-    """A guard whose template says what the message says."""
+    """A guard whose template repeats the message."""
     guard = SandboxedTemplate(COMMAND)
     guard.compile("{{ messages[0].content }}", bos="", eos="", special_tokens=["<|im_end|>"])
     yield guard
@@ -65,14 +65,14 @@ def text_of(segments: list[tuple[str, bool]]) -> str:
 
 
 def children(process: psutil.Process | None = None) -> list[psutil.Process]:
-    """The processes that render templates for `process`, this one unless told otherwise."""
+    """The processes that render templates for `process`, by default for this one."""
     alive = (process or psutil.Process()).children()
     return [child for child in alive if CODE in child.cmdline()]
 
 
 LOOPS = "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}"
 TOO_LONG, TOO_MUCH = "takes more than 2 s of a processor", "needs more than 256 MB"
-# `one` and `many` come from the message: what is constant is computed when a template is compiled.
+# `one` and `many` come from the message: constants are computed when a template is compiled.
 BOMBS = {
     "nested loops": (LOOPS, TOO_LONG),
     "calls without number": (
@@ -236,7 +236,7 @@ def test_a_process_that_somebody_else_ends_is_replaced(
 
 
 def test_a_process_that_has_to_wait_for_a_processor_is_waited_for(guard_of: MakeGuard) -> None:
-    """It stands still for far longer than it may run."""
+    """It is suspended for far longer than it may run."""
     guard, child = child_of(guard_of, None)
     child.suspend()
     rendered: list[list[tuple[str, bool]]] = []

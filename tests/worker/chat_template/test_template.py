@@ -1,4 +1,4 @@
-"""Templates in the sandbox; special tokens typed by people stay text."""
+"""Templates in the sandbox; special tokens typed by users remain text."""
 
 import pytest
 

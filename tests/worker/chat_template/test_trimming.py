@@ -1,4 +1,4 @@
-"""Which messages are left out when a chat is longer than the context."""
+"""Which messages are dropped when a chat is longer than the context."""
 
 import itertools
 
@@ -19,7 +19,7 @@ def test_beginnings_are_questions_and_the_last_one_is_among_them() -> None:
 
 
 def test_the_same_beginnings_turn_after_turn() -> None:
-    """What comes later moves no beginning: the last one aside, there are only more of them."""
+    """Later messages move no beginning: except for the last, beginnings are only added."""
     before: list[int] = []
     for count in range(1, 101, 2):
         found = cut_points(talk(count, 30), 200, len)

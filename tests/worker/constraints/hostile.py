@@ -1,4 +1,4 @@
-"""Grammars, schemas and biases that somebody sends who wants to do harm, the same for a number."""
+"""Hostile grammars, schemas and biases, reproducible by number."""
 
 import json
 import math
@@ -10,13 +10,13 @@ from appliance.engine.types import SamplingParams
 
 N_VOCAB = 49152
 ENDS = (0, 2, 4)
-"""The embedded model's."""
+"""The embedded model's end-of-reply tokens."""
 
 Draw = random.Random
 
 
 def sampling(number: int) -> SamplingParams:
-    """One request's."""
+    """The sampling parameters of one request."""
     draw = random.Random(number)
     fields: dict[str, Any] = {"max_tokens": draw.choice([1, 2, 4]), "temperature": 1.5, "seed": 1}
     if draw.random() < 0.5:

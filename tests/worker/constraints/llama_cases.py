@@ -1,5 +1,5 @@
-"""llama.cpp's own tests of grammars and schemas, read out of its C++ in the source archive of
-llama-cpp-python that the lock file pins; nothing of them is kept here."""
+"""llama.cpp's own tests of grammars and schemas, read from its C++ in the source archive of the
+pinned llama-cpp-python; no copy is stored here."""
 
 import ast
 import re
@@ -19,7 +19,7 @@ _TOKEN = re.compile(
 
 @dataclass
 class Case:
-    """A grammar or a schema, and what fits it."""
+    """A grammar or a schema, and texts that match or don't."""
 
     name: str
     text: str
@@ -32,7 +32,7 @@ def _source(name: str) -> str:
 
 
 def _tokens(source: str) -> list[tuple[str, str]]:
-    """Signs, words and strings; neighbouring strings are one."""
+    """Punctuation, words and strings; adjacent strings are joined."""
     found: list[tuple[str, str]] = []
     for match in _TOKEN.finditer(source):
         if match["raw"] is not None or match["text"]:
@@ -49,7 +49,7 @@ def _tokens(source: str) -> list[tuple[str, str]]:
 
 
 def _decoded(literal: str) -> str:
-    """Of a C++ literal; Python's are alike but for bytes, which are UTF-8 here."""
+    """The value of a C++ literal; like Python's, but its bytes are UTF-8."""
     value = ast.literal_eval(f"b{literal}") if literal.isascii() else literal[1:-1].encode()
     if "\\u" in literal or "\\U" in literal:
         return str(ast.literal_eval(literal))
@@ -57,7 +57,7 @@ def _decoded(literal: str) -> str:
 
 
 def _arguments(tokens: list[tuple[str, str]], at: int) -> list[str | list[str]]:
-    """Of the call whose opening bracket is at `at`: strings, and lists of strings."""
+    """The arguments of the call whose opening bracket is at `at`: strings, and lists of strings."""
     found: list[str | list[str]] = []
     depth = 0
     for kind, text in tokens[at:]:
@@ -88,7 +88,7 @@ def _calls(source: str, name: str) -> list[list[str | list[str]]]:
 
 
 def matched(function: str) -> list[Case]:
-    """`test_grammar` or `test_schema` of test-grammar-integration.cpp."""
+    """The cases of `test_grammar` or `test_schema` in test-grammar-integration.cpp."""
     cases = []
     for arguments in _calls(_source("test-grammar-integration.cpp"), function):
         match arguments:
@@ -98,7 +98,7 @@ def matched(function: str) -> list[Case]:
 
 
 def schemas() -> list[tuple[str, str, bool]]:
-    """Of test-json-schema-to-grammar.cpp: name, schema, and whether it is to be taken."""
+    """Cases of test-json-schema-to-grammar.cpp: name, schema, and whether it must be accepted."""
     tokens = _tokens(_source("test-json-schema-to-grammar.cpp"))
     found = []
     for i, token in enumerate(tokens):

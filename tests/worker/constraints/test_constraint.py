@@ -17,7 +17,7 @@ END = BYTES.eos_token
 
 
 class Later(Executor):
-    """Computes when it is told to."""
+    """Computes only when the test lets it."""
 
     def __init__(self) -> None:
         self.jobs: list[Callable[[], None]] = []
@@ -103,7 +103,7 @@ def test_steps_that_take_long_are_computed_beside_the_others(
     later = Later()
     reply = bound('root ::= "abcd"', beside=later)
     assert reply.ready
-    reply.accept(ord("a"))  # how long it takes is known then
+    reply.accept(ord("a"))  # its duration is known then
     assert reply.ready
     reply.accept(ord("b"))
     assert not reply.ready

@@ -1,4 +1,4 @@
-"""Grammars in llama.cpp's language mean what they mean there, as its own tests judge."""
+"""GBNF grammars have the same meaning as in llama.cpp, by llama.cpp's own tests."""
 
 import pytest
 from llguidance import LLMatcher, LLTokenizer
@@ -22,7 +22,7 @@ def fits(grammar: str, text: str) -> bool:
 
 
 CASES = [case for case in llama_cases.matched("test_grammar") if "<[" not in case.text]
-"""Those with tokens are about a vocabulary that only they have."""
+"""Cases with tokens need a vocabulary that only llama.cpp's tests have."""
 
 
 @pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
@@ -97,7 +97,7 @@ def test_what_is_none_is_refused_with_the_reason(grammar: str, why: str) -> None
 def test_tokens_can_be_named() -> None:
     grammar = lark("root ::= <think> (!<[8]>)* <[8]>")
     assert "<[7]>" in grammar
-    assert "<[^0,2,8]>" in grammar  # an end of a reply is never just any token
+    assert "<[^0,2,8]>" in grammar  # an end-of-reply token never matches "any token"
     matcher = LLMatcher(BYTES, grammar, log_level=0)
     assert matcher.try_consume_tokens([7, 65, 66, 8]) == 4
     assert matcher.is_accepting()

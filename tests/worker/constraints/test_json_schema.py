@@ -1,4 +1,4 @@
-"""A reply to a schema conforms to it: llama.cpp's own tests and another validator judge it."""
+"""Replies constrained by a schema conform to it, by llama.cpp's tests and another validator."""
 
 import json
 import random
@@ -31,7 +31,7 @@ def fits(schema: Any, text: str) -> bool:
 
 
 def compact(text: str) -> str:
-    """Without the white space around values, which replies don't have here."""
+    """The JSON without white space around values, which replies here don't have."""
     try:
         json.loads(text)
     except ValueError:
@@ -44,12 +44,12 @@ def compact(text: str) -> str:
 MATCHED = [c for c in llama_cases.matched("test_schema") if "uniqueItems" not in c.text]
 TAKEN = llama_cases.schemas()
 REFUSED = {
-    "string array": "prefixItems",  # a schema where a list of schemas has to be
+    "string array": "prefixItems",  # a schema in place of a list of schemas
     "nullable string array": "prefixItems",
     "array with empty items and prefixItems": "prefixItems",
     "unsupported regexp in a property": "look-around",
 }
-"""Of those that llama.cpp takes: it ignores these `prefixItems`, and that pattern."""
+"""Accepted by llama.cpp, which ignores these `prefixItems` and that pattern."""
 
 
 @pytest.mark.parametrize("case", MATCHED, ids=lambda case: case.name or "unnamed")
@@ -76,7 +76,7 @@ def test_llama_cpp_has_that_many() -> None:
     assert len(TAKEN) >= 80
 
 
-# -- whatever a model could write -----------------------------------------------------------------
+# -- any reply a model could write ----------------------------------------------------------------
 
 SCHEMAS: dict[str, Any] = {
     "text": {"type": "object", "properties": {"text": {"type": "string"}}, "required": ["text"]},
@@ -165,7 +165,7 @@ SCHEMAS: dict[str, Any] = {
 
 
 def written(schema: Any, chance: random.Random) -> str | None:
-    """What somebody writes who takes any of the bytes that are allowed; None: no end is found."""
+    """A reply of randomly chosen permitted bytes; None: it does not end."""
     found, text = matcher(schema), bytearray()
     for step in range(3000):
         mask = found.compute_bitmask()

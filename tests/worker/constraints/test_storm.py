@@ -1,4 +1,4 @@
-"""No grammar, schema or bias ends or stalls a worker: neighbours' replies stay whole."""
+"""No grammar, schema or bias crashes or stalls a worker: other replies stay complete."""
 
 from collections import Counter
 
@@ -15,7 +15,7 @@ from tests.worker.constraints import hostile
 TOGETHER = 6
 NEIGHBOUR = SamplingParams(temperature=0, max_tokens=150, ignore_eos=True)
 GROWTH = 100 * 2**20
-"""Bytes that the worker may have taken more at the end."""
+"""Permitted growth of the worker's memory, in bytes."""
 
 
 def worker_of(engine: LocalEngine) -> psutil.Process:
@@ -41,7 +41,7 @@ def storm(numbers: range) -> None:
     assert engine.wait_ready(180)
     neighbours = [CollectedReply(engine, "Once upon a time", NEIGHBOUR) for _ in range(2)]
     done: list[CollectedReply] = []
-    # What every grammar needs is there from the first on.
+    # The first grammar allocates what every grammar needs.
     CollectedReply(engine, "x", SamplingParams(json_schema="{}", max_tokens=4)).wait()
     worker = worker_of(engine)
     before = worker.memory_info().rss
@@ -75,5 +75,5 @@ def test_two_hundred() -> None:
 @pytest.mark.soak
 @pytest.mark.parametrize("part", range(4))
 def test_twenty_thousand(part: int) -> None:
-    """In parts, each some minutes long."""
+    """In parts of some minutes each."""
     storm(range(5000 * part, 5000 * (part + 1)))

@@ -1,4 +1,4 @@
-"""llama.cpp's own tests of replies, read out of its test-chat.cpp; nothing of them is kept here."""
+"""llama.cpp's own tests of reply parsing, read from its test-chat.cpp; no copy is stored here."""
 
 import ast
 import functools
@@ -22,7 +22,7 @@ Token = tuple[str, str]
 
 @dataclass
 class ChatCase:
-    """A reply, and what is to be made of it."""
+    """A reply, and the expected result of parsing it."""
 
     template: str
     text: str
@@ -75,7 +75,7 @@ class _Reader:
         return False
 
     def expression(self) -> Any:
-        """None for what is none of these."""
+        """None for any other expression."""
         parts = [self._part()]
         while self.sign("+") or (self.at < len(self.tokens) and self.tokens[self.at][0] == "text"):
             parts.append(self._part())
@@ -112,7 +112,7 @@ class _Reader:
 
 
 def _message(value: Any, known: dict[str, dict[str, Any]]) -> dict[str, Any] | None:
-    """A message that an expression makes."""
+    """The message that an expression builds."""
     if not isinstance(value, _Call):
         return None
     if value.name in known:
@@ -148,7 +148,7 @@ def _tool(name: str, parameters: str) -> dict[str, Any]:
 
 @functools.cache
 def chat_cases() -> list[ChatCase]:
-    """Those whose replies and expectations are written down as plain text."""
+    """The cases whose replies and expectations are plain literals."""
     tokens = _tokens(sources("tests", "test-chat.cpp")["test-chat.cpp"])
     tools: dict[str, dict[str, Any]] = {}
     messages: dict[str, dict[str, Any]] = {}
@@ -181,7 +181,7 @@ def _case(
     tools: dict[str, dict[str, Any]],
     messages: dict[str, dict[str, Any]],
 ) -> ChatCase | None:
-    """A case from behind the bracket of `test(`; None: it isn't plain text."""
+    """A case after the bracket of `test(`; None: it isn't plain literals."""
     text = reader.items(")")
     if len(text) != 1 or not isinstance(text[0], str):
         return None

@@ -1,4 +1,4 @@
-"""Replies read by the parsers, for tests."""
+"""Helpers that parse replies."""
 
 import re
 from typing import Any
@@ -36,7 +36,7 @@ def parser(format: str | None, *, think: bool = False, prompt: str = "") -> Repl
 
 
 def read(parser: ReplyParser, parts: list[str]) -> list[OutputPart]:
-    """The pieces of a reply that came in `parts`, neighbours joined, ids alike."""
+    """The parsed pieces of a reply received in `parts`, adjacent ones joined, ids normalized."""
     out: list[OutputPart] = []
     for part in parts:
         out += parser.feed(part)
@@ -55,7 +55,7 @@ def read(parser: ReplyParser, parts: list[str]) -> list[OutputPart]:
 
 
 def as_message(pieces: list[OutputPart]) -> dict[str, Any]:
-    """What a client makes of the pieces."""
+    """The message that a client assembles from the pieces."""
     calls: list[list[str]] = []
     for piece in pieces:
         if isinstance(piece, ToolCallBegan):

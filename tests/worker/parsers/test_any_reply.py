@@ -1,4 +1,4 @@
-"""Whatever a model writes, in whatever pieces it comes: the same parts, and nothing is lost."""
+"""Any reply, split in any way, is parsed into the same parts, and no text is lost."""
 
 import functools
 import itertools
@@ -38,7 +38,7 @@ USUAL += ["(", ")", "<", ">", "/", "1", "true", "a", " ", "\n", "\\", "é", '{"t
 
 @functools.cache
 def pieces(name: str) -> list[str]:
-    """What this family's replies are made of."""
+    """The tokens that this family's replies are made of."""
     format = style(f"{name}.jinja")
     calls = format.calls
     assert isinstance(calls, CallSyntax)
@@ -65,7 +65,7 @@ def test_no_split_changes_the_parsed_reply(name: str, data: st.DataObject) -> No
     assert run(list(text)) == whole
     found = as_message(whole)
     if not found["calls"]:
-        # What is left out is white space and marks.
+        # Only white space and markers are dropped.
         shown = f"{found['reasoning']} {found['content']}"
         assert not set(re.findall(r"\w", text)) - set(
             re.findall(r"\w", shown + "".join(pieces(name)))

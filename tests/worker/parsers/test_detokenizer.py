@@ -1,4 +1,4 @@
-"""Whole characters only, and never a part of a stop text."""
+"""The detokenizer gives complete characters only, and never part of a stop text."""
 
 import itertools
 from random import Random
@@ -18,7 +18,7 @@ def run(pieces: list[bytes], stop: tuple[str, ...] = ()) -> tuple[list[str], boo
 
 
 def cut(text: str, stop: tuple[str, ...]) -> str:
-    """The text before the stop that is complete first: the promise, written down plainly."""
+    """The text before the stop that is complete first: a plain reference implementation."""
     for end in range(len(text) + 1):
         starts = [end - len(s) for s in stop if s and text[:end].endswith(s)]
         if starts:
@@ -91,5 +91,5 @@ def test_ten_thousand_splits_show_no_broken_character_and_no_stop() -> None:
         assert not any(s in shown for s in stop)
         assert shown == cut(text, stop), (text, stop)
         assert stopped == any(s in text for s in stop)
-        # Nor may a piece that was shown already have been the beginning of a stop that came.
+        # Nor may a piece that was already sent be the beginning of a stop that followed.
         assert text.startswith(shown)

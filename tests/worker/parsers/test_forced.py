@@ -1,5 +1,5 @@
-"""Forced calls in the format that a model's template shows: whatever the grammar lets it write is
-read as a call that conforms to the tool's schema."""
+"""Forced calls in the format of a model's template: anything the grammar permits is parsed as a
+call that conforms to the tool's schema."""
 
 import json
 import random
@@ -17,7 +17,7 @@ from tests.worker.parsers.test_templates import SHOWING, TOOLS, style
 
 BYTES = LLTokenizer("byte")
 FREE = 120
-"""Bytes that may follow: the model writes text as it likes."""
+"""This many permitted next bytes mean free text."""
 MOST = 4000
 """Bytes of a reply."""
 
@@ -33,7 +33,7 @@ def matcher(schema: dict[str, Any] | list[dict[str, Any]]) -> LLMatcher:
 
 
 def written(forced: ForcedCall, chance: random.Random) -> str:
-    """A reply that the grammar lets through, bytes drawn at random."""
+    """A reply of random bytes that the grammar permits."""
     found = matcher(forced.schema)
     syntax = forced.syntax
     ends = [b'"']

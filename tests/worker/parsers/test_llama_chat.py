@@ -1,4 +1,4 @@
-"""llama.cpp's own cases of replies with calls, in some fifty formats, come out as there."""
+"""llama.cpp's own cases of replies with calls, in some fifty formats, give the same results."""
 
 import json
 from typing import Any
@@ -18,9 +18,12 @@ OTHERWISE = {
     ("Qwen3.5-4B.jinja", "<think>\n\n</think>\n\n<tool"): "a repeated tag is left out here",
     ("MiniMax-M3.jinja", "<label>]<]minimax[>[<text>hi"): "elements in text are read as an object",
     ("deepseek-ai-DeepSeek-R1-Distill-Qwen-32B.jinja", "<tool_call>\n{"): "another family's format",
-    ("Apriel-1.6-15b-Thinker-fixed.jinja", "I'm\nthinking\n[BEGIN"): "the prompt's line isn't told",
+    (
+        "Apriel-1.6-15b-Thinker-fixed.jinja",
+        "I'm\nthinking\n[BEGIN",
+    ): "no prompt line given",
 }
-"""What comes out otherwise here: template, a part of the reply, and why."""
+"""Cases with a different result here: template, part of the reply, and reason."""
 
 
 def arguments(text: str) -> Any:

@@ -1,4 +1,4 @@
-"""Thoughts told apart from answers, and how a template shows what its model writes."""
+"""Separating thoughts from answers, and detecting a model's format from its template."""
 
 import pytest
 
@@ -21,7 +21,7 @@ THOUGHTS = [
     ("<think>", "never closed\n", "never closed", ""),
     ("<think>", "<thi", "<thi", ""),
     ("<think>\n\n</think>\n\n", "Yes.", "", "Yes."),
-    # A closing tag that none opened.
+    # A closing tag without an opening one.
     ("", "</think>Yes.", "", "Yes."),
     ("", "Hm.</think>\n\nYes.", "", "Hm.Yes."),
     ("", "Hm.\n</think>", "", "Hm.\n"),

@@ -1,4 +1,4 @@
-"""Calls that a model's own template renders are read back the same, for each of llama.cpp's."""
+"""Calls rendered by a model's own template are parsed back unchanged, for all of llama.cpp's."""
 
 import functools
 import json
@@ -22,14 +22,14 @@ SHOW_NO_CALL = {
     "deepseek-ai-DeepSeek-R1-Distill-Llama-8B.jinja",
     "ibm-granite-granite-3.3-2B-Instruct.jinja",
 }
-"""They never show a call, so there is none to read back: what is known of their formats is in
+"""They never render a call, so there is none to parse back: their formats are in
 `known.py`. That of DeepSeek's Llama has no tools either."""
 OTHERWISE = {
     ("deepseek-ai-DeepSeek-R1-Distill-Qwen-32B.jinja", "text"): "text is shown as a turn after it",
     ("llama-cpp-deepseek-r1.jinja", "text"): "a call is not shown beside text",
     ("openai-gpt-oss-120b.jinja", "text"): "text before a call is shown as a thought",
 }
-"""What templates show otherwise than a model writes it."""
+"""Where templates render a call differently from what the model writes."""
 TAKES_TOOLS = sorted(
     name
     for name, source in sources("models/templates", ".jinja").items()
@@ -94,7 +94,7 @@ def common_start(a: str, b: str) -> int:
 def reply(
     name: str, content: str, calls: list[tuple[str, dict[str, Any]]], thought: str
 ) -> tuple[str, str] | None:
-    """What the template makes of a reply: the end of the prompt, and the text behind it."""
+    """The template's rendering of a reply: the end of the prompt, and the text after it."""
     wrote = [
         {
             "id": f"call0000{i}",
@@ -120,7 +120,7 @@ def reply(
         if all(function in text for function, _ in calls):
             same = prompt[: common_start(prompt, text)]
             if thought and thought in text and "<" not in prompt[len(same) :]:
-                # What the prompt says before the thought is shown at the prompt's end alone.
+                # The prompt's text before the thought appears only at the prompt's end.
                 return prompt, text[len(same) :]
             # Not in the middle of a tag.
             same = same[: same.rfind("<")] if same.rfind("<") > same.rfind(">") else same
@@ -135,7 +135,7 @@ def parsed(name: str, prompt: str, parts: list[str]) -> dict[str, Any]:
 
 
 def wrong_with(name: str, case: str, *, content: str = "", thought: str = "") -> str | None:
-    """How reading back differs; None: it doesn't, or the template shows no such thing."""
+    """How parsing back differs; None: it doesn't, or the template renders no such thing."""
     calls = ARGUMENTS[case]
     written = reply(name, content, calls, thought)
     if written is None:

@@ -1,4 +1,4 @@
-"""Calls found in replies, however the text was cut into parts."""
+"""Calls are found in replies, however the text is split."""
 
 import itertools
 import json
@@ -153,7 +153,7 @@ FRAGMENTS = [
 
 
 def in_order(text: str, pieces: list[OutputPart]) -> bool:
-    """Whether everything that was told stands in the text, once and in that order."""
+    """Whether all parsed text occurs in the reply, once and in that order."""
     at = 0
     for piece in pieces:
         if isinstance(piece, ToolCallBegan):
@@ -161,7 +161,7 @@ def in_order(text: str, pieces: list[OutputPart]) -> bool:
         else:
             part = piece.delta if isinstance(piece, ToolCallArguments) else piece.text
         if part == "{}" and part not in text[at:]:
-            continue  # what stands for no arguments at all
+            continue  # the form without arguments
         found = text.find(part, at)
         if found < 0:
             return False
@@ -170,7 +170,7 @@ def in_order(text: str, pieces: list[OutputPart]) -> bool:
 
 
 def is_subsequence(text: str, pieces: list[OutputPart]) -> bool:
-    """The same of harmony's replies, where marks inside of what reads as one text are left out."""
+    """The same for harmony's replies, where markers inside one text are dropped."""
     left = iter(text)
     parts = [
         piece.delta if isinstance(piece, ToolCallArguments) else piece.text
@@ -205,7 +205,7 @@ def test_no_split_changes_the_parsed_reply(
     assert run(list(text)) == whole
     if all(isinstance(piece, Content) for piece in whole) and not think and format is not G:
         assert whole == ([Content(text)] if text else [])
-    if "\\" not in text:  # which arguments in a string are freed of
+    if "\\" not in text:  # which is stripped from arguments in a string
         assert is_subsequence(text, whole) if format is G else in_order(text, whole)
 
 

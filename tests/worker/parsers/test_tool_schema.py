@@ -1,4 +1,4 @@
-"""Forced calls: what the model is bound to, and that it is read as a call."""
+"""Forced calls: the schema that constrains the model."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""Tiny models in the old GGML format, made up here: no file is needed that was made by others."""
+"""Generates tiny models in the old GGML format, so that no third-party file is needed."""
 
 import random
 import struct
@@ -24,7 +24,7 @@ def model(
     n_ctx: int = N_CTX,
     n_embd: int = N_EMBD,
 ) -> bytes:
-    """A whole file. `family`: as the configuration names it."""
+    """A complete file. `family`: its name in the configuration."""
     numbers = {
         "n_vocab": len(tokens),
         "n_ctx": n_ctx,
@@ -54,7 +54,7 @@ def model(
 
 
 def random_weights(seed: int = 1) -> Weights:
-    """Large enough that no rounding error decides which token is the likeliest."""
+    """Random weights, large enough that rounding never decides which token is the most likely."""
     dice = random.Random(seed)
 
     def weights(name: str, dims: tuple[int, ...]) -> Iterable[float]:
@@ -66,12 +66,12 @@ def random_weights(seed: int = 1) -> Weights:
 
 
 def equal_weights(name: str, dims: tuple[int, ...]) -> Iterable[float]:
-    """Every token is as likely as any other."""
+    """Equal weights: all tokens are equally likely."""
     return [0.0] * (dims[0] * (dims[1] if len(dims) == 2 else 1))
 
 
 def reciting_gpt2(tokens: list[bytes]) -> bytes:
-    """After each token comes the next one of the vocabulary, after the last the first."""
+    """After each token comes the next of the vocabulary, and after the last the first."""
     count = len(tokens)
 
     def weights(name: str, dims: tuple[int, ...]) -> Iterable[float]:

@@ -1,4 +1,4 @@
-"""Old GGML models, in a real worker, from files that are written here. Run as a program, this is
+"""Old GGML models in a real worker, from files that are generated here. Run as a program, this is
 such a worker."""
 
 import importlib.util
@@ -39,7 +39,7 @@ def start(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Start]:
         path.write_bytes(model)
         engine = LocalEngine(
             family,
-            # One thread: several wait for each other by spinning, which a busy machine punishes.
+            # One thread: several wait for each other by spinning, which is slow on a busy machine.
             load_of(
                 str(path),
                 **({"n_ctx": 0, "n_batch": 32, "n_seq_max": 1, "n_threads": 1} | changes),
@@ -157,14 +157,14 @@ def test_a_shorter_context_can_be_asked_for(start: Start) -> None:
     assert ask(engine, TokenPrompt([97] * 60), GREEDY).finished.completion_tokens == 4
 
 
-# The model says them by heart: characters of many bytes come in parts.
+# The model recites them: characters of several bytes arrive in parts.
 PARTS = [b"A", b" r", b"\xc3", b"\xb6", b"se", b" \xf0\x9f", b"\x8c", b"\xb9", b" is", b" a"]
 PARTS += [b" flower", b".", ggml_writer.END, b"x"]
 
 
 @pytest.fixture(scope="module")
 def reciter(start: Start) -> LocalEngine:
-    """Says PARTS from where the prompt stops, and ends."""
+    """Continues PARTS after the prompt, and ends."""
     return start(ggml_writer.reciting_gpt2(PARTS))
 
 
@@ -223,7 +223,7 @@ def test_a_damaged_file_is_refused_with_the_reason(start: Start, model: bytes, w
 
 def test_a_file_that_kills_the_worker_is_given_up(start: Start) -> None:
     model = bytearray(ggml_writer.model("gptj", ggml_writer.random_weights()))
-    model[24:28] = (1 << 30).to_bytes(4, "little")  # n_rot, to which no tensor bears witness
+    model[24:28] = (1 << 30).to_bytes(4, "little")  # n_rot, which no tensor's shape confirms
     assert "SIGABRT" in failure(start(bytes(model), "gptj"))
 
 

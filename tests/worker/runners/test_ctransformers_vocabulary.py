@@ -1,4 +1,4 @@
-"""Old GGML models before native code has a say: the file's check, and text to tokens and back."""
+"""Old GGML models without native code: the file's check, tokenizing and detokenizing."""
 
 import platform
 import sys

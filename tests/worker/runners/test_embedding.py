@@ -1,4 +1,4 @@
-"""Embeddings by llama.cpp: the same vectors as its own server gives, however the work is cut up."""
+"""Embeddings by llama.cpp: the same vectors as from its own server, however inputs are batched."""
 
 import math
 import subprocess
@@ -35,7 +35,7 @@ RUNS = (
     CPUINFO.exists() and " avx2 " in CPUINFO.read_text() and "haswell" in llama_libraries.variants()
 )
 HASWELL = [("haswell", 1e-4)] if RUNS else []
-"""A variant, where it is here and runs, and the part of a distance that may lie between."""
+"""A variant, if it is installed and runs, and the permitted part of the distance."""
 
 
 @contextmanager
@@ -84,8 +84,8 @@ def of_the_server(file: Path, pooling: int) -> list[list[float]]:
 
 
 def same(found: list[list[float]], wanted: list[list[float]], *, part: float) -> None:
-    """Nearer to what the server gives than that part of the distance between two texts: vectors of
-    small random models are much alike, and what matters is by how much they differ."""
+    """The difference from the server's vectors is less than that part of the distance between two
+    texts: vectors of small random models are similar, so only relative distances matter."""
     apart = distance(wanted[0], wanted[1])
     for ours, theirs in zip(found, wanted, strict=True):
         assert distance(ours, theirs) < apart * part
@@ -102,9 +102,9 @@ def test_a_model_that_only_embeds_is_pooled_as_its_file_says(tmp_path: Path, poo
 
 
 def test_a_model_that_writes_text_is_pooled_by_the_mean() -> None:
-    """Variants round activations to eight bits each in its own way, which moves a vector by some
-    hundredths: a text stays ten times nearer to itself than to another one. The code that the
-    server was built of, for AVX2, is there as the variant `haswell`: it has to give the same."""
+    """Each variant rounds activations to eight bits differently, which moves a vector by some
+    hundredths: a text is still ten times closer to itself than to another. The server's own code,
+    for AVX2, is the variant `haswell`: its vectors must be the same."""
     file = paths.embedded_model()
     wanted = of_the_server(file, 1)
     for variant, part in (("", 1 / 10), *HASWELL):
@@ -145,7 +145,7 @@ def test_a_reranker_gives_no_embeddings_and_says_so(tmp_path: Path) -> None:
 
 
 def test_a_model_with_a_state_instead_of_cells(tmp_path: Path) -> None:
-    """Long inputs are cut into chunks, and more come than there are slots."""
+    """Long inputs are split into chunks, and there are more inputs than slots."""
     file = tmp_path / "mamba.gguf"
     file.write_bytes(mamba().encoded(seed=3))
     texts = [f"word{i} " * (i * 11 % 25 + 1) for i in range(20)]

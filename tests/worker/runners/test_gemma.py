@@ -1,5 +1,5 @@
-"""A real model most of whose layers look back 512 tokens: the short cache costs no second reading,
-and what is gone on with is what was read."""
+"""A real model with a sliding window of 512 tokens in most layers: with the short cache, no prompt
+is processed twice, and replies continue from the right state."""
 
 import random
 from pathlib import Path
@@ -12,12 +12,12 @@ SHORT = {
     "n_ubatch": 128,
     "n_seq_max": 1,
     "kv_memory_bytes": 1 << 28,
-    # Without it, the order in which cells lie makes no difference; with it, halves are added up.
+    # Without it, the order of cells makes no difference; with it, partial sums are added.
     "flash_attn": "off",
 }
-"""Layers with a window have 768 cells, of which a slot may lose all but 512."""
+"""Layers with a sliding window have 768 cells, of which a slot keeps at least 512."""
 PROMPT, REPLY = 700, 280
-"""Tokens; together they are more than the cells."""
+"""Tokens of each prompt; in total they exceed the cells."""
 
 
 def prompt(seed: int, count: int) -> list[int]:
@@ -26,8 +26,8 @@ def prompt(seed: int, count: int) -> list[int]:
 
 
 def same(reply: Reply, wanted: Reply) -> bool:
-    """By the first token, which one step gives: what differs in the seventh decimal is a tenth of
-    a nat some tokens later, where activations are rounded to eight bits."""
+    """Compares the first token, from a single step: a difference in the seventh decimal becomes a
+    tenth of a nat some tokens later, because activations are rounded to eight bits."""
     ours, theirs = reply[0][0].top, wanted[0][0].top
     return all(
         one.text == other.text and abs(one.logprob - other.logprob) < 1e-4
@@ -38,7 +38,7 @@ def same(reply: Reply, wanted: Reply) -> bool:
 def test_what_was_read_once_is_not_read_again(gemma: Path, tmp_path: Path) -> None:
     base = prompt(1, PROMPT)
     follows = base + prompt(2, 1)
-    with worker(gemma, **SHORT) as near:  # where all of it is still there
+    with worker(gemma, **SHORT) as near:  # where all of its cells still exist
         ask(near, base)
         wanted = ask(near, base)
         wanted_then = ask(near, follows)

@@ -1,4 +1,4 @@
-"""Libraries and bindings are of one interface, or nothing starts and somebody is told why."""
+"""Libraries and bindings must have the same interface, or nothing starts and an error says why."""
 
 import json
 import shutil
@@ -18,7 +18,7 @@ from tests.waiting import wait_until
 
 
 def compared(preparation: str = "") -> list[str]:
-    """What a process of its own finds different, after something was planted in it."""
+    """The differences that a new process reports after a fault was injected into it."""
     code = "from appliance.worker.runners.llama_cpp.native import interface as i\n"
     code += "from appliance.worker.runners.llama_cpp.native.bindings import lib\n"
     code += f"import ctypes\n{preparation}\n"
@@ -140,7 +140,7 @@ def test_an_incompatible_library_is_reported_and_never_used(lacking: Path, tmp_p
     try:
         wait_until(
             lambda: "llama_print_system_info" in httpx.get(f"{appliance.url}/readiness").text,
-            "the reason is not told",
+            "the reason is not reported",
         )
         assert httpx.get(f"{appliance.url}/readiness").status_code == 503
         wait_until(lambda: "given up" in appliance.log.read_text("utf-8"), "nothing is in the log")

@@ -1,4 +1,4 @@
-"""The device that was asked for, how many layers fit there, and what is said when they don't."""
+"""The requested device, the number of layers that fit, and the warning when they don't."""
 
 from collections.abc import Sequence
 
@@ -28,7 +28,7 @@ SIZES = (0, 300, 600, 900, 1200)
 
 
 def choose(load: Load, devices: list[Device], **trust: Trust) -> Placement:
-    """`trust`: of devices that are not trusted, by name."""
+    """`trust`: the trust of devices, by name, where it isn't full."""
 
     def judge(asked: Sequence[Device]) -> tuple[Trust, str]:
         distrusted: list[Trust] = [trust[it.name] for it in asked if it.name in trust]
@@ -96,7 +96,7 @@ def test_gpus_that_are_too_small_alone_share_a_model() -> None:
 def test_the_roomiest_is_enough_where_it_holds_all() -> None:
     two = [CPU, device("CUDA0", 2000), device("CUDA1", 3000)]
     assert choose(load_of("x", gpu_bytes=SIZES), two).on == ("CUDA1",)
-    # Another that is as good is not worth a comparison, if it was not compared.
+    # An equally good device that was not compared yet is not worth a comparison.
     place = choose(load_of("x", gpu_bytes=SIZES), two, CUDA1="unproven")
     assert (place.on, place.unproven) == (("CUDA0",), ())
 
@@ -110,7 +110,7 @@ def test_a_gpu_is_asked_for_by_its_name_in_any_case() -> None:
 def test_two_families_never_share_a_model_since_they_may_be_one_gpu() -> None:
     both = [CPU, device("Vulkan0", 5000), device("CUDA0", 5000)]
     assert choose(load_of("x", gpu_bytes=SIZES), both).on == ("CUDA0",)
-    # What holds more of the model is better than what is usually faster.
+    # A device that holds more of the model is better than a usually faster one.
     small = [CPU, device("Vulkan0", 5000), device("CUDA0", 400)]
     assert choose(load_of("x", gpu_bytes=SIZES), small).on == ("Vulkan0",)
     assert choose(load_of("x", gpu_bytes=SIZES, device="cuda"), small).on == ("CUDA0",)

@@ -23,13 +23,13 @@ from tests.worker import llama_sources
 
 ROOT = Path(__file__).resolve().parents[3]
 LENGTH = 60_000
-"""Characters of a text: several slices."""
+"""Length of a text in characters: several slices."""
 NOT_CUT = {"bert-bge", "nomic-bert-moe", "deepseek-coder", "deepseek-llm"}
-"""Vocabularies that don't join smaller tokens, or have letters for special ones."""
+"""Vocabularies without merges, or with letters as special tokens."""
 
 
 def texts() -> Iterator[str]:
-    """What people and programs write, and what somebody does to make it go wrong."""
+    """Texts of people and programs, and hostile ones."""
     documents = sorted((ROOT / "docs").glob("*.md"))
     yield "".join(file.read_text("utf-8") for file in documents)[:LENGTH]
     code = sorted((ROOT / "appliance").rglob("*.py"))
@@ -95,7 +95,7 @@ def vocabularies(tmp_path_factory: pytest.TempPathFactory) -> dict[str, LlamaRun
 
 
 def vocabulary(file: Path) -> LlamaRunner:
-    """Of a runner only what tokenizes."""
+    """The tokenizing part of a runner."""
     params = lib.llama_model_default_params()
     params.vocab_only = True
     model = lib.llama_model_load_from_file(str(file).encode(), params)

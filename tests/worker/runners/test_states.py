@@ -1,5 +1,5 @@
-"""Models whose state cannot be cut anywhere, or that look back a window only: whatever was in a
-slot before, shared, kept or restored, the reply is the one that a fresh worker gives."""
+"""Models whose state cannot be truncated at any point, or with a sliding window: whatever a slot
+held before, shared, kept or restored, replies are the same as from a fresh worker."""
 
 import math
 import random
@@ -29,8 +29,8 @@ MODELS: dict[str, Callable[[], Gguf]] = {
 CONTROL = ((0, -math.inf), (1, -math.inf), (2, -math.inf))
 GREEDY = SamplingParams(temperature=0, max_tokens=8, logprobs=2, logit_bias=CONTROL)
 NOISE = 2e-4
-"""Likeliest tokens nearer than this may change places when the same is computed in other batches;
-what these tests look for is fifty times as large."""
+"""The most likely tokens may swap if their difference is below this, depending on the batches;
+the errors that these tests look for are fifty times as large."""
 
 Reply = tuple[list[Logprobs], Finished]
 
@@ -72,7 +72,7 @@ def same(generated: list[Logprobs], wanted: list[Logprobs]) -> bool:
 
 
 def ids(generated: list[Logprobs]) -> list[int]:
-    """The tokens of a reply, by what the tests' vocabulary has in it."""
+    """The token ids of a reply, by the tests' vocabulary."""
     return [
         259 + int(entry.token.text[5:])
         if entry.token.text.startswith(b" word")
@@ -107,7 +107,7 @@ def test_replies_are_those_of_a_fresh_worker(tmp_path: Path, kind: str, kv_unifi
         with worker(file, kv_unified=kv_unified) as fresh:
             wanted[name], end = ask(fresh, prompts[name])
             assert end.cached_tokens == 0
-        if name == "base":  # a chat that goes on
+        if name == "base":  # a chat that continues
             prompts["more"] = BASE + ids(wanted["base"]) + tokens(6, 10)
     replies = {tuple(entry.token.text for entry in generated) for generated in wanted.values()}
     assert len(replies) == len(wanted), "they must differ"

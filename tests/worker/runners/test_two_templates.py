@@ -46,7 +46,7 @@ def test_each_is_rendered_as_if_alone(
         return "".join(part for part, _ in template.render(MESSAGES, tools or []))
 
     if tools is None and usual is None:
-        return  # what it makes of no tools is its own affair
+        return  # its rendering without tools does not matter
     alone = for_tools if tools and for_tools else usual
     assert rendered(one_template(usual, for_tools)) == rendered(alone or for_tools)
 

@@ -1,5 +1,5 @@
-"""A short cache for layers that look back a window only, with llama.cpp's own: the reply is the one
-that a fresh worker gives, and what was read once is not read again."""
+"""A short cache for sliding-window layers, with llama.cpp's own cache: replies are the same as from
+a fresh worker, and no prompt is processed twice."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,12 +14,12 @@ from tests.models.architectures import gemma3
 from tests.worker.runners.test_states import GREEDY, ask, ids, read, same, tokens, worker
 
 SHORT = {"n_ctx": 2048, "n_batch": 64, "n_ubatch": 64}
-"""The cache of a window of 64 then has 256 cells: nothing here fits into it whole."""
+"""The cache of a window of 64 then has 256 cells: no prompt here fits into it completely."""
 BASE = tokens(1, 600)
 PROMPTS = {
     "base": BASE,
-    "told otherwise": BASE + tokens(2, 40),
-    "told otherwise again": BASE + tokens(2, 40) + tokens(3, 40),
+    "edited": BASE + tokens(2, 40),
+    "edited again": BASE + tokens(2, 40) + tokens(3, 40),
     "branch": BASE[:300] + tokens(5, 60),
     "another branch": BASE[:300] + tokens(6, 60),
     "third branch": BASE[:300] + tokens(7, 60),
@@ -37,7 +37,7 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def wanted(file: Path) -> dict[str, list[Logprobs]]:
-    """What a worker says that has read nothing else."""
+    """Replies of a fresh worker."""
     found = {}
     for name, prompt in PROMPTS.items():
         with worker(file, **SHORT) as fresh:
@@ -50,7 +50,7 @@ def wanted(file: Path) -> dict[str, list[Logprobs]]:
 
 
 class Chats:
-    """Asks, and compares with what a fresh worker says."""
+    """Sends prompts, and compares the replies with a fresh worker's."""
 
     def __init__(self, engine: LocalEngine, wanted: dict[str, list[Logprobs]]) -> None:
         self.engine = engine
@@ -96,7 +96,7 @@ def test_another_reply_begins_where_the_prompt_ended(chats: Chats) -> None:
     chats.talk("base")
     assert chats.ask("base").cached_tokens == 599
     chats.talk("base")
-    assert chats.ask("told otherwise").cached_tokens == 600
+    assert chats.ask("edited").cached_tokens == 600
 
 
 def test_another_prompt_begins_where_the_reply_before_it_ended(
@@ -117,7 +117,7 @@ def test_after_others_had_the_slots_too(chats: Chats) -> None:
     chats.talk("base")
     for name in ("other", "third"):
         chats.ask(name)
-    end = chats.ask("told otherwise")
+    end = chats.ask("edited")
     assert (end.cached_tokens, end.cached_from) == (600, "memory")
 
 
@@ -128,9 +128,9 @@ def test_and_after_a_restart(
         Chats(engine, wanted).talk("base")
     with worker(file, **kept) as engine:
         chats = Chats(engine, wanted)
-        end = chats.ask("told otherwise")
+        end = chats.ask("edited")
         assert (end.cached_tokens, end.cached_from) == (600, "disk")
-        assert chats.ask("told otherwise again").cached_tokens >= 640
+        assert chats.ask("edited again").cached_tokens >= 640
 
 
 def test_a_beginning_that_many_share_is_read_twice_at_most(chats: Chats) -> None:

@@ -1,4 +1,4 @@
-"""The step loop reduced to the bone, on the fake runner's memory, for tests of who runs next."""
+"""A minimal step loop on the fake runner's memory, for tests of scheduling."""
 
 from appliance.engine.types import SamplingParams
 from appliance.worker.runners.base import NoRoom
@@ -36,7 +36,7 @@ class Silent:
 
 
 class Loop:
-    """The step loop reduced to the bone: schedule, decode, sample."""
+    """A minimal step loop: schedule, decode, sample."""
 
     def __init__(
         self,
@@ -94,7 +94,7 @@ class Loop:
         return batch
 
     def check(self) -> None:
-        """What the cache believes of the cells is what the cells hold."""
+        """Checks that the cache's bookkeeping matches the cells."""
         for slot in self.cache.slots:
             held = [cell.token for cell in self.runner.cells.get(slot.index, [])]
             assert held == list(slot.tokens)
@@ -116,7 +116,7 @@ def reply(seq: Sequence) -> str:
 
 
 class Uncuttable(FakeRunner):
-    """Like a recurrent model: a state stands as it is, or not at all."""
+    """Like a recurrent model: a state can be kept or cleared, but not truncated."""
 
     def min_length(self, slot: int) -> int:
         return len(self.cells.get(slot, []))

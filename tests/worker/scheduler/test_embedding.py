@@ -1,4 +1,4 @@
-"""Embeddings: how inputs share batches, and that every request ends once."""
+"""Embeddings: inputs share batches, and every request ends once."""
 
 import os
 import random
@@ -16,7 +16,7 @@ from tests.engine.test_faults import ENDLESS, SLOW, until
 
 
 class Vectors:
-    """What a request for embeddings was told."""
+    """Submits a request for embeddings and collects its events."""
 
     def __init__(
         self, engine: Engine, *inputs: str | list[int], dimensions: int | None = None

@@ -1,4 +1,4 @@
-"""Whose request is next: owners take turns, and nobody can fill the queue up for others."""
+"""The fair queue: owners take turns, and nobody can fill the queue for others."""
 
 import time
 from collections import Counter
@@ -77,7 +77,7 @@ def test_a_hundred_waiting_delay_anothers_first_by_one_generation_at_most(n_slot
     assert len(running) == n_slots
     while other.slot is None:
         loop.step()
-    # As soon as any of those that had a slot already has ended, and before any that waited.
+    # As soon as any running request has ended, and before any that waited.
     assert {*loop.done} & {*running} and {*loop.done} <= {*running}
     loop.run()
     assert len(loop.done) == 101
@@ -88,7 +88,7 @@ def test_nobody_is_served_twice_while_another_waits(script: list[str | None]) ->
     """None: a slot is free."""
     line = FairQueue[Sequence]()
     passed: dict[str, Counter[str]] = {}
-    """Of each owner with something waiting: who was served since it last was, or since it came."""
+    """For each waiting owner: who was served since its last turn, or since it arrived."""
     for id, owner in enumerate([*script, *[None] * 60]):
         if owner is not None:
             line.add(of(owner, id))
@@ -135,7 +135,7 @@ def test_a_full_queue_has_room_for_another_owner(make_fake: MakeEngine) -> None:
         request = GenerationRequest(prompt=TextPrompt("x"), sampling=sampling, owner=owner)
         engine.submit(request, sink)
 
-    submit("greedy", 1500)  # long enough for the others to come
+    submit("greedy", 1500)  # long enough for the others to arrive
     for _ in range(3):
         submit("greedy")
     with pytest.raises(QueueFull):

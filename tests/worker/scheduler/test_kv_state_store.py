@@ -1,4 +1,4 @@
-"""Saved states: budgets, files that outlive the worker, damage, sessions that are deleted."""
+"""Saved states: budgets, files that outlive the worker, damaged files, deleted sessions."""
 
 import stat
 import threading

@@ -1,10 +1,10 @@
-"""A sequence whose next tokens are still being found out about keeps nobody waiting."""
+"""A sequence whose grammar is still computing its next tokens does not delay others."""
 
 from tests.worker.scheduler.loop import Loop, Silent, sequence
 
 
 class Slow(Silent):
-    """Its next tokens aren't known yet."""
+    """Its permitted next tokens aren't known yet."""
 
     ready = False
 

@@ -1,4 +1,4 @@
-"""Who runs next: invariants of batches, slots and cells, on the fake runner's memory."""
+"""The scheduler: invariants of batches, slots and cells, on the fake runner's memory."""
 
 import pytest
 from hypothesis import given, settings
@@ -243,7 +243,7 @@ GUESSES = ["The word is swordfish" + "." * 80, "The word is albatross" + "." * 8
 @pytest.mark.parametrize("partitioned", [False, True])
 @pytest.mark.parametrize("session", ["", "a chat of his"])
 def test_no_owner_learns_what_another_asked(tier: str, partitioned: bool, session: str) -> None:
-    """A right guess and a wrong one are found nowhere, take as many steps, and share nothing."""
+    """Right and wrong guesses of another's prompt find no cache and take equally many steps."""
     seen = []
     for guess in GUESSES:
         loop = Loop(n_slots=2, memory_bytes=10**6, partitioned=partitioned)
@@ -266,7 +266,7 @@ def test_no_owner_learns_what_another_asked(tier: str, partitioned: bool, sessio
         seen.append((his.n_cached, his.cached_from, steps, loop.runner.shared))
         assert reply(hers) == reply_to(GUESSES[0], limit)
         assert reply(his) == reply_to(guess + "?", 4)
-        # She herself does, and so does who goes on with her chat.
+        # Its owner's own requests find it, and so does another key in the same chat.
         for scope in (Scope("alice"), Scope("bob", "a chat of hers")):
             again = sequence(3, GUESSES[0] + "!", scope=scope)
             loop.run(again)
@@ -309,7 +309,7 @@ def test_what_runs_together_lies_together_where_slots_have_cells_of_their_own() 
     loop = Loop(n_cells=200, n_batch=32, partitioned=True, memory_bytes=10**6)
     loop.run(*(sequence(n, f"{n}" * 60, 5) for n in range(4)))
     oldest, *_ = sorted(loop.cache.slots, key=lambda slot: slot.used)
-    loop.run(sequence(4, "1" * 60, 5))  # goes on where it was, so that its neighbour is older
+    loop.run(sequence(4, "1" * 60, 5))  # continues in its slot, so that its neighbour is older
     together = [sequence(5, "x" * 60, 5), sequence(6, "y" * 60, 5)]
     for seq in together:
         loop.scheduler.add(seq)

@@ -1,4 +1,4 @@
-"""The thread governor on simulated machines: near the best fixed setting, whatever others do."""
+"""The thread governor on simulated machines: near the best fixed setting under any other load."""
 
 import itertools
 import math
@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from appliance.worker.scheduler.thread_governor import Kind, ThreadGovernor
 
 Busy = Callable[[float], int]
-"""Cores that other programs use at a time."""
+"""Cores that other programs use, by time."""
 
 
 class Machine:
-    """Steps that take as long as on a machine with a spinning barrier.
+    """Simulates the step times of a machine with a spinning barrier.
 
     One thread on a core that is its own: 17 ms a token. Threads that must share a core with another
     program hold up all the others: `penalty` times the time of a machine that is free.
@@ -45,7 +45,7 @@ class Machine:
         tokens: int = 1,
         report: Callable[[int, float], None] = lambda tokens, seconds: None,
     ) -> float:
-        """Tokens a second until then."""
+        """Tokens a second until that time."""
         began, done = self.now, 0
         while self.now < until:
             seconds = self.seconds(threads(), tokens)
@@ -73,7 +73,7 @@ class Governed:
         return self.machine.run(suggested, until, tokens=tokens, report=report)
 
     def share(self, threads: int, begin: float, end: float) -> float:
-        """Part of the steps of that time that had so many threads."""
+        """The fraction of the steps in that time with that many threads."""
         steps = [count for at, count in self.seen if begin <= at < end]
         return steps.count(threads) / len(steps)
 
@@ -114,14 +114,14 @@ def test_gives_way_within_a_second_and_comes_back(penalty: float) -> None:
 
 @pytest.mark.parametrize("penalty", [5.0, 20.0])
 def test_a_machine_that_is_busy_from_the_start_is_seen_at_once(penalty: float) -> None:
-    """Nothing is known then of how fast it would be."""
+    """The speed with all threads is unknown then."""
     governed = Governed(2, lambda now: 1, penalty=penalty)
     best = fixed(1, 2, lambda now: 1, 60, penalty=penalty)
     assert governed.run(2) >= 0.7 * best
 
 
 def test_the_first_prompts_are_read_by_all_cores() -> None:
-    """A look would cost whoever asks first half a second."""
+    """A probe would cost the first request half a second."""
     governed = Governed(2, lambda now: 0)
     governed.run(20.0, tokens=512, kind="prefill")
     assert {threads for _, threads in governed.seen} == {2}

@@ -1,6 +1,5 @@
-"""Layers that look back a window only: what a slot has lost of it is never looked at, and what was
-read once is read again as seldom as can be. On the fake runner's memory; the real one's is in
-`test_states`.
+"""Sliding-window layers: cells that a slot has lost are never read, and prompts are processed again
+as rarely as possible. On the fake runner's memory; the real one is tested in `test_states`.
 """
 
 import pytest
@@ -19,15 +18,15 @@ PLENTY = 10**6
 
 
 class Windowed(FakeRunner):
-    """Like llama.cpp: of each slot, the window is there, and a little before it that nothing else
-    has taken yet. A state has the window of its last token."""
+    """Like llama.cpp: each slot has its window, and a little before it that is not reused yet. A
+    state has the window of its last token."""
 
     takes_checkpoints = True
 
     def __init__(self, *arguments: object) -> None:
         super().__init__(*arguments)  # type: ignore[arg-type]
         self.first: dict[int, int] = {}
-        """Of a slot's tokens, the first that is there."""
+        """The first of a slot's tokens whose cell still exists."""
 
     def decode(self, batch: Batch) -> None:
         for position, slot in zip(batch.positions, batch.slots, strict=True):
@@ -109,7 +108,7 @@ def test_another_reply_begins_where_the_prompt_ended(partitioned: bool) -> None:
 def test_a_chat_whose_replies_are_rendered_differently_is_read_from_where_they_begin(
     partitioned: bool,
 ) -> None:
-    """As templates do that leave a model's reasoning out."""
+    """Like templates that drop a model's reasoning."""
     loop = loop_of(1, partitioned)
     prompt = text("abc", 200)
     known = 0

@@ -1,4 +1,4 @@
-"""A Debian with nothing in it: no Python, no compiler; systemd booted in a container.
+"""A minimal Debian: no Python, no compiler; systemd booted in a container.
 
 Debian packages: debootstrap, systemd-container. Root is needed for both. The machine is on the
 network of this one, and gets more packages from the same mirror.
@@ -20,11 +20,11 @@ ROOT = Path(__file__).resolve().parents[2]
 BASE = ROOT / "build" / "bare"
 """Made once; every machine is a copy."""
 ARCHIVES = ROOT / "build" / "bare-archives"
-"""Packages that machines have got, so that each comes over the network once."""
+"""Packages already downloaded, so that each comes over the network once."""
 BOOT_SECONDS = 120
 COMMAND_SECONDS = 600
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-# The host may have its control groups in the old way, which systemd in a container need not know.
+# The host may use control groups version 1, which systemd in a container need not know.
 _BOOT = """
 mount --make-rprivate / && mount -t cgroup2 none /sys/fs/cgroup &&
 exec systemd-nspawn --quiet --boot --register=no --keep-unit --console=pipe "$@"
@@ -32,12 +32,12 @@ exec systemd-nspawn --quiet --boot --register=no --keep-unit --console=pipe "$@"
 
 
 def make_base() -> None:
-    """The bare system, out of the mirror that this machine's own packages come from."""
+    """The minimal system, from the mirror of this machine's own packages."""
     bootstrap(BASE, "systemd-sysv", "dbus")
 
 
 def bootstrap(base: Path, *packages: str) -> None:
-    """A Debian that has little besides these packages, in a folder that is made once."""
+    """A Debian with these packages and little else, in a folder that is made once."""
     for program, package in (
         ("debootstrap", "debootstrap"),
         ("systemd-nspawn", "systemd-container"),
@@ -75,22 +75,22 @@ def _output(*command: str) -> str:
 
 
 class Machine:
-    """One that is running."""
+    """A running machine."""
 
     def __init__(self, folder: Path) -> None:
         self.root = folder / "machine"
         self.log = folder / "console.txt"
         subprocess.run(["cp", "-a", BASE, self.root], check=True)
-        # It is no copy of another machine.
+        # It must not look like a copy of another machine.
         (self.root / "etc/machine-id").write_text("")
         self._process: subprocess.Popen[bytes] | None = None
         self._init = 0
 
     def boot(self, *shared: Path) -> None:
-        """Until its systemd takes orders; the test is left out where none can run.
+        """Wait until its systemd accepts commands; the test is skipped where none can run.
 
         Args:
-            shared: folders that it has as well, at the same places.
+            shared: folders of this machine, mounted at the same paths.
         """
         ARCHIVES.mkdir(exist_ok=True)
         binds = [f"--bind={ARCHIVES}:/var/cache/apt/archives", *(f"--bind={it}" for it in shared)]
@@ -114,7 +114,7 @@ class Machine:
         assert self._process
         assert self._process.poll() is None, "it has ended"
         init = []
-        with suppress(psutil.NoSuchProcess):  # it begins with commands that soon end
+        with suppress(psutil.NoSuchProcess):  # it begins with short-lived commands
             children = psutil.Process(self._process.pid).children()
             init = [one.pid for one in children if one.name() == "systemd"]
         if not init:
@@ -128,7 +128,7 @@ class Machine:
         return ["nsenter", f"--target={self._init}", "--all", "--", *command]
 
     def try_run(self, *command: str) -> "subprocess.CompletedProcess[str]":
-        """A command of root inside; it may fail."""
+        """Run a command as root inside; it may fail."""
         clean = ["env", "-i", f"PATH={PATH}", "HOME=/root"]
         return subprocess.run(
             self.inside(*clean, *command),
@@ -139,13 +139,13 @@ class Machine:
         )
 
     def run(self, *command: str) -> str:
-        """A command of root inside, which must not fail; what it says."""
+        """Run a command as root inside, which must not fail; its output."""
         done = self.try_run(*command)
         assert done.returncode == 0, done.stdout + done.stderr + self.journal()
         return done.stdout
 
     def take(self, file: Path) -> str:
-        """Puts a file into root's home, under a name that `ours` does not find; its place."""
+        """Copies a file into root's home, under a name that `ours` does not find; its path."""
         name = file.name.replace("appliance", "taken")
         subprocess.run(["cp", file, self.root / "root" / name], check=True)
         return f"/root/{name}"
@@ -159,17 +159,17 @@ class Machine:
         )
 
     def ours(self) -> set[str]:
-        """Every file and folder that has the appliance's name; GNOME's icons have one of theirs."""
+        """Every file and folder with the appliance's name, except GNOME's own icon."""
         apart = "( -path /proc -o -path /var/cache/apt -o -path */icons/Adwaita ) -prune"
         words = ["find", "/", "-xdev", *apart.split(), "-o", "-name", "*appliance*", "-print"]
         return set(self.run(*words).split())
 
     def journal(self) -> str:
-        """What the service said last."""
+        """The end of the service's log."""
         return self.try_run("journalctl", "--no-pager", "--lines=40", "--unit=appliance").stdout
 
     def processes(self, word: str) -> list[psutil.Process]:
-        """Those inside that have this word on their command line."""
+        """The processes inside with this word on their command line."""
         inside = psutil.Process(self._init).children(recursive=True)
         found = []
         for one in inside:
@@ -179,7 +179,7 @@ class Machine:
         return found
 
     def end(self) -> None:
-        """As when somebody pulls the plug."""
+        """Stop it like a power failure."""
         if self._process is None:
             return
         with suppress(psutil.Error):

@@ -1,4 +1,4 @@
-"""What `make packages` has made."""
+"""The packages that `make packages` built."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ DIST = ROOT / "dist"
 
 
 def newest(pattern: str) -> Path:
-    """The package that was made last; the test is left out where there is none."""
+    """The newest package; the test is skipped without one."""
     found = sorted(DIST.glob(pattern), key=lambda file: file.stat().st_mtime)
     if not found:
         pytest.skip(f"there is no dist/{pattern}: `make packages` makes it")

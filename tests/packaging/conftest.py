@@ -1,4 +1,4 @@
-"""A machine with nothing in it, for each test that installs something."""
+"""A minimal machine for each test that installs something."""
 
 import socket
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ Environment=APPLIANCE_SERVER_PORT={port} APPLIANCE_ENGINE_TUNE=false
 
 @pytest.fixture
 def machine(tmp_path: Path) -> Iterator[Machine]:
-    """Booted; away when the test is over."""
+    """A booted machine; removed after the test."""
     make_base()
     one = Machine(tmp_path)
     try:
@@ -28,7 +28,7 @@ def machine(tmp_path: Path) -> Iterator[Machine]:
 
 @pytest.fixture
 def url(machine: Machine) -> str:
-    """Where the machine's service will be: it has the network of this machine."""
+    """The address of the machine's service: it shares this machine's network."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         port: int = taken.getsockname()[1]

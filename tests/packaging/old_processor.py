@@ -1,4 +1,4 @@
-"""`appliance`, with workers that are the frozen program on a processor of 2008. Run as a program.
+"""`appliance`, whose workers are the frozen program on a processor of 2008. Run as a program.
 
 The first arguments are the frozen program and the processor's name; qemu-user imitates it.
 """
@@ -10,7 +10,7 @@ from appliance.config import paths
 
 
 def main() -> None:
-    """The service itself is the one of this checkout; no processor matters to it."""
+    """The service itself is this checkout's; the processor does not matter to it."""
     program, processor, *rest = sys.argv[1:]
     inside = str(Path(program).parent / "_internal")
     # As if another of its processes had started it. Otherwise it would start itself once more to

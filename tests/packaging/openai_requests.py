@@ -1,4 +1,4 @@
-"""A person from outside, with the official client."""
+"""Requests to an installed appliance, with the official client."""
 
 import httpx
 from openai import OpenAI
@@ -6,7 +6,7 @@ from openai.types.chat import ChatCompletion
 
 
 def ready(url: str) -> bool:
-    """Whether a service is there and its model answers."""
+    """Whether a service is running and its model is ready."""
     try:
         return httpx.get(f"{url}/readiness", timeout=5).status_code == 200
     except httpx.TransportError:
@@ -14,7 +14,7 @@ def ready(url: str) -> bool:
 
 
 def ask(url: str, model: str = "smollm2-135m-instruct") -> ChatCompletion:
-    """A question; the answer, which has text in it."""
+    """Ask a question; the reply, which must not be empty."""
     with OpenAI(base_url=f"{url}/v1", api_key="none", max_retries=0, timeout=120) as client:
         response = client.chat.completions.create(
             model=model,
@@ -27,7 +27,7 @@ def ask(url: str, model: str = "smollm2-135m-instruct") -> ChatCompletion:
 
 
 def begin_chat(url: str, tokens: int) -> str:
-    """A chat whose reply is being written; its session."""
+    """Start a chat whose reply is still being written; its session."""
     settings = {"settings": {"max_tokens": tokens}}
     session: str = httpx.post(f"{url}/api/sessions", json=settings).json()["id"]
     question = {"content": "Tell me a very long story about the sea."}
@@ -39,7 +39,7 @@ def begin_chat(url: str, tokens: int) -> str:
 
 
 def chat(url: str) -> str:
-    """A chat that is stored; its session."""
+    """Create a stored chat; its session."""
     session: str = httpx.post(f"{url}/api/sessions", json={}).json()["id"]
     turn = httpx.post(
         f"{url}/api/sessions/{session}/turns", json={"content": "Hello!"}, timeout=120
@@ -49,7 +49,7 @@ def chat(url: str) -> str:
 
 
 def kept(url: str, session: str) -> bool:
-    """Whether that chat is there, whole."""
+    """Whether that chat is stored completely."""
     found = httpx.get(f"{url}/api/sessions/{session}/messages").json()["messages"]
     return [one["role"] for one in found] == ["user", "assistant"] and (
         found[1]["status"] == "complete" and bool(found[1]["content"])

@@ -1,4 +1,4 @@
-"""The .tar.gz on a Linux without a package for it: put in place by its script, used, taken away.
+"""The .tar.gz on a Linux without a package for it: installed by its script, used, removed.
 
 `make packages` makes it and `make packages-test` runs this.
 """
@@ -20,7 +20,7 @@ def test_the_service_out_of_an_archive(machine: Machine, url: str) -> None:
     before = machine.ours()
 
     assert "systemctl enable --now appliance" in machine.run(script)
-    # Its unit is understood where it lies, and finds the program there.
+    # Its unit is valid where it is installed, and finds the program there.
     machine.run(
         *("systemd-analyze", "verify", "--man=no"),
         "/usr/local/lib/systemd/system/appliance.service",
@@ -31,13 +31,13 @@ def test_the_service_out_of_an_archive(machine: Machine, url: str) -> None:
     session = chat(url)
     assert machine.run("appliance", "--version").startswith("appliance ")
 
-    # Installed once more while it runs, it goes on, and starts with the machine as before.
+    # Installed again while it runs, it keeps running, and starts at boot as before.
     machine.run(script)
     wait_until(lambda: ready(url), f"not ready: {machine.journal()}", 120)
     assert machine.run("systemctl", "is-enabled", "appliance").strip() == "enabled"
     assert kept(url, session)
 
-    # Taken away, what people wrote and set stays, and the script's files do not.
+    # After removal, chats and settings remain, and the script's files are gone.
     machine.run(script, "--remove")
     with pytest.raises(httpx.TransportError):
         httpx.get(url)

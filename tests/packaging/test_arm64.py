@@ -1,7 +1,7 @@
 """The package for arm64, installed on a bare Debian for arm64 whose programs qemu runs.
 
-`make arm64` makes it and `make arm64-test` runs this. It shows that the package is whole and
-answers; how fast it is on such a processor it does not show.
+`make arm64` makes it and `make arm64-test` runs this. It shows that the package is complete
+and answers, not how fast it is on such a processor.
 """
 
 import json
@@ -24,9 +24,9 @@ from tests.worker.runners import ggml_writer
 
 ROOT = Path(__file__).resolve().parents[2]
 BASE = ROOT / "build" / "arm64" / "bare"
-"""Made once: a Debian with what the package depends on, and nothing else."""
+"""Made once: a Debian with the package's dependencies, and nothing else."""
 SLOW = 900.0
-"""Seconds for what takes a few without qemu."""
+"""Seconds for steps that take a few without qemu."""
 CONFIG = """
 [models]
 find_elsewhere = false
@@ -42,7 +42,7 @@ pytestmark = pytest.mark.packages
 
 
 class Arm:
-    """The package in a system of its own."""
+    """The package, installed in its own system."""
 
     def __init__(self, folder: Path, package: Path) -> None:
         self.root = folder / "root"
@@ -60,7 +60,7 @@ class Arm:
         self._process: subprocess.Popen[bytes] | None = None
 
     def command(self, *command: str) -> list[str]:
-        """The command line that runs one inside."""
+        """The command line that runs a command inside."""
         environment = {
             "APPLIANCE_SERVER_PORT": str(self._port),
             "APPLIANCE_DATA_DIR": "/var/lib/appliance",
@@ -71,7 +71,7 @@ class Arm:
         return debian.inside(self.root, *command, variables=environment)
 
     def run(self, *command: str) -> str:
-        """A command, which must not fail; what it says."""
+        """Run a command, which must not fail; its output."""
         done = subprocess.run(
             self.command(*command), capture_output=True, text=True, check=False, timeout=SLOW
         )
@@ -100,7 +100,7 @@ class Arm:
         return httpx.post(f"{self.url}/v1/chat/completions", json=question, timeout=SLOW)
 
     def stop(self) -> int:
-        """As a service manager does."""
+        """Stop it as a service manager does."""
         assert self._process
         for inside in psutil.Process(self._process.pid).children():
             inside.terminate()

@@ -1,4 +1,4 @@
-"""Packages as they were made, judged by the programs that judge them for everybody.
+"""The built packages, checked by the distributions' own checkers.
 
 `make packages` makes them and `make packages-test` runs this.
 """
@@ -30,7 +30,7 @@ def test_a_deb_depends_on_what_it_needs(kind: str) -> None:
     needed = judged("dpkg-deb", "dpkg", "--field", package, "Depends")
     assert re.search(r"libc6 \(>= 2\.\d+\)", needed)
     assert ("gir1.2-webkit2-4.1" in needed) is GTK[kind]
-    # A machine without a GPU needs no loader for one.
+    # A machine without a GPU does not need the Vulkan loader.
     assert "vulkan" not in needed
     assert "libvulkan1" in judged("dpkg-deb", "dpkg", "--field", package, "Recommends")
     members = judged("ar", "binutils", "t", package).split()

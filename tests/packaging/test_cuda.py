@@ -1,4 +1,4 @@
-"""The add-on for NVIDIA's GPUs: what it takes from whom, and that it goes with one llama.cpp."""
+"""The add-on for NVIDIA GPUs: its sources, and that it fits one llama.cpp version only."""
 
 import base64
 import hashlib
@@ -22,7 +22,7 @@ BASE = b"the ggml-base of both"
 
 @pytest.fixture
 def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder of libraries that came with the version that is pinned."""
+    """A folder of libraries of the pinned version."""
     folder = tmp_path / "llama_cpp" / "lib"
     folder.mkdir(parents=True)
     (folder / cuda.BASE).write_bytes(BASE)
@@ -37,7 +37,7 @@ def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def npm(folder: Path, base: bytes) -> list[str]:
-    """A program that gives an archive as npm does."""
+    """A stand-in for npm that delivers an archive."""
     packed = folder / "given.tgz"
     with tarfile.open(packed, "w:gz") as archive:
         for name, content in (
@@ -54,7 +54,7 @@ def npm(folder: Path, base: bytes) -> list[str]:
 
 
 def pip(folder: Path, names: tuple[str, ...]) -> list[str]:
-    """A program that downloads a wheel with libraries as pip does."""
+    """A stand-in for pip that delivers a wheel with libraries."""
     wheel = folder / "nvidia_all-1-py3-none-any.whl"
     with zipfile.ZipFile(wheel, "w") as archive:
         for name in names:
@@ -73,7 +73,7 @@ def offer(
     base: bytes = BASE,
     nvidias: tuple[str, ...] = cuda.NVIDIA,
 ) -> None:
-    """Have both programs give that."""
+    """Install both stand-ins."""
     program = npm(folder, base)
     monkeypatch.setattr(prebuilt, "npm_command", lambda: program)
     monkeypatch.setattr(cuda, "PIP", pip(folder, nvidias))
@@ -94,7 +94,7 @@ def test_it_is_fetched_and_found(
     assert llama_libraries.addons() == [cuda.TARGET]
     assert llama_libraries.backends() == {"cuda": cuda.TARGET / cuda.BACKEND}
     assert sorted(installed.parent.iterdir()) == [cuda.TARGET, installed]
-    # Another llama.cpp in the old one's place, and it is as if it were not there.
+    # With another llama.cpp version, the add-on is ignored.
     (installed / cuda.BASE).write_bytes(b"another")
     assert llama_libraries.addons() == [] and llama_libraries.backends() == {}
 
@@ -171,7 +171,7 @@ def test_without_a_driver_the_program_sees_it_and_goes_on(tmp_path: Path) -> Non
     package = newest("appliance-cuda_*.deb")
     subprocess.run(["dpkg-deb", "--extract", package, tmp_path], check=True)
     program = tmp_path / "usr" / "lib" / "appliance"
-    # Where a link leads counts, so the program is copied; what it has inside is not.
+    # Links are resolved, so the program is copied, but not its contents.
     program.mkdir()
     (program / "appliance").write_bytes((frozen / "appliance").read_bytes())
     (program / "appliance").chmod(0o755)

@@ -1,4 +1,4 @@
-"""The .deb on a machine that has nothing else: installed, used, upgraded, removed, purged.
+"""The .deb on a minimal machine: installed, used, upgraded, removed, purged.
 
 `make packages` makes it and `make packages-test` runs this.
 """
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.packages
 
 
 def next_version(package: Path, folder: Path) -> Path:
-    """The same files as a version that comes later."""
+    """The same files as a later version."""
     tree = folder / "next"
     subprocess.run(["dpkg-deb", "--raw-extract", package, tree], check=True)
     control = tree / "DEBIAN" / "control"
@@ -67,7 +67,7 @@ MAKE_KEY = [
     *("-E", "XDG_CONFIG_HOME=/etc", "-E", "HOME=/var/lib/appliance"),
     *("appliance", "keys", "create", "by-root"),
 ]
-"""As the manual says."""
+"""A folder of models in a home, as the manual describes."""
 
 
 def test_a_package_is_installed_upgraded_and_removed(
@@ -88,7 +88,7 @@ def test_a_package_is_installed_upgraded_and_removed(
     ask(url)
     session = chat(url)
 
-    # Keys lie in a file that only this machine's service opens.
+    # Keys are in a file that only this machine's service can open.
     made = httpx.post(f"{url}/api/keys", json={"name": "office"})
     assert made.status_code == 201, made.text + machine.journal()
     data = machine.root / "var/lib/private/appliance"
@@ -97,9 +97,9 @@ def test_a_package_is_installed_upgraded_and_removed(
     assert stat.S_IMODE(vault.stat().st_mode) == 0o600
     assert (machine.root / "etc/credstore.encrypted/appliance.master").exists()
     assert machine.run(*MAKE_KEY).strip()
-    wait_until(lambda: "by-root" in httpx.get(f"{url}/api/keys").text, "nobody hears of the key")
+    wait_until(lambda: "by-root" in httpx.get(f"{url}/api/keys").text, "the key does not appear")
 
-    # A folder of models in a home is shown to it as the manual says.
+    # A folder of models in a home is made accessible as the manual describes.
     theirs = machine.root / "home/anna/models"
     theirs.mkdir(parents=True)
     (machine.root / "home/anna").chmod(0o700)
@@ -122,7 +122,7 @@ def test_a_package_is_installed_upgraded_and_removed(
     wait_until(lambda: ready(url), f"not ready: {machine.journal()}")
     ask(url)
 
-    # Another version: the reply under way is written to its end, chats and keys are what they were.
+    # Upgraded: the running reply is completed, chats and keys are kept.
     later = next_version(package, tmp_path)
     busy = begin_chat(url, tokens=150)
     install(machine, later)
@@ -133,7 +133,7 @@ def test_a_package_is_installed_upgraded_and_removed(
     assert "office" in httpx.get(f"{url}/api/keys").text
     ask(url)
 
-    # Removed, what people wrote stays; purged, nothing does.
+    # After removal chats remain; after a purge, nothing does.
     machine.run("dpkg", "--remove", "appliance-server")
     assert not ready(url)
     assert (data / "appliance.db").exists() and vault.exists()

@@ -1,4 +1,4 @@
-"""What packages are made of, judged by the programs that judge it for everybody."""
+"""The packages' files, checked by systemd, AppStream and other standard validators."""
 
 import re
 import shutil
@@ -16,7 +16,7 @@ UNIT = ROOT / "systemd" / "appliance.service"
 
 
 def judged(program: str, package: str, *arguments: str) -> str:
-    """What a program says of files that are in order; without it the test is left out."""
+    """A checker's output for valid files; without the checker the test is skipped."""
     if shutil.which(program) is None:
         pytest.skip(f"{program} is missing: install the Debian package `{package}`")
     done = subprocess.run(
@@ -135,7 +135,7 @@ def test_what_a_program_loads_from_the_system_is_computed(tmp_path: Path) -> Non
     shutil.copy("/bin/ls", tmp_path)
     outside = packages.libraries_outside(tmp_path)
     assert outside and not any(one.startswith("libc.") for one in outside)
-    # The program that starts everything does not find what lies beside it.
+    # The launcher must not find other modules beside it.
     for one in outside:
         (tmp_path / "inside" / one).write_text("no library")
     assert packages.libraries_outside(tmp_path) == outside

@@ -1,7 +1,7 @@
 """`make run` in a clone, on a Debian with Python and make alone: no compiler, no Node.js, no Git.
 
-`make setup-test` runs this and shows how long it took. All that goes over the network is what the
-set-up itself fetches, from where this machine gets its packages.
+`make setup-test` runs this and shows how long it took. Only the set-up itself uses
+the network, with this machine's package sources.
 """
 
 import os
@@ -26,13 +26,13 @@ BASE = ROOT / "build" / "bare-python"
 PACKAGES = ("python3", "python3-venv", "make", "ca-certificates")
 ABSENT = ("cc", "c++", "gcc", "clang", "node", "npm", "git", "cmake")
 SET_UP_SECONDS = 900
-"""After which it is given up; a registry may be slow."""
+"""Time limit; a registry may be slow."""
 START_SECONDS = 120
 CONFIGURATION = (
     *("/etc/resolv.conf", "/etc/ssl/certs/ca-certificates.crt"),
     *("/etc/pip.conf", "/etc/xdg/pip", "~/.config/pip", "~/.pip", "~/.npmrc"),
 )
-"""How this machine reaches its registries; copied where it is there."""
+"""How this machine reaches its registries; copied if it exists."""
 NETWORK_VARIABLES = (
     "PIP_",
     "NPM_CONFIG_",
@@ -51,13 +51,13 @@ done &&
 ln -s /proc/self/fd "$0/dev/fd" &&
 exec chroot "$0" "$@"
 """
-"""In mounts of its own, with devices of its own: nothing of this machine's is in reach."""
+"""In its own mounts, with its own devices: nothing of this machine is accessible."""
 
 pytestmark = pytest.mark.packages
 
 
 class Clone:
-    """A clone of this repository in a system of its own."""
+    """A clone of this repository in its own system."""
 
     def __init__(self, folder: Path) -> None:
         self.root = folder / "root"
@@ -83,14 +83,14 @@ class Clone:
         )
 
     def command(self, *command: str) -> list[str]:
-        """The command line that runs one inside, as root; all of it ends with its first process."""
+        """Wraps a command to run inside, as root; everything ends with its first process."""
         environment = {
             name: value
             for name, value in os.environ.items()
             if name.upper().startswith(NETWORK_VARIABLES)
         }
         environment |= {"PATH": PATH, "HOME": "/root", "LANG": "C.UTF-8"}
-        # What else is on this machine is no part of the test.
+        # Other software on this machine is not part of the test.
         environment |= {"APPLIANCE_SERVER_PORT": str(self.port), "APPLIANCE_ENGINE_TUNE": "false"}
         words = [f"{name}={value}" for name, value in environment.items()]
         return [
@@ -116,7 +116,7 @@ class Clone:
             return False
 
     def stop(self) -> None:
-        """As Ctrl-C does, and then for certain."""
+        """Stop it with Ctrl-C, then by force."""
         if self._process is None:
             return
         inside: list[psutil.Process] = []

@@ -1,6 +1,6 @@
-"""The frozen folder, as people get it: it serves, answers, and says what is inside.
+"""The frozen folder as released: it serves, answers, and lists its contents.
 
-`make frozen-server` makes it; without it these tests are left out.
+`make frozen-server` makes it; without it these tests are skipped.
 """
 
 import json
@@ -93,7 +93,7 @@ def test_every_processor_has_its_variant_and_gpus_their_backend(tmp_path: Path) 
 
 
 def test_each_library_is_there_once() -> None:
-    """And none of a driver, which fits only the machine that this was made on."""
+    """And no driver library, which would fit only the build machine."""
     files = [one for one in INSIDE.rglob("*") if one.is_file() and not one.is_symlink()]
     native = [one for one in files if "ggml" in one.name or "libllama" in one.name]
     assert {one.parent for one in native if one.suffix == ".so"} == {INSIDE / "llama_cpp" / "lib"}

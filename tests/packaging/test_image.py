@@ -1,7 +1,7 @@
-"""The image for containers, run by Podman as people run it.
+"""The container image, run by Podman as users run it.
 
 `make image` makes it and `make image-test` runs this. Debian packages: podman, crun or runc,
-slirp4netns; root. Podman has a store of its own here, and a network that leaves nothing behind.
+slirp4netns; root. Podman uses a separate store here, and a network that leaves nothing behind.
 """
 
 import gzip
@@ -76,10 +76,10 @@ def test_the_archive_is_whole(architecture: str) -> None:
 
 
 class Podman:
-    """A store of its own."""
+    """Podman with a separate store."""
 
     def __init__(self) -> None:
-        # It refuses a name as long as pytest's folders have.
+        # It refuses names as long as pytest's folders.
         self._folder = Path(tempfile.mkdtemp(prefix="podman-"))
         # crun refuses control groups of both versions at once.
         version_2 = Path("/sys/fs/cgroup/cgroup.controllers").exists()
@@ -107,10 +107,10 @@ class Podman:
         return done.stdout.strip()
 
     def run(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
-        """`podman run`, with all that can be taken from a container taken."""
+        """`podman run`, with the container's privileges reduced as far as possible."""
         limits = []
         for name in ("nofile", "nproc"):
-            # Podman asks for more than it has itself, which only some machines allow.
+            # Podman requests more than it has itself, which only some machines allow.
             soft, hard = resource.getrlimit(getattr(resource, f"RLIMIT_{name.upper()}"))
             limits += ["--ulimit", f"{name}={min(soft, 1024)}:{min(hard, 1024)}"]
         taken = ["--read-only", "--cap-drop=all", "--security-opt=no-new-privileges"]
@@ -135,13 +135,13 @@ def podman() -> Iterator[Podman]:
 
 @pytest.fixture(scope="module")
 def name(podman: Podman) -> str:
-    """Of the image, once it has been loaded."""
+    """The name of the loaded image."""
     output = podman.must("load", "--input", str(newest(ARCHITECTURES["amd64"])))
     return output.rpartition("Loaded image: ")[2]
 
 
 class Container:
-    """One that runs, on a port of this machine's."""
+    """A running container, on a port of this machine."""
 
     def __init__(self, podman: Podman, image: str, *options: str) -> None:
         with socket.socket() as taken:
@@ -178,7 +178,7 @@ class Container:
         return self.http.get(f"/api/sessions/{session}/messages").json()["messages"]
 
     def stop(self) -> int:
-        """As Podman does by itself: ten seconds, then it is killed. The exit code."""
+        """Stop it with Podman's default: ten seconds, then it is killed. The exit code."""
         self._podman.must("stop", self.id)
         return int(self._podman.must("inspect", self.id, "--format", "{{.State.ExitCode}}"))
 

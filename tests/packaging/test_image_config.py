@@ -1,4 +1,4 @@
-"""What the image for containers says of itself, without making one."""
+"""The container image's configuration, without building an image."""
 
 import re
 from typing import Any
@@ -34,7 +34,7 @@ def test_the_images_settings_exist_and_contain_no_key(described: dict[str, Any])
     settings = dict(one.split("=", 1) for one in described["config"]["Env"])
     config = load(None, environ=settings)
     assert not (config.security.api_key or config.security.insecure_lan)
-    # Besides that, it has two seconds for last words and one for its threads, of ten in all.
+    # Besides that, it has two seconds for final messages and one for its threads, of ten in all.
     assert config.server.shutdown_grace_seconds < 5
     assert described["config"]["StopSignal"] == "SIGTERM"
 

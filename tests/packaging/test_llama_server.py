@@ -1,4 +1,4 @@
-"""The benchmarks compare with a server of the appliance's own llama.cpp, or with none."""
+"""The benchmarks compare with a server of the appliance's own llama.cpp version, or not at all."""
 
 import sys
 import tarfile

@@ -1,4 +1,4 @@
-"""What moves llama.cpp to its next version sees every difference that matters, and no other."""
+"""The llama.cpp upgrade reports every relevant interface difference, and no other."""
 
 import json
 import sys
@@ -119,7 +119,7 @@ def test_every_difference_is_named(old: str, new: str, expected: str, tmp_path: 
 
 
 def packed(folder: Path, *changes: tuple[bytes, bytes], without: str = "no library") -> Path:
-    """This system's own libraries as npm packs them, with some bytes replaced."""
+    """This system's own libraries, packed as npm does, with some bytes replaced."""
     file = folder / "libraries.tgz"
     with tarfile.open(file, "w:gz", compresslevel=1) as archive:
         for name, library in llama_libraries.found().items():

@@ -1,4 +1,4 @@
-"""The frozen worker on a processor without AVX takes the variant that runs there, and answers."""
+"""The frozen worker on a processor without AVX uses a variant that runs there, and answers."""
 
 import re
 import shutil
@@ -16,7 +16,7 @@ from tests.waiting import wait_until
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAM = ROOT / "dist" / "appliance-server" / "appliance"
 SLOW = 500.0
-"""Seconds for what takes one without qemu."""
+"""Seconds for steps that take one without qemu."""
 
 pytestmark = pytest.mark.packages
 

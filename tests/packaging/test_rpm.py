@@ -1,8 +1,8 @@
-"""The .rpm on a system where rpm is at home: installed, used, upgraded, erased.
+"""The .rpm on a system with rpm: installed, used, upgraded, erased.
 
-Debian's rpm stands in for Fedora's. It knows none of Debian's packages, so dependencies are not
-looked at; and what Debian has for scripts of its own packages is taken away, so that those of the
-.rpm do what they do elsewhere. `make packages` makes it and `make packages-test` runs this.
+Debian's rpm stands in for Fedora's. It does not know Debian's packages, so dependencies are not
+checked; and the helpers for Debian's own package scripts are removed, so that the .rpm's scripts
+do what they do elsewhere. `make packages` makes it and `make packages-test` runs this.
 """
 
 import platform
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.packages
 
 
 def next_version(folder: Path) -> Path:
-    """The same files as a version that comes later, out of the recipe that `make packages` left."""
+    """The same files as a later version, from the recipe that `make packages` left."""
     recipe = folder / "next.yaml"
     made = ROOT / "build/packages" / platform.machine() / "appliance-server.yaml"
     text = made.read_text(encoding="utf-8")

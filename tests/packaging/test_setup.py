@@ -1,4 +1,4 @@
-"""What set-up promises: pinned by hash, no address of a registry, plain words, visible progress."""
+"""The set-up: pinned by hash, no registry addresses, clear messages, visible progress."""
 
 import base64
 import errno
@@ -51,7 +51,7 @@ def test_every_library_that_is_asked_for_is_pinned() -> None:
 
 def test_tests_run_with_the_versions_that_people_get() -> None:
     run, dev = (pinned(ROOT / "requirements" / f"{name}.txt") for name in ("run", "dev"))
-    # On which systems a package is wanted may differ; version and hashes may not.
+    # The systems that need a package may differ; its version and hashes may not.
     system = re.compile(r" ;.*(?= \\$)", re.MULTILINE)
     assert {name: system.sub("", dev[name]) for name in run} == {
         name: system.sub("", entry) for name, entry in run.items()
@@ -63,7 +63,7 @@ def test_npm_lock_has_hashes_and_no_address() -> None:
     packages = {name: entry for name, entry in lock["packages"].items() if name}
     assert packages
     assert [name for name, entry in packages.items() if "resolved" in entry] == []
-    # What travels inside another package is covered by that one's hash.
+    # Bundled packages are covered by the outer package's hash.
     outer = {name: entry for name, entry in packages.items() if not entry.get("inBundle")}
     assert [name for name, entry in outer.items() if "integrity" not in entry] == []
 
@@ -114,7 +114,7 @@ def test_a_step_says_what_it_does_and_how_long_it_took() -> None:
 
 
 def programs(folder: Path, **scripts: str) -> str:
-    """Programs of a system, and what every system has."""
+    """A folder with these programs, and those that every system has."""
     folder.mkdir()
     for name, script in scripts.items():
         (folder / name).write_text(f"#!/bin/sh\n{script}\n")
@@ -150,7 +150,7 @@ def test_another_source_of_llama_cpp_is_refused_by_name() -> None:
 
 @pytest.fixture
 def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An environment's libraries, apart from the real ones; nothing is asked of a registry."""
+    """An environment's libraries, separate from the real ones; no registry is used."""
     folder = tmp_path / "llama_cpp" / "lib"
     folder.mkdir(parents=True)
     (folder / "libllama.so").write_text("old")

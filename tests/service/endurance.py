@@ -1,5 +1,5 @@
-"""A long life in short: an appliance under the load of many kinds of clients, and what it holds on
-to meanwhile.
+"""A long run in a short time: an appliance under the load of many kinds of clients, and its use of
+memory, files, threads and database rows.
 
 As a program, `python -m tests.service.endurance FILE` draws the curves of a run into an SVG file.
 """
@@ -28,7 +28,7 @@ SAMPLES = 240
 
 @dataclass
 class Sample:
-    """What the appliance holds on to at one moment."""
+    """The appliance's resources at one moment."""
 
     seconds: float
     requests: int
@@ -42,7 +42,7 @@ class Sample:
 
 @dataclass
 class Run:
-    """Of an appliance, for some seconds; then its samples are in `samples`."""
+    """A run of some seconds; afterwards its samples are in `samples`."""
 
     appliance: Running
     cache: Path
@@ -50,9 +50,9 @@ class Run:
     """Requests."""
     long: int
     seconds: float
-    """That they are spread over, if the machine is fast enough."""
+    """Seconds that they are spread over, if the machine is fast enough."""
     swap_every: int = 250
-    """Short requests, after which they want the other model."""
+    """Short requests before the clients switch to the other model."""
     responses: Counter[str] = field(default_factory=Counter)
     """Requests by how they ended."""
     samples: list[Sample] = field(default_factory=list)
@@ -64,7 +64,7 @@ class Run:
         self._errors: list[str] = []
 
     def go(self) -> None:
-        """All of it; raises what a client met that it should not have."""
+        """Run all of it; raises any error that a client should not have had."""
         self._began = time.monotonic()
         clients = [threading.Thread(target=self._short_ones, args=(n,)) for n in range(CLIENTS)]
         clients.append(threading.Thread(target=self._long_ones))
@@ -107,7 +107,7 @@ class Run:
         return number
 
     def _pause(self, part: float) -> None:
-        """Until that part of the time is over."""
+        """Wait until that part of the time is over."""
         time.sleep(max(0.0, self._began + part * self.seconds - time.monotonic()))
 
     def _guarded(
@@ -161,14 +161,14 @@ class Run:
         body = {"model": model, "prompt": words(chance, 400), "max_tokens": 300, "ignore_eos": True}
         return ended(client.post("/v1/completions", json=body))
 
-    # -- what it holds on to -----------------------------------------------------------------------
+    # -- its resources -----------------------------------------------------------------------------
 
     def _watch(self) -> None:
         while not self._done.wait(self.seconds / SAMPLES):
             self.sample()
 
     def sample(self) -> None:
-        """One more."""
+        """Take one more sample."""
         service = psutil.Process(self.appliance.pid)
         workers = 0.0
         for child in service.children(recursive=True):
@@ -191,7 +191,7 @@ class Run:
 
 
 def words(chance: random.Random, count: int) -> str:
-    """So many, at random: no prompt is another's."""
+    """That many random words, so that all prompts differ."""
     return " ".join(chance.choice(WORDS) for _ in range(count))
 
 
@@ -202,13 +202,13 @@ def chat(chance: random.Random, model: str, tokens: int) -> dict[str, Any]:
 
 
 def ended(response: httpx.Response) -> str:
-    """With what; a model that others are at work with may have no room."""
+    """How it ended; there may be no room while others use a model."""
     assert response.status_code in (200, 503), response.text
     return str(response.status_code)
 
 
 def size_mb(files: Any) -> float:
-    """Of files that may be gone by now."""
+    """Total size of the files, some of which may be gone by now."""
     size = 0
     for file in files:
         try:
@@ -225,7 +225,7 @@ def write(run: Run, file: Path) -> None:
     file.write_text(json.dumps(found))
 
 
-# -- the picture -----------------------------------------------------------------------------------
+# -- the plot --------------------------------------------------------------------------------------
 
 CURVES = {
     "service_mb": "Memory of the service, MB",
@@ -239,7 +239,7 @@ WIDTH, HEIGHT = 720, 90
 
 
 def draw(samples: list[dict[str, float]]) -> str:
-    """One curve below the other, over time."""
+    """Plot the curves one below the other, over time."""
     until = samples[-1]["seconds"]
     rows = []
     for row, (name, title) in enumerate(CURVES.items()):

@@ -1,4 +1,4 @@
-"""`appliance`, with the fake runner as its only model: for load and faults. Run as a program."""
+"""`appliance` with the fake runner as its only model, for load and faults. Run as a program."""
 
 import os
 import sys
@@ -17,7 +17,7 @@ FAKE_RUNNER = Path(__file__).parents[1] / "engine" / "fake_runner.py"
 
 
 def specs(config: Config, prestarted: PrestartedWorker | None = None) -> list[ModelSpec]:
-    """In place of the configured models."""
+    """Replaces the configured models."""
     assert prestarted is None
     engine = config.engine
     load = Load(
@@ -43,7 +43,7 @@ def specs(config: Config, prestarted: PrestartedWorker | None = None) -> list[Mo
 
 
 def no_worker(config: Config) -> PrestartedWorker | None:
-    """In place of a real one, which nobody would take."""
+    """Replaces a real prestarted worker, which would never be used."""
     return None
 
 

@@ -1,4 +1,4 @@
-"""Models tuned by themselves: faster after a while, and never in the way."""
+"""Automatic tuning: models get faster after a while, and requests are never delayed."""
 
 import json
 import os
@@ -26,7 +26,7 @@ def tuned(folder: Path) -> Path:
 
 
 def wait_for_log(running: Running, words: str) -> None:
-    """Wait until the log says it."""
+    """Wait until the log contains it."""
     deadline = time.monotonic() + TUNING_SECONDS
     while not re.search(words, running.log.read_text()):
         assert time.monotonic() < deadline, running.log.read_text()[-2000:]
@@ -46,7 +46,7 @@ def ask(running: Running) -> str:
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Folders of an appliance that has tuned its embedded model by itself."""
+    """Folders of an appliance that has tuned its embedded model automatically."""
     folder = tmp_path_factory.mktemp("tuned")
     running = Running(folder, APPLIANCE_ENGINE_TUNE="true").start()
     try:
@@ -60,7 +60,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def profile(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of what was found."""
+    """A copy of the tuning results."""
     (found,) = tuned(home).glob("*.json")
     return Path(shutil.copy(found, tmp_path_factory.mktemp("profile")))
 
@@ -81,7 +81,7 @@ def test_weights_that_cannot_be_loaded_give_way_to_the_original(
     found = json.loads(profile.read_bytes())
     broken = tuned(home) / f"{profile.stem}-broken.gguf"
     whole = embedded_model().read_bytes()
-    # One our own check of the header finds, the other only llama.cpp.
+    # Our own header check finds the first, only llama.cpp the second.
     renamed = whole.replace(b"blk.3.attn_q.weight", b"blk.3.attn_x.weight")
     broken.write_bytes(whole[:1_000_000] if damage == "cut short" else renamed)
     found["best"] |= {

@@ -1,4 +1,4 @@
-"""`device` in requests: what is not there is replaced by the processor, and that is said."""
+"""`device` in requests: a missing device is replaced by the processor, with a warning."""
 
 from typing import Any
 

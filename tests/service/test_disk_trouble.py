@@ -1,4 +1,4 @@
-"""The whole service where the disk is full or read-only, the clock is wrong, or few files may be
+"""The whole service when the disk is full or read-only, the clock is wrong, or few files may be
 open."""
 
 import resource
@@ -18,7 +18,7 @@ from tests.waiting import wait_until
 
 
 def storage(appliance: Running) -> dict[str, str]:
-    """As `/readiness` and the page have it."""
+    """The storage state, as `/readiness` and the page show it."""
     ready = httpx.get(appliance.url + "/readiness").json()["storage"]
     status = httpx.get(appliance.url + "/api/status").json()["storage"]
     assert (ready["state"], ready["detail"]) == (status["state"], status["detail"])
@@ -94,7 +94,7 @@ def test_64_open_files_are_enough(tmp_path: Path) -> None:
     with ThreadPoolExecutor(12) as pool:
         found = [code for codes in pool.map(look, range(60)) for code in codes]
     assert set(found) == {200} and len(found) == 240
-    # More than there can be: those that got no connection did no harm.
+    # More than possible: those without a connection did no harm.
     with ThreadPoolExecutor(60) as pool:
         list(pool.map(lambda number: _try(look, number), range(60)))
     turn(chat, "And cheese?", max_tokens=4)
@@ -142,7 +142,7 @@ def test_a_lost_wal_and_a_clock_jump_are_reported(tmp_path: Path) -> None:
         ]
         return found
 
-    wait_until(lambda: len(notices()) == 2, "nothing was said")
+    wait_until(lambda: len(notices()) == 2, "no notice appeared")
     jumped, missing = notices()
     assert jumped["code"] == "clock_jumped" and "400 days" in jumped["message"]
     assert missing["code"] == "changes_lost" and "may be missing" in missing["message"]

@@ -1,4 +1,4 @@
-"""It lasts: after any number of requests it holds on to no more than after a few."""
+"""Endurance: memory, files, threads and database rows do not grow with the number of requests."""
 
 import os
 from collections.abc import Callable
@@ -28,7 +28,7 @@ SECONDS = float(os.environ.get("SOAK_SECONDS", "7200"))
 
 
 def lives(folder: Path, *, short: int, long: int, seconds: float, swap_every: int = 250) -> Run:
-    """An appliance whose two models give way to each other, for so long."""
+    """An appliance with two models of which only one fits into memory at a time."""
     appliance = Running(
         folder,
         config=CONFIG.format(paths.embedded_model(), gemma_file()),

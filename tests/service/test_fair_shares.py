@@ -1,4 +1,4 @@
-"""Keys share one model: whoever asks much waits behind whoever asks little."""
+"""Keys share one model fairly: a busy key waits behind a less busy one."""
 
 import sys
 import threading
@@ -59,7 +59,7 @@ def test_a_hundred_requests_of_one_key_delay_anothers_first_by_one_generation_at
             assert modest.result(120) == 200
             with lock:
                 between = ended[before : ended.index("modest")]
-            # What was running already, and what ended while the request was on its way; the order
+            # Requests that were running, and those that ended while it was on its way; the order
             # to the request is test_line's affair.
             assert len(between) <= 10, between
             assert len(ended) < WAITING

@@ -1,4 +1,4 @@
-"""What a flood of large messages, bodies and answers leaves behind: nothing."""
+"""Floods of large messages, bodies and responses leave no memory in use."""
 
 import contextlib
 import copy
@@ -24,11 +24,11 @@ ROOT = Path(__file__).resolve().parents[2]
 MESSAGE = 8 * 1024 * 1024
 MEGABYTE = 1_000_000
 BACK = 50 * MEGABYTE
-"""What memory may grow by for good."""
+"""Permitted permanent growth of memory."""
 HELD = 128 * 1024 * 1024
 AT_WORK = 250 * MEGABYTE
-"""What it may be at the height of a flood beside what connections hold: four large answers at once
-that are being made, and what shedding is late by."""
+"""Permitted peak during a flood besides the connections' buffers: four large responses under
+construction, and the delay until connections are closed."""
 
 pytestmark = [
     pytest.mark.soak,
@@ -50,7 +50,7 @@ def appliance(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 
 @pytest.fixture(scope="module")
 def large(appliance: Running) -> str:
-    """The path of an answer of 7 MB."""
+    """The path of a response of 7 MB."""
     url = appliance.url
     session = f"{url}/api/sessions/{httpx.post(f'{url}/api/sessions', json={}).json()['id']}"
     httpx.post(f"{session}/turns", json={"content": "Hello", "max_tokens": 1}, timeout=60)
@@ -70,7 +70,7 @@ def large(appliance: Running) -> str:
 
 
 class Flood:
-    """Many connections that send something and then no more."""
+    """Many connections that send something and then stall."""
 
     def __init__(self, appliance: Running) -> None:
         address = urlsplit(appliance.url)
@@ -80,12 +80,12 @@ class Flood:
 
     @property
     def memory(self) -> int:
-        """Of the service."""
+        """The service's memory."""
         size: int = self._process.memory_info().rss
         return size
 
     def run(self, count: int, head: str, rest: bytes, *, reads: bool) -> int:
-        """The most memory meanwhile; the connections are closed afterwards."""
+        """Peak memory during the flood; the connections are closed afterwards."""
         with ExitStack() as stack:
 
             def one() -> None:
@@ -134,7 +134,7 @@ def test_memory_is_bounded_and_comes_back(
     appliance: Running, large: str, kind: Callable[[Flood, str], int]
 ) -> None:
     flood = Flood(appliance)
-    time.sleep(12)  # what was done before is trimmed
+    time.sleep(12)  # memory from before is trimmed
     before = flood.memory
     most = kind(flood, large)
     print(f"{kind.__name__}: {before / 1e6:.0f} MB before, {most / 1e6:.0f} at most", end=", ")

@@ -1,4 +1,4 @@
-"""Many at once, on the fake runner: nobody loses a token, and nobody is kept waiting for good."""
+"""Many concurrent requests on the fake runner: no token is lost, and no request starves."""
 
 import http.client
 import socket
@@ -25,7 +25,7 @@ STREAMS = 64
 
 @pytest.fixture(scope="module")
 def appliance(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    """One whose model says 20 tokens a second to each of 64 at once."""
+    """An appliance whose model writes 20 tokens a second to each of 64 requests."""
     running = Running(
         tmp_path_factory.mktemp("load"),
         command=[sys.executable, str(FAKE_SERVICE)],
@@ -69,11 +69,11 @@ def test_many_streams_leave_room_for_others(appliance: Running) -> None:
 
 
 HEALTH_SECONDS = 0.05
-"""In which 99 of 100 answers come; this is promised."""
+"""Seconds for 99 of 100 responses; a documented promise."""
 STREAM_RATE = 18.0
-"""Tokens a second of the middle one of 256 streams, whose model says 20."""
+"""Median tokens a second of 256 streams, whose model writes 20."""
 TRIES = 3
-"""A machine that does something else at the same time is slow, and that is nothing against us."""
+"""Attempts: a machine that is busy with something else is slow, which must not fail the test."""
 
 
 @pytest.mark.soak

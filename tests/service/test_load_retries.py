@@ -1,5 +1,5 @@
-"""What kept the default model from being loaded is over: it is ready without anybody asking for it,
-and until then everybody who asks how it is hears why not."""
+"""When the default model can be loaded again, it becomes ready without a request; until then the
+status routes give the reason."""
 
 import dataclasses
 import shutil
@@ -27,7 +27,7 @@ def no_model(file: Path) -> None:
 
 
 def not_for_llama_cpp(file: Path) -> None:
-    """Its header is in order, and the worker can't load it."""
+    """Its header is valid, but the worker can't load it."""
     plain = llama(n_layer=1)
     odd = text("tokenizer.ggml.model", "nonsense")
     pairs = tuple(odd if pair.key == odd.key else pair for pair in plain.pairs)

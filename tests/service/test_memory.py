@@ -1,4 +1,4 @@
-"""One figure of what a model takes of memory, wherever it is told, and it is the true one."""
+"""A model's memory is one and the same figure everywhere it is reported, and it is correct."""
 
 import os
 import re
@@ -26,7 +26,7 @@ def sum_of(memory: dict[str, int]) -> int:
 
 
 def names(output: str, size: int) -> bool:
-    """Whether the model's line has that figure, as it is rounded for people."""
+    """Whether the model's line has that figure, rounded for display."""
     (line,) = [line for line in output.splitlines() if EMBEDDED in line]
     found = re.findall(r"([\d.]+) ([MG])B", line)
     return any(

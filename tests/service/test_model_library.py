@@ -1,4 +1,4 @@
-"""What is on this machine, as it is told."""
+"""The machine's description for the model library."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""One bad thing of each kind at a time, and every list shows the others."""
+"""One bad entry of each kind at a time: every list still shows the others."""
 
 import os
 import socket
@@ -39,7 +39,7 @@ def database(tmp_path: Path) -> Iterator[Database]:
 
 
 def spoil(database: Database, sql: str) -> None:
-    """As a fault of the disk would: no check keeps it out."""
+    """Change the database as a disk fault would, bypassing all checks."""
     database.close()
     connection = apsw.Connection(str(database.path))
     connection.pragma("writable_schema", "ON")

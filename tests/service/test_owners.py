@@ -1,5 +1,5 @@
-"""What one key's prompts left in the caches is found by no other key, and stateless prompts by
-nobody after a stop: two keys of a real appliance, with right and wrong guesses."""
+"""Cached prompts of one key are never used for another key, and stateless prompts for nobody after
+a stop: two keys of a real appliance, with right and wrong guesses."""
 
 import statistics
 import struct
@@ -24,14 +24,14 @@ COMMON = "You are the patient clerk of a small town, and you answer in one short
 
 
 class Keyholder:
-    """Somebody with a key."""
+    """A client with a key."""
 
     def __init__(self, appliance: Running, key: str) -> None:
         self.appliance = appliance
         self.headers = {"Authorization": f"Bearer {key}"}
 
     def new_key(self, name: str) -> "Keyholder":
-        """Somebody with another one."""
+        """A client with another key."""
         return Keyholder(self.appliance, self.post("/api/keys", name=name).json()["key"])
 
     def post(self, path: str, **body: Any) -> httpx.Response:
@@ -95,7 +95,7 @@ def states(appliance: Running) -> list[Path]:
 
 
 def bytes_of(appliance: Running) -> Iterator[tuple[Path, bytes]]:
-    """Every file that it has written."""
+    """The bytes of every file that it has written."""
     for folder in ("data", "cache"):
         for file in (appliance.data.parent / folder).rglob("*"):
             if file.is_file():
@@ -104,7 +104,7 @@ def bytes_of(appliance: Running) -> Iterator[tuple[Path, bytes]]:
 
 
 def token_bytes(text: str) -> bytes:
-    """As a saved state would have them."""
+    """The tokens as a saved state contains them."""
     params = lib.llama_model_default_params()
     params.vocab_only = True
     model = lib.llama_model_load_from_file(str(paths.embedded_model()).encode(), params)
@@ -120,11 +120,11 @@ def token_bytes(text: str) -> bytes:
 def test_a_guess_is_answered_alike_whether_it_is_right(
     appliance: Running, admin: Keyholder, alice: Keyholder
 ) -> None:
-    """In slots and memory, and after a stop on disk; of stateless prompts and of chats."""
+    """In slots and memory, and on disk after a stop; for stateless prompts and for chats."""
     first = alice.stateless(SECRET)
     assert found(first) == (0, None)
     chat = alice.new_chat()
-    assert found(alice.turn(chat, FILLER + SECRET))[0] > 100  # she herself finds it
+    assert found(alice.turn(chat, FILLER + SECRET))[0] > 100  # her own request finds it
     wait_until(lambda: len(states(appliance)) == 1, "the chat is not saved")
 
     for tier in ("slot", "disk"):
@@ -132,7 +132,7 @@ def test_a_guess_is_answered_alike_whether_it_is_right(
             assert appliance.stop() == 0
             appliance.start()
         for guess in (WRONG, SECRET):
-            bob = admin.new_key(f"{tier} {guess[:8]}")  # who has asked nothing yet
+            bob = admin.new_key(f"{tier} {guess[:8]}")  # a key without requests so far
             assert found(bob.stateless(guess)) == (0, None)
             bob = admin.new_key(f"{tier} {guess[:8]}, in a chat")
             assert found(bob.turn(bob.new_chat(), FILLER + guess)) == (0, None)
@@ -166,7 +166,7 @@ def test_the_administrator_s_prompt_is_shared_and_nothing_behind_it(
     shared = right["cached_tokens"]
     assert shared == wrong["cached_tokens"] == stateless["cached_tokens"]
     assert 50 < shared < right["prompt_tokens"] - 100
-    # It is shared no longer.
+    # It is no longer shared.
     assert found(admin.new_key("late").stateless(SECRET, COMMON)) == (0, None)
 
 
@@ -185,7 +185,7 @@ def test_nothing_of_a_stateless_request_is_on_disk(appliance: Running, alice: Ke
     for file, raw in bytes_of(appliance):
         for needle in needles:
             assert needle not in raw, file
-    # It would be found this way.
+    # This search would find it.
     kept = token_bytes(" A chat that is kept."), b" A chat that is kept."
     assert all(any(needle in raw for _, raw in bytes_of(appliance)) for needle in kept)
 
@@ -197,8 +197,8 @@ def test_nothing_of_a_stateless_request_is_on_disk(appliance: Running, alice: Ke
 
 @pytest.mark.soak
 def test_a_right_guess_is_no_faster(admin: Keyholder, alice: Keyholder) -> None:
-    """The times of 25 right and 25 wrong guesses, in turn, each with a key of its own; what is
-    found in the cache takes a tenth."""
+    """The times of 25 right and 25 wrong guesses, alternating, each with its own key; a cache hit
+    would take a tenth of the time."""
     alice.stateless(SECRET)
     took: dict[str, list[float]] = {SECRET: [], WRONG: []}
     for number in range(25):

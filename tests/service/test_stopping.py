@@ -1,4 +1,4 @@
-"""SIGTERM: what runs is finished, or told how it ends; whoever comes is told to come later."""
+"""SIGTERM: running requests finish or end with an error; new ones are refused with Retry-After."""
 
 import os
 import signal
@@ -47,7 +47,7 @@ def streamed(appliance: Running, tokens: int) -> Iterator[object]:
 
 
 def refused(appliance: Running) -> bool:
-    """Whether somebody new is told to come later."""
+    """Whether new requests are refused."""
     response = httpx.get(f"{appliance.url}/health", timeout=PATIENCE)
     if response.status_code == 200:
         return False

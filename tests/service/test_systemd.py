@@ -1,4 +1,4 @@
-"""What the service manager hears, over a real socket, from a real appliance."""
+"""The notifications that systemd receives from a real appliance, over a real socket."""
 
 import os
 import signal
@@ -26,7 +26,7 @@ class Manager:
         self._messages: list[str] = []
 
     def messages(self) -> list[str]:
-        """Every line so far."""
+        """Every line received so far."""
         while True:
             try:
                 self._messages += self._socket.recv(4096).decode().splitlines()
@@ -57,7 +57,7 @@ def test_ready_well_and_stopping(manager: Manager, tmp_path: Path) -> None:
 def test_the_watchdog_is_not_fed_by_one_that_does_not_answer(
     manager: Manager, tmp_path: Path
 ) -> None:
-    # Somebody else writes to the database, for good: nothing can be read any more once its file is
+    # Another program damages the database permanently: nothing can be read once its file is
     # no database.
     appliance = Running(tmp_path, NOTIFY_SOCKET=manager.path, WATCHDOG_USEC="600000").start()
     wait_until(lambda: "WATCHDOG=1" in manager.messages(), "never fed")

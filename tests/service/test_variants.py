@@ -1,6 +1,7 @@
 """An appliance whose best variant of llama.cpp has a fault answers as if it had none.
 
-The variant is the real one with a few bytes of its own code written over; see `engine/planting`.
+The variant is the real one with a few bytes of its code overwritten; see
+`tests/tuning/faulty_variants.py`.
 """
 
 import os
@@ -36,7 +37,7 @@ def status(appliance: Running) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def best(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The variant that was found to be the fastest here; measured again, it might be its equal."""
+    """The variant that was measured as the fastest; measured again, it might be another."""
     appliance = Running(tmp_path_factory.mktemp("best")).start()
     variant = str(status(appliance)["models"][0]["variant"])
     assert appliance.stop() == 0
@@ -88,7 +89,7 @@ def test_a_second_start_knows(best: str, tmp_path: Path) -> None:
 
 
 def test_what_a_wrong_variant_computed_is_forgotten(best: str, tmp_path: Path) -> None:
-    """Its saved states, once it was seen to be wrong."""
+    """Its saved states, once it was found to be wrong."""
     cache = tmp_path / "fresh" / "appliance"
     wrong, other = cache / "kv" / f"{best}-cpu-1", cache / "kv" / "other-cpu-1"
     for folder in (wrong, other):
@@ -106,7 +107,7 @@ def test_what_a_wrong_variant_computed_is_forgotten(best: str, tmp_path: Path) -
 
 
 def test_a_worker_that_dies_in_native_code_twice_gets_another_variant(tmp_path: Path) -> None:
-    # What it measures is its own: of two that are as fast, others may find the other one faster.
+    # Each process measures by itself: of two equally fast ones, another may choose the other.
     appliance = Running(tmp_path, XDG_CACHE_HOME=str(tmp_path / "fresh")).start()
     best = status(appliance)["models"][0]["variant"]
 
@@ -119,7 +120,7 @@ def test_a_worker_that_dies_in_native_code_twice_gets_another_variant(tmp_path: 
         assert ask(appliance)
         used.append(status(appliance)["models"][0]["variant"])
 
-    assert used[0] == best  # it was tried again, and is right
+    assert used[0] == best  # it was verified again, and is correct
     assert used[1] != best
     assert used[1] in llama_libraries.variants()
     assert "under suspicion: SIGILL" in appliance.log.read_text()
@@ -139,7 +140,7 @@ def test_it_is_not_ready_while_every_worker_dies(tmp_path: Path) -> None:
     assert response.status_code == 503
     assert response.json()["status"] == "failing"
     assert "SIGKILL" in response.json()["models"][0]["detail"]
-    assert ask(appliance)  # who asks nevertheless may be lucky
+    assert ask(appliance)  # a request may still succeed
     assert httpx.get(appliance.url + "/readiness").status_code == 200
     assert appliance.stop() == 0
 

@@ -1,4 +1,4 @@
-"""Nothing is prefilled twice: across chats, over a restart, and gone with its session."""
+"""The prompt cache: nothing is prefilled twice across chats and restarts; deleted with sessions."""
 
 import stat
 import time
@@ -47,7 +47,7 @@ def test_a_chat_is_warm_after_a_restart_and_leaves_nothing_when_deleted(tmp_path
     assert httpx.delete(session).status_code == 204
     until(lambda: not states(tmp_path))
     fresh = usage(new_session(appliance), STORY + "What is it about?")
-    # What is left to share is the beginning that all chats of this model have.
+    # Only the beginning that all chats of this model share is left.
     assert fresh["cached_tokens"] < 50
     assert appliance.stop() == 0
 

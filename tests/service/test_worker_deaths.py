@@ -1,5 +1,5 @@
-"""The model's worker is killed from outside, again and again, under eight streams: four chats and
-four stateless requests. Every one comes to its end, and its text is whole."""
+"""The model's worker is killed repeatedly while eight streams run: four chats and four stateless
+requests. Every stream ends, and its text is complete."""
 
 import random
 import threading
@@ -43,7 +43,7 @@ class Stream(threading.Thread):
         try:
             self.follow()
             self.problem = ""
-        except Exception as ex:  # noqa: BLE001 - told to whoever joins
+        except Exception as ex:  # noqa: BLE001 - raised again by join
             self.problem = f"{type(ex).__name__}: {ex}"
 
     def follow(self) -> None:
@@ -97,7 +97,7 @@ class Stateless(Stream):
         assert usage["completion_tokens"] == len(logprobs) == self.tokens
         raw = b"".join(bytes(token["bytes"]) for token in logprobs)
         assert raw.decode(errors="ignore").startswith(text)
-        assert len(raw) - len(text.encode()) < 4  # but for a character that was not complete
+        assert len(raw) - len(text.encode()) < 4  # except an incomplete character
 
 
 def kill_under_streams(appliance: Running, kills: int, tokens: int, chance: random.Random) -> None:
@@ -108,11 +108,11 @@ def kill_under_streams(appliance: Running, kills: int, tokens: int, chance: rand
             for number, topic in enumerate(TOPICS)
         ]
         while done < kills and any(stream.is_alive() for stream in streams):
-            # Some while they are read, some while they are written.
+            # Some during the prefill, some during the reply.
             time.sleep(chance.random() * 3)
             appliance.wait_ready()
             begun = any(stream.is_alive() and stream.begun.is_set() for stream in streams)
-            # Right after a kill the old one may be gone and its end not noticed yet.
+            # Right after a kill the old worker may be gone without having been noticed.
             if begun and (workers := psutil.Process(appliance.pid).children()):
                 workers[0].kill()
                 done += 1

@@ -1,4 +1,4 @@
-"""A database of its own for every test, on real files."""
+"""A new database for every test, on real files."""
 
 import contextlib
 import os
@@ -19,7 +19,7 @@ from appliance.store.upkeep.retention import Retention
 
 
 class Clock:
-    """Unix milliseconds that go on by one a look, and can be set."""
+    """A clock in Unix milliseconds that advances by one at each call, and can be set."""
 
     def __init__(self) -> None:
         self.now = 1_700_000_000_000
@@ -66,7 +66,7 @@ def add_message(
     status: MessageStatus,
     model: str | None = None,
 ) -> Message:
-    """Adds one message alone, as `Sessions` itself never does."""
+    """Adds a single message, as `Sessions` itself never does."""
     with sessions._database.write() as connection:
         session = find_session(connection, session_id)
         made = sessions._new_id(), sessions._clock()
@@ -75,7 +75,7 @@ def add_message(
 
 @contextlib.contextmanager
 def small_disk(folder: Path, size: int, inodes: int = 0) -> Iterator[None]:
-    """A file system of its own in a folder, which is full soon; skips where it can't be mounted."""
+    """A small file system mounted on a folder; skips where it can't be mounted."""
     options = f"size={size}" + (f",nr_inodes={inodes}" if inodes else "")
     _mount("-t", "tmpfs", "-o", options, "tmpfs", str(folder))
     try:

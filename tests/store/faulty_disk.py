@@ -1,4 +1,4 @@
-"""A disk that can fail at any operation, and knows what would survive a power cut.
+"""A disk that can fail at any operation, and tracks what would survive a power failure.
 
 While one is in use every new SQLite connection of this process goes through it.
 """
@@ -24,7 +24,7 @@ class FaultyDisk(apsw.VFS):
         self.reason = errno.ENOSPC
         """Why it fails."""
         self.surviving: dict[str, bytearray] = {}
-        """What of each file has been synced, by path."""
+        """The synced content of each file, by path."""
         super().__init__("faulty", self.real)
 
     def fail(self, countdown: int, *, for_good: bool = False) -> None:
@@ -40,11 +40,11 @@ class FaultyDisk(apsw.VFS):
         if self.countdown == 0:
             self.hit = True
             self.countdown = 1 if self.for_good else 0
-            # What is no lack of room is the same error whatever was tried.
+            # Any error but a full disk is the same for all operations.
             raise apsw.exception_for(code if self.reason == errno.ENOSPC else apsw.SQLITE_IOERR)
 
     def cut_power(self, folder: Path) -> None:
-        """Writes what would be found afterwards into another folder."""
+        """Writes what would be left after a power failure into another folder."""
         folder.mkdir()
         for name, content in self.surviving.items():
             (folder / Path(name).name).write_bytes(content)

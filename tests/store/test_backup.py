@@ -1,4 +1,4 @@
-"""Copies of a database in use: whole, read back, and put in its place again."""
+"""Backups of a database in use: complete, verified, and restored."""
 
 import os
 import stat
@@ -55,7 +55,7 @@ def test_a_copy_made_while_others_write_is_of_one_moment(
     try:
         for number in range(5):
             made = back_up(database.path, tmp_path / f"{number}.db")
-            # A chat and its two messages: never a part of what belongs together.
+            # A chat and its two messages: never only some of them.
             assert made.tables["messages"] in {
                 2 * made.tables["sessions"],
                 2 * made.tables["sessions"] - 2,
@@ -111,7 +111,7 @@ def test_put_back_the_old_one_is_kept_with_its_wal(path: Path, tmp_path: Path) -
     copy = Path(back_up(path, tmp_path / "copy.db").path)
     Sessions(database).create("After")
     database.close()
-    # As a killed process leaves it: what is newest stands in the WAL alone.
+    # As a killed process leaves it: the newest data is only in the WAL.
     killed = apsw.Connection(str(path))
     killed.pragma("wal_autocheckpoint", 0)
     killed.execute("UPDATE sessions SET title = 'In the WAL' WHERE title = 'After'")

@@ -1,4 +1,4 @@
-"""What people change of a chat: pin, branch, settings, and a deletion that is taken back."""
+"""Changes of a chat: pin, branch, settings, deletion and undo."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -183,7 +183,7 @@ def test_what_nothing_happened_in_expires_and_can_be_restored(
     assert kept == {pinned.id, live.id, used.id, young.id}
     sessions.restore(old.id)
     assert retention.expired() == []
-    # It begins to age anew.
+    # Its age starts again.
     assert retention.expire(60, age=90_000, now=5) == []
     assert retention.purge(0, age=90_000) == []
     sessions.update(old.id, SessionChanges(pinned=True))
@@ -206,7 +206,7 @@ def test_one_session_too_many_is_refused_and_none_given_up(
     assert not isinstance(caught.value, TooManySessions)
     sessions.delete(first.id)
     third = sessions.create("c")
-    # Whoever takes a deletion back gets it back, even so.
+    # Undoing the deletion restores it, even so.
     assert {session.id for session in (sessions.restore(first.id), third)} <= {
         session.id for session in sessions.list()
     }

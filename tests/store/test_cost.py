@@ -1,6 +1,6 @@
-"""What a call costs depends on the chat that it is about, not on how many others there are.
+"""The cost of a call depends on its chat, not on the number of other chats.
 
-Counted in steps of SQLite's virtual machine, which are the same on every machine.
+It is counted in steps of SQLite's virtual machine, which are the same on every machine.
 """
 
 from collections.abc import Callable, Iterator
@@ -36,7 +36,7 @@ def _steps(database: Database) -> Iterator[list[int]]:
 
 
 def _costs(database: Database, sessions: Sessions) -> dict[str, int]:
-    """Steps of every call, in a chat of its own with three turns."""
+    """Steps of every call, in a new chat with three turns."""
     session = sessions.create()
     for _ in range(2):
         _, reply = sessions.begin_turn(session.id, "hello")

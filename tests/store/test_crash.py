@@ -1,4 +1,4 @@
-"""What was acknowledged is there after any crash, of the process or of the machine."""
+"""Acknowledged changes survive any crash, of the process or of the machine."""
 
 import os
 import random
@@ -51,7 +51,7 @@ def _acknowledged_before_kill(path: Path, lines: int) -> list[list[str]]:
         child.kill()
         output = "".join(head) + child.stdout.read()
     assert len(head[-1].split()) == 2, "the writer ended by itself"
-    # A last line without its end was never said.
+    # An incomplete last line was never acknowledged.
     return [line.split() for line in output.split("\n")[:-1]]
 
 
@@ -126,7 +126,7 @@ def test_a_wal_that_is_lost_or_damaged_is_noticed(
     lost = database.lost()
     assert lost and lost.number >= 1 and 0 < lost.since <= lost.until
     assert "Messages of that time may be missing" in describe_loss(lost)
-    assert database.lost() is None, "it is said once"
+    assert database.lost() is None, "it is reported once"
     Sessions(database).create("Later")
     database.close()
     again = Database(path)
@@ -149,7 +149,7 @@ def test_nothing_is_reported_lost_that_is_not(path: Path, tmp_path: Path) -> Non
     database = Database(path)
     assert database.lost() is None
     assert len(Sessions(database).list()) == 2
-    # A process that was killed before it could count beside the database.
+    # A process that was killed before it could update the count beside the database.
     Sessions(database).create("Not counted")
     database.close()
     path.with_name(f"{path.name}-commits").unlink()

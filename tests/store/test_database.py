@@ -218,7 +218,7 @@ def test_closing_waits_for_a_writer_that_has_yet_to_read(path: Path) -> None:
             _insert(connection, "a")
             writing.set()
             closing.wait(30)
-            # Time for close() to reach the lock that is held here.
+            # Time for close() to reach the lock held here.
             time.sleep(0.2)
             counted.append(_count(database))
 

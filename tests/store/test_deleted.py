@@ -1,4 +1,4 @@
-"""What was removed for good is in no byte of any file, and in no new backup."""
+"""Purged chats leave no byte in any file, and in no new backup."""
 
 from pathlib import Path
 
@@ -40,7 +40,7 @@ ENCODINGS = (
 
 
 def talk(sessions: Sessions) -> str:
-    """A long chat with all the words, grown in steps, edited, and answered again."""
+    """A long chat with all the words, grown in steps, edited, and regenerated."""
     session = sessions.create(TITLE)
     for turn in range(6):
         _, reply = sessions.begin_turn(session.id, f"{QUESTION} {turn} " * 200)
@@ -54,7 +54,7 @@ def talk(sessions: Sessions) -> str:
 
 
 def fill(sessions: Sessions) -> None:
-    """Others, so that pages are shared, and the index has more than one segment."""
+    """Other chats, so that pages are shared, and the index has more than one segment."""
     for number in range(30):
         _, reply = sessions.begin_turn(sessions.create().id, f"Some other chat, number {number}")
         sessions.finish_reply(reply.id, "About something else. " * (number * 10), "complete")
@@ -73,7 +73,7 @@ def test_no_byte_of_a_purged_chat_is_left(database: Database, sessions: Sessions
     back_up(database.path, folder / "copy.db")
     database.close()
     assert found_in(folder) == {}
-    # Trigrams of the index go as well.
+    # Trigrams of the index are removed as well.
     database = Database(database.path)
     with database.read() as connection:
         pieces = connection.execute("SELECT block FROM message_search_data").fetchall()
@@ -85,7 +85,7 @@ def test_no_byte_of_a_purged_chat_is_left(database: Database, sessions: Sessions
 
 
 def test_what_older_versions_left_goes_when_there_is_room(path: Path) -> None:
-    # As an older version did it: nothing is overwritten.
+    # Like an older version, which overwrote nothing.
     path.parent.mkdir()
     old = apsw.Connection(str(path))
     old.execute("CREATE TABLE migrations (name TEXT PRIMARY KEY, applied_at INTEGER) STRICT")

@@ -1,4 +1,4 @@
-"""A full disk refuses writing, whole and clearly; reading goes on, and so does all once it can."""
+"""On a full disk, writes fail cleanly with a clear error, reads work, and writes resume later."""
 
 import errno
 import itertools
@@ -69,8 +69,8 @@ def test_full_at_any_operation(
         database = Database(path)
         migrate(database)
         with database.write() as connection:
-            # SQLite passes over a fault in a checkpoint that follows a commit; APSW raises what our
-            # disk said, as if the commit had failed.
+            # SQLite ignores an error in a checkpoint that follows a commit; APSW raises what our
+            # disk raised, as if the commit had failed.
             connection.wal_autocheckpoint(0)
         sessions = Sessions(database)
         refused = 0

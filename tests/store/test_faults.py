@@ -1,6 +1,6 @@
-"""A whole scenario with a fault at each operation of the disk, and kills at random moments.
+"""A complete scenario with a fault at each disk operation, and kills at random moments.
 
-What was stored is right or missing, never wrong, and the next start works.
+Stored data is correct or missing, never wrong, and the next start works.
 """
 
 import contextlib
@@ -31,12 +31,12 @@ from tests.store.test_restore import killed_at
 from tests.store.test_salvage import check, message_text
 
 ROOT = Path(__file__).parents[2]
-# What a disk in Python raises while something is closed can't be raised there.
+# An error from a disk in Python can't be raised while a file is being closed.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 
 
 class Disk(apsw.VFS):
-    """Counts writes, syncs, truncations and deletions, and fails at one of them, or from it on."""
+    """Counts writes, syncs, truncations and deletions, fails at one, or from then on."""
 
     def __init__(self) -> None:
         self.real, self.left, self.stays, self.hit = apsw.vfs_names()[0], 0, False, False
@@ -95,7 +95,7 @@ def failing_disk() -> Iterator[Disk]:
 
 
 class Acknowledged:
-    """What the scenario was told to be done."""
+    """The operations that the scenario had acknowledged."""
 
     def __init__(self) -> None:
         self.chats: set[str] = set()
@@ -120,7 +120,7 @@ def scenario(path: Path, done: Acknowledged) -> None:
                 sessions.finish_reply(reply.id, message_text(chat, turn, "assistant"), "complete")
                 done.finished.add((chat, turn))
             database.checkpoint()
-        # A deletion that fails as it reaches the disk may be found done at the next start.
+        # A deletion that failed on its way to the disk may be complete at the next start.
         done.chats.discard(ids[1])
         done.finished -= {(1, 0), (1, 1)}
         sessions.delete(ids[1])
@@ -133,7 +133,7 @@ def scenario(path: Path, done: Acknowledged) -> None:
 
 
 def verify(path: Path, done: Acknowledged) -> None:
-    """Starts, and has all that was acknowledged; what it has is right."""
+    """Checks that it starts, with all acknowledged data, and nothing wrong."""
     database = open_upgraded(path, "2")
     sessions = Sessions(database)
     sessions.interrupt_streaming()
@@ -162,7 +162,7 @@ def verify(path: Path, done: Acknowledged) -> None:
 
 @pytest.fixture(scope="module")
 def old(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A database of the schema before, so that the scenario begins with an upgrade."""
+    """A database of the previous schema, so that the scenario begins with an upgrade."""
     path = tmp_path_factory.mktemp("old") / "appliance.db"
     connection = apsw.Connection(str(path))
     connection.execute("CREATE TABLE migrations (name TEXT PRIMARY KEY, applied_at INTEGER) STRICT")
@@ -174,7 +174,7 @@ def old(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def fail_everywhere(folder: Path, old: Path, stays: bool, reason: int, step: int) -> int:
-    """The scenario with a fault at every `step`-th operation; how many operations it has."""
+    """Runs the scenario with a fault at every `step`-th operation; its number of operations."""
     with failing_disk() as disk:
         disk.stays, disk.reason = stays, reason
         moment = 1
@@ -184,7 +184,7 @@ def fail_everywhere(folder: Path, old: Path, stays: bool, reason: int, step: int
             shutil.copyfile(old, path)
             disk.left, disk.hit = moment, False
             done = Acknowledged()
-            # APSW's answer to a disk in Python that fails while something is closed is SystemError.
+            # APSW raises SystemError when a disk in Python fails during a close.
             with contextlib.suppress(ApplianceError, apsw.Error, SystemError):
                 scenario(path, done)
             disk.left = 0
@@ -202,7 +202,7 @@ FAULTS = [(False, errno.EIO), (True, errno.EIO), (False, errno.ENOSPC), (True, e
 def test_a_fault_at_any_operation_loses_nothing(
     tmp_path: Path, old: Path, stays: bool, reason: int
 ) -> None:
-    # Every operation has its turn in `make soak`.
+    # `make soak` covers every operation.
     assert fail_everywhere(tmp_path, old, stays, reason, 43) > 300
 
 
@@ -255,7 +255,7 @@ scenario(path, done)
 
 @pytest.mark.soak
 def test_200_kills_at_random_moments(tmp_path: Path) -> None:
-    """Of a process that talks all the time, and whose database is used on and on."""
+    """Kills a process that writes all the time, and keeps using its database."""
     lots = random.Random(5)
     path = tmp_path / "appliance.db"
     migrate(first := Database(path))

@@ -1,4 +1,4 @@
-"""Ids are unique and sort by the time of their making."""
+"""Ids are unique and sort by creation time."""
 
 import uuid
 from concurrent.futures import ThreadPoolExecutor

@@ -1,4 +1,4 @@
-"""Whole chats out of a database and into another one, or into the same once more."""
+"""Exporting complete chats, and importing them into another database or the same one."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,7 +23,7 @@ def transfer(database: Database) -> ChatImportExport:
 
 
 def shape(session: Session, messages: Sequence[Message]) -> object:
-    """All of a chat but what its ids are."""
+    """Everything of a chat but its ids."""
     place: dict[str | None, int | None] = {None: None}
     place.update((message.id, number) for number, message in enumerate(messages))
     plain = [

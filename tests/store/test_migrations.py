@@ -1,4 +1,4 @@
-"""Steps from schema to schema: whole or not at all, and never one that we do not know."""
+"""Schema migrations: complete or not at all, and never from an unknown version."""
 
 import itertools
 import subprocess
@@ -130,7 +130,7 @@ def test_a_newer_database_is_refused_and_not_touched(tmp_path: Path) -> None:
     database.close()
     before = path.read_bytes()
     database = Database(path)
-    # It also lacks a step that we know; that is not taken either.
+    # It also lacks a known step; that is not applied either.
     ours = [*MIGRATIONS, Migration("ours", "DROP TABLE messages")]
     with pytest.raises(StoreTooNew, match=r"\(later, next\)\. Update the appliance"):
         migrate(database, ours)

@@ -1,5 +1,5 @@
-"""Where nothing can be written, chats are read; deleting works on a full disk; and all is as before
-once there is room."""
+"""Without write access, chats can still be read; on a full disk, they can be deleted; everything
+works again once there is room."""
 
 import contextlib
 import os
@@ -27,7 +27,7 @@ LONG = "words " * 3_000
 
 
 def fill(folder: Path) -> Path:
-    """Until nothing fits any more."""
+    """Fill the disk."""
     file = folder / "film.mkv"
     with file.open("wb") as stream:
         try:
@@ -67,7 +67,7 @@ def test_a_read_only_folder_is_read(path: Path, tmp_path: Path, wal: bool) -> No
         assert status.state == "read_only" and "not written" in status.detail
         made = back_up(path, tmp_path / "copy.db")
         assert made.tables["sessions"] == 2
-    # It can be written again, without a restart.
+    # Writing works again, without a restart.
     assert sessions.create("more") in sessions.list()
     assert (state_of(database), len(sessions.list())) == ("ok", 3)
     database.close()
@@ -149,7 +149,7 @@ def test_a_full_disk_is_read_and_deleted_from(
             sessions.begin_turn(chats[0], LONG)
         with pytest.raises(StoreError, match=r"full|no room|No space"):
             back_up(path, folder / "copy.db")
-        # Deleting works, for good, and gives room.
+        # Deleting works, permanently, and frees space.
         for chat in chats[:4]:
             sessions.delete(chat)
         retention = Retention(database)
@@ -157,7 +157,7 @@ def test_a_full_disk_is_read_and_deleted_from(
         assert {session.id for session in sessions.list()} >= set(chats[4:])
         free = shutil.disk_usage(folder).free
         assert inodes or free > 4 * len(LONG) * 3
-        # Space comes back.
+        # Space becomes available.
         for file in (*film, *film2):
             file.unlink(missing_ok=True)
         database.tend()

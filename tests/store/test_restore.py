@@ -1,4 +1,4 @@
-"""`restore` takes what is ours alone, keeps what was there whole, and can be killed at any step."""
+"""`restore` accepts only our databases, keeps the previous one, and may be killed at any step."""
 
 import os
 import shutil
@@ -32,7 +32,7 @@ def titles(path: Path) -> set[str]:
 
 
 def as_killed(path: Path) -> None:
-    """Leaves the database as a killed process does: its newest chats are in the WAL alone."""
+    """Leaves the database as a killed process does: its newest chats are only in the WAL."""
     database = Database(path)
     migrate(database)
     Sessions(database).create("In the file")
@@ -182,7 +182,7 @@ class _DyingFile(apsw.VFSFile):
 
 
 def killed_at(moment: int, work: Callable[[], object]) -> bool:
-    """Whether a process that does it was killed at that moment; else it came to its end."""
+    """Whether a process that runs it was killed at that moment; otherwise it completed."""
     child = os.fork()
     if child == 0:
         try:
@@ -211,14 +211,14 @@ def test_killed_between_any_two_steps_nothing_is_lost(path: Path, copy: Path) ->
         shutil.copytree(begin, folder)
         database = folder / path.name
         died = killed_at(moment, lambda: restore(copy, database))  # noqa: B023 - called at once
-        # A service that starts next, and the person who looks for what was there.
+        # The next service starts, and the user looks for the earlier chats.
         now = titles(database)
         assert now in ({"Restored"}, {"In the file", "In the WAL"}), moment
         ends.append(now == {"Restored"})
         if ends[-1]:
             kept = list(folder.glob("appliance.db.2*"))
             assert len(kept) == 1 and titles(kept[0]) == {"In the file", "In the WAL"}, moment
-        # Nothing lingers of what was half done.
+        # No incomplete files are left.
         clear_leftovers(database)
         assert not [file for file in folder.iterdir() if file.name.startswith(".")], moment
         shutil.rmtree(folder)

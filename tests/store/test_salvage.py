@@ -1,4 +1,4 @@
-"""Damaged databases: each opens or says what is wrong, and what it still has can be read."""
+"""Damaged databases: each opens or gives an error, and its intact data can be salvaged."""
 
 import contextlib
 import random
@@ -23,13 +23,13 @@ CHATS, TURNS = 12, 6
 
 
 def message_text(chat: int, turn: int, who: str) -> str:
-    """What is said in the chats of this file: a text says itself whether it is whole."""
+    """The message texts of these tests: a text shows whether it is complete."""
     return f"{who} {chat}-{turn}: " + f"words of {chat} and {turn} by {who}, " * (turn * turn * 12)
 
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[bytes, bytes]:
-    """A database and its WAL, which has some of it."""
+    """A database with a WAL that contains part of the data."""
     path = tmp_path_factory.mktemp("whole") / "appliance.db"
     database = Database(path)
     migrate(database)
@@ -101,8 +101,8 @@ def damaged(folder: Path, whole: tuple[bytes, bytes], damage: Damage, lots: rand
 
 
 def shown(path: Path) -> tuple[str, int]:
-    """What a person sees: how it went, and how many messages are there and right. None is wrong
-    without a mark."""
+    """The visible result: the outcome, and the number of correct messages. A wrong one is always
+    marked."""
     try:
         database = Database(path)
     except StoreError:
@@ -124,13 +124,13 @@ def shown(path: Path) -> tuple[str, int]:
 
 
 def check(content: str, role: str, is_marked: bool) -> int:
-    """Whether a message is right; one that is wrong is marked."""
+    """Whether a message is correct; a wrong one must be marked."""
     heading, _, _rest = content.partition(": ")
     numbers = heading.rpartition(" ")[2].split("-")
     right = False
     if len(numbers) == 2 and all(number.isdecimal() for number in numbers):
         right = message_text(int(numbers[0]), int(numbers[1]), role) == content
-    # A reply as it was begun, where what came later is lost with the WAL.
+    # A reply as first stored; its text was lost with the WAL.
     begun = role == "assistant" and not content
     assert right or begun or is_marked, (role, content[:200])
     return right
@@ -153,7 +153,7 @@ def storm(
             if found:
                 _, still = shown(target)
                 counted["messages salvaged"] += still
-                # What SQLite still reads is not missed.
+                # Everything that SQLite can still read is salvaged.
                 assert still >= right - found.damaged_messages, (kind, found, right)
                 target.unlink()
                 target.with_name("salvaged.db-commits").unlink()
@@ -231,7 +231,7 @@ def test_what_is_missing_is_counted(tmp_path: Path, whole: tuple[bytes, bytes]) 
 
 def test_what_was_deleted_is_not_brought_back(tmp_path: Path, whole: tuple[bytes, bytes]) -> None:
     path = damaged(tmp_path, whole, lambda *_: None, random.Random(0))
-    # By another program, which does not overwrite what it deletes.
+    # By another program, which does not overwrite deleted data.
     other = apsw.Connection(str(path))
     other.create_scalar_function("message_checksum", lambda *_: 0)
     other.pragma("foreign_keys", "ON")

@@ -1,4 +1,4 @@
-"""Search finds what is there, wherever it stands, and whatever was typed."""
+"""Search finds every match, at any position, for any query."""
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -209,7 +209,7 @@ def test_what_is_deleted_is_not_found(
     retention.purge(0, 1)
     assert found(search, "secret") == []
     with database.write() as connection:
-        # Raises if the index has anything that the messages don't, or the other way round.
+        # Raises if the index and the messages differ.
         connection.execute(
             "INSERT INTO message_search (message_search, rank) VALUES ('integrity-check', 1)"
         )

@@ -1,4 +1,4 @@
-"""What is stored comes back as it was, and what cannot be stored is refused."""
+"""Stored text is returned unchanged, and text that cannot be stored is refused."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""Many threads write and read at the same time, and nobody notices the others."""
+"""Many threads write and read at the same time without affecting each other."""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor

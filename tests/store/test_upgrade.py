@@ -1,4 +1,4 @@
-"""An upgrade that does not work out is undone by itself, and nothing that a person wrote is."""
+"""A failed upgrade is reverted automatically, without losing anything a user wrote."""
 
 import json
 import subprocess
@@ -25,7 +25,7 @@ def started(path: Path, version: str, migrations: Sequence[Migration] = MIGRATIO
 
 @pytest.fixture
 def old(path: Path) -> Path:
-    """A database of the version before, with a chat."""
+    """A database of the previous version, with a chat."""
     database = started(path, "1")
     Sessions(database).create("Kept")
     database.close()

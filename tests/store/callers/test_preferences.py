@@ -1,4 +1,4 @@
-"""How the page looks is kept, for each key by itself."""
+"""The page's preferences are stored for each key separately."""
 
 from appliance.store.callers.preferences import PreferenceBook, Preferences
 from appliance.store.database import Database

@@ -1,4 +1,4 @@
-"""Stored responses: whose they are, how long they are kept, what is left of them."""
+"""Stored responses: their owners, how long they are kept, and complete deletion."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What every test shares."""
+"""Fixtures and hooks for all tests."""
 
 import gc
 import os
@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, settings
 from tests.models.gemma import gemma_file
 from tests.running import Running, serving
 
-# A busy machine is slow, and that is nothing against a test.
+# A slow machine must not fail a test.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("patient")
 
@@ -21,7 +21,7 @@ REQUIRE_ALL = os.environ.get("REQUIRE_ALL") == "1"
 
 
 def _fail_if_skipped(report: pytest.TestReport | pytest.CollectReport) -> None:
-    """A test that was left out proves nothing: under REQUIRE_ALL=1 it counts as failed."""
+    """A skipped test proves nothing: under REQUIRE_ALL=1 it counts as failed."""
     if REQUIRE_ALL and report.outcome == "skipped" and not hasattr(report, "wasxfail"):
         reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
         report.outcome = "failed"
@@ -29,7 +29,7 @@ def _fail_if_skipped(report: pytest.TestReport | pytest.CollectReport) -> None:
 
 
 _UNDONE = pytest.StashKey[str]()
-"""Of a test that did not come to its end: its outcome."""
+"""The outcome of a test that did not complete."""
 
 
 @pytest.hookimpl(wrapper=True)
@@ -52,7 +52,7 @@ def pytest_runtest_teardown(item: pytest.Item) -> Generator[None]:
     undone = item.stash.get(_UNDONE, "")
     if not undone:
         return
-    for name in ("last_exc", "last_value", "last_traceback"):  # they hold on to its variables
+    for name in ("last_exc", "last_value", "last_traceback"):  # they keep its variables alive
         if hasattr(sys, name):
             setattr(sys, name, None)
     with warnings.catch_warnings(record=True) as left:
@@ -88,7 +88,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    """One appliance with the embedded model that many tests talk to; leave it as it was."""
+    """One appliance with the embedded model that many tests share; leave it as it was."""
     folder = tmp_path_factory.mktemp("appliance")
     yield from serving(folder)
 

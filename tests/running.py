@@ -1,4 +1,4 @@
-"""A real appliance in a process of its own, for tests that look at it from outside."""
+"""A real appliance in a separate process, for tests from outside."""
 
 import os
 import signal
@@ -17,14 +17,14 @@ from appliance.system.cpu import physical_cores
 START_SECONDS = 180
 _PROCESSES = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "0"))
 THREADS = max(1, physical_cores() // _PROCESSES) if _PROCESSES else 0
-"""That a model computes with; 0: as many as it likes. Test files that run side by side share the
-cores, and threads that wait for each other on one core cost more than they compute."""
+"""Threads of a model; 0: the default. Test files that run in parallel share the cores, and threads
+that wait for each other on one core cost more than they compute."""
 PROOF = Path(__file__).resolve().parent.parent / "build" / "proof"
 
 
 def apart(folder: Path) -> dict[str, str]:
-    """The environment of an appliance that has `data`, `config` and `cache` in a folder, and a free
-    port. What variants of llama.cpp compute right on this machine, all know together.
+    """The environment of an appliance with `data`, `config` and `cache` in a folder, and a free
+    port. All share the verified variants of llama.cpp.
     """
     proof = folder / "cache" / "appliance" / "proof"
     if not proof.is_symlink():
@@ -37,11 +37,11 @@ def apart(folder: Path) -> dict[str, str]:
         "XDG_CACHE_HOME": str(folder / "cache"),
         "APPLIANCE_DATA_DIR": str(folder / "data"),
         "APPLIANCE_SERVER_PORT": "0",
-        # What else is on this machine is no part of a test.
+        # Other software on this machine is not part of a test.
         "APPLIANCE_MODELS_FIND_ELSEWHERE": "false",
-        "APPLIANCE_ENGINE_TUNE": "false",  # it wants the machine for itself
+        "APPLIANCE_ENGINE_TUNE": "false",  # it needs the machine to itself
         "APPLIANCE_ENGINE_N_THREADS": str(THREADS),
-        # A small model that is asked for one word may well write two thousand.
+        # A small model asked for one word may write two thousand.
         "APPLIANCE_LIMITS_MAX_RESPONSE_TOKENS": "400",
     }
 
@@ -59,7 +59,7 @@ class Running:
     ) -> None:
         """
         Args:
-            folder: of everything that it writes.
+            folder: where it writes everything.
             config: TOML.
             command: what is run; another one can be frozen, or have another engine.
             environment: settings such as APPLIANCE_ENGINE_N_CTX.
@@ -75,7 +75,7 @@ class Running:
         self.url = ""
 
     def start(self, *flags: str, ready: bool = True) -> "Running":
-        """Start it; wait until the model is loaded unless told not to. The port stays the same."""
+        """Start it; wait until the model is loaded by default. The port stays the same."""
         log = self.log.open("a")
         self._process = subprocess.Popen(
             [*self._command, "serve", *flags],
@@ -95,7 +95,7 @@ class Running:
         return self
 
     def popen(self, *arguments: str) -> "subprocess.Popen[str]":
-        """Another command that goes on beside the test."""
+        """Start another command that runs beside the test."""
         return subprocess.Popen(
             [*self._command, *arguments],
             env=self._environment,
@@ -105,7 +105,7 @@ class Running:
         )
 
     def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Another command, with the same settings."""
+        """Run another command, with the same settings."""
         return subprocess.run(
             [*self._command, *arguments],
             env=self._environment,
@@ -116,20 +116,20 @@ class Running:
         )
 
     def make_key(self, name: str, *options: str) -> str:
-        """A key that the command line made."""
+        """Create a key with the command line."""
         made = self.command("keys", "create", name, *options)
         assert made.returncode == 0, made.stderr
         return made.stdout.strip()
 
     def wait_ready(self) -> None:
-        """Until `/readiness` says so."""
+        """Wait until `/readiness` succeeds."""
         deadline = time.monotonic() + START_SECONDS
         while httpx.get(self.url + "/readiness").status_code != 200:
             assert time.monotonic() < deadline, self.log.read_text()[-2000:]
             time.sleep(0.05)
 
     def __del__(self) -> None:
-        """A test that failed did not come to stop it; one that passed has to."""
+        """A failed test may not have stopped it; a passed one must have."""
         process = getattr(self, "_process", None)
         if process and process.poll() is None:
             process.kill()
@@ -138,24 +138,24 @@ class Running:
 
     @property
     def pid(self) -> int:
-        """Of the appliance's own process."""
+        """The appliance's process id."""
         assert self._process
         return self._process.pid
 
     @property
     def worker_pid(self) -> int:
-        """Of the worker with the model."""
+        """The process id of the worker with the model."""
         (worker,) = psutil.Process(self.pid).children()
         return worker.pid
 
     def kill(self) -> None:
-        """As a power cut would."""
+        """Kill it, as a power failure would."""
         assert self._process
         self._process.send_signal(signal.SIGKILL)
         self.ended()
 
     def stop(self) -> int:
-        """Politely; returns the exit code."""
+        """Stop it gracefully; returns the exit code."""
         assert self._process
         if self._process.poll() is None:
             self._process.send_signal(signal.SIGTERM)
@@ -171,7 +171,7 @@ class Running:
 
 
 def serving(folder: Path, **environment: str) -> Iterator[Running]:
-    """An appliance for a fixture, which ends in good order."""
+    """An appliance for a fixture, which must stop gracefully."""
     appliance = Running(folder, **environment).start()
     yield appliance
     assert appliance.stop() == 0

@@ -1,7 +1,7 @@
-"""The house's own laws: who may import whom, one owner for a library, and files that can be read.
+"""The architecture's rules: permitted imports, one owner for each library, and file sizes.
 
 The rules are tables; the checker reads source, so that an import inside a function or under
-`TYPE_CHECKING` counts as one. Planted offences show that it sees.
+`TYPE_CHECKING` counts as one. Tests with forbidden imports show that the checker works.
 """
 
 import ast
@@ -17,22 +17,22 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 LONGEST_FILE = 600
 MADE = {"ui/dist", "ui/node_modules"}
-"""Folders that set-up makes."""
+"""Folders that the set-up creates."""
 PARTS = ["appliance", "benchmarks", "docs", "packaging", "requirements", "systemd", "tests", "ui"]
 
 # Folders of `appliance/`, and whose modules those in it may import beside their own; `x.*` is `x`
 # with all that is below. Everybody may import `errors`.
 MAY_IMPORT: dict[str, list[str]] = {
-    # One process each begins here.
+    # The entry points of processes.
     "": [
         *("cli", "config", "desktop", "tuning.process"),
         *("worker", "worker.chat_template", "worker.runners.llama_cpp"),
     ],
-    # What all stand on.
+    # The foundation.
     "system": [],
     "config": [],
     "client": ["config", "system"],
-    # What is kept.
+    # Storage.
     "store.disk": ["system"],
     "store": ["store.disk"],
     "store.callers": ["store"],
@@ -64,19 +64,19 @@ MAY_IMPORT: dict[str, list[str]] = {
     "worker.scheduler": ["engine", "system", "worker.parsers", "worker.runners"],
     "worker.chat_template": ["engine", "system", "worker.constraints", "worker.parsers"],
     "worker": ["engine", "system", "worker.*"],
-    # What is found out about this machine.
+    # Detection of this machine's hardware.
     "tuning": ["config", "engine", "system"],
     "tuning.variants": ["system"],
     "tuning.devices": ["engine", "system"],
     "tuning.process": ["engine", "system", "tuning.*", "worker.runners.*"],
-    # What people talk to.
+    # User interfaces.
     "metrics": ["engine", "models.memory", "system"],
     "chat": ["engine", "store", "store.upkeep"],
     "http": ["system"],
     "api.wire": ["config", "http"],
     "api.openapi": ["http"],
     "api.middleware": ["api.wire", "auth", "auth.keys", "metrics"],
-    # A request without a session, whatever its dialect; and then the dialects.
+    # Stateless requests in every dialect; then the dialects.
     "api.generation": ["api.wire", "engine"],
     "api.openai": [
         *("api.generation", "api.openapi", "api.wire"),
@@ -112,7 +112,7 @@ MAY_IMPORT: dict[str, list[str]] = {
         *("api.*", "auth", "auth.keys", "chat", "config", "engine", "http", "metrics"),
         *("models", "store", "store.callers", "store.upkeep"),
     ],
-    # What builds all of it, and what people start.
+    # The composition root, and the commands.
     "service": [
         *("api", "api.middleware", "auth.*", "chat", "client", "config"),
         *("engine.*", "http", "metrics", "models.*", "store", "store.*", "system"),
@@ -129,10 +129,10 @@ MAY_IMPORT: dict[str, list[str]] = {
     ],
 }
 EVERYBODYS = "errors"
-# Functions that read the environment or a file; others may have the types of settings alone.
+# Functions that read the environment or a file; other folders may only use the settings' types.
 CONFIG_IS_READ_BY = ["", "cli", "client", "config", "diagnostics", "service", "tuning"]
 
-# library: folders that may import it. Names that have no row are free.
+# library: folders that may import it. Libraries without a row may be imported anywhere.
 OWNERS: dict[str, list[str]] = {
     "apsw": ["store", "store.*", "service"],
     "click": ["cli"],
@@ -156,7 +156,7 @@ OWNERS: dict[str, list[str]] = {
     "waitress": ["http"],
     "websockets": ["http"],
     "webview": ["desktop"],
-    # What crosses to a worker is typed; nothing that comes back is ever unpickled.
+    # Messages to a worker are typed; nothing from it is ever unpickled.
     "marshal": [],
     "multiprocessing": [],
     "pickle": [],
@@ -198,12 +198,12 @@ def modules_of(root: Path) -> dict[str, Path]:
 
 
 def folder_of(name: str, modules: dict[str, Path]) -> str:
-    """Where a module lies, as the tables have it."""
+    """The module's folder, as named in the tables."""
     return name if modules[name].name == "__init__.py" else name.rpartition(".")[0]
 
 
 def offences(root: Path) -> list[str]:
-    """What breaks the tables above, one sentence each."""
+    """Violations of the tables above, one sentence each."""
     modules = modules_of(root)
     found = []
     for name, file in modules.items():
@@ -221,7 +221,7 @@ def offences(root: Path) -> list[str]:
 
 
 def circles(root: Path) -> set[frozenset[str]]:
-    """Folders that import one another, perhaps by way of others."""
+    """Folders that import one another, directly or indirectly."""
     modules = modules_of(root)
     imported: dict[str, set[str]] = {folder_of(name, modules): set() for name in modules}
     for name, file in modules.items():
@@ -253,7 +253,7 @@ def circles(root: Path) -> set[frozenset[str]]:
 
 
 def module_named(inner: str, modules: dict[str, Path]) -> str:
-    """The module that a dotted name lies in; empty: the package itself.
+    """The module that defines a dotted name; empty: the package itself.
 
     `engine.protocol.Delta` is a name of the module `engine.protocol`.
     """
@@ -294,7 +294,7 @@ def reads_environment(tree: ast.AST) -> bool:
     )
 
 
-# -- the laws -------------------------------------------------------------------------------------
+# -- the rules ------------------------------------------------------------------------------------
 
 
 def test_every_import_is_allowed() -> None:
@@ -331,7 +331,7 @@ def test_a_folder_is_seen_at_a_glance(folder: str, own: int, below: int) -> None
 
 
 def shown(folder: Path) -> list[Path]:
-    """What a folder has, without what Python leaves behind there."""
+    """A folder's entries, without Python's caches."""
     return [path for path in folder.iterdir() if any(map(is_kept, [path, *path.rglob("*")]))]
 
 
@@ -382,7 +382,7 @@ def test_heavy_libraries_wait_until_they_are_needed(module: str, unwanted: set[s
     assert unwanted & set(loaded) == set()
 
 
-# -- the checker sees -----------------------------------------------------------------------------
+# -- the checker works ----------------------------------------------------------------------------
 
 FILES = ["cli.main", "config.schema", "config.paths", "config.loader", "engine.protocol"]
 FILES += ["engine.local.engine", "worker.main", "worker.scheduler.scheduler", "chat.turns"]

@@ -1,4 +1,4 @@
-"""The arithmetic of the benchmarks, and what their client reads out of a stream."""
+"""The arithmetic of the benchmarks, and their client's parsing of streams."""
 
 import json
 import subprocess

@@ -1,4 +1,4 @@
-"""A vault and its keys, of their own for every test."""
+"""A new vault and its keys for every test."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ PLAIN = "sk-of-the-old-service-0123456789"
 
 
 class Clock:
-    """Unix milliseconds that go on when told."""
+    """A clock in Unix milliseconds that tests advance."""
 
     def __init__(self) -> None:
         self.now = 1_700_000_000_000

@@ -1,4 +1,4 @@
-"""A real Secret Service for one script: a bus, a keyring daemon and a home of their own.
+"""A real Secret Service for one script: its own bus, keyring daemon and home folder.
 
 Debian packages: dbus, gnome-keyring.
 """
@@ -67,7 +67,7 @@ def missing_package() -> str | None:
 
 
 def environment(home: Path, **more: str) -> dict[str, str]:
-    """That of a login without a desktop: no bus, no display, nothing of whoever runs the tests."""
+    """The environment of a login without a desktop: no bus, no display, nothing of the tester's."""
     home.mkdir(mode=0o700, exist_ok=True)
     return {
         "PATH": os.environ["PATH"],
@@ -80,7 +80,7 @@ def environment(home: Path, **more: str) -> dict[str, str]:
 
 
 def run_with_keyring(script: str, home: Path, *arguments: str) -> str:
-    """Runs a script where the keyring is unlocked; gives what it wrote."""
+    """Runs a script where the keyring is unlocked; returns its output."""
     package = missing_package()
     if package is not None:
         pytest.skip(f"needs the Debian package {package}")
@@ -91,7 +91,7 @@ def run_with_keyring(script: str, home: Path, *arguments: str) -> str:
 
 
 def run_without_bus(script: str, home: Path, *arguments: str, **variables: str) -> str:
-    """Runs a script where no keyring can be reached; gives what it wrote."""
+    """Runs a script where no keyring can be reached; returns its output."""
     return _run([sys.executable, "-c", script, *arguments], home, **variables)
 
 

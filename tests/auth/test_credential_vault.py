@@ -1,4 +1,4 @@
-"""Credentials that a service manager gives: read, never written, and nobody else's to read."""
+"""Credentials from a service manager: read, never written, and readable by no one else."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The file under a service's master key: nothing in it can be read or changed without that."""
+"""The file encrypted with a service's master key: unreadable and unchangeable without it."""
 
 import errno
 import os
@@ -20,7 +20,7 @@ PATIENT = 60.0
 
 @pytest.fixture
 def credentials(tmp_path: Path) -> Path:
-    """What systemd shows a service."""
+    """The credentials folder that systemd gives a service."""
     folder = tmp_path / "credentials"
     folder.mkdir(mode=0o700)
     make_master(folder)
@@ -76,7 +76,7 @@ def test_it_is_the_owners_alone_and_new_with_every_change(path: Path, credential
     first, stamp = path.read_bytes(), vault.stamp()
     vault.set("a", SECRET)
     second = path.read_bytes()
-    # The same text under another nonce has nothing in common with it but how the file begins.
+    # With another nonce, the same text shares nothing with it but the file's header.
     assert len(first) == len(second) and first[20:60] != second[20:60]
     assert vault.stamp() != stamp
     path.chmod(0o640)
@@ -85,7 +85,7 @@ def test_it_is_the_owners_alone_and_new_with_every_change(path: Path, credential
 
 
 def refused(vault: Vault, match: str) -> None:
-    """Reading and writing, and nothing of the secret is said."""
+    """Reading and writing are refused, and the error contains nothing of the secret."""
     calls: list[Callable[[], object]] = [
         lambda: vault.get("a"),
         lambda: vault.set("a", b"new"),

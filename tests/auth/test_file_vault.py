@@ -1,4 +1,4 @@
-"""The file of the keys: nobody else reads it, and nothing in it is lost."""
+"""The key file: no other user can read it, and nothing in it is lost."""
 
 import errno
 import json

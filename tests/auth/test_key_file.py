@@ -1,4 +1,4 @@
-"""The one key that may do everything, in a file: how containers are given secrets."""
+"""An admin key in a file, as containers receive secrets."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Keyrings that are slow, unsafe, small or broken: refused with a sentence, within seconds."""
+"""Slow, unsafe, small or broken keyrings: refused with a clear error, within seconds."""
 
 import subprocess
 import sys
@@ -53,7 +53,7 @@ class Failing(Memory):
 
 
 class Slow(Memory):
-    """Answers when told to."""
+    """Answers only when released."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -70,7 +70,7 @@ def lock(tmp_path: Path) -> Path:
 
 
 def refused(call: Callable[[], object]) -> str:
-    """What the error says, which came in time and says nothing of what was kept."""
+    """The error's message, which came in time and contains no secret."""
     began = time.monotonic()
     with pytest.raises(VaultUnavailable) as caught:
         call()
@@ -96,7 +96,7 @@ def test_a_small_entry_holds_a_large_vault(lock: Path) -> None:
     for size in (10, 500, 2000, 400, 3000, 1):
         vault.set("a", bytes(size))
         assert vault.get("a") == bytes(size)
-    # What was longer before leaves nothing behind.
+    # A longer value from before leaves nothing behind.
     assert len(backend.kept) == 1
 
 

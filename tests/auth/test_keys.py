@@ -1,4 +1,4 @@
-"""Keys: made once, checked always, ended at once; and nobody sees a secret again."""
+"""Keys: created, checked on every use, revoked at once; a secret is shown only once."""
 
 import hashlib
 import hmac
@@ -191,5 +191,5 @@ def test_no_secret_is_kept_or_shown(
         assert digest.hexdigest() not in text and repr(digest.digest()) not in text
     for file in tmp_path.iterdir():
         assert not any(secret.encode() in file.read_bytes() for secret in hidden)
-    # The person for whom it was made gets it, once, and it can be sent as JSON.
+    # Whoever created the key gets the secret, once, and it can be sent as JSON.
     assert made.secret.encode() in msgspec.json.encode(made)

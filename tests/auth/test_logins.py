@@ -19,7 +19,7 @@ DAY = 86400.0
 
 
 class World:
-    """A machine with a clock that can be set, on which a service runs, ends and runs again."""
+    """A machine with an adjustable clock, on which a service is started and stopped."""
 
     def __init__(self, folder: Path) -> None:
         self.wall = 1_800_000_000.0
@@ -42,7 +42,7 @@ class World:
         self.logins.close()
 
     def who(self, cookie: str) -> str | None:
-        """Whom the cookie lets in."""
+        """The key that the cookie belongs to."""
         caller = Authenticator(self.keys, self.logins, auth=True).authenticate(
             Credentials(peer="10.0.0.1", sender="own page", cookie=cookie)
         )
@@ -149,7 +149,7 @@ def test_a_login_ends_with_its_key(world: World, restart: Callable[[World], None
 
 
 def test_a_login_ends_with_the_secret_of_a_configured_key(tmp_path: Path) -> None:
-    """The next one of the same name is another key."""
+    """A later key of the same name is a different key."""
     world = World(tmp_path)
     authenticator = Authenticator(world.keys, world.logins, auth=True)
     key = world.keys.allow_plain("the-first-secret-0123456789", "API_KEY", "admin")
@@ -168,7 +168,7 @@ def test_the_file_has_nothing_that_lets_anybody_in(world: World) -> None:
     assert not any(cookie in content for cookie in cookies)
     assert world.logins.launch_token not in content
     assert stat.S_IMODE(world.file.stat().st_mode) == 0o600
-    # What stands in the file is no cookie, and tickets are for one run.
+    # The file contains no cookies, and tickets last for one run.
     for digest, _ in json.loads(content)["logins"]:
         assert world.who(digest) is None
     ticket = world.logins.ticket()
@@ -207,7 +207,7 @@ def test_a_folder_that_cannot_be_written_keeps_nobody_out(tmp_path: Path) -> Non
 
 def test_logins_are_bounded_and_the_oldest_go(world: World) -> None:
     first, *others = [world.logins.log_in(PAGE) for _ in range(3)]
-    world.logins._file = None  # a write each is not the matter here
+    world.logins._file = None  # writing each to disk is not tested here
     for _ in range(MOST - 2):
         world.logins.log_in(PAGE)
     assert world.logins.find(first) is None

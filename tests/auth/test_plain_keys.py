@@ -1,4 +1,4 @@
-"""Keys that others made: of the configuration, imported from it, or a service's credentials."""
+"""Keys made elsewhere: in the configuration, imported from it, or a service's credentials."""
 
 from pathlib import Path
 

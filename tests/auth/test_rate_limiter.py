@@ -1,4 +1,4 @@
-"""A limit is never passed by one, in any minute, whoever tries and however many."""
+"""A limit is never exceeded in any minute, by any number of clients."""
 
 import random
 import threading
@@ -15,7 +15,7 @@ from appliance.auth.rate_limiter import BadKeyGuard, RateLimiter, name_of_addres
 
 
 class Clock:
-    """Seconds that go on when told."""
+    """A clock in seconds that tests advance."""
 
     def __init__(self) -> None:
         self.now = 1000.0
@@ -25,7 +25,7 @@ class Clock:
 
 
 def most_in_a_minute(times: list[float]) -> int:
-    """The most of `times` that lie within any 60 seconds, the end not counted."""
+    """The largest number of `times` within any 60 seconds, the end excluded."""
     times = sorted(times)
     return max((sum(t <= other < t + 60 for other in times) for t in times), default=0)
 
@@ -103,7 +103,7 @@ def test_no_limit_is_not_a_limit() -> None:
     room=st.integers(1, 3),
 )
 def test_no_minute_has_one_more(steps: list[tuple[float, int]], limit: int, room: int) -> None:
-    """Also when there are more names than are counted apart, and they come and go."""
+    """Also when there are more names than are counted separately, and they come and go."""
     clock = Clock()
     limiter = RateLimiter(max_names=room, shared=2, clock=clock)
     let_in: dict[int, list[float]] = {}
@@ -180,7 +180,7 @@ def test_who_was_let_in_during_a_flood_has_no_second_count_after_it() -> None:
     limiter.take("y", 3)
     clock.now += 59
     assert [limiter.take("me", 3).allowed for _ in range(4)] == [True, True, True, False]
-    clock.now += 2  # x and y are forgotten, so there is room for a count of one's own
+    clock.now += 2  # x and y are forgotten, so there is room for a separate count
     assert not limiter.take("me", 3).allowed
 
 

@@ -1,4 +1,4 @@
-"""Keys in a real Secret Service, and what becomes of them when it is not there."""
+"""Keys in a real Secret Service, and the errors without one."""
 
 from pathlib import Path
 

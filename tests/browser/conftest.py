@@ -13,7 +13,7 @@ from tests.running import Running, serving
 
 FAKE_SERVICE = Path(__file__).parents[1] / "service" / "fake_service.py"
 
-# A reply of the real model on a busy machine takes its time.
+# A reply of the real model can take long on a busy machine.
 expect.set_options(timeout=60_000)
 
 ARGUMENTS = [
@@ -50,7 +50,7 @@ def context(browser: Browser) -> Iterator[BrowserContext]:
 
 @pytest.fixture
 def page(context: BrowserContext) -> Iterator[Page]:
-    """A page that fails the test when it logs an error or asks anybody but its own server."""
+    """A page that fails the test when it logs an error or contacts any server but its own."""
     page = context.new_page()
     errors: list[str] = []
     foreign: list[str] = []
@@ -67,14 +67,14 @@ def page(context: BrowserContext) -> Iterator[Page]:
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    """An appliance with the embedded model, whose chats are those of one file of tests alone."""
+    """An appliance with the embedded model, whose chats belong to one test file."""
     folder = tmp_path_factory.mktemp("page")
     yield from serving(folder)
 
 
 @pytest.fixture(scope="module")
 def echoing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    """An appliance whose model repeats what it is told, a byte at a time."""
+    """An appliance whose model repeats its prompt, a byte at a time."""
     appliance = Running(
         tmp_path_factory.mktemp("echo"), command=(sys.executable, str(FAKE_SERVICE))
     ).start()
@@ -84,7 +84,7 @@ def echoing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 
 @pytest.fixture(scope="module")
 def slow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    """The same with 20 bytes a second: there is time to look at a reply while it is written."""
+    """The same at 20 bytes a second, so that a reply can be inspected while it is written."""
     appliance = Running(
         tmp_path_factory.mktemp("slow"),
         command=(sys.executable, str(FAKE_SERVICE)),
@@ -96,6 +96,6 @@ def slow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 
 @pytest.fixture
 def hub() -> Iterator[Hub]:
-    """A hub with one model, at hand."""
+    """A local hub with one model."""
     with serving_one() as hub:
         yield hub

@@ -1,4 +1,4 @@
-"""What a person does on the page, in the words of the tests."""
+"""User actions on the page."""
 
 from typing import Any
 
@@ -8,14 +8,14 @@ from playwright.sync_api import Locator, Page, expect
 from tests.running import Running
 
 MOST_STOPS = 150
-"""Of a view with many controls."""
+"""The most Tab stops of a view with many controls."""
 SEEN = (
     "document.activeElement === document.body || document.activeElement.matches(':focus-visible')"
 )
 
 
 def new_chat(page: Page) -> None:
-    """An empty chat, ready to be written in."""
+    """Open an empty chat with its input ready."""
     page.get_by_role("button", name="New chat").first.click()
     expect(page.get_by_role("heading", name="What would you like to know?")).to_be_visible()
 
@@ -27,7 +27,7 @@ def send(page: Page, text: str) -> None:
 
 
 def replies(page: Page) -> Locator:
-    """The model's messages that are shown."""
+    """The replies that the page shows."""
     return page.get_by_role("article", name="Reply")
 
 
@@ -45,13 +45,13 @@ def ask(page: Page, text: str) -> None:
 
 
 def session_id(page: Page) -> str:
-    """The open chat's."""
+    """The open chat's session id."""
     page.wait_for_function("() => location.hash.startsWith('#/s/')")
     return page.url.partition("#/s/")[2].partition("/")[0]
 
 
 def reach(page: Page, target: Locator) -> None:
-    """Go to a control by Tab, as somebody without a mouse does, and see on the way where one is."""
+    """Go to a control by Tab, checking that the focus is visible at every step."""
     expect(target).to_be_visible()
     for _ in range(MOST_STOPS):
         if target.evaluate("(target) => target === document.activeElement"):
@@ -68,7 +68,7 @@ def press(page: Page, target: Locator) -> None:
 
 
 def long_chat(turns: int, reply: str, **of_replies: object) -> dict[str, Any]:
-    """A chat as an export has it, with this reply to each of its questions."""
+    """A chat in the export format, with this reply to each of its questions."""
     messages: list[dict[str, Any]] = []
     for number in range(turns):
         for role, content in (("user", f"Question {number}?"), ("assistant", reply)):
@@ -104,7 +104,7 @@ def long_chat(turns: int, reply: str, **of_replies: object) -> dict[str, Any]:
 
 
 def imported(running: Running, chat: dict[str, Any]) -> str:
-    """The id that the chat has there."""
+    """The imported chat's id."""
     made = httpx.post(f"{running.url}/api/sessions/import", json=chat, timeout=60)
     assert made.status_code == 201, made.text
     id: str = made.json()["id"]

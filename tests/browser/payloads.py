@@ -1,4 +1,4 @@
-"""Markdown that would like to be more: a hundred texts that try to run code or to phone home."""
+"""Hostile Markdown: a hundred texts that try to run code or to contact another server."""
 
 CALL = "ran()"
 FAR = "http://evil.example"

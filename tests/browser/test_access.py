@@ -1,4 +1,4 @@
-"""A page that needs a key: in, out, and told so when it is refused."""
+"""A page that needs a key: signing in and out, and the message when a key is refused."""
 
 from collections.abc import Iterator
 
@@ -12,7 +12,7 @@ from tests.running import Running
 
 @pytest.fixture(scope="module")
 def locked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    """An appliance that asks everybody for a key."""
+    """An appliance that requires a key from everyone."""
     appliance = Running(
         tmp_path_factory.mktemp("locked"),
         APPLIANCE_SECURITY_ENABLE_AUTH="true",
@@ -87,7 +87,7 @@ def test_a_socket_that_a_key_does_not_open_any_more_says_so(page: Page, locked: 
     page.goto(locked.url)
     sign_in(page, key)
     ask(page, "Say one word about rowans.")
-    # A page that has no socket yet: it would open one for the next reply.
+    # A page without a socket so far: it would open one for the next reply.
     page.reload()
     expect(replies(page)).to_have_count(1)
     refused: list[str] = []
@@ -136,7 +136,7 @@ def test_looks_are_remembered_for_a_browser_that_forgets(
     page.get_by_text("Dark", exact=True).click()
     with page.expect_response("**/api/preferences"):
         page.get_by_role("button", name="Hide chats").click()
-    # Another browser, with nothing of its own.
+    # Another browser, without stored data.
     other = browser.new_context(viewport={"width": 1280, "height": 800})
     there = other.new_page()
     there.goto(running.url)

@@ -1,4 +1,4 @@
-"""Chats are found, taken out, brought back and set up."""
+"""Chats are searched, exported, imported and configured."""
 
 import json
 from pathlib import Path
@@ -28,7 +28,7 @@ def test_search_leads_to_the_message(page: Page, running: Running) -> None:
 def test_an_export_can_be_imported(page: Page, running: Running, tmp_path: Path) -> None:
     page.goto(running.url)
     ask(page, "Say one word about cherries.")
-    # Its text stands there as it is until the Markdown is loaded.
+    # Its text is shown unformatted until the Markdown renderer is loaded.
     expect(replies(page).locator(".markdown p").first).to_be_visible()
     texts = page.get_by_role("article").all_inner_texts()
     before = session_id(page)
@@ -121,7 +121,7 @@ def test_instructions_and_stop_sequences_reach_the_model(page: Page, echoing: Ru
     page.get_by_role("button", name="Settings", exact=True).click()
     page.get_by_role("textbox", name="Stop sequences").fill("halt")
     expect(page.get_by_text("Saved", exact=True)).to_be_visible()
-    # The model repeats what stands in its prompt, instructions first.
+    # The model repeats its prompt, instructions first.
     page.get_by_role("textbox", name="System prompt").fill("echo:one two halt three")
     expect(page.get_by_text("Saved", exact=True)).to_be_visible()
     ask(page, "Well?")

@@ -14,7 +14,7 @@ WATCH_LENGTHS = """() => {
     if (reply) lengths.add(reply.innerText.length);
   }).observe(document.body, { childList: true, subtree: true, characterData: true });
 }"""
-"""Remembers each length that the reply's text had."""
+"""Records each length of the reply's text."""
 
 
 def send(page: Page, text: str) -> None:
@@ -31,7 +31,7 @@ def test_ask_stop_reload(page: Page, running: Running) -> None:
     expect(reply).not_to_be_empty()
     stop = page.get_by_role("button", name="Stop")
     expect(stop).to_be_hidden()
-    # Text arrived while it was being written, not all at the end.
+    # The text arrived in pieces, not all at the end.
     assert page.evaluate("lengths.size") > 3
 
     send(page, "Write a very long story about a lighthouse, in twenty chapters.")

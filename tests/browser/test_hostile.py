@@ -1,6 +1,6 @@
-"""What a model writes is text: it runs nothing and asks nobody.
+"""Model output is text: it runs no code and contacts no server.
 
-The fake runner says what it is told, a byte at a time, so that every cut is tried.
+The fake runner repeats its prompt, a byte at a time, so that every split occurs.
 """
 
 from playwright.sync_api import Dialog, Page, expect

@@ -1,4 +1,4 @@
-"""Every function without a mouse: by Tab, Enter, arrows and what the sheet of shortcuts says."""
+"""Every function without a mouse: by Tab, Enter, arrows and the listed shortcuts."""
 
 import json
 import re
@@ -52,7 +52,7 @@ def test_the_shortcuts_of_the_sheet(page: Page, running: Running) -> None:
     keyboard.press("Escape")
     keyboard.press("Control+,")
     expect(page.get_by_role("heading", name="Settings")).to_be_visible()
-    # Wherever one is on the way round, it is seen.
+    # The focus is visible at every stop.
     for _ in range(60):
         keyboard.press("Tab")
         assert page.evaluate(SEEN)
@@ -207,7 +207,7 @@ def test_keys_looks_and_the_way_in_and_out(page: Page, tmp_path: Path) -> None:
     assert page.evaluate("document.documentElement.lang") == "de"
     page.keyboard.press("ArrowUp")
     expect(page.get_by_role("heading", name="Settings")).to_be_visible()
-    # A group of choices is one stop; arrows choose.
+    # A radio group is one stop; the arrow keys choose.
     page.keyboard.press("Shift+Tab")
     page.keyboard.press("ArrowRight")
     page.keyboard.press("ArrowRight")

@@ -1,4 +1,4 @@
-"""A bigger model is two clicks away, and arrives whatever happens to the page meanwhile."""
+"""A larger model is two clicks away, and is downloaded whatever happens to the page."""
 
 import re
 from pathlib import Path
@@ -19,7 +19,7 @@ def test_a_model_of_the_catalogue_is_fetched_and_used(page: Page, hub: Hub, tmp_
     expect(download).to_contain_text(re.compile(r"Downloading · [1-9][\d.]* MB of \d+ MB"))
     download.get_by_role("button", name="Pause").click()
     expect(download).to_contain_text("Paused")
-    # The download is the server's: another page finds it as it was left.
+    # The download runs on the server: another page shows its progress.
     page.reload()
     expect(download).to_contain_text("Paused")
     hub.always = Behaviour()

@@ -1,4 +1,4 @@
-"""Reading and writing: what scrolls, what is copied, what is said to those who listen."""
+"""Reading and writing: scrolling, copying, and announcements for screen readers."""
 
 from playwright.sync_api import Page, expect
 
@@ -48,7 +48,7 @@ def test_the_input_is_as_high_as_its_text(page: Page, running: Running) -> None:
     one, four, many, again = heights
     assert one + 3 * 20 < four < many < 800 / 2
     assert again == one
-    # The same where the browser can't do it by itself.
+    # The same in a browser that lacks the feature.
     page.add_init_script("CSS.supports = () => false")
     page.reload()
     for text, height in (("one", one), ("one\ntwo\nthree\nfour", four), ("one", one)):
@@ -100,23 +100,25 @@ def test_images_and_links_are_asked_for_by_the_reader(page: Page, echoing: Runni
 def test_screen_readers_get_whole_sentences(page: Page, slow: Running) -> None:
     page.goto(slow.url)
     page.evaluate("""() => {
-      window.heard = [];
+      window.announced = [];
       new MutationObserver((changes) => {
         for (const { target } of changes) {
           const element = target instanceof Element ? target : target.parentElement;
           const place = element?.closest("[aria-live=polite], [role=status]");
-          if (place?.textContent) window.heard.push(place.textContent);
+          if (place?.textContent) window.announced.push(place.textContent);
         }
       }).observe(document.body, { subtree: true, childList: true, characterData: true });
     }""")
     send(page, "echo:" + "The **sea** is wide. " * 8)
-    page.wait_for_function("() => window.heard.some((said) => said.includes('The sea is wide.'))")
+    page.wait_for_function(
+        "() => window.announced.some((text) => text.includes('The sea is wide.'))"
+    )
     finished(page)
-    page.wait_for_function("() => window.heard.includes('The reply has ended.')")
-    announced = page.evaluate("window.heard")
+    page.wait_for_function("() => window.announced.includes('The reply has ended.')")
+    announced = page.evaluate("window.announced")
     assert "A reply is being written." in announced
     words = [text for text in announced if text.startswith("The sea")]
-    # In a few pieces that end with a sentence, not letter by letter.
+    # In a few pieces that end at the end of a sentence, not letter by letter.
     assert 0 < len(words) < 8
     assert all(text.endswith(".") for text in words)
 
@@ -136,7 +138,7 @@ def test_from_right_to_left(page: Page, running: Running) -> None:
     page.goto(f"{running.url}/#/s/{imported(running, chat)}")
     text = replies(page).locator(".markdown p")
     expect(text).to_be_visible()
-    # A text has its own direction, code is from left to right, and the page is mirrored as a whole.
+    # A text has its own direction, code runs from left to right, and the whole page is mirrored.
     assert text.evaluate("(text) => getComputedStyle(text).direction") == "rtl"
     code = page.get_by_role("figure", name="Code, python")
     assert code.evaluate("(code) => getComputedStyle(code).direction") == "ltr"

@@ -1,4 +1,4 @@
-"""A reply outlives sockets and windows, and none of its versions is lost."""
+"""A reply survives closed sockets and windows, and none of its versions is lost."""
 
 import httpx
 from playwright.sync_api import BrowserContext, Page, expect
@@ -55,7 +55,7 @@ def test_two_windows_show_one_reply(page: Page, context: BrowserContext, slow: R
     finished(page)
     shown = replies(page).locator(".markdown").inner_text()
     expect(replies(other).locator(".markdown")).to_have_text(shown, use_inner_text=True)
-    # What one window asks, the other one sees.
+    # A question in one window appears in the other.
     send(page, "echo:" + "and what happened then, " * 100)
     expect(other.get_by_role("article", name="Your message")).to_have_count(2)
     page.get_by_role("button", name="Stop", exact=True).click()
@@ -85,7 +85,7 @@ def test_branches_are_left_and_found_again(page: Page, running: Running) -> None
     finished(page)
     page.get_by_role("button", name="Earlier version").click()
     expect(mine).to_have_text("Say one word about apples.")
-    # The branch that was looked at last is the one that opens.
+    # The branch that was shown last is the one that opens.
     expect(replies(page).locator(".markdown")).to_have_text(second, use_inner_text=True)
     page.reload()
     expect(mine).to_have_text("Say one word about apples.")

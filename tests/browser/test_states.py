@@ -1,4 +1,4 @@
-"""What the page says of itself: who waits, what was left out, what broke and how it goes on."""
+"""The page's notices: queue position, trimmed messages, errors and how to recover."""
 
 import re
 import sys
@@ -51,7 +51,7 @@ def test_a_waiting_user_sees_the_queue_position(
     page.get_by_role("button", name="Stop", exact=True).click()
     pages[1].wait_for_function(WRITTEN, arg=10)
     expect(pages[2].get_by_text("In the queue · next")).to_be_visible()
-    # Whoever waits can give it up.
+    # A waiting request can be cancelled.
     pages[2].get_by_role("button", name="Stop", exact=True).click()
     expect(pages[2].get_by_text("You stopped this reply before its first word.")).to_be_visible()
     expect(pages[1].get_by_text(re.compile(r"Writing · ≈ [\d.]+ tokens/s"))).to_be_visible()
@@ -188,7 +188,7 @@ def test_models_are_loaded_and_unloaded(page: Page, tmp_path: Path) -> None:
     expect(bundled).to_contain_text("Ready")
     bundled.get_by_role("button", name="Unload").click()
     expect(bundled).to_contain_text("Not loaded")
-    # It wakes up for whoever asks.
+    # It is loaded again for the next request.
     page.get_by_role("button", name="New chat").first.click()
     ask(page, "Say one word about pears.")
     page.goto(f"{appliance.url}/#/models")

@@ -1,7 +1,7 @@
-"""A reply at 200 tokens/s, below 20,000 tokens, costs what its end costs, however long it is.
+"""With 20,000 tokens before it, a reply at 200 tokens/s costs no more per token than a short one.
 
-Counted is what the page does, not how long it takes: functions called, as Chromium counts them, and
-what changes in the document. What it takes on a quiet machine, `benchmarks/rows_page.py` says.
+The tests count what the page does, not how long it takes: function calls, as Chromium counts them,
+and changes in the document. `benchmarks/rows_page.py` measures the time on a quiet machine.
 """
 
 import sys
@@ -29,7 +29,7 @@ NODES = 100
 TEXT_LETTERS = 800
 """And letters, where a text is written anew."""
 
-# Each step is one change of the reply: what is new in it, and what was touched for that.
+# Each step is one change of the reply: what was added, and what was touched for it.
 WATCH = """() => {
   window.steps = [];
   window.frames = 1;
@@ -60,7 +60,7 @@ WATCH = """() => {
 
 @pytest.fixture(scope="module")
 def quick(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    """A model that repeats what it is told, four letters a token, 200 tokens a second."""
+    """A model that repeats its prompt, four letters a token, 200 tokens a second."""
     appliance = Running(
         tmp_path_factory.mktemp("quick"),
         command=(sys.executable, str(FAKE_SERVICE)),
@@ -73,7 +73,7 @@ def quick(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 
 
 def calls(profiler: CDPSession) -> int:
-    """How many functions the page has called since it was asked last."""
+    """Function calls of the page since the last time."""
     scripts = profiler.send("Profiler.takePreciseCoverage")["result"]
     return sum(
         function["ranges"][0]["count"] for script in scripts for function in script["functions"]

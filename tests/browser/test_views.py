@@ -1,4 +1,4 @@
-"""Every view in both themes: without a fault that axe knows, and within a phone's width."""
+"""Every view in both themes: no violation that axe finds, and no wider than a phone."""
 
 import gzip
 import re
@@ -18,7 +18,7 @@ FIRST_PAINT_BYTES = 350 * 1024
 
 
 def violations(page: Page) -> list[str]:
-    """What axe finds, one line for each element, once nothing fades in any more: what is half there
+    """Axe's violations, one line for each element, after all fade-ins: half-transparent text
     has half its contrast."""
     page.evaluate(
         """() => Promise.allSettled(document.getAnimations()
@@ -34,7 +34,7 @@ def violations(page: Page) -> list[str]:
 
 
 def views(page: Page, url: str) -> Iterator[str]:
-    """Opens one view after the other, and gives its name."""
+    """Opens one view after the other; yields its name."""
     page.goto(url)
     expect(page.get_by_role("heading", name="What would you like to know?")).to_be_visible()
     yield "welcome"
@@ -76,7 +76,7 @@ def test_a_phone_is_wide_enough(browser: Browser, running: Running, direction: s
     context = browser.new_context(
         viewport={"width": 390, "height": 844},
         has_touch=True,
-        reduced_motion="reduce",  # what is still on its way in is no wider for that
+        reduced_motion="reduce",  # an element that is still sliding in is not too wide
     )
     page = context.new_page()
     for name in views(page, running.url):

@@ -1,4 +1,4 @@
-"""`new WebSocket` in a real browser: both ways of speaking, clean ends, and no other pages."""
+"""`new WebSocket` in a real browser: both protocols, clean closes, and no foreign origins."""
 
 import pytest
 from playwright.sync_api import Page

@@ -1,4 +1,4 @@
-"""What was deleted or expired goes by itself, and with it what else was kept of it."""
+"""Deleted and expired chats are purged automatically, with everything stored for them."""
 
 import threading
 import time
@@ -129,7 +129,7 @@ DAY = 24 * 3600 * 1000
 
 
 class Clocks:
-    """Of the wall, and of the time that really passes; milliseconds."""
+    """A wall clock and a monotonic clock, in milliseconds."""
 
     def __init__(self) -> None:
         self.wall, self.running = 1_700_000_000_000, 5_000
@@ -154,7 +154,7 @@ def test_chats_age_by_the_time_that_passes(database: Database) -> None:
         before = clock.look()
         assert before[1] and before[1].counted == 30_000
     assert clock.look()[0] == 120_001
-    # A jump of an hour, such as for the summer, is none to speak of.
+    # A jump of an hour, as for daylight saving time, is not reported.
     clocks.go_on(30_000, 3_600_000)
     assert clock.look() == (150_001, None)
 
@@ -195,7 +195,7 @@ def test_machines_whose_clock_begins_anew_at_each_start_count_no_day_each_time(
         clocks.wall, clocks.running = 0, 100
         clock = clocks(database)
         clock.look()
-        # Soon the right time comes from the network.
+        # Soon the clock is corrected by the network.
         clocks.wall = right + boot * 60_000
         clocks.running += 10_000
         clock.look()

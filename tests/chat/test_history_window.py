@@ -1,4 +1,4 @@
-"""Which messages of a long chat the model is given."""
+"""Which messages of a long chat are sent to the model."""
 
 import itertools
 
@@ -20,7 +20,7 @@ def test_nothing_is_left_out_before_it_must_be() -> None:
 
 
 def test_the_rest_begins_with_a_question() -> None:
-    """Questions are at even places, and a turn's last message is one."""
+    """Questions are at even positions, and a turn's last message is a question."""
     for most in (3, 5, 20, 21):
         assert all(left_out(count, most) % 2 == 0 for count in range(1, 200, 2))
 

@@ -1,4 +1,4 @@
-"""Who comes back at a place in a reply hears all that follows it, once."""
+"""A client that reconnects at an offset in a reply receives all that follows, once."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -7,7 +7,7 @@ from appliance.chat.reply_text import ReplyText, TextDelta
 
 
 def joined(pieces: list[TextDelta]) -> str:
-    """The words in their order, those of the reasoning in capitals."""
+    """The text in order, with the reasoning in capitals."""
     return "".join(piece.text + piece.reasoning.upper() for piece in pieces)
 
 

@@ -34,7 +34,7 @@ def test_growing_replies_are_stored_while_others_end_all_the_time() -> None:
     ending = threading.Event()
 
     def end_another(live: object) -> bool:
-        """Takes its time, and by then the next one has ended as well."""
+        """Takes so long that the next reply has ended as well."""
         time.sleep(0.01)
         if not ending.is_set():
             replies._ended.put(Mock())
@@ -97,7 +97,7 @@ def test_a_session_whose_reply_cannot_be_saved_says_why_and_goes_on_once_it_can(
     with pytest.raises(StoreFull):
         turns.continue_reply(session, live.reply.id, request)
     set_full(database, False)
-    # At once, without waiting for the writer's next try.
+    # At once, without waiting for the writer's next attempt.
     with pytest.raises(ShuttingDown):
         turns.begin(session, request, "And cheese?")
     stored = sessions.message(live.reply.id)

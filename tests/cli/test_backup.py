@@ -1,4 +1,4 @@
-"""`appliance backup` and `appliance restore`: chats out, and back in."""
+"""`appliance backup` and `appliance restore`."""
 
 import json
 from pathlib import Path

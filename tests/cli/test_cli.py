@@ -1,4 +1,4 @@
-"""The command line: what it says about itself, and how it ends when the configuration is wrong."""
+"""The command line: help, output, and exit codes when the configuration is wrong."""
 
 import itertools
 import json
@@ -106,17 +106,17 @@ def test_file_in_the_configuration_folder_is_read(tmp_path: Path) -> None:
 # -- `--config FILE`, before the command and behind it ---------------------------------------------
 
 COMMANDS = {"": group} | dict(commands(group))
-"""The window's too, which has no name."""
+"""All commands, including the window's, which has no name."""
 
 
 def minimal(name: str, existing: Path) -> list[str]:
-    """The command with what it can't do without; each argument is a file that exists."""
+    """The command with its required arguments; each is a file that exists."""
     taken = [it for it in COMMANDS[name].params if isinstance(it, click.Argument) and it.required]
     return [*name.split(), *(str(existing) for _ in taken)]
 
 
 def with_config(words: list[str], *named: tuple[int, str], equals: bool = False) -> list[str]:
-    """The words, with `--config FILE` at places among them."""
+    """The arguments, with `--config FILE` at positions among them."""
     found = list(words)
     for place, file in sorted(named, reverse=True):
         found[place:place] = [f"--config={file}"] if equals else ["--config", file]
@@ -208,7 +208,7 @@ def test_health_of_a_service_that_is_well(running: Running) -> None:
 
 
 def health(service: Running) -> str:
-    """What it says; on the right stream, with the right exit status."""
+    """Its output, on the right stream, with the right exit status."""
     done = service.command("health")
     assert bool(done.returncode) is bool(done.stderr) is not bool(done.stdout)
     return done.stdout + done.stderr

@@ -1,4 +1,4 @@
-"""`appliance doctor` says what is there, for people and for programs."""
+"""`appliance doctor` reports the state of the machine, as text and as JSON."""
 
 import http.server
 import json
@@ -99,7 +99,7 @@ README = (Path(__file__).resolve().parents[2] / "README.md").read_text(encoding=
 
 
 def advised(case: str, *phrases: str) -> str:
-    """Makes sure that the README has what `doctor` says in that case; a pattern of all of it."""
+    """Checks that the README has doctor's line for that case; returns a pattern of the line."""
     (row,) = [line for line in README.splitlines() if line.startswith(f"| {case}")]
     assert [one for one in phrases if f"`{one}`" not in row] == []
     return ".*".join(re.escape(one).replace("…", ".+") for one in phrases)
@@ -107,7 +107,7 @@ def advised(case: str, *phrases: str) -> str:
 
 @pytest.fixture(scope="module")
 def found(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """Of a machine where nothing is wrong."""
+    """Doctor's report for a machine where nothing is wrong."""
     return json.loads(doctor(tmp_path_factory.mktemp("home"), "--json"))
 
 
@@ -201,7 +201,7 @@ def test_chats_are_gone_after_a_restart(tmp_path: Path) -> None:
 def test_the_websocket_fails(running: Running, found: Any, tmp_path: Path) -> None:
     text = running.command("doctor").stdout
     assert re.search(advised("the WebSocket fails", "WebSocket works"), text)
-    # Somebody who answers everything, and upgrades nothing.
+    # A server that answers every request, but upgrades none.
     with http.server.HTTPServer(("127.0.0.1", 0), http.server.BaseHTTPRequestHandler) as other:
         threading.Thread(target=other.serve_forever, daemon=True).start()
         url = f"http://127.0.0.1:{other.server_port}"

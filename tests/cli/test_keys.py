@@ -1,4 +1,4 @@
-"""`appliance keys`: what it says, and what it refuses."""
+"""`appliance keys`: its output, and what it refuses."""
 
 import json
 import subprocess
@@ -45,7 +45,7 @@ def test_a_key_expires_at_its_time(appliance: Running, when: str, seconds: int) 
     if seconds:
         assert abs(made["expires_at"] / 1000 - time.time() - seconds) < 120
     else:
-        # The whole of that day, wherever this is.
+        # The whole of that day, in any time zone.
         assert 4102358400 <= made["expires_at"] / 1000 - 86400 + 50400 <= 4102358400 + 2 * 50400
     assert "until" in keys(appliance, "list").stdout
 

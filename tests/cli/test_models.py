@@ -41,7 +41,7 @@ class Commands:
         )
 
     def run(self, *arguments: str, typed: str = "", fails: str = "", **environment: str) -> str:
-        """What it prints; `fails`: what it says when it ends with an error."""
+        """Its output; `fails`: part of the error message, if it must fail."""
         with self.start(*arguments, **environment) as process:
             out, err = process.communicate(typed, timeout=180)
         assert process.returncode == (1 if fails else 0), (out, err)
@@ -151,9 +151,9 @@ def parts(folder: Path) -> int:
     return sum(part.stat().st_size for part in folder.rglob("*.part"))
 
 
-@pytest.fixture(params=["heard", "ignored"])
+@pytest.fixture(params=["default", "ignored"])
 def interrupts(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Of Ctrl-C, what a command inherits: shells have it ignored in the background of a script."""
+    """How a command inherits Ctrl-C: shells have background commands of a script ignore it."""
     ignored = request.param == "ignored"
     before = signal.signal(signal.SIGINT, signal.SIG_IGN if ignored else signal.default_int_handler)
     yield
@@ -219,7 +219,7 @@ def test_token_home_and_proxy_are_honoured(alone: Running, hub: Hub, tmp_path: P
     home = tmp_path / "hf"
     home.mkdir()
     (home / "token").write_text("hf_secret")
-    # The hub plays the proxy: requests for another host come to it.
+    # The hub acts as the proxy: it receives requests for another host.
     elsewhere = {"HF_ENDPOINT": "http://hub.invalid", "HTTP_PROXY": hub.url}
     assert appliance.json("pull", REPO, HF_HOME=str(home), **elsewhere)["status"] == "done"
     assert {a.headers["host"] for a in hub.asked[1:]} == {"hub.invalid"}

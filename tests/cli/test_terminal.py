@@ -1,4 +1,4 @@
-"""What comes from others never steers the terminal it is printed on."""
+"""Text from elsewhere never controls the terminal it is printed on."""
 
 import ast
 import re
@@ -30,7 +30,7 @@ HOSTILE = (
 
 
 def check(text: str, *, own: str = "\n") -> None:
-    """`own`: what the appliance itself prints of these."""
+    """`own`: the control characters that the appliance itself prints."""
     assert not (set(text) & STEERING) - set(own), repr(text)
     assert "\nFAKE" not in text
 
@@ -67,7 +67,7 @@ def test_the_joiners_that_emoji_and_persian_need_are_kept() -> None:
 
 
 def test_commands_print_in_one_way_alone() -> None:
-    """Beside it, nothing in their folder writes to a terminal."""
+    """No other module of the folder writes to a terminal."""
     here = Path(appliance.cli.__file__).parent
     for file in here.glob("*.py"):
         if file.name == "options.py":
@@ -79,7 +79,7 @@ def test_commands_print_in_one_way_alone() -> None:
             assert not re.fullmatch(r"sys\.std(out|err)\.write(lines)?", text), file.name
 
 
-# -- every command, when everything that it is told is hostile -------------------------------------
+# -- every command, with hostile text in all its input ---------------------------------------------
 
 
 def model() -> dict[str, Any]:
@@ -102,7 +102,7 @@ def model() -> dict[str, Any]:
 
 
 class HostileService:
-    """In the place of a service, or of the files."""
+    """Replaces a service, or the files."""
 
     def call(self, _method: str, path: str, _body: object = None) -> Any:
         if path.startswith("/api/downloads"):

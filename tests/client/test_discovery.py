@@ -49,11 +49,11 @@ def test_nobody_takes_away_anothers_file(tmp_path: Path) -> None:
     lock.release()
 
 
-# -- whoever has its port by now -------------------------------------------------------------------
+# -- another program on its port -------------------------------------------------------------------
 
 
 class Listener:
-    """Another program, on a port that was a service's; it keeps what it is sent."""
+    """Another program on a former service's port; it records what it receives."""
 
     def __init__(self, port: int = 0) -> None:
         self._socket = socket.create_server(("127.0.0.1", port))
@@ -101,7 +101,7 @@ def test_a_program_on_the_port_of_a_killed_service_receives_nothing(tmp_path: Pa
     left = (appliance.data / discovery.FILE).read_bytes()
     assert json.loads(left)["token"]
     other = Listener(int(appliance.url.rpartition(":")[2]))
-    # Its own service of the moment has to have another port.
+    # Its own current service must have another port.
     appliance._environment["APPLIANCE_SERVER_PORT"] = "0"
     try:
         assert discovery.find_service(appliance.data) is None

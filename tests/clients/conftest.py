@@ -1,4 +1,4 @@
-"""The appliance that other people's clients talk to."""
+"""The appliance for third-party clients."""
 
 from collections.abc import Iterator
 
@@ -10,5 +10,5 @@ from tests.running import Running
 
 @pytest.fixture(scope="session")
 def scripted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    """One with a scripted model; leave it as it was."""
+    """An appliance with a scripted model; leave it as it was."""
     yield from serving_scripted(tmp_path_factory.mktemp("scripted"))

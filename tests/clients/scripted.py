@@ -1,4 +1,4 @@
-"""A model that says what the test asks it to: thoughts and calls of functions in Hermes's form."""
+"""A scripted model: it writes the thoughts and function calls that a test asks for (Hermes)."""
 
 import json
 import sys
@@ -29,13 +29,13 @@ TEMPLATE = """{% if tools %}<|im_start|>tools
 
 
 def call(name: str, **arguments: Any) -> str:
-    """How this model writes a call."""
+    """A call in this model's format."""
     written = json.dumps({"name": name, "arguments": arguments})
     return f"<tool_call>\n{written}\n</tool_call>"
 
 
 def thought(text: str, answer: str) -> str:
-    """How it thinks before it answers."""
+    """A reply with a thought before the answer, in this model's format."""
     return f"<think>\n{text}\n</think>\n\n{answer}"
 
 

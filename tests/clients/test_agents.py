@@ -1,4 +1,4 @@
-"""Agents that people use, as they are installed: a tool call and its result, on a scripted model.
+"""Widely used agents, as installed from npm: a tool call and its result, on a scripted model.
 
 They run where there is no network but loopback. `make clients` installs them.
 """
@@ -22,7 +22,7 @@ SECONDS = 300
 
 
 def inside(folder: Path, *arguments: str) -> dict[str, Any]:
-    """This module run as a program, in a network namespace of its own; what it says of an agent."""
+    """Runs this module in its own network namespace; its report on an agent."""
     if not PROGRAMS.is_dir():
         pytest.skip("the agents are missing: `make clients`")
     script = 'ip link set lo up && exec "$0" -m tests.clients.test_agents "$@"'
@@ -46,7 +46,7 @@ def test_claude_code_calls_a_tool_and_finds_its_prompt_cached(tmp_path: Path) ->
     response = json.loads(result["out"])
     assert response["result"] == "All done.", result
     assert response["num_turns"] == 2
-    # Both turns together: the second one's prompt is the first one's, and a little more.
+    # Both turns together: the second prompt is the first one and a little more.
     usage = response["usage"]
     assert usage["cache_read_input_tokens"] >= 0.95 * usage["input_tokens"]
 
@@ -60,7 +60,7 @@ def test_codex_calls_a_tool(tmp_path: Path) -> None:
 
 
 def command(agent: str, work: Path, home: Path, url: str) -> tuple[list[str], dict[str, str]]:
-    """What is run, and its environment."""
+    """The agent's command line and environment."""
     note = work / "note.txt"
     if agent == "claude":
         prompt = f"echo:{call('Read', file_path=str(note))}\x03"

@@ -157,7 +157,7 @@ def test_a_system_message_may_stand_anywhere(client: anthropic.Anthropic) -> Non
 
 
 def test_claude_codes_changing_line_is_not_read(client: anthropic.Anthropic) -> None:
-    """What it sends, twice, with another line at the head each time."""
+    """Its first line differs in every request; the rest of the prompt is still cached."""
 
     def turn(build: str, *more: Any) -> Any:
         head = f"x-anthropic-billing-header: cc_version=2.1.197.{build}; cc_entrypoint=cli;"

@@ -286,7 +286,7 @@ def locked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 
 @pytest.fixture(scope="module")
 def guest(locked: Running) -> Iterator[ollama.Client]:
-    """With a key to chat, and a small context."""
+    """A client with a chat key, and a small context."""
     headers = {"Authorization": f"Bearer {locked.make_key('guest')}"}
     with ollama.Client(host=locked.url, headers=headers) as client:
         yield client

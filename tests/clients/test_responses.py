@@ -1,4 +1,4 @@
-"""OpenAI's own client on its Responses, with a scripted model for calls and thoughts."""
+"""OpenAI's own client for the Responses API, with a scripted model for calls and thoughts."""
 
 import json
 import time
@@ -106,7 +106,7 @@ def test_a_call_and_its_result(client: openai.OpenAI) -> None:
         ],
     )
     assert second.output_text == "Sunny."
-    # And without a memory, with all items sent again, as codex does.
+    # And without stored responses, sending all items again, as codex does.
     again: Any = [
         {"type": "message", "role": "developer", "content": "Be brief.", "id": "msg_1"},
         {"role": "user", "content": [{"type": "input_text", "text": script}]},
@@ -246,7 +246,7 @@ def test_a_schema_and_a_forced_call_of_a_real_model(real: openai.OpenAI) -> None
 
 @pytest.fixture(scope="module")
 def slow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    """With keys, and a model that takes its time."""
+    """An appliance with keys and a slow model."""
     yield from serving_scripted(
         tmp_path_factory.mktemp("slow"),
         APPLIANCE_SECURITY_ENABLE_AUTH="true",

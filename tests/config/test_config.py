@@ -1,4 +1,4 @@
-"""Settings: where they may come from, who wins, and what is said about a wrong one."""
+"""Settings: their sources, precedence, and the errors for wrong ones."""
 
 import itertools
 import os
@@ -74,7 +74,7 @@ def another(value: object) -> object:
 
 
 CHOICES = {"flash_attn": "off", "kv_unified": "off", "type_k": "q8_0", "type_v": "q4_0"}
-"""Values of keys that take none of what `another` makes."""
+"""Values for keys that accept none of those from `another`."""
 
 
 SCALARS = [
@@ -88,7 +88,7 @@ SCALARS = [
 @pytest.mark.parametrize(("section", "key"), SCALARS)
 def test_every_scalar_key_can_be_set_by_environment(section: str, key: str) -> None:
     wanted = CHOICES.get(key) or another(getattr(getattr(Config(), section), key))
-    # Whatever n_ubatch is set to, it fits.
+    # This fits any n_ubatch.
     environ = {"APPLIANCE_ENGINE_N_BATCH": "65536"}
     environ[f"APPLIANCE_{section}_{key}".upper()] = str(wanted).lower()
 
@@ -224,7 +224,7 @@ def test_file_that_is_not_there_is_named(tmp_path: Path) -> None:
 
 def test_values_that_do_not_fit_together_are_refused(tmp_path: Path) -> None:
     assert refused("[engine]\nn_ubatch = 1024", tmp_path).param == "engine.n_ubatch"
-    # Only together: each of these two sources is fine beside the other one.
+    # Only together: each of these two sources is valid on its own.
     file = written(tmp_path, "[engine]\nn_ubatch = 1024")
     assert load(file, environ={"APPLIANCE_ENGINE_N_BATCH": "2048"}).engine.n_ubatch == 1024
 

@@ -1,4 +1,4 @@
-"""What is logged: one event a line, for people or for machines, and nothing forged."""
+"""Logging: one event a line, as text or JSON, and no forged lines."""
 
 import io
 import json

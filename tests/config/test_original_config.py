@@ -1,4 +1,4 @@
-"""The original service's file and its environment mean here what they meant there."""
+"""The original service's configuration file and environment variables keep their meaning."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Where things are kept, who may read them, and what came along."""
+"""Where files are stored, their permissions, and the bundled files."""
 
 import stat
 import subprocess

@@ -1,4 +1,4 @@
-"""A screen that nobody sees, with a window manager, and the appliance's window on it."""
+"""A virtual screen with a window manager, and the appliance's window on it."""
 
 import os
 import shutil
@@ -28,7 +28,7 @@ PROGRAMS = {
 
 @pytest.fixture(scope="session")
 def screen() -> Iterator[Screen]:
-    """One for all tests; they close their windows."""
+    """One screen for all tests; they close their windows."""
     for program, package in PROGRAMS.items():
         if shutil.which(program) is None:
             pytest.skip(f"{program} is missing: install the Debian package `{package}`")
@@ -43,7 +43,7 @@ def screen() -> Iterator[Screen]:
 
 @pytest.fixture(params=["gtk", "qt"])
 def engine(request: pytest.FixtureRequest) -> str:
-    """Each engine that people have."""
+    """Each web engine in turn."""
     name: str = request.param
     if name not in webview_backends.installed():
         what = {
@@ -67,7 +67,7 @@ def browser_log(tmp_path: Path) -> Path:
 def recorded_app(
     request: pytest.FixtureRequest, tmp_path: Path, screen: Screen, engine: str
 ) -> Iterator[Desk]:
-    """Started, with settings if there are any; what its page says is written into `page.jsonl`."""
+    """A started appliance, with settings if any; its page's text is recorded in `page.jsonl`."""
     command = [sys.executable, page_recorder.__file__, str(tmp_path / "page.jsonl")]
     settings = {
         "PYTHONPATH": str(ROOT),

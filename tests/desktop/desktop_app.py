@@ -1,4 +1,4 @@
-"""`appliance` without a verb, as a person starts it."""
+"""`appliance` without a command, as a user starts it."""
 
 import json
 import signal
@@ -15,7 +15,7 @@ from tests.running import apart
 from tests.waiting import wait_until
 
 PATIENT = "120"
-"""Seconds that an engine has in tests that are not about running out of them."""
+"""Seconds for an engine in tests that are not about timeouts."""
 
 
 class Desk:
@@ -32,8 +32,8 @@ class Desk:
     ) -> None:
         """
         Args:
-            folder: of everything that it writes.
-            rung: what showed the page last time.
+            folder: where it writes everything.
+            rung: the engine that showed the page last time.
             command: what is run; another one can be frozen.
             environment: settings such as APPLIANCE_ENGINE_N_CTX.
         """
@@ -54,7 +54,7 @@ class Desk:
         self.process: subprocess.Popen[str] | None = None
 
     def start(self, *arguments: str, patience: str = PATIENT) -> "Desk":
-        """Start it and come back at once."""
+        """Start it without waiting."""
         with self.log.open("a") as log:
             self.process = subprocess.Popen(
                 [*self._command, "--ready-seconds", patience, *arguments],
@@ -72,7 +72,7 @@ class Desk:
         ).returncode
 
     def minimize_and_start_again(self) -> None:
-        """The window goes out of sight; the second start brings it back."""
+        """Minimize the window; the second start brings it back."""
         window = self.window()
         self._screen.do("windowminimize", "--sync", window)
         wait_until(lambda: not self._screen.windows(), "it is not minimized")
@@ -88,7 +88,7 @@ class Desk:
         return found
 
     def wait_shown(self) -> str:
-        """Until the page is drawn; the way that showed it."""
+        """Wait until the page is drawn; the engine that showed it."""
         wait_until(lambda: "failed" in self.memory(), f"no page: {self.tail()}", 180)
         return str(self.memory()["rung"])
 
@@ -98,7 +98,7 @@ class Desk:
         return self._screen.windows()[-1]
 
     def service(self) -> dict[str, Any]:
-        """What the service tells of itself."""
+        """The service's own description of itself, from its file."""
         found: dict[str, Any] = json.loads((self.data / "service.json").read_text())
         return found
 
@@ -117,14 +117,14 @@ class Desk:
         return httpx.get(service["url"] + path, headers=headers).json()
 
     def wait_ready(self) -> None:
-        """Until the model answers."""
+        """Wait until the model answers."""
         url = self.service()["url"]
         wait_until(
             lambda: httpx.get(url + "/readiness").status_code == 200, f"not ready: {self.tail()}"
         )
 
     def replies(self) -> list[dict[str, Any]]:
-        """Every reply of every chat."""
+        """Every reply in every chat."""
         sessions = self.ask("/api/sessions")["sessions"]
         found = [self.ask(f"/api/sessions/{one['id']}/messages") for one in sessions]
         return [m for chat in found for m in chat["messages"] if m["role"] == "assistant"]
@@ -135,7 +135,7 @@ class Desk:
         return self.process.poll() is not None
 
     def end(self) -> int:
-        """As the session manager ends programs."""
+        """End it as the session manager does."""
         assert self.process
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)

@@ -1,4 +1,4 @@
-"""`appliance`, whose window writes down what its page says and presses buttons. Run as a program.
+"""`appliance`, whose window records its page's text and presses buttons. Run as a program.
 
 The first argument is the file: a line of JSON for each text that was seen, the newest last.
 """
@@ -16,10 +16,10 @@ from tests.waiting import wait_until
 
 
 def recorded_texts(file: Path) -> list[str]:
-    """What the page has said so far."""
+    """The texts that the page has shown so far."""
     if not file.exists():
         return []
-    # Nobody reads a line that is not whole yet.
+    # An incomplete line is not read.
     whole = file.read_text(encoding="utf-8").rpartition("\n")[0]
     return [json.loads(line) for line in whole.splitlines()]
 
@@ -35,11 +35,11 @@ def press(file: Path, label: str) -> None:
     new, order = file.with_suffix(".new"), file.with_suffix(".js")
     new.write_text(script.replace("LABEL", json.dumps(label)), encoding="utf-8")
     new.rename(order)
-    wait_until(lambda: not order.exists(), "the window does not hear")
+    wait_until(lambda: not order.exists(), "the window does not respond")
 
 
 def listen(window: Window, file: Path) -> None:
-    """For as long as the window is there."""
+    """Record for as long as the window exists."""
     last = None
     with file.open("a", encoding="utf-8") as out:
         while True:
@@ -56,14 +56,14 @@ def listen(window: Window, file: Path) -> None:
 
 
 def run() -> None:
-    """Only the window is another one; it shows what it always does."""
+    """Only the window's class is replaced; it shows the usual page."""
     file = sys.argv.pop(1)
     paths.window_command = lambda: [sys.executable, __file__, file, "window"]
     on_loaded = Window._on_loaded
     listening = threading.Event()
 
     def on_loaded_and_listen(self: Window) -> None:
-        # Qt never answers a question that is asked while one page gives way to another.
+        # Qt never answers a script that is run while one page replaces another.
         empty = not self._empty
         on_loaded(self)
         if not empty and not listening.is_set():

@@ -1,4 +1,4 @@
-"""What a person sees and does on a screen, by xdotool and ImageMagick."""
+"""A screen's contents, keyboard and mouse, by xdotool and ImageMagick."""
 
 import os
 import subprocess
@@ -20,7 +20,7 @@ class Screen:
         }
 
     def do(self, *arguments: str) -> str:
-        """xdotool; what it says, empty when it failed."""
+        """Run xdotool; its output, empty when it failed."""
         return subprocess.run(
             ["xdotool", *arguments],
             env=os.environ | self.environment,
@@ -35,7 +35,7 @@ class Screen:
         return self.do("search", "--onlyvisible", "--name", name).split()
 
     def active(self) -> str:
-        """The window that has the keyboard."""
+        """The window with the keyboard focus."""
         return self.do("getactivewindow")
 
     def geometry(self, window: str) -> dict[str, int]:
@@ -49,7 +49,7 @@ class Screen:
         self.do("mousemove", "--window", window, str(x), str(y), "click", "1")
 
     def type(self, text: str) -> None:
-        """As a person would, into whatever has the keyboard."""
+        """Type into the window with the keyboard focus."""
         self.do("type", "--delay", "15", text)
 
     def press(self, *keys: str) -> None:

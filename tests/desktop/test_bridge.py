@@ -1,4 +1,4 @@
-"""What a page can ask of the window, under the content policy that the appliance's own page has."""
+"""The window's API for pages, under the content security policy of the appliance's own page."""
 
 import http.server
 import json
@@ -22,25 +22,26 @@ from tests.waiting import wait_until
 DOCUMENT = b"""<!doctype html><meta charset=utf-8><title>t</title><div id=root><p>Here</p></div>
 <a id=away href="https://example.com/page?a=1">away</a> <a id=file href="file:///etc/passwd">f</a>
 <script src=/page.js></script>"""
-# Says what it finds to the server, and does what the server's /next tells it.
+# Reports its findings to the server, and runs the actions from the server's /next.
 SCRIPT = b"""
-const say = (what, value) => fetch("/said", {method: "POST", body: JSON.stringify({what, value})});
+const report = (what, value) =>
+  fetch("/reports", {method: "POST", body: JSON.stringify({what, value})});
 addEventListener("applianceready", async () => {
-  await say("history", history.length);
-  await say("api", Object.keys(window.pywebview.api).sort());
+  await report("history", history.length);
+  await report("api", Object.keys(window.pywebview.api).sort());
   for (;;) {
     const { call, args, click } = await (await fetch("/next")).json();
     if (click) { document.getElementById(click).click(); continue; }
     if (!call) { await new Promise((go) => setTimeout(go, 100)); continue; }
-    try { await say(call, await window.pywebview.api[call](...args)); }
-    catch (error) { await say(call, "rejected: " + error.message); }
+    try { await report(call, await window.pywebview.api[call](...args)); }
+    catch (error) { await report(call, "rejected: " + error.message); }
   }
 });
 """
 
 
 class Page:
-    """A page that does what the test says, and its server."""
+    """A page that the test controls, and its server."""
 
     def __init__(self) -> None:
         self.reports: list[dict[str, Any]] = []
@@ -74,25 +75,25 @@ class Page:
         self.url = f"http://127.0.0.1:{self.server.server_port}"
 
     def has_reported(self, what: str) -> bool:
-        """Whether there is something of it that nobody has asked for."""
+        """Whether there is a report of it that was not read yet."""
         return any(one["what"] == what for one in self.reports)
 
     def answer(self, what: str) -> Any:
-        """What the page said of it, once it has; it is then forgotten."""
+        """Wait for the page's report of it, and remove it."""
         wait_until(lambda: self.has_reported(what), f"nothing about {what}")
         found = next(one for one in self.reports if one["what"] == what)
         self.reports.remove(found)
         return found["value"]
 
     def call(self, name: str, *arguments: object) -> Callable[[], Any]:
-        """Have the page call the window; what comes back is waited for by calling this."""
+        """Have the page call the window; the returned function waits for the result."""
         self.to_do.append({"call": name, "args": arguments})
         return lambda: self.answer(name)
 
 
 @pytest.fixture
 def page(screen: Screen, engine: str, tmp_path: Path, browser_log: Path) -> Iterator[Page]:
-    """Shown in a window of its own, without a service behind it."""
+    """The page in its own window, without a service."""
     page = Page()
     window = subprocess.Popen(
         [sys.executable, "-m", "appliance", "window", engine],

@@ -1,4 +1,4 @@
-"""The page in its window: a chat goes into a file where the person says, and comes out of one."""
+"""The page in its window: a chat is exported to a file the user chooses, and imported."""
 
 import json
 from pathlib import Path

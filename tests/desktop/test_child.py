@@ -1,4 +1,4 @@
-"""The service that a window starts leaves the cores to it, until the window is drawn."""
+"""The service that a window starts does not load a model until the window is drawn."""
 
 import json
 import sys
@@ -25,7 +25,7 @@ main()
 
 @pytest.fixture
 def child(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ServiceChild]:
-    """Not started yet; its window has so many seconds to be drawn in."""
+    """Not started yet; the parameter is the window's time limit, in seconds."""
     command = [sys.executable, "-c", SERVE, str(request.param), "serve", "--until-eof"]
     one = ServiceChild(command, apart(tmp_path), tmp_path / "data")
     yield one
@@ -33,7 +33,7 @@ def child(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ServiceChi
 
 
 def is_ready(url: str) -> bool:
-    """Whether the model answers; no while nobody does."""
+    """Whether the model answers; False while there is no service."""
     try:
         return httpx.get(url + "/readiness").status_code == 200
     except httpx.TransportError:
@@ -46,7 +46,7 @@ def service_on(folder: Path) -> psutil.Process:
 
 
 def workers(service: psutil.Process) -> list[psutil.Process]:
-    """Its processes that have a model, or will."""
+    """Its worker processes."""
     return [one for one in service.children() if "worker" in one.cmdline()]
 
 

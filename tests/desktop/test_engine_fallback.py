@@ -1,4 +1,4 @@
-"""It always opens: engines that fail, that show nothing, and that are not there."""
+"""A window or browser always opens, with engines that fail, show nothing, or are missing."""
 
 import signal
 import subprocess
@@ -50,7 +50,7 @@ def test_an_engine_that_fails_is_passed_over_and_that_is_remembered(
 
 
 NO_SCREEN = {"GDK_BACKEND": "none", "QT_QPA_PLATFORM": "none"}
-"""Both engines fail of it."""
+"""A setting that makes both engines fail."""
 
 
 def test_engines_that_fail_leave_the_browser(
@@ -85,7 +85,7 @@ def test_an_engine_that_was_late_is_tried_again_the_next_time(
 
 
 def test_what_an_older_version_gave_up_for_being_late_is_tried_again() -> None:
-    """It remembered which engines it had tried, and not how that went."""
+    """Older versions stored which engines they had tried, but not the outcome."""
     assert len(fallback_order(["gtk"], BROWSER)) == 2
 
 

@@ -1,4 +1,4 @@
-"""A server on a free port of this machine, and a client that says exactly the bytes it is told."""
+"""A server on a free port of this machine, and a client that sends exactly the given bytes."""
 
 import contextlib
 import json
@@ -15,13 +15,13 @@ from appliance.http.channel import Channel
 from appliance.http.server import HttpServer, ServerLimits
 
 PATIENCE = 10.0
-"""Seconds after which what was waited for is taken not to come."""
+"""Seconds to wait for something before the test fails."""
 
 App = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 
 class Response:
-    """What came back for one request."""
+    """One response."""
 
     def __init__(self, status: int, headers: dict[str, str], body: bytes) -> None:
         self.status = status
@@ -117,31 +117,31 @@ class Client:
         return Response(status, headers, body)
 
     def read_rest(self) -> bytes:
-        """What comes until the server closes."""
+        """Everything until the server closes."""
         while data := self.socket.recv(65536):
             self._read += data
         found, self._read = self._read, b""
         return found
 
     def is_closed_by_server(self) -> bool:
-        """Waits for the end of the connection, which nothing may precede."""
+        """Waits for the end of the connection; no byte may precede it."""
         try:
             return self.read_rest() == b""
         except ConnectionError:
             return True
 
     def close(self) -> None:
-        """As programs do: the server gets a FIN."""
+        """Close normally: the server gets a FIN."""
         self.socket.close()
 
     def reset(self) -> None:
-        """As crashes do: the server gets an RST."""
+        """Close like a crash: the server gets an RST."""
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.socket.close()
 
 
 class Serving:
-    """A server at work, and its clients."""
+    """A running server and its clients."""
 
     def __init__(self, server: HttpServer) -> None:
         self.server = server
@@ -156,7 +156,7 @@ class Serving:
         return client
 
     def get(self, path: str) -> Response:
-        """A request on a connection of its own."""
+        """Send a request on a new connection."""
         client = self.connect()
         client.get(path)
         response = client.read_response()
@@ -164,7 +164,7 @@ class Serving:
         return response
 
     def refuses(self) -> bool:
-        """Whether somebody new is told that it stops."""
+        """Whether new clients are refused because it stops."""
         return self.get("/ping").status == 503
 
     def ended(self) -> bool:
@@ -177,7 +177,7 @@ class Reply:
     """A `ResponseStream` that a test feeds."""
 
     def __init__(self, keep_alive: bytes | None = None, last_words: bytes = b"") -> None:
-        """`last_words` are what it ends with when it is to stop soon."""
+        """`last_words` end the stream when the server is to stop soon."""
         self.keep_alive = keep_alive
         self.takes = 0
         self.stops = 0
@@ -231,7 +231,7 @@ Route = Callable[[dict[str, Any]], Answer]
 
 
 def app_of(**routes: Route) -> App:
-    """A WSGI app: a function for each path, which gives a body, or a status line and a body."""
+    """A WSGI app: a function for each path, which returns a body, or a status line and a body."""
 
     def app(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         answer = routes[environ["PATH_INFO"].strip("/")](environ)
@@ -251,7 +251,7 @@ def parks(stream: Reply) -> Route:
 
     def route(environ: dict[str, Any]) -> Answer:
         environ["appliance.park"](stream)
-        return b""  # and so a Content-Length of 0, as Falcon gives one
+        return b""  # and so a Content-Length of 0, as Falcon sends it
 
     return route
 
@@ -263,7 +263,7 @@ def ping(_environ: dict[str, Any]) -> Answer:
 
 @contextlib.contextmanager
 def serving(app: App, **limits: Any) -> Iterator[Serving]:
-    """A server for the time of a test; in the end nothing of it may be left."""
+    """A server for one test; no thread or open file of it may remain afterwards."""
     with nothing_left():
         running = Serving(HttpServer(app, [("127.0.0.1", 0)], ServerLimits(**limits)))
         try:
@@ -276,14 +276,14 @@ def serving(app: App, **limits: Any) -> Iterator[Serving]:
 
 
 def await_channels(it: Serving, count: int) -> list[Channel]:
-    """The server's side of so many connections, the oldest first."""
+    """The server's side of that many connections, the oldest first."""
     assert eventually(lambda: it.server.connections == count)
     return sorted(it.server._channels.values(), key=lambda channel: channel.creation_time)
 
 
 @contextlib.contextmanager
 def nothing_left() -> Iterator[None]:
-    """Threads and open files are as many after as before."""
+    """Checks that threads and open files are as many after as before."""
     files, threads = psutil.Process().num_fds(), set(threading.enumerate())
     yield
     assert eventually(lambda: set(threading.enumerate()) <= threads)
@@ -291,7 +291,7 @@ def nothing_left() -> Iterator[None]:
 
 
 def eventually(condition: Callable[[], object], patience: float = PATIENCE) -> bool:
-    """Whether it comes true."""
+    """Wait for the condition; whether it became true."""
     deadline = time.monotonic() + patience
     while not condition():
         if time.monotonic() > deadline:

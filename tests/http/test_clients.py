@@ -1,4 +1,4 @@
-"""Clients that leave, keep others waiting or want too much: noticed, and at nobody else's cost."""
+"""Clients that disconnect, are slow or send too much: detected, without harm to others."""
 
 import os
 import resource
@@ -25,11 +25,11 @@ from tests.http.raw_http import (
     serving,
 )
 
-# -- the client goes away -------------------------------------------------------------------------
+# -- the client disconnects -----------------------------------------------------------------------
 
 
 class Watched:
-    """A route that watches its client and is silent until it is let go."""
+    """A route that watches its client and sends nothing until it is released."""
 
     def __init__(self) -> None:
         self.entered, self.let_go = threading.Event(), threading.Event()
@@ -127,7 +127,7 @@ def test_a_callback_that_fails_harms_nobody(caplog: pytest.LogCaptureFixture) ->
     assert "ZeroDivisionError" in caplog.text
 
 
-# -- clients that keep others waiting -------------------------------------------------------------
+# -- slow clients ---------------------------------------------------------------------------------
 
 
 def test_five_hundred_half_sent_requests_keep_nobody_waiting() -> None:
@@ -165,7 +165,7 @@ def test_slow_and_silent_senders_are_disconnected(sent: bytes) -> None:
 
 @pytest.mark.parametrize("pieces", [1, 64])
 def test_a_reader_that_takes_nothing_of_a_large_answer_is_dropped(pieces: int) -> None:
-    """One piece waits in a buffer; many of them hold a thread, which must come free."""
+    """One piece waits in a buffer; many pieces block a thread, which must become free."""
     started = threading.Event()
 
     def large(_environ: dict[str, Any]) -> Answer:
@@ -200,7 +200,7 @@ def test_a_body_that_was_only_half_sent_is_put_away() -> None:
         client.send(b"POST /ping HTTP/1.1\r\nContent-Length: 900000\r\n\r\n" + b"x" * 800_000)
         (channel,) = await_channels(it, 1)
         assert eventually(lambda: channel.held == 800_000)
-        # Both ends of the connection, and no file: what people write stays off the disk.
+        # Both ends of the connection, and no file: request bodies are not written to disk.
         assert process.num_fds() == files + 2
         client.close()
         assert eventually(lambda: process.num_fds() == files)

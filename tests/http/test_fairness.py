@@ -1,4 +1,4 @@
-"""Connections that are idle, hold much or read nothing: bounded, and at nobody else's cost."""
+"""Connections that are idle, use much memory or read nothing: bounded, without harm to others."""
 
 import contextlib
 import threading
@@ -96,7 +96,7 @@ def test_the_connection_closed_for_another_has_the_lowest_priority(
         assert is_admitted(group, groups, limits)
 
 
-# -- on real sockets, where other loopback addresses are other machines ----------------------------
+# -- on real sockets, where other loopback addresses stand for other machines ----------------------
 
 
 @pytest.fixture
@@ -118,7 +118,7 @@ class Neighbour(Client):
 
 
 def keyed(environ: dict[str, Any]) -> Answer:
-    """A route that a key was shown to."""
+    """A route that accepts a key."""
     environ["appliance.set_owner"]("key_1")
     return b"known"
 
@@ -148,7 +148,7 @@ def test_idle_strangers_shut_no_key_holder_out(sent: bytes) -> None:
             stranger = Neighbour(it, 2 + number % 4)
             with contextlib.suppress(ConnectionError):
                 stranger.send(sent)
-        # Those that come, from elsewhere or from a stranger's own address, and those that are idle.
+        # New ones, from elsewhere or from a stranger's own address, and idle ones.
         for number in (8, 2, 9, 3):
             assert answer(Neighbour(it, number), "/keyed") == b"known"
         assert [answer(client, "/keyed") for client in before] == [b"known"] * 3
@@ -161,7 +161,7 @@ def test_the_connection_that_was_silent_for_longest_goes_first() -> None:
     with serving(app_of(ping=ping), **LIMITS | {"connections_per_address": 3}) as it:
         first, second, third = (Neighbour(it, 2) for _ in range(3))
         await_channels(it, 3)
-        assert answer(first) == b"pong"  # so the second one is it
+        assert answer(first) == b"pong"  # so it is the second one
         fourth = Neighbour(it, 2)
         assert second.is_closed_by_server()
         assert [answer(client) for client in (first, third, fourth)] == [b"pong"] * 3
@@ -187,7 +187,7 @@ def test_a_connection_being_answered_is_never_closed_for_another() -> None:
         assert [client.read_response().body for client in clients] == [b"done"] * 3
 
 
-# -- what is held ----------------------------------------------------------------------------------
+# -- memory in use ---------------------------------------------------------------------------------
 
 MEGABYTE = 1024 * 1024
 
@@ -254,7 +254,7 @@ def test_unfinished_bodies_are_bounded_in_sum() -> None:
 
 @pytest.mark.usefixtures("machines")
 def test_answers_that_nobody_reads_are_bounded_in_sum_and_hold_no_thread() -> None:
-    large = app_of(large=lambda _: b"x" * 9 * MEGABYTE, ping=ping)  # more than sockets take
+    large = app_of(large=lambda _: b"x" * 9 * MEGABYTE, ping=ping)  # more than the sockets' buffers
     with serving(large, held=20 * MEGABYTE, threads=2) as it:
         files = psutil.Process().num_fds()
         slow = Neighbour(it, 3, receive_buffer=4096)
@@ -269,7 +269,7 @@ def test_answers_that_nobody_reads_are_bounded_in_sum_and_hold_no_thread() -> No
 
 
 def test_a_pause_between_pings_holds_nothing() -> None:
-    """What is complete, or no message, is not held."""
+    """Complete messages, and data that is no message, do not count."""
     with serving_ws(Route()) as it:
         client = shaken(it)
         for _ in range(200):

@@ -1,4 +1,4 @@
-"""Hosts and origins on real sockets: refused before a body is read, whatever is listened on."""
+"""Hosts and origins on real sockets: refused before a body is read, on any listening address."""
 
 import contextlib
 import json
@@ -171,6 +171,6 @@ def test_cutting_ends_what_belongs_to_a_key_and_nothing_else(tmp_path: Path) -> 
         assert eventually(lambda: streams["mine"].closes == 1)
         streams["theirs"].put(b"more", end=True)
         assert clients["theirs"].read_chunks() == b"more"
-        # A connection is nobody's between two requests.
+        # Between two requests, a connection belongs to no key.
         clients["passed"].send(f"GET /ping HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n\r\n".encode())
         assert clients["passed"].read_response().body == b"pong"

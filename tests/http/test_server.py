@@ -1,4 +1,4 @@
-"""The server on real sockets: what is answered, what is refused and how, and where it listens."""
+"""The server on real sockets: responses, refusals, and listening addresses."""
 
 import os
 import socket

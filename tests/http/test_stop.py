@@ -1,4 +1,4 @@
-"""How the server stops: in good order if it is given the time, at once if not, and always whole."""
+"""Stopping the server: gracefully within the time given, at once otherwise, always completely."""
 
 import os
 import signal
@@ -24,7 +24,7 @@ from tests.http.raw_http import (
 
 
 class Held:
-    """A route that answers when it is let go, or when its client has gone."""
+    """A route that answers when it is released, or when its client has disconnected."""
 
     def __init__(self) -> None:
         self.entered, self.let_go, self.gone = (threading.Event() for _ in range(3))

@@ -1,4 +1,4 @@
-"""Streams: every piece at once, no thread each, and no client at the cost of another."""
+"""Streams: every piece is sent at once, without a thread each, and clients do not delay others."""
 
 import threading
 import time
@@ -15,7 +15,7 @@ from tests.http.raw_http import Answer, Client, Reply, app_of, eventually, parks
 
 
 def started(client: Client, path: str = "/stream") -> Client:
-    """Asks for a stream and reads its head."""
+    """Requests a stream and reads the response's headers."""
     client.get(path)
     status, headers = client.read_head()
     assert (status, headers["transfer-encoding"]) == (200, "chunked")
@@ -67,7 +67,7 @@ def test_what_a_stream_had_before_it_was_parked_is_sent() -> None:
 
 def test_what_comes_while_the_writer_checks_for_the_end_is_sent() -> None:
     class Late(Reply):
-        """Has its last piece put in just between `read` and `finished`."""
+        """Adds its last piece exactly between `read` and `finished`."""
 
         @property
         def finished(self) -> bool:
@@ -211,7 +211,7 @@ def test_sixty_four_streams_leave_the_threads_free() -> None:
 
 def test_one_pass_serves_all_that_were_woken_meanwhile() -> None:
     class Held(Reply):
-        """Keeps the stream writer in `read` until it is let go."""
+        """Blocks the stream writer in `read` until it is released."""
 
         def __init__(self) -> None:
             super().__init__()

@@ -1,6 +1,6 @@
 """WebSockets on the server's port: the handshake, frames, and how a connection ends.
 
-The client is the `websockets` library where it can be, and raw bytes where it would not misbehave.
+The client is the `websockets` library, or raw bytes where that library would not misbehave.
 """
 
 import logging
@@ -261,7 +261,7 @@ def test_the_close_handshake_is_clean_from_both_sides() -> None:
             assert ws.recv(10) == "bye"
             with pytest.raises(ConnectionClosed) as caught:
                 ws.recv(10)
-            assert not isinstance(caught.value, ConnectionClosedOK)  # 4001 is no usual end
+            assert not isinstance(caught.value, ConnectionClosedOK)  # 4001 is no normal code
             assert caught.value.rcvd == caught.value.sent
 
 

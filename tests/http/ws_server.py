@@ -23,7 +23,7 @@ HANDSHAKE = (
 
 
 class Echo:
-    """Says everything back; `bye` ends it."""
+    """Sends back every message; `bye` closes it."""
 
     def __init__(self) -> None:
         self.received_texts: list[str] = []
@@ -89,7 +89,7 @@ class Route:
 
     @property
     def talk(self) -> Echo:
-        """Of the only connection."""
+        """The close code of the only connection."""
         assert eventually(lambda: self.made)
         (talk,) = self.made
         return talk

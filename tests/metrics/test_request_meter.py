@@ -1,4 +1,4 @@
-"""One request, from its submission to its end, as the metrics have it."""
+"""The metrics of one request, from its submission to its end."""
 
 import logging
 import threading
@@ -32,7 +32,7 @@ CHAT = ChatPrompt([ChatMessage("user", "hi")])
 
 
 class Read:
-    """What a scrape says."""
+    """The values of a scrape."""
 
     def __init__(self, metrics: Metrics) -> None:
         text = metrics.render("")[0].decode()

@@ -1,4 +1,4 @@
-"""What is told about just now."""
+"""Throughput of the last seconds."""
 
 import pytest
 
@@ -6,7 +6,7 @@ from appliance.metrics.throughput import REPLIES, WINDOW_SECONDS, Throughput
 
 
 class Clock:
-    """Stands still until it is moved."""
+    """A clock that tests advance."""
 
     def __init__(self) -> None:
         self.now = 1000.0
@@ -32,7 +32,7 @@ def test_speed_is_that_of_the_time_in_which_something_was_written(clock: Clock) 
         began = clock.now
         clock.now += 0.05
         recent.further(1, began)
-    clock.now += 3  # nobody asks for anything
+    clock.now += 3  # no requests
     assert recent.tokens_per_second == pytest.approx(20)
 
 

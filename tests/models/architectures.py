@@ -1,4 +1,4 @@
-"""Small files of other architectures, shaped so that llama.cpp takes them."""
+"""Small files of other architectures that llama.cpp accepts."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -56,7 +56,7 @@ def _with_heads(tensor: Tensor, n_q: int, n_kv: int) -> Tensor:
 
 
 def gemma3(*, window: int = 64, extra: Iterable[Pair] = (), **shape: Any) -> Gguf:
-    """Five layers of six look back `window` tokens only."""
+    """Five layers of six have a sliding window of `window` tokens."""
     slides = u32("gemma3.attention.sliding_window", window)
     return qwen3(arch="gemma3", extra=(*extra, slides), **shape)
 
@@ -166,7 +166,7 @@ def granitehybrid(
 
 
 def wpm_vocabulary(size: int = 288) -> list[Pair]:
-    """BERT's kind: words by their letters, with a token before and behind every text."""
+    """A BERT (WordPiece) vocabulary, with a token before and after every text."""
     tokens = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
     letters = "abcdefghijklmnopqrstuvwxyz0123456789.,?!"
     tokens += [f"▁{letter}" for letter in letters] + list(letters)

@@ -1,4 +1,4 @@
-"""A hub on loopback, honest until told otherwise: what huggingface_hub asks, and files."""
+"""A hub on loopback: huggingface_hub's API and files, correct unless set to misbehave."""
 
 import hashlib
 import json
@@ -14,40 +14,40 @@ from appliance.config import paths
 
 REPO = "Qwen/Qwen2.5-0.5B-Instruct-GGUF"
 FILE = "qwen2.5-0.5b-instruct-q4_k_m.gguf"
-"""What `serving_one` has."""
+"""The file that `serving_one` has."""
 REVISION = "c0ffee" + "0" * 34
 
 
 @dataclass
 class Behaviour:
-    """How one request for a file is answered; None and False: honestly."""
+    """How one request for a file is answered; None and False: correctly."""
 
     cut: int | None = None
-    """Bytes of the body, after which the connection breaks."""
+    """Bytes of the body after which the connection breaks."""
     stall: bool = False
-    """After `cut` bytes nothing more comes."""
+    """After `cut` bytes nothing more is sent."""
     drip: float = 0.0
     """Seconds before each 64 KB."""
     status: int | None = None
     retry_after: str = ""
     content: bytes | None = None
-    """Another file."""
+    """The content of another file."""
     etag: str | None = None
     length: int | None = None
-    """What Content-Length says."""
+    """The value of Content-Length."""
     ignore_range: bool = False
     shift: int = 0
-    """Bytes that the range begins too late, and says so."""
+    """Bytes that the range begins too late, with a correct Content-Range."""
     shift_silently: int = 0
-    """The same, and says nothing."""
+    """The same, with the requested Content-Range."""
     encoding: str = ""
     extra: bytes = b""
-    """What comes after the end, without a Content-Length."""
+    """Bytes after the end, without a Content-Length."""
 
 
 @dataclass
 class Asked:
-    """A request that came in."""
+    """A received request."""
 
     path: str
     query: dict[str, list[str]]
@@ -58,38 +58,38 @@ class Asked:
 
 @dataclass
 class Hub:
-    """The hub's content and conduct; change them while it runs."""
+    """The hub's content and behaviour; may be changed while it runs."""
 
     url: str = ""
     cdn: str = ""
-    """Where files are, on another port; empty: at the hub itself."""
+    """The address of the files, on another port; empty: the hub itself."""
     repos: dict[str, dict[str, bytes]] = field(default_factory=dict)
     tags: list[str] = field(default_factory=lambda: ["gguf", "license:apache-2.0"])
     gated: bool = False
     token: str = ""
-    """Who has no such token sees nothing."""
+    """Requests without this token are refused."""
     plain: bool = False
-    """Files are kept by git itself, not by LFS."""
+    """Files are in git itself, not in LFS."""
     hashes: dict[str, str] = field(default_factory=dict)
-    """Lies about SHA-256, by file."""
+    """Wrong SHA-256 values, by file."""
     sizes: dict[str, int] = field(default_factory=dict)
-    """Lies about sizes, by file."""
+    """Wrong sizes, by file."""
     answers: dict[str, tuple[int, bytes]] = field(default_factory=dict)
-    """Status and body by path, in place of what would be said."""
+    """Status and body by path, instead of the normal response."""
     plan: list[Behaviour] = field(default_factory=list)
-    """For the next requests for files, one each."""
+    """Behaviour of the next requests for files, one each."""
     always: Behaviour = field(default_factory=Behaviour)
-    """For those after the plan."""
+    """Behaviour after the plan."""
     asked: list[Asked] = field(default_factory=list)
     release: threading.Event = field(default_factory=threading.Event)
-    """Ends what stalls."""
+    """Ends stalled responses."""
 
     def files_asked(self) -> list[Asked]:
         """Requests for content."""
         return [one for one in self.asked if "/resolve/" in one.path]
 
     def starts(self) -> list[int]:
-        """At which byte each of them began."""
+        """The byte at which each of them began."""
         where = "cdn" if self.cdn else "hub"
         ranges = [
             a.headers.get("range", "bytes=0-") for a in self.files_asked() if a.server == where
@@ -97,7 +97,7 @@ class Hub:
         return [int(text.removeprefix("bytes=").removesuffix("-")) for text in ranges]
 
     def info(self, repo: str) -> dict[str, Any]:
-        """What `/api/models/REPO?blobs=true` says."""
+        """The response to `/api/models/REPO?blobs=true`."""
         siblings = []
         for name, content in self.repos[repo].items():
             size = self.sizes.get(name, len(content))
@@ -217,7 +217,7 @@ class Handler(BaseHTTPRequestHandler):
             if how.stall:
                 self.hub.release.wait(60)
         except OSError:
-            self.close_connection = True  # the other side is gone
+            self.close_connection = True  # the client has disconnected
 
     def respond(self, status: int, body: bytes, headers: dict[str, str] | None = None) -> None:
         self.send_response(status)
@@ -234,7 +234,7 @@ class Server(ThreadingHTTPServer):
     block_on_close = False
 
     def handle_error(self, *_: object) -> None:
-        """Clients that go away are what this is for."""
+        """Disconnecting clients are expected here."""
 
 
 @contextmanager
@@ -263,7 +263,7 @@ def serving(*, cdn: bool = False) -> Iterator[Hub]:
 
 @contextmanager
 def serving_one() -> Iterator[Hub]:
-    """A hub with a small model of the catalogue's under the name of a larger one."""
+    """A hub with a small file under the name of one of the catalogue's models."""
     with serving() as hub:
         hub.repos[REPO] = {FILE: paths.embedded_model().read_bytes()}
         yield hub

@@ -1,4 +1,4 @@
-"""Gemma 3 270M: a real model most of whose layers look back 512 tokens and no more."""
+"""Gemma 3 270M: a real model with a sliding window of 512 tokens in most layers."""
 
 import hashlib
 import shutil
@@ -11,10 +11,10 @@ FOLDER = Path(__file__).resolve().parents[2] / "build" / "gemma"
 
 
 def gemma_file() -> Path:
-    """The model's file, joined of its four packages the first time; nothing is downloaded.
+    """The model's file, joined from its four packages the first time; nothing is downloaded.
 
     Raises:
-        ValueError: what the packages hold is not that model.
+        ValueError: the packages contain something else.
     """
     file: Path = FOLDER / MODEL_NAME
     if not file.exists():
@@ -23,7 +23,7 @@ def gemma_file() -> Path:
 
 
 def _join(file: Path) -> None:
-    """Complete and compared before it has its name: another test run may look at the same time."""
+    """Written and compared under another name first: another test run may read it meanwhile."""
     file.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=file.parent) as folder:
         whole = Path(folder) / file.name

@@ -1,7 +1,7 @@
-"""GGUF files for tests: valid ones, and any lie that a test wants to tell.
+"""Writes GGUF files for tests: valid ones, and any kind of invalid ones.
 
-Everything is bytes in memory until `save`, which leaves tensor data as a hole, so that a model of
-gigabytes costs a few kilobytes.
+Everything is bytes in memory until `save`, which leaves tensor data as a hole (sparse), so that a
+model of gigabytes takes a few kilobytes.
 """
 
 import random
@@ -28,13 +28,13 @@ TYPES = {
 
 @dataclass(frozen=True)
 class Pair:
-    """One key with its value, both as they stand in the file."""
+    """One key with its value, both as encoded in the file."""
 
     key: bytes
     kind: int
     value: bytes
     key_length: int | None = None
-    """What the file says about the key's length; None: the truth."""
+    """The key's length as written to the file; None: the real length."""
 
     def encoded(self) -> bytes:
         length = len(self.key) if self.key_length is None else self.key_length
@@ -43,7 +43,7 @@ class Pair:
 
 @dataclass(frozen=True)
 class Tensor:
-    """One tensor's entry; `None`: what follows from the others."""
+    """One tensor's entry; `None`: derived from the others."""
 
     name: str
     dims: tuple[int, ...]
@@ -52,7 +52,7 @@ class Tensor:
     n_dims: int | None = None
 
     def size(self) -> int:
-        """Bytes, of a kind that `TYPES` has."""
+        """Bytes of the tensor, for the types in `TYPES`."""
         assert isinstance(self.kind, str)
         _, values, size = TYPES[self.kind]
         count = 1
@@ -105,7 +105,7 @@ def _array_head(kind: int, length: int, count: int | None) -> bytes:
 
 @dataclass(frozen=True)
 class Gguf:
-    """A file to be: change it with `dataclasses.replace`."""
+    """A file's contents: change them with `dataclasses.replace`."""
 
     pairs: tuple[Pair, ...] = ()
     tensors: tuple[Tensor, ...] = ()
@@ -114,7 +114,7 @@ class Gguf:
     n_tensors: int | None = None
     n_pairs: int | None = None
     alignment: int = 32
-    """What offsets are rounded up to; say `general.alignment` yourself."""
+    """The alignment of offsets; `general.alignment` must be added separately."""
 
     def header(self) -> bytes:
         """Everything before the tensor data, padding included."""
@@ -171,7 +171,7 @@ class Gguf:
 
 
 def spm_vocabulary(size: int = 288) -> list[Pair]:
-    """A vocabulary that llama.cpp takes: three control tokens, the bytes, and words."""
+    """A SentencePiece vocabulary: three control tokens, the bytes, and words."""
     tokens = ["<unk>", "<s>", "</s>", *(f"<0x{byte:02X}>" for byte in range(256))]
     tokens += [f"▁word{n}" for n in range(size - len(tokens))]
     kinds = [2, 3, 3, *[6] * 256, *[1] * (size - 259)]
@@ -186,7 +186,7 @@ def spm_vocabulary(size: int = 288) -> list[Pair]:
 
 
 def bpe_vocabulary(size: int = 288) -> list[Pair]:
-    """The other common kind: pieces of text and how to merge them."""
+    """A BPE vocabulary: pieces of text and how to merge them."""
     letters = "ĠĊabcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.,"
     pairs = [(left, right) for left in letters[2:14] for right in letters[2:26]]
     tokens = ["<|im_start|>", "<|im_end|>", *letters]

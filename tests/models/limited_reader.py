@@ -1,4 +1,4 @@
-"""Reading headers in a process that has little memory."""
+"""Reads headers in a process with little memory."""
 
 import subprocess
 import sys
@@ -27,7 +27,7 @@ print(peak() - before)
 
 
 def read_elsewhere(*files: Path) -> tuple[list[str], int]:
-    """Read in a process that may have 256 MB; what came of it, and bytes that it took more."""
+    """Read in a process limited to 256 MB; the result, and the additional bytes it took."""
     done = subprocess.run(
         [sys.executable, "-c", READ, str(256 << 20), *map(str, files)],
         capture_output=True,

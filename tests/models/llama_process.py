@@ -1,6 +1,6 @@
-"""llama.cpp in a process of its own, for tests that may crash it or ask what it really takes.
+"""llama.cpp in a separate process, for tests that may crash it or measure its memory.
 
-Run as a module: `try FILE…` loads each file as a worker would and says `FILE loaded` or
+Run as a module: `try FILE…` loads each file as a worker would and prints `FILE loaded` or
 `FILE refused`; `sizes FILE CELLS` prints the buffers of each cell as JSON.
 """
 
@@ -48,7 +48,7 @@ def tried(files: Iterable[Path]) -> dict[Path, str]:
 
 
 def loaded(files: Iterable[Path]) -> list[Path]:
-    """Those that llama.cpp loaded and computed a token with."""
+    """The files that llama.cpp loaded and computed a token with."""
     return [file for file, verdict in tried(files).items() if verdict == "loaded"]
 
 
@@ -76,7 +76,7 @@ def _child(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "tests.models.llama_process", *arguments],
         cwd=Path(__file__).parents[2],
-        # Else llama.cpp calls a debugger for a backtrace when it aborts; and drivers of GPUs
+        # Otherwise llama.cpp calls a debugger for a backtrace when it aborts; and GPU drivers
         # would take what is in none of its buffers.
         env={**os.environ, "GGML_NO_BACKTRACE": "1", "VK_DRIVER_FILES": os.devnull},
         capture_output=True,
@@ -121,7 +121,7 @@ class _Native:
         return self.lib.llama_init_from_model(model, params)
 
     def use(self, model: Any) -> bool:
-        """What a worker does with a model until its first token."""
+        """Do what a worker does with a model until its first token."""
         lib = self.lib
         context = self.context(
             model, n_ctx=64, n_batch=32, n_ubatch=32, n_seq_max=2, n_threads=1, n_threads_batch=1
@@ -146,8 +146,8 @@ class _Native:
         return True
 
     def taken(self) -> Counter[str]:
-        """Bytes by kind, out of the log; the debug lines at a context's end are the exact ones.
-        Weights that a processor has in a layout of its own are there twice, `again`."""
+        """Bytes by kind, from the log; the debug lines at a context's end are the exact ones.
+        Weights that are repacked for the processor are there twice, `again`."""
         found: dict[tuple[str, str], float] = {}
         caches = 0.0
         for line in self.lines:
@@ -195,7 +195,7 @@ def _sizes(file: str, cells: list[dict[str, Any]], dry: bool, used: bool) -> Non
             assert not native.lib.llama_decode(
                 context, native.lib.llama_batch_get_one(tokens, len(tokens))
             )
-        # Not getrusage's: that one remembers the process that started this one.
+        # Not getrusage's value: it includes the process that started this one.
         status = Path("/proc/self/status").read_text("ascii")
         peak = int(status.partition("VmHWM:")[2].split()[0]) * 1024
         native.lib.llama_free(context)

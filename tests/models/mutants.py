@@ -1,4 +1,4 @@
-"""Broken relatives of valid GGUF files."""
+"""Mutants: broken variants of valid GGUF files."""
 
 import random
 import struct
@@ -74,7 +74,7 @@ def originals() -> list[Gguf]:
 
 
 def mutants(seed: int) -> Iterator[bytes]:
-    """Without end; the same for the same seed."""
+    """An endless sequence; the same for the same seed."""
     draw = random.Random(seed)
     files = originals()
     while True:
@@ -88,7 +88,7 @@ def mutants(seed: int) -> Iterator[bytes]:
 
 
 def _encoded(file: Gguf) -> bytes:
-    """Data are zeros, but for a few bytes: it is the header that is under test."""
+    """The data are zeros, but for a few bytes: the header is under test."""
     data = bytearray(file.encoded())
     start = len(file.header())
     data[start::7] = b"\x3c" * len(data[start::7])

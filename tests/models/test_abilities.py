@@ -1,4 +1,4 @@
-"""What the list of models says agrees with what the worker finds, for llama.cpp's templates."""
+"""The capabilities in the model list agree with the worker's, for llama.cpp's templates."""
 
 from appliance.models.local.abilities import takes_tools, thinks
 from tests.worker.llama_sources import sources

@@ -1,4 +1,4 @@
-"""Models are trained with longer contexts than memory holds: the longest that fits is taken."""
+"""Models whose training context does not fit into memory get the longest that fits."""
 
 from pathlib import Path
 from typing import Any
@@ -55,7 +55,7 @@ def test_what_is_configured_is_kept(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     file = LONG.save(tmp_path / "long.gguf")
-    # A half of it is a little more than 65,536 tokens take.
+    # Half of it is slightly more than 65,536 tokens need.
     header = read_header(file)
     need = estimate(header, replace(SETTINGS, n_ctx=65_536)).cpu.total
     monkeypatch.setattr(model_specs, "memory", lambda: Memory(2 * need + 2, 2 * need + 2))
@@ -95,7 +95,7 @@ def test_slots_have_cells_of_their_own_where_that_takes_an_eighth_of_what_is_fre
     assert made._load.cpu_apart is apart
 
 
-# -- nothing that a context is made with is left out of the estimate -------------------------------
+# -- the estimate takes every context setting into account -----------------------------------------
 
 USUAL: dict[str, Any] = {"n_ctx": 4096, "n_batch": 256, "n_ubatch": 256}
 OTHER: dict[str, dict[str, object]] = {

@@ -1,4 +1,4 @@
-"""Downloads: jobs against a hub of our own, interrupted in every way."""
+"""Download jobs against a local hub, interrupted in every way."""
 
 import random
 import threading
@@ -45,7 +45,7 @@ def settings(hub: Hostile, **more: object) -> HubSettings:
 
 @pytest.fixture
 def make(hostile: Hostile, tmp_path: Path) -> Iterator[Callable[[], Downloads]]:
-    """Makes what an appliance that was just started has."""
+    """Makes the downloads of an appliance that was just started."""
     made: list[Downloads] = []
 
     def one() -> Downloads:
@@ -70,7 +70,7 @@ def until(downloads: Downloads, id: str, *statuses: str) -> DownloadStatus:
 
 
 def finals(folder: Path) -> list[str]:
-    """Files that have their name."""
+    """Files that have their final name."""
     return sorted(
         str(file.relative_to(folder))
         for file in folder.rglob("*")
@@ -204,7 +204,7 @@ def test_a_restart_goes_on_with_what_ran_and_leaves_what_was_paused(
     assert until(after, running, "done", "failed").status == "done"
     assert after.find(paused).status == "paused"
     assert hostile.starts()[-1] == 50_000
-    # The catalogue was not asked again: the commit says what the files are.
+    # The API was not asked again: the commit fixes the files.
     assert all("/resolve/" in one.path for one in hostile.asked[asked:])
     after.resume(paused)
     until(after, paused, "done")
@@ -236,7 +236,7 @@ def test_no_bad_file_gets_a_name_and_it_can_be_tried_again(
     assert job.error and Q4 in job.error
     assert finals(tmp_path) == []
     downloads.close()
-    # A failure is remembered over a restart, and waits for somebody.
+    # A failure is kept over a restart, until somebody retries.
     hostile.always = Behaviour()
     downloads = make()
     assert downloads.find(id).status == "failed"

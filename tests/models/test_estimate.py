@@ -1,4 +1,4 @@
-"""The estimate of memory, held against what llama.cpp takes; and what follows from it."""
+"""The memory estimate, compared with llama.cpp's real use, and the decisions based on it."""
 
 from pathlib import Path
 from typing import Any
@@ -66,7 +66,7 @@ def native_cell(cell: Cell, **more: Any) -> dict[str, Any]:
 
 
 def hold_against_llama_cpp(file: Path, cells: list[Cell], *, dry: bool) -> list[float]:
-    """How much larger than the truth each cell's estimate is, buffer by buffer checked."""
+    """How much larger than the real use each cell's estimate is, checked by buffer."""
     header = read_header(file)
     errors = []
     for cell, real in zip(
@@ -119,7 +119,7 @@ def test_every_kind_of_cache_as_llama_cpp_has_it(
     assert 0.95 <= (part.total - part.process) / total <= 1.10
 
 
-# In the shapes of models that people run; the weights are a hole in the file.
+# In the shapes of common models; the weights are a hole in the file.
 ARCHITECTURES: dict[str, Gguf] = {
     "llama 3 8B": llama(
         n_layer=32, n_embd=4096, n_head=32, n_head_kv=8, n_ff=14336, n_vocab=128_256, kind="Q4_K"
@@ -179,7 +179,7 @@ def test_windows(tmp_path: Path, swa_full: bool) -> None:
 
 @pytest.mark.parametrize("unified", [True, False])
 def test_gemma_as_llama_cpp_has_it(gemma: Path, unified: bool) -> None:
-    """Its 32,768 tokens take less than a quarter of what they would if every layer had all."""
+    """Its 32,768 tokens take less than a quarter of what they would without the window."""
     cell = (32_768, 4, unified, 512, 512, "f16", "f16")
     (error,) = hold_against_llama_cpp(gemma, [cell], dry=False)
     assert -0.05 <= error <= 0.10

@@ -1,4 +1,4 @@
-"""The real model with a window that tests and benchmarks use."""
+"""The real model with a sliding window that tests and benchmarks use."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Valid files are described, others refused with a reason, and neither costs much."""
+"""Valid files are described, others refused with a reason, and both are cheap."""
 
 import os
 import re
@@ -108,7 +108,7 @@ def test_versions_and_alignments(tmp_path: Path) -> None:
     read(tmp_path, Gguf().encoded())
 
 
-# -- what is said ---------------------------------------------------------------------------------
+# -- the description ------------------------------------------------------------------------------
 
 
 def test_message_says_file_fault_and_place(tmp_path: Path) -> None:
@@ -194,7 +194,7 @@ def test_time_for_a_large_vocabulary(large_vocabulary: Path) -> None:
         start = time.process_time()
         assert read_header(large_vocabulary).vocab_size == 250_000
         seconds.append(time.process_time() - start)
-    assert min(seconds) < 1.0  # it is 0.15 where nothing else runs
+    assert min(seconds) < 1.0  # 0.15 on an idle machine
 
 
 def test_memory_for_a_large_vocabulary(large_vocabulary: Path) -> None:
@@ -204,7 +204,7 @@ def test_memory_for_a_large_vocabulary(large_vocabulary: Path) -> None:
 
 
 def test_what_is_really_there_is_bounded_too(tmp_path: Path) -> None:
-    """Files as large as they say: three million strings, keys of 40 MB, numbers of 40 MB."""
+    """Files as large as they declare: three million strings, keys of 40 MB, numbers of 40 MB."""
     endless = Gguf((strings("a", [""] * 3_000_000),))
     keys = Gguf(tuple(u32(f"{number:05}" + "k" * 60_000, 1) for number in range(700)))
     numbers = Gguf(tuple(array(f"a{number}", U32, [1] * 512) for number in range(20_000)))

@@ -1,4 +1,4 @@
-"""Damaged files: nothing but `BadModelFile` comes out, and what passes does llama.cpp no harm."""
+"""Damaged files: only `BadModelFile` is raised, and accepted files do not crash llama.cpp."""
 
 import itertools
 import os
@@ -25,8 +25,8 @@ SETTINGS = ContextSettings(n_ctx=512, n_seq_max=2, kv_unified=True, n_batch=64, 
 
 
 def passes(file: Path) -> bool:
-    """Whether the check lets it through, and then it can be estimated. Anything but the check's
-    own error is the test's failure."""
+    """Whether the check accepts the file, and it can be estimated. Any error but the check's
+    own fails the test."""
     try:
         header = read_header(file)
     except BadModelFile:
@@ -44,7 +44,7 @@ def test_embedded_model_cut_at_200_places(tmp_path: Path) -> None:
         file.write_bytes(source.read(header.data_offset))
     last = header.tensors[-1]
     end = header.data_offset + last.offset + last.size
-    os.truncate(file, end)  # the weights are a hole: it is the header that is read
+    os.truncate(file, end)  # the weights are a hole: only the header is read
     assert passes(file)
     in_data = [header.data_offset + (end - header.data_offset) * n // 100 for n in range(100)]
     in_header = [header.data_offset * n // 100 + n for n in range(99)]
@@ -100,7 +100,7 @@ def test_edited_bytes(scratch: Path, edits: list[tuple[str, int, bytes]]) -> Non
 
 
 def survivors(folder: Path, seed: int, count: int) -> list[Path]:
-    """That many mutants which the check lets through."""
+    """That many mutants that the check accepts."""
     found: list[Path] = []
     for number, data in enumerate(mutants(seed)):
         file = folder / f"{seed}-{number}.gguf"
@@ -116,7 +116,7 @@ def survivors(folder: Path, seed: int, count: int) -> list[Path]:
 
 def deaths(folder: Path, seed: int, count: int) -> dict[Path, str]:
     verdicts = llama_process.tried(survivors(folder, seed, count))
-    # Not all may be refused by llama.cpp, or nothing was tried but its error returns.
+    # Some must load in llama.cpp, or only its error handling was tested.
     assert list(verdicts.values()).count("loaded") > count // 10
     return {file: verdict for file, verdict in verdicts.items() if verdict.startswith("died")}
 

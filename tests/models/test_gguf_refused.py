@@ -1,4 +1,4 @@
-"""Files that a header check refuses: broken ones, and those that would end the worker."""
+"""Files that the header check refuses: broken ones, and those that would crash the worker."""
 
 import struct
 from dataclasses import replace
@@ -88,7 +88,7 @@ REJECTED = {
 def test_rejected(kind: str, tmp_path: Path) -> None:
     file = REJECTED[kind]
     sized = all(isinstance(tensor.kind, str) for tensor in file.tensors)
-    # Behind the header stands more than any of them needs, so that it is the lie that is found.
+    # The file has more data than any of them needs, so that the fault itself is found.
     data = file.header() + bytes(file.data_size() if sized else 0) + bytes(4096)
     with pytest.raises(BadModelFile, match=r"^model\.gguf: .+ \(byte \d+\)$"):
         read(tmp_path, data)
@@ -109,14 +109,14 @@ def test_data_that_are_not_there(data: bytes, tmp_path: Path) -> None:
 
 
 def test_37_bytes(tmp_path: Path) -> None:
-    """An empty key, the file that once took llama.cpp down."""
+    """An empty key; such a file once crashed llama.cpp."""
     data = replace(Gguf(), pairs=(scalar("", 0, 1),)).header()[:37]
     assert len(data) == 37
     with pytest.raises(BadModelFile, match="a key of 0 bytes"):
         read(tmp_path, data)
 
 
-# -- what would end the worker --------------------------------------------------------------------
+# -- files that would crash the worker ------------------------------------------------------------
 
 
 def without(file: Gguf, name: str) -> Gguf:
@@ -179,7 +179,7 @@ def test_the_originals_of_all_these_are_fine(tmp_path: Path) -> None:
 
 
 def test_claims_cost_nothing(tmp_path: Path) -> None:
-    """Files of four kilobytes that announce a terabyte, in a process that may not have it."""
+    """Files of four kilobytes that declare a terabyte, in a process with little memory."""
     kinds = [kind for kind in REJECTED if "size" in kind or "strings" in kind or "many" in kind]
     files = []
     for number, kind in enumerate(kinds):

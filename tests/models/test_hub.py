@@ -1,4 +1,4 @@
-"""What the hub says: asked for, understood, and not believed beyond its own names."""
+"""The hub's responses: requested, parsed, and not trusted."""
 
 import json
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""The shelf: real files in the layouts of the programs that keep them, and hostile folders."""
+"""The model index: real files in the layouts of other programs, and hostile folders."""
 
 import json
 import os
@@ -50,7 +50,7 @@ def ids(entries: Sequence[ModelFile]) -> list[str]:
 
 
 def huggingface(hub: Path, repo: str, name: str, revision: str = "a" * 40) -> Path:
-    """A file as huggingface_hub keeps it: a link into `blobs`."""
+    """A file as huggingface_hub stores it: a link into `blobs`."""
     folder = hub / f"models--{repo.replace('/', '--')}"
     blob = folder / "blobs" / "b10b"
     if not blob.exists():
@@ -62,7 +62,7 @@ def huggingface(hub: Path, repo: str, name: str, revision: str = "a" * 40) -> Pa
 
 
 def ollama(root: Path, name: str, tag: str, namespace: str = "library", digest: str = "") -> Path:
-    """A model as Ollama keeps it: a manifest that names a blob."""
+    """A model as Ollama stores it: a manifest that names a blob."""
     digest = digest or f"{abs(hash((name, tag))):064x}"
     blob = saved(root / "blobs" / f"sha256-{digest}")
     manifest = root / "manifests" / "registry.ollama.ai" / namespace / name / tag

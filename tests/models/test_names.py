@@ -1,4 +1,4 @@
-"""What people type, what files are called, and which file is meant."""
+"""Model names as users type them, file names, and the file that a name selects."""
 
 import pytest
 
@@ -113,7 +113,7 @@ def test_the_list_is_in_order_and_says_what_it_must() -> None:
         assert names.check_repo(model.repo)
         assert model.names and model.licence and model.about and model.title
         assert model.parameters > 10**8 and model.context_length >= 2048
-    # Something for every size of memory, in gigabytes.
+    # A model for every size of memory, in gigabytes.
     for low, high in ((0, 1), (1, 4), (4, 8), (8, 16), (16, 32)):
         assert any(low < model.size * 1.25 / 1e9 <= high for model in models)
 

@@ -1,4 +1,4 @@
-"""One file from a hostile hub: it arrives as it must be, or nothing does."""
+"""One file from a hostile hub: it arrives correct and complete, or not at all."""
 
 import hashlib
 import random
@@ -112,7 +112,7 @@ def test_after_one_wrong_response_the_file_still_arrives(
     try:
         transfer(what, tmp_path / "part", stall_seconds=0.3).run()
     except DownloadFailed:
-        # Whatever came was whole and wrong: nothing of it is kept, and the next try is honest.
+        # A complete but wrong file is not kept, and the next attempt gets correct data.
         assert not (tmp_path / "part").exists()
         assert lie.content is OTHER
         transfer(what, tmp_path / "part").run()
@@ -153,7 +153,7 @@ def test_a_wrong_hash_in_the_catalogue_gives_nothing(hub: Hub, tmp_path: Path) -
 
 
 def test_a_file_that_changes_in_between_is_begun_anew(hub: Hub, tmp_path: Path) -> None:
-    """The part of the old one must not stay under the new one's end."""
+    """Part of the old file must not remain in the new one."""
     hub.plan = [Behaviour(content=OTHER, etag='"old"', cut=100_000)]
     transfer(want(hub), tmp_path / "part").run()
     assert (tmp_path / "part").read_bytes() == CONTENT

@@ -1,4 +1,4 @@
-"""Threads by the processor, the process's affinity and the quota of its control groups."""
+"""The thread count by processor, the process's affinity and the quota of its control groups."""
 
 import os
 from pathlib import Path
@@ -26,7 +26,7 @@ def counted(root: Path) -> tuple[int, int]:
 
 
 def v2(path: str, **quotas: str) -> dict[str, str]:
-    """`quotas` by the last part of a group's path; `root` is the first one."""
+    """`quotas` by the last part of a group's path; `root` is the root group."""
     files = {"proc/self/cgroup": f"0::{path}\n", "sys/fs/cgroup/cgroup.controllers": "cpu memory\n"}
     own = ["root", *path.strip("/").split("/")]
     for name, quota in quotas.items():
@@ -61,7 +61,7 @@ def test_affinity(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (v2("/a", a="150000 100000"), 1, 1),  # rounded down
         (v2("/a", a="50000 100000"), 1, 1),
         (v2("/a", a="25000 10000"), 2, 2),
-        (v2("/", root="300000 100000"), 3, 3),  # a container with a namespace of its own
+        (v2("/", root="300000 100000"), 3, 3),  # a container with its own namespace
         (v2("/a/b", a="200000 100000", b="max 100000"), 2, 2),
         (v2("/a/b", a="200000 100000", b="300000 100000"), 2, 2),
         (v2("/a/b", a="300000 100000", b="200000 100000"), 2, 2),
@@ -69,7 +69,7 @@ def test_affinity(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (v2("/a", a="100000 0"), 8, 4),
         (v1(-1), 8, 4),
         (v1(200000), 2, 2),
-        (v1(200000, "cpu"), 2, 2),  # mounted by one of its names
+        (v1(200000, "cpu"), 2, 2),  # mounted under one of its names
         (v1(200000, "cpu,cpuacct/docker/1234"), 2, 2),
     ],
 )

@@ -1,4 +1,4 @@
-"""What a library is, by its file's name, on every system."""
+"""The kind of a library, by its file name, on every system."""
 
 from pathlib import Path
 

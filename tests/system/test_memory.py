@@ -1,4 +1,4 @@
-"""Memory of this machine, and of machines that say it in other ways."""
+"""Memory of this machine, and of machines that report it differently."""
 
 from pathlib import Path
 
@@ -37,7 +37,7 @@ def limited_memory(root: Path, total: int, available: int, by: str) -> Memory:
 
 
 def test_limit_of_a_service(tmp_path: Path) -> None:
-    """What is kept of files can be had back, read once or often."""
+    """Page cache can be reclaimed, active or inactive."""
     files = group("a.slice/a.service/", str(4 * GB), 3 * GB, inactive_file=GB, active_file=GB // 2)
     root = machine(tmp_path, {"proc/self/cgroup": "0::/a.slice/a.service\n", **files})
     assert memory(root) == limited_memory(root, 4 * GB, 5 * GB // 2, "a.slice/a.service/memory.max")
@@ -63,7 +63,7 @@ def test_where_everything_slows_down_is_a_limit(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("path", ["/docker/1234", "/"])
 def test_limit_in_a_container_of_version_1(path: str, tmp_path: Path) -> None:
-    """The container sees its own group as the first one, whatever it is called outside."""
+    """The container sees its own group as the root, whatever its name outside."""
     files = {
         "proc/self/cgroup": f"9:cpu,cpuacct:{path}\n4:memory:{path}\n1:name=systemd:{path}\n",
         "sys/fs/cgroup/memory/memory.limit_in_bytes": f"{6 * GB}\n",
@@ -102,7 +102,7 @@ def test_the_group_that_limits_is_named(tmp_path: Path) -> None:
 
 
 def test_limit_around_a_container_of_version_1(tmp_path: Path) -> None:
-    """No file of its own says it, but the kernel counts it."""
+    """There is no file for it, but the kernel counts it."""
     files = {
         "proc/self/cgroup": "4:memory:/\n",
         "sys/fs/cgroup/memory/memory.limit_in_bytes": "9223372036854771712\n",

@@ -1,4 +1,4 @@
-"""Whose program listens on a port."""
+"""The owner of the program that listens on a port."""
 
 import os
 import socket
@@ -70,7 +70,7 @@ sys.stdin.read()
 def test_this_machine() -> None:
     with socket.create_server(("127.0.0.1", 0)) as own:
         assert listener_may_be_trusted(own.getsockname()[1])
-    if os.geteuid() == 0:  # who may start a program of somebody else's
+    if os.geteuid() == 0:  # a user who may run programs as others
         with subprocess.Popen(
             ["/usr/bin/python3", "-c", LISTEN],
             user=OTHER,

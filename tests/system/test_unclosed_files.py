@@ -1,4 +1,4 @@
-"""A test that skips or fails in the middle spoils no other one."""
+"""A test that skips or fails with open files does not affect other tests."""
 
 import re
 import subprocess

@@ -1,4 +1,4 @@
-"""A child that tells what a test wants, and what comes of it."""
+"""A fake tuning process with scripted output, and the resulting profile."""
 
 import sys
 from pathlib import Path
@@ -24,15 +24,15 @@ def tuned(model: Path, folder: Path, command: list[str] = CHILD, **more: Any) ->
 
 
 def printing(*lines: object, then: str = "") -> list[str]:
-    """A child that tells this. Where `file` is named, it is written."""
+    """The command of a process that prints these lines. A `file` named in them is written."""
     encoded = [msgspec.json.encode(line).decode() for line in lines]
     script = (
         "import json, os, pathlib, signal, sys, time\n"
         "folder = json.loads(sys.stdin.readline())['folder']\n"
         f"for line in {encoded!r}:\n"
-        "    told = json.loads(line)\n"
-        "    if isinstance(told, dict) and told.get('file'):\n"
-        "        pathlib.Path(folder, told['file']).write_bytes(b'weights' * 100_000)\n"
+        "    event = json.loads(line)\n"
+        "    if isinstance(event, dict) and event.get('file'):\n"
+        "        pathlib.Path(folder, event['file']).write_bytes(b'weights' * 100_000)\n"
         "    print(line, flush=True)\n"
         f"{then}\n"
     )

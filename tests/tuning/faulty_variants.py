@@ -1,4 +1,4 @@
-"""Copies of the installed libraries in which one variant has a fault, as wrong compilers make."""
+"""Copies of the installed libraries in which one variant has a fault, like a miscompiled one."""
 
 import platform
 import subprocess
@@ -21,17 +21,17 @@ class Fault:
 
     @property
     def code(self) -> bytes:
-        """In place of a function's first instructions."""
+        """Replacements for a function's first instructions."""
         return bytes.fromhex(self.x86 if platform.machine() in ("x86_64", "AMD64") else self.arm)
 
 
 FAULTS = {
     "traps": Fault("0f0b", "00000000", "died"),  # ud2, udf
     "hangs": Fault("ebfe", "00000014", "hung"),  # a jump to itself
-    "wrong": Fault("c3", "c0035fd6", "wrong"),  # ret: whatever stood there is the result
+    "wrong": Fault("c3", "c0035fd6", "wrong"),  # ret: the result is whatever the register held
 }
 KERNELS = ("ggml_vec_dot_q4_1_q8_1", "ggml_vec_dot_q8_0_q8_0")
-"""Where multiplications of the embedded model end up, tuned or not."""
+"""The functions that do the embedded model's multiplications, tuned or not."""
 
 
 def best_variant(verdicts: Iterable[VariantVerdict]) -> str:
@@ -55,7 +55,7 @@ def plant(folder: Path, variant: str, fault: str) -> None:
 
 
 def address(library: Path, function: str) -> int:
-    """Where its code is in the file; text is loaded from the place that it has there."""
+    """The offset of its code in the file."""
     listed = subprocess.run(
         ["nm", "--dynamic", "--defined-only", library], capture_output=True, text=True, check=True
     ).stdout
@@ -67,7 +67,7 @@ def address(library: Path, function: str) -> int:
 
 
 def shift(library: Path) -> int:
-    """Of the code, between memory and file."""
+    """The code's offset between memory and file."""
     sections = subprocess.run(
         ["objdump", "--section-headers", "--section=.text", library],
         capture_output=True,

@@ -1,4 +1,4 @@
-"""What is kept of comparing a GPU with the processor, and what becomes of a comparison that fails.
+"""Stored results of comparing a GPU with the processor, and comparisons that fail.
 
 The comparison itself runs in `tests/engine/vulkan`.
 """
@@ -134,7 +134,7 @@ def test_a_result_is_about_a_device_with_its_driver() -> None:
 
 
 def script(*events: ComparisonEvent) -> str:
-    """Code of a process that says it."""
+    """Code of a process that prints these events."""
     lines = [msgspec.json.encode(one).decode() for one in events]
     return f"import sys; sys.stdin.readline(); print(*{lines!r}, sep='\\n', flush=True)\n"
 

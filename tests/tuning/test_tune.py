@@ -1,4 +1,4 @@
-"""Tuning: faster at best, never another model, and the original file whatever happens."""
+"""Tuning: faster if possible, never a different model, and the original file after any failure."""
 
 import hashlib
 import random
@@ -23,7 +23,7 @@ from tests.tuning.fake_tuner import CHILD, REWRITTEN, SHIPPED, USUAL, best, prin
 
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model of random weights, sure enough of its words that four bits a weight change them."""
+    """A model of random weights, confident enough that four-bit weights change its output."""
     path = tmp_path_factory.mktemp("model") / "tiny.gguf"
     gguf_writer.llama(n_embd=256, n_ff=512, n_ctx=2048).save(path)
     header = read_header(path)
@@ -128,7 +128,7 @@ def test_no_candidate_is_much_larger(shipped: str, bits: float) -> None:
     assert all(not shipped.startswith(layout.name) for layout in candidates)
 
 
-# -- whatever the child does -----------------------------------------------------------------------
+# -- any behaviour of the child --------------------------------------------------------------------
 
 
 def test_what_is_chosen_is_kept_beside_the_profile(model: Path, folder: Path) -> None:

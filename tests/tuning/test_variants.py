@@ -1,7 +1,7 @@
-"""A variant of llama.cpp that does not compute right is seen before it computes for people.
+"""A variant of llama.cpp that computes wrong results is detected before it is used.
 
 The variants are real: copies of the installed libraries, in which the first bytes of two functions
-of the best variant were written over.
+of the best variant are overwritten.
 """
 
 import sys
@@ -148,7 +148,7 @@ def test_a_process_that_cannot_try_anything_says_why(caplog: pytest.LogCaptureFi
 def test_where_nothing_can_be_tried_the_plainest_variant_is_taken(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Never the one that llama.cpp thinks most of: it may be the one that is wrong."""
+    """Never the one that llama.cpp prefers: it may be the faulty one."""
     monkeypatch.setattr(proven_variants, "folder", lambda: tmp_path)
     monkeypatch.setattr(paths, "proof_command", lambda: [sys.executable, "-c", "exit(1)"])
     assert proven_variants.variant(NEED) == llama_libraries.plainest()

@@ -1,4 +1,4 @@
-"""The one entry: a command for people, or a worker process when the appliance starts itself."""
+"""The only entry point: the command line, or a worker process when the appliance starts itself."""
 
 import os
 import sys

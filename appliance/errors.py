@@ -130,7 +130,7 @@ class TooManySessions(Conflict):
 
 
 class NotAllowed(RequestError):
-    """Whoever asks may not have this."""
+    """The caller does not have permission."""
 
     code = "not_allowed"
 

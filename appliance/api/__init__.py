@@ -1,1 +1,1 @@
-"""The API, by Falcon: parse, check, answer. JSON stays in here; `app` is the route table."""
+"""The API, on Falcon: parse, check, respond. JSON stays here; `app` is the route table."""

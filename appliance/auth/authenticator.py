@@ -91,7 +91,7 @@ class Authenticator:
             if login and login.who == PAGE:
                 return msgspec.structs.replace(caller, name="page", scope="admin")
             return _with(caller, self.checked(credentials.keys[0], address))
-        # A browser adds cookies by itself, whoever's page asks.
+        # A browser sends cookies automatically, whichever page makes the request.
         if credentials.cookie and credentials.sender in ("program", "own page"):
             return self._by_cookie(caller, credentials.cookie)
         return caller

@@ -40,7 +40,7 @@ class BrowserLogin(msgspec.Struct, frozen=True):
     who: str
     """A key's id, or `PAGE`."""
     bound: str
-    """Of the key's secret, as `Keys.binding` gives it; empty for `PAGE`."""
+    """The binding to the key's secret, from `Keys.binding`; empty for `PAGE`."""
     ends: float
     """Unix seconds."""
 

@@ -1,4 +1,4 @@
-"""Which `Host` and `Origin` a request may have. Pure; for any thread.
+"""The `Host` and `Origin` that a request may have. Pure; safe from any thread.
 
 Both lists are exact, on every address that is listened on. A browser lets any page send requests to
 this machine: the page's origin reveals it, and the host reveals a name that was made to point here.

@@ -1,4 +1,4 @@
-"""Rate limits: exactly so many requests in any minute, whichever minute one takes.
+"""Rate limits: an exact number of requests in any period of one minute.
 
 A limiter remembers when each of the last minute's requests was let in, so there is no edge of a
 window at which twice as many get through. Safe from any thread; time is monotonic.
@@ -146,7 +146,7 @@ def _verdict(times: Times, limit: int, now: float, *, allowed: bool) -> RateVerd
 
 
 def name_of_address(address: str) -> str:
-    """By what an address is counted: IPv4 by itself, IPv6 by its network of 64 bits.
+    """The name an address is counted under: IPv4 itself, IPv6 its network of 64 bits.
 
     One household or server has the whole of such a network to choose addresses from. What is not
     an address counts as one name, and so does this machine.
@@ -192,7 +192,7 @@ class BadKeyGuard:
         self._proven: OrderedDict[tuple[str, str], None] = OrderedDict()
 
     def judge(self, address: str, key: Key | None) -> int:
-        """What becomes of a request that brought a key.
+        """Whether a request with a key may proceed.
 
         Args:
             address: of the client.

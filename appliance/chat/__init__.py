@@ -1,1 +1,1 @@
-"""Chat: one turn from the person's message to the stored reply, and replies in flight."""
+"""Chat: one turn from the user's message to the stored reply, and replies in flight."""

@@ -1,5 +1,5 @@
-"""Removes for good what was deleted, once nobody can want it back; deletes chats that expired; and
-sees to the database now and then."""
+"""Purges deleted chats once they can't be restored any more, deletes expired chats, and maintains
+the database."""
 
 import logging
 import threading
@@ -65,7 +65,7 @@ class ChatCleanup:
         self._on_jump = on_jump
         self._steps = [self._purge, self._expire, *also]
         self._complaint = ""
-        """What the log said last of steps that failed."""
+        """The last logged error of failed steps."""
         self._closing = False
         self._wake_up = threading.Event()
         self._thread = threading.Thread(target=self._run, name="chat cleanup", daemon=True)

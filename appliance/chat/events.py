@@ -18,7 +18,7 @@ class TurnBegan(msgspec.Struct, frozen=True):
 
 
 class TurnAccepted(msgspec.Struct, frozen=True):
-    """The prompt fits, and this is what it is made of."""
+    """The prompt fits: its length, the dropped messages, the seed."""
 
     prompt_tokens: int
     dropped_messages: int
@@ -46,7 +46,7 @@ class PromptProgress(msgspec.Struct, frozen=True):
 
 
 class ReplyUsage(msgspec.Struct, frozen=True):
-    """What the reply cost; of one that the engine has finished."""
+    """Tokens and times of a finished reply."""
 
     prompt_tokens: int
     completion_tokens: int

@@ -1,4 +1,4 @@
-"""A reply in flight: the text so far, and who follows it.
+"""A reply in flight: the text so far, and its followers.
 
 A reply belongs to its session, not to a connection. Followers come and go, at any offset of the
 text. The engine's thread adds to it and must not wait for anybody.

@@ -1,4 +1,4 @@
-"""`appliance backup`, `restore` and `salvage`: copies of all chats, and what is left of them."""
+"""`appliance backup`, `restore` and `salvage`: copies of all chats, and recovery from damage."""
 
 import time
 from pathlib import Path

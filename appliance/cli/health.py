@@ -1,4 +1,4 @@
-"""`appliance health`: whether the service of this configuration takes requests."""
+"""`appliance health`: whether the service of this configuration accepts requests."""
 
 from pathlib import Path
 

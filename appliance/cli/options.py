@@ -1,4 +1,4 @@
-"""What commands share: options, the configuration, and JSON."""
+"""Shared by commands: options, the configuration, and JSON."""
 
 import json
 import signal
@@ -64,7 +64,7 @@ def file_of(named: Path | None) -> Path | None:
 
 
 def heed_interrupt() -> None:
-    """Ctrl-C means something here, also where whoever started this had it ignored, as shells do in
+    """Ctrl-C means something here, also if the parent process had it ignored, as shells do in
     the background of a script."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)

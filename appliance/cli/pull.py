@@ -54,7 +54,7 @@ def pull(model: str, quantization: str, config_file: Path | None, as_json: bool)
 
 
 def _begin(config: Config, model: str, wanted: str, stack: ExitStack) -> tuple[Look, str]:
-    """How to look at the download, and what becomes of it when nobody looks any more."""
+    """How to watch the download, and whether it continues when the command ends."""
     client = connect(config)
     if client:
         body = {"model": model, "quantization": wanted}

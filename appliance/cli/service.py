@@ -73,7 +73,7 @@ def _prestarted(config: Config) -> PrestartedWorker | None:
         return None
     try:
         worker = PrestartedWorker(paths.worker_command(), worker_environment())
-    except OSError:  # whoever needs one will say so
+    except OSError:  # a request that needs one reports it
         return None
     from appliance.service import model_specs
 

@@ -1,4 +1,4 @@
-"""`appliance` without a verb: the window, or the service where there is no screen."""
+"""`appliance` without a command: the window, or the service if there is no display."""
 
 import signal
 import sys

@@ -37,7 +37,7 @@ class RunningService(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class DataFolderLock:
-    """The data folder, for whoever changes its files; `release` when done."""
+    """Lock the data folder for changes to its files; `release` when done."""
 
     def __init__(self, folder: Path) -> None:
         """Take it, and take away what a service that was killed left of its address.
@@ -131,7 +131,7 @@ def find_service(folder: Path) -> RunningService | None:
 
 
 def still_runs(folder: Path, service: RunningService) -> bool:
-    """Whether whoever wrote this address down still runs.
+    """Whether the process that wrote this address is still running.
 
     Asked once there is a connection to it, the answer is also that of whose connection it is: the
     port was the service's then.
@@ -142,7 +142,7 @@ def still_runs(folder: Path, service: RunningService) -> bool:
     try:
         lock.acquire(blocking=False)
     except filelock.Timeout:
-        # Read after the lock was seen: whoever takes it removes what was written before.
+        # Read after the lock was seen: a new owner removes the earlier content.
         return _published(folder) == service
     except OSError:
         return False

@@ -1,6 +1,6 @@
 """The HTTP client of a running service, for other programs on the same machine.
 
-No proxy that the environment names has any business between them.
+Proxies from the environment are not used.
 """
 
 import http.client

@@ -1,1 +1,1 @@
-"""Settings: what there is, where they come from, the folders and the log."""
+"""Settings and their sources, folders, and logging."""

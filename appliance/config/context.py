@@ -1,4 +1,4 @@
-"""The settings of a model's context, for whatever makes one and for the estimate of its memory."""
+"""The settings of a model's context, used to create one and to estimate its memory."""
 
 from typing import Literal
 
@@ -21,8 +21,8 @@ class ContextSettings(msgspec.Struct, frozen=True, kw_only=True):
     """One KV cache of `n_ctx` cells for all slots, rather than as many for each."""
     flash_attn: FlashAttention = "auto"
     type_k: KvType = "f16"
-    """Of the KV cache's keys."""
+    """The type of the KV cache's keys."""
     type_v: KvType = "f16"
-    """Of its values."""
+    """The type of its values."""
     swa_full: bool = False
     """Layers that look back a window only have cells for all tokens, too."""

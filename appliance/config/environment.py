@@ -1,4 +1,4 @@
-"""What the appliance reads from the environment besides settings; what a worker gets of it."""
+"""Environment variables besides settings, and those that a worker gets."""
 
 import os
 import re
@@ -27,7 +27,7 @@ _SECRET = re.compile(r"KEY|TOKEN|SECRET|PASSW|CREDENTIAL")
 def worker_environment(environ: Mapping[str, str] | None = None) -> dict[str, str]:
     """What a worker may see of the environment: enough to run native code, and no secret.
 
-    ggml has no debugger look at one that dies: whoever waits for the next would wait for that, too.
+    ggml must not start a debugger when a worker dies: that would delay its successor.
     """
     source = os.environ if environ is None else environ
     return {"GGML_NO_BACKTRACE": "1"} | {

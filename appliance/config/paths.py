@@ -1,4 +1,4 @@
-"""Where things are: this system's folders, and what the appliance brought along.
+"""Paths: this system's folders, and the files bundled with the appliance.
 
 A frozen build carries its resources inside; a checkout has them beside the package. Folders come
 into being readable by their owner only: chats are private, also from others on the same machine.

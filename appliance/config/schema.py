@@ -59,7 +59,7 @@ class AvailableModel(Section, frozen=True):
     device: Annotated[str, Meta(pattern=f"^$|{DEVICE_PATTERN}", description=DEVICES)] = ""
     """Empty: `models.default_device`."""
     family: Literal["", "gpt2", "gptj", "gpt_neox", "dolly", "starcoder", "mpt", "replit"] = ""
-    """Of a file in the old GGML format, which does not say it itself."""
+    """The family of a file in the old GGML format, which does not contain it."""
     upstream: str = ""
     """The address of an OpenAI-compatible server that runs the model, instead of a file."""
     upstream_model: str = ""
@@ -163,7 +163,7 @@ class SecuritySettings(Section, frozen=True):
     insecure_lan: bool = False
     """Listening beyond this machine doesn't turn `enable_auth` on."""
     allowed_origins: tuple[str, ...] = ()
-    """Of web pages that may use the appliance beside its own, such as `https://example.org`; `*`:
+    """Origins of other web pages that may use the appliance, such as `https://example.org`; `*`:
     all of them, with a key."""
     allowed_hosts: tuple[str, ...] = ()
     """Names that the appliance goes by beside its address, such as `box.lan`; `*`: all of them,

@@ -1,4 +1,4 @@
-"""Text of others on a terminal: what would steer it is shown as an escape, never sent.
+"""Untrusted text on a terminal: control characters are shown as escapes, never sent.
 
 A model file, a hub or a chat may hold anything. A terminal takes control characters in it for
 orders (to move, to answer, to fill a clipboard), and marks of direction make a name read as another

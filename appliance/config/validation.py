@@ -1,4 +1,4 @@
-"""What is wrong with a value that msgspec refused, as its author sees it."""
+"""Explains why msgspec refused a value, in the terms of its author."""
 
 import re
 from typing import Literal

@@ -1,4 +1,4 @@
-"""What the page may ask of the window, because HTTP can't do it; `bridge.js` is its other half."""
+"""The page's calls to the window, for what HTTP can't do; `bridge.js` is the page's side."""
 
 import os
 import webbrowser

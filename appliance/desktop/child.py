@@ -73,7 +73,7 @@ class ServiceChild:
             [*self._command, *port],
             self._environment,
             on_log=_log_as_ours,
-            # What a terminal's Ctrl-C means is decided here, not by whoever gets it first.
+            # A terminal's Ctrl-C is handled here, not by the process that gets it first.
             own_session=True,
         )
         if b"http" not in process.output.readline():

@@ -1,4 +1,4 @@
-"""One window per user: a second launcher has the first one come forward, and ends."""
+"""One window per user: a second launcher brings the first one's window forward, and ends."""
 
 import contextlib
 import secrets
@@ -14,7 +14,7 @@ import msgspec
 from appliance.system.files import replace_file
 
 ACTIVATE_SECONDS = 10.0
-"""In which whoever holds the lock has to answer, or to be gone."""
+"""Seconds in which the lock's holder must answer or end."""
 ANSWER_SECONDS = 3.0
 MAX_MESSAGE_BYTES = 200
 _ACCEPTED = b"heard\n"

@@ -1,4 +1,4 @@
-"""What `appliance` without a verb does: one instance, a service, and a way to show the page."""
+"""`appliance` without a command: one instance, a service, and a way to show the page."""
 
 import logging
 import queue
@@ -69,7 +69,7 @@ class Launcher:
         self._state_file = settings.folder / FILE
         self._window: ChildProcess | None = None
         self._messages: queue.SimpleQueue[FromWindow | None] = queue.SimpleQueue()
-        """Of the window; None when it is gone, or has to go."""
+        """The window's messages; None when it has ended, or must end."""
         self._engines: list[str] = []
         self._shown_in_browser = ""
         self._stopped = threading.Event()
@@ -111,9 +111,9 @@ class Launcher:
         return 0
 
     def _find_service(self) -> Client | None:
-        """The one that runs already: this user's, or the system's at the usual address.
+        """The service already running: this user's, or the system's at the default address.
 
-        Not another person's: whoever listens there would read what is typed into the window.
+        Not another user's, who would receive everything typed into the window.
         """
         found = [client_of(self._settings.folder, timeout=ANSWER_SECONDS)]
         usual = self._settings.usual_url

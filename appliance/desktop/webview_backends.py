@@ -1,4 +1,4 @@
-"""What can show a page on this machine, and in which order it is tried."""
+"""The ways to show a page on this machine, and the order in which they are tried."""
 
 import importlib.util
 import sys

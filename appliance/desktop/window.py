@@ -64,7 +64,7 @@ class Window:
         self._asks = False
         self._going = threading.Lock()
         self._address = ""
-        """Of the page, until the empty one gives way to it."""
+        """The page's address, until it has replaced the empty page."""
         self._empty = False
         """The empty page is loaded, and shown."""
         self._state_file = Path(order.state_file)
@@ -125,7 +125,7 @@ class Window:
         _send(PageDrawn())
 
     def _on_closing(self) -> bool:
-        # The engine's thread: whoever asks here waits for an answer that only this thread can give.
+        # The engine's thread: waiting here would deadlock, since only this thread can answer.
         if not self._may_close:
             threading.Thread(target=self._close, name="closing").start()
         return self._may_close

@@ -1,4 +1,4 @@
-"""What is kept of a window from one time to the next. Losing it loses convenience alone."""
+"""The window's state between starts. Losing it is only an inconvenience."""
 
 import logging
 from pathlib import Path

@@ -1,1 +1,1 @@
-"""What `appliance doctor` finds on this machine."""
+"""The checks of `appliance doctor`."""

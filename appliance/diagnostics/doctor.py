@@ -1,4 +1,4 @@
-"""`appliance doctor`: what this machine has and what the appliance makes of it."""
+"""`appliance doctor`: what this machine has and how the appliance uses it."""
 
 import os
 import platform

@@ -71,7 +71,7 @@ def _sentence(result: ComparisonResult) -> str:
 
 
 def lines(library: dict[str, Any], found: dict[str, list[str]]) -> list[str]:
-    """Of the devices, for a person."""
+    """The report's lines on the devices."""
     devices = msgspec.convert(library["devices"], list[Device])
     found_lines = []
     for device in devices:
@@ -87,12 +87,12 @@ def lines(library: dict[str, Any], found: dict[str, list[str]]) -> list[str]:
 
 
 def why_none(unusable: dict[str, str], dev: Path = Path("/dev"), user: User | None = None) -> str:
-    """Why no GPU is found, and what helps.
+    """Why no GPU is found, and the remedy.
 
     Args:
         unusable: backends that are here and could not be loaded, and why.
         dev: the folder of devices.
-        user: whose rights count; None: whoever runs this.
+        user: whose permissions are checked; None: the current user.
     """
     if "gpus" in unusable:
         return f"looking for one ends the process: {unusable['gpus']}"

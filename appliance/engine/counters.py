@@ -23,17 +23,17 @@ NOTHING = WorkerStats(
 
 
 class Counters(msgspec.Struct, frozen=True, kw_only=True):
-    """Of one model. What is counted since the service started never falls; `running`, `waiting` and
-    the bytes are as they are now."""
+    """Counters of one model. Those since the service started never decrease; `running`,
+    `waiting` and the bytes are current values."""
 
     requests: int = 0
     """That were taken, those in flight included."""
     failed_requests: int = 0
     prompt_tokens: int = 0
     prefilled_tokens: int = 0
-    """Of prompts, computed."""
+    """Prompt tokens computed."""
     saved_tokens: int = 0
-    """Of prompts, found in the cache instead."""
+    """Prompt tokens found in the cache."""
     completion_tokens: int = 0
     worker_restarts: int = 0
     running: int = 0

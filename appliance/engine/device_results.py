@@ -27,14 +27,14 @@ by 0.003 between reading a text as a batch and token by token, and a right GPU, 
 elsewhere, by 0.005 … 0.01 for a model of 4 bits, most of it the processor's own rounding. What
 computes wrong is at whole nats."""
 MAX_WORST = 1.0
-"""The same of any single token: a right GPU is at 0.02. A fault that meets one row of a batch would
-be lost in the mean of 64."""
+"""The same for any single token: a correct GPU has 0.02. A fault in one row of a batch would be
+lost in the mean of 64."""
 
 SLOW = 0.5
-"""Of the processor's pace, as a batch and one by one: a GPU that is slower than that at both is not
-worth the way. Some are, in old or virtual machines."""
+"""A fraction of the processor's speed, as a batch and one by one: a GPU slower than that at both is
+not worth using. Some are, in old or virtual machines."""
 SLOW_SECONDS = 86_400.0
-"""How long that stands: it may have been busy."""
+"""How long that result is valid: the GPU may have been busy."""
 
 Figure = Annotated[float, Meta(ge=0)]
 
@@ -78,7 +78,7 @@ class ComparisonResult(msgspec.Struct, frozen=True, kw_only=True):
     mean: Figure | None
     """Kullback-Leibler divergence from the processor, nats a token; None: it is no number."""
     worst: Figure | None
-    """Of a single token."""
+    """The value of the worst single token."""
     pace: Figure | None = None
     """How many times as fast as the processor it is, at what it is better at; None: unknown."""
     at: float = 0.0

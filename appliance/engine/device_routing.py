@@ -1,4 +1,4 @@
-"""On which device a request finds its model, and the warning when it is not the requested one.
+"""The device that a request runs on, and the warning if it is not the requested one.
 
 A model runs on one device at a time. A request that asks for another moves it there if that device
 exists and no request is in flight: the model is closed and loaded again, its saved states are

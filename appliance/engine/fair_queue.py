@@ -1,5 +1,5 @@
-"""Who may wait for a slot, and who gets the next one: everybody's first request before anybody's
-second. Pure Python, for both sides of the engine."""
+"""Which requests may wait for a slot, and which gets the next one: every owner's first request
+before any owner's second. Pure Python, for both sides of the engine."""
 
 from collections import deque
 from collections.abc import Iterator, Sequence

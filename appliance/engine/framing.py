@@ -1,4 +1,4 @@
-"""How values of the protocol travel through a pipe, as frames of MessagePack.
+"""Sends the protocol's values through a pipe, as frames of MessagePack.
 
 The service sends one `Command` a frame; a worker answers with a list of `Event`s a frame, all that
 come of one step.

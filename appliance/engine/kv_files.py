@@ -1,4 +1,4 @@
-"""Names of the files that saved KV states are in, and how some of them are removed.
+"""Names of the files of saved KV states, and their removal.
 
 A folder for each model and build, and in it a file for each state: `<session>-<pid>-<number>.kv`.
 """
@@ -12,7 +12,7 @@ from pathlib import Path
 
 SUFFIX = ".kv"
 READING = f".reading{SUFFIX}"
-"""Of a file while it is read; who finds one so named had better not."""
+"""The suffix of a file while it is read; a leftover one may have crashed its reader."""
 _SESSION = re.compile("[0-9a-f]{32}")
 
 

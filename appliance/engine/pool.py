@@ -1,4 +1,4 @@
-"""The models on offer: loaded when they are needed, kept while there is room.
+"""The available models: loaded on demand, kept while there is room.
 
 Each loaded model has an engine of its own. When memory is short, the engine used longest ago is
 closed, never one with requests in flight.
@@ -63,7 +63,7 @@ class ServedModel:
         """When its files are looked at again."""
         self.file_changed = False
         """They are others than those that its engine loaded."""
-        """Of its file, when its engine was started."""
+        """The state of its file when its engine was started."""
         self.prewarm_retry: tuple[float, str] | None = None
         """It is to be prewarmed and could not be loaded: when to retry, and why it could not."""
         self.failed_prewarms = 0

@@ -91,7 +91,7 @@ class Load(ContextSettings, frozen=True, tag="load", kw_only=True):
     max_running: int = 0
     """Sequences that run together; 0: as many as there are slots."""
     variant: str = ""
-    """Of llama.cpp's CPU backend; empty: whichever it chooses itself."""
+    """The variant of llama.cpp's CPU backend; empty: llama.cpp's own choice."""
     device: str = "auto"
     """`auto`, `cpu`, a family such as `vulkan`, or a device's name, in small letters; one that is
     not there gives way to the processor."""
@@ -107,12 +107,12 @@ class Load(ContextSettings, frozen=True, tag="load", kw_only=True):
     gpu_bytes: tuple[int, ...] = ()
     """Memory that 0, 1, 2 … layers take on a GPU, estimated from the file; empty: unknown."""
     gpu_bytes_apart: int = 0
-    """The same of all with cells apart, as they then are where that is little; 0: as
+    """The same for all slots with separate cells, which are used if that is little; 0: as
     `kv_unified` says."""
     template_command: tuple[str, ...]
     """Starts the process that renders the chat template."""
     family: str = ""
-    """Of a file in the old GGML format; empty: the file is a GGUF."""
+    """The family of a file in the old GGML format; empty: the file is a GGUF."""
     kv_folder: str = ""
     """Where states are saved; empty: nowhere."""
     kv_memory_bytes: int = 0
@@ -121,7 +121,7 @@ class Load(ContextSettings, frozen=True, tag="load", kw_only=True):
     """Shorter sequences are not worth saving."""
 
     def settings(self) -> ContextSettings:
-        """Of the context, and nothing else."""
+        """Only the context's settings."""
         names = ContextSettings.__struct_fields__
         return ContextSettings(**{name: getattr(self, name) for name in names})
 
@@ -145,7 +145,7 @@ class Begun(msgspec.Struct, frozen=True, kw_only=True):
     seed: int
     """As `Accepted` reported it."""
     tokens: list[int] = []
-    """Of the reply, as far as it was sent."""
+    """The reply's tokens that were already sent."""
     cached_tokens: int = 0
     cached_from: CachedFrom | None = None
     timings: Timings
@@ -218,7 +218,7 @@ class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
     device: str
     """`cpu`, `cuda`, `metal`, `vulkan` or another family of GPUs."""
     variant: str = ""
-    """Of llama.cpp's CPU backend; empty: it was not chosen."""
+    """The variant of llama.cpp's CPU backend; empty: it was not chosen."""
     on: tuple[str, ...] = ()
     """Names of the GPUs that compute it."""
     devices: tuple[AssessedDevice, ...] = ()
@@ -323,7 +323,7 @@ class Delta(msgspec.Struct, frozen=True, tag="delta", omit_defaults=True):
     reasoning: str = ""
     calls: list[CallDelta] = []
     logprobs: list[Logprobs] | None = None
-    """Of the tokens since the last delta, if they were requested."""
+    """For the tokens since the last delta, if requested."""
     new_tokens: list[int] = []
     """Those since the last delta; none of an engine that doesn't know them."""
 
@@ -349,7 +349,7 @@ class Embedded(msgspec.Struct, frozen=True, tag="embedded"):
     vectors: list[bytes]
     """32-bit floats, little-endian; of length 1."""
     prompt_tokens: int
-    """Of all inputs together."""
+    """Tokens of all inputs together."""
 
 
 class Failed(msgspec.Struct, frozen=True, tag="failed"):

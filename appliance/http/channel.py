@@ -57,7 +57,7 @@ class Channel(HTTPChannel):
         self.owner: str | None = None
         """The owner of the response that is being sent, as set by the app."""
         self.known = False
-        """A request on it had a good key, as the app said."""
+        """A request on it had a valid key, according to the app."""
         self.leaving = False
         """It is about to be closed for another connection."""
         self.newcomer = loop.draining

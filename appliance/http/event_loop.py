@@ -27,7 +27,7 @@ class ServerLimits(msgspec.Struct, frozen=True, kw_only=True):
 
     body: int = 8 * 1024 * 1024
     held: int = 128 * 1024 * 1024
-    """Of all connections together: requests and messages that are not complete or not answered yet,
+    """Bytes in all connections together: requests and messages that are incomplete or unanswered,
     and responses that were not read. Beyond that, those who hold most are cut."""
     heavy: int = 4
     """Requests that run at once of those whose answers may be large."""

@@ -1,4 +1,4 @@
-"""Who has to go when connections take too much, or too many of them are open. Pure.
+"""Which connections are closed when they use too much memory, or too many are open. Pure.
 
 Clients share both by groups: an address, or the network of an IPv6 address; this machine is one.
 """

@@ -123,7 +123,7 @@ def client_group_of(address: str) -> str | None:
     ip = ipaddress.ip_address(address.partition("%")[0])
     if ip.is_loopback:
         return None
-    # Whoever has one IPv6 address has a whole network of them.
+    # A host with one IPv6 address has a whole network of them.
     return str(ipaddress.ip_network((ip, 64), strict=False)) if ip.version == 6 else str(ip)
 
 

@@ -21,8 +21,8 @@ class ResponseStream(Protocol):
 
     @property
     def keep_alive(self) -> bytes | None:
-        """What is sent after a long silence, such as an SSE comment; None: nothing. Read anew after
-        each silence."""
+        """What is sent after a long silence, such as an SSE comment; None: nothing. Read again
+        after each silence."""
 
     def attach(self, wake: Callable[[], None]) -> None:
         """Called once, on the request's thread.

@@ -26,7 +26,7 @@ class DashboardMemory(msgspec.Struct, frozen=True, kw_only=True):
     """Bytes."""
 
     total: int
-    """Of this machine."""
+    """This machine's total."""
     available: int
     """Free, or to be had."""
     appliance: int
@@ -40,15 +40,15 @@ class DashboardFigures(msgspec.Struct, frozen=True, kw_only=True):
     """How busy the appliance is."""
 
     tokens_per_second: float
-    """Of all replies together, in the last seconds in which one was written; 0: none was."""
+    """For all replies together, in the last seconds with a reply in progress; 0: there was none."""
     time_to_first_token_ms: float | None
     """The median of the last replies; null: there was none."""
     requests_running: int
     requests_waiting: int
     tokens_prefilled: int
-    """Of prompts, computed since the start."""
+    """Prompt tokens computed since the start."""
     tokens_saved: int
-    """Of prompts, in the cache already, since the start."""
+    """Prompt tokens found in the cache since the start."""
     kv_bytes: int
     """Held in KV caches, and in memory beside them."""
     worker_restarts: int

@@ -9,7 +9,7 @@ from statistics import median
 WINDOW_SECONDS = 10
 """What counts as just now, for speed."""
 REPLIES = 20
-"""Of how many replies the median time to the first token is."""
+"""The number of replies in the median time to the first token."""
 
 
 class Throughput:
@@ -24,12 +24,12 @@ class Throughput:
         self._firsts: deque[float] = deque(maxlen=REPLIES)
 
     def first(self, seconds: float) -> None:
-        """A reply's first token came after so many seconds."""
+        """Record that a reply's first token came after this many seconds."""
         with self._lock:
             self._firsts.append(seconds)
 
     def further(self, tokens: int, since: float) -> None:
-        """A reply has so many tokens more than it had at `since`."""
+        """Record that a reply has this many tokens more than it had at `since`."""
         with self._lock:
             now = self._clock()
             # Replies that are written together take their time together.
@@ -43,7 +43,7 @@ class Throughput:
 
     @property
     def tokens_per_second(self) -> float:
-        """Of all replies together, while there was one; 0 when there was none."""
+        """For all replies together, while there was one; 0 when there was none."""
         with self._lock:
             since = self._clock() - WINDOW_SECONDS
             counted = [(tokens, busy) for second, tokens, busy in self._seconds if second >= since]

@@ -1,4 +1,4 @@
-"""All that the API needs to know of model files."""
+"""What the API needs to know about model files."""
 
 import msgspec
 

@@ -209,7 +209,7 @@ class Appliance:
         self._autotuner.start()
         self._device_verifier.start()
         self._notifier.start()
-        # Whoever listens on the port after this is not meant by the address any more.
+        # After this, the address no longer refers to whatever listens on the port.
         self._server.serve(lambda: discovery.unpublish(self._data, os.getpid()))
         # Replies that nobody follows have a right to their end as well.
         while self._live.busy and time.monotonic() < self._deadline:

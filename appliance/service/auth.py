@@ -1,4 +1,4 @@
-"""Who has access, by the configuration: built here for the service and for the commands."""
+"""Access as configured: built here for the service and for the commands."""
 
 import ipaddress
 import logging

@@ -1,7 +1,7 @@
-"""Tunes models by itself, when nobody is waiting for a reply.
+"""Tunes models automatically, when nobody is waiting for a reply.
 
 The model that comes with the appliance is tuned soon after its first start, others when the machine
-has been idle for a while. A request ends a tuning at once; it is begun anew later.
+has been idle for a while. A request ends a tuning at once; it is restarted later.
 """
 
 import logging

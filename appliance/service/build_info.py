@@ -22,7 +22,7 @@ class FrozenBuild(msgspec.Struct, frozen=True):
 
 
 def commit() -> str:
-    """The commit that this was made from, shortened; `unknown` where nobody can tell."""
+    """The commit that this was built from, shortened; `unknown` if it can't be determined."""
     file = paths.build_file()
     if file is not None:
         return msgspec.json.decode(file.read_bytes(), type=FrozenBuild).commit

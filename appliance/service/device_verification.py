@@ -1,7 +1,7 @@
-"""Verifies GPUs against the processor, which answers meanwhile, and moves models to them.
+"""Verifies GPUs against the processor, which serves requests meanwhile, and moves models to them.
 
-A worker looks up itself how that came out, and tells which GPUs its model would run on if they were
-compared. When that is settled and nobody is at work with the model, it is loaded again.
+A worker looks up the result itself, and reports the GPUs that its model would run on if they were
+compared. When that is done and the model is idle, it is loaded again.
 """
 
 import logging

@@ -1,4 +1,4 @@
-"""Where model files are, and which of them a configured model means."""
+"""Where model files are, and which file a configured model refers to."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The model files of this installation, and how they are offered."""
+"""The model files of this installation, as available models."""
 
 import logging
 import threading
@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 
 FILE = "shelf.json"
 SHARE = 0.85
-"""Of memory, the part that a model may take: the rest is other programs'."""
+"""The fraction of memory that a model may take: the rest is for other programs."""
 PROBE_AGAIN_SECONDS = 600.0
 """After which GPUs are looked for again, if that failed."""
 
@@ -159,7 +159,7 @@ def machine(config: Config) -> Machine:
 
 
 def _gpu_memory() -> int | None:
-    """Of the family that has most: another may be the same GPUs. None: nobody could say in time."""
+    """Memory of the backend with the most: others may list the same GPUs. None: unknown."""
     probed = build_info.probe()
     if "error" in probed or "gpus" in probed.get("unusable", {}):
         return None

@@ -1,4 +1,4 @@
-"""The models that are offered: each configured model as something the pool can load."""
+"""The available models: each configured model as a specification that the pool can load."""
 
 import logging
 from collections.abc import Callable
@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 
 MEGABYTE = 1_000_000
 PLENTY = 1 / 8
-"""Of the free memory, the part that a model may take for the sake of speed alone."""
+"""The fraction of free memory that a model may take only to be faster."""
 
 
 def specs(config: Config, prestarted: PrestartedWorker | None = None) -> list[ModelSpec]:
@@ -183,7 +183,7 @@ def _next_variant(
 ) -> tuple[str, bool]:
     try:
         need = variants.need_of(config, read_model(_file(config, model)))
-    except ApplianceError:  # whoever loads it next will say so
+    except ApplianceError:  # the next load reports it
         return name, False
     return variants.suspect(need, name, reason, charge)
 
@@ -245,7 +245,7 @@ def expected_here(config: Config, file: Path) -> MemoryUse:
 
 
 def plenty(config: Config, more: int) -> bool:
-    """Whether slots have cells of their own on the processor, which take so many bytes more."""
+    """Whether slots have separate cells on the processor, which take this many more bytes."""
     if config.engine.kv_unified != "auto":
         return config.engine.kv_unified == "off"
     return 0 < more <= memory().available * PLENTY

@@ -1,8 +1,8 @@
-"""Tells the service manager the state of the appliance: ready, loading, healthy, stopping.
+"""Notifies the service manager of the appliance's state: ready, loading, healthy, stopping.
 
 One thread. It speaks systemd's notification protocol, which is a line of text to a Unix socket, and
-is silent where nobody listens. The watchdog is fed by what clients see: an answer over HTTP and a
-row out of the database.
+sends nothing where nobody listens. The watchdog is fed only if clients are served: an HTTP response
+and a row from the database.
 """
 
 import logging
@@ -30,7 +30,7 @@ LONG_SERVED_SECONDS = 600.0
 
 
 class NotifySocket:
-    """Where the service manager listens, and how often it expects to hear that all is well."""
+    """The service manager's socket, and how often it expects a watchdog message."""
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         """`environ`: what systemd puts into a service's environment; nothing: nobody listens."""

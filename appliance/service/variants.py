@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 _NUMBERS = {name: number for number, (name, *_) in TYPE_OF_NUMBER.items()}
 _one_at_a_time = threading.Lock()
 _deaths: Counter[str] = Counter()
-"""Of workers, by variant, since this process began; guarded by the lock."""
+"""Deaths of workers by variant since this process started; guarded by the lock."""
 ONCE = 1
 """Deaths that a variant is forgiven: a request may have been to blame."""
 

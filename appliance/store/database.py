@@ -6,7 +6,7 @@ a few other connections read and never wait for a writer (WAL). A commit has rea
 transaction or nothing. What is deleted is overwritten (`secure_delete`).
 
 Where nothing can be written – a full disk, a read-only folder – what is there is read all the same,
-and the first who wants to write after that has changed can.
+and writing works again as soon as it is possible.
 """
 
 import contextlib
@@ -40,7 +40,7 @@ CHECKPOINT_TIMEOUT = 200
 READERS = 4
 """Connections that read: two open files each, whatever the number of threads."""
 REOPEN_SECONDS = 2.0
-"""To wait for those who read, before a database that could not be written is opened anew."""
+"""Seconds to wait for readers, before a database that was read-only is opened again."""
 VACUUM_PAGES = 256
 """Free pages that one transaction gives back to the disk."""
 
@@ -256,7 +256,7 @@ class Database:
                     connection.execute(f"PRAGMA incremental_vacuum({VACUUM_PAGES})").fetchall()
 
     def vacuum(self) -> None:
-        """Write the whole file anew, without anything that was deleted; all others wait.
+        """Rewrite the whole file, without deleted data; all others wait.
 
         Raises:
             StoreFull: there is no room for a second one and a third.

@@ -17,11 +17,11 @@ FinishReason = Literal["stop", "length", "tool_calls", "cancelled"]
 
 
 class MessageUsage(msgspec.Struct, frozen=True):
-    """What one reply took."""
+    """Tokens and times of one reply."""
 
     prompt_tokens: int
     cached_tokens: int
-    """Of the prompt's, those that did not have to be computed."""
+    """The prompt tokens that did not have to be computed."""
     cached_from: str | None
     """Where those were: `slot`, `shared`, `memory` or `disk`."""
     completion_tokens: int
@@ -32,12 +32,12 @@ class MessageUsage(msgspec.Struct, frozen=True):
     decode_seconds: float
     seed: int
     context_tokens: int
-    """Of the context, those in use when the reply ended."""
+    """The tokens of the context in use when the reply ended."""
     n_ctx: int | None
     """Tokens that the context holds; None: a server elsewhere ran the model and did not say."""
 
     def and_then(self, rest: Self) -> Self:
-        """Of a reply that went on: what was written is added up, the rest is the newest."""
+        """The usage of a continued reply: completion tokens are added up, others the newest."""
         return msgspec.structs.replace(
             rest,
             completion_tokens=self.completion_tokens + rest.completion_tokens,
@@ -290,7 +290,7 @@ _TYPES = frozenset(
 
 
 def _examined(row: Any) -> Message:
-    """Of a row that may be damaged."""
+    """The message of a row that may be damaged."""
     bad: list[str] = []
     id, session_id, parent_id, role, content, reasoning, status, reason, model = (
         as_text(value, bad) for value in row[:9]

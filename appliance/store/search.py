@@ -29,14 +29,14 @@ BEFORE, SNIPPET = 60, 240
 
 
 class SnippetSegment(msgspec.Struct, frozen=True):
-    """A piece of a snippet; `hit`: it is what was looked for."""
+    """A piece of a snippet; `hit`: it matches the query."""
 
     text: str
     hit: bool
 
 
 class SearchHit(msgspec.Struct, frozen=True):
-    """One message, or the title of a session, that has every word."""
+    """One message, or the title of a session, that contains every word."""
 
     session_id: str
     session_title: str
@@ -44,7 +44,7 @@ class SearchHit(msgspec.Struct, frozen=True):
     """None: it is the title."""
     role: Role | None
     created_at: int
-    """Of the message; of a title: when its session was last updated. Unix milliseconds."""
+    """The message's; for a title, the last update of its session. Unix milliseconds."""
     snippet: list[SnippetSegment]
 
 
@@ -120,11 +120,11 @@ ORDER BY {order} DESC
 
 _INDEXED = "message_search JOIN messages ON messages.number = message_search.rowid"
 _TRIGRAMS = 64
-"""Of one word, those that the index is searched for."""
+"""The most trigrams of one word that the index is searched for."""
 
 
 def _whole_rows(rows: Iterable[Any]) -> Iterator[Any]:
-    """Of a damaged database, those that come before the damage."""
+    """The rows before the damage in a damaged database."""
     try:
         yield from rows
     except (apsw.CorruptError, UnicodeDecodeError) as ex:

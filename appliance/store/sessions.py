@@ -62,7 +62,7 @@ class SessionChanges(msgspec.Struct, frozen=True, kw_only=True):
     title: str | msgspec.UnsetType = msgspec.UNSET
     pinned: bool | msgspec.UnsetType = msgspec.UNSET
     leaf_id: str | msgspec.UnsetType | None = msgspec.UNSET
-    """The message that the chat goes on from; None: it begins anew."""
+    """The message that the chat continues from; None: it starts from the beginning."""
     settings: Mapping[str, Any] | msgspec.UnsetType | None = msgspec.UNSET
     """Fields of `Settings`; None takes one back, or all of them."""
 

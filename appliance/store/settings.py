@@ -71,7 +71,7 @@ def read_profile(connection: apsw.Connection) -> Settings:
 
 
 class DefaultProfile:
-    """The default profile: what holds where a session says nothing. Any thread may call.
+    """The default profile: applies where a session has no setting. Any thread may call.
 
     Every method raises StoreFull or StoreError where the database does, and RequestError for text
     that cannot be stored.

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import IO, BinaryIO, cast
 
 LAST_LINES = 20
-"""Of what it logs, for whoever asks why it ended."""
+"""The last lines of its log, to explain why it ended."""
 
 
 class ChildProcess:

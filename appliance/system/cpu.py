@@ -16,7 +16,7 @@ class Processor(msgspec.Struct, frozen=True):
     cores: int
     """The same with hyper-threads of one core counted once."""
     quota: Limit | None = None
-    """Of the control group that allows the least time."""
+    """The quota of the control group that allows the least time."""
 
 
 def processor(root: Path = Path("/")) -> Processor:

@@ -1,4 +1,4 @@
-"""Files that are replaced as a whole: whoever reads one finds the old content or the new."""
+"""Files that are replaced atomically: readers get the old content or the new."""
 
 import contextlib
 import os

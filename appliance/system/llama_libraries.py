@@ -89,7 +89,7 @@ def _fits(addon: Path, base: Path) -> bool:
 
 @functools.cache
 def digest(backend: str = "") -> str:
-    """Of what computes on processors, every byte of it, or where that backend does; 16 hex digits.
+    """A digest of every byte of the CPU code, or of that backend's; 16 hex digits.
 
     Raises:
         OSError: a library cannot be read.

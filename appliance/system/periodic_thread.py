@@ -1,4 +1,4 @@
-"""Something that is done again and again in the background."""
+"""A task that is repeated in the background."""
 
 import threading
 from collections.abc import Callable

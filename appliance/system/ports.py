@@ -1,4 +1,4 @@
-"""Which process listens on a port, and whose it is."""
+"""Which process listens on a port, and its owner."""
 
 import contextlib
 import os

@@ -62,7 +62,7 @@ def allow_open_files(most: int = 65536) -> int:
         return most
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     limit = most if hard == resource.RLIM_INFINITY else min(hard, most)
-    # macOS has a limit beside the one that it tells.
+    # macOS has another limit besides the one it reports.
     for wanted in (limit, 10240):
         if soft == resource.RLIM_INFINITY or soft >= wanted:
             break
@@ -74,8 +74,8 @@ def allow_open_files(most: int = 65536) -> int:
 
 
 def take_request() -> tuple[bytes, Send]:
-    """The child's side of `json_process.converse`: the request, and what sends back what comes of
-    it. The process ends when its stdin does, in the middle of what it does, too."""
+    """The child's side of `json_process.converse`: the request, and a function that sends
+    its results. The process ends when its stdin does, in the middle of what it does, too."""
     commands, events = take_pipes(logging.ERROR)
     go_first_out_of_memory(900)
     request = commands.readline()

@@ -1,4 +1,4 @@
-"""Numbers, written for people."""
+"""Numbers formatted for people."""
 
 from typing import Literal
 

@@ -1,1 +1,1 @@
-"""Verification and tuning on this machine: which code computes right, and what is fastest."""
+"""Verification and tuning on this machine: which code computes correctly, and what is fastest."""

@@ -63,9 +63,9 @@ class MeasuredSpeed(msgspec.Struct, frozen=True, kw_only=True):
 
     prefill: Annotated[float, Meta(gt=0)]
     decode: Annotated[float, Meta(gt=0)]
-    """Of one stream."""
+    """Speed of one stream."""
     decode_8: Annotated[float, Meta(gt=0)]
-    """Of eight streams together."""
+    """Speed of eight streams together."""
 
 
 class TuningTrial(msgspec.Struct, frozen=True, kw_only=True):
@@ -103,7 +103,7 @@ class TuningProfile(msgspec.Struct, frozen=True, kw_only=True):
     hardware: str
     build: str
     variant: str = ""
-    """Of llama.cpp's backend for processors, which computed."""
+    """The variant of llama.cpp's CPU backend that computed."""
     file: str = ""
     best: Best
     """Its `file` is a bare name, beside the profile."""

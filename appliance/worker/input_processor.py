@@ -115,7 +115,7 @@ class InputProcessor:
             self._turns.cancel(ticket)
 
     def _accept(self, command: Generate | Embed, ticket: Ticket) -> None:
-        """Tell that it was accepted and hand it over, or why not."""
+        """Report that it was accepted and hand it over, or report the error."""
         try:
             with self._turns.turn(ticket):
                 self._hand_over(command, ticket)
@@ -230,7 +230,7 @@ class TokenizedPrompt:
     keeps_to: Wanted | None = None
     """What the reply is bound by: the request's own, or a call that it forces."""
     parser: ReplyParser | None = None
-    """Of the reply; None: it is all text."""
+    """The parser of the reply; None: it is all text."""
     dropped_messages: int = 0
     common: int = 0
     """Leading tokens that an administrator shares with everybody."""
@@ -264,7 +264,7 @@ class PromptTokenizer:
         self._common = ("", PromptTokens())
         """The last system prompt that is shared, and all that a prompt with it begins with."""
         self._describes_tools = False
-        """The template knows no tools, and the model is told of them."""
+        """The template does not support tools, so they are described in the prompt."""
 
     @functools.cached_property
     def _format(self) -> OutputFormat:

@@ -1,4 +1,4 @@
-"""Threads that take turns, piece by piece: who has much to do doesn't keep the others waiting."""
+"""Threads that take turns, piece by piece: long tasks don't delay the others."""
 
 import threading
 import time

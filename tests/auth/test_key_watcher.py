@@ -1,4 +1,4 @@
-"""Whoever asked hears within one second of every key that ends, whoever ended it."""
+"""Listeners are notified within one second when a key ends, whichever process ended it."""
 
 import subprocess
 import sys
@@ -30,7 +30,7 @@ def keys(path: Path) -> Iterator[Keys]:
 
 
 class Listener:
-    """What a listener was told, and when it was."""
+    """Collects the ids of the keys that ended."""
 
     def __init__(self, keys: Keys) -> None:
         self.ids: list[str] = []
@@ -49,7 +49,7 @@ class Listener:
 
 
 def elsewhere(path: Path, statement: str) -> str:
-    """Does something to the same keys in another process; gives what it wrote."""
+    """Runs code on the same keys in another process; returns its output."""
     code = f"""
 from pathlib import Path
 from appliance.auth.vault.file_vaults import FileVault
@@ -124,14 +124,14 @@ def test_one_listener_that_fails_does_not_keep_it_from_the_others(
     listener = Listener(keys)
     keys.revoke(made.key.id)
     assert listener.ids == [made.key.id]
-    assert "failed to hear" in caplog.text
+    assert "a listener failed" in caplog.text
 
 
 # -- a vault that cannot be read ------------------------------------------------------------------
 
 
 class Broken(FileVault):
-    """Cannot be read for a while; its stamp says so or doesn't."""
+    """Cannot be read for a while; its stamp may or may not change."""
 
     broken = False
     reads = 0

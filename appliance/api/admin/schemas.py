@@ -1,4 +1,4 @@
-"""Requests and answers about the appliance itself: its state, and its keys."""
+"""Requests and responses about the appliance itself: its state, and its keys."""
 
 from typing import Annotated, Literal
 
@@ -83,7 +83,7 @@ class StorageHealth(msgspec.Struct, frozen=True):
 class Health(msgspec.Struct, frozen=True, kw_only=True):
     """The state of the appliance. The timestamp is in Unix milliseconds.
 
-    Callers whom nobody knows, neither by a key nor as being on this machine, get `status` alone.
+    Callers without a valid key that are not on this machine get only `status`.
     """
 
     status: Literal["ok"] | EngineStatus
@@ -91,7 +91,7 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
     timestamp: int | msgspec.UnsetType = msgspec.UNSET
     models: list[ModelStatus] | msgspec.UnsetType = msgspec.UNSET
     storage: StorageHealth | msgspec.UnsetType = msgspec.UNSET
-    """Of `/readiness` alone."""
+    """Only in `/readiness`."""
 
 
 # -- keys and login --------------------------------------------------------------------------------

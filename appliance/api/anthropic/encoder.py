@@ -1,4 +1,4 @@
-"""How Anthropic's messages are written."""
+"""Encodes replies as Anthropic's messages."""
 
 import secrets
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Anthropic's API: messages, and how long they are."""
+"""Anthropic's API: messages, and counting their tokens."""
 
 import falcon
 from structlog.contextvars import bind_contextvars

@@ -1,4 +1,4 @@
-"""Anthropic's requests and answers. Fields that aren't here are ignored, as its server does."""
+"""Anthropic's requests and responses. Fields that aren't here are ignored, as its server does."""
 
 import re
 from typing import Annotated, Any, Literal
@@ -308,7 +308,7 @@ class AnthropicUsage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class MessageAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """The answer to `POST /v1/messages`, not streamed."""
+    """The response to `POST /v1/messages`, not streamed."""
 
     id: str
     type: Literal["message"] = "message"
@@ -408,7 +408,7 @@ class AnthropicError(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TokenCount(msgspec.Struct, frozen=True, kw_only=True):
-    """The answer to `POST /v1/messages/count_tokens`."""
+    """The response to `POST /v1/messages/count_tokens`."""
 
     input_tokens: int
 

@@ -1,1 +1,1 @@
-"""Stored chats: sessions, turns, replies as they come, search, import and export."""
+"""Stored chats: sessions, turns, streamed replies, search, import and export."""

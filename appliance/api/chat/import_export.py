@@ -1,4 +1,4 @@
-"""Chats as files: exported with everything that is known about them, and imported again."""
+"""Chats as files: exported with all their data, and imported."""
 
 import re
 import time
@@ -28,7 +28,7 @@ from appliance.store.sessions import (
 operation = Operations("Sessions")
 
 VERSION = 1
-"""Of the file format."""
+"""The version of the file format."""
 
 _NOT_IN_FILE_NAMES = re.compile(r'[\\/:*?"<>|\x00-\x1f\x7f]+')
 

@@ -1,4 +1,4 @@
-"""How the page looks, by caller."""
+"""Each caller's preferences for the page."""
 
 from typing import Annotated
 

@@ -1,4 +1,4 @@
-"""Begins replies as requests over HTTP and WebSocket describe them."""
+"""Starts the replies that clients request over HTTP and WebSocket."""
 
 from functools import partial
 

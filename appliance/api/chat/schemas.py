@@ -1,4 +1,4 @@
-"""Requests about stored chats, messages over `/chat/ws`, and the answers."""
+"""Requests and responses for stored chats, and messages over `/chat/ws`."""
 
 from collections.abc import Sequence
 from typing import Annotated, Any
@@ -58,7 +58,7 @@ class NewSession(Body, kw_only=True, frozen=True):
 
 
 class SessionChange(Body, kw_only=True, frozen=True):
-    """`PATCH /api/sessions/{id}`. What is not given stays unchanged."""
+    """`PATCH /api/sessions/{id}`. Fields not given stay unchanged."""
 
     title: Annotated[str, Meta(min_length=1, max_length=200)] | UnsetType = UNSET
     pinned: bool | UnsetType = UNSET
@@ -81,7 +81,7 @@ class SessionChange(Body, kw_only=True, frozen=True):
 class ReplyIn(Sampling, kw_only=True, frozen=True):
     """How to generate a reply: `…/regenerate` and `…/continue`.
 
-    What is not given is taken from the session's settings and the default profile.
+    Fields not given are taken from the session's settings and the default profile.
     """
 
     model: ModelName | None = None

@@ -1,4 +1,4 @@
-"""The default profile: how replies are generated unless a chat has settings of its own."""
+"""The default profile: how replies are generated unless a chat has its own settings."""
 
 import falcon
 import msgspec

@@ -44,7 +44,7 @@ class Conversation:
     def assistant(
         self, text: str = "", *, reasoning: str = "", calls: list[ToolCall] | None = None
     ) -> None:
-        """What the model said, or called."""
+        """The model's text and calls."""
         last = self._messages[-1] if self._messages else None
         if last is not None and last.role == "assistant":
             text = BETWEEN.join(filter(None, (last.content, text)))

@@ -1,4 +1,4 @@
-"""How many tokens a prompt has, as the model reads it."""
+"""Counts the tokens of a prompt, as the model sees it."""
 
 from collections.abc import Callable
 

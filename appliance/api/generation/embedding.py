@@ -1,4 +1,4 @@
-"""Vectors of texts: one stateless request, without a wire format."""
+"""Embeddings of texts: one stateless request, without a wire format."""
 
 import struct
 import threading

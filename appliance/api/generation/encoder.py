@@ -1,4 +1,4 @@
-"""How an API writes replies, and a reply assembled from its deltas."""
+"""The encoder of an API's replies, and a reply assembled from its deltas."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -53,7 +53,7 @@ class Encoder(Protocol[Whole_co]):
     """Writes the answer to one request, in the format of one API. It may keep state."""
 
     media_type: str
-    """Of a streamed answer."""
+    """The media type of a streamed response."""
     keep_alive: bytes | None
     """What a stream sends after a long silence; None: nothing."""
 

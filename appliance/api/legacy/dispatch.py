@@ -51,11 +51,11 @@ class ChatCompletionsDispatcher:
 
 
 class TimedTextCompletion(TextCompletion, frozen=True, kw_only=True):
-    """A whole answer of `POST /v1/completions`, with the original service's fields."""
+    """A complete response of `POST /v1/completions`, with the original service's fields."""
 
     text: str
     tokens: int
-    """Of the answer."""
+    """Tokens of the response."""
     duration_seconds: float
     tokens_per_second: float
 

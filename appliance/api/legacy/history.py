@@ -1,4 +1,4 @@
-"""Stored chats as the original service had them: ids chosen by clients, and role and content."""
+"""Stored chats in the original service's form: ids chosen by clients, with roles and contents."""
 
 from contextlib import suppress
 from typing import Annotated

@@ -1,4 +1,4 @@
-"""Requests as clients of the original service make them: one prompt, perhaps of a session."""
+"""Requests of the original service's clients: one prompt, optionally in a session."""
 
 import time
 from functools import partial

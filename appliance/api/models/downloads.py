@@ -1,4 +1,4 @@
-"""The catalogue, and downloads, which are the service's and belong to no caller."""
+"""The catalogue, and downloads, which belong to the service and not to a caller."""
 
 from typing import Annotated
 
@@ -38,7 +38,7 @@ class Suggestion(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Catalogue(msgspec.Struct, frozen=True, kw_only=True):
-    """The list that comes with the appliance, or what a search finds in it, and on the hub."""
+    """The bundled list, or the results of a search in it and on the hub."""
 
     models: list[Suggestion]
     quick_bytes: int

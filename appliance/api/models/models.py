@@ -1,4 +1,4 @@
-"""The models on this machine: which there are, and their state; loading and unloading."""
+"""The models on this machine: a list with their states, loading and unloading."""
 
 import logging
 from collections.abc import Iterable
@@ -36,7 +36,7 @@ class ModelsResource:
 
     @operation(gives=LocalModels)
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
-        """All models; their folders are searched anew."""
+        """All models, after scanning their folders again."""
         self._index.refresh()
         resp.media = LocalModels(list(self._all()))
 
@@ -89,7 +89,7 @@ class ModelsResource:
         self._index.refresh(at_once=True)
 
     def offered(self) -> list[LocalModel]:
-        """The models that take requests; their folders are searched anew."""
+        """The models that accept requests, after scanning their folders again."""
         self._index.refresh()
         return [self._summary(it, self._index.find(it.id)) for it in self._pool.models()]
 

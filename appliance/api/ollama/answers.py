@@ -1,4 +1,4 @@
-"""Ollama's answers, and its errors."""
+"""Ollama's responses and errors."""
 
 import datetime
 from typing import Any, Literal
@@ -97,7 +97,7 @@ class ShownModel(msgspec.Struct, frozen=True, kw_only=True):
     system: str = ""
     details: OllamaDetails
     model_info: dict[str, Any]
-    """Of its GGUF header."""
+    """The metadata of its GGUF header."""
     capabilities: list[str]
     modified_at: str
 
@@ -153,13 +153,13 @@ class OllamaAnswer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ChatAnswer(OllamaAnswer, frozen=True, kw_only=True):
-    """The answer to `POST /api/chat`, whole, or a line of it."""
+    """The response to `POST /api/chat`, whole, or a line of it."""
 
     message: OllamaAnswerMessage
 
 
 class GenerateAnswer(OllamaAnswer, frozen=True, kw_only=True):
-    """The answer to `POST /api/generate`, whole, or a line of it."""
+    """The response to `POST /api/generate`, whole, or a line of it."""
 
     response: str
     thinking: str | UnsetType = UNSET
@@ -167,7 +167,7 @@ class GenerateAnswer(OllamaAnswer, frozen=True, kw_only=True):
 
 
 class OllamaEmbeddings(msgspec.Struct, frozen=True, kw_only=True):
-    """The answer to `POST /api/embed`."""
+    """The response to `POST /api/embed`."""
 
     model: str
     embeddings: list[list[float]]
@@ -177,7 +177,7 @@ class OllamaEmbeddings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class OldEmbedding(msgspec.Struct, frozen=True, kw_only=True):
-    """The answer to `POST /api/embeddings`."""
+    """The response to `POST /api/embeddings`."""
 
     embedding: list[float]
 

@@ -1,4 +1,4 @@
-"""How Ollama's replies are written: a JSON object on each line."""
+"""Encodes Ollama's replies: a JSON object on each line."""
 
 import time
 from collections.abc import Sequence
@@ -123,7 +123,7 @@ class _LineEncoder:
 
 
 class ChatLines(_LineEncoder):
-    """Of `POST /api/chat`."""
+    """The lines of `POST /api/chat`."""
 
     def _answer(
         self,
@@ -148,7 +148,7 @@ class ChatLines(_LineEncoder):
 
 
 class GenerateLines(_LineEncoder):
-    """Of `POST /api/generate`."""
+    """The lines of `POST /api/generate`."""
 
     def __init__(self, model: str, *, raw: bool) -> None:
         """`raw`: the prompt is continued as it stands."""

@@ -1,4 +1,4 @@
-"""Ollama's API: models, what they are, and which are loaded."""
+"""Ollama's API: models, their details, and which are loaded."""
 
 import hashlib
 import math
@@ -34,7 +34,7 @@ from appliance.models.local.summary import LocalModel
 operation = Operations("Ollama")
 
 VERSION = "0.17.6"
-"""Of the API that this is. Clients refuse older ones."""
+"""The version of Ollama's API that this implements. Clients refuse older ones."""
 NEVER = "2318-01-01T00:00:00.000000Z"
 """When a model expires that doesn't."""
 

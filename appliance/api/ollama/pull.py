@@ -1,4 +1,4 @@
-"""Ollama's API: downloads, as lines that say how far they are."""
+"""Ollama's API: downloads, with a line for each progress report."""
 
 import hashlib
 import threading
@@ -81,7 +81,7 @@ def _step(status: str) -> OllamaPullProgress:
 
 
 def _watched(downloads: Downloads, status: DownloadStatus) -> Iterator[OllamaPullProgress]:
-    """What is said of a download until it is over.
+    """The progress of a download until it ends.
 
     Raises:
         DownloadFailed: it won't end well.

@@ -34,7 +34,7 @@ from appliance.http.errors import ErrorAnswer
 operation = Operations("OpenAI")
 
 MAX_CHOICES = 64
-"""Of one request: prompts × n."""
+"""Maximum number of choices of one request: prompts × n."""
 
 
 class _Completions:

@@ -1,4 +1,4 @@
-"""How OpenAI's two completion endpoints write their answers."""
+"""Encodes the responses of OpenAI's two completion endpoints."""
 
 import secrets
 import time

@@ -1,4 +1,4 @@
-"""OpenAI's requests, whose fields are all supported or refused, and its answers."""
+"""OpenAI's requests, whose fields are all supported or refused, and its responses."""
 
 import math
 from typing import Annotated, Any, Literal
@@ -15,7 +15,7 @@ from appliance.engine.types import CalledFunction, ChatMessage, ChatPrompt, Tool
 from appliance.errors import RequestError
 
 MAX_DEPTH = 100
-"""Of a tool's schema."""
+"""Maximum depth of a tool's schema."""
 
 
 class TextPart(Body, frozen=True, tag="text", tag_field="type"):
@@ -412,7 +412,7 @@ class EmbeddingObject(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class EmbeddingList(msgspec.Struct, frozen=True, kw_only=True):
-    """The answer to `POST /v1/embeddings`, in the order of the inputs."""
+    """The response to `POST /v1/embeddings`, in the order of the inputs."""
 
     object: Literal["list"] = "list"
     data: list[EmbeddingObject]
@@ -476,7 +476,7 @@ class ChatChoice(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ChatCompletion(msgspec.Struct, frozen=True, kw_only=True):
-    """The answer to `POST /v1/chat/completions`, not streamed."""
+    """The response to `POST /v1/chat/completions`, not streamed."""
 
     id: str
     object: Literal["chat.completion"]
@@ -523,7 +523,7 @@ class ChatChunkChoice(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ChatCompletionChunk(msgspec.Struct, frozen=True, kw_only=True):
-    """The answer to `POST /v1/chat/completions`, streamed: each event before `[DONE]`."""
+    """The response to `POST /v1/chat/completions`, streamed: each event before `[DONE]`."""
 
     id: str
     object: Literal["chat.completion.chunk"]
@@ -554,7 +554,7 @@ class TextChoice(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TextCompletion(msgspec.Struct, frozen=True, kw_only=True):
-    """The answer to `POST /v1/completions`; streamed, the data of each event before `[DONE]`."""
+    """The response to `POST /v1/completions`; streamed, the data of each event before `[DONE]`."""
 
     id: str
     object: Literal["text_completion"]

@@ -1,1 +1,1 @@
-"""`/openapi.json`, made from what is declared beside each route, and the same for people."""
+"""`/openapi.json`, generated from the declarations beside each route, and `/docs`."""

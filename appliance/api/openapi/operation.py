@@ -1,4 +1,4 @@
-"""What a route takes and gives, declared right above its responder; `document.py` collects it.
+"""A route's request and response types, declared above its responder; `document.py` collects them.
 
     operation = Operations("Sessions")
 
@@ -6,7 +6,7 @@
         @operation(takes=SessionChange, gives=Session)
         def on_patch(self, req, resp, session_id): ...
 
-The types are those that the request is decoded to and the answer is encoded from.
+The types are those that the request is decoded to and the response is encoded from.
 """
 
 from collections.abc import Callable, Mapping

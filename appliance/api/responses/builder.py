@@ -1,4 +1,4 @@
-"""A response as it grows: its items, and the events that tell of them."""
+"""A growing response: its items, and the events that report them."""
 
 import time
 from typing import Any
@@ -36,7 +36,7 @@ _ENDS: dict[str, ResponseStatus] = {"length": "incomplete", "cancelled": "cancel
 
 
 class ResponseBuilder:
-    """Of the events of one sequence. Two that see the same events make the same."""
+    """Builds a response from the events of one sequence; equal events give equal responses."""
 
     def __init__(self, head: ResponseObject, tools: OfferedTools) -> None:
         """`head`: the response before it has any output."""

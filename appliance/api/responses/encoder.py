@@ -1,4 +1,4 @@
-"""How OpenAI's Responses are written."""
+"""Encodes replies for OpenAI's Responses API."""
 
 from collections.abc import Iterable, Sequence
 

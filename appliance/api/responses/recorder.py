@@ -1,5 +1,5 @@
-"""Sees every event of a response before its client does, and stores it before that learns of the
-end: what a client knows to be complete can be gone on from."""
+"""Processes every event of a response before its client, and stores the response before the client
+gets the last event: a response that a client knows to be complete can be continued."""
 
 import logging
 import threading

@@ -1,4 +1,4 @@
-"""OpenAI's Responses: made, looked at again, and gone on from."""
+"""OpenAI's Responses: created, retrieved, and continued."""
 
 import secrets
 import time
@@ -57,9 +57,9 @@ class Responses:
         errors=(404, 507),
     )
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
-        """A response to what is said, streamed or whole.
+        """A response to the input, streamed or whole.
 
-        It is kept for 30 days unless `store` is false, for whoever made it alone.
+        It is kept for 30 days unless `store` is false, only for the caller that created it.
         """
         body, ignored = decode_lenient(req, ResponsesRequest)
         if body.background and (body.stream or body.store is False):
@@ -223,7 +223,7 @@ class Responses:
         )
 
     def _before(self, owner: str, id: str | None) -> list[Item]:
-        """The items of the responses before this one, with what the model said."""
+        """The items of the responses before this one, with the model's output."""
         if id is None:
             return []
         if self._live.find(owner, id):

@@ -1,4 +1,4 @@
-"""The request and the answer of OpenAI's Responses. Fields that aren't here are ignored."""
+"""The request and the response of OpenAI's Responses API. Fields that aren't here are ignored."""
 
 from typing import Annotated, Any, Literal
 
@@ -190,14 +190,14 @@ class IncompleteDetails(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class InputTokensDetails(msgspec.Struct, frozen=True, kw_only=True):
-    """Of the prompt."""
+    """Details of the prompt's tokens."""
 
     cached_tokens: int
     cache_write_tokens: int = 0
 
 
 class OutputTokensDetails(msgspec.Struct, frozen=True, kw_only=True):
-    """Of the reply."""
+    """Details of the reply's tokens."""
 
     reasoning_tokens: int
 
@@ -280,7 +280,7 @@ class ItemList(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class InputTokens(msgspec.Struct, frozen=True, kw_only=True):
-    """The answer to `POST /v1/responses/input_tokens`."""
+    """The response to `POST /v1/responses/input_tokens`."""
 
     object: Literal["response.input_tokens"] = "response.input_tokens"
     input_tokens: int

@@ -1,4 +1,4 @@
-"""Decodes requests of other services' APIs, whose servers ignore fields that they don't know."""
+"""Decodes requests of other services' APIs, whose servers ignore unknown fields."""
 
 from collections.abc import Iterator
 from typing import Any, TypeVar

@@ -1,4 +1,4 @@
-"""Falcon's part of opening a WebSocket."""
+"""The part of opening a WebSocket that Falcon handles."""
 
 from collections.abc import Callable, Mapping
 

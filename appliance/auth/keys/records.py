@@ -27,7 +27,7 @@ _MAX_NAME = 64
 
 
 class Key(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One API key as everybody may see it who may manage keys."""
+    """An API key, as shown to callers who may manage keys."""
 
     id: str
     name: str

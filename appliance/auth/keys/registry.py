@@ -58,10 +58,10 @@ class Keys:
         self._watched.close()
 
     def on_revoke(self, callback: Callable[[str], None]) -> None:
-        """Has `callback` called with the id of every key that stops being good.
+        """Has `callback` called with the id of every key that stops being valid.
 
-        That is one that was revoked, disabled or has expired, by whomever, less than a second ago.
-        It is called on the thread that noticed and must not take long.
+        The key was revoked, was disabled or expired less than a second ago, in any process. It is
+        called on the thread that noticed and must not take long.
         """
         self._watched.listen(callback)
 
@@ -217,7 +217,7 @@ class Keys:
         return allowed
 
     def revoke(self, key_id: str) -> None:
-        """Ends a key for good; listeners hear of it before this returns.
+        """Ends a key for good; listeners are called before this returns.
 
         A key of the configuration is refused from then on, although it still stands there.
 

@@ -18,7 +18,7 @@ def covers(held: Scope | None, needed: Scope) -> bool:
 
 
 class Caller(msgspec.Struct, frozen=True, kw_only=True):
-    """Whoever sent a request."""
+    """The sender of a request."""
 
     name: str
     """For people: the key's, or where the request comes from."""
@@ -27,7 +27,7 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
     scope: Scope | None = None
     """None: nobody in particular, who gets what is open to all."""
     key_id: str | None = None
-    """Of the key that was shown, or that a cookie stands for."""
+    """The id of the key that was sent, or that the cookie belongs to."""
     rpm: int | None = None
     """Requests a minute of that key; None: what the configuration says, 0: no limit."""
     proxied: str | None = None

@@ -35,7 +35,7 @@ class WatchedRecord:
         self._vault = vault
         self._clock = clock
         self._lock = threading.Lock()
-        """Held by whoever reads or changes the vault."""
+        """Held while the vault is read or changed."""
         self._plain: tuple[Row, ...] = ()
         self._record: Record | None = None
         self._rows: tuple[Row, ...] = ()
@@ -195,8 +195,8 @@ class WatchedRecord:
                 try:
                     callback(key_id)
                 except Exception:
-                    # The others must hear of it all the same.
-                    log.exception("a listener failed to hear that the key %s has ended", key_id)
+                    # The others must be called all the same.
+                    log.exception("a listener failed when the key %s ended", key_id)
 
     def _watch(self) -> None:
         anyway = time.monotonic() >= self._reread_at

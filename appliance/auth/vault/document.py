@@ -11,7 +11,7 @@ import msgspec
 from appliance.errors import VaultUnavailable
 
 MAX_BYTES = 4 * 1024 * 1024
-"""Of a document; more than that is none of ours."""
+"""Maximum size of a document; a larger one is not ours."""
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 

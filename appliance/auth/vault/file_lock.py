@@ -1,7 +1,7 @@
-"""A lock that processes and threads share through a file, and the mark that it carries.
+"""A lock that processes and threads share through a file, with a change mark in it.
 
-The system lets go of it when its process dies. Whoever changed what the lock is for leaves a new
-mark in the file, so that others see with one small read that there is something new.
+The system releases it when its process dies. A process that changed the protected data writes a new
+mark into the file, so that others notice the change with one small read.
 """
 
 import os

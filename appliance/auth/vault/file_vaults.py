@@ -72,7 +72,7 @@ class FileVault:
         return sorted(self._read())
 
     def stamp(self) -> object:
-        """Something that is different after every change, of whomever; costs one `stat`."""
+        """A stamp that differs after every change by any process; costs one `stat`."""
         try:
             found = self._path.lstat()
         except OSError as error:

@@ -15,10 +15,10 @@ _WRITABLE_BY_OTHERS = 0o022
 
 
 def check_folder(path: Path) -> None:
-    """Whoever may write the folder of `path` can put another file in its place.
+    """Check the folder: anyone who may write to it could replace the file `path`.
 
     Raises:
-        VaultUnavailable: others may, or nobody can say.
+        VaultUnavailable: others may write to it, or this is unknown.
     """
     folder = path.parent
     try:

@@ -53,11 +53,11 @@ class PendingRequest:
         self.begun = False
         """Some of the reply was delivered: it goes on from there."""
         self.tokens = array("i")
-        """Of the reply, as far as it was delivered."""
+        """The reply's tokens delivered so far."""
         self.cached: Prefill | None = None
         """With what was found in the cache when it was read first."""
         self.deaths = 0
-        """Of workers, that it may well have been the cause of."""
+        """Deaths of workers that it probably caused."""
         self.suspect = False
         """The last worker may have died of it, and there was no token of it since: tried alone."""
         self.fruitless = 0
@@ -66,7 +66,7 @@ class PendingRequest:
         """When it came, when it was first worked on, and when its first token came."""
 
     def take(self, event: SequenceEvent) -> bool:
-        """Note what its worker says; whether that is news for whoever waits for the reply."""
+        """Apply an event of its worker; whether it must be passed on to the request's sink."""
         if isinstance(event, Accepted):
             news = self.accepted is None
             self.accepted = self.accepted or event
@@ -94,7 +94,7 @@ class PendingRequest:
             self._times.append(time.monotonic())
 
     def so_far(self) -> Begun | None:
-        """What the next worker is told; None: it begins at the beginning."""
+        """The progress that the next worker resumes from; None: it starts at the beginning."""
         if self.accepted is None:
             return None
         now = time.monotonic()
@@ -141,7 +141,7 @@ class PendingRequests:
         return request.command.id
 
     def owners(self) -> list[str]:
-        """Of each one, whose it is."""
+        """The owner of each request."""
         with self._lock:
             return [request.command.request.owner for request in self._requests.values()]
 

@@ -1,4 +1,4 @@
-"""One worker process that is started before it is known what for.
+"""One worker process that is started before its model is known.
 
 Python and its libraries take longer to start than a small model to load, and when the appliance
 starts it has its own to wait for, on another core. The first engine that it is handed to has a

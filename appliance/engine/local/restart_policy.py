@@ -8,7 +8,7 @@ LOAD_ATTEMPTS = 2
 """Workers that may die while loading before the model is given up."""
 MAX_DEATHS = 5
 DEATHS_SECONDS = 60.0
-"""So many deaths in so short a time, with nothing written in between, are no coincidence."""
+"""This many deaths in such a short time, without any output in between, are no coincidence."""
 BACK_OFF = (0.0, 1.0, 2.0, 4.0)
 """Seconds to wait before a restart, by the number of deaths in the last minute."""
 

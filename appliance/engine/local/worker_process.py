@@ -76,7 +76,7 @@ class WorkerProcess:
             yield from events
 
     def send(self, command: Command) -> None:
-        """Write a command. That a worker is gone is noticed by whoever reads its events."""
+        """Write a command. The reader of its events notices when the worker is gone."""
         if not self._child.send(framing.encode(command)):
             log.debug("the worker of %s takes no commands any more", self.name)
 
@@ -103,7 +103,7 @@ class WorkerProcess:
             how,
             native=-code in NATIVE_SIGNALS,
             killed=-code == KILLED,
-            # On Windows whoever ends a process chooses its exit code, but not one of the system's.
+            # On Windows the killer of a process chooses its exit code, but none of the system's.
             failed=code >= (0xC0000000 if os.name == "nt" else 1),
         )
 

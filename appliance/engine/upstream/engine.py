@@ -324,7 +324,7 @@ class UpstreamEngine:
                 return
             if isinstance(event, Accepted):
                 if request.stopped:
-                    return  # whoever stopped it sends the last event
+                    return  # the code that stopped it sends the last event
                 request.accepted = True
             if isinstance(event, Terminal):
                 del self._requests[request.id]

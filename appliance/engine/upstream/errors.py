@@ -1,4 +1,4 @@
-"""What went wrong at an upstream, for people: with what to do, and never with the key."""
+"""Error messages for upstream failures: with a remedy, and never with the key."""
 
 import json
 import re

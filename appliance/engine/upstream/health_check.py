@@ -1,4 +1,4 @@
-"""Whether an upstream is there and has the model: checked by a thread of its own."""
+"""Whether an upstream is reachable and has the model: checked by a separate thread."""
 
 import logging
 import threading

@@ -19,7 +19,7 @@ class CatalogModel(msgspec.Struct, frozen=True, kw_only=True):
     title: str
     family: str
     repo: str
-    """Of its GGUF files, on the hub."""
+    """The repository of its GGUF files on the hub."""
     names: tuple[str, ...]
     """What the model itself is called there."""
     licence: str
@@ -29,7 +29,7 @@ class CatalogModel(msgspec.Struct, frozen=True, kw_only=True):
     size: int
     """Bytes of the recommended file."""
     quantization: str
-    """Of that file."""
+    """The quantization of that file."""
     about: str
 
 
@@ -54,7 +54,7 @@ def find(name: str) -> CatalogModel | None:
 
 
 def search(text: str) -> tuple[CatalogModel, ...]:
-    """Those of the list that all words of `text` are found in."""
+    """The models of the list that contain all words of `text`."""
     words = text.lower().split()
     return tuple(
         model

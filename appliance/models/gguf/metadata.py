@@ -88,7 +88,7 @@ class ArraySummary(msgspec.Struct, frozen=True):
 
     count: int
     has_bytes: bool = False
-    """Of tokens: there is one for every byte. Of their kinds: one at least stands for a byte."""
+    """For tokens: there is one for every byte. For token types: at least one is a byte."""
 
 
 MetadataValue = int | float | str | tuple[int | float, ...] | ArraySummary
@@ -144,7 +144,7 @@ def describe(
 
 
 def _quantization(file_type: MetadataValue | None, tensors: tuple[Tensor, ...]) -> str:
-    """By what the file says, or the type that most of its bytes have."""
+    """The quantization in the header, or the type of most of the file's bytes."""
     if isinstance(file_type, int) and file_type in FILE_TYPES:
         return FILE_TYPES[file_type]
     sizes: Counter[str] = Counter()

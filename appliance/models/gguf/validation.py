@@ -1,8 +1,8 @@
-"""What llama.cpp aborts on, where it might have returned an error.
+"""Checks for the input on which llama.cpp aborts instead of returning an error.
 
 Its loader and its graphs assert what its own converter always writes. A file that breaks one of
-these rules would end the worker, so it is refused here, with a sentence. What belongs here is said
-by llama.cpp's source and by thousands of mutated files; what it refuses by itself does not.
+these rules would crash the worker, so it is refused here, with a message. The rules come from
+llama.cpp's source and from thousands of mutated files; errors that it returns itself are not here.
 """
 
 from appliance.models.gguf.metadata import ArraySummary, MetadataReader

@@ -1,6 +1,6 @@
 """The client of the model hub, over its own library, used on request only.
 
-The library also downloads, but in its present version it begins anew whenever it is interrupted
+The library also downloads, but its present version starts over whenever it is interrupted
 (`file_download._download_to_tmp_and_move` throws the partial file away) and compares no hash: what
 is promised of downloads needs `file_transfer.py`.
 """
@@ -28,7 +28,7 @@ class RepoFile(msgspec.Struct, frozen=True, kw_only=True):
     path: str
     size: Annotated[int, Meta(ge=0)]
     sha256: Annotated[str, Meta(pattern="^([0-9a-f]{64})?$")] = ""
-    """Of large files."""
+    """Only for large files."""
     blob: Annotated[str, Meta(pattern="^[0-9a-f]{40}$")]
     """Git's hash, of all files: SHA-1 over a short head and the content. Of large files it is over
     something else, and does not count."""

@@ -1,4 +1,4 @@
-"""Downloads as jobs of the service: they go on without whoever requested them, and after a restart.
+"""Downloads as jobs of the service: they continue without the client, and after a restart.
 
 A job's files grow in a folder of their own inside the folder of models, where nobody looks for
 models. Only when all of them are there and right do they get their names.
@@ -31,7 +31,7 @@ UNDER_WAY = ("waiting", "running")
 
 
 class DownloadStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """A download, for people."""
+    """A download, as shown to users."""
 
     id: str
     repo: str
@@ -56,13 +56,13 @@ class TransferRate:
         self._lock = threading.Lock()
 
     def reset(self, size: int) -> None:
-        """Begin, or go on after a pause, with so many bytes."""
+        """Begin, or continue after a pause, with this many bytes."""
         with self._lock:
             self._samples.clear()
             self._samples.append((time.monotonic(), size))
 
     def at(self, size: int) -> int:
-        """Bytes a second, now that there are so many."""
+        """Bytes a second, given the current number of bytes."""
         now = time.monotonic()
         with self._lock:
             while len(self._samples) > 1 and self._samples[1][0] < now - RATE_SECONDS:

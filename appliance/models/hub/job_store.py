@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 FOLDER = ".downloads"
 """In the folder of models. What begins with a dot is never looked through for models."""
 SPARE_BYTES = 512_000_000
-"""Of the disk, left alone."""
+"""Disk space that downloads leave free."""
 
 JobStatus = Literal["waiting", "running", "paused", "done", "failed", "cancelled"]
 

@@ -13,7 +13,7 @@ _THOUGHT = re.compile(
 
 
 def takes_tools(template: str) -> bool:
-    """Whether it knows of tools. A model whose template doesn't is told of them in words."""
+    """Whether it supports tools. For a model without them, they are described in the prompt."""
     return _TOOLS.search(template) is not None
 
 

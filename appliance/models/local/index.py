@@ -93,7 +93,7 @@ class ModelIndex:
         self._scanned_at = 0.0
 
     def entries(self) -> tuple[ModelFile, ...]:
-        """Those of the last scan; `refresh` scans again."""
+        """The files of the last scan; `refresh` scans again."""
         return self._entries
 
     def find(self, name: str) -> ModelFile | None:
@@ -108,7 +108,7 @@ class ModelIndex:
         """
         requested = time.monotonic()
         with self._scanning:
-            # Whoever waited for another's scan has its result.
+            # A caller that waited for another's scan uses its result.
             if not at_once and self._scanned_at > requested - FRESH_SECONDS:
                 return self._entries
             before = self._entries

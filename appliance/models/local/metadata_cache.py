@@ -22,7 +22,7 @@ from appliance.system.files import replace_file
 log = logging.getLogger(__name__)
 
 VERSION = 5
-"""Of the file; another one is not read."""
+"""The version of the file; a file of another version is not read."""
 MOST_REMEMBERED = 2000
 
 
@@ -52,7 +52,7 @@ class ModelFacts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def read_facts(path: Path, weigh: Callable[[GgufHeader], MemoryNeeds]) -> ModelFacts:
-    """Of the model whose first file is `path`; a bad one gives its fault."""
+    """The facts of the model whose first file is `path`; for a bad file, its fault."""
     try:
         header = read_model(path)
         if header.architecture in ("", "clip", "mmproj", "imatrix") or not header.embedding_length:
@@ -115,8 +115,8 @@ class MetadataCache:
                     self._models = kept.models
 
     def facts(self, files: Sequence[Path], read: Callable[[Path], ModelFacts]) -> ModelFacts | None:
-        """Of the model with these files; `read` is called when they are new or changed. None: a
-        file is gone."""
+        """The facts of the model with these files; `read` is called when they are new or changed.
+        None: a file is gone."""
         now = stamp(files)
         if now is None:
             return None

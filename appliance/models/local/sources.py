@@ -41,7 +41,7 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
     files: tuple[Path, ...]
     """All files of the model that are here; `path` is the first."""
     repo: str = ""
-    """Where on the hub it came from, as far as the folders tell."""
+    """Where on the hub it came from, if the folders show it."""
     missing: int = 0
     """Files of the model that are not here."""
 

@@ -24,7 +24,7 @@ class RuntimeState(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LocalModel(msgspec.Struct, frozen=True, kw_only=True):
-    """A model that is on offer here, or a file that would be if it could be loaded."""
+    """An available model, or a model file that cannot be loaded."""
 
     id: str
     name: str
@@ -53,8 +53,8 @@ class LocalModel(msgspec.Struct, frozen=True, kw_only=True):
     embeds: bool
     """It makes vectors out of texts, and writes none."""
     tools: bool | None
-    """It was made to call functions; another model is told of them in words. None: unknown, as in
-    the next."""
+    """It was trained to call functions; others get them described in the prompt. None: unknown, as
+    in the next."""
     thinks: bool | None
     """It may think before it answers."""
     downloaded: bool

@@ -49,7 +49,7 @@ class ContextShape(msgspec.Struct, frozen=True, kw_only=True):
     tokens: int
     """Tokens that are computed together."""
     outputs: int
-    """Of these, tokens whose logits may be wanted."""
+    """How many of these tokens may need logits."""
     type_k: str
     type_v: str
     flash_attn: bool

@@ -1,4 +1,4 @@
-"""Whether a model fits this machine: what it would take of memory, and what there is."""
+"""Whether a model fits this machine: the memory it would take, and the memory available."""
 
 from collections.abc import Callable
 from typing import Literal
@@ -18,14 +18,14 @@ class MemoryNeeds(msgspec.Struct, frozen=True, kw_only=True):
     least: int = 0
     """Without a GPU, and with a context as short as still makes sense."""
     gpu: int = 0
-    """Of a GPU that has all of it."""
+    """Bytes on a GPU that holds the whole model."""
     shared: MemoryPart = MemoryPart()
     """Without a GPU, with as long a context as it would be loaded with here, of which all slots
     have one."""
     apart: MemoryPart = MemoryPart()
     """The same, one a slot."""
     beside_gpu: MemoryPart = MemoryPart()
-    """Of memory, while a GPU has all of it."""
+    """Bytes of main memory while a GPU holds the whole model."""
     slots: int = 0
 
 
@@ -37,10 +37,10 @@ class Machine(msgspec.Struct, frozen=True):
 
     memory: Callable[[], int]
     gpu: Callable[[], int]
-    """Of the GPUs that models may run on; 0: there is none."""
+    """Memory of the GPUs that models may run on; 0: there is none."""
     cores: int
     plenty: Callable[[int], bool]
-    """Whether so many bytes more are spent now on slots with room of their own, for speed."""
+    """Whether this many more bytes are spent on separate cells for each slot, for speed."""
 
     def quick(self) -> int:
         """The largest file that it writes about as fast as one reads: every byte of it is read for
@@ -49,7 +49,7 @@ class Machine(msgspec.Struct, frozen=True):
 
 
 def fits(weight: MemoryNeeds, memory: int, gpu: int) -> Fits:
-    """Whether a model fits a machine that has so many bytes: wholly on its GPU if there is one,
+    """Whether a model fits a machine with this many bytes: entirely on its GPU if there is one,
     partly, with the rest in memory or a shorter context, or not at all."""
     if gpu and weight.gpu <= gpu:
         return "fits"

@@ -19,16 +19,16 @@ class MemoryUse(msgspec.Struct, frozen=True, kw_only=True):
 
     weights: int
     cache: int
-    """Of what chats have read: keys and values, in the slots where they are at work."""
+    """The KV cache of chats: keys and values, in their slots."""
     slots: int
-    """So many have room of their own in it; 1: all share it."""
+    """The number of separate parts for slots; 1: all slots share it."""
     compute: int
     saved: int
-    """Of what chats without a slot have read."""
+    """Saved KV states of chats without a slot."""
     process: int
     """The programs that run it, and what else they need."""
     gpu: int
-    """Of the GPUs' own memory, by estimate; not in `total`."""
+    """Estimated use of the GPUs' own memory; not in `total`."""
     measured: bool
     """It is loaded, and the sum is what its processes have."""
 
@@ -38,7 +38,7 @@ class MemoryUse(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def expected(weight: MemoryNeeds, machine: Machine) -> MemoryUse:
-    """Of a model that would be loaded now."""
+    """The expected use of a model if it were loaded now."""
     if 0 < weight.gpu <= machine.gpu():
         return structs.replace(_of(weight.beside_gpu, weight.slots), gpu=weight.gpu)
     if machine.plenty(weight.apart.total - weight.shared.total):
@@ -55,7 +55,7 @@ def measured(
     file: str = "",
     n_gpu_layers: int = 0,
 ) -> MemoryUse:
-    """Of one that is loaded.
+    """The use of a loaded model.
 
     Args:
         resident: bytes that its processes have in memory.

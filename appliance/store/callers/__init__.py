@@ -1,1 +1,1 @@
-"""What callers keep beside chats, each for themselves: preferences, responses."""
+"""Data stored for each caller besides chats: preferences, responses."""

@@ -1,4 +1,4 @@
-"""The preferences of a person for the page: kept here, because a window's browser forgets."""
+"""A user's preferences for the page: stored here, because the window's browser has no storage."""
 
 import logging
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ log = logging.getLogger(__name__)
 
 
 class Preferences(msgspec.Struct, frozen=True, kw_only=True):
-    """Of one person, or of everybody without a key; None: never set."""
+    """Of one key, or of all callers without one; None: never set."""
 
     theme: Theme | None = None
     language: str | None = None
@@ -31,7 +31,7 @@ class PreferenceBook:
         self._database = database
 
     def of(self, owner: str) -> Preferences:
-        """Those of a key's id, or of "" for whoever needs none."""
+        """The preferences of a key's id, or of "" for callers without a key."""
         with self._database.read() as connection:
             return _read(connection, owner)
 

@@ -1,4 +1,4 @@
-"""Responses of `/v1/responses` that clients want back: each its owner's alone, for 30 days."""
+"""Stored responses of `/v1/responses`: each only for its owner, for 30 days."""
 
 import logging
 from collections.abc import Sequence

@@ -1,1 +1,1 @@
-"""Copies of the database: backups, restoring, upgrades that can go back, salvage."""
+"""Copies of the database: backup, restore, rollback of upgrades, salvage."""

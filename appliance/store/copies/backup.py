@@ -1,4 +1,4 @@
-"""Copies of the database, by SQLite's own backup: whole, while others write, and read back.
+"""Copies of the database, by SQLite's own backup: complete, while others write, and verified.
 
 A copy is one file without a WAL beside it, readable by its owner alone.
 """
@@ -122,7 +122,7 @@ def _copy(database: Path, part: Path) -> dict[str, int]:
         copied.execute("COMMIT")
         target.pragma("journal_mode", "delete")
         if not _is_clean(target):
-            # Nobody else has the copy, and what becomes of it in a power cut is not kept.
+            # Nobody else has the copy, and after a power failure it is not used.
             target.pragma("journal_mode", "off")
             target.execute("VACUUM").fetchall()
             target.pragma("journal_mode", "delete")

@@ -1,5 +1,5 @@
-"""Copies that upgrades and restores kept: they have chats that were deleted since, and go after a
-while."""
+"""Copies kept by upgrades and restores: they contain chats that were deleted since, and are removed
+after a while."""
 
 import contextlib
 import logging

@@ -1,4 +1,4 @@
-"""What a file is that somebody gives as a copy of the chats."""
+"""The kind of a file that is given as a copy of the chats."""
 
 from pathlib import Path
 

@@ -15,7 +15,7 @@ _SIZES = {512 << shift for shift in range(8)}
 _TABLE_LEAF, _INDEX_LEAF = 0x0D, 0x0A
 _WAL_HEADER, _FRAME_HEADER = 32, 24
 MOST_BYTES = 1 << 30
-"""Of one record; a longer one is damage."""
+"""Maximum size of one record; a longer one is damaged."""
 MOST_COLUMNS = 2000
 
 

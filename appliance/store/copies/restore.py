@@ -1,9 +1,9 @@
-"""Putting a copy in the place of the database, in steps that a crash between any two does no harm.
+"""Replaces the database with a copy, in steps between which a crash does no harm.
 
 1. The copy is copied beside the database and read back.
-2. The database that is there is kept: as one file, with what stands in its WAL, read back.
-3. A note says that both are good; from here on a crash is gone on from, by whoever comes next.
-4. The old database's WAL goes, the new file takes its place, the note goes.
+2. The current database is kept: as one file, with the content of its WAL, read back.
+3. A file records that both are good; after a crash from here on, the next start completes the rest.
+4. The old database's WAL is removed, the new file takes its place, the record is removed.
 """
 
 import contextlib

@@ -1,4 +1,4 @@
-"""What a damaged database still has, read into a new one."""
+"""Reads what is intact in a damaged database into a new one."""
 
 import contextlib
 import re
@@ -45,9 +45,9 @@ class Salvaged(msgspec.Struct, frozen=True):
     chats: int
     messages: int
     chats_without_title: int
-    """Of the chats, those that nothing but messages was left of."""
+    """Chats of which only messages were left."""
     damaged_messages: int
-    """Of the messages, those that are not what was stored; they are marked."""
+    """Messages that differ from what was stored; they are marked."""
     missing: int
     """Chats and messages that something else refers to, and that were not found; there may have
     been others."""
@@ -141,7 +141,7 @@ class _Found:
             self.profile = str(values[1])
 
     def _take_entry(self, values: tuple[Value, ...]) -> None:
-        """Of an index: an id and the row's number; of the page's preferences: owner and JSON."""
+        """An index entry (id and row number), or one of the page's preferences (owner and JSON)."""
         if len(values) != 2 or not isinstance(values[0], str):
             return
         if isinstance(values[1], str) and values[1].startswith("{"):

@@ -1,1 +1,1 @@
-"""What a disk does to a database: it is full, it cannot be written, it loses or changes a part."""
+"""Disk faults and the database: full, read-only, lost or changed data."""

@@ -6,7 +6,7 @@ from typing import Any
 
 
 def message_checksum(*texts: Any) -> int:
-    """CRC-32 of who says something, of what is said, and of the reasoning: texts, or the bytes of
+    """CRC-32 of a message's role, content and reasoning: texts, or the bytes of
     damaged ones. Also a function of that name in SQL."""
     with contextlib.suppress(TypeError):
         return zlib.crc32("\0".join(texts).encode())

@@ -40,7 +40,7 @@ class CommitRecord:
     """The file. For one thread at a time."""
 
     def __init__(self, database: Path) -> None:
-        """Of the database at that path; need not be there."""
+        """The record for the database at that path, which need not exist."""
         self._path = database.with_name(database.name + SUFFIX)
         self._file: int | None = None
 

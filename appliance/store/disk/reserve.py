@@ -1,4 +1,4 @@
-"""Room on the disk that is kept so that something can still be deleted when there is no other."""
+"""Reserved disk space, so that chats can still be deleted when the disk is full."""
 
 import contextlib
 import os

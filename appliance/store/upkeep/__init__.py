@@ -1,1 +1,1 @@
-"""What happens to stored chats in time: they age, expire and go; and what people are told."""
+"""Upkeep of stored chats: age, expiry and purging; and notices for users."""

@@ -1,8 +1,8 @@
-"""The time that chats age by, after which they are deleted for good.
+"""The clock by which chats age until they are purged.
 
-It goes on while the appliance runs, whatever somebody sets the clock to; for the time that it did
-not run it goes on by what the clock says, and by a day at most. A clock that jumps, or a machine
-that was off for a year, deletes nothing.
+It advances while the appliance runs, whatever the system clock is set to; for the time that the
+appliance was off it advances by the system clock's difference, and by a day at most. A
+clock that jumps, or a machine that was off for a year, deletes nothing.
 """
 
 import logging
@@ -28,7 +28,7 @@ def _wall() -> int:
 
 
 def _running() -> int:
-    """Milliseconds of the machine, with the time that it was asleep where the system tells."""
+    """Milliseconds since the machine's start, including sleep where the system reports it."""
     clock = getattr(time, "CLOCK_BOOTTIME", None)
     return int((time.monotonic() if clock is None else time.clock_gettime(clock)) * 1000)
 

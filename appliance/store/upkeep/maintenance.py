@@ -1,4 +1,4 @@
-"""What the database needs now and then: once a new layout of its file, and a look at its WAL."""
+"""Maintenance of the database: rewriting its file once, and emptying its WAL."""
 
 import logging
 import shutil
@@ -12,8 +12,8 @@ from appliance.store.disk.commit_record import LostCommits
 log = logging.getLogger(__name__)
 
 VACUUM_ROOM = 2.2
-"""Sizes of the database that are free on the disk before it is written anew: once into the WAL, and
-once into the file."""
+"""Free space, in sizes of the database, that is needed to rewrite it: once into the WAL, and once
+into the file."""
 _RETRY = 24 * 3600 * 1000
 
 
@@ -38,8 +38,8 @@ class Maintenance:
             self._vacuum_once()
 
     def _vacuum_once(self) -> None:
-        """Texts that were deleted before they were overwritten at once are in the file still, until
-        it is written anew."""
+        """Texts that were deleted by versions that did not overwrite them are still in the file
+        until it is rewritten."""
         with self._database.read() as connection:
             row: Any = connection.execute("SELECT vacuumed FROM storage").fetchone()
         if not row or row[0]:

@@ -1,4 +1,4 @@
-"""What went wrong with the stored chats, for people: kept for a week."""
+"""Notices for users about problems with stored chats: kept for a week."""
 
 import logging
 import threading
@@ -14,7 +14,7 @@ from appliance.store.database import Database
 log = logging.getLogger(__name__)
 
 DAYS = 7
-"""Of the time that chats age by, for which a notice is shown."""
+"""Days, by the chats' age clock, for which a notice is shown."""
 MOST = 50
 _DAY = 24 * 3600 * 1000
 
@@ -31,7 +31,7 @@ class StorageNotice(msgspec.Struct, frozen=True):
 
 
 class StorageStatus(msgspec.Struct, frozen=True):
-    """How it stands with the stored chats."""
+    """The state of chat storage."""
 
     state: Literal["ok", "low", "full", "read_only", "failed"]
     """`low`: chats can be stored, but the disk is nearly full; `full`, `read_only`, `failed`: they

@@ -1,4 +1,4 @@
-"""Retention: when chats are deleted, and when for good."""
+"""Retention: when chats are deleted, and when they are purged."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -86,7 +86,7 @@ class Retention:
         return [session_id for (session_id,) in rows]
 
     def ids(self) -> Sequence[str]:
-        """Of all sessions, also those that can be restored."""
+        """The ids of all sessions, including those that can be restored."""
         with self._database.read() as connection:
             rows: Any = connection.execute("SELECT id FROM sessions").fetchall()
         return [session_id for (session_id,) in rows]

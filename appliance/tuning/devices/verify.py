@@ -15,7 +15,7 @@ from appliance.tuning.devices.protocol import CannotCompare, Compare, Compared, 
 log = logging.getLogger(__name__)
 
 SILENCE_SECONDS = 120.0
-"""In which a driver may compile all that a model needs, or read a batch on a busy machine; a worker
+"""Time for a driver to compile all that a model needs, or read a batch on a busy machine; a worker
 is given as long for a step."""
 ALL_SECONDS = 600.0
 

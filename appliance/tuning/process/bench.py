@@ -1,4 +1,4 @@
-"""How fast a model runs in a setting, and how true its output is to that of another."""
+"""How fast a model runs with a setting, and how close its output is to another's."""
 
 import statistics
 import time
@@ -23,11 +23,11 @@ LARGE_GAIN = 1.2
 PART_SECONDS = 0.35
 """That one of the three measurements of a round should take."""
 UNDISTURBED = 0.85
-"""Of the processor time that the threads could have had."""
+"""The fraction of the possible processor time above which a measurement counts as undisturbed."""
 FIDELITY_BATCH = 128
 """Tokens whose logits are fetched together."""
 FIDELITY_BYTES = 256_000_000
-"""Of the logits that are kept to compare with."""
+"""Maximum size of the reference logits."""
 FLOOR = -60.0
 """Below the likeliest token's logit; some models have tokens at minus infinity."""
 EARLY_TOKENS = 256
@@ -99,8 +99,8 @@ class TokenReader:
         self._batch = lib.llama_batch_init(params.n_batch, 0, 1)
 
     def logprobs(self, tokens: list[int], start: int) -> Rows:
-        """Of every next token after each of `tokens`, at most a batch, which stand at `start`;
-        natural logarithms, one row a token."""
+        """Natural log probabilities of every next token after each of `tokens`, at most a batch,
+        which begin at position `start`; one row per token."""
         if start == 0:
             lib.llama_memory_clear(self._memory, False)
         count = len(tokens)
@@ -115,7 +115,7 @@ class TokenReader:
         return logits
 
     def vectors(self, tokens: list[int]) -> Rows:
-        """Of a model that writes nothing, what it makes of each token, at most a batch."""
+        """The output for each token, at most a batch, of a model that does not generate."""
         count = len(tokens)
         self._compute(Batch(tokens, list(range(count)), [0] * count, list(range(count))))
         flat = lib.llama_get_embeddings(self._context)

@@ -61,7 +61,7 @@ REWRITTEN_PER_SECOND = 20_000_000
 """Weights a core rewrites to Q8_0 in a second, until it is known; half of what was seen."""
 MIN_TOKENS, MAX_TOKENS = 384, 1280
 FIDELITY_SHARE = 0.1
-"""Of the time, for reading the text once; a slow model reads its beginning."""
+"""The fraction of the time for evaluating the text once; a slow model evaluates its beginning."""
 MEMORY_FACTOR = 2.2
 """Memory of a loaded model beside its file's size: repacked weights are a copy."""
 

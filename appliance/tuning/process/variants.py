@@ -1,8 +1,8 @@
 """The process that tries llama.cpp's variants: a request on stdin, verdicts on stdout.
 
 Each variant computes in a process of its own, forked from this one, in which no backend is loaded
-yet: it may die or hang there. Processor time is what is counted, not the clock: a busy machine is
-no reason to think ill of a variant. Where a process can't be forked (Windows) each is started anew,
+yet: it may die or hang there. Processor time is counted, not elapsed time: a busy machine
+is not the variant's fault. Where a process can't be forked (Windows) each is started separately,
 one after the other.
 """
 
@@ -45,7 +45,7 @@ gives."""
 HUNG_SECONDS, HUNG_TIMES = 1.0, 20
 """Processor time after which a variant hangs: so much, and so many times that of the quickest."""
 STARTED_SECONDS = 5.0
-"""The same of one that was started anew, which has Python and its libraries to load."""
+"""The same for a separately started process, which has to load Python and its libraries."""
 WALL_SECONDS = 15.0
 """For all of them together. Who has not answered by then is not judged."""
 LOOK_SECONDS = 0.05
@@ -64,7 +64,7 @@ class VariantReport(msgspec.Struct, frozen=True):
     """Seconds of processor time that all of it took; 0: it is not done."""
     prefill: float = 0.0
     decode: float = 0.0
-    """The same of a batch and of a token."""
+    """The time of a batch and of a single token."""
     problem: str = ""
     """Why it cannot be tried."""
 
@@ -112,7 +112,7 @@ class VariantTrial:
         self._batch = NativeBatch(PROMPT)
 
     def logits(self) -> Logits:
-        """Of all tokens of a prompt, of some behind it, and of several sequences. Rows of them."""
+        """Logits of a prompt's tokens, of some that follow, and of several sequences, in rows."""
         rows = [self._prefill(), *(self._single(number) for number in range(SINGLE))]
         rows.append(
             self._decode([(7 * slot + at, at, slot) for slot in BESIDES for at in range(5)])
@@ -202,7 +202,7 @@ class VariantProcess:
     computed: float = 0.0
     gone: bool = False
     died: str = ""
-    """Of what, if that was its own doing."""
+    """The cause of its death, if it was its own fault."""
     problem: str = ""
     hung: bool = False
     """It was ended, having taken much more time than it needs."""
@@ -363,7 +363,7 @@ def _errors(candidates: list[VariantProcess]) -> dict[str, float]:
 
 
 def _distance(one: Floats, two: Floats) -> float:
-    """Of the worst row, as a part of its length."""
+    """The distance of the worst row, relative to its length."""
     with np.errstate(all="ignore"):
         one, two = one.astype(np.float64), two.astype(np.float64)  # or rubbish could be too large
         lengths = np.maximum(np.linalg.norm(one, axis=1), np.linalg.norm(two, axis=1))
@@ -418,7 +418,7 @@ def main() -> int:
 
 
 _ARGUMENTS = 2
-"""Of the process that asks variants: the program and `proof`."""
+"""Arguments of the process that tries variants: the program and `proof`."""
 
 
 def _say_nothing(_level: int, _text: bytes, _data: object) -> None:

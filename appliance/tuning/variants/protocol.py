@@ -9,13 +9,13 @@ class Need(msgspec.Struct, frozen=True, kw_only=True):
     """What a model asks of a processor."""
 
     types: dict[str, int]
-    """Of its weights: ggml's names, such as `Q4_K`, and numbers."""
+    """The types of its weights: ggml's names, such as `Q4_K`, and numbers."""
     head_size: int
     """Values of one head's key; 0: it has no attention."""
     experts: bool = False
     """Some layers choose among several networks."""
     type_k: str = "f16"
-    """Of the KV cache."""
+    """The type of the KV cache."""
     type_v: str = "f16"
     flash_attn: str = "auto"
 

@@ -1,4 +1,4 @@
-"""Verifies the variants, and chooses among those that compute right."""
+"""Verifies the variants, and chooses among those that compute correctly."""
 
 import logging
 import subprocess
@@ -28,7 +28,7 @@ def prove(
     only: tuple[str, ...] = (),
     fork: bool = sys.platform != "win32",
 ) -> list[VariantVerdict]:
-    """What comes of trying the variants that this processor can run, or `only` some; the plainest
+    """The results of trying the variants that this processor can run, or `only` some; the plainest
     first. None: it could not be tried, and why is in the log. Without `fork` it takes longer."""
     start = () if fork else tuple(command)
     try:
@@ -74,7 +74,7 @@ def choose(
 
 
 def _time(verdict: VariantVerdict) -> float:
-    """Of one that was not timed for lack of time, nothing is known but that it is right."""
+    """Its time; a variant without a measurement comes last: it is only known to be correct."""
     if not verdict.prefill:
         return float("inf")
     return float(verdict.prefill**PREFILL_PART * verdict.decode ** (1 - PREFILL_PART))

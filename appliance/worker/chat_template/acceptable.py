@@ -1,4 +1,4 @@
-"""The same chat in forms that more templates take. Pure Python.
+"""The same chat in forms that more templates accept. Pure Python.
 
 Some refuse two messages of one role in a row, which a reply that was stopped before its first word
 leaves behind; others system messages, or several calls in one reply. A chat is changed only when
@@ -23,7 +23,7 @@ def forms(messages: Sequence[Message]) -> Iterator[list[Message]]:
 
 
 def contains_all(text: str, messages: Sequence[Message]) -> bool:
-    """Whether what the system messages say stands in a rendered text."""
+    """Whether a rendered text contains the contents of all system messages."""
     contents = (message["content"] for message in messages if message["role"] == "system")
     return all(str(each).strip() in text for each in contents)
 
@@ -83,7 +83,7 @@ def _one_call_each(messages: Sequence[Message]) -> list[Message]:
 
 
 def _without_system(messages: Sequence[Message]) -> list[Message]:
-    """What system messages say at the beginning of the question that follows, or as one."""
+    """System messages merged into the beginning of the next question, or turned into a question."""
     out: list[Message] = []
     system: Message | None = None
     for message in messages:

@@ -1,6 +1,6 @@
-"""Tools for models whose chat template knows none: they are told in words. Pure Python.
+"""Tools for models whose chat template does not support them: described in text. Pure Python.
 
-The model is told to write calls as `known.TOLD` has them, which most models have seen.
+The model is instructed to write calls in the syntax `known.GENERIC_SYNTAX`, which most models know.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""A model's chat template behind bars: rendered in a process that is killed when it takes too much.
+"""A model's chat template, sandboxed: rendered in a process that is killed when it uses too much.
 
 Jinja's sandbox keeps a template from files and code, but not from loops without end and texts of a
 gigabyte. What it takes of a processor is measured, not how long it waits for one: that a machine is

@@ -1,1 +1,1 @@
-"""Grammars and JSON schemas that a reply keeps to."""
+"""Grammars and JSON schemas that constrain a reply."""

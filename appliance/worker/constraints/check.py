@@ -19,7 +19,7 @@ _TOKENS = re.compile(r"<\[\^?[\d,]+\]>")
 
 
 def limits() -> "LLParserLimits":
-    """Of a grammar and of each of its steps: a few thousandths of a second and a few megabytes."""
+    """The limits of a grammar and each of its steps: a few milliseconds and a few megabytes."""
     from llguidance import LLParserLimits
 
     return LLParserLimits(
@@ -74,7 +74,7 @@ def refusal(grammar: str) -> str | None:
 
 
 def with_stack(size: int, thread: threading.Thread) -> threading.Thread:
-    """Start it with so many bytes of stack."""
+    """Start it with this many bytes of stack."""
     before = threading.stack_size(size)
     try:
         thread.start()

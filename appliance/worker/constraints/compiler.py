@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from llguidance import LLMatcher, LLTokenizer
 
 LARGE_SECONDS = 0.05
-"""Of a processor for a grammar that took much memory, too."""
+"""Processor time of a grammar that probably took much memory, which is then returned."""
 TRIM_EVERY = 100
 """Grammars after which memory goes back to the system in any case."""
 REMEMBERED = 256
@@ -66,7 +66,7 @@ class GrammarVocabulary:
 
 
 class VocabularySource(Protocol):
-    """Of a runner."""
+    """A runner's vocabulary."""
 
     def grammar_vocabulary(self) -> GrammarVocabulary:
         """Made once.

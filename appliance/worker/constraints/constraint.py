@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from llguidance import LLMatcher
 
 SLOW_SECONDS = 0.002
-"""Of a processor for one step, from which the next is computed beside the others' steps."""
+"""Processor time of a step, above which the next is computed in parallel to the others' steps."""
 
 
 class Constraint:

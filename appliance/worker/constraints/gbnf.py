@@ -15,7 +15,7 @@ MAX_DEPTH = 50
 MAX_RULES = 1000
 """Groups counted, too: rules that refer to each other are followed recursively."""
 MAX_COUNT = 10_000
-"""Of a repetition; llama.cpp itself takes fewer."""
+"""Maximum count of a repetition; llama.cpp's own limit is lower."""
 LAST = 0x10FFFF
 """The last character there is."""
 
@@ -53,7 +53,7 @@ class _Use:
 
 @dataclass(slots=True)
 class _Repeat:
-    """An item so many times; `most` None: any number."""
+    """An item repeated; `most` None: any number of times."""
 
     item: "_Item"
     least: int

@@ -30,7 +30,7 @@ class ToolCallBegan(msgspec.Struct, frozen=True, tag="tool_call_began"):
     index: int
     """0, 1, … in the order in which the model wrote them."""
     id: str
-    """Ours, `call_` and 24 hexadecimal digits; drawn anew each time."""
+    """A new id of our own: `call_` and 24 random hexadecimal digits."""
     name: str
 
 
@@ -91,7 +91,7 @@ class ThoughtChain:
         self._inside = inside
         self._behind = behind
         self._held = ""
-        """Of the thought: what `inside` has not given back as text."""
+        """The part of the thought that `inside` has not returned as text."""
         self._calls: list[OutputPart] = []
         self._closed = False
 

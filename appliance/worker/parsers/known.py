@@ -7,11 +7,11 @@ from appliance.worker.parsers.syntax import HOLE, ArgumentStyle, CallSyntax
 
 HERMES = CallSyntax(style=ArgumentStyle.OBJECT, call=("<tool_call>", "</tool_call>"))
 """`<tool_call>{"name": …, "arguments": {…}}</tool_call>`, several of them: Hermes, Qwen; SmolLM3,
-whose template tells the model so and shows no call."""
+whose template gives these instructions and renders no call."""
 GENERIC_SYNTAX = CallSyntax(
     style=ArgumentStyle.OBJECT, call=("<tool_call>", "</tool_call>"), parallel=False
 )
-"""What models are told to write whose templates know no tools; a grammar holds them to it."""
+"""The syntax for models whose templates do not support tools; a grammar enforces it."""
 LLAMA = CallSyntax(
     style=ArgumentStyle.OBJECT,
     section=("<|python_tag|>", ""),
@@ -39,8 +39,8 @@ LFM2 = CallSyntax(
 """`<|tool_call_start|>[name(key="value"), …]<|tool_call_end|>`: LFM2, whose template shows no
 call."""
 GRANITE = CallSyntax(style=ArgumentStyle.OBJECT, section=("<|tool_call|>", ""), listed=True)
-"""`<|tool_call|>[{"name": …, "arguments": {…}}, …]`: Granite 3, whose template tells the model so
-and shows no call."""
+"""`<|tool_call|>[{"name": …, "arguments": {…}}, …]`: Granite 3, whose template gives these
+instructions and renders no call."""
 FUNCTIONARY = CallSyntax(style=ArgumentStyle.JSON, call=(">>>", ""), offered_only=True)
 """`>>>name` and a line with the arguments: Functionary 3.2, whose prompts end with the first `>>>`,
 so that no mark stands before the first call. `>>>all` is the answer."""

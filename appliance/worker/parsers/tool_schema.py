@@ -15,7 +15,7 @@ _DEFINITIONS = ("$defs", "definitions")
 
 
 def chosen_tools(tools: Sequence[Tool], choice: Choice) -> list[Tool]:
-    """Those of `tools` that a choice other than `auto` and `none` allows; at least one.
+    """The tools that a choice other than `auto` and `none` allows; at least one.
 
     Raises:
         RequestError: there is none; `param` is `tool_choice`.

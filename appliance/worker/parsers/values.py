@@ -26,7 +26,7 @@ _DEPTH = 8
 
 
 def types_of(tool: Mapping[str, Any] | None, key: str) -> frozenset[str]:
-    """The JSON types that a tool's argument may have; all of them when that isn't said."""
+    """The JSON types that a tool's argument may have; all of them if the schema has no type."""
     parameters = (tool or {}).get("function", {}).get("parameters")
     if not isinstance(parameters, Mapping):
         return _ALL
@@ -57,7 +57,7 @@ def _types(schema: Any, root: Mapping[str, Any], depth: int) -> Iterator[str]:
 
 
 def _implied(schema: Mapping[str, Any], root: Mapping[str, Any], depth: int) -> Iterator[str]:
-    """Of a schema without a type."""
+    """The implied types of a schema without a type."""
     key = next((key for key in ("anyOf", "oneOf", "allOf") if schema.get(key)), "")
     inner = schema.get(key)
     if isinstance(inner, list):

@@ -56,7 +56,7 @@ class SlotBytes(NamedTuple):
     """For each of those."""
 
     def of(self, cells: int, lengths: list[int]) -> int:
-        """Slots of those lengths, which hold so many distinct cells together."""
+        """Slots of those lengths, which together hold this many distinct cells."""
         short = sum(min(length, self.window) for length in lengths) * self.each_in_window
         return self.fixed * len(lengths) + self.each * cells + short
 
@@ -76,7 +76,7 @@ class KvMemory(Protocol):
         a recurrent model, whose state stands as it is or not at all."""
 
     def min_saved_length(self, length: int) -> int:
-        """The same of a saved state of so many tokens."""
+        """The same for a saved state of this many tokens."""
 
     def truncate(self, slot: int, length: int, checkpoint: Checkpoint | None = None) -> int:
         """Keep the first `length` tokens of a slot; return how many are left, or 0."""
@@ -268,7 +268,7 @@ class Runner(KvMemory, Protocol):
         """
 
     def embedder(self, longest: int) -> Embedder:
-        """Something that makes vectors of inputs of up to so many tokens.
+        """An embedder for inputs of up to this many tokens.
 
         Raises:
             LoadError: there is no memory for it.

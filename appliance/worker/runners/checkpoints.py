@@ -1,7 +1,7 @@
-"""Where a slot can be cut whose model looks back a window only. Pure Python.
+"""The points at which a slot with sliding-window layers can be truncated. Pure Python.
 
-Layers with a window keep so many tokens and no more, so that a slot which goes on loses what it
-would need to go on from an earlier place. A checkpoint is a copy of the window at such a place.
+Layers with a window keep only its tokens, so that a slot which continues loses what it would need
+to continue from an earlier position. A checkpoint is a copy of the window at such a place.
 """
 
 from collections.abc import Iterable, Sequence
@@ -12,7 +12,7 @@ State = bytes | bytearray | memoryview
 
 
 class Checkpoint(NamedTuple):
-    """The window as it was after so many tokens. It serves after one less, too."""
+    """The window after this many tokens. It can also be used after one token less."""
 
     length: int
     state: State

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from appliance.engine.protocol import Device, Load, Trust
 
 SPARE = 0.95
-"""Of a GPU's free memory, the part that is planned with: drivers take some as they go."""
+"""The usable fraction of a GPU's free memory: drivers allocate some over time."""
 PLENTY = 0.5
-"""Of it, the part that one model may take for the sake of speed alone."""
+"""The fraction of it that one model may take only to be faster."""
 PREFERENCE = ("cuda", "metal")
 """Families that are faster on the same GPU than others, best first."""
 ALL = 9999

@@ -1,4 +1,4 @@
-"""Long texts in slices whose tokens are those of the whole."""
+"""Splits long texts into slices with the same tokens as the whole text."""
 
 import re
 from collections.abc import Iterable, Iterator

@@ -1,1 +1,1 @@
-"""Who runs next, and where a prompt's beginning was computed already. Pure Python."""
+"""Scheduling, and reuse of prompt prefixes that are already computed. Pure Python."""

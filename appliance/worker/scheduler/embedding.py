@@ -1,4 +1,4 @@
-"""Vectors of texts: which inputs are computed together, and whose they are. Pure Python.
+"""Embeddings: which inputs are computed together, and which request they belong to. Pure Python.
 
 Inputs of all requests share batches, requests taking turns, so that a short one does not wait for
 the thousands of another. The step loop computes one batch between two steps of what generates.

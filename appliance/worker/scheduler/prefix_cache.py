@@ -1,4 +1,4 @@
-"""Where the prefix of a prompt was computed already, and how it gets into a slot.
+"""Finds the computed prefix of a prompt, and puts it into a slot.
 
 Three tiers: the KV cells of slots, running and idle; host memory; disk. What a slot held is put
 into the store before the slot is given to another chat, and comes back from there. Pure Python:
@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 WORTH_MOVING = 32
 """Tokens; fewer are computed sooner than a state is looked up, copied or saved."""
 MOST_CHECKPOINTS = 4
-"""Of a slot."""
+"""Maximum number of a slot's checkpoints."""
 
 
 class PrefixCache:

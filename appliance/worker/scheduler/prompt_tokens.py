@@ -1,4 +1,4 @@
-"""What a model was given to read and has written, token by token. Pure Python."""
+"""The tokens of a prompt and its completion. Pure Python."""
 
 import secrets
 from array import array
@@ -9,8 +9,8 @@ import msgspec
 
 
 class Scope(msgspec.Struct, frozen=True):
-    """Who may find what was computed: its owner and, of a stored session, whoever goes on with that
-    session. Others find what is common to all, and nothing else."""
+    """Who may reuse computed tokens: their owner and, for a stored session, requests that continue
+    it. Others only find what is common to all."""
 
     owner: str = ""
     """Opaque."""
@@ -25,7 +25,7 @@ class Scope(msgspec.Struct, frozen=True):
 
     @classmethod
     def nobody(cls) -> "Scope":
-        """Of what was deleted while it was being computed."""
+        """The scope of tokens whose session was deleted while they were computed."""
         return cls(owner=secrets.token_hex(16))
 
 
@@ -80,7 +80,7 @@ class PromptTokens:
         self._ids.append(token)
 
     def ids(self, start: int, stop: int) -> "array[int]":
-        """Of the vocabulary, as llama.cpp takes them."""
+        """Ids of the vocabulary, in llama.cpp's form."""
         return self._ids[start:stop]
 
     def __len__(self) -> int:

@@ -1,4 +1,4 @@
-"""Who runs in the next step: queue, token budget, batch. Pure Python, no ctypes.
+"""Selects the sequences of the next step: queue, token budget, batch. Pure Python, no ctypes.
 
 Decoding sequences go into a batch first, one token each; what is left of `n_batch` is filled with
 prompt chunks, oldest first. On a processor whose slots have cells of their own a prompt has a step
@@ -143,7 +143,7 @@ class Scheduler:
         return ready if ready or others else decoding
 
     def _chunk(self, pending: int, left: int) -> int:
-        """Of a prompt's pending tokens, those for a step with room for `left`."""
+        """How many of a prompt's pending tokens go into a step with room for `left`."""
         count = min(pending, left)
         short = self._least - (pending - count)
         # What is left for the last step is made up for here, unless it would be lacking here.

@@ -88,7 +88,7 @@ class Sequence:
         self.announced = False
         """It is known that there is work on it."""
         self.logprobs: list[Logprobs] = []
-        """Of tokens since the last delta."""
+        """For the tokens since the last delta."""
         self._new_tokens: list[int] = []
         """Those since the last delta."""
         self._submitted = time.monotonic()

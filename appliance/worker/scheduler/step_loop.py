@@ -1,4 +1,4 @@
-"""The step loop: schedule, decode, sample, send. Lives on the worker's main thread."""
+"""The step loop: schedule, decode, sample, send. Runs on the worker's main thread."""
 
 import logging
 import queue

@@ -1,4 +1,4 @@
-"""How many threads the next step gets: all cores, unless other programs want some of them.
+"""The number of threads of the next step: all cores, unless other programs use some of them.
 
 Threads of a step meet at a barrier some hundred times a token. When another program takes a core,
 all of them wait at each for the one that is not running, and fewer threads are faster by far:
@@ -22,11 +22,11 @@ Kind = Literal["decode", "prefill"]
 WINDOW_STEPS, WINDOW_SECONDS = 4, 0.3
 """How many steps, or how long, make a figure."""
 JUMP = 0.75
-"""Of the usual rate; slower than this is a reason to try fewer threads."""
+"""A fraction of the usual rate; below it, fewer threads are tried."""
 BETTER = 1.08
 """What a change must gain."""
 HOPELESS = 0.6
-"""Of the rate before; a first step as slow as this ends a trial."""
+"""A fraction of the previous rate; a first step below it ends a trial."""
 PROBE_SHARE, PROBE_SHARE_AT_MOST = 0.02, 0.005
 """Part of the time that may be lost by probing; the same while all cores are in use, when a jump
 shows most of what there is to know."""
@@ -93,7 +93,7 @@ class _Trial:
     """Threads before."""
     size: int
     rate: float
-    """Of steps of that size with those threads."""
+    """The rate of steps of that size with those threads."""
     others: list[int]
     """What to try if this doesn't help."""
     window: _Window = field(default_factory=_Window)

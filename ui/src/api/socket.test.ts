@@ -44,7 +44,7 @@ class FakeWebSocket {
   }
 }
 
-let heard: ReplyEvent[];
+let received: ReplyEvent[];
 let failure: unknown;
 let abort: AbortController;
 
@@ -62,7 +62,7 @@ function follow(start: Parameters<typeof followReply>[1]["start"], from = 0) {
   const source = { sessionId: "s1", from, ...(start ? { start } : {}) };
   void (async () => {
     try {
-      for await (const event of followReply(way, source, abort.signal)) heard.push(event);
+      for await (const event of followReply(way, source, abort.signal)) received.push(event);
     } catch (error) {
       failure = error;
     }
@@ -70,7 +70,7 @@ function follow(start: Parameters<typeof followReply>[1]["start"], from = 0) {
   return settle();
 }
 
-const text = () => heard.map((event) => (event.type === "delta" ? event.text : "")).join("");
+const text = () => received.map((event) => (event.type === "delta" ? event.text : "")).join("");
 
 function delta(text: string, offset: number) {
   newest().say({ type: "delta", message_id: "m1", text, offset });
@@ -82,7 +82,7 @@ beforeEach(() => {
   vi.stubGlobal("WebSocket", FakeWebSocket);
   FakeWebSocket.made = [];
   FakeWebSocket.welcome = true;
-  heard = [];
+  received = [];
   failure = null;
   abort = new AbortController();
 });
@@ -103,7 +103,7 @@ describe("the socket of replies", () => {
     newest().say({ type: "done", message_id: "m1", message: { id: "m1" } });
     await settle();
     expect(text()).toBe("One");
-    expect(heard.at(-1)?.type).toBe("done");
+    expect(received.at(-1)?.type).toBe("done");
   });
 
   it("goes on where it was when the socket breaks, after waiting longer each time", async () => {
@@ -114,7 +114,7 @@ describe("the socket of replies", () => {
     vi.stubGlobal("fetch", () => Promise.reject(new TypeError("no network")));
     newest().close();
     await settle();
-    expect(heard.at(-1)).toEqual({ type: "connection", up: false });
+    expect(received.at(-1)).toEqual({ type: "connection", up: false });
 
     const waits: number[] = [];
     for (let last = Date.now(); waits.length < 5; ) {
@@ -136,7 +136,7 @@ describe("the socket of replies", () => {
     // What comes a second time is left out.
     await delta("bcd", 6);
     expect(text()).toBe("abcd");
-    expect(heard).toContainEqual({ type: "connection", up: true });
+    expect(received).toContainEqual({ type: "connection", up: true });
   });
 
   it("says what the server says when it refuses, for a rate or for a key", async () => {

@@ -157,7 +157,7 @@ export interface components {
             quantization: string;
             about: string;
         };
-        /** @description The list that comes with the appliance, or what a search finds in it, and on the hub. */
+        /** @description The bundled list, or the results of a search in it and on the hub. */
         Catalogue: {
             models: components["schemas"]["Suggestion"][];
             quick_bytes: number;
@@ -169,7 +169,7 @@ export interface components {
             /** @default  */
             q?: string;
         };
-        /** @description The answer to `POST /api/chat`, whole, or a line of it. */
+        /** @description The response to `POST /api/chat`, whole, or a line of it. */
         ChatAnswer: {
             model: string;
             created_at: string;
@@ -200,7 +200,7 @@ export interface components {
             logprobs: components["schemas"]["ChatLogprobs"] | null;
             finish_reason: ("length" | "stop" | "tool_calls") | null;
         };
-        /** @description The answer to `POST /v1/chat/completions`, not streamed. */
+        /** @description The response to `POST /v1/chat/completions`, not streamed. */
         ChatCompletion: {
             id: string;
             /** @enum {unknown} */
@@ -213,7 +213,7 @@ export interface components {
             choices: components["schemas"]["ChatChoice"][];
             usage: components["schemas"]["CompletionUsage"];
         };
-        /** @description The answer to `POST /v1/chat/completions`, streamed: each event before `[DONE]`. */
+        /** @description The response to `POST /v1/chat/completions`, streamed: each event before `[DONE]`. */
         ChatCompletionChunk: {
             id: string;
             /** @enum {unknown} */
@@ -526,7 +526,7 @@ export interface components {
             downloads: components["schemas"]["DownloadStatus"][];
             unreadable: string[];
         };
-        /** @description A download, for people. */
+        /** @description A download, as shown to users. */
         DownloadStatus: {
             id: string;
             repo: string;
@@ -541,7 +541,7 @@ export interface components {
             error: string | null;
             created_at: number;
         };
-        /** @description The answer to `POST /v1/embeddings`, in the order of the inputs. */
+        /** @description The response to `POST /v1/embeddings`, in the order of the inputs. */
         EmbeddingList: {
             /**
              * @default list
@@ -699,7 +699,7 @@ export interface components {
         FunctionName: {
             name: string;
         };
-        /** @description The answer to `POST /api/generate`, whole, or a line of it. */
+        /** @description The response to `POST /api/generate`, whole, or a line of it. */
         GenerateAnswer: {
             model: string;
             created_at: string;
@@ -759,7 +759,7 @@ export interface components {
         /**
          * @description The state of the appliance. The timestamp is in Unix milliseconds.
          *
-         *         Callers whom nobody knows, neither by a key nor as being on this machine, get `status` alone.
+         *         Callers without a valid key that are not on this machine get only `status`.
          */
         Health: {
             status: "ok" | ("failed" | "failing" | "loading" | "ready" | "stopped" | "unloaded");
@@ -792,7 +792,7 @@ export interface components {
             type: "input_json_delta";
             partial_json: string;
         };
-        /** @description The answer to `POST /v1/responses/input_tokens`. */
+        /** @description The response to `POST /v1/responses/input_tokens`. */
         InputTokens: {
             /**
              * @default response.input_tokens
@@ -801,7 +801,7 @@ export interface components {
             object?: "response.input_tokens";
             input_tokens: number;
         };
-        /** @description Of the prompt. */
+        /** @description Details of the prompt's tokens. */
         InputTokensDetails: {
             cached_tokens: number;
             /** @default 0 */
@@ -848,7 +848,7 @@ export interface components {
             type: "json_schema";
             json_schema: components["schemas"]["NamedSchema"];
         };
-        /** @description One API key as everybody may see it who may manage keys. */
+        /** @description An API key, as shown to callers who may manage keys. */
         Key: {
             id: string;
             name: string;
@@ -933,7 +933,7 @@ export interface components {
             /** @default null */
             message_id?: string | null;
         };
-        /** @description A model that is on offer here, or a file that would be if it could be loaded. */
+        /** @description An available model, or a model file that cannot be loaded. */
         LocalModel: {
             id: string;
             name: string;
@@ -1005,7 +1005,7 @@ export interface components {
             /** @default false */
             damaged?: boolean;
         };
-        /** @description The answer to `POST /v1/messages`, not streamed. */
+        /** @description The response to `POST /v1/messages`, not streamed. */
         MessageAnswer: {
             id: string;
             /**
@@ -1086,7 +1086,7 @@ export interface components {
             /** @enum {unknown} */
             type: "message_stop";
         };
-        /** @description What one reply took. */
+        /** @description Tokens and times of one reply. */
         MessageUsage: {
             prompt_tokens: number;
             cached_tokens: number;
@@ -1233,7 +1233,7 @@ export interface components {
             /** @default null */
             prompt?: string | null;
         };
-        /** @description The answer to `POST /api/embeddings`. */
+        /** @description The response to `POST /api/embeddings`. */
         OldEmbedding: {
             embedding: number[];
         };
@@ -1280,7 +1280,7 @@ export interface components {
             /** @default null */
             dimensions?: number | null;
         };
-        /** @description The answer to `POST /api/embed`. */
+        /** @description The response to `POST /api/embed`. */
         OllamaEmbeddings: {
             model: string;
             embeddings: number[][];
@@ -1403,7 +1403,7 @@ export interface components {
             /** @default null */
             format?: components["schemas"]["JsonOutput"] | null;
         };
-        /** @description Of the reply. */
+        /** @description Details of the reply's tokens. */
         OutputTokensDetails: {
             reasoning_tokens: number;
         };
@@ -1412,7 +1412,7 @@ export interface components {
             /** @enum {unknown} */
             type: "text";
         };
-        /** @description Of one person, or of everybody without a key; None: never set. */
+        /** @description Of one key, or of all callers without one; None: never set. */
         Preferences: {
             /** @default null */
             theme?: ("dark" | "light" | "system") | null;
@@ -1487,7 +1487,7 @@ export interface components {
         /**
          * @description How to generate a reply: `…/regenerate` and `…/continue`.
          *
-         *         What is not given is taken from the session's settings and the default profile.
+         *         Fields not given are taken from the session's settings and the default profile.
          */
         ReplyIn: {
             /** @default null */
@@ -1519,7 +1519,7 @@ export interface components {
             /** @default null */
             system_prompt?: string | null;
         };
-        /** @description What the reply cost; of one that the engine has finished. */
+        /** @description Tokens and times of a finished reply. */
         ReplyUsage: {
             prompt_tokens: number;
             completion_tokens: number;
@@ -1678,7 +1678,7 @@ export interface components {
             bytes: number[];
             top_logprobs: components["schemas"]["ChatToken"][];
         };
-        /** @description One message, or the title of a session, that has every word. */
+        /** @description One message, or the title of a session, that contains every word. */
         SearchHit: {
             session_id: string;
             session_title: string;
@@ -1713,7 +1713,7 @@ export interface components {
             /** @default false */
             damaged?: boolean;
         };
-        /** @description `PATCH /api/sessions/{id}`. What is not given stays unchanged. */
+        /** @description `PATCH /api/sessions/{id}`. Fields not given stay unchanged. */
         SessionChange: {
             title?: string;
             pinned?: boolean;
@@ -1786,7 +1786,7 @@ export interface components {
             /** @default  */
             signature?: string;
         };
-        /** @description A piece of a snippet; `hit`: it is what was looked for. */
+        /** @description A piece of a snippet; `hit`: it matches the query. */
         SnippetSegment: {
             text: string;
             hit: boolean;
@@ -1823,7 +1823,7 @@ export interface components {
             at: number;
             message: string;
         };
-        /** @description How it stands with the stored chats. */
+        /** @description The state of chat storage. */
         StorageStatus: {
             /** @enum {unknown} */
             state: "failed" | "full" | "low" | "ok" | "read_only";
@@ -1858,7 +1858,7 @@ export interface components {
             logprobs: components["schemas"]["TextLogprobs"] | null;
             finish_reason: ("length" | "stop" | "tool_calls") | null;
         };
-        /** @description The answer to `POST /v1/completions`; streamed, the data of each event before `[DONE]`. */
+        /** @description The response to `POST /v1/completions`; streamed, the data of each event before `[DONE]`. */
         TextCompletion: {
             id: string;
             /** @enum {unknown} */
@@ -1937,7 +1937,7 @@ export interface components {
             /** @default null */
             budget_tokens?: number | null;
         };
-        /** @description A whole answer of `POST /v1/completions`, with the original service's fields. */
+        /** @description A complete response of `POST /v1/completions`, with the original service's fields. */
         TimedTextCompletion: {
             id: string;
             /** @enum {unknown} */
@@ -1952,7 +1952,7 @@ export interface components {
             duration_seconds: number;
             tokens_per_second: number;
         };
-        /** @description The answer to `POST /v1/messages/count_tokens`. */
+        /** @description The response to `POST /v1/messages/count_tokens`. */
         TokenCount: {
             input_tokens: number;
         };
@@ -2006,7 +2006,7 @@ export interface components {
             name: string;
             input: Record<string, never>;
         };
-        /** @description The prompt fits, and this is what it is made of. */
+        /** @description The prompt fits: its length, the dropped messages, the seed. */
         TurnAccepted: {
             prompt_tokens: number;
             dropped_messages: number;

@@ -292,7 +292,7 @@ class CtransformersSampler:
         return token
 
     def logprobs(self, _output: int, token: int, top: int) -> list[tuple[int, float]]:
-        """Of what the model, not the sampler, gives them."""
+        """Log probabilities from the model, before sampling."""
         logits = self._logits().astype(np.float64)
         logits -= logits.max()
         logits -= np.log(np.exp(logits).sum())
@@ -311,7 +311,7 @@ class CtransformersSampler:
         return max(1, min(self._top_k, int(left)))
 
     def _logits(self) -> "np.ndarray[tuple[int], np.dtype[np.float32]]":
-        """Of the last token that was computed; valid until the next one is."""
+        """The logits of the last computed token; valid until the next one is computed."""
         pointer = self._llm.ctransformers_llm_logits_data()
         return np.ctypeslib.as_array(pointer, shape=(self._n_vocab,))
 

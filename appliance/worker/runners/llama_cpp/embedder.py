@@ -25,7 +25,7 @@ SHORTEST = 512
 """Tokens that there is room for at least."""
 SLOTS = 64
 STATE_SLOTS = 8
-"""Of a model with a state of fixed size for each slot, which may be large."""
+"""Slots of a model with a state of fixed size for each, which may be large."""
 OUTPUT_BYTES = 1 << 30
 """What llama.cpp may reserve for logits that are never read."""
 

@@ -1,4 +1,4 @@
-"""What a model thinks of every token of its vocabulary, in Python's hands: logits as an array.
+"""A model's logits for its whole vocabulary, as an array.
 
 For what llama.cpp's sampler chain does not do by itself: constraints and log probabilities.
 """
@@ -16,7 +16,7 @@ _CANDIDATE = np.dtype([("id", np.int32), ("logit", np.float32), ("p", np.float32
 
 
 class Candidates:
-    """Of one context."""
+    """The candidate tokens of one context."""
 
     def __init__(self, context: int, n_vocab: int) -> None:
         self._context = context

@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _ALL, _WINDOW = lib.LLAMA_STATE_SEQ_FLAGS_NONE, lib.LLAMA_STATE_SEQ_FLAGS_PARTIAL_ONLY
-"""Of a state; where layers look back a window only, that is kept apart from the others' cache."""
+"""Parts of a state; sliding-window layers have a cache separate from the others'."""
 
 
 class LlamaRunner:
@@ -260,7 +260,7 @@ class LlamaRunner:
         return min(held, first + self.slot_bytes.window - 1) if first > 0 else 0
 
     def min_saved_length(self, length: int) -> int:
-        """Of a window, what the last token looked at is saved, and no more."""
+        """Only the part of a window that the last token attended to is saved."""
         if not self._cuts:
             return length
         return length - 1 if 0 < self.slot_bytes.window < length else 0

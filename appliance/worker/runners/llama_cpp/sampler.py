@@ -136,7 +136,7 @@ class LlamaSampler:
         return token
 
     def _check(self, output: int, token: int) -> None:
-        """Of damaged weights come no numbers, and a token all the same."""
+        """Damaged weights give NaN logits, from which a token would be drawn all the same."""
         if not math.isfinite(lib.llama_get_logits_ith(self._context, output)[token]):
             raise DecodeFailed("no token has a probability: the model's weights may be damaged")
 

@@ -153,7 +153,7 @@ const asked = (call: string) =>
 const card = (name: string) => within(screen.getByRole("article", { name }));
 
 describe("the models on this machine", () => {
-  it("are told with owner, size, quantization, context and licence", async () => {
+  it("are listed with owner, size, quantization, context and licence", async () => {
     await show();
     const text = screen.getByRole("article", { name: "Tiny" }).textContent;
     for (const fact of ["In use", "Ready", "Q4_K_M", "100 MB", "4,096 tokens", "apache-2.0"]) {
@@ -221,7 +221,7 @@ describe("the catalogue", () => {
     expect(card("Model middle").queryByText("Suggested for this machine")).toBeNull();
   });
 
-  it("asks the hub when told to, not while one types", async () => {
+  it("searches the hub on Enter, not while typing", async () => {
     const user = userEvent.setup();
     hub = [{ repo: "who/what-GGUF", licence: "mit", downloads: 1200, likes: 3, gated: true }];
     await show();

@@ -40,7 +40,7 @@ describe("how the page looks", () => {
     expect(theme()).toBe("dark");
   });
 
-  it("is told to the server when it is changed", async () => {
+  it("is sent to the server when it is changed", async () => {
     const store = createPreferencesStore();
     store.getState().setTheme("dark");
     store.getState().setRailHidden(true);
@@ -49,7 +49,7 @@ describe("how the page looks", () => {
     });
   });
 
-  it("is told later when the server is away, and is not taken back meanwhile", async () => {
+  it("is sent later when the server is away, and is not reverted meanwhile", async () => {
     const store = createPreferencesStore();
     down = true;
     store.getState().setTheme("dark");

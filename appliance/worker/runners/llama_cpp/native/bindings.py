@@ -112,6 +112,6 @@ def native(name: str, result: Any, *arguments: Any) -> Callable[..., Any]:
 
 
 def tokenize_address() -> int:
-    """Of `llama_tokenize`, for native code that calls it by itself."""
+    """The address of `llama_tokenize`, for native code that calls it directly."""
     library: ctypes.CDLL = lib._lib  # noqa: SLF001 - it has no other name
     return ctypes.cast(library.llama_tokenize, ctypes.c_void_p).value or 0

@@ -1,4 +1,4 @@
-"""Whether the libraries and the functions that call them are of one interface.
+"""Whether the libraries and the bindings have the same interface.
 
 `interface.json` says what the appliance calls, and what llama.cpp answers when it is asked
 for its defaults and for names of types. A field that moved or came anew shifts those behind it, so

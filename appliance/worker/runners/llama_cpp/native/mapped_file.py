@@ -23,4 +23,4 @@ def let_go(file: Path) -> None:
             place, rights, *_, path = line.rstrip("\n").split(maxsplit=5)
             if rights.startswith("r--") and path.startswith(folder):
                 start, end = (int(number, 16) for number in place.split("-"))
-                madvise(start, end - start, _DONT_NEED)  # a hint: what comes of it is no matter
+                madvise(start, end - start, _DONT_NEED)  # a hint: the result does not matter

@@ -1,4 +1,4 @@
-"""Whether llama.cpp's structures lie in memory as the bindings say, found out by using them.
+"""Whether llama.cpp's structures have the layout that the bindings declare, tested by using them.
 
 Nothing is loaded for it and no model is needed. Where a structure is another one, what comes back
 is not what was put in. Source of what is expected: `include/llama.h`.
@@ -47,7 +47,7 @@ def _size(function: str, kind: Any) -> str:
 
 
 def _batch() -> Iterator[str]:
-    """Of tokens, and of embeddings; each has room for three sequences a token."""
+    """Batches of tokens and of embeddings; each has room for three sequences a token."""
     tokens, n_embd = 5, 7
     for embd, is_there in ((0, ("token",)), (n_embd, ("embd",))):
         batch = lib.llama_batch_init(tokens, embd, 3)

@@ -1,6 +1,6 @@
 """ggml's threads, kept from one step to the next.
 
-Without a pool of its own a context has its threads made anew for every step. That costs little on
+Without its own pool, a context creates new threads for every step. That costs little on
 an idle machine; where another program has a core, a step on all threads takes twice as long, since
 new threads may be put where the other program runs. Between steps they sleep: threads that wait
 awake (`poll`) gained nothing, and take the core from whoever has it while fewer threads are in use.

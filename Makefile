@@ -4,11 +4,14 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 PIP := $(BIN)/python -m pip --disable-pip-version-check
-# Modules are compiled to bytecode when first imported: most of them never are.
+# Modules are compiled to bytecode when first imported: most of them never are. Where the environment
+# forbids it, as some containers' does, each of the many processes of a test would compile them all.
+export PYTHONDONTWRITEBYTECODE :=
 INSTALL := $(PIP) install --quiet --no-compile --require-hashes
 LOCK := requirements
-# Each runs one test file at a time.
-TEST_PROCESSES ?= 2
+# Each runs one test file at a time. A third of the time a test waits, for a window or for something
+# to go wrong: three keep two cores busy.
+TEST_PROCESSES ?= 3
 STEP := @sh packaging/step.sh
 # llama.cpp prebuilt, or compiled here with LLAMA=source.
 LLAMA ?= prebuilt

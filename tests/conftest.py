@@ -1,12 +1,16 @@
 """Fixtures and hooks for all tests."""
 
+import functools
 import gc
+import inspect
 import os
+import ssl
 import sys
 import warnings
 from collections.abc import Generator, Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 from hypothesis import HealthCheck, settings
 
@@ -16,6 +20,20 @@ from tests.running import Running, serving
 # A slow machine must not fail a test.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("patient")
+
+
+ANSWER_SECONDS = 60.0
+
+
+def pytest_configure() -> None:
+    """Each call such as `httpx.get` makes a TLS context, and each context reads the certificates of
+    every authority; one is enough for all. Nor does a test fail for an answer that took more than
+    five seconds."""
+    make = functools.cache(ssl.create_default_context)
+    pytest.MonkeyPatch().setattr(ssl, "create_default_context", make)
+    usual = inspect.signature(httpx.get).parameters["timeout"].default
+    usual.connect = usual.read = usual.write = usual.pool = ANSWER_SECONDS
+
 
 REQUIRE_ALL = os.environ.get("REQUIRE_ALL") == "1"
 

@@ -19,18 +19,24 @@ _PROCESSES = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "0"))
 THREADS = max(1, physical_cores() // _PROCESSES) if _PROCESSES else 0
 """Threads of a model; 0: the default. Test files that run in parallel share the cores, and threads
 that wait for each other on one core cost more than they compute."""
+WITHOUT_MODEL = (sys.executable, "-m", "tests.service.fake_service")
+"""The command of an appliance with the fake runner: for tests that no model has a part in."""
 PROOF = Path(__file__).resolve().parent.parent / "build" / "proof"
 
 
-def apart(folder: Path) -> dict[str, str]:
-    """The environment of an appliance with `data`, `config` and `cache` in a folder, and a free
-    port. All share the verified variants of llama.cpp.
-    """
-    proof = folder / "cache" / "appliance" / "proof"
+def know_variants(cache: Path) -> None:
+    """Share the verified variants of llama.cpp: an appliance with this cache does not test them."""
+    proof = cache / "appliance" / "proof"
     if not proof.is_symlink():
         PROOF.mkdir(parents=True, exist_ok=True)
         proof.parent.mkdir(parents=True, exist_ok=True)
         proof.symlink_to(PROOF)
+
+
+def apart(folder: Path) -> dict[str, str]:
+    """The environment of an appliance that has `data`, `config` and `cache` in a folder, and a free
+    port."""
+    know_variants(folder / "cache")
     return {
         **{k: v for k, v in os.environ.items() if not k.startswith("APPLIANCE_")},
         "XDG_CONFIG_HOME": str(folder / "config"),
@@ -40,6 +46,7 @@ def apart(folder: Path) -> dict[str, str]:
         # Other software on this machine is not part of a test.
         "APPLIANCE_MODELS_FIND_ELSEWHERE": "false",
         "APPLIANCE_ENGINE_TUNE": "false",  # it needs the machine to itself
+        "APPLIANCE_ENGINE_N_CTX": "2048",  # four of the usual size take 0.3 s to make
         "APPLIANCE_ENGINE_N_THREADS": str(THREADS),
         # A small model asked for one word may write two thousand.
         "APPLIANCE_LIMITS_MAX_RESPONSE_TOKENS": "400",
@@ -171,7 +178,8 @@ class Running:
 
 
 def serving(folder: Path, **environment: str) -> Iterator[Running]:
-    """An appliance for a fixture, which must stop gracefully."""
-    appliance = Running(folder, **environment).start()
+    """An appliance for a fixture, with the model's own context size, which must stop
+    gracefully."""
+    appliance = Running(folder, **{"APPLIANCE_ENGINE_N_CTX": "0", **environment}).start()
     yield appliance
     assert appliance.stop() == 0

@@ -13,7 +13,7 @@ import pytest
 
 from tests.api.admin.key_clients import socket_of
 from tests.api.guarded import REACHED, Guarded
-from tests.running import Running
+from tests.running import WITHOUT_MODEL, Running
 from tests.waiting import wait_until
 
 BY_PROXIES = """
@@ -157,6 +157,7 @@ def test_what_the_documentation_says_of_nginx_works(tmp_path: Path) -> None:
     port = free_port()
     appliance = Running(
         tmp_path,
+        command=WITHOUT_MODEL,
         ENABLE_AUTH="true",
         APPLIANCE_SECURITY_VAULT="file",
         APPLIANCE_SECURITY_ALLOWED_HOSTS=f"127.0.0.1:{port}",

@@ -37,6 +37,8 @@ def test_a_reply_goes_on_where_it_was_when_its_socket_breaks(page: Page, running
     for least in (40, 160):
         page.wait_for_function(LONG_ENOUGH, arg=least)
         page.evaluate("sockets.at(-1).close()")
+    page.wait_for_function(LONG_ENOUGH, arg=280)
+    page.get_by_role("button", name="Stop", exact=True).click()
     finished(page)
     assert page.evaluate("sockets.length") > 1
     shown = replies(page).locator(".markdown").inner_text()
@@ -100,7 +102,8 @@ def test_a_stopped_reply_goes_on(page: Page, running: Running) -> None:
     finished(page)
     before = stored_text(running, page)
     page.get_by_role("button", name="Continue").click()
-    expect(page.get_by_role("button", name="Stop", exact=True)).to_be_visible()
+    page.wait_for_function(LONG_ENOUGH, arg=len(before) + 40)
+    page.get_by_role("button", name="Stop", exact=True).click()
     finished(page)
     after = stored_text(running, page)
     assert after.startswith(before)

@@ -198,9 +198,12 @@ def test_models_are_loaded_and_unloaded(page: Page, tmp_path: Path) -> None:
 
 def test_the_status_page_has_figures_of_now(page: Page, tmp_path: Path) -> None:
     appliance = Running(tmp_path).start()
+    profile = f"{appliance.url}/api/settings"
+    httpx.patch(profile, json={"max_tokens": 6}).raise_for_status()
     page.goto(appliance.url)
     ask(page, "Say one word about pears.")
     ask(page, "And one about figs.")
+    httpx.patch(profile, json={"max_tokens": None}).raise_for_status()
     send(page, "Tell me a very long story about a fox, in twenty chapters.")
     page.get_by_role("link", name="Status", exact=True).click()
     now = page.get_by_role("region", name="Now")
@@ -215,4 +218,7 @@ def test_the_status_page_has_figures_of_now(page: Page, tmp_path: Path) -> None:
     assert figure("In the queue") == "0"
     assert re.match(r"[1-9]\d*%", figure("Prompt tokens reused"))
     expect(page.get_by_text(re.compile(r"[\d.]+ [MG]B used by the appliance, "))).to_be_visible()
+    page.go_back()
+    page.get_by_role("button", name="Stop", exact=True).click()
+    finished(page)
     assert appliance.stop() == 0

@@ -20,10 +20,11 @@ from appliance.config import paths
 from appliance.config.loader import load
 from appliance.diagnostics import checks, gpus
 from appliance.diagnostics.doctor import render
-from tests.running import Running
+from tests.running import Running, know_variants
 
 
 def doctor(folder: Path, *arguments: str) -> str:
+    know_variants(folder / ".cache")
     return subprocess.run(
         [sys.executable, "-m", "appliance", "doctor", *arguments],
         env={"PATH": "/usr/bin:/bin", "HOME": str(folder)},

@@ -59,10 +59,24 @@ def hub() -> Iterator[Hub]:
         yield hub
 
 
-@pytest.fixture(params=["with a service", "without one"])
-def there(request: pytest.FixtureRequest, tmp_path: Path, hub: Hub) -> Iterator[Running]:
+@pytest.fixture(scope="module")
+def quiet_hub() -> Iterator[Hub]:
+    """Of the appliances with and without a service."""
+    with serving() as hub:
+        hub.repos[REPO] = {FILE: CONTENT}
+        yield hub
+
+
+@pytest.fixture(scope="module", params=["with a service", "without one"])
+def there(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, quiet_hub: Hub
+) -> Iterator[Running]:
     """A data folder, and in one half of the tests a service on it."""
-    appliance = Running(tmp_path, HF_ENDPOINT=hub.url, APPLIANCE_LIMITS_MAX_RESPONSE_TOKENS="20")
+    appliance = Running(
+        tmp_path_factory.mktemp("there"),
+        HF_ENDPOINT=quiet_hub.url,
+        APPLIANCE_LIMITS_MAX_RESPONSE_TOKENS="20",
+    )
     if request.param == "with a service":
         appliance.start()
     yield appliance
@@ -76,7 +90,7 @@ def alone(tmp_path: Path, hub: Hub) -> Running:
     return Running(tmp_path, HF_ENDPOINT=hub.url)
 
 
-def test_a_model_is_pulled_listed_shown_and_removed(there: Running, hub: Hub) -> None:
+def test_a_model_is_pulled_listed_shown_and_removed(there: Running) -> None:
     appliance = Commands(there)
     pulled = appliance.json("pull", "Qwen/Qwen2.5-0.5B-Instruct", "--quantization", "q4")
     assert (pulled["status"], pulled["repo"], pulled["file"]) == ("done", REPO, FILE)
@@ -109,10 +123,9 @@ def test_what_is_not_there_or_not_ours_is_an_error_of_one_line(there: Running) -
 
 
 def test_rm_leaves_what_another_program_has(there: Running, tmp_path: Path) -> None:
-    file = tmp_path / "data" / "models" / "mine.gguf"
+    file = there.data / "models" / "mine.gguf"
     file.parent.mkdir(parents=True, exist_ok=True)
-    (tmp_path / "elsewhere").mkdir()
-    theirs = tmp_path / "elsewhere" / "theirs.gguf"
+    theirs = tmp_path / "theirs.gguf"
     theirs.write_bytes(CONTENT)
     file.symlink_to(theirs)
     appliance = Commands(there)
@@ -227,12 +240,13 @@ def test_token_home_and_proxy_are_honoured(alone: Running, hub: Hub, tmp_path: P
     assert appliance.json("pull", REPO, HF_TOKEN="hf_secret")["status"] == "done"
 
 
-def test_nothing_else_asks_the_hub(there: Running, hub: Hub) -> None:
+def test_nothing_else_asks_the_hub(there: Running, quiet_hub: Hub) -> None:
     appliance = Commands(there)
+    before = list(quiet_hub.asked)
     for arguments in (["list"], ["show", EMBEDDED], ["ps"], ["stop", EMBEDDED], ["doctor"]):
         appliance.run(*arguments)
     appliance.run("run", EMBEDDED, "Hello")
-    assert hub.asked == []
+    assert quiet_hub.asked == before
 
 
 def test_a_service_that_wants_keys_knows_its_own_user(tmp_path: Path) -> None:
@@ -247,7 +261,7 @@ def test_a_service_that_wants_keys_knows_its_own_user(tmp_path: Path) -> None:
 def test_a_conversation_in_a_terminal(tmp_path: Path) -> None:
     import pty
 
-    alone = Running(tmp_path).start()
+    alone = Running(tmp_path, APPLIANCE_LIMITS_MAX_RESPONSE_TOKENS="20").start()
     ours, theirs = pty.openpty()
     process = subprocess.Popen(
         [sys.executable, "-m", "appliance", "run", EMBEDDED],

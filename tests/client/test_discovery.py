@@ -15,11 +15,11 @@ from appliance.client import discovery
 from appliance.client.discovery import DataFolderLock, RunningService
 from appliance.client.http import client_of
 from appliance.errors import Unavailable
-from tests.running import Running
+from tests.running import WITHOUT_MODEL, Running
 
 
 def test_a_service_is_found_while_it_runs(tmp_path: Path) -> None:
-    appliance = Running(tmp_path).start(ready=False)
+    appliance = Running(tmp_path, command=WITHOUT_MODEL).start(ready=False)
     found = discovery.find_service(appliance.data)
     assert found
     assert (found.url, found.pid) == (appliance.url, appliance.pid)
@@ -29,11 +29,11 @@ def test_a_service_is_found_while_it_runs(tmp_path: Path) -> None:
 
 
 def test_a_killed_service_is_not_found(tmp_path: Path) -> None:
-    appliance = Running(tmp_path).start(ready=False)
+    appliance = Running(tmp_path, command=WITHOUT_MODEL).start(ready=False)
     appliance.kill()
     assert (appliance.data / discovery.FILE).exists()
     assert discovery.find_service(appliance.data) is None
-    again = Running(tmp_path).start(ready=False)
+    again = Running(tmp_path, command=WITHOUT_MODEL).start(ready=False)
     found = discovery.find_service(again.data)
     assert found and found.pid == again.pid
     assert again.stop() == 0

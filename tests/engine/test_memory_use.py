@@ -56,8 +56,15 @@ def used(file: Path, **changes: object) -> tuple[MemoryUse, int]:
     return found, resident
 
 
-@pytest.mark.parametrize("unified", [True, False])
-@pytest.mark.parametrize("kind", ["f16", "q8_0"])
+@pytest.mark.parametrize(
+    ("unified", "kind"),
+    [
+        (True, "f16"),
+        (False, "q8_0"),
+        pytest.param(True, "q8_0", marks=pytest.mark.soak),
+        pytest.param(False, "f16", marks=pytest.mark.soak),
+    ],
+)
 def test_of_the_embedded_model(unified: bool, kind: str) -> None:
     found, _ = used(paths.embedded_model(), kv_unified=unified, type_k=kind, type_v=kind)
     cells = 8192 * (1 if unified else 4)

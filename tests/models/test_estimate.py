@@ -1,5 +1,8 @@
 """The memory estimate, compared with llama.cpp's real use, and the decisions based on it."""
 
+from collections import Counter
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -97,22 +100,31 @@ def test_embedded_model_in_many_cells() -> None:
     assert all(-0.05 <= error <= 0.10 for error in errors), errors
 
 
-@pytest.mark.parametrize(
-    ("type_k", "type_v", "flash_attn"),
-    [
+CACHES: list[tuple[Cell, str]] = [
+    ((8192, 4, unified, 512, 512, type_k, type_v), flash_attn)
+    for unified in (True, False)
+    for type_k, type_v, flash_attn in (
         *((kind, kind, "on") for kind in GGML_TYPES),
         *((kind, "f16", "off") for kind in GGML_TYPES),
         ("q8_0", "q4_0", "auto"),
-    ],
-)
-@pytest.mark.parametrize("unified", [True, False])
-def test_every_kind_of_cache_as_llama_cpp_has_it(
-    type_k: str, type_v: str, flash_attn: str, unified: bool
-) -> None:
-    cell = (8192, 4, unified, 512, 512, type_k, type_v)
-    file = paths.embedded_model()
-    (real,) = llama_process.sizes(file, [native_cell(cell, flash_attn=flash_attn)])
-    part = estimated(read_header(file), cell, flash_attn=flash_attn).cpu
+    )
+]
+
+
+CACHE_NAMES = [f"{cell[2]}-{cell[5]}-{cell[6]}-{flash_attn}" for cell, flash_attn in CACHES]
+
+
+@pytest.fixture(scope="module")
+def caches() -> list[Counter[str]]:
+    """What llama.cpp takes for each of them, all in one process."""
+    cells = [native_cell(cell, flash_attn=flash_attn) for cell, flash_attn in CACHES]
+    return llama_process.sizes(paths.embedded_model(), cells)
+
+
+@pytest.mark.parametrize("which", range(len(CACHES)), ids=CACHE_NAMES)
+def test_every_kind_of_cache_as_llama_cpp_has_it(which: int, caches: list[Counter[str]]) -> None:
+    (cell, flash_attn), real = CACHES[which], caches[which]
+    part = estimated(read_header(paths.embedded_model()), cell, flash_attn=flash_attn).cpu
     assert part.cache == pytest.approx(real["cache"], rel=0.001)
     assert 0.95 <= part.compute / real["compute"] <= 1.20
     total = real["model"] + real["cache"] + real["compute"] + real["output"]
@@ -120,38 +132,44 @@ def test_every_kind_of_cache_as_llama_cpp_has_it(
 
 
 # In the shapes of common models; the weights are a hole in the file.
-ARCHITECTURES: dict[str, Gguf] = {
-    "llama 3 8B": llama(
+ARCHITECTURES: dict[str, Callable[[], Gguf]] = {
+    "llama 3 8B": lambda: llama(
         n_layer=32, n_embd=4096, n_head=32, n_head_kv=8, n_ff=14336, n_vocab=128_256, kind="Q4_K"
     ),
-    "llama 3.2 1B, tied": llama(
+    "llama 3.2 1B, tied": lambda: llama(
         n_layer=16, n_embd=2048, n_head=32, n_head_kv=8, n_ff=8192, n_vocab=128_256, kind="Q8_0",
         tied=True,
     ),
-    "heads by layer": deci(
+    "heads by layer": lambda: deci(
         [16, 8, 4, 2] * 7, n_embd=1024, n_head=16, n_ff=4096, n_vocab=32_000, kind="Q8_0"
     ),
-    "qwen 3 0.6B": qwen3(
+    "qwen 3 0.6B": lambda: qwen3(
         head_dim=128, n_layer=28, n_embd=1024, n_head=16, n_ff=3072, n_vocab=151_936, kind="Q8_0"
     ),
-    "gemma 3 4B": gemma3(
+    "gemma 3 4B": lambda: gemma3(
         window=1024, head_dim=256, n_layer=34, n_embd=2560, n_head=8, n_ff=10_240,
         n_vocab=262_144, kind="Q4_0",
     ),
-    "qwen 3 30B of experts": qwen3moe(
+    "qwen 3 30B of experts": lambda: qwen3moe(
         n_expert=128, n_used=8, n_ff=768, head_dim=128, n_layer=48, n_embd=2048, n_head=32,
         n_vocab=151_936, kind="Q4_K",
     ),
-    "mamba 370M": mamba(n_layer=48, n_embd=1024, n_vocab=50_280),
-    "granite hybrid": granitehybrid(
+    "mamba 370M": lambda: mamba(n_layer=48, n_embd=1024, n_vocab=50_280),
+    "granite hybrid": lambda: granitehybrid(
         [0, 0, 2, 0] * 10, n_embd=1024, n_head=16, n_ff=4096, state=128
     ),
 }  # fmt: skip
 
 
+@cache
+def architecture(name: str) -> Gguf:
+    """One of them; its vocabulary takes a while to make."""
+    return ARCHITECTURES[name]()
+
+
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_other_architectures_as_llama_cpp_has_them(name: str, tmp_path: Path) -> None:
-    file = ARCHITECTURES[name].save(tmp_path / "model.gguf")
+    file = architecture(name).save(tmp_path / "model.gguf")
     cells = FEW if name != "mamba 370M" else [(*cell[:5], "f16", "f16") for cell in FEW]
     errors = hold_against_llama_cpp(file, cells, dry=True)
     assert all(-0.05 <= error <= 0.10 for error in errors), errors
@@ -159,7 +177,7 @@ def test_other_architectures_as_llama_cpp_has_them(name: str, tmp_path: Path) ->
 
 @pytest.mark.parametrize("name", ["llama 3 8B", "heads by layer", "gemma 3 4B"])
 def test_without_flash_attention(name: str, tmp_path: Path) -> None:
-    file = ARCHITECTURES[name].save(tmp_path / "model.gguf")
+    file = architecture(name).save(tmp_path / "model.gguf")
     cell = FEW[0]
     (real,) = llama_process.sizes(file, [native_cell(cell, flash_attn="off")], dry=True)
     part = estimated(read_header(file), cell, flash_attn="off").cpu
@@ -169,7 +187,7 @@ def test_without_flash_attention(name: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("swa_full", [False, True])
 def test_windows(tmp_path: Path, swa_full: bool) -> None:
-    file = ARCHITECTURES["gemma 3 4B"].save(tmp_path / "model.gguf")
+    file = architecture("gemma 3 4B").save(tmp_path / "model.gguf")
     cells = [(8192, 4, True, 512, 512, "f16", "f16"), (8192, 4, False, 512, 512, "q8_0", "q8_0")]
     asked = [native_cell(cell, swa_full=swa_full) for cell in cells]
     for cell, real in zip(cells, llama_process.sizes(file, asked, dry=True), strict=True):

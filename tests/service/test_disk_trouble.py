@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from tests.api.chat.chats import messages, new_session, turn
-from tests.running import Running
+from tests.running import WITHOUT_MODEL, Running
 from tests.store.conftest import read_only, small_disk
 from tests.store.test_read_only import fill
 from tests.waiting import wait_until
@@ -113,6 +113,7 @@ def _try(look: object, number: int) -> None:
 def test_a_lost_wal_and_a_clock_jump_are_reported(tmp_path: Path) -> None:
     appliance = Running(
         tmp_path,
+        command=WITHOUT_MODEL,
         APPLIANCE_LIMITS_SESSION_TTL_SECONDS="1000000",
         APPLIANCE_DATA_UNDO_SECONDS="100000",
     )

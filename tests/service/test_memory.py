@@ -39,7 +39,7 @@ def names(output: str, size: int) -> bool:
     sys.platform != "linux", reason="drivers of GPUs are left out by Vulkan's loader"
 )
 def test_every_route_reports_the_same_of_a_loaded_model(tmp_path: Path) -> None:
-    service = Running(tmp_path, VK_DRIVER_FILES=os.devnull).start()
+    service = Running(tmp_path, VK_DRIVER_FILES=os.devnull, APPLIANCE_ENGINE_N_CTX="0").start()
     worker = psutil.Process(service.worker_pid)
     processes = [worker, *worker.children(recursive=True)]
     resident = sum(process.memory_info().rss for process in processes)

@@ -6,6 +6,7 @@ of the best variant are overwritten.
 
 import sys
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from appliance.config.environment import worker_environment
 from appliance.service import variants as proven_variants
 from appliance.system import llama_libraries
 from appliance.tuning.process.variants import BOUND, _distance
-from appliance.tuning.variants import results
+from appliance.tuning.variants import results, verify
 from appliance.tuning.variants.protocol import Need, VariantVerdict
 from appliance.tuning.variants.verify import choose, prove
 from tests.tuning.faulty_variants import FAULTS, best_variant, plant
@@ -24,12 +25,27 @@ NEED = Need(types={"Q4_1": 3, "F32": 0}, head_size=64)
 """Of the embedded model."""
 
 
+PATIENT = """
+from appliance.tuning.process import variants
+variants.WALL_SECONDS = 600.0
+variants.ROUNDS *= {timed:d}
+raise SystemExit(variants.main())
+"""
+"""The process that tries them, on a machine that may be busy."""
+
+
 def proven(
-    folder: Path, need: Need = NEED, only: tuple[str, ...] = (), *, fork: bool = True
+    folder: Path,
+    need: Need = NEED,
+    only: tuple[str, ...] = (),
+    *,
+    fork: bool = True,
+    timed: bool = True,
 ) -> dict[str, VariantVerdict]:
     environment = worker_environment() | {llama_libraries.FOLDER_VARIABLE: str(folder)}
-    command = paths.proof_command()
-    verdicts = prove(need, command=command, environment=environment, only=only, fork=fork)
+    command = [sys.executable, "-c", PATIENT.format(timed=timed), "proof"]
+    with mock.patch.object(verify, "PROCESS_SECONDS", 900.0):
+        verdicts = prove(need, command=command, environment=environment, only=only, fork=fork)
     return {verdict.variant: verdict for verdict in verdicts}
 
 
@@ -77,11 +93,22 @@ NEEDS = {
 }
 
 
-@pytest.mark.parametrize("types", NEEDS.values(), ids=NEEDS)
-@pytest.mark.parametrize("head_size", [80, 256])
-def test_every_type_of_weights_computes_right(types: dict[str, int], head_size: int) -> None:
-    need = Need(types=types, head_size=head_size, experts=head_size == 256, type_k="q8_0")
-    found = proven(llama_libraries.folder(), need)
+HEAD_SIZES = {"k-quants": 80, "old": 256, "floats": 80, "i-quants": 256, "new": 80}
+
+
+@pytest.mark.parametrize(
+    ("name", "head_size"),
+    [
+        *HEAD_SIZES.items(),
+        *(
+            pytest.param(name, 336 - size, marks=pytest.mark.soak)
+            for name, size in HEAD_SIZES.items()
+        ),
+    ],
+)
+def test_every_type_of_weights_computes_right(name: str, head_size: int) -> None:
+    need = Need(types=NEEDS[name], head_size=head_size, experts=head_size == 256, type_k="q8_0")
+    found = proven(llama_libraries.folder(), need, timed=False)
     assert found
     assert {v.variant: v.detail for v in found.values() if v.outcome != "right"} == {}
 

@@ -10,7 +10,7 @@ import httpx
 import psutil
 
 from tests.auth.secret_service import run_with_keyring
-from tests.running import Running
+from tests.running import WITHOUT_MODEL, Running
 from tests.waiting import wait_until
 
 CANARY = "canary-key-0123456789abcdef"
@@ -21,7 +21,7 @@ LAN = {"APPLIANCE_SERVER_HOST": "0.0.0.0", "APPLIANCE_SECURITY_VAULT": "file"}
 
 
 def test_beyond_this_machine_it_does_not_start_without_a_key(tmp_path: Path) -> None:
-    appliance = Running(tmp_path, **LAN)
+    appliance = Running(tmp_path, command=WITHOUT_MODEL, **LAN)
     ended = appliance.command("serve")
     assert ended.returncode == 78
     assert "appliance keys create" in ended.stderr and "--insecure-lan" in ended.stderr
@@ -37,7 +37,9 @@ def test_beyond_this_machine_it_does_not_start_without_a_key(tmp_path: Path) -> 
 
 
 def test_a_vault_that_cannot_be_read_keeps_it_from_starting(tmp_path: Path) -> None:
-    appliance = Running(tmp_path, **{**LAN, "APPLIANCE_SECURITY_VAULT": "keyring"})
+    appliance = Running(
+        tmp_path, command=WITHOUT_MODEL, **{**LAN, "APPLIANCE_SECURITY_VAULT": "keyring"}
+    )
     ended = appliance.command("serve")
     assert ended.returncode == 1
     assert "keyring" in ended.stderr.splitlines()[-1]
@@ -45,7 +47,7 @@ def test_a_vault_that_cannot_be_read_keeps_it_from_starting(tmp_path: Path) -> N
 
 
 def test_insecure_lan_opens_the_api_with_a_warning(tmp_path: Path) -> None:
-    appliance = Running(tmp_path, **LAN).start("--insecure-lan", ready=False)
+    appliance = Running(tmp_path, command=WITHOUT_MODEL, **LAN).start("--insecure-lan", ready=False)
     try:
         assert httpx.get(appliance.url + "/v1/models").status_code == 200
         assert "no key is asked for" in appliance.log.read_text()
@@ -55,7 +57,9 @@ def test_insecure_lan_opens_the_api_with_a_warning(tmp_path: Path) -> None:
 
 
 def test_any_origin_opens_nothing_while_no_keys_are_asked_for(tmp_path: Path) -> None:
-    appliance = Running(tmp_path, config='[security]\nallowed_origins = ["*"]').start(ready=False)
+    appliance = Running(
+        tmp_path, command=WITHOUT_MODEL, config='[security]\nallowed_origins = ["*"]'
+    ).start(ready=False)
     try:
         assert "lets no page in" in appliance.log.read_text()
         stranger = {"Origin": "https://evil.example"}
@@ -75,6 +79,7 @@ def test_the_browser_that_is_opened_here_is_logged_in(tmp_path: Path) -> None:
     browser.chmod(0o700)
     appliance = Running(
         tmp_path,
+        command=WITHOUT_MODEL,
         ENABLE_AUTH="true",
         APPLIANCE_SECURITY_VAULT="file",
         BROWSER=str(browser),
@@ -172,7 +177,7 @@ def test_a_key_of_the_configuration_works_with_a_warning_and_is_seen_nowhere(
 
 def test_import_moves_keys_out_of_the_configuration(tmp_path: Path) -> None:
     config = f"# mine\n{CONFIGURED}\n[limits]\nmax_response_tokens = 7\n"
-    appliance = Running(tmp_path, config=config)
+    appliance = Running(tmp_path, command=WITHOUT_MODEL, config=config)
     file = tmp_path / "config" / "appliance" / "config.toml"
     file.chmod(0o600)
     moved = appliance.command("keys", "import", "--json")
@@ -201,6 +206,7 @@ def test_credentials_of_the_service_manager_are_keys(tmp_path: Path) -> None:
         (given / f"appliance.{entry}").chmod(0o400)
     appliance = Running(
         tmp_path,
+        command=WITHOUT_MODEL,
         APPLIANCE_SERVER_HOST="0.0.0.0",
         APPLIANCE_SECURITY_VAULT="credentials",
         CREDENTIALS_DIRECTORY=str(given),
@@ -231,25 +237,29 @@ environ = {**os.environ, "ENABLE_AUTH": "true", "APPLIANCE_SERVER_PORT": "0",
            "APPLIANCE_DATA_DIR": sys.argv[1], "APPLIANCE_SERVER_HOST": "0.0.0.0",
            "APPLIANCE_MODELS_FIND_ELSEWHERE": "false"}
 
+def get(**headers):
+    return httpx.get(url + "/v1/models", headers=headers, timeout=60).status_code
+
 def keys(*arguments):
-    command = [sys.executable, "-m", "appliance", "keys", *arguments]
+    command = [sys.executable, "-m", "tests.service.fake_service", "keys", *arguments]
     return subprocess.run(command, env=environ, check=True, capture_output=True, text=True).stdout
 
 secret = keys("create", "office").strip()
 service = subprocess.Popen(
-    [sys.executable, "-m", "appliance", "serve"], env=environ, stdout=subprocess.PIPE, text=True
+    [sys.executable, "-m", "tests.service.fake_service", "serve"],
+    env=environ,
+    stdout=subprocess.PIPE,
+    text=True,
 )
 try:
     url = service.stdout.readline().split()[-1]
-    headers = {"X-API-Key": secret}
-    assert httpx.get(url + "/v1/models", headers=headers).status_code == 200
-    assert httpx.get(url + "/v1/models").status_code == 401
+    assert (get(**{"X-API-Key": secret}), get()) == (200, 401)
     second = keys("create", "second").strip()
-    ends = time.monotonic() + 30
-    while httpx.get(url + "/v1/models", headers={"X-API-Key": second}).status_code != 200:
+    ends = time.monotonic() + 90
+    while get(**{"X-API-Key": second}) != 200:
         assert time.monotonic() < ends
     keys("revoke", "office")
-    assert httpx.get(url + "/v1/models", headers=headers).status_code == 401
+    assert get(**{"X-API-Key": secret}) == 401
     assert "office" not in keys("list") and "second" in keys("list")
 finally:
     service.terminate()
@@ -271,7 +281,9 @@ def test_keys_in_the_systems_keyring_from_the_command_to_the_service(tmp_path: P
 
 
 def test_a_browser_stays_logged_in_over_restarts_until_its_key_ends(tmp_path: Path) -> None:
-    appliance = Running(tmp_path, ENABLE_AUTH="true", APPLIANCE_SECURITY_VAULT="file")
+    appliance = Running(
+        tmp_path, command=WITHOUT_MODEL, ENABLE_AUTH="true", APPLIANCE_SECURITY_VAULT="file"
+    )
     key, admin = appliance.make_key("office"), appliance.make_key("admin", "--scope", "admin")
     with httpx.Client() as browser, httpx.Client() as boss:
 

@@ -14,7 +14,7 @@ import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.running import Running
+from tests.running import WITHOUT_MODEL, Running
 
 ROOT = Path(__file__).resolve().parents[3]
 MONITORING = ROOT / "packaging" / "monitoring"
@@ -125,7 +125,7 @@ def test_metrics_can_be_elsewhere_or_nowhere(tmp_path: Path) -> None:
     ):
         folder = tmp_path / str(status)
         folder.mkdir()
-        appliance = Running(folder, **environment).start(ready=False)
+        appliance = Running(folder, command=WITHOUT_MODEL, **environment).start(ready=False)
         try:
             assert httpx.get(appliance.url + path).status_code == status
         finally:

@@ -13,7 +13,7 @@ import pytest
 from websockets.sync.client import connect
 
 from tests.api.admin.key_clients import SHORT, Person, new_key, socket_of
-from tests.running import Running
+from tests.running import WITHOUT_MODEL, Running
 
 
 def test_a_limited_response_says_how_it_stands(locked: Running, admin: Person) -> None:
@@ -126,6 +126,7 @@ def test_addresses_are_counted_where_there_is_no_key_and_proxies_name_them(
 ) -> None:
     appliance = Running(
         tmp_path,
+        command=WITHOUT_MODEL,
         APPLIANCE_LIMITS_DEFAULT_RATE_LIMIT_PER_MINUTE="2",
     ).start(ready=False)
     wrong = {"prompt": "x", "nonsense": 1}

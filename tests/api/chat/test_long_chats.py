@@ -28,7 +28,7 @@ def test_most_turns_of_a_long_chat_read_only_what_is_new(
     usages: list[dict[str, Any]] = []
     for i in range(TURNS):
         text = f"Turn {i}: tell me something about the number {i * 37}, in a few words, please."
-        received = turn(session, text, max_tokens=12, system_prompt="You are a friend of numbers.")
+        received = turn(session, text, max_tokens=4, system_prompt="You are a friend of numbers.")
         assert received[-1][0] == "done"
         usages.append(received[-1][1]["message"]["usage"])
         assert received[0][1]["dropped_messages"] == usages[-1]["dropped_messages"]

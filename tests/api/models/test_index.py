@@ -1,6 +1,7 @@
 """`/api/models`: every model file is listed while it exists, and can be used."""
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 
 from appliance.config import paths
 from tests.models.gguf_writer import llama
-from tests.running import Running
+from tests.running import Running, serving
 from tests.waiting import wait_until
 
 EMBEDDED = "smollm2-135m-instruct"
@@ -19,6 +20,12 @@ FIELDS = {
     *("fits", "parameters", "embeds", "tools", "thinks", "downloaded", "default", "status"),
     *("progress", "detail", "n_ctx", "device", "warning"),
 }
+
+
+@pytest.fixture(scope="module")
+def appliance(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """With the embedded model alone, which is how tests leave it."""
+    yield from serving(tmp_path_factory.mktemp("appliance"))
 
 
 def models(appliance: Running) -> dict[str, dict[str, Any]]:
@@ -34,8 +41,7 @@ def wait_for(appliance: Running, id: str, status: str) -> dict[str, Any]:
     return found
 
 
-def test_the_embedded_model_is_described_completely(tmp_path: Path) -> None:
-    appliance = Running(tmp_path).start()
+def test_the_embedded_model_is_described_completely(appliance: Running) -> None:
     (model,) = models(appliance).values()
     assert set(model) == FIELDS
     assert (model["id"], model["owner"], model["status"]) == (EMBEDDED, "bundled", "ready")
@@ -44,13 +50,11 @@ def test_the_embedded_model_is_described_completely(tmp_path: Path) -> None:
     assert model["size"] == paths.embedded_model().stat().st_size < model["memory_bytes"]
     assert model["fits"] == "fits"
     assert model["default"] and model["downloaded"]
-    assert appliance.stop() == 0
 
 
 def test_a_file_put_into_the_folder_is_on_offer_and_gone_when_it_is_taken_away(
-    tmp_path: Path,
+    appliance: Running,
 ) -> None:
-    appliance = Running(tmp_path).start()
     file = appliance.data / "models" / "mine.gguf"
     shutil.copy(paths.embedded_model(), file)
     # No listing is needed in between: a request for it is enough.
@@ -67,11 +71,9 @@ def test_a_file_put_into_the_folder_is_on_offer_and_gone_when_it_is_taken_away(
     assert set(models(appliance)) == {EMBEDDED}
     response = httpx.post(appliance.url + "/v1/completions", json=body, timeout=120)
     assert (response.status_code, response.json()["error"]["code"]) == (404, "model_not_found")
-    assert appliance.stop() == 0
 
 
-def test_models_are_loaded_and_unloaded(tmp_path: Path) -> None:
-    appliance = Running(tmp_path).start()
+def test_models_are_loaded_and_unloaded(appliance: Running) -> None:
     for verb, status in (("unload", "unloaded"), ("load", "ready")):
         response = httpx.post(f"{appliance.url}/api/models/{EMBEDDED}/{verb}", timeout=60)
         assert response.status_code == 202
@@ -79,34 +81,49 @@ def test_models_are_loaded_and_unloaded(tmp_path: Path) -> None:
         wait_for(appliance, EMBEDDED, status)
     response = httpx.post(appliance.url + "/api/models/nobody/load")
     assert (response.status_code, response.json()["error"]["code"]) == (404, "model_not_found")
-    assert appliance.stop() == 0
 
 
-@pytest.mark.parametrize("owner", ["huggingface", "lmstudio", "ollama", "llama.cpp"])
-def test_models_of_other_programs_answer_and_are_never_removed(owner: str, tmp_path: Path) -> None:
-    home = tmp_path / "home"
-    places = {
-        "huggingface": home / "hf" / "hub" / "models--a--b" / "snapshots" / "0" / "tiny.gguf",
-        "lmstudio": home / ".lmstudio" / "models" / "a" / "b" / "tiny.gguf",
-        "ollama": home / ".ollama" / "models" / "blobs" / f"sha256-{'a' * 64}",
-        "llama.cpp": home / "llama" / "tiny.gguf",
-    }
-    file = places[owner]
-    file.parent.mkdir(parents=True)
-    shutil.copy(paths.embedded_model(), file)
-    if owner == "ollama":
-        manifest = home / ".ollama/models/manifests/registry.ollama.ai/library/tiny/latest"
-        manifest.parent.mkdir(parents=True)
-        layer = '{"mediaType": "application/vnd.ollama.image.model", "digest": "sha256:%s"}'
-        manifest.write_text('{"layers": [%s]}' % (layer % ("a" * 64)))
-    appliance = Running(
-        tmp_path,
+OWNERS = {
+    "huggingface": "hf/hub/models--a--b/snapshots/0/hugging.gguf",
+    "lmstudio": ".lmstudio/models/a/b/studio.gguf",
+    "ollama": f".ollama/models/blobs/sha256-{'a' * 64}",
+    "llama.cpp": "llama/llama.gguf",
+}
+"""Where each program has its file, in the home folder."""
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Of somebody who has all of these programs."""
+    home = tmp_path_factory.mktemp("home")
+    for place in OWNERS.values():
+        (home / place).parent.mkdir(parents=True)
+        shutil.copy(paths.embedded_model(), home / place)
+    manifest = home / ".ollama/models/manifests/registry.ollama.ai/library/tiny/latest"
+    manifest.parent.mkdir(parents=True)
+    layer = '{"mediaType": "application/vnd.ollama.image.model", "digest": "sha256:%s"}'
+    manifest.write_text('{"layers": [%s]}' % (layer % ("a" * 64)))
+    return home
+
+
+@pytest.fixture(scope="module")
+def beside_others(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """An appliance that finds their models."""
+    yield from serving(
+        tmp_path_factory.mktemp("beside"),
         APPLIANCE_MODELS_FIND_ELSEWHERE="true",
         HOME=str(home),
         HF_HOME=str(home / "hf"),
         LLAMA_CACHE=str(home / "llama"),
-    ).start()
-    id = "tiny:latest" if owner == "ollama" else "tiny"
+    )
+
+
+@pytest.mark.parametrize("owner", OWNERS)
+def test_models_of_other_programs_answer_and_are_never_removed(
+    owner: str, home: Path, beside_others: Running
+) -> None:
+    appliance, file = beside_others, home / OWNERS[owner]
+    id = "tiny:latest" if owner == "ollama" else file.stem
     found = models(appliance)[id]
     assert (found["owner"], found["path"]) == (owner, str(file))
     body = {"model": id, "prompt": "One, two,", "max_tokens": 4}
@@ -116,25 +133,23 @@ def test_models_of_other_programs_answer_and_are_never_removed(owner: str, tmp_p
     assert (refused.status_code, refused.json()["error"]["code"]) == (409, "conflict")
     assert str(file) in refused.json()["error"]["message"]
     assert file.exists()
-    assert appliance.stop() == 0
 
 
-def test_the_embedded_model_cannot_be_removed(tmp_path: Path) -> None:
-    appliance = Running(tmp_path).start()
+def test_the_embedded_model_cannot_be_removed(appliance: Running) -> None:
     assert httpx.delete(f"{appliance.url}/api/models/{EMBEDDED}").status_code == 409
     assert paths.embedded_model().is_file()
-    assert appliance.stop() == 0
 
 
-def test_a_bad_file_is_listed_with_its_fault_and_not_on_offer(tmp_path: Path) -> None:
-    appliance = Running(tmp_path).start(ready=False)
+def test_a_bad_file_is_listed_with_its_fault_and_not_on_offer(appliance: Running) -> None:
     (appliance.data / "models").mkdir(exist_ok=True)
-    (appliance.data / "models" / "bad.gguf").write_text("not a model")
+    file = appliance.data / "models" / "bad.gguf"
+    file.write_text("not a model")
+    wait_until(lambda: "bad" in models(appliance), "it is not found")
     bad = models(appliance)["bad"]
     assert (bad["status"], bad["fits"]) == ("failed", None)
     assert "not a GGUF file" in bad["detail"]
     assert httpx.post(appliance.url + "/api/models/bad/load").status_code == 404
-    assert appliance.stop() == 0
+    file.unlink()
 
 
 CONFIGURED = """

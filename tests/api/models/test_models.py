@@ -59,7 +59,7 @@ def test_a_model_is_loaded_when_it_is_asked_for(tmp_path: Path) -> None:
 
 def test_the_model_used_longest_ago_gives_way_but_never_one_at_work(tmp_path: Path) -> None:
     appliance = two(tmp_path, APPLIANCE_MODELS_MAX_LOADED="1").start()
-    body = {"model": "first", "prompt": "Once upon a time", "max_tokens": 600, "stream": True}
+    body = {"model": "first", "prompt": "Once upon a time", "max_tokens": 150, "stream": True}
     with httpx.stream("POST", appliance.url + "/v1/completions", json=body, timeout=60) as stream:
         received = events(stream)
         next(received)

@@ -61,9 +61,9 @@ def test_tokens_stand_for_their_text(client: openai.OpenAI) -> None:
 
 
 def test_an_input_has_the_same_vector_alone_and_among_others(client: openai.OpenAI) -> None:
-    texts = [f"{CAT} {TAX} " * (i % 7) + f"Number {i}." for i in range(40)]
+    texts = [f"{CAT} {TAX} " * (i % 7) + f"Number {i}." for i in range(16)]
     together = client.embeddings.create(model="smollm2-135m-instruct", input=texts).data
-    for i in (0, 13, 27, 39):
+    for i in (0, 5, 11, 15):
         alone = (
             client.embeddings.create(model="smollm2-135m-instruct", input=texts[i])
             .data[0]

@@ -2,6 +2,7 @@
 and the real model."""
 
 import shutil
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,17 +15,22 @@ from tests.running import Running
 from tests.waiting import wait_until
 
 DRIVERS = Path("/usr/share/vulkan/icd.d")
+FAULTY = (sys.executable, str(Path(__file__).with_name("faulty_driver.py")))
 PACKAGES = "install the Debian packages `mesa-vulkan-drivers` and `libvulkan1`"
 
 
 @pytest.fixture(scope="session")
 def software() -> dict[str, str]:
-    """Variables that make that driver the only GPU of this machine. llama.cpp ignores it
-    unless it is named."""
+    """Variables that make that driver the only GPU of this machine, with the model's own context
+    size. llama.cpp ignores that GPU unless it is named."""
     found = sorted(DRIVERS.glob("lvp_icd*.json"))
     if not found:
         pytest.skip(f"software Vulkan is missing: {PACKAGES}")
-    return {"GGML_VK_VISIBLE_DEVICES": "0", "VK_DRIVER_FILES": str(found[0])}
+    return {
+        "GGML_VK_VISIBLE_DEVICES": "0",
+        "VK_DRIVER_FILES": str(found[0]),
+        "APPLIANCE_ENGINE_N_CTX": "0",
+    }
 
 
 @dataclass(frozen=True)
@@ -42,7 +48,8 @@ class FirstUse:
 def first_use(software: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> FirstUse:
     """An appliance configured for the GPU, run until it uses it."""
     folder = tmp_path_factory.mktemp("first_use")
-    appliance = Running(folder, **software, APPLIANCE_MODELS_DEFAULT_DEVICE="vulkan").start()
+    variables = {**software, "VK_FAULTS": "{}", "APPLIANCE_MODELS_DEFAULT_DEVICE": "vulkan"}
+    appliance = Running(folder, command=FAULTY, **variables).start()
     try:
         meanwhile = ask(appliance)
         wait_until(lambda: model(appliance)["on"] == ["Vulkan0"], "it never moved", PATIENCE)

@@ -8,7 +8,7 @@ from tests.running import Running
 
 FOUR = " four"
 """The continuation that every device must produce."""
-PATIENCE = 300
+PATIENCE = 900
 """Seconds for a reply of an emulated GPU."""
 
 

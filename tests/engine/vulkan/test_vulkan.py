@@ -21,14 +21,12 @@ from appliance.engine.device_results import all_results, store_result
 from appliance.system import llama_libraries
 from appliance.tuning.devices.verify import compare
 from tests.engine.conftest import load_of
-from tests.engine.vulkan.conftest import FirstUse
+from tests.engine.vulkan.conftest import FAULTY, FirstUse
 from tests.engine.vulkan.gpu_requests import FOUR, PATIENCE, ask, doctor, model, status, words
 from tests.models.architectures import bert, mamba
 from tests.running import Running
 from tests.tuning.faulty_variants import FAULTS, address
 from tests.waiting import wait_until
-
-FAULTY = (sys.executable, str(Path(__file__).with_name("faulty_driver.py")))
 
 
 @pytest.fixture

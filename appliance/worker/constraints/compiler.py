@@ -134,7 +134,8 @@ class ConstraintCompiler:
                 optional=wanted.optional,
             )
         except ValueError as ex:
-            raise RequestError(f"{what} cannot be used: {ex}", param=wanted.param) from ex
+            message = f"{what} cannot be used: {_printable(str(ex))}"
+            raise RequestError(message, param=wanted.param) from ex
         except RequestError as ex:
             message = f"{what} cannot be used: {ex.message}"
             raise RequestError(message, param=wanted.param) from ex
@@ -236,6 +237,13 @@ class _Thread:
             count += 1
             if time.thread_time() - began > LARGE_SECONDS or not count % TRIM_EVERY:
                 memory.trim()
+
+
+def _printable(reason: str) -> str:
+    """In one line: reasons quote what was sent."""
+    return "".join(
+        char if char.isprintable() else char.encode("unicode_escape").decode() for char in reason
+    )
 
 
 def _step_back() -> None:

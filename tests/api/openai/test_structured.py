@@ -72,6 +72,10 @@ TAKEN: dict[str, dict[str, Any]] = {
     "nothing": {"grammar": 'root ::= ""'},
 }
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
+    "an empty range with a line break and an escape": (
+        {"grammar": "root ::= [1-\n\x1b]"},
+        "grammar",
+    ),
     "brackets": ({"grammar": "root ::= " + "(" * 20_000}, "grammar"),
     "many maybes": ({"grammar": "root ::= " + '"a"? ' * 3_000}, "grammar"),
     "a chain": (
@@ -134,6 +138,7 @@ def test_it_is_refused_by_name_and_hurts_nobody(running: Running, name: str) -> 
     error = response.json()["error"]
     assert error["param"] == param
     assert param in error["message"] or "grammar" in error["message"]
+    assert error["message"].isprintable()
     assert error["type"] == "invalid_request_error"
 
 

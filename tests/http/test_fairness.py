@@ -259,7 +259,7 @@ def test_answers_that_nobody_reads_are_bounded_in_sum_and_hold_no_thread() -> No
         files = psutil.Process().num_fds()
         slow = Neighbour(it, 3, receive_buffer=4096)
         slow.get("/large")
-        assert eventually(lambda: held(it) >= 9 * MEGABYTE)
+        assert eventually(lambda: held(it) >= MEGABYTE)  # the rest is in the sockets
         for _ in range(10):
             Neighbour(it, 2, receive_buffer=4096).get("/large")
         assert it.get("/ping").body == b"pong"

@@ -190,6 +190,7 @@ def is_subsequence(text: str, pieces: list[OutputPart]) -> bool:
 @example(L, False, "", " ", [])
 @example(L, False, "", f"{LLAMA_CALL};{LLAMA_CALL}; x", [])
 @example(H, True, "", f"<think>x</think><tool_call>{CALL} <tool_call>", [])
+@example(None, True, "", "<tool_call></think><tool_call>", [])
 @example(G, False, "", "<tool_call><|end|><tool_call>", [])
 @example(G, False, "", "<|start|>" + 600 * "x" + "<|message|>", [])
 @example(G, False, "", "Hm <|start|>" + 514 * "x" + "<|message|> y <|start|>final<|message|>z", [])
@@ -206,7 +207,9 @@ def test_no_split_changes_the_parsed_reply(
     if all(isinstance(piece, Content) for piece in whole) and not think and format is not G:
         assert whole == ([Content(text)] if text else [])
     if "\\" not in text:  # which is stripped from arguments in a string
-        assert is_subsequence(text, whole) if format is G else in_order(text, whole)
+        # Of a thought that was never opened, the mark that closes it is dropped from within a text.
+        marks_dropped = format is G or (think and "</think>" in text)
+        assert is_subsequence(text, whole) if marks_dropped else in_order(text, whole)
 
 
 values = st.recursive(

@@ -18,6 +18,7 @@ from appliance.system.memory import memory
 from benchmarks.client import BenchmarkError
 from benchmarks.figures import Row
 from benchmarks.report import as_json, table
+from benchmarks.rows_agent import agent
 from benchmarks.rows_cache import after_restart, chats_in_turn
 from benchmarks.rows_constrained import constraints
 from benchmarks.rows_growth import growth
@@ -42,6 +43,7 @@ ROWS: dict[int, Callable[[Stand], Row]] = {
     10: many_streams,
     11: page_at_work,
     12: growth,
+    13: agent,
     18: constraints,
 }
 _QUIET_LOAD = 0.5

@@ -133,7 +133,8 @@ class EngineSettings(Section, frozen=True):
     max_waiting: Annotated[int, Meta(ge=0)] = 64
     """Requests that may wait for a place."""
     kv_memory_mb: Annotated[int, Meta(ge=0)] = 1024
-    """Megabytes of host memory, for each model, that keep what chats without a place have read."""
+    """Megabytes of host memory, for each model, that keep what chats without a place have read, and
+    of models that keep no token apart from others, copies of where those with a place were."""
     kv_disk_mb: Annotated[int, Meta(ge=0)] = 4096
     """Megabytes of disk, for all models, that keep it over restarts; 0: off."""
     kv_min_tokens: Annotated[int, Meta(ge=1)] = 64

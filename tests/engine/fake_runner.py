@@ -24,7 +24,7 @@ from appliance.worker import main
 from appliance.worker.constraints.compiler import GrammarVocabulary
 from appliance.worker.constraints.constraint import Constraint
 from appliance.worker.runners.base import Batch, EmbeddingModel, LoadError, NoRoom, SlotBytes
-from appliance.worker.runners.checkpoints import Checkpoint, State
+from appliance.worker.runners.checkpoints import Checkpointing, Cut, State
 
 END = 0
 FATAL = list(b"!!")
@@ -131,7 +131,8 @@ class FakeRunner:
     slot_bytes = SlotBytes(0, 1)
     generates = True
     cuts: "re.Pattern[str] | None" = None
-    takes_checkpoints = False
+    checkpointing: Checkpointing | None = None
+    ends = (END,)
     threads = (0, 0)
     fingerprint = "fake"
 
@@ -251,13 +252,11 @@ class FakeRunner:
     def checkpoint(self, slot: int) -> bytes:
         raise NotImplementedError
 
-    def truncate(self, slot: int, length: int, checkpoint: Checkpoint | None = None) -> int:
+    def truncate(self, slot: int, length: int, cut: Cut | None = None) -> int:
         del self.cells.setdefault(slot, [])[length:]
         return length
 
-    def copy_prefix(
-        self, source: int, target: int, length: int, checkpoint: Checkpoint | None = None
-    ) -> bool:
+    def copy_prefix(self, source: int, target: int, length: int, cut: Cut | None = None) -> bool:
         assert not self.cells.get(target)
         self.cells[target] = self.cells[source][:length]
         self.shared += length

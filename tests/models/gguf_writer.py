@@ -138,7 +138,8 @@ class Gguf:
         return sum(self._padded(tensor.size()) for tensor in self.tensors)
 
     def encoded(self, seed: int | None = None) -> bytes:
-        """The whole file. Data are zeros, or small numbers drawn with `seed` where it is F32."""
+        """The whole file. Data are zeros, or small numbers drawn with `seed` where it is F32; what
+        states decay with is negative, or they would grow without an end."""
         head = self.header()
         if seed is None:
             return head + bytes(self.data_size())
@@ -148,6 +149,8 @@ class Gguf:
             size = self._padded(tensor.size())
             if tensor.kind == "F32":
                 values = [draw.uniform(-0.1, 0.1) for _ in range(size // 4)]
+                if tensor.name.endswith("ssm_a"):
+                    values = [-abs(value) for value in values]
                 parts.append(struct.pack(f"<{size // 4}f", *values))
             else:
                 parts.append(bytes(size))

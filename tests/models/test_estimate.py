@@ -268,3 +268,17 @@ def test_tied_embeddings_are_on_both_sides(tmp_path: Path) -> None:
     embeddings = next(t for t in header.tensors if t.name == "token_embd.weight")
     weights = sum(tensor.size for tensor in header.tensors)
     assert every.cpu.weights + every.gpu.weights == weights + embeddings.size
+
+
+@pytest.mark.parametrize("unified", [True, False])
+def test_windows_keep_a_long_cache_short(tmp_path: Path, unified: bool) -> None:
+    """With the shape of Gemma 3 4B: five layers of six look back 1,024 tokens."""
+    shape = gemma3(
+        window=1024, n_layer=34, n_embd=2560, n_head=8, head_dim=256, n_ff=10240, n_ctx=131_072
+    )
+    file = shape.with_pair(u32("gemma3.attention.head_count_kv", 4)).save(tmp_path / "4b.gguf")
+    header = read_header(file)
+    cell: Cell = (131_072, 4, unified, 2048, 512, "f16", "f16")
+    full = estimated(header, cell, swa_full=True).cpu.cache
+    assert full == 34 * 131_072 * (1 if unified else 4) * 2 * 4 * 256 * 2
+    assert estimated(header, cell).cpu.cache <= full / 5

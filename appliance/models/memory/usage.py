@@ -24,7 +24,7 @@ class MemoryUse(msgspec.Struct, frozen=True, kw_only=True):
     """The number of separate parts for slots; 1: all slots share it."""
     compute: int
     saved: int
-    """Saved KV states of chats without a slot."""
+    """Of what chats without a slot have read, and of where those with a slot can go back to."""
     process: int
     """The programs that run it, and what else they need."""
     gpu: int

@@ -9,7 +9,7 @@ from appliance.engine.protocol import Load, ModelInfo
 from appliance.engine.types import SamplingParams
 from appliance.worker.constraints.compiler import GrammarVocabulary
 from appliance.worker.constraints.constraint import Constraint
-from appliance.worker.runners.checkpoints import Checkpoint, State
+from appliance.worker.runners.checkpoints import Checkpointing, Cut, State
 
 
 class NoRoom(Exception):
@@ -68,8 +68,8 @@ class KvMemory(Protocol):
     def slot_bytes(self) -> SlotBytes: ...
 
     @property
-    def takes_checkpoints(self) -> bool:
-        """Whether they help it to cut: layers look back a window only."""
+    def checkpointing(self) -> Checkpointing | None:
+        """What helps it to cut; None: it can be cut anywhere, or nowhere."""
 
     def min_length(self, slot: int) -> int:
         """The fewest tokens that a slot, as it is now, can be cut to without a checkpoint; all of
@@ -78,19 +78,17 @@ class KvMemory(Protocol):
     def min_saved_length(self, length: int) -> int:
         """The same for a saved state of this many tokens."""
 
-    def truncate(self, slot: int, length: int, checkpoint: Checkpoint | None = None) -> int:
+    def truncate(self, slot: int, length: int, cut: Cut | None = None) -> int:
         """Keep the first `length` tokens of a slot; return how many are left, or 0."""
 
-    def copy_prefix(
-        self, source: int, target: int, length: int, checkpoint: Checkpoint | None = None
-    ) -> bool:
+    def copy_prefix(self, source: int, target: int, length: int, cut: Cut | None = None) -> bool:
         """Give the empty slot `target` the first `length` tokens of `source`."""
 
     def checkpoint(self, slot: int) -> State:
-        """The window of a slot as it is now; only where `takes_checkpoints`."""
+        """Of a slot as it is now; only where there is `checkpointing`. Empty: it can't be had."""
 
     def save(self, slot: int) -> State:
-        """The state of a slot."""
+        """The state of a slot. Empty: it can't be had."""
 
     def restore(self, slot: int, state: State) -> bool:
         """Put a saved state into an empty slot; False: it does not fit or is damaged."""
@@ -228,6 +226,10 @@ class Runner(KvMemory, Protocol):
 
     def is_end_of_generation(self, token: int) -> bool:
         """Whether the token ends the reply."""
+
+    @property
+    def ends(self) -> Collection[int]:
+        """All tokens that end a reply; in a prompt, messages end with them."""
 
     def grammar_vocabulary(self) -> GrammarVocabulary:
         """The vocabulary for constraints.

@@ -12,8 +12,8 @@ import queue
 import struct
 import threading
 import zlib
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
@@ -26,7 +26,7 @@ from appliance.worker.scheduler.prompt_tokens import PromptTokens, Scope
 
 log = logging.getLogger(__name__)
 
-MAGIC = b"APPLKV1\n"
+MAGIC = b"APPLKV2\n"
 _LENGTH = struct.Struct("<I")
 _MAX_HEAD = 64 * 1024 * 1024
 COVERED = 16
@@ -42,14 +42,13 @@ class FileHeader(msgspec.Struct, frozen=True):
     tokens_check: int
     """CRC-32 of the tokens."""
     size: int
-    """Bytes of the state and the checkpoint behind it."""
+    """Bytes of the state and the checkpoints behind it."""
     check: int
-    """CRC-32 of both."""
-    mark: int = 0
-    """Tokens before the checkpoint; 0: there is none."""
-    mark_size: int = 0
-    owner: str = ""
-    """Opaque; empty in files of earlier versions, which their sessions alone find."""
+    """CRC-32 of all that."""
+    owner: str
+    """Opaque."""
+    marks: list[tuple[int, int, bool]] = []
+    """Of each checkpoint, in order: tokens before it, bytes, and whether a turn ended there."""
 
 
 class FoundState(msgspec.Struct, frozen=True):
@@ -58,7 +57,7 @@ class FoundState(msgspec.Struct, frozen=True):
     tokens: PromptTokens
     state: State
     origin: CachedFrom
-    checkpoint: Checkpoint | None = None
+    checkpoints: list[Checkpoint] = []
 
 
 @dataclass(slots=True, eq=False)
@@ -68,10 +67,10 @@ class StoredState:
     tokens: PromptTokens
     size: int
     used: int
-    mark: int = 0
-    """Tokens before its checkpoint; 0: it has none."""
+    marks: list[int] = field(default_factory=list)
+    """Tokens before its checkpoints, in order."""
     state: State | None = None
-    checkpoint: Checkpoint | None = None
+    checkpoints: list[Checkpoint] = field(default_factory=list)
     file: Path | None = None
     evict_after_write: bool = False
     """Memory has no room for it: the state goes once it is in a file."""
@@ -84,7 +83,8 @@ class StoredState:
 
     def empty(self) -> None:
         """Free its memory."""
-        self.state = self.checkpoint = None
+        self.state = None
+        self.checkpoints = []
 
 
 class KvStateStore:
@@ -99,6 +99,7 @@ class KvStateStore:
         disk_bytes: int,
         min_tokens: int,
         min_length: Callable[[int], int],
+        reach: int = 0,
     ) -> None:
         """
         Args:
@@ -108,6 +109,7 @@ class KvStateStore:
             disk_bytes: of all files in the folder, whichever model they belong to.
             min_tokens: shorter sequences are not worth keeping.
             min_length: see `runners.base.KvMemory.min_saved_length`.
+            reach: see `runners.checkpoints.Checkpointing`.
         """
         self.persistent = bool(folder and disk_bytes)
         """States outlive the worker."""
@@ -118,6 +120,7 @@ class KvStateStore:
         self._disk_bytes = disk_bytes
         self._min_tokens = min_tokens
         self._min_length = min_length
+        self._reach = reach
         self._entries: list[StoredState] = []
         self._clock = 0
         self._names = 0
@@ -146,9 +149,9 @@ class KvStateStore:
             self._clock += 1
             entry.used = self._clock
             with self._lock:
-                state, checkpoint, file = entry.state, entry.checkpoint, entry.file
+                state, checkpoints, file = entry.state, entry.checkpoints, entry.file
             if state is not None:
-                return FoundState(entry.tokens, state, "memory", checkpoint)
+                return FoundState(entry.tokens, state, "memory", checkpoints)
             if file is not None:
                 found = self._read(file, entry.tokens)
                 if found is not None:
@@ -169,13 +172,14 @@ class KvStateStore:
         """Bytes of the states in memory."""
         return sum(entry.size for entry in self._entries if entry.state is not None)
 
+    def checkpoints_held(self) -> Iterator[State]:
+        """Checkpoints of the states in memory; `memory_held` has their bytes."""
+        return (one.state for entry in self._entries for one in entry.checkpoints)
+
     # -- keeping ---------------------------------------------------------------------------------
 
     def put(
-        self,
-        tokens: PromptTokens,
-        state: State,
-        checkpoint: Checkpoint | None = None,
+        self, tokens: PromptTokens, state: State, checkpoints: Sequence[Checkpoint] = ()
     ) -> None:
         """Keep a state; it takes the place of those that it continues, and outlives as they do."""
         for entry in self._entries[:]:
@@ -184,9 +188,9 @@ class KvStateStore:
                 self._drop(entry)
         self._clock += 1
         entry = StoredState(tokens, len(state), self._clock, state=state)
-        if checkpoint is not None:
-            entry.checkpoint, entry.mark = checkpoint, checkpoint.length
-            entry.size += len(checkpoint.state)
+        entry.checkpoints = list(checkpoints)
+        entry.marks = [one.length for one in checkpoints]
+        entry.size += sum(len(one.state) for one in checkpoints)
         self._entries.append(entry)
         self._fit_memory()
 
@@ -217,9 +221,9 @@ class KvStateStore:
             if kept and not entry.session:
                 continue
             held = len(entry.tokens)
-            marks = [entry.mark] if entry.mark else []
             common = entry.tokens.common_prefix(tokens)
-            length = usable_length(common, held, self._min_length(held), marks)
+            shortest = self._min_length(held)
+            length = usable_length(common, held, shortest, entry.marks, self._reach)
             if length and (best is None or length > best[0]):
                 best = (length, entry)
         return best
@@ -271,9 +275,9 @@ class KvStateStore:
             self._clock += 1
             scope = Scope(owner=head.owner, session=file.name.partition("-")[0])
             tokens = PromptTokens.from_bytes(head.tokens, scope)
-            self._entries.append(
-                StoredState(tokens, head.size, self._clock, mark=head.mark, file=file)
-            )
+            marks = [length for length, _, _ in head.marks]
+            entry = StoredState(tokens, head.size, self._clock, marks=marks, file=file)
+            self._entries.append(entry)
 
     def _read(self, file: Path, tokens: PromptTokens) -> FoundState | None:
         """The file is mapped: to copy it, memory would have to be found and cleared first, which
@@ -295,9 +299,12 @@ class KvStateStore:
             log.warning("saved state %s is dropped: %s", file.name, ex)
             unlink(reading)
             return None
-        end = head.size - head.mark_size
-        window = Checkpoint(head.mark, bytes(parts[end:])) if head.mark_size else None
-        return FoundState(tokens, parts[:end], "disk", window)
+        end = at = head.size - sum(size for _, size, _ in head.marks)
+        checkpoints = []
+        for length, size, turn in head.marks:
+            checkpoints.append(Checkpoint(length, bytes(parts[at : at + size]), turn))
+            at += size
+        return FoundState(tokens, parts[:end], "disk", checkpoints)
 
     def _write_later(self, entry: StoredState) -> None:
         if self._folder is None or entry.file is not None or entry.state is None:
@@ -322,28 +329,30 @@ class KvStateStore:
     def _write(self, entry: StoredState) -> None:
         assert self._folder
         with self._lock:
-            state, checkpoint = entry.state, entry.checkpoint
+            state, checkpoints = entry.state, entry.checkpoints
             if entry.dropped or entry.file or state is None:
                 return
             self._names += 1
             name = f"{entry.session}-{os.getpid()}-{self._names}"
         tokens = entry.tokens.to_bytes()
-        window = checkpoint.state if checkpoint else b""
+        parts = [state, *(one.state for one in checkpoints)]
+        check = 0
+        for part in parts:
+            check = zlib.crc32(part, check)
         head = msgspec.msgpack.encode(
             FileHeader(
                 self._fingerprint,
                 tokens,
                 zlib.crc32(tokens),
-                len(state) + len(window),
-                zlib.crc32(window, zlib.crc32(state)),
-                entry.mark,
-                len(window),
+                sum(map(len, parts)),
+                check,
                 entry.tokens.scope.owner,
+                [(one.length, len(one.state), one.turn) for one in checkpoints],
             )
         )
         partial = self._folder / f"{name}.part"
         file = partial.with_suffix(SUFFIX)
-        replace_file(file, MAGIC + _LENGTH.pack(len(head)) + head, state, window, partial=partial)
+        replace_file(file, MAGIC + _LENGTH.pack(len(head)) + head, *parts, partial=partial)
         with self._lock:
             entry.file = file
             if entry.evict_after_write:
@@ -388,7 +397,9 @@ def _read_head(file: Path, fingerprint: str) -> tuple[FileHeader, int]:
     if head.fingerprint != fingerprint:
         raise ValueError("it belongs to another model or build")
     whole = file.stat().st_size == start + head.size and len(head.tokens) % 4 == 0
-    whole = whole and 0 <= head.mark_size <= head.size and 0 <= head.mark <= len(head.tokens) // 4
+    most = len(head.tokens) // 4
+    whole = whole and sum(size for _, size, _ in head.marks) <= head.size
+    whole = whole and all(0 <= length <= most and size > 0 for length, size, _ in head.marks)
     if not whole or zlib.crc32(head.tokens) != head.tokens_check:
         raise ValueError("it is damaged")
     return head, start

@@ -6,11 +6,12 @@ the cells themselves are moved by a `KvMemory`.
 """
 
 import logging
+from collections.abc import Collection
 
 from appliance.engine.protocol import CachedFrom
 from appliance.worker.runners import checkpoints
 from appliance.worker.runners.base import KvMemory
-from appliance.worker.runners.checkpoints import Checkpoint
+from appliance.worker.runners.checkpoints import Checkpoint, Cut, State
 from appliance.worker.scheduler.kv_state_store import KvStateStore
 from appliance.worker.scheduler.prompt_tokens import PromptTokens, Scope
 from appliance.worker.scheduler.sequence import Sequence
@@ -20,8 +21,12 @@ log = logging.getLogger(__name__)
 
 WORTH_MOVING = 32
 """Tokens; fewer are computed sooner than a state is looked up, copied or saved."""
-MOST_CHECKPOINTS = 4
-"""Maximum number of a slot's checkpoints."""
+TAIL = 64
+"""Tokens; a message that ends so near the end of a prompt is followed by what begins the reply."""
+KEPT_CHECKPOINTS = 2
+"""That a slot keeps while others have more."""
+STORED_BYTES = 64 << 20
+"""Of the checkpoints that are stored with a state, or as many as the state has."""
 
 
 class PrefixCache:
@@ -36,11 +41,13 @@ class PrefixCache:
         n_cells: int,
         partitioned: bool,
         checkpoint_bytes: int = 0,
+        ends: Collection[int] = (),
     ) -> None:
         """
         Args:
             n_cells: tokens that the KV cache holds, in all, or of each slot when `partitioned`.
             checkpoint_bytes: of host memory, for all slots' checkpoints.
+            ends: tokens that end messages.
         """
         self._memory = memory
         self._store = store
@@ -48,7 +55,11 @@ class PrefixCache:
         self._cells = Cells()
         self._n_cells = n_cells
         self.partitioned = partitioned
-        self._checkpoint_bytes = checkpoint_bytes if memory.takes_checkpoints else 0
+        kind = memory.checkpointing
+        self._n_checkpoints = checkpoint_bytes // max(1, kind.size) if kind else 0
+        self._checkpoint_bytes = checkpoint_bytes if self._n_checkpoints else 0
+        self._reach = kind.reach if kind else 0
+        self._ends = frozenset(ends)
         self._clock = 0
 
     # -- looking ---------------------------------------------------------------------------------
@@ -103,16 +114,16 @@ class PrefixCache:
         slot.tokens.scope = sequence.tokens.scope
         slot.used = self._clock
         sequence.start(slot.index, length, origin if length else None)
+        self._plan(slot, sequence)
         if known >= length + WORTH_MOVING:  # computed twice, and not a third time
             self.branch(sequence, known)
 
     def branch(self, sequence: Sequence, length: int) -> None:
         """Others begin with the first `length` tokens of a running sequence, too: if they could not
         be had of it later, it keeps a checkpoint there."""
-        if not self._checkpoint_bytes or length <= sequence.n_past:
-            return
-        ahead = sequence.pause > sequence.n_past
-        sequence.pause = min(length, sequence.pause) if ahead else length
+        slot = self._slot_of(sequence)
+        slot.turns.add(length)
+        self._set_pause(slot, sequence)
 
     def advance(self, sequence: Sequence, count: int) -> None:
         """The next `count` tokens of the sequence were computed."""
@@ -122,12 +133,14 @@ class PrefixCache:
         slot.stored = False
         self._cells.grow(slot, count)
         sequence.n_past = end
-        slot.due = end in (sequence.n_prompt, sequence.pause)
+        if end == sequence.pause:
+            slot.due, slot.marked = True, end
+        self._set_pause(slot, sequence)
 
     def set_checkpoints(self) -> None:
-        """Keep copies of what slots are about to lose: the window where a prompt ended, from which
-        another reply can be made; where a reply did, which another prompt can follow; and where
-        others branch off."""
+        """Keep copies of what slots are about to lose: where a prompt ended, from which another
+        reply can be made; where a reply did, which another prompt can follow; where others branch
+        off; and on the way."""
         for slot in self.slots:
             if slot.due:
                 slot.due = False
@@ -137,6 +150,7 @@ class PrefixCache:
         """The sequence has ended or must wait; its slot keeps what was computed."""
         slot = self._slot_of(sequence)
         slot.sequence = None
+        slot.turns.add(len(slot.tokens))
         slot.due = True
         self._clock += 1
         slot.used = self._clock
@@ -166,7 +180,9 @@ class PrefixCache:
         """What is kept in cells, and what in host memory."""
         lengths = [len(slot.tokens) for slot in self.slots if slot.tokens]
         in_cells = self._memory.slot_bytes.of(Cells.count(self.slots), lengths)
-        return in_cells, self._store.memory_held + self._checkpoints_held()
+        stored = {id(state) for state in self._store.checkpoints_held()}
+        own = sum(len(state) for id, state in self._distinct().items() if id not in stored)
+        return in_cells, self._store.memory_held + own
 
     def idle_cells(self) -> int:
         """Cells that only idle slots hold; in a unified cache they slow every step down."""
@@ -222,7 +238,8 @@ class PrefixCache:
         if common == held:
             return common
         marks = (one.length for one in slot.checkpoints)
-        return checkpoints.usable_length(common, held, self._min_length(slot, copied=copied), marks)
+        shortest = self._min_length(slot, copied=copied)
+        return checkpoints.usable_length(common, held, shortest, marks, self._reach)
 
     def _min_length(self, slot: Slot, *, copied: bool) -> int:
         if copied and self.partitioned:  # by way of its state
@@ -272,8 +289,8 @@ class PrefixCache:
         if slot is source:
             return slot, self._truncate(slot, length), "slot"
         self.empty(slot.index)
-        checkpoint = self._checkpoint_for(source, length, copied=True)
-        if not self._memory.copy_prefix(source.index, slot.index, length, checkpoint):
+        cut = self._cut(source, length, copied=True)
+        if not self._memory.copy_prefix(source.index, slot.index, length, cut):
             self.empty(slot.index)
             return slot, 0, "shared"
         slot.tokens = source.tokens[:length]
@@ -296,7 +313,7 @@ class PrefixCache:
             self.empty(slot.index)
             return slot, 0, found.origin
         slot.tokens = found.tokens[:]
-        slot.checkpoints = [found.checkpoint] if found.checkpoint else []
+        slot.checkpoints = list(found.checkpoints)
         slot.runs = []
         self._cells.grow(slot, len(slot.tokens))
         slot.stored = True
@@ -306,18 +323,16 @@ class PrefixCache:
             found.origin,
         )
 
-    def _checkpoint_for(
-        self, slot: Slot, length: int, *, copied: bool = False
-    ) -> Checkpoint | None:
-        """The checkpoint without which the slot can't be cut to that length."""
+    def _cut(self, slot: Slot, length: int, *, copied: bool = False) -> Cut | None:
+        """The checkpoints without which the slot can't be cut to that length."""
         if length in (0, len(slot.tokens)) or length >= self._min_length(slot, copied=copied):
             return None
-        return checkpoints.at(slot.checkpoints, length)
+        return checkpoints.cut_at(slot.checkpoints, length)
 
     def _truncate(self, slot: Slot, length: int) -> int:
         slot.due = False
         if len(slot.tokens) > length:
-            length = self._memory.truncate(slot.index, length, self._checkpoint_for(slot, length))
+            length = self._memory.truncate(slot.index, length, self._cut(slot, length))
             slot.stored = False
         elif length == 0:
             self._memory.truncate(slot.index, 0)
@@ -326,28 +341,71 @@ class PrefixCache:
         self._cells.truncate(slot, length, self.slots)
         return length
 
+    # -- inside: checkpoints ---------------------------------------------------------------------
+
+    def _plan(self, slot: Slot, sequence: Sequence) -> None:
+        """Where checkpoints are due in a sequence that begins in that slot; one where it does, for
+        others will."""
+        if not self._checkpoint_bytes:
+            return
+        n_prompt, here = sequence.n_prompt, sequence.n_past
+        slot.turns, slot.ends, slot.marked = {here}, [], here
+        self._set_checkpoint(slot)
+        if self._reach:
+            slot.turns.add(n_prompt)
+        else:
+            ids = sequence.tokens.ids(0, n_prompt)
+            slot.ends = [at + 1 for at, id in enumerate(ids) if id in self._ends]
+            slot.share = checkpoints.step_share(n_prompt, self._n_checkpoints)
+            # The last token is computed again for another reply.
+            near = slot.ends and n_prompt - TAIL <= slot.ends[-1] < n_prompt
+            slot.turns.add(slot.ends[-1] if near else n_prompt - 1)
+        self._set_pause(slot, sequence)
+
+    def _set_pause(self, slot: Slot, sequence: Sequence) -> None:
+        """The next place where a checkpoint is due."""
+        if not self._checkpoint_bytes:
+            return
+        here = sequence.n_past
+        following = checkpoints.next_length(slot.marked, slot.share, self._reach, slot.ends)
+        sequence.pause = min([following, *(turn for turn in slot.turns if turn > here)])
+
     def _set_checkpoint(self, slot: Slot) -> None:
         length = len(slot.tokens)
-        near = any(0 <= length - one.length < WORTH_MOVING for one in slot.checkpoints)
-        if not self._checkpoint_bytes or length < WORTH_MOVING or near:
+        there = any(one.length == length for one in slot.checkpoints)
+        few = length < WORTH_MOVING and not self._reach
+        if not self._checkpoint_bytes or not length or few or there:
             return
-        slot.checkpoints.append(Checkpoint(length, self._memory.checkpoint(slot.index)))
-        if len(slot.checkpoints) > MOST_CHECKPOINTS:
-            del slot.checkpoints[1]  # the first is where chats differ that begin alike
-        for other in sorted(self.slots, key=lambda other: other.used):
-            while other.checkpoints and self._checkpoints_held() > self._checkpoint_bytes:
-                del other.checkpoints[0]
+        state = self._memory.checkpoint(slot.index)
+        if not state:
+            return
+        slot.checkpoints.append(Checkpoint(length, state, length in slot.turns))
+        if self._reach:
+            slot.checkpoints = checkpoints.without_needless(slot.checkpoints, self._reach)
+        self._fit_checkpoints()
 
-    def _checkpoints_held(self) -> int:
-        """Bytes; slots may have the same ones."""
-        distinct = {id(one.state): one.state for slot in self.slots for one in slot.checkpoints}
-        return sum(map(len, distinct.values()))
+    def _fit_checkpoints(self) -> None:
+        """Those of slots used longest ago go first, but for the last ones of each."""
+        for kept in (KEPT_CHECKPOINTS, 0):
+            for slot in sorted(self.slots, key=lambda slot: slot.used):
+                while len(slot.checkpoints) > kept:
+                    if sum(map(len, self._distinct().values())) <= self._checkpoint_bytes:
+                        return
+                    del slot.checkpoints[checkpoints.least_missed(slot.checkpoints, self._reach)]
+
+    def _distinct(self) -> dict[int, State]:
+        """Checkpoints of all slots; several may have the same ones."""
+        return {id(one.state): one.state for slot in self.slots for one in slot.checkpoints}
 
     def _save(self, slot: Slot) -> None:
         """Have the store hold what the slot holds, if it is worth it."""
         if slot.stored or not self._store.should_save(slot.tokens):
             return
-        last = [one for one in slot.checkpoints if one.length < len(slot.tokens)][-1:]
         state = self._memory.save(slot.index)
-        self._store.put(slot.tokens[:], state, *last)
-        slot.stored = True
+        if state:
+            before = [one for one in slot.checkpoints if one.length < len(slot.tokens)]
+            room = max(STORED_BYTES, len(state))
+            while sum(len(one.state) for one in before) > room:
+                del before[checkpoints.least_missed(before, self._reach)]
+            self._store.put(slot.tokens[:], state, before)
+            slot.stored = True

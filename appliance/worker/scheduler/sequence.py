@@ -83,7 +83,7 @@ class Sequence:
         self._singly_to = 0
         """Up to there, tokens of the reply are computed one a step."""
         self.pause = 0
-        """Where prefill stops for a step: others share this prefix."""
+        """Where tokens stop for a step: a checkpoint is taken there."""
         self._position = 0
         self.announced = False
         """It is known that there is work on it."""
@@ -107,11 +107,10 @@ class Sequence:
     @property
     def n_next(self) -> int:
         """Pending tokens that may be computed together."""
-        if self.n_past < self.pause:
-            return self.pause - self.n_past
+        count = self.n_pending
         if self.n_past < self._singly_to:
-            return max(1, self.n_prompt - self.n_past)
-        return self.n_pending
+            count = max(1, self.n_prompt - self.n_past)
+        return min(count, self.pause - self.n_past) if self.n_past < self.pause else count
 
     @property
     def prefilling(self) -> bool:

@@ -24,6 +24,14 @@ class Slot:
     """In order."""
     due: bool = False
     """A checkpoint is due here, before the slot goes on."""
+    turns: set[int] = field(default_factory=set)
+    """After how many tokens a prompt ends, or others branch off: a checkpoint is due there."""
+    ends: list[int] = field(default_factory=list)
+    """After how many tokens a message of the prompt ends, in order."""
+    share: float = 0.0
+    """How far checkpoints lie apart, see `checkpoints.step_share`."""
+    marked: int = 0
+    """Tokens before the last checkpoint that was due, whether it is kept or not."""
     runs: list[tuple[int, int]] = field(default_factory=list)
     """The cells, as segment and length, in order; see `Cells`."""
 

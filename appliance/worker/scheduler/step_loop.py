@@ -52,7 +52,10 @@ class StepLoop:
         self._arrivals: queue.SimpleQueue[Arrival] = queue.SimpleQueue()
         partitioned = runner.partitioned
         memory_bytes = load.kv_memory_bytes
-        checkpoint_bytes = memory_bytes // 4 if runner.takes_checkpoints else 0
+        checkpointing = runner.checkpointing
+        checkpoint_bytes = 0
+        if checkpointing:  # where windows overlap, fewer are enough
+            checkpoint_bytes = memory_bytes // (4 if checkpointing.reach else 2)
         self._store = KvStateStore(
             fingerprint=runner.fingerprint,
             folder=Path(load.kv_folder) if load.kv_folder else None,
@@ -60,6 +63,7 @@ class StepLoop:
             disk_bytes=load.kv_disk_bytes,
             min_tokens=load.kv_min_tokens,
             min_length=runner.min_saved_length,
+            reach=checkpointing.reach if checkpointing else 0,
         )
         self._cache = PrefixCache(
             runner,
@@ -68,6 +72,7 @@ class StepLoop:
             n_cells=runner.n_cells,
             partitioned=partitioned,
             checkpoint_bytes=checkpoint_bytes,
+            ends=runner.ends if checkpointing and not checkpointing.reach else (),
         )
         self._scheduler = Scheduler(
             self._cache,

@@ -58,7 +58,7 @@ def worker(file: Path, **changes: object) -> Iterator[LocalEngine]:
 def read(request: CollectedReply) -> Reply:
     generated = [
         entry
-        for event in request.wait(120).events
+        for event in request.wait(600).events
         for entry in getattr(event, "logprobs", None) or ()
     ]
     return generated, request.finished

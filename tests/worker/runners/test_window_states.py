@@ -107,7 +107,7 @@ def test_another_prompt_begins_where_the_reply_before_it_ended(
         chat = BASE + ids(generated)
         ask(engine, chat + tokens(2, 40), 400)
         edited, end = ask(engine, chat + tokens(3, 40))
-    assert end.cached_tokens == len(chat) - 1
+    assert end.cached_tokens >= len(chat) - 1
     with worker(file, **SHORT) as fresh:
         wanted, _ = ask(fresh, chat + tokens(3, 40))
     assert same(edited, wanted)
@@ -133,9 +133,9 @@ def test_and_after_a_restart(
         assert chats.ask("edited again").cached_tokens >= 640
 
 
-def test_a_beginning_that_many_share_is_read_twice_at_most(chats: Chats) -> None:
+def test_a_beginning_that_many_share_is_read_once(chats: Chats) -> None:
     chats.talk("base")
-    assert chats.ask("branch").cached_tokens == 0
+    assert chats.ask("branch").cached_tokens == 300
     chats.talk("branch")
     assert chats.ask("another branch").cached_tokens == 300
     chats.talk("another branch")

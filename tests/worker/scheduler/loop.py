@@ -2,7 +2,7 @@
 
 from appliance.engine.types import SamplingParams
 from appliance.worker.runners.base import NoRoom
-from appliance.worker.runners.checkpoints import Checkpoint
+from appliance.worker.runners.checkpoints import Checkpointing, Cut
 from appliance.worker.scheduler.kv_state_store import KvStateStore
 from appliance.worker.scheduler.prefix_cache import WORTH_MOVING, PrefixCache
 from appliance.worker.scheduler.prompt_tokens import PromptTokens, Scope
@@ -58,6 +58,7 @@ class Loop:
             disk_bytes=0,
             min_tokens=WORTH_MOVING,
             min_length=self.runner.min_saved_length,
+            reach=kind.reach if (kind := self.runner.checkpointing) else 0,
         )
         self.cache = PrefixCache(
             self.runner,
@@ -124,11 +125,39 @@ class Uncuttable(FakeRunner):
     def min_saved_length(self, length: int) -> int:
         return length
 
-    def truncate(self, slot: int, length: int, checkpoint: Checkpoint | None = None) -> int:
+    def truncate(self, slot: int, length: int, cut: Cut | None = None) -> int:
         return super().truncate(slot, length if length == self.min_length(slot) else 0)
 
-    def copy_prefix(
-        self, source: int, target: int, length: int, checkpoint: Checkpoint | None = None
-    ) -> bool:
+    def copy_prefix(self, source: int, target: int, length: int, cut: Cut | None = None) -> bool:
         assert length == len(self.cells[source])
         return super().copy_prefix(source, target, length)
+
+
+class Recurrent(Uncuttable):
+    """Whose state can be copied."""
+
+    checkpointing = Checkpointing(100, 0)
+
+    def checkpoint(self, slot: int) -> bytes:
+        return bytes(cell.token for cell in self.cells[slot])
+
+    def truncate(self, slot: int, length: int, cut: Cut | None = None) -> int:
+        held = self.cells.get(slot, [])
+        if cut is None:
+            assert length in (0, len(held)), "it was to be cut in vain"
+        else:
+            self._check(cut, bytes(cell.token for cell in held[:length]))
+        return FakeRunner.truncate(self, slot, length)
+
+    def copy_prefix(self, source: int, target: int, length: int, cut: Cut | None = None) -> bool:
+        held = self.cells[source]
+        if cut is None:
+            assert length == len(held)
+        else:
+            self._check(cut, bytes(cell.token for cell in held[:length]))
+        return FakeRunner.copy_prefix(self, source, target, length)
+
+    def _check(self, cut: Cut, wanted: bytes) -> None:
+        assert cut.before
+        assert cut.before.state == wanted
+        assert cut.before.length == len(wanted)

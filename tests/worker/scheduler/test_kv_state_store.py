@@ -59,20 +59,37 @@ def test_a_state_that_cannot_be_cut_is_found_only_if_all_of_it_fits() -> None:
 
 
 @pytest.mark.parametrize("on_disk", [False, True])
-def test_a_state_with_a_checkpoint_can_be_cut_there(tmp_path: Path, on_disk: bool) -> None:
-    kept = store(tmp_path, min_length=lambda length: length - 1)
-    point = Checkpoint(5, b"window")
-    kept.put(tokens("aaaaabbbbb"), b"state", point)
+def test_a_state_with_checkpoints_can_be_cut_there(tmp_path: Path, on_disk: bool) -> None:
+    kept = store(tmp_path, min_length=lambda length: length)
+    points = [Checkpoint(3, b"early"), Checkpoint(5, b"late", turn=True)]
+    kept.put(tokens("aaaaabbbbb"), b"state", points)
     if on_disk:
         kept.close()
-        kept = store(tmp_path, min_length=lambda length: length - 1)
-    for wanted, reached in (("aaaaabbbbbc", 10), ("aaaaabbbbc", 9), ("aaaaabbc", 5), ("aaaac", 4)):
+        kept = store(tmp_path, min_length=lambda length: length)
+    for wanted, reached in (("aaaaabbbbbc", 10), ("aaaaabbc", 5), ("aaaac", 3), ("aaac", 3)):
         assert kept.cached_prefix(tokens(wanted)) == reached
         found = kept.take(tokens(wanted))
         assert found
-        assert (found.state, found.checkpoint) == (b"state", point)
-    assert kept.take(tokens("aaac")) is None
+        assert (found.state, found.checkpoints) == (b"state", points)
+    assert kept.take(tokens("aac")) is None
     kept.close()
+
+
+def test_between_two_that_lie_a_window_apart_it_can_be_cut_anywhere() -> None:
+    kept = store(min_length=lambda length: length - 1, reach=4)
+    kept.put(tokens("aaaaabbbbb"), b"state", [Checkpoint(2, b"early"), Checkpoint(6, b"late")])
+    for wanted, reached in (("a", 1), ("aaac", 3), ("aaaaac", 5), ("aaaaabbc", 7)):
+        assert kept.cached_prefix(tokens(wanted)) == reached
+
+
+def test_a_file_of_an_earlier_form_is_no_state(tmp_path: Path) -> None:
+    kept = store(tmp_path)
+    kept.put(tokens("aaaabbbb"), b"state")
+    kept.close()
+    (file,) = files(tmp_path)
+    file.write_bytes(b"APPLKV1\n" + file.read_bytes()[8:])
+    assert store(tmp_path).cached_prefix(tokens("aaaabbbb")) == 0
+    assert files(tmp_path) == []
 
 
 def test_what_is_covered_or_short_is_not_wanted() -> None:
@@ -144,7 +161,7 @@ def test_a_damaged_file_is_dropped_and_the_next_best_taken(tmp_path: Path, place
     assert not victim.exists()
 
 
-@pytest.mark.parametrize("content", [b"", b"APPLKV1\n", b"hello", b"APPLKV1\n\xff\xff\xff\xff"])
+@pytest.mark.parametrize("content", [b"", b"APPLKV2\n", b"hello", b"APPLKV2\n\xff\xff\xff\xff"])
 def test_a_foreign_file_is_dropped(tmp_path: Path, content: bytes) -> None:
     folder = tmp_path / "model"
     folder.mkdir()

@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from appliance.worker.runners.base import Batch
-from appliance.worker.runners.checkpoints import Checkpoint, State
-from appliance.worker.scheduler.prefix_cache import MOST_CHECKPOINTS, WORTH_MOVING
+from appliance.worker.runners.checkpoints import Checkpointing, Cut, State
+from appliance.worker.scheduler.prefix_cache import WORTH_MOVING
 from tests.engine.fake_runner import FakeRunner, reply_to
 from tests.worker.scheduler.loop import Loop, reply, sequence
 from tests.worker.scheduler.test_scheduler import prompts
@@ -21,7 +21,7 @@ class Windowed(FakeRunner):
     """Like llama.cpp: each slot has its window, and a little before it that is not reused yet. A
     state has the window of its last token."""
 
-    takes_checkpoints = True
+    checkpointing: Checkpointing | None = Checkpointing(WINDOW, WINDOW)
 
     def __init__(self, *arguments: object) -> None:
         super().__init__(*arguments)  # type: ignore[arg-type]
@@ -46,29 +46,39 @@ class Windowed(FakeRunner):
     def checkpoint(self, slot: int) -> bytes:
         return bytes(cell.token for cell in self.cells[slot])
 
-    def truncate(self, slot: int, length: int, checkpoint: Checkpoint | None = None) -> int:
+    def truncate(self, slot: int, length: int, cut: Cut | None = None) -> int:
         held = self.cells.get(slot, [])
-        if checkpoint:
-            assert checkpoint.state[:length] == bytes(cell.token for cell in held[:length])
-            assert checkpoint.length == len(checkpoint.state)
-            assert length in (checkpoint.length, checkpoint.length - 1)
-            self.first[slot] = max(0, checkpoint.length - WINDOW)
+        if cut:
+            self._put_back(slot, slot, length, cut)
         elif length < len(held):
             assert length == 0 or length >= self.min_length(slot), "it was to be cut in vain"
         if not length:
             self.first[slot] = 0
         return super().truncate(slot, length)
 
-    def copy_prefix(
-        self, source: int, target: int, length: int, checkpoint: Checkpoint | None = None
-    ) -> bool:
+    def copy_prefix(self, source: int, target: int, length: int, cut: Cut | None = None) -> bool:
         if self.partitioned:
             assert self.restore(target, self.save(source))
-            return self.truncate(target, length, checkpoint) == length
-        assert checkpoint or length >= self.min_length(source) or length == len(self.cells[source])
+            return self.truncate(target, length, cut) == length
+        assert cut or length >= self.min_length(source) or length == len(self.cells[source])
         super().copy_prefix(source, target, length)
         self.first[target] = max(0, length - WINDOW)
+        if cut:
+            self._put_back(source, target, length, cut)
         return True
+
+    def _put_back(self, source: int, target: int, length: int, cut: Cut) -> None:
+        """All that the next token looks at is there."""
+        held = self.cells[source]
+        there: set[int] = set()
+        for one in (cut.before, cut.after):
+            if one:
+                assert one.state == bytes(cell.token for cell in held[: one.length])
+                there |= set(range(max(0, one.length - WINDOW), one.length))
+        if cut.after is None and (cut.before is None or cut.before.length != length):
+            there |= set(range(self.first.get(source, 0), len(held)))
+        assert there >= set(range(max(0, length + 1 - WINDOW), length))
+        self.first[target] = max(0, length + 1 - WINDOW)
 
     def restore(self, slot: int, state: State) -> bool:
         self.first[slot] = max(0, len(state) - WINDOW)
@@ -118,7 +128,10 @@ def test_a_chat_whose_replies_are_rendered_differently_is_read_from_where_they_b
         assert seq.n_cached == known
         known = seq.n_prompt
         prompt += f" what is left of reply {turn}, and what was asked then"
-    assert len(loop.cache.slots[0].checkpoints) <= MOST_CHECKPOINTS
+    (slot,) = loop.cache.slots
+    lengths = [0, *(one.length for one in slot.checkpoints)]
+    for before, _, after in zip(lengths, lengths[1:], lengths[2:], strict=False):
+        assert after - before > WINDOW, "one of them is needless"
 
 
 @both
@@ -143,13 +156,36 @@ def test_a_beginning_that_is_being_read_is_read_once(partitioned: bool) -> None:
 
 
 @both
-def test_a_beginning_that_had_to_be_read_twice_is_not_read_a_third_time(partitioned: bool) -> None:
+def test_a_beginning_that_others_have_is_read_once(partitioned: bool) -> None:
     loop = loop_of(2, partitioned)
     beginning = text("system ", 300)
     for n in range(6):
         chat = sequence(n, beginning + f"{n}" * 100, limit=200)
         loop.run(chat)
-        assert chat.n_cached == (300 if n > 1 else 0), n
+        assert chat.n_cached == (300 if n else 0), n
+
+
+@both
+def test_whatever_is_edited_what_stands_before_it_is_not_read_again(partitioned: bool) -> None:
+    prompt = text("abc defg ", 400)
+    for at in range(40, 400, 17):
+        loop = loop_of(2, partitioned)
+        loop.run(sequence(1, prompt, limit=150))
+        edited = sequence(2, prompt[:at] + "X" + prompt[at:], limit=60)
+        loop.run(edited)
+        assert edited.n_cached == at
+        assert reply(edited) == reply_to(prompt[:at] + "X" + prompt[at:], 60)
+
+
+@both
+def test_with_little_room_a_turn_ends_where_it_did(partitioned: bool) -> None:
+    """There is room for a window or two, and what is left is where chats go on."""
+    loop = loop_of(1, partitioned, memory_bytes=800)
+    prompt = text("abc", 200)
+    loop.run(sequence(1, prompt, limit=300))
+    again = sequence(2, prompt + " and more", limit=60)
+    loop.run(again)
+    assert again.n_cached == 200
 
 
 @both

@@ -31,7 +31,7 @@ from appliance.worker.runners.base import (
     RunnerFactory,
     SlotBytes,
 )
-from appliance.worker.runners.checkpoints import Checkpoint, State
+from appliance.worker.runners.checkpoints import Cut, State
 from appliance.worker.runners.ctransformers.model_file import Family, family_of, read_header
 from appliance.worker.runners.ctransformers.vocabulary import Vocabulary
 from appliance.worker.runners.seeds import seed_at
@@ -66,7 +66,7 @@ class CtransformersRunner:
     cuts = None
     partitioned = False
     slot_bytes = SlotBytes(0, 0)  # the library does not say
-    takes_checkpoints = False
+    checkpointing = None
 
     def __init__(
         self, load: Load, progress: Callable[[float, tuple[str, ...]], None], *, family: str
@@ -142,6 +142,10 @@ class CtransformersRunner:
     def is_end_of_generation(self, token: int) -> bool:
         return self._vocabulary.is_end_of_generation(token)
 
+    @property
+    def ends(self) -> Collection[int]:
+        return self._vocabulary.ends
+
     def _encode(self, word: bytes) -> list[int]:
         """SentencePiece's best way to make up a word, which has a space of its own: `▁`."""
         text = word.replace(b"\0", b"").decode("utf-8").replace(" ", "▁")
@@ -181,15 +185,11 @@ class CtransformersRunner:
     def min_saved_length(self, _length: int) -> int:
         return 0
 
-    def truncate(self, _slot: int, length: int, _checkpoint: Checkpoint | None = None) -> int:
+    def truncate(self, _slot: int, length: int, _cut: Cut | None = None) -> int:
         return length
 
     def copy_prefix(
-        self,
-        _source: int,
-        _target: int,
-        _length: int,
-        _checkpoint: Checkpoint | None = None,
+        self, _source: int, _target: int, _length: int, _cut: Cut | None = None
     ) -> bool:
         return False
 

@@ -7,7 +7,7 @@ instead: the same words, and in each word the longest token first.
 
 import logging
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 log = logging.getLogger(__name__)
 
@@ -98,6 +98,11 @@ class Vocabulary:
     def token_to_bytes(self, token: int) -> bytes:
         """The bytes of a token's text; none for special tokens."""
         return self._pieces[token]
+
+    @property
+    def ends(self) -> Collection[int]:
+        """The tokens that the model ends its reply with."""
+        return self._ends
 
     def is_end_of_generation(self, token: int) -> bool:
         """Whether the model ends its reply with this token."""

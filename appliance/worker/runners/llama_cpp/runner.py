@@ -31,7 +31,7 @@ from appliance.worker.runners.base import (
     SlotBytes,
     one_template,
 )
-from appliance.worker.runners.checkpoints import Checkpoint, State
+from appliance.worker.runners.checkpoints import Checkpointing, Cut, State
 from appliance.worker.runners.llama_cpp import loading
 from appliance.worker.runners.llama_cpp.batch import NativeBatch
 from appliance.worker.runners.llama_cpp.native import library
@@ -40,14 +40,16 @@ from appliance.worker.runners.llama_cpp.native.library import last_errors
 from appliance.worker.runners.llama_cpp.native.threads import ThreadPool
 from appliance.worker.runners.llama_cpp.sampler import LlamaSampler
 from appliance.worker.runners.llama_cpp.verified_devices import standings
+from appliance.worker.runners.llama_cpp.window_state import readable, window_at
 
 if TYPE_CHECKING:
     from appliance.worker.runners.llama_cpp.embedder import LlamaEmbedder
 
 log = logging.getLogger(__name__)
 
-_ALL, _WINDOW = lib.LLAMA_STATE_SEQ_FLAGS_NONE, lib.LLAMA_STATE_SEQ_FLAGS_PARTIAL_ONLY
-"""Parts of a state; sliding-window layers have a cache separate from the others'."""
+_ALL, _PART = lib.LLAMA_STATE_SEQ_FLAGS_NONE, lib.LLAMA_STATE_SEQ_FLAGS_PARTIAL_ONLY
+"""Of a state; what can't be cut anywhere, windows and the states of recurrent layers, is kept apart
+from the others' cache."""
 
 
 class LlamaRunner:
@@ -80,8 +82,9 @@ class LlamaRunner:
         self._pieces: dict[int, bytes] = {}
         self.n_cells = n_ctx
         self.n_vocab = lib.llama_vocab_n_tokens(vocab)
-        self._cuts, self.slot_bytes = self._probe() if self.generates else (True, SlotBytes(0, 0))
-        self.takes_checkpoints = self._cuts and self.slot_bytes.window > 0
+        self._cuts, self.slot_bytes, self.checkpointing = (
+            self._probe() if self.generates else (True, SlotBytes(0, 0), None)
+        )
         self.fingerprint = _fingerprint(opened.path, params, load.variant, place.device)
         # A step on a GPU does not wait for threads, and a configured number stands.
         governed = not load.n_threads and not place.n_gpu_layers
@@ -183,7 +186,7 @@ class LlamaRunner:
         return bool(lib.llama_vocab_is_eog(self._vocab, token))
 
     @cached_property
-    def _ending(self) -> list[int]:
+    def ends(self) -> list[int]:
         """llama.cpp makes special tokens of all that end a reply, but for those that a file names
         as such; asking about the whole vocabulary would take longer than a token does."""
         named = lib.llama_vocab_eos(self._vocab), lib.llama_vocab_eot(self._vocab)
@@ -207,7 +210,7 @@ class LlamaRunner:
     # -- computing ---------------------------------------------------------------------------------
 
     def grammar_vocabulary(self) -> GrammarVocabulary:
-        ends = self._ending
+        ends = self.ends
         if not ends:
             raise RequestError("this model knows no end of a reply, and so keeps to no grammar")
         tokens = [self._read_piece(token, special=False) for token in range(self.n_vocab)]
@@ -232,7 +235,7 @@ class LlamaRunner:
             params,
             seed=seed,
             recent=recent,
-            ending=self._ending if params.ignore_eos else [],
+            ending=self.ends if params.ignore_eos else [],
             constraint=constraint,
             written=written,
         )
@@ -265,47 +268,58 @@ class LlamaRunner:
             return length
         return length - 1 if 0 < self.slot_bytes.window < length else 0
 
-    def truncate(self, slot: int, length: int, checkpoint: Checkpoint | None = None) -> int:
-        if checkpoint is None and (0 <= lib.llama_memory_seq_pos_max(self._memory, slot) < length):
+    def truncate(self, slot: int, length: int, cut: Cut | None = None) -> int:
+        if cut is None and (0 <= lib.llama_memory_seq_pos_max(self._memory, slot) < length):
             return length
-        there = (
-            self.restore(slot, checkpoint.state, _WINDOW)
-            if checkpoint
-            else length >= self.min_length(slot)
-        )
+        there = self._put_back(slot, slot, length, cut) if cut else length >= self.min_length(slot)
         if length and there and lib.llama_memory_seq_rm(self._memory, slot, length, -1):
             return length
         lib.llama_memory_seq_rm(self._memory, slot, -1, -1)
         return 0
 
-    def copy_prefix(
-        self, source: int, target: int, length: int, checkpoint: Checkpoint | None = None
-    ) -> bool:
+    def copy_prefix(self, source: int, target: int, length: int, cut: Cut | None = None) -> bool:
         if self.partitioned:
             # Slots with cells of their own hold no other's: it is copied by way of its state.
             there = self.restore(target, self.save(source))
-        else:
-            end = length if self._cuts else -1
-            lib.llama_memory_seq_cp(self._memory, source, target, 0, end)
-            # Cells that two slots hold are never used again, and of a window there are few.
-            there = (
-                not self.takes_checkpoints
-                or checkpoint is not None
-                or self.restore(target, self.checkpoint(target), _WINDOW)
-            )
-        return there and self.truncate(target, length, checkpoint) == length
+            return there and self.truncate(target, length, cut) == length
+        end = length if self._cuts or cut else -1
+        lib.llama_memory_seq_cp(self._memory, source, target, 0, end)
+        if cut:
+            there = self._put_back(source, target, length, cut)
+            return there and bool(lib.llama_memory_seq_rm(self._memory, target, length, -1))
+        # Cells that two slots hold are never used again, and of a window there are few.
+        window = self.slot_bytes.window
+        there = not window or self.restore(target, self.checkpoint(target), _PART)
+        return there and self.truncate(target, length) == length
+
+    def _put_back(self, source: int, target: int, length: int, cut: Cut) -> bool:
+        """Of `target`, what `source` had after `length` tokens and can't be cut."""
+        if cut.before and cut.before.length == length:
+            return self.restore(target, cut.before.state, _PART)
+        after = cut.after.state if cut.after else self.checkpoint(source)
+        states = [cut.before.state, after] if cut.before else [after]
+        window = window_at(states, length, self.slot_bytes.window)
+        return window is not None and self.restore(target, window, _PART)
 
     def checkpoint(self, slot: int) -> bytearray:
-        return self.save(slot, _WINDOW)
+        return self.save(slot, _PART)
 
     def save(self, slot: int, what: int = _ALL) -> bytearray:
         size = lib.llama_state_seq_get_size_ext(self._context, slot, what)
-        state = bytearray(size)
+        try:
+            state = bytearray(size)
+        except MemoryError:
+            log.warning("there is no memory to keep %d bytes of what was read", size)
+            return bytearray()
+        if not size:
+            return state
         view = (ctypes.c_uint8 * size).from_buffer(state)
-        lib.llama_state_seq_get_data_ext(self._context, view, size, slot, what)
-        return state
+        written = lib.llama_state_seq_get_data_ext(self._context, view, size, slot, what)
+        return state if written == size else bytearray()
 
     def restore(self, slot: int, state: State, what: int = _ALL) -> bool:
+        if not state:
+            return False
         source = (
             ctypes.c_char_p(state)
             if isinstance(state, bytes)
@@ -315,27 +329,33 @@ class LlamaRunner:
         length = len(state)
         return bool(lib.llama_state_seq_set_data_ext(self._context, pointer, length, slot, what))
 
-    def _probe(self) -> tuple[bool, SlotBytes]:
-        """Whether slots can be cut anywhere, and `slot_bytes`; reading the weights in is a welcome
-        by-product."""
-        sizes = []
+    def _probe(self) -> tuple[bool, SlotBytes, Checkpointing | None]:
+        """Whether slots can be cut anywhere, `slot_bytes` and `checkpointing`; reading the weights
+        in is a welcome by-product."""
+        sizes, parts = [], []
         for position in (0, 1):
             self.decode(Batch(tokens=[0], positions=[position], slots=[0], outputs=[0]))
             sizes.append(
-                [
-                    lib.llama_state_seq_get_size_ext(self._context, 0, what)
-                    for what in (_ALL, _WINDOW)
-                ]
+                [lib.llama_state_seq_get_size_ext(self._context, 0, what) for what in (_ALL, _PART)]
             )
+            parts.append(self.checkpoint(0))
         can_cut = bool(lib.llama_memory_seq_rm(self._memory, 0, 1, -1))
-        lib.llama_memory_clear(self._memory, True)
-        (fixed, _), (both, in_window) = sizes
-        each, each_in_window = (second - first for first, second in zip(*sizes, strict=True))
+        (fixed, _), (both, in_part) = sizes
+        each, each_in_part = (second - first for first, second in zip(*sizes, strict=True))
         # A cache that has no part for windows gives all of it.
-        window = lib.llama_model_n_swa(self._model) if in_window < both else 0
-        if not window or not can_cut:
-            return can_cut, SlotBytes(fixed - each, each)
-        return can_cut, SlotBytes(fixed - each, each - each_in_window, window, each_in_window)
+        window = lib.llama_model_n_swa(self._model) if can_cut and in_part < both else 0
+        slot_bytes, checkpointing = SlotBytes(fixed - each, each), None
+        if window:
+            slot_bytes = SlotBytes(fixed - each, each - each_in_part, window, each_in_part)
+            reach = window if readable(parts[0]) else 0
+            if window < self.n_cells:  # else nothing is ever lost
+                checkpointing = Checkpointing(window * each_in_part, reach)
+        elif not can_cut:
+            back = self.restore(0, parts[0], _PART)
+            if back and lib.llama_memory_seq_rm(self._memory, 0, 1, -1):
+                checkpointing = Checkpointing(in_part, 0)
+        lib.llama_memory_clear(self._memory, True)
+        return can_cut, slot_bytes, checkpointing
 
     def embedding_model(self) -> EmbeddingModel:
         if lib.llama_pooling_type(self._context) == lib.LLAMA_POOLING_TYPE_RANK:

@@ -239,6 +239,7 @@ lock: | tools
 	$(UV_COMPILE) --group gemma -o $(LOCK)/gemma.txt
 	$(UV_COMPILE) --group model --no-deps -o $(LOCK)/model.txt
 	$(UV_COMPILE) --group node -o $(LOCK)/node.txt
+	$(UV_COMPILE) --group schema-suite --no-deps -o $(LOCK)/schema-suite.txt
 	rm -rf build/lock/ui && mkdir build/lock/ui && cp ui/package.json ui/.npmrc build/lock/ui
 	cd build/lock/ui && npm install --package-lock-only --no-audit --no-fund
 	cp build/lock/ui/package-lock.json ui/package-lock.json

@@ -27,6 +27,7 @@ from benchmarks.rows_load import many_streams
 from benchmarks.rows_page import page_at_work
 from benchmarks.rows_process import cost, governor
 from benchmarks.rows_speed import eight_streams, fresh_prompt, one_stream, shared_prompt
+from benchmarks.rows_structured import long_keys
 from benchmarks.servers import COMPILED, PEERS, describe
 from benchmarks.stand import Settings, Stand
 
@@ -44,6 +45,7 @@ ROWS: dict[int, Callable[[Stand], Row]] = {
     11: page_at_work,
     12: growth,
     13: agent,
+    14: long_keys,
     18: constraints,
 }
 _QUIET_LOAD = 0.5

@@ -5,6 +5,7 @@ With a prompt's tokens comes the parser that its reply is read with.
 
 import dataclasses
 import functools
+import json
 import logging
 import random
 import threading
@@ -189,7 +190,7 @@ class InputProcessor:
         constraint = None
         if read.keeps_to:
             with self._turns.aside():
-                constraint = self._constraint(read.keeps_to)
+                constraint = self._constraint(read.keeps_to, sampling)
         if begun:
             seed = begun.seed
         else:
@@ -208,16 +209,19 @@ class InputProcessor:
             else min(room, sampling.max_tokens),
             dropped_messages=read.dropped_messages,
             owner=request.owner,
+            least_together=self._runner.least_together,
         )
         if begun:
             sequence.go_on(begun, self._runner.token_to_bytes)
         return sequence
 
-    def _constraint(self, wanted: Wanted | None) -> Constraint | None:
+    def _constraint(self, wanted: Wanted, sampling: SamplingParams) -> Constraint | None:
+        # What is certain is chosen by its text, and a bias may be against a token of it.
+        ahead = not sampling.logit_bias and not sampling.ignore_eos
         try:
-            return self._constraints.compile(wanted) if wanted else None
+            return self._constraints.compile(wanted, ahead=ahead)
         except RequestError:
-            if wanted and wanted.optional:  # nobody asked for it
+            if wanted.optional:  # nobody asked for it
                 return None
             raise
 
@@ -449,16 +453,17 @@ class PromptTokenizer:
         except RecursionError:
             raise RequestError("a tool's schema is nested too deep", param="tools") from None
         if forced is None:
+            tools = tools if prompt.tool_choice != "none" else []
+            either = self._answer_or_call(read, tools, shown)
             if read.keeps_to and (mark := self._format.thought_end(text, shown.written)):
                 read.keeps_to = dataclasses.replace(read.keeps_to, after=mark)
             elif read.keeps_to and shown.written:
                 read.keeps_to = dataclasses.replace(
                     read.keeps_to, begun=prompt.messages[-1].content
                 )
-            tools = tools if prompt.tool_choice != "none" else []
             if tools and self._describes_tools and not read.keeps_to:
                 read.keeps_to = _call_when_begun(GENERIC_SYNTAX, tools)
-            read.parser = self._format.parser(text, tools)
+            read.parser = either or self._format.parser(text, tools)
             if shown.written:
                 begun = prompt.messages[-1]
                 sent = begun.content or begun.reasoning_content or ""
@@ -475,6 +480,31 @@ class PromptTokenizer:
         read.keeps_to = Wanted(kind, schema, "tools", parts=_parameters(tools))
         read.tokens += self._runner.tokenize(forced.prefix, parse_special=True)
         read.parser = self._format.parser(text, tools, forced)
+
+    def _answer_or_call(
+        self, read: TokenizedPrompt, tools: list[dict[str, Any]], shown: "_Rendered"
+    ) -> ReplyParser | None:
+        """Bind a reply that is to keep to a schema to that or a call; returns its parser."""
+        wanted = read.keeps_to
+        if wanted is None or wanted.kind != "json_schema":
+            return None
+        if self._format.harmony and shown.written:  # it is in the answer already
+            return None
+        try:
+            schema = json.loads(wanted.text)
+        except (ValueError, RecursionError):  # it is refused where it is compiled
+            return None
+        try:
+            found = self._format.answer_or_call(schema, tools, shown.prompt)
+            if found is None:
+                return None
+            grammar, parser = found
+            text = msgspec.json.encode(grammar).decode()
+        except RecursionError:
+            raise RequestError("a schema is nested too deep", param="tools") from None
+        parts = ((wanted.param, wanted.text), *_parameters(tools))
+        read.keeps_to = Wanted("marked", text, wanted.param, parts=parts)
+        return parser
 
 
 def _call_when_begun(syntax: CallSyntax, tools: list[dict[str, Any]]) -> Wanted | None:

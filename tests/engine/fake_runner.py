@@ -57,19 +57,20 @@ class FakeSampler:
     def __init__(self, runner: "FakeRunner", written: int) -> None:
         self._runner = runner
         self._written = written
+        self.groups = [1] * written
         self._wanted: list[int] | None = None
 
     ready = True
 
-    def sample(self, output: int) -> int:
+    def sample(self, output: int) -> list[int]:
         if self._wanted is None:
             text = self._runner.text_at(output)
             _, echo, rest = text.rpartition(b"echo:")
             if not echo:
-                return next_letter(text)
+                return [next_letter(text)]
             wanted = rest.split(b"\x03")[0].split(b"<|im_end|>")[0]
             self._wanted = self._runner.tokens_of(wanted)[self._written :][::-1]
-        return self._wanted.pop() if self._wanted else END
+        return [self._wanted.pop() if self._wanted else END]
 
     def logprobs(self, output: int, token: int, top: int) -> list[tuple[int, float]]:
         return [(token, 0.0)] * (top + 1)
@@ -130,6 +131,7 @@ class FakeRunner:
     n_vocab = 256
     slot_bytes = SlotBytes(0, 1)
     generates = True
+    least_together = 2
     cuts: "re.Pattern[str] | None" = None
     checkpointing: Checkpointing | None = None
     ends = (END,)

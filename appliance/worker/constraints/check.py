@@ -15,6 +15,12 @@ STACK_BYTES = 16 * 1024 * 1024
 """At most, for the process that runs `refusal`. The worker's thread has twice as much: what went
 well in the one goes well in the other."""
 _LONGEST_REASON = 300
+_PLAIN = {
+    "Unimplemented keys:": "not supported here:",
+    "oneOf constraints are not supported. Enable 'coerce_one_of' option to approximate oneOf with "
+    "anyOf": "oneOf is not supported where two of its schemas may fit",
+    "Failed to generate regex for float range": "minimum or maximum is out of range",
+}
 _TOKENS = re.compile(r"<\[\^?[\d,]+\]>")
 
 
@@ -57,7 +63,8 @@ def reason(failed: "LLMatcher") -> str:
     """What is wrong, in a line."""
     lines = failed.get_error().replace("<non-verbose/>", "").split("<backtrace>")[0].splitlines()
     text = " ".join(line.strip() for line in lines if line.strip())
-    text = text.replace("Unimplemented keys:", "not supported here:")
+    for native, plain in _PLAIN.items():
+        text = text.replace(native, plain)
     return text[:_LONGEST_REASON] or "nothing conforms to it"
 
 

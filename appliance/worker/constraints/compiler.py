@@ -90,13 +90,16 @@ class ConstraintCompiler:
         self._good: dict[bytes, None] = {}
         self._lock = threading.Lock()
         self._vocabulary: GrammarVocabulary | None = None
+        self._control: frozenset[int] = frozenset()
         self._n_vocab = 0
         self._tokenizer: LLTokenizer | None = None
         self._work: _Thread | None = None
         self._beside = ThreadPoolExecutor(1, "constraints", initializer=_step_back)
 
-    def compile(self, wanted: Wanted) -> Constraint:
+    def compile(self, wanted: Wanted, *, ahead: bool = True) -> Constraint:
         """Takes milliseconds, or seconds for what is refused in the end.
+
+        `ahead`: see `Constraint`.
 
         Raises:
             RequestError: it can't be kept to; `param` is the field it came in.
@@ -106,21 +109,20 @@ class ConstraintCompiler:
             if self._work is None:
                 self._work = _Thread()
             work = self._work
-        return work.run(lambda: self._compile_parts(wanted))
+        return work.run(lambda: self._compile_parts(wanted, ahead=ahead))
 
-    def _compile_parts(self, wanted: Wanted) -> Constraint:
+    def _compile_parts(self, wanted: Wanted, *, ahead: bool) -> Constraint:
         try:
-            return self._compile(wanted)
+            return self._compile(wanted, ahead=ahead)
         except RequestError:
             for param, text in wanted.parts:
-                self._compile(Wanted("json_schema", text, param))
+                self._compile(Wanted("json_schema", text, param), ahead=ahead)
             raise
 
-    def _compile(self, wanted: Wanted) -> Constraint:
+    def _compile(self, wanted: Wanted, *, ahead: bool) -> Constraint:
         what = "the grammar" if wanted.kind == "grammar" else f"the schema in {wanted.param}"
         try:
-            vocabulary = self._vocabulary or self._source.grammar_vocabulary()
-            self._vocabulary = vocabulary
+            vocabulary = self._vocabulary or self._read_vocabulary()
             grammar = self._grammar(wanted, vocabulary)
             self._check(grammar)
             return Constraint(
@@ -132,6 +134,7 @@ class ConstraintCompiler:
                 beside=self._beside,
                 after=wanted.after,
                 optional=wanted.optional,
+                ahead=ahead,
             )
         except ValueError as ex:
             message = f"{what} cannot be used: {_printable(str(ex))}"
@@ -139,6 +142,12 @@ class ConstraintCompiler:
         except RequestError as ex:
             message = f"{what} cannot be used: {ex.message}"
             raise RequestError(message, param=wanted.param) from ex
+
+    def _read_vocabulary(self) -> GrammarVocabulary:
+        self._vocabulary = vocabulary = self._source.grammar_vocabulary()
+        tokens = enumerate(vocabulary.tokens)
+        self._control = frozenset(n for n, piece in tokens if piece.startswith(b"\xff"))
+        return vocabulary
 
     def _check(self, grammar: str) -> None:
         digest = hashlib.sha256(grammar.encode()).digest()
@@ -165,16 +174,14 @@ class ConstraintCompiler:
 
     def _control_tokens(self, text: str) -> list[int | str]:
         """A text as the model has it: its control tokens, and the text between them."""
-        assert self._vocabulary
         found: list[int | str] = []
         plain = b""
         for token in self._source.tokenize(text, parse_special=True):
-            piece = self._vocabulary.tokens[token]
-            if piece.startswith(b"\xff"):
+            if token in self._control:
                 found += [plain.decode("utf-8", "replace"), token]
                 plain = b""
             else:
-                plain += piece
+                plain += self._source.token_to_bytes(token)
         found = [part for part in [*found, plain.decode("utf-8", "replace")] if part != ""]
         # Some vocabularies put a space before any text.
         read = "".join(part for part in found if isinstance(part, str))

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Collection
 from concurrent.futures import Executor, Future
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from appliance.errors import RequestError
 from appliance.worker.constraints import check
@@ -29,6 +29,7 @@ class Constraint:
         beside: Executor,
         after: str = "",
         optional: bool = False,
+        ahead: bool = True,
     ) -> None:
         """
         Args:
@@ -41,6 +42,7 @@ class Constraint:
             after: the text that the reply has to have before the grammar begins, as the end of a
                 thought; empty: it begins at once.
             optional: the reply may end without that text.
+            ahead: tokens that are certain are accepted at once; see `certain`.
 
         Raises:
             RequestError: the grammar lets nothing begin.
@@ -53,12 +55,13 @@ class Constraint:
         self._before = b""
         self._optional = optional
         self._anything = _all_but(n_vocab, () if optional else ends) if after else b""
-        self._next: bytes | None | Future[bytes | None] = self._mask()
+        self._ahead = ahead
+        self._next: _Step | Future[_Step] = self._step()
         self._slow = False
 
     @property
     def ready(self) -> bool:
-        """`allowed` won't have to wait."""
+        """`allowed` and `certain` won't have to wait."""
         return not isinstance(self._next, Future) or self._next.done()
 
     @property
@@ -72,14 +75,26 @@ class Constraint:
         Raises:
             RequestError: the grammar has become too complex.
         """
+        return self._anything if self._after else self._known().mask
+
+    def certain(self, most: int | None = None) -> list[int]:
+        """Take the tokens that follow for certain: `allowed` is of what follows them.
+
+        The grammar leaves one way to go on with, in the tokens that the model's vocabulary would
+        make of it. `most`: so many of them, and the others later.
+
+        Raises:
+            RequestError: the grammar has become too complex.
+        """
         if self._after:
-            return self._anything
-        if isinstance(self._next, Future):
-            self._next = self._next.result()
-        return self._next
+            return []
+        left = self._known().certain
+        tokens = left[:most]
+        del left[: len(tokens)]
+        return tokens
 
     def accept(self, token: int) -> None:
-        """`token` was chosen, one of those that were allowed.
+        """`token` was chosen, one of those that were allowed; `certain` has nothing left.
 
         Raises:
             RequestError: the grammar has become too complex.
@@ -98,22 +113,38 @@ class Constraint:
         else:
             self._before = text[-len(self._after) :]
 
-    def _advance(self, token: int) -> bytes | None:
+    def _known(self) -> "_Step":
+        if isinstance(self._next, Future):
+            self._next = self._next.result()
+        return self._next
+
+    def _advance(self, token: int) -> "_Step":
         began = time.thread_time()
         self._matcher.consume_token(token)
-        mask = self._mask()
+        step = self._step()
         self._slow = time.thread_time() - began > SLOW_SECONDS
-        return mask
+        return step
 
-    def _mask(self) -> bytes | None:
+    def _step(self) -> "_Step":
         matcher = self._matcher
+        certain = matcher.compute_ff_tokens() if self._ahead else []
+        if certain:
+            matcher.consume_tokens(certain)
         mask = None if matcher.is_stopped() else matcher.compute_bitmask()
         if matcher.is_error():
             raise RequestError(
                 f"{self._param}: the reply can't be kept to it: {check.reason(matcher)}",
                 param=self._param,
             )
-        return mask
+        return _Step(certain, mask)
+
+
+class _Step(NamedTuple):
+    """What may follow."""
+
+    certain: list[int]
+    mask: bytes | None
+    """After those; None: nothing."""
 
 
 def _all_but(n_vocab: int, tokens: Collection[int]) -> bytes:

@@ -8,6 +8,8 @@ import json
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from appliance.worker.constraints import patterns
+
 if TYPE_CHECKING:
     from llguidance._lib import JsonCompileOptions
 
@@ -29,6 +31,22 @@ _NOTES = {"deprecated", "discriminator", "example", "externalDocs", "xml", "$voc
 _OF_NAMES = {"properties", "patternProperties", "$defs", "definitions", "dependentSchemas"}
 """Keywords whose values have schemas by names."""
 _VALUES = {"const", "enum", "default", "examples"}
+_COUNTS = {f"{bound}{of}" for bound in ("min", "max") for of in ("Items", "Length", "Properties")}
+
+_LEAP_YEAR = r"(?:\d\d(?:0[48]|[2468][048]|[13579][26])|(?:[02468][048]|[13579][26])00)"
+_DAY = rf"(?:\d{{4}}-(?:0[13-9]|1[0-2]|02-(?:[01]|2[0-8]))|{_LEAP_YEAR}-02-29)"
+_SECONDS = "[^:]*:[^:]*:[0-5]"
+_FORMATS = {
+    "date": {"pattern": f"^{_DAY}"},
+    "time": {"pattern": f"^{_SECONDS}"},
+    "date-time": {"allOf": [{"pattern": f"^{_DAY}"}, {"pattern": f"^{_SECONDS}"}]},
+    "email": {
+        "pattern": r"^[^@]{1,64}@(?:[^.@]{1,63}\.)*[^.@]{1,63}$",
+        "maxLength": 254,
+    },
+}
+"""What llguidance's formats lack: its years are all leap years, its minutes have 61 seconds, and
+names in its addresses are as long as one likes."""
 
 
 def prepared(text: str) -> str:
@@ -47,6 +65,10 @@ def prepared(text: str) -> str:
         raise ValueError(f"it is no JSON: {ex}") from None
     if not isinstance(schema, dict | bool):
         raise ValueError("it is no JSON schema: an object or a boolean is one")
+    if schema is True:
+        schema = {}
+    if schema is False:
+        raise ValueError("nothing conforms to it")
     _check_depth(schema)
     return json.dumps(_schema(schema))
 
@@ -81,9 +103,8 @@ def _schema(schema: Any) -> Any:
         for name, value in schema.items()
         if name not in _NOTES and not name.startswith("x-")
     }
-    if copy.get("format") in ("date-time", "time"):
-        # llguidance's minutes have 61 seconds.
-        copy["allOf"] = [*_list(copy.get("allOf")), {"pattern": "^[^:]*:[^:]*:[0-5]"}]
+    if isinstance(copy.get("format"), str) and (more := _FORMATS.get(copy["format"])):
+        copy["allOf"] = [*_list(copy.get("allOf")), more]
     return copy
 
 
@@ -94,6 +115,12 @@ def _list(value: Any) -> list[Any]:
 def _value(name: str, value: Any) -> Any:
     if name in _VALUES:
         return value
+    if name in _COUNTS and isinstance(value, float) and value.is_integer():
+        return int(value)
+    if name == "pattern" and isinstance(value, str):
+        return patterns.translated(value)
+    if name == "patternProperties" and isinstance(value, dict):
+        value = {patterns.translated(pattern): schema for pattern, schema in value.items()}
     if name in _OF_NAMES and isinstance(value, dict):
         return {inner: _schema(schema) for inner, schema in value.items()}
     return _schema(value)

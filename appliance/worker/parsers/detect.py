@@ -8,6 +8,7 @@ Pure Python.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 
@@ -19,6 +20,7 @@ from appliance.worker.parsers.base import (
     ReplyParser,
     ThoughtChain,
 )
+from appliance.worker.parsers.call_grammar import Node
 from appliance.worker.parsers.call_parser import CallParser
 from appliance.worker.parsers.derive import RenderTemplate, derive
 from appliance.worker.parsers.forced import FORCED, ForcedCall, forced_call
@@ -78,6 +80,25 @@ class OutputFormat(msgspec.Struct, frozen=True):
             return ThoughtChain(thought, CallParser(syntax, tools), calls)
         return ParserChain(thought, calls) if thought else calls
 
+    def answer_or_call(
+        self, answer: Any, tools: Sequence[Tool], prompt: str
+    ) -> tuple[list[Node], ReplyParser] | None:
+        """A grammar of a reply to the rendered `prompt` that keeps to the schema `answer` or calls
+        one of `tools`, and its parser. Where the prompt leaves a thought open, the grammar begins
+        behind it. None: the schema alone is all there is.
+
+        Raises:
+            RequestError: a tool's schema can't be used; `param` is `tools`.
+        """
+        if self.harmony:
+            calls = [(tool["function"]["name"], arguments_schema(tool)) for tool in tools]
+            return harmony.grammar(answer, calls), self.parser(prompt, tools)
+        if not tools:
+            return None
+        call = forced_call(self.calls, tools, "")
+        thought, parser = self._thought(prompt), call.parser_or_answer(tools)
+        return call.or_answer(answer), ParserChain(thought, parser) if thought else parser
+
     def _thought(self, prompt: str) -> reasoning.ReasoningParser | None:
         if self.tags is None:
             return None
@@ -112,8 +133,7 @@ class OutputFormat(msgspec.Struct, frozen=True):
             return None
         chosen = chosen_tools(tools, choice)
         if len(chosen) == 1 and self.harmony:
-            name = chosen[0]["function"]["name"]
-            prefix = f"<|channel|>commentary to=functions.{name} <|constrain|>json<|message|>"
+            prefix = harmony.call_header(chosen[0]["function"]["name"])
             return ForcedCall(prefix, arguments_schema(chosen[0]), None)
         close = ""
         if self.tags and reasoning.opened_by(prompt, self.tags):

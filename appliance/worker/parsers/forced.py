@@ -1,4 +1,6 @@
-"""Forced calls: what constrains a reply to one, and how it is read. Pure Python."""
+"""Replies that are constrained to a call, or to an answer or a call, and how they are read. Pure
+Python.
+"""
 
 from collections.abc import Sequence
 from typing import Any
@@ -6,8 +8,14 @@ from typing import Any
 import msgspec
 
 from appliance.worker.parsers import harmony
-from appliance.worker.parsers.base import Content, OutputPart, ParserChain, ReplyParser
-from appliance.worker.parsers.call_grammar import call_grammar
+from appliance.worker.parsers.base import (
+    Content,
+    OutputPart,
+    ParserChain,
+    PlainParser,
+    ReplyParser,
+)
+from appliance.worker.parsers.call_grammar import Node, call_grammar
 from appliance.worker.parsers.call_parser import CallParser
 from appliance.worker.parsers.syntax import HOLE, ArgumentStyle, CallSyntax
 from appliance.worker.parsers.tool_schema import Tool, arguments_schema, call_schema
@@ -27,6 +35,20 @@ class ForcedCall(msgspec.Struct, frozen=True):
     syntax: CallSyntax | None
     """None: a message to a function in a channel, as gpt-oss writes it."""
 
+    def or_answer(self, answer: Any) -> list[Node]:
+        """A grammar of a reply that makes the call, or keeps to the schema `answer` instead."""
+        mark = [{"mark": self.prefix}] if self.prefix else []
+        body = self.schema if isinstance(self.schema, list) else [{"json": self.schema}]
+        return [{"any": [[{"json": answer}], [*mark, *body]]}]
+
+    def parser_or_answer(self, tools: Sequence[Tool]) -> ReplyParser:
+        """For a reply of `or_answer`."""
+        assert self.syntax
+        if self.prefix:
+            return _EitherWay(self.prefix, CallParser(self.syntax, tools))
+        # In an answer there are no marks.
+        return CallParser(msgspec.structs.replace(self.syntax, section=("", "")), tools)
+
     def parser(self, tools: Sequence[Tool], thought: ReplyParser | None) -> ReplyParser:
         """For the reply, the prefix of which is read already. `thought`: reads the thought before
         it, if any."""
@@ -36,6 +58,30 @@ class ForcedCall(msgspec.Struct, frozen=True):
         else:
             calls = CallParser(self.syntax, tools)
         return _CallsOnly(ParserChain(thought, calls) if thought else calls, self.prefix)
+
+
+class _EitherWay:
+    """The beginning says whether it is a call; an answer may have any text in it. Implements
+    `ReplyParser`."""
+
+    def __init__(self, mark: str, call: ReplyParser) -> None:
+        self._mark = mark
+        self._call = call
+        self._begun = ""
+        self._parser: ReplyParser | None = None
+
+    def feed(self, text: str) -> list[OutputPart]:
+        if self._parser is None:
+            self._begun += text
+            if self._mark.startswith(self._begun) and self._begun != self._mark:
+                return []
+            text = self._begun
+            self._parser = self._call if text.startswith(self._mark) else PlainParser()
+        return self._parser.feed(text)
+
+    def finish(self) -> list[OutputPart]:
+        # The beginning of a mark alone is a call that was cut short.
+        return self._parser.finish() if self._parser else []
 
 
 class _CallsOnly:

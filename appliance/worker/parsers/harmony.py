@@ -7,8 +7,8 @@ addresses a function, as in `to=functions.NAME`: then the message is that call's
 """
 
 import re
-from collections.abc import Collection
-from typing import Literal
+from collections.abc import Collection, Sequence
+from typing import Any, Literal
 
 from appliance.worker.parsers.base import (
     Content,
@@ -21,6 +21,7 @@ from appliance.worker.parsers.base import (
     new_call_id,
     possible_start,
 )
+from appliance.worker.parsers.call_grammar import Node
 
 START, CHANNEL, MESSAGE = "<|start|>", "<|channel|>", "<|message|>"
 _ENDS = ("<|end|>", "<|call|>", "<|return|>", START)
@@ -41,6 +42,23 @@ def prefill_segments(thought: str, answer: str) -> list[PromptSegment]:
     if answer:
         out += [(f"{CHANNEL}final{MESSAGE}", True), (answer, False)]
     return out
+
+
+def grammar(answer: Any, calls: Sequence[tuple[str, Any]]) -> list[Node]:
+    """Of a thought, if any, and an answer that keeps to a schema, or one of the calls, given as
+    name and schema of the arguments."""
+    ways = [(f"{CHANNEL}final{MESSAGE}", answer)]
+    ways += [(call_header(name), arguments) for name, arguments in calls]
+    thought = [{"mark": f"{CHANNEL}analysis{MESSAGE}"}, {"text": "<|end|>"}]
+    return [
+        {"maybe": [*thought, {"mark": f"{START}assistant"}]},
+        {"any": [[{"mark": header}, {"json": schema}] for header, schema in ways]},
+    ]
+
+
+def call_header(name: str) -> str:
+    """What a model writes before the arguments of a call."""
+    return f"{CHANNEL}commentary to=functions.{name} <|constrain|>json{MESSAGE}"
 
 
 class HarmonyParser:

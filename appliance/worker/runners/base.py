@@ -101,9 +101,14 @@ class Sampler(Protocol):
     def ready(self) -> bool:
         """`sample` won't wait for anything but the processor."""
 
-    def sample(self, output: int) -> int | None:
-        """The next token from the logits of the batch's entry `output`, accepted at once; None:
-        what the reply keeps to lets nothing follow.
+    @property
+    def groups(self) -> Sequence[int]:
+        """Of what was there of the reply when the sampler was made: how many tokens each `sample`
+        gave."""
+
+    def sample(self, output: int) -> list[int]:
+        """The next token from the logits of the batch's entry `output`, and those that what the
+        reply keeps to leaves no choice about; accepted at once. None: it lets nothing follow.
 
         Raises:
             RequestError: the reply can't go on as it was asked for.
@@ -185,6 +190,10 @@ class Runner(KvMemory, Protocol):
 
     def use_threads(self, count: int) -> None:
         """From the next `decode` on."""
+
+    @property
+    def least_together(self) -> int:
+        """Tokens of a reply from which on they are computed sooner together than one by one."""
 
     @property
     def n_vocab(self) -> int:

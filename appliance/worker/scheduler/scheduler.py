@@ -1,10 +1,11 @@
 """Selects the sequences of the next step: queue, token budget, batch. Pure Python, no ctypes.
 
-Decoding sequences go into a batch first, one token each; what is left of `n_batch` is filled with
-prompt chunks, oldest first. On a processor whose slots have cells of their own a prompt has a step
-to itself, unless it is very short: llama.cpp computes as many tokens of each sequence at once as
-the shortest has, then of those that are left, and so on. All together would be no faster, and
-all would get their first token when the last prompt is computed.
+Decoding sequences go into a batch first, one token each, or several for one that is alone and whose
+grammar has left no choice about the next ones; what is left of `n_batch` is filled with prompt
+chunks, oldest first. On a processor whose slots have cells of their own a prompt has a step to
+itself, unless it is very short: llama.cpp computes as many tokens of each sequence at once as the
+shortest has, then of those that are left, and so on. All together would be no faster, and all would
+get their first token when the last prompt is computed.
 
 Where each prompt's prefix comes from is up to the prefix cache; the scheduler only lets a sequence
 wait while another one is computing the prefix that both share.
@@ -117,8 +118,12 @@ class Scheduler:
         self._make_room()
         left = self._n_batch if self._partitioned else self._cache.free_cells()
         left = min(left, self._n_batch)
-        parts = [(sequence, 1) for sequence in self._decoding()]
-        left -= len(parts)
+        decoding = self._decoding()
+        if len(decoding) == 1:
+            parts = [(decoding[0], max(1, min(decoding[0].n_next, left)))]
+        else:  # more of one's would keep the others waiting
+            parts = [(sequence, 1) for sequence in decoding]
+        left -= sum(count for _, count in parts)
         read = 0
         for sequence in self._running:
             if not sequence.decoding and left > 0 and read < self._enough:
@@ -198,13 +203,13 @@ class Scheduler:
             self._cache.evict_idle()
         while self._running:
             decoding = sum(sequence.decoding for sequence in self._running)
-            prefilling = [sequence.n_pending for sequence in self._running if not sequence.decoding]
+            more = sum(sequence.n_pending for sequence in self._running) - decoding
             free = self._cache.free_cells()
-            if free >= decoding + min(sum(prefilling), self._n_batch):
+            if free >= decoding + min(more, self._n_batch):
                 return
             if self._cache.evict_idle():
                 continue
-            enough = free >= decoding + bool(prefilling)
+            enough = free >= decoding + bool(more)
             if enough or not self._preempt():
                 return
 

@@ -1,7 +1,9 @@
 """A sequence: one prompt and its completion inside the engine. Touched by the step loop alone."""
 
 import time
+from bisect import bisect_right
 from collections.abc import Callable, Iterable
+from itertools import accumulate
 from typing import TYPE_CHECKING
 
 from appliance.engine.protocol import (
@@ -35,7 +37,7 @@ if TYPE_CHECKING:
     from appliance.worker.runners.base import Sampler
 
 MOST_SINGLY = 256
-"""Tokens of a reply that are computed one by one for the next worker to go on."""
+"""Tokens of a reply that are computed as they were for the next worker to go on."""
 
 
 class Sequence:
@@ -58,11 +60,13 @@ class Sequence:
         max_completion_tokens: int,
         dropped_messages: int = 0,
         owner: str = "",
+        least_together: int = 2,
     ) -> None:
         """
         Args:
             max_completion_tokens: at most; the context's end counts, too.
             owner: whose it is, where sequences wait.
+            least_together: see `runners.base.Runner`.
         """
         self.id = id
         self.tokens = prompt
@@ -78,10 +82,13 @@ class Sequence:
         self.n_past = 0
         self.n_cached = 0
         self.owner = owner
+        self._least_together = least_together
         self.cached_from: CachedFrom | None = None
         self.slot: int | None = None
-        self._singly_to = 0
-        """Up to there, tokens of the reply are computed one a step."""
+        self._ends: list[int] = []
+        """Where steps end in which a reply is computed as it was."""
+        self._chosen_from = self.n_prompt
+        """Tokens from there on were chosen together, the last time."""
         self.pause = 0
         """Where tokens stop for a step: a checkpoint is taken there."""
         self._position = 0
@@ -107,10 +114,14 @@ class Sequence:
     @property
     def n_next(self) -> int:
         """Pending tokens that may be computed together."""
-        count = self.n_pending
-        if self.n_past < self._singly_to:
-            count = max(1, self.n_prompt - self.n_past)
-        return min(count, self.pause - self.n_past) if self.n_past < self.pause else count
+        until = len(self.tokens)
+        if self._ends and self.n_past < self._ends[-1]:
+            until = self._ends[bisect_right(self._ends, self.n_past)]
+        elif self.decoding and self.n_pending < self._least_together:
+            until = self.n_past + 1
+        if self.n_past < self.pause:
+            until = min(until, self.pause)
+        return until - self.n_past
 
     @property
     def prefilling(self) -> bool:
@@ -119,9 +130,9 @@ class Sequence:
 
     @property
     def decoding(self) -> bool:
-        """Its next step is one token: the one sampled last, or the last of a prompt whose beginning
-        was cached."""
-        return self.n_pending == 1
+        """Its next step is of what was chosen last, most often one token, or the last token of a
+        prompt whose beginning was cached."""
+        return self.n_pending == 1 or self.n_past >= self._chosen_from
 
     def go_on(self, begun: Begun, to_bytes: Callable[[int], bytes]) -> None:
         """Take over what an earlier worker made and sent; `to_bytes`: a token's text.
@@ -138,7 +149,13 @@ class Sequence:
             self.append_text(to_bytes(token), last=False)
         exact = self.sampling.temperature <= 0 or self.sampling.seed is not None
         if exact and len(begun.tokens) <= MOST_SINGLY:
-            self._singly_to = len(self.tokens)
+            steps = (
+                step
+                for group in self.sampler.groups
+                for step in ([group] if group >= self._least_together else [1] * group)
+            )
+            self._ends = list(accumulate(steps, initial=self.n_prompt))
+        self._chosen_from = len(self.tokens)
         if begun.tokens:
             self._first_token = now - took.decode
             self._started = self._first_token - took.prefill
@@ -157,7 +174,9 @@ class Sequence:
             self.cached_from = cached_from
 
     def append(self, token: int) -> None:
-        """A token was sampled."""
+        """A token was chosen."""
+        if not self.n_pending:
+            self._chosen_from = len(self.tokens)
         if not self._first_token:
             self._first_token = time.monotonic()
         self.tokens.append(token)

@@ -3,7 +3,7 @@
 import logging
 import queue
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from appliance.engine.kv_files import opaque
@@ -198,7 +198,7 @@ class StepLoop:
             *self._queue_positions(),
             *(sequence.progress() for sequence, _ in batch.parts if not sequence.announced),
         ]
-        if news or len(batch.tokens) > len(batch.samples):  # before a step that may take long
+        if news or any(not s.decoding for s, _ in batch.parts):  # before a step that may take long
             self._pending_events += news
             self._flush_events()
         try:
@@ -211,7 +211,7 @@ class StepLoop:
             log.error("%s", ex)
             return self._abandon(batch, str(ex))
         # What is computed again after a preemption counts once more.
-        self._prefilled += sum(n for sequence, n in batch.parts if n > 1 or sequence.prefilling)
+        self._prefilled += sum(n for s, n in batch.parts if s.prefilling or not s.decoding)
         self._scheduler.computed(batch)
         events: list[Event] = [
             sequence.progress() for sequence, _ in batch.parts if sequence.n_completion == 0
@@ -237,11 +237,25 @@ class StepLoop:
         governor.observe(kind, count, time.perf_counter() - began)
 
     def _sample(self, sequence: Sequence, output: int) -> list[Event]:
+        tokens: Iterable[int | None]
         try:
-            token = sequence.sampler.sample(output)
+            tokens = sequence.sampler.sample(output) or [None]
         except RequestError as ex:
             self._forget(sequence)
             return [Failed(sequence.id, ex.code, ex.message, ex.param)]
+        events: list[Event] = []
+        for token in tokens:
+            delta, reason = self._append(sequence, output, token)
+            events += [delta] if delta else []
+            if reason:
+                events.append(self._end(sequence, reason))
+                break
+        return events
+
+    def _append(
+        self, sequence: Sequence, output: int, token: int | None
+    ) -> tuple[Delta | None, FinishReason | None]:
+        """What there is to send now, and why the sequence ends here; `token` None: it is over."""
         reason: FinishReason | None = None
         data = b""
         if token is None or self._runner.is_end_of_generation(token):
@@ -255,12 +269,7 @@ class StepLoop:
             if sequence.n_completion >= sequence.max_completion_tokens:
                 reason = "length"
         delta = sequence.append_text(data, last=reason is not None)
-        if sequence.stopped:
-            reason = "stop"
-        events: list[Event] = [delta] if delta else []
-        if reason:
-            events.append(self._end(sequence, reason))
-        return events
+        return delta, "stop" if sequence.stopped else reason
 
     def _logprobs(self, sequence: Sequence, output: int, token: int) -> Logprobs:
         top = sequence.sampling.logprobs or 0

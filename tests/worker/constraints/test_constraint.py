@@ -35,7 +35,9 @@ class Later(Executor):
         return future
 
 
-def bound(grammar: str, after: str = "", beside: Executor | None = None) -> Constraint:
+def bound(
+    grammar: str, after: str = "", beside: Executor | None = None, *, ahead: bool = False
+) -> Constraint:
     lark = LLMatcher.grammar_from_lark(gbnf.to_lark(grammar, lambda _: None, [END]))
     return Constraint(
         check.matcher(BYTES, lark),
@@ -45,6 +47,7 @@ def bound(grammar: str, after: str = "", beside: Executor | None = None) -> Cons
         param="grammar",
         beside=beside or Later(),
         after=after,
+        ahead=ahead,
     )
 
 
@@ -66,6 +69,40 @@ def test_what_may_follow_and_then_nothing() -> None:
     reply.accept(ord("c"))
     assert allowed(reply) in (None, {END})
     assert reply.complete
+
+
+def test_what_is_certain_is_known_at_once() -> None:
+    reply = bound('root ::= "abcd" ("x" | "y") "efgh" | "abcz"', ahead=True)
+    assert bytes(reply.certain()) == b"abc"
+    assert reply.certain() == []
+    assert allowed(reply) == {ord("d"), ord("z")}
+    reply.accept(ord("d"))
+    assert allowed(reply) == {ord("x"), ord("y")}
+    reply.accept(ord("y"))
+    assert [reply.certain(1) for _ in range(2)] == [[ord("e")], [ord("f")]]
+    assert bytes(reply.certain()) == b"gh"
+    assert reply.complete
+    assert allowed(reply) in (None, {END})
+
+
+def test_behind_a_thought_it_is_certain_what_follows() -> None:
+    reply = bound('root ::= "yes"', after="</think>", ahead=True)
+    for byte in b"hm </think>":
+        assert reply.certain() == []
+        reply.accept(byte)
+    assert bytes(reply.certain()) == b"yes"
+
+
+def test_certain_steps_that_take_long_are_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(constraint, "SLOW_SECONDS", -1.0)
+    later = Later()
+    reply = bound('root ::= [ab] [ab] "cdef"', beside=later, ahead=True)
+    reply.accept(ord("a"))
+    reply.accept(ord("b"))
+    assert not reply.ready
+    later.jobs.pop()()
+    assert reply.ready
+    assert bytes(reply.certain()) == b"cdef"
 
 
 def test_a_thought_is_free_and_does_not_end_the_reply() -> None:

@@ -34,9 +34,16 @@ def matcher(schema: dict[str, Any] | list[dict[str, Any]]) -> LLMatcher:
 
 def written(forced: ForcedCall, chance: random.Random) -> str:
     """A reply of random bytes that the grammar permits."""
+    text = walked(forced, chance)
+    assert text is not None
+    return text
+
+
+def walked(forced: ForcedCall, chance: random.Random) -> str | None:
+    """The same; None: it comes to no end."""
     found = matcher(forced.schema)
     syntax = forced.syntax
-    ends = [b'"']
+    ends = [b'"', *([] if syntax else [b"<|end|>"])]
     if syntax and syntax.style is ArgumentStyle.TAGGED:
         ends = [f"{syntax.padding[1]}{syntax.argument[3]}".encode()]
         ends = [end.replace(b"\0", key) for end in ends for key in (b"text", b"other")]
@@ -46,7 +53,8 @@ def written(forced: ForcedCall, chance: random.Random) -> str:
             break
         mask = found.compute_bitmask()
         allowed = [n for n in range(256) if mask[n // 8] >> n % 8 & 1]
-        letters = [n for n in allowed if 97 <= n < 123] or allowed
+        letters = [n for n in allowed if 97 <= n < 123] if out else []
+        letters = letters or allowed
         if len(allowed) > FREE and chance.random() < 0.2:
             for end in ends:
                 if found.try_consume_tokens(list(end)) == len(end):
@@ -57,8 +65,7 @@ def written(forced: ForcedCall, chance: random.Random) -> str:
         byte = chance.choice(quick if quick and chance.random() < 0.4 else letters)
         assert found.consume_token(byte)
         out.append(byte)
-    assert found.is_accepting() or found.is_stopped(), out
-    return out.decode()
+    return out.decode() if found.is_accepting() or found.is_stopped() else None
 
 
 @pytest.mark.parametrize("name", SHOWING)
@@ -79,6 +86,44 @@ def test_a_forced_call_conforms(name: str) -> None:
             (tool,) = [each for each in TOOLS if each["function"]["name"] == called]
             assert seed % 2 or called == "set-time"
             assert jsonschema_rs.is_valid(tool["function"]["parameters"], json.loads(arguments))
+
+
+ANSWER: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        "kind": {"enum": ["cat", "<tool_call>", "[TOOL_CALLS]"]},
+        "text": {"type": "string", "maxLength": 20},
+    },
+    "required": ["kind", "text"],
+    "additionalProperties": False,
+}
+
+
+@pytest.mark.parametrize("name", SHOWING)
+def test_an_answer_or_a_call_conforms(name: str) -> None:
+    format = style(name)
+    seen = set()
+    for seed in range(20):
+        either = format.answer_or_call(ANSWER, TOOLS, "")
+        assert either
+        text = walked(ForcedCall("", either[0], format.calls), random.Random(seed))
+        if text is None:
+            continue
+        for parts in ([text], list(text)):
+            read_by = format.answer_or_call(ANSWER, TOOLS, "")
+            assert read_by
+            found = as_message(read(read_by[1], parts))
+            if found["calls"]:
+                ((called, arguments),) = found["calls"]
+                (tool,) = [each for each in TOOLS if each["function"]["name"] == called]
+                assert jsonschema_rs.is_valid(tool["function"]["parameters"], json.loads(arguments))
+                assert found["content"] == ""
+            else:
+                assert jsonschema_rs.is_valid(ANSWER, json.loads(found["content"])), text
+        seen.add(bool(found["calls"]))
+        if len(seen) == 2:
+            return
+    raise AssertionError(f"only one of the two was written: calls {seen}")
 
 
 def test_most_are_forced_in_their_own_format() -> None:

@@ -1,5 +1,8 @@
 """A minimal step loop on the fake runner's memory, for tests of scheduling."""
 
+import zlib
+from typing import Any
+
 from appliance.engine.types import SamplingParams
 from appliance.worker.runners.base import NoRoom
 from appliance.worker.runners.checkpoints import Checkpointing, Cut
@@ -10,7 +13,7 @@ from appliance.worker.scheduler.scheduler import ScheduledBatch, Scheduler
 from appliance.worker.scheduler.sequence import Sequence
 from appliance.worker.scheduler.slots import Cells
 from tests.engine.conftest import load_of
-from tests.engine.fake_runner import FakeRunner
+from tests.engine.fake_runner import FakeRunner, FakeSampler, next_letter
 
 
 def sequence(id: int, prompt: str, limit: int = 4, scope: Scope | None = None) -> Sequence:
@@ -24,8 +27,9 @@ class Silent:
     """The loop of these tests samples without a sequence's own sampler."""
 
     ready = True
+    groups: tuple[int, ...] = ()
 
-    def sample(self, output: int) -> int:
+    def sample(self, output: int) -> list[int]:
         raise NotImplementedError
 
     def logprobs(self, output: int, token: int, top: int) -> list[tuple[int, float]]:
@@ -88,7 +92,10 @@ class Loop:
         self.scheduler.computed(batch)
         self.check()
         for output, seq in zip(batch.outputs, batch.samples, strict=True):
-            seq.append(self.runner.sampler(SamplingParams(), 0, ()).sample(output))
+            for token in self.runner.sampler(SamplingParams(), 0, ()).sample(output):
+                seq.append(token)
+                if seq.n_completion >= seq.max_completion_tokens:
+                    break
             if seq.n_completion >= seq.max_completion_tokens:
                 self.scheduler.remove(seq)
                 self.done.append(seq)
@@ -114,6 +121,22 @@ class Loop:
 
 def reply(seq: Sequence) -> str:
     return bytes(list(seq.tokens[seq.n_prompt :])).decode()
+
+
+class InGroups(FakeRunner):
+    """Several letters at once, as where a grammar leaves no choice; the same ones."""
+
+    def sampler(self, *_: Any) -> FakeSampler:
+        return _GroupSampler(self, 0)
+
+
+class _GroupSampler(FakeSampler):
+    def sample(self, output: int) -> list[int]:
+        text = self._runner.text_at(output)
+        begun = len(text)
+        for _ in range(1 + zlib.crc32(text) % 7):
+            text += bytes([next_letter(text)])
+        return list(text[begun:])
 
 
 class Uncuttable(FakeRunner):

@@ -8,7 +8,7 @@ from appliance.worker.scheduler.prefix_cache import WORTH_MOVING
 from appliance.worker.scheduler.prompt_tokens import PromptTokens, Scope
 from appliance.worker.scheduler.scheduler import IDLE_CELLS
 from tests.engine.fake_runner import FakeRunner, reply_to
-from tests.worker.scheduler.loop import Loop, Uncuttable, reply, sequence
+from tests.worker.scheduler.loop import InGroups, Loop, Uncuttable, reply, sequence
 
 
 def test_decoding_sequences_come_first_and_prompts_fill_the_rest() -> None:
@@ -66,6 +66,27 @@ def test_no_prompt_ends_with_a_step_of_few_tokens_on_a_processor(length: int, ot
         sizes.append({seq.id: count for seq, count in loop.step().parts}[9])
     assert min(sizes) >= 65
     assert len(sizes) == -(-length // (512 - others))
+
+
+@pytest.mark.parametrize("partitioned", [False, True])
+def test_tokens_chosen_together_take_a_step_alone_and_keep_no_neighbour_waiting(
+    partitioned: bool,
+) -> None:
+    loop = Loop(make=InGroups, n_batch=64, partitioned=partitioned, singly=partitioned)
+    alone = sequence(1, "alone", limit=40)
+    loop.scheduler.add(alone)
+    while not loop.scheduler.idle:
+        pending = alone.n_pending
+        assert [count for _, count in loop.step().parts] == [pending]
+    both = [sequence(n, f"{n} of two", limit=40) for n in (1, 2)]
+    for seq in both:
+        loop.scheduler.add(seq)
+    while any(seq.prefilling for seq in both):
+        loop.step()
+    loop.scheduler.add(sequence(3, "x" * 500))  # whose prompt goes behind them
+    while all(seq.n_completion < 40 for seq in both):
+        counts = {seq.id: count for seq, count in loop.step().parts}
+        assert (counts[1], counts[2]) == (1, 1)
 
 
 def test_a_chat_that_goes_on_finds_its_slot_among_others() -> None:
@@ -326,7 +347,7 @@ def test_what_runs_together_lies_together_where_slots_have_cells_of_their_own() 
     st.integers(1, 4),
     st.integers(1, 140),
     st.sampled_from([(False, False), (True, False), (True, True)]),
-    st.booleans(),
+    st.sampled_from([FakeRunner, InGroups, Uncuttable]),
     st.sampled_from([0, 300, 10**6]),
 )
 def test_each_request_gets_the_reply_it_would_get_alone(
@@ -334,7 +355,7 @@ def test_each_request_gets_the_reply_it_would_get_alone(
     n_slots: int,
     n_batch: int,
     layout: tuple[bool, bool],
-    can_cut: bool,
+    make: type[FakeRunner],
     memory_bytes: int,
 ) -> None:
     partitioned, singly = layout
@@ -345,7 +366,7 @@ def test_each_request_gets_the_reply_it_would_get_alone(
         partitioned=partitioned,
         memory_bytes=memory_bytes,
         singly=singly,
-        make=FakeRunner if can_cut else Uncuttable,
+        make=make,
     )
     steps = 0
     todo = [

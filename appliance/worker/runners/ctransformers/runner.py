@@ -63,6 +63,7 @@ class CtransformersRunner:
     """One model, one slot. See `runners.base.Runner` for what is promised."""
 
     generates = True
+    least_together = 2
     cuts = None
     partitioned = False
     slot_bytes = SlotBytes(0, 0)  # the library does not say
@@ -261,6 +262,7 @@ class CtransformersSampler:
         self._llm = llm
         self._n_vocab = n_vocab
         self._seed, self._position = seed, len(written)
+        self.groups = [1] * len(written)
         self._penalty = params.repeat_penalty
         self._recent = deque(
             [*recent, *written], maxlen=0 if self._penalty == 1.0 else PENALTY_LAST_N
@@ -274,7 +276,7 @@ class CtransformersSampler:
 
     ready = True
 
-    def sample(self, _output: int) -> int:
+    def sample(self, _output: int) -> list[int]:
         recent = (ctypes.c_int * len(self._recent))(*self._recent)
         token = int(
             self._llm.ctransformers_llm_sample(
@@ -289,7 +291,7 @@ class CtransformersSampler:
         )
         self._position += 1
         self._recent.append(token)
-        return token
+        return [token]
 
     def logprobs(self, _output: int, token: int, top: int) -> list[tuple[int, float]]:
         """Log probabilities from the model, before sampling."""

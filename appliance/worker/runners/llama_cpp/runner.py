@@ -47,6 +47,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+LEAST_TOGETHER_Q8_0 = 6
+"""On a processor two tokens of such a model take as long as three one by one, and from six on each
+takes less; with weights of other types that holds from two on."""
 _ALL, _PART = lib.LLAMA_STATE_SEQ_FLAGS_NONE, lib.LLAMA_STATE_SEQ_FLAGS_PARTIAL_ONLY
 """Of a state; what can't be cut anywhere, windows and the states of recurrent layers, is kept apart
 from the others' cache."""
@@ -89,8 +92,11 @@ class LlamaRunner:
         # A step on a GPU does not wait for threads, and a configured number stands.
         governed = not load.n_threads and not place.n_gpu_layers
         self.threads = (params.n_threads, params.n_threads_batch) if governed else (0, 0)
+        description = _text(lib.llama_model_desc, self._model)
+        slow_in_twos = description.endswith("Q8_0") and not place.n_gpu_layers
+        self.least_together = LEAST_TOGETHER_Q8_0 if slow_in_twos else 2
         self.info = ModelInfo(
-            description=_text(lib.llama_model_desc, self._model),
+            description=description,
             n_ctx=n_ctx,
             n_ctx_train=trained,
             n_params=lib.llama_model_n_params(self._model),

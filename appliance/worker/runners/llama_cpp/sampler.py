@@ -49,10 +49,9 @@ class LlamaSampler:
         self._keeps_logits = params.logprobs is not None
         if constraint or params.logprobs is not None:
             _ = self._candidates  # loaded here, while the step loop goes on
-        if constraint is not None:
-            for token in written:
-                constraint.allowed()
-                constraint.accept(token)
+        self._singly = params.logprobs is not None
+        """Every token has its own logits."""
+        self.groups = self._read(written)
         self._seed, self._position = seed, len(written)
         self._added = 0
         self._chain = lib.llama_sampler_chain_init(lib.llama_sampler_chain_default_params())
@@ -88,6 +87,21 @@ class LlamaSampler:
     def ready(self) -> bool:
         return self._constraint is None or self._constraint.ready
 
+    def _read(self, written: Sequence[int]) -> list[int]:
+        """Take over what another sampler chose; returns `groups`."""
+        if self._constraint is None:
+            return [1] * len(written)
+        groups: list[int] = []
+        for token in written:
+            certain = self._constraint.certain(1)
+            if not certain:
+                self._constraint.accept(token)
+            if certain and groups and not self._singly:
+                groups[-1] += 1
+            else:
+                groups.append(1)
+        return groups
+
     def _new_random_numbers(self) -> None:
         """Those of the next token; they depend on nothing else, so that a reply can go on in
         another process from its tokens alone."""
@@ -96,19 +110,35 @@ class LlamaSampler:
             self._add(lib.llama_sampler_init_dist(seed_at(self._seed, self._position)))
         self._position += 1
 
-    def sample(self, output: int) -> int | None:
-        """The next token; None: the reply is over.
+    def sample(self, output: int) -> list[int]:
+        """The next tokens; none: the reply is over.
 
         Raises:
             DecodeFailed: what the model computed are no numbers.
             RequestError: nothing is left that the reply may go on with.
         """
-        self._new_random_numbers()
         constraint = self._constraint
         if constraint is None:
+            self._new_random_numbers()
             sampled = int(lib.llama_sampler_sample(self._chain, self._context, output))
             self._check(output, sampled)
-            return sampled
+            return [sampled]
+        if certain := self._certain(constraint):
+            return certain
+        self._new_random_numbers()
+        token = self._chosen(output, constraint)
+        if token is None:
+            return []
+        return [token, *([] if self._singly or not self.ready else self._certain(constraint))]
+
+    def _certain(self, constraint: Constraint) -> list[int]:
+        tokens = constraint.certain(1 if self._singly else None)
+        for token in tokens:
+            lib.llama_sampler_accept(self._chain, token)
+        self._position += len(tokens)
+        return tokens
+
+    def _chosen(self, output: int, constraint: Constraint) -> int | None:
         allowed = constraint.allowed()
         if allowed is None:
             return None

@@ -1,0 +1,90 @@
+"""Two thousand real replies to the schemas of llama.cpp's tests and of the JSON Schema Test Suite:
+none is outside of its schema."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jsonschema_rs
+import pytest
+
+from appliance.config import paths
+from appliance.engine.types import ChatMessage, ChatPrompt, SamplingParams
+from appliance.worker.chat_template.template import CHATML
+from tests.worker.constraints import llama_cases
+from tests.worker.constraints.test_json_schema import matcher, number
+from tests.worker.constraints.test_suite import tried
+from tests.worker.real_model import RealModel
+
+ASKED = ChatPrompt([ChatMessage("user", "Give me an example, the first that you think of.")])
+TOGETHER = 4
+MOST_CUT = 0.5
+"""Of the replies: a text may go on for as long as it likes, and says nothing then."""
+
+
+def schemas() -> dict[str, Any]:
+    """All that are kept to, by name."""
+    found: dict[str, Any] = {}
+    for name, text, good in llama_cases.schemas():
+        if good:
+            try:
+                matcher(text)
+            except ValueError:
+                continue
+            found[f"llama.cpp: {name}"] = json.loads(text)
+    return found | {case.name: case.schema for case in tried()[0]}
+
+
+def replies(model: RealModel, rounds: int) -> Iterator[tuple[str, Any, str, bool]]:
+    """Name, schema, reply, and whether it came to its end; `rounds` times `TOGETHER` of each."""
+    for turn in range(rounds):
+        for name, schema in schemas().items():
+            params = [
+                SamplingParams(
+                    json_schema=json.dumps(schema),
+                    temperature=1.2,
+                    seed=turn * TOGETHER + n,
+                    max_tokens=80,
+                )
+                for n in range(TOGETHER)
+            ]
+            for answer in model.ask(CHATML, ASKED, *params):
+                yield name, schema, answer.content, answer.finished.reason == "stop"
+
+
+def conforms(schema: Any, text: str) -> bool:
+    """Whether a reply is JSON, and of its schema."""
+    try:
+        value = json.loads(text, parse_float=number)
+    except ValueError:
+        return False
+    return jsonschema_rs.Draft202012Validator(schema, validate_formats=True).is_valid(value)
+
+
+def keeps_to_all(file: Path, rounds: int) -> int:
+    """The number of replies that came to their ends; all conform."""
+    model = RealModel(file)
+    try:
+        whole = cut = 0
+        outside = []
+        for name, schema, text, ended in replies(model, rounds):
+            whole += ended
+            cut += not ended
+            if ended and not conforms(schema, text):
+                outside.append((name, text))
+    finally:
+        model.close()
+    assert outside == []
+    assert cut <= MOST_CUT * (whole + cut)
+    return whole
+
+
+@pytest.mark.soak
+def test_two_thousand_replies() -> None:
+    assert keeps_to_all(paths.embedded_model(), 3) >= 2000
+
+
+@pytest.mark.soak
+def test_another_model(gemma: Path) -> None:
+    assert keeps_to_all(gemma, 1) >= 500

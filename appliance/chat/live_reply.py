@@ -69,7 +69,7 @@ class LiveReply:
         self._stopped = False
         self.dropped_messages = 0
         """Messages of the session that were not given to the engine at all."""
-        self.warning: Callable[[], str | None] = lambda: None
+        self.warning: Callable[[Accepted], str | None] = lambda _: None
         """What differs from the request, once the prompt was accepted."""
 
     # -- the turn's side -------------------------------------------------------------------------
@@ -113,6 +113,7 @@ class LiveReply:
         with self._lock:
             if isinstance(event, Accepted):
                 self._accepted = event
+                self._waiting = None
             elif isinstance(event, Queued):
                 self._waiting = Waiting(event.position)
             elif isinstance(event, Prefill) and self._accepted:
@@ -126,7 +127,8 @@ class LiveReply:
                 self._text.add(text=event.text)
             elif isinstance(event, Finished | Failed):
                 self._last = event
-        self._answered.set()
+        if not isinstance(event, Queued):  # a place in line says nothing yet
+            self._answered.set()
         if isinstance(event, Finished | Failed):
             self._on_end(self)
         else:
@@ -216,7 +218,7 @@ class LiveReply:
     def events_for(self, follower: "Follower") -> list[LiveEvent]:
         """What the follower has not received yet, in order."""
         with self._lock:
-            if self._accepted is None and self._ended is None:
+            if not (self._accepted or self._ended or self._waiting):
                 return []
             events: list[LiveEvent] = []
             if follower.wants_turn:
@@ -231,7 +233,7 @@ class LiveReply:
                         self.dropped,
                         accepted.seed,
                         accepted.n_ctx,
-                        self.warning(),
+                        self.warning(accepted),
                     )
                 )
             if self._waiting and self._waiting != follower.waiting:

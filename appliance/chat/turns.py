@@ -8,7 +8,7 @@ import msgspec
 from appliance.chat.events import StoredFollower
 from appliance.chat.live_reply import Follower
 from appliance.chat.reply_writer import ReplyWriter
-from appliance.engine.protocol import EventSink, Failed
+from appliance.engine.protocol import Accepted, EventSink, Failed
 from appliance.engine.types import ChatMessage, ChatPrompt, GenerationRequest, SamplingParams
 from appliance.errors import (
     ApplianceError,
@@ -32,8 +32,8 @@ class ReplyRequest(msgspec.Struct, frozen=True, kw_only=True):
     model: str
     """The model's id, and what has it complete a prompt."""
     submit: Submit
-    warning: Callable[[], str | None] = lambda: None
-    """What differs from the request, once the model is loaded."""
+    warning: Callable[[Accepted], str | None] = lambda _: None
+    """What differs from the request."""
     system_prompt: str | None = None
     default_system_prompt: str | None = None
     """Where the chat has no system message of its own either."""

@@ -191,7 +191,8 @@ class LimitsSettings(Section, frozen=True):
 
     max_prompt_length: Annotated[int, Meta(ge=1)] = 200_000
     """Characters of all that a model reads in a request, and once more of its tools."""
-    max_response_tokens: Annotated[int, Meta(ge=1)] = 2048
+    max_response_tokens: Annotated[int, Meta(ge=0)] = 0
+    """Tokens of a reply, at most; 0: as many as the model's context holds."""
     max_sessions: Annotated[int, Meta(ge=0)] = 0
     """Stored chats; 0: any number. One more is refused, and none is ever given up for it."""
     session_ttl_seconds: Annotated[float, Meta(ge=0)] = 0.0

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import msgspec
 
@@ -133,6 +133,10 @@ class ModelSpec(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     aliases: tuple[str, ...] = ()
     """Other names for it; weaker than any model's id or name."""
+    sampling: dict[str, Any] = {}
+    """Parameters where a request has none, by their names in `SamplingParams`."""
+    system: str = ""
+    """The system prompt of chats that have none."""
     make: Callable[[], Engine]
     """An engine for it, not started yet."""
     on_device: Callable[[str], Engine] | None = None

@@ -1,7 +1,7 @@
 """The available models: loaded on demand, kept while there is room.
 
 Each loaded model has an engine of its own. When memory is short, the engine used longest ago is
-closed, never one with requests in flight.
+closed, never one with requests in flight: who wants another model then waits in line.
 """
 
 import logging
@@ -22,8 +22,10 @@ from appliance.engine.base import (
 )
 from appliance.engine.counters import Counters
 from appliance.engine.device_routing import DeviceRouting, KnownDevices
+from appliance.engine.model_names import named
 from appliance.engine.protocol import AssessedDevice, EventSink
-from appliance.engine.types import ChatPrompt, EmbedRequest, GenerationRequest
+from appliance.engine.types import ChatPrompt, EmbedRequest, GenerationRequest, with_system
+from appliance.engine.waiting_line import Flight, WaitedFor, WaitingLine, WaitingRequest, turn_over
 from appliance.errors import ModelLoadFailed, ModelNotFound, ShuttingDown, Unavailable
 from appliance.system.units import format_bytes
 
@@ -51,6 +53,9 @@ class ServedModel:
         self.engine: Engine | None = None
         """Set by the pool."""
         self.last_used = 0.0
+        self.turn_began = 0.0
+        """When it was last loaded; `time.monotonic()`, 0: never."""
+        self.flight = Flight()
         self.keep_alive: float | None = None
         """Seconds without a request after which it is unloaded; None: as all models."""
         self.was_loaded = False
@@ -107,29 +112,50 @@ class ServedModel:
         Raises:
             ApplianceError: nothing was submitted.
         """
-        request = self._pool.shared(request)
+        request = self._pool.shared(with_system(request, self.spec.system))
         observed = self._pool.observer(self.id, request, sink)
         with refusal_observed(observed):
             take = self.routing.with_device_warning(observed, request.device)
-            return self._submit(lambda engine: engine.submit(request, take), request.device)
+            begin = lambda engine, sink: engine.submit(request, sink)  # noqa: E731
+            return self._submit(begin, take, request.owner, request.device)
 
     def embed(self, request: EmbedRequest, sink: EventSink) -> Callable[[], None]:
         """Have vectors made of the inputs, like `submit`."""
         take = self.routing.with_device_warning(sink, request.device)
-        return self._submit(lambda engine: engine.embed(request, take), request.device)
+        begin = lambda engine, sink: engine.embed(request, sink)  # noqa: E731
+        return self._submit(begin, take, request.owner, request.device)
 
-    def _submit(self, submit: Callable[[Engine], int], device: str | None) -> Callable[[], None]:
-        while True:
-            engine = self._pool.engine_of(self, device)
+    def _submit(
+        self,
+        submit: Callable[[Engine, EventSink], int],
+        sink: EventSink,
+        owner: str,
+        device: str | None,
+    ) -> Callable[[], None]:
+        take = self.flight.counted(sink)
+
+        def begin(engine: Engine) -> Callable[[], None]:
+            self.flight.begin()
             try:
-                id = submit(engine)
+                id = submit(engine, take)
+            except BaseException:
+                self.flight.end()
+                raise
+            self.last_used = time.monotonic()
+            return lambda: engine.cancel(id)
+
+        while True:
+            engine = self._pool.engine_for(self, device)
+            if engine is None:
+                ticket = WaitingRequest(self, device, owner, begin, sink)
+                self._pool.line.join(ticket)
+                return ticket.cancel
+            try:
+                return begin(engine)
             except ShuttingDown:
                 if self._pool.closing:
                     raise
                 self._pool.wait_closed()  # it was unloaded between the two lines
-                continue
-            self.last_used = time.monotonic()
-            return lambda: engine.cancel(id)
 
     def load(self) -> None:
         """Begin to load it; returns when that is under way.
@@ -154,6 +180,7 @@ class Pool:
         free_memory: Callable[[], int],
         keep_alive_seconds: float,
         max_loaded: int,
+        max_waiting: int = 64,
         observer: Observer = unobserved,
         common_prompt: Callable[[], str | None] = lambda: None,
     ) -> None:
@@ -163,14 +190,16 @@ class Pool:
             free_memory: bytes that could be had now.
             keep_alive_seconds: an engine idle for longer is closed; 0: never.
             max_loaded: engines at a time; 0: as many as memory holds.
+            max_waiting: requests that may wait for a model that there is no room for.
             observer: sees every request and its events.
             common_prompt: the system prompt that an administrator shares with everybody, if any.
         """
         self._models = [ServedModel(spec, self) for spec in specs]
         """Never changed, but replaced, with `_changing` held."""
         self._seen = KnownDevices()
-        self.on_missing: Callable[[], object] = lambda: None
-        """Called before a name is refused as unknown: it may call `add`."""
+        self.on_missing: Callable[[str], str | None] = lambda _: None
+        """Called before a name is refused as unknown: it may call `add`, and tell why what is
+        called so is not on offer."""
         self._free_memory = free_memory
         self._keep_alive = keep_alive_seconds
         self._max_loaded = max_loaded
@@ -180,6 +209,9 @@ class Pool:
         """Held while engines come and go, which takes seconds."""
         self.counting = threading.Lock()
         """Held while a closed engine's counters are added to the past ones: they count once."""
+        self.line = WaitingLine(self._engine_in_turn, self._goes_on, most=max_waiting)
+        self._leaving: ServedModel | None = None
+        """Loaded, and the next to give up its place to one that is waited for."""
         self._closing = threading.Event()
         self._janitor = threading.Thread(target=self._maintain, name="models", daemon=True)
 
@@ -211,27 +243,20 @@ class Pool:
         """The model with that id or name; None: the default.
 
         Raises:
-            ModelNotFound: there is none; `param` is `model`.
+            ModelNotFound: there is none, or it is not on offer; `param` is `model`.
         """
         if name is None:
             return self._models[0]
-        found = self._named(name)
+        found = named(self._models, name)
         if found is None:
-            self.on_missing()
-            found = self._named(name)
+            why = self.on_missing(name)
+            found = named(self._models, name)
+            if found is None and why:
+                raise ModelNotFound(f"{name!r} is not on offer: {why}", param="model")
         if found is not None:
             return found
         known = ", ".join(model.id for model in self._models)
         raise ModelNotFound(f"there is no model {name!r}; there are: {known}", param="model")
-
-    def _named(self, name: str) -> ServedModel | None:
-        models = self._models
-        same = _comparable(name)
-        return (
-            next((m for m in models if m.id == name), None)
-            or next((m for m in models if m.name == name or name in m.spec.aliases), None)
-            or next((m for m in models if same in map(_comparable, _names(m))), None)
-        )
 
     def add(self, specs: Iterable[ModelSpec]) -> None:
         """More models on offer, after those that are there; an id that is taken is passed over."""
@@ -267,15 +292,47 @@ class Pool:
     def engine_of(
         self, model: ServedModel, device: str | None = None, *, reload: bool = False
     ) -> Engine:
+        """The same as `engine_for`, for whoever does not wait.
+
+        Raises:
+            Unavailable: other models are busy in its place, or waited for.
+        """
+        engine = self.engine_for(model, device, reload=reload)
+        if engine is None:
+            raise Unavailable(
+                f"other models are at work; {model.id} can be loaded when one is done"
+            )
+        return engine
+
+    def engine_for(
+        self, model: ServedModel, device: str | None = None, *, reload: bool = False
+    ) -> Engine | None:
         """The model's engine, started if it was not, or moved to another device. A device that is
         requested by name is tried, even if it failed before, unless this is a `reload`.
+
+        Returns:
+            None: it has to wait in line, since other models are busy in its place or were waited
+                for before.
 
         Raises:
             ModelLoadFailed: it cannot be loaded; the message has the figures.
             ModelNotFound: it was removed.
-            Unavailable: other models are busy in its place.
             ShuttingDown: the appliance is stopping.
         """
+        if len(self.line) and (
+            self.line.waits_for(model) or not self._goes_on(model) or model.flight.is_full
+        ):
+            return None
+        return self._engine(model, device, reload=reload)
+
+    def _engine(
+        self,
+        model: ServedModel,
+        device: str | None,
+        *,
+        reload: bool = False,
+        waits_since: float | None = None,
+    ) -> Engine | None:
         engine = model.engine
         if engine is not None and not _must_replace(model, engine, device):
             return engine
@@ -288,7 +345,8 @@ class Pool:
                 return model.engine
             if model.engine is not None:
                 self._close(model)
-            self._make_room_for(model)
+            if not self._make_room_for(model, waits_since):
+                return None
             on_device = model.spec.on_device
             requested = model.routing.begin_load(device if on_device else None)
             if requested and not reload:
@@ -296,7 +354,7 @@ class Pool:
             model.stamp, model.file_changed = model.spec.stamp(), False
             engine = on_device(requested) if on_device and requested else model.spec.make()
             engine.start()
-            model.last_used = time.monotonic()
+            model.last_used = model.turn_began = time.monotonic()
             model.engine, model.load_refused, model.prewarm_retry = engine, None, None
             return engine
 
@@ -335,9 +393,11 @@ class Pool:
 
     @property
     def busy(self) -> bool:
-        """Some model has requests in flight, or is being loaded."""
+        """Some model has requests in flight, is being loaded, or waited for."""
         engines = [model.engine for model in self._models]
-        return any(e and (e.busy or e.state.status == "loading") for e in engines)
+        return len(self.line) > 0 or any(
+            e and (e.busy or e.state.status == "loading") for e in engines
+        )
 
     def forget(self, session: str) -> None:
         """A session was deleted: no model keeps anything of it."""
@@ -349,6 +409,7 @@ class Pool:
     def close(self) -> None:
         """Close all engines, all at a time; nothing is loaded any more."""
         self._closing.set()
+        self.line.close()
         if self._janitor.ident is not None:
             self._janitor.join()
         with self._changing:
@@ -363,20 +424,22 @@ class Pool:
 
     # -- room; `_changing` is held -----------------------------------------------------------------
 
-    def _make_room_for(self, model: ServedModel) -> None:
+    def _make_room_for(self, model: ServedModel, waits_since: float | None) -> bool:
+        """Whether there is room for a model; `waits_since`: of one that waits in line."""
         try:
             need = model.spec.need()
             while not self._has_room(need):
-                victim = self._victim()
+                victim = self._victim(waits_since)
                 if victim is None:
                     self._refuse(model, need)
-                    return
+                    return False
                 if victim.engine and victim.engine.retire():
                     log.info("%s is unloaded to make room for %s", victim.id, model.id)
                     self._close(victim)
         except ModelLoadFailed as ex:
             model.load_refused = (time.monotonic(), ex)
             raise
+        return True
 
     def _has_room(self, need: int) -> bool:
         loaded = sum(model.engine is not None for model in self._models)
@@ -384,15 +447,23 @@ class Pool:
             return False
         return need <= self._free_memory()
 
-    def _victim(self) -> ServedModel | None:
-        idle = [model for model in self._models if model.engine and not model.engine.busy]
+    def _victim(self, waits_since: float | None) -> ServedModel | None:
+        idle = [
+            model
+            for model in self._models
+            if model.engine
+            and not model.engine.busy
+            and (waits_since is None or model.flight.may_leave(model.engine.state, waits_since))
+        ]
         return min(idle, key=lambda model: model.last_used, default=None)
 
     def _refuse(self, model: ServedModel, need: int) -> None:
+        """
+        Raises:
+            ModelLoadFailed: not even the others' place would do.
+        """
         if any(other.engine for other in self._models):
-            raise Unavailable(
-                f"other models are at work; {model.id} can be loaded when one is done"
-            )
+            return
         free = self._free_memory()
         raise ModelLoadFailed(
             f"{model.id} needs {format_bytes(need, 'GB')} of memory, and"
@@ -410,6 +481,33 @@ class Pool:
             with self.counting:
                 model.past += engine.counters.past()
                 model.closing_engine = None
+
+    # -- the line's thread -------------------------------------------------------------------------
+
+    def _engine_in_turn(self, ticket: WaitingRequest) -> Engine | None:
+        """The engine for a request that waits, if it can have one now."""
+        model = ticket.model
+        assert isinstance(model, ServedModel)
+        others_since = self.line.since(but=model)
+        if model.engine and others_since is not None and model.flight.is_full:
+            return None
+        engine = self._engine(model, ticket.device, waits_since=ticket.since)
+        if engine is None:
+            loaded = [it for it in self._models if it.engine and it is not model]
+            self._leaving = min(loaded, key=lambda it: it.turn_began, default=None)
+        elif self._leaving is model or others_since is None:
+            self._leaving = None
+        return engine
+
+    def _goes_on(self, model: WaitedFor) -> bool | None:
+        """Whether a model takes further requests although others are waited for; None: it is not
+        loaded."""
+        assert isinstance(model, ServedModel)
+        engine = model.engine
+        if engine is None:
+            return None
+        since = self.line.since(but=model)
+        return since is None or model is not self._leaving or not turn_over(engine.state, since)
 
     # -- the janitor's thread ----------------------------------------------------------------------
 
@@ -463,16 +561,6 @@ class Pool:
             idle = now - max(model.last_used, engine.state.since)
             if idle > self.keeps(model) and self.unload_idle(model):
                 log.info("%s was idle for %.0f s and is unloaded", model.id, idle)
-
-
-def _names(model: ServedModel) -> tuple[str, ...]:
-    return (model.id, model.name, *model.spec.aliases)
-
-
-def _comparable(id: str) -> str:
-    """As names are compared that fit no id: clients of Ollama's API add a tag, and some change
-    letters."""
-    return id.casefold().removesuffix(":latest")
 
 
 def _must_replace(model: ServedModel, engine: Engine, device: str | None) -> bool:

@@ -217,6 +217,8 @@ class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
     """Sequences that run together."""
     device: str
     """`cpu`, `cuda`, `metal`, `vulkan` or another family of GPUs."""
+    fingerprint: str = ""
+    """Of all that decides what it computes, to the last digit; empty: nobody can say."""
     variant: str = ""
     """The variant of llama.cpp's CPU backend; empty: it was not chosen."""
     on: tuple[str, ...] = ()
@@ -269,6 +271,8 @@ class Accepted(msgspec.Struct, frozen=True, tag="accepted"):
     """Tokens that one sequence may span; None: unknown."""
     warning: str | None = None
     """What differs from the request or the configuration."""
+    fingerprint: str = ""
+    """See `ModelInfo.fingerprint`."""
 
 
 class Queued(msgspec.Struct, frozen=True, tag="queued"):

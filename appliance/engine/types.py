@@ -96,6 +96,9 @@ class SamplingParams(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     """JSON schema, as JSON, that the reply keeps to."""
     seed: int | None = None
     """0 … 2³²-1; None: drawn by the worker and reported in `Accepted`."""
+    reproducible: bool = False
+    """The same seed gives the same text, whatever runs beside it and was computed before, as long
+    as `ModelInfo.fingerprint` is the same."""
     stop: tuple[str, ...] = ()
     """Texts that end the reply and are not part of it."""
 
@@ -115,6 +118,19 @@ class GenerationRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults
     """The name of the API key that it came with, for the metrics."""
     device: str | None = None
     """Where it should run, see `engine.device_routing`; None: anywhere."""
+
+
+def with_system(request: GenerationRequest, system: str) -> GenerationRequest:
+    """The request with this system prompt, if its chat has none."""
+    prompt = request.prompt
+    if not system or not isinstance(prompt, ChatPrompt):
+        return request
+    if any(message.role == "system" for message in prompt.messages):
+        return request
+    prompt = msgspec.structs.replace(
+        prompt, messages=[ChatMessage("system", system), *prompt.messages]
+    )
+    return msgspec.structs.replace(request, prompt=prompt)
 
 
 class EmbedRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

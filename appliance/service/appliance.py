@@ -104,6 +104,7 @@ class Appliance:
             free_memory=lambda: memory().available,
             keep_alive_seconds=config.models.keep_alive_seconds,
             max_loaded=config.models.max_loaded,
+            max_waiting=config.engine.max_waiting,
             observer=metrics.watch,
             common_prompt=lambda: profile.get().system_prompt,
         )

@@ -11,14 +11,17 @@ import msgspec
 
 from appliance.config import environment, paths
 from appliance.config.schema import EMBEDDED_MODEL, AvailableModel, Config
+from appliance.engine.base import ModelSpec
 from appliance.engine.pool import Pool
-from appliance.errors import ApplianceError, ModelNotFound
+from appliance.errors import ApplianceError, ModelNotFound, RequestError
 from appliance.models.catalog import catalog
 from appliance.models.hub.client import Hub
 from appliance.models.hub.downloads import Downloads
 from appliance.models.library import ModelLibrary
 from appliance.models.local.index import ConfiguredFile, ModelFile, ModelIndex
 from appliance.models.local.metadata_cache import MetadataCache
+from appliance.models.local.ollama import ModelDefaults
+from appliance.models.local.ollama_options import read_options
 from appliance.models.local.summary import LocalModel, RuntimeState, summarize
 from appliance.models.memory.fit import Machine
 from appliance.service import build_info, model_files, model_specs
@@ -125,15 +128,36 @@ def serve_found_models(library: ModelLibrary, pool: Pool, config: Config) -> Non
         for entry in new:
             if entry.id in configured or not entry.loads:
                 continue
-            model = AvailableModel(id=entry.id, name=entry.name, path=str(entry.path))
+            model = AvailableModel(
+                id=entry.id,
+                name=entry.name,
+                path=str(entry.path),
+                context_length=config.engine.n_ctx or entry.defaults.context_length,
+            )
             try:
-                pool.add([model_specs.spec(config, model, aliases=catalog.aliases(entry.repo))])
+                spec = model_specs.spec(config, model, aliases=catalog.aliases(entry.repo))
+                pool.add([_with_defaults(spec, entry.defaults)])
             except ApplianceError as ex:
                 log.warning("%s is not on offer: %s", entry.id, ex)
         pool.clear_failure(entry.id for entry in new if entry.id in configured)
 
+    def missing(name: str) -> str | None:
+        library.index.refresh(at_once=True)
+        return library.index.why_not_offered(name)
+
     library.index.on_change = change
-    pool.on_missing = lambda: library.index.refresh(at_once=True)
+    pool.on_missing = missing
+
+
+def _with_defaults(spec: ModelSpec, defaults: ModelDefaults) -> ModelSpec:
+    """A model as it is used where a request says nothing."""
+    try:
+        read = read_options(defaults.parameters)
+    except RequestError as ex:
+        log.warning("the parameters of %s are not used: %s", spec.id, ex)
+        return msgspec.structs.replace(spec, system=defaults.system)
+    sampling = read.given | ({"max_tokens": read.most} if read.most else {})
+    return msgspec.structs.replace(spec, sampling=sampling, system=defaults.system)
 
 
 def machine(config: Config) -> Machine:

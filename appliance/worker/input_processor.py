@@ -8,9 +8,10 @@ import functools
 import json
 import logging
 import random
+import re
 import threading
 from array import array
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from collections.abc import Sequence as Messages
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -50,7 +51,7 @@ from appliance.worker.chat_template.trimming import cut_points
 from appliance.worker.constraints.compiler import ConstraintCompiler, Wanted
 from appliance.worker.constraints.constraint import Constraint
 from appliance.worker.intake_queue import Cancelled, IntakeQueue, Ticket
-from appliance.worker.parsers.base import ReplyParser, ResumedParser
+from appliance.worker.parsers.base import PromptSegment, ReplyParser, ResumedParser
 from appliance.worker.parsers.detect import OutputFormat, detect
 from appliance.worker.parsers.known import GENERIC_SYNTAX
 from appliance.worker.parsers.syntax import CallSyntax
@@ -137,7 +138,9 @@ class InputProcessor:
             read = self._job(command.id, command.request)
         else:
             read = self._sequence(command.id, command.request, command.begun)
-        self._send([read.accepted(self._runner.info.n_ctx)])
+        info = self._runner.info
+        accepted = read.accepted(info.n_ctx)
+        self._send([msgspec.structs.replace(accepted, fingerprint=info.fingerprint)])
         with self._lock:
             del self._read[command.id]
             self._enqueue(read)
@@ -175,6 +178,9 @@ class InputProcessor:
         if not self._runner.generates:
             raise RequestError("this model gives embeddings, and writes no text", param="model")
         n_ctx = self._runner.info.n_ctx
+        alone = request.sampling.reproducible
+        if alone and not self._runner.info.fingerprint:
+            raise RequestError("this model's replies can't be reproduced", param="reproducible")
         read = self._tokenizer.read(request.prompt, request.sampling)
         sampling, tokens = request.sampling, read.tokens
         if not tokens:
@@ -196,7 +202,8 @@ class InputProcessor:
         else:
             seed = sampling.seed if sampling.seed is not None else random.getrandbits(32)
         session = opaque(request.session) if request.session else ""
-        scope = Scope(opaque(request.owner), session, read.common)
+        # What was computed otherwise is not to the last digit what this one would compute.
+        scope = Scope.nobody() if alone else Scope(opaque(request.owner), session, read.common)
         sequence = Sequence(
             id,
             PromptTokens(tokens, scope),
@@ -383,10 +390,11 @@ class PromptTokenizer:
             text = "".join(text for text, _ in segments)
             found = text.find(system.strip())
             left = found + len(system.strip()) if found >= 0 else 0
-            tokens: list[int] = []
+            shared = []
             for part, parse_special in segments:
-                tokens += self._tokens(part[:left], parse_special=parse_special)
+                shared.append((part[:left], parse_special))
                 left = max(0, left - len(part))
+            tokens = self._tokens_of([segment for segment in shared if segment[0]])
             self._common = (system, PromptTokens(self._runner.with_bos(tokens)))
         return self._common[1]
 
@@ -411,10 +419,7 @@ class PromptTokenizer:
             shown = [with_calls_as_text(message, self._format.calls) for message in shown]
         segments = self._template.render(shown, tools, variables)
         text = "".join(text for text, _ in segments)
-        tokens: list[int] = []
-        for part, parse_special in segments:
-            tokens += self._tokens(part, parse_special=parse_special)
-        tokens = self._runner.with_bos(tokens)
+        tokens = self._runner.with_bos(self._tokens_of(segments))
         written = ""
         for reply in begun:
             thought = reply.reasoning_content or ""
@@ -423,6 +428,26 @@ class PromptTokenizer:
                 tokens += self._tokens_within(part, parse_special=parse_special)
                 written += part
         return _Rendered(tokens, text, written)
+
+    @functools.cached_property
+    def _control(self) -> "re.Pattern[str]":
+        """Finds control tokens; the longest one where several begin."""
+        texts = sorted(filter(None, self._runner.special_token_texts()), key=len, reverse=True)
+        return re.compile("|".join(map(re.escape, texts)) or r"(?!)")
+
+    def _tokens_of(self, segments: Messages[PromptSegment]) -> list[int]:
+        """Tokens of a rendered prompt.
+
+        They are those of the whole text, but for what somebody wrote that looks like a control
+        token: that is text, and has the tokens of what stands around it up to the template's own
+        control tokens. No vocabulary joins anything across those.
+        """
+        if all(parse_special for _, parse_special in segments):
+            return self._tokens("".join(text for text, _ in segments), parse_special=True)
+        tokens: list[int] = []
+        for text, parse_special in _between_control(segments, self._control):
+            tokens += self._tokens(text, parse_special=parse_special)
+        return tokens
 
     def _tokens(self, text: str, *, parse_special: bool) -> list[int]:
         """Tokens of a text, however long."""
@@ -478,7 +503,7 @@ class PromptTokenizer:
         kind = "marked" if isinstance(forced.schema, list) else "json_schema"
         schema = msgspec.json.encode(forced.schema).decode()
         read.keeps_to = Wanted(kind, schema, "tools", parts=_parameters(tools))
-        read.tokens += self._runner.tokenize(forced.prefix, parse_special=True)
+        read.tokens += self._tokens_within(forced.prefix, parse_special=True)
         read.parser = self._format.parser(text, tools, forced)
 
     def _answer_or_call(
@@ -505,6 +530,31 @@ class PromptTokenizer:
         parts = ((wanted.param, wanted.text), *_parameters(tools))
         read.keeps_to = Wanted("marked", text, wanted.param, parts=parts)
         return parser
+
+
+def _between_control(
+    segments: Messages[PromptSegment], control: "re.Pattern[str]"
+) -> Iterator[PromptSegment]:
+    """The same text in segments that are tokenized each by itself: where people's text looks like
+    a control token, they begin and end at the template's own."""
+    text, literal = "", False  # what was not given out yet, and whether it has such a thing
+    for part, parse_special in segments:
+        if not parse_special:
+            if not literal:
+                last = max((it.end() for it in control.finditer(text)), default=0)
+                if last:
+                    yield text[:last], True
+                text, literal = text[last:], True
+            text += part
+            continue
+        first = control.search(part) if literal else None
+        if first:
+            yield text + part[: first.start()], False
+            text, literal = part[first.start() :], False
+        else:
+            text += part
+    if text:
+        yield text, not literal
 
 
 def _call_when_begun(syntax: CallSyntax, tools: list[dict[str, Any]]) -> Wanted | None:

@@ -146,7 +146,7 @@ def test_variables_that_kubernetes_sets_beside_a_service_are_not_settings() -> N
             "a path such as /metrics",
         ),
         ("[engine]\ntune = 1", "engine.tune", "true or false"),
-        ("[limits]\nmax_response_tokens = 0", "limits.max_response_tokens", "from 1 on"),
+        ("[limits]\nmax_history_messages = 0", "limits.max_history_messages", "from 1 on"),
     ],
 )
 def test_wrong_setting_names_key_file_and_what_is_allowed(

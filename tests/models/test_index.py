@@ -1,5 +1,6 @@
 """The model index: real files in the layouts of other programs, and hostile folders."""
 
+import hashlib
 import json
 import os
 import threading
@@ -61,8 +62,16 @@ def huggingface(hub: Path, repo: str, name: str, revision: str = "a" * 40) -> Pa
     return link
 
 
-def ollama(root: Path, name: str, tag: str, namespace: str = "library", digest: str = "") -> Path:
-    """A model as Ollama stores it: a manifest that names a blob."""
+def ollama(
+    root: Path,
+    name: str,
+    tag: str,
+    namespace: str = "library",
+    digest: str = "",
+    **more: bytes | None,
+) -> Path:
+    """A model as Ollama stores it: a manifest that names a blob, and further layers by their kind;
+    None: a layer without content."""
     digest = digest or f"{abs(hash((name, tag))):064x}"
     blob = saved(root / "blobs" / f"sha256-{digest}")
     manifest = root / "manifests" / "registry.ollama.ai" / namespace / name / tag
@@ -71,6 +80,12 @@ def ollama(root: Path, name: str, tag: str, namespace: str = "library", digest: 
         {"mediaType": "application/vnd.ollama.image.model", "digest": f"sha256:{digest}"},
         {"mediaType": "application/vnd.ollama.image.license", "digest": f"sha256:{'1' * 64}"},
     ]
+    for kind, content in more.items():
+        known = hashlib.sha256(content or b"gone").hexdigest()
+        if content is not None:
+            (root / "blobs" / f"sha256-{known}").write_bytes(content)
+        media = f"application/vnd.ollama.image.{kind}"
+        layers.append({"mediaType": media, "digest": f"sha256:{known}"})
     manifest.write_text(json.dumps({"schemaVersion": 2, "layers": layers}))
     return blob
 
@@ -233,6 +248,52 @@ def test_hostile_folders_do_no_harm(tmp_path: Path) -> None:
     found = shelf_of(("folder", tmp_path)).refresh()
     assert [entry.id for entry in found if entry.loads] == ["good"]
     assert len(found) == 1
+
+
+def test_a_model_of_ollamas_is_what_its_layers_make_of_it(tmp_path: Path) -> None:
+    """Models made of another one have its weights, and are others all the same."""
+    digest = "a" * 64
+    options = {"temperature": 0.2, "stop": ["<end>"], "num_ctx": 2048, "seed": 7, "mirostat": 1}
+    ollama(tmp_path, "base", "latest", digest=digest)
+    ollama(tmp_path, "base", "again", digest=digest)
+    ollama(
+        tmp_path,
+        "tuned",
+        "latest",
+        digest=digest,
+        params=json.dumps(options).encode(),
+        system=b"You are a pirate.",
+        template=b"{{ .Prompt }}",
+    )
+    ollama(tmp_path, "adapted", "latest", digest=digest, adapter=b"GGUF")
+    entries = {entry.id: entry.defaults for entry in shelf_of(("ollama", tmp_path)).refresh()}
+    assert len(entries) == 3
+    assert entries["tuned:latest"].parameters == options
+    assert entries["tuned:latest"].context_length == 2048
+    assert entries["tuned:latest"].system == "You are a pirate."
+    assert "template is not used" in entries["tuned:latest"].note
+    assert "adapter is left out" in entries["adapted:latest"].note
+    (plain,) = [it for id, it in entries.items() if id.startswith("base:")]
+    assert (plain.parameters, plain.system, plain.note) == ({}, "", "")
+
+
+@pytest.mark.parametrize(
+    ("params", "system"),
+    [
+        (b"{", b"\xff"),
+        (b"[1]", b"x" * ((1 << 20) + 1)),
+        (None, None),
+        (b'{"num_ctx": -1, "stop": 7}', b""),
+    ],
+)
+def test_hostile_layers_leave_the_model_on_offer(
+    params: bytes | None, system: bytes | None, tmp_path: Path
+) -> None:
+    ollama(tmp_path, "odd", "latest", params=params, system=system)
+    (entry,) = shelf_of(("ollama", tmp_path)).refresh()
+    assert entry.loads
+    assert entry.defaults.context_length == 0
+    assert len(entry.defaults.system) <= 1
 
 
 def test_hostile_manifests_lead_nowhere(tmp_path: Path) -> None:

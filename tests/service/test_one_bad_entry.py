@@ -17,7 +17,8 @@ from appliance.models.hub.client import Repo, RepoFile
 from appliance.models.hub.job_store import Job, JobFolder
 from appliance.models.local.index import ModelIndex
 from appliance.models.local.metadata_cache import MetadataCache
-from appliance.models.local.sources import _OLLAMA_MODEL, ModelSource, candidates
+from appliance.models.local.ollama import MODEL_LAYER
+from appliance.models.local.sources import ModelSource, candidates
 from appliance.models.memory.fit import MemoryNeeds
 from appliance.store.callers.preferences import PreferenceBook
 from appliance.store.database import Database
@@ -205,7 +206,7 @@ def test_one_bad_entry_of_another_program_hides_no_other(tmp_path: Path) -> None
     (tmp_path / "blobs").mkdir()
     for tag, digit in (("one", "1"), ("two", "2")):
         (tmp_path / "blobs" / f"sha256-{digit * 64}").write_bytes(b"x")
-        layer = {"digest": f"sha256:{digit * 64}", "mediaType": _OLLAMA_MODEL}
+        layer = {"digest": f"sha256:{digit * 64}", "mediaType": MODEL_LAYER}
         (names / tag).write_bytes(msgspec.json.encode({"layers": [layer]}))
     for tag, content in (("bad", b"\xff"), ("list", b"[]"), ("far", b'{"layers": [{}]}')):
         (names / tag).write_bytes(content)

@@ -21,6 +21,7 @@ from appliance.api.anthropic.schemas import (
 )
 from appliance.api.generation.counting import count_prompt_tokens
 from appliance.api.generation.request import Generation
+from appliance.api.generation.sampling import ReplyLimit
 from appliance.api.openapi.operation import Operations
 from appliance.api.wire import streams
 from appliance.api.wire.bodies import check_length
@@ -54,13 +55,15 @@ class _Anthropic:
         except ModelNotFound as ex:
             raise ModelNotFound(f"model: {name}", param=ex.param) from ex
 
-    def _request(self, req: falcon.Request, body: TokenCountRequest) -> GenerationRequest:
+    def _request(
+        self, req: falcon.Request, body: TokenCountRequest, model: ServedModel
+    ) -> GenerationRequest:
         conversation = body.conversation()
         check_length("messages", conversation.length, self._max_prompt_length)
         caller: Caller = req.context.caller
         return GenerationRequest(
             prompt=body.prompt(conversation),
-            sampling=body.sampling(self._max_tokens),
+            sampling=body.sampling(self._max_tokens, model.spec.sampling),
             owner=caller.owner,
             caller=caller.key_name,
         )
@@ -96,14 +99,15 @@ class Messages(_Anthropic):
         model = self._model(body.model)
         if body.metadata and body.metadata.user_id:
             bind_contextvars(user=body.metadata.user_id[:LOGGED])
-        request = self._request(req, body)
+        request = self._request(req, body, model)
         generation = Generation(model, [request], single_tool_call=body.single_tool_call)
         encoder = MessageEncoder(body.model)
         if body.stream:
             streams.send(req, resp, generation.stream(encoder))
         else:
             resp.media = generation.run(encoder, req.env["appliance.on_disconnect"])
-        warn(resp, model.routing.warning_for(None), ignored, body.not_offered())
+        cut = ReplyLimit(body.max_tokens, self._max_tokens).warning(generation.accepted)
+        warn(resp, model.routing.warning_for(None), cut, ignored, body.not_offered())
 
 
 class MessageTokens(_Anthropic):
@@ -115,7 +119,7 @@ class MessageTokens(_Anthropic):
         self._set_id(resp)
         body, ignored = decode_lenient(req, TokenCountRequest)
         model = self._model(body.model)
-        request = self._request(req, body)
+        request = self._request(req, body, model)
         count = count_prompt_tokens(model, request, req.env["appliance.on_disconnect"])
         resp.media = TokenCount(input_tokens=count)
         warn(resp, ignored, body.not_offered())

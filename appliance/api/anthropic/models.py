@@ -20,7 +20,7 @@ class ModelsDispatcher:
     """`GET /v1/models` and `GET /v1/models/{id}`, which are Anthropic's and OpenAI's."""
 
     def __init__(self, openai: OpenAIModels, models: OfferedModels, most_tokens: int) -> None:
-        """`most_tokens`: of a reply."""
+        """`most_tokens`: of a reply; 0: as many as the context holds."""
         self._openai = openai
         self._models = models
         self._most_tokens = most_tokens
@@ -54,6 +54,6 @@ class ModelsDispatcher:
             id=known.id,
             display_name=known.name,
             created_at=self._since,
-            max_input_tokens=known.n_ctx or known.context_length,
-            max_tokens=self._most_tokens,
+            max_input_tokens=(context := known.n_ctx or known.context_length),
+            max_tokens=self._most_tokens or context,
         )

@@ -1,6 +1,7 @@
 """Anthropic's requests and responses. Fields that aren't here are ignored, as its server does."""
 
 import re
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -13,7 +14,7 @@ from appliance.api.generation.conversation import (
     named_choice,
     tool_call,
 )
-from appliance.api.generation.sampling import Share, Temperature, Tokens, TopK
+from appliance.api.generation.sampling import Share, Temperature, Tokens, TopK, with_defaults
 from appliance.api.wire.lenient import Lenient
 from appliance.engine.types import ChatPrompt, SamplingParams
 from appliance.errors import RequestError
@@ -166,9 +167,9 @@ class TokenCountRequest(Lenient, kw_only=True, frozen=True):
             return asked
         return "none" if self.thinking.type == "disabled" else asked or "medium"
 
-    def sampling(self, most_tokens: int) -> SamplingParams:
+    def sampling(self, most_tokens: int, defaults: Mapping[str, Any]) -> SamplingParams:
         """For a request that generates nothing."""
-        return SamplingParams(max_tokens=most_tokens, json_schema=self._schema())
+        return with_defaults({"json_schema": self._schema()}, None, most_tokens, defaults)
 
     def _schema(self) -> str | None:
         format = self.output_format or (self.output_config and self.output_config.format)
@@ -190,7 +191,8 @@ class MessagesRequest(TokenCountRequest, kw_only=True, frozen=True):
     """`POST /v1/messages`."""
 
     max_tokens: Tokens
-    """More than `limits.max_response_tokens` is as much as that."""
+    """More than `limits.max_response_tokens`, or than the context has room for, is as much as
+    that; a response header says so."""
     stop_sequences: Annotated[list[Annotated[str, Meta(max_length=256)]], Meta(max_length=64)] | (
         None
     ) = None
@@ -200,16 +202,14 @@ class MessagesRequest(TokenCountRequest, kw_only=True, frozen=True):
     top_k: TopK | None = None
     metadata: RequestMetadata | None = None
 
-    def sampling(self, most_tokens: int) -> SamplingParams:
-        """For the engine; at most `most_tokens`."""
+    def sampling(self, most_tokens: int, defaults: Mapping[str, Any]) -> SamplingParams:
+        """For the engine; see `sampling.with_defaults`."""
         names = ("temperature", "top_p", "top_k")
         given = {name: value for name in names if (value := getattr(self, name)) is not None}
-        return SamplingParams(
-            **given,
-            max_tokens=min(self.max_tokens, most_tokens),
-            stop=tuple(filter(None, self.stop_sequences or ())),
-            json_schema=self._schema(),
-        )
+        if self.stop_sequences is not None:
+            given["stop"] = tuple(filter(None, self.stop_sequences))
+        given["json_schema"] = self._schema()
+        return with_defaults(given, self.max_tokens, most_tokens, defaults)
 
 
 def _blocks(content: Content) -> list[ContentBlock]:

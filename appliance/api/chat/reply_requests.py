@@ -5,10 +5,12 @@ from functools import partial
 import msgspec
 
 from appliance.api.chat.schemas import ReplyIn, TurnIn
+from appliance.api.generation.sampling import ReplyLimit
 from appliance.auth.keys.scopes import Caller
 from appliance.chat.live_reply import Follower
 from appliance.chat.turns import ReplyRequest, Turns
-from appliance.engine.pool import Pool
+from appliance.engine.pool import Pool, ServedModel
+from appliance.engine.protocol import Accepted
 from appliance.store.sessions import Sessions
 from appliance.store.settings import NOTHING, DefaultProfile
 
@@ -63,14 +65,23 @@ class ReplyStarter:
         system_prompt = body.system_prompt
         body = body.with_defaults(profile)
         model = self._pool.find(body.model)
+        limit = ReplyLimit(body.requested_tokens(), self._max_tokens)
         return ReplyRequest(
             model=model.id,
             submit=model.submit,
             owner=caller.owner,
             caller=caller.key_name,
             device=body.device,
-            warning=partial(model.routing.warning_for, body.device),
+            warning=partial(_warning, model, body.device, limit),
             system_prompt=system_prompt,
             default_system_prompt=profile.system_prompt,
-            sampling=body.params(self._max_tokens),
+            sampling=body.params(self._max_tokens, model.spec.sampling),
         )
+
+
+def _warning(
+    model: ServedModel, device: str | None, limit: ReplyLimit, accepted: Accepted
+) -> str | None:
+    """What differs from the request."""
+    found = (model.routing.warning_for(device), limit.warning(accepted))
+    return "; ".join(filter(None, found)) or None

@@ -18,7 +18,8 @@ class ProfileAnswer(Settings, frozen=True, kw_only=True):
     """The default profile, with the built-in defaults and the limits."""
 
     defaults: Settings
-    """Values that apply where the profile has none."""
+    """Values that apply where the profile has none; `max_tokens` null: as many as the context
+    holds."""
     limits: LimitsSettings
 
 
@@ -57,7 +58,7 @@ class ProfileSettings:
             temperature=plain.temperature,
             top_p=plain.top_p,
             top_k=plain.top_k,
-            max_tokens=self._limits.max_response_tokens,
+            max_tokens=self._limits.max_response_tokens or None,
             repeat_penalty=plain.repeat_penalty,
             system_prompt="",
             stop=(),

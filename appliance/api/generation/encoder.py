@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol, TypeVar
 
-from appliance.engine.protocol import CallDelta, Delta, Finished, Logprobs, SequenceEvent
+from appliance.engine.protocol import Accepted, CallDelta, Delta, Finished, Logprobs, SequenceEvent
 from appliance.errors import ApplianceError
 
 Whole_co = TypeVar("Whole_co", covariant=True)
@@ -25,12 +25,16 @@ class ReplyCollector:
     reasoning: str = ""
     calls: list[CallDelta] = field(default_factory=list)
     logprobs: list[Logprobs] | None = None
+    fingerprint: str | None = None
+    """Of what computes it; None: unknown."""
     finished: Finished | None = None
 
     def add(self, event: SequenceEvent) -> None:
         """The next event of the sequence."""
         if isinstance(event, Finished):
             self.finished = event
+        elif isinstance(event, Accepted):
+            self.fingerprint = event.fingerprint or None
         elif isinstance(event, Delta):
             self._add(event)
 

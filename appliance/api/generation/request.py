@@ -11,7 +11,7 @@ from appliance.api.generation.sampling import SEEDS
 from appliance.api.generation.stream import SequenceFeed, SequenceStream, error_of
 from appliance.api.wire.streams import FIRST_EVENT_SECONDS, wait_for_events
 from appliance.engine.pool import ServedModel
-from appliance.engine.protocol import Delta, EventSink, Failed, Finished, SequenceEvent
+from appliance.engine.protocol import Accepted, Delta, EventSink, Failed, Finished, SequenceEvent
 from appliance.engine.types import GenerationRequest
 from appliance.errors import ApplianceError
 
@@ -42,6 +42,12 @@ class Generation:
         self._requests = [_nth(request, i) for request in requests for i in range(n)]
         self._single_tool_call = single_tool_call
         self._through = through
+        self._feed: SequenceFeed | None = None
+
+    @property
+    def accepted(self) -> Accepted | None:
+        """Of its first choice; None: it was not accepted yet."""
+        return self._feed.accepted if self._feed else None
 
     def submit(self) -> SequenceFeed:
         """Submit every request, or none: if one is refused, those before it are cancelled.
@@ -49,7 +55,7 @@ class Generation:
         Raises:
             ApplianceError: one was refused at once.
         """
-        feed = SequenceFeed()
+        self._feed = feed = SequenceFeed()
         try:
             for index, request in enumerate(self._requests):
                 sink = self._through(feed.sink(index))

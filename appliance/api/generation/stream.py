@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from appliance.api.generation.encoder import Encoder
 from appliance.api.wire.streams import FeedStream
-from appliance.engine.protocol import EventSink, Failed, Finished, SequenceEvent
+from appliance.engine.protocol import Accepted, EventSink, Failed, Finished, Queued, SequenceEvent
 from appliance.errors import ApplianceError, from_code
 
 
@@ -31,6 +31,8 @@ class SequenceFeed:
         self._events: deque[ChoiceEvent] = deque()
         self._answered = threading.Event()
         self._first: SequenceEvent | None = None
+        self.accepted: Accepted | None = None
+        """Of the first choice that was."""
         self._cancels: list[Callable[[], None]] = []
 
     def sink(self, choice: int) -> EventSink:
@@ -38,10 +40,13 @@ class SequenceFeed:
 
         def put(event: SequenceEvent) -> None:
             self._events.append(ChoiceEvent(choice, event))
-            # A refusal of any choice decides.
-            if self._first is None or isinstance(event, Failed):
-                self._first = event
-            self._answered.set()
+            # A refusal of any choice decides; a place in line says nothing yet.
+            if not isinstance(event, Queued):
+                if self._first is None or isinstance(event, Failed):
+                    self._first = event
+                self._answered.set()
+            if self.accepted is None and isinstance(event, Accepted):
+                self.accepted = event
             self.wake()
 
         return put

@@ -12,7 +12,7 @@ from appliance.api.chat.reply_requests import ReplyStarter
 from appliance.api.chat.schemas import TurnIn
 from appliance.api.chat.socket import SocketClient, UntypedTurn
 from appliance.api.generation.request import Generation
-from appliance.api.generation.sampling import Sampling, Tokens
+from appliance.api.generation.sampling import ReplyLimit, Sampling, Tokens
 from appliance.api.legacy.plain_text import PlainReply, PlainTextStream, error_text
 from appliance.api.openai.encoder import TextEncoder
 from appliance.api.openai.schemas import (
@@ -29,7 +29,7 @@ from appliance.chat.events import ReplyEnded
 from appliance.chat.live_reply import Follower
 from appliance.config.schema import DeviceName, LimitsSettings
 from appliance.engine.pool import Pool
-from appliance.engine.protocol import CachedFrom
+from appliance.engine.protocol import Accepted, CachedFrom
 from appliance.engine.types import ChatMessage, ChatPrompt, GenerationRequest, TextPrompt
 from appliance.errors import ApplianceError, Conflict, RequestError, TooManySessions
 from appliance.http.errors import status_of
@@ -129,7 +129,7 @@ class LegacyApi:
             resp.content_type = streams.MEDIA_TYPE
             resp.data = streams.text_event(error_text(ex.message))
             return
-        self._warn(resp, body)
+        self._warn(resp, body, None if isinstance(reply, Follower) else reply.accepted)
         if isinstance(reply, Follower):
             resp.set_header(DROPPED_MESSAGES, str(reply.dropped_messages))
         streams.send(req, resp, PlainTextStream(reply))
@@ -143,6 +143,7 @@ class LegacyApi:
             ApplianceError: it was refused, or failed.
         """
         body = legacy_request(fields)
+        accepted = None
         if body.session_id is not None:
             resp.media = _completion_of(self._turn(body, body.session_id, req.context.caller))
         else:
@@ -150,7 +151,8 @@ class LegacyApi:
             generation = self._generation(body, prompt, req.context.caller)
             encoder = TextEncoder(self._pool.find(body.model_name).id)
             resp.media = generation.run(encoder, req.env["appliance.on_disconnect"])
-        self._warn(resp, body)
+            accepted = generation.accepted
+        self._warn(resp, body, accepted)
 
     # -- over a WebSocket --------------------------------------------------------------------------
 
@@ -189,7 +191,7 @@ class LegacyApi:
         model = self._pool.find(body.model_name)
         request = GenerationRequest(
             prompt=prompt,
-            sampling=body.params(self._limits.max_response_tokens),
+            sampling=body.params(self._limits.max_response_tokens, model.spec.sampling),
             owner=caller.owner,
             caller=caller.key_name,
             device=body.device,
@@ -216,8 +218,10 @@ class LegacyApi:
         check_length("prompt", len(body.prompt), most)
         check_length("system_prompt", len(body.system_prompt or ""), most)
 
-    def _warn(self, resp: falcon.Response, body: LegacyRequest) -> None:
-        warn(resp, self._pool.find(body.model_name).routing.warning_for(body.device))
+    def _warn(self, resp: falcon.Response, body: LegacyRequest, accepted: Accepted | None) -> None:
+        limit = ReplyLimit(body.requested_tokens(), self._limits.max_response_tokens)
+        routing = self._pool.find(body.model_name).routing
+        warn(resp, routing.warning_for(body.device), limit.warning(accepted))
 
 
 def _chat(body: LegacyRequest) -> ChatPrompt:

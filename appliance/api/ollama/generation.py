@@ -6,9 +6,9 @@ from typing import Any
 import falcon
 
 from appliance.api.generation.request import Generation
+from appliance.api.generation.sampling import ReplyLimit
 from appliance.api.ollama.answers import ChatAnswer, GenerateAnswer, OllamaError, ollama_error
 from appliance.api.ollama.encoder import NDJSON, ChatLines, GenerateLines
-from appliance.api.ollama.options import read_options
 from appliance.api.ollama.schemas import ChatRequest, GenerateRequest, OllamaGenerationRequest
 from appliance.api.ollama.served import ModelInventory, OllamaPool, caller_of
 from appliance.api.openapi.operation import Operations
@@ -20,6 +20,7 @@ from appliance.config.schema import LimitsSettings
 from appliance.engine.pool import Pool, ServedModel
 from appliance.engine.types import GenerationRequest, Prompt, TextPrompt
 from appliance.errors import RequestError
+from appliance.models.local.ollama_options import read_options
 
 operation = Operations("Ollama")
 
@@ -46,9 +47,10 @@ class _OllamaGeneration:
         ignored: str | None,
     ) -> None:
         options = read_options(body.options)
-        sampling = body.sampling(options, self._max_tokens)
+        sampling = body.sampling(options, self._max_tokens, model.spec.sampling)
         caller = caller_of(req)
         found = prompt()
+        cut = None
         kept = self._pool.keep(model, body, caller)
         if found is None:
             unloads = model.keep_alive == 0 and body.keep_alive is not None
@@ -66,7 +68,8 @@ class _OllamaGeneration:
                 streams.send(req, resp, generation.stream(encoder))
             else:
                 resp.media = generation.run(encoder, req.env["appliance.on_disconnect"])
-        warn(resp, model.routing.warning_for(None), ignored, options.ignored, kept)
+            cut = ReplyLimit(options.most, self._max_tokens).warning(generation.accepted)
+        warn(resp, model.routing.warning_for(None), cut, ignored, options.ignored, kept)
 
     def _check_thinks(self, name: str, body: OllamaGenerationRequest) -> None:
         """

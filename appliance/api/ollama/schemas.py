@@ -1,15 +1,17 @@
 """Ollama's requests. Fields that aren't here are ignored, as its server does."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
 
 from appliance.api.generation.conversation import Conversation, function_tool, tool_call
-from appliance.api.ollama.options import GenerationOptions
+from appliance.api.ollama.options import params_of
 from appliance.api.wire.lenient import Lenient
 from appliance.engine.types import ChatPrompt, SamplingParams
 from appliance.errors import RequestError
+from appliance.models.local.ollama_options import OllamaOptions
 
 KeepAlive = Annotated[float, Meta(ge=-(2**53), le=2**53)] | Annotated[str, Meta(max_length=64)]
 Think = bool | Literal["low", "medium", "high", "max"]
@@ -77,8 +79,10 @@ class OllamaGenerationRequest(KeptModel, kw_only=True, frozen=True):
     """False: a prompt that is too long is refused, rather than cut."""
     shift: bool | None = None
 
-    def sampling(self, options: GenerationOptions, most_tokens: int) -> SamplingParams:
-        """For the engine; at most `most_tokens`.
+    def sampling(
+        self, options: OllamaOptions, most_tokens: int, defaults: Mapping[str, Any]
+    ) -> SamplingParams:
+        """For the engine; see `sampling.with_defaults`.
 
         Raises:
             RequestError: `format` is neither.
@@ -91,7 +95,7 @@ class OllamaGenerationRequest(KeptModel, kw_only=True, frozen=True):
         elif self.format:
             raise RequestError("format needs json, or a JSON schema", param="format")
         logprobs = (self.top_logprobs or 0) if self.logprobs else None
-        return options.params(most_tokens, json_schema=schema, logprobs=logprobs)
+        return params_of(options, most_tokens, defaults, json_schema=schema, logprobs=logprobs)
 
     @property
     def effort(self) -> str | None:

@@ -10,6 +10,7 @@ from structlog.contextvars import bind_contextvars
 
 from appliance.api.generation.encoder import Encoder
 from appliance.api.generation.request import Generation
+from appliance.api.generation.sampling import ReplyLimit
 from appliance.api.openai.encoder import DONE_TEXT, ChatEncoder, TextEncoder
 from appliance.api.openai.prompts import prompts_of
 from appliance.api.openai.schemas import (
@@ -63,7 +64,7 @@ class _Completions:
         if len(prompts) * n > MAX_CHOICES:
             raise RequestError(f"more than {MAX_CHOICES} choices are requested", param="n")
         caller: Caller = req.context.caller
-        sampling = body.params(self._max_tokens)
+        sampling = body.params(self._max_tokens, model.spec.sampling)
         requests = [
             GenerationRequest(
                 prompt=prompt,
@@ -79,7 +80,8 @@ class _Completions:
             streams.send(req, resp, generation.stream(encoder))
         else:
             resp.media = generation.run(encoder, req.env["appliance.on_disconnect"])
-        warn(resp, model.routing.warning_for(body.device), *body.ignored_fields())
+        cut = ReplyLimit(body.requested_tokens(), self._max_tokens).warning(generation.accepted)
+        warn(resp, model.routing.warning_for(body.device), cut, *body.ignored_fields())
 
 
 class ChatCompletions(_Completions):
@@ -101,6 +103,7 @@ class ChatCompletions(_Completions):
         encoder = ChatEncoder(
             model.id,
             include_usage=body.include_usage,
+            n=body.n or 1,
             service_tier="default" if body.service_tier else UNSET,
         )
         self._answer(req, resp, body, model, [prompt], encoder)
@@ -135,5 +138,5 @@ class Completions(_Completions):
             if isinstance(prompt, TextPrompt):
                 check_length("prompt", len(prompt.text), self._max_prompt_length)
         model = self._pool.find(body.model)
-        encoder = TextEncoder(model.id, include_usage=body.include_usage)
+        encoder = TextEncoder(model.id, include_usage=body.include_usage, n=body.n or 1)
         self._answer(req, resp, body, model, prompts, encoder)

@@ -1,8 +1,9 @@
 """Encodes the responses of OpenAI's two completion endpoints."""
 
+import codecs
 import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from msgspec import UNSET, UnsetType
@@ -30,6 +31,7 @@ from appliance.api.openai.schemas import (
 )
 from appliance.api.wire import streams
 from appliance.engine.protocol import (
+    Accepted,
     CallDelta,
     Delta,
     Finished,
@@ -52,18 +54,22 @@ class _Encoder:
     media_type = streams.MEDIA_TYPE
     keep_alive: bytes | None = streams.KEEP_ALIVE
 
-    def __init__(self, id_prefix: str, model: str, *, include_usage: bool) -> None:
+    def __init__(self, id_prefix: str, model: str, *, include_usage: bool, n: int) -> None:
         """
         Args:
             id_prefix: what the answer's id begins with.
             model: the id of the model that answers.
             include_usage: whether a stream ends with a chunk that has the usage.
+            n: choices for each prompt.
         """
         self._id = id_prefix + secrets.token_hex(12)
         self._created = int(time.time())
         self._model = model
         self._include_usage = include_usage
-        self._finished: list[Finished] = []
+        self._n = n
+        self._fingerprint: str | None = None
+        self._finished: dict[int, Finished] = {}
+        """By the choice's index."""
 
     def start(self) -> bytes:
         """Nothing: the first delta begins a choice."""
@@ -72,12 +78,15 @@ class _Encoder:
     def event(self, index: int, event: SequenceEvent) -> bytes:
         """A chunk, or a comment while the request waits."""
         match event:
+            case Accepted():
+                self._fingerprint = event.fingerprint or None
+                return b""
             case Queued(position=place):
                 return f": place {place} in the queue\n\n".encode()
             case Delta():
                 return self._delta(index, event)
             case Finished():
-                self._finished.append(event)
+                self._finished[index] = event
                 return self._last(index, stop_reason(event))
             case _:
                 return b""
@@ -94,10 +103,16 @@ class _Encoder:
         """The chunk with the usage."""
         raise NotImplementedError
 
+    def _usage_of(self, replies: Sequence[ReplyCollector]) -> CompletionUsage:
+        """Of replies that have finished."""
+        finished = {i: reply.finished for i, reply in enumerate(replies) if reply.finished}
+        return usage_of(finished, self._n)
+
     def finish(self) -> bytes:
         """The usage, if requested, and the end."""
-        usage = self._usage(usage_of(self._finished)) if self._include_usage else b""
-        return usage + DONE
+        if not self._include_usage:
+            return DONE
+        return self._usage(usage_of(self._finished, self._n)) + DONE
 
     def error(self, error: ApplianceError) -> bytes:
         """OpenAI's error object, and the end."""
@@ -112,9 +127,10 @@ class ChatEncoder(_Encoder):
         model: str,
         *,
         include_usage: bool = False,
+        n: int = 1,
         service_tier: Literal["default"] | UnsetType = UNSET,
     ) -> None:
-        super().__init__("chatcmpl-", model, include_usage=include_usage)
+        super().__init__("chatcmpl-", model, include_usage=include_usage, n=n)
         self._service_tier = service_tier
         self._begun: set[int] = set()
 
@@ -154,7 +170,7 @@ class ChatEncoder(_Encoder):
                 object="chat.completion.chunk",
                 created=self._created,
                 model=self._model,
-                system_fingerprint=None,
+                system_fingerprint=self._fingerprint,
                 service_tier=self._service_tier,
                 choices=choices,
                 usage=usage,
@@ -185,20 +201,20 @@ class ChatEncoder(_Encoder):
             object="chat.completion",
             created=self._created,
             model=self._model,
-            system_fingerprint=None,
+            system_fingerprint=replies[0].fingerprint,
             service_tier=self._service_tier,
             choices=choices,
-            usage=usage_of([reply.finished for reply in replies if reply.finished]),
+            usage=self._usage_of(replies),
         )
 
 
 class TextEncoder(_Encoder):
     """`text_completion`, whole and in chunks."""
 
-    def __init__(self, model: str, *, include_usage: bool = False) -> None:
-        super().__init__("cmpl-", model, include_usage=include_usage)
-        self._lengths: dict[int, int] = {}
-        """Characters of each choice so far, for `text_offset`."""
+    def __init__(self, model: str, *, include_usage: bool = False, n: int = 1) -> None:
+        super().__init__("cmpl-", model, include_usage=include_usage, n=n)
+        self._counters: dict[int, _CharacterCounter] = {}
+        """Of each choice's tokens, for `text_offset`."""
 
     def _delta(self, index: int, delta: Delta) -> bytes:
         return self._chunk([self._choice(index, delta.text, None, delta.logprobs)], None)
@@ -218,8 +234,8 @@ class TextEncoder(_Encoder):
             self._choice(index, reply.text, _reason(reply), reply.logprobs)
             for index, reply in enumerate(replies)
         ]
-        finished = [reply.finished for reply in replies if reply.finished]
-        return self._completion(choices, usage_of(finished))
+        self._fingerprint = replies[0].fingerprint
+        return self._completion(choices, self._usage_of(replies))
 
     def _completion(
         self, choices: list[TextChoice], usage: CompletionUsage | None
@@ -229,7 +245,7 @@ class TextEncoder(_Encoder):
             object="text_completion",
             created=self._created,
             model=self._model,
-            system_fingerprint=None,
+            system_fingerprint=self._fingerprint,
             choices=choices,
             usage=usage,
         )
@@ -243,29 +259,53 @@ class TextEncoder(_Encoder):
     ) -> TextChoice:
         described = None
         if logprobs is not None:
-            offset = self._lengths.get(index, 0)
-            texts = [_text(entry.token) for entry in logprobs]
+            counter = self._counters.setdefault(index, _CharacterCounter())
             described = TextLogprobs(
-                tokens=texts,
+                tokens=[_named(entry.token) for entry in logprobs],
                 token_logprobs=[entry.token.logprob for entry in logprobs],
-                top_logprobs=[{_text(t): t.logprob for t in entry.top} for entry in logprobs],
-                text_offset=[offset + len("".join(texts[:i])) for i in range(len(texts))],
+                top_logprobs=[_likeliest(entry) for entry in logprobs],
+                text_offset=[counter.add(entry.token.text) for entry in logprobs],
             )
-            self._lengths[index] = offset + len("".join(texts))
         return TextChoice(index=index, text=text, logprobs=described, finish_reason=reason)
 
 
-def usage_of(finished: Sequence[Finished]) -> CompletionUsage:
-    """Tokens of all choices together."""
-    prompt = sum(event.prompt_tokens for event in finished)
-    completion = sum(event.completion_tokens for event in finished)
+class _CharacterCounter:
+    """Where tokens begin in the text that they make, in characters: one may take several tokens."""
+
+    def __init__(self) -> None:
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        self._length = 0
+
+    def add(self, data: bytes) -> int:
+        """The next token's place: of the character that it begins with or goes on with."""
+        begun = self._length
+        self._length += len(self._decoder.decode(data))
+        return begun
+
+
+def usage_of(finished: Mapping[int, Finished], n: int = 1) -> CompletionUsage:
+    """Tokens of all choices together; a prompt counts once, whatever choices it has.
+
+    Args:
+        finished: by the choice's index.
+        n: choices for each prompt, which follow each other.
+    """
+    # What one choice computed is cached for those after it. That is not what was there before.
+    prompts: dict[int, Finished] = {}
+    for index, event in finished.items():
+        known = prompts.get(index // n)
+        if known is None or event.cached_tokens < known.cached_tokens:
+            prompts[index // n] = event
+    prompt = sum(event.prompt_tokens for event in prompts.values())
+    completion = sum(event.completion_tokens for event in finished.values())
+    found = [event for event in prompts.values() if event.cached_from]
     return CompletionUsage(
         prompt_tokens=prompt,
         completion_tokens=completion,
         total_tokens=prompt + completion,
         prompt_tokens_details=PromptTokensDetails(
-            cached_tokens=sum(event.cached_tokens for event in finished),
-            cached_from=next((event.cached_from for event in finished if event.cached_from), None),
+            cached_tokens=sum(event.cached_tokens for event in prompts.values()),
+            cached_from=found[0].cached_from if found else None,
         ),
     )
 
@@ -277,6 +317,22 @@ def _reason(reply: ReplyCollector) -> StopReason:
 
 def _text(token: TokenLogprob) -> str:
     return token.text.decode("utf-8", "replace")
+
+
+def _named(token: TokenLogprob) -> str:
+    """A token's text, or what OpenAI writes for one that is a part of a character."""
+    try:
+        return token.text.decode()
+    except UnicodeDecodeError:
+        return "bytes:" + "".join(f"\\x{byte:02x}" for byte in token.text)
+
+
+def _likeliest(entry: Logprobs) -> dict[str, float]:
+    """By their texts, of which the likeliest token counts; the sampled one is among them."""
+    found = {_named(entry.token): entry.token.logprob}
+    for token in entry.top:
+        found.setdefault(_named(token), token.logprob)
+    return found
 
 
 def _chat_logprobs(logprobs: Sequence[Logprobs] | None) -> ChatLogprobs | None:

@@ -388,7 +388,7 @@ class PromptTokensDetails(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CompletionUsage(msgspec.Struct, frozen=True, kw_only=True):
-    """Tokens of all choices together."""
+    """Tokens of all choices together; a prompt with several choices counts once."""
 
     prompt_tokens: int
     completion_tokens: int
@@ -482,7 +482,7 @@ class ChatCompletion(msgspec.Struct, frozen=True, kw_only=True):
     object: Literal["chat.completion"]
     created: int
     model: str
-    system_fingerprint: None
+    system_fingerprint: str | None
     service_tier: Literal["default"] | UnsetType = UNSET
     choices: list[ChatChoice]
     usage: CompletionUsage
@@ -529,18 +529,20 @@ class ChatCompletionChunk(msgspec.Struct, frozen=True, kw_only=True):
     object: Literal["chat.completion.chunk"]
     created: int
     model: str
-    system_fingerprint: None
+    system_fingerprint: str | None
     service_tier: Literal["default"] | UnsetType = UNSET
     choices: list[ChatChunkChoice]
     usage: CompletionUsage | None
 
 
 class TextLogprobs(msgspec.Struct, frozen=True, kw_only=True):
-    """For every token of the text; `text_offset` is in characters."""
+    """For every token of the text; `text_offset` is in characters. A token that is a part of a
+    character is written as `bytes:` and its bytes."""
 
     tokens: list[str]
     token_logprobs: list[float]
     top_logprobs: list[dict[str, float]]
+    """The likeliest ones, and the sampled one among them or beside them."""
     text_offset: list[int]
 
 
@@ -560,7 +562,7 @@ class TextCompletion(msgspec.Struct, frozen=True, kw_only=True):
     object: Literal["text_completion"]
     created: int
     model: str
-    system_fingerprint: None
+    system_fingerprint: str | None
     choices: list[TextChoice]
     usage: CompletionUsage | None
 

@@ -11,6 +11,7 @@ from structlog.contextvars import bind_contextvars
 
 from appliance.api.generation.counting import count_prompt_tokens
 from appliance.api.generation.request import Generation
+from appliance.api.generation.sampling import ReplyLimit
 from appliance.api.openapi.operation import Operations
 from appliance.api.responses.builder import EVENTS, ResponseBuilder
 from appliance.api.responses.encoder import ResponseEncoder
@@ -69,7 +70,7 @@ class Responses:
             bind_contextvars(user=body.user)
         offered = body.offered()
         items = input_items(body.input)
-        request = self._request(req, body, items, offered)
+        request = self._request(req, body, model, items, offered)
         head = _head(body, body.model or model.id)
         recorder = Recorder(request.owner, items, ResponseBuilder(head, offered))
         encoder = ResponseEncoder(ResponseBuilder(head, offered), recorder)
@@ -86,7 +87,8 @@ class Responses:
             raise
         left_out = ", ".join(dict.fromkeys(offered.left_out))
         tools = f"tools left out: {left_out}" if left_out else None
-        warn(resp, model.routing.warning_for(None), ignored, tools)
+        cut = ReplyLimit(body.max_output_tokens, self._max_tokens).warning(generation.accepted)
+        warn(resp, model.routing.warning_for(None), cut, ignored, tools)
 
     def _generate(
         self,
@@ -133,7 +135,7 @@ class Responses:
         """Tokens of the whole prompt."""
         body, ignored = decode_lenient(req, ResponsesRequest)
         model: ServedModel = self._pool.find(body.model)
-        request = self._request(req, body, input_items(body.input), body.offered())
+        request = self._request(req, body, model, input_items(body.input), body.offered())
         count = count_prompt_tokens(model, request, req.env["appliance.on_disconnect"])
         resp.media = InputTokens(input_tokens=count)
         warn(resp, ignored)
@@ -198,7 +200,12 @@ class Responses:
         return found
 
     def _request(
-        self, req: falcon.Request, body: ResponsesRequest, items: list[Item], offered: OfferedTools
+        self,
+        req: falcon.Request,
+        body: ResponsesRequest,
+        model: ServedModel,
+        items: list[Item],
+        offered: OfferedTools,
     ) -> GenerationRequest:
         caller: Caller = req.context.caller
         before = self._before(caller.owner, body.previous_response_id)
@@ -217,7 +224,7 @@ class Responses:
         )
         return GenerationRequest(
             prompt=prompt,
-            sampling=body.sampling(self._max_tokens),
+            sampling=body.sampling(self._max_tokens, model.spec.sampling),
             owner=caller.owner,
             caller=caller.key_name,
         )

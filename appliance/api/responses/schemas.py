@@ -1,12 +1,21 @@
 """The request and the response of OpenAI's Responses API. Fields that aren't here are ignored."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
 
 from appliance.api.generation.conversation import function_tool, named_choice
-from appliance.api.generation.sampling import Share, Temperature, Tokens
+from appliance.api.generation.sampling import (
+    ANY_SEED,
+    SEEDS,
+    Seed,
+    Share,
+    Temperature,
+    Tokens,
+    with_defaults,
+)
 from appliance.api.wire.lenient import Lenient
 from appliance.engine.types import SamplingParams
 from appliance.errors import RequestError
@@ -80,6 +89,9 @@ class ResponsesRequest(Lenient, kw_only=True, frozen=True):
     reasoning: ReasoningSettings | None = None
     temperature: Temperature | None = None
     top_p: Share | None = None
+    seed: Seed | None = None
+    """Not OpenAI's, as the next one; as in `POST /v1/chat/completions`."""
+    reproducible: bool | None = None
     store: bool | None = None
     """False: nothing is kept."""
     previous_response_id: Annotated[str, Meta(max_length=128)] | None = None
@@ -89,10 +101,12 @@ class ResponsesRequest(Lenient, kw_only=True, frozen=True):
     background: bool | None = None
     """The answer comes at once, and the response is looked at later."""
 
-    def sampling(self, most_tokens: int) -> SamplingParams:
-        """For the engine; at most `most_tokens`."""
-        names = ("temperature", "top_p")
+    def sampling(self, most_tokens: int, defaults: Mapping[str, Any]) -> SamplingParams:
+        """For the engine; see `sampling.with_defaults`."""
+        names = ("temperature", "top_p", "reproducible")
         given = {name: value for name in names if (value := getattr(self, name)) is not None}
+        if self.seed is not None and self.seed != ANY_SEED:
+            given["seed"] = self.seed % SEEDS
         schema = None
         format = self.text.format if self.text else None
         if format and format.type == "json_object":
@@ -101,8 +115,8 @@ class ResponsesRequest(Lenient, kw_only=True, frozen=True):
             if format.schema is None:
                 raise RequestError("text.format.schema is missing", param="text.format.schema")
             schema = msgspec.json.encode(format.schema).decode()
-        limit = min(self.max_output_tokens or most_tokens, most_tokens)
-        return SamplingParams(**given, max_tokens=limit, json_schema=schema)
+        given["json_schema"] = schema
+        return with_defaults(given, self.max_output_tokens, most_tokens, defaults)
 
     def offered(self) -> "OfferedTools":
         """The tools that the model is shown."""

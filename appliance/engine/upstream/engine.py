@@ -140,12 +140,16 @@ class UpstreamEngine:
     def submit(self, request: GenerationRequest, sink: EventSink) -> int:
         """Have a prompt completed; `sink` gets every event, the last one being terminal.
 
+        A request that is to be reproducible is refused: nobody here could promise it.
         `Accepted` comes with the upstream's first chunk. Its `prompt_tokens` are 0 unless the
         upstream counts them that early; `Finished` has them. There is no `Prefill`.
 
         Raises:
-            QueueFull, ShuttingDown: nothing was submitted.
+            QueueFull, ShuttingDown, RequestError: nothing was submitted.
         """
+        if request.sampling.reproducible:
+            message = f"{self.name} runs elsewhere: its replies can't be promised to be the same"
+            raise RequestError(message, param="reproducible")
         return self._take(lambda id: UpstreamGeneration(id, request, sink), request.owner)
 
     def embed(self, request: EmbedRequest, sink: EventSink) -> int:

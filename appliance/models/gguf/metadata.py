@@ -44,6 +44,8 @@ class GgufHeader(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """What a GGUF file says about its model. What it does not say is 0, None or empty."""
 
     version: int
+    kind: str
+    """`model`, or what else llama.cpp's converters write: `adapter`, `mmproj`, `imatrix`."""
     architecture: str
     name: str | None
     licence: str | None
@@ -117,6 +119,7 @@ def describe(
     pooling = facts.count("pooling_type", default=len(_POOLINGS))
     return GgufHeader(
         version=version,
+        kind=facts.text("general.type") or "model",
         architecture=facts.architecture,
         name=facts.text("general.name"),
         licence=facts.text("general.license"),

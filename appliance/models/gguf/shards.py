@@ -9,6 +9,7 @@ import msgspec
 
 from appliance.errors import BadModelFile
 from appliance.models.gguf.header import GgufHeader, read_header
+from appliance.models.gguf.purpose import part_of_another, why_not_run
 
 _SPLIT = re.compile(r"(?P<stem>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})\.gguf", re.IGNORECASE)
 MAX_PARTS = 999
@@ -49,6 +50,19 @@ def stamp(files: Sequence[Path]) -> Stamp | None:
 
 
 def read_model(path: Path) -> GgufHeader:
+    """The header of a model that can be run, see `read_whole`.
+
+    Raises:
+        BadModelFile: a file is missing or not one that llama.cpp can read, or run as a model.
+    """
+    header = read_whole(path)
+    why = part_of_another(header) or why_not_run(header)
+    if why:
+        raise BadModelFile(f"{path.name}: {why}")
+    return header
+
+
+def read_whole(path: Path) -> GgufHeader:
     """The header of a model, whose other files stand beside the first, `path`, with the tensors of
     all of them; `file_size` is the whole size. See `read_header`. It is read again when a file has
     changed.

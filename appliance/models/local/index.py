@@ -17,6 +17,7 @@ import msgspec
 from appliance.errors import Conflict
 from appliance.models.gguf.header import GgufHeader
 from appliance.models.local.metadata_cache import MetadataCache, ModelFacts, read_facts
+from appliance.models.local.ollama import NO_DEFAULTS, ModelDefaults
 from appliance.models.local.sources import Candidate, ModelSource, Owner, candidate_at, candidates
 from appliance.models.memory.fit import MemoryNeeds
 
@@ -47,6 +48,7 @@ class ModelFile(msgspec.Struct, frozen=True, kw_only=True):
     repo: str = ""
     """Where on the hub it came from, if that is known."""
     facts: ModelFacts
+    defaults: ModelDefaults = NO_DEFAULTS
 
     @property
     def loads(self) -> bool:
@@ -89,6 +91,8 @@ class ModelIndex:
         self._memory_needs = memory_needs
         self._cache = cache
         self._entries: tuple[ModelFile, ...] = ()
+        self._no_models: dict[str, str] = {}
+        """What files are that are no models, by what they would be called."""
         self._scanning = threading.Lock()
         self._scanned_at = 0.0
 
@@ -99,6 +103,11 @@ class ModelIndex:
     def find(self, name: str) -> ModelFile | None:
         """The model with that id."""
         return next((entry for entry in self._entries if entry.id == name), None)
+
+    def why_not_offered(self, name: str) -> str | None:
+        """Why a file that may be called so is not on offer; None: there is none."""
+        entry = self.find(name)
+        return (entry.facts.fault or None) if entry else self._no_models.get(name)
 
     def refresh(self, *, at_once: bool = False) -> tuple[ModelFile, ...]:
         """Scan again, unless that was just done, and return what is there.
@@ -124,13 +133,17 @@ class ModelIndex:
     def _scan(self) -> Iterable[ModelFile]:
         configured = list(self._configured())
         ids = {one.id for one in configured}
-        files: set[tuple[int, int]] = set()
+        seen: set[tuple[tuple[int, int], bytes]] = set()
+        no_models = {}
         for one, candidate in self._candidates(configured):
             mark = _mark(candidate.path)
             facts = self._facts(candidate)
-            if facts is None or mark is None or mark in files or not facts.model:
+            if facts is None or mark is None or (mark, candidate.defaults.key) in seen:
                 continue
-            files.add(mark)
+            if not facts.model:
+                no_models[one.id if one else candidate.name] = facts.fault
+                continue
+            seen.add((mark, candidate.defaults.key))
             id = one.id if one else _free(candidate.name, candidate.owner, ids)
             ids.add(id)
             yield ModelFile(
@@ -141,7 +154,9 @@ class ModelIndex:
                 files=candidate.files,
                 repo=candidate.repo,
                 facts=facts,
+                defaults=candidate.defaults,
             )
+        self._no_models = no_models
         self._cache.save()
 
     def _candidates(

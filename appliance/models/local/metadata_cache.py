@@ -14,14 +14,15 @@ import msgspec
 
 from appliance.errors import BadModelFile
 from appliance.models.gguf.header import GgufHeader, is_legacy_ggml
-from appliance.models.gguf.shards import Stamp, read_model, stamp
+from appliance.models.gguf.purpose import only_embeds, part_of_another, why_not_run
+from appliance.models.gguf.shards import Stamp, read_whole, stamp
 from appliance.models.local.abilities import takes_tools, thinks
 from appliance.models.memory.fit import MemoryNeeds
 from appliance.system.files import replace_file
 
 log = logging.getLogger(__name__)
 
-VERSION = 5
+VERSION = 6
 """The version of the file; a file of another version is not read."""
 MOST_REMEMBERED = 2000
 
@@ -48,15 +49,17 @@ class ModelFacts(msgspec.Struct, frozen=True, kw_only=True):
     fault: str = ""
     """Why it cannot be loaded; empty: it can."""
     model: bool = True
-    """False: a GGUF file, but not of a model that stands for itself: an adapter, a projector."""
+    """False: a GGUF file, but not of a model that stands for itself; `fault` says what it is."""
 
 
 def read_facts(path: Path, weigh: Callable[[GgufHeader], MemoryNeeds]) -> ModelFacts:
     """The facts of the model whose first file is `path`; for a bad file, its fault."""
     try:
-        header = read_model(path)
-        if header.architecture in ("", "clip", "mmproj", "imatrix") or not header.embedding_length:
-            return ModelFacts(model=False)
+        header = read_whole(path)
+        part = part_of_another(header)
+        if part:
+            return ModelFacts(model=False, fault=part)
+        why_not = why_not_run(header)
         return ModelFacts(
             name=header.name or "",
             architecture=header.architecture,
@@ -65,10 +68,11 @@ def read_facts(path: Path, weigh: Callable[[GgufHeader], MemoryNeeds]) -> ModelF
             licence=header.licence or "",
             size=header.file_size,
             parameters=sum(math.prod(tensor.dims) for tensor in header.tensors),
-            embeds=header.pooling not in (None, "none"),
+            embeds=only_embeds(header),
             tools=takes_tools(header.chat_template or ""),
             thinks=thinks(header.chat_template or ""),
-            weight=weigh(header),
+            weight=MemoryNeeds() if why_not else weigh(header),
+            fault=why_not,
         )
     except BadModelFile as ex:
         return ModelFacts(fault=ex.message, model=not _is_old(path))

@@ -12,6 +12,7 @@ from typing import Literal
 import msgspec
 
 from appliance.models.gguf import shards
+from appliance.models.local.ollama import NO_DEFAULTS, ModelDefaults, read_manifest
 
 Owner = Literal["appliance", "bundled", "folder", "huggingface", "lmstudio", "ollama", "llama.cpp"]
 """`appliance`: our folder; `bundled`: it came with us; `folder`: one that somebody named."""
@@ -19,9 +20,6 @@ Owner = Literal["appliance", "bundled", "folder", "huggingface", "lmstudio", "ol
 MAX_ENTRIES = 50_000
 """Files and folders that are looked at in one place."""
 MAX_DEPTH = 8
-MAX_MANIFEST = 1 << 20
-"""Bytes."""
-_OLLAMA_MODEL = "application/vnd.ollama.image.model"
 
 
 class ModelSource(msgspec.Struct, frozen=True):
@@ -44,6 +42,7 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
     """Where on the hub it came from, if the folders show it."""
     missing: int = 0
     """Files of the model that are not here."""
+    defaults: ModelDefaults = NO_DEFAULTS
 
 
 def candidates(place: ModelSource) -> Iterator[Candidate]:
@@ -143,18 +142,6 @@ def _is(entry: "os.DirEntry[str]", kind: str) -> bool:
         return False
 
 
-# -- Ollama: names in manifests, files named by what is in them ------------------------------------
-
-
-class _Layer(msgspec.Struct, frozen=True):
-    digest: str
-    media_type: str = msgspec.field(name="mediaType")
-
-
-class _Manifest(msgspec.Struct, frozen=True):
-    layers: tuple[_Layer, ...] = ()
-
-
 def _ollama(place: ModelSource) -> Iterator[Candidate]:
     root = place.folder / "manifests"
     for folder, files in _folders(root):
@@ -162,28 +149,13 @@ def _ollama(place: ModelSource) -> Iterator[Candidate]:
         if len(steps) < 2:
             continue
         for tag in sorted(files):
-            blob = _blob(place.folder, folder / tag)
-            if blob is None:
+            read = read_manifest(place.folder, folder / tag)
+            if read is None:
                 continue
+            blob, defaults = read
             # registry.ollama.ai/library/NAME/TAG is what everybody calls NAME:TAG.
             usual = steps[:-1] == ("registry.ollama.ai", "library")
             name = steps[-1] if usual else "/".join(steps[-2:])
-            yield Candidate(owner="ollama", name=f"{name}:{tag}", path=blob, files=(blob,))
-
-
-def _blob(folder: Path, manifest: Path) -> Path | None:
-    """The file of weights that a manifest names, if it is here."""
-    try:
-        if manifest.stat().st_size > MAX_MANIFEST:
-            return None
-        read = msgspec.json.decode(manifest.read_bytes(), type=_Manifest)
-    except (OSError, ValueError):
-        return None
-    digests = [layer.digest for layer in read.layers if layer.media_type == _OLLAMA_MODEL]
-    if len(digests) != 1:  # several: a model in a form of Ollama's own
-        return None
-    kind, _, value = digests[0].partition(":")
-    if kind != "sha256" or len(value) != 64 or not value.isalnum():
-        return None
-    blob = folder / "blobs" / f"sha256-{value}"
-    return blob if blob.is_file() else None
+            yield Candidate(
+                owner="ollama", name=f"{name}:{tag}", path=blob, files=(blob,), defaults=defaults
+            )

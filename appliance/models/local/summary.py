@@ -69,6 +69,7 @@ class LocalModel(msgspec.Struct, frozen=True, kw_only=True):
     """Tokens that a chat may span, once it is loaded."""
     device: str | None
     warning: str | None
+    """What differs from the configuration, or from what the program that keeps it would do."""
 
 
 def summarize(
@@ -93,6 +94,7 @@ def summarize(
     facts = entry.facts if entry else None
     weight = facts.weight if facts and not facts.fault else None
     fault = facts.fault if facts else ""
+    note = entry.defaults.note if entry else ""
     if use is None and weight:
         use = expected(weight, machine)
     return LocalModel(
@@ -120,5 +122,5 @@ def summarize(
         detail=loaded.detail or fault or (None if entry else install_hint) or None,
         n_ctx=loaded.n_ctx,
         device=loaded.device,
-        warning=loaded.warning,
+        warning="; ".join(filter(None, (loaded.warning, note))) or None,
     )

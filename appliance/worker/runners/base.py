@@ -210,7 +210,8 @@ class Runner(KvMemory, Protocol):
     def eos(self) -> str: ...
 
     def special_token_texts(self) -> list[str]:
-        """The texts of all control tokens."""
+        """The texts of all tokens that `parse_special` is about: control tokens. Others that were
+        added to a vocabulary, such as runs of blanks, are found in any text."""
 
     @property
     def cuts(self) -> "re.Pattern[str] | None":

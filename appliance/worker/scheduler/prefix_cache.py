@@ -155,6 +155,8 @@ class PrefixCache:
         self._clock += 1
         slot.used = self._clock
         sequence.slot = None
+        if sequence.alone:  # nobody may find it
+            self.empty(slot.index)
 
     # -- room ------------------------------------------------------------------------------------
 
@@ -171,7 +173,8 @@ class PrefixCache:
     def evict(self, sequence: Sequence) -> None:
         """Take a running sequence's slot and cells; the store keeps what was computed."""
         slot = self._slot_of(sequence)
-        self._save(slot)
+        if not sequence.alone:
+            self._save(slot)
         self.release(sequence)
         self.empty(slot.index)
         sequence.n_past = 0

@@ -38,6 +38,11 @@ class ScheduledBatch(Batch):
     parts: list[tuple[Sequence, int]] = field(default_factory=list)
     """Each sequence in the batch, with its number of tokens."""
 
+    @property
+    def alone(self) -> bool:
+        """It is computed the same way each time."""
+        return any(sequence.alone for sequence, _ in self.parts)
+
     def add(self, sequence: Sequence, count: int) -> None:
         """Add the next `count` pending tokens; logits are wanted of the last token there is."""
         assert sequence.slot is not None
@@ -79,6 +84,9 @@ class Scheduler:
         self._max_running = max_running or len(cache.slots)
         self._waiting = FairQueue[Sequence]()
         self._running: list[Sequence] = []
+        self._was_alone = False
+        """The last step was one sequence's by itself."""
+        self._next_alone = 0
 
     # -- sequences -------------------------------------------------------------------------------
 
@@ -118,19 +126,10 @@ class Scheduler:
         self._make_room()
         left = self._n_batch if self._partitioned else self._cache.free_cells()
         left = min(left, self._n_batch)
-        decoding = self._decoding()
-        if len(decoding) == 1:
-            parts = [(decoding[0], max(1, min(decoding[0].n_next, left)))]
-        else:  # more of one's would keep the others waiting
-            parts = [(sequence, 1) for sequence in decoding]
-        left -= sum(count for _, count in parts)
-        read = 0
-        for sequence in self._running:
-            if not sequence.decoding and left > 0 and read < self._enough:
-                count = self._chunk(sequence.n_next, left)
-                parts.append((sequence, count))
-                left -= count
-                read += count
+        parts = self._together(left)
+        alone = self._one_alone(others=bool(parts))
+        if alone:
+            parts = [(alone, min(alone.n_next, left))]
         if self._partitioned:
             # llama.cpp computes such slots together only as far as their numbers follow each other.
             parts.sort(key=lambda part: part[0].slot or 0)
@@ -139,10 +138,38 @@ class Scheduler:
             batch.add(sequence, count)
         return batch
 
+    def _together(self, left: int) -> list[tuple[Sequence, int]]:
+        """The sequences that share a step, and how many of its `left` tokens each has."""
+        decoding = self._decoding()
+        if len(decoding) == 1:
+            parts = [(decoding[0], max(1, min(decoding[0].n_next, left)))]
+        else:  # more of one's would keep the others waiting
+            parts = [(sequence, 1) for sequence in decoding]
+        left -= sum(count for _, count in parts)
+        read = 0
+        for sequence in self._running:
+            if not sequence.alone and not sequence.decoding and left > 0 and read < self._enough:
+                count = self._chunk(sequence.n_next, left)
+                parts.append((sequence, count))
+                left -= count
+                read += count
+        return parts
+
+    def _one_alone(self, *, others: bool) -> Sequence | None:
+        """The sequence that has this step by itself: in turn, and every other step at most while
+        others could have it."""
+        alone = [sequence for sequence in self._running if sequence.alone]
+        if not alone or (self._was_alone and others):
+            self._was_alone = False
+            return None
+        self._next_alone = (self._next_alone + 1) % len(alone)
+        self._was_alone = True
+        return alone[self._next_alone]
+
     def _decoding(self) -> list[Sequence]:
         """Those that get a token. One whose next tokens are still being found out about misses a
         step rather than let all others wait."""
-        decoding = [sequence for sequence in self._running if sequence.decoding]
+        decoding = [it for it in self._running if it.decoding and not it.alone]
         ready = [sequence for sequence in decoding if sequence.sampler.ready]
         others = len(decoding) < len(self._running)
         return ready if ready or others else decoding
@@ -175,6 +202,12 @@ class Scheduler:
                 return
             if self._waits_for_another(sequence):
                 continue
+            if not self._partitioned and (sequence.alone or any(it.alone for it in self._running)):
+                # Where its tokens stand among others' decides in which order they are summed up.
+                if self._running:
+                    return
+                while self._cache.evict_idle():
+                    pass
             self._waiting.served(sequence)
             self._cache.assign_slot(sequence)
             self._running.append(sequence)

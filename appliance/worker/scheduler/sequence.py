@@ -36,6 +36,8 @@ from appliance.worker.scheduler.prompt_tokens import PromptTokens
 if TYPE_CHECKING:
     from appliance.worker.runners.base import Sampler
 
+ALONE_CHUNK = 128
+"""Prompt tokens of a step of a sequence that is to be reproducible."""
 MOST_SINGLY = 256
 """Tokens of a reply that are computed as they were for the next worker to go on."""
 
@@ -72,6 +74,9 @@ class Sequence:
         self.tokens = prompt
         self.n_prompt = len(prompt)
         self.sampling = sampling
+        self.alone = sampling.reproducible
+        """It is computed by itself, in the same steps each time: with others in its batches, or all
+        at once, the last digits would differ, and with them a word some time."""
         self.sampler = sampler
         self.seed = seed
         self.max_completion_tokens = max_completion_tokens
@@ -114,6 +119,9 @@ class Sequence:
     @property
     def n_next(self) -> int:
         """Pending tokens that may be computed together."""
+        if self.alone:
+            left = self.n_prompt - self.n_past
+            return min(ALONE_CHUNK, left) if left > 0 else 1
         until = len(self.tokens)
         if self._ends and self.n_past < self._ends[-1]:
             until = self._ends[bisect_right(self._ends, self.n_past)]

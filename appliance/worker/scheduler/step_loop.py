@@ -230,6 +230,10 @@ class StepLoop:
             self._runner.decode(batch)
             return
         count = len(batch.tokens)
+        if batch.alone:  # always as many: they share sums among them
+            self._runner.use_threads(self._runner.threads[count > 1])
+            self._runner.decode(batch)
+            return
         kind: Kind = "prefill" if count > 2 * len(batch.parts) else "decode"
         self._runner.use_threads(governor.suggest(kind))
         began = time.perf_counter()

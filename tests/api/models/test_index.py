@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from appliance.config import paths
-from tests.models.gguf_writer import llama
+from tests.models.gguf_writer import Gguf, llama, text
 from tests.running import Running, serving
 from tests.waiting import wait_until
 
@@ -140,16 +140,37 @@ def test_the_embedded_model_cannot_be_removed(appliance: Running) -> None:
     assert paths.embedded_model().is_file()
 
 
-def test_a_bad_file_is_listed_with_its_fault_and_not_on_offer(appliance: Running) -> None:
-    (appliance.data / "models").mkdir(exist_ok=True)
-    file = appliance.data / "models" / "bad.gguf"
-    file.write_text("not a model")
-    wait_until(lambda: "bad" in models(appliance), "it is not found")
-    bad = models(appliance)["bad"]
-    assert (bad["status"], bad["fits"]) == ("failed", None)
-    assert "not a GGUF file" in bad["detail"]
-    assert httpx.post(appliance.url + "/api/models/bad/load").status_code == 404
-    file.unlink()
+def test_what_cannot_be_run_is_not_on_offer_and_a_request_is_told_why(tmp_path: Path) -> None:
+    config = '[[models.available_models]]\nid = "small"\n'
+    config += '[[models.available_models]]\nid = "listed"\npath = "t5.gguf"\n'
+    appliance = Running(tmp_path, config=config)
+    folder = appliance.data / "models"
+    folder.mkdir(parents=True)
+    (folder / "bad.gguf").write_text("not a model")
+    llama(arch="t5").save(folder / "t5.gguf")
+    llama(arch="t5", n_layer=1).save(folder / "other.gguf")
+    Gguf((text("general.type", "adapter"),)).save(folder / "lora.gguf")
+    appliance.start()
+    faults = {
+        "bad": "not a GGUF file",
+        "listed": "encoder",
+        "other": "encoder",
+        "lora": "an adapter",
+    }
+    found = models(appliance)
+    assert "lora" not in found
+    for id in ("bad", "listed", "other"):
+        assert (found[id]["status"], found[id]["fits"]) == ("failed", None)
+        assert faults[id] in found[id]["detail"]
+    offered = {m["id"] for m in httpx.get(appliance.url + "/v1/models").json()["data"]}
+    assert not offered & {"bad", "other", "lora"}
+    for id, fault in faults.items():
+        body = {"model": id, "messages": [{"role": "user", "content": "Hi"}], "max_tokens": 2}
+        response = httpx.post(appliance.url + "/v1/chat/completions", json=body, timeout=60)
+        assert response.status_code == (503 if id == "listed" else 404)
+        assert fault in response.json()["error"]["message"]
+    assert "signal" not in appliance.log.read_text()
+    assert appliance.stop() == 0
 
 
 CONFIGURED = """

@@ -11,6 +11,7 @@ import pytest
 from appliance.engine.protocol import Delta, Logprobs, SequenceEvent, TokenLogprob
 from appliance.engine.types import ChatMessage, ChatPrompt, SamplingParams, TextPrompt, TokenPrompt
 from appliance.engine.upstream.engine import UpstreamEngine
+from appliance.errors import RequestError
 from tests.engine.engine_client import CollectedReply, ask, chat
 from tests.engine.upstream.fake_upstream import Exchange, HostileUpstream
 
@@ -115,6 +116,12 @@ def test_logprobs_of_completions_are_understood_too(
         Logprobs(TokenLogprob(b"b", -0.5), [TokenLogprob(b"b", -0.5)]),
     ]
     assert reply.finished.completion_tokens == 2
+
+
+def test_what_only_this_machine_could_promise_is_refused(far: UpstreamEngine) -> None:
+    with pytest.raises(RequestError) as caught:
+        ask(far, "hi", SamplingParams(seed=1, reproducible=True))
+    assert caught.value.param == "reproducible"
 
 
 def test_thoughts_taken_apart_come_as_the_model_wrote_them(

@@ -1,7 +1,6 @@
 """Texts that are tokenized in slices: the tokens are those of the whole, in any vocabulary."""
 
 import random
-import tarfile
 from collections import Counter
 from collections.abc import Iterator
 from functools import partial
@@ -9,17 +8,11 @@ from itertools import pairwise
 from pathlib import Path
 from typing import cast
 
-import pytest
-
-from appliance.config import paths
 from appliance.worker.chat_template.sandbox import SandboxedTemplate
 from appliance.worker.input_processor import PromptTokenizer
 from appliance.worker.runners import slices
-from appliance.worker.runners.llama_cpp.native import library
-from appliance.worker.runners.llama_cpp.native.bindings import lib
 from appliance.worker.runners.llama_cpp.runner import LlamaRunner
-from tests.models.gemma import gemma_file
-from tests.worker import llama_sources
+from tests.worker.runners.vocabularies import NoTemplate
 
 ROOT = Path(__file__).resolve().parents[3]
 LENGTH = 60_000
@@ -74,43 +67,6 @@ def texts() -> Iterator[str]:
 
 
 TEXTS = list(texts())
-
-
-@pytest.fixture(scope="module")
-def vocabularies(tmp_path_factory: pytest.TempPathFactory) -> dict[str, LlamaRunner]:
-    """llama.cpp's own test vocabularies, the embedded model's and Gemma 3's."""
-    folder = tmp_path_factory.mktemp("vocabularies")
-    library.start()
-    files = {"smollm2": paths.embedded_model(), "gemma-3": gemma_file()}
-    with tarfile.open(llama_sources.archive()) as archive:
-        for member in archive:
-            path = Path(member.name)
-            if path.name.startswith("ggml-vocab-") and path.suffix == ".gguf":
-                stream = archive.extractfile(member)
-                assert stream
-                name = path.stem.removeprefix("ggml-vocab-")
-                files[name] = folder / path.name
-                files[name].write_bytes(stream.read())
-    return {name: vocabulary(file) for name, file in files.items()}
-
-
-def vocabulary(file: Path) -> LlamaRunner:
-    """The tokenizing part of a runner."""
-    params = lib.llama_model_default_params()
-    params.vocab_only = True
-    model = lib.llama_model_load_from_file(str(file).encode(), params)
-    assert model, file.name
-    runner = LlamaRunner.__new__(LlamaRunner)
-    vocab = lib.llama_model_get_vocab(model)
-    assert vocab
-    runner._model, runner._vocab = model, vocab
-    runner._pieces = {}
-    runner.n_vocab = lib.llama_vocab_n_tokens(vocab)
-    return runner
-
-
-class NoTemplate:
-    """Nothing here is rendered."""
 
 
 def test_slices_have_the_tokens_of_the_whole(vocabularies: dict[str, LlamaRunner]) -> None:

@@ -16,11 +16,13 @@ from tests.engine.conftest import load_of
 from tests.engine.fake_runner import FakeRunner, FakeSampler, next_letter
 
 
-def sequence(id: int, prompt: str, limit: int = 4, scope: Scope | None = None) -> Sequence:
-    tokens = PromptTokens(list(prompt.encode()), scope)
-    return Sequence(
-        id, tokens, SamplingParams(), sampler=Silent(), seed=0, max_completion_tokens=limit
-    )
+def sequence(
+    id: int, prompt: str, limit: int = 4, scope: Scope | None = None, *, alone: bool = False
+) -> Sequence:
+    """`alone`: it is to be reproducible."""
+    tokens = PromptTokens(list(prompt.encode()), Scope.nobody() if alone else scope)
+    sampling = SamplingParams(reproducible=alone)
+    return Sequence(id, tokens, sampling, sampler=Silent(), seed=0, max_completion_tokens=limit)
 
 
 class Silent:

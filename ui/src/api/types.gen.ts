@@ -207,7 +207,7 @@ export interface components {
             object: "chat.completion";
             created: number;
             model: string;
-            system_fingerprint: null;
+            system_fingerprint: string | null;
             /** @enum {unknown} */
             service_tier?: "default";
             choices: components["schemas"]["ChatChoice"][];
@@ -220,7 +220,7 @@ export interface components {
             object: "chat.completion.chunk";
             created: number;
             model: string;
-            system_fingerprint: null;
+            system_fingerprint: string | null;
             /** @enum {unknown} */
             service_tier?: "default";
             choices: components["schemas"]["ChatChunkChoice"][];
@@ -240,6 +240,8 @@ export interface components {
             repeat_penalty?: number | null;
             /** @default null */
             seed?: number | null;
+            /** @default null */
+            reproducible?: boolean | null;
             /** @default null */
             frequency_penalty?: number | null;
             /** @default null */
@@ -382,6 +384,8 @@ export interface components {
             /** @default null */
             seed?: number | null;
             /** @default null */
+            reproducible?: boolean | null;
+            /** @default null */
             frequency_penalty?: number | null;
             /** @default null */
             presence_penalty?: number | null;
@@ -421,7 +425,7 @@ export interface components {
             /** @default null */
             suffix?: null;
         };
-        /** @description Tokens of all choices together. */
+        /** @description Tokens of all choices together; a prompt with several choices counts once. */
         CompletionUsage: {
             prompt_tokens: number;
             completion_tokens: number;
@@ -890,6 +894,8 @@ export interface components {
             /** @default null */
             seed?: number | null;
             /** @default null */
+            reproducible?: boolean | null;
+            /** @default null */
             frequency_penalty?: number | null;
             /** @default null */
             presence_penalty?: number | null;
@@ -915,7 +921,7 @@ export interface components {
         LimitsSettings: {
             /** @default 200000 */
             max_prompt_length?: number;
-            /** @default 2048 */
+            /** @default 0 */
             max_response_tokens?: number;
             /** @default 0 */
             max_sessions?: number;
@@ -1503,6 +1509,8 @@ export interface components {
             /** @default null */
             seed?: number | null;
             /** @default null */
+            reproducible?: boolean | null;
+            /** @default null */
             frequency_penalty?: number | null;
             /** @default null */
             presence_penalty?: number | null;
@@ -1652,6 +1660,10 @@ export interface components {
             temperature?: number | null;
             /** @default null */
             top_p?: number | null;
+            /** @default null */
+            seed?: number | null;
+            /** @default null */
+            reproducible?: boolean | null;
             /** @default null */
             store?: boolean | null;
             /** @default null */
@@ -1865,7 +1877,7 @@ export interface components {
             object: "text_completion";
             created: number;
             model: string;
-            system_fingerprint: null;
+            system_fingerprint: string | null;
             choices: components["schemas"]["TextChoice"][];
             usage: components["schemas"]["CompletionUsage"] | null;
         };
@@ -1890,7 +1902,10 @@ export interface components {
             /** @default null */
             description?: string | null;
         };
-        /** @description For every token of the text; `text_offset` is in characters. */
+        /**
+         * @description For every token of the text; `text_offset` is in characters. A token that is a part of a
+         *         character is written as `bytes:` and its bytes.
+         */
         TextLogprobs: {
             tokens: string[];
             token_logprobs: number[];
@@ -1944,7 +1959,7 @@ export interface components {
             object: "text_completion";
             created: number;
             model: string;
-            system_fingerprint: null;
+            system_fingerprint: string | null;
             choices: components["schemas"]["TextChoice"][];
             usage: components["schemas"]["CompletionUsage"] | null;
             text: string;
@@ -2034,6 +2049,8 @@ export interface components {
             repeat_penalty?: number | null;
             /** @default null */
             seed?: number | null;
+            /** @default null */
+            reproducible?: boolean | null;
             /** @default null */
             frequency_penalty?: number | null;
             /** @default null */

@@ -103,6 +103,7 @@ class LlamaRunner:
             size=lib.llama_model_size(self._model),
             n_seq_max=load.n_seq_max,
             device=place.device,
+            fingerprint=self._exact_fingerprint(params),
             variant=load.variant,
             on=place.on,
             devices=standings(load, place),
@@ -113,6 +114,14 @@ class LlamaRunner:
             file=str(opened.path),
             context=structs.replace(opened.settings, n_ctx=n_ctx),
         )
+
+    def _exact_fingerprint(self, params: lib.llama_context_params) -> str:
+        """With what saved states may differ in, and results not."""
+        parts = (
+            *(self.fingerprint, params.n_ubatch, params.n_threads, params.n_threads_batch),
+            *(self.partitioned, self.n_cells),
+        )
+        return "fp_" + hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
 
     # -- text; safe beside the step loop: the vocabulary never changes -----------------------------
 
@@ -134,23 +143,35 @@ class LlamaRunner:
         return self._token_text(lib.llama_vocab_eos(self._vocab))
 
     def special_token_texts(self) -> list[str]:
-        return [self._token_text(token) for token in self._special_tokens]
+        return self._control_texts
 
     @cached_property
-    def _special_tokens(self) -> list[int]:
-        special = lib.LLAMA_TOKEN_ATTR_CONTROL | lib.LLAMA_TOKEN_ATTR_USER_DEFINED
+    def _control_texts(self) -> list[str]:
+        control = lib.LLAMA_TOKEN_ATTR_CONTROL | lib.LLAMA_TOKEN_ATTR_UNKNOWN
+        return [self._token_text(token) for token in self._tokens_with(control)]
+
+    def _tokens_with(self, attributes: int) -> list[int]:
         return [
             token
             for token in range(self.n_vocab)
-            if lib.llama_vocab_get_attr(self._vocab, token) & special
+            if lib.llama_vocab_get_attr(self._vocab, token) & attributes
         ]
+
+    @cached_property
+    def _special_tokens(self) -> list[int]:
+        return self._tokens_with(
+            lib.LLAMA_TOKEN_ATTR_CONTROL
+            | lib.LLAMA_TOKEN_ATTR_UNKNOWN
+            | lib.LLAMA_TOKEN_ATTR_USER_DEFINED
+        )
 
     @cached_property
     def cuts(self) -> "re.Pattern[str] | None":
         joins = (lib.LLAMA_VOCAB_TYPE_SPM, lib.LLAMA_VOCAB_TYPE_BPE)
         if lib.llama_vocab_type(self._vocab) not in joins:
             return None
-        return slices.cuts(map(self._token_text, range(self.n_vocab)), self.special_token_texts())
+        special = map(self._token_text, self._special_tokens)
+        return slices.cuts(map(self._token_text, range(self.n_vocab)), special)
 
     def tokenize(self, text: str, *, parse_special: bool) -> list[int]:
         return self._tokenize(text, add_special=False, parse_special=parse_special)

@@ -6,6 +6,7 @@ side by side (`llama_kv_cache::state_write`). A state that reads otherwise is no
 """
 
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -31,7 +32,7 @@ class _Window:
     each."""
 
 
-def window_at(states: list[State], length: int, window: int) -> bytes | None:
+def window_at(states: Sequence[State], length: int, window: int) -> bytes | None:
     """The window as it was after `length` tokens, of states that have its cells among them; None:
     they have not.
 

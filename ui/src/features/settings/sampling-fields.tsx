@@ -8,6 +8,9 @@ import { useSetting } from "@/features/settings/use-setting";
 
 type NumberName = "temperature" | "top_p" | "top_k" | "max_tokens" | "repeat_penalty";
 
+/** Of any reply; the API takes no more. */
+const MOST_TOKENS = 2 ** 31 - 1;
+
 interface Bounds {
   min: number;
   max: number;
@@ -28,11 +31,11 @@ export function SamplingFields({ scope }: { scope: SettingsScope }) {
       {field("top_k", t("settings.top_kHint"), { min: 0, max: 1000, step: 1 })}
       {field("repeat_penalty", t("settings.repeatHint"), { min: 0.1, max: 2, step: 0.05, slider: true })}
       {longest !== undefined &&
-        field("max_tokens", t("settings.range", { min: 1, max: longest }), {
-          min: 1,
-          max: longest,
-          step: 1,
-        })}
+        field(
+          "max_tokens",
+          longest === 0 ? t("settings.anyLengthHint") : t("settings.range", { min: 1, max: longest }),
+          { min: 1, max: longest === 0 ? MOST_TOKENS : longest, step: 1 },
+        )}
     </>
   );
 }

@@ -55,7 +55,7 @@ class Chat(Stream):
         session = new_session(self.appliance)
         body = {"content": self.prompt, "max_tokens": self.tokens, "ignore_eos": True}
         text = ""
-        with httpx.stream("POST", session + "/turns", json=body, timeout=300) as response:
+        with httpx.stream("POST", session + "/turns", json=body, timeout=1200) as response:
             for name, data in events(response):
                 if name == "delta":
                     self.begun.set()
@@ -80,7 +80,7 @@ class Stateless(Stream):
         logprobs: list[dict[str, Any]] = []
         reasons: list[str] = []
         address = self.appliance.url + "/v1/chat/completions"
-        with httpx.stream("POST", address, json=body, timeout=300) as response:
+        with httpx.stream("POST", address, json=body, timeout=1200) as response:
             for _, data in events(response):
                 if data == "[DONE]":
                     break
@@ -117,7 +117,7 @@ def kill_under_streams(appliance: Running, kills: int, tokens: int, chance: rand
                 workers[0].kill()
                 done += 1
         for stream in streams:
-            stream.join(300)
+            stream.join(1200)
             assert not stream.problem
 
 

@@ -25,7 +25,7 @@ QUESTION = {
 
 
 def ask(appliance: Running) -> str:
-    response = httpx.post(appliance.url + "/v1/chat/completions", json=QUESTION, timeout=60)
+    response = httpx.post(appliance.url + "/v1/chat/completions", json=QUESTION, timeout=300)
     response.raise_for_status()
     return str(response.json()["choices"][0]["message"]["content"])
 

@@ -196,6 +196,7 @@ def test_vectors_beside_a_chat(house: House) -> None:
     """A chat and a knowledge base on a small machine: neither fails."""
     chat = house.ask("a")
     vectors = [house.ask("b", vectors=True) for _ in range(3)]
+    wait_until(lambda: vectors[2].places == [3], "they do not wait")
     again = house.ask("a")
     assert not again.accepted
     chat.finish()

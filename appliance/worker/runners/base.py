@@ -108,7 +108,7 @@ class Sampler(Protocol):
 
     def sample(self, output: int) -> list[int]:
         """The next token from the logits of the batch's entry `output`, and those that what the
-        reply keeps to leaves no choice about; accepted at once. None: it lets nothing follow.
+        reply keeps to leaves no choice about; accepted at once. Empty: it lets nothing follow.
 
         Raises:
             RequestError: the reply can't go on as it was asked for.

@@ -1,14 +1,19 @@
-"""Windows put together of saved ones: each cell's data stays with its position. llama.cpp's own
-states are in `test_prefixes` and `test_gemma`, with values either way."""
+"""Windows put together of saved ones: each cell's data stays with its position."""
 
 import random
 import struct
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from appliance.worker.runners.base import Batch
 from appliance.worker.runners.llama_cpp.window_state import readable, window_at
+from tests.engine.conftest import load_of
+from tests.models.architectures import gemma3
 
 KEY, VALUE, LAYERS = 6, 4, 2
 """Bytes of a cell in a layer; values lie across in two rows of half as many."""
@@ -82,3 +87,33 @@ def test_what_reads_otherwise_is_none(at: int, byte: int, across: bool, cut: boo
     found = window_at([damaged], 12, 12)
     assert found is None or len(found) <= len(whole)
     assert not readable(bytes(whole) + b"more")
+
+
+def compare(file: Path) -> None:
+    """In a process that may load llama.cpp: what is put together of two states is what a state in
+    between has, to the last bit."""
+    from appliance.worker.runners.llama_cpp.runner import LlamaRunner
+
+    short = {"n_ctx": 1024, "n_seq_max": 2, "n_batch": 64, "n_ubatch": 64, "n_threads": 1}
+    for attention in ("on", "off"):
+        for unified in (True, False):
+            load = load_of(str(file), flash_attn=attention, kv_unified=unified, **short)
+            runner = LlamaRunner(load, lambda *_: None)
+            kept, at = {}, 0
+            for end in (64, 128, 192, 256, 320, 384, 400, 448):
+                count = end - at
+                ids = [259 + position * position % 29 for position in range(at, end)]
+                runner.decode(Batch(ids, list(range(at, end)), [1] * count, [count - 1]))
+                kept[end], at = runner.checkpoint(1), end
+            wanted = window_at([kept[400]], 400, 64)
+            assert wanted
+            assert window_at([kept[384], kept[448]], 400, 64) == wanted
+            assert window_at([kept[448]], 400, 64) is None
+            runner.close()
+
+
+def test_what_is_put_together_is_what_llama_cpp_had(tmp_path: Path) -> None:
+    file = tmp_path / "tiny.gguf"
+    file.write_bytes(gemma3(window=64, n_layer=6, n_ctx=1024).encoded(seed=9))
+    code = f"import pathlib; from {__name__} import compare; compare(pathlib.Path({str(file)!r}))"
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[3])

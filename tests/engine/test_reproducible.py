@@ -30,7 +30,7 @@ def settings(request: pytest.FixtureRequest) -> dict[str, Any]:
 def engine(settings: dict[str, Any]) -> Iterator[LocalEngine]:
     made = real_engine(**settings)
     made.start()
-    assert made.wait_ready(120), made.state
+    assert made.wait_ready(600), made.state
     yield made
     made.close()
 
@@ -69,19 +69,21 @@ def test_two_at_once(engine: LocalEngine, alone: object) -> None:
     assert [exactly(one) for one in both] == [alone, alone]
 
 
-def test_after_its_prefix_was_computed_for_another(engine: LocalEngine, alone: object) -> None:
+def test_after_its_prefix_was_computed_for_another(
+    engine: LocalEngine, settings: dict[str, Any], alone: object
+) -> None:
     ask(engine, PROMPT, OTHER)
     assert exactly(CollectedReply(engine, PROMPT, EXACT)) == alone
-    # It leaves nothing behind that others would find, and takes nothing from them.
+    # What is cached stays for others, unless it has the whole cache to itself.
     again = ask(engine, PROMPT, OTHER)
-    assert again.finished.cached_tokens > 300
+    assert (again.finished.cached_tokens > 300) is not settings["kv_unified"]
 
 
 def test_after_a_restart(settings: dict[str, Any], engine: LocalEngine, alone: object) -> None:
     again = real_engine(**settings)
     again.start()
     try:
-        assert again.wait_ready(120), again.state
+        assert again.wait_ready(600), again.state
         found = CollectedReply(again, PROMPT, EXACT)
         assert exactly(found) == alone
         here = ask(engine, "Hi", SamplingParams(max_tokens=1)).accepted

@@ -247,6 +247,7 @@ FOREIGN = {
     "ignore_eos": True,
     "grammar": 'root ::= "a"',
     "json_schema": "{}",
+    "reproducible": True,
 }
 
 

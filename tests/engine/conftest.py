@@ -91,7 +91,7 @@ def engine(request: pytest.FixtureRequest, _shared_engines: dict[str, LocalEngin
         _shared_engines[kind] = fake_engine() if kind == "fake" else real_engine()
         _shared_engines[kind].start()
     engine = _shared_engines[kind]
-    assert engine.wait_ready(120), engine.state
+    assert engine.wait_ready(600), engine.state
     return engine
 
 
@@ -105,7 +105,7 @@ def make_fake() -> Iterator[MakeEngine]:
         made.append(engine)
         engine.start()
         if wait:
-            assert engine.wait_ready(120), engine.state
+            assert engine.wait_ready(600), engine.state
         return engine
 
     yield make

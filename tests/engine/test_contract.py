@@ -58,7 +58,7 @@ def lonely(request: pytest.FixtureRequest) -> Iterator[LocalEngine]:
     """
     engine = fake_engine(n_seq_max=1) if request.param == "fake" else real_engine(n_seq_max=1)
     engine.start()
-    assert engine.wait_ready(120)
+    assert engine.wait_ready(600)
     yield engine
     engine.close()
 

@@ -80,7 +80,7 @@ def test_an_idle_worker_is_left_alone(make_fake: MakeEngine) -> None:
 
 def kill(engine: LocalEngine, how: signal.Signals) -> None:
     """Kill the worker, once it is ready; returns when the engine has noticed."""
-    assert engine.wait_ready(120), engine.state
+    assert engine.wait_ready(600), engine.state
     restarts = engine.state.restarts
     os.kill(engine.worker_pid or 0, how)
     until(lambda: engine.state.restarts > restarts)
@@ -290,7 +290,7 @@ def test_workers_that_die_before_they_get_anywhere_are_given_up(make_fake: MakeE
         os.kill(engine.worker_pid or 0, signal.SIGKILL)
         until(lambda: engine.state.status != "ready")
         if engine.state.status == "loading":
-            engine.wait_ready(120)
+            engine.wait_ready(600)
     assert reading.wait().failed.code == "model_load_failed"
     assert "3 times within a minute" in (engine.state.detail or "")
 

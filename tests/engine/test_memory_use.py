@@ -35,7 +35,7 @@ def used(file: Path, **changes: object) -> tuple[MemoryUse, int]:
     )
     engine.start()
     try:
-        assert engine.wait_ready(120), engine.state
+        assert engine.wait_ready(600), engine.state
         CollectedReply(engine, "The sea is wide, and a ship is small. " * 60).wait(300)
         resident = of_process(engine.worker_pid, children=True)
         info = engine.state.model

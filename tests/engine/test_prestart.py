@@ -39,11 +39,11 @@ def test_the_first_engine_gets_it_and_answers_and_the_next_a_new_one() -> None:
     first, second = real_engine(prestarted), real_engine(prestarted)
     try:
         first.start()
-        assert first.wait_ready(120), first.state
+        assert first.wait_ready(600), first.state
         assert first.worker_pid == ahead
         assert ask(first, "Say hello.").text
         second.start()
-        assert second.wait_ready(120), second.state
+        assert second.wait_ready(600), second.state
         assert second.worker_pid != ahead
     finally:
         first.close()
@@ -59,7 +59,7 @@ def test_it_is_for_the_model_that_it_has_begun_to_load(same: bool) -> None:
     engine = real_engine(prestarted, n_ctx=n_ctx if same else 2 * n_ctx)
     try:
         engine.start()
-        assert engine.wait_ready(120), engine.state
+        assert engine.wait_ready(600), engine.state
         assert (engine.worker_pid == ahead) is same
         assert engine.state.model
         assert engine.state.model.n_ctx == engine._load.n_ctx
@@ -79,7 +79,7 @@ def test_one_that_died_waiting_is_passed_over() -> None:
     engine = real_engine(prestarted)
     try:
         engine.start()
-        assert engine.wait_ready(120), engine.state
+        assert engine.wait_ready(600), engine.state
         assert engine.state.restarts == 0
     finally:
         engine.close()

@@ -64,7 +64,7 @@ def real() -> Iterator[LocalEngine]:
     # One thread: with several, llama.cpp sums attention in several parts.
     engine = real_engine(n_threads=1)
     engine.start()
-    assert engine.wait_ready(120)
+    assert engine.wait_ready(600)
     yield engine
     engine.close()
 

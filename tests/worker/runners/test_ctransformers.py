@@ -61,13 +61,13 @@ def start(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Start]:
 def gpt2(start: Start) -> LocalEngine:
     """A random model; shared, so leave it idle."""
     engine = start(RANDOM)
-    assert engine.wait_ready(120), engine.state
+    assert engine.wait_ready(600), engine.state
     return engine
 
 
 def failure(engine: LocalEngine) -> str:
     """Why a model could not be loaded."""
-    assert not engine.wait_ready(120) and engine.state.status == "failed", engine.state
+    assert not engine.wait_ready(600) and engine.state.status == "failed", engine.state
     return engine.state.detail or ""
 
 

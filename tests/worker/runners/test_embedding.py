@@ -48,7 +48,7 @@ def engine_of(file: Path, **changes: object) -> Iterator[LocalEngine]:
         max_waiting=8,
     )
     engine.start()
-    assert engine.wait_ready(120), engine.state
+    assert engine.wait_ready(600), engine.state
     yield engine
     engine.close()
 

@@ -50,7 +50,7 @@ def worker(file: Path, **changes: object) -> Iterator[LocalEngine]:
         max_waiting=16,
     )
     engine.start()
-    assert engine.wait_ready(120), engine.state
+    assert engine.wait_ready(600), engine.state
     yield engine
     engine.close()
 

@@ -180,7 +180,7 @@ class InputProcessor:
         n_ctx = self._runner.info.n_ctx
         alone = request.sampling.reproducible
         if alone and not self._runner.info.fingerprint:
-            raise RequestError("this model's replies can't be reproduced", param="reproducible")
+            raise RequestError("reproducible: this model's replies can't be", param="reproducible")
         read = self._tokenizer.read(request.prompt, request.sampling)
         sampling, tokens = request.sampling, read.tokens
         if not tokens:

@@ -17,6 +17,7 @@ from appliance.config import paths
 from tests.models.fake_hub import Behaviour, Hub, serving
 from tests.models.gguf_writer import llama
 from tests.running import Running
+from tests.waiting import wait_until
 
 EMBEDDED = "smollm2-135m-instruct"
 REPO = "Qwen/Qwen2.5-0.5B-Instruct-GGUF"
@@ -129,6 +130,7 @@ def test_rm_leaves_what_another_program_has(there: Running, tmp_path: Path) -> N
     theirs.write_bytes(CONTENT)
     file.symlink_to(theirs)
     appliance = Commands(there)
+    wait_until(lambda: '"mine"' in appliance.run("list", "--json"), "it is not found")
     appliance.run("rm", "mine")
     assert theirs.exists()
     assert not file.is_symlink()

@@ -171,6 +171,21 @@ def test_pause_resume_and_it_goes_on_where_it_was(
         downloads.pause("nobody")
 
 
+def test_resumed_at_once_it_runs_again(make: Callable[[], Downloads], hostile: Hostile) -> None:
+    """Even before the pause is noticed where the data arrives."""
+    hostile.always = Behaviour(cut=100_000, stall=True)
+    downloads = make()
+    id = downloads.add(REPO, "q4").id
+    while downloads.find(id).done_bytes < 100_000:
+        time.sleep(0.01)
+    for _ in range(10):
+        downloads.pause(id)
+        downloads.resume(id)
+    job = until(downloads, id, "running", "done", "failed")
+    assert job.status == "running"
+    downloads.cancel(id)
+
+
 def test_cancel_leaves_nothing(
     make: Callable[[], Downloads], hostile: Hostile, tmp_path: Path
 ) -> None:

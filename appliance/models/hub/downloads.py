@@ -303,7 +303,10 @@ class Downloads:
                     self._folder.forget(job)
 
     def _goes_on(self, run: _Run) -> bool:
-        return not self._closing.is_set() and run.job.status in UNDER_WAY
+        """Whether this thread does: one that was paused and has not noticed yet stays so, though
+        another one resumes its job."""
+        mine = run.thread is threading.current_thread()
+        return mine and not self._closing.is_set() and run.job.status in UNDER_WAY
 
     def _stopped(self, run: _Run, seconds: float) -> bool:
         """Waits so long, and says whether to stop."""
@@ -347,7 +350,7 @@ class Downloads:
     def _fail(self, run: _Run, why: str) -> None:
         job = run.job
         with run.changed:
-            if job.status not in UNDER_WAY:
+            if not self._goes_on(run):
                 return
             job.status, job.error = "failed", why
             run.changed.notify_all()

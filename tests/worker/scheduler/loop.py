@@ -13,7 +13,7 @@ from appliance.worker.scheduler.scheduler import ScheduledBatch, Scheduler
 from appliance.worker.scheduler.sequence import Sequence
 from appliance.worker.scheduler.slots import Cells
 from tests.engine.conftest import load_of
-from tests.engine.fake_runner import FakeRunner, FakeSampler, next_letter
+from tests.engine.fake_runner import FakeRunner, FakeSampler, next_letter, reply_to
 
 
 def sequence(
@@ -119,6 +119,30 @@ class Loop:
                 return
             self.step()
         raise AssertionError("does not come to an end")
+
+    def check_replies(self, wanted: list[tuple[str, str, int, int]]) -> None:
+        """Run sequences, each with the beginning and the end of a prompt, a third of its limit and
+        the step at which it arrives; every reply is that of its prompt."""
+        todo = [
+            (at, sequence(i, begin + ending, limit * 3))
+            for i, (begin, ending, limit, at) in enumerate(wanted)
+        ]
+        for step in range(5000):
+            for _, seq in [entry for entry in todo if entry[0] == step]:
+                self.scheduler.add(seq)
+            if not self.scheduler.idle:
+                self.step()
+            elif step > 30:
+                break
+        assert len(self.done) == len(wanted)
+        for seq in self.done:
+            prompt = bytes(list(seq.tokens[: seq.n_prompt])).decode()
+            assert reply(seq) == reply_to(prompt, seq.max_completion_tokens)
+
+
+def text(letters: str, count: int) -> str:
+    """So many characters of the letters again and again."""
+    return (letters * count)[:count]
 
 
 def reply(seq: Sequence) -> str:

@@ -18,7 +18,7 @@ from appliance.worker.runners.checkpoints import (
 )
 from appliance.worker.scheduler.prompt_tokens import Scope
 from tests.engine.fake_runner import END, reply_to
-from tests.worker.scheduler.loop import Loop, Recurrent, reply, sequence
+from tests.worker.scheduler.loop import Loop, Recurrent, reply, sequence, text
 from tests.worker.scheduler.test_scheduler import prompts
 
 PLENTY = 10**7
@@ -35,10 +35,6 @@ def loop_of(n_slots: int, partitioned: bool, memory_bytes: int = PLENTY, n_batch
         memory_bytes=memory_bytes,
         make=Recurrent,
     )
-
-
-def text(letters: str, count: int) -> str:
-    return (letters * count)[:count]
 
 
 @given(lengths, st.integers(0, 400), st.integers(0, 60))
@@ -249,18 +245,4 @@ def test_whatever_comes_replies_are_those_of_their_prompts(
     loop = Loop(
         n_slots, 200, n_batch, partitioned=partitioned, memory_bytes=memory_bytes, make=Recurrent
     )
-    todo = [
-        (at, sequence(i, begin + said, limit * 3))
-        for i, (begin, said, limit, at) in enumerate(wanted)
-    ]
-    for step in range(5000):
-        for _, seq in [entry for entry in todo if entry[0] == step]:
-            loop.scheduler.add(seq)
-        if not loop.scheduler.idle:
-            loop.step()
-        elif step > 30:
-            break
-    assert len(loop.done) == len(wanted)
-    for seq in loop.done:
-        prompt = bytes(list(seq.tokens[: seq.n_prompt])).decode()
-        assert reply(seq) == reply_to(prompt, seq.max_completion_tokens)
+    loop.check_replies(wanted)

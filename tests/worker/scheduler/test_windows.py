@@ -10,7 +10,7 @@ from appliance.worker.runners.base import Batch
 from appliance.worker.runners.checkpoints import Checkpointing, Cut, State
 from appliance.worker.scheduler.prefix_cache import WORTH_MOVING
 from tests.engine.fake_runner import FakeRunner, reply_to
-from tests.worker.scheduler.loop import Loop, reply, sequence
+from tests.worker.scheduler.loop import Loop, reply, sequence, text
 from tests.worker.scheduler.test_scheduler import prompts
 
 WINDOW, SLACK = 24, 16
@@ -97,10 +97,6 @@ def loop_of(n_slots: int, partitioned: bool, memory_bytes: int = PLENTY) -> Loop
         memory_bytes=memory_bytes,
         make=Windowed,
     )
-
-
-def text(letters: str, count: int) -> str:
-    return (letters * count)[:count]
 
 
 @both
@@ -224,18 +220,4 @@ def test_no_sequence_reads_freed_cells_whatever_is_submitted(
     loop = Loop(
         n_slots, 200, n_batch, partitioned=partitioned, memory_bytes=memory_bytes, make=Windowed
     )
-    todo = [
-        (at, sequence(i, begin + ending, limit * 3))
-        for i, (begin, ending, limit, at) in enumerate(wanted)
-    ]
-    for step in range(5000):
-        for _, seq in [entry for entry in todo if entry[0] == step]:
-            loop.scheduler.add(seq)
-        if not loop.scheduler.idle:
-            loop.step()
-        elif step > 30:
-            break
-    assert len(loop.done) == len(wanted)
-    for seq in loop.done:
-        prompt = bytes(list(seq.tokens[: seq.n_prompt])).decode()
-        assert reply(seq) == reply_to(prompt, seq.max_completion_tokens)
+    loop.check_replies(wanted)

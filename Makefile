@@ -23,7 +23,7 @@ NPM = $(NODE_PATH) npm --prefix ui
 UI_SOURCES := $(shell find ui -type f -not -path 'ui/node_modules/*' -not -path 'ui/dist/*' 2>/dev/null)
 
 .DELETE_ON_ERROR:
-.PHONY: run ready node test check setup-checks lint vitest pytest soak clients bench screenshots lock clean tools setup-test \
+.PHONY: run ready node test check setup-checks lint vitest pytest retest soak clients bench screenshots lock clean tools setup-test \
 	llama-check llama-update \
 	window frozen frozen-server portable packages packages-test cuda cuda-packages arm64 arm64-test image image-test
 
@@ -54,6 +54,11 @@ vitest:
 
 pytest:
 	$(BIN)/pytest --numprocesses=$(TEST_PROCESSES) --dist=loadfile --no-loadscope-reorder
+
+# Only a few, and one at a time: more than that is not one moment on a busy machine.
+retest: check vitest  ## the checks, and once more the tests that failed last time, three at most
+	test "$$($(BIN)/pytest --last-failed --last-failed-no-failures=none --collect-only --quiet | grep -c ::)" -le 3
+	$(BIN)/pytest --last-failed --last-failed-no-failures=none -v
 
 soak: $(VENV)/.dev ui/dist/index.html  ## the long-running tests
 	$(BIN)/pytest -m soak

@@ -161,6 +161,9 @@ def test_cutting_ends_what_belongs_to_a_key_and_nothing_else(tmp_path: Path) -> 
         for name, client in clients.items():
             client.send(f"GET /{name} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n\r\n".encode())
         assert clients["passed"].read_response().body == b"done"
+        # Answered after the thread has done with the first, which the client has whole before that.
+        clients["passed"].send(f"GET /ping HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n\r\n".encode())
+        assert clients["passed"].read_response().body == b"pong"
         for name, stream in streams.items():
             assert stream.attached.wait(10)
             stream.put(b"some")

@@ -63,14 +63,25 @@ retest: check vitest  ## the checks, and once more the tests that failed last ti
 soak: $(VENV)/.dev ui/dist/index.html  ## the long-running tests
 	$(BIN)/pytest -m soak
 
-build/clients/.done: tests/clients/agents/package-lock.json tests/clients/agents/package.json | node
-	@mkdir -p $(@D) && cp tests/clients/agents/package*.json $(@D)
-	@$(NODE_PATH) && cd $(@D) && sh ../../packaging/step.sh "Installing agents for tests (660 MB)" \
-		npm ci --no-audit --no-fund --loglevel=error
+CLIENTS := tests/clients/programs
+# Some want a newer Node.js than the page.
+CLIENTS_PATH = PATH="$$(sh packaging/node.sh $(VENV) 22):$$PATH"
+
+build/clients/%/.npm: $(CLIENTS)/%/package-lock.json $(CLIENTS)/%/package.json | node
+	@rm -rf $(@D) && mkdir -p $(@D) && cp $(CLIENTS)/$*/package*.json $(CLIENTS)/$*/.npmrc $(@D)
+	@export $(CLIENTS_PATH) && cd $(@D) && sh $(CURDIR)/packaging/step.sh \
+		"Installing $* for tests from npm" npm ci --no-audit --no-fund --loglevel=error
 	@touch $@
 
-clients: $(VENV)/.dev ui/dist/index.html build/clients/.done  ## other people's clients and agents
-	$(BIN)/pytest -m "clients or not clients" tests/clients
+build/clients/%/.pip: $(CLIENTS)/python/%.txt
+	@rm -rf $(@D) && mkdir -p $(dir $(@D)) && $(PYTHON) -m venv $(@D)
+	@sh packaging/step.sh "Installing clients ($*) for tests" $(@D)/bin/python -m pip \
+		--disable-pip-version-check install --quiet --no-compile --require-hashes -r $<
+	@touch $@
+
+clients: $(VENV)/.dev ui/dist/index.html build/clients/agents/.npm build/clients/node/.npm \
+		$(patsubst %,build/clients/%/.pip,main llama-index aider)  ## other people's clients and agents
+	@export $(CLIENTS_PATH) && $(BIN)/pytest -m "clients or not clients" tests/clients
 
 # COMPILED=1: also compare with llama.cpp compiled here, which takes minutes the first time.
 bench: $(VENV)/.dev build/bench/.done $(if $(filter 1,$(COMPILED)),build/bench/compiled/.done) \
@@ -245,6 +256,8 @@ lock: | tools
 	$(UV_COMPILE) --group model --no-deps -o $(LOCK)/model.txt
 	$(UV_COMPILE) --group node -o $(LOCK)/node.txt
 	$(UV_COMPILE) --group schema-suite --no-deps -o $(LOCK)/schema-suite.txt
+	for name in main llama-index aider; do \
+		$(UV_COMPILE) $(CLIENTS)/python/$$name.in -o $(CLIENTS)/python/$$name.txt || exit; done
 	rm -rf build/lock/ui && mkdir build/lock/ui && cp ui/package.json ui/.npmrc build/lock/ui
 	cd build/lock/ui && npm install --package-lock-only --no-audit --no-fund
 	cp build/lock/ui/package-lock.json ui/package-lock.json

@@ -2,14 +2,17 @@
 # Prints the folder that Node.js and npm are to be taken from: this system's where it will do, else that
 # of a copy inside the environment, which is installed first.
 #
-#     node.sh ENVIRONMENT
+#     node.sh ENVIRONMENT [VERSION]
+#
+# VERSION is the least that will do: 20.19, which the page is built with, if it is not given.
 set -e
 
 newer_node='
 const [major, minor] = process.versions.node.split(".").map(Number);
-process.exit(major > 20 || (major === 20 && minor >= 19) ? 0 : 1)'
+const [least, after = 0] = process.argv[1].split(".").map(Number);
+process.exit(major > least || (major === least && minor >= after) ? 0 : 1)'
 
-if command -v npm >/dev/null && node -e "$newer_node" 2>/dev/null; then
+if command -v npm >/dev/null && node -e "$newer_node" "${2:-20.19}" 2>/dev/null; then
     dirname "$(command -v node)"
     exit
 fi

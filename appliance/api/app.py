@@ -22,7 +22,7 @@ from appliance.api.chat.sessions import OneSession, SessionList, SessionReplies
 from appliance.api.chat.settings import ProfileSettings
 from appliance.api.chat.socket import ChatSocket, ChatSocketHandler, SocketClient
 from appliance.api.legacy.dispatch import ChatCompletionsDispatcher, CompletionsDispatcher
-from appliance.api.legacy.history import History, SessionIds
+from appliance.api.legacy.history import History, LegacyModels, SessionIds
 from appliance.api.legacy.plain_text import PlainTextHandler
 from appliance.api.legacy.requests import LegacyApi
 from appliance.api.middleware.auth import (
@@ -30,11 +30,14 @@ from appliance.api.middleware.auth import (
     CHAT,
     CHAT_ANY_TYPE,
     CHAT_HEAVY,
+    CHAT_HEAVY_LIMITED,
     CHAT_LIMITED,
     CHAT_LIMITED_ANY_TYPE,
+    CHAT_SHOWS_LIMIT,
     MANAGE,
     MANAGE_ANY_TYPE,
     OPEN,
+    OPEN_SHOWS_LIMIT,
     Declared,
     Guard,
     GuardMiddleware,
@@ -124,23 +127,27 @@ def build(
 
     limits = config.limits
     starter = ReplyStarter(sessions, profile, turns, pool, limits.max_response_tokens)
-    legacy = LegacyApi(sessions, starter, pool, limits)
+    legacy = LegacyApi(sessions, turns, starter, pool, limits)
     chat = ChatCompletionsDispatcher(ChatCompletions(pool, limits), legacy)
     text = CompletionsDispatcher(Completions(pool, limits), legacy)
     embeddings = Embeddings(pool, limits.max_prompt_length)
     local_models = ModelsResource(pool, library)
-    models = OpenAIModels(local_models)
-    models_of_both = ModelsDispatcher(models, local_models, limits.max_response_tokens)
+    models_of_both = ModelsDispatcher(
+        OpenAIModels(local_models), local_models, limits.max_response_tokens
+    )
+    # Without `/v1`, a route is the original service's as well, which counted every request.
+    their_models = LegacyModels(local_models)
     system = System(pool, dashboard, refused_variants, storage)
     for prefix in ("/v1", ""):
         add(f"{prefix}/chat/completions", chat, CHAT_LIMITED, counts_as="chat")
         add(f"{prefix}/completions", text, CHAT_LIMITED, counts_as="completions")
         add(f"{prefix}/embeddings", embeddings, CHAT_LIMITED)
-        listed = models_of_both if prefix else models
-        add(f"{prefix}/models", listed, CHAT, counts_as="models_list")
-        add(f"{prefix}/models/{{model:path}}", listed, CHAT, "one", counts_as="model_info")
-        add(f"{prefix}/health", system, OPEN, "health", counts_as="health_check")
-        add(f"{prefix}/readiness", system, OPEN, "readiness", counts_as="readiness_check")
+        listed = models_of_both if prefix else their_models
+        read, probed = (CHAT, OPEN) if prefix else (CHAT_LIMITED, OPEN_SHOWS_LIMIT)
+        add(f"{prefix}/models", listed, read, counts_as="models_list")
+        add(f"{prefix}/models/{{model:path}}", listed, read, "one", counts_as="model_info")
+        add(f"{prefix}/health", system, probed, "health", counts_as="health_check")
+        add(f"{prefix}/readiness", system, probed, "readiness", counts_as="readiness_check")
 
     add("/v1/messages", Messages(pool, limits), CHAT_LIMITED, counts_as="chat")
     add("/v1/messages/count_tokens", MessageTokens(pool, limits), CHAT_LIMITED)
@@ -195,9 +202,8 @@ def build(
     }
     add("/chat/ws", ChatSocket(handlers, guard.count_request), CHAT)
     history = History(sessions, turns)
-    add("/sessions", SessionIds(sessions), CHAT_HEAVY)
-    add("/chat/history/{session_id}", history, CHAT_HEAVY, counts_as="history")
-    add("/chat/history/{session_id}/rollback", history, CHAT, "rollback")
+    add("/sessions", SessionIds(sessions), CHAT_HEAVY_LIMITED)
+    add("/chat/history/{session_id:path}", history, CHAT_HEAVY_LIMITED, counts_as="history")
 
     add("/api/models", local_models, CHAT)
     for path in ("/api/models/{model}", "/api/models/{model}/{rest}"):  # an id may be OWNER/NAME
@@ -220,7 +226,7 @@ def build(
     add("/api/keys/{key_id}", OneKey(keys), ADMIN)
 
     if config.observability.enable_metrics:
-        add(config.observability.metrics_path, MetricsText(metrics), MANAGE)
+        add(config.observability.metrics_path, MetricsText(metrics), CHAT_SHOWS_LIMIT)
     add("/openapi.json", Spec(app.routes, version), OPEN)
     add("/docs", Docs(app.routes, version), OPEN)
     add("/", WebPage(ui, logins), OPEN)

@@ -306,6 +306,10 @@ class Follower:
         """What is new since the last call; ends with `ReplyEnded`."""
         return self._live.events_for(self)
 
+    def stop(self) -> None:
+        """End the reply; the text so far is kept."""
+        self._live.stop()
+
     def close(self) -> None:
         """Receive no more. The reply goes on."""
         self._live.leave(self)

@@ -77,12 +77,19 @@ class Turns:
         request: ReplyRequest,
         content: str,
         parent_id: str | msgspec.UnsetType | None = USE_LEAF,
+        *,
+        may_be_empty: bool = False,
     ) -> Follower:
         """Store the message, submit the turn, and return a follower from the turn's beginning.
 
-        `parent_id`: the message it follows; unset: the session's leaf; None: a new beginning.
+        Args:
+            session_id: of the chat.
+            request: how to reply.
+            content: of the message.
+            parent_id: the message it follows; unset: the session's leaf; None: a new beginning.
+            may_be_empty: a message without a text is a turn as well.
         """
-        if not content.strip():
+        if not (may_be_empty or content.strip()):
             raise RequestError("the message is empty", param="content")
         if len(content) > self._max_prompt_length:
             raise RequestError(
@@ -228,7 +235,11 @@ def _split(history: Sequence[Message]) -> tuple[str | None, Sequence[Message]]:
 def _prompt(system_prompt: str | None, history: Sequence[Message], reply: Message) -> ChatPrompt:
     """`reply`: what there is of it already."""
     # A reply that failed before its first token is empty, and templates want roles to alternate.
-    messages = [_to_engine(message) for message in history if message.content]
+    messages = [
+        _to_engine(message)
+        for message in history
+        if message.content or (message.role == "user" and message is history[-1])
+    ]
     if system_prompt:
         messages.insert(0, ChatMessage("system", system_prompt))
     goes_on = bool(reply.content or reply.reasoning)

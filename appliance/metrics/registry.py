@@ -5,10 +5,12 @@ working; those that begin with `appliance_` are ours.
 """
 
 import threading
+from collections.abc import Iterable
 
 import prometheus_client
 from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector
 from prometheus_client.exposition import choose_encoder
+from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from appliance.engine.protocol import EventSink
@@ -59,6 +61,19 @@ class CallerMetrics:
     def ended(self, how: str) -> None:
         """A reply ended with that reason, or that code of an error."""
         self._replies.labels(*self._labels, how).inc()
+
+
+class _WithoutKeys:
+    """A registry as it is seen by those whose business other keys are not."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._registry = registry
+
+    def collect(self) -> Iterable[Metric]:
+        """The metrics that name no keys."""
+        for metric in self._registry.collect():
+            if not any("key" in sample.labels for sample in metric.samples):
+                yield metric
 
 
 class Metrics:
@@ -142,10 +157,14 @@ class Metrics:
         """Have something read at every scrape."""
         self._registry.register(collector)
 
-    def render(self, accept: str) -> tuple[bytes, str]:
-        """All metrics as text, and its media type, as an `Accept` header wishes."""
+    def render(self, accept: str, *, of_keys: bool = True) -> tuple[bytes, str]:
+        """All metrics as text, and its media type, as an `Accept` header wishes.
+
+        `of_keys`: also those that name keys.
+        """
         encode, media_type = choose_encoder(accept)
-        return encode(self._registry), media_type
+        shown = self._registry if of_keys else _WithoutKeys(self._registry)
+        return encode(shown), media_type
 
     # -- counting ----------------------------------------------------------------------------------
 

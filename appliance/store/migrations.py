@@ -199,6 +199,21 @@ CREATE TABLE responses (
 CREATE INDEX responses_by_age ON responses (age);
 """
 
+# - `client_id` is what a client calls a session, of those that choose ids themselves: any text.
+#   `client_owner` is the id of the client's key, or empty where it has none.
+# - A deleted session keeps its own, which is free for another meanwhile.
+_CLIENT_IDS = """
+ALTER TABLE sessions ADD COLUMN client_id TEXT;
+ALTER TABLE sessions ADD COLUMN client_owner TEXT NOT NULL DEFAULT '';
+CREATE UNIQUE INDEX sessions_by_client ON sessions (client_id, client_owner)
+WHERE client_id IS NOT NULL AND deleted_at IS NULL;
+"""
+
+# - `confirmed_ttl`: somebody agreed that chats expire after so many seconds; null: nobody did.
+_CONFIRMED_EXPIRY = """
+ALTER TABLE storage ADD COLUMN confirmed_ttl REAL;
+"""
+
 MIGRATIONS: Sequence[Migration] = (
     Migration("0001_sessions", _SESSIONS),
     Migration("0002_chats", _CHATS),
@@ -206,6 +221,8 @@ MIGRATIONS: Sequence[Migration] = (
     Migration("0004_preferences", _PREFERENCES),
     Migration("0005_safety", _SAFETY),
     Migration("0006_responses", _RESPONSES),
+    Migration("0007_client_ids", _CLIENT_IDS),
+    Migration("0008_confirmed_expiry", _CONFIRMED_EXPIRY),
 )
 
 _RECORD = "CREATE TABLE IF NOT EXISTS migrations (name TEXT PRIMARY KEY, applied_at INTEGER) STRICT"

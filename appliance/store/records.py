@@ -89,13 +89,15 @@ class Session(msgspec.Struct, frozen=True, omit_defaults=True):
     """The reply that is being written now."""
     settings: Settings | None
     """What this chat sets otherwise than the default profile; None: nothing."""
+    client_id: str | None = None
+    """What the client calls it that chose an id for it: any text, unique for its owner."""
     damaged: bool = False
     """A part of it cannot be read any more."""
 
 
 _SESSION_COLUMNS = (
     *("sessions.id", "title", "pinned", "sessions.created_at", "updated_at", "leaf_id"),
-    *("live.id", "settings"),
+    *("live.id", "settings", "client_id"),
 )
 _SESSIONS = """
 SELECT {columns} FROM sessions
@@ -242,7 +244,7 @@ def _joined(messages: list[Message]) -> list[Message]:
 
 def _to_session(row: Any) -> Session:
     bad: list[str] = []
-    id, title, pinned, created_at, updated_at, leaf_id, live_id, stored = row
+    id, title, pinned, created_at, updated_at, leaf_id, live_id, stored, client_id = row
     try:
         settings = from_column(stored)
     except (msgspec.MsgspecError, ValueError, TypeError):
@@ -259,6 +261,7 @@ def _to_session(row: Any) -> Session:
         as_text(leaf_id, bad),
         as_text(live_id, bad),
         settings,
+        as_text(client_id, bad),
         damaged=bool(bad),
     )
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 import apsw
 import msgspec
 
-from appliance.errors import Conflict, MessageNotFound, RequestError
+from appliance.errors import Conflict, MessageNotFound, RequestError, SessionNotFound
 from appliance.store import messages
 from appliance.store.database import Database
 from appliance.store.ids import TimeOrderedIds, addressable
@@ -29,12 +29,14 @@ from appliance.store.records import (
     find_message,
     find_session,
     messages_of,
+    possible,
 )
 from appliance.store.settings import NOTHING, Settings, to_column
 from appliance.store.text import check_text, title_from
 
 __all__ = [
     "USE_LEAF",
+    "ClientId",
     "FinalStatus",
     "FinishReason",
     "Message",
@@ -65,6 +67,15 @@ class SessionChanges(msgspec.Struct, frozen=True, kw_only=True):
     """The message that the chat continues from; None: it starts from the beginning."""
     settings: Mapping[str, Any] | msgspec.UnsetType | None = msgspec.UNSET
     """Fields of `Settings`; None takes one back, or all of them."""
+
+
+class ClientId(msgspec.Struct, frozen=True):
+    """What a client calls a session."""
+
+    id: str
+    """Any text."""
+    owner: str = ""
+    """The id of the client's key; empty: it has none."""
 
 
 class Sessions:
@@ -110,21 +121,48 @@ class Sessions:
         with self._database.read() as connection:
             return find_session(connection, session_id)
 
+    def id_of_client(self, client: ClientId) -> str:
+        """The id of the session that a client's id names: its own, else that of a client without a
+        key, else the session whose id it is.
+
+        Raises:
+            SessionNotFound: there is none.
+        """
+        with self._database.read() as connection:
+            found = id_of_client(connection, client)
+        if found is None:
+            raise SessionNotFound(f"There is no session {client.id!a}.")
+        return found
+
+    def client_ids(self, owner: str) -> Sequence[str]:
+        """What a client calls each session, in the order of `list`; see `ClientId`."""
+        with self._database.read() as connection:
+            names: dict[str, str] = dict(
+                connection.execute(
+                    "SELECT id, client_id FROM sessions WHERE client_id IS NOT NULL"
+                    " AND deleted_at IS NULL AND client_owner IN (?, '')",
+                    (owner,),
+                )
+            )
+            return [names.get(session.id, session.id) for session in all_sessions(connection)]
+
     def create(
         self,
         title: str = "",
         session_id: str | None = None,
         settings: Settings = NOTHING,
         system: str = "",
+        client: ClientId | None = None,
     ) -> Session:
         """A new session; without an id it is given one, without a `system` message it is empty.
 
         Raises:
             RequestError: the id could not stand in an address.
-            Conflict: there is a session of that id.
+            Conflict: there is a session of that id, or one that `client` finds.
             TooManySessions: there is none, and there are as many as there may be.
         """
         check_text(title, "title")
+        check_text(client.id if client else "", "client_id")
         settings.check()
         session_id = session_id or self._new_id()
         if not addressable(session_id):
@@ -140,13 +178,17 @@ class Sessions:
                 "DELETE FROM sessions WHERE id = ? AND deleted_at IS NOT NULL", (session_id,)
             )
             there = connection.execute("SELECT 1 FROM sessions WHERE id = ?", (session_id,))
-            if there.fetchone():
+            if there.fetchone() or (client and id_of_client(connection, client)):
                 raise Conflict(f"There is a session {session_id} already.", param="id")
             check_room(connection, self._max_sessions)
             connection.execute(
-                "INSERT INTO sessions (id, title, created_at, updated_at, settings)"
-                " VALUES (?, ?, ?, ?, ?)",
-                (session_id, title, now, now, to_column(settings)),
+                "INSERT INTO sessions"
+                " (id, title, created_at, updated_at, settings, client_id, client_owner)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (
+                    *(session_id, title, now, now, to_column(settings)),
+                    *((client.id, client.owner) if client else (None, "")),
+                ),
             )
             session = find_session(connection, session_id)
             if system:
@@ -201,13 +243,22 @@ class Sessions:
         self._database.write_freeing(hide)
 
     def restore(self, session_id: str) -> Session:
-        """Undoes `delete`; of a session that is there it changes nothing.
+        """Undoes `delete`; of a session that is there it changes nothing. Its client's id is
+        forgotten if another session has it by now.
 
         Raises:
             SessionNotFound: unknown id, or that of a session that was purged.
         """
         with self._database.write() as connection:
             if session_id.isascii():
+                connection.execute(
+                    "UPDATE sessions SET client_id = NULL"
+                    " WHERE id = ? AND deleted_at IS NOT NULL AND EXISTS (SELECT 1 FROM sessions"
+                    " AS other WHERE other.deleted_at IS NULL"
+                    " AND other.client_id = sessions.client_id"
+                    " AND other.client_owner = sessions.client_owner)",
+                    (session_id,),
+                )
                 connection.execute(
                     "UPDATE sessions SET deleted_at = NULL, deleted_age = NULL, expired = 0,"
                     " idle_update = NULL WHERE id = ?",
@@ -383,3 +434,19 @@ class Sessions:
         counts: list[int] = []
         done = self._database.write_first(lambda opened: counts.append(messages.interrupt(opened)))
         return counts[-1] if done else 0
+
+
+def id_of_client(connection: apsw.Connection, client: ClientId) -> str | None:
+    """See `Sessions.id_of_client`; None: there is none."""
+    check_text(client.id, "client_id")
+    row: Any = connection.execute(
+        "SELECT id FROM sessions WHERE deleted_at IS NULL"
+        " AND client_id = ?1 AND client_owner IN (?2, '')"
+        " ORDER BY client_owner = ?2 DESC LIMIT 1",
+        (client.id, client.owner),
+    ).fetchone()
+    if row is None and possible(client.id):
+        row = connection.execute(
+            "SELECT id FROM sessions WHERE deleted_at IS NULL AND id = ?", (client.id,)
+        ).fetchone()
+    return None if row is None else str(row[0])

@@ -137,8 +137,11 @@ class MetricsText:
 
     @operation(gives="text/plain")
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
-        """Metrics for Prometheus."""
-        resp.data, resp.content_type = self._metrics.render(req.get_header("Accept") or "")
+        """Metrics for Prometheus; those that name keys only with the scope `manage`."""
+        caller: Caller = req.context.caller
+        resp.data, resp.content_type = self._metrics.render(
+            req.get_header("Accept") or "", of_keys=caller.may("manage")
+        )
 
 
 CONTENT_POLICY = (

@@ -12,7 +12,7 @@ from appliance.chat.turns import ReplyRequest, Turns
 from appliance.engine.pool import Pool, ServedModel
 from appliance.engine.protocol import Accepted
 from appliance.store.sessions import Sessions
-from appliance.store.settings import NOTHING, DefaultProfile
+from appliance.store.settings import NOTHING, DefaultProfile, Settings
 
 
 class ReplyStarter:
@@ -37,10 +37,28 @@ class ReplyStarter:
         self._pool = pool
         self._max_tokens = max_response_tokens
 
-    def turn(self, session_id: str, body: TurnIn, caller: Caller) -> Follower:
-        """Begin a turn."""
-        request = self._request(session_id, body, caller)
-        return self._turns.begin(session_id, request, body.content, body.parent_id)
+    def turn(
+        self,
+        session_id: str,
+        body: TurnIn,
+        caller: Caller,
+        *,
+        defaults: Settings = NOTHING,
+        may_be_empty: bool = False,
+    ) -> Follower:
+        """Begin a turn.
+
+        Args:
+            session_id: of the chat.
+            body: the message, and how to reply.
+            caller: who sent it.
+            defaults: what holds where neither the session nor the default profile says anything.
+            may_be_empty: a message without a text is a turn as well.
+        """
+        request = self._request(session_id, body, caller, defaults)
+        return self._turns.begin(
+            session_id, request, body.content, body.parent_id, may_be_empty=may_be_empty
+        )
 
     def regenerate(
         self, session_id: str, message_id: str, body: ReplyIn, caller: Caller
@@ -59,11 +77,13 @@ class ReplyStarter:
         request = self._request(session_id, body, caller)
         return self._turns.continue_reply(session_id, message_id, request)
 
-    def _request(self, session_id: str, body: ReplyIn, caller: Caller) -> ReplyRequest:
+    def _request(
+        self, session_id: str, body: ReplyIn, caller: Caller, defaults: Settings = NOTHING
+    ) -> ReplyRequest:
         profile = self._profile.get()
         body = body.with_defaults(self._sessions.get(session_id).settings or NOTHING)
         system_prompt = body.system_prompt
-        body = body.with_defaults(profile)
+        body = body.with_defaults(profile.over(defaults))
         model = self._pool.find(body.model)
         limit = ReplyLimit(body.requested_tokens(), self._max_tokens)
         return ReplyRequest(

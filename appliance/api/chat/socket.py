@@ -180,7 +180,7 @@ class ChatSocketHandler:
                     session_id, message.message_id, message, caller
                 )
         with self._lock:
-            self._begun.add(session_id)
+            self._begun.add(follower.session_id)
         self._follow(follower)
 
     def _stop(self, session_id: str) -> None:

@@ -3,8 +3,11 @@
 import time
 
 import falcon
+import msgspec
 
-from appliance.api.legacy.requests import LegacyApi, LegacyRequest, has_own_fields
+from appliance.api.legacy.errors import TextError, text_error
+from appliance.api.legacy.requests import LegacyApi
+from appliance.api.legacy.schemas import LegacyRequest, has_own_fields, is_legacy_chat
 from appliance.api.openai.completions import ChatCompletions, Completions
 from appliance.api.openai.encoder import DONE_TEXT
 from appliance.api.openai.schemas import (
@@ -16,12 +19,26 @@ from appliance.api.openai.schemas import (
 )
 from appliance.api.openapi.operation import Operations
 from appliance.api.wire.bodies import decode_fields, read_json
+from appliance.api.wire.errors import ErrorFormat
+from appliance.errors import RequestError
 from appliance.http.errors import ErrorAnswer
 
 operation = Operations("OpenAI")
 
 ERRORS = (404, 409, 507)
 """Statuses: no such model, and what a turn of a session may fail with."""
+
+
+ERROR = (ErrorAnswer, TextError)
+"""By whose the body is."""
+
+
+def _fields(req: falcon.Request) -> dict[str, msgspec.Raw]:
+    """The body's, or none if it is not a JSON object."""
+    try:
+        return decode_fields(read_json(req))
+    except (RequestError, falcon.HTTPError):
+        return {}
 
 
 class ChatCompletionsDispatcher:
@@ -35,19 +52,25 @@ class ChatCompletionsDispatcher:
         takes=(ChatCompletionRequest, LegacyRequest),
         gives=ChatCompletion,
         streams=(ChatCompletionChunk, ErrorAnswer, DONE_TEXT, str),
-        plain_errors=True,
+        error=ERROR,
         errors=ERRORS,
     )
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         """The next message of a chat, streamed or whole.
 
-        A body with `prompt` is the original service's: the answer is streamed plain text.
+        A body with `prompt` is the original service's: the answer is streamed plain text, and an
+        error's `error` is a text.
         """
         fields = decode_fields(read_json(req))
-        if "prompt" in fields and "messages" not in fields:
+        if is_legacy_chat(fields):
             self._legacy.answer_chat(req, resp, fields)
         else:
             self._openai.on_post(req, resp)
+
+    @staticmethod
+    def error_format_of(req: falcon.Request) -> ErrorFormat | None:
+        """See `ErrorFormats`."""
+        return text_error if is_legacy_chat(_fields(req)) else None
 
 
 class TimedTextCompletion(TextCompletion, frozen=True, kw_only=True):
@@ -70,14 +93,16 @@ class CompletionsDispatcher:
     @operation(
         takes=(CompletionRequest, LegacyRequest),
         gives=TimedTextCompletion,
-        streams=(TextCompletion, ErrorAnswer, DONE_TEXT),
+        streams=(TextCompletion, ErrorAnswer, DONE_TEXT, str),
+        error=ERROR,
         errors=ERRORS,
     )
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         """The continuation of each prompt, streamed or whole.
 
-        The field names of the original service are accepted as well; with a session, the prompt is
-        a turn of it.
+        A body with a field name of the original service alone (`model_name`, `max-token` …) is its:
+        with a session, the prompt is a turn of it, and a stream is plain text. All others are
+        OpenAI's, and a stream is OpenAI's chunks.
         """
         fields = decode_fields(read_json(req))
         if has_own_fields(fields):
@@ -86,6 +111,11 @@ class CompletionsDispatcher:
             self._openai.on_post(req, resp)
         if isinstance(resp.media, TextCompletion):
             resp.media = _timed(resp.media, time.monotonic() - req.context.began)
+
+    @staticmethod
+    def error_format_of(req: falcon.Request) -> ErrorFormat | None:
+        """See `ErrorFormats`."""
+        return text_error if has_own_fields(_fields(req)) else None
 
 
 def _timed(whole: TextCompletion, seconds: float) -> TimedTextCompletion:

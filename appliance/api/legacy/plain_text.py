@@ -1,7 +1,7 @@
 """Replies as the original service wrote them: pieces of plain text, and `__ERROR__:message`.
 
-The same over server-sent events and over a WebSocket; for a reply in a session, which goes on if
-the client disconnects, and for a request without a session, which is then cancelled.
+The same over server-sent events and over a WebSocket. A reply is stopped when its client
+disconnects; in a session, what it has by then is kept.
 """
 
 import threading
@@ -14,7 +14,7 @@ from appliance.chat.events import LiveEvent, ReplyEnded
 from appliance.chat.live_reply import Follower
 from appliance.chat.reply_text import TextDelta
 from appliance.engine.protocol import Delta, Failed, Finished
-from appliance.errors import ApplianceError, ShuttingDown
+from appliance.errors import ApplianceError, MessageNotFound, ShuttingDown
 
 PlainReply = Follower | SequenceFeed
 """The reply of a session, or that of a request without one, which has a single choice."""
@@ -30,6 +30,8 @@ def text_of(event: LiveEvent | ChoiceEvent) -> str:
     match event:
         case TextDelta(text=text) | ChoiceEvent(event=Delta(text=text)):
             return text
+        case ReplyEnded(error=MessageNotFound()):
+            return ""  # the chat was deleted meanwhile
         case ReplyEnded(error=ApplianceError(message=message)):
             return error_text(message)
         case ChoiceEvent(event=Failed(message=message)):
@@ -45,8 +47,20 @@ def is_last(event: LiveEvent | ChoiceEvent) -> bool:
     return isinstance(event, ReplyEnded)
 
 
+def stop(reply: PlainReply) -> None:
+    """Its client has disconnected."""
+    if isinstance(reply, Follower):
+        reply.stop()
+    reply.close()
+
+
 class PlainTextStream(FeedStream[LiveEvent | ChoiceEvent]):
     """A reply as server-sent events without JSON."""
+
+    def __init__(self, reply: PlainReply) -> None:
+        """The reply is stopped if its client disconnects."""
+        super().__init__(reply)
+        self._reply = reply
 
     def encode(self, event: LiveEvent | ChoiceEvent) -> bytes:
         self.finished = is_last(event)
@@ -55,6 +69,13 @@ class PlainTextStream(FeedStream[LiveEvent | ChoiceEvent]):
 
     def encode_error(self, error: ApplianceError) -> bytes:
         return text_event(error_text(error.message))
+
+    def close(self) -> None:
+        """The stream has ended or its client has gone."""
+        if self.finished:
+            super().close()
+        else:
+            stop(self._reply)
 
 
 class PlainTextHandler:
@@ -94,7 +115,7 @@ class PlainTextHandler:
                 self._reply = reply
                 closed = self._closed
             if closed:
-                reply.close()
+                stop(reply)
         self._wake()
 
     def take(self) -> list[bytes]:
@@ -130,4 +151,7 @@ class PlainTextHandler:
             self._closed = True
             reply = self._reply
         if reply is not None:
-            reply.close()
+            if self.ending is None:
+                stop(reply)
+            else:
+                reply.close()

@@ -2,18 +2,17 @@
 
 import time
 from functools import partial
-from typing import Annotated, cast
+from typing import cast
 
 import falcon
 import msgspec
-from msgspec import Meta
 
 from appliance.api.chat.reply_requests import ReplyStarter
-from appliance.api.chat.schemas import TurnIn
 from appliance.api.chat.socket import SocketClient, UntypedTurn
 from appliance.api.generation.request import Generation
-from appliance.api.generation.sampling import ReplyLimit, Sampling, Tokens
-from appliance.api.legacy.plain_text import PlainReply, PlainTextStream, error_text
+from appliance.api.generation.sampling import ReplyLimit
+from appliance.api.legacy.plain_text import PlainReply, PlainTextStream
+from appliance.api.legacy.schemas import DEFAULTS, LegacyRequest, legacy_request
 from appliance.api.openai.encoder import TextEncoder
 from appliance.api.openai.schemas import (
     CompletionUsage,
@@ -22,94 +21,42 @@ from appliance.api.openai.schemas import (
     TextCompletion,
 )
 from appliance.api.wire import streams
-from appliance.api.wire.bodies import check_length, decode_fields, decode_json
+from appliance.api.wire.bodies import check_length, decode_fields
 from appliance.api.wire.headers import DROPPED_MESSAGES, warn
 from appliance.auth.keys.scopes import Caller
 from appliance.chat.events import ReplyEnded
 from appliance.chat.live_reply import Follower
-from appliance.config.schema import DeviceName, LimitsSettings
-from appliance.engine.pool import Pool
+from appliance.chat.turns import Turns
+from appliance.config.schema import LimitsSettings
+from appliance.engine.pool import Pool, ServedModel
 from appliance.engine.protocol import Accepted, CachedFrom
-from appliance.engine.types import ChatMessage, ChatPrompt, GenerationRequest, TextPrompt
-from appliance.errors import ApplianceError, Conflict, RequestError, TooManySessions
-from appliance.http.errors import status_of
-from appliance.store.sessions import Sessions
+from appliance.engine.types import ChatPrompt, GenerationRequest, TextPrompt
+from appliance.errors import (
+    ApplianceError,
+    Conflict,
+    ReplyInProgress,
+    SessionNotFound,
+    TooManySessions,
+)
+from appliance.store.sessions import ClientId, Sessions
 
-MAX_ID_LENGTH = 128
-
-
-class LegacyRequest(Sampling, kw_only=True, frozen=True):
-    """The body of the original service's requests. Names may be in kebab case as well."""
-
-    prompt: Annotated[str, Meta(min_length=1)]
-    model_name: str | None = None
-    session_id: str | None = None
-    """Chosen by the client; a session with that id is created if there is none."""
-    max_token: Tokens | None = None
-    system_prompt: str | None = None
-    device: DeviceName | None = None
-    """Where the model should run. A response header warns if it runs elsewhere."""
-
-    def requested_tokens(self) -> int | None:
-        return self.max_token or self.max_tokens
-
-    def turn(self) -> TurnIn:
-        """As a turn of a session."""
-        sampling = {name: getattr(self, name) for name in Sampling.__struct_fields__}
-        sampling["max_tokens"] = self.requested_tokens()
-        return TurnIn(
-            content=self.prompt,
-            model=self.model_name,
-            device=self.device,
-            system_prompt=self.system_prompt,
-            **sampling,
-        )
-
-
-_OWN_FIELDS = {"model_name", "session_id", "max_token", "system_prompt", "device"}
-
-
-def has_own_fields(fields: dict[str, msgspec.Raw]) -> bool:
-    """Whether a body can only be the original service's."""
-    return any(name.replace("-", "_") in _OWN_FIELDS or "-" in name for name in fields)
-
-
-def legacy_request(fields: dict[str, msgspec.Raw], session_id: str = "") -> LegacyRequest:
-    """Decode a body of the original service; `session_id` is used if it names none.
-
-    Raises:
-        RequestError: a field is wrong, unknown or there in both cases; `param` names it.
-    """
-    snake: dict[str, msgspec.Raw] = {}
-    for name, value in fields.items():
-        plain = name.replace("-", "_")
-        if plain in snake:
-            raise RequestError(f"{plain} is there twice", param=plain)
-        snake[plain] = value
-    request: LegacyRequest = decode_json(msgspec.json.encode(snake), LegacyRequest)
-    if session_id and request.session_id is None:
-        request = msgspec.structs.replace(request, session_id=session_id)
-    if request.session_id is not None:
-        _check_session_id(request.session_id)
-    return request
-
-
-def _check_session_id(session_id: str) -> None:
-    fine = session_id.isascii() and session_id.isprintable() and not set(session_id) & set(" /?#%")
-    if not fine or not 0 < len(session_id) <= MAX_ID_LENGTH:
-        raise RequestError(
-            f"session_id needs 1 to {MAX_ID_LENGTH} ASCII characters without spaces and /?#%",
-            param="session_id",
-        )
+STOP_TRIES = 20
+"""How often a prompt stops the reply before it, which another prompt may have begun meanwhile."""
 
 
 class LegacyApi:
     """Answers requests from clients of the original service."""
 
     def __init__(
-        self, sessions: Sessions, replies: ReplyStarter, pool: Pool, limits: LimitsSettings
+        self,
+        sessions: Sessions,
+        turns: Turns,
+        replies: ReplyStarter,
+        pool: Pool,
+        limits: LimitsSettings,
     ) -> None:
         self._sessions = sessions
+        self._turns = turns
         self._replies = replies
         self._pool = pool
         self._limits = limits
@@ -119,40 +66,52 @@ class LegacyApi:
     def answer_chat(
         self, req: falcon.Request, resp: falcon.Response, fields: dict[str, msgspec.Raw]
     ) -> None:
-        """A stream of plain text; a refusal is one as well, with the status that it has."""
-        try:
-            body = legacy_request(fields)
-            reply = self._begin(body, req.context.caller)
-            reply.wait_answered(streams.FIRST_EVENT_SECONDS)
-        except ApplianceError as ex:
-            resp.status = falcon.code_to_http_status(status_of(ex))
-            resp.content_type = streams.MEDIA_TYPE
-            resp.data = streams.text_event(error_text(ex.message))
-            return
-        self._warn(resp, body, None if isinstance(reply, Follower) else reply.accepted)
-        if isinstance(reply, Follower):
-            resp.set_header(DROPPED_MESSAGES, str(reply.dropped_messages))
-        streams.send(req, resp, PlainTextStream(reply))
+        """A stream of plain text.
+
+        Raises:
+            ApplianceError: it was refused.
+        """
+        body = legacy_request(fields)
+        self._send(req, resp, body, self._begin(body, req.context.caller))
 
     def answer_text(
         self, req: falcon.Request, resp: falcon.Response, fields: dict[str, msgspec.Raw]
     ) -> None:
-        """OpenAI's object for the whole reply.
+        """OpenAI's object for the whole reply, or a stream of plain text.
 
         Raises:
             ApplianceError: it was refused, or failed.
         """
         body = legacy_request(fields)
-        accepted = None
+        caller: Caller = req.context.caller
+        on_disconnect = req.env["appliance.on_disconnect"]
         if body.session_id is not None:
-            resp.media = _completion_of(self._turn(body, body.session_id, req.context.caller))
-        else:
-            prompt = _chat(body) if body.system_prompt else TextPrompt(body.prompt)
-            generation = self._generation(body, prompt, req.context.caller)
-            encoder = TextEncoder(self._pool.find(body.model_name).id)
-            resp.media = generation.run(encoder, req.env["appliance.on_disconnect"])
-            accepted = generation.accepted
-        self._warn(resp, body, accepted)
+            follower = self._turn(body, body.session_id, caller)
+            if body.stream:
+                self._send(req, resp, body, follower)
+                return
+            on_disconnect(follower.stop)
+            resp.media = _completion_of(follower)
+            self._warn(resp, body, None)
+            return
+        as_chat = body.system_prompt or not body.prompt
+        prompt = _chat(body) if as_chat else TextPrompt(body.prompt)
+        generation = self._generation(body, prompt, caller)
+        if body.stream:
+            self._send(req, resp, body, generation.submit())
+            return
+        encoder = TextEncoder(self._model(body).id)
+        resp.media = generation.run(encoder, on_disconnect)
+        self._warn(resp, body, generation.accepted)
+
+    def _send(
+        self, req: falcon.Request, resp: falcon.Response, body: LegacyRequest, reply: PlainReply
+    ) -> None:
+        reply.wait_answered(streams.FIRST_EVENT_SECONDS)
+        self._warn(resp, body, None if isinstance(reply, Follower) else reply.accepted)
+        if isinstance(reply, Follower):
+            resp.set_header(DROPPED_MESSAGES, str(reply.dropped_messages))
+        streams.send(req, resp, PlainTextStream(reply))
 
     # -- over a WebSocket --------------------------------------------------------------------------
 
@@ -188,45 +147,67 @@ class LegacyApi:
         self, body: LegacyRequest, prompt: ChatPrompt | TextPrompt, caller: Caller
     ) -> Generation:
         self._check_lengths(body)
-        model = self._pool.find(body.model_name)
+        model = self._model(body)
+        sampling = body.with_defaults()
         request = GenerationRequest(
             prompt=prompt,
-            sampling=body.params(self._limits.max_response_tokens, model.spec.sampling),
+            sampling=sampling.params(self._limits.max_response_tokens, model.spec.sampling),
             owner=caller.owner,
             caller=caller.key_name,
             device=body.device,
         )
         return Generation(model, [request])
 
-    def _turn(self, body: LegacyRequest, session_id: str, caller: Caller) -> Follower:
-        """Begin a turn in a session, which is created if there is none."""
+    def _turn(self, body: LegacyRequest, client_id: str, caller: Caller) -> Follower:
+        """Begin a turn in a session, which is created if there is none. A reply that is being
+        written in it is stopped first."""
         # Refuse what can be refused before a session is created for nothing.
-        self._pool.find(body.model_name)
+        model = self._model(body)
         self._check_lengths(body)
-        if not body.prompt.strip():
-            raise RequestError("the prompt is empty", param="prompt")
+        client = ClientId(client_id, caller.key_id or "")
+        turn = msgspec.structs.replace(body.turn(), model=model.id if body.model_name else None)
+        for _ in range(STOP_TRIES):
+            session_id = self._session(client, body.system_prompt or "")
+            try:
+                self._turns.stop_and_wait(session_id)
+                return self._replies.turn(
+                    session_id, turn, caller, defaults=DEFAULTS, may_be_empty=True
+                )
+            except (ReplyInProgress, SessionNotFound) as ex:
+                # Another prompt was quicker, or a deletion.
+                refused: ApplianceError = ex
+        raise refused
+
+    def _session(self, client: ClientId, system: str) -> str:
+        """The id of the client's session, with the system message that it was created with."""
         try:
-            self._sessions.create(session_id=session_id, system=body.system_prompt or "")
+            return self._sessions.id_of_client(client)
+        except SessionNotFound:
+            pass
+        try:
+            return self._sessions.create(system=system, client=client).id
         except TooManySessions:
             raise
         except Conflict:
-            pass  # it keeps the system message that it was created with
-        return self._replies.turn(session_id, body.turn(), caller)
+            return self._sessions.id_of_client(client)
+
+    def _model(self, body: LegacyRequest) -> ServedModel:
+        return self._pool.find(body.model_name)
 
     def _check_lengths(self, body: LegacyRequest) -> None:
         most = self._limits.max_prompt_length
         check_length("prompt", len(body.prompt), most)
         check_length("system_prompt", len(body.system_prompt or ""), most)
+        check_length("messages", sum(len(m.content) for m in body.messages), 2 * most)
 
     def _warn(self, resp: falcon.Response, body: LegacyRequest, accepted: Accepted | None) -> None:
         limit = ReplyLimit(body.requested_tokens(), self._limits.max_response_tokens)
-        routing = self._pool.find(body.model_name).routing
-        warn(resp, routing.warning_for(body.device), limit.warning(accepted))
+        routing = self._model(body).routing
+        warn(resp, body.warning, routing.warning_for(body.device), limit.warning(accepted))
 
 
 def _chat(body: LegacyRequest) -> ChatPrompt:
-    system = [ChatMessage("system", body.system_prompt)] if body.system_prompt else []
-    return ChatPrompt([*system, ChatMessage("user", body.prompt)], parse_output=True)
+    return ChatPrompt(body.chat(), parse_output=True)
 
 
 def _completion_of(follower: Follower) -> TextCompletion:

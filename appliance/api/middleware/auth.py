@@ -44,14 +44,20 @@ class Rule(msgspec.Struct, frozen=True):
     """A request counts towards the caller's requests a minute."""
     heavy: bool = False
     """Its answer may be large: few are made at once."""
+    shows_limit: bool = False
+    """Its answer says how many requests the caller has left, though this one does not count: what
+    supervises the service must not be refused."""
     any_type: bool = False
     """Programs may send JSON as any media type, which web pages may not."""
 
 
 OPEN = Rule(None)
+OPEN_SHOWS_LIMIT = Rule(None, shows_limit=True)
 CHAT = Rule("chat")
 CHAT_LIMITED = Rule("chat", limited=True)
+CHAT_SHOWS_LIMIT = Rule("chat", shows_limit=True)
 CHAT_HEAVY = Rule("chat", heavy=True)
+CHAT_HEAVY_LIMITED = Rule("chat", limited=True, heavy=True)
 CHAT_ANY_TYPE = Rule("chat", any_type=True)
 CHAT_LIMITED_ANY_TYPE = Rule("chat", limited=True, any_type=True)
 MANAGE = Rule("manage")
@@ -281,6 +287,8 @@ class GuardMiddleware:
             )
         if rule.heavy:
             req.env["appliance.heavy"]()
+        if rule.shows_limit:
+            _set_limit_headers(resp, self._guard.remaining(caller))
         if rule.limited:
             try:
                 verdict = self._guard.count_request(caller)

@@ -190,9 +190,7 @@ def _responses(path: str, op: Operation, schemas: Schemas) -> dict[str, Any]:
     if "{" in path:
         errors.add(404)
     for status in sorted(errors):
-        error = described.setdefault(str(status), _answer(status, op.error, schemas))
-        if op.plain_errors:
-            error["content"][EVENTS] = {"schema": {"anyOf": [_event("message", str, schemas)]}}
+        described.setdefault(str(status), _answer(status, op.error, schemas))
     return described
 
 

@@ -42,8 +42,6 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     """Its media type; of any other, an item is a line of JSON."""
     error: Any = ErrorAnswer
     """Type of the body of an error."""
-    plain_errors: bool = False
-    """Errors can also be streams of plain text."""
     status: int = 200
     also: Mapping[int, Any] = {}
     """Types of answers with other statuses that are not errors."""

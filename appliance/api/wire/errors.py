@@ -57,10 +57,14 @@ class ErrorFormats:
     def process_resource(
         self, req: falcon.Request, resp: falcon.Response, resource: object, params: object
     ) -> None:
-        """By the resource, which may have an `error_format`."""
+        """By the resource, which may have an `error_format`, or a function `error_format_of` that
+        finds it by the request."""
         format = getattr(resource, "error_format", None)
         if format is not None:
             req.context.error_format = format
+        choose = getattr(resource, "error_format_of", None)
+        if choose is not None:
+            req.context.choose_error_format = choose
 
 
 def _own_format(_status: int, error: ErrorObject, _request_id: str) -> ErrorAnswer:
@@ -77,6 +81,9 @@ def _write(req: falcon.Request, resp: falcon.Response, status: int, error: Error
     resp.status = falcon.code_to_http_status(status)
     resp.content_type = falcon.MEDIA_JSON
     format: ErrorFormat = getattr(req.context, "error_format", _own_format)
+    choose: Callable[[falcon.Request], ErrorFormat | None] | None
+    choose = getattr(req.context, "choose_error_format", None)
+    format = (choose and choose(req)) or format
     request_id = resp.get_header("X-Request-Id") or ""
     resp.data = msgspec.json.encode(format(status, error, request_id))
 

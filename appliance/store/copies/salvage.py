@@ -24,8 +24,11 @@ _NO_IDS = frozenset({"version", "secure-delete", *(migration.name for migration 
 # As the tables have them; rows that were made before a column came last have fewer.
 _SESSION = (
     *("number", "id", "title", "created_at", "updated_at", "leaf_id"),
-    *("pinned", "settings", "deleted_at"),
+    *("pinned", "settings", "deleted_at", "deleted_age", "expired", "idle_age", "idle_update"),
+    *("client_id", "client_owner"),
 )
+_AGING = ("deleted_age", "expired", "idle_age", "idle_update")
+"""Of the clock of the database that they were in."""
 _MESSAGE = (
     *("number", "id", "session_id", "parent_id", "role", "status", "finish_reason", "model"),
     *("created_at", "prompt_tokens", "cached_tokens", "cached_from", "completion_tokens"),
@@ -230,11 +233,18 @@ def _write(target: Path, found: _Found) -> None:
     try:
         migrate(database)
         with database.write() as connection:
+            clients: set[tuple[Any, Any]] = set()
             for row in sorted(found.sessions.values(), key=lambda row: row["created_at"]):
+                _check_client(row, clients)
                 row["pinned"] = 1 if row["pinned"] == 1 else 0
                 settings = row["settings"]
                 row["settings"] = settings if _is_settings(settings) else None
-                _insert(connection, "sessions", row | {"number": None})
+                _insert(
+                    connection,
+                    "sessions",
+                    {name: value for name, value in row.items() if name not in _AGING}
+                    | {"number": None},
+                )
             for row in sorted(found.messages.values(), key=lambda row: row["number"]):
                 _insert_message(connection, row)
             if found.profile:
@@ -247,6 +257,15 @@ def _write(target: Path, found: _Found) -> None:
             )
     finally:
         database.close()
+
+
+def _check_client(row: Row, clients: set[tuple[Any, Any]]) -> None:
+    """A client's id that is damaged, or there twice, is left out."""
+    name, owner = row["client_id"], row["client_owner"] or ""
+    if not (isinstance(name, str) and isinstance(owner, str)) or (name, owner) in clients:
+        name, owner = None, ""
+    clients.add((name, owner))
+    row["client_id"], row["client_owner"] = name, owner
 
 
 def _insert_message(connection: apsw.Connection, row: Row) -> None:

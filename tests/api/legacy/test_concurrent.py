@@ -69,8 +69,7 @@ def test_a_rollback_ends_the_reply_under_way_and_counts_it(
         # The reply has ended by then: the next prompt is accepted at once.
         again = ask(running, session_id=id, **SHORT)
     assert len(reply.pieces) < 390
-    messages = [{"role": "user", "content": STORY["prompt"]}]
-    assert left.json() == (messages if amount == 1 else [])
+    assert left.json() == {"status": "ok"}
     assert again.status_code == 200
     assert "__ERROR__" not in again.text
     roles = [message["role"] for message in history(running, id)]
@@ -97,21 +96,25 @@ def test_a_deleted_chats_reply_ends_and_its_id_is_free_at_once(
             received += ws  # until it is closed, which must be a clean close
             assert ws.close_code == 1000
     assert len(received) < 390
-    assert received[-1].startswith("__ERROR__:")
-    assert "__ERROR__" not in again.text
+    # The reply just ends: the page may show another chat by now, where an error would land.
+    assert "__ERROR__" not in "".join(received) + again.text
     first, *rest = history(running, id)
     assert first["content"] == SHORT["prompt"]
     assert len(rest) == 1
 
 
-def test_of_two_prompts_at_once_one_is_answered_and_the_other_refused_with_a_reason(
+def test_a_new_prompt_stops_the_reply_before_it_which_keeps_what_it_has(
     running: Running, id: str
 ) -> None:
-    with Reply(running, id):
+    with Reply(running, id) as reply:
         other = ask(running, session_id=id, **SHORT)
-        assert other.status_code == 409
-        assert other.text.startswith("data: __ERROR__:")
-        httpx.delete(f"{running.url}/chat/history/{id}")
+    assert other.status_code == 200
+    assert "__ERROR__" not in other.text + "".join(reply.pieces)
+    assert len(reply.pieces) < 390
+    asked, first, again, second = history(running, id)
+    assert (asked["content"], again["content"]) == (STORY["prompt"], SHORT["prompt"])
+    assert first["content"]
+    assert second["role"] == "assistant"
 
 
 def test_a_chat_that_two_begin_at_once_has_one_system_message(running: Running) -> None:
@@ -120,14 +123,18 @@ def test_a_chat_that_two_begin_at_once_has_one_system_message(running: Running) 
         body = {**SHORT, "session_id": id, "system_prompt": "Be brief."}
         with ThreadPoolExecutor(4) as pool:
             responses = list(pool.map(lambda body: ask(running, **body), [body] * 4))
-        assert {response.status_code for response in responses} <= {200, 409}
+        assert {response.status_code for response in responses} == {200}
         roles = [message["role"] for message in history(running, id)]
-        answered = sum(response.status_code == 200 for response in responses)
-        assert roles == ["system", *["user", "assistant"] * answered]
+        assert roles[0] == "system"
+        assert roles.count("system") == 1
+        # Each stopped the one before, which may not have had a token.
+        assert roles.count("user") == 4
+        assert roles[-2:] == ["user", "assistant"]
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"model_name": "nobody"}, {"prompt": " "}, {"prompt": "x" * 200_001}, {"top_p": 2}]
+    "wrong",
+    [{"model_name": "nobody"}, {"prompt": 7}, {"prompt": "x" * 200_001}, {"top_p": "much"}],
 )
 def test_a_refused_prompt_leaves_no_session(
     running: Running, id: str, wrong: dict[str, Any]
@@ -136,7 +143,7 @@ def test_a_refused_prompt_leaves_no_session(
         body = {**SHORT, "session_id": id, "system_prompt": "Be brief.", **wrong}
         response = httpx.post(running.url + path, json=body, timeout=60)
         assert response.status_code in (400, 404)
-        assert "content" not in response.text  # not a field of theirs
+        assert isinstance(response.json()["error"], str)
         assert id not in httpx.get(running.url + "/sessions").json()
 
 

@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from appliance.api.chat.schemas import TurnIn
-from appliance.api.legacy.requests import LegacyRequest
+from appliance.api.legacy.schemas import LegacyRequest
 from appliance.api.ollama.options import params_of
 from appliance.api.openai.encoder import TextEncoder
 from appliance.api.openai.schemas import ChatCompletionRequest, CompletionRequest

@@ -760,6 +760,11 @@ export interface components {
             /** @default null */
             context?: number[] | null;
         };
+        /** @description An entry of `messages`. */
+        GivenMessage: {
+            role: string;
+            content: string;
+        };
         /**
          * @description The state of the appliance. The timestamp is in Unix milliseconds.
          *
@@ -914,8 +919,14 @@ export interface components {
             max_token?: number | null;
             /** @default null */
             system_prompt?: string | null;
+            /** @default [] */
+            messages?: components["schemas"]["GivenMessage"][];
+            /** @default null */
+            stream?: boolean | null;
             /** @default null */
             device?: string | null;
+            /** @default null */
+            warning?: string | null;
         };
         /** @description `[limits]`: what a request may ask for. */
         LimitsSettings: {
@@ -1681,7 +1692,16 @@ export interface components {
         };
         /** @description `POST /chat/history/{id}/rollback`. */
         Rollback: {
-            amount: number;
+            /** @default 1 */
+            amount?: number;
+        };
+        /** @description The answer to it. */
+        RolledBack: {
+            /**
+             * @default ok
+             * @enum {unknown}
+             */
+            status?: "ok";
         };
         /** @description The sampled token, and the likeliest alternatives. */
         SampledChatToken: {
@@ -1722,6 +1742,8 @@ export interface components {
             leaf_id: string | null;
             live_message_id: string | null;
             settings: components["schemas"]["Settings"] | null;
+            /** @default null */
+            client_id?: string | null;
             /** @default false */
             damaged?: boolean;
         };
@@ -1888,6 +1910,10 @@ export interface components {
             text?: string;
             /** @default  */
             reasoning?: string;
+        };
+        /** @description The body of an error. */
+        TextError: {
+            error: string;
         };
         /** @description What the text conforms to. */
         TextFormat: {

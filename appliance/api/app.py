@@ -8,6 +8,7 @@ import falcon
 import msgspec
 from falcon.media import JSONHandler
 
+from appliance.api.admin.expiry import ExpiryResource
 from appliance.api.admin.keys import KeyList, OneKey
 from appliance.api.admin.login import Login
 from appliance.api.admin.system import MetricsText, System, WebPage
@@ -74,6 +75,7 @@ from appliance.store.import_export import ChatImportExport
 from appliance.store.search import Search
 from appliance.store.sessions import Sessions
 from appliance.store.settings import DefaultProfile
+from appliance.store.upkeep.expiry import Expiry
 from appliance.store.upkeep.notices import StorageStatus
 
 
@@ -95,6 +97,7 @@ def build(
     dashboard: Dashboard,
     refused_variants: Callable[[], dict[str, str]],
     storage: Callable[[], StorageStatus],
+    expiry: Expiry,
     config: Config,
     ui: Path,
     version: str,
@@ -180,6 +183,7 @@ def build(
     chat_files = ChatFiles(chats, version)
     settings = ProfileSettings(profile, pool, limits, config.models.default_device)
     add("/api/status", system, CHAT, "status")
+    add("/api/expiry", ExpiryResource(expiry), MANAGE)
     add("/api/settings", settings, {"GET": CHAT, "PUT": MANAGE, "PATCH": MANAGE})
     add("/api/preferences", PagePreferences(preferences), CHAT)
     add("/api/search", ChatSearch(search), CHAT_HEAVY)

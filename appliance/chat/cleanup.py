@@ -39,7 +39,7 @@ class ChatCleanup:
         on_purge: Callable[[str], None],
         *,
         undo_seconds: float,
-        ttl_seconds: float = 0,
+        ttl_seconds: Callable[[], float] = lambda: 0.0,
         interval: float = INTERVAL,
         on_jump: Callable[[str], None] = log.warning,
         also: Sequence[Callable[[int], object]] = (),
@@ -50,7 +50,7 @@ class ChatCleanup:
             clock: the time that they age by; of this thread alone from now on.
             on_purge: gets the id of each session that is gone.
             undo_seconds: see `[data] undo_seconds`.
-            ttl_seconds: see `[limits] session_ttl_seconds`.
+            ttl_seconds: after which chats without activity expire; 0: never.
             interval: seconds from one run to the next.
             on_jump: gets a sentence when a time did not count in full.
             also: what else is done at each run, with the age in milliseconds; one that fails does
@@ -111,10 +111,11 @@ class ChatCleanup:
             self._on_purge(session_id)
 
     def _expire(self, age: int) -> None:
-        if not self._ttl_seconds:
+        ttl_seconds = self._ttl_seconds()
+        if not ttl_seconds:
             return
         now = time.time_ns() // 1_000_000
-        expired = self._retention.expire(self._ttl_seconds, age, now)
+        expired = self._retention.expire(ttl_seconds, age, now)
         if expired:
             log.info(
                 "%d chats expired; they can be restored for %d seconds",

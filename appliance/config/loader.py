@@ -11,11 +11,11 @@ import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any, get_args, get_type_hints
 
 import msgspec
 
-from appliance.config.schema import Config, SecuritySettings
+from appliance.config.schema import Config, LogLevel, SecuritySettings
 from appliance.config.validation import describe_validation_error
 from appliance.errors import ConfigError
 
@@ -33,6 +33,10 @@ _KUBERNETES = re.compile(r"APPLIANCE_(SERVICE_(HOST|PORT\w*)|PORT(_\d+_\w+)?)")
 """What Kubernetes puts into every container beside a service that is named `appliance`."""
 
 _ORIGIN = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^/\s?#@*]+")
+
+
+_LEVELS = {"trace": "debug", "warn": "warning", "off": "error", "critical": "error"}
+"""What other programs call the levels of the log."""
 
 
 def load(
@@ -73,11 +77,34 @@ def load(
 
 def _read_toml(file: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(file.read_text(encoding="utf-8"))
+        return _with_other_spellings(tomllib.loads(file.read_text(encoding="utf-8")))
     except OSError as error:
         raise ConfigError(f"{file}: cannot be read: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{file}: not TOML: {error}") from error
+
+
+def _with_other_spellings(tables: dict[str, Any]) -> dict[str, Any]:
+    """What configuration files of the original service have otherwise, as it is here."""
+    server, models, watched = (tables.get(name) for name in ("server", "models", "observability"))
+    if isinstance(server, dict) and isinstance(level := server.get("log_level"), str):
+        server["log_level"] = _level(level) or level
+    if isinstance(models, dict) and isinstance(names := models.get("models"), list):
+        del models["models"]
+        entries = [name if isinstance(name, dict) else {"id": name} for name in names]
+        models["available_models"] = [*models.get("available_models", []), *entries]
+    if isinstance(watched, dict) and watched.get("metrics_path") == "":
+        del watched["metrics_path"]
+    return tables
+
+
+def _level(words: str) -> str | None:
+    """The level in `warn`, or in filters such as `info,tower_http=debug`; None: there is none."""
+    for word in (part.strip().lower() for part in words.split(",")):
+        level = _LEVELS.get(word, word)
+        if level in get_args(LogLevel):
+            return level
+    return None
 
 
 def _keys() -> Iterator[tuple[str, str, bool]]:
@@ -103,8 +130,12 @@ def _read_environment(environ: Mapping[str, str]) -> Iterator[tuple[str, str, st
                 f" there are {', '.join(sorted(names))}",
                 param=variable,
             )
+    if level := _level(environ.get("RUST_LOG", "")):
+        yield "RUST_LOG", "server", "log_level", level
     for variable, (section, key) in (SHORT_NAMES | names).items():
         if value := environ.get(variable):
+            if (section, key) == ("server", "log_level"):
+                value = _level(value) or value
             parts = [part.strip() for part in value.split(",") if part.strip()]
             yield variable, section, key, parts if (section, key) in lists else value
 

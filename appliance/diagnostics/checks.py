@@ -47,6 +47,7 @@ def run_checks(config: Config) -> dict[str, Any]:
         "window": _window(config),
         "page": _page(),
         "database": _database(config),
+        "expiry": _expiry(config, service),
     }
 
 
@@ -61,6 +62,19 @@ def _service(service: discovery.RunningService | None) -> dict[str, Any]:
         **_readiness(service),
         "websocket": _websocket(service),
     }
+
+
+def _expiry(config: Config, service: discovery.RunningService | None) -> dict[str, Any]:
+    """Whether chats expire, and whether somebody has agreed, which the service knows."""
+    ttl_seconds = config.limits.session_ttl_seconds
+    found: dict[str, Any] = {"ttl_seconds": ttl_seconds, "confirmed": None}
+    if ttl_seconds and service is not None:
+        try:
+            answer = msgspec.json.decode(_answer(service, "/api/status")[1])
+            found["confirmed"] = answer["storage"]["expiry"]["confirmed"]
+        except (msgspec.DecodeError, LookupError, TypeError):
+            pass
+    return found
 
 
 def _memory(service: discovery.RunningService | None) -> dict[str, Any]:
@@ -186,6 +200,7 @@ def lines(found: dict[str, Any]) -> list[str]:
         _window_line(found["window"]),
         f"page {found['page'].get('error') or found['page']['folder']}",
         _database_line(found["database"]),
+        *_expiry_lines(found["expiry"]),
     ]
 
 
@@ -215,6 +230,16 @@ def _window_line(window: dict[str, Any]) -> str:
         return "window none: neither GTK with WebKit2 nor Qt is here; the page opens in the browser"
     last = f"; last shown by {window['last']}" if window["last"] else ""
     return f"window by {' or '.join(window['engines'])}{last}"
+
+
+def _expiry_lines(expiry: dict[str, Any]) -> list[str]:
+    if not expiry["ttl_seconds"]:
+        return []
+    after = f"chats expire after {expiry['ttl_seconds']:g} s without activity"
+    if expiry["confirmed"]:
+        return [f"{after} (limits.session_ttl_seconds, confirmed)"]
+    until = "not confirmed, so none does" if expiry["confirmed"] is False else "once confirmed"
+    return [f"{after} (limits.session_ttl_seconds): {until}; the page asks"]
 
 
 def _database_line(database: dict[str, Any]) -> str:

@@ -1,9 +1,10 @@
-"""What models are called: by id, by name, and as other programs write it."""
+"""Which model a name refers to: an id, a name, as other programs write it, or none at all."""
 
 from collections.abc import Sequence
 from typing import Protocol, TypeVar
 
-from appliance.engine.base import ModelSpec
+from appliance.engine.base import Engine, ModelSpec
+from appliance.errors import ModelLoadFailed, ModelNotDownloaded
 
 
 class Named(Protocol):
@@ -34,3 +35,38 @@ def _comparable(id: str) -> str:
     """As names are compared that fit no id: clients of Ollama's API add a tag, and some change
     letters."""
     return id.casefold().removesuffix(":latest")
+
+
+class Loadable(Protocol):
+    """A model, and what became of loading it."""
+
+    spec: ModelSpec
+    engine: Engine | None
+    load_refused: tuple[float, ModelLoadFailed] | None
+
+
+M = TypeVar("M", bound=Loadable)
+
+
+def is_missing(model: Loadable) -> bool:
+    """Whether its file is not on this machine; looks at the disk."""
+    if model.engine is not None:
+        return False
+    try:
+        model.spec.file()
+    except ModelNotDownloaded:
+        return True
+    except ModelLoadFailed:
+        return False
+    return False
+
+
+def default_of(models: Sequence[M]) -> M:
+    """The first model, or what stands in for it since loading it found that it is missing."""
+    first = models[0]
+    refused = first.load_refused
+    if first.engine is not None or refused is None:
+        return first
+    if not isinstance(refused[1], ModelNotDownloaded):
+        return first
+    return next((model for model in models if model.spec.stands_in), first)

@@ -22,7 +22,7 @@ from appliance.engine.base import (
 )
 from appliance.engine.counters import Counters
 from appliance.engine.device_routing import DeviceRouting, KnownDevices
-from appliance.engine.model_names import named
+from appliance.engine.model_names import default_of, named
 from appliance.engine.protocol import AssessedDevice, EventSink
 from appliance.engine.types import ChatPrompt, EmbedRequest, GenerationRequest, with_system
 from appliance.engine.waiting_line import Flight, WaitedFor, WaitingLine, WaitingRequest, turn_over
@@ -246,7 +246,7 @@ class Pool:
             ModelNotFound: there is none, or it is not on offer; `param` is `model`.
         """
         if name is None:
-            return self._models[0]
+            return default_of(self._models)
         found = named(self._models, name)
         if found is None:
             why = self.on_missing(name)
@@ -531,6 +531,9 @@ class Pool:
             if ex.message != why:
                 log.error("%s cannot be loaded: %s", model.id, ex)
             model.prewarm_retry = (time.monotonic() + RETRY_FAILED_SECONDS, ex.message)
+            meanwhile = default_of(self._models)
+            if meanwhile is not model and meanwhile.spec.stands_in:
+                self._prewarm(meanwhile)
 
     def _may_prewarm(self, model: ServedModel) -> bool:
         """Whether to retry now to load a model that is to be prewarmed: no request may come for it,

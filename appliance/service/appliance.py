@@ -42,6 +42,7 @@ from appliance.store.search import Search
 from appliance.store.sessions import Sessions
 from appliance.store.settings import DefaultProfile
 from appliance.store.upkeep.age_clock import AgeClock
+from appliance.store.upkeep.expiry import Expiry
 from appliance.store.upkeep.maintenance import Maintenance, describe_loss
 from appliance.store.upkeep.notices import Notices
 from appliance.store.upkeep.retention import Retention
@@ -116,12 +117,13 @@ class Appliance:
         self._live = ReplyWriter(sessions, self._database.checkpoint)
         retention = Retention(self._database)
         responses = ResponseBook(self._database)
+        expiry = Expiry(self._database, config.limits.session_ttl_seconds)
         self._cleanup = ChatCleanup(
             retention,
             AgeClock(self._database),
             self._forget,
             undo_seconds=config.data.undo_seconds,
-            ttl_seconds=config.limits.session_ttl_seconds,
+            ttl_seconds=lambda: expiry.ttl_seconds,
             on_jump=lambda message: self._notices.add("clock_jumped", message),
             also=[
                 Maintenance(self._database).run,
@@ -130,6 +132,7 @@ class Appliance:
                 once(lambda: keep_sessions(paths.kv_dir(), retention.ids())),
             ],
         )
+        expiry.on_confirm = self._cleanup.wake
         turns = Turns(
             sessions,
             self._live,
@@ -153,7 +156,8 @@ class Appliance:
             metrics=metrics,
             dashboard=Dashboard(metrics.throughput, self._pool.models, __version__),
             refused_variants=variants.refused,
-            storage=lambda: self._notices.status(retention.expired),
+            storage=lambda: self._notices.status(retention.expired, expiry.status),
+            expiry=expiry,
             config=config,
             ui=paths.ui_dir(),
             version=__version__,

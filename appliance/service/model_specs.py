@@ -9,7 +9,7 @@ from msgspec import structs
 from appliance.config import paths
 from appliance.config.context import ContextSettings
 from appliance.config.environment import variable, worker_environment
-from appliance.config.schema import AvailableModel, Config
+from appliance.config.schema import EMBEDDED_MODEL, AvailableModel, Config
 from appliance.engine.base import Engine, ModelSpec
 from appliance.engine.device_routing import ExcludedDevices
 from appliance.engine.local.engine import LocalEngine
@@ -36,14 +36,19 @@ PLENTY = 1 / 8
 
 
 def specs(config: Config, prestarted: PrestartedWorker | None = None) -> list[ModelSpec]:
-    """The models that the configuration lists; the first is kept warm.
+    """The models that the configuration lists; the first is kept warm. The one that comes with the
+    appliance stands in for it as long as its file is not here.
 
     `prestarted`: a worker, for the first of them that is loaded.
     """
-    return [
+    listed = config.models.listed()
+    found = [
         spec(config, model, prewarm=model.prewarm or number == 0, prestarted=prestarted)
-        for number, model in enumerate(config.models.listed())
+        for number, model in enumerate(listed)
     ]
+    if EMBEDDED_MODEL.id not in [model.id for model in listed]:
+        found.append(structs.replace(spec(config, EMBEDDED_MODEL), stands_in=True))
+    return found
 
 
 def first_load(config: Config) -> Load | None:

@@ -75,7 +75,7 @@ def test_chats_expire_if_they_are_to(database: Database) -> None:
         AgeClock(database),
         lambda _: None,
         undo_seconds=600,
-        ttl_seconds=3600,
+        ttl_seconds=lambda: 3600,
         interval=0.01,
     )
     cleanup.start()
@@ -222,7 +222,7 @@ def test_a_clock_jump_deletes_no_chat_and_is_logged(database: Database) -> None:
         clocks(database),
         gone.append,
         undo_seconds=60,
-        ttl_seconds=3600,
+        ttl_seconds=lambda: 3600,
         interval=0.01,
         on_jump=warnings.append,
         also=[look],

@@ -49,6 +49,40 @@ metrics_path = "/internal/metrics"
 """
 
 
+@pytest.mark.parametrize(
+    ("line", "level"),
+    [
+        ('"warn"', "warning"),
+        ('"trace"', "debug"),
+        ('"INFO"', "info"),
+        ('"off"', "error"),
+        ('"tower_http=debug,warn"', "warning"),
+    ],
+)
+def test_its_log_levels_are_read(line: str, level: str, tmp_path: Path) -> None:
+    file = tmp_path / "config.toml"
+    file.write_text(f"[server]\nlog_level = {line}\n", encoding="utf-8")
+    assert load(file, environ={}).server.log_level == level
+    environ = {"RUST_LOG": line.strip('"')}
+    assert load(None, environ=environ).server.log_level == level
+    # Ours is stronger, and a filter without a level says nothing.
+    assert load(file, environ={"RUST_LOG": "hyper=trace"}).server.log_level == level
+    both = {"RUST_LOG": "error", "APPLIANCE_SERVER_LOG_LEVEL": "warn"}
+    assert load(file, environ=both).server.log_level == "warning"
+
+
+def test_its_older_list_of_models_and_its_empty_path_are_read(tmp_path: Path) -> None:
+    file = tmp_path / "config.toml"
+    lines = ["[models]", 'models = ["Qwen/Qwen2.5-0.5B-Instruct", "me/other"]']
+    lines += ["[observability]", 'metrics_path = ""']
+    file.write_text("\n".join(lines), encoding="utf-8")
+    config = load(file, environ={"DEFAULT_DEVICE": "CUDA"})
+    names = [model.id for model in config.models.available_models]
+    assert names == ["Qwen/Qwen2.5-0.5B-Instruct", "me/other"]
+    assert config.observability.metrics_path == "/metrics"
+    assert config.models.default_device == "CUDA"
+
+
 def test_every_key_of_its_file_is_taken(tmp_path: Path) -> None:
     file = tmp_path / "config.toml"
     file.write_text(FILE, encoding="utf-8")

@@ -18,10 +18,6 @@ from tests.waiting import wait_until
 CONFIG = '[[models.available_models]]\nid = "mine"\npath = "{file}"\n'
 
 
-def not_there(file: Path) -> None:
-    file.unlink(missing_ok=True)
-
-
 def no_model(file: Path) -> None:
     file.write_bytes(b"no model at all")
 
@@ -34,7 +30,32 @@ def not_for_llama_cpp(file: Path) -> None:
     dataclasses.replace(plain, pairs=pairs).save(file)
 
 
-@pytest.mark.parametrize("fault", [not_there, no_model, not_for_llama_cpp])
+def test_the_embedded_model_answers_until_its_file_is_here(tmp_path: Path) -> None:
+    file = tmp_path / "mine.gguf"
+    service = Running(tmp_path, config=CONFIG.format(file=file)).start()
+
+    def reply(**body: object) -> httpx.Response:
+        given = {"messages": [{"role": "user", "content": "Hi"}], "max_tokens": 1, **body}
+        return httpx.post(service.url + "/v1/chat/completions", json=given)
+
+    assert reply().json()["model"] == "smollm2-135m-instruct"
+    # Who asks for another model gets no other, except a client of the original service.
+    assert reply(model="mine").status_code == 404
+    theirs = {"prompt": "Hi", "model-name": "mine", "max-token": 1, "session-id": "a chat"}
+    answered = httpx.post(service.url + "/chat/completions", json=theirs)
+    assert answered.status_code == 200
+    assert answered.headers["X-Appliance-Warning"] == (
+        "mine is not downloaded; SmolLM2-135M-Instruct answers"
+    )
+    assert "mine: The file of the model mine is not here" in service.command("doctor").stdout
+    shutil.copy(paths.embedded_model(), tmp_path / "good.gguf")
+    (tmp_path / "good.gguf").replace(file)
+    wait_until(lambda: reply().json()["model"] == "mine", "the embedded model answers for good")
+    assert httpx.get(service.url + "/readiness").status_code == 200
+    assert service.stop() == 0
+
+
+@pytest.mark.parametrize("fault", [no_model, not_for_llama_cpp])
 def test_it_is_ready_once_its_file_is_good(fault: Callable[[Path], None], tmp_path: Path) -> None:
     file = tmp_path / "mine.gguf"
     fault(file)

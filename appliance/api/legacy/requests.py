@@ -28,6 +28,7 @@ from appliance.chat.events import ReplyEnded
 from appliance.chat.live_reply import Follower
 from appliance.chat.turns import Turns
 from appliance.config.schema import LimitsSettings
+from appliance.engine.model_names import is_missing
 from appliance.engine.pool import Pool, ServedModel
 from appliance.engine.protocol import Accepted, CachedFrom
 from appliance.engine.types import ChatPrompt, GenerationRequest, TextPrompt
@@ -192,7 +193,12 @@ class LegacyApi:
             return self._sessions.id_of_client(client)
 
     def _model(self, body: LegacyRequest) -> ServedModel:
-        return self._pool.find(body.model_name)
+        """The model that answers: the named one, or what stands in for those that are not here."""
+        named = self._pool.find(body.model_name)
+        meanwhile = self._pool.find(None)
+        if named is not meanwhile and meanwhile.spec.stands_in and is_missing(named):
+            return meanwhile
+        return named
 
     def _check_lengths(self, body: LegacyRequest) -> None:
         most = self._limits.max_prompt_length
@@ -202,8 +208,15 @@ class LegacyApi:
 
     def _warn(self, resp: falcon.Response, body: LegacyRequest, accepted: Accepted | None) -> None:
         limit = ReplyLimit(body.requested_tokens(), self._limits.max_response_tokens)
-        routing = self._model(body).routing
-        warn(resp, body.warning, routing.warning_for(body.device), limit.warning(accepted))
+        model = self._model(body)
+        named = self._pool.find(body.model_name) if body.model_name else model
+        warn(
+            resp,
+            body.warning,
+            None if model is named else f"{named.name} is not downloaded; {model.name} answers",
+            model.routing.warning_for(body.device),
+            limit.warning(accepted),
+        )
 
 
 def _chat(body: LegacyRequest) -> ChatPrompt:

@@ -10,6 +10,7 @@ import msgspec
 
 from appliance.errors import StoreError
 from appliance.store.database import Database
+from appliance.store.upkeep.expiry import ExpiryStatus
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +43,8 @@ class StorageStatus(msgspec.Struct, frozen=True):
     """What went wrong within the last week, newest first."""
     expired: Sequence[str]
     """Ids of sessions that expired and can still be restored."""
+    expiry: ExpiryStatus | None = None
+    """Null: chats never expire."""
 
 
 class Notices:
@@ -96,14 +99,19 @@ class Notices:
             ).fetchall()
         return [*reversed(unsaved), *(StorageNotice(*row) for row in rows)]
 
-    def status(self, expired: Callable[[], Sequence[str]]) -> StorageStatus:
+    def status(
+        self,
+        expired: Callable[[], Sequence[str]],
+        expiry: Callable[[], ExpiryStatus | None] = lambda: None,
+    ) -> StorageStatus:
         """For people and programs that watch over the appliance; never fails.
 
         Args:
             expired: ids of what expired and can still be restored.
+            expiry: whether chats expire.
         """
         state = self._database.state
         try:
-            return StorageStatus(state.state, state.detail, self.recent(), expired())
+            return StorageStatus(state.state, state.detail, self.recent(), expired(), expiry())
         except StoreError as ex:
             return StorageStatus("failed", ex.message, [], [])

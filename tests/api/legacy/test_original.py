@@ -199,7 +199,6 @@ def test_the_history_is_the_system_message_and_the_last_twenty(running: Running,
 
 def test_rollback_takes_back_messages_but_not_the_system_message(running: Running, id: str) -> None:
     body = {"session_id": id, "max_token": 4, "temperature": 0, "system_prompt": "Be brief."}
-    body_of_chat = body
     for number in range(3):
         chat(running, {**body, "prompt": f"Number {number}."})
     before = history(running, id)
@@ -220,10 +219,11 @@ def test_rollback_takes_back_messages_but_not_the_system_message(running: Runnin
     chat(running, {**body, "prompt": "Anew."})
     assert [m["role"] for m in history(running, id)] == ["system", "user", "assistant"]
     address = f"{running.url}/chat/history/{id}/rollback"
-    for body in ({}, {"amount": "two"}, {"amount": -1, "more": 1}, [], 7):
-        left = httpx.post(address, json=body)
+    amounts: list[Any] = [{}, {"amount": "two"}, {"amount": -1, "more": 1}, [], 7]
+    for sent in amounts:
+        left = httpx.post(address, json=sent)
         assert (left.status_code, left.json()) == (200, {"status": "ok"})
-        chat(running, {**body_of_chat, "prompt": "Once more."})
+        chat(running, {**body, "prompt": "Once more."})
         assert [m["role"] for m in history(running, id)][-2:] == ["user", "assistant"]
     unknown = httpx.post(f"{running.url}/chat/history/nobody/rollback", json={"amount": 1})
     assert (unknown.status_code, unknown.json()) == (200, {"status": "ok"})

@@ -37,6 +37,11 @@ export function restoreSession(id: string): Promise<Session> {
   return sendForJson(sessionPath(id, "/restore"), { method: "POST" });
 }
 
+/** Agrees that chats without activity for so long are deleted. */
+export async function confirmExpiry(ttlSeconds: number): Promise<void> {
+  await send("/api/expiry", { method: "POST", body: { ttl_seconds: ttlSeconds } });
+}
+
 /** Creates a session from a file that was exported. */
 export function importSession(file: unknown): Promise<Session> {
   return sendForJson("/api/sessions/import", { method: "POST", body: file });

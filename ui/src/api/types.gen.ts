@@ -432,6 +432,10 @@ export interface components {
             total_tokens: number;
             prompt_tokens_details: components["schemas"]["PromptTokensDetails"];
         };
+        /** @description `POST /api/expiry`. */
+        ConfirmExpiry: {
+            ttl_seconds: number;
+        };
         /** @description A block of any type; those that aren't known are left out. */
         ContentBlock: {
             type: string;
@@ -595,6 +599,11 @@ export interface components {
             type: string;
             param: string | null;
             code: string;
+        };
+        /** @description Chats that nothing happens in expire. */
+        ExpiryStatus: {
+            ttl_seconds: number;
+            confirmed: boolean;
         };
         /** @description A chat as a file, exported; `ChatFile` accepts it. */
         ExportedChat: {
@@ -1864,6 +1873,8 @@ export interface components {
             detail: string;
             notices: components["schemas"]["StorageNotice"][];
             expired: string[];
+            /** @default null */
+            expiry?: components["schemas"]["ExpiryStatus"] | null;
         };
         /** @description OpenAI's `stream_options`. */
         StreamOptions: {

@@ -299,6 +299,7 @@ export class FakeApi {
       return json(this.preferences);
     }
     if (path.startsWith("/api/search")) return json({ hits: this.hits, more: false });
+    if (path === "/api/expiry") return json(null, 204);
     if (path === "/api/sessions/import") return json(this.session(titleOf(body)), 201);
     if (path === "/api/sessions") {
       if (method === "GET") return json({ sessions: this.sessions });

@@ -46,6 +46,24 @@ it("says nothing while all is well", async () => {
   end();
 });
 
+it("asks before chats expire", async () => {
+  const end = await show({ ...fine, expiry: { ttl_seconds: 7200, confirmed: false } });
+  expect((await screen.findByRole("status")).textContent).toContain("2 h 0 min");
+  await userEvent.click(screen.getByRole("button", { name: "Agree" }));
+  await vi.waitFor(() => {
+    expect(api.calls).toContainEqual(
+      expect.objectContaining({ path: "/api/expiry", body: { ttl_seconds: 7200 } }),
+    );
+  });
+  end();
+});
+
+it("asks no more once somebody agreed", async () => {
+  const end = await show({ ...fine, expiry: { ttl_seconds: 7200, confirmed: true } });
+  expect(screen.queryByRole("status")).toBeNull();
+  end();
+});
+
 it.each([
   ["full", "The disk is full"],
   ["low", "nearly full"],

@@ -1,11 +1,11 @@
 import { useState, type ReactNode } from "react";
 import { useTranslation } from "react-i18next";
 
-import { restoreSession } from "@/api/endpoints";
+import { confirmExpiry, restoreSession } from "@/api/endpoints";
 import { Button, IconButton } from "@/components/button";
 import { AlertIcon, CloseIcon } from "@/components/icons";
 import { useStatus } from "@/features/status/status-context";
-import { formatDay } from "@/lib/format";
+import { formatDay, formatSeconds } from "@/lib/format";
 import { readStored, writeStored } from "@/lib/stored";
 
 const dismissedName = "storage-notice";
@@ -34,8 +34,27 @@ export function StorageBanner({ onRestored }: StorageBannerProps) {
     onRestored();
   }
 
+  async function agree(ttlSeconds: number) {
+    setBusy(true);
+    await Promise.allSettled([confirmExpiry(ttlSeconds)]);
+    setBusy(false);
+    probe();
+  }
+
+  const expiry = storage.expiry;
   return (
     <>
+      {expiry && !expiry.confirmed && (
+        <Line
+          action={
+            <Button disabled={busy} onClick={() => void agree(expiry.ttl_seconds)}>
+              {t("storage.confirmExpiry")}
+            </Button>
+          }
+        >
+          {t("storage.unconfirmedExpiry", { time: formatSeconds(expiry.ttl_seconds) })}
+        </Line>
+      )}
       {storage.state !== "ok" && <Line>{t(`storage.${storage.state}`)}</Line>}
       {notice && (
         <Line

@@ -72,6 +72,7 @@ MAY_IMPORT: dict[str, list[str]] = {
     # User interfaces.
     "metrics": ["engine", "models.memory", "system"],
     "chat": ["engine", "store", "store.upkeep"],
+    "chat.importers": ["store", "store.copies"],
     "http": ["system"],
     "api.wire": ["config", "http"],
     "api.openapi": ["http"],
@@ -88,7 +89,8 @@ MAY_IMPORT: dict[str, list[str]] = {
     ],
     "api.chat": [
         *("api.generation", "api.openapi", "api.wire"),
-        *("auth.keys", "chat", "config", "engine", "http", "store", "store.callers"),
+        *("auth.keys", "chat", "chat.importers", "config", "engine", "http"),
+        *("store", "store.callers"),
     ],
     "api.ollama": [
         *("api.generation", "api.openapi", "api.wire"),
@@ -114,7 +116,7 @@ MAY_IMPORT: dict[str, list[str]] = {
     ],
     # The composition root, and the commands.
     "service": [
-        *("api", "api.middleware", "auth.*", "chat", "client", "config"),
+        *("api", "api.middleware", "auth.*", "chat", "chat.importers", "client", "config"),
         *("engine.*", "http", "metrics", "models.*", "store", "store.*", "system"),
         *("tuning", "tuning.devices", "tuning.variants"),
     ],
@@ -124,7 +126,8 @@ MAY_IMPORT: dict[str, list[str]] = {
         *("system", "tuning"),
     ],
     "cli": [
-        *("auth.keys", "client", "config", "desktop", "diagnostics", "engine.local"),
+        *("auth.keys", "chat.importers", "client", "config", "desktop", "diagnostics"),
+        "engine.local",
         *("models.catalog", "models.local", "service", "store.copies", "system", "tuning"),
     ],
 }

@@ -31,6 +31,7 @@ from appliance.api.middleware.auth import (
     CHAT,
     CHAT_ANY_TYPE,
     CHAT_HEAVY,
+    CHAT_HEAVY_FILES,
     CHAT_HEAVY_LIMITED,
     CHAT_LIMITED,
     CHAT_LIMITED_ANY_TYPE,
@@ -189,6 +190,7 @@ def build(
     add("/api/search", ChatSearch(search), CHAT_HEAVY)
     add("/api/sessions", SessionList(sessions), CHAT_HEAVY)
     add("/api/sessions/import", chat_files, CHAT_HEAVY, "import")
+    add("/api/import", chat_files, CHAT_HEAVY_FILES, "any")
     add("/api/sessions/{session_id}", one, CHAT)
     add("/api/sessions/{session_id}/export", chat_files, CHAT_HEAVY, "export")
     add("/api/sessions/{session_id}/restore", one, CHAT, "restore")

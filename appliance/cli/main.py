@@ -15,6 +15,7 @@ from appliance.cli import (
     health,
     keys,
     models,
+    moving,
     options,
     pull,
     run,
@@ -67,6 +68,7 @@ for command in (
     *(service.serve, health.health, doctor.doctor, keys.keys, *models.COMMANDS, pull.pull, run.run),
     *(benchmark.bench, benchmark.tune, backup.backup, backup.restore),
     backup.salvage,
+    moving.import_command,
 ):
     appliance.add_command(command)
 

@@ -60,12 +60,21 @@ class ChatImportExport:
             finally:
                 connection.execute("COMMIT")
 
+    def add_once(self, session: Session, messages: Sequence[Message]) -> Session | None:
+        """As `add`; None, and nothing changes, if there is a session of that id, deleted or not, or
+        one that clients call the same."""
+        with self._database.read() as connection:
+            same: Any = connection.execute(
+                "SELECT 1 FROM sessions WHERE id = ?1 OR (client_id = ?2 AND client_owner = '')",
+                (session.id, session.client_id),
+            ).fetchone()
+        return None if same else self.add(session, messages)
+
     def add(self, session: Session, messages: Sequence[Message]) -> Session:
         """A session from elsewhere, with its messages, parents before children.
 
         Ids that are taken, or could not stand in an address, are made new, those of the messages
-        all together. What was streaming is
-        interrupted.
+        all together; a client's id that is taken is left out. What was streaming is interrupted.
 
         Raises:
             RequestError: it does not hang together; `param` names the field.
@@ -80,13 +89,14 @@ class ChatImportExport:
                 session_id = self._new_id()
             connection.execute(
                 "INSERT INTO sessions"
-                " (id, title, pinned, created_at, updated_at, leaf_id, settings)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?)",
+                " (id, title, pinned, created_at, updated_at, leaf_id, settings, client_id)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
                 (
                     *(session_id, session.title, session.pinned),
                     *(session.created_at, session.updated_at),
                     ids[session.leaf_id],
                     to_column(session.settings or NOTHING),
+                    _free_client_id(connection, session.client_id),
                 ),
             )
             connection.executemany(_INSERT, [_row(m, session_id, ids) for m in messages])
@@ -110,6 +120,16 @@ def _taken(connection: apsw.Connection, table: str, ids: Sequence[str]) -> bool:
     return found is not None
 
 
+def _free_client_id(connection: apsw.Connection, client_id: str | None) -> str | None:
+    if client_id is None:
+        return None
+    taken: Any = connection.execute(
+        "SELECT 1 FROM sessions WHERE client_id = ? AND client_owner = '' AND deleted_at IS NULL",
+        (client_id,),
+    ).fetchone()
+    return None if taken else client_id
+
+
 def _row(message: Message, session_id: str, ids: dict[str | None, str | None]) -> tuple[Any, ...]:
     usage, error = message.usage, message.error
     return (
@@ -125,6 +145,7 @@ def _row(message: Message, session_id: str, ids: dict[str | None, str | None]) -
 
 def _check(session: Session, messages: Sequence[Message]) -> None:
     check_text(session.title, "session.title")
+    check_text(session.client_id or "", "session.client_id")
     if session.settings:
         session.settings.check()
     known: set[str | None] = {None}

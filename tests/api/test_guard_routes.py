@@ -46,7 +46,7 @@ def test_falcon_knows_no_route_beside_the_table(guarded: Guarded, tmp_path: Path
 
 
 def test_what_is_open_to_everybody_is_on_this_list(guarded: Guarded) -> None:
-    found = {f"{method} {path}" for method, path, rule in guarded.routes() if rule == OPEN}
+    found = {f"{method} {path}" for method, path, rule in guarded.routes() if rule.scope is None}
     assert found == {
         *(f"GET {prefix}/{name}" for prefix in ("", "/v1") for name in ("health", "readiness")),
         *("GET /", "HEAD /", "GET /docs", "GET /openapi.json"),
@@ -133,8 +133,8 @@ def test_every_route_has_one_verdict_however_a_key_is_shown(guarded: Guarded, wh
 def test_with_nothing_shown_only_open_routes_answer(guarded: Guarded) -> None:
     for method, path, rule in guarded.routes():
         response = guarded.ask(method, path)
-        assert response.status_code == (REACHED if rule == OPEN else 401), (method, path)
-        if rule != OPEN:
+        assert response.status_code == (REACHED if rule.scope is None else 401), (method, path)
+        if rule.scope is not None:
             assert response.headers["WWW-Authenticate"] == "Bearer"
 
 
@@ -214,7 +214,7 @@ def test_open_routes_are_open_to_whoever_guesses(guarded: Guarded) -> None:
     for _ in range(30):
         guarded.ask("GET", "/v1/models", x_api_key="x")
     assert guarded.ask("GET", "/v1/models", x_api_key="x").status_code == 429
-    every = [(method, path) for method, path, rule in guarded.routes() if rule == OPEN]
+    every = [(method, path) for method, path, rule in guarded.routes() if rule.scope is None]
     for (method, path), carry in product(every, CARRIERS.values()):
         assert guarded.ask(method, path, **carry("x")).status_code == REACHED, (method, path)
 
@@ -237,7 +237,8 @@ def test_routes_that_ask_a_model_are_counted_and_say_so(tmp_path: Path) -> None:
             limit_headers = {
                 name for name in response.headers if name.lower().startswith("x-ratelimit-")
             }
-            assert len(limit_headers) == (3 if rule.limited else 0), (method, path)
+            expected = 3 if rule.limited or rule.shows_limit else 0
+            assert len(limit_headers) == expected, (method, path)
         assert second.status_code == (429 if rule.limited else REACHED), (method, path)
         if rule.limited:
             counted.add(path)
@@ -247,6 +248,8 @@ def test_routes_that_ask_a_model_are_counted_and_say_so(tmp_path: Path) -> None:
     session = "/api/sessions/x"
     assert counted == {
         *prompts,
+        # The original service counted all of its routes.
+        *("/models", "/models/x", "/sessions", "/chat/history/x"),
         *("/embeddings", "/v1/embeddings"),
         *("/v1/messages", "/v1/messages/count_tokens"),
         *("/v1/responses", "/v1/responses/input_tokens"),
@@ -278,7 +281,7 @@ def test_only_this_machine_needs_no_key(
     guarded = Guarded(tmp_path, auth=False, trusted_proxies=proxies)
     for method, path, rule in guarded.routes():
         response = guarded.ask(method, path, peer=peer, x_forwarded_for=forwarded)
-        wanted = REACHED if scope or rule == OPEN else 401
+        wanted = REACHED if scope or rule.scope is None else 401
         assert response.status_code == wanted, (method, path)
 
 

@@ -3,7 +3,7 @@
 import re
 import time
 from collections.abc import Sequence
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import falcon
 import msgspec
@@ -11,7 +11,15 @@ from msgspec import Meta
 
 from appliance.api.chat.schemas import ModelName, SettingsIn, Title
 from appliance.api.openapi.operation import Operations
-from appliance.api.wire.bodies import Body, decode
+from appliance.api.wire.bodies import Body, decode, decode_query
+from appliance.chat.importers.chats import ImportedChat
+from appliance.chat.importers.files import read_bytes
+from appliance.chat.importers.importer import (
+    ImportedSession,
+    ImportReport,
+    add_chat,
+    import_chats,
+)
 from appliance.errors import RequestError
 from appliance.store.import_export import ChatImportExport
 from appliance.store.sessions import (
@@ -101,6 +109,8 @@ class FileSession(Body, kw_only=True, frozen=True):
     updated_at: Count
     leaf_id: Id | None
     settings: SettingsIn | None
+    client_id: Annotated[str, Meta(max_length=4096)] | None = None
+    """What clients that choose ids call it."""
 
     def to_store(self) -> Session:
         """For the store."""
@@ -119,7 +129,7 @@ class ChatFile(Body, kw_only=True, frozen=True):
     messages: list[FileMessage]
 
 
-class ExportedSession(msgspec.Struct, kw_only=True, frozen=True):
+class ExportedSession(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True):
     """A session, exported."""
 
     id: str
@@ -129,6 +139,7 @@ class ExportedSession(msgspec.Struct, kw_only=True, frozen=True):
     updated_at: int
     leaf_id: str | None
     settings: Settings | None
+    client_id: str | None = None
 
 
 class ExportedMessage(msgspec.Struct, kw_only=True, frozen=True):
@@ -157,8 +168,15 @@ class ExportedChat(msgspec.Struct, kw_only=True, frozen=True):
     messages: Sequence[ExportedMessage]
 
 
+class ImportQuery(Body, kw_only=True, frozen=True):
+    """`POST /api/import`."""
+
+    name: Annotated[str, Meta(max_length=500)] = "the file"
+    """The file's, for what is said about it."""
+
+
 class ChatFiles:
-    """`/api/sessions/{session_id}/export` and `/api/sessions/import`"""
+    """`/api/sessions/{session_id}/export`, `/api/sessions/import` and `/api/import`"""
 
     def __init__(self, transfer: ChatImportExport, version: str) -> None:
         """`version`: the appliance's."""
@@ -194,3 +212,17 @@ class ChatFiles:
         resp.status = falcon.HTTP_201
         resp.location = f"/api/sessions/{session.id}"
         resp.media = session
+
+    @operation(takes=Any, gives=ImportReport, query=ImportQuery, errors=(415, 507))
+    def on_post_any(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """Import chats from a file of any format that is known: JSON, a SQLite database or a zip.
+
+        One chat that can't be imported keeps no other from it. Chats of other programs that were
+        imported before are left as they are.
+        """
+        name = decode_query(req, ImportQuery).name
+        found = read_bytes(name, req.bounded_stream.read())
+        resp.media = import_chats(found, self._add)
+
+    def _add(self, chat: ImportedChat) -> ImportedSession | None:
+        return add_chat(self._transfer, chat)

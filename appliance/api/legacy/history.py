@@ -1,11 +1,12 @@
 """Stored chats in the original service's form: ids chosen by clients, with roles and contents."""
 
 from contextlib import suppress
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 from urllib.parse import unquote
 
 import falcon
 import msgspec
+from msgspec import Meta
 
 from appliance.api.legacy.errors import TextError, text_error
 from appliance.api.openai.models import OpenAIModels
@@ -53,7 +54,7 @@ class SessionIds:
 class Rollback(msgspec.Struct, kw_only=True, frozen=True):
     """`POST /chat/history/{id}/rollback`."""
 
-    amount: int = 1
+    amount: Annotated[int, Meta(ge=0, le=2**31 - 1)] = 1
     """Messages to remove, the newest first; the system message stays. Anything but a number from 0
     on is 1."""
 

@@ -47,6 +47,9 @@ class Rule(msgspec.Struct, frozen=True):
     shows_limit: bool = False
     """Its answer says how many requests the caller has left, though this one does not count: what
     supervises the service must not be refused."""
+    files: bool = False
+    """The body may be a file of `FILE_TYPES` as well, which pages of other origins can't send
+    without a preflight."""
     any_type: bool = False
     """Programs may send JSON as any media type, which web pages may not."""
 
@@ -57,6 +60,7 @@ CHAT = Rule("chat")
 CHAT_LIMITED = Rule("chat", limited=True)
 CHAT_SHOWS_LIMIT = Rule("chat", shows_limit=True)
 CHAT_HEAVY = Rule("chat", heavy=True)
+CHAT_HEAVY_FILES = Rule("chat", heavy=True, files=True)
 CHAT_HEAVY_LIMITED = Rule("chat", limited=True, heavy=True)
 CHAT_ANY_TYPE = Rule("chat", any_type=True)
 CHAT_LIMITED_ANY_TYPE = Rule("chat", limited=True, any_type=True)
@@ -280,7 +284,8 @@ class GuardMiddleware:
         if caller.key_id:
             self._guard.check_again(caller.key_id)
         any_type = rule.any_type and req.context.sender == "program"
-        if req.content_length and not any_type and _media_type(req) != falcon.MEDIA_JSON:
+        allowed = (falcon.MEDIA_JSON, *(FILE_TYPES if rule.files else ()))
+        if req.content_length and not any_type and _media_type(req) not in allowed:
             # Browsers send other types for any page, without a preflight.
             raise falcon.HTTPUnsupportedMediaType(
                 description="the body must be JSON, with Content-Type: application/json"
@@ -312,6 +317,7 @@ class GuardMiddleware:
         resp.set_header("Access-Control-Expose-Headers", ", ".join(EXPOSED))
 
 
+FILE_TYPES = ("application/zip", "application/octet-stream", "application/vnd.sqlite3")
 LIMIT_HEADERS = ("X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset")
 EXPOSED = (*LIMIT_HEADERS, "Retry-After", "X-Request-Id", WARNING, DROPPED_MESSAGES)
 """The headers that such a page may read."""

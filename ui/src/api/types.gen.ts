@@ -642,6 +642,8 @@ export interface components {
             updated_at: number;
             leaf_id: string | null;
             settings: components["schemas"]["Settings"] | null;
+            /** @default null */
+            client_id?: string | null;
         };
         /** @description Why a reply failed. */
         FileError: {
@@ -677,6 +679,8 @@ export interface components {
             updated_at: number;
             leaf_id: string | null;
             settings: components["schemas"]["SettingsIn"] | null;
+            /** @default null */
+            client_id?: string | null;
         };
         /** @description Tokens and seconds that a reply took. */
         FileUsage: {
@@ -798,6 +802,23 @@ export interface components {
             downloads: number;
             likes: number;
             gated: boolean;
+        };
+        /** @description `POST /api/import`. */
+        ImportQuery: {
+            /** @default the file */
+            name?: string;
+        };
+        /** @description What became of files with chats. */
+        ImportReport: {
+            imported: components["schemas"]["ImportedSession"][];
+            already_here: number;
+            skipped: string[];
+            failed: components["schemas"]["Problem"][];
+        };
+        /** @description A chat that is here now. */
+        ImportedSession: {
+            id: string;
+            title: string;
         };
         /** @description Why a response is incomplete. */
         IncompleteDetails: {
@@ -1452,6 +1473,11 @@ export interface components {
             theme?: ("dark" | "light" | "system") | null;
             language?: string | null;
             rail_hidden?: boolean | null;
+        };
+        /** @description What could not be imported. */
+        Problem: {
+            file: string;
+            reason: string;
         };
         /** @description The default profile, with the built-in defaults and the limits. */
         ProfileAnswer: {

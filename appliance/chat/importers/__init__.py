@@ -1,0 +1,1 @@
+"""Chats from files of other programs, a module for each format; `docs/import.md` describes them."""

@@ -1,0 +1,204 @@
+"""Files, folders and archives with chats: the format is found by what they contain."""
+
+import io
+import json
+import tempfile
+import zipfile
+from collections.abc import Callable, Iterator
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import msgspec
+
+from appliance.chat.importers import (
+    chatgpt,
+    claude,
+    jan,
+    librechat,
+    lm_studio,
+    open_webui,
+    original,
+    ours,
+)
+from appliance.chat.importers.chats import ImportedChat, Reader, mapping
+from appliance.errors import ApplianceError
+from appliance.store.copies.foreign import MAGIC, read_table
+
+READERS: tuple[Reader, ...] = (
+    *(ours.read, chatgpt.read, claude.read, open_webui.read),
+    *(lm_studio.read, librechat.read, jan.read, original.read),
+)
+ENDINGS = {".json", ".jsonl", ".db", ".sqlite", ".sqlite3", ".zip"}
+"""Of files in a folder or an archive that are looked at."""
+ZIP = b"PK\x03\x04"
+LARGEST_FILE = 2 * 1024**3
+"""Bytes; a larger file, or one of an archive that would become larger, is refused."""
+
+
+class SourceFile(msgspec.Struct, frozen=True):
+    """One file that may contain chats."""
+
+    name: str
+    load: Callable[[], bytes]
+    """Raises OSError, ValueError or zipfile.BadZipFile."""
+    beside: Callable[[str], bytes | None] = lambda _: None
+    """The file of that name in the same folder; None: there is none."""
+    path: Path | None = None
+    """Where it is, if it is on the disk by itself."""
+    named: bool = True
+    """A person named it, rather than a folder or an archive that has it."""
+
+
+class Problem(msgspec.Struct, frozen=True):
+    """What could not be imported."""
+
+    file: str
+    reason: str
+
+
+class Skipped(msgspec.Struct, frozen=True):
+    """A file of a folder or an archive that has no chats."""
+
+    file: str
+
+
+Found = ImportedChat | Problem | Skipped
+
+
+def read_path(path: Path) -> Iterator[Found]:
+    """All chats of a file, an archive or a folder."""
+    if path.is_dir():
+        files = sorted(file for file in path.rglob("*") if file.suffix.lower() in ENDINGS)
+        for file in files:
+            if file.is_file():
+                yield from _read(_on_disk(file, str(file.relative_to(path)), named=False))
+    else:
+        yield from _read(_on_disk(path, path.name, named=True))
+
+
+def read_bytes(name: str, data: bytes) -> Iterator[Found]:
+    """All chats of a file or an archive."""
+    yield from _read(SourceFile(name, lambda: data))
+
+
+def _on_disk(file: Path, name: str, *, named: bool) -> SourceFile:
+    def load() -> bytes:
+        if file.stat().st_size > LARGEST_FILE:
+            raise ValueError(f"it has more than {LARGEST_FILE} bytes")
+        return file.read_bytes()
+
+    def beside(other: str) -> bytes | None:
+        path = file.with_name(other)
+        return path.read_bytes() if path.is_file() else None
+
+    return SourceFile(name, load, beside, file, named)
+
+
+def _read(source: SourceFile) -> Iterator[Found]:
+    try:
+        data = source.load()
+        if data.startswith(ZIP):
+            yield from _read_archive(source, data)
+        elif data.startswith(MAGIC):
+            yield from _each(source, original.read_rows(_rows(source, data)))
+        else:
+            yield from _read_document(source, data)
+    except (OSError, ValueError, zipfile.BadZipFile, ApplianceError) as ex:
+        yield Problem(source.name, str(ex))
+
+
+def _read_archive(source: SourceFile, data: bytes) -> Iterator[Found]:
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        names = set(archive.namelist())
+        for name in sorted(names):
+            if PurePosixPath(name).suffix.lower() in ENDINGS - {".zip"}:
+                yield from _read(_in_archive(archive, name, names, source.name))
+
+
+def _in_archive(archive: zipfile.ZipFile, name: str, names: set[str], outside: str) -> SourceFile:
+    def load(which: str = name) -> bytes:
+        try:
+            with archive.open(which) as file:
+                data = file.read(LARGEST_FILE + 1)
+        except (RuntimeError, NotImplementedError, EOFError) as ex:
+            raise ValueError(str(ex)) from ex  # encrypted, or by an unknown method
+        if len(data) > LARGEST_FILE:
+            raise ValueError(f"it has more than {LARGEST_FILE} bytes")
+        return data
+
+    def beside(other: str) -> bytes | None:
+        which = str(PurePosixPath(name).with_name(other))
+        return load(which) if which in names else None
+
+    return SourceFile(f"{outside}: {name}", load, beside, named=False)
+
+
+def _rows(source: SourceFile, data: bytes) -> Iterator[tuple[Any, Any]]:
+    columns = ("session_id", "history")
+    if source.path is not None:
+        rows = read_table(source.path, "sessions", columns)
+    else:
+        with tempfile.NamedTemporaryFile(prefix="appliance-import-", suffix=".db") as file:
+            file.write(data)
+            file.flush()
+            rows = read_table(Path(file.name), "sessions", columns)
+    for name, history in rows:
+        try:
+            yield name, _parse(history if isinstance(history, bytes) else str(history).encode())
+        except ValueError:
+            yield name, None  # which is reported with its name
+
+
+def _read_document(source: SourceFile, data: bytes) -> Iterator[Found]:
+    document = _document(data)
+    if PurePosixPath(source.name).name == jan.MESSAGES:
+        beside = source.beside(jan.THREAD)
+        thread = mapping(_parse(beside)) if beside else {}
+        chats = jan.read_thread(document, thread)
+    else:
+        chats = next((found for read in READERS if (found := read(document)) is not None), None)
+    if chats is not None:
+        yield from _each(source, chats)
+    elif source.named:
+        yield Problem(source.name, "it is of no format that is known here")
+    else:
+        yield Skipped(source.name)
+
+
+def _each(source: SourceFile, chats: Iterator[ImportedChat]) -> Iterator[Found]:
+    while True:
+        try:
+            chat = next(chats, None)
+        except (ValueError, TypeError, LookupError, msgspec.ValidationError) as ex:
+            yield Problem(source.name, str(ex))
+            continue
+        if chat is None:
+            return
+        yield chat
+
+
+def _document(data: bytes) -> Any:
+    """JSON, or a JSON value in each line."""
+    try:
+        return _parse(data)
+    except ValueError:
+        lines = [line for line in data.splitlines() if line.strip()]
+        if len(lines) < 2 or not all(line.lstrip().startswith(b"{") for line in lines[:2]):
+            raise
+        return [_parse(line) for line in lines]
+
+
+def _parse(data: bytes) -> Any:
+    """
+    Raises:
+        ValueError: it is not JSON.
+    """
+    try:
+        return msgspec.json.decode(data.removeprefix(b"\xef\xbb\xbf"))
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as ex:
+        failed = ex
+    try:
+        # It takes half a surrogate pair, which some programs write.
+        return json.loads(data)
+    except (ValueError, RecursionError):
+        raise ValueError(f"it is not JSON: {failed}") from failed

@@ -1,0 +1,51 @@
+"""Chats that the appliance exported."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+
+from appliance.chat.importers.chats import (
+    LONGEST_ID,
+    LONGEST_TITLE,
+    ImportedChat,
+    mapping,
+    text_of,
+)
+from appliance.store.sessions import Message, Session
+
+FORMAT, VERSION = "appliance.chat", 1
+
+
+def read(document: Any) -> Iterator[ImportedChat] | None:
+    """One chat."""
+    if mapping(document).get("format") != FORMAT:
+        return None
+    return iter([_chat(document)])
+
+
+def _chat(document: dict[str, Any]) -> ImportedChat:
+    version = document.get("version")
+    if not isinstance(version, int) or version > VERSION:
+        raise ValueError("it was exported by a newer version of the appliance")
+    given = {"live_message_id": None, **mapping(document.get("session"))}
+    session = msgspec.convert(given, Session)
+    if len(session.id) > LONGEST_ID or len(session.title) > LONGEST_TITLE:
+        raise ValueError("its id or its title is too long")
+    messages = [
+        msgspec.convert({"session_id": session.id, **mapping(message)}, Message)
+        for message in document.get("messages") or ()
+    ]
+    return ImportedChat(session, messages, text_of(document.get("origin")))
+
+
+def write(chat: ImportedChat) -> dict[str, Any]:
+    """A chat as `read` reads it."""
+    session = msgspec.to_builtins(chat.session)
+    return {
+        "format": FORMAT,
+        "version": VERSION,
+        "origin": chat.origin,
+        "session": session,
+        "messages": msgspec.to_builtins(chat.messages),
+    }

@@ -116,7 +116,8 @@ MAY_IMPORT: dict[str, list[str]] = {
     ],
     # The composition root, and the commands.
     "service": [
-        *("api", "api.middleware", "auth.*", "chat", "chat.importers", "client", "config"),
+        *("api", "api.middleware", "api.responses", "auth.*", "chat", "chat.importers", "client"),
+        "config",
         *("engine.*", "http", "metrics", "models.*", "store", "store.*", "system"),
         *("tuning", "tuning.devices", "tuning.variants"),
     ],

@@ -58,6 +58,9 @@ from appliance.api.openai.models import OpenAIModels
 from appliance.api.openapi.document import Spec
 from appliance.api.openapi.html import Docs
 from appliance.api.openapi.operation import App
+from appliance.api.responses.compaction import Compaction
+from appliance.api.responses.prompts import Prompts
+from appliance.api.responses.recorders import Recorders
 from appliance.api.responses.responses import Responses
 from appliance.api.wire import errors
 from appliance.auth.keys.registry import Keys
@@ -71,7 +74,6 @@ from appliance.metrics.dashboard import Dashboard
 from appliance.metrics.registry import Metrics
 from appliance.models.library import ModelLibrary
 from appliance.store.callers.preferences import PreferenceBook
-from appliance.store.callers.responses import ResponseBook
 from appliance.store.import_export import ChatImportExport
 from appliance.store.search import Search
 from appliance.store.sessions import Sessions
@@ -88,7 +90,7 @@ def build(
     chats: ChatImportExport,
     profile: DefaultProfile,
     preferences: PreferenceBook,
-    responses: ResponseBook,
+    responses: Recorders,
     turns: Turns,
     library: ModelLibrary,
     guard: Guard,
@@ -156,9 +158,11 @@ def build(
     add("/v1/messages", Messages(pool, limits), CHAT_LIMITED, counts_as="chat")
     add("/v1/messages/count_tokens", MessageTokens(pool, limits), CHAT_LIMITED)
 
-    stored = Responses(pool, responses, limits)
+    prompts = Prompts(responses, limits)
+    stored = Responses(pool, responses, prompts, limits)
     add("/v1/responses", stored, CHAT_LIMITED, counts_as="chat")
     add("/v1/responses/input_tokens", stored, CHAT_LIMITED, "tokens")
+    add("/v1/responses/compact", Compaction(pool, prompts, limits), CHAT_LIMITED)
     add("/v1/responses/{response_id}", stored, CHAT, "one")
     add("/v1/responses/{response_id}/cancel", stored, CHAT, "cancel")
     add("/v1/responses/{response_id}/input_items", stored, CHAT, "items")

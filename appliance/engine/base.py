@@ -10,7 +10,7 @@ import msgspec
 
 from appliance.engine.counters import Counters
 from appliance.engine.device_routing import ExcludedDevices
-from appliance.engine.protocol import EventSink, Load, ModelInfo, SequenceEvent
+from appliance.engine.protocol import Begun, EventSink, Load, ModelInfo, SequenceEvent
 from appliance.engine.types import EmbedRequest, GenerationRequest
 from appliance.errors import ApplianceError
 
@@ -60,8 +60,13 @@ class Engine(Protocol):
     def start(self) -> None:
         """Begin to load; returns at once."""
 
-    def submit(self, request: GenerationRequest, sink: EventSink) -> int:
+    def submit(
+        self, request: GenerationRequest, sink: EventSink, begun: Begun | None = None
+    ) -> int:
         """Have a prompt completed; `sink` gets every event, the last one being terminal.
+
+        `begun`: the beginning of the reply, which is not sent again. An engine whose deltas have no
+        tokens writes it anew.
 
         Returns the id to cancel by.
 

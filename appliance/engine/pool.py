@@ -23,7 +23,7 @@ from appliance.engine.base import (
 from appliance.engine.counters import Counters
 from appliance.engine.device_routing import DeviceRouting, KnownDevices
 from appliance.engine.model_names import default_of, named
-from appliance.engine.protocol import AssessedDevice, EventSink
+from appliance.engine.protocol import AssessedDevice, Begun, EventSink
 from appliance.engine.types import ChatPrompt, EmbedRequest, GenerationRequest, with_system
 from appliance.engine.waiting_line import Flight, WaitedFor, WaitingLine, WaitingRequest, turn_over
 from appliance.errors import ModelLoadFailed, ModelNotFound, ShuttingDown, Unavailable
@@ -104,10 +104,13 @@ class ServedModel:
             status == "unloaded" and self.was_loaded
         )
 
-    def submit(self, request: GenerationRequest, sink: EventSink) -> Callable[[], None]:
+    def submit(
+        self, request: GenerationRequest, sink: EventSink, begun: Begun | None = None
+    ) -> Callable[[], None]:
         """Have a prompt completed, loading the model first if need be. Returns what cancels it.
 
-        `Accepted` has a warning if it runs on another device than requested.
+        `begun`: as `Engine.submit` has it. `Accepted` has a warning if it runs on another device
+        than requested.
 
         Raises:
             ApplianceError: nothing was submitted.
@@ -116,7 +119,7 @@ class ServedModel:
         observed = self._pool.observer(self.id, request, sink)
         with refusal_observed(observed):
             take = self.routing.with_device_warning(observed, request.device)
-            begin = lambda engine, sink: engine.submit(request, sink)  # noqa: E731
+            begin = lambda engine, sink: engine.submit(request, sink, begun)  # noqa: E731
             return self._submit(begin, take, request.owner, request.device)
 
     def embed(self, request: EmbedRequest, sink: EventSink) -> Callable[[], None]:

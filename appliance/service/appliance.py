@@ -14,6 +14,7 @@ import msgspec
 from appliance import __version__
 from appliance.api.app import build
 from appliance.api.middleware.auth import Guard
+from appliance.api.responses.recorders import Recorders
 from appliance.chat.cleanup import ChatCleanup, once
 from appliance.chat.reply_writer import ReplyWriter
 from appliance.chat.turns import Turns
@@ -118,6 +119,7 @@ class Appliance:
         retention = Retention(self._database)
         responses = ResponseBook(self._database)
         expiry = Expiry(self._database, config.limits.session_ttl_seconds)
+        self._responses = Recorders(responses, self._pool)
         self._cleanup = ChatCleanup(
             retention,
             AgeClock(self._database),
@@ -147,7 +149,7 @@ class Appliance:
             chats=ChatImportExport(self._database, config.limits.max_sessions),
             profile=profile,
             preferences=PreferenceBook(self._database),
-            responses=responses,
+            responses=self._responses,
             turns=turns,
             library=stock,
             guard=guard,
@@ -209,6 +211,7 @@ class Appliance:
         self._cleanup.start()
         if warm_up:
             self.warm_up()
+        self._responses.start()
         self._downloads.start()
         threading.Thread(target=self._index.refresh, name="model index", daemon=True).start()
         self._autotuner.start()
@@ -225,6 +228,7 @@ class Appliance:
         self._device_verifier.close()
         self._pool.close()
         self._live.close()
+        self._responses.close()
         self._keys.close()
         self._logins.close()
         self._database.close()

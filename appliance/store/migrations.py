@@ -214,6 +214,14 @@ _CONFIRMED_EXPIRY = """
 ALTER TABLE storage ADD COLUMN confirmed_ttl REAL;
 """
 
+# - `plan` is there while a response is under way: what the next start needs to go on with it.
+# - `log` has what the model wrote so far. It stays where a stream may be read once more.
+_RESPONSES_UNDER_WAY = """
+ALTER TABLE responses ADD COLUMN plan BLOB;
+ALTER TABLE responses ADD COLUMN log BLOB;
+CREATE INDEX responses_under_way ON responses (number) WHERE plan IS NOT NULL;
+"""
+
 MIGRATIONS: Sequence[Migration] = (
     Migration("0001_sessions", _SESSIONS),
     Migration("0002_chats", _CHATS),
@@ -223,6 +231,7 @@ MIGRATIONS: Sequence[Migration] = (
     Migration("0006_responses", _RESPONSES),
     Migration("0007_client_ids", _CLIENT_IDS),
     Migration("0008_confirmed_expiry", _CONFIRMED_EXPIRY),
+    Migration("0009_responses_under_way", _RESPONSES_UNDER_WAY),
 )
 
 _RECORD = "CREATE TABLE IF NOT EXISTS migrations (name TEXT PRIMARY KEY, applied_at INTEGER) STRICT"

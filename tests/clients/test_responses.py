@@ -3,7 +3,6 @@
 import json
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -205,11 +204,8 @@ def test_refusals(client: openai.OpenAI) -> None:
     ]
     with pytest.raises(openai.BadRequestError, match="cannot see images"):
         client.responses.create(model="fake", input=image)
-    for field, value in (("stream", True), ("store", False)):
-        with pytest.raises(openai.BadRequestError, match="background goes with store"):
-            client.responses.create(
-                model="fake", input="Hi", background=True, extra_body={field: value}
-            )
+    with pytest.raises(openai.BadRequestError, match="background goes with store"):
+        client.responses.create(model="fake", input="Hi", background=True, store=False)
     with pytest.raises(openai.BadRequestError, match="tool_choice"):
         client.responses.create(model="fake", input="Hi", tool_choice="required")
     with pytest.raises(openai.NotFoundError, match="nothing"):
@@ -217,11 +213,13 @@ def test_refusals(client: openai.OpenAI) -> None:
     raw = client.responses.with_raw_response.create(
         model="fake",
         input="echo:Hi",
-        include=["reasoning.encrypted_content"],
+        include=["reasoning.encrypted_content", "file_search_call.results"],
         prompt_cache_key="x",
         extra_body={"client_metadata": {}},
     )
-    assert "include, prompt_cache_key, client_metadata" in raw.headers["X-Appliance-Warning"]
+    warning = raw.headers["X-Appliance-Warning"]
+    assert "prompt_cache_key, client_metadata" in warning
+    assert "not included: file_search_call.results" in warning
 
 
 def test_a_schema_and_a_forced_call_of_a_real_model(real: openai.OpenAI) -> None:
@@ -312,22 +310,3 @@ def test_a_response_in_the_background(slow: Running) -> None:
         assert last.output_text == "Last."
         with pytest.raises(openai.NotFoundError):
             client.responses.retrieve(gone.id)
-
-
-def test_stored_responses_outlive_a_kill(tmp_path: Path) -> None:
-    appliance = next(serving_scripted(tmp_path, FAKE_STEP_SECONDS="0.005"))
-    with openai.OpenAI(base_url=f"{appliance.url}/v1", api_key="none", max_retries=0) as client:
-        made = client.responses.create(model="fake", input="echo:Kept.")
-        behind = client.responses.create(model="fake", input="echo:" + "x" * 9000, background=True)
-        appliance.kill()
-        appliance.start()
-        assert client.responses.retrieve(made.id) == made
-        lost = client.responses.retrieve(behind.id)
-        assert lost.status == "failed"
-        assert lost.error
-        assert "ended before" in lost.error.message
-        second = client.responses.create(
-            model="fake", input="echo:On.", previous_response_id=made.id
-        )
-        assert second.output_text == "On."
-    assert appliance.stop() == 0

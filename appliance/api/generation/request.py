@@ -11,7 +11,15 @@ from appliance.api.generation.sampling import SEEDS
 from appliance.api.generation.stream import SequenceFeed, SequenceStream, error_of
 from appliance.api.wire.streams import FIRST_EVENT_SECONDS, wait_for_events
 from appliance.engine.pool import ServedModel
-from appliance.engine.protocol import Accepted, Delta, EventSink, Failed, Finished, SequenceEvent
+from appliance.engine.protocol import (
+    Accepted,
+    Begun,
+    Delta,
+    EventSink,
+    Failed,
+    Finished,
+    SequenceEvent,
+)
 from appliance.engine.types import GenerationRequest
 from appliance.errors import ApplianceError
 
@@ -29,6 +37,7 @@ class Generation:
         n: int = 1,
         single_tool_call: bool = False,
         through: Callable[[EventSink], EventSink] = lambda sink: sink,
+        begun: Begun | None = None,
     ) -> None:
         """
         Args:
@@ -37,11 +46,13 @@ class Generation:
             n: choices for each prompt; they differ by their seeds.
             single_tool_call: a reply ends after its first tool call.
             through: makes a sink that sees every event before the one it is given.
+            begun: of its only reply; see `Engine.submit`.
         """
         self._model = model
         self._requests = [_nth(request, i) for request in requests for i in range(n)]
         self._single_tool_call = single_tool_call
         self._through = through
+        self._begun = begun
         self._feed: SequenceFeed | None = None
 
     @property
@@ -61,7 +72,7 @@ class Generation:
                 sink = self._through(feed.sink(index))
                 if self._single_tool_call:
                     sink = _until_second_call(sink, partial(feed.cancel, index))
-                feed.submitted(self._model.submit(request, sink))
+                feed.submitted(self._model.submit(request, sink, self._begun))
         except ApplianceError:
             feed.close()
             raise

@@ -5,6 +5,7 @@ from typing import Any
 
 import msgspec
 
+from appliance.api.responses.items import item_id, plain_content
 from appliance.api.responses.schemas import (
     IncompleteDetails,
     InputTokensDetails,
@@ -15,7 +16,15 @@ from appliance.api.responses.schemas import (
     ResponseStatus,
     ResponseUsage,
 )
-from appliance.engine.protocol import CallDelta, Delta, Failed, Finished, SequenceEvent
+from appliance.engine.protocol import (
+    CallDelta,
+    Delta,
+    Failed,
+    Finished,
+    Logprobs,
+    SequenceEvent,
+    TokenLogprob,
+)
 
 EVENTS = (
     *("response.created", "response.in_progress"),
@@ -23,6 +32,8 @@ EVENTS = (
     *("response.content_part.added", "response.content_part.done"),
     *("response.output_text.delta", "response.output_text.done"),
     *("response.reasoning_text.delta", "response.reasoning_text.done"),
+    *("response.reasoning_summary_part.added", "response.reasoning_summary_part.done"),
+    *("response.reasoning_summary_text.delta", "response.reasoning_summary_text.done"),
     *("response.function_call_arguments.delta", "response.function_call_arguments.done"),
     *("response.custom_tool_call_input.delta", "response.custom_tool_call_input.done"),
     *("response.completed", "response.incomplete", "response.failed", "error"),
@@ -38,9 +49,21 @@ _ENDS: dict[str, ResponseStatus] = {"length": "incomplete", "cancelled": "cancel
 class ResponseBuilder:
     """Builds a response from the events of one sequence; equal events give equal responses."""
 
-    def __init__(self, head: ResponseObject, tools: OfferedTools) -> None:
-        """`head`: the response before it has any output."""
+    def __init__(
+        self, head: ResponseObject, tools: OfferedTools, *, encrypted: bool = False
+    ) -> None:
+        """
+        Args:
+            head: the response before it has any output.
+            tools: that were offered.
+            encrypted: reasoning is repeated as `encrypted_content`.
+        """
         self.response = head
+        self.completed_at: int | None = None
+        """When it was, as others know; None: now."""
+        self._summary = head.reasoning.get("summary") not in (None, "none")
+        self._encrypted = encrypted
+        self._logprobs: list[dict[str, Any]] = []
         self._tools = tools
         self._output: list[dict[str, Any]] = []
         self._item: dict[str, Any] | None = None
@@ -77,27 +100,45 @@ class ResponseBuilder:
         out: list[NamedEvent] = []
         if delta.reasoning:
             self._reasoning_tokens = delta.tokens
-            out += self._piece("reasoning", "response.reasoning_text.delta", delta.reasoning)
+            out += self._thought_piece(delta.reasoning)
         if delta.text:
-            out += self._piece("message", "response.output_text.delta", delta.text)
+            out += self._text_piece(delta.text, delta.logprobs or [])
         for call in delta.calls:
             out += self._call_piece(call)
         return out
 
-    def _piece(self, kind: str, name: str, text: str) -> list[NamedEvent]:
+    def _thought_piece(self, text: str) -> list[NamedEvent]:
         out: list[NamedEvent] = []
-        if self._item is None or self._item["type"] != kind:
+        if self._item is None or self._item["type"] != "reasoning":
             out += self._close("completed")
-            extra: dict[str, Any] = {"summary": []}
-            if kind == "message":
-                extra = {"role": "assistant"}
-            out += self._open(kind, {**extra, "content": []})
+            out += self._open("reasoning", {"summary": [], "content": []})
+            out.append(self._at(f"{self._thought_part}.added", part=self._part(), **self._index))
+        self._written += text
+        return [*out, self._at(f"{self._thought_text}.delta", delta=text, **self._index)]
+
+    @property
+    def _thought_part(self) -> str:
+        return "response.reasoning_summary_part" if self._summary else "response.content_part"
+
+    @property
+    def _thought_text(self) -> str:
+        return f"response.reasoning_{'summary_' if self._summary else ''}text"
+
+    @property
+    def _index(self) -> dict[str, int]:
+        return {"summary_index" if self._summary else "content_index": 0}
+
+    def _text_piece(self, text: str, logprobs: list[Logprobs]) -> list[NamedEvent]:
+        out: list[NamedEvent] = []
+        if self._item is None or self._item["type"] != "message":
+            out += self._close("completed")
+            out += self._open("message", {"role": "assistant", "content": []})
             out.append(self._at("response.content_part.added", content_index=0, part=self._part()))
         self._written += text
-        fields: dict[str, Any] = {"content_index": 0, "delta": text}
-        if kind == "message":
-            fields["logprobs"] = []
-        return [*out, self._at(name, **fields)]
+        found = [_shown_logprobs(one) for one in logprobs]
+        self._logprobs += found
+        name = "response.output_text.delta"
+        return [*out, self._at(name, content_index=0, delta=text, logprobs=found)]
 
     def _call_piece(self, call: CallDelta) -> list[NamedEvent]:
         out: list[NamedEvent] = []
@@ -115,19 +156,24 @@ class ResponseBuilder:
         return out
 
     def _open(self, kind: str, fields: dict[str, Any]) -> list[NamedEvent]:
-        prefix = {"message": "msg", "reasoning": "rs", "function_call": "fc"}.get(kind, "ctc")
         number = len(self._output)
-        id = f"{prefix}_{self.response.id.removeprefix('resp_')}{number:03}"
+        id = item_id(kind, self.response.id, f"{number:03}")
         self._item = {"id": id, "type": kind, "status": "in_progress", **fields}
-        self._written = ""
+        self._written, self._logprobs = "", []
         added = {"output_index": number, "item": dict(self._item)}
         return [("response.output_item.added", added)]
 
     def _part(self) -> dict[str, Any]:
         assert self._item
         if self._item["type"] == "reasoning":
-            return {"type": "reasoning_text", "text": self._written}
-        return {"type": "output_text", "text": self._written, "annotations": [], "logprobs": []}
+            kind = "summary_text" if self._summary else "reasoning_text"
+            return {"type": kind, "text": self._written}
+        return {
+            "type": "output_text",
+            "text": self._written,
+            "annotations": [],
+            "logprobs": list(self._logprobs),
+        }
 
     def _at(self, event: str, /, **fields: Any) -> NamedEvent:
         assert self._item
@@ -149,15 +195,18 @@ class ResponseBuilder:
                 name = "response.custom_tool_call_input"
                 out.append(self._at(f"{name}.delta", delta=item["input"]))
                 out.append(self._at(f"{name}.done", input=item["input"]))
-            case kind:
+            case "reasoning":
+                part = self._part()
+                item["summary" if self._summary else "content"] = [part]
+                if self._encrypted:
+                    item["encrypted_content"] = plain_content(text)
+                out.append(self._at(f"{self._thought_text}.done", text=text, **self._index))
+                out.append(self._at(f"{self._thought_part}.done", part=part, **self._index))
+            case _:
                 part = self._part()
                 item["content"] = [part]
-                fields: dict[str, Any] = {"content_index": 0, "text": text}
-                if kind == "message":
-                    fields["logprobs"] = []
-                    out.append(self._at("response.output_text.done", **fields))
-                else:
-                    out.append(self._at("response.reasoning_text.done", **fields))
+                done = {"text": text, "logprobs": part["logprobs"]}
+                out.append(self._at("response.output_text.done", content_index=0, **done))
                 out.append(self._at("response.content_part.done", content_index=0, part=part))
         item["status"] = status
         out.append(("response.output_item.done", {"output_index": len(self._output), "item": item}))
@@ -185,7 +234,7 @@ class ResponseBuilder:
         self.response = msgspec.structs.replace(
             self.response,
             status=status,
-            completed_at=int(time.time()) if status == "completed" else None,
+            completed_at=(self.completed_at or int(time.time())) if status == "completed" else None,
             output=list(self._output),
             **fields,
         )
@@ -197,3 +246,12 @@ def _custom_input(arguments: str) -> str:
     except msgspec.DecodeError:  # the reply was cut before it was whole
         return arguments
     return found if isinstance(found, str) else arguments
+
+
+def _shown_logprobs(entry: Logprobs) -> dict[str, Any]:
+    return {**_shown_token(entry.token), "top_logprobs": [_shown_token(it) for it in entry.top]}
+
+
+def _shown_token(found: TokenLogprob) -> dict[str, Any]:
+    text = found.text.decode("utf-8", "replace")
+    return {"token": text, "bytes": list(found.text), "logprob": found.logprob}

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from appliance.api.generation.encoder import ReplyCollector
-from appliance.api.responses.builder import NamedEvent, ResponseBuilder
+from appliance.api.responses.builder import NamedEvent
 from appliance.api.responses.recorder import Recorder
 from appliance.api.responses.schemas import ResponseObject
 from appliance.api.wire import streams
@@ -18,14 +18,15 @@ class ResponseEncoder:
     media_type = streams.MEDIA_TYPE
     keep_alive: bytes | None = streams.KEEP_ALIVE
 
-    def __init__(self, builder: ResponseBuilder, recorder: Recorder) -> None:
+    def __init__(self, recorder: Recorder, *, after: int = -1) -> None:
         """
         Args:
-            builder: of its own, for the stream.
             recorder: which has the whole answer.
+            after: the number of the last event that is not sent.
         """
-        self._builder = builder
+        self._builder = recorder.builder()
         self._recorder = recorder
+        self._after = after
         self._number = 0
 
     def start(self) -> bytes:
@@ -34,8 +35,10 @@ class ResponseEncoder:
 
     def event(self, index: int, event: SequenceEvent) -> bytes:
         """What is new, in as many events as it takes."""
-        if isinstance(event, Finished) and not self._recorder.response.store:
+        whole = self._recorder.response
+        if isinstance(event, Finished) and not whole.store:
             self._builder.not_stored()
+        self._builder.completed_at = whole.completed_at
         return self._written(self._builder.add(event))
 
     def finish(self) -> bytes:
@@ -52,8 +55,9 @@ class ResponseEncoder:
     def _written(self, events: Iterable[NamedEvent]) -> bytes:
         out = b""
         for name, fields in events:
-            data = {"type": name, "sequence_number": self._number, **fields}
-            out += streams.event(data, name)
+            if self._number > self._after:
+                data = {"type": name, "sequence_number": self._number, **fields}
+                out += streams.event(data, name)
             self._number += 1
         return out
 

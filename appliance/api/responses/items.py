@@ -1,6 +1,6 @@
 """Items of OpenAI's Responses → a conversation."""
 
-import secrets
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -12,21 +12,50 @@ from appliance.errors import RequestError
 Item = dict[str, Any]
 
 _PREFIXES = {"message": "msg", "reasoning": "rs", "function_call": "fc", "custom_tool_call": "ctc"}
+_ITEM_ID = re.compile(r"[a-z]+_([0-9a-f]{48})i?[0-9]{3,}")
 _RESULTS = ("function_call_output", "custom_tool_call_output", "local_shell_call_output")
 
 
-def input_items(given: str | list[Item] | None) -> list[Item]:
-    """The items of a request's `input`, each with a type and an id."""
+PLAIN = "plain:"
+"""What `encrypted_content` begins with here: nothing is encrypted."""
+SUMMARY = "A summary of the conversation so far:\n"
+
+
+def plain_content(text: str) -> str:
+    """A text as `encrypted_content`."""
+    return f"{PLAIN}{text}"
+
+
+def input_items(given: str | list[Item] | None, response_id: str) -> list[Item]:
+    """The items of a request's `input`, each with a type and an id, by which `response_of` finds
+    the response that they came with."""
     if given is None or isinstance(given, str):
-        part = {"type": "input_text", "text": given or ""}
-        given = [{"type": "message", "role": "user", "content": [part]}]
+        given = [{"type": "message", "role": "user", "content": given or ""}]
     found = []
-    for item in given:
+    for number, item in enumerate(given):
         kind = item.get("type") or ("message" if "role" in item else "")
-        prefix = _PREFIXES.get(kind, "item")
-        id = item.get("id") or f"{prefix}_{secrets.token_hex(12)}"
-        found.append({**item, "type": kind, "id": id})
+        if not isinstance(kind, str):
+            raise RequestError(f"input[{number}].type needs a text", param=f"input[{number}].type")
+        id = item.get("id")
+        if not isinstance(id, str) or not id:
+            id = item_id(kind, response_id, f"i{number:03}")
+        item = {**item, "type": kind, "id": id}
+        if kind == "message" and isinstance(item.get("content"), str):
+            part = "output_text" if item.get("role") == "assistant" else "input_text"
+            item["content"] = [{"type": part, "text": item["content"]}]
+        found.append(item)
     return found
+
+
+def item_id(kind: str, response_id: str, number: str) -> str:
+    """The id of an item of a response."""
+    return f"{_PREFIXES.get(kind, 'item')}_{response_id.removeprefix('resp_')}{number}"
+
+
+def response_of(item_id: str) -> str | None:
+    """The id of the response that an item is of; None: it is not one of ours."""
+    found = _ITEM_ID.fullmatch(item_id)
+    return f"resp_{found.group(1)}" if found else None
 
 
 def conversation_of(instructions: str | None, items: Iterable[Item]) -> Conversation:
@@ -48,6 +77,8 @@ def conversation_of(instructions: str | None, items: Iterable[Item]) -> Conversa
             _add_message(found, item, path, thought)
         elif kind in ("function_call", "custom_tool_call"):
             found.assistant("", reasoning=thought, calls=[_call(item, path)])
+        elif kind == "compaction":
+            found.user(f"{SUMMARY}{_summary(item, path)}")
         elif kind in _RESULTS:
             output = item.get("output")
             content = output if isinstance(output, str) else _text(output, f"{path}.output")
@@ -100,7 +131,18 @@ def _thought(item: Item) -> str:
             texts = [str(part.get("text") or "") for part in parts if isinstance(part, dict)]
         if any(texts):
             break
+    kept = item.get("encrypted_content")
+    if not any(texts) and isinstance(kept, str) and kept.startswith(PLAIN):
+        return kept.removeprefix(PLAIN)
     return BETWEEN.join(filter(None, texts))
+
+
+def _summary(item: Item, path: str) -> str:
+    content = _needed(item, "encrypted_content", path)
+    if not content.startswith(PLAIN):
+        param = f"{path}.encrypted_content"
+        raise RequestError(f"{param} was not made by this service", param=param)
+    return content.removeprefix(PLAIN)
 
 
 def _text(content: Any, path: str) -> str:

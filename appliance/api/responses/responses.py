@@ -1,9 +1,10 @@
 """OpenAI's Responses: created, retrieved, and continued."""
 
+import logging
 import secrets
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import falcon
 import msgspec
@@ -13,10 +14,13 @@ from appliance.api.generation.counting import count_prompt_tokens
 from appliance.api.generation.request import Generation
 from appliance.api.generation.sampling import ReplyLimit
 from appliance.api.openapi.operation import Operations
-from appliance.api.responses.builder import EVENTS, ResponseBuilder
+from appliance.api.responses.builder import EVENTS
 from appliance.api.responses.encoder import ResponseEncoder
-from appliance.api.responses.items import Item, conversation_of, input_items
-from appliance.api.responses.recorder import Recorder, Recorders
+from appliance.api.responses.follower import FollowingStream
+from appliance.api.responses.items import Item, input_items
+from appliance.api.responses.prompts import Prompts
+from appliance.api.responses.recorder import Plan, Recorder
+from appliance.api.responses.recorders import Recorders
 from appliance.api.responses.schemas import (
     DeletedResponse,
     InputTokens,
@@ -25,31 +29,35 @@ from appliance.api.responses.schemas import (
     OfferedTools,
     ResponseFault,
     ResponseObject,
+    ResponseQuery,
     ResponsesRequest,
 )
 from appliance.api.wire import streams
-from appliance.api.wire.bodies import check_length
 from appliance.api.wire.headers import warn
 from appliance.api.wire.lenient import decode_lenient
 from appliance.auth.keys.scopes import Caller
 from appliance.config.schema import LimitsSettings
-from appliance.engine.pool import Pool, ServedModel
-from appliance.engine.types import ChatPrompt, GenerationRequest
-from appliance.errors import ApplianceError, NotFound, PreviousResponseNotFound, RequestError
-from appliance.store.callers.responses import ResponseBook, StoredResponse
+from appliance.engine.pool import Pool
+from appliance.errors import ApplianceError, NotFound, RequestError, StoreError
+from appliance.store.callers.responses import StoredResponse
+
+log = logging.getLogger(__name__)
 
 operation = Operations("OpenAI")
+
+Query = TypeVar("Query", bound=msgspec.Struct)
 
 
 class Responses:
     """`/v1/responses` and below"""
 
-    def __init__(self, pool: Pool, book: ResponseBook, limits: LimitsSettings) -> None:
+    def __init__(
+        self, pool: Pool, live: Recorders, prompts: Prompts, limits: LimitsSettings
+    ) -> None:
         self._pool = pool
-        self._book = book
-        self._live = Recorders(book)
+        self._live = live
+        self._prompts = prompts
         self._max_tokens = limits.max_response_tokens
-        self._max_prompt_length = limits.max_prompt_length
 
     @operation(
         takes=ResponsesRequest,
@@ -63,17 +71,22 @@ class Responses:
         It is kept for 30 days unless `store` is false, only for the caller that created it.
         """
         body, ignored = decode_lenient(req, ResponsesRequest)
-        if body.background and (body.stream or body.store is False):
-            raise RequestError("background goes with store, and without stream", param="background")
+        if body.background and body.store is False:
+            raise RequestError("background goes with store", param="background")
         model = self._pool.find(body.model)
         if body.user:
             bind_contextvars(user=body.user)
-        offered = body.offered()
-        items = input_items(body.input)
-        request = self._request(req, body, model, items, offered)
+        offered = OfferedTools(body.tools or ())
         head = _head(body, body.model or model.id)
-        recorder = Recorder(request.owner, items, ResponseBuilder(head, offered))
-        encoder = ResponseEncoder(ResponseBuilder(head, offered), recorder)
+        items = input_items(body.input, head.id)
+        request = self._prompts.request(req.context.caller, body, model, items, offered)
+        plan = Plan(
+            model=model.id,
+            request=request,
+            encrypted=body.includes("reasoning.encrypted_content"),
+            streamed=bool(body.background and body.stream),
+        )
+        recorder = Recorder(request.owner, items, head, plan)
         generation = Generation(
             model,
             [request],
@@ -81,14 +94,15 @@ class Responses:
             through=self._live.follow(recorder),
         )
         try:
-            self._generate(req, resp, body, generation, encoder, recorder)
+            self._generate(req, resp, body, generation, recorder)
         except ApplianceError:
             self._live.forget(recorder)
             raise
         left_out = ", ".join(dict.fromkeys(offered.left_out))
         tools = f"tools left out: {left_out}" if left_out else None
         cut = ReplyLimit(body.max_output_tokens, self._max_tokens).warning(generation.accepted)
-        warn(resp, model.routing.warning_for(None), cut, ignored, tools)
+        device = model.routing.warning_for(None)
+        warn(resp, device, cut, ignored, tools, body.not_included())
 
     def _generate(
         self,
@@ -96,16 +110,21 @@ class Responses:
         resp: falcon.Response,
         body: ResponsesRequest,
         generation: Generation,
-        encoder: ResponseEncoder,
         recorder: Recorder,
     ) -> None:
         if body.background:
             self._begin(generation, recorder)
-            resp.media = recorder.response
+            if body.stream:
+                streams.send(req, resp, FollowingStream(recorder))
+            else:
+                resp.media = recorder.response
             return
+        encoder = ResponseEncoder(recorder)
         if body.stream:
             stream = generation.stream(encoder)
             recorder.cancel = stream.close
+            if recorder.head.store:
+                self._store(recorder)
             streams.send(req, resp, stream)
             return
 
@@ -115,36 +134,62 @@ class Responses:
 
         resp.media = generation.run(encoder, on_disconnect)
 
+    def _store(self, recorder: Recorder) -> None:
+        """Before its client knows its id, so that it is there after a kill."""
+        try:
+            self._live.begin(recorder)
+        except StoreError as ex:
+            log.error("the response %s is not stored: %s", recorder.id, ex)
+
     def _begin(self, generation: Generation, recorder: Recorder) -> None:
         """Generate without anybody who waits.
 
         Raises:
             ApplianceError: it cannot be stored, or was refused.
         """
-        self._live.keep(recorder)
+        feed = generation.submit()
+        recorder.cancel = feed.close
         try:
-            feed = generation.submit()
-            recorder.cancel = feed.close
             feed.wait_answered(streams.FIRST_EVENT_SECONDS)
+            self._live.begin(recorder)
         except ApplianceError:
-            self._book.delete(recorder.owner, recorder.response.id)
+            recorder.deleted = True
+            feed.close()
             raise
 
     @operation(takes=ResponsesRequest, gives=InputTokens, errors=(404,))
     def on_post_tokens(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Tokens of the whole prompt."""
         body, ignored = decode_lenient(req, ResponsesRequest)
-        model: ServedModel = self._pool.find(body.model)
-        request = self._request(req, body, model, input_items(body.input), body.offered())
+        model = self._pool.find(body.model)
+        items = input_items(body.input, _new_id())
+        offered = OfferedTools(body.tools or ())
+        request = self._prompts.request(req.context.caller, body, model, items, offered)
         count = count_prompt_tokens(model, request, req.env["appliance.on_disconnect"])
         resp.media = InputTokens(input_tokens=count)
         warn(resp, ignored)
 
-    @operation(gives=ResponseObject)
+    @operation(
+        gives=ResponseObject,
+        query=ResponseQuery,
+        streams=dict.fromkeys(EVENTS, dict[str, Any]),
+    )
     def on_get_one(self, req: falcon.Request, resp: falcon.Response, response_id: str) -> None:
-        """A stored response, or one that is being generated."""
+        """A stored response, or one that is being generated; with `stream`, its events from any of
+        them on."""
+        query = _known_query(req, ResponseQuery)
         live = self._live.find(_owner(req), response_id)
-        resp.media = live.response if live else self._ended(req, response_id)
+        if not query.stream:
+            resp.media = live.response if live else self._ended(req, response_id)
+            return
+        recorder = live or self._recorded(req, response_id)
+        if not recorder.plan.streamed:
+            raise RequestError(
+                "only a response that was created with background and stream can be streamed again",
+                param="stream",
+            )
+        after = -1 if query.starting_after is None else query.starting_after
+        streams.send(req, resp, FollowingStream(recorder, after))
 
     @operation(gives=DeletedResponse)
     def on_delete_one(self, req: falcon.Request, resp: falcon.Response, response_id: str) -> None:
@@ -158,15 +203,16 @@ class Responses:
         """End a response that is being generated; of one that has ended, that is it."""
         live = self._live.find(_owner(req), response_id)
         if live:
-            live.cancel()
+            self._live.cancel(live)
+        if live and live.response.status == "in_progress":
             resp.media = msgspec.structs.replace(live.response, status="cancelled")
         else:
-            resp.media = self._ended(req, response_id)
+            resp.media = live.response if live else self._ended(req, response_id)
 
     @operation(gives=ItemList, query=ItemsQuery)
     def on_get_items(self, req: falcon.Request, resp: falcon.Response, response_id: str) -> None:
         """What came with the request of a stored response, the last first."""
-        query = _items_query(req)
+        query = _known_query(req, ItemsQuery)
         live = self._live.find(_owner(req), response_id)
         items: list[Item] = (
             live.items if live else msgspec.json.decode(self._stored(req, response_id).input)
@@ -193,60 +239,16 @@ class Responses:
         )
         return msgspec.structs.replace(found, status="failed", error=why)
 
+    def _recorded(self, req: falcon.Request, id: str) -> Recorder:
+        """A response that has ended, with what was written of it."""
+        stored = self._stored(req, id)
+        ended = msgspec.json.decode(stored.response, type=ResponseObject)
+        return Recorder.of_ended(_owner(req), ended, stored.log)
+
     def _stored(self, req: falcon.Request, id: str) -> StoredResponse:
-        found = self._book.find(_owner(req), id)
+        found = self._live.book.find(_owner(req), id)
         if found is None:
             raise _not_found(id)
-        return found
-
-    def _request(
-        self,
-        req: falcon.Request,
-        body: ResponsesRequest,
-        model: ServedModel,
-        items: list[Item],
-        offered: OfferedTools,
-    ) -> GenerationRequest:
-        caller: Caller = req.context.caller
-        before = self._before(caller.owner, body.previous_response_id)
-        conversation = conversation_of(body.instructions, [*before, *items])
-        check_length("input", conversation.length, self._max_prompt_length)
-        tools, choice = offered.choose(body.tool_choice)
-        prompt = ChatPrompt(
-            conversation.messages(),
-            parse_output=True,
-            tools=tools or None,
-            tool_choice=choice,  # type: ignore[arg-type]
-            effort=body.reasoning.effort if body.reasoning else None,
-            effort_is_wish=True,
-            continue_final=conversation.ends_with_beginning,
-            trim=body.truncation == "auto",
-        )
-        return GenerationRequest(
-            prompt=prompt,
-            sampling=body.sampling(self._max_tokens, model.spec.sampling),
-            owner=caller.owner,
-            caller=caller.key_name,
-        )
-
-    def _before(self, owner: str, id: str | None) -> list[Item]:
-        """The items of the responses before this one, with the model's output."""
-        if id is None:
-            return []
-        if self._live.find(owner, id):
-            raise RequestError(
-                f"Previous response with id '{id}' is still in progress.",
-                param="previous_response_id",
-            )
-        chain = self._book.chain(owner, id)
-        if chain is None:
-            raise PreviousResponseNotFound(
-                f"Previous response with id '{id}' not found.", param="previous_response_id"
-            )
-        found: list[Item] = []
-        for one in chain:
-            found += msgspec.json.decode(one.input)
-            found += msgspec.json.decode(one.response)["output"]
         return found
 
 
@@ -259,12 +261,21 @@ def _not_found(id: str) -> NotFound:
     return NotFound(f"Response with id '{id}' not found.", param="response_id")
 
 
-def _items_query(req: falcon.Request) -> ItemsQuery:
-    known = {name: req.params[name] for name in ItemsQuery.__struct_fields__ if name in req.params}
+def _known_query(req: falcon.Request, kind: type[Query]) -> Query:
+    """The query's fields that are known.
+
+    Raises:
+        RequestError: one is wrong.
+    """
+    known = {name: req.params[name] for name in kind.__struct_fields__ if name in req.params}
     try:
-        return msgspec.convert(known, ItemsQuery, strict=False)
+        return msgspec.convert(known, kind, strict=False)
     except msgspec.ValidationError as ex:
         raise RequestError(str(ex)) from ex
+
+
+def _new_id() -> str:
+    return f"resp_{secrets.token_hex(24)}"
 
 
 def _head(body: ResponsesRequest, model: str) -> ResponseObject:
@@ -277,7 +288,7 @@ def _head(body: ResponsesRequest, model: str) -> ResponseObject:
         for tool in body.tools or ()
     ]
     return ResponseObject(
-        id=f"resp_{secrets.token_hex(24)}",
+        id=_new_id(),
         created_at=int(time.time()),
         instructions=body.instructions,
         max_output_tokens=body.max_output_tokens,
@@ -297,5 +308,6 @@ def _head(body: ResponsesRequest, model: str) -> ResponseObject:
         truncation=body.truncation or "disabled",
         user=body.user,
         background=bool(body.background),
+        top_logprobs=body.top_logprobs or 0,
         metadata=body.metadata or {},
     )

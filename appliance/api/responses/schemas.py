@@ -1,6 +1,6 @@
 """The request and the response of OpenAI's Responses API. Fields that aren't here are ignored."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -21,6 +21,7 @@ from appliance.engine.types import SamplingParams
 from appliance.errors import RequestError
 
 TITLE = Meta(min_length=1, max_length=128)
+INCLUDED = ("message.output_text.logprobs", "reasoning.encrypted_content")
 CUSTOM_INPUT = {
     "type": "object",
     "properties": {"input": {"type": "string"}},
@@ -89,6 +90,10 @@ class ResponsesRequest(Lenient, kw_only=True, frozen=True):
     reasoning: ReasoningSettings | None = None
     temperature: Temperature | None = None
     top_p: Share | None = None
+    top_logprobs: Annotated[int, Meta(ge=0, le=20)] | None = None
+    include: list[str] | None = None
+    """What else is told: `message.output_text.logprobs`, `reasoning.encrypted_content`; others are
+    passed over."""
     seed: Seed | None = None
     """Not OpenAI's, as the next one; as in `POST /v1/chat/completions`."""
     reproducible: bool | None = None
@@ -116,29 +121,40 @@ class ResponsesRequest(Lenient, kw_only=True, frozen=True):
                 raise RequestError("text.format.schema is missing", param="text.format.schema")
             schema = msgspec.json.encode(format.schema).decode()
         given["json_schema"] = schema
+        if self.top_logprobs or self.includes("message.output_text.logprobs"):
+            given["logprobs"] = self.top_logprobs or 0
         return with_defaults(given, self.max_output_tokens, most_tokens, defaults)
 
-    def offered(self) -> "OfferedTools":
-        """The tools that the model is shown."""
-        found = OfferedTools()
-        for tool in self.tools or ():
-            if tool.type == "namespace":
-                for member in tool.tools or ():
-                    found.add(member, tool.name)
-            else:
-                found.add(tool, None)
-        return found
+    def includes(self, what: str) -> bool:
+        """Whether that is to be told."""
+        return what in (self.include or ())
+
+    def not_included(self) -> str | None:
+        """A sentence about what is not told, though it was asked for; None: there is nothing."""
+        names = [name for name in self.include or () if name not in INCLUDED and name.isprintable()]
+        return f"not included: {', '.join(dict.fromkeys(names))}" if names else None
 
 
 class OfferedTools:
     """The functions among the tools of a request."""
 
-    def __init__(self) -> None:
+    def __init__(self, tools: "Sequence[ResponseTool]" = ()) -> None:
         self.functions: list[dict[str, Any]] = []
         self.left_out: list[str] = []
         """Types of tools that aren't here."""
         self._custom: set[str] = set()
         self._members: dict[str, tuple[str, str]] = {}
+        for tool in tools:
+            if tool.type == "namespace":
+                for member in tool.tools or ():
+                    self.add(member, tool.name)
+            else:
+                self.add(tool, None)
+
+    @classmethod
+    def of(cls, response: "ResponseObject") -> "OfferedTools":
+        """Those of a response."""
+        return cls(msgspec.convert(response.tools, list[ResponseTool]))
 
     def add(self, tool: ResponseTool, namespace: str | None) -> None:
         """A tool, perhaps of a namespace."""
@@ -275,6 +291,15 @@ class DeletedResponse(msgspec.Struct, frozen=True, kw_only=True):
     deleted: bool = True
 
 
+class ResponseQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """The query of `GET /v1/responses/{id}`."""
+
+    stream: bool = False
+    """Its events; only of one that was created with `background` and `stream`."""
+    starting_after: Annotated[int, Meta(ge=0, le=2**31 - 1)] | None = None
+    """The number of the last event that is not sent."""
+
+
 class ItemsQuery(msgspec.Struct, frozen=True, kw_only=True):
     """The query of `GET …/input_items`."""
 
@@ -298,3 +323,23 @@ class InputTokens(msgspec.Struct, frozen=True, kw_only=True):
 
     object: Literal["response.input_tokens"] = "response.input_tokens"
     input_tokens: int
+
+
+class CompactRequest(Lenient, kw_only=True, frozen=True):
+    """`POST /v1/responses/compact`."""
+
+    model: str | None = None
+    input: str | list[dict[str, Any]] | None = None
+    instructions: str | None = None
+    previous_response_id: Annotated[str, Meta(max_length=128)] | None = None
+
+
+class CompactedResponse(msgspec.Struct, frozen=True, kw_only=True):
+    """A conversation made shorter: the input of what goes on from it."""
+
+    id: str
+    created_at: int
+    object: Literal["response.compaction"] = "response.compaction"
+    output: list[dict[str, Any]]
+    """The messages of users, and an item `compaction`."""
+    usage: ResponseUsage

@@ -20,6 +20,7 @@ from appliance.engine.local.prestart import PrestartedWorker
 from appliance.engine.local.restart_policy import BACK_OFF, MAX_DEATHS, RestartPolicy
 from appliance.engine.local.worker_process import End, WorkerProcess
 from appliance.engine.protocol import (
+    Begun,
     Cancel,
     Delta,
     Embed,
@@ -171,16 +172,19 @@ class LocalEngine:
             self._changed.wait_for(lambda: self._state.status != "loading", timeout)
             return self._state.status == "ready"
 
-    def submit(self, request: GenerationRequest, sink: EventSink) -> int:
+    def submit(
+        self, request: GenerationRequest, sink: EventSink, begun: Begun | None = None
+    ) -> int:
         """Have a prompt completed; `sink` gets every event, the last one being terminal.
 
-        While the model loads, the request waits for it. Where requests wait, owners take turns.
+        `begun`: what an earlier worker wrote of the reply, which goes on from there. While the
+        model loads, the request waits for it. Where requests wait, owners take turns.
         Returns the id to cancel by.
 
         Raises:
             QueueFull, ShuttingDown, ModelLoadFailed: nothing was submitted.
         """
-        return self._submit(lambda id: Generate(id, request), request.owner, sink)
+        return self._submit(lambda id: Generate(id, request, begun), request.owner, sink)
 
     def embed(self, request: EmbedRequest, sink: EventSink) -> int:
         """Have vectors made of the inputs; `sink` gets every event, the last one being terminal:

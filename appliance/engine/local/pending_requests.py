@@ -52,7 +52,8 @@ class PendingRequest:
         self.accepted: Accepted | None = None
         self.begun = False
         """Some of the reply was delivered: it goes on from there."""
-        self.tokens = array("i")
+        before = command.begun if isinstance(command, Generate) else None
+        self.tokens = array("i", before.tokens if before else ())
         """The reply's tokens delivered so far."""
         self.cached: Prefill | None = None
         """With what was found in the cache when it was read first."""
@@ -96,7 +97,7 @@ class PendingRequest:
     def so_far(self) -> Begun | None:
         """The progress that the next worker resumes from; None: it starts at the beginning."""
         if self.accepted is None:
-            return None
+            return self.command.begun if isinstance(self.command, Generate) else None
         now = time.monotonic()
         came, worked, wrote = (self._times + [now] * 2)[:3]
         return Begun(

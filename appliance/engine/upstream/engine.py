@@ -17,6 +17,7 @@ from appliance.engine.counters import Counters, RequestStats
 from appliance.engine.fair_queue import FairQueue, is_full
 from appliance.engine.protocol import (
     Accepted,
+    Begun,
     Embedded,
     EventSink,
     Finished,
@@ -137,10 +138,16 @@ class UpstreamEngine:
         """Whether the upstream was ready within `timeout` seconds; False at once when it isn't."""
         return self._health.wait_ready(timeout)
 
-    def submit(self, request: GenerationRequest, sink: EventSink) -> int:
+    def submit(
+        self,
+        request: GenerationRequest,
+        sink: EventSink,
+        begun: Begun | None = None,  # noqa: ARG002 - a reply there can't be gone on with
+    ) -> int:
         """Have a prompt completed; `sink` gets every event, the last one being terminal.
 
-        A request that is to be reproducible is refused: nobody here could promise it.
+        Whatever was `begun` of the reply, it is written anew. A request that is to be reproducible
+        is refused: nobody here could promise it.
         `Accepted` comes with the upstream's first chunk. Its `prompt_tokens` are 0 unless the
         upstream counts them that early; `Finished` has them. There is no `Prefill`.
 

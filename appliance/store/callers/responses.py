@@ -1,7 +1,7 @@
 """Stored responses of `/v1/responses`: each only for its owner, for 30 days."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import apsw
@@ -15,6 +15,11 @@ KEPT_MILLISECONDS = 30 * 24 * 3600 * 1000
 LONGEST_CHAIN = 2000
 """Responses that one can go on from, one after the other."""
 
+_INSERT = (
+    "INSERT INTO responses (owner, id, previous_id, input, response, plan, log)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO"
+)
+_SELECT = "SELECT owner, id, previous_id, input, response, plan, log FROM responses"
 _DUE = "SELECT 1 FROM responses WHERE age IS NULL OR age <= ? LIMIT 1"
 
 
@@ -27,6 +32,17 @@ class StoredResponse(msgspec.Struct, frozen=True, kw_only=True):
     """JSON: the items that came with the request."""
     response: bytes
     """JSON: the whole object."""
+    plan: bytes | None = None
+    """What it takes to go on with it; None: it has ended."""
+    log: bytes | None = None
+    """What the model wrote, as far as that is kept."""
+
+
+class OwnedResponse(msgspec.Struct, frozen=True, kw_only=True):
+    """A response, and whose it is."""
+
+    owner: str
+    stored: StoredResponse
 
 
 class ResponseBook:
@@ -37,21 +53,36 @@ class ResponseBook:
         """`database` is migrated."""
         self._database = database
 
+    def begin(self, owner: str, stored: StoredResponse) -> None:
+        """Keep a response that is under way; one that is kept already stays as it is."""
+        with self._database.write() as connection:
+            connection.execute(f"{_INSERT} NOTHING", _row(owner, stored))
+
     def keep(self, owner: str, stored: StoredResponse) -> None:
         """Keep a response for `owner`, a key's id or an address, or what has become of it."""
         with self._database.write() as connection:
             connection.execute(
-                "INSERT INTO responses (id, owner, previous_id, input, response)"
-                " VALUES (?, ?, ?, ?, ?)"
-                " ON CONFLICT (id) DO UPDATE SET response = excluded.response",
-                (
-                    stored.id,
-                    owner,
-                    stored.previous_id,
-                    stored.input.decode(),
-                    stored.response.decode(),
-                ),
+                f"{_INSERT} UPDATE SET"
+                " response = excluded.response, plan = excluded.plan, log = excluded.log",
+                _row(owner, stored),
             )
+
+    def grow(self, logs: Mapping[str, bytes]) -> None:
+        """What was written by now of responses that are under way, by their ids, in one
+        transaction; one that was deleted is passed over."""
+        with self._database.write() as connection:
+            connection.executemany(
+                "UPDATE responses SET log = ? WHERE id = ? AND plan IS NOT NULL",
+                [(log, id) for id, log in logs.items()],
+            )
+
+    def under_way(self) -> Sequence[OwnedResponse]:
+        """Those that had not ended when the appliance did, the oldest first."""
+        with self._database.read() as connection:
+            rows: Any = connection.execute(
+                f"{_SELECT} WHERE plan IS NOT NULL ORDER BY number"
+            ).fetchall()
+        return [OwnedResponse(owner=row[0], stored=_stored(row)) for row in rows]
 
     def find(self, owner: str, id: str) -> StoredResponse | None:
         """A response of `owner`; None: there is none."""
@@ -103,13 +134,25 @@ class ResponseBook:
             log.info("%d stored responses were kept for 30 days and are gone", gone)
 
 
+def _row(owner: str, stored: StoredResponse) -> tuple[object, ...]:
+    return (
+        *(owner, stored.id, stored.previous_id),
+        *(stored.input.decode(), stored.response.decode(), stored.plan, stored.log),
+    )
+
+
+def _stored(row: Sequence[Any]) -> StoredResponse:
+    _, id, previous, given, response, plan, log = row
+    return StoredResponse(
+        id=id,
+        previous_id=previous,
+        input=given.encode(),
+        response=response.encode(),
+        plan=plan,
+        log=log,
+    )
+
+
 def _find(connection: apsw.Connection, owner: str, id: str) -> StoredResponse | None:
-    rows: Any = connection.execute(
-        "SELECT id, previous_id, input, response FROM responses WHERE owner = ? AND id = ?",
-        (owner, id),
-    ).fetchall()
-    for found, previous, given, response in rows:
-        return StoredResponse(
-            id=found, previous_id=previous, input=given.encode(), response=response.encode()
-        )
-    return None
+    rows: Any = connection.execute(f"{_SELECT} WHERE owner = ? AND id = ?", (owner, id)).fetchall()
+    return _stored(rows[0]) if rows else None

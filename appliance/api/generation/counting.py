@@ -2,10 +2,12 @@
 
 from collections.abc import Callable
 
+import msgspec
+
 from appliance.api.generation.stream import SequenceFeed, error_of
 from appliance.api.wire.streams import wait_for_events
 from appliance.engine.pool import ServedModel
-from appliance.engine.protocol import Accepted, Failed, Terminal
+from appliance.engine.protocol import Accepted, Failed, Finished, Terminal
 from appliance.engine.types import GenerationRequest
 from appliance.errors import ContextLengthExceeded, ShuttingDown
 
@@ -16,17 +18,20 @@ def count_prompt_tokens(
     on_disconnect: Callable[[Callable[[], None]], None],
 ) -> int:
     """Tokens of the request's prompt, also of one that the context does not hold. It is rendered
-    and tokenized, and ends before it is computed.
+    and tokenized, and ends before it is computed; an upstream that reports the length at the end
+    alone computes it, and one token.
 
     Raises:
         ApplianceError: it cannot be read, or the model is not there.
     """
+    shortest = msgspec.structs.replace(request.sampling, max_tokens=1)
+    request = msgspec.structs.replace(request, sampling=shortest)
     feed = SequenceFeed()
     feed.submitted(model.submit(request, feed.sink(0)))
     on_disconnect(feed.close)
     try:
         for _, event in wait_for_events(feed):
-            if isinstance(event, Accepted):
+            if isinstance(event, Accepted | Finished) and event.prompt_tokens:
                 return event.prompt_tokens
             if isinstance(event, Failed):
                 error = error_of(event)

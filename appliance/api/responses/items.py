@@ -39,11 +39,11 @@ def input_items(given: str | list[Item] | None, response_id: str) -> list[Item]:
         id = item.get("id")
         if not isinstance(id, str) or not id:
             id = item_id(kind, response_id, f"i{number:03}")
-        item = {**item, "type": kind, "id": id}
+        whole = {**item, "type": kind, "id": id}
         if kind == "message" and isinstance(item.get("content"), str):
             part = "output_text" if item.get("role") == "assistant" else "input_text"
-            item["content"] = [{"type": part, "text": item["content"]}]
-        found.append(item)
+            whole["content"] = [{"type": part, "text": item["content"]}]
+        found.append(whole)
     return found
 
 

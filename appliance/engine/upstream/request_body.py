@@ -13,6 +13,7 @@ from appliance.errors import ApplianceError
 OPTIONAL = (
     *("top_k", "min_p", "repeat_penalty", "repetition_penalty", "ignore_eos", "stream_options"),
     *("json_schema", "structured_outputs", "ebnf"),  # other fields beside them mean the same
+    "chat_template_kwargs",
 )
 """Fields that are not OpenAI's own or came late, omitted for an upstream that refuses them."""
 
@@ -22,7 +23,7 @@ PATIENT_TRIMS = 8
 """Times that the oldest question and answer are left out one pair at a time; then two, four, …"""
 
 _UNKNOWN = re.compile(
-    r"unrecogni[sz]ed|unknown|unexpected|unsupported|extra"
+    r"unrecogni[sz]ed|unknown|unexpected|unsupported|extra|is not a field"
     r"|not (?:be )?(?:supported|permitted|allowed|recogni[sz]ed)",
     re.IGNORECASE,
 )
@@ -161,6 +162,9 @@ class RequestBody:
                 fields |= {"tools": prompt.tools, "tool_choice": prompt.tool_choice}
             if prompt.effort is not None and not prompt.effort_is_wish:
                 fields["reasoning_effort"] = prompt.effort
+            elif prompt.effort is not None:
+                # As templates name it; those without such a variable ignore it, as is wished.
+                fields["chat_template_kwargs"] = {"enable_thinking": prompt.effort != "none"}
             if prompt.continue_final:
                 # vLLM's and SGLang's names; llama-server takes the last message for what it is.
                 fields |= {"continue_final_message": True, "add_generation_prompt": False}

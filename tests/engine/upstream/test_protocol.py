@@ -286,6 +286,28 @@ def test_fields_that_the_upstream_does_not_know_are_left_out_from_then_on(
     assert caplog.text.count("asked without min_p, top_k") == 1
 
 
+def test_a_wish_to_think_or_not_is_passed_on_as_templates_name_it(
+    far: UpstreamEngine, upstream: HostileUpstream
+) -> None:
+    prompts = [
+        ChatPrompt([ChatMessage("user", "hi")], effort=effort, effort_is_wish=True)
+        for effort in ("none", "high", None)
+    ]
+    for prompt in prompts:
+        assert ask(far, prompt, SamplingParams(max_tokens=5)).text == "fine"
+    passed = [body.get("chat_template_kwargs") for body in upstream.bodies]
+    assert passed == [{"enable_thinking": False}, {"enable_thinking": True}, None]
+    assert all("reasoning_effort" not in body for body in upstream.bodies)
+
+    text = "chat_template_kwargs is not a field of this request"
+    upstream.answer = lambda exchange: (
+        exchange.refuse(400, {"error": {"message": text}})
+        if "chat_template_kwargs" in exchange.body
+        else exchange.reply("fine")
+    )
+    assert ask(far, prompts[0], SamplingParams(max_tokens=5)).text == "fine"
+
+
 def test_the_client_library_is_loaded_at_the_first_use_alone() -> None:
     script = "import appliance.engine.upstream.engine, sys; sys.exit('openai' in sys.modules)"
     assert (

@@ -101,6 +101,10 @@ MAY_IMPORT: dict[str, list[str]] = {
         *("api.generation", "api.openapi", "api.wire"),
         *("auth.keys", "config", "engine", "http", "store.callers"),
     ],
+    "api.mcp": [
+        *("api.generation", "api.models", "api.openapi", "api.wire"),
+        *("auth.keys", "config", "engine", "http", "store"),
+    ],
     "api.legacy": [
         *("api.chat", "api.generation", "api.openai", "api.openapi", "api.wire"),
         *("auth.keys", "chat", "config", "engine", "http", "store"),

@@ -26,6 +26,8 @@ from appliance.api.legacy.dispatch import ChatCompletionsDispatcher, Completions
 from appliance.api.legacy.history import History, LegacyModels, SessionIds
 from appliance.api.legacy.plain_text import PlainTextHandler
 from appliance.api.legacy.requests import LegacyApi
+from appliance.api.mcp.server import Mcp
+from appliance.api.mcp.tools import ToolBox
 from appliance.api.middleware.auth import (
     ADMIN,
     CHAT,
@@ -166,6 +168,9 @@ def build(
     add("/v1/responses/{response_id}", stored, CHAT, "one")
     add("/v1/responses/{response_id}/cancel", stored, CHAT, "cancel")
     add("/v1/responses/{response_id}/input_items", stored, CHAT, "items")
+
+    tools = ToolBox(sessions, search, pool, local_models)
+    add("/mcp", Mcp(tools, pool, limits, version, guard.count_request), CHAT)
 
     ollama = OllamaModelResource(pool, local_models)
     answered = CHAT_LIMITED_ANY_TYPE

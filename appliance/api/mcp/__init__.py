@@ -1,0 +1,1 @@
+"""The Model Context Protocol: this service as tools of agents."""

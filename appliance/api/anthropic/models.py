@@ -5,8 +5,8 @@ import datetime
 import falcon
 
 from appliance.api.anthropic.schemas import AnthropicModel, AnthropicModels
+from appliance.api.openai.answers import ModelObject, ModelObjects
 from appliance.api.openai.models import OfferedModels, OpenAIModels
-from appliance.api.openai.schemas import ModelObject, ModelObjects
 from appliance.api.openapi.operation import Operations
 from appliance.models.local.summary import LocalModel
 

@@ -8,15 +8,10 @@ import msgspec
 from appliance.api.legacy.errors import TextError, text_error
 from appliance.api.legacy.requests import LegacyApi
 from appliance.api.legacy.schemas import LegacyRequest, has_own_fields, is_legacy_chat
+from appliance.api.openai.answers import ChatCompletion, ChatCompletionChunk, TextCompletion
 from appliance.api.openai.completions import ChatCompletions, Completions
 from appliance.api.openai.encoder import DONE_TEXT
-from appliance.api.openai.schemas import (
-    ChatCompletion,
-    ChatCompletionChunk,
-    ChatCompletionRequest,
-    CompletionRequest,
-    TextCompletion,
-)
+from appliance.api.openai.schemas import ChatCompletionRequest, CompletionRequest
 from appliance.api.openapi.operation import Operations
 from appliance.api.wire.bodies import decode_fields, read_json
 from appliance.api.wire.errors import ErrorFormat

@@ -13,13 +13,13 @@ from appliance.api.generation.request import Generation
 from appliance.api.generation.sampling import ReplyLimit
 from appliance.api.legacy.plain_text import PlainReply, PlainTextStream
 from appliance.api.legacy.schemas import DEFAULTS, LegacyRequest, legacy_request
-from appliance.api.openai.encoder import TextEncoder
-from appliance.api.openai.schemas import (
+from appliance.api.openai.answers import (
     CompletionUsage,
     PromptTokensDetails,
     TextChoice,
     TextCompletion,
 )
+from appliance.api.openai.encoder import TextEncoder
 from appliance.api.wire import streams
 from appliance.api.wire.bodies import check_length, decode_fields
 from appliance.api.wire.headers import DROPPED_MESSAGES, warn

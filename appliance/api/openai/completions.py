@@ -11,16 +11,10 @@ from structlog.contextvars import bind_contextvars
 from appliance.api.generation.encoder import Encoder
 from appliance.api.generation.request import Generation
 from appliance.api.generation.sampling import ReplyLimit
+from appliance.api.openai.answers import ChatCompletion, ChatCompletionChunk, TextCompletion
 from appliance.api.openai.encoder import DONE_TEXT, ChatEncoder, TextEncoder
 from appliance.api.openai.prompts import prompts_of
-from appliance.api.openai.schemas import (
-    ChatCompletion,
-    ChatCompletionChunk,
-    ChatCompletionRequest,
-    CompletionRequest,
-    OpenAIRequest,
-    TextCompletion,
-)
+from appliance.api.openai.schemas import ChatCompletionRequest, CompletionRequest, OpenAIRequest
 from appliance.api.openapi.operation import Operations
 from appliance.api.wire import streams
 from appliance.api.wire.bodies import check_length, decode

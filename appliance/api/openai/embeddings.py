@@ -6,13 +6,9 @@ import falcon
 from structlog.contextvars import bind_contextvars
 
 from appliance.api.generation.embedding import embed, floats
+from appliance.api.openai.answers import EmbeddingList, EmbeddingObject, EmbeddingUsage
 from appliance.api.openai.prompts import prompts_of
-from appliance.api.openai.schemas import (
-    EmbeddingList,
-    EmbeddingObject,
-    EmbeddingRequest,
-    EmbeddingUsage,
-)
+from appliance.api.openai.schemas import EmbeddingRequest
 from appliance.api.openapi.operation import Operations
 from appliance.api.wire.bodies import check_length, decode
 from appliance.api.wire.headers import warn

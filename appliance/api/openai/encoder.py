@@ -9,7 +9,7 @@ from typing import Literal
 from msgspec import UNSET, UnsetType
 
 from appliance.api.generation.encoder import ReplyCollector, StopReason, stop_reason
-from appliance.api.openai.schemas import (
+from appliance.api.openai.answers import (
     AnswerFunction,
     AnswerMessage,
     AnswerToolCall,

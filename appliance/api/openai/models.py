@@ -5,7 +5,7 @@ from typing import Protocol
 
 import falcon
 
-from appliance.api.openai.schemas import ModelObject, ModelObjects
+from appliance.api.openai.answers import ModelObject, ModelObjects
 from appliance.api.openapi.operation import Operations
 from appliance.models.local.summary import LocalModel
 

@@ -40,7 +40,7 @@ MAY_IMPORT: dict[str, list[str]] = {
     "store.copies": ["store", "store.disk", "system"],
     "auth.vault": ["system"],
     "auth.keys": ["auth.vault", "config", "system"],
-    "auth": ["auth.keys", "system"],
+    "auth": ["auth.keys", "config", "system"],
     # Model files.
     "models.gguf": [],
     "models.catalog": ["models.gguf"],

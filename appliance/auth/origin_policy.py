@@ -1,7 +1,8 @@
 """The `Host` and `Origin` that a request may have. Pure; safe from any thread.
 
-Both lists are exact, on every address that is listened on. A browser lets any page send requests to
-this machine: the page's origin reveals it, and the host reveals a name that was made to point here.
+Both lists are exact, on every address that is listened on, but for patterns of desktop apps'
+origins. A browser lets any page send requests to this machine: the page's origin reveals it, and
+the host reveals a name that was made to point here.
 """
 
 import ipaddress
@@ -9,6 +10,7 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Literal
 
+from appliance.config.origins import AllowedOrigin
 from appliance.errors import WrongHost, WrongOrigin
 
 RequestSource = Literal["program", "own page", "listed page", "any page"]
@@ -20,6 +22,9 @@ Local = tuple[str, int]
 
 ANY = "*"
 _HOST = re.compile(r"([a-z0-9_.-]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?")
+
+
+_SHOWN = re.compile(r"[a-z][a-z0-9+.-]{1,30}://[a-z0-9_.:\[\]-]{1,100}")
 
 
 class OriginPolicy:
@@ -39,12 +44,14 @@ class OriginPolicy:
             allowed_hosts: further names, which may have a port of their own. `*` is any one, and
                 means nothing without `auth`: a page whose name was made to point here has no key,
                 and no cookie of another name's.
-            allowed_origins: of other pages. `*` is any one, and means nothing without `auth`.
+            allowed_origins: of other pages; `app://*` is any of a scheme that no web page has, and
+                `http://localhost:*` any port of this machine. `*` is any one, and means nothing
+                without `auth`.
             auth: callers show a key.
         """
         self._further = frozenset(map(str.lower, allowed_hosts)) - {ANY}
         self._names = self._further if _address(host) else self._further | {host.lower()}
-        self._origins = frozenset(map(str.lower, allowed_origins))
+        self._origins = [AllowedOrigin(it) for it in allowed_origins if it != ANY]
         self._any = auth and ANY in allowed_origins
         self._any_host = auth and ANY in allowed_hosts
 
@@ -75,13 +82,14 @@ class OriginPolicy:
         origin = origin.lower()
         if origin in (f"http://{host}", f"https://{host}"):
             return "own page"
-        if origin != ANY and origin in self._origins:
+        if any(it.matches(origin) for it in self._origins):
             return "listed page"
         if self._any:
             return "any page"
+        shown = origin if _SHOWN.fullmatch(origin) else "this origin"
         raise WrongOrigin(
-            "Web pages of this origin may not use the appliance. Those that may are listed in"
-            " security.allowed_origins."
+            f"Web pages of {shown} may not use the appliance. If this is a page or an app of yours,"
+            " add its origin to security.allowed_origins in the configuration, and restart."
         )
 
     def _check_unnamed(self, method: str, header: Callable[[str], str | None]) -> None:

@@ -15,6 +15,7 @@ from typing import Any, get_args, get_type_hints
 
 import msgspec
 
+from appliance.config.origins import AllowedOrigin
 from appliance.config.schema import Config, LogLevel, SecuritySettings
 from appliance.config.validation import describe_validation_error
 from appliance.errors import ConfigError
@@ -31,8 +32,6 @@ SHORT_NAMES = {
 
 _KUBERNETES = re.compile(r"APPLIANCE_(SERVICE_(HOST|PORT\w*)|PORT(_\d+_\w+)?)")
 """What Kubernetes puts into every container beside a service that is named `appliance`."""
-
-_ORIGIN = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^/\s?#@*]+")
 
 
 _LEVELS = {"trace": "debug", "warn": "warning", "off": "error", "critical": "error"}
@@ -172,10 +171,11 @@ def _check_together(config: Config) -> None:
 
 def _check_security(security: SecuritySettings) -> None:
     for origin in security.allowed_origins:
-        if origin != "*" and not _ORIGIN.fullmatch(origin):
+        if origin != "*" and not AllowedOrigin(origin).valid:
             raise ConfigError(
                 'security.allowed_origins: needs origins such as "https://example.org", without a'
-                f' path, or "*"; there is {origin!r}',
+                ' path, of apps such as "app://*", of this machine such as "http://localhost:*",'
+                f' or "*"; there is {origin!r}',
                 param="security.allowed_origins",
             )
     for proxy in security.trusted_proxies:

@@ -164,8 +164,9 @@ class SecuritySettings(Section, frozen=True):
     insecure_lan: bool = False
     """Listening beyond this machine doesn't turn `enable_auth` on."""
     allowed_origins: tuple[str, ...] = ()
-    """Origins of other web pages that may use the appliance, such as `https://example.org`; `*`:
-    all of them, with a key."""
+    """Origins of other web pages and of desktop apps that may use the appliance, such as
+    `https://example.org`, `app://obsidian.md`, `vscode-webview://*`, `http://localhost:*`; `*`: all
+    of them, with a key."""
     allowed_hosts: tuple[str, ...] = ()
     """Names that the appliance goes by beside its address, such as `box.lan`; `*`: all of them,
     with a key."""

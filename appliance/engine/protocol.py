@@ -146,6 +146,8 @@ class Begun(msgspec.Struct, frozen=True, kw_only=True):
     """As `Accepted` reported it."""
     tokens: list[int] = []
     """The reply's tokens that were already sent."""
+    mirostat_mu: float | None = None
+    """As the last `Delta` reported it."""
     cached_tokens: int = 0
     cached_from: CachedFrom | None = None
     timings: Timings
@@ -330,6 +332,8 @@ class Delta(msgspec.Struct, frozen=True, tag="delta", omit_defaults=True):
     """For the tokens since the last delta, if requested."""
     new_tokens: list[int] = []
     """Those since the last delta; none of an engine that doesn't know them."""
+    mirostat_mu: float | None = None
+    """What mirostat keeps from one token to the next; None: it isn't used."""
 
 
 class Finished(msgspec.Struct, frozen=True, tag="finished", kw_only=True):

@@ -69,6 +69,15 @@ class TokenPrompt(msgspec.Struct, frozen=True, tag="tokens"):
 Prompt = ChatPrompt | TextPrompt | TokenPrompt
 
 
+SAMPLERS = (
+    *("penalties", "dry", "top_n_sigma", "top_k", "typ_p", "top_p", "min_p", "xtc"),
+    *("temperature", "infill"),
+)
+"""llama.cpp's names."""
+DEFAULT_SAMPLERS = SAMPLERS[:-1]
+"""In llama.cpp's order."""
+
+
 class SamplingParams(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """How tokens are chosen; names and neutral values are llama.cpp's."""
 
@@ -81,9 +90,39 @@ class SamplingParams(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     top_p: float = 0.95
     min_p: float = 0.05
     repeat_penalty: float = 1.0
-    """1.0: off; over the last 64 tokens, like the two that follow."""
+    """1.0: off; over the last `repeat_last_n` tokens, like the two that follow."""
     frequency_penalty: float = 0.0
     presence_penalty: float = 0.0
+    repeat_last_n: int = 64
+    """0: none; -1: as many as the context holds."""
+    dry_multiplier: float = 0.0
+    """0: off. DRY: a token that continues a repetition of n tokens loses multiplier × base ^ (n -
+    allowed length)."""
+    dry_base: float = 1.75
+    dry_allowed_length: int = 2
+    dry_penalty_last_n: int = 64
+    """Tokens that repetitions are looked for in; -1: as many as the context holds."""
+    dry_sequence_breakers: tuple[str, ...] = ("\n", ":", '"', "*")
+    """Texts that no repetition goes beyond."""
+    top_n_sigma: float = -1.0
+    """Keeps tokens within so many standard deviations of the likeliest one's logit; 0 and less:
+    off."""
+    typical_p: float = 1.0
+    """1: off."""
+    xtc_probability: float = 0.0
+    """0: off. XTC: how often all but the least likely of the tokens above the threshold go."""
+    xtc_threshold: float = 0.1
+    dynatemp_range: float = 0.0
+    """0: off. The temperature lies that much below or above, by the entropy."""
+    dynatemp_exponent: float = 1.0
+    mirostat: int = 0
+    """0: off; 1, 2: the version, which takes the place of all other samplers but temperature and
+    bias."""
+    mirostat_tau: float = 5.0
+    mirostat_eta: float = 0.1
+    samplers: tuple[str, ...] = ()
+    """Which are applied, in this order, by the names in `SAMPLERS`; empty: those in
+    `DEFAULT_SAMPLERS`."""
     logit_bias: tuple[tuple[int, float], ...] = ()
     """Token and what is added to its logit."""
     ignore_eos: bool = False

@@ -208,7 +208,7 @@ class InputProcessor:
             id,
             PromptTokens(tokens, scope),
             sampling,
-            sampler=self._runner.sampler(sampling, seed, tokens[-64:], constraint, written),
+            sampler=self._runner.sampler(sampling, seed, tokens, constraint, written),
             parser=read.parser,
             seed=seed,
             max_completion_tokens=room

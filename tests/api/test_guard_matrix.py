@@ -16,6 +16,8 @@ from appliance.http.errors import status_of
 from tests.api.guarded import PORT, REACHED, Guarded
 
 LISTED = "https://app.example"
+APPS = ("app://obsidian.md", "vscode-webview://*", "https://localhost:*")
+"""Also listed: an app, all apps of a scheme, every port of this machine."""
 LOCALS = ["127.0.0.1", "::1", "::ffff:192.168.7.20", "192.168.7.20", "fe80::1", "2001:db8::5"]
 """Local addresses that a connection arrives at, also when listening on all addresses."""
 
@@ -75,13 +77,19 @@ def origins(host: str | None) -> list[Origin]:
         Origin(f"https://{own}", "own"),
         Origin(LISTED, "listed", "cross-site", "cors"),
         Origin(LISTED.upper(), "listed"),
+        *(
+            Origin(text, "listed", "cross-site", "cors")
+            for text in ("app://obsidian.md", "vscode-webview://0a1b-2c", "https://localhost:5174")
+        ),
         Origin(None, "foreign", "cross-site", "no-cors"),
         Origin(None, "foreign", "same-site", "no-cors"),
         Origin(None, "foreign", "cross-site", "websocket"),
         *(
             Origin(text, "foreign")
             for text in (
-                *("http://evil.example", "null", "", "file://", "http://localhost:5173", "*"),
+                *("http://evil.example", "null", "", "file://", "http://localhost.evil:1", "*"),
+                *("app://other", "vscode-webview://", "vscode-webview://*", "xvscode-webview://a"),
+                *("http://localhost:5174", "https://localhost:5174/", "https://localhost:evil.ex"),
                 *(f"http://{own}.evil.example", f"http://{own}0", f"http://x{own}", own),
                 *(f"http://{own}/", f"ftp://{own}", f"{LISTED}.evil.example", f"{LISTED}:444"),
                 *("http://app.example", "https://evil.example/https://app.example", f"{LISTED}/"),
@@ -94,7 +102,7 @@ class Mode(NamedTuple):
     """The appliance's configuration, and the credentials sent to it."""
 
     auth: bool
-    origins: tuple[str, ...] = (LISTED,)
+    origins: tuple[str, ...] = (LISTED, *APPS)
     key: bool = False
     cookie: bool = False
 

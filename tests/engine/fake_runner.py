@@ -15,7 +15,7 @@ import sys
 import threading
 import time
 import zlib
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from appliance.engine.protocol import PROCESSOR, AssessedDevice, Device, Load, ModelInfo
 from appliance.engine.types import SamplingParams
@@ -61,6 +61,7 @@ class FakeSampler:
         self._wanted: list[int] | None = None
 
     ready = True
+    mirostat_mu: float | None = None
 
     def sample(self, output: int) -> list[int]:
         if self._wanted is None:
@@ -204,7 +205,7 @@ class FakeRunner:
         self,
         params: SamplingParams,
         seed: int,
-        recent: Iterable[int],
+        prompt: Sequence[int],
         constraint: Constraint | None = None,
         written: Sequence[int] = (),
     ) -> FakeSampler:

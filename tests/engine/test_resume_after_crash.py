@@ -45,6 +45,13 @@ CASES: dict[str, tuple[Prompt, dict[str, Any]]] = {
     "by chance": (STORY, FREE),
     "log probabilities": (STORY, {"logprobs": 3}),
     "a stop text": (chat("Count from 1 to 40."), {"stop": ("19", "never said")}),
+    "mirostat": (STORY, {**FREE, "mirostat": 2, "mirostat_tau": 3.0, "mirostat_eta": 0.3}),
+    "the first mirostat": (STORY, {**FREE, "mirostat": 1, "mirostat_eta": 0.3}),
+    "repetitions": (STORY, {"dry_multiplier": 0.8, "dry_penalty_last_n": -1}),
+    "exclusions": (
+        STORY,
+        {**FREE, "xtc_probability": 0.5, "typical_p": 0.95, "dynatemp_range": 0.5},
+    ),
     "penalties": (STORY, {"repeat_penalty": 1.3, "presence_penalty": 0.5}),
     "a schema": (chat("Name three people."), {**FREE, "json_schema": PEOPLE, "max_tokens": 90}),
     "a call": (

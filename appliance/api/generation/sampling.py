@@ -1,13 +1,14 @@
 """Sampling parameters, as requests of any API may have them, and their ranges."""
 
-from collections.abc import Mapping
-from typing import Annotated, Any, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Literal, NamedTuple
 
 from msgspec import Meta
 
 from appliance.api.wire.bodies import Body
 from appliance.engine.protocol import Accepted
-from appliance.engine.types import SamplingParams
+from appliance.engine.types import SAMPLERS, SamplingParams
+from appliance.errors import RequestError
 
 Temperature = Annotated[float, Meta(ge=0, le=2)]
 Share = Annotated[float, Meta(ge=0, le=1)]
@@ -21,6 +22,40 @@ StopTexts = StopText | Annotated[list[StopText], Meta(max_length=16)]
 
 TopK = Annotated[int, Meta(ge=0, le=2**31 - 1)]
 RepeatPenalty = Annotated[float, Meta(ge=0.1, le=10)]
+
+
+LastN = Annotated[int, Meta(ge=-1, le=2**31 - 1)]
+Breaker = Annotated[str, Meta(min_length=1, max_length=40, pattern=r"^[^\x00]+$")]
+SamplerName = Annotated[str, Meta(max_length=32)]
+SamplerLetters = Annotated[str, Meta(max_length=32)]
+_LETTERS = dict(zip("edskypmxti", SAMPLERS, strict=True))
+_NAMES = {
+    **{name: name for name in SAMPLERS},
+    **{name.replace("_", between): name for name in SAMPLERS for between in ("-", "")},
+    "nucleus": "top_p",
+    "temp": "temperature",
+    "typ": "typ_p",
+    "typical_p": "typ_p",
+}
+
+
+def sampler_order(given: Sequence[str]) -> tuple[str, ...]:
+    """Samplers by llama.cpp's names, however they are written, or by its letters.
+
+    Raises:
+        RequestError: one is unknown.
+    """
+    known = _LETTERS if isinstance(given, str) else _NAMES
+    found = []
+    for index, name in enumerate(given):
+        if name.lower() not in known:
+            param = "samplers" if isinstance(given, str) else f"samplers[{index}]"
+            raise RequestError(
+                f"{param}: {name!r} is no sampler; there are {', '.join(SAMPLERS)}", param=param
+            )
+        found.append(known[name.lower()])
+    # An empty list is not the same as none: the token is drawn from all.
+    return tuple(found) or ("penalties",)
 
 
 class ReplyLimit(NamedTuple):
@@ -73,6 +108,31 @@ class Sampling(Body, kw_only=True, frozen=True):
     `system_fingerprint` is the same. It is computed by itself, its whole prompt each time."""
     frequency_penalty: Annotated[float, Meta(ge=-2, le=2)] | None = None
     presence_penalty: Annotated[float, Meta(ge=-2, le=2)] | None = None
+    repeat_last_n: LastN | None = None
+    """Tokens that the penalties look back on; -1: all."""
+    dry_multiplier: Annotated[float, Meta(ge=0, le=100)] | None = None
+    """0: no DRY, which makes it harder to go on with a repetition, the longer it is."""
+    dry_base: Annotated[float, Meta(ge=1, le=100)] | None = None
+    dry_allowed_length: Annotated[int, Meta(ge=0, le=2**31 - 1)] | None = None
+    dry_penalty_last_n: LastN | None = None
+    dry_sequence_breakers: Annotated[list[Breaker], Meta(min_length=1, max_length=16)] | None = None
+    """Texts that no repetition goes beyond."""
+    top_n_sigma: Annotated[float, Meta(ge=-1, le=1000)] | None = None
+    """Only tokens within so many standard deviations of the likeliest; 0 or -1: off."""
+    typical_p: Share | None = None
+    """1: off."""
+    xtc_probability: Share | None = None
+    """0: no XTC, which leaves out the likeliest tokens now and then."""
+    xtc_threshold: Share | None = None
+    dynatemp_range: Annotated[float, Meta(ge=0, le=2)] | None = None
+    """How far the temperature moves with the entropy; 0: it doesn't."""
+    dynatemp_exponent: Annotated[float, Meta(ge=0, le=100)] | None = None
+    mirostat: Literal[0, 1, 2] | None = None
+    """Its version, in place of all samplers but the temperature; 0: off."""
+    mirostat_tau: Annotated[float, Meta(ge=0, le=100)] | None = None
+    mirostat_eta: Annotated[float, Meta(ge=0, le=1)] | None = None
+    samplers: Annotated[list[SamplerName], Meta(max_length=32)] | SamplerLetters | None = None
+    """Which are applied, and in which order: llama.cpp's names, or its letters for them."""
     stop: StopTexts | None = None
     max_tokens: Tokens | None = None
     ignore_eos: bool | None = None
@@ -88,6 +148,10 @@ class Sampling(Body, kw_only=True, frozen=True):
             given["seed"] = self.seed % SEEDS
         if self.stop is not None:
             given["stop"] = (self.stop,) if isinstance(self.stop, str) else tuple(self.stop)
+        if self.dry_sequence_breakers is not None:
+            given["dry_sequence_breakers"] = tuple(self.dry_sequence_breakers)
+        if self.samplers is not None:
+            given["samplers"] = sampler_order(self.samplers)
         given |= self.extra_params()
         return with_defaults(given, self.requested_tokens(), max_response_tokens, defaults)
 
@@ -122,6 +186,8 @@ def with_defaults(
 _SAME_NAMES = (
     *("temperature", "top_p", "top_k", "min_p"),
     *("repeat_penalty", "frequency_penalty", "presence_penalty", "ignore_eos"),
-    "reproducible",
+    *("reproducible", "repeat_last_n", "dry_multiplier", "dry_base", "dry_allowed_length"),
+    *("dry_penalty_last_n", "top_n_sigma", "typical_p", "xtc_probability", "xtc_threshold"),
+    *("dynatemp_range", "dynatemp_exponent", "mirostat", "mirostat_tau", "mirostat_eta"),
 )
 """Fields that mean the same in `SamplingParams`."""

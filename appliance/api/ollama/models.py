@@ -55,16 +55,12 @@ class OllamaModelResource:
         """The version of Ollama whose API this is."""
         resp.media = OllamaVersion(version=VERSION)
 
-    on_head_version = on_get_version
-
     @operation(gives=OllamaModels, error=OllamaError)
     def on_get_tags(self, req: falcon.Request, resp: falcon.Response) -> None:
         """The models on this machine, the newest first."""
         known = [model for model in self._models.offered() if model.downloaded]
         known.sort(key=self._changed, reverse=True)
         resp.media = OllamaModels(models=[self._entry(model) for model in known])
-
-    on_head_tags = on_get_tags
 
     @operation(gives=OllamaLoadedModels, error=OllamaError)
     def on_get_ps(self, req: falcon.Request, resp: falcon.Response) -> None:

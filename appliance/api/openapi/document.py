@@ -62,18 +62,18 @@ def document(routes: Iterable[Route], version: str) -> dict[str, Any]:
     schemas = Schemas(
         type_
         for route in table
-        for method in route.responders
+        for method in route.own
         for type_ in _types(_operation_of(route, method))
     )
     paths: dict[str, dict[str, Any]] = {}
     for route in table:
         path = _FIELD.sub(r"{\g<name>}", route.path)
-        for method, responder in route.responders.items():
+        for method, responder in ((it, route.responders[it]) for it in route.own):
             op = _operation_of(route, method)
             paths.setdefault(path, {})[method.lower()] = _operation(
                 path, method, responder, op, schemas
             )
-    groups = dict.fromkeys(_operation_of(r, m).group for r in table for m in r.responders)
+    groups = dict.fromkeys(_operation_of(r, m).group for r in table for m in r.own)
     return {
         "openapi": "3.1.0",
         "info": {"title": "The appliance", "version": version, "description": ABOUT},

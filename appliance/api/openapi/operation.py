@@ -72,16 +72,32 @@ class Route(msgspec.Struct, frozen=True):
     path: str
     responders: dict[str, Callable[..., None]]
 
+    @property
+    def own(self) -> list[str]:
+        """Methods with a responder of their own: HEAD's is GET's if the resource has no other."""
+        same = self.responders.get("HEAD") == self.responders.get("GET")
+        return [method for method in self.responders if method != "HEAD" or not same]
+
     def operation(self, method: str) -> Operation | None:
         """The description of a method; None: it has none."""
         return getattr(self.responders[method], "operation", None)
 
 
+class _Router(routing.CompiledRouter):
+    """Answers HEAD wherever there is a GET, with the same head and no body."""
+
+    def map_http_methods(self, resource: object, **kwargs: Any) -> Any:
+        found: Any = super().map_http_methods(resource, **kwargs)
+        if "GET" in found:
+            found.setdefault("HEAD", found["GET"])
+        return found
+
+
 class App(falcon.App[falcon.Request, falcon.Response]):
     """Falcon's app, which remembers its route table."""
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(router=_Router(), **kwargs)
         self.routes: list[Route] = []
 
     def add_route(
@@ -89,5 +105,5 @@ class App(falcon.App[falcon.Request, falcon.Response]):
     ) -> None:
         """Have a resource answer requests to a path."""
         super().add_route(uri_template, resource, suffix=suffix, **kwargs)
-        responders: Any = routing.map_http_methods(resource, suffix)
+        responders: Any = self._router.map_http_methods(resource, suffix=suffix)
         self.routes.append(Route(uri_template, responders))

@@ -23,7 +23,7 @@ def accept(
         falcon.HTTPError: it is no handshake that can be accepted.
     """
     upgrade = req.env.get("appliance.upgrade")
-    if upgrade is None:
+    if upgrade is None or req.method != "GET":
         raise falcon.HTTPError(
             falcon.HTTP_426, description="this address speaks WebSocket, and no plain HTTP"
         )

@@ -63,6 +63,7 @@ class PendingRequest:
         """The last worker may have died of it, and there was no token of it since: tried alone."""
         self.fruitless = 0
         """Workers that died while they were at work on it, since there was a token of it."""
+        self._mirostat_mu: float | None = None
         self._times = [time.monotonic()]
         """When it came, when it was first worked on, and when its first token came."""
 
@@ -86,6 +87,7 @@ class PendingRequest:
             self._reached(2)
             self.begun = True
             self.tokens.extend(event.new_tokens)
+            self._mirostat_mu = event.mirostat_mu
             self.suspect = False
             self.fruitless = 0
         return True
@@ -103,6 +105,7 @@ class PendingRequest:
         return Begun(
             seed=self.accepted.seed,
             tokens=self.tokens.tolist(),
+            mirostat_mu=self._mirostat_mu,
             cached_tokens=self.cached.cached_tokens if self.cached else 0,
             cached_from=self.cached.cached_from if self.cached else None,
             timings=Timings(queued=worked - came, prefill=wrote - worked, decode=now - wrote),

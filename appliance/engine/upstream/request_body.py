@@ -10,8 +10,18 @@ from appliance.engine.types import ChatMessage, ChatPrompt, Prompt, SamplingPara
 from appliance.engine.upstream.chunks import Chunk
 from appliance.errors import ApplianceError
 
+PLAIN = SamplingParams()
+LLAMA_SERVERS = (
+    *("typical_p", "top_n_sigma", "repeat_last_n", "samplers"),
+    *("dry_multiplier", "dry_base", "dry_allowed_length", "dry_penalty_last_n"),
+    *("dry_sequence_breakers", "xtc_probability", "xtc_threshold"),
+    *("dynatemp_range", "dynatemp_exponent", "mirostat_tau", "mirostat_eta", "mirostat"),
+)
+"""Samplers of llama-server, which is sent them only if they are asked for."""
+
 OPTIONAL = (
     *("top_k", "min_p", "repeat_penalty", "repetition_penalty", "ignore_eos", "stream_options"),
+    *LLAMA_SERVERS,
     *("json_schema", "structured_outputs", "ebnf"),  # other fields beside them mean the same
     "chat_template_kwargs",
 )
@@ -143,6 +153,11 @@ class RequestBody:
         if sampling.repeat_penalty != 1.0:
             # llama-server's name and the one of vLLM and SGLang; each ignores the other's.
             body["repeat_penalty"] = body["repetition_penalty"] = sampling.repeat_penalty
+        body |= {
+            name: value
+            for name in LLAMA_SERVERS
+            if (value := getattr(sampling, name)) != getattr(PLAIN, name)
+        }
         for name in list(self._omitted):
             body.pop(name, None)
         self._sent = set(body)

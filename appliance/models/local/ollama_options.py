@@ -14,9 +14,12 @@ _FLOATS = {
     "repeat_penalty": (0.1, 10.0),
     "presence_penalty": (-2.0, 2.0),
     "frequency_penalty": (-2.0, 2.0),
+    "typical_p": (0.0, 1.0),
+    "mirostat_tau": (0.0, 100.0),
+    "mirostat_eta": (0.0, 1.0),
 }
 """What is the same here, with the range that makes sense: others are moved to its end."""
-_INTEGERS = ("top_k", "num_predict", "seed")
+_INTEGERS = ("top_k", "num_predict", "seed", "repeat_last_n", "mirostat")
 _STOPS = 64
 _SEEDS = 2**32 - 1
 """As many as llama.cpp has."""
@@ -52,6 +55,10 @@ def read_options(options: dict[str, Any] | None) -> OllamaOptions:
             number = int(_number(name, value, "integer"))
             if name == "top_k":
                 given[name] = min(max(number, 0), 2**31 - 1)
+            elif name == "repeat_last_n":
+                given[name] = min(max(number, -1), 2**31 - 1)
+            elif name == "mirostat":
+                given[name] = min(max(number, 0), 2)
             elif name == "seed" and number > 0:
                 given[name] = number % _SEEDS
             elif name == "num_predict" and number > 0:

@@ -1,7 +1,7 @@
 """What a worker needs of the native code that runs a model."""
 
 import re
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
@@ -96,6 +96,9 @@ class KvMemory(Protocol):
 
 class Sampler(Protocol):
     """Chooses tokens for one sequence; owns native memory until closed."""
+
+    mirostat_mu: float | None
+    """What mirostat keeps from one token to the next; None: it isn't used."""
 
     @property
     def ready(self) -> bool:
@@ -252,12 +255,12 @@ class Runner(KvMemory, Protocol):
         self,
         params: SamplingParams,
         seed: int,
-        recent: Iterable[int],
+        prompt: Sequence[int],
         constraint: Constraint | None = None,
         written: Sequence[int] = (),
     ) -> Sampler:
-        """A sampler chain for a sequence whose prompt ends with the tokens `recent`, and whose
-        reply goes on after `written`: as if it had chosen those itself.
+        """A sampler chain for a sequence with the tokens `prompt`, whose reply goes on after
+        `written`: as if it had chosen those itself.
 
         Raises:
             RequestError: the parameters cannot be used.

@@ -155,6 +155,8 @@ class Sequence:
         for token in begun.tokens:
             self.tokens.append(token)
             self.append_text(to_bytes(token), last=False)
+        if begun.mirostat_mu is not None:
+            self.sampler.mirostat_mu = begun.mirostat_mu
         exact = self.sampling.temperature <= 0 or self.sampling.seed is not None
         if exact and len(begun.tokens) <= MOST_SINGLY:
             steps = (
@@ -237,6 +239,7 @@ class Sequence:
             calls,
             logprobs if self.sampling.logprobs is not None else None,
             new_tokens,
+            self.sampler.mirostat_mu,
         )
 
     def finished(self, reason: FinishReason) -> Finished:

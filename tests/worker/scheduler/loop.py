@@ -30,6 +30,7 @@ class Silent:
 
     ready = True
     groups: tuple[int, ...] = ()
+    mirostat_mu: float | None = None
 
     def sample(self, output: int) -> list[int]:
         raise NotImplementedError

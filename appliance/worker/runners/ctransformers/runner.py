@@ -10,7 +10,7 @@ import ctypes
 import functools
 import platform
 from collections import deque
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +48,8 @@ REFUSED = (
     "presence_penalty",
     "logit_bias",
     "ignore_eos",
+    *("dry_multiplier", "xtc_probability", "dynatemp_range", "mirostat", "samplers"),
+    *("top_n_sigma", "typical_p", "repeat_last_n"),
 )
 """What a request may ask of other models, and ctransformers has no word for."""
 LONGEST_WORD = 32
@@ -167,11 +169,11 @@ class CtransformersRunner:
         self,
         params: SamplingParams,
         seed: int,
-        recent: Iterable[int],
+        prompt: Sequence[int],
         _constraint: Constraint | None = None,
         written: Sequence[int] = (),
     ) -> "CtransformersSampler":
-        return CtransformersSampler(self._llm, self.n_vocab, params, seed, recent, written)
+        return CtransformersSampler(self._llm, self.n_vocab, params, seed, prompt, written)
 
     def decode(self, batch: Batch) -> None:
         self._eval(batch.tokens, batch.positions[0])
@@ -245,7 +247,7 @@ class CtransformersSampler:
         n_vocab: int,
         params: SamplingParams,
         seed: int,
-        recent: Iterable[int],
+        prompt: Sequence[int],
         written: Sequence[int],
     ) -> None:
         """See `runners.base.Runner.sampler`.
@@ -253,7 +255,8 @@ class CtransformersSampler:
         Raises:
             RequestError: `params` has something of REFUSED.
         """
-        foreign = [name for name in REFUSED if getattr(params, name)]
+        off = SamplingParams()
+        foreign = [name for name in REFUSED if getattr(params, name) != getattr(off, name)]
         if foreign:
             raise RequestError(
                 f"models in the old GGML format cannot be asked for {', '.join(foreign)}",
@@ -264,9 +267,8 @@ class CtransformersSampler:
         self._seed, self._position = seed, len(written)
         self.groups = [1] * len(written)
         self._penalty = params.repeat_penalty
-        self._recent = deque(
-            [*recent, *written], maxlen=0 if self._penalty == 1.0 else PENALTY_LAST_N
-        )
+        most = 0 if self._penalty == 1.0 else PENALTY_LAST_N
+        self._recent = deque([*prompt[-PENALTY_LAST_N:], *written], maxlen=most)
         greedy = params.temperature < COLDEST
         self._temperature = 1.0 if greedy else params.temperature
         # It sorts as many tokens as requested, even where there are fewer.
@@ -275,6 +277,7 @@ class CtransformersSampler:
         self._min_p = params.min_p
 
     ready = True
+    mirostat_mu: float | None = None
 
     def sample(self, _output: int) -> list[int]:
         recent = (ctypes.c_int * len(self._recent))(*self._recent)

@@ -23,14 +23,14 @@ class Candidates:
         self._n_vocab = n_vocab
 
     def choose(
-        self, output: int, sampler: Handle, allowed: bytes, banned: Sequence[int]
-    ) -> int | None:
-        """The token that the sampler selects of those that are allowed and not banned; None: there
-        is none. The logits stay as they are.
+        self, output: int, sampler: Handle, allowed: bytes | None, banned: Sequence[int]
+    ) -> tuple[int, float] | None:
+        """The token that the sampler selects of those that are allowed and not banned, and its
+        probability among those that were left; None: there is none. The logits stay as they are.
 
-        `allowed`: a bit for each token, the lowest first.
+        `allowed`: a bit for each token, the lowest first; None: all are.
         """
-        left = self._bits(allowed)
+        left = np.ones(self._n_vocab, np.bool_) if allowed is None else self._bits(allowed)
         if banned:
             left[list(banned)] = False
         tokens = np.flatnonzero(left)  # of which NumPy counts faster
@@ -41,7 +41,8 @@ class Candidates:
         candidates["logit"] = self._logits(output)[tokens]
         array = _array(candidates)
         lib.llama_sampler_apply(sampler, ctypes.byref(array))
-        return int(array.data[array.selected].id)
+        chosen = array.data[array.selected]
+        return int(chosen.id), float(chosen.p)
 
     def mask(self, output: int, allowed: bytes) -> None:
         """Give every other token the logit -inf, so that llama.cpp's sampler chain takes none of

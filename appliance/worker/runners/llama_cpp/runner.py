@@ -9,7 +9,7 @@ import hashlib
 import logging
 import re
 import sys
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -34,6 +34,7 @@ from appliance.worker.runners.base import (
 from appliance.worker.runners.checkpoints import Checkpointing, Cut, State
 from appliance.worker.runners.llama_cpp import loading
 from appliance.worker.runners.llama_cpp.batch import NativeBatch
+from appliance.worker.runners.llama_cpp.chain import SampledVocabulary
 from appliance.worker.runners.llama_cpp.native import library
 from appliance.worker.runners.llama_cpp.native.bindings import lib, tokenize_address
 from appliance.worker.runners.llama_cpp.native.library import last_errors
@@ -252,16 +253,16 @@ class LlamaRunner:
         self,
         params: SamplingParams,
         seed: int,
-        recent: Iterable[int],
+        prompt: Sequence[int],
         constraint: Constraint | None = None,
         written: Sequence[int] = (),
     ) -> LlamaSampler:
         return LlamaSampler(
             self._context,
-            self._vocab,
+            SampledVocabulary(self._vocab, self.n_vocab, self.info.n_ctx),
             params,
             seed=seed,
-            recent=recent,
+            prompt=prompt,
             ending=self.ends if params.ignore_eos else [],
             constraint=constraint,
             written=written,

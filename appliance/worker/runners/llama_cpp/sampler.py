@@ -1,7 +1,7 @@
 """Choosing tokens with llama.cpp's own samplers, of those that a constraint leaves."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -9,14 +9,11 @@ from appliance.engine.types import SamplingParams
 from appliance.errors import RequestError
 from appliance.worker.constraints.constraint import Constraint
 from appliance.worker.runners.base import DecodeFailed
-from appliance.worker.runners.llama_cpp.native.bindings import Handle, lib
-from appliance.worker.runners.seeds import seed_at
+from appliance.worker.runners.llama_cpp.chain import SampledVocabulary, SamplerChain
+from appliance.worker.runners.llama_cpp.native.bindings import lib
 
 if TYPE_CHECKING:
     from appliance.worker.runners.llama_cpp.logits import Candidates
-
-PENALTY_LAST_N = 64
-"""Tokens that the penalties look back on; llama.cpp's own default."""
 
 
 class LlamaSampler:
@@ -28,23 +25,23 @@ class LlamaSampler:
     def __init__(
         self,
         context: int,
-        vocab: int,
+        vocabulary: SampledVocabulary,
         params: SamplingParams,
         *,
         seed: int,
-        recent: Iterable[int],
+        prompt: Sequence[int],
         ending: list[int],
         constraint: Constraint | None = None,
         written: Sequence[int] = (),
     ) -> None:
-        """`recent`: the last tokens of the prompt; `ending`: tokens that end a reply; `written`:
+        """`prompt`: its tokens; `ending`: tokens that end a reply; `written`:
         what there is of the reply already.
 
         Raises:
             RequestError: the constraint has become too complex.
         """
         self._context = context
-        self._n_vocab = lib.llama_vocab_n_tokens(vocab)
+        self._n_vocab = vocabulary.size
         self._constraint = constraint
         self._keeps_logits = params.logprobs is not None
         if constraint or params.logprobs is not None:
@@ -52,36 +49,23 @@ class LlamaSampler:
         self._singly = params.logprobs is not None
         """Every token has its own logits."""
         self.groups = self._read(written)
-        self._seed, self._position = seed, len(written)
-        self._added = 0
-        self._chain = lib.llama_sampler_chain_init(lib.llama_sampler_chain_default_params())
+        self._position = len(written)
         bias = dict(params.logit_bias)
         if params.ignore_eos:
             bias |= dict.fromkeys(ending, -math.inf)
         self._banned = [token for token, value in bias.items() if value == -math.inf]
-        if bias:
-            self._add(_logit_bias(self._n_vocab, bias))
-        penalties = (params.repeat_penalty, params.frequency_penalty, params.presence_penalty)
-        if penalties != (1.0, 0.0, 0.0):
-            self._add(_penalties(self._n_vocab, penalties, [*recent, *written]))
-        self._random = -1
-        """Where in the chain tokens are drawn by chance; -1: nowhere."""
-        if params.temperature <= 0:
-            self._add(lib.llama_sampler_init_greedy())
-            return
-        if params.top_k > 0:
-            self._add(lib.llama_sampler_init_top_k(params.top_k))
-        if params.top_p < 1:
-            self._add(lib.llama_sampler_init_top_p(params.top_p, 1))
-        if params.min_p > 0:
-            self._add(lib.llama_sampler_init_min_p(params.min_p, 1))
-        self._add(lib.llama_sampler_init_temp(params.temperature))
-        self._random = self._added
-        self._add(lib.llama_sampler_init_dist(seed))
+        before = [*prompt, *written]
+        self._chain = SamplerChain(vocabulary, params, seed=seed, before=before, bias=bias)
+        if self.mirostat_mu is not None:
+            _ = self._candidates
 
-    def _add(self, sampler: Handle) -> None:
-        self._added += 1
-        lib.llama_sampler_chain_add(self._chain, sampler)
+    @property
+    def mirostat_mu(self) -> float | None:
+        return self._chain.mirostat_mu
+
+    @mirostat_mu.setter
+    def mirostat_mu(self, mu: float | None) -> None:
+        self._chain.mirostat_mu = mu
 
     @property
     def ready(self) -> bool:
@@ -103,11 +87,7 @@ class LlamaSampler:
         return groups
 
     def _new_random_numbers(self) -> None:
-        """Those of the next token; they depend on nothing else, so that a reply can go on in
-        another process from its tokens alone."""
-        if self._random >= 0:
-            lib.llama_sampler_free(lib.llama_sampler_chain_remove(self._chain, self._random))
-            self._add(lib.llama_sampler_init_dist(seed_at(self._seed, self._position)))
+        self._chain.new_random_numbers(self._position)
         self._position += 1
 
     def sample(self, output: int) -> list[int]:
@@ -120,7 +100,10 @@ class LlamaSampler:
         constraint = self._constraint
         if constraint is None:
             self._new_random_numbers()
-            sampled = int(lib.llama_sampler_sample(self._chain, self._context, output))
+            if self.mirostat_mu is not None:
+                chosen = self._from_array(output, None)
+                return [] if chosen is None else [chosen]
+            sampled = int(lib.llama_sampler_sample(self._chain.handle, self._context, output))
             self._check(output, sampled)
             return [sampled]
         if certain := self._certain(constraint):
@@ -134,7 +117,7 @@ class LlamaSampler:
     def _certain(self, constraint: Constraint) -> list[int]:
         tokens = constraint.certain(1 if self._singly else None)
         for token in tokens:
-            lib.llama_sampler_accept(self._chain, token)
+            self._chain.accept(token)
         self._position += len(tokens)
         return tokens
 
@@ -153,16 +136,23 @@ class LlamaSampler:
 
     def _choose(self, output: int, allowed: bytes) -> int | None:
         """The token that the chain takes of those that are allowed; None: there is none."""
-        if not (self._keeps_logits or self._banned):
+        if not (self._keeps_logits or self._banned or self.mirostat_mu is not None):
             self._candidates.mask(output, allowed)
-            sampled = int(lib.llama_sampler_sample(self._chain, self._context, output))
+            sampled = int(lib.llama_sampler_sample(self._chain.handle, self._context, output))
             if lib.llama_get_logits_ith(self._context, output)[sampled] != -math.inf:
                 self._check(output, sampled)
                 return sampled
-        token = self._candidates.choose(output, self._chain, allowed, self._banned)
-        if token is not None:
-            self._check(output, token)
-            lib.llama_sampler_accept(self._chain, token)
+        return self._from_array(output, allowed)
+
+    def _from_array(self, output: int, allowed: bytes | None) -> int | None:
+        """As `_choose`, and the logits stay as they are."""
+        found = self._candidates.choose(output, self._chain.handle, allowed, self._banned)
+        if found is None:
+            return None
+        token, probability = found
+        self._check(output, token)
+        self._chain.accept(token)
+        self._chain.chosen(probability)
         return token
 
     def _check(self, output: int, token: int) -> None:
@@ -183,21 +173,4 @@ class LlamaSampler:
         return Candidates(self._context, self._n_vocab)
 
     def close(self) -> None:
-        lib.llama_sampler_free(self._chain)
-
-
-def _penalties(
-    n_vocab: int, penalties: tuple[float, float, float], recent: Iterable[int]
-) -> Handle:
-    sampler: Handle = lib.llama_sampler_init_penalties(n_vocab, PENALTY_LAST_N, *penalties)
-    for token in recent:
-        lib.llama_sampler_accept(sampler, token)
-    return sampler
-
-
-def _logit_bias(n_vocab: int, bias: dict[int, float]) -> Handle:
-    entries = (lib.llama_logit_bias * len(bias))()
-    for entry, (token, value) in zip(entries, bias.items(), strict=True):
-        entry.token, entry.bias = token, value
-    sampler: Handle = lib.llama_sampler_init_logit_bias(n_vocab, len(bias), entries)
-    return sampler
+        self._chain.close()

@@ -18,7 +18,7 @@ from benchmarks.servers import MODEL, Appliance, Peer
 from benchmarks.stand import LLAMA_SERVER, OURS, Stand, take_turns
 from tests.models.architectures import granitehybrid
 from tests.models.gemma import gemma_file
-from tests.models.gguf_writer import u32
+from tests.models.gguf_writer import spm_vocabulary, u32
 
 CELLS = 32768
 TOOLS = 20
@@ -71,6 +71,8 @@ def agent(stand: Stand) -> Row:
     )
     hybrid = stand.scratch / "hybrid.gguf"
     shape = granitehybrid([2, 0, 0, 0, 2, 0]).with_pair(u32("granitehybrid.context_length", CELLS))
+    for pair in spm_vocabulary(chats=True):
+        shape = shape.with_pair(pair)
     hybrid.write_bytes(shape.encoded(seed=1))
     for name, file, n_lines, words in (  # prompts of some 9,000 tokens
         ("Gemma 3 270M", gemma_file(), 90, prompts.words),

@@ -92,7 +92,7 @@ def serve(commands: BinaryIO, events: BinaryIO, factory: RunnerFactory) -> int:
     )
     loop = StepLoop(runner, load, writer.send)
     grammars = SandboxedGrammars(load.template_command)
-    intake = InputProcessor(runner, template, grammars, writer.send, loop.enqueue)
+    intake = InputProcessor(runner, template, grammars, writer.send, loop.enqueue, loop.written)
     threading.Thread(
         target=_take_commands, args=(commands, intake, loop, writer), name="reader", daemon=True
     ).start()

@@ -8,9 +8,9 @@ from appliance.engine.local.engine import LocalEngine
 from appliance.engine.protocol import Delta
 from appliance.engine.types import ChatMessage, ChatPrompt, SamplingParams
 from appliance.worker.chat_template.sandbox import SandboxedTemplate
-from appliance.worker.input_processor import PromptTokenizer
 from appliance.worker.parsers.base import ResumedParser
 from appliance.worker.parsers.detect import OutputFormat
+from appliance.worker.prompt_tokenizer import PromptTokenizer
 from tests.engine.conftest import load_of
 from tests.engine.engine_client import GREEDY, CollectedReply, ask, chat
 from tests.engine.fake_runner import FakeRunner

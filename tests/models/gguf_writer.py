@@ -173,11 +173,17 @@ class Gguf:
         return -(-size // self.alignment) * self.alignment
 
 
-def spm_vocabulary(size: int = 288) -> list[Pair]:
-    """A SentencePiece vocabulary: three control tokens, the bytes, and words."""
+def spm_vocabulary(size: int = 288, *, chats: bool = False) -> list[Pair]:
+    """A SentencePiece vocabulary: three control tokens, the bytes, and words.
+
+    `chats`: those that begin and end messages are tokens, and a blank is.
+    """
     tokens = ["<unk>", "<s>", "</s>", *(f"<0x{byte:02X}>" for byte in range(256))]
-    tokens += [f"▁word{n}" for n in range(size - len(tokens))]
     kinds = [2, 3, 3, *[6] * 256, *[1] * (size - 259)]
+    if chats:
+        tokens += ["<|im_start|>", "<|im_end|>", "▁"]
+        kinds[259:261] = [3, 3]
+    tokens += [f"▁word{n}" for n in range(size - len(tokens))]
     return [
         text("tokenizer.ggml.model", "llama"),
         strings("tokenizer.ggml.tokens", tokens),

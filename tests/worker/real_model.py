@@ -94,6 +94,7 @@ class RealModel:
             cast(SandboxedGrammars, SimpleNamespace(refusal=check.refusal)),
             self._take,
             self._loop.enqueue,
+            self._loop.written,
         )
 
     def ask(self, template: str, prompt: ChatPrompt, *sampling: SamplingParams) -> list[Answer]:

@@ -6,7 +6,7 @@ import pytest
 
 from appliance.engine.types import ChatMessage, ChatPrompt, SamplingParams
 from appliance.worker.chat_template.sandbox import SandboxedTemplate, TemplateTooCostly
-from appliance.worker.input_processor import PromptTokenizer
+from appliance.worker.prompt_tokenizer import PromptTokenizer
 from tests.engine.conftest import load_of
 from tests.engine.fake_runner import FakeRunner
 

@@ -14,6 +14,7 @@ from appliance.engine.types import EmbedRequest, GenerationRequest, SamplingPara
 from appliance.worker.chat_template.sandbox import SandboxedGrammars, SandboxedTemplate
 from appliance.worker.input_processor import InputProcessor
 from appliance.worker.runners.slices import SLICE
+from appliance.worker.scheduler.written_tokens import WrittenTokens
 from tests.engine.conftest import load_of
 from tests.engine.fake_runner import FakeRunner
 
@@ -48,6 +49,7 @@ class Intake:
             cast(SandboxedGrammars, _NoGrammars()),
             self._emit,
             self.handed.put,
+            WrittenTokens(),
         )
 
     def _emit(self, events: list[Event]) -> None:

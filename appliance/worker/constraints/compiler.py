@@ -41,6 +41,8 @@ class Wanted:
     text: str
     param: str
     """The field that it came in."""
+    as_rendered: bool = False
+    """Of a schema: see `json_schema.AS_RENDERED`."""
     after: str = ""
     """See `Constraint`."""
     optional: bool = False
@@ -164,7 +166,8 @@ class ConstraintCompiler:
 
         if wanted.kind == "json_schema":
             schema = json_schema.prepared(wanted.text)
-            return LLMatcher.grammar_from_json_schema(schema, overrides=json_schema.COMPACT)
+            options = json_schema.AS_RENDERED if wanted.as_rendered else json_schema.COMPACT
+            return LLMatcher.grammar_from_json_schema(schema, overrides=options)
         if wanted.kind == "marked":
             nodes = json.loads(wanted.text)
             return LLMatcher.grammar_from_lark(marked.to_lark(nodes, self._control_tokens))

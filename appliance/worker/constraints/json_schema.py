@@ -25,6 +25,9 @@ COMPACT: "JsonCompileOptions" = {
     "coerce_one_of": False,
 }
 """llguidance's options; a schema's own are left out."""
+AS_RENDERED: "JsonCompileOptions" = {**COMPACT, "item_separator": ", ", "key_separator": ": "}
+"""For calls: the way chat templates write them into the next prompt, so that it has the same text
+as the reply, and nothing is computed again."""
 
 _NOTES = {"deprecated", "discriminator", "example", "externalDocs", "xml", "$vocabulary"}
 """Remarks that llguidance doesn't know; it knows JSON schema's others."""

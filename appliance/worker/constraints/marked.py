@@ -5,6 +5,7 @@ A grammar is a list of nodes, each an object with one key:
     {"mark": text}            the text, with the model's control tokens where it has such
     {"text": mark}            any text, up to the mark and with it
     {"json": schema}          a value
+    {"rendered": schema}      a value as templates render it: one space after commas and colons
     {"space": null}           white space, one character at most
     {"any": [grammar, …]}     one of these
     {"maybe": grammar}        this or nothing
@@ -47,10 +48,12 @@ class _Writer:
                 return self._mark(value)
             case "text":
                 return self._text(value)
-            case "json":
+            case "json" | "rendered":
                 schema = json.loads(json_schema.prepared(json.dumps(value)))
                 if isinstance(schema, dict):
-                    schema["x-guidance"] = json_schema.COMPACT
+                    schema["x-guidance"] = (
+                        json_schema.COMPACT if kind == "json" else json_schema.AS_RENDERED
+                    )
                 return self._rule("", f"%json {json.dumps(schema)}")
             case "any":
                 return "(" + " | ".join(self.grammar(each) for each in value) + ")"

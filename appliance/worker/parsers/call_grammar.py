@@ -36,7 +36,7 @@ def call_grammar(syntax: CallSyntax, tools: Sequence[Tool]) -> list[Node] | None
         schema = arguments_schema(tool)
         name = {"mark": f"{tool['function']['name']}{syntax.after_name.replace(HOLE, '0')}"}
         if syntax.style is ArgumentStyle.JSON:
-            calls.append([name, _SPACE, {"json": schema}])
+            calls.append([name, _SPACE, {"rendered": schema}])
             continue
         arguments = _arguments(syntax, tool, schema)
         if syntax.style is not ArgumentStyle.TAGGED or arguments is None:
@@ -81,7 +81,7 @@ def _argument(
     end = f"{last}{closing.replace(HOLE, key)}"
     if not is_text:
         definitions = {k: schema[k] for k in ("$defs", "definitions") if k in schema}
-        return [start, {"json": {**value, **definitions}}, {"mark": end}, _SPACE]
+        return [start, {"rendered": {**value, **definitions}}, {"mark": end}, _SPACE]
     allowed = value.get("enum", [value["const"]] if "const" in value else None)
     if allowed is None:
         return [start, {"text": end}, _SPACE]

@@ -38,7 +38,7 @@ class ForcedCall(msgspec.Struct, frozen=True):
     def or_answer(self, answer: Any) -> list[Node]:
         """A grammar of a reply that makes the call, or keeps to the schema `answer` instead."""
         mark = [{"mark": self.prefix}] if self.prefix else []
-        body = self.schema if isinstance(self.schema, list) else [{"json": self.schema}]
+        body = self.schema if isinstance(self.schema, list) else [{"rendered": self.schema}]
         return [{"any": [[{"json": answer}], [*mark, *body]]}]
 
     def parser_or_answer(self, tools: Sequence[Tool]) -> ReplyParser:

@@ -47,12 +47,12 @@ def prefill_segments(thought: str, answer: str) -> list[PromptSegment]:
 def grammar(answer: Any, calls: Sequence[tuple[str, Any]]) -> list[Node]:
     """Of a thought, if any, and an answer that keeps to a schema, or one of the calls, given as
     name and schema of the arguments."""
-    ways = [(f"{CHANNEL}final{MESSAGE}", answer)]
-    ways += [(call_header(name), arguments) for name, arguments in calls]
+    ways = [[{"mark": f"{CHANNEL}final{MESSAGE}"}, {"json": answer}]]
+    ways += [[{"mark": call_header(name)}, {"rendered": each}] for name, each in calls]
     thought = [{"mark": f"{CHANNEL}analysis{MESSAGE}"}, {"text": "<|end|>"}]
     return [
         {"maybe": [*thought, {"mark": f"{START}assistant"}]},
-        {"any": [[{"mark": header}, {"json": schema}] for header, schema in ways]},
+        {"any": ways},
     ]
 
 

@@ -142,6 +142,10 @@ class KvStateStore:
         """Length of the longest prefix that a state shares, even if it can't be truncated to it."""
         return max((entry.tokens.common_prefix(tokens) for entry in self._entries), default=0)
 
+    def sequences(self) -> Iterator[PromptTokens]:
+        """Of all states, the one used longest ago first."""
+        return (one.tokens for one in sorted(self._entries, key=lambda one: one.used))
+
     def take(self, tokens: PromptTokens) -> FoundState | None:
         """The state with the longest usable prefix. None: there is none that can be read."""
         while best := self._best(tokens):

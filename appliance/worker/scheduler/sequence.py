@@ -63,16 +63,20 @@ class Sequence:
         dropped_messages: int = 0,
         owner: str = "",
         least_together: int = 2,
+        reply_from: int | None = None,
     ) -> None:
         """
         Args:
             max_completion_tokens: at most; the context's end counts, too.
             owner: whose it is, where sequences wait.
             least_together: see `runners.base.Runner`.
+            reply_from: tokens before the reply, which the prompt may end with the beginning of;
+                None: it is not a chat's.
         """
         self.id = id
         self.tokens = prompt
         self.n_prompt = len(prompt)
+        self.reply_from = reply_from
         self.sampling = sampling
         self.alone = sampling.reproducible
         """It is computed by itself, in the same steps each time: with others in its batches, or all

@@ -30,6 +30,7 @@ from appliance.worker.scheduler.prompt_tokens import Scope
 from appliance.worker.scheduler.scheduler import ScheduledBatch, Scheduler
 from appliance.worker.scheduler.sequence import Sequence
 from appliance.worker.scheduler.thread_governor import Kind, ThreadGovernor
+from appliance.worker.scheduler.written_tokens import WrittenTokens
 
 log = logging.getLogger(__name__)
 
@@ -81,6 +82,9 @@ class StepLoop:
             singly=partitioned and runner.info.device == "cpu",
             max_running=load.max_running,
         )
+        self.written = WrittenTokens()
+        """For prompts that continue what was computed here."""
+        self.written.add_stored(self._store.sequences())
         self._embedding = Embedding(runner)
         self._pending_events: list[Event] = []
         self._flushed_at = 0.0
@@ -179,6 +183,7 @@ class StepLoop:
             if sequence.tokens.scope.session == session:  # it will be cancelled
                 sequence.tokens.scope = Scope.nobody()
         self._cache.forget_session(session)
+        self.written.forget(session)
 
     def _queue_positions(self) -> list[Event]:
         waiting = enumerate(self._scheduler.waiting, 1)
@@ -300,5 +305,7 @@ class StepLoop:
 
     def _forget(self, sequence: Sequence) -> None:
         self._saved += sequence.n_cached
+        if sequence.reply_from is not None and sequence.n_completion:
+            self.written.add(sequence.tokens[:], sequence.reply_from)
         self._scheduler.remove(sequence)
         sequence.sampler.close()

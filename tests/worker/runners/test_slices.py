@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import cast
 
 from appliance.worker.chat_template.sandbox import SandboxedTemplate
-from appliance.worker.input_processor import PromptTokenizer
+from appliance.worker.prompt_tokenizer import PromptTokenizer
 from appliance.worker.runners import slices
 from appliance.worker.runners.llama_cpp.runner import LlamaRunner
 from tests.worker.runners.vocabularies import NoTemplate

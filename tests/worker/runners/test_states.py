@@ -81,9 +81,11 @@ def ids(generated: list[Logprobs]) -> list[int]:
     ]
 
 
-def ask(engine: LocalEngine, prompt: list[int], count: int = 8) -> Reply:
+def ask(
+    engine: LocalEngine, prompt: list[int], count: int = 8, *, session: str = "a chat"
+) -> Reply:
     greedy = replace(GREEDY, max_tokens=count, ignore_eos=count > 8)
-    return read(CollectedReply(engine, TokenPrompt(prompt), greedy, session="a chat"))
+    return read(CollectedReply(engine, TokenPrompt(prompt), greedy, session=session))
 
 
 BASE = tokens(1, 150)

@@ -12,8 +12,8 @@ from typing import cast
 from appliance.engine.types import ChatMessage
 from appliance.worker.chat_template.sandbox import SandboxedTemplate
 from appliance.worker.chat_template.template import CHATML, ChatTemplate
-from appliance.worker.input_processor import PromptTokenizer
 from appliance.worker.parsers.base import PromptSegment
+from appliance.worker.prompt_tokenizer import PromptTokenizer
 from appliance.worker.runners.llama_cpp.native.bindings import lib
 from appliance.worker.runners.llama_cpp.runner import LlamaRunner
 from tests.worker.llama_sources import sources

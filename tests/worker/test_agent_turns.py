@@ -28,14 +28,7 @@ def model() -> Iterator[RealModel]:
 
 
 @pytest.mark.parametrize(
-    "name",
-    [
-        "its own",
-        "Qwen-Qwen2.5-7B-Instruct",
-        "NousResearch-Hermes-3-Llama-3.1-8B-tool_use",
-        "meta-llama-Llama-3.1-8B-Instruct",
-        "mistralai-Mistral-Nemo-Instruct-2407",
-    ],
+    "name", ["its own", "Qwen-Qwen2.5-7B-Instruct", "meta-llama-Llama-3.1-8B-Instruct"]
 )
 def test_calls_are_not_computed_again(model: RealModel, name: str) -> None:
     messages = [ChatMessage("user", f"What is the weather like in Rome? {name}")]

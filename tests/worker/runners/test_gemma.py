@@ -81,14 +81,14 @@ def test_of_each_change_what_could_be_saved_is_saved_after_a_restart_too(
     """As `test_prefixes` has it of tiny models: 19 of 20 tokens at least."""
     kept = SHORT | {"n_seq_max": 2, "kv_folder": str(tmp_path), "kv_disk_bytes": 1 << 30}
     firsts = [prompt(seed, PROMPT) for seed in range(10, 14)]
-    cells = {
-        "the same again": (firsts[0], PROMPT - 1),
-        "edited in the middle": (firsts[1][:300] + prompt(20, 60), 300),
-        "20 more": (firsts[2] + prompt(21, 20), PROMPT),
-        "another question": (firsts[3][:660] + prompt(22, 20), 660),
-    }
 
-    def shares(engine: LocalEngine) -> dict[str, float]:
+    def shares(engine: LocalEngine, seed: int) -> dict[str, float]:
+        cells = {
+            "the same again": (firsts[0], PROMPT - 1),
+            "edited in the middle": (firsts[1][:300] + prompt(seed, 60), 300),
+            "20 more": (firsts[2] + prompt(seed, 20), PROMPT),
+            "another question": (firsts[3][:660] + prompt(seed, 20), 660),
+        }
         found = {}
         for number, (name, (then, saved)) in enumerate(cells.items()):
             end = ask(engine, then, session=f"chat {number}")[1]
@@ -102,9 +102,9 @@ def test_of_each_change_what_could_be_saved_is_saved_after_a_restart_too(
 
     with worker(gemma, **kept) as engine:
         begin(engine)
-        there = shares(engine)
+        there = shares(engine, 20)
         begin(engine)
     with worker(gemma, **kept) as engine:
-        restored = shares(engine)
+        restored = shares(engine, 21)
     print(there, restored)
     assert min(*there.values(), *restored.values()) >= 0.95, (there, restored)

@@ -26,6 +26,8 @@ ARGUMENTS = [
     "--disable-sync",
 ]
 
+BRIEF = {"APPLIANCE_LIMITS_MAX_RESPONSE_TOKENS": "30"}
+
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
@@ -67,8 +69,16 @@ def page(context: BrowserContext) -> Iterator[Page]:
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    """An appliance with the embedded model, whose chats belong to one test file."""
+    """An appliance with the embedded model, whose chats belong to one test file, and whose replies
+    are short: asked for one word, the model may write hundreds."""
     folder = tmp_path_factory.mktemp("page")
+    yield from serving(folder, **BRIEF)
+
+
+@pytest.fixture(scope="module")
+def talkative(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """The same, with replies that are long enough to be stopped or left."""
+    folder = tmp_path_factory.mktemp("talkative")
     yield from serving(folder)
 
 

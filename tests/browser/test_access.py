@@ -6,6 +6,7 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from tests.browser.conftest import BRIEF
 from tests.browser.page_actions import ask, replies, send
 from tests.running import Running
 
@@ -18,6 +19,7 @@ def locked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
         APPLIANCE_SECURITY_ENABLE_AUTH="true",
         APPLIANCE_SECURITY_VAULT="file",
         API_KEY="a-long-enough-key",
+        **BRIEF,
     ).start()
     yield appliance
     assert appliance.stop() == 0

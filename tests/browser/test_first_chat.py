@@ -22,8 +22,8 @@ def send(page: Page, text: str) -> None:
     page.get_by_role("button", name="Send").click()
 
 
-def test_ask_stop_reload(page: Page, running: Running) -> None:
-    page.goto(running.url)
+def test_ask_stop_reload(page: Page, talkative: Running) -> None:
+    page.goto(talkative.url)
     page.evaluate(WATCH_LENGTHS)
     send(page, "Tell me about the sea.")
     expect(page.get_by_role("article", name="Your message")).to_have_text("Tell me about the sea.")
@@ -54,8 +54,8 @@ def test_ask_stop_reload(page: Page, running: Running) -> None:
         expect(again).to_contain_text(text.split("\n")[0], use_inner_text=True)
 
 
-def test_reloading_in_mid_answer_goes_on_with_it(page: Page, running: Running) -> None:
-    page.goto(running.url)
+def test_reloading_in_mid_answer_goes_on_with_it(page: Page, talkative: Running) -> None:
+    page.goto(talkative.url)
     send(page, "Tell me a long story about a fox and a crow.")
     stop = page.get_by_role("button", name="Stop")
     expect(stop).to_be_visible()
@@ -67,14 +67,14 @@ def test_reloading_in_mid_answer_goes_on_with_it(page: Page, running: Running) -
     page.get_by_role("button", name="Stop").click()
     expect(page.get_by_role("button", name="Stop")).to_be_hidden()
     session = page.url.rpartition("/")[2]
-    stored = httpx.get(f"{running.url}/api/sessions/{session}/messages").json()["messages"]
+    stored = httpx.get(f"{talkative.url}/api/sessions/{session}/messages").json()["messages"]
     shown = page.get_by_role("article", name="Reply").inner_text()
     start = stored[1]["content"].strip().split("\n")[0][:60]
     assert start in shown
 
 
-def test_chats_are_listed_switched_and_deleted(page: Page, running: Running) -> None:
-    page.goto(running.url)
+def test_chats_are_listed_switched_and_deleted(page: Page, talkative: Running) -> None:
+    page.goto(talkative.url)
     for text in ("Say one word about quinces.", "Say one word about medlars."):
         page.get_by_role("button", name="New chat").first.click()
         send(page, text)
@@ -111,8 +111,8 @@ def test_the_chat_is_there_after_a_restart(page: Page, tmp_path: Path) -> None:
     assert appliance.stop() == 0
 
 
-def test_a_message_that_is_too_long_says_what_to_do(page: Page, running: Running) -> None:
-    page.goto(running.url)
+def test_a_message_that_is_too_long_says_what_to_do(page: Page, talkative: Running) -> None:
+    page.goto(talkative.url)
     send(page, "hello " * 9000)
     reply = page.get_by_role("article", name="Reply")
     expect(reply).to_contain_text("8192")

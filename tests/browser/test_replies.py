@@ -30,9 +30,11 @@ def words(text: str) -> list[str]:
     return plain.split()
 
 
-def test_a_reply_goes_on_where_it_was_when_its_socket_breaks(page: Page, running: Running) -> None:
+def test_a_reply_goes_on_where_it_was_when_its_socket_breaks(
+    page: Page, talkative: Running
+) -> None:
     page.add_init_script(KEEP_SOCKETS)
-    page.goto(running.url)
+    page.goto(talkative.url)
     send(page, "Tell me a long story about a fox and a crow.")
     for least in (40, 160):
         page.wait_for_function(LONG_ENOUGH, arg=least)
@@ -42,7 +44,7 @@ def test_a_reply_goes_on_where_it_was_when_its_socket_breaks(page: Page, running
     finished(page)
     assert page.evaluate("sockets.length") > 1
     shown = replies(page).locator(".markdown").inner_text()
-    assert words(shown) == words(stored_text(running, page))
+    assert words(shown) == words(stored_text(talkative, page))
 
 
 def test_two_windows_show_one_reply(page: Page, context: BrowserContext, slow: Running) -> None:
@@ -65,8 +67,8 @@ def test_two_windows_show_one_reply(page: Page, context: BrowserContext, slow: R
     finished(other)
 
 
-def test_branches_are_left_and_found_again(page: Page, running: Running) -> None:
-    page.goto(running.url)
+def test_branches_are_left_and_found_again(page: Page, talkative: Running) -> None:
+    page.goto(talkative.url)
     ask(page, "Say one word about apples.")
     first = replies(page).locator(".markdown").inner_text()
     page.get_by_role("button", name="Write another reply").click()
@@ -93,19 +95,19 @@ def test_branches_are_left_and_found_again(page: Page, running: Running) -> None
     expect(mine).to_have_text("Say one word about apples.")
 
 
-def test_a_stopped_reply_goes_on(page: Page, running: Running) -> None:
-    page.goto(running.url)
+def test_a_stopped_reply_goes_on(page: Page, talkative: Running) -> None:
+    page.goto(talkative.url)
     new_chat(page)
     send(page, "Write a very long story about a lighthouse, in twenty chapters.")
     page.wait_for_function(LONG_ENOUGH, arg=40)
     page.get_by_role("button", name="Stop", exact=True).click()
     finished(page)
-    before = stored_text(running, page)
+    before = stored_text(talkative, page)
     page.get_by_role("button", name="Continue").click()
     page.wait_for_function(LONG_ENOUGH, arg=len(before) + 40)
     page.get_by_role("button", name="Stop", exact=True).click()
     finished(page)
-    after = stored_text(running, page)
+    after = stored_text(talkative, page)
     assert after.startswith(before)
     assert len(after) > len(before)
     expect(replies(page)).to_have_count(1)

@@ -7,7 +7,7 @@ from pathlib import Path
 import httpx
 from playwright.sync_api import BrowserContext, Page, expect
 
-from tests.browser.conftest import FAKE_SERVICE
+from tests.browser.conftest import BRIEF, FAKE_SERVICE
 from tests.browser.page_actions import ask, finished, imported, long_chat, replies, send, session_id
 from tests.running import Running
 
@@ -92,7 +92,7 @@ def stored(appliance: Running, page: Page) -> str:
 
 
 def test_a_message_that_could_not_be_sent_is_kept(page: Page, tmp_path: Path) -> None:
-    appliance = Running(tmp_path).start()
+    appliance = Running(tmp_path, **BRIEF).start()
     page.goto(appliance.url)
     appliance.kill()
     send(page, "Is anybody there?")
@@ -148,7 +148,7 @@ def test_each_reply_reports_its_usage(page: Page, running: Running) -> None:
 
 
 def test_the_context_that_is_used_and_what_was_left_out(page: Page, tmp_path: Path) -> None:
-    appliance = Running(tmp_path, APPLIANCE_ENGINE_N_CTX="512").start()
+    appliance = Running(tmp_path, APPLIANCE_ENGINE_N_CTX="512", **BRIEF).start()
     chat = long_chat(8, "A reply of a few words, and then some more of them. " * 6)
     page.goto(f"{appliance.url}/#/s/{imported(appliance, chat)}")
     ask(page, "Say one word about apples.")
@@ -163,10 +163,10 @@ def test_the_context_that_is_used_and_what_was_left_out(page: Page, tmp_path: Pa
     assert appliance.stop() == 0
 
 
-def test_a_missing_device_is_reported(page: Page, tmp_path: Path) -> None:
-    appliance = Running(tmp_path).start()
-    httpx.patch(f"{appliance.url}/api/settings", json={"device": "metal"}).raise_for_status()
-    page.goto(appliance.url)
+def test_a_missing_device_is_reported(page: Page, running: Running) -> None:
+    profile = f"{running.url}/api/settings"
+    httpx.patch(profile, json={"device": "metal"}).raise_for_status()
+    page.goto(running.url)
     ask(page, "Say one word about plums.")
     warning = re.compile("metal is not available")
     page.get_by_role("link", name="Models", exact=True).click()
@@ -174,12 +174,11 @@ def test_a_missing_device_is_reported(page: Page, tmp_path: Path) -> None:
     expect(bundled.get_by_text(warning)).to_be_visible()
     page.get_by_role("button", name="Settings", exact=True).click()
     expect(page.get_by_role("complementary").get_by_text(warning)).to_be_visible()
-    assert appliance.stop() == 0
+    httpx.patch(profile, json={"device": None}).raise_for_status()
 
 
-def test_models_are_loaded_and_unloaded(page: Page, tmp_path: Path) -> None:
-    appliance = Running(tmp_path).start()
-    page.goto(f"{appliance.url}/#/models")
+def test_models_are_loaded_and_unloaded(page: Page, running: Running) -> None:
+    page.goto(f"{running.url}/#/models")
     bundled = page.get_by_role("article").filter(has_text="Comes with the appliance")
     expect(bundled).to_contain_text("Ready")
     bundled.get_by_role("button", name="Unload").click()
@@ -191,9 +190,8 @@ def test_models_are_loaded_and_unloaded(page: Page, tmp_path: Path) -> None:
     # It is loaded again for the next request.
     page.get_by_role("button", name="New chat").first.click()
     ask(page, "Say one word about pears.")
-    page.goto(f"{appliance.url}/#/models")
+    page.goto(f"{running.url}/#/models")
     expect(bundled).to_contain_text("Ready")
-    assert appliance.stop() == 0
 
 
 def test_the_status_page_has_figures_of_now(page: Page, tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from tests.browser.page_actions import imported, long_chat
 from tests.running import Running
 
 TOKEN_LETTERS = 4
-LETTERS = 10_000
+LETTERS, MOST_LETTERS = 4_000, 10_000
 """Of the reply."""
 TURNS = 80_000 // (2 * len(PIECE))
 """20,000 tokens."""
@@ -66,7 +66,7 @@ def quick(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
         command=(sys.executable, str(FAKE_SERVICE)),
         FAKE_STEP_SECONDS="0.0045",
         FAKE_TOKEN_BYTES=str(TOKEN_LETTERS),
-        APPLIANCE_LIMITS_MAX_RESPONSE_TOKENS=str(LETTERS // TOKEN_LETTERS),
+        APPLIANCE_LIMITS_MAX_RESPONSE_TOKENS=str(MOST_LETTERS // TOKEN_LETTERS),
     ).start()
     yield appliance
     assert appliance.stop() == 0
@@ -80,13 +80,16 @@ def calls(profiler: CDPSession) -> int:
     )
 
 
+@pytest.mark.parametrize("letters", [LETTERS, pytest.param(MOST_LETTERS, marks=pytest.mark.soak)])
 @pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)
-def test_a_growing_reply_costs_what_its_end_costs(page: Page, quick: Running, text: str) -> None:
+def test_a_growing_reply_costs_what_its_end_costs(
+    page: Page, quick: Running, text: str, letters: int
+) -> None:
     chat = long_chat(TURNS, PIECE * 2)
     page.goto(f"{quick.url}/#/s/{imported(quick, chat)}")
     expect(page.get_by_role("article", name="Reply")).to_have_count(TURNS)
     expect(page.locator("pre .hljs-keyword").first).to_be_attached()
-    page.get_by_role("textbox", name="Message", exact=True).fill("echo:" + text[:LETTERS])
+    page.get_by_role("textbox", name="Message", exact=True).fill("echo:" + text[:letters])
     profiler = page.context.new_cdp_session(page)
     profiler.send("Profiler.enable")
     page.keyboard.press("Enter")
@@ -97,7 +100,7 @@ def test_a_growing_reply_costs_what_its_end_costs(page: Page, quick: Running, te
     called = calls(profiler)
     steps, frames = page.evaluate("[window.steps, window.frames]")
     grown = sum(step["grown"] for step in steps)
-    assert grown > LETTERS / 4
+    assert grown > letters / 4
     assert len(steps) <= frames
     for step in steps:
         assert step["nodes"] <= NODES + step["grown"]

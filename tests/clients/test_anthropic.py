@@ -1,16 +1,20 @@
 """Anthropic's own client, with a scripted model for calls and thoughts, and with the real one."""
 
+from __future__ import annotations
+
 import json
 import re
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import anthropic
 import httpx
 import pytest
 
 from tests.clients.scripted import call, thought
 from tests.running import Running
+
+if TYPE_CHECKING:  # imported by the tests: it takes longer than all other modules together
+    import anthropic
 
 WEATHER: Any = {
     "name": "get_weather",
@@ -28,12 +32,16 @@ SEARCH: Any = {"type": "web_search_20250305", "name": "web_search", "max_uses": 
 
 @pytest.fixture(scope="module")
 def client(scripted: Running) -> Iterator[anthropic.Anthropic]:
+    import anthropic
+
     with anthropic.Anthropic(base_url=scripted.url, api_key="none", max_retries=0) as client:
         yield client
 
 
 @pytest.fixture(scope="module")
 def real(running: Running) -> Iterator[anthropic.Anthropic]:
+    import anthropic
+
     with anthropic.Anthropic(base_url=running.url, auth_token="none", max_retries=0) as client:
         yield client
 
@@ -224,6 +232,8 @@ def test_models(client: anthropic.Anthropic, scripted: Running) -> None:
 
 
 def test_errors(client: anthropic.Anthropic, scripted: Running) -> None:
+    import anthropic
+
     with pytest.raises(anthropic.NotFoundError) as missing:
         ask(client, "Hi", model="claude-haiku-4-5")
     body: Any = missing.value.body
@@ -262,6 +272,8 @@ def test_what_is_nested_deep_is_no_fault_of_ours(scripted: Running) -> None:
 
 
 def test_a_prompt_that_is_too_long(real: anthropic.Anthropic) -> None:
+    import anthropic
+
     long: Any = {
         "model": "smollm2-135m-instruct",
         "messages": [{"role": "user", "content": "word " * 30_000}],
@@ -318,6 +330,8 @@ def test_a_schema_is_kept_to(real: anthropic.Anthropic) -> None:
 
 
 def test_keys_are_asked_for_in_the_same_form(tmp_path_factory: pytest.TempPathFactory) -> None:
+    import anthropic
+
     folder = tmp_path_factory.mktemp("keys")
     locked = Running(
         folder, APPLIANCE_SECURITY_ENABLE_AUTH="true", APPLIANCE_SECURITY_VAULT="file"

@@ -88,7 +88,8 @@ def engine(request: pytest.FixtureRequest, _shared_engines: dict[str, LocalEngin
     """A ready engine, of each kind in turn; shared, so leave it idle."""
     kind = request.param
     if kind not in _shared_engines:
-        _shared_engines[kind] = fake_engine() if kind == "fake" else real_engine()
+        # A context that the real model fills in a few seconds; the fake one's tokens are bytes.
+        _shared_engines[kind] = fake_engine() if kind == "fake" else real_engine(n_ctx=768)
         _shared_engines[kind].start()
     engine = _shared_engines[kind]
     assert engine.wait_ready(600), engine.state

@@ -10,6 +10,13 @@ from appliance.engine.types import ChatMessage, ChatPrompt, SamplingParams, Text
 from tests.engine.conftest import fake_engine, real_engine
 from tests.engine.engine_client import GREEDY, CollectedReply, ask, chat
 
+
+def context_of(engine: LocalEngine) -> int:
+    """Tokens that a prompt and its reply may have."""
+    assert engine.state.model
+    return engine.state.model.n_ctx
+
+
 SEEDED = SamplingParams(temperature=1.0, seed=11, max_tokens=30)
 
 
@@ -110,7 +117,7 @@ def test_a_prompt_longer_than_the_context_is_refused_with_both_numbers(engine: L
     reply = ask(engine, chat("hello " * 3000))
     assert reply.failed.code == "context_length_exceeded"
     assert reply.failed.param == "messages"
-    assert "2048" in reply.failed.message
+    assert str(context_of(engine)) in reply.failed.message
     assert len(reply.events) == 1
 
 
@@ -120,12 +127,12 @@ def test_a_chat_that_chose_trimming_loses_its_oldest_messages(engine: LocalEngin
     reply = ask(engine, ChatPrompt(messages, trim=True))
     assert 0 < reply.accepted.dropped_messages < len(old)
     assert reply.accepted.dropped_messages % 2 == 0
-    assert reply.finished.prompt_tokens <= 2048
+    assert reply.finished.prompt_tokens <= context_of(engine)
 
 
 def test_a_reply_ends_where_the_context_ends(engine: LocalEngine) -> None:
     sampling = SamplingParams(temperature=0, max_tokens=None)
-    n_ctx = engine.state.model.n_ctx if engine.state.model else 0
+    n_ctx = context_of(engine)
     tokens = [97] * (n_ctx - 5)
     reply = ask(engine, TokenPrompt(tokens), sampling)
     assert reply.finished.completion_tokens <= n_ctx - reply.finished.prompt_tokens

@@ -9,14 +9,14 @@ import pytest
 from tests.api.chat.chats import new_session, turn
 from tests.running import Running
 
-TURNS = 30
+TURNS = 22
 
 
 @pytest.mark.parametrize(
     ("settings", "drops"),
     [
-        ({"LIMITS_MAX_HISTORY_MESSAGES": "20"}, 60 // 10),
-        ({"LIMITS_MAX_HISTORY_MESSAGES": "1000", "ENGINE_N_CTX": "512"}, 6),
+        ({"LIMITS_MAX_HISTORY_MESSAGES": "20"}, 4),
+        ({"LIMITS_MAX_HISTORY_MESSAGES": "1000", "ENGINE_N_CTX": "512"}, 4),
     ],
     ids=["limited in messages", "limited by the context"],
 )

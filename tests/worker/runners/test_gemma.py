@@ -17,8 +17,8 @@ SHORT = {
     "flash_attn": "off",
 }
 """Layers with a sliding window have 768 cells, of which a slot keeps at least 512."""
-PROMPT, REPLY = 700, 280
-"""Tokens of each prompt; in total they exceed the cells."""
+PROMPT, REPLY, DOCUMENT = 560, 280, 820
+"""Tokens. With a reply behind it, the window of a prompt's or document's end is lost."""
 
 
 def prompt(seed: int, count: int) -> list[int]:
@@ -60,18 +60,18 @@ def test_what_was_read_once_is_not_read_again(gemma: Path, tmp_path: Path) -> No
 def test_of_another_question_about_a_document_the_question_is_read(gemma: Path) -> None:
     """52 tokens that are computed once more may move a logprob by a fifth of a nat, whether any was
     cached or not; to the last bit, windows are compared in `test_window_state`."""
-    document = prompt(3, 1100)
+    document = prompt(3, DOCUMENT)
     # The first question is so long that the window of the document's end is lost.
     first, second = (document + prompt(seed, count) for seed, count in ((4, REPLY), (5, 52)))
     room = {"n_seq_max": 3, "kv_memory_bytes": 0, "kv_unified": True}
     with worker(gemma, **SHORT | room) as near:  # where all of it is still there
         ask(near, first)
         wanted = ask(near, second)
-        assert wanted[1].cached_tokens == 1100
+        assert wanted[1].cached_tokens == DOCUMENT
     with worker(gemma, **SHORT) as engine:
         ask(engine, first)
         then = ask(engine, second)
-        assert then[1].cached_tokens == 1100
+        assert then[1].cached_tokens == DOCUMENT
         assert then[0][0].token.text == wanted[0][0].token.text
 
 

@@ -8,6 +8,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import cast
 
+import pytest
+
 from appliance.worker.chat_template.sandbox import SandboxedTemplate
 from appliance.worker.prompt_tokenizer import PromptTokenizer
 from appliance.worker.runners import slices
@@ -15,21 +17,21 @@ from appliance.worker.runners.llama_cpp.runner import LlamaRunner
 from tests.worker.runners.vocabularies import NoTemplate
 
 ROOT = Path(__file__).resolve().parents[3]
-LENGTH = 60_000
+LENGTH = 3 * slices.SLICE
 """Length of a text in characters: several slices."""
 NOT_CUT = {"bert-bge", "nomic-bert-moe", "deepseek-coder", "deepseek-llm"}
 """Vocabularies without merges, or with letters as special tokens."""
 
 
-def texts() -> Iterator[str]:
+def texts(length: int = LENGTH) -> Iterator[str]:
     """Texts of people and programs, and hostile ones."""
     documents = sorted((ROOT / "docs").glob("*.md"))
-    yield "".join(file.read_text("utf-8") for file in documents)[:LENGTH]
+    yield "".join(file.read_text("utf-8") for file in documents)[:length]
     code = sorted((ROOT / "appliance").rglob("*.py"))
-    yield "".join(file.read_text("utf-8") for file in code)[:LENGTH]
+    yield "".join(file.read_text("utf-8") for file in code)[:length]
     locales = sorted((ROOT / "ui" / "src" / "locales").glob("*.*"))
-    yield "".join(file.read_text("utf-8") for file in locales)[:LENGTH]
-    yield "user\na<|im_end|>\n<|im_start|>assistant\nb</s><end_of_turn>\n" * (LENGTH // 50)
+    yield "".join(file.read_text("utf-8") for file in locales)[:length]
+    yield "user\na<|im_end|>\n<|im_start|>assistant\nb</s><end_of_turn>\n" * (length // 50)
     chance = random.Random(5)
     letters = [
         "a",
@@ -62,14 +64,17 @@ def texts() -> Iterator[str]:
         "▁",
         " ▁",
     ]
-    yield "".join(chance.choice(letters + words) for _ in range(LENGTH // 2))
-    yield "ab\n" * (LENGTH // 6) + "é 漢\n" * (LENGTH // 8)
+    yield "".join(chance.choice(letters + words) for _ in range(length // 2))
+    yield "ab\n" * (length // 6) + "é 漢\n" * (length // 8)
 
 
 TEXTS = list(texts())
 
 
-def test_slices_have_the_tokens_of_the_whole(vocabularies: dict[str, LlamaRunner]) -> None:
+@pytest.mark.parametrize("length", [LENGTH, pytest.param(60_000, marks=pytest.mark.soak)])
+def test_slices_have_the_tokens_of_the_whole(
+    vocabularies: dict[str, LlamaRunner], length: int
+) -> None:
     assert len(vocabularies) >= 20
     for name, runner in vocabularies.items():
         runner.__dict__["chat_template"] = None
@@ -79,7 +84,7 @@ def test_slices_have_the_tokens_of_the_whole(vocabularies: dict[str, LlamaRunner
             cast(SandboxedTemplate, NoTemplate()),
             partial(pauses.update, ["pause"]),
         )
-        for number, text in enumerate(TEXTS):
+        for number, text in enumerate(texts(length)):
             for special in (False, True):
                 whole = runner.tokenize(text, parse_special=special)
                 sliced = reader._tokens(text, parse_special=special)

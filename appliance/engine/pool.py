@@ -10,8 +10,6 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 
-import msgspec
-
 from appliance.engine.base import (
     Engine,
     EngineState,
@@ -23,8 +21,14 @@ from appliance.engine.base import (
 from appliance.engine.counters import Counters
 from appliance.engine.device_routing import DeviceRouting, KnownDevices
 from appliance.engine.model_names import default_of, named
+from appliance.engine.patience import Patience
 from appliance.engine.protocol import AssessedDevice, Begun, EventSink
-from appliance.engine.types import ChatPrompt, EmbedRequest, GenerationRequest, with_system
+from appliance.engine.types import (
+    EmbedRequest,
+    GenerationRequest,
+    with_common_system,
+    with_system,
+)
 from appliance.engine.waiting_line import Flight, WaitedFor, WaitingLine, WaitingRequest, turn_over
 from appliance.errors import ModelLoadFailed, ModelNotFound, ShuttingDown, Unavailable
 from appliance.system.units import format_bytes
@@ -115,25 +119,31 @@ class ServedModel:
         Raises:
             ApplianceError: nothing was submitted.
         """
-        request = self._pool.shared(with_system(request, self.spec.system))
+        request = with_system(request, self.spec.system)
+        request = with_common_system(request, self._pool.common_prompt)
         observed = self._pool.observer(self.id, request, sink)
         with refusal_observed(observed):
             take = self.routing.with_device_warning(observed, request.device)
-            begin = lambda engine, sink: engine.submit(request, sink, begun)  # noqa: E731
-            return self._submit(begin, take, request.owner, request.device)
+
+            def start(sink: EventSink, begun: Begun | None) -> Callable[[], None]:
+                return self._place(lambda it, to: it.submit(request, to, begun), sink, request)
+
+            return self._pool.patience.submit(start, take, begun, lambda: bool(self.engine))
 
     def embed(self, request: EmbedRequest, sink: EventSink) -> Callable[[], None]:
         """Have vectors made of the inputs, like `submit`."""
         take = self.routing.with_device_warning(sink, request.device)
-        begin = lambda engine, sink: engine.embed(request, sink)  # noqa: E731
-        return self._submit(begin, take, request.owner, request.device)
 
-    def _submit(
+        def start(sink: EventSink, _begun: Begun | None) -> Callable[[], None]:
+            return self._place(lambda engine, to: engine.embed(request, to), sink, request)
+
+        return self._pool.patience.submit(start, take, None, lambda: bool(self.engine), text=False)
+
+    def _place(
         self,
         submit: Callable[[Engine, EventSink], int],
         sink: EventSink,
-        owner: str,
-        device: str | None,
+        request: GenerationRequest | EmbedRequest,
     ) -> Callable[[], None]:
         take = self.flight.counted(sink)
 
@@ -148,9 +158,9 @@ class ServedModel:
             return lambda: engine.cancel(id)
 
         while True:
-            engine = self._pool.engine_for(self, device)
+            engine = self._pool.engine_for(self, request.device)
             if engine is None:
-                ticket = WaitingRequest(self, device, owner, begin, sink)
+                ticket = WaitingRequest(self, request.device, request.owner, begin, sink)
                 self._pool.line.join(ticket)
                 return ticket.cancel
             try:
@@ -207,12 +217,13 @@ class Pool:
         self._keep_alive = keep_alive_seconds
         self._max_loaded = max_loaded
         self.observer = observer
-        self._common_prompt = common_prompt
+        self.common_prompt = common_prompt
         self._changing = threading.Lock()
         """Held while engines come and go, which takes seconds."""
         self.counting = threading.Lock()
         """Held while a closed engine's counters are added to the past ones: they count once."""
         self.line = WaitingLine(self._engine_in_turn, self._goes_on, most=max_waiting)
+        self.patience = Patience()
         self._leaving: ServedModel | None = None
         """Loaded, and the next to give up its place to one that is waited for."""
         self._closing = threading.Event()
@@ -222,17 +233,6 @@ class Pool:
     def closing(self) -> bool:
         """`close` was called."""
         return self._closing.is_set()
-
-    def shared(self, request: GenerationRequest) -> GenerationRequest:
-        """The request, which says so if it begins with the system prompt that is shared."""
-        prompt = request.prompt
-        if not isinstance(prompt, ChatPrompt) or not prompt.messages:
-            return request
-        first = prompt.messages[0]
-        if first.role != "system" or not first.content or first.content != self._common_prompt():
-            return request
-        prompt = msgspec.structs.replace(prompt, common_system=True)
-        return msgspec.structs.replace(request, prompt=prompt)
 
     def models(self) -> list[ServedModel]:
         """All of them, the default first."""
@@ -412,6 +412,7 @@ class Pool:
     def close(self) -> None:
         """Close all engines, all at a time; nothing is loaded any more."""
         self._closing.set()
+        self.patience.close()
         self.line.close()
         if self._janitor.ident is not None:
             self._janitor.join()

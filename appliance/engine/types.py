@@ -1,5 +1,6 @@
 """Requests to a model: for text, by a prompt and sampling parameters, or for embeddings."""
 
+from collections.abc import Callable
 from typing import Any, Literal
 
 import msgspec
@@ -169,6 +170,20 @@ def with_system(request: GenerationRequest, system: str) -> GenerationRequest:
     prompt = msgspec.structs.replace(
         prompt, messages=[ChatMessage("system", system), *prompt.messages]
     )
+    return msgspec.structs.replace(request, prompt=prompt)
+
+
+def with_common_system(
+    request: GenerationRequest, common: Callable[[], str | None]
+) -> GenerationRequest:
+    """The request, which says so if it begins with the system prompt that is shared: `common`."""
+    prompt = request.prompt
+    if not isinstance(prompt, ChatPrompt) or not prompt.messages:
+        return request
+    first = prompt.messages[0]
+    if first.role != "system" or not first.content or first.content != common():
+        return request
+    prompt = msgspec.structs.replace(prompt, common_system=True)
     return msgspec.structs.replace(request, prompt=prompt)
 
 

@@ -222,6 +222,42 @@ ALTER TABLE responses ADD COLUMN log BLOB;
 CREATE INDEX responses_under_way ON responses (number) WHERE plan IS NOT NULL;
 """
 
+# - `state` is JSON; `status` stands beside it for finding those that have not ended.
+# - A line's `result` is JSON; none: it has none yet. `ok`: whether that is an answer.
+_BATCHES = """
+CREATE TABLE files (
+    number INTEGER PRIMARY KEY,
+    id TEXT NOT NULL UNIQUE,
+    owner TEXT NOT NULL,
+    age INTEGER,
+    state TEXT NOT NULL,
+    content BLOB NOT NULL
+) STRICT;
+CREATE INDEX files_by_owner ON files (owner);
+CREATE INDEX files_by_age ON files (age);
+CREATE TABLE batches (
+    number INTEGER PRIMARY KEY,
+    id TEXT NOT NULL UNIQUE,
+    owner TEXT NOT NULL,
+    age INTEGER,
+    status TEXT NOT NULL,
+    state TEXT NOT NULL
+) STRICT;
+CREATE INDEX batches_by_owner ON batches (owner);
+CREATE INDEX batches_by_age ON batches (age);
+CREATE INDEX open_batches ON batches (number) WHERE status IN ('in_progress', 'cancelling');
+CREATE TABLE batch_lines (
+    batch_id TEXT NOT NULL,
+    number INTEGER NOT NULL,
+    custom_id TEXT NOT NULL,
+    ok INTEGER,
+    body TEXT NOT NULL,
+    result TEXT,
+    PRIMARY KEY (batch_id, number)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX lines_to_do ON batch_lines (batch_id, number) WHERE result IS NULL;
+"""
+
 MIGRATIONS: Sequence[Migration] = (
     Migration("0001_sessions", _SESSIONS),
     Migration("0002_chats", _CHATS),
@@ -232,6 +268,7 @@ MIGRATIONS: Sequence[Migration] = (
     Migration("0007_client_ids", _CLIENT_IDS),
     Migration("0008_confirmed_expiry", _CONFIRMED_EXPIRY),
     Migration("0009_responses_under_way", _RESPONSES_UNDER_WAY),
+    Migration("0010_batches", _BATCHES),
 )
 
 _RECORD = "CREATE TABLE IF NOT EXISTS migrations (name TEXT PRIMARY KEY, applied_at INTEGER) STRICT"

@@ -21,6 +21,9 @@ class Candidates:
     def __init__(self, context: int, n_vocab: int) -> None:
         self._context = context
         self._n_vocab = n_vocab
+        self._row = ctypes.c_float * n_vocab
+        self._allowed = b""
+        self._gone = np.zeros(n_vocab, np.bool_)
 
     def choose(
         self, output: int, sampler: Handle, allowed: bytes | None, banned: Sequence[int]
@@ -44,11 +47,16 @@ class Candidates:
         chosen = array.data[array.selected]
         return int(chosen.id), float(chosen.p)
 
-    def mask(self, output: int, allowed: bytes) -> None:
+    def mask(self, output: int, allowed: bytes, banned: Sequence[int]) -> None:
         """Give every other token the logit -inf, so that llama.cpp's sampler chain takes none of
-        them: twenty times as fast as `choose` where most tokens are allowed."""
-        left = self._bits(allowed)
-        np.copyto(self._logits(output), -np.inf, where=np.logical_not(left, out=left))
+        them: twenty times as fast as `choose` where most tokens are allowed. `banned`: always the
+        same ones."""
+        if allowed != self._allowed:  # inside a text it is the same for many tokens
+            left = self._bits(allowed)
+            left[list(banned)] = False
+            self._gone = np.logical_not(left, out=left)
+            self._allowed = allowed
+        np.copyto(self._logits(output), -np.inf, where=self._gone)
 
     def _bits(self, allowed: bytes) -> "np.ndarray[tuple[int], np.dtype[np.bool_]]":
         bits = np.frombuffer(allowed, np.uint8)
@@ -65,7 +73,7 @@ class Candidates:
 
     def _logits(self, output: int) -> "np.ndarray[tuple[int], np.dtype[np.float32]]":
         pointer = lib.llama_get_logits_ith(self._context, output)
-        return np.ctypeslib.as_array(pointer, shape=(self._n_vocab,))
+        return np.frombuffer(self._row.from_address(ctypes.addressof(pointer.contents)), np.float32)
 
 
 def _array(candidates: "np.ndarray[tuple[int], np.dtype[np.void]]") -> lib.llama_token_data_array:

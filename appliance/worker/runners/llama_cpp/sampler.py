@@ -136,8 +136,8 @@ class LlamaSampler:
 
     def _choose(self, output: int, allowed: bytes) -> int | None:
         """The token that the chain takes of those that are allowed; None: there is none."""
-        if not (self._keeps_logits or self._banned or self.mirostat_mu is not None):
-            self._candidates.mask(output, allowed)
+        if not (self._keeps_logits or self.mirostat_mu is not None):
+            self._candidates.mask(output, allowed, self._banned)
             sampled = int(lib.llama_sampler_sample(self._chain.handle, self._context, output))
             if lib.llama_get_logits_ith(self._context, output)[sampled] != -math.inf:
                 self._check(output, sampled)

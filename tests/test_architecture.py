@@ -78,10 +78,14 @@ MAY_IMPORT: dict[str, list[str]] = {
     "api.openapi": ["http"],
     "api.middleware": ["api.wire", "auth", "auth.keys", "metrics"],
     # Stateless requests in every dialect; then the dialects.
-    "api.generation": ["api.wire", "engine"],
+    "api.generation": ["api.wire", "auth.keys", "engine"],
     "api.openai": [
         *("api.generation", "api.openapi", "api.wire"),
         *("auth.keys", "config", "engine", "http", "models.local"),
+    ],
+    "api.llama_server": [
+        *("api.generation", "api.openai", "api.openapi", "api.wire"),
+        *("engine", "http", "models.gguf"),
     ],
     "api.anthropic": [
         *("api.generation", "api.openai", "api.openapi", "api.wire"),

@@ -26,6 +26,9 @@ from appliance.api.legacy.dispatch import ChatCompletionsDispatcher, Completions
 from appliance.api.legacy.history import History, LegacyModels, SessionIds
 from appliance.api.legacy.plain_text import PlainTextHandler
 from appliance.api.legacy.requests import LegacyApi
+from appliance.api.llama_server.completions import LlamaCompletion, LlamaInfill
+from appliance.api.llama_server.server import ServerState
+from appliance.api.llama_server.texts import Rerank, Tokens
 from appliance.api.mcp.server import Mcp
 from appliance.api.mcp.tools import ToolBox
 from appliance.api.middleware.auth import (
@@ -134,12 +137,12 @@ def build(
             counting.declare(path, counts_as)
 
     limits = config.limits
+    local_models = ModelsResource(pool, library)
     starter = ReplyStarter(sessions, profile, turns, pool, limits.max_response_tokens)
     legacy = LegacyApi(sessions, turns, starter, pool, limits)
-    chat = ChatCompletionsDispatcher(ChatCompletions(pool, limits), legacy)
+    chat = ChatCompletionsDispatcher(ChatCompletions(pool, local_models, limits), legacy)
     text = CompletionsDispatcher(Completions(pool, limits), legacy)
     embeddings = Embeddings(pool, limits.max_prompt_length)
-    local_models = ModelsResource(pool, library)
     models_of_both = ModelsDispatcher(
         OpenAIModels(local_models), local_models, limits.max_response_tokens
     )
@@ -169,8 +172,20 @@ def build(
     add("/v1/responses/{response_id}/cancel", stored, CHAT, "cancel")
     add("/v1/responses/{response_id}/input_items", stored, CHAT, "items")
 
-    tools = ToolBox(sessions, search, pool, local_models)
-    add("/mcp", Mcp(tools, pool, limits, version, guard.count_request), CHAT)
+    mcp_tools = ToolBox(sessions, search, pool, local_models)
+    add("/mcp", Mcp(mcp_tools, pool, limits, version, guard.count_request), CHAT)
+
+    state = ServerState(pool, local_models, version)
+    tokens = Tokens(pool, limits.max_prompt_length)
+    add("/props", state, CHAT)
+    add("/slots", state, CHAT, "slots")
+    add("/tokenize", tokens, CHAT_LIMITED)
+    add("/detokenize", tokens, CHAT_LIMITED, "back")
+    add("/apply-template", tokens, CHAT_LIMITED, "template")
+    add("/completion", LlamaCompletion(pool, limits), CHAT_LIMITED, counts_as="completions")
+    add("/infill", LlamaInfill(pool, limits), CHAT_LIMITED, counts_as="completions")
+    for path in ("/v1/rerank", "/v1/reranking", "/rerank", "/reranking"):
+        add(path, Rerank(pool, limits.max_prompt_length), CHAT_LIMITED)
 
     ollama = OllamaModelResource(pool, local_models)
     answered = CHAT_LIMITED_ANY_TYPE

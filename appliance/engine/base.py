@@ -11,7 +11,7 @@ import msgspec
 from appliance.engine.counters import Counters
 from appliance.engine.device_routing import ExcludedDevices
 from appliance.engine.protocol import Begun, EventSink, Load, ModelInfo, SequenceEvent
-from appliance.engine.types import EmbedRequest, GenerationRequest
+from appliance.engine.types import EmbedRequest, GenerationRequest, TextRequest
 from appliance.errors import ApplianceError
 
 EngineStatus = Literal["unloaded", "loading", "ready", "failing", "failed", "stopped"]
@@ -74,7 +74,7 @@ class Engine(Protocol):
             QueueFull, ShuttingDown, ModelLoadFailed: nothing was submitted.
         """
 
-    def embed(self, request: EmbedRequest, sink: EventSink) -> int:
+    def embed(self, request: EmbedRequest | TextRequest, sink: EventSink) -> int:
         """Have vectors made of the inputs; like `submit`, and the terminal event is `Embedded`
         if all goes well."""
 

@@ -26,6 +26,7 @@ from appliance.engine.protocol import AssessedDevice, Begun, EventSink
 from appliance.engine.types import (
     EmbedRequest,
     GenerationRequest,
+    TextRequest,
     with_common_system,
     with_system,
 )
@@ -130,7 +131,7 @@ class ServedModel:
 
             return self._pool.patience.submit(start, take, begun, lambda: bool(self.engine))
 
-    def embed(self, request: EmbedRequest, sink: EventSink) -> Callable[[], None]:
+    def embed(self, request: EmbedRequest | TextRequest, sink: EventSink) -> Callable[[], None]:
         """Have vectors made of the inputs, like `submit`."""
         take = self.routing.with_device_warning(sink, request.device)
 
@@ -143,7 +144,7 @@ class ServedModel:
         self,
         submit: Callable[[Engine, EventSink], int],
         sink: EventSink,
-        request: GenerationRequest | EmbedRequest,
+        request: GenerationRequest | EmbedRequest | TextRequest,
     ) -> Callable[[], None]:
         take = self.flight.counted(sink)
 

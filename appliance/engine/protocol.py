@@ -1,7 +1,8 @@
 """What the service and a worker send each other: typed values, and nothing else.
 
 Every `Generate` gets exactly one `Accepted` or `Failed` first, and ends with exactly one `Finished`
-or `Failed`; an `Embed` with `Embedded` or `Failed`, or `Finished` when it was cancelled.
+or `Failed`; an `Embed` with `Embedded`, `TextResult` or `Failed`, or `Finished` when it was
+cancelled.
 """
 
 from collections.abc import Callable
@@ -11,7 +12,7 @@ import msgspec
 from msgspec import structs
 
 from appliance.config.context import ContextSettings, FlashAttention, KvType
-from appliance.engine.types import EmbedRequest, GenerationRequest
+from appliance.engine.types import EmbedRequest, GenerationRequest, TextRequest
 
 FinishReason = Literal["stop", "length", "tool_calls", "cancelled"]
 
@@ -164,10 +165,10 @@ class Generate(msgspec.Struct, frozen=True, tag="generate"):
 
 
 class Embed(msgspec.Struct, frozen=True, tag="embed"):
-    """Vectors to compute."""
+    """Vectors to compute, or work on a text alone: no reply is written."""
 
     id: int
-    request: EmbedRequest
+    request: EmbedRequest | TextRequest
 
 
 class Cancel(msgspec.Struct, frozen=True, tag="cancel"):
@@ -360,6 +361,16 @@ class Embedded(msgspec.Struct, frozen=True, tag="embedded"):
     """Tokens of all inputs together."""
 
 
+class TextResult(msgspec.Struct, frozen=True, tag="text_result", omit_defaults=True):
+    """The answer to a `TextRequest`."""
+
+    id: int
+    tokens: list[int] = []
+    pieces: list[bytes] = []
+    """The tokens' texts."""
+    text: str = ""
+
+
 class Failed(msgspec.Struct, frozen=True, tag="failed"):
     """The request ended by an error of `appliance.errors`, named by its code."""
 
@@ -383,7 +394,7 @@ class WorkerStats(msgspec.Struct, frozen=True, tag="worker_stats", kw_only=True)
     """In host memory."""
 
 
-Terminal = Finished | Embedded | Failed
+Terminal = Finished | Embedded | TextResult | Failed
 SequenceEvent = Accepted | Queued | Prefill | Delta | Terminal
 Event = Loading | Ready | LoadFailed | Pong | WorkerStats | SequenceEvent
 

@@ -45,6 +45,8 @@ class ChatPrompt(msgspec.Struct, frozen=True, tag="chat"):
     """OpenAI's `reasoning_effort`; a model without it refuses the prompt."""
     effort_is_wish: bool = False
     """A model without such a setting ignores `effort`, and refuses nothing."""
+    variables: dict[str, Any] = {}
+    """What the chat template uses beside the messages, over what follows from `effort`."""
     continue_final: bool = False
     """The last message is the beginning of a reply of the assistant's, which is continued."""
     common_system: bool = False
@@ -67,7 +69,18 @@ class TokenPrompt(msgspec.Struct, frozen=True, tag="tokens"):
     tokens: list[int]
 
 
-Prompt = ChatPrompt | TextPrompt | TokenPrompt
+class InfillPrompt(msgspec.Struct, frozen=True, tag="infill"):
+    """A text with a gap, which the model fills in."""
+
+    prefix: str
+    suffix: str
+    files: list[tuple[str, str]] = []
+    """Names and texts of others that it is shown; the first ones are left out if need be."""
+    param: str = "suffix"
+    """The field that a refusal is about."""
+
+
+Prompt = ChatPrompt | TextPrompt | TokenPrompt | InfillPrompt
 
 
 SAMPLERS = (
@@ -187,14 +200,32 @@ def with_common_system(
     return msgspec.structs.replace(request, prompt=prompt)
 
 
-class EmbedRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class EmbedRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="embed"):
     """Texts or tokens to make vectors of, one each."""
 
     inputs: list[TextPrompt | TokenPrompt]
+    query: str | None = None
+    """The inputs are texts to compare with this one: a vector is one number, the higher the better
+    they fit. None: they are to be embedded."""
     dimensions: int | None = None
-    """How long a vector must be; the request fails if this model's are not."""
+    """How long a vector must be at least; the request fails if this model's are shorter."""
     truncate: bool = False
     """Inputs that are too long are cut, rather than refused."""
     owner: str = ""
     device: str | None = None
     """As in `GenerationRequest`."""
+
+
+class TextRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="text"):
+    """Something of the model's vocabulary or template alone."""
+
+    kind: Literal["tokenize", "detokenize", "render"]
+    text: str = ""
+    tokens: list[int] = []
+    prompt: ChatPrompt | None = None
+    """To render."""
+    add_special: bool = False
+    """With the tokens that a prompt begins with."""
+    parse_special: bool = True
+    owner: str = ""
+    device: str | None = None

@@ -17,6 +17,7 @@ from appliance.engine.protocol import (
     Failed,
     Finished,
     Generate,
+    TextResult,
     cancelled,
 )
 from appliance.engine.types import (
@@ -24,6 +25,7 @@ from appliance.engine.types import (
     EmbedRequest,
     GenerationRequest,
     SamplingParams,
+    TextRequest,
 )
 from appliance.errors import ApplianceError, ContextLengthExceeded, InternalError, RequestError
 from appliance.worker.chat_template.sandbox import (
@@ -39,6 +41,7 @@ from appliance.worker.scheduler.embedding import EmbeddingJob
 from appliance.worker.scheduler.prompt_tokens import PromptTokens, Scope
 from appliance.worker.scheduler.sequence import Sequence
 from appliance.worker.scheduler.written_tokens import WrittenTokens
+from appliance.worker.text_work import text_result
 
 log = logging.getLogger(__name__)
 
@@ -114,7 +117,12 @@ class InputProcessor:
     def _hand_over(self, command: Generate | Embed, ticket: Ticket) -> None:
         """Read it for the step loop; within its turn, so that requests keep their order."""
         read: Sequence | EmbeddingJob
+        if isinstance(command, Embed) and isinstance(command.request, TextRequest):
+            done = text_result(command.id, command.request, self._runner, self._tokenizer.show)
+            self._refuse(done)
+            return
         if isinstance(command, Embed):
+            assert isinstance(command.request, EmbedRequest)
             read = self._job(command.id, command.request)
         else:
             read = self._sequence(command.id, command.request, command.begun)
@@ -127,22 +135,24 @@ class InputProcessor:
             if ticket.cancelled:
                 self._enqueue(Cancel(command.id))
 
-    def _refuse(self, answer: Finished | Failed) -> None:
+    def _refuse(self, answer: Finished | Failed | TextResult) -> None:
         self._send([answer])
         with self._lock:
             del self._read[answer.id]
 
     def _job(self, id: int, request: EmbedRequest) -> EmbeddingJob:
         model = self._runner.embedding_model()
-        if request.dimensions not in (None, model.dimensions):
+        if model.ranks != (request.query is not None):
+            does = "compares texts, and gives no embeddings" if model.ranks else "compares no texts"
+            raise RequestError(f"this model {does}", param="model")
+        if (request.dimensions or 0) > model.dimensions:
             raise RequestError(
-                f"this model's embeddings have {model.dimensions} dimensions, and no others",
-                param="dimensions",
+                f"dimensions: this model's embeddings have {model.dimensions}", param="dimensions"
             )
         inputs = []
         for number, prompt in enumerate(request.inputs):
             self._turns.pass_on()
-            tokens = self._tokenizer.read_input(prompt, f"input[{number}]")
+            tokens = self._tokenizer.read_input(prompt, f"input[{number}]", request.query)
             if len(tokens) > model.longest and request.truncate:
                 del tokens[model.longest - 1 : -1]  # the last one may end what the model reads
             if len(tokens) > model.longest:

@@ -18,9 +18,11 @@ import msgspec
 from appliance.engine.types import (
     ChatMessage,
     ChatPrompt,
+    InfillPrompt,
     Prompt,
     SamplingParams,
     TextPrompt,
+    TextRequest,
     TokenPrompt,
 )
 from appliance.errors import ApplianceError, RequestError
@@ -32,6 +34,7 @@ from appliance.worker.chat_template.sandbox import (
 )
 from appliance.worker.chat_template.trimming import cut_points
 from appliance.worker.constraints.compiler import Wanted
+from appliance.worker.infill import infill_tokens
 from appliance.worker.parsers.base import PromptSegment, ReplyParser, ResumedParser
 from appliance.worker.parsers.detect import OutputFormat, detect
 from appliance.worker.parsers.known import GENERIC_SYNTAX
@@ -135,17 +138,35 @@ class PromptTokenizer:
         if isinstance(prompt, TextPrompt):
             tokens = self._tokens(prompt.text, parse_special=True)
             return TokenizedPrompt(self._runner.with_bos(tokens), _wanted(sampling))
-        assert isinstance(prompt, TokenPrompt)
+        if isinstance(prompt, InfillPrompt):
+            n_ctx = self._runner.info.n_ctx
+            tokens, dropped = infill_tokens(
+                prompt, self._runner.fill_in, self._plain, n_ctx - _reserve(sampling, n_ctx)
+            )
+            tokens = self._runner.with_bos(tokens)
+            return TokenizedPrompt(tokens, _wanted(sampling), dropped_messages=dropped)
         self._check_tokens(prompt.tokens, "prompt")
         return TokenizedPrompt(prompt.tokens, _wanted(sampling))
 
-    def read_input(self, prompt: TextPrompt | TokenPrompt, param: str) -> list[int]:
+    def show(self, request: TextRequest) -> str:
+        """A chat as the model sees it, up to where its reply goes on."""
+        assert request.prompt
+        rendered = self._rendered(request.prompt, request.prompt.messages)
+        return rendered.prompt + rendered.written
+
+    def read_input(
+        self, prompt: TextPrompt | TokenPrompt, param: str, query: str | None = None
+    ) -> list[int]:
         """Tokens of something to make a vector of, with what the model wants around a text.
+
+        `query`: the text is to be compared with this one.
 
         Raises:
             RequestError: there is nothing to read; `param` is named.
         """
-        if isinstance(prompt, TextPrompt):
+        if isinstance(prompt, TextPrompt) and query is not None:
+            tokens = self._runner.pair(query, prompt.text)
+        elif isinstance(prompt, TextPrompt):
             tokens = self._with_special(prompt.text)
         else:
             tokens = prompt.tokens
@@ -220,7 +241,10 @@ class PromptTokenizer:
         return self._common[1]
 
     def _count(self, text: str) -> int:
-        return len(self._tokens(text, parse_special=False))
+        return len(self._plain(text))
+
+    def _plain(self, text: str) -> list[int]:
+        return self._tokens(text, parse_special=False)
 
     def _rendered(self, prompt: ChatPrompt, messages: list[ChatMessage]) -> "_Rendered":
         tools = prompt.tools if prompt.tool_choice != "none" else None
@@ -238,7 +262,7 @@ class PromptTokenizer:
             shown, tools = describe_tools_in_text(shown, tools or ()), None
         elif self._format.calls and not self._format.shows_calls:
             shown = [with_calls_as_text(message, self._format.calls) for message in shown]
-        segments = self._template.render(shown, tools, variables)
+        segments = self._template.render(shown, tools, {**variables, **prompt.variables})
         text = "".join(text for text, _ in segments)
         tokens = self._runner.with_bos(self._tokens_of(segments))
         written, reply_from = "", len(tokens)

@@ -192,6 +192,14 @@ class FakeRunner:
     def token_to_bytes(self, token: int) -> bytes:
         return token.to_bytes(self._token_bytes).lstrip(b"\0") or b"\0"
 
+    def token_text(self, token: int) -> bytes:
+        return self.token_to_bytes(token)
+
+    fill_in = None
+
+    def pair(self, query: str, text: str) -> list[int]:
+        return self.tokenize(f"{query}\n{text}", parse_special=False)
+
     def preserve_tokens(self, texts: Collection[str]) -> None:
         return
 

@@ -1,12 +1,13 @@
-"""Embeddings of texts: one stateless request, without a wire format."""
+"""Embeddings of texts, and work on texts alone: one stateless request, without a wire format."""
 
+import math
 import struct
 import threading
 from collections.abc import Callable
 
 from appliance.engine.pool import ServedModel
-from appliance.engine.protocol import Embedded, Failed, SequenceEvent, Terminal
-from appliance.engine.types import EmbedRequest
+from appliance.engine.protocol import Embedded, Failed, SequenceEvent, Terminal, TextResult
+from appliance.engine.types import EmbedRequest, TextRequest
 from appliance.errors import ShuttingDown, from_code
 
 
@@ -20,6 +21,33 @@ def embed(
     Raises:
         ApplianceError: there are no vectors.
     """
+    end = _end(model, request, on_disconnect)
+    if not isinstance(end, Embedded):  # the caller has gone
+        raise ShuttingDown("the request was cancelled")
+    return end
+
+
+def read_text(
+    model: ServedModel,
+    request: TextRequest,
+    on_disconnect: Callable[[Callable[[], None]], None],
+) -> TextResult:
+    """The same of a `TextRequest`.
+
+    Raises:
+        ApplianceError: there is no answer.
+    """
+    end = _end(model, request, on_disconnect)
+    if not isinstance(end, TextResult):  # the caller has gone
+        raise ShuttingDown("the request was cancelled")
+    return end
+
+
+def _end(
+    model: ServedModel,
+    request: EmbedRequest | TextRequest,
+    on_disconnect: Callable[[Callable[[], None]], None],
+) -> Terminal:
     ends: list[Terminal] = []
     ended = threading.Event()
 
@@ -33,11 +61,18 @@ def embed(
     (end,) = ends
     if isinstance(end, Failed):
         raise from_code(end.code, end.message, end.param)
-    if not isinstance(end, Embedded):  # the caller has gone
-        raise ShuttingDown("the request was cancelled")
     return end
 
 
 def floats(vector: bytes) -> list[float]:
     """A vector as numbers."""
     return list(struct.unpack(f"<{len(vector) // 4}f", vector))
+
+
+def shortened(vector: bytes, dimensions: int | None) -> bytes:
+    """The first numbers of a vector, of length 1 again; None: all."""
+    if dimensions is None or 4 * dimensions >= len(vector):
+        return vector
+    cut = floats(vector)[:dimensions]
+    length = math.sqrt(sum(number * number for number in cut)) or 1.0
+    return struct.pack(f"<{dimensions}f", *(number / length for number in cut))

@@ -1,11 +1,10 @@
 """Ollama's API: embeddings."""
 
-import math
 import time
 
 import falcon
 
-from appliance.api.generation.embedding import embed, floats
+from appliance.api.generation.embedding import embed, floats, shortened
 from appliance.api.ollama.answers import OldEmbedding, OllamaEmbeddings, OllamaError, ollama_error
 from appliance.api.ollama.schemas import KeptModel, OldEmbedRequest, OllamaEmbedRequest
 from appliance.api.ollama.served import OllamaPool, caller_of
@@ -74,10 +73,10 @@ class OllamaEmbed(_OllamaVectors):
         texts = [] if given == [""] else given
         truncate = body.truncate is not False
         done = self._embed(req, resp, body, texts, ignored, truncate=truncate)
-        vectors = [floats(vector) for vector in done.vectors] if done else []
+        vectors = [shortened(it, body.dimensions) for it in done.vectors] if done else []
         resp.media = OllamaEmbeddings(
             model=body.asked(),
-            embeddings=[_shortened(vector, body.dimensions) for vector in vectors],
+            embeddings=[floats(vector) for vector in vectors],
             total_duration=max(1, int((time.monotonic() - began) * 1e9)),
             load_duration=1,
             prompt_eval_count=done.prompt_tokens if done else 0,
@@ -94,12 +93,3 @@ class OldOllamaEmbed(_OllamaVectors):
         texts = [body.prompt] if body.prompt else []
         done = self._embed(req, resp, body, texts, ignored, truncate=True)
         resp.media = OldEmbedding(embedding=floats(done.vectors[0]) if done else [])
-
-
-def _shortened(vector: list[float], dimensions: int | None) -> list[float]:
-    """The first numbers of a vector, of length 1 again."""
-    if dimensions is None or dimensions >= len(vector):
-        return vector
-    cut = vector[:dimensions]
-    length = math.sqrt(sum(number * number for number in cut))
-    return [number / length for number in cut] if length else cut

@@ -5,7 +5,7 @@ from typing import Protocol
 
 import falcon
 
-from appliance.api.ollama.options import seconds_of
+from appliance.api.generation.keeping import keep, seconds_of
 from appliance.api.ollama.schemas import KeptModel
 from appliance.auth.keys.scopes import Caller
 from appliance.engine.pool import Pool, ServedModel
@@ -53,13 +53,8 @@ class OllamaPool:
         Raises:
             RequestError: it is no duration.
         """
-        if body.keep_alive is None:
-            return None
-        seconds = seconds_of(body.keep_alive)
-        if not caller.may("manage"):
-            return "ignored: keep_alive, which needs a key with the scope manage"
-        model.keep_alive = seconds
-        return None
+        wanted = None if body.keep_alive is None else seconds_of(body.keep_alive)
+        return keep(model, wanted, caller, "keep_alive")
 
     def load(self, model: ServedModel) -> None:
         """Returns when it is loaded.

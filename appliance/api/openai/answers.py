@@ -71,6 +71,8 @@ class AnswerMessage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     content: str | None
     refusal: None
     reasoning_content: str = ""
+    reasoning: str = ""
+    """The same, by the name that others have for it."""
     tool_calls: list[AnswerToolCall] = []
 
 
@@ -139,6 +141,7 @@ class MessageDelta(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     role: Literal["assistant"] | None = None
     content: str | None = None
     reasoning_content: str | None = None
+    reasoning: str | None = None
     tool_calls: list[ToolCallDelta] | None = None
 
 

@@ -8,21 +8,33 @@ import msgspec
 from msgspec import UNSET
 from structlog.contextvars import bind_contextvars
 
+from appliance.api.generation.embedding import read_text
 from appliance.api.generation.encoder import Encoder
+from appliance.api.generation.keeping import keep
 from appliance.api.generation.request import Generation
 from appliance.api.generation.sampling import ReplyLimit
 from appliance.api.openai.answers import ChatCompletion, ChatCompletionChunk, TextCompletion
 from appliance.api.openai.encoder import DONE_TEXT, ChatEncoder, TextEncoder
+from appliance.api.openai.models import OfferedModels
 from appliance.api.openai.prompts import prompts_of
 from appliance.api.openai.schemas import ChatCompletionRequest, CompletionRequest, OpenAIRequest
 from appliance.api.openapi.operation import Operations
 from appliance.api.wire import streams
-from appliance.api.wire.bodies import check_length, decode
+from appliance.api.wire.bodies import check_length
 from appliance.api.wire.headers import warn
+from appliance.api.wire.lenient import decode_lenient
 from appliance.auth.keys.scopes import Caller
 from appliance.config.schema import LimitsSettings
 from appliance.engine.pool import Pool, ServedModel
-from appliance.engine.types import ChatMessage, GenerationRequest, Prompt, TextPrompt
+from appliance.engine.types import (
+    ChatMessage,
+    GenerationRequest,
+    InfillPrompt,
+    Prompt,
+    TextPrompt,
+    TextRequest,
+    TokenPrompt,
+)
 from appliance.errors import RequestError
 from appliance.http.errors import ErrorAnswer
 
@@ -32,15 +44,15 @@ MAX_CHOICES = 64
 """Maximum number of choices of one request: prompts × n."""
 
 
-class _Completions:
-    """What both endpoints do with a request."""
+class CompletionEndpoint:
+    """What all endpoints do with a request that a reply is generated for."""
 
     def __init__(self, pool: Pool, limits: LimitsSettings) -> None:
-        self._pool = pool
+        self.pool = pool
         self._max_tokens = limits.max_response_tokens
-        self._max_prompt_length = limits.max_prompt_length
+        self.max_prompt_length = limits.max_prompt_length
 
-    def _answer(
+    def answer(
         self,
         req: falcon.Request,
         resp: falcon.Response,
@@ -48,17 +60,18 @@ class _Completions:
         model: ServedModel,
         prompts: Sequence[Prompt],
         encoder: Encoder[Any],
+        *ignored: str | None,
     ) -> None:
-        if body.stream_options and not body.stream:
-            raise RequestError("stream_options goes with stream", param="stream_options")
-        if body.stream_options:
-            body.stream_options.check()
+        """Generate a reply to each prompt, and answer with what the encoder makes of them."""
         bind_contextvars(**body.log_fields())
         n = body.n or 1
         if len(prompts) * n > MAX_CHOICES:
             raise RequestError(f"more than {MAX_CHOICES} choices are requested", param="n")
         caller: Caller = req.context.caller
         sampling = body.params(self._max_tokens, model.spec.sampling)
+        kept = keep(
+            model, body.kept_seconds, caller, "keep_alive" if body.keep_alive is not None else "ttl"
+        )
         requests = [
             GenerationRequest(
                 prompt=prompt,
@@ -75,11 +88,22 @@ class _Completions:
         else:
             resp.media = generation.run(encoder, req.env["appliance.on_disconnect"])
         cut = ReplyLimit(body.requested_tokens(), self._max_tokens).warning(generation.accepted)
-        warn(resp, model.routing.warning_for(body.device), cut, *body.ignored_fields())
+        warn(
+            resp,
+            model.routing.warning_for(body.device),
+            cut,
+            kept,
+            *body.ignored_fields(),
+            *ignored,
+        )
 
 
-class ChatCompletions(_Completions):
+class ChatCompletions(CompletionEndpoint):
     """`POST /v1/chat/completions`"""
+
+    def __init__(self, pool: Pool, models: OfferedModels, limits: LimitsSettings) -> None:
+        super().__init__(pool, limits)
+        self._models = models
 
     @operation(
         takes=ChatCompletionRequest,
@@ -89,18 +113,25 @@ class ChatCompletions(_Completions):
     )
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         """The next message of a chat, streamed or whole."""
-        body = decode(req, ChatCompletionRequest)
+        body, ignored = decode_lenient(req, ChatCompletionRequest)
         prompt = body.prompt()
-        check_length("messages", sum(map(_length, prompt.messages)), self._max_prompt_length)
-        check_length("tools", len(msgspec.json.encode(body.tools)), self._max_prompt_length)
-        model = self._pool.find(body.model)
+        check_length("messages", sum(map(_length, prompt.messages)), self.max_prompt_length)
+        check_length("tools", len(msgspec.json.encode(body.tools)), self.max_prompt_length)
+        model = self.pool.find(body.model)
         encoder = ChatEncoder(
             model.id,
             include_usage=body.include_usage,
             n=body.n or 1,
             service_tier="default" if body.service_tier else UNSET,
         )
-        self._answer(req, resp, body, model, [prompt], encoder)
+        effort = None
+        if prompt.effort is not None:
+            thinks = self._models.offered_as(model.id).thinks
+            if thinks is None:  # it runs elsewhere, where more is known of it
+                prompt = msgspec.structs.replace(prompt, effort_is_wish=False)
+            elif not thinks and prompt.effort != "none":
+                effort = "ignored: reasoning_effort, this model does not think"
+        self.answer(req, resp, body, model, [prompt], encoder, ignored, effort)
 
 
 def _length(message: ChatMessage) -> int:
@@ -115,7 +146,7 @@ def _length(message: ChatMessage) -> int:
     )
 
 
-class Completions(_Completions):
+class Completions(CompletionEndpoint):
     """`POST /v1/completions`"""
 
     @operation(
@@ -126,11 +157,33 @@ class Completions(_Completions):
     )
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         """The continuation of each prompt, streamed or whole."""
-        body = decode(req, CompletionRequest)
-        prompts = prompts_of(body.prompt, "prompt", MAX_CHOICES)
+        body, ignored = decode_lenient(req, CompletionRequest)
+        prompts: Sequence[Prompt] = prompts_of(body.prompt, "prompt", MAX_CHOICES)
         for prompt in prompts:
             if isinstance(prompt, TextPrompt):
-                check_length("prompt", len(prompt.text), self._max_prompt_length)
-        model = self._pool.find(body.model)
-        encoder = TextEncoder(model.id, include_usage=body.include_usage, n=body.n or 1)
-        self._answer(req, resp, body, model, prompts, encoder)
+                check_length("prompt", len(prompt.text), self.max_prompt_length)
+        model = self.pool.find(body.model)
+        if body.suffix:
+            prompts = [_gap(prompt, body.suffix) for prompt in prompts]
+        echoed = [self._echo(req, model, prompt) for prompt in prompts if body.echo]
+        encoder = TextEncoder(
+            model.id, include_usage=body.include_usage, n=body.n or 1, echoed=echoed
+        )
+        self.answer(req, resp, body, model, prompts, encoder, ignored)
+
+    def _echo(self, req: falcon.Request, model: ServedModel, prompt: Prompt) -> str:
+        if isinstance(prompt, TextPrompt):
+            return prompt.text
+        if isinstance(prompt, InfillPrompt):
+            return prompt.prefix
+        assert isinstance(prompt, TokenPrompt)
+        wanted = TextRequest(
+            kind="detokenize", tokens=prompt.tokens, owner=req.context.caller.owner
+        )
+        return read_text(model, wanted, req.env["appliance.on_disconnect"]).text
+
+
+def _gap(prompt: Prompt, suffix: str) -> InfillPrompt:
+    if not isinstance(prompt, TextPrompt):
+        raise RequestError("suffix goes with a prompt that is text", param="suffix")
+    return InfillPrompt(prompt.text, suffix)

@@ -5,13 +5,14 @@ import base64
 import falcon
 from structlog.contextvars import bind_contextvars
 
-from appliance.api.generation.embedding import embed, floats
+from appliance.api.generation.embedding import embed, floats, shortened
 from appliance.api.openai.answers import EmbeddingList, EmbeddingObject, EmbeddingUsage
 from appliance.api.openai.prompts import prompts_of
 from appliance.api.openai.schemas import EmbeddingRequest
 from appliance.api.openapi.operation import Operations
-from appliance.api.wire.bodies import check_length, decode
+from appliance.api.wire.bodies import check_length
 from appliance.api.wire.headers import warn
+from appliance.api.wire.lenient import decode_lenient
 from appliance.engine.pool import Pool
 from appliance.engine.types import EmbedRequest, TextPrompt
 
@@ -32,7 +33,7 @@ class Embeddings:
     @operation(takes=EmbeddingRequest, gives=EmbeddingList, errors=(404,))
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         """A vector of length 1 for each input, in their order."""
-        body = decode(req, EmbeddingRequest)
+        body, ignored = decode_lenient(req, EmbeddingRequest)
         inputs = prompts_of(body.input, "input", MAX_INPUTS)
         for number, prompt in enumerate(inputs):
             if isinstance(prompt, TextPrompt):
@@ -51,13 +52,13 @@ class Embeddings:
         write = _base64 if body.encoding_format == "base64" else floats
         resp.media = EmbeddingList(
             data=[
-                EmbeddingObject(index=index, embedding=write(vector))
+                EmbeddingObject(index=index, embedding=write(shortened(vector, body.dimensions)))
                 for index, vector in enumerate(done.vectors)
             ],
             model=model.id,
             usage=EmbeddingUsage(prompt_tokens=done.prompt_tokens, total_tokens=done.prompt_tokens),
         )
-        warn(resp, model.routing.warning_for(body.device))
+        warn(resp, model.routing.warning_for(body.device), ignored)
 
 
 def _base64(vector: bytes) -> str:

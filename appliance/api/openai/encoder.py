@@ -141,6 +141,7 @@ class ChatEncoder(_Encoder):
             role="assistant" if first else None,
             content=delta.text if delta.text or not (delta.reasoning or delta.calls) else None,
             reasoning_content=delta.reasoning or None,
+            reasoning=delta.reasoning or None,
             tool_calls=[_call_delta(call) for call in delta.calls] or None,
         )
         return self._choice(index, message, None, delta.logprobs)
@@ -186,6 +187,7 @@ class ChatEncoder(_Encoder):
                 content=None if reply.calls and not reply.text else reply.text,
                 refusal=None,
                 reasoning_content=reply.reasoning,
+                reasoning=reply.reasoning,
                 tool_calls=[_call(call) for call in reply.calls],
             )
             choices.append(
@@ -211,16 +213,34 @@ class ChatEncoder(_Encoder):
 class TextEncoder(_Encoder):
     """`text_completion`, whole and in chunks."""
 
-    def __init__(self, model: str, *, include_usage: bool = False, n: int = 1) -> None:
+    def __init__(
+        self,
+        model: str,
+        *,
+        include_usage: bool = False,
+        n: int = 1,
+        echoed: Sequence[str] = (),
+    ) -> None:
+        """`echoed`: texts that the choices of each prompt begin with; none: of none."""
         super().__init__("cmpl-", model, include_usage=include_usage, n=n)
+        self._echoed = echoed
+        self._begun: set[int] = set()
         self._counters: dict[int, _CharacterCounter] = {}
         """Of each choice's tokens, for `text_offset`."""
 
     def _delta(self, index: int, delta: Delta) -> bytes:
-        return self._chunk([self._choice(index, delta.text, None, delta.logprobs)], None)
+        text = self._echo(index) + delta.text
+        return self._chunk([self._choice(index, text, None, delta.logprobs)], None)
 
     def _last(self, index: int, reason: StopReason) -> bytes:
-        return self._chunk([self._choice(index, "", reason, None)], None)
+        return self._chunk([self._choice(index, self._echo(index), reason, None)], None)
+
+    def _echo(self, index: int) -> str:
+        """The prompt's text, where a choice begins."""
+        if not self._echoed or index in self._begun:
+            return ""
+        self._begun.add(index)
+        return self._echoed[index // self._n]
 
     def _usage(self, usage: CompletionUsage) -> bytes:
         return self._chunk([], usage)
@@ -231,7 +251,7 @@ class TextEncoder(_Encoder):
     def whole(self, replies: Sequence[ReplyCollector]) -> TextCompletion:
         """The answer that is not streamed."""
         choices = [
-            self._choice(index, reply.text, _reason(reply), reply.logprobs)
+            self._choice(index, self._echo(index) + reply.text, _reason(reply), reply.logprobs)
             for index, reply in enumerate(replies)
         ]
         self._fingerprint = replies[0].fingerprint

@@ -8,7 +8,7 @@ import msgspec
 
 from appliance.api.wire.bodies import decode_json, read_json
 
-T = TypeVar("T", bound="Lenient")
+T = TypeVar("T", bound=msgspec.Struct)
 
 MOST_LISTED = 20
 """Ignored fields that are named to the client."""
@@ -61,10 +61,11 @@ def unknown_fields(raw: Any, value: Any) -> Iterator[str]:
             waiting += [(*pair, inside) for pair in zip(raw, value, strict=True)][::-1]
         elif isinstance(raw, dict) and isinstance(value, msgspec.Struct):
             known = dict(zip(value.__struct_encode_fields__, value.__struct_fields__, strict=True))
+            tag = value.__struct_config__.tag_field
             dot = f"{path}." if path else ""
             for name, item in raw.items():
                 if name in known:
                     waiting.append((item, getattr(value, known[name]), f"{dot}{name}"))
-                elif item is not None:
+                elif item is not None and name != tag:
                     shown = name[:LONGEST_NAME] if name.isprintable() else "?"
                     yield f"{dot}{shown}"

@@ -39,9 +39,10 @@ from appliance.engine.protocol import (
     Pong,
     Ready,
     Shutdown,
+    TextResult,
     WorkerStats,
 )
-from appliance.engine.types import EmbedRequest, GenerationRequest
+from appliance.engine.types import EmbedRequest, GenerationRequest, TextRequest
 from appliance.errors import ModelLoadFailed, QueueFull, RequestError, ShuttingDown, WorkerDied
 from appliance.system.control_groups import oom_kills
 from appliance.system.periodic_thread import PeriodicThread
@@ -186,7 +187,7 @@ class LocalEngine:
         """
         return self._submit(lambda id: Generate(id, request, begun), request.owner, sink)
 
-    def embed(self, request: EmbedRequest, sink: EventSink) -> int:
+    def embed(self, request: EmbedRequest | TextRequest, sink: EventSink) -> int:
         """Have vectors made of the inputs; `sink` gets every event, the last one being terminal:
         `Embedded`, if all goes well. Otherwise like `submit`."""
         return self._submit(lambda id: Embed(id, request), request.owner, sink)
@@ -398,10 +399,12 @@ class LocalEngine:
         elif isinstance(event, WorkerStats):
             self._stats.record(event)
         else:
-            if self._unanswered and isinstance(event, Finished | Embedded):
+            if self._unanswered and isinstance(event, Finished | Embedded | TextResult):
                 self._unanswered = 0
                 self._set_state(msgspec.structs.replace(self._state, trouble=None))
-            self._fruitful = self._fruitful or isinstance(event, Delta | Finished | Embedded)
+            self._fruitful = self._fruitful or isinstance(
+                event, Delta | Finished | Embedded | TextResult
+            )
             if self._requests.deliver(event):
                 self._send_waiting()
 

@@ -24,7 +24,13 @@ from appliance.engine.protocol import (
     SequenceEvent,
     Terminal,
 )
-from appliance.engine.types import EmbedRequest, GenerationRequest, TextPrompt, TokenPrompt
+from appliance.engine.types import (
+    EmbedRequest,
+    GenerationRequest,
+    TextPrompt,
+    TextRequest,
+    TokenPrompt,
+)
 from appliance.engine.upstream.client import UpstreamClient
 from appliance.engine.upstream.health_check import HealthCheck
 from appliance.engine.upstream.request import (
@@ -159,8 +165,10 @@ class UpstreamEngine:
             raise RequestError(message, param="reproducible")
         return self._take(lambda id: UpstreamGeneration(id, request, sink), request.owner)
 
-    def embed(self, request: EmbedRequest, sink: EventSink) -> int:
+    def embed(self, request: EmbedRequest | TextRequest, sink: EventSink) -> int:
         """Have vectors made of the inputs, as the upstream makes them; like `submit`."""
+        if isinstance(request, TextRequest) or request.query is not None:
+            raise RequestError(f"{self.name} runs elsewhere, which this is not asked of")
         return self._take(lambda id: UpstreamEmbedding(id, request, sink), request.owner)
 
     def _take(self, make: Callable[[int], UpstreamRequest], owner: str) -> int:

@@ -6,7 +6,14 @@ from typing import Any
 import msgspec
 
 from appliance.engine.protocol import Delta, Logprobs
-from appliance.engine.types import ChatMessage, ChatPrompt, Prompt, SamplingParams, TextPrompt
+from appliance.engine.types import (
+    ChatMessage,
+    ChatPrompt,
+    InfillPrompt,
+    Prompt,
+    SamplingParams,
+    TextPrompt,
+)
 from appliance.engine.upstream.chunks import Chunk
 from appliance.errors import ApplianceError
 
@@ -184,8 +191,11 @@ class RequestBody:
                 # vLLM's and SGLang's names; llama-server takes the last message for what it is.
                 fields |= {"continue_final_message": True, "add_generation_prompt": False}
             return {"messages": messages, **fields}
+        fields = {} if wanted is None else {"logprobs": wanted}
+        if isinstance(prompt, InfillPrompt):
+            return {"prompt": prompt.prefix, "suffix": prompt.suffix, **fields}
         text = prompt.text if isinstance(prompt, TextPrompt) else prompt.tokens
-        return {"prompt": text} if wanted is None else {"prompt": text, "logprobs": wanted}
+        return {"prompt": text, **fields}
 
     def _bounds(self) -> dict[str, Any]:
         """What the reply must conform to, in the fields of each server: there is no common one, and

@@ -320,7 +320,9 @@ class BatchBook:
             return connection.execute(sql, values).fetchall()
 
 
-def _check_count(connection: apsw.Connection, owner: str, what: Literal["files", "batches"]) -> None:
+def _check_count(
+    connection: apsw.Connection, owner: str, what: Literal["files", "batches"]
+) -> None:
     sql = {
         "files": "SELECT count(*) FROM files WHERE owner = ?",
         "batches": "SELECT count(*) FROM batches WHERE owner = ?",

@@ -124,6 +124,17 @@ class Sampler(Protocol):
         """Free the native memory."""
 
 
+class FillInTokens(NamedTuple):
+    """The tokens of a model that fills in text."""
+
+    prefix: int
+    suffix: int
+    middle: int
+    repository: int
+    """-1: it has none, as in the next."""
+    file: int
+
+
 @dataclass(frozen=True, slots=True)
 class EmbeddingModel:
     """What a model's embeddings are."""
@@ -131,6 +142,8 @@ class EmbeddingModel:
     dimensions: int
     longest: int
     """Tokens of an input, at most."""
+    ranks: bool = False
+    """It compares two texts, and gives one number for them."""
 
 
 class Embedder(Protocol):
@@ -232,6 +245,16 @@ class Runner(KvMemory, Protocol):
 
     def token_to_bytes(self, token: int) -> bytes:
         """The bytes of a token's text; none for special tokens."""
+
+    def token_text(self, token: int) -> bytes:
+        """The bytes of a token's text, also of special tokens."""
+
+    @property
+    def fill_in(self) -> FillInTokens | None:
+        """None: it can't."""
+
+    def pair(self, query: str, text: str) -> list[int]:
+        """Tokens of two texts that are to be compared."""
 
     def preserve_tokens(self, texts: Collection[str]) -> None:
         """From now on `token_to_bytes` gives the text of these special tokens, as far as the model

@@ -155,7 +155,7 @@ def test_without_a_choice_the_model_answers_as_it_likes(client: openai.OpenAI) -
             },
             "tool_choice",
         ),
-        ({"tools": [{"type": "function", "function": {"name": "a b"}}]}, "tools[0].function.name"),
+        ({"tools": [{"type": "function", "function": {"name": "a\nb"}}]}, "tools[0].function.name"),
         ({"tools": [{"type": "retrieval"}]}, "tools"),
         (
             {
@@ -166,7 +166,7 @@ def test_without_a_choice_the_model_answers_as_it_likes(client: openai.OpenAI) -
             "tool_choice",
         ),
         ({"messages": [{"role": "tool", "content": "x"}]}, "messages[0].tool_call_id"),
-        ({"messages": [{"role": "assistant", "content": None}]}, "messages[0].content"),
+        ({"messages": [{"role": "user", "content": None}]}, "messages[0].content"),
     ],
 )
 def test_what_makes_no_sense_is_refused_by_name(

@@ -139,6 +139,14 @@ class CtransformersRunner:
     def token_to_bytes(self, token: int) -> bytes:
         return self._vocabulary.token_to_bytes(token)
 
+    def token_text(self, token: int) -> bytes:
+        return self._vocabulary.token_to_bytes(token)
+
+    fill_in = None
+
+    def pair(self, _query: str, _text: str) -> list[int]:
+        raise RequestError("models in the old GGML format compare no texts", param="model")
+
     def preserve_tokens(self, texts: Collection[str]) -> None:
         """These models are older than tool calls."""
 

@@ -67,6 +67,11 @@ class LlamaEmbedder:
         of_file = lib.llama_pooling_type(main)
         none, mean = lib.LLAMA_POOLING_TYPE_NONE, lib.LLAMA_POOLING_TYPE_MEAN
         self._pooling = mean if of_file == none else of_file
+        self._ranks = of_file == lib.LLAMA_POOLING_TYPE_RANK
+        if self._ranks:  # its head is a part of what llama.cpp computes
+            self.whole = True
+            self.n_batch = self.n_cells
+            self._width = 1
         pooling = self._pooling if self.whole else none
         params = lib.llama_context_default_params()
         params.n_ctx = self.n_cells
@@ -123,6 +128,8 @@ class LlamaEmbedder:
 
     def vector(self, slot: int) -> bytes:
         vector = self._pooled[slot] if self.whole else self._pools[slot].vector()
+        if self._ranks:
+            return vector.astype("<f4").tobytes()
         length = float(np.linalg.norm(vector))
         return (vector / length if length else vector).astype("<f4").tobytes()
 

@@ -73,7 +73,8 @@ class Candidates:
 
     def _logits(self, output: int) -> "np.ndarray[tuple[int], np.dtype[np.float32]]":
         pointer = lib.llama_get_logits_ith(self._context, output)
-        return np.frombuffer(self._row.from_address(ctypes.addressof(pointer.contents)), np.float32)
+        row = self._row.from_address(ctypes.addressof(pointer.contents))
+        return np.frombuffer(memoryview(row), np.float32)
 
 
 def _array(candidates: "np.ndarray[tuple[int], np.dtype[np.void]]") -> lib.llama_token_data_array:

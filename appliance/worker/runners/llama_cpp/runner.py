@@ -27,6 +27,7 @@ from appliance.worker.runners.base import (
     DecodeFailed,
     DeviceLost,
     EmbeddingModel,
+    FillInTokens,
     NoRoom,
     SlotBytes,
     one_template,
@@ -203,6 +204,36 @@ class LlamaRunner:
         if found is None:
             found = self._pieces[token] = self._read_piece(token, special=False)
         return found
+
+    def token_text(self, token: int) -> bytes:
+        return self._read_piece(token, special=True)
+
+    @cached_property
+    def fill_in(self) -> FillInTokens | None:
+        vocab = self._vocab
+        found = FillInTokens(
+            lib.llama_vocab_fim_pre(vocab),
+            lib.llama_vocab_fim_suf(vocab),
+            lib.llama_vocab_fim_mid(vocab),
+            lib.llama_vocab_fim_rep(vocab),
+            lib.llama_vocab_fim_sep(vocab),
+        )
+        return found if min(found.prefix, found.suffix, found.middle) >= 0 else None
+
+    def pair(self, query: str, text: str) -> list[int]:
+        vocab = self._vocab
+        template = lib.llama_model_chat_template(self._model, b"rerank")
+        if template:
+            parts = re.split(r"(\{query\}|\{document\})", template.decode())
+            filled = {"{query}": query, "{document}": text}
+            whole = "".join(filled.get(part, part) for part in parts)
+            return self._tokenize(whole, add_special=False, parse_special=True)
+        sep, eos = lib.llama_vocab_sep(vocab), lib.llama_vocab_eos(vocab)
+        eos = eos if eos >= 0 else sep
+        ends = [eos] if lib.llama_vocab_get_add_eos(vocab) else []
+        between = [*ends, *([sep] if lib.llama_vocab_get_add_sep(vocab) else [])]
+        first, second = (self.tokenize(it, parse_special=False) for it in (query, text))
+        return [*self.with_bos(first), *between, *second, *ends]
 
     def preserve_tokens(self, texts: Collection[str]) -> None:
         for text in texts:
@@ -386,13 +417,12 @@ class LlamaRunner:
         return can_cut, slot_bytes, checkpointing
 
     def embedding_model(self) -> EmbeddingModel:
-        if lib.llama_pooling_type(self._context) == lib.LLAMA_POOLING_TYPE_RANK:
-            raise RequestError("this model compares texts, and gives no embeddings", param="model")
         from appliance.worker.runners.llama_cpp.embedder import LlamaEmbedder
 
         return EmbeddingModel(
             lib.llama_model_n_embd_out(self._model),
             LlamaEmbedder.longest(self._context, self._model, self.info.n_ctx),
+            lib.llama_pooling_type(self._context) == lib.LLAMA_POOLING_TYPE_RANK,
         )
 
     def embedder(self, longest: int) -> "LlamaEmbedder":

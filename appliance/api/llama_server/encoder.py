@@ -1,0 +1,91 @@
+"""Encodes the replies of llama-server's own completions."""
+
+from collections.abc import Sequence
+
+from appliance.api.generation.encoder import ReplyCollector
+from appliance.api.llama_server.answers import LlamaPiece, LlamaTimings
+from appliance.api.wire import streams
+from appliance.engine.protocol import Delta, Finished, SequenceEvent
+from appliance.errors import ApplianceError
+from appliance.http.errors import ErrorAnswer, error_object
+
+
+class LlamaEncoder:
+    """Whole, and in server-sent events without an end of their own."""
+
+    media_type = streams.MEDIA_TYPE
+    keep_alive: bytes | None = streams.KEEP_ALIVE
+
+    def __init__(self, model: str) -> None:
+        """`model`: the id of the model that answers."""
+        self._model = model
+
+    def start(self) -> bytes:
+        """Nothing."""
+        return b""
+
+    def event(self, index: int, event: SequenceEvent) -> bytes:
+        """A piece, or the last one."""
+        match event:
+            case Delta():
+                piece = LlamaPiece(
+                    index=index,
+                    content=event.text,
+                    tokens=event.new_tokens,
+                    stop=False,
+                    model=self._model,
+                    tokens_predicted=event.tokens,
+                )
+                return streams.event(piece)
+            case Finished():
+                return streams.event(self._last("", event, index))
+            case _:
+                return b""
+
+    def finish(self) -> bytes:
+        """Nothing: the last piece says so."""
+        return b""
+
+    def error(self, error: ApplianceError) -> bytes:
+        """The last event of a stream that fails."""
+        return streams.event(ErrorAnswer(error_object(error)))
+
+    def whole(self, replies: Sequence[ReplyCollector]) -> LlamaPiece | list[LlamaPiece]:
+        """The answer that is not streamed; a list if there are several."""
+        found = []
+        for index, reply in enumerate(replies):
+            assert reply.finished
+            found.append(self._last(reply.text, reply.finished, index))
+        return found if len(found) > 1 else found[0]
+
+    def _last(self, text: str, event: Finished, index: int) -> LlamaPiece:
+        word = event.stop_text
+        return LlamaPiece(
+            index=index,
+            content=text,
+            stop=True,
+            model=self._model,
+            tokens_predicted=event.completion_tokens,
+            tokens_evaluated=event.prompt_tokens,
+            tokens_cached=event.prompt_tokens + event.completion_tokens,
+            truncated=False,
+            stop_type="limit" if event.reason == "length" else "word" if word else "eos",
+            stopping_word=word or "",
+            timings=_timings(event),
+        )
+
+
+def _timings(event: Finished) -> LlamaTimings:
+    read, written = event.prompt_tokens - event.cached_tokens, event.completion_tokens
+    prefill, decode = (max(it, 1e-6) for it in (event.timings.prefill, event.timings.decode))
+    return LlamaTimings(
+        cache_n=event.cached_tokens,
+        prompt_n=read,
+        prompt_ms=prefill * 1000,
+        prompt_per_token_ms=prefill * 1000 / max(1, read),
+        prompt_per_second=read / prefill,
+        predicted_n=written,
+        predicted_ms=decode * 1000,
+        predicted_per_token_ms=decode * 1000 / max(1, written),
+        predicted_per_second=written / decode,
+    )

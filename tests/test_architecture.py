@@ -131,7 +131,8 @@ MAY_IMPORT: dict[str, list[str]] = {
     ],
     "desktop": ["client", "system"],
     "diagnostics": [
-        *("client", "config", "desktop", "engine", "models.memory", "service", "store.copies"),
+        *("client", "config", "desktop", "engine", "models.gguf", "models.local"),
+        *("models.memory", "service", "store.copies"),
         *("system", "tuning"),
     ],
     "cli": [

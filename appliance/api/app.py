@@ -147,7 +147,7 @@ def build(
         OpenAIModels(local_models), local_models, limits.max_response_tokens
     )
     # Without `/v1`, a route is the original service's as well, which counted every request.
-    their_models = LegacyModels(local_models)
+    their_models = LegacyModels(local_models, names=True)
     system = System(pool, dashboard, refused_variants, storage)
     for prefix in ("/v1", ""):
         add(f"{prefix}/chat/completions", chat, CHAT_LIMITED, counts_as="chat")

@@ -110,7 +110,7 @@ def _keys() -> Iterator[tuple[str, str, bool]]:
     """Every `section, key` that the environment can set, and whether it is a list of texts."""
     for section, table in get_type_hints(Config).items():
         for key, kind in get_type_hints(table).items():
-            if key not in ("available_models", "api_keys"):
+            if key not in ("available_models", "aliases", "api_keys"):
                 yield section, key, kind == tuple[str, ...]
 
 

@@ -95,7 +95,17 @@ class ModelsSettings(Section, frozen=True):
     """More folders whose GGUF files are on offer."""
     find_elsewhere: bool = True
     """Models that other programs of this user have are on offer as well."""
+    aliases: dict[Annotated[str, Meta(min_length=1)], Annotated[str, Meta(min_length=1)]] = {}
+    """`[models.aliases]`: other names for models, such as `gpt-4o = "my-model"`, also with a star
+    at the end; `embedded` is the model that comes with the appliance."""
     available_models: tuple[AvailableModel, ...] = ()
+
+    def alias_targets(self) -> dict[str, str]:
+        """Ids or names of models, by alias."""
+        return {
+            alias: EMBEDDED_MODEL.id if target == "embedded" else target
+            for alias, target in self.aliases.items()
+        }
 
     def listed(self) -> tuple[AvailableModel, ...]:
         """The models of the configuration; the embedded one when it names none."""

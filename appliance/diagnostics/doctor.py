@@ -11,8 +11,11 @@ from appliance.config.schema import Config
 from appliance.diagnostics import checks, gpus
 from appliance.engine.base import ModelSpec
 from appliance.errors import ApplianceError
+from appliance.models.gguf.purpose import only_embeds
+from appliance.models.gguf.shards import read_model
+from appliance.models.local.abilities import takes_tools, why_not_for_agents
 from appliance.models.memory.usage import MemoryUse
-from appliance.service import build_info, model_specs, variants
+from appliance.service import build_info, model_library, model_specs, variants
 from appliance.system.cpu import processor
 from appliance.system.memory import memory
 from appliance.system.units import format_bytes
@@ -42,8 +45,25 @@ def examine(config: Config) -> dict[str, Any]:
             "cache": str(paths.cache_dir()),
         },
         "models": [_model(config, spec, taken) for spec in model_specs.specs(config)],
+        "dangling_aliases": _dangling_aliases(config),
         "refused_variants": variants.refused(),
         **around,
+    }
+
+
+def _dangling_aliases(config: Config) -> dict[str, str]:
+    """Names of the configuration that stand for no model, and what they should stand for."""
+    stock = model_library.library(config).index
+    stock.refresh(at_once=True)
+    known = [
+        *(model for spec in model_specs.specs(config) for model in (spec.id, spec.name)),
+        *(name for entry in stock.entries() for name in (entry.id, entry.name)),
+    ]
+    targets = config.models.alias_targets()
+    return {
+        alias: config.models.aliases[alias]
+        for alias, target in targets.items()
+        if target.casefold() not in map(str.casefold, known)
     }
 
 
@@ -79,6 +99,13 @@ def _model(config: Config, spec: ModelSpec, loaded: dict[str, Any]) -> dict[str,
             )
         found["variant"] = model_specs.variant(config, file) if file else ""
         found["tuned"] = settings.summary(config, file) if file else ""
+        if file and spec.load:
+            header = read_model(file)
+            found["not_for_agents"] = why_not_for_agents(
+                spec.load().n_ctx or header.context_length,
+                tools=takes_tools(header.chat_template or ""),
+                embeds=only_embeds(header),
+            )
     except ApplianceError as ex:
         found["error"] = ex.message
     return found
@@ -102,6 +129,10 @@ def render(found: dict[str, Any]) -> str:
     lines += [
         f"variant {name} is not used: {reason}"
         for name, reason in sorted(found["refused_variants"].items())
+    ]
+    lines += [
+        f"models.aliases: {alias} stands for {target}, which is no model here"
+        for alias, target in found["dangling_aliases"].items()
     ]
     lines += [f"{name} folder {path}" for name, path in found["folders"].items()]
     free = found["memory"]["available"]
@@ -135,7 +166,14 @@ def _needs(model: dict[str, Any], free: int) -> str:
         short = f", more than the {format_bytes(free, 'GB')} that are free"
     variant = f"; proven to run right on variant {model['variant']}" if model["variant"] else ""
     tuned = f"; tuned: {model['tuned']}" if model["tuned"] else ""
-    return f"{_memory(model)}{short}{variant}{tuned}"
+    return f"{_memory(model)}{short}{variant}{tuned}{_agents(model)}"
+
+
+def _agents(model: dict[str, Any]) -> str:
+    why = model.get("not_for_agents")
+    if why is None:
+        return ""
+    return f"; not for coding agents: {why}" if why else "; fit for coding agents"
 
 
 def _memory(model: dict[str, Any]) -> str:

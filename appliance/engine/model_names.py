@@ -1,6 +1,6 @@
 """Which model a name refers to: an id, a name, as other programs write it, or none at all."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol, TypeVar
 
 from appliance.engine.base import Engine, ModelSpec
@@ -17,8 +17,39 @@ class Named(Protocol):
 N = TypeVar("N", bound=Named)
 
 
-def named(models: Sequence[N], name: str) -> N | None:
-    """The model with that id, or else with that name, or with one that comes to the same."""
+class Aliases:
+    """Names that the configuration gives to models: exact ones, and beginnings with a star."""
+
+    def __init__(self, targets: Mapping[str, str] | None = None) -> None:
+        """`targets`: an id or a name of a model, by alias."""
+        self.targets = dict(targets or {})
+        self._exact = {_comparable(alias): it for alias, it in self.targets.items()}
+        stars = [alias for alias in self._exact if alias.endswith("*")]
+        self._stars = sorted(stars, key=len, reverse=True)
+
+    def target(self, name: str) -> str | None:
+        """What an alias stands for; None: it is none."""
+        same = _comparable(name)
+        if same in self._exact and not same.endswith("*"):
+            return self._exact[same]
+        fitting = (star for star in self._stars if same.startswith(star[:-1]))
+        return next((self._exact[star] for star in fitting), None)
+
+    def of(self, spec: ModelSpec) -> tuple[str, ...]:
+        """The aliases of a model."""
+        names = set(map(_comparable, _names(spec)))
+        return tuple(it for it, target in self.targets.items() if _comparable(target) in names)
+
+
+def named(models: Sequence[N], name: str, aliases: Aliases | None = None) -> N | None:
+    """The model with that id, or else with that name, or with one that comes to the same, or with
+    that alias."""
+    found = _named(models, name)
+    target = aliases.target(name) if aliases and found is None else None
+    return _named(models, target) if target else found
+
+
+def _named(models: Sequence[N], name: str) -> N | None:
     same = _comparable(name)
     return (
         next((m for m in models if m.spec.id == name), None)

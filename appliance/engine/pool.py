@@ -20,7 +20,7 @@ from appliance.engine.base import (
 )
 from appliance.engine.counters import Counters
 from appliance.engine.device_routing import DeviceRouting, KnownDevices
-from appliance.engine.model_names import default_of, named
+from appliance.engine.model_names import Aliases, default_of, named
 from appliance.engine.patience import Patience
 from appliance.engine.protocol import AssessedDevice, Begun, EventSink
 from appliance.engine.types import (
@@ -211,6 +211,8 @@ class Pool:
         self._models = [ServedModel(spec, self) for spec in specs]
         """Never changed, but replaced, with `_changing` held."""
         self._seen = KnownDevices()
+        self.aliases = Aliases()
+        """Of models, by the configuration."""
         self.on_missing: Callable[[str], str | None] = lambda _: None
         """Called before a name is refused as unknown: it may call `add`, and tell why what is
         called so is not on offer."""
@@ -251,10 +253,10 @@ class Pool:
         """
         if name is None:
             return default_of(self._models)
-        found = named(self._models, name)
+        found = named(self._models, name, self.aliases)
         if found is None:
             why = self.on_missing(name)
-            found = named(self._models, name)
+            found = named(self._models, name, self.aliases)
             if found is None and why:
                 raise ModelNotFound(f"{name!r} is not on offer: {why}", param="model")
         if found is not None:

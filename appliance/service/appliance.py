@@ -113,6 +113,7 @@ class Appliance:
         stock = model_library.library(config)
         self._index, self._downloads = stock.index, stock.downloads
         model_library.serve_found_models(stock, self._pool, config)
+        model_library.name_models(self._pool, config)
         self._autotuner = Autotuner(config, self._pool)
         self._device_verifier = DeviceVerifier(self._pool)
         self._live = ReplyWriter(sessions, self._database.checkpoint)

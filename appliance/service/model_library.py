@@ -12,6 +12,7 @@ import msgspec
 from appliance.config import environment, paths
 from appliance.config.schema import EMBEDDED_MODEL, AvailableModel, Config
 from appliance.engine.base import ModelSpec
+from appliance.engine.model_names import Aliases
 from appliance.engine.pool import Pool
 from appliance.errors import ApplianceError, ModelNotFound, RequestError
 from appliance.models.catalog import catalog
@@ -116,6 +117,16 @@ def unserved(library: ModelLibrary, config: Config) -> list[LocalModel]:
         )
         for number, (id, name) in enumerate(named)
     ]
+
+
+def name_models(pool: Pool, config: Config) -> None:
+    """Models go by their aliases from now on; the log has those that stand for nothing."""
+    pool.aliases = Aliases(config.models.alias_targets())
+    for alias, target in config.models.aliases.items():
+        try:
+            pool.find(pool.aliases.targets[alias])
+        except ModelNotFound:
+            log.warning("models.aliases: %s stands for %s, which is no model here", alias, target)
 
 
 def serve_found_models(library: ModelLibrary, pool: Pool, config: Config) -> None:

@@ -151,6 +151,7 @@ class ModelsResource:
             loaded=_loaded(model) if model else RuntimeState(),
             use=of_model(model) if model else None,
             default=model in self._pool.models()[:1],
+            aliases=self._pool.aliases.of(model.spec) if model else (),
         )
 
 

@@ -29,6 +29,7 @@ from appliance.engine.pool import Pool
 from appliance.errors import BadModelFile, ModelNotFound, RequestError
 from appliance.models.gguf.header import GgufHeader
 from appliance.models.gguf.shards import read_model
+from appliance.models.local.abilities import capabilities
 from appliance.models.local.summary import LocalModel
 
 operation = Operations("Ollama")
@@ -167,11 +168,7 @@ def _short(count: int) -> str:
 
 
 def _capabilities(known: LocalModel) -> list[str]:
-    if known.embeds:
-        return ["embedding"]
-    # Of a model on another server nothing is known: it is taken to do what most do.
-    tools = known.tools is not False
-    return ["completion", *(["tools"] if tools else []), *(["thinking"] if known.thinks else [])]
+    return capabilities(embeds=known.embeds, tools=known.tools, thinks=known.thinks)
 
 
 def _header(known: LocalModel) -> GgufHeader | None:

@@ -199,6 +199,31 @@ class TextCompletion(msgspec.Struct, frozen=True, kw_only=True):
     usage: CompletionUsage | None
 
 
+class ModelArchitecture(msgspec.Struct, frozen=True, kw_only=True):
+    """What goes into a model and comes out."""
+
+    input_modalities: tuple[str, ...] = ("text",)
+    output_modalities: tuple[str, ...] = ("text",)
+
+
+class ModelMeta(msgspec.Struct, frozen=True, kw_only=True):
+    """llama-server's figures; 0: unknown."""
+
+    n_ctx: int
+    n_ctx_train: int
+    n_params: int
+    size: int
+    """Bytes."""
+
+
+class AgentFitness(msgspec.Struct, frozen=True, kw_only=True):
+    """Whether coding agents can work with a model, as far as is known."""
+
+    fit: bool
+    detail: str
+    """Why not."""
+
+
 class ModelObject(msgspec.Struct, frozen=True, kw_only=True):
     """A model, with the fields of OpenAI and of the original service."""
 
@@ -208,7 +233,21 @@ class ModelObject(msgspec.Struct, frozen=True, kw_only=True):
     owned_by: str = "appliance"
     name: str
     context_length: int
-    """Tokens that a chat may span; until it is loaded, what it was trained with; 0: unknown."""
+    """Tokens that a chat may span; until it is loaded, what it was trained with; 0: unknown. The
+    next three are the same, by the names that other services have for it."""
+    max_model_len: int
+    max_context_length: int
+    context_window: int
+    type: Literal["llm", "embeddings"]
+    capabilities: list[str]
+    """Of `completion`, `tools`, `thinking`, `embedding`."""
+    architecture: ModelArchitecture
+    supported_parameters: list[str]
+    """As OpenRouter names them."""
+    meta: ModelMeta
+    aliases: list[str]
+    """Other names for it, by the configuration."""
+    agents: AgentFitness
     quantization: str
     """Empty: unknown. So is the device until the model is loaded."""
     device: str
@@ -223,4 +262,5 @@ class ModelObjects(msgspec.Struct, frozen=True, kw_only=True):
 
     object: Literal["list"] = "list"
     data: list[ModelObject]
-    models: list[str]
+    models: list[str] | UnsetType = UNSET
+    """At `/models` alone, as the original service has it."""

@@ -52,6 +52,10 @@ class CompletionEndpoint:
         self._max_tokens = limits.max_response_tokens
         self.max_prompt_length = limits.max_prompt_length
 
+    def called(self, name: str | None, model: ServedModel) -> str:
+        """What the answer calls the model: its id, or the alias that was asked for."""
+        return name if name and self.pool.aliases.target(name) else model.id
+
     def answer(
         self,
         req: falcon.Request,
@@ -119,7 +123,7 @@ class ChatCompletions(CompletionEndpoint):
         check_length("tools", len(msgspec.json.encode(body.tools)), self.max_prompt_length)
         model = self.pool.find(body.model)
         encoder = ChatEncoder(
-            model.id,
+            self.called(body.model, model),
             include_usage=body.include_usage,
             n=body.n or 1,
             service_tier="default" if body.service_tier else UNSET,
@@ -167,7 +171,10 @@ class Completions(CompletionEndpoint):
             prompts = [_gap(prompt, body.suffix) for prompt in prompts]
         echoed = [self._echo(req, model, prompt) for prompt in prompts if body.echo]
         encoder = TextEncoder(
-            model.id, include_usage=body.include_usage, n=body.n or 1, echoed=echoed
+            self.called(body.model, model),
+            include_usage=body.include_usage,
+            n=body.n or 1,
+            echoed=echoed,
         )
         self.answer(req, resp, body, model, prompts, encoder, ignored)
 

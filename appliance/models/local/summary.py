@@ -4,6 +4,7 @@ from typing import Literal
 
 import msgspec
 
+from appliance.models.local.abilities import why_not_for_agents
 from appliance.models.local.index import ModelFile
 from appliance.models.local.sources import Owner
 from appliance.models.memory.fit import Fits, Machine, fits
@@ -68,6 +69,10 @@ class LocalModel(msgspec.Struct, frozen=True, kw_only=True):
     n_ctx: int | None
     """Tokens that a chat may span, once it is loaded."""
     device: str | None
+    aliases: tuple[str, ...] = ()
+    """Other names for it, by the configuration."""
+    not_for_agents: str = ""
+    """Why coding agents can't work with it; empty: they can, as far as is known."""
     warning: str | None
     """What differs from the configuration, or from what the program that keeps it would do."""
 
@@ -82,6 +87,7 @@ def summarize(
     loaded: RuntimeState,
     use: MemoryUse | None = None,
     default: bool,
+    aliases: tuple[str, ...] = (),
 ) -> LocalModel:
     """
     Args:
@@ -90,6 +96,7 @@ def summarize(
         loaded: what it is doing.
         use: what it takes of memory; None: it is not loaded.
         default: requests that name no model get it.
+        aliases: see `LocalModel`.
     """
     facts = entry.facts if entry else None
     weight = facts.weight if facts and not facts.fault else None
@@ -122,5 +129,11 @@ def summarize(
         detail=loaded.detail or fault or (None if entry else install_hint) or None,
         n_ctx=loaded.n_ctx,
         device=loaded.device,
+        aliases=aliases,
+        not_for_agents=why_not_for_agents(
+            loaded.n_ctx or (facts.context_length if facts else 0),
+            tools=facts.tools if facts else None,
+            embeds=bool(facts and facts.embeds),
+        ),
         warning="; ".join(filter(None, (loaded.warning, note))) or None,
     )

@@ -83,9 +83,14 @@ MAY_IMPORT: dict[str, list[str]] = {
         *("api.generation", "api.openapi", "api.wire"),
         *("auth.keys", "config", "engine", "http", "models.local"),
     ],
-    "api.llama_server": [
+    "api.dialects": [],
+    "api.dialects.llama_server": [
         *("api.generation", "api.openai", "api.openapi", "api.wire"),
         *("engine", "http", "models.gguf"),
+    ],
+    "api.dialects.lm_studio": [
+        *("api.generation", "api.openai", "api.openapi", "config", "engine", "http"),
+        "models.local",
     ],
     "api.anthropic": [
         *("api.generation", "api.openai", "api.openapi", "api.wire"),

@@ -22,13 +22,18 @@ from appliance.api.chat.search import ChatSearch
 from appliance.api.chat.sessions import OneSession, SessionList, SessionReplies
 from appliance.api.chat.settings import ProfileSettings
 from appliance.api.chat.socket import ChatSocket, ChatSocketHandler, SocketClient
+from appliance.api.dialects.llama_server.completions import LlamaCompletion, LlamaInfill
+from appliance.api.dialects.llama_server.server import ServerState
+from appliance.api.dialects.llama_server.texts import Rerank, Tokens
+from appliance.api.dialects.lm_studio.resources import (
+    LmStudioChats,
+    LmStudioCompletions,
+    LmStudioModelResource,
+)
 from appliance.api.legacy.dispatch import ChatCompletionsDispatcher, CompletionsDispatcher
 from appliance.api.legacy.history import History, LegacyModels, SessionIds
 from appliance.api.legacy.plain_text import PlainTextHandler
 from appliance.api.legacy.requests import LegacyApi
-from appliance.api.llama_server.completions import LlamaCompletion, LlamaInfill
-from appliance.api.llama_server.server import ServerState
-from appliance.api.llama_server.texts import Rerank, Tokens
 from appliance.api.mcp.server import Mcp
 from appliance.api.mcp.tools import ToolBox
 from appliance.api.middleware.auth import (
@@ -186,6 +191,15 @@ def build(
     add("/infill", LlamaInfill(pool, limits), CHAT_LIMITED, counts_as="completions")
     for path in ("/v1/rerank", "/v1/reranking", "/rerank", "/reranking"):
         add(path, Rerank(pool, limits.max_prompt_length), CHAT_LIMITED)
+
+    lm_studio = LmStudioModelResource(local_models)
+    lm_chats = LmStudioChats(pool, local_models, limits, version)
+    lm_texts = LmStudioCompletions(pool, local_models, limits, version)
+    add("/api/v0/models", lm_studio, CHAT, counts_as="models_list")
+    add("/api/v0/models/{model:path}", lm_studio, CHAT, "one", counts_as="model_info")
+    add("/api/v0/chat/completions", lm_chats, CHAT_LIMITED, counts_as="chat")
+    add("/api/v0/completions", lm_texts, CHAT_LIMITED, counts_as="completions")
+    add("/api/v0/embeddings", embeddings, CHAT_LIMITED)
 
     ollama = OllamaModelResource(pool, local_models)
     answered = CHAT_LIMITED_ANY_TYPE

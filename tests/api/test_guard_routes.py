@@ -258,6 +258,9 @@ def test_routes_that_ask_a_model_are_counted_and_say_so(tmp_path: Path) -> None:
         *("/v1/messages", "/v1/messages/count_tokens"),
         *("/v1/responses", "/v1/responses/input_tokens"),
         *("/api/chat", "/api/generate", "/api/embed", "/api/embeddings"),
+        *(f"/api/v0/{it}" for it in ("chat/completions", "completions", "embeddings")),
+        *("/completion", "/infill", "/tokenize", "/detokenize", "/apply-template"),
+        *(f"{v}/{it}" for v in ("", "/v1") for it in ("rerank", "reranking")),
         *(f"{session}/turns", f"{session}/messages/x/regenerate", f"{session}/messages/x/continue"),
     }
 

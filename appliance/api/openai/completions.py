@@ -120,14 +120,9 @@ class ChatCompletions(CompletionEndpoint):
         body, ignored = decode_lenient(req, ChatCompletionRequest)
         prompt = body.prompt()
         check_length("messages", sum(map(_length, prompt.messages)), self.max_prompt_length)
-        check_length("tools", len(msgspec.json.encode(body.tools)), self.max_prompt_length)
+        check_length("tools", len(msgspec.json.encode(prompt.tools)), self.max_prompt_length)
         model = self.pool.find(body.model)
-        encoder = ChatEncoder(
-            self.called(body.model, model),
-            include_usage=body.include_usage,
-            n=body.n or 1,
-            service_tier="default" if body.service_tier else UNSET,
-        )
+        encoder = self.encoder(body, model)
         effort = None
         if prompt.effort is not None:
             thinks = self._models.offered_as(model.id).thinks
@@ -136,6 +131,15 @@ class ChatCompletions(CompletionEndpoint):
             elif not thinks and prompt.effort != "none":
                 effort = "ignored: reasoning_effort, this model does not think"
         self.answer(req, resp, body, model, [prompt], encoder, ignored, effort)
+
+    def encoder(self, body: ChatCompletionRequest, model: ServedModel) -> ChatEncoder:
+        """Of the answer."""
+        return ChatEncoder(
+            self.called(body.model, model),
+            include_usage=body.include_usage,
+            n=body.n or 1,
+            service_tier="default" if body.service_tier else UNSET,
+        )
 
 
 def _length(message: ChatMessage) -> int:
@@ -168,15 +172,22 @@ class Completions(CompletionEndpoint):
                 check_length("prompt", len(prompt.text), self.max_prompt_length)
         model = self.pool.find(body.model)
         if body.suffix:
+            check_length("suffix", len(body.suffix), self.max_prompt_length)
             prompts = [_gap(prompt, body.suffix) for prompt in prompts]
         echoed = [self._echo(req, model, prompt) for prompt in prompts if body.echo]
-        encoder = TextEncoder(
+        encoder = self.encoder(body, model, echoed)
+        self.answer(req, resp, body, model, prompts, encoder, ignored)
+
+    def encoder(
+        self, body: CompletionRequest, model: ServedModel, echoed: list[str]
+    ) -> TextEncoder:
+        """Of the answer."""
+        return TextEncoder(
             self.called(body.model, model),
             include_usage=body.include_usage,
             n=body.n or 1,
             echoed=echoed,
         )
-        self.answer(req, resp, body, model, prompts, encoder, ignored)
 
     def _echo(self, req: falcon.Request, model: ServedModel, prompt: Prompt) -> str:
         if isinstance(prompt, TextPrompt):

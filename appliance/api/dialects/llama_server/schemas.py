@@ -78,7 +78,7 @@ class RerankRequest(Lenient, kw_only=True, frozen=True):
     documents: Annotated[list[str | RankedText], Meta(min_length=1, max_length=2048)] | None = None
     texts: Texts | None = None
     """Another name of `documents`: then the answer is a list of `index` and `score`."""
-    top_n: Annotated[int, Meta(ge=1)] | None = None
+    top_n: Annotated[int, Meta(ge=1, le=2**31 - 1)] | None = None
     """How many are reported, the best ones."""
     return_documents: bool | None = None
     return_text: bool | None = None

@@ -6,7 +6,7 @@ from typing import Any
 import falcon
 import msgspec
 
-from appliance.api.llama_server.answers import Modalities, ServerProps, SlotState
+from appliance.api.dialects.llama_server.answers import Modalities, ServerProps, SlotState
 from appliance.api.openai.models import OfferedModels
 from appliance.api.openapi.operation import Operations
 from appliance.engine.pool import Pool, ServedModel

@@ -2,9 +2,9 @@
 
 import falcon
 
-from appliance.api.llama_server.answers import LlamaPiece
-from appliance.api.llama_server.encoder import LlamaEncoder
-from appliance.api.llama_server.schemas import InfillRequest, LlamaCompletionRequest
+from appliance.api.dialects.llama_server.answers import LlamaPiece
+from appliance.api.dialects.llama_server.encoder import LlamaEncoder
+from appliance.api.dialects.llama_server.schemas import InfillRequest, LlamaCompletionRequest
 from appliance.api.openai.completions import CompletionEndpoint
 from appliance.api.openapi.operation import Operations
 from appliance.api.wire.bodies import check_length

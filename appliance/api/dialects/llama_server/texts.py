@@ -3,8 +3,7 @@
 import falcon
 import msgspec
 
-from appliance.api.generation.embedding import embed, floats, read_text
-from appliance.api.llama_server.answers import (
+from appliance.api.dialects.llama_server.answers import (
     DetokenizedText,
     RankedDocument,
     RankedList,
@@ -15,12 +14,13 @@ from appliance.api.llama_server.answers import (
     TokenList,
     TokenPiece,
 )
-from appliance.api.llama_server.schemas import (
+from appliance.api.dialects.llama_server.schemas import (
     DetokenizeIn,
     RerankRequest,
     TemplateIn,
     TokenizeIn,
 )
+from appliance.api.generation.embedding import embed, floats, read_text
 from appliance.api.openai.schemas import ChatCompletionRequest
 from appliance.api.openapi.operation import Operations
 from appliance.api.wire.bodies import check_length, decode_json, read_json

@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
+from appliance.api.dialects.llama_server.answers import LlamaPiece, LlamaTimings
 from appliance.api.generation.encoder import ReplyCollector
-from appliance.api.llama_server.answers import LlamaPiece, LlamaTimings
 from appliance.api.wire import streams
 from appliance.engine.protocol import Delta, Finished, SequenceEvent
 from appliance.errors import ApplianceError

@@ -1,0 +1,1 @@
+"""APIs of other local servers, a folder each."""

@@ -7,6 +7,11 @@ export type paths = Record<string, never>;
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
+        /** @description Whether coding agents can work with a model, as far as is known. */
+        AgentFitness: {
+            fit: boolean;
+            detail: string;
+        };
         /** @description A `tool_choice` that restricts the tools. */
         AllowedToolChoice: {
             /** @enum {unknown} */
@@ -32,6 +37,8 @@ export interface components {
             refusal: null;
             /** @default  */
             reasoning_content?: string;
+            /** @default  */
+            reasoning?: string;
             /** @default [] */
             tool_calls?: components["schemas"]["AnswerToolCall"][];
         };
@@ -111,6 +118,11 @@ export interface components {
             /** @default 0 */
             cache_read_input_tokens?: number;
             output_tokens: number;
+        };
+        /** @description A recording. */
+        AudioPart: {
+            /** @enum {unknown} */
+            type: "input_audio";
         };
         /** @description More of the block. */
         BlockDelta: {
@@ -247,6 +259,38 @@ export interface components {
             /** @default null */
             presence_penalty?: number | null;
             /** @default null */
+            repeat_last_n?: number | null;
+            /** @default null */
+            dry_multiplier?: number | null;
+            /** @default null */
+            dry_base?: number | null;
+            /** @default null */
+            dry_allowed_length?: number | null;
+            /** @default null */
+            dry_penalty_last_n?: number | null;
+            /** @default null */
+            dry_sequence_breakers?: string[] | null;
+            /** @default null */
+            top_n_sigma?: number | null;
+            /** @default null */
+            typical_p?: number | null;
+            /** @default null */
+            xtc_probability?: number | null;
+            /** @default null */
+            xtc_threshold?: number | null;
+            /** @default null */
+            dynatemp_range?: number | null;
+            /** @default null */
+            dynatemp_exponent?: number | null;
+            /** @default null */
+            mirostat?: (0 | 1 | 2) | null;
+            /** @default null */
+            mirostat_tau?: number | null;
+            /** @default null */
+            mirostat_eta?: number | null;
+            /** @default null */
+            samplers?: string[] | string | null;
+            /** @default null */
             stop?: string | string[] | null;
             /** @default null */
             max_tokens?: number | null;
@@ -272,6 +316,28 @@ export interface components {
             grammar?: string | null;
             /** @default null */
             response_format?: (components["schemas"]["PlainText"] | components["schemas"]["JsonObject"] | components["schemas"]["JsonSchema"]) | null;
+            /** @default null */
+            n_predict?: number | null;
+            /** @default null */
+            repetition_penalty?: number | null;
+            /** @default null */
+            json_schema?: Record<string, never> | null;
+            /** @default null */
+            guided_json?: Record<string, never> | string | null;
+            /** @default null */
+            guided_grammar?: string | null;
+            /** @default null */
+            guided_choice?: string[] | null;
+            /** @default null */
+            guided_regex?: string | null;
+            /** @default null */
+            structured_outputs?: components["schemas"]["StructuredOutputs"] | null;
+            /** @default null */
+            cache_prompt?: boolean | null;
+            /** @default null */
+            keep_alive?: number | string | null;
+            /** @default null */
+            ttl?: number | null;
             messages: components["schemas"]["MessageIn"][];
             /** @default null */
             max_completion_tokens?: number | null;
@@ -290,7 +356,11 @@ export interface components {
             /** @default null */
             prompt_cache_key?: string | null;
             /** @default null */
-            service_tier?: ("auto" | "default") | null;
+            prompt_cache_options?: Record<string, never> | null;
+            /** @default null */
+            prompt_cache_retention?: string | null;
+            /** @default null */
+            service_tier?: string | null;
             /** @default null */
             modalities?: "text"[] | null;
             /** @default null */
@@ -300,25 +370,35 @@ export interface components {
             /** @default null */
             reasoning_effort?: ("high" | "low" | "max" | "medium" | "minimal" | "none" | "xhigh") | null;
             /** @default null */
-            verbosity?: "medium" | null;
+            store?: boolean | null;
             /** @default null */
-            prompt_cache_options?: components["schemas"]["PromptCacheOptions"] | null;
+            verbosity?: string | null;
+            /** @default null */
+            prediction?: Record<string, never> | null;
+            /** @default null */
+            functions?: components["schemas"]["FunctionIn"][] | null;
+            /** @default null */
+            function_call?: ("auto" | "none") | components["schemas"]["FunctionName"] | null;
             /** @default null */
             audio?: null;
             /** @default null */
-            function_call?: null;
-            /** @default null */
-            functions?: null;
-            /** @default null */
             moderation?: null;
             /** @default null */
-            prediction?: null;
-            /** @default null */
-            prompt_cache_retention?: null;
-            /** @default null */
-            store?: boolean | null;
-            /** @default null */
             web_search_options?: null;
+            /** @default null */
+            chat_template_kwargs?: Record<string, never> | null;
+            /** @default null */
+            enable_thinking?: boolean | null;
+            /** @default null */
+            think?: boolean | string | null;
+            /** @default null */
+            thinking?: boolean | components["schemas"]["Thinking"] | null;
+            /** @default null */
+            reasoning?: components["schemas"]["Thinking"] | null;
+            /** @default null */
+            continue_final_message?: boolean | null;
+            /** @default null */
+            add_generation_prompt?: boolean | null;
         };
         /** @description A chat as a file, to import. */
         ChatFile: {
@@ -369,6 +449,29 @@ export interface components {
             logprob: number;
             bytes: number[];
         };
+        /** @description `POST /v1/responses/compact`. */
+        CompactRequest: {
+            /** @default null */
+            model?: string | null;
+            /** @default null */
+            input?: string | Record<string, never>[] | null;
+            /** @default null */
+            instructions?: string | null;
+            /** @default null */
+            previous_response_id?: string | null;
+        };
+        /** @description A conversation made shorter: the input of what goes on from it. */
+        CompactedResponse: {
+            id: string;
+            created_at: number;
+            /**
+             * @default response.compaction
+             * @enum {unknown}
+             */
+            object?: "response.compaction";
+            output: Record<string, never>[];
+            usage: components["schemas"]["ResponseUsage"];
+        };
         /** @description `POST /v1/completions`. */
         CompletionRequest: {
             /** @default null */
@@ -389,6 +492,38 @@ export interface components {
             frequency_penalty?: number | null;
             /** @default null */
             presence_penalty?: number | null;
+            /** @default null */
+            repeat_last_n?: number | null;
+            /** @default null */
+            dry_multiplier?: number | null;
+            /** @default null */
+            dry_base?: number | null;
+            /** @default null */
+            dry_allowed_length?: number | null;
+            /** @default null */
+            dry_penalty_last_n?: number | null;
+            /** @default null */
+            dry_sequence_breakers?: string[] | null;
+            /** @default null */
+            top_n_sigma?: number | null;
+            /** @default null */
+            typical_p?: number | null;
+            /** @default null */
+            xtc_probability?: number | null;
+            /** @default null */
+            xtc_threshold?: number | null;
+            /** @default null */
+            dynatemp_range?: number | null;
+            /** @default null */
+            dynatemp_exponent?: number | null;
+            /** @default null */
+            mirostat?: (0 | 1 | 2) | null;
+            /** @default null */
+            mirostat_tau?: number | null;
+            /** @default null */
+            mirostat_eta?: number | null;
+            /** @default null */
+            samplers?: string[] | string | null;
             /** @default null */
             stop?: string | string[] | null;
             /** @default null */
@@ -415,6 +550,28 @@ export interface components {
             grammar?: string | null;
             /** @default null */
             response_format?: (components["schemas"]["PlainText"] | components["schemas"]["JsonObject"] | components["schemas"]["JsonSchema"]) | null;
+            /** @default null */
+            n_predict?: number | null;
+            /** @default null */
+            repetition_penalty?: number | null;
+            /** @default null */
+            json_schema?: Record<string, never> | null;
+            /** @default null */
+            guided_json?: Record<string, never> | string | null;
+            /** @default null */
+            guided_grammar?: string | null;
+            /** @default null */
+            guided_choice?: string[] | null;
+            /** @default null */
+            guided_regex?: string | null;
+            /** @default null */
+            structured_outputs?: components["schemas"]["StructuredOutputs"] | null;
+            /** @default null */
+            cache_prompt?: boolean | null;
+            /** @default null */
+            keep_alive?: number | string | null;
+            /** @default null */
+            ttl?: number | null;
             prompt: string | (number | string | number[])[];
             /** @default null */
             logprobs?: number | null;
@@ -423,7 +580,7 @@ export interface components {
             /** @default null */
             echo?: boolean | null;
             /** @default null */
-            suffix?: null;
+            suffix?: string | null;
         };
         /** @description Tokens of all choices together; a prompt with several choices counts once. */
         CompletionUsage: {
@@ -510,6 +667,16 @@ export interface components {
             object?: "response";
             /** @default true */
             deleted?: boolean;
+        };
+        /** @description `POST /detokenize`. */
+        DetokenizeIn: {
+            tokens: number[];
+            /** @default null */
+            model?: string | null;
+        };
+        /** @description The response to `POST /detokenize`. */
+        DetokenizedText: {
+            content: string;
         };
         /** @description A device that can compute. Sizes in bytes. */
         DeviceStatus: {
@@ -670,6 +837,11 @@ export interface components {
             exported_at: number;
             appliance: string;
         };
+        /** @description A file. */
+        FilePart: {
+            /** @enum {unknown} */
+            type: "file";
+        };
         /** @description A session. */
         FileSession: {
             id: string;
@@ -773,6 +945,14 @@ export interface components {
             /** @default null */
             context?: number[] | null;
         };
+        /** @description How fast a reply was, in seconds, and why it ended. */
+        GenerationStats: {
+            tokens_per_second: number;
+            time_to_first_token: number;
+            generation_time: number;
+            /** @enum {unknown} */
+            stop_reason: "eosFound" | "maxPredictedTokensReached" | "stopStringFound" | "toolCalls" | "userStopped";
+        };
         /** @description An entry of `messages`. */
         GivenMessage: {
             role: string;
@@ -803,6 +983,11 @@ export interface components {
             likes: number;
             gated: boolean;
         };
+        /** @description An image. */
+        ImagePart: {
+            /** @enum {unknown} */
+            type: "image_url";
+        };
         /** @description `POST /api/import`. */
         ImportQuery: {
             /** @default the file */
@@ -824,6 +1009,119 @@ export interface components {
         IncompleteDetails: {
             /** @enum {unknown} */
             reason: "max_output_tokens";
+        };
+        /** @description `POST /infill`. */
+        InfillRequest: {
+            /** @default null */
+            temperature?: number | null;
+            /** @default null */
+            top_p?: number | null;
+            /** @default null */
+            top_k?: number | null;
+            /** @default null */
+            min_p?: number | null;
+            /** @default null */
+            repeat_penalty?: number | null;
+            /** @default null */
+            seed?: number | null;
+            /** @default null */
+            reproducible?: boolean | null;
+            /** @default null */
+            frequency_penalty?: number | null;
+            /** @default null */
+            presence_penalty?: number | null;
+            /** @default null */
+            repeat_last_n?: number | null;
+            /** @default null */
+            dry_multiplier?: number | null;
+            /** @default null */
+            dry_base?: number | null;
+            /** @default null */
+            dry_allowed_length?: number | null;
+            /** @default null */
+            dry_penalty_last_n?: number | null;
+            /** @default null */
+            dry_sequence_breakers?: string[] | null;
+            /** @default null */
+            top_n_sigma?: number | null;
+            /** @default null */
+            typical_p?: number | null;
+            /** @default null */
+            xtc_probability?: number | null;
+            /** @default null */
+            xtc_threshold?: number | null;
+            /** @default null */
+            dynatemp_range?: number | null;
+            /** @default null */
+            dynatemp_exponent?: number | null;
+            /** @default null */
+            mirostat?: (0 | 1 | 2) | null;
+            /** @default null */
+            mirostat_tau?: number | null;
+            /** @default null */
+            mirostat_eta?: number | null;
+            /** @default null */
+            samplers?: string[] | string | null;
+            /** @default null */
+            stop?: string | string[] | null;
+            /** @default null */
+            max_tokens?: number | null;
+            /** @default null */
+            ignore_eos?: boolean | null;
+            /** @default null */
+            model?: string | null;
+            /** @default false */
+            stream?: boolean | null;
+            /** @default null */
+            stream_options?: components["schemas"]["StreamOptions"] | null;
+            /** @default null */
+            user?: string | null;
+            /** @default null */
+            device?: string | null;
+            /** @default null */
+            n?: number | null;
+            /** @default null */
+            logit_bias?: {
+                [key: string]: number;
+            } | null;
+            /** @default null */
+            grammar?: string | null;
+            /** @default null */
+            response_format?: (components["schemas"]["PlainText"] | components["schemas"]["JsonObject"] | components["schemas"]["JsonSchema"]) | null;
+            /** @default null */
+            n_predict?: number | null;
+            /** @default null */
+            repetition_penalty?: number | null;
+            /** @default null */
+            json_schema?: Record<string, never> | null;
+            /** @default null */
+            guided_json?: Record<string, never> | string | null;
+            /** @default null */
+            guided_grammar?: string | null;
+            /** @default null */
+            guided_choice?: string[] | null;
+            /** @default null */
+            guided_regex?: string | null;
+            /** @default null */
+            structured_outputs?: components["schemas"]["StructuredOutputs"] | null;
+            /** @default null */
+            cache_prompt?: boolean | null;
+            /** @default null */
+            keep_alive?: number | string | null;
+            /** @default null */
+            ttl?: number | null;
+            input_prefix: string;
+            input_suffix: string;
+            /** @default null */
+            input_extra?: components["schemas"]["InputFile"][] | null;
+            /** @default  */
+            prompt?: string;
+        };
+        /** @description Another file that the model is shown. */
+        InputFile: {
+            text: string;
+            /** @default tmp */
+            filename?: string;
         };
         /** @description More of a call's arguments, as JSON. */
         InputPiece: {
@@ -874,6 +1172,8 @@ export interface components {
         JsonObject: {
             /** @enum {unknown} */
             type: "json_object";
+            /** @default null */
+            schema?: Record<string, never> | null;
         };
         /** @description JSON that matches a schema. */
         JsonOutput: {
@@ -935,6 +1235,38 @@ export interface components {
             /** @default null */
             presence_penalty?: number | null;
             /** @default null */
+            repeat_last_n?: number | null;
+            /** @default null */
+            dry_multiplier?: number | null;
+            /** @default null */
+            dry_base?: number | null;
+            /** @default null */
+            dry_allowed_length?: number | null;
+            /** @default null */
+            dry_penalty_last_n?: number | null;
+            /** @default null */
+            dry_sequence_breakers?: string[] | null;
+            /** @default null */
+            top_n_sigma?: number | null;
+            /** @default null */
+            typical_p?: number | null;
+            /** @default null */
+            xtc_probability?: number | null;
+            /** @default null */
+            xtc_threshold?: number | null;
+            /** @default null */
+            dynatemp_range?: number | null;
+            /** @default null */
+            dynatemp_exponent?: number | null;
+            /** @default null */
+            mirostat?: (0 | 1 | 2) | null;
+            /** @default null */
+            mirostat_tau?: number | null;
+            /** @default null */
+            mirostat_eta?: number | null;
+            /** @default null */
+            samplers?: string[] | string | null;
+            /** @default null */
             stop?: string | string[] | null;
             /** @default null */
             max_tokens?: number | null;
@@ -980,6 +1312,210 @@ export interface components {
             /** @default null */
             message_id?: string | null;
         };
+        /** @description `POST /completion`. */
+        LlamaCompletionRequest: {
+            /** @default null */
+            temperature?: number | null;
+            /** @default null */
+            top_p?: number | null;
+            /** @default null */
+            top_k?: number | null;
+            /** @default null */
+            min_p?: number | null;
+            /** @default null */
+            repeat_penalty?: number | null;
+            /** @default null */
+            seed?: number | null;
+            /** @default null */
+            reproducible?: boolean | null;
+            /** @default null */
+            frequency_penalty?: number | null;
+            /** @default null */
+            presence_penalty?: number | null;
+            /** @default null */
+            repeat_last_n?: number | null;
+            /** @default null */
+            dry_multiplier?: number | null;
+            /** @default null */
+            dry_base?: number | null;
+            /** @default null */
+            dry_allowed_length?: number | null;
+            /** @default null */
+            dry_penalty_last_n?: number | null;
+            /** @default null */
+            dry_sequence_breakers?: string[] | null;
+            /** @default null */
+            top_n_sigma?: number | null;
+            /** @default null */
+            typical_p?: number | null;
+            /** @default null */
+            xtc_probability?: number | null;
+            /** @default null */
+            xtc_threshold?: number | null;
+            /** @default null */
+            dynatemp_range?: number | null;
+            /** @default null */
+            dynatemp_exponent?: number | null;
+            /** @default null */
+            mirostat?: (0 | 1 | 2) | null;
+            /** @default null */
+            mirostat_tau?: number | null;
+            /** @default null */
+            mirostat_eta?: number | null;
+            /** @default null */
+            samplers?: string[] | string | null;
+            /** @default null */
+            stop?: string | string[] | null;
+            /** @default null */
+            max_tokens?: number | null;
+            /** @default null */
+            ignore_eos?: boolean | null;
+            /** @default null */
+            model?: string | null;
+            /** @default false */
+            stream?: boolean | null;
+            /** @default null */
+            stream_options?: components["schemas"]["StreamOptions"] | null;
+            /** @default null */
+            user?: string | null;
+            /** @default null */
+            device?: string | null;
+            /** @default null */
+            n?: number | null;
+            /** @default null */
+            logit_bias?: {
+                [key: string]: number;
+            } | null;
+            /** @default null */
+            grammar?: string | null;
+            /** @default null */
+            response_format?: (components["schemas"]["PlainText"] | components["schemas"]["JsonObject"] | components["schemas"]["JsonSchema"]) | null;
+            /** @default null */
+            n_predict?: number | null;
+            /** @default null */
+            repetition_penalty?: number | null;
+            /** @default null */
+            json_schema?: Record<string, never> | null;
+            /** @default null */
+            guided_json?: Record<string, never> | string | null;
+            /** @default null */
+            guided_grammar?: string | null;
+            /** @default null */
+            guided_choice?: string[] | null;
+            /** @default null */
+            guided_regex?: string | null;
+            /** @default null */
+            structured_outputs?: components["schemas"]["StructuredOutputs"] | null;
+            /** @default null */
+            cache_prompt?: boolean | null;
+            /** @default null */
+            keep_alive?: number | string | null;
+            /** @default null */
+            ttl?: number | null;
+            prompt: string | number[];
+            /** @default null */
+            n_probs?: number | null;
+        };
+        /**
+         * @description The response to `POST /completion` and `POST /infill`, whole, or a piece of it. What has a
+         *         default comes at the end.
+         */
+        LlamaPiece: {
+            content: string;
+            stop: boolean;
+            model: string;
+            /** @default [] */
+            tokens?: number[];
+            /** @default 0 */
+            index?: number;
+            /** @default -1 */
+            id_slot?: number;
+            /** @default 0 */
+            tokens_predicted?: number;
+            /** @default 0 */
+            tokens_evaluated?: number;
+            tokens_cached?: number;
+            truncated?: boolean;
+            /** @enum {unknown} */
+            stop_type?: "eos" | "limit" | "word";
+            stopping_word?: string;
+            timings?: components["schemas"]["LlamaTimings"];
+        };
+        /** @description Tokens that were computed, and milliseconds. */
+        LlamaTimings: {
+            cache_n: number;
+            prompt_n: number;
+            prompt_ms: number;
+            prompt_per_token_ms: number;
+            prompt_per_second: number;
+            predicted_n: number;
+            predicted_ms: number;
+            predicted_per_token_ms: number;
+            predicted_per_second: number;
+        };
+        /** @description The response to `POST /api/v0/chat/completions`, not streamed. */
+        LmStudioChat: {
+            id: string;
+            /** @enum {unknown} */
+            object: "chat.completion";
+            created: number;
+            model: string;
+            system_fingerprint: string | null;
+            /** @enum {unknown} */
+            service_tier?: "default";
+            choices: components["schemas"]["ChatChoice"][];
+            usage: components["schemas"]["CompletionUsage"];
+            stats: components["schemas"]["GenerationStats"];
+            model_info: components["schemas"]["UsedModel"];
+            runtime: components["schemas"]["Runtime"];
+        };
+        /** @description A model on this machine. */
+        LmStudioModel: {
+            id: string;
+            /**
+             * @default model
+             * @enum {unknown}
+             */
+            object?: "model";
+            /** @enum {unknown} */
+            type: "embeddings" | "llm";
+            publisher: string;
+            arch: string;
+            /**
+             * @default gguf
+             * @enum {unknown}
+             */
+            compatibility_type?: "gguf";
+            quantization: string;
+            /** @enum {unknown} */
+            state: "loaded" | "loading" | "not-loaded";
+            max_context_length: number;
+            loaded_context_length?: number;
+            capabilities: "tool_use"[];
+        };
+        /** @description All of them, the default first. */
+        LmStudioModels: {
+            /**
+             * @default list
+             * @enum {unknown}
+             */
+            object?: "list";
+            data: components["schemas"]["LmStudioModel"][];
+        };
+        /** @description The response to `POST /api/v0/completions`, not streamed. */
+        LmStudioText: {
+            id: string;
+            /** @enum {unknown} */
+            object: "text_completion";
+            created: number;
+            model: string;
+            system_fingerprint: string | null;
+            choices: components["schemas"]["TextChoice"][];
+            usage: components["schemas"]["CompletionUsage"] | null;
+            stats: components["schemas"]["GenerationStats"];
+            model_info: components["schemas"]["UsedModel"];
+            runtime: components["schemas"]["Runtime"];
+        };
         /** @description An available model, or a model file that cannot be loaded. */
         LocalModel: {
             id: string;
@@ -1007,6 +1543,10 @@ export interface components {
             detail: string | null;
             n_ctx: number | null;
             device: string | null;
+            /** @default [] */
+            aliases?: string[];
+            /** @default  */
+            not_for_agents?: string;
             warning: string | null;
         };
         /** @description All models, the default first. */
@@ -1080,6 +1620,8 @@ export interface components {
             /** @default null */
             reasoning_content?: string | null;
             /** @default null */
+            reasoning?: string | null;
+            /** @default null */
             tool_calls?: components["schemas"]["ToolCallDelta"][] | null;
         };
         /** @description Why the message ended, and all its tokens. */
@@ -1097,21 +1639,23 @@ export interface components {
         /** @description A chat message. */
         MessageIn: {
             /** @enum {unknown} */
-            role: "assistant" | "developer" | "system" | "tool" | "user";
+            role: "assistant" | "developer" | "function" | "system" | "tool" | "user";
             /** @default null */
-            content?: string | components["schemas"]["TextPart"][] | null;
+            content?: string | (components["schemas"]["TextPart"] | components["schemas"]["RefusalPart"] | components["schemas"]["ImagePart"] | components["schemas"]["AudioPart"] | components["schemas"]["FilePart"] | components["schemas"]["VideoPart"])[] | null;
             /** @default null */
             name?: string | null;
             /** @default null */
             reasoning_content?: string | null;
             /** @default null */
+            reasoning?: string | Record<string, never> | null;
+            /** @default null */
             refusal?: string | null;
             /** @default null */
-            annotations?: null[] | null;
+            annotations?: unknown[] | null;
             /** @default null */
-            audio?: null;
+            audio?: Record<string, never> | null;
             /** @default null */
-            function_call?: null;
+            function_call?: components["schemas"]["CalledFunctionIn"] | null;
             /** @default null */
             tool_calls?: components["schemas"]["ToolCallIn"][] | null;
             /** @default null */
@@ -1181,11 +1725,40 @@ export interface components {
             /** @default null */
             metadata?: components["schemas"]["RequestMetadata"] | null;
         };
+        /** @description What a model reads beside text. */
+        Modalities: {
+            /** @default false */
+            vision?: boolean;
+            /** @default false */
+            audio?: boolean;
+        };
+        /** @description What goes into a model and comes out. */
+        ModelArchitecture: {
+            /**
+             * @default [
+             *       "text"
+             *     ]
+             */
+            input_modalities?: string[];
+            /**
+             * @default [
+             *       "text"
+             *     ]
+             */
+            output_modalities?: string[];
+        };
         /** @description A model that is loaded. */
         ModelMemory: {
             id: string;
             name: string;
             memory: components["schemas"]["MemoryUse"];
+        };
+        /** @description llama-server's figures; 0: unknown. */
+        ModelMeta: {
+            n_ctx: number;
+            n_ctx_train: number;
+            n_params: number;
+            size: number;
         };
         /** @description A model, with the fields of OpenAI and of the original service. */
         ModelObject: {
@@ -1200,6 +1773,17 @@ export interface components {
             owned_by?: string;
             name: string;
             context_length: number;
+            max_model_len: number;
+            max_context_length: number;
+            context_window: number;
+            /** @enum {unknown} */
+            type: "embeddings" | "llm";
+            capabilities: string[];
+            architecture: components["schemas"]["ModelArchitecture"];
+            supported_parameters: string[];
+            meta: components["schemas"]["ModelMeta"];
+            aliases: string[];
+            agents: components["schemas"]["AgentFitness"];
             quantization: string;
             device: string;
             loaded: boolean;
@@ -1214,7 +1798,7 @@ export interface components {
              */
             object?: "list";
             data: components["schemas"]["ModelObject"][];
-            models: string[];
+            models?: string[];
         };
         /** @description The state of a model. */
         ModelStatus: {
@@ -1502,11 +2086,6 @@ export interface components {
             defaults: components["schemas"]["Settings"];
             limits: components["schemas"]["LimitsSettings"];
         };
-        /** @description OpenAI's `prompt_cache_options`. Every prompt is cached for as long as there is room. */
-        PromptCacheOptions: {
-            /** @default null */
-            mode?: "implicit" | null;
-        };
         /** @description How much of the prompt has been read, in tokens. */
         PromptProgress: {
             done: number;
@@ -1519,12 +2098,52 @@ export interface components {
             cached_tokens: number;
             cached_from: ("disk" | "memory" | "shared" | "slot") | null;
         };
+        /** @description Tokens of all pairs together. */
+        RankUsage: {
+            prompt_tokens: number;
+            total_tokens: number;
+        };
+        /** @description A document's text. */
+        RankedDocument: {
+            text: string;
+        };
+        /** @description The response to `POST /v1/rerank`, the best first. */
+        RankedList: {
+            /**
+             * @default list
+             * @enum {unknown}
+             */
+            object?: "list";
+            model: string;
+            results: components["schemas"]["RankedResult"][];
+            usage: components["schemas"]["RankUsage"];
+        };
+        /** @description How well a document fits the query. */
+        RankedResult: {
+            index: number;
+            relevance_score: number;
+            document?: components["schemas"]["RankedDocument"];
+        };
+        /** @description A document. */
+        RankedText: {
+            text: string;
+        };
         /** @description How much a model that can is to think; others ignore it. */
         ReasoningSettings: {
             /** @default null */
             effort?: ("high" | "low" | "max" | "medium" | "minimal" | "none" | "xhigh") | null;
             /** @default null */
             summary?: string | null;
+        };
+        /** @description An assistant's refusal, which is text like any other. */
+        RefusalPart: {
+            /** @enum {unknown} */
+            type: "refusal";
+            refusal: string;
+        };
+        /** @description The response to `POST /apply-template`. */
+        RenderedPrompt: {
+            prompt: string;
         };
         /** @description The data of a stream's last event, `done`: the reply as stored. */
         ReplyDone: {
@@ -1561,6 +2180,38 @@ export interface components {
             /** @default null */
             presence_penalty?: number | null;
             /** @default null */
+            repeat_last_n?: number | null;
+            /** @default null */
+            dry_multiplier?: number | null;
+            /** @default null */
+            dry_base?: number | null;
+            /** @default null */
+            dry_allowed_length?: number | null;
+            /** @default null */
+            dry_penalty_last_n?: number | null;
+            /** @default null */
+            dry_sequence_breakers?: string[] | null;
+            /** @default null */
+            top_n_sigma?: number | null;
+            /** @default null */
+            typical_p?: number | null;
+            /** @default null */
+            xtc_probability?: number | null;
+            /** @default null */
+            xtc_threshold?: number | null;
+            /** @default null */
+            dynatemp_range?: number | null;
+            /** @default null */
+            dynatemp_exponent?: number | null;
+            /** @default null */
+            mirostat?: (0 | 1 | 2) | null;
+            /** @default null */
+            mirostat_tau?: number | null;
+            /** @default null */
+            mirostat_eta?: number | null;
+            /** @default null */
+            samplers?: string[] | string | null;
+            /** @default null */
             stop?: string | string[] | null;
             /** @default null */
             max_tokens?: number | null;
@@ -1584,6 +2235,22 @@ export interface components {
         RequestMetadata: {
             /** @default null */
             user_id?: string | null;
+        };
+        /** @description `POST /v1/rerank`, as Jina, Cohere and llama-server have it, and `/rerank` of others. */
+        RerankRequest: {
+            query: string;
+            /** @default null */
+            model?: string | null;
+            /** @default null */
+            documents?: (string | components["schemas"]["RankedText"])[] | null;
+            /** @default null */
+            texts?: string[] | null;
+            /** @default null */
+            top_n?: number | null;
+            /** @default null */
+            return_documents?: boolean | null;
+            /** @default null */
+            return_text?: boolean | null;
         };
         /** @description Why a response failed. */
         ResponseFault: {
@@ -1648,6 +2315,13 @@ export interface components {
             /** @default 0 */
             frequency_penalty?: number;
         };
+        /** @description The query of `GET /v1/responses/{id}`. */
+        ResponseQuery: {
+            /** @default false */
+            stream?: boolean;
+            /** @default null */
+            starting_after?: number | null;
+        };
         /** @description An entry of `tools`, of any type; those that aren't here are left out. */
         ResponseTool: {
             type: string;
@@ -1707,6 +2381,10 @@ export interface components {
             /** @default null */
             top_p?: number | null;
             /** @default null */
+            top_logprobs?: number | null;
+            /** @default null */
+            include?: string[] | null;
+            /** @default null */
             seed?: number | null;
             /** @default null */
             reproducible?: boolean | null;
@@ -1738,6 +2416,53 @@ export interface components {
              */
             status?: "ok";
         };
+        /** @description The answer to a request: a result or an error. */
+        RpcAnswer: {
+            /**
+             * @default 2.0
+             * @enum {unknown}
+             */
+            jsonrpc?: "2.0";
+            id: number | string | null;
+            result?: Record<string, never>;
+            error?: components["schemas"]["RpcError"];
+        };
+        /** @description Why there is no result. */
+        RpcError: {
+            code: number;
+            message: string;
+            data?: unknown;
+        };
+        /** @description A request, or without an id a notification, or without a method a client's answer. */
+        RpcMessage: {
+            /**
+             * @default 2.0
+             * @enum {unknown}
+             */
+            jsonrpc?: "2.0";
+            /** @default null */
+            id?: number | string | null;
+            /** @default null */
+            method?: string | null;
+            /** @default null */
+            params?: Record<string, never> | null;
+        };
+        /** @description What a stream has before the answer. */
+        RpcNotification: {
+            /**
+             * @default 2.0
+             * @enum {unknown}
+             */
+            jsonrpc?: "2.0";
+            method: string;
+            params: Record<string, never>;
+        };
+        /** @description What computes it. */
+        Runtime: {
+            name: string;
+            version: string;
+            supported_formats: string[];
+        };
         /** @description The sampled token, and the likeliest alternatives. */
         SampledChatToken: {
             token: string;
@@ -1766,6 +2491,18 @@ export interface components {
             limit?: number;
             /** @default 0 */
             offset?: number;
+        };
+        /** @description The response to `GET /props`. */
+        ServerProps: {
+            default_generation_settings: Record<string, never>;
+            total_slots: number;
+            model_alias: string;
+            model_path: string;
+            chat_template: string;
+            modalities: components["schemas"]["Modalities"];
+            build_info: string;
+            /** @default false */
+            is_sleeping?: boolean;
         };
         /** @description One stored chat. Times are Unix milliseconds. */
         Session: {
@@ -1855,6 +2592,12 @@ export interface components {
             /** @default  */
             signature?: string;
         };
+        /** @description A place for a sequence. What is in it is nobody's business. */
+        SlotState: {
+            id: number;
+            n_ctx: number;
+            is_processing: boolean;
+        };
         /** @description A piece of a snippet; `hit`: it matches the query. */
         SnippetSegment: {
             text: string;
@@ -1909,12 +2652,31 @@ export interface components {
             /** @default false */
             include_obfuscation?: boolean | null;
         };
+        /** @description vLLM's `structured_outputs`: one of these. */
+        StructuredOutputs: {
+            /** @default null */
+            json?: Record<string, never> | string | null;
+            /** @default null */
+            grammar?: string | null;
+            /** @default null */
+            choice?: string[] | null;
+            /** @default null */
+            regex?: string | null;
+        };
         /** @description A recommended model. */
         Suggestion: {
             model: components["schemas"]["CatalogModel"];
             /** @enum {unknown} */
             fits: "fits" | "partly" | "too_big";
             downloaded: boolean;
+        };
+        /** @description `POST /apply-template`: what decides of a chat's prompt. */
+        TemplateIn: {
+            messages: unknown[];
+            /** @default null */
+            model?: string | null;
+            /** @default null */
+            tools?: components["schemas"]["ToolIn"][] | null;
         };
         /** @description Text of the reply. */
         TextBlock: {
@@ -1989,10 +2751,25 @@ export interface components {
             type: "text_delta";
             text: string;
         };
+        /** @description An entry of the response to a request with `texts`. */
+        TextScore: {
+            index: number;
+            score: number;
+            text?: string;
+        };
         /** @description How the text is to be. */
         TextSettings: {
             /** @default null */
             format?: components["schemas"]["TextFormat"] | null;
+        };
+        /** @description How much to think, as OpenRouter's `reasoning` and others' `thinking` have it. */
+        Thinking: {
+            /** @default null */
+            effort?: string | null;
+            /** @default null */
+            enabled?: boolean | null;
+            /** @default null */
+            type?: string | null;
         };
         /** @description What the model thought first; nobody signs it. */
         ThinkingBlock: {
@@ -2050,6 +2827,27 @@ export interface components {
             output_config?: components["schemas"]["OutputConfig"] | null;
             /** @default null */
             output_format?: components["schemas"]["JsonOutput"] | null;
+        };
+        /** @description The response to `POST /tokenize`. */
+        TokenList: {
+            tokens: (number | components["schemas"]["TokenPiece"])[];
+        };
+        /** @description A token and its text, or its bytes if they are a part of a character. */
+        TokenPiece: {
+            id: number;
+            piece: string | number[];
+        };
+        /** @description `POST /tokenize`. */
+        TokenizeIn: {
+            content: string;
+            /** @default null */
+            model?: string | null;
+            /** @default false */
+            add_special?: boolean;
+            /** @default true */
+            parse_special?: boolean;
+            /** @default false */
+            with_pieces?: boolean;
         };
         /** @description The next part of a tool call; id and type come first. */
         ToolCallDelta: {
@@ -2119,6 +2917,38 @@ export interface components {
             /** @default null */
             presence_penalty?: number | null;
             /** @default null */
+            repeat_last_n?: number | null;
+            /** @default null */
+            dry_multiplier?: number | null;
+            /** @default null */
+            dry_base?: number | null;
+            /** @default null */
+            dry_allowed_length?: number | null;
+            /** @default null */
+            dry_penalty_last_n?: number | null;
+            /** @default null */
+            dry_sequence_breakers?: string[] | null;
+            /** @default null */
+            top_n_sigma?: number | null;
+            /** @default null */
+            typical_p?: number | null;
+            /** @default null */
+            xtc_probability?: number | null;
+            /** @default null */
+            xtc_threshold?: number | null;
+            /** @default null */
+            dynatemp_range?: number | null;
+            /** @default null */
+            dynatemp_exponent?: number | null;
+            /** @default null */
+            mirostat?: (0 | 1 | 2) | null;
+            /** @default null */
+            mirostat_tau?: number | null;
+            /** @default null */
+            mirostat_eta?: number | null;
+            /** @default null */
+            samplers?: string[] | string | null;
+            /** @default null */
             stop?: string | string[] | null;
             /** @default null */
             max_tokens?: number | null;
@@ -2132,6 +2962,22 @@ export interface components {
             system_prompt?: string | null;
             content: string;
             parent_id?: string | null;
+        };
+        /** @description The model that answered. */
+        UsedModel: {
+            arch: string;
+            quant: string;
+            /**
+             * @default gguf
+             * @enum {unknown}
+             */
+            format?: "gguf";
+            context_length: number;
+        };
+        /** @description A film. */
+        VideoPart: {
+            /** @enum {unknown} */
+            type: "video_url";
         };
         /** @description The turn waits; its place in the queue, 1: it is the next. */
         Waiting: {

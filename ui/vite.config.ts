@@ -1,6 +1,6 @@
 import tailwindcss from "@tailwindcss/vite";
 import react from "@vitejs/plugin-react";
-import { defineConfig } from "vitest/config";
+import { configDefaults, defineConfig } from "vitest/config";
 
 // The appliance accepts only its own host name, and no pages from other origins.
 const appliance = {
@@ -8,6 +8,12 @@ const appliance = {
   changeOrigin: true,
   headers: { origin: "http://127.0.0.1:3000", "sec-fetch-site": "same-origin" },
 };
+
+// Tests that replace a module, which is imported anew for each of them.
+const alone = [
+  "src/components/markdown/long-blocks.test.tsx",
+  "src/features/chat/growing.test.tsx",
+];
 
 export default defineConfig({
   plugins: [react(), tailwindcss()],
@@ -27,5 +33,13 @@ export default defineConfig({
     testTimeout: 60_000,
     restoreMocks: true,
     unstubGlobals: true,
+    // Most share the imported modules of their process: importing takes longer than testing.
+    projects: [
+      {
+        extends: true,
+        test: { name: "together", isolate: false, exclude: [...configDefaults.exclude, ...alone] },
+      },
+      { extends: true, test: { name: "alone", include: alone } },
+    ],
   },
 });

@@ -12,7 +12,7 @@
     │   ├── Conflict                conflict
     │   │   ├── ReplyInProgress     reply_in_progress
     │   │   └── TooManySessions     too_many_sessions
-    │   └── NotAllowed              not_allowed               whoever asks may not
+    │   └── NotAllowed              not_allowed               the caller may not do this
     │       ├── Unauthorized        unauthorized
     │       ├── WrongHost           wrong_host
     │       ├── WrongOrigin         wrong_origin
@@ -82,7 +82,7 @@ class ContextLengthExceeded(RequestError):
 
 
 class PreviousResponseNotFound(RequestError):
-    """The response that another was to go on from is not there."""
+    """The response that another was to continue does not exist."""
 
     code = "previous_response_not_found"
 
@@ -148,7 +148,7 @@ class WrongHost(NotAllowed):
 
 
 class WrongOrigin(NotAllowed):
-    """A web page of somebody else's asks."""
+    """The request comes from a web page of another origin."""
 
     code = "wrong_origin"
 
@@ -165,7 +165,7 @@ class TooManyRequests(NotAllowed):
 
 
 class TooManyBadKeys(TooManyRequests):
-    """Somebody at this address seems to be guessing keys."""
+    """A client at this address seems to be guessing keys."""
 
     code = "too_many_bad_keys"
 

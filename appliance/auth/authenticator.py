@@ -73,12 +73,12 @@ class Authenticator:
         return self._auth
 
     def authenticate(self, credentials: Credentials) -> Caller:
-        """Who sent the request; somebody without a scope when there are no credentials.
+        """Who sent the request; a caller without a scope if there are no credentials.
 
         Raises:
             Unauthorized: the credentials are not good.
             TooManyBadKeys: nor were many others from this address.
-            VaultUnavailable: nobody can say whether it is good.
+            VaultUnavailable: it cannot be checked.
         """
         address = self._address(credentials)
         caller = Caller(name=address, address=name_of_address(address), proxied=credentials.proxied)

@@ -31,7 +31,7 @@ SEEN_SECONDS = 3600.0
 """How old the time in the file may be."""
 
 PAGE = "page"
-"""Stands where a key's id would, for whoever was at this machine when the page was opened."""
+"""Stands where a key's id would, for the person at this machine when the page was opened."""
 
 
 class BrowserLogin(msgspec.Struct, frozen=True):
@@ -56,7 +56,7 @@ class _Saved(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ForwardClock:
-    """Unix seconds that never go back: a clock that is set back goes on from where it was."""
+    """Unix seconds that never go back: a clock that is set back continues from where it was."""
 
     def __init__(
         self,
@@ -97,7 +97,7 @@ class LoginSessions:
             clock: gives the time.
         """
         self.launch_token = token_urlsafe(32)
-        """Lets the page in as long as this process runs: for programs of whoever started it."""
+        """Lets the page in as long as this process runs: for its user's programs."""
         self._launch = digest_of(self.launch_token)
         self._file = file
         self._clock = clock or ForwardClock()
@@ -215,6 +215,6 @@ class LoginSessions:
         self._clock.seen(saved.seen)
         latest = self._clock() + LOGIN_SECONDS
         for digest, login in saved.logins[-MOST:]:
-            # Not even a file that somebody else wrote gives more than the thirty days.
+            # Not even a file written by another program gives more than the thirty days.
             self._logins[digest] = msgspec.structs.replace(login, ends=min(login.ends, latest))
         self._drop_ended()

@@ -66,7 +66,7 @@ class OriginPolicy:
             local: this end of the connection.
 
         Raises:
-            WrongHost: it is meant for somebody else.
+            WrongHost: it is meant for another host.
             WrongOrigin: its page may not ask.
         """
         host = (header("HOST") or "").lower()

@@ -35,7 +35,7 @@ class RateVerdict(msgspec.Struct, frozen=True):
     remaining: int
     """How many more would be let in at once."""
     reset_seconds: int
-    """Until all of `limit` are free again, if nobody asks meanwhile."""
+    """Until all of `limit` are free again, if there are no requests meanwhile."""
     retry_after: int
     """Seconds until the next one is let in; 0 if this one was."""
 
@@ -116,7 +116,7 @@ class RateLimiter:
             return own
         shared = self._shared[hash(who) % len(self._shared)]
         _drop_old(shared, now)
-        # A shared count that isn't empty may hold this name's own requests: they go on counting.
+        # A shared count that isn't empty may hold this name's own requests: they still count.
         if shared or len(self._own) >= self._max_names:
             return shared
         return array("d")
@@ -170,7 +170,7 @@ class BadKeyGuard:
     A right key comes in whatever else came from its address: behind one address there may be a
     whole office, and nobody guesses 256 bits. Only a key that is short enough to be guessed, which
     the configuration may have, is refused like a wrong one while its address has to wait, or the
-    wait would not slow down guessing; where it was right before, it goes on working.
+    wait would not slow down guessing; where it was right before, it still works.
     """
 
     def __init__(

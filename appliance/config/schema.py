@@ -139,7 +139,7 @@ class EngineSettings(Section, frozen=True):
     type_v: KvType | Literal["auto"] = "auto"
     """How it keeps its values; other types than f16 need flash attention."""
     tune: bool = True
-    """Find out, when nobody is waiting, how each model runs fastest on this machine."""
+    """Find out, when no request is waiting, how each model runs fastest on this machine."""
     max_waiting: Annotated[int, Meta(ge=0)] = 64
     """Requests that may wait for a place."""
     kv_memory_mb: Annotated[int, Meta(ge=0)] = 1024

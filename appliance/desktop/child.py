@@ -94,7 +94,7 @@ class ServiceChild:
             began = time.monotonic()
             process = self._process
             assert process
-            # It ends in good order when somebody wants it to.
+            # It shuts down cleanly when asked to.
             code = process.wait()
             if code == 0 or self._ending.is_set():
                 return

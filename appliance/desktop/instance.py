@@ -69,7 +69,7 @@ def claim(folder: Path) -> Instance | None:
 
     Raises:
         OSError: the folder cannot be written to.
-        TimeoutError: somebody holds the lock and does not answer.
+        TimeoutError: another process holds the lock and does not answer.
     """
     lock = filelock.FileLock(folder / "window.lock")
     file = folder / "window.door"

@@ -202,7 +202,7 @@ class Window:
 
 
 def _busy_sessions(service: Client) -> list[str]:
-    """Those whose reply is being written; none where nobody answers."""
+    """Those whose reply is being written; none if there is no answer."""
     try:
         sessions = service.call("GET", "/api/sessions")["sessions"]
     except ApplianceError:

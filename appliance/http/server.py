@@ -120,7 +120,7 @@ class HttpServer:
     def serve(self, before_end: Callable[[], None] = lambda: None) -> None:
         """Serve, on this thread and those it starts, until drained or `stop_now` is called.
 
-        `before_end` is called while the addresses are still this server's, and nobody else's.
+        `before_end` is called while the addresses are still this server's, and no other's.
         """
         self._serving = True
         try:

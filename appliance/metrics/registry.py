@@ -188,7 +188,7 @@ class Metrics:
         return RequestMeter(self, model, request.caller, request.prompt, sink)
 
     def of(self, model: str, caller: str) -> CallerMetrics:
-        """The metrics of a model and of a caller, by name; empty: nobody was named."""
+        """The metrics of a model and of a caller, by name; empty: no caller was named."""
         caller = caller or NOBODY
         with self._lock:
             if (model, caller) not in self._callers:

@@ -19,7 +19,7 @@ class Throughput:
         self._clock = clock
         self._lock = threading.Lock()
         self._seconds: deque[tuple[int, int, float]] = deque(maxlen=WINDOW_SECONDS)
-        """Second, tokens, and how long somebody was waiting for them."""
+        """Second, tokens, and how long a request was waiting for them."""
         self._busy_until = 0.0
         self._firsts: deque[float] = deque(maxlen=REPLIES)
 

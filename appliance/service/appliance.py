@@ -165,7 +165,7 @@ class Appliance:
             ui=paths.ui_dir(),
             version=__version__,
         )
-        # A queue takes up to twice what there is room for, so that nobody fills it up for others.
+        # A queue takes up to twice what there is room for, so that none fills it up for others.
         threads = 2 * (config.engine.n_seq_max + config.engine.max_waiting) + SPARE_THREADS
         self._server = HttpServer(
             app,
@@ -199,7 +199,7 @@ class Appliance:
 
     @property
     def login_address(self) -> str | None:
-        """Where one browser gets in without a key, once; None: nobody needs one."""
+        """Where one browser gets in without a key, once; None: no key is needed."""
         return f"{self.address}/?token={self._logins.ticket()}" if self._auth else None
 
     def run(self, *, warm_up: bool = True) -> None:
@@ -220,7 +220,7 @@ class Appliance:
         self._notifier.start()
         # After this, the address no longer refers to whatever listens on the port.
         self._server.serve(lambda: discovery.unpublish(self._data, os.getpid()))
-        # Replies that nobody follows have a right to their end as well.
+        # Replies without a follower are completed as well.
         while self._live.busy and time.monotonic() < self._deadline:
             time.sleep(0.05)
         self._downloads.close()

@@ -97,7 +97,7 @@ def build(config: Config) -> AccessControl:
     """Read the keys, if they are required, and watch them for changes until they are closed.
 
     Raises:
-        ConfigError: it would be open to everybody, or to nobody.
+        ConfigError: everyone could use it, or no one.
         VaultUnavailable: the keys cannot be read.
     """
     security = config.security

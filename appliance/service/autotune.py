@@ -1,4 +1,4 @@
-"""Tunes models automatically, when nobody is waiting for a reply.
+"""Tunes models automatically, when no request is waiting for a reply.
 
 The model that comes with the appliance is tuned soon after its first start, others when the machine
 has been idle for a while. A request ends a tuning at once; it is restarted later.
@@ -94,7 +94,7 @@ class Autotuner:
             if file is None:
                 return True
             budget = EMBEDDED if file == paths.embedded_model() else OTHERS
-            # Who was disturbed once may well be again: each attempt waits longer than the last.
+            # What was interrupted once may well be again: each attempt waits longer than the last.
             patience = budget.idle_seconds * PATIENCE ** self._attempts.get(file, 0)
             if time.monotonic() - self._busy < patience:
                 return False

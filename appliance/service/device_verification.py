@@ -86,7 +86,7 @@ class DeviceVerifier:
         return True
 
     def _move(self, model: ServedModel, engine: Engine) -> None:
-        """Load it again, if nobody is at work with it."""
+        """Load it again, if no request uses it."""
         try:
             self._pool.reload_idle(model, engine)
         except ApplianceError as ex:

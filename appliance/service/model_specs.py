@@ -118,7 +118,7 @@ def _files_stamp(file: Path) -> object:
 
 
 def _is_same(stamp: object) -> bool:
-    """Files that are gone, or cannot be looked at, are no others: what was loaded goes on."""
+    """Files that are gone, or cannot be looked at, count as unchanged: what was loaded stays."""
     if not isinstance(stamp, tuple) or stamp[1] is None:
         return True
     return _files_stamp(Path(stamp[0])) in (None, stamp[1])

@@ -1,7 +1,7 @@
 """Notifies the service manager of the appliance's state: ready, loading, healthy, stopping.
 
 One thread. It speaks systemd's notification protocol, which is a line of text to a Unix socket, and
-sends nothing where nobody listens. The watchdog is fed only if clients are served: an HTTP response
+sends nothing without a socket. The watchdog is fed only if clients are served: an HTTP response
 and a row from the database.
 """
 
@@ -23,7 +23,7 @@ LOOK_SECONDS = 0.2
 MORE_SECONDS = 30
 """What a model that loads is given, again and again, before the service manager loses patience."""
 WARM_SECONDS = 10.0
-"""A model that nobody has begun to load by then is left asleep on purpose."""
+"""A model whose loading has not begun by then is left unloaded on purpose."""
 ANSWER_SECONDS = 10.0
 LONG_SERVED_SECONDS = 600.0
 """A service that has answered for that long is good enough, even if its model failed."""
@@ -33,7 +33,7 @@ class NotifySocket:
     """The service manager's socket, and how often it expects a watchdog message."""
 
     def __init__(self, environ: Mapping[str, str]) -> None:
-        """`environ`: what systemd puts into a service's environment; nothing: nobody listens."""
+        """`environ`: what systemd puts into a service's environment; it may be nothing."""
         self._address = environ.get("NOTIFY_SOCKET", "")
         period = environ.get("WATCHDOG_USEC", "")
         self.watchdog_seconds = int(period) / 1e6 if period.isdigit() else 0.0

@@ -75,10 +75,10 @@ def variant(need: Need) -> str:
 
 
 def suspect(need: Need, name: str, reason: str, charge: bool) -> tuple[str, bool]:
-    """A worker died in the native code of that variant; the one to go on with, and whether this one
+    """A worker died in the native code of that variant; the one to use next, and whether this one
     was seen to be at fault.
 
-    All are tried again. If it is right and this is the first time, it goes on; the second time the
+    All are tried again. If it is right and this is the first time, it stays; the second time the
     next one takes its place, until the appliance starts again. `charge`: this is such a time; no
     request is known to be the cause.
     """

@@ -58,7 +58,7 @@ class StorageState(msgspec.Struct, frozen=True):
     detail: str = ""
 
     def as_error(self) -> StoreError:
-        """What whoever wants to write meets."""
+        """What a write raises."""
         kind = {"full": StoreFull, "read_only": StoreReadOnly}.get(self.state, StoreError)
         return kind(self.detail)
 
@@ -70,7 +70,7 @@ class Database:
     """Connections to one file; `close()` when done.
 
     What its methods and context managers raise:
-        StoreFull: the disk is full; nothing of the transaction was kept, and reading goes on.
+        StoreFull: the disk is full; nothing of the transaction was kept, and reading continues.
         StoreError: anything else that SQLite refuses, and every use after `close()`.
     """
 
@@ -225,7 +225,7 @@ class Database:
     def checkpoint(self) -> bool:
         """Have what stands in the WAL alone written into the file, and the WAL emptied: deleted
         text is gone from it, and a WAL that gets lost takes nothing along. Whether that worked; it
-        does not while somebody reads."""
+        does not while a reader is open."""
         wal = self.path.with_name(f"{self.path.name}-wal")
         with self._write_lock:
             if self._closed or self._writer is None:
@@ -329,7 +329,7 @@ class Database:
             self._readers_free.notify()
 
     def _close_readers(self, seconds: float | None) -> bool:
-        """Wait until nobody reads, and close what was read through; whether that came about."""
+        """Wait until no reader is in use, and close the readers; whether that succeeded."""
         with self._readers_free:
             if not self._readers_free.wait_for(lambda: len(self._idle) == self._readers, seconds):
                 return False
@@ -357,7 +357,7 @@ class Database:
         return connection
 
     def _read_only(self, error: StoreError) -> None:
-        """Go on without writing.
+        """Continue without writing.
 
         Raises:
             StoreError: that was not the reason, or reading fails as well.
@@ -383,7 +383,7 @@ class Database:
         reading = self._stays_read_only or getattr(self._mine, "reader", None) is not None
         if reading or not self._close_readers(REOPEN_SECONDS):
             raise self._trouble.as_error()
-        with self._readers_free:  # nobody opens a reader meanwhile
+        with self._readers_free:  # no reader is opened meanwhile
             try:
                 self._writer = self._open_writer()
             except StoreError as error:

@@ -69,7 +69,7 @@ CREATE INDEX messages_by_parent ON messages (parent_id);
 CREATE UNIQUE INDEX live_replies ON messages (session_id) WHERE status = 'streaming';
 """
 
-# - `deleted_at` is set while a deletion can be undone; nobody sees such a session.
+# - `deleted_at` is set while a deletion can be undone; such a session is not visible.
 # - `settings` are JSON: SQL never looks into them, and a new one needs no step of its own.
 # - `profile` has one row.
 _CHATS = """
@@ -117,7 +117,7 @@ CREATE TRIGGER message_removed AFTER DELETE ON messages WHEN old.status <> 'stre
 END;
 """
 
-# - `owner` is a key's id, or empty for whoever needs no key; `said` is JSON, as `settings` are.
+# - `owner` is a key's id, or empty for callers that need no key; `said` is JSON, as `settings` are.
 _PREFERENCES = """
 CREATE TABLE preferences (owner TEXT PRIMARY KEY, said TEXT NOT NULL) STRICT, WITHOUT ROWID;
 """

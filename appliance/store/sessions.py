@@ -173,7 +173,7 @@ class Sessions:
             )
         now = self._clock()
         with self._database.write() as connection:
-            # The one that is deleted can't come back now, and nobody but us knows of it.
+            # The one that is deleted can't come back now, and no other transaction knows of it.
             connection.execute(
                 "DELETE FROM sessions WHERE id = ? AND deleted_at IS NOT NULL", (session_id,)
             )

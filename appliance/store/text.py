@@ -33,7 +33,7 @@ def title_from(content: str) -> str:
     """The first line that says something, without its Markdown, cut at a word where it has several.
 
     No model is needed: a title is there at once, in the person's own words, and costs no time that
-    somebody's reply would need.
+    another caller's reply would need.
     """
     lines = [line.strip() for line in content.splitlines() if line.strip()]
     texts = (line.lstrip("#>*+-`~ \t") for line in lines if not line.startswith(_FENCES))

@@ -36,7 +36,7 @@ class ChildProcess:
         self._on_log = on_log
         self._sending = threading.Lock()
         self.last_lines: deque[str] = deque(maxlen=LAST_LINES)
-        """What it logged last, if somebody gets its log."""
+        """What it logged last, if its log is collected."""
         self._popen = subprocess.Popen(
             list(command),
             env=None if environment is None else dict(environment),
@@ -61,7 +61,7 @@ class ChildProcess:
         return cast(BinaryIO, self._popen.stdout)
 
     def send(self, message: bytes) -> bool:
-        """Write all of it to its stdin; whether there still was somebody to read it."""
+        """Write all of it to its stdin; whether the process was still reading it."""
         pipe = cast(IO[bytes], self._popen.stdin)
         with self._sending:
             if pipe.closed:

@@ -21,7 +21,7 @@ class Limit(msgspec.Struct, frozen=True):
     source: Path
     """The file that says so."""
     used: int = 0
-    """Bytes of the limit that are taken and can't be had back; 0 where nobody says."""
+    """Bytes of the limit that are taken and can't be had back; 0 where this is unknown."""
 
 
 def cpu_quota(root: Path = Path("/")) -> Limit | None:
@@ -46,7 +46,7 @@ def memory_limits(root: Path = Path("/")) -> list[Limit]:
 
 def oom_kills(root: Path = Path("/")) -> int:
     """Processes of this process's own group, or of one below it, that the kernel has ended because
-    memory ran out; 0 where nobody counts them."""
+    memory ran out; 0 where they are not counted."""
     for version, folder in _groups("memory", root):
         file = folder / ("memory.events" if version == 2 else "memory.oom_control")
         counts = _read(file, _table)

@@ -13,7 +13,7 @@ from typing import BinaryIO
 import msgspec
 
 Send = Callable[[msgspec.Struct], None]
-"""Writes one line of JSON; ends the process when nobody reads any more."""
+"""Writes one line of JSON; ends the process when its reader is gone."""
 
 
 def take_pipes(log_level: int) -> tuple[BinaryIO, BinaryIO]:

@@ -270,7 +270,7 @@ def _fault(profile: TuningProfile, folder: Path, *, model: str) -> str:
 
 
 def _remove(path: Path) -> None:
-    """Windows keeps a file that somebody has mapped; the next `prune` tries again."""
+    """Windows keeps a file that a process has mapped; the next `prune` tries again."""
     with contextlib.suppress(OSError):
         if path.is_dir():
             shutil.rmtree(path, ignore_errors=True)

@@ -35,7 +35,7 @@ class TuneRequest(msgspec.Struct, frozen=True, kw_only=True, tag="tune"):
     max_kl: float
     disk_bytes: int
     memory_bytes: int
-    """-1: nobody knows."""
+    """-1: unknown."""
     variant: str = ""
     """See `protocol.Load`."""
 

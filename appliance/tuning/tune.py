@@ -54,7 +54,7 @@ MEASURE_SECONDS = 600.0
 
 
 class TuningStopped(Exception):
-    """Somebody needed the machine."""
+    """The machine was needed for something else."""
 
 
 def tune(

@@ -46,7 +46,7 @@ class Key(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
     @property
     def guessable(self) -> bool:
-        """Whether its secret is so short that somebody might find it by trying."""
+        """Whether its secret is short enough to be guessed."""
         return not self.prefix
 
     def may(self, scope: Scope) -> bool:
@@ -63,7 +63,7 @@ class Key(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
 
 class NewKey(msgspec.Struct, frozen=True):
-    """A key that was just made, with its secret, which nobody can see again."""
+    """A key that was just made, with its secret, which cannot be shown again."""
 
     key: Key
     secret: str
@@ -96,7 +96,7 @@ class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     revoked: tuple[bytes, ...] = ()
     """Hashes of revoked secrets that may still stand in a configuration."""
     unreadable: tuple[bytes, ...] = ()
-    """Rows that this version cannot read, kept as they are: those keys let nobody in."""
+    """Rows that this version cannot read, kept as they are: those keys grant no access."""
 
     def __repr__(self) -> str:
         return f"Record({len(self.rows)} keys)"
@@ -161,7 +161,7 @@ def shown_of(secret: str) -> str:
 
 
 def is_weak(secret: str) -> bool:
-    """Whether somebody might find it by trying."""
+    """Whether it might be guessed."""
     return len(secret) < _LONG_ENOUGH
 
 

@@ -139,7 +139,7 @@ class Keys:
         """Makes a key; only what this returns ever has its secret.
 
         Args:
-            name: nobody else's, 1 to 64 characters.
+            name: not in use yet, 1 to 64 characters.
             scope: `chat`, `manage` or `admin`.
             rpm: requests a minute; None: what the configuration says for all.
             expires_at: Unix milliseconds; None: never.

@@ -25,7 +25,7 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
     address: str
     """As rates are counted: an IPv4 address, or the network of an IPv6 address."""
     scope: Scope | None = None
-    """None: nobody in particular, who gets what is open to all."""
+    """None: an unknown caller, who may use what is open to all."""
     key_id: str | None = None
     """The id of the key that was sent, or that the cookie belongs to."""
     rpm: int | None = None

@@ -110,7 +110,7 @@ class WatchedRecord:
             self._merge()
 
     def change(self, edit: Callable[[Record], Record]) -> None:
-        """Replaces the vault's record by what `edit` makes of it, while nobody else changes it.
+        """Replaces the vault's record by what `edit` makes of it, while nothing else changes it.
 
         Listeners are called before this returns. `edit` may run on another thread; what it
         raises comes out here.

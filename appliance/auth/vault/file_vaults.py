@@ -53,7 +53,7 @@ class FileVault:
     def change(self, name: str, make: Callable[[bytes | None], bytes | None]) -> None:
         """Replaces the value of `name` by what `make` makes of it, None for no value.
 
-        Nobody else changes anything meanwhile, in this process or another.
+        Nothing else changes it meanwhile, in this process or another.
 
         Raises:
             VaultUnavailable: as `get`, or the file cannot be written; then all is as it was.
@@ -90,7 +90,7 @@ class FileVault:
 
 
 class CredentialVault:
-    """A folder with one file for each entry that somebody else filled; it cannot be written.
+    """A folder with one file for each entry, provided from outside; it cannot be written.
 
     Such as systemd's `$CREDENTIALS_DIRECTORY`: of its files, those that begin with a prefix, as in
     `LoadCredentialEncrypted=appliance.chat-key.office`.

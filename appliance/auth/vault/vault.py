@@ -44,7 +44,7 @@ class Vault(Protocol):
     def change(self, name: str, make: Callable[[bytes | None], bytes | None]) -> None:
         """Replaces the value of `name` by what `make` makes of it, None for no value.
 
-        Nobody changes anything meanwhile, in any process. `make` may run on another thread; what it
+        Nothing else changes it meanwhile, in any process. `make` may run on another thread; what it
         raises comes out here, and nothing is changed.
         """
 
@@ -212,7 +212,7 @@ class KeyringVault:
         def run() -> None:
             try:
                 result = job()
-            except BaseException as error:  # noqa: BLE001 - handed over to whoever waits
+            except BaseException as error:  # noqa: BLE001 - raised where it is waited for
                 outcome.set_exception(error)
             else:
                 outcome.set_result(result)

@@ -1,7 +1,7 @@
 """The catalog of recommended models, by the memory they need, with their other names.
 
-The list comes with the appliance: looking at it asks nobody. Sizes are those of the recommended
-file, rounded; the hub says exactly how large it is before it is downloaded.
+The list comes with the appliance: looking at it needs no network. Sizes are those of the
+recommended file, rounded; the hub says exactly how large it is before it is downloaded.
 """
 
 from functools import cache

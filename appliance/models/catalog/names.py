@@ -91,7 +91,7 @@ def check_file(file: str) -> str:
 
 
 def parse(text: str) -> tuple[str, str]:
-    """What somebody wants and in which quantization, which is empty if none was named.
+    """What is wanted and in which quantization, which is empty if none was named.
 
     `NAME`, `NAME:QUANTIZATION`, `OWNER/NAME/FILE.gguf`, or the address of one of these.
     """

@@ -28,7 +28,7 @@ def open_file(path: Path) -> FileIO:
         BadModelFile: there is none, or it cannot be opened.
     """
     try:
-        # Asked first: opening a pipe waits for somebody to write into it.
+        # Checked first: opening a pipe waits for a writer.
         if not stat.S_ISREG(path.stat().st_mode):
             raise BadModelFile(f"{path.name}: not a file")
         return path.open("rb", buffering=0)
@@ -61,7 +61,7 @@ class GgufReader:
             raise self.bad(f"keys and values of more than {MAX_KEPT} bytes")
 
     def skip(self, size: int) -> None:
-        """Go on by `size` bytes."""
+        """Skip `size` bytes."""
         if size > self.size - self.at:
             raise self.bad(f"{size} bytes are announced, and the file ends at byte {self.size}")
         self.at += size
@@ -91,7 +91,7 @@ class GgufReader:
     # for the window's end by falling over it, and at the file's end once a window.
 
     def skip_strings(self, count: int) -> None:
-        """Go on by `count` strings."""
+        """Skip `count` strings."""
         self._expect_strings(count)
         unpack = U64.unpack_from
         while count:

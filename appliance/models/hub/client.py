@@ -105,7 +105,7 @@ class Hub:
             wanted: its quantization or file; see `names.choose`.
 
         Raises:
-            ModelNotFound: nobody has it as GGUF, or not in that quantization.
+            ModelNotFound: the hub has no GGUF of it, or none in that quantization.
             HubUnavailable, RequestError: see `repo`.
         """
         known = catalog.find(name)
@@ -168,7 +168,7 @@ class Hub:
         return hf_hub_url(repo.id, file.path, revision=repo.revision, endpoint=endpoint)
 
     def headers(self) -> dict[str, str]:
-        """For the hub alone: they must not follow a redirect to somebody else."""
+        """For the hub alone: they must not follow a redirect to another host."""
         token = self._token()
         return {"Authorization": f"Bearer {token}"} if token else {}
 

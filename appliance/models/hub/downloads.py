@@ -107,7 +107,7 @@ class Downloads:
         self._closing = threading.Event()
 
     def start(self) -> None:
-        """Go on with what was under way when the appliance last ended."""
+        """Resume what was under way when the appliance last ended."""
         if not self._folder.used:
             return
         with self._adding:
@@ -122,7 +122,7 @@ class Downloads:
                     self._begin(run)
 
     def close(self) -> None:
-        """Stop all, to go on at the next start."""
+        """Stop all, to be resumed at the next start."""
         self._closing.set()
         runs = list(self._runs.values())
         for run in runs:
@@ -136,7 +136,7 @@ class Downloads:
             self._folder.leave()
 
     def add(self, name: str, wanted: str = "") -> DownloadStatus:
-        """Begin to download a model; of one that is under way already, go on with it.
+        """Begin to download a model; of one that is under way already, resume it.
 
         Args:
             name: of a model, a repository, or the catalogue's id.
@@ -191,12 +191,12 @@ class Downloads:
         """
         run = self._run(id)
         self._settle(run, "paused", (*UNDER_WAY, "paused"))
-        with run.changed, contextlib.suppress(NoSpace):  # then the next start goes on with it
+        with run.changed, contextlib.suppress(NoSpace):  # then the next start resumes it
             self._folder.keep(run.job)
         return self._status(run)
 
     def resume(self, id: str) -> DownloadStatus:
-        """Go on with one that is paused or failed.
+        """Resume one that is paused or failed.
 
         Raises:
             NotFound: there is none with that id.

@@ -75,7 +75,7 @@ class FileDownload:
         """
         Args:
             want: the file.
-            part: where it grows; what is there already is gone on with.
+            part: where it grows; what is there already is continued.
             headers: for the first address, not for those it redirects to elsewhere.
             stopped: waits so many seconds, and says whether to stop.
             stall_seconds: see `STALL_SECONDS`.

@@ -65,7 +65,7 @@ class JobFolder:
         """Whether no other appliance downloads into it.
 
         Raises:
-            NoSpace: nobody can write there.
+            NoSpace: the folder cannot be written.
         """
         if self._lock is not None:
             return True

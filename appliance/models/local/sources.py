@@ -15,7 +15,7 @@ from appliance.models.gguf import shards
 from appliance.models.local.ollama import NO_DEFAULTS, ModelDefaults, read_manifest
 
 Owner = Literal["appliance", "bundled", "folder", "huggingface", "lmstudio", "ollama", "llama.cpp"]
-"""`appliance`: our folder; `bundled`: it came with us; `folder`: one that somebody named."""
+"""`appliance`: our folder; `bundled`: it came with us; `folder`: one from the configuration."""
 
 MAX_ENTRIES = 50_000
 """Files and folders that are looked at in one place."""

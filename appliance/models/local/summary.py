@@ -14,7 +14,7 @@ LoadStatus = Literal["unloaded", "loading", "ready", "failing", "failed"]
 
 
 class RuntimeState(msgspec.Struct, frozen=True, kw_only=True):
-    """What a model is doing, if somebody runs it."""
+    """What a model is doing, if it is loaded or loading."""
 
     status: LoadStatus = "unloaded"
     progress: float = 0.0

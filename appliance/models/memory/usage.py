@@ -61,7 +61,7 @@ def measured(
         resident: bytes that its processes have in memory.
         saved: of these, states of chats without a slot.
         weights: bytes, as the worker says.
-        settings: of its context; None: nobody knows what it takes.
+        settings: of its context; None: what it takes is unknown.
         file: what was loaded.
         n_gpu_layers: not here.
     """

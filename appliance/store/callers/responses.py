@@ -13,7 +13,7 @@ log = logging.getLogger(__name__)
 
 KEPT_MILLISECONDS = 30 * 24 * 3600 * 1000
 LONGEST_CHAIN = 2000
-"""Responses that one can go on from, one after the other."""
+"""Responses that later ones continue."""
 
 _INSERT = (
     "INSERT INTO responses (owner, id, previous_id, input, response, plan, log)"

@@ -105,7 +105,7 @@ def _source(database: Path) -> apsw.Connection:
         connection.set_busy_timeout(10_000)
         connection.execute("SELECT 1 FROM sqlite_schema").fetchall()
     except (apsw.CantOpenError, apsw.ReadOnlyError, apsw.IOError, apsw.FullError):
-        # Nothing can be written beside it, so that nobody else does.
+        # Nothing can be written beside it, so that no other process does.
         return open_unlocked(database)
     return connection
 
@@ -122,7 +122,7 @@ def _copy(database: Path, part: Path) -> dict[str, int]:
         copied.execute("COMMIT")
         target.pragma("journal_mode", "delete")
         if not _is_clean(target):
-            # Nobody else has the copy, and after a power failure it is not used.
+            # Nothing else uses the copy, and after a power failure it is not used.
             target.pragma("journal_mode", "off")
             target.execute("VACUUM").fetchall()
             target.pragma("journal_mode", "delete")

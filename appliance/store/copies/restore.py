@@ -44,7 +44,7 @@ class _Restore(msgspec.Struct, frozen=True):
 
 
 def restore(copy: Path, database: Path) -> Kept | None:
-    """Put a copy in the place of the database, which nobody may be using.
+    """Put a copy in the place of the database, which must not be in use.
 
     Returns:
         What was there; None: nothing was.
@@ -69,7 +69,7 @@ def restore(copy: Path, database: Path) -> Kept | None:
 
 
 def finish_restore(database: Path) -> None:
-    """Go on with a restore that a crash interrupted, if there was one; nobody may be using the
+    """Continue a restore that a crash interrupted, if there was one; nothing may be using the
     database.
 
     Raises:
@@ -99,7 +99,7 @@ def finish_restore(database: Path) -> None:
 
 
 def clear_leftovers(database: Path) -> None:
-    """Remove what a killed process left half copied; nobody may be using the database."""
+    """Remove what a killed process left half copied; the database must not be in use."""
     if database.with_name(NOTE).exists():
         return
     for folder in (database.parent, database.with_name("backups")):

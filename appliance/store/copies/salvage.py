@@ -63,7 +63,7 @@ def salvage(damaged: Path, target: Path) -> Salvaged:
     """Read what a database still has into a new file, which `restore` takes.
 
     Args:
-        damaged: the database, which nobody may be using; it is not changed.
+        damaged: the database, which must not be in use; it is not changed.
         target: must not be there.
 
     Raises:

@@ -13,7 +13,7 @@ import apsw
 def open_unlocked(path: Path) -> apsw.Connection:
     """A connection that writes no file beside the database, and sees what is in its WAL.
 
-    It takes no locks: nobody may write meanwhile.
+    It takes no locks: nothing may write meanwhile.
 
     Raises:
         apsw.Error: it cannot be read, or is no database.

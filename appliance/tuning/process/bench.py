@@ -174,7 +174,7 @@ class Bench(TokenReader):
         return Size(prefill, decode)
 
     def measure(self, tokens: list[int], size: Size) -> MeasuredSpeed:
-        """One round. One stream goes on where the prompt ended."""
+        """One round. One stream continues where the prompt ended."""
         return MeasuredSpeed(
             prefill=self._prefill(tokens[: size.prefill]),
             decode=self._decode(tokens[: size.decode], start=size.prefill),

@@ -36,7 +36,7 @@ PROMPT = 80
 SINGLE = 4
 """Tokens one by one, behind it."""
 BESIDES = (1, 2, 3)
-"""Sequences that are read together, and then go on together."""
+"""Sequences that are prefilled together, and then continue together."""
 BOUND = 0.1
 """Of a row's length, how far it may be from the reference. Inputs of each multiplication are
 rounded to 8 bits, half a percent of their length, and some fall to the other side; over the two
@@ -422,7 +422,7 @@ _ARGUMENTS = 2
 
 
 def _say_nothing(_level: int, _text: bytes, _data: object) -> None:
-    """What llama.cpp says of the small model is nobody's business."""
+    """llama.cpp's messages about the small model are of no interest."""
 
 
 _silent = lib.llama_log_callback(_say_nothing)

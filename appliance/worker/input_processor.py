@@ -183,8 +183,10 @@ class InputProcessor:
                 param="messages" if isinstance(request.prompt, ChatPrompt) else "prompt",
             )
         session = opaque(request.session) if request.session else ""
-        # What was computed otherwise is not to the last digit what this one would compute.
-        scope = Scope.nobody() if alone else Scope(opaque(request.owner), session, read.common)
+        if alone:
+            scope = Scope(opaque(request.owner), session, alone=self._runner.info.fingerprint)
+        else:
+            scope = Scope(opaque(request.owner), session, read.common)
         prompt = PromptTokens(tokens, scope)
         reply_from = None
         if read.reply_from is not None and not alone:

@@ -10,6 +10,7 @@ layer serves where it was taken, and there alone, so that they lie the closer th
 the beginning: an edit anywhere then costs about the same share of what stands before it.
 """
 
+import math
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
@@ -89,25 +90,26 @@ def _length(one: Checkpoint) -> int:
     return one.length
 
 
-def step_share(n_prompt: int, count: int) -> float:
-    """How far two checkpoints in a prompt lie apart, as a share of the tokens before them, if there
-    is room for `count` of them."""
-    if n_prompt <= FIRST:
-        return SHARE
-    return max(SHARE, float((n_prompt / FIRST) ** (1 / max(1, count))) - 1)
+def least_gap(n_prompt: int, count: int) -> int:
+    """Tokens that two checkpoints in a prompt lie apart at least, if there is room for `count` of
+    them. Where they are scarce they lie evenly, but for the last: an edit near the beginning leaves
+    so much to be read in any case that what it costs besides is little."""
+    if n_prompt <= FIRST or math.log(n_prompt / FIRST, 1 + SHARE) < count:
+        return LEAST_STEP
+    return max(LEAST_STEP, -(-n_prompt // max(1, count)))
 
 
-def next_length(last: int, share: float, reach: int, ends: Sequence[int]) -> int:
+def next_length(last: int, gap: int, reach: int, ends: Sequence[int]) -> int:
     """Where the next checkpoint is due after one at `last` tokens, 0: none was yet.
 
     Args:
-        share: see `step_share`.
+        gap: see `least_gap`.
         reach: see `Checkpointing`.
         ends: where messages end; one that lies well on the way is taken instead.
     """
     if reach:
         return last + reach
-    step = max(LEAST_STEP, int(last * share) + 1)
+    step = max(gap, int(last * SHARE) + 1)
     planned = max(FIRST, last + step)
     return max((end for end in ends if last + step // 2 < end <= planned), default=planned)
 
@@ -123,7 +125,9 @@ def least_missed(checkpoints: Sequence[Checkpoint], reach: int) -> int:
         after = checkpoints[index + 1].length
         if after - before <= reach:
             return 0.0
-        return (after - before) / after * (TURN if checkpoints[index].turn else 1)
+        # Between the tokens it costs and their share of those before it; see `least_gap`.
+        weight = TURN if checkpoints[index].turn else 1
+        return weight * (after - before) / (after + checkpoints[-1].length)
 
     return min(range(len(checkpoints) - 1), key=cost)
 

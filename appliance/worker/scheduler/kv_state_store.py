@@ -49,6 +49,8 @@ class FileHeader(msgspec.Struct, frozen=True):
     """Opaque."""
     marks: list[tuple[int, int, bool]] = []
     """Of each checkpoint, in order: tokens before it, bytes, and whether a turn ended there."""
+    alone: str = ""
+    """See `Scope`."""
 
 
 class FoundState(msgspec.Struct, frozen=True):
@@ -277,7 +279,8 @@ class KvStateStore:
                 unlink(file)
                 continue
             self._clock += 1
-            scope = Scope(owner=head.owner, session=file.name.partition("-")[0])
+            session = file.name.partition("-")[0]
+            scope = Scope(owner=head.owner, session=session, alone=head.alone)
             tokens = PromptTokens.from_bytes(head.tokens, scope)
             marks = [length for length, _, _ in head.marks]
             entry = StoredState(tokens, head.size, self._clock, marks=marks, file=file)
@@ -352,6 +355,7 @@ class KvStateStore:
                 check,
                 entry.tokens.scope.owner,
                 [(one.length, len(one.state), one.turn) for one in checkpoints],
+                entry.tokens.scope.alone,
             )
         )
         partial = self._folder / f"{name}.part"

@@ -42,12 +42,15 @@ class PrefixCache:
         partitioned: bool,
         checkpoint_bytes: int = 0,
         ends: Collection[int] = (),
+        alone_chunk: int = 0,
     ) -> None:
         """
         Args:
             n_cells: tokens that the KV cache holds, in all, or of each slot when `partitioned`.
             checkpoint_bytes: of host memory, for all slots' checkpoints.
             ends: tokens that end messages.
+            alone_chunk: prompt tokens of a step of a sequence by itself; 0: of such a sequence
+                nothing is kept.
         """
         self._memory = memory
         self._store = store
@@ -60,6 +63,8 @@ class PrefixCache:
         self._checkpoint_bytes = checkpoint_bytes if self._n_checkpoints else 0
         self._reach = kind.reach if kind else 0
         self._ends = frozenset(ends)
+        # What a checkpoint restores may not be the same to the last digit.
+        self._alone_chunk = 0 if kind else alone_chunk
         self._clock = 0
 
     # -- looking ---------------------------------------------------------------------------------
@@ -96,6 +101,9 @@ class PrefixCache:
         self._clock += 1
         # The last token is always computed: its logits are what the first sample needs.
         tokens = sequence.tokens[:-1]
+        if sequence.alone:
+            self._begin(sequence, *self._alone(tokens))
+            return
         source = max(self.slots, key=lambda slot: (self._usable_prefix(slot, tokens), slot.used))
         length = self._usable_prefix(source, tokens)
         stored = self._store.cached_prefix(tokens)
@@ -110,11 +118,7 @@ class PrefixCache:
         else:
             slot, length, origin = self._victim(), 0, "slot"
             self.empty(slot.index)
-        slot.sequence = sequence
-        slot.tokens.scope = sequence.tokens.scope
-        slot.used = self._clock
-        sequence.start(slot.index, length, origin if length else None)
-        self._plan(slot, sequence)
+        self._begin(sequence, slot, length, origin)
         if known >= length + WORTH_MOVING:  # computed twice, and not a third time
             self.branch(sequence, known)
 
@@ -155,8 +159,8 @@ class PrefixCache:
         self._clock += 1
         slot.used = self._clock
         sequence.slot = None
-        if sequence.alone:  # nobody may find it
-            self.empty(slot.index)
+        if sequence.alone:  # of the rest, the next prompt has steps that begin elsewhere
+            self._truncate(slot, self._whole_steps(min(len(slot.tokens), sequence.n_prompt)))
 
     # -- room ------------------------------------------------------------------------------------
 
@@ -173,9 +177,12 @@ class PrefixCache:
     def evict(self, sequence: Sequence) -> None:
         """Take a running sequence's slot and cells; the store keeps what was computed."""
         slot = self._slot_of(sequence)
-        if not sequence.alone:
+        if sequence.alone:
+            self.release(sequence)
             self._save(slot)
-        self.release(sequence)
+        else:
+            self._save(slot)
+            self.release(sequence)
         self.empty(slot.index)
         sequence.n_past = 0
 
@@ -231,6 +238,34 @@ class PrefixCache:
     def _slot_of(self, sequence: Sequence) -> Slot:
         assert sequence.slot is not None
         return self.slots[sequence.slot]
+
+    def _begin(self, sequence: Sequence, slot: Slot, length: int, origin: CachedFrom) -> None:
+        slot.sequence = sequence
+        slot.tokens.scope = sequence.tokens.scope
+        slot.used = self._clock
+        sequence.start(slot.index, length, origin if length else None)
+        self._plan(slot, sequence)
+
+    def _whole_steps(self, length: int) -> int:
+        """Of so many tokens those that a sequence by itself computes in the same steps, whatever
+        its prompt goes on with."""
+        return length - length % self._alone_chunk if self._alone_chunk else 0
+
+    def _alone(self, tokens: PromptTokens) -> tuple[Slot, int, CachedFrom]:
+        """A slot for a sequence by itself, with what others computed in the same steps."""
+        idle = [slot for slot in self.slots if slot.sequence is None]
+        slot = max(idle, key=lambda slot: (slot.tokens.common_prefix(tokens), slot.used))
+        length = self._whole_steps(slot.tokens.common_prefix(tokens))
+        if self._whole_steps(self._store.cached_prefix(tokens)) > length:
+            slot, length, origin = self._from_store(tokens)
+            return slot, self._truncate(slot, self._whole_steps(length)), origin
+        if length:
+            if len(slot.tokens) > length:
+                self._save(slot)
+            return slot, self._truncate(slot, length), "slot"
+        slot = self._victim()
+        self.empty(slot.index)
+        return slot, 0, "slot"
 
     def _usable_prefix(self, slot: Slot, tokens: PromptTokens) -> int:
         """How many of the first tokens there are in that slot, or in a copy if it is at work."""
@@ -359,7 +394,7 @@ class PrefixCache:
         else:
             ids = sequence.tokens.ids(0, n_prompt)
             slot.ends = [at + 1 for at, id in enumerate(ids) if id in self._ends]
-            slot.share = checkpoints.step_share(n_prompt, self._n_checkpoints)
+            slot.gap = checkpoints.least_gap(n_prompt, self._n_checkpoints)
             # The last token is computed again for another reply.
             near = slot.ends and n_prompt - TAIL <= slot.ends[-1] < n_prompt
             slot.turns.add(slot.ends[-1] if near else n_prompt - 1)
@@ -370,7 +405,7 @@ class PrefixCache:
         if not self._checkpoint_bytes:
             return
         here = sequence.n_past
-        following = checkpoints.next_length(slot.marked, slot.share, self._reach, slot.ends)
+        following = checkpoints.next_length(slot.marked, slot.gap, self._reach, slot.ends)
         sequence.pause = min([following, *(turn for turn in slot.turns if turn > here)])
 
     def _set_checkpoint(self, slot: Slot) -> None:

@@ -18,9 +18,14 @@ class Scope(msgspec.Struct, frozen=True):
     """Opaque; empty: it belongs to none, and never leaves memory."""
     common: int = 0
     """Leading tokens that an administrator shares with everybody."""
+    alone: str = ""
+    """Computed in fixed steps, by itself, with the settings of this fingerprint, and so to the last
+    digit as it would be again: found for others like it alone. Empty: it was not."""
 
     def shares_with(self, other: "Scope") -> bool:
         """Whether all of it may be found for `other`."""
+        if self.alone != other.alone:
+            return False
         return self.owner == other.owner or bool(self.session and self.session == other.session)
 
     @classmethod

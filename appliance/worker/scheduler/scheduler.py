@@ -214,6 +214,8 @@ class Scheduler:
 
     def _waits_for_another(self, sequence: Sequence) -> bool:
         """A running sequence is about to compute what this one begins with: once is enough."""
+        if sequence.alone:
+            return False
         tokens = sequence.tokens[:-1]
         found = [
             (other.tokens.common_prefix(tokens), other)

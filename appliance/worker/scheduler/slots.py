@@ -28,8 +28,8 @@ class Slot:
     """After how many tokens a prompt ends, or others branch off: a checkpoint is due there."""
     ends: list[int] = field(default_factory=list)
     """After how many tokens a message of the prompt ends, in order."""
-    share: float = 0.0
-    """How far checkpoints lie apart, see `checkpoints.step_share`."""
+    gap: int = 0
+    """Tokens that checkpoints lie apart at least, see `checkpoints.least_gap`."""
     marked: int = 0
     """Tokens before the last checkpoint that was due, whether it is kept or not."""
     runs: list[tuple[int, int]] = field(default_factory=list)

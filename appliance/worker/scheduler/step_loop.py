@@ -28,7 +28,7 @@ from appliance.worker.scheduler.kv_state_store import KvStateStore
 from appliance.worker.scheduler.prefix_cache import PrefixCache
 from appliance.worker.scheduler.prompt_tokens import Scope
 from appliance.worker.scheduler.scheduler import ScheduledBatch, Scheduler
-from appliance.worker.scheduler.sequence import Sequence
+from appliance.worker.scheduler.sequence import ALONE_CHUNK, Sequence
 from appliance.worker.scheduler.thread_governor import Kind, ThreadGovernor
 from appliance.worker.scheduler.written_tokens import WrittenTokens
 
@@ -74,6 +74,7 @@ class StepLoop:
             partitioned=partitioned,
             checkpoint_bytes=checkpoint_bytes,
             ends=runner.ends if checkpointing and not checkpointing.reach else (),
+            alone_chunk=ALONE_CHUNK if load.n_batch >= ALONE_CHUNK else 0,
         )
         self._scheduler = Scheduler(
             self._cache,

@@ -12,6 +12,7 @@ from appliance.errors import RequestError
 from appliance.worker.chat_template.generic_tools import with_calls_as_text
 from appliance.worker.chat_template.template import ChatTemplate
 from appliance.worker.parsers.detect import OutputFormat, detect
+from appliance.worker.scheduler.sequence import call_deltas
 from tests.worker.llama_sources import sources
 from tests.worker.parsers.replies import as_message, read
 
@@ -223,3 +224,30 @@ def test_one_call_at_a_time_where_the_template_shows_no_more() -> None:
     name = "meta-llama-Llama-3.1-8B-Instruct.jinja"
     call = '{"name": "get_weather", "parameters": {"text": "a"}}'
     assert parsed(name, "", [f"{call}; {call}"])["calls"] == [("get_weather", {"text": "a"})]
+
+
+@pytest.mark.parametrize("size", [1, 3, 17, 10_000])
+def test_a_chunk_has_one_entry_a_call(size: int) -> None:
+    """Of whatever format, and however much of the reply is sent at once: clients read one entry
+    of an index in each chunk, and put the arguments of all together."""
+    seen = 0
+    for name in TAKES_TOOLS:
+        written = reply(name, "", ARGUMENTS["two"], "") or reply(name, "", ARGUMENTS["one"], "")
+        if written is None:
+            continue
+        prompt, text = written
+        parser = style(name).parser(prompt, TOOLS)
+        chunks = [parser.feed(text[at : at + size]) for at in range(0, len(text), size)]
+        calls: dict[int, list[str]] = {}
+        for chunk in (*chunks, parser.finish()):
+            entries = call_deltas(chunk)
+            assert len({entry.index for entry in entries}) == len(entries), name
+            for entry in entries:
+                # The name comes first, and once.
+                assert bool(entry.name) == bool(entry.id) == (entry.index not in calls), name
+                call = calls.setdefault(entry.index, [entry.name or "", ""])
+                call[1] += entry.arguments
+        whole = parsed(name, prompt, [text])["calls"]
+        assert [(called, json.loads(arguments)) for called, arguments in calls.values()] == whole
+        seen += bool(calls)
+    assert seen >= 55

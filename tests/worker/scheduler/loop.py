@@ -10,7 +10,7 @@ from appliance.worker.scheduler.kv_state_store import KvStateStore
 from appliance.worker.scheduler.prefix_cache import WORTH_MOVING, PrefixCache
 from appliance.worker.scheduler.prompt_tokens import PromptTokens, Scope
 from appliance.worker.scheduler.scheduler import ScheduledBatch, Scheduler
-from appliance.worker.scheduler.sequence import Sequence
+from appliance.worker.scheduler.sequence import ALONE_CHUNK, Sequence
 from appliance.worker.scheduler.slots import Cells
 from tests.engine.conftest import load_of
 from tests.engine.fake_runner import FakeRunner, FakeSampler, next_letter, reply_to
@@ -20,7 +20,7 @@ def sequence(
     id: int, prompt: str, limit: int = 4, scope: Scope | None = None, *, alone: bool = False
 ) -> Sequence:
     """`alone`: it is to be reproducible."""
-    tokens = PromptTokens(list(prompt.encode()), Scope.nobody() if alone else scope)
+    tokens = PromptTokens(list(prompt.encode()), Scope(alone="here") if alone else scope)
     sampling = SamplingParams(reproducible=alone)
     return Sequence(id, tokens, sampling, sampler=Silent(), seed=0, max_completion_tokens=limit)
 
@@ -74,6 +74,7 @@ class Loop:
             n_cells=n_cells,
             partitioned=partitioned,
             checkpoint_bytes=memory_bytes,
+            alone_chunk=ALONE_CHUNK,
         )
         self.scheduler = Scheduler(
             self.cache, n_batch=n_batch, partitioned=partitioned, singly=singly

@@ -11,9 +11,9 @@ from appliance.worker.runners.checkpoints import (
     SHARE,
     Checkpoint,
     cut_at,
+    least_gap,
     least_missed,
     next_length,
-    step_share,
     usable_length,
 )
 from appliance.worker.scheduler.prompt_tokens import Scope
@@ -52,30 +52,44 @@ def test_what_is_usable_can_be_restored(marks: list[int], common: int, reach: in
     assert before == usable or (reach and (after - before <= reach or after - usable == 1))
 
 
-@given(st.integers(LEAST_STEP, 100_000), st.integers(50, 1000), st.floats(0, 1))
+def planned(n_prompt: int, count: int) -> list[int]:
+    """Where checkpoints are due in a prompt."""
+    gap, last, marks = least_gap(n_prompt, count), 0, []
+    while (last := next_length(last, gap, 0, ())) < n_prompt:
+        marks.append(last)
+    return marks
+
+
+@given(st.integers(LEAST_STEP, 100_000), st.integers(150, 1000), st.floats(0, 1))
 def test_an_edit_anywhere_costs_a_share_of_what_stands_before_it(
     n_prompt: int, count: int, where: float
 ) -> None:
-    share = step_share(n_prompt, count)
-    edit, last, marks = int(n_prompt * where), 0, 0
-    while (following := next_length(last, share, 0, ())) <= edit:
-        last, marks = following, marks + 1
-    assert edit - last < max(128, edit * share + LEAST_STEP)
-    if edit >= 320 and share <= SHARE:
+    edit = int(n_prompt * where)
+    last = max((mark for mark in planned(n_prompt, count) if mark <= edit), default=0)
+    assert edit - last < max(128, edit * SHARE + LEAST_STEP)
+    if edit >= 320:
         assert last >= edit * (1 - SHARE)
 
 
 @given(st.integers(130, 100_000), st.integers(1, 100))
 def test_no_more_are_planned_than_there_is_room_for(n_prompt: int, count: int) -> None:
-    share, last, marks = step_share(n_prompt, count), 0, 0
-    while (last := next_length(last, share, 0, ())) < n_prompt:
-        marks += 1
-    assert marks <= count + 1
+    assert len(planned(n_prompt, count)) <= count + 1
+
+
+@pytest.mark.parametrize(("count", "most"), [(5, 0.22), (10, 0.11), (20, 0.06)])
+def test_where_few_have_room_edits_cost_little_of_all_that_could_be_saved(
+    count: int, most: float
+) -> None:
+    """Of edits anywhere in a long chat, as much as one checkpoint in so many can save."""
+    n_prompt = 10_000
+    marks = [0, *planned(n_prompt, count)]
+    lost = sum(edit - max(mark for mark in marks if mark <= edit) for edit in range(n_prompt))
+    assert lost <= most * sum(range(n_prompt))
 
 
 def test_one_is_set_where_a_message_ends_on_the_way() -> None:
-    assert next_length(1000, 0.1, 0, [900, 1040, 1070, 1090, 1200]) == 1090
-    assert next_length(1000, 0.1, 0, [900, 1040, 1200]) == 1101
+    assert next_length(1000, 100, 0, [900, 1040, 1070, 1090, 1200]) == 1090
+    assert next_length(1000, 100, 0, [900, 1040, 1200]) == 1100
 
 
 def test_what_lies_between_is_missed_least_and_turns_most() -> None:

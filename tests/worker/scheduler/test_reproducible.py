@@ -74,12 +74,27 @@ def test_where_cells_are_shared_it_has_them_for_itself_from_the_first_on() -> No
     assert seen.index(4) > max(i for i, id in enumerate(seen) if id == 3)
 
 
-def test_nobody_finds_what_it_computed() -> None:
-    loop = Loop(n_cells=2000, n_batch=512, partitioned=True, memory_bytes=10**6)
-    loop.run(sequence(1, PROMPT, alone=True))
-    assert loop.store.memory_held == 0
-    assert not any(slot.tokens for slot in loop.cache.slots)
-    after = sequence(2, PROMPT)
-    loop.run(after)
-    assert after.n_cached == 0
-    assert reply(after)
+@pytest.mark.parametrize("partitioned", [True, False])
+def test_what_it_computed_is_found_by_its_like_alone(partitioned: bool) -> None:
+    """As far as they have the same steps: not its prompt's last, nor its reply."""
+    loop = Loop(n_cells=2000, n_batch=512, partitioned=partitioned, memory_bytes=10**6)
+    first = sequence(1, PROMPT, alone=True)
+    loop.run(first)
+    another = sequence(2, PROMPT)
+    loop.run(another)
+    assert another.n_cached == 0
+    assert reply(another) == reply(first)
+    follows = sequence(3, PROMPT + "y" * 300, alone=True)
+    loop.scheduler.add(follows)
+    steps = []
+    while not loop.scheduler.idle:
+        batch = loop.step()
+        steps.append((batch.positions[0], len(batch.tokens)))
+    assert follows.n_cached == 256
+    assert steps[:4] == [(256, 128), (384, 128), (512, 88), (600, 1)]
+    shorter = sequence(4, PROMPT[:200], alone=True)
+    loop.run(shorter)
+    assert shorter.n_cached == 128
+    whole = sequence(5, PROMPT + "y" * 84, alone=True)
+    loop.run(whole)
+    assert whole.n_cached == 256  # its last token is computed in any case

@@ -273,7 +273,9 @@ def build(
         add(config.observability.metrics_path, MetricsText(metrics), CHAT_SHOWS_LIMIT)
     add("/openapi.json", Spec(app.routes, version), OPEN)
     add("/docs", Docs(app.routes, version), OPEN)
-    add("/", WebPage(ui, logins), OPEN)
-    if (ui / "assets").is_dir():
+    add("/", WebPage(ui, logins, config.server.ui_csp), OPEN)
+    if config.server.ui_dir and ui.is_dir():
+        app.add_static_route("/", str(ui))  # whatever no route answers
+    elif (ui / "assets").is_dir():
         app.add_static_route("/assets", str(ui / "assets"))
     return app

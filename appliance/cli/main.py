@@ -69,6 +69,7 @@ for command in (
     *(benchmark.bench, benchmark.tune, backup.backup, backup.restore),
     backup.salvage,
     moving.import_command,
+    moving.migrate,
 ):
     appliance.add_command(command)
 

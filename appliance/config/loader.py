@@ -87,7 +87,7 @@ def _with_other_spellings(tables: dict[str, Any]) -> dict[str, Any]:
     """What configuration files of the original service have otherwise, as it is here."""
     server, models, watched = (tables.get(name) for name in ("server", "models", "observability"))
     if isinstance(server, dict) and isinstance(level := server.get("log_level"), str):
-        server["log_level"] = _level(level) or level
+        server["log_level"] = log_level(level) or level
     if isinstance(models, dict) and isinstance(names := models.get("models"), list):
         del models["models"]
         entries = [name if isinstance(name, dict) else {"id": name} for name in names]
@@ -97,8 +97,8 @@ def _with_other_spellings(tables: dict[str, Any]) -> dict[str, Any]:
     return tables
 
 
-def _level(words: str) -> str | None:
-    """The level in `warn`, or in filters such as `info,tower_http=debug`; None: there is none."""
+def log_level(words: str) -> str | None:
+    """The log's level in `warn`, or in a filter such as `info,hyper=debug`; None: there is none."""
     for word in (part.strip().lower() for part in words.split(",")):
         level = _LEVELS.get(word, word)
         if level in get_args(LogLevel):
@@ -129,12 +129,12 @@ def _read_environment(environ: Mapping[str, str]) -> Iterator[tuple[str, str, st
                 f" there are {', '.join(sorted(names))}",
                 param=variable,
             )
-    if level := _level(environ.get("RUST_LOG", "")):
+    if level := log_level(environ.get("RUST_LOG", "")):
         yield "RUST_LOG", "server", "log_level", level
     for variable, (section, key) in (SHORT_NAMES | names).items():
         if value := environ.get(variable):
             if (section, key) == ("server", "log_level"):
-                value = _level(value) or value
+                value = log_level(value) or value
             parts = [part.strip() for part in value.split(",") if part.strip()]
             yield variable, section, key, parts if (section, key) in lists else value
 

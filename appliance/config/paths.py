@@ -123,8 +123,13 @@ def embedded_model() -> Path:
     return file
 
 
-def ui_dir() -> Path:
-    """The built page: a folder with `index.html`. It is not there before the page is built."""
+def ui_dir(config: Config | None = None) -> Path:
+    """The built page: a folder with `index.html`. It is not there before the page is built.
+
+    `config`: may name another one.
+    """
+    if config is not None and config.server.ui_dir:
+        return Path(config.server.ui_dir).expanduser().absolute()
     return (_bundle() or source_dir()) / "ui" / "dist"
 
 

@@ -41,6 +41,11 @@ class ServerSettings(Section, frozen=True):
     log_level: LogLevel = "info"
     shutdown_grace_seconds: Annotated[float, Meta(ge=0, le=3600)] = 30.0
     """Seconds that replies under way have to finish."""
+    ui_dir: str = ""
+    """A folder with another built page, which is served instead; empty: the appliance's own."""
+    ui_csp: Annotated[str, Meta(pattern="^[ -~]*$")] = ""
+    """The page's Content-Security-Policy; empty: the appliance's own, which admits nothing from
+    other servers and no inline scripts."""
 
 
 class AvailableModel(Section, frozen=True):

@@ -45,7 +45,7 @@ def run_checks(config: Config) -> dict[str, Any]:
         "taken": _memory(service),
         "port": _port(config, service),
         "window": _window(config),
-        "page": _page(),
+        "page": _page(config),
         "database": _database(config),
         "expiry": _expiry(config, service),
     }
@@ -164,10 +164,12 @@ def _window(config: Config) -> dict[str, Any]:
     return {"engines": found, "last": state.backend}
 
 
-def _page() -> dict[str, Any]:
-    index = paths.ui_dir() / "index.html"
+def _page(config: Config) -> dict[str, Any]:
+    index = paths.ui_dir(config) / "index.html"
     if index.is_file():
         return {"folder": str(index.parent)}
+    if config.server.ui_dir:
+        return {"error": f"server.ui_dir: there is no {index}"}
     return {"error": "the page was not built: make ui/dist/index.html"}
 
 

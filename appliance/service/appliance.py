@@ -30,7 +30,7 @@ from appliance.http.server import HttpServer, ServerLimits
 from appliance.metrics import collectors
 from appliance.metrics.dashboard import Dashboard
 from appliance.metrics.registry import Metrics
-from appliance.service import auth, model_library, model_specs, variants
+from appliance.service import auth, model_library, model_specs, other_page, variants
 from appliance.service.autotune import Autotuner
 from appliance.service.device_verification import DeviceVerifier
 from appliance.service.systemd import ModelState, NotifySocket, SystemdNotifier
@@ -136,6 +136,7 @@ class Appliance:
             ],
         )
         expiry.on_confirm = self._cleanup.wake
+        other_page.report(config)
         turns = Turns(
             sessions,
             self._live,
@@ -162,7 +163,7 @@ class Appliance:
             storage=lambda: self._notices.status(retention.expired, expiry.status),
             expiry=expiry,
             config=config,
-            ui=paths.ui_dir(),
+            ui=paths.ui_dir(config),
             version=__version__,
         )
         # A queue takes up to twice what there is room for, so that none fills it up for others.

@@ -8,6 +8,9 @@ from appliance.errors import ModelNotFound
 from appliance.models.catalog import catalog
 from appliance.models.local.sources import ModelSource, Owner, candidates
 
+OTHER_WEIGHTS = (".safetensors", ".bin")
+"""Endings of weights that other programs run."""
+
 
 def places(config: Config) -> list[ModelSource]:
     """Where to look for model files, our own folder first.
@@ -65,5 +68,25 @@ def model_file(config: Config, model: AvailableModel) -> Path:
     }
     found = catalog.found_here(name, model.quantization, here)
     if found is None:
+        other = other_format(model)
+        if other is not None:
+            raise ModelNotFound(
+                f"The weights of {model.id} are in {other}, in another format. llama.cpp needs"
+                f" GGUF: {install_hint(model)}"
+            )
         raise ModelNotFound(f"{model.id} is not downloaded yet: {install_hint(model)}")
     return found
+
+
+def other_format(model: AvailableModel) -> Path | None:
+    """The folder of the Hugging Face cache that has a model's weights, as safetensors or PyTorch's;
+    None: there is none."""
+    for place in environment_places():
+        for name in filter(None, (model.name, model.id)):
+            folder = place.folder / f"models--{name.replace('/', '--')}"
+            if place.owner != "huggingface" or "/" not in name or not folder.is_dir():
+                continue
+            snapshots = folder / "snapshots"
+            if any(True for ending in OTHER_WEIGHTS for _ in snapshots.glob(f"*/*{ending}")):
+                return folder
+    return None

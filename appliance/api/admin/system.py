@@ -155,9 +155,15 @@ UNBUILT = "The page is not built. In a checkout, `make run` builds it; the API w
 class WebPage:
     """The page's HTML document. Its files below `/assets` are a static route."""
 
-    def __init__(self, folder: Path, logins: LoginSessions) -> None:
-        """`folder`: the built page."""
+    def __init__(self, folder: Path, logins: LoginSessions, policy: str = "") -> None:
+        """
+        Args:
+            folder: the built page.
+            logins: redeems tickets.
+            policy: its Content-Security-Policy; empty: that of the appliance's own page.
+        """
         self._logins = logins
+        self._policy = policy or CONTENT_POLICY
         self._document = folder / "index.html"
 
     @operation(gives=falcon.MEDIA_HTML, also={303: None, 503: "text/plain"})
@@ -184,7 +190,7 @@ class WebPage:
             return
         resp.content_type = falcon.MEDIA_HTML
         resp.cache_control = ["no-cache"]
-        resp.set_header("Content-Security-Policy", CONTENT_POLICY)
+        resp.set_header("Content-Security-Policy", self._policy)
 
     @operation(gives=falcon.MEDIA_HTML, also={503: "text/plain"})
     def on_head(self, req: falcon.Request, resp: falcon.Response) -> None:

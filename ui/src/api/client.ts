@@ -26,6 +26,8 @@ export class Unreachable extends Error {
 export interface RequestOptions {
   method?: "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
   body?: unknown;
+  /** The body instead, as it is. */
+  file?: Blob;
   signal?: AbortSignal;
 }
 
@@ -48,15 +50,16 @@ const KEEPALIVE_LENGTH = 8_000;
  * Throws ApiError, Unreachable, or the signal's own AbortError.
  */
 export async function send(path: string, options: RequestOptions = {}): Promise<Response> {
-  const { method = "GET", body, signal } = options;
+  const { method = "GET", body, file, signal } = options;
   const content = body === undefined ? "" : JSON.stringify(body);
   let response: Response;
   try {
     response = await fetch(path, {
       method,
       ...(content && { body: content, headers: { "Content-Type": "application/json" } }),
+      ...(file && { body: file, headers: { "Content-Type": "application/octet-stream" } }),
       ...(signal ? { signal } : {}),
-      keepalive: CHANGES.has(method) && content.length <= KEEPALIVE_LENGTH,
+      keepalive: !file && CHANGES.has(method) && content.length <= KEEPALIVE_LENGTH,
     });
   } catch (error) {
     if (signal?.aborted) throw error;

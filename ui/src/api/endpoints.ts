@@ -1,5 +1,13 @@
 import { send, sendForJson } from "@/api/client";
-import type { Message, Profile, SearchHit, ServerStatus, Session, Settings } from "@/api/types";
+import type {
+  ImportReport,
+  Message,
+  Profile,
+  SearchHit,
+  ServerStatus,
+  Session,
+  Settings,
+} from "@/api/types";
 
 export function sessionPath(id: string, rest = ""): string {
   return `/api/sessions/${encodeURIComponent(id)}${rest}`;
@@ -42,9 +50,9 @@ export async function confirmExpiry(ttlSeconds: number): Promise<void> {
   await send("/api/expiry", { method: "POST", body: { ttl_seconds: ttlSeconds } });
 }
 
-/** Creates a session from a file that was exported. */
-export function importSession(file: unknown): Promise<Session> {
-  return sendForJson("/api/sessions/import", { method: "POST", body: file });
+/** Imports the chats of a file of any program that is known. */
+export function importChats(file: Blob): Promise<ImportReport> {
+  return sendForJson("/api/import", { method: "POST", file });
 }
 
 /** The path of a session as a file. */

@@ -21,6 +21,9 @@ export type Profile = Settings & {
 /** A message found by a search; `snippet` is split into matching and other text. */
 export type SearchHit = Schemas["SearchHit"];
 
+/** What became of a file with chats. */
+export type ImportReport = Schemas["ImportReport"];
+
 export type MessageStatus = Schemas["Message"]["status"];
 
 export type CachedFrom = "slot" | "shared" | "memory" | "disk";

@@ -35,7 +35,7 @@ export async function takeFile(): Promise<Blob | null> {
 function chooseFile(): Promise<File | null> {
   const input = document.createElement("input");
   input.type = "file";
-  input.accept = ".json,application/json";
+  input.accept = ".json,.jsonl,.zip,.db,application/json,application/zip";
   return new Promise((resolve) => {
     input.addEventListener("change", () => {
       resolve(input.files?.[0] ?? null);

@@ -300,7 +300,10 @@ export class FakeApi {
     }
     if (path.startsWith("/api/search")) return json({ hits: this.hits, more: false });
     if (path === "/api/expiry") return json(null, 204);
-    if (path === "/api/sessions/import") return json(this.session(titleOf(body)), 201);
+    if (path === "/api/import") {
+      const imported = [this.session("Imported")];
+      return json({ imported, already_here: 0, skipped: [], failed: [] });
+    }
     if (path === "/api/sessions") {
       if (method === "GET") return json({ sessions: this.sessions });
       return json(this.session(titleOf(body)), 201);

@@ -5,11 +5,11 @@ import {
   changeSession,
   deleteSession,
   exportPath,
-  importSession,
+  importChats,
   listSessions,
   restoreSession,
 } from "@/api/endpoints";
-import type { Session } from "@/api/types";
+import type { ImportReport, Session } from "@/api/types";
 
 /** How often the list is loaded while a reply is in progress somewhere, so that its mark disappears. */
 const livePollMs = 3000;
@@ -35,7 +35,7 @@ export interface SessionsState {
   /** The whole session as a file. */
   exportFile: (id: string) => Promise<Blob>;
   /** Creates a session from such a file. Throws SyntaxError if it is not JSON. */
-  importFile: (file: Blob) => Promise<Session>;
+  importFile: (file: Blob) => Promise<ImportReport>;
 }
 
 export interface SessionsStoreDeps {
@@ -145,9 +145,9 @@ export function createSessionsStore(deps: SessionsStoreDeps): SessionsStore {
         return (await send(exportPath(id))).blob();
       },
       async importFile(file) {
-        const session = await importSession(JSON.parse(await file.text()));
-        get().add(session);
-        return session;
+        const report = await importChats(file);
+        await load();
+        return report;
       },
     };
   });

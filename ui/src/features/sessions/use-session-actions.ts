@@ -11,7 +11,7 @@ export interface SessionActions {
   rename: (session: Session, title: string) => void;
   togglePin: (session: Session) => void;
   download: (session: Session) => void;
-  /** Asks for an exported file; `onMade` receives the id of the new session. */
+  /** Asks for a file with chats; `onMade` receives the id of the first new session. */
   upload: (onMade: (sessionId: string) => void) => void;
   /** Reports a deletion and offers Undo; `onBack` receives the id of the restored session. */
   offerUndo: (session: Session, onBack: (sessionId: string) => void) => void;
@@ -51,9 +51,18 @@ export function useSessionActions(): SessionActions {
       void attempt(t("sessions.notImported"), async () => {
         const file = await takeFile();
         if (!file) return;
-        const session = await importFile(file);
-        notify({ text: t("sessions.imported", { title: sessionTitle(session, t) }) });
-        onMade(session.id);
+        const { imported, already_here: known, failed } = await importFile(file);
+        const texts: string[] = [];
+        if (imported[0]) {
+          const title = sessionTitle(imported[0], t);
+          texts.push(t("sessions.imported", { count: imported.length, title }));
+        }
+        if (known > 0) texts.push(t("sessions.knownBefore", { count: known }));
+        if (failed[0]) texts.push(`${t("sessions.notImported")} ${failed[0].reason}`);
+        if (failed.length > 1) texts.push(t("sessions.failedMore", { count: failed.length - 1 }));
+        if (texts.length === 0) texts.push(t("sessions.noChats"));
+        notify({ text: texts.join(" ") });
+        if (imported[0]) onMade(imported[0].id);
       });
     },
     offerUndo(session, onBack) {

@@ -92,12 +92,15 @@ def is_missing(model: Loadable) -> bool:
     return False
 
 
+def was_missing(model: Loadable) -> bool:
+    """Whether the last attempt to load it found that its file is not on this machine."""
+    refused = model.load_refused
+    return model.engine is None and bool(refused and isinstance(refused[1], ModelNotDownloaded))
+
+
 def default_of(models: Sequence[M]) -> M:
     """The first model, or what stands in for it since loading it found that it is missing."""
     first = models[0]
-    refused = first.load_refused
-    if first.engine is not None or refused is None:
-        return first
-    if not isinstance(refused[1], ModelNotDownloaded):
+    if not was_missing(first):
         return first
     return next((model for model in models if model.spec.stands_in), first)

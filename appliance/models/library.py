@@ -17,3 +17,5 @@ class ModelLibrary(msgspec.Struct, frozen=True, kw_only=True):
     downloads: Downloads
     install_hints: dict[str, str]
     """What gets a configured model whose file is not here, by its id."""
+    hub_names: dict[str, str]
+    """What configured models are called on the hub, with the quantization, by their ids."""

@@ -61,6 +61,7 @@ def library(config: Config) -> ModelLibrary:
         hub=hub,
         downloads=downloads,
         install_hints=install_hints(config),
+        hub_names=hub_names(config),
     )
 
 
@@ -86,6 +87,15 @@ def given(config: Config) -> Iterable[ConfiguredFile]:
         return
     if embedded not in seen:
         yield ConfiguredFile(EMBEDDED_MODEL.id, EMBEDDED_MODEL.name, embedded, "bundled")
+
+
+def hub_names(config: Config) -> dict[str, str]:
+    """What configured models are called on the hub, `NAME` or `NAME:QUANTIZATION`, by their ids."""
+    return {
+        model.id: f"{name}:{model.quantization}" if model.quantization else name
+        for model in config.models.listed()
+        if (name := model_files.hub_name(model))
+    }
 
 
 def install_hints(config: Config) -> dict[str, str]:

@@ -35,6 +35,8 @@ class ModelStatus(msgspec.Struct, frozen=True, kw_only=True):
     """Where it could run on this machine, by names and families; empty, since unknown, until it is
     loaded."""
     warning: str | None
+    missing: bool = False
+    """Its file is not on this machine; `detail` says what gets it."""
 
 
 class DeviceStatus(msgspec.Struct, frozen=True, kw_only=True):

@@ -13,6 +13,7 @@ from appliance.api.openapi.operation import Operations
 from appliance.auth.keys.scopes import Caller
 from appliance.auth.login_sessions import LoginSessions
 from appliance.engine.base import EngineStatus
+from appliance.engine.model_names import was_missing
 from appliance.engine.pool import Pool, ServedModel
 from appliance.engine.protocol import AssessedDevice, ModelInfo
 from appliance.http.errors import RETRY_AFTER, ErrorAnswer
@@ -38,6 +39,7 @@ def _model_status(model: ServedModel) -> ModelStatus:
         on=info.on if info else (),
         devices=_device_names(info) if info else (),
         warning=model.routing.warning,
+        missing=was_missing(model),
     )
 
 

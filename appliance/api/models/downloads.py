@@ -105,6 +105,7 @@ class DownloadsResource:
 
     def __init__(self, library: ModelLibrary) -> None:
         self._downloads = library.downloads
+        self._hub_names = library.hub_names
 
     @operation(gives=DownloadList)
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
@@ -113,9 +114,9 @@ class DownloadsResource:
 
     @operation(takes=DownloadIn, gives=DownloadStatus, status=201, errors=(404, 409, 507))
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
-        """Start downloading a model, or resume."""
+        """Start downloading a model, or resume; a configured model also by its id."""
         body = decode(req, DownloadIn)
-        name, quantization = names.parse(body.model)
+        name, quantization = names.parse(self._hub_names.get(body.model, body.model))
         download = self._downloads.add(name, body.quantization or quantization)
         resp.status = falcon.HTTP_201
         resp.location = f"/api/downloads/{download.id}"

@@ -1814,6 +1814,8 @@ export interface components {
             variant: string | null;
             devices: string[];
             warning: string | null;
+            /** @default false */
+            missing?: boolean;
         };
         /** @description A JSON schema with its name; it is always enforced, as if `strict`. */
         NamedSchema: {

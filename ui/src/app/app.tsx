@@ -8,6 +8,7 @@ import { compose, type Stores } from "@/app/compose";
 import { Layout } from "@/app/layout";
 import { Providers } from "@/app/providers";
 import { Rail } from "@/app/rail";
+import type { ModelStatus } from "@/api/types";
 import { hrefOfSession, hrefOfView, navigate, useRoute } from "@/app/router";
 import { SideView } from "@/app/side-view";
 import { pageViews } from "@/app/views";
@@ -21,6 +22,7 @@ import { inputId } from "@/features/chat/components/composer";
 import { SearchDialog } from "@/features/sessions/search-dialog";
 import { sessionTitle } from "@/features/sessions/session-title";
 import { SettingsPanel } from "@/features/settings/settings-panel";
+import { MissingBanner } from "@/features/models/missing-banner";
 import { OfflineBanner } from "@/features/status/offline-banner";
 import { StorageBanner } from "@/features/status/storage-banner";
 import { servingModel, type StatusState } from "@/features/status/status-store";
@@ -45,6 +47,7 @@ export function App() {
   const me = useStore(stores.access, (state) => state.me);
   const percent = useStore(stores.status, loadingPercent);
   const able = useStore(stores.status, isAble);
+  const models = useStore(stores.status, ({ server }) => server?.models ?? noModels);
   const title = titleOf();
   const views = useMemo(
     () => pageViews.filter(({ scope }) => scope === null || may(me, scope)),
@@ -123,6 +126,13 @@ export function App() {
           <>
             <OfflineBanner />
             <StorageBanner onRestored={() => void stores.sessions.getState().load()} />
+            <MissingBanner
+              models={models}
+              manages={may(me, "manage")}
+              onDownload={() => {
+                navigate(hrefOfView("models"));
+              }}
+            />
           </>
         }
         railHidden={railHidden}
@@ -228,6 +238,8 @@ function isLocked({ me }: AccessState): boolean {
 }
 
 /** Whether a model can answer, now or soon. Counts as yes until it is known. */
+const noModels: readonly ModelStatus[] = [];
+
 function isAble({ server }: StatusState): boolean {
   return server === null || ![undefined, "failed"].includes(servingModel(server)?.state);
 }

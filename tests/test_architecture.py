@@ -110,6 +110,9 @@ MAY_IMPORT: dict[str, list[str]] = {
         *("api.generation", "api.openapi", "api.wire"),
         *("auth.keys", "config", "engine", "http", "store.callers"),
     ],
+    "api.openai.batches": [
+        *("api.openapi", "api.wire", "auth.keys", "config", "engine", "http", "store.callers"),
+    ],
     "api.mcp": [
         *("api.generation", "api.models", "api.openapi", "api.wire"),
         *("auth.keys", "config", "engine", "http", "store"),
@@ -129,8 +132,8 @@ MAY_IMPORT: dict[str, list[str]] = {
     ],
     # The composition root, and the commands.
     "service": [
-        *("api", "api.middleware", "api.responses", "auth.*", "chat", "chat.importers", "client"),
-        "config",
+        *("api", "api.middleware", "api.openai.batches", "api.responses", "auth.*", "chat"),
+        *("chat.importers", "client", "config"),
         *("engine.*", "http", "metrics", "models.*", "store", "store.*", "system"),
         *("tuning", "tuning.devices", "tuning.variants"),
     ],

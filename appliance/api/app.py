@@ -62,6 +62,9 @@ from appliance.api.ollama.embeddings import OldOllamaEmbed, OllamaEmbed
 from appliance.api.ollama.generation import OllamaChat, OllamaGenerate
 from appliance.api.ollama.models import OllamaModelResource
 from appliance.api.ollama.pull import OllamaPull
+from appliance.api.openai.batches.batches import Batches
+from appliance.api.openai.batches.files import Files
+from appliance.api.openai.batches.runner import BatchRunner
 from appliance.api.openai.completions import ChatCompletions, Completions
 from appliance.api.openai.embeddings import Embeddings
 from appliance.api.openai.models import OpenAIModels
@@ -101,6 +104,7 @@ def build(
     profile: DefaultProfile,
     preferences: PreferenceBook,
     responses: Recorders,
+    batches: BatchRunner,
     turns: Turns,
     library: ModelLibrary,
     guard: Guard,
@@ -176,6 +180,23 @@ def build(
     add("/v1/responses/{response_id}", stored, CHAT, "one")
     add("/v1/responses/{response_id}/cancel", stored, CHAT, "cancel")
     add("/v1/responses/{response_id}/input_items", stored, CHAT, "items")
+
+    batches.serve(
+        {
+            "/v1/chat/completions": ChatCompletions(pool, limits),
+            "/v1/completions": Completions(pool, limits),
+            "/v1/embeddings": embeddings,
+            "/v1/responses": stored,
+        }
+    )
+    files = Files(batches.book)
+    add("/v1/files", files, {"GET": CHAT, "POST": CHAT_LIMITED_ANY_TYPE})
+    add("/v1/files/{file_id}", files, CHAT, "one")
+    add("/v1/files/{file_id}/content", files, CHAT_HEAVY, "content")
+    many = Batches(batches)
+    add("/v1/batches", many, {"GET": CHAT, "POST": CHAT_LIMITED})
+    add("/v1/batches/{batch_id}", many, CHAT, "one")
+    add("/v1/batches/{batch_id}/cancel", many, CHAT, "cancel")
 
     mcp_tools = ToolBox(sessions, search, pool, local_models)
     add("/mcp", Mcp(mcp_tools, pool, limits, version, guard.count_request), CHAT)

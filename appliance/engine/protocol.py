@@ -6,13 +6,14 @@ cancelled.
 """
 
 from collections.abc import Callable
-from typing import Literal
+from typing import BinaryIO, Literal
 
 import msgspec
 from msgspec import structs
 
 from appliance.config.context import ContextSettings, FlashAttention, KvType
 from appliance.engine.types import EmbedRequest, GenerationRequest, TextRequest
+from appliance.system.framing import frame, read_frame
 
 FinishReason = Literal["stop", "length", "tool_calls", "cancelled"]
 
@@ -413,3 +414,35 @@ def cancelled(id: int, prompt_tokens: int = 0, begun: Begun | None = None) -> Fi
         completion_tokens=len(begun.tokens) if begun else 0,
         timings=begun.timings if begun else Timings(queued=0, prefill=0, decode=0),
     )
+
+
+# -- frames of MessagePack: one command, or all events of a step ---------------------------------
+
+_encoder = msgspec.msgpack.Encoder()
+_commands = msgspec.msgpack.Decoder(Command)
+_events = msgspec.msgpack.Decoder(list[Event])
+
+
+def encode(message: Command | list[Event]) -> bytes:
+    """One whole frame."""
+    return frame(_encoder.encode(message))
+
+
+def read_command(pipe: BinaryIO) -> Command | None:
+    """The next command; None when the other side is gone.
+
+    Raises:
+        ValueError: what came is not of this protocol (`msgspec.ValidationError` included).
+    """
+    body = read_frame(pipe)
+    return None if body is None else _commands.decode(body)
+
+
+def read_events(pipe: BinaryIO) -> list[Event] | None:
+    """The next frame's events; None when the worker is gone.
+
+    Raises:
+        ValueError: what came is not of this protocol (`msgspec.ValidationError` included).
+    """
+    body = read_frame(pipe)
+    return None if body is None else _events.decode(body)

@@ -14,6 +14,7 @@ import msgspec
 from appliance import __version__
 from appliance.api.app import build
 from appliance.api.middleware.auth import Guard
+from appliance.api.openai.batches.runner import BatchRunner
 from appliance.api.responses.recorders import Recorders
 from appliance.chat.cleanup import ChatCleanup, once
 from appliance.chat.reply_writer import ReplyWriter
@@ -34,6 +35,7 @@ from appliance.service import auth, model_library, model_specs, other_page, vari
 from appliance.service.autotune import Autotuner
 from appliance.service.device_verification import DeviceVerifier
 from appliance.service.systemd import ModelState, NotifySocket, SystemdNotifier
+from appliance.store.callers.batches import BatchBook
 from appliance.store.callers.preferences import PreferenceBook
 from appliance.store.callers.responses import ResponseBook
 from appliance.store.copies import kept
@@ -121,6 +123,8 @@ class Appliance:
         responses = ResponseBook(self._database)
         expiry = Expiry(self._database, config.limits.session_ttl_seconds)
         self._responses = Recorders(responses, self._pool)
+        batches = BatchBook(self._database)
+        self._batches = BatchRunner(batches, threads=config.engine.n_seq_max)
         self._cleanup = ChatCleanup(
             retention,
             AgeClock(self._database),
@@ -132,6 +136,7 @@ class Appliance:
                 Maintenance(self._database).run,
                 lambda age: kept.expire(self._database, age),
                 responses.expire,
+                batches.expire,
                 once(lambda: keep_sessions(paths.kv_dir(), retention.ids())),
             ],
         )
@@ -152,6 +157,7 @@ class Appliance:
             profile=profile,
             preferences=PreferenceBook(self._database),
             responses=self._responses,
+            batches=self._batches,
             turns=turns,
             library=stock,
             guard=guard,
@@ -214,6 +220,7 @@ class Appliance:
         if warm_up:
             self.warm_up()
         self._responses.start()
+        self._batches.start()
         self._downloads.start()
         threading.Thread(target=self._index.refresh, name="model index", daemon=True).start()
         self._autotuner.start()
@@ -228,6 +235,7 @@ class Appliance:
         self._cleanup.close()
         self._autotuner.close()
         self._device_verifier.close()
+        self._batches.close()
         self._pool.close()
         self._live.close()
         self._responses.close()

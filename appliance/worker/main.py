@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from typing import BinaryIO
 
-from appliance.engine import framing
+from appliance.engine import protocol
 from appliance.engine.protocol import (
     Cancel,
     Command,
@@ -52,7 +52,7 @@ class EventWriter:
         """Write one frame; ends the process when nobody reads any more."""
         with self._lock:
             try:
-                self._pipe.write(framing.encode(events))
+                self._pipe.write(protocol.encode(events))
                 self._pipe.flush()
             except OSError:
                 os._exit(0)
@@ -64,7 +64,7 @@ def serve(commands: BinaryIO, events: BinaryIO, factory: RunnerFactory) -> int:
     Returns the exit code.
     """
     writer = EventWriter(events)
-    load = framing.read_command(commands)
+    load = protocol.read_command(commands)
     if load is None:
         return 0
     if not isinstance(load, Load):
@@ -108,7 +108,7 @@ def _take_commands(
     commands: BinaryIO, intake: InputProcessor, loop: StepLoop, writer: EventWriter
 ) -> None:
     try:
-        while command := framing.read_command(commands):
+        while command := protocol.read_command(commands):
             if isinstance(command, Generate | Embed | Cancel):
                 intake.put(command)
             elif isinstance(command, Forget | Shutdown):

@@ -150,7 +150,7 @@ def _operation(
     if op.takes is not None:
         described["requestBody"] = {
             "required": not op.optional,
-            "content": {falcon.MEDIA_JSON: {"schema": schemas.of(op.takes)}},
+            "content": {op.takes_type: {"schema": schemas.of(op.takes)}},
         }
     described["responses"] = _responses(path, op, schemas)
     described["security"] = OPTIONAL_KEY

@@ -28,6 +28,8 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     """The heading it is listed under."""
     takes: Any = None
     """Type of the body; a tuple of types: any of them. None: no body."""
+    takes_type: str = falcon.MEDIA_JSON
+    """The body's media type; of a form, `takes` has its fields."""
     optional: bool = False
     """The body may be left out."""
     query: type[msgspec.Struct] | None = None

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
 
-from appliance.engine import framing
+from appliance.engine import protocol
 from appliance.engine.protocol import Command, Event
 from appliance.system.child_process import ChildProcess
 
@@ -72,12 +72,12 @@ class WorkerProcess:
         Raises:
             ValueError: it sent something that is not of the protocol.
         """
-        while events := framing.read_events(self._child.output):
+        while events := protocol.read_events(self._child.output):
             yield from events
 
     def send(self, command: Command) -> None:
         """Write a command. The reader of its events notices when the worker is gone."""
-        if not self._child.send(framing.encode(command)):
+        if not self._child.send(protocol.encode(command)):
             log.debug("the worker of %s takes no commands any more", self.name)
 
     def can_send(self, seconds: float) -> bool:

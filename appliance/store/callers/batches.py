@@ -5,6 +5,7 @@ in which it does. So whatever is killed, each line has one result or none.
 """
 
 import logging
+import secrets
 import time
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
@@ -77,14 +78,13 @@ class BatchBook:
     """All files and batches. Any thread may call. Raises StoreFull or StoreError where the database
     does."""
 
-    def __init__(self, database: Database, new_id: Callable[[str], str]) -> None:
-        """
-        Args:
-            database: is migrated.
-            new_id: makes an id that begins so.
-        """
+    def __init__(self, database: Database) -> None:
+        """`database` is migrated."""
         self._database = database
-        self._new_id = new_id
+
+    def new_id(self, prefix: str) -> str:
+        """An id that nobody guesses."""
+        return f"{prefix}{secrets.token_hex(16)}"
 
     # -- files -----------------------------------------------------------------------------------
 
@@ -102,7 +102,7 @@ class BatchBook:
         self, connection: apsw.Connection, owner: str, name: str, purpose: str, content: bytes
     ) -> StoredFile:
         file = StoredFile(
-            id=self._new_id("file-"),
+            id=self.new_id("file-"),
             name=name,
             purpose=purpose,
             bytes=len(content),

@@ -1,0 +1,123 @@
+"""Stored batches: one result a line, ends, expiry and complete deletion."""
+
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from appliance.errors import Conflict, NotFound
+from appliance.store.callers import batches
+from appliance.store.callers.batches import (
+    KEPT_MILLISECONDS,
+    BatchBook,
+    BatchLine,
+    BatchState,
+    BatchStatus,
+)
+from appliance.store.database import Database
+from appliance.store.migrations import migrate
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Database:
+    database = Database(tmp_path / "chats.db")
+    migrate(database)
+    return database
+
+
+def added(book: BatchBook, count: int = 3, owner: str = "me") -> BatchState:
+    state = BatchState(
+        id=book.new_id("batch_"),
+        endpoint="/v1/embeddings",
+        input_file_id="file-x",
+        status="in_progress",
+        created_at=0,
+        total=count,
+    )
+    lines = [
+        BatchLine(batch_id=state.id, number=it, custom_id=f"line {it}", body=b'"a secret word"')
+        for it in range(count)
+    ]
+    return book.add_batch(owner, state, lines)
+
+
+def test_a_line_has_one_result(database: Database) -> None:
+    book = BatchBook(database)
+    state = added(book)
+    first = book.next_line(state.id, ())
+    second = book.next_line(state.id, (0,))
+    assert first
+    assert second
+    assert (first.number, second.number) == (0, 1)
+    book.finish_line(first, b'"good"', ok=True)
+    book.finish_line(first, b'"again"', ok=True)
+    book.finish_line(second, b'"bad"', ok=False)
+    found = book.batch("me", state.id)
+    assert (found.total, found.completed, found.failed) == (3, 1, 1)
+    third = book.next_line(state.id, ())
+    assert third
+    assert third.number == 2
+    assert book.next_line(state.id, (2,)) is None
+    assert [it.id for it in book.open_batches()] == [state.id]
+    book.end(state.id, "expired", msgspec.json.encode)
+    found = book.batch("me", state.id)
+    assert (found.status, found.completed, found.failed) == ("expired", 1, 2)
+    assert found.output_file_id
+    assert found.error_file_id
+    assert book.content("me", found.output_file_id) == b'"good"\n'
+    assert book.content("me", found.error_file_id) == b'"bad"\n"line 2"\n'
+    assert book.open_batches() == []
+    book.finish_line(third, b'"late"', ok=True)
+    assert book.batch("me", state.id) == found
+    database.close()
+
+
+@pytest.mark.parametrize("status", ["completed", "cancelled"])
+def test_one_that_has_ended_is_not_cancelled(database: Database, status: BatchStatus) -> None:
+    book = BatchBook(database)
+    state = added(book, 0)
+    with pytest.raises(NotFound):
+        book.cancel("you", state.id)
+    assert book.cancel("me", state.id).status == "cancelling"
+    book.end(state.id, status)
+    with pytest.raises(Conflict):
+        book.cancel("me", state.id)
+    found = book.batch("me", state.id)
+    assert (found.output_file_id, found.error_file_id) == (None, None)
+    database.close()
+
+
+def test_they_are_kept_for_30_days_and_then_nothing_is_left(
+    database: Database, tmp_path: Path
+) -> None:
+    book = BatchBook(database)
+    state = added(book)
+    file = book.add_file("me", "a.jsonl", "batch", b"a secret word")
+    deleted = book.add_file("me", "b.jsonl", "batch", b"a word of old")
+    book.delete_file("me", deleted.id)
+    book.expire(1000)
+    book.expire(999 + KEPT_MILLISECONDS)
+    assert book.file("me", file.id) == file
+    book.expire(1000 + KEPT_MILLISECONDS)
+    with pytest.raises(NotFound):
+        book.file("me", file.id)
+    with pytest.raises(NotFound):
+        book.batch("me", state.id)
+    for path in tmp_path.iterdir():
+        assert b"a secret word" not in path.read_bytes(), path
+        assert b"a word of old" not in path.read_bytes(), path
+    database.close()
+
+
+def test_there_is_an_end_to_them(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batches, "MOST_FILES", 2)
+    book = BatchBook(database)
+    for _ in range(2):
+        book.add_file("me", "a", "batch", b"x")
+        added(book)
+    with pytest.raises(Conflict, match="2 files"):
+        book.add_file("me", "a", "batch", b"x")
+    with pytest.raises(Conflict, match="2 batches"):
+        added(book)
+    book.add_file("you", "a", "batch", b"x")
+    database.close()

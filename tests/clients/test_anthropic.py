@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
+from appliance.api.anthropic.encoder import MessageEncoder
+from appliance.api.generation.encoder import ReplyCollector
+from appliance.engine.protocol import Accepted, Finished, Timings
 from tests.clients.scripted import call, thought
 from tests.running import Running
 
@@ -151,6 +154,26 @@ def test_a_stop_sequence_is_named(client: anthropic.Anthropic) -> None:
 def test_max_tokens(client: anthropic.Anthropic) -> None:
     assert ask(client, "echo:one two three", max_tokens=3).stop_reason == "max_tokens"
     assert ask(client, "echo:Hi", max_tokens=20_000).stop_reason == "end_turn"
+
+
+@pytest.mark.parametrize(
+    ("n_ctx", "reason"),
+    [(100, "model_context_window_exceeded"), (101, "max_tokens"), (None, "max_tokens")],
+)
+def test_a_reply_that_fills_the_context_says_so(n_ctx: int | None, reason: str) -> None:
+    reply = ReplyCollector()
+    reply.add(Accepted(1, 40, 0, n_ctx=n_ctx))
+    reply.add(
+        Finished(
+            id=1,
+            reason="length",
+            prompt_tokens=40,
+            cached_tokens=0,
+            completion_tokens=60,
+            timings=Timings(queued=0, prefill=0, decode=0),
+        )
+    )
+    assert MessageEncoder("m").whole([reply]).stop_reason == reason
 
 
 def test_a_system_message_may_stand_anywhere(client: anthropic.Anthropic) -> None:

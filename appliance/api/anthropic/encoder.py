@@ -53,6 +53,7 @@ class MessageEncoder:
         self._model = model
         self._index = -1
         self._open: AnswerBlock | None = None
+        self._n_ctx: int | None = None
 
     def start(self) -> bytes:
         """Nothing: the message begins with the length of its prompt."""
@@ -62,13 +63,16 @@ class MessageEncoder:
         """What is new, in as many events as it takes."""
         match event:
             case Accepted():
+                self._n_ctx = event.n_ctx
                 usage = AnthropicUsage(input_tokens=event.prompt_tokens, output_tokens=0)
                 message = self._message([], None, usage)
                 return _sent(MessageStart(message=message)) + _sent(MessagePing())
             case Delta():
                 return self._delta(event)
             case Finished():
-                stop = StopDelta(stop_reason=_reason(event), stop_sequence=event.stop_text)
+                stop = StopDelta(
+                    stop_reason=_reason(event, self._n_ctx), stop_sequence=event.stop_text
+                )
                 return self._close() + _sent(MessageEnd(delta=stop, usage=_usage(event)))
             case _:
                 return b""
@@ -118,6 +122,7 @@ class MessageEncoder:
         """The answer that is not streamed."""
         (reply,) = replies
         assert reply.finished
+        self._n_ctx = reply.n_ctx
         content: list[AnswerBlock] = []
         if reply.reasoning:
             content.append(ThinkingBlock(thinking=reply.reasoning))
@@ -136,7 +141,7 @@ class MessageEncoder:
             id=self._id,
             model=self._model,
             content=content,
-            stop_reason=_reason(finished) if finished else None,
+            stop_reason=_reason(finished, self._n_ctx) if finished else None,
             stop_sequence=finished.stop_text if finished else None,
             usage=usage,
         )
@@ -148,8 +153,13 @@ def _sent(event: msgspec.Struct) -> bytes:
     return streams.event(event, name)
 
 
-def _reason(event: Finished) -> AnthropicStop:
-    return "stop_sequence" if event.stop_text is not None else _REASONS[event.reason]
+def _reason(event: Finished, n_ctx: int | None) -> AnthropicStop:
+    if event.stop_text is not None:
+        return "stop_sequence"
+    full = n_ctx is not None and event.prompt_tokens + event.completion_tokens >= n_ctx
+    if event.reason == "length" and full:
+        return "model_context_window_exceeded"
+    return _REASONS[event.reason]
 
 
 def _usage(event: Finished) -> AnthropicUsage:

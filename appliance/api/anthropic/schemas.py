@@ -295,7 +295,9 @@ class ToolUseBlock(msgspec.Struct, frozen=True, kw_only=True, tag="tool_use"):
 
 
 AnswerBlock = TextBlock | ThinkingBlock | ToolUseBlock
-AnthropicStop = Literal["end_turn", "max_tokens", "stop_sequence", "tool_use"]
+AnthropicStop = Literal[
+    "end_turn", "max_tokens", "stop_sequence", "tool_use", "model_context_window_exceeded"
+]
 
 
 class AnthropicUsage(msgspec.Struct, frozen=True, kw_only=True):

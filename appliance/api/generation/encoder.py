@@ -27,6 +27,8 @@ class ReplyCollector:
     logprobs: list[Logprobs] | None = None
     fingerprint: str | None = None
     """Of what computes it; None: unknown."""
+    n_ctx: int | None = None
+    """Tokens that the sequence may span; None: unknown."""
     finished: Finished | None = None
 
     def add(self, event: SequenceEvent) -> None:
@@ -35,6 +37,7 @@ class ReplyCollector:
             self.finished = event
         elif isinstance(event, Accepted):
             self.fingerprint = event.fingerprint or None
+            self.n_ctx = event.n_ctx
         elif isinstance(event, Delta):
             self._add(event)
 

@@ -183,7 +183,7 @@ def build(
 
     batches.serve(
         {
-            "/v1/chat/completions": ChatCompletions(pool, limits),
+            "/v1/chat/completions": ChatCompletions(pool, local_models, limits),
             "/v1/completions": Completions(pool, limits),
             "/v1/embeddings": embeddings,
             "/v1/responses": stored,

@@ -113,7 +113,7 @@ MAY_IMPORT: dict[str, list[str]] = {
     "api.openai.batches": [
         *("api.openapi", "api.wire", "auth.keys", "config", "engine", "http", "store.callers"),
     ],
-    "api.mcp": [
+    "api.dialects.mcp": [
         *("api.generation", "api.models", "api.openapi", "api.wire"),
         *("auth.keys", "config", "engine", "http", "store"),
     ],

@@ -30,12 +30,12 @@ from appliance.api.dialects.lm_studio.resources import (
     LmStudioCompletions,
     LmStudioModelResource,
 )
+from appliance.api.dialects.mcp.server import Mcp
+from appliance.api.dialects.mcp.tools import ToolBox
 from appliance.api.legacy.dispatch import ChatCompletionsDispatcher, CompletionsDispatcher
 from appliance.api.legacy.history import History, LegacyModels, SessionIds
 from appliance.api.legacy.plain_text import PlainTextHandler
 from appliance.api.legacy.requests import LegacyApi
-from appliance.api.mcp.server import Mcp
-from appliance.api.mcp.tools import ToolBox
 from appliance.api.middleware.auth import (
     ADMIN,
     CHAT,

@@ -69,11 +69,11 @@ class ServedModel:
         self.load_refused: tuple[float, ModelLoadFailed] | None = None
         """When and why no load was even tried."""
         self.stamp: object = None
+        """The state of its file when its engine was started."""
         self.next_look = 0.0
         """When its files are looked at again."""
         self.file_changed = False
         """They are others than those that its engine loaded."""
-        """The state of its file when its engine was started."""
         self.prewarm_retry: tuple[float, str] | None = None
         """It is to be prewarmed and could not be loaded: when to retry, and why it could not."""
         self.failed_prewarms = 0
@@ -114,8 +114,7 @@ class ServedModel:
     ) -> Callable[[], None]:
         """Have a prompt completed, loading the model first if need be. Returns what cancels it.
 
-        `begun`: as `Engine.submit` has it. `Accepted` has a warning if it runs on another device
-        than requested.
+        `begun`: see `Engine.submit`. `Accepted` warns if it runs on another device than requested.
 
         Raises:
             ApplianceError: nothing was submitted.

@@ -6,10 +6,8 @@ from typing import Any
 
 import falcon
 
-from appliance.api.generation.request import Generation
-from appliance.api.generation.sampling import with_defaults
-from appliance.api.mcp.encoder import AskEncoder
-from appliance.api.mcp.messages import (
+from appliance.api.dialects.mcp.encoder import AskEncoder
+from appliance.api.dialects.mcp.messages import (
     BAD_PARAMS,
     NO_METHOD,
     OTHER_VERSION,
@@ -21,7 +19,9 @@ from appliance.api.mcp.messages import (
     rpc_error,
     tool_text,
 )
-from appliance.api.mcp.tools import Ask, Tool, ToolBox, find, offered, read_arguments
+from appliance.api.dialects.mcp.tools import Ask, Tool, ToolBox, find, offered, read_arguments
+from appliance.api.generation.request import Generation
+from appliance.api.generation.sampling import with_defaults
 from appliance.api.openapi.operation import Operations
 from appliance.api.wire import streams
 from appliance.api.wire.bodies import check_length

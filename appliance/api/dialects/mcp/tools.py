@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
-from appliance.api.mcp.messages import BAD_PARAMS, RpcFault, tool_result
+from appliance.api.dialects.mcp.messages import BAD_PARAMS, RpcFault, tool_result
 from appliance.api.models.models import ModelsResource
 from appliance.api.wire.bodies import Body
 from appliance.auth.keys.scopes import Caller, Scope

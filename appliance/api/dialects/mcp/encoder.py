@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
+from appliance.api.dialects.mcp.messages import RpcAnswer, RpcNotification, tool_text
 from appliance.api.generation.encoder import ReplyCollector
-from appliance.api.mcp.messages import RpcAnswer, RpcNotification, tool_text
 from appliance.api.wire import streams
 from appliance.engine.protocol import Delta, SequenceEvent
 from appliance.errors import ApplianceError

@@ -27,7 +27,7 @@ def infill_tokens(
     """
     if fim is None:
         raise RequestError(
-            f"{prompt.param}: this model cannot fill in text: it has no tokens for that",
+            f"{prompt.param}: this model does not support insert: it has no tokens for filling in",
             param=prompt.param,
         )
     end = [fim.prefix, *tokenize(prompt.prefix), fim.suffix, *tokenize(prompt.suffix), fim.middle]

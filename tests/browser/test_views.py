@@ -109,7 +109,8 @@ def test_no_motion_where_none_is_wanted(page: Page, running: Running) -> None:
 
 
 def test_what_the_page_names_is_there(running: Running) -> None:
-    named = re.findall(r'(?:src|href)="([^"]+)"', httpx.get(running.url).text)
+    page = httpx.get(running.url, headers={"Accept": "text/html"})
+    named = re.findall(r'(?:src|href)="([^"]+)"', page.text)
     responses = {one: httpx.get(running.url + one) for one in named}
     assert {one: response.status_code for one, response in responses.items()} == dict.fromkeys(
         named, 200

@@ -242,8 +242,12 @@ def test_errors(client: ollama.Client, real: ollama.Client, scripted: Running) -
         client.chat(model="fake", messages=[{"role": "user", "content": "", "images": [b"x"]}])
     with pytest.raises(ollama.ResponseError, match="does not support thinking"):
         real.chat(model=REAL, messages=user_messages("Hi"), think=True)
-    with pytest.raises(ollama.ResponseError, match="not supported"):
+    with pytest.raises(ollama.ResponseError, match="more names"):
         client.copy("fake", "other")
+    with pytest.raises(ollama.ResponseError, match="not made here"):
+        client.create("mine", from_="fake", system="Be brief.")
+    with pytest.raises(ollama.ResponseError, match="does not support insert"):
+        real.generate(model=REAL, prompt="a", suffix="b")
     nothing = httpx.post(f"{scripted.url}/api/chat", content="{}")
     assert nothing.status_code == 400
     assert nothing.json() == {"error": "model is required"}
@@ -347,3 +351,6 @@ def test_clients_ask_first_whether_anybody_is_here(scripted: Running) -> None:
     for path in ("/", "/api/version", "/api/tags"):
         response = httpx.head(f"{scripted.url}{path}")
         assert (response.status_code, response.content) == (200, b""), path
+    assert httpx.get(f"{scripted.url}/").text == "Ollama is running"
+    page = httpx.get(f"{scripted.url}/", headers={"Accept": "text/html,*/*;q=0.8"})
+    assert "Ollama" not in page.text

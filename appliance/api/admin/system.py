@@ -154,6 +154,14 @@ CONTENT_POLICY = (
 UNBUILT = "The page is not built. In a checkout, `make run` builds it; the API works without it.\n"
 
 
+IS_RUNNING = "Ollama is running"
+
+
+def _asks_for_page(req: falcon.Request) -> bool:
+    """As browsers do."""
+    return "html" in req.accept
+
+
 class WebPage:
     """The page's HTML document. Its files below `/assets` are a static route."""
 
@@ -173,7 +181,8 @@ class WebPage:
         """The page's HTML document.
 
         It is not cached, since it names the files of this build. With `token`, a login ticket that
-        the appliance printed or opened, the browser is logged in first.
+        the appliance printed or opened, the browser is logged in first. Clients that don't ask for
+        HTML get the text that Ollama's look for.
         """
         ticket = req.get_param("token")
         if ticket is not None:
@@ -182,6 +191,10 @@ class WebPage:
             # The ticket should not stay in the address bar and the history.
             resp.status = falcon.HTTP_303
             resp.location = "/"
+            return
+        if not _asks_for_page(req):
+            resp.content_type = falcon.MEDIA_TEXT
+            resp.text = IS_RUNNING
             return
         try:
             resp.data = self._document.read_bytes()
@@ -197,4 +210,4 @@ class WebPage:
     @operation(gives=falcon.MEDIA_HTML, also={503: "text/plain"})
     def on_head(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Whether anybody is here, as clients of other services ask first."""
-        resp.content_type = falcon.MEDIA_HTML
+        resp.content_type = falcon.MEDIA_HTML if _asks_for_page(req) else falcon.MEDIA_TEXT

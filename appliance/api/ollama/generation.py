@@ -18,7 +18,7 @@ from appliance.api.wire.headers import warn
 from appliance.api.wire.lenient import decode_any_type
 from appliance.config.schema import LimitsSettings
 from appliance.engine.pool import Pool, ServedModel
-from appliance.engine.types import GenerationRequest, Prompt, TextPrompt
+from appliance.engine.types import GenerationRequest, InfillPrompt, Prompt, TextPrompt
 from appliance.errors import RequestError
 from appliance.models.local.ollama_options import read_options
 
@@ -127,12 +127,14 @@ class OllamaGenerate(_OllamaGeneration):
         raw = bool(body.raw)
 
         def prompt() -> Any:
-            body.check(name)
+            body.check()
             if not body.prompt:
                 return None
-            length = len(body.prompt) + len(body.system or "")
+            length = len(body.prompt) + len(body.system or "") + len(body.suffix or "")
             check_length("prompt", length, self._max_prompt_length)
             self._check_thinks(name, body)
+            if body.suffix:
+                return InfillPrompt(body.prompt, body.suffix)
             return TextPrompt(body.prompt) if raw else body.prompt_of_chat()
 
         self._answer(req, resp, body, model, prompt, GenerateLines(name, raw=raw), ignored)

@@ -36,6 +36,13 @@ operation = Operations("Ollama")
 
 VERSION = "0.17.6"
 """The version of Ollama's API that this implements. Clients refuse older ones."""
+UNSUPPORTED = {
+    "copy": "a model has no copies here; [models.aliases] in the configuration gives it more names",
+    "create": "models are not made here: pull a GGUF file, and send the system prompt and the"
+    " options with each request",
+    "push": "nothing is uploaded from here",
+}
+"""Why, by the last word of the path."""
 NEVER = "2318-01-01T00:00:00.000000Z"
 """When a model expires that doesn't."""
 
@@ -114,7 +121,7 @@ class OllamaModelResource:
     @operation(takes=dict[str, Any], errors=(), error=OllamaError)
     def on_post_unsupported(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Ollama's copies, models made of others, and uploads, which aren't here: always 400."""
-        raise RequestError(f"{req.path} is not supported here")
+        raise RequestError(UNSUPPORTED[req.path.rpartition("/")[2]])
 
     def _offered_as(self, name: str) -> LocalModel:
         try:

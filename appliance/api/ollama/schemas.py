@@ -227,14 +227,12 @@ class GenerateRequest(OllamaGenerationRequest, kw_only=True, frozen=True):
     template: str | None = None
     context: list[Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]] | None = None
 
-    def check(self, model: str) -> None:
+    def check(self) -> None:
         """
         Raises:
             RequestError: it wants what isn't here.
         """
         refuse_images(self.images, "images")
-        if self.suffix:
-            raise RequestError(f"{model} does not support insert", param="suffix")
         for name in ("template", "context"):
             if getattr(self, name):
                 raise RequestError(f"{name} is not supported here", param=name)

@@ -84,7 +84,7 @@ def test_the_log_is_one_json_object_a_line_with_request_ids(running: Running) ->
 
 
 def test_the_page_is_served_with_a_policy(running: Running) -> None:
-    page = httpx.get(running.url + "/")
+    page = httpx.get(running.url + "/", headers={"Accept": "text/html"})
     assert page.status_code == 200
     assert page.headers["Content-Type"].startswith("text/html")
     assert "default-src 'self'" in page.headers["Content-Security-Policy"]

@@ -124,6 +124,74 @@ export interface components {
             /** @enum {unknown} */
             type: "input_audio";
         };
+        /** @description What is wrong with a line of a batch's file. */
+        BatchError: {
+            code: string;
+            message: string;
+            /** @default null */
+            param?: string | null;
+            /** @default null */
+            line?: number | null;
+        };
+        /** @description All that is wrong with a batch's file. */
+        BatchErrors: {
+            /**
+             * @default list
+             * @enum {unknown}
+             */
+            object?: "list";
+            data: components["schemas"]["BatchError"][];
+        };
+        /** @description Some batches, the newest first. */
+        BatchList: {
+            /**
+             * @default list
+             * @enum {unknown}
+             */
+            object?: "list";
+            data: components["schemas"]["BatchObject"][];
+            first_id: string | null;
+            last_id: string | null;
+            has_more: boolean;
+        };
+        /** @description A batch. */
+        BatchObject: {
+            id: string;
+            /**
+             * @default batch
+             * @enum {unknown}
+             */
+            object?: "batch";
+            endpoint: string;
+            errors: components["schemas"]["BatchErrors"] | null;
+            input_file_id: string;
+            /** @default 24h */
+            completion_window?: string;
+            /** @enum {unknown} */
+            status: "cancelled" | "cancelling" | "completed" | "expired" | "failed" | "finalizing" | "in_progress";
+            output_file_id: string | null;
+            error_file_id: string | null;
+            created_at: number;
+            in_progress_at: number | null;
+            expires_at: number;
+            finalizing_at: number | null;
+            completed_at: number | null;
+            failed_at: number | null;
+            expired_at: number | null;
+            cancelling_at: number | null;
+            cancelled_at: number | null;
+            request_counts: components["schemas"]["RequestCounts"];
+            metadata: {
+                [key: string]: string;
+            } | null;
+        };
+        /** @description The query of `GET /v1/batches`. */
+        BatchesQuery: {
+            /** @default 20 */
+            limit?: number;
+            /** @default  */
+            after?: string;
+        };
         /** @description More of the block. */
         BlockDelta: {
             /** @enum {unknown} */
@@ -658,6 +726,17 @@ export interface components {
             name?: string | null;
         };
         /** @description The answer to a deletion. */
+        DeletedFile: {
+            id: string;
+            /**
+             * @default file
+             * @enum {unknown}
+             */
+            object?: "file";
+            /** @default true */
+            deleted?: boolean;
+        };
+        /** @description The answer to a deletion. */
         DeletedResponse: {
             id: string;
             /**
@@ -817,6 +896,18 @@ export interface components {
             code: string;
             message: string;
         };
+        /** @description Some files, the newest first. */
+        FileList: {
+            /**
+             * @default list
+             * @enum {unknown}
+             */
+            object?: "list";
+            data: components["schemas"]["FileObject"][];
+            first_id: string | null;
+            last_id: string | null;
+            has_more: boolean;
+        };
         /** @description One message; its parent precedes it. */
         FileMessage: {
             id: string;
@@ -836,6 +927,24 @@ export interface components {
         FileMetadata: {
             exported_at: number;
             appliance: string;
+        };
+        /** @description A file, without its content. */
+        FileObject: {
+            id: string;
+            /**
+             * @default file
+             * @enum {unknown}
+             */
+            object?: "file";
+            bytes: number;
+            created_at: number;
+            filename: string;
+            purpose: string;
+            /**
+             * @default processed
+             * @enum {unknown}
+             */
+            status?: "processed";
         };
         /** @description A file. */
         FilePart: {
@@ -867,6 +976,20 @@ export interface components {
             seed: number;
             context_tokens: number;
             n_ctx: number | null;
+        };
+        /** @description The query of `GET /v1/files`. */
+        FilesQuery: {
+            /** @default  */
+            purpose?: string;
+            /** @default 10000 */
+            limit?: number;
+            /**
+             * @default desc
+             * @enum {unknown}
+             */
+            order?: "asc" | "desc";
+            /** @default  */
+            after?: string;
         };
         /** @description The next part of a function call; the name comes first. */
         FunctionDelta: {
@@ -1607,7 +1730,7 @@ export interface components {
             role?: "assistant";
             model: string;
             content: (components["schemas"]["TextBlock"] | components["schemas"]["ThinkingBlock"] | components["schemas"]["ToolUseBlock"])[];
-            stop_reason: ("end_turn" | "max_tokens" | "stop_sequence" | "tool_use") | null;
+            stop_reason: ("end_turn" | "max_tokens" | "model_context_window_exceeded" | "stop_sequence" | "tool_use") | null;
             stop_sequence: string | null;
             usage: components["schemas"]["AnthropicUsage"];
         };
@@ -1832,6 +1955,21 @@ export interface components {
             /** @enum {unknown} */
             type: "function";
             function: components["schemas"]["FunctionName"];
+        };
+        /** @description `POST /v1/batches`. */
+        NewBatch: {
+            input_file_id: string;
+            /** @enum {unknown} */
+            endpoint: "/v1/chat/completions" | "/v1/completions" | "/v1/embeddings" | "/v1/responses";
+            /**
+             * @default 24h
+             * @enum {unknown}
+             */
+            completion_window?: "24h";
+            /** @default null */
+            metadata?: {
+                [key: string]: string;
+            } | null;
         };
         /** @description A key to create. */
         NewKeyIn: {
@@ -2233,6 +2371,12 @@ export interface components {
             cached_tokens: number;
             tokens_per_second: number;
         };
+        /** @description The lines of a batch. */
+        RequestCounts: {
+            total: number;
+            completed: number;
+            failed: number;
+        };
         /** @description For the log. */
         RequestMetadata: {
             /** @default null */
@@ -2621,7 +2765,7 @@ export interface components {
         /** @description Why the message ended. */
         StopDelta: {
             /** @enum {unknown} */
-            stop_reason: "end_turn" | "max_tokens" | "stop_sequence" | "tool_use";
+            stop_reason: "end_turn" | "max_tokens" | "model_context_window_exceeded" | "stop_sequence" | "tool_use";
             stop_sequence: string | null;
         };
         /** @description Whether chats can be stored. */
@@ -2964,6 +3108,13 @@ export interface components {
             system_prompt?: string | null;
             content: string;
             parent_id?: string | null;
+        };
+        /** @description `POST /v1/files`. */
+        UploadForm: {
+            /** @enum {unknown} */
+            purpose: "batch";
+            /** Format: binary */
+            file: string;
         };
         /** @description The model that answered. */
         UsedModel: {

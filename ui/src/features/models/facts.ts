@@ -14,7 +14,7 @@ function contextOf(tokens: number, t: TFunction): string | false {
 /** The facts about a model on this machine, most important first. */
 export function factsOf(model: LocalModel, t: TFunction): string[] {
   const { quantization, size, memory_bytes: memory, fits, architecture, licence, embeds } = model;
-  const { tools, thinks } = model;
+  const { tools, thinks, not_for_agents: unfit } = model;
   return some([
     embeds && t("models.embeds"),
     quantization,
@@ -24,6 +24,7 @@ export function factsOf(model: LocalModel, t: TFunction): string[] {
     fits !== null && model.status !== "ready" && t(`models.fits.${fits}`),
     tools && t("models.tools"),
     thinks && t("models.thinks"),
+    !embeds && t(unfit === "" ? "models.agents" : "models.noAgents"),
     architecture,
     licence,
   ]);

@@ -41,6 +41,8 @@ const local: LocalModel = {
   detail: null,
   n_ctx: 4096,
   device: "CPU",
+  aliases: [],
+  not_for_agents: "it was not trained to call tools",
   warning: null,
 };
 

@@ -39,7 +39,9 @@ class Scripted:
     def __init__(self) -> None:
         self.cancelled = 0
 
-    def submit(self, _request: object, sink: Callable[[SequenceEvent], None]) -> Callable[[], None]:
+    def submit(
+        self, _request: object, sink: Callable[[SequenceEvent], None], _begun: object
+    ) -> Callable[[], None]:
         sink(Accepted(1, 5, 0))
         for number, calls in enumerate(TWO_CALLS):
             sink(Delta(1, "", number + 1, calls=calls))
@@ -120,7 +122,7 @@ def test_a_stream_has_what_its_encoder_writes_and_nothing_else() -> None:
 
 
 def test_a_stream_that_is_to_stop_soon_ends_with_an_error() -> None:
-    model: Any = Mock(submit=lambda _request, sink: sink(Accepted(1, 5, 0)) or Mock())
+    model: Any = Mock(submit=lambda _request, sink, _begun: sink(Accepted(1, 5, 0)) or Mock())
     stream = Generation(model, [REQUEST]).stream(Lines())
     assert stream.read() == b"start\n0 Accepted\n"
     stream.stop_soon()
@@ -135,7 +137,7 @@ def test_one_refused_prompt_cancels_the_others() -> None:
         [Accepted(1, 5, 0), Failed(2, "context_length_exceeded", "too long")]
     )
 
-    def submit(_request: object, sink: Callable[[SequenceEvent], None]) -> Mock:
+    def submit(_request: object, sink: Callable[[SequenceEvent], None], _begun: object) -> Mock:
         event = next(events)
         sink(event)
         return cancels[event.id - 1]
@@ -149,7 +151,7 @@ def test_one_refused_prompt_cancels_the_others() -> None:
 def test_choices_differ_by_their_seeds() -> None:
     seeds: list[int | None] = []
 
-    def submit(request: GenerationRequest, _sink: object) -> Mock:
+    def submit(request: GenerationRequest, _sink: object, _begun: object) -> Mock:
         seeds.append(request.sampling.seed)
         return Mock()
 

@@ -25,9 +25,9 @@ STATEMENTS = {
     ),
     "length": r"pm\.expect\(pm\.response\.json\(\)\)\.to\.have\.lengthOf\((?P<length>\d+)\);",
     "text": r"pm\.expect\(pm\.response\.text\(\)\)\.to\.include\((?P<text>\".*\")\);",
-    "type": (
-        r'pm\.expect\(pm\.response\.headers\.get\("Content-Type"\)\)'
-        r'\.to\.include\("(?P<type>[^"]+)"\);'
+    "header": (
+        r'pm\.expect\(pm\.response\.headers\.get\("(?P<header>[^"]+)"\)\)'
+        r'\.to\.include\("(?P<part>[^"]+)"\);'
     ),
     "set": (
         r'pm\.collectionVariables\.set\("(?P<name>\w+)", pm\.response\.json\(\)\.(?P<key>\w+)'
@@ -65,8 +65,8 @@ def holds(statement: str, response: httpx.Response, variables: dict[str, str]) -
         assert len(response.json()) == int(parts["length"])
     elif kind == "text":
         assert json.loads(parts["text"]) in response.text
-    elif kind == "type":
-        assert parts["type"] in response.headers["Content-Type"]
+    elif kind == "header":
+        assert parts["part"] in response.headers[parts["header"]]
     else:
         variables[parts["name"]] = response.json()[parts["key"]]
 

@@ -51,19 +51,21 @@ def test_readiness_is_503_until_the_model_is_loaded(tmp_path: Path) -> None:
         assert appliance.stop() == 0
 
 
-def test_a_model_that_is_not_there_leaves_the_appliance_alive(tmp_path: Path) -> None:
+def test_while_the_default_model_is_not_there_the_embedded_one_answers(tmp_path: Path) -> None:
     config = '[[models.available_models]]\nid = "gone"\npath = "gone.gguf"\n'
     appliance = Running(tmp_path, config=config).start(ready=False)
     try:
         response = httpx.post(
             appliance.url + "/v1/completions", json={"prompt": "x", "max_tokens": 1}, timeout=60
         )
-        assert response.status_code == 404
-        assert response.json()["error"]["code"] == "model_not_downloaded"
-        assert "gone.gguf" in response.json()["error"]["message"]
+        assert response.json()["model"] == "smollm2-135m-instruct"
+        named = httpx.post(appliance.url + "/v1/completions", json={"prompt": "x", "model": "gone"})
+        assert named.status_code == 404
+        assert named.json()["error"]["code"] == "model_not_downloaded"
+        assert "gone.gguf" in named.json()["error"]["message"]
         model, *_ = httpx.get(appliance.url + "/api/status").json()["models"]
         assert model["state"] == "failed"
-        assert httpx.get(appliance.url + "/readiness").status_code == 503
+        assert httpx.get(appliance.url + "/readiness").status_code == 200
     finally:
         assert appliance.stop() == 0
 

@@ -150,8 +150,6 @@ def test_a_body_with_messages_is_openais(running: Running) -> None:
     body = {"messages": [{"role": "user", "content": "Hi"}], "max_tokens": 2}
     whole = httpx.post(running.url + "/chat/completions", json=body, timeout=60).json()
     assert whole["object"] == "chat.completion"
-    both = httpx.post(running.url + "/chat/completions", json={**body, "prompt": "Hi"})
-    assert (both.status_code, both.json()["error"]["param"]) == (400, "prompt")
     neither = httpx.post(running.url + "/chat/completions", json={"max_tokens": 2})
     assert (neither.status_code, neither.json()["error"]["param"]) == (400, "messages")
 

@@ -18,7 +18,7 @@ FIELDS = {
     *("id", "name", "path", "owner", "repo", "architecture", "quantization", "licence", "size"),
     *("context_length", "memory", "memory_bytes"),
     *("fits", "parameters", "embeds", "tools", "thinks", "downloaded", "default", "status"),
-    *("progress", "detail", "n_ctx", "device", "warning"),
+    *("progress", "detail", "n_ctx", "device", "warning", "aliases", "not_for_agents"),
 }
 
 

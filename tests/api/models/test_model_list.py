@@ -5,7 +5,6 @@ from typing import Any
 import httpx
 import openai
 import pytest
-from websockets.exceptions import ConnectionClosedOK
 from websockets.sync.client import connect
 
 from tests.running import Running
@@ -34,7 +33,8 @@ def configured(tmp_path_factory: pytest.TempPathFactory) -> Any:
 def test_the_embedded_model_in_both_shapes(running: Running, prefix: str) -> None:
     listed = httpx.get(f"{running.url}{prefix}/models").json()
     assert listed["object"] == "list"
-    assert listed["models"] == ["SmolLM2-135M-Instruct"]
+    # Texts beside the objects, as the original service has them, are more than others can read.
+    assert listed.get("models") == (None if prefix else ["SmolLM2-135M-Instruct"])
     (model,) = listed["data"]
     assert (model["id"], model["object"], model["owned_by"]) == (EMBEDDED, "model", "appliance")
     assert (model["name"], model["context_length"]) == ("SmolLM2-135M-Instruct", 8192)
@@ -83,19 +83,18 @@ def test_a_request_for_it_names_the_remedy(configured: Running, model: str, reme
             )
         assert caught.value.code == "model_not_downloaded"
         assert remedy in caught.value.message
-    body = {"prompt": "Hi", "model_name": model}
-    response = httpx.post(configured.url + "/chat/completions", json=body)
-    assert response.status_code == 404
-    assert response.text.startswith("data: __ERROR__:")
-    assert remedy in response.text
+
+
+def test_the_original_services_clients_are_answered_by_the_embedded_model_meanwhile(
+    configured: Running,
+) -> None:
+    body = {"prompt": "Hi", "model_name": "mine", "max_token": 3}
+    response = httpx.post(configured.url + "/chat/completions", json=body, timeout=120)
+    assert response.status_code == 200
+    assert "__ERROR__" not in response.text
     with connect(configured.url.replace("http", "ws") + "/chat/ws", proxy=None) as ws:
         ws.send(httpx.Request("POST", "http://x", json=body).content.decode())
-        frame = ws.recv(30)
-        assert isinstance(frame, str)
-        assert frame.startswith("__ERROR__:")
-        assert remedy in frame
-        with pytest.raises(ConnectionClosedOK):
-            ws.recv(30)
+        assert "__ERROR__" not in "".join(str(frame) for frame in ws)
 
 
 def test_the_embedded_model_answers_beside_them(configured: Running) -> None:

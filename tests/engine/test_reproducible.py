@@ -23,7 +23,8 @@ SETTINGS: dict[str, dict[str, Any]] = {
 
 @pytest.fixture(scope="module", params=list(SETTINGS))
 def settings(request: pytest.FixtureRequest) -> dict[str, Any]:
-    return {**SETTINGS[request.param], "n_seq_max": 8, "n_batch": 128, "n_ubatch": 128}
+    room = {"kv_memory_bytes": 1 << 28, "kv_min_tokens": 32}
+    return {**SETTINGS[request.param], **room, "n_seq_max": 8}
 
 
 @pytest.fixture(scope="module")

@@ -51,6 +51,10 @@ PromptSegment = tuple[str, bool]
 class ReplyParser(Protocol):
     """Text in, parts of the output out."""
 
+    @property
+    def over(self) -> bool:
+        """What follows is left out, so that the reply may end here."""
+
     def feed(self, text: str) -> list[OutputPart]:
         """What is certain now; text that may still turn out to be markup is held back."""
 
@@ -64,6 +68,10 @@ class ParserChain:
     def __init__(self, first: ReplyParser, second: ReplyParser) -> None:
         self._first = first
         self._second = second
+
+    @property
+    def over(self) -> bool:
+        return self._second.over
 
     def feed(self, text: str) -> list[OutputPart]:
         return self._through(self._first.feed(text))
@@ -94,6 +102,10 @@ class ThoughtChain:
         """The part of the thought that `inside` has not returned as text."""
         self._calls: list[OutputPart] = []
         self._closed = False
+
+    @property
+    def over(self) -> bool:
+        return self._closed and self._behind.over
 
     def feed(self, text: str) -> list[OutputPart]:
         return self._through(self._thought.feed(text))
@@ -143,6 +155,10 @@ class ResumedParser:
         known = parts[-1].text if parts and sent.startswith(parts[-1].text) else ""
         self._held = sent[len(known) :]
 
+    @property
+    def over(self) -> bool:
+        return self._parser.over
+
     def feed(self, text: str) -> list[OutputPart]:
         return self._unsent(self._parser.feed(text))
 
@@ -165,6 +181,8 @@ class ResumedParser:
 
 class PlainParser:
     """For models without markup: all text is content."""
+
+    over = False
 
     def feed(self, text: str) -> list[OutputPart]:
         return [Content(text)] if text else []

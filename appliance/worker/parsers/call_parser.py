@@ -65,7 +65,7 @@ class CallParser:
         self._ended = False
         self._out: list[OutputPart] = []
         self._n_calls = 0
-        self._muted = False
+        self.over = False
         self._after_call = False
         self._run = self._reply()
         next(self._run)
@@ -533,13 +533,13 @@ class CallParser:
     # -- what they share ---------------------------------------------------------------------------
 
     def _begin(self, name: str) -> None:
-        self._muted = self._muted or (self._n_calls > 0 and not self._syntax.parallel)
-        if not self._muted:
+        self.over = self.over or (self._n_calls > 0 and not self._syntax.parallel)
+        if not self.over:
             self._out.append(ToolCallBegan(self._n_calls, new_call_id(), name))
             self._n_calls += 1
 
     def _arguments(self, delta: str) -> None:
-        if not self._muted:
+        if not self.over:
             self._out.append(ToolCallArguments(self._n_calls - 1, delta))
 
     def _commit(self) -> None:

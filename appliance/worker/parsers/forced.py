@@ -70,6 +70,10 @@ class _EitherWay:
         self._begun = ""
         self._parser: ReplyParser | None = None
 
+    @property
+    def over(self) -> bool:
+        return self._parser is not None and self._parser.over
+
     def feed(self, text: str) -> list[OutputPart]:
         if self._parser is None:
             self._begun += text
@@ -90,6 +94,10 @@ class _CallsOnly:
     def __init__(self, parser: ReplyParser, prefix: str) -> None:
         self._parser = parser
         self._begun = parser.feed(prefix)
+
+    @property
+    def over(self) -> bool:
+        return self._parser.over
 
     def feed(self, text: str) -> list[OutputPart]:
         return self._calls(self._parser.feed(text))

@@ -64,6 +64,8 @@ def call_header(name: str) -> str:
 class HarmonyParser:
     """Splits one reply. Implements `ReplyParser`."""
 
+    over = False
+
     def __init__(self, names: Collection[str]) -> None:
         """`names`: the functions that were offered; a message to another one is content."""
         self._names = frozenset(names)

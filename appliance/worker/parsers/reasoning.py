@@ -61,6 +61,8 @@ class ReasoningParser:
     thought that is never closed is all there is.
     """
 
+    over = False
+
     def __init__(self, tags: Tags, *, opened: bool) -> None:
         """`opened`: the prompt ended with the opening tag; the model may repeat it."""
         self._tags = tags

@@ -214,8 +214,8 @@ class Sequence:
 
     @property
     def stopped(self) -> bool:
-        """A stop text was met."""
-        return self._text.stopped
+        """A stop text was met, or a second call where the template takes one at a time."""
+        return self._text.stopped or self._parser.over
 
     def append_text(self, data: bytes, *, last: bool) -> Delta | None:
         """The bytes of one more token; returns what can be sent now. `last`: all that is left."""

@@ -226,6 +226,26 @@ def test_one_call_at_a_time_where_the_template_shows_no_more() -> None:
     assert parsed(name, "", [f"{call}; {call}"])["calls"] == [("get_weather", {"text": "a"})]
 
 
+def test_a_reply_ends_where_a_second_call_begins_that_may_not_be() -> None:
+    """What follows would be generated for nobody."""
+    call = '{"name": "get_weather", "parameters": {"text": "a"}}'
+    for name, ends in (
+        ("meta-llama-Llama-3.1-8B-Instruct.jinja", True),
+        ("NousResearch-Hermes-3-Llama-3.1-8B-tool_use.jinja", False),
+    ):
+        text = f"{call}; {call}"
+        if not ends:
+            text = f"<tool_call>\n{call}\n</tool_call>\n" * 2
+            text = text.replace("parameters", "arguments")
+        parser = style(name).parser("", TOOLS)
+        over = []
+        for char in text:
+            parser.feed(char)
+            over.append(parser.over)
+        assert any(over) is ends, name
+        assert not any(over[: len(call) + 2])
+
+
 @pytest.mark.parametrize("size", [1, 3, 17, 10_000])
 def test_a_chunk_has_one_entry_a_call(size: int) -> None:
     """Of whatever format, and however much of the reply is sent at once: clients read one entry

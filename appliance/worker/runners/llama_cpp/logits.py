@@ -74,7 +74,7 @@ class Candidates:
     def _logits(self, output: int) -> "np.ndarray[tuple[int], np.dtype[np.float32]]":
         pointer = lib.llama_get_logits_ith(self._context, output)
         row = self._row.from_address(ctypes.addressof(pointer.contents))
-        return np.frombuffer(memoryview(row), np.float32)
+        return np.ctypeslib.as_array(row)
 
 
 def _array(candidates: "np.ndarray[tuple[int], np.dtype[np.void]]") -> lib.llama_token_data_array:

@@ -295,6 +295,7 @@ class GuardMiddleware:
         if rule.shows_limit:
             _set_limit_headers(resp, self._guard.remaining(caller))
         if rule.limited:
+            req.context.limited = True
             try:
                 verdict = self._guard.count_request(caller)
             except TooManyRequests:

@@ -48,7 +48,7 @@ class RequestMetrics:
         if request:
             request.answered(ok=status < 400)
             current_request.set(None)  # the thread moves on to another request
-        if resp.get_header("X-RateLimit-Limit") is not None:
+        if getattr(req.context, "limited", False) and resp.get_header("X-RateLimit-Limit"):
             self._metrics.count(
                 "rate_limit_blocked_total" if status == 429 else "rate_limit_allowed_total"
             )

@@ -67,7 +67,7 @@ class PatientRequest:
         """Each piece came with its tokens."""
 
     def begin(self, ended: "Callable[[PatientRequest, bool], None]") -> None:
-        """Submit it; `ended` is told whether it is to go on later."""
+        """Submit it; `ended` gets whether it is to continue later."""
 
         def take(event: SequenceEvent) -> None:
             if isinstance(event, Terminal):

@@ -92,8 +92,8 @@ class ResponsesRequest(Lenient, kw_only=True, frozen=True):
     top_p: Share | None = None
     top_logprobs: Annotated[int, Meta(ge=0, le=20)] | None = None
     include: list[str] | None = None
-    """What else is told: `message.output_text.logprobs`, `reasoning.encrypted_content`; others are
-    passed over."""
+    """What else the response has: `message.output_text.logprobs`, `reasoning.encrypted_content`;
+    others are passed over."""
     seed: Seed | None = None
     """Not OpenAI's, as the next one; as in `POST /v1/chat/completions`."""
     reproducible: bool | None = None
@@ -126,11 +126,11 @@ class ResponsesRequest(Lenient, kw_only=True, frozen=True):
         return with_defaults(given, self.max_output_tokens, most_tokens, defaults)
 
     def includes(self, what: str) -> bool:
-        """Whether that is to be told."""
+        """Whether the response is to have that."""
         return what in (self.include or ())
 
     def not_included(self) -> str | None:
-        """A sentence about what is not told, though it was asked for; None: there is nothing."""
+        """A sentence about what is asked for and not included; None: there is nothing."""
         names = [name for name in self.include or () if name not in INCLUDED and name.isprintable()]
         return f"not included: {', '.join(dict.fromkeys(names))}" if names else None
 
@@ -202,7 +202,7 @@ class OfferedTools:
 
 
 def shown_name(name: str, namespace: str | None) -> str:
-    """What the model is told a function is called."""
+    """The name of a function, as the model sees it."""
     return f"{namespace}__{name}" if namespace else name
 
 

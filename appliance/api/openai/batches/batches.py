@@ -28,7 +28,7 @@ operation = Operations("OpenAI")
 
 MOST_LINES = 50_000
 MOST_ERRORS = 100
-"""That are told of one file."""
+"""That are listed of one file."""
 
 
 class Batches:

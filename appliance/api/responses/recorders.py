@@ -115,13 +115,14 @@ class Recorders:
             self._ended.notify_all()
 
     def begin(self, recorder: Recorder) -> None:
-        """Store a response that was accepted, so that it outlives the appliance.
+        """Store a response that was accepted, so that it outlives the appliance; one that has ended
+        meanwhile is stored by its end.
 
         Raises:
             StoreError, StoreFull: the database failed.
         """
         with self._storing:
-            if not recorder.deleted:
+            if not recorder.deleted and not _has_ended(recorder):
                 self.book.begin(recorder.owner, recorder.stored(under_way=True))
                 recorder.row = True
 

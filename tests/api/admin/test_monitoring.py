@@ -200,7 +200,7 @@ def test_who_asks_is_named_by_the_key_and_its_limit_is_counted(tmp_path: Path) -
         assert float(values[f"appliance_{name}{of_model}"]) == value, name
     assert sum(float(v) for n, v in values.items() if n.startswith("appliance_kv_bytes")) > 0
     assert float(values["appliance_sessions"]) == 0
-    assert "\nrate_limit_allowed_total 3.0\n" in text
+    assert "\nrate_limit_allowed_total 2.0\n" in text
     assert "\nrate_limit_blocked_total 1.0\n" in text
     assert "\ncompletions_requests_total 3.0\n" in text
     assert "\ncompletions_errors_total 1.0\n" in text

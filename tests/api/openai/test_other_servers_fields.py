@@ -185,7 +185,7 @@ def test_samplers_change_what_is_drawn_and_a_seed_repeats_it(running: Running) -
 
 
 def test_dry_ends_a_repetition(running: Running) -> None:
-    body = {"prompt": "red green blue " * 12, "max_tokens": 12, "temperature": 0}
+    body = {"prompt": ("red green blue " * 12).strip(), "max_tokens": 12, "temperature": 0}
 
     def written(**fields: Any) -> str:
         response = httpx.post(f"{running.url}/v1/completions", json={**body, **fields}, timeout=60)

@@ -53,6 +53,8 @@ def examine(config: Config) -> dict[str, Any]:
 
 def _dangling_aliases(config: Config) -> dict[str, str]:
     """Names of the configuration that stand for no model, and what they should stand for."""
+    if not config.models.aliases:
+        return {}
     stock = model_library.library(config).index
     stock.refresh(at_once=True)
     known = [

@@ -61,7 +61,7 @@ def test_it_answers_with_the_model_inside(frozen: Running) -> None:
 def test_the_page_is_inside(frozen: Running) -> None:
     import httpx
 
-    page = httpx.get(frozen.url)
+    page = httpx.get(frozen.url, headers={"Accept": "text/html"})
     assert page.status_code == 200 and '<div id="root">' in page.text
     script = page.text.partition('src="')[2].partition('"')[0]
     assert httpx.get(frozen.url + script).status_code == 200

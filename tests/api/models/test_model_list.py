@@ -34,7 +34,7 @@ def configured(tmp_path_factory: pytest.TempPathFactory) -> Any:
 def test_the_embedded_model_in_both_shapes(running: Running, prefix: str) -> None:
     listed = httpx.get(f"{running.url}{prefix}/models").json()
     assert listed["object"] == "list"
-    # Texts beside the objects, as the original service has them, are more than others can read.
+    # Clients of other services choke on a list of texts.
     assert listed.get("models") == (None if prefix else ["SmolLM2-135M-Instruct"])
     (model,) = listed["data"]
     assert (model["id"], model["object"], model["owned_by"]) == (EMBEDDED, "model", "appliance")

@@ -15,7 +15,7 @@ from appliance.store.copies.salvage import Salvaged, salvage
 from appliance.store.database import Database
 from appliance.store.migrations import migrate
 from appliance.store.search import Search
-from appliance.store.sessions import Sessions, Settings
+from appliance.store.sessions import ClientId, Sessions, Settings
 from appliance.store.settings import DefaultProfile
 
 PAGE = 4096
@@ -251,3 +251,20 @@ def test_a_file_without_chats_is_refused(tmp_path: Path, content: bytes) -> None
     with pytest.raises(StoreError, match="cannot be read"):
         salvage(tmp_path / "none", tmp_path / "new.db")
     assert [file.name for file in tmp_path.iterdir()] == ["file"]
+
+
+def test_what_clients_call_sessions_is_salvaged(tmp_path: Path) -> None:
+    database = Database(tmp_path / "appliance.db")
+    migrate(database)
+    sessions = Sessions(database)
+    for owner in ("key", ""):
+        made = sessions.create("titled", client=ClientId("a name / ü", owner))
+        sessions.begin_turn(made.id, "words")
+    database.close()
+    found = salvage(tmp_path / "appliance.db", tmp_path / "salvaged.db")
+    assert found.chats == 2
+    again = Database(tmp_path / "salvaged.db")
+    for owner in ("", "key"):
+        id = Sessions(again).id_of_client(ClientId("a name / ü", owner))
+        assert Sessions(again).get(id).client_id == "a name / ü"
+    again.close()

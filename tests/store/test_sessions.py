@@ -7,9 +7,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from appliance.errors import Conflict, MessageNotFound, SessionNotFound
+from appliance.errors import Conflict, MessageNotFound, RequestError, SessionNotFound
 from appliance.store.database import Database
-from appliance.store.sessions import Message, Session, SessionChanges, Sessions
+from appliance.store.sessions import ClientId, Message, Session, SessionChanges, Sessions
 from tests.store.conftest import Clock, add_message
 
 UNKNOWN = ["", "no-such-id", "\ud800", "ü", "a\0b"]
@@ -174,3 +174,32 @@ def test_all_of_it_is_there_after_opening_again(sessions: Sessions, database: Da
     finally:
         again.close()
     assert after == before
+
+
+def test_a_clients_id_names_one_session_for_its_owner(sessions: Sessions) -> None:
+    for name in ("plain", "schön / 50% #1?", "x" * 500, "nul\0", "'; DROP TABLE sessions"):
+        mine = sessions.create(client=ClientId(name, "key")).id
+        theirs = sessions.create(client=ClientId(name, "other")).id
+        anybodys = sessions.create(client=ClientId(name)).id if name == "plain" else None
+        assert sessions.id_of_client(ClientId(name, "key")) == mine
+        assert sessions.id_of_client(ClientId(name, "other")) == theirs
+        assert sessions.get(mine).client_id == name
+        with pytest.raises(Conflict):
+            sessions.create(client=ClientId(name, "key"))
+        assert set(sessions.client_ids("key")) >= {name, theirs}
+        if anybodys:  # who has no session of that name finds it
+            assert sessions.id_of_client(ClientId(name, "third")) == anybodys
+    with pytest.raises(SessionNotFound):
+        sessions.id_of_client(ClientId("nobody", "key"))
+    with pytest.raises(RequestError):
+        sessions.create(client=ClientId("half \ud800", "key"))
+
+
+def test_a_restored_session_gives_up_its_clients_id_if_another_has_it(sessions: Sessions) -> None:
+    old = sessions.create(client=ClientId("name")).id
+    sessions.delete(old)
+    assert sessions.restore(old).client_id == "name"
+    sessions.delete(old)
+    new = sessions.create(client=ClientId("name")).id
+    assert sessions.restore(old).client_id is None
+    assert sessions.id_of_client(ClientId("name")) == new

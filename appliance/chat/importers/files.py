@@ -33,6 +33,9 @@ ENDINGS = {".json", ".jsonl", ".db", ".sqlite", ".sqlite3", ".zip"}
 ZIP = b"PK\x03\x04"
 LARGEST_FILE = 2 * 1024**3
 """Bytes; a larger file, or one of an archive that would become larger, is refused."""
+ROOM = 128 * 1024**2
+"""Bytes that all files of an archive may have together which a client has sent: a small one may
+become larger than memory."""
 
 
 class SourceFile(msgspec.Struct, frozen=True):
@@ -78,7 +81,7 @@ def read_path(path: Path) -> Iterator[Found]:
 
 def read_bytes(name: str, data: bytes) -> Iterator[Found]:
     """All chats of a file or an archive."""
-    yield from _read(SourceFile(name, lambda: data))
+    yield from _read(SourceFile(name, lambda: data), ROOM)
 
 
 def _on_disk(file: Path, name: str, *, named: bool) -> SourceFile:
@@ -94,11 +97,11 @@ def _on_disk(file: Path, name: str, *, named: bool) -> SourceFile:
     return SourceFile(name, load, beside, file, named)
 
 
-def _read(source: SourceFile) -> Iterator[Found]:
+def _read(source: SourceFile, room: int = LARGEST_FILE) -> Iterator[Found]:
     try:
         data = source.load()
         if data.startswith(ZIP):
-            yield from _read_archive(source, data)
+            yield from _read_archive(source, data, room)
         elif data.startswith(MAGIC):
             yield from _each(source, original.read_rows(_rows(source, data)))
         else:
@@ -107,8 +110,16 @@ def _read(source: SourceFile) -> Iterator[Found]:
         yield Problem(source.name, str(ex))
 
 
-def _read_archive(source: SourceFile, data: bytes) -> Iterator[Found]:
+def _read_archive(source: SourceFile, data: bytes, room: int) -> Iterator[Found]:
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        # Their sizes are what the archive says, and reading stops there.
+        looked_at = [
+            entry
+            for entry in archive.infolist()
+            if PurePosixPath(entry.filename).suffix.lower() in ENDINGS - {".zip"}
+        ]
+        if sum(entry.file_size for entry in looked_at) > room:
+            raise ValueError(f"its files have more than {room} bytes together")
         names = set(archive.namelist())
         for name in sorted(names):
             if PurePosixPath(name).suffix.lower() in ENDINGS - {".zip"}:

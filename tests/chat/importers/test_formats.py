@@ -227,3 +227,16 @@ def test_only_a_file_that_was_named_must_have_chats() -> None:
         archive.writestr("picture.png", b"\x89PNG")
     (one,) = read_bytes("all.zip", packed.getvalue())
     assert one == Skipped("all.zip: user.json")
+
+
+def test_an_archive_that_would_fill_the_memory_is_refused(database: Database) -> None:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        for number in range(3):
+            with archive.open(f"{number}.json", "w", force_zip64=True) as file:
+                for _ in range(48):
+                    file.write(b" " * 1024**2)
+    assert len(packed.getvalue()) < 1024**2
+    report = stored(database, read_bytes("bomb.zip", packed.getvalue()))
+    (problem,) = report.failed
+    assert "bytes together" in problem.reason

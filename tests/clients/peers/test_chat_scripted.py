@@ -169,7 +169,7 @@ SCRIPTED = (
     ),
     Row(
         "vLLM",
-        "a stream that says so",
+        "a stream with usage off",
         echoed("Hi", stream=True, stream_options={"include_usage": False}),
         {"events": lambda it: text_of(it) == "Hi" and not any(one.get("usage") for one in it)},
     ),

@@ -56,7 +56,7 @@ COMPLETIONS = (
         cold(prompt=TOKENS),
         {TEXT: re.compile("Paris"), "usage.prompt_tokens": len(TOKENS)},
     ),
-    Row("vLLM", "tokens that say nothing", cold(prompt=[0, 0, 0, 0, 0]), {TEXT: str}),
+    Row("vLLM", "tokens of no text", cold(prompt=[0, 0, 0, 0, 0]), {TEXT: str}),
     Row(
         "vLLM",
         "two texts",

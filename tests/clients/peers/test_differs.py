@@ -1,4 +1,4 @@
-"""What is otherwise here than other servers' tests want it, by design: docs/clients.md says why."""
+"""What is otherwise here than other servers' tests want it; docs/clients.md has the reasons."""
 
 import gzip
 import json
@@ -78,7 +78,7 @@ ROWS = (
         400,
         COMPLETIONS,
     ),
-    # As much as there is, and a word about the rest.
+    # As much as there is, and a warning about the rest.
     Row(
         "SGLang",
         "more tokens than there is room for",
@@ -234,7 +234,7 @@ def test_routes_that_are_others_own(real: httpx.Client, method: str, path: str) 
 
 
 def test_what_has_ended_stays_as_it_is(fake: httpx.Client) -> None:
-    """vLLM: cancelling it is an error; here it says how it ended."""
+    """vLLM: cancelling it is an error; here it returns as it ended."""
     body = {"model": FAKE, "input": HELLO}
     made = fake.post(RESPONSES, json=body).json()
     cancelled = fake.post(f"{RESPONSES}/{made['id']}/cancel")

@@ -29,7 +29,7 @@ def echoed(text: str, *before: Any, **fields: Any) -> Any:
     return {"model": FAKE, "input": items, "store": False, **fields}
 
 
-def said(text: str, role: str = "user", **fields: Any) -> Any:
+def message(text: str, role: str = "user", **fields: Any) -> Any:
     kind = "output_text" if role == "assistant" else "input_text"
     content = [{"type": kind, "text": text}]
     return {"type": "message", "role": role, "content": content, **fields}
@@ -86,14 +86,14 @@ REAL_ROWS = (
         {TEXT: some},
     ),
     Row("vLLM", "no effort", short(reasoning={"effort": "none"}), {TEXT: some}),
-    Row("vLLM", "content in parts", short(input=[said("Hi.")]), {TEXT: some}),
+    Row("vLLM", "content in parts", short(input=[message("Hi.")]), {TEXT: some}),
     Row(
         "vLLM",
         "several turns with ids",
         short(
             input=[
-                said("Be brief."),
-                said("Yes.", "assistant", id="msg_1", status="completed"),
+                message("Be brief."),
+                message("Yes.", "assistant", id="msg_1", status="completed"),
                 {
                     "type": "reasoning",
                     "id": "rs_1",
@@ -101,7 +101,7 @@ REAL_ROWS = (
                     "status": "completed",
                     "encrypted_content": None,
                 },
-                said("Well?"),
+                message("Well?"),
             ]
         ),
         {TEXT: some},
@@ -111,10 +111,10 @@ REAL_ROWS = (
         "several turns without",
         short(
             input=[
-                said("Be brief."),
-                said("Yes.", "assistant"),
+                message("Be brief."),
+                message("Yes.", "assistant"),
                 {"type": "reasoning", "summary": []},
-                said("Well?"),
+                message("Well?"),
             ]
         ),
         {TEXT: some},
@@ -243,7 +243,7 @@ SCRIPTED = (
         "reasoning that comes back",
         echoed(
             "Yes.",
-            said("Hello."),
+            message("Hello."),
             {
                 "type": "reasoning",
                 "id": "rs_1",
@@ -280,7 +280,7 @@ SCRIPTED = (
         "a result",
         echoed(
             "Three.",
-            said("Add."),
+            message("Add."),
             {
                 "type": "function_call",
                 "call_id": "c",
@@ -296,7 +296,7 @@ SCRIPTED = (
         "two results of two calls",
         echoed(
             "Done.",
-            said("Add."),
+            message("Add."),
             {"type": "function_call", "call_id": "c", "name": "add", "arguments": "{}"},
             {"type": "function_call", "call_id": "d", "name": "add", "arguments": "{}"},
             {"type": "function_call_output", "call_id": "d", "output": "7"},

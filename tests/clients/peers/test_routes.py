@@ -14,7 +14,7 @@ HELLO: Any = {"model": FAKE, "messages": [{"role": "user", "content": "echo:Hell
 
 @pytest.mark.parametrize("path", ["/health", "/readiness", "/v1/models", "/api/tags", "/api/ps"])
 def test_whether_it_is_there(real: httpx.Client, path: str) -> None:
-    """vLLM, SGLang, Ollama: a server that serves says so."""
+    """vLLM, SGLang, Ollama: a server that is ready answers."""
     assert real.get(path).status_code == 200
 
 

@@ -416,13 +416,6 @@ REAL_ROWS = (
 SCRIPTED = (
     Row(
         "Ollama",
-        "an input that is cut",
-        {"model": FAKE, "input": "why " * 3000},
-        {"embeddings": count(1), "prompt_eval_count": lambda it: 0 < it < 10_000},
-        path=EMBED,
-    ),
-    Row(
-        "Ollama",
         "a call",
         echoed(call("get_weather", city="Rome"), tools=[WEATHER]),
         {

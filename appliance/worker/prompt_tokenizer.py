@@ -131,8 +131,12 @@ class PromptTokenizer:
             RequestError: it cannot be read; `param` names the field.
         """
         n_vocab = self._runner.n_vocab
-        if not all(0 <= token < n_vocab for token, _ in sampling.logit_bias):
-            raise RequestError("logit_bias names a token that is none", param="logit_bias")
+        for token, _ in sampling.logit_bias:
+            if not 0 <= token < n_vocab:
+                raise RequestError(
+                    f"logit_bias names {token}, and tokens lie between 0 and {n_vocab - 1}",
+                    param="logit_bias",
+                )
         if isinstance(prompt, ChatPrompt):
             return self._chat(prompt, sampling)
         if isinstance(prompt, TextPrompt):

@@ -4,7 +4,9 @@ Fields that aren't here are ignored, and named to the client in a header.
 """
 
 import math
-from typing import Annotated, Any, Literal
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal
 
 import msgspec
 from msgspec import Meta
@@ -71,8 +73,26 @@ Limit = Annotated[int, Meta(ge=-1, le=2**31 - 1)]
 KeepAlive = Annotated[float, Meta(ge=-(2**53), le=2**53)] | Annotated[str, Meta(max_length=64)]
 
 
+_NOT_HERE: Mapping[str, Any] = {
+    **dict.fromkeys(("regex", "ebnf", "stop_regex", "custom_logit_processor", "lora_path")),
+    **dict.fromkeys(("stop_token_ids", "bad_words", "allowed_token_ids", "chat_template")),
+    **dict.fromkeys(("truncate_prompt_tokens", "thinking_token_budget", "prompt_logprobs")),
+    "min_tokens": 0,
+    "no_stop_trim": False,
+    "include_stop_str_in_output": False,
+    "return_token_ids": False,
+    "return_tokens_as_token_ids": False,
+    "use_beam_search": False,
+    "include_reasoning": True,
+    "separate_reasoning": True,
+}
+"""Of vLLM and SGLang; see `Lenient`."""
+
+
 class OpenAIRequest(Sampling, kw_only=True, frozen=True, forbid_unknown_fields=False):
     """What chat and text completions have in common."""
+
+    NOT_HERE: ClassVar[Mapping[str, Any]] = _NOT_HERE
 
     model: str | None = None
     stream: bool | None = False
@@ -188,6 +208,8 @@ class OpenAIRequest(Sampling, kw_only=True, frozen=True, forbid_unknown_fields=F
 
 class ChatCompletionRequest(OpenAIRequest, kw_only=True, frozen=True, forbid_unknown_fields=False):
     """`POST /v1/chat/completions`."""
+
+    NOT_HERE: ClassVar[Mapping[str, Any]] = {**_NOT_HERE, "echo": False}
 
     messages: Annotated[list[MessageIn], Meta(min_length=1, max_length=4096)]
     """If the last one is the assistant's, the reply continues it; see `continue_final_message`."""
@@ -349,18 +371,24 @@ class CompletionRequest(OpenAIRequest, kw_only=True, frozen=True, forbid_unknown
         return {**super().extra_params(), "logprobs": self.logprobs}
 
 
+_A_NUMBER = re.compile(r"-?[0-9]{1,18}")
+
+
 def _bias(given: dict[str, float]) -> tuple[tuple[int, float], ...]:
     """OpenAI writes tokens as texts; -100 bans one."""
-    try:
-        return tuple(
-            (int(token), -math.inf if bias <= -100 else bias) for token, bias in given.items()
+    wrong = [key[:32] for key in given if not _A_NUMBER.fullmatch(key)]
+    if wrong:
+        raise RequestError(
+            f"logit_bias: its keys must be tokens, not {', '.join(map(repr, wrong[:8]))}",
+            param="logit_bias",
         )
-    except ValueError as ex:
-        raise RequestError("logit_bias: its keys must be tokens", param="logit_bias") from ex
+    return tuple((int(token), -math.inf if bias <= -100 else bias) for token, bias in given.items())
 
 
 class EmbeddingRequest(Lenient, kw_only=True, frozen=True):
     """`POST /v1/embeddings`."""
+
+    NOT_HERE: ClassVar[Mapping[str, Any]] = {"normalize": True}
 
     input: Text | Annotated[list[TokenId | Text | TokenIds], Meta(min_length=1)]
     """A text, tokens, or up to 2048 of either."""

@@ -1,12 +1,13 @@
 """Decodes requests of other services' APIs, whose servers ignore unknown fields."""
 
-from collections.abc import Iterator
-from typing import Any, TypeVar
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar, TypeVar
 
 import falcon
 import msgspec
 
 from appliance.api.wire.bodies import decode_json, read_json
+from appliance.errors import RequestError
 
 T = TypeVar("T", bound=msgspec.Struct)
 
@@ -16,7 +17,11 @@ LONGEST_NAME = 64
 
 
 class Lenient(msgspec.Struct, kw_only=True, frozen=True):
-    """A JSON object; fields that it doesn't have are ignored."""
+    """A JSON object; fields that it doesn't have are ignored, except those of `NOT_HERE`."""
+
+    NOT_HERE: ClassVar[Mapping[str, Any]] = {}
+    """Fields of other servers that change what the answer is, and the value of each that doesn't:
+    with others, the request is refused."""
 
 
 def decode_lenient(req: falcon.Request, kind: type[T]) -> tuple[T, str | None]:
@@ -42,7 +47,11 @@ def decode_any_type(req: falcon.Request, kind: type[T]) -> tuple[T, str | None]:
 def parse_lenient(body: bytes, kind: type[T]) -> tuple[T, str | None]:
     """As `decode_lenient`, of a body that was read."""
     found: T = decode_json(body, kind)
-    names = list(dict.fromkeys(unknown_fields(msgspec.json.decode(body), found)))
+    raw = msgspec.json.decode(body)
+    for name, harmless in getattr(kind, "NOT_HERE", {}).items():
+        if raw.get(name) not in (None, harmless, [], ""):
+            raise RequestError(f"{name} is not supported here", param=name)
+    names = list(dict.fromkeys(unknown_fields(raw, found)))
     if not names:
         return found, None
     more = f" and {len(names) - MOST_LISTED} more" if len(names) > MOST_LISTED else ""

@@ -51,7 +51,7 @@ def import_command(paths: tuple[Path, ...], config_file: Path | None, as_json: b
 
 
 @click.command()
-@click.argument("folder", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@click.argument("folder", type=click.Path(path_type=Path, exists=True))
 @click.option("--apply", is_flag=True, help="Do it; otherwise it is only said what would be done.")
 @options.config_file
 @options.as_json
@@ -61,8 +61,12 @@ def migrate(folder: Path, apply: bool, config_file: Path | None, as_json: bool) 
     Says line by line what is kept, changed or ignored, and what has to be downloaded. No file of
     FOLDER is changed.
     """
+    if config_file is None or config_file.exists():
+        options.configuration(config_file)  # which the settings are going to be merged into
     from appliance.service import migration
 
+    if not folder.is_dir():
+        raise click.UsageError(f"{folder} is no folder")
     plan = migration.examine(folder.absolute())
     if as_json:
         options.print_json(msgspec.to_builtins(plan))

@@ -184,7 +184,7 @@ def test_the_database_is_locked(running: Running) -> None:
 
 
 def test_there_is_no_page(found: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(paths, "ui_dir", lambda: tmp_path)
+    monkeypatch.setattr(paths, "ui_dir", lambda _config: tmp_path)
     text = render({**found, **checks.run_checks(load(None, environ={}))})
     assert re.search(advised("there is no page", "the page was not built"), text)
 

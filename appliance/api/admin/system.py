@@ -155,6 +155,7 @@ UNBUILT = "The page is not built. In a checkout, `make run` builds it; the API w
 
 
 IS_RUNNING = "Ollama is running"
+PAGE_OR_TEXT = (falcon.MEDIA_HTML, falcon.MEDIA_TEXT)
 
 
 def _asks_for_page(req: falcon.Request) -> bool:
@@ -176,7 +177,7 @@ class WebPage:
         self._policy = policy or CONTENT_POLICY
         self._document = folder / "index.html"
 
-    @operation(gives=falcon.MEDIA_HTML, also={303: None, 503: "text/plain"})
+    @operation(gives=PAGE_OR_TEXT, also={303: None, 503: "text/plain"})
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         """The page's HTML document.
 
@@ -207,7 +208,7 @@ class WebPage:
         resp.cache_control = ["no-cache"]
         resp.set_header("Content-Security-Policy", self._policy)
 
-    @operation(gives=falcon.MEDIA_HTML, also={503: "text/plain"})
+    @operation(gives=PAGE_OR_TEXT, also={503: "text/plain"})
     def on_head(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Whether anybody is here, as clients of other services ask first."""
         resp.content_type = falcon.MEDIA_HTML if _asks_for_page(req) else falcon.MEDIA_TEXT

@@ -196,8 +196,9 @@ def _responses(path: str, op: Operation, schemas: Schemas) -> dict[str, Any]:
 
 def _answer(status: int, type_: Any, schemas: Schemas) -> dict[str, Any]:
     described: dict[str, Any] = {"description": HTTPStatus(status).phrase}
-    if isinstance(type_, str):
-        described["content"] = {type_: {"schema": {"type": "string"}}}
+    texts = [one for one in _several(type_) if isinstance(one, str)]
+    if texts:
+        described["content"] = {one: {"schema": {"type": "string"}} for one in texts}
     elif type_ is not None:
         described["content"] = {falcon.MEDIA_JSON: {"schema": schemas.of(type_)}}
     return described

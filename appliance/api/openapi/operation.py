@@ -35,7 +35,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     query: type[msgspec.Struct] | None = None
     """Its fields are the query parameters."""
     gives: Any = None
-    """Type of the answer, or its media type if it isn't JSON; None: it has no body."""
+    """Type of the answer, or its media type, or several, if it isn't JSON; None: it has no body."""
     streams: Any = None
     """For an answer that is, or can be, server-sent events: the data of an event, or a mapping from
     event names to it. A type means JSON, `str` plain text, and a text itself; a tuple means any of

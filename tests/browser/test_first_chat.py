@@ -25,6 +25,9 @@ def send(page: Page, text: str) -> None:
 def test_ask_stop_reload(page: Page, talkative: Running) -> None:
     page.goto(talkative.url)
     page.evaluate(WATCH_LENGTHS)
+    profile = f"{talkative.url}/api/settings"
+    # As long as a busy machine can write while the page is watched.
+    httpx.patch(profile, json={"max_tokens": 120}).raise_for_status()
     send(page, "Tell me about the sea.")
     expect(page.get_by_role("article", name="Your message")).to_have_text("Tell me about the sea.")
     reply = page.get_by_role("article", name="Reply")
@@ -34,6 +37,7 @@ def test_ask_stop_reload(page: Page, talkative: Running) -> None:
     # The text arrived in pieces, not all at the end.
     assert page.evaluate("lengths.size") > 3
 
+    httpx.patch(profile, json={"max_tokens": None}).raise_for_status()
     send(page, "Write a very long story about a lighthouse, in twenty chapters.")
     expect(stop).to_be_visible()
     second = reply.nth(1)

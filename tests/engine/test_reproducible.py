@@ -12,7 +12,7 @@ from appliance.engine.types import SamplingParams
 from tests.engine.conftest import fake_engine, real_engine
 from tests.engine.engine_client import CollectedReply, ask
 
-PROMPT = "The miller had three sons, and each of them had a wish of his own. " * 10 + "The first"
+PROMPT = "The miller had three sons, and each of them had a wish of his own. " * 15 + "The first"
 EXACT = SamplingParams(temperature=1.0, seed=11, max_tokens=24, logprobs=1, reproducible=True)
 OTHER = SamplingParams(temperature=1.0, max_tokens=24, ignore_eos=True)
 SETTINGS: dict[str, dict[str, Any]] = {
@@ -93,7 +93,7 @@ def test_after_its_prefix_was_computed_for_another(
     assert exactly(CollectedReply(engine, PROMPT, EXACT)) == alone
     # What is cached stays for others, unless it has the whole cache to itself.
     again = ask(engine, PROMPT, OTHER)
-    assert (again.finished.cached_tokens > 150) is not settings["kv_unified"]
+    assert (again.finished.cached_tokens > 250) is not settings["kv_unified"]
 
 
 def test_after_a_restart(settings: dict[str, Any], engine: LocalEngine, alone: object) -> None:

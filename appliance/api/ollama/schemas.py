@@ -236,6 +236,8 @@ class GenerateRequest(OllamaGenerationRequest, kw_only=True, frozen=True):
         for name in ("template", "context"):
             if getattr(self, name):
                 raise RequestError(f"{name} is not supported here", param=name)
+        if self.raw and self.system:
+            raise RequestError("a raw prompt has no system prompt beside it", param="system")
 
     def prompt_of_chat(self) -> ChatPrompt:
         """For the engine, by the model's chat template."""

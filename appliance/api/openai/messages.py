@@ -1,5 +1,6 @@
 """OpenAI's messages. Fields that aren't here are ignored."""
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 from msgspec import Meta
@@ -104,15 +105,16 @@ class MessageIn(Lenient, kw_only=True, frozen=True):
     tool_calls: Annotated[list[ToolCallIn], Meta(max_length=512)] | None = None
     tool_call_id: str | None = None
 
-    def to_engine(self, path: str) -> ChatMessage:
-        """For the engine; `path` names the message in errors.
+    def to_engine(self, path: str, before: Sequence[ChatMessage] = ()) -> ChatMessage:
+        """For the engine; `path` names the message in errors, `before` are those before it.
 
         Raises:
             RequestError: it lacks a field that its role needs, or has what no model here reads.
         """
         if self.content is None and self.role != "assistant":
             raise RequestError(f"{path}.content is missing", param=f"{path}.content")
-        if self.role == "tool" and not self.tool_call_id:
+        call_id = self.tool_call_id or _call_id(self.name, before)
+        if self.role == "tool" and not call_id:
             raise RequestError(f"{path}.tool_call_id is missing", param=f"{path}.tool_call_id")
         if self.role == "function" and not self.name:
             raise RequestError(f"{path}.name is missing", param=f"{path}.name")
@@ -128,8 +130,11 @@ class MessageIn(Lenient, kw_only=True, frozen=True):
             name=self.name,
             reasoning_content=self.reasoning_content or thought,
             tool_calls=calls or None,
-            tool_call_id=self.tool_call_id if self.role != "function" else old_call_id(self.name),
+            tool_call_id=call_id if self.role == "tool" else self._old_call_id(),
         )
+
+    def _old_call_id(self) -> str | None:
+        return old_call_id(self.name) if self.role == "function" else self.tool_call_id
 
     def _text(self, path: str) -> str:
         content = self.content or ""
@@ -141,6 +146,12 @@ class MessageIn(Lenient, kw_only=True, frozen=True):
 def old_call_id(name: str | None) -> str:
     """Of a call of OpenAI's older API, in which results go by the function's name."""
     return f"call_{name}"
+
+
+def _call_id(name: str | None, before: Sequence[ChatMessage]) -> str | None:
+    """Of the last call of that function: Ollama's clients leave the id out."""
+    calls = (call for message in reversed(before) for call in reversed(message.tool_calls or []))
+    return next((call.id for call in calls if call.function.name == name), None)
 
 
 def _both(called: CalledFunctionIn) -> tuple[str, str]:

@@ -112,7 +112,7 @@ class OpenAIRequest(Sampling, kw_only=True, frozen=True, forbid_unknown_fields=F
     top_k: Limit | None = None
     repetition_penalty: Annotated[float, Meta(ge=0.1, le=10)] | None = None
     """vLLM's name of `repeat_penalty`."""
-    json_schema: dict[str, Any] | None = None
+    json_schema: dict[str, Any] | str | None = None
     """llama-server's name of a `response_format` with a schema."""
     guided_json: dict[str, Any] | str | None = None
     """vLLM's names of it, and of `grammar`."""
@@ -305,7 +305,9 @@ class ChatCompletionRequest(OpenAIRequest, kw_only=True, frozen=True, forbid_unk
         tools, choice = self._choice()
         for i, tool in enumerate(tools):
             tool.function.check(f"tools[{i}].function")
-        messages = [message.to_engine(f"messages[{i}]") for i, message in enumerate(self.messages)]
+        messages: list[ChatMessage] = []
+        for i, message in enumerate(self.messages):
+            messages.append(message.to_engine(f"messages[{i}]", messages))
         return ChatPrompt(
             messages,
             parse_output=True,

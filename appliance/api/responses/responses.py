@@ -73,6 +73,8 @@ class Responses:
         body, ignored = decode_lenient(req, ResponsesRequest)
         if body.background and body.store is False:
             raise RequestError("background goes with store", param="background")
+        if body.input is None and not body.previous_response_id:
+            raise RequestError("input is missing", param="input")
         model = self._pool.find(body.model)
         if body.user:
             bind_contextvars(user=body.user)

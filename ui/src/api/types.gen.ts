@@ -389,7 +389,7 @@ export interface components {
             /** @default null */
             repetition_penalty?: number | null;
             /** @default null */
-            json_schema?: Record<string, never> | null;
+            json_schema?: Record<string, never> | string | null;
             /** @default null */
             guided_json?: Record<string, never> | string | null;
             /** @default null */
@@ -623,7 +623,7 @@ export interface components {
             /** @default null */
             repetition_penalty?: number | null;
             /** @default null */
-            json_schema?: Record<string, never> | null;
+            json_schema?: Record<string, never> | string | null;
             /** @default null */
             guided_json?: Record<string, never> | string | null;
             /** @default null */
@@ -1216,7 +1216,7 @@ export interface components {
             /** @default null */
             repetition_penalty?: number | null;
             /** @default null */
-            json_schema?: Record<string, never> | null;
+            json_schema?: Record<string, never> | string | null;
             /** @default null */
             guided_json?: Record<string, never> | string | null;
             /** @default null */
@@ -1518,7 +1518,7 @@ export interface components {
             /** @default null */
             repetition_penalty?: number | null;
             /** @default null */
-            json_schema?: Record<string, never> | null;
+            json_schema?: Record<string, never> | string | null;
             /** @default null */
             guided_json?: Record<string, never> | string | null;
             /** @default null */

@@ -14,7 +14,7 @@ from websockets.sync.client import connect
 from tests.running import Running
 
 STORY = {"prompt": "Tell me a very long story.", "max_token": 400, "ignore_eos": True}
-SHORT = {"prompt": "Again.", "max_token": 3}
+SHORT = {"prompt": "Again.", "max_token": 3, "ignore_eos": True}
 
 
 @pytest.fixture

@@ -72,13 +72,14 @@ def test_what_was_computed_in_the_same_steps_is_used(engine: LocalEngine, alone:
     """Neither text nor the last digit of a probability tells that it was."""
     again = CollectedReply(engine, PROMPT, EXACT)
     assert exactly(again) == alone
-    assert again.finished.cached_tokens == 256
+    whole = (again.finished.prompt_tokens - 1) // 128 * 128
+    assert again.finished.cached_tokens == whole > 0
     follows = PROMPT + " of them" + " went out into the world and found what nobody had seen." * 12
     cached = CollectedReply(engine, follows, EXACT)
     found = exactly(cached)
     fresh = CollectedReply(engine, follows, EXACT, owner="another")
     assert exactly(fresh) == found
-    assert (cached.finished.cached_tokens, fresh.finished.cached_tokens) == (256, 0)
+    assert (cached.finished.cached_tokens, fresh.finished.cached_tokens) == (whole, 0)
 
 
 def test_two_at_once(engine: LocalEngine, alone: object) -> None:

@@ -105,7 +105,8 @@ class Sampling(Body, kw_only=True, frozen=True):
     """Null, and -1 as clients of llama.cpp and Ollama write it: any."""
     reproducible: bool | None = None
     """With a seed: the same text whatever runs beside it and was cached, as long as the reply's
-    `system_fingerprint` is the same. It is computed by itself, its whole prompt each time."""
+    `system_fingerprint` is the same. It is computed by itself, in steps that are the same each
+    time."""
     frequency_penalty: Annotated[float, Meta(ge=-2, le=2)] | None = None
     presence_penalty: Annotated[float, Meta(ge=-2, le=2)] | None = None
     repeat_last_n: LastN | None = None

@@ -106,5 +106,4 @@ def test_of_each_change_what_could_be_saved_is_saved_after_a_restart_too(
         begin(engine)
     with worker(gemma, **kept) as engine:
         restored = shares(engine, 21)
-    print(there, restored)
     assert min(*there.values(), *restored.values()) >= 0.95, (there, restored)

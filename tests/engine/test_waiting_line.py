@@ -17,6 +17,7 @@ from appliance.engine.counters import Counters
 from appliance.engine.pool import Pool, ServedModel
 from appliance.engine.protocol import (
     Accepted,
+    Begun,
     Embedded,
     EventSink,
     Failed,
@@ -52,8 +53,10 @@ class Manual:
         self._loads.append(self._name)
         self.state = EngineState(status="ready")
 
-    def submit(self, request: GenerationRequest, sink: EventSink) -> int:
-        del request
+    def submit(
+        self, request: GenerationRequest, sink: EventSink, begun: Begun | None = None
+    ) -> int:
+        del request, begun
         if self._retired:
             raise ShuttingDown
         self._count += 1

@@ -59,7 +59,7 @@ def test_families_and_names_are_known_in_any_case(running: Running, device: str)
         json={"prompt": "Hi", "max_tokens": 1, "device": device},
         timeout=60,
     )
-    assert response.headers["X-Appliance-Warning"].startswith(f"{device} is not available")
+    assert response.headers["X-Appliance-Warning"].startswith(f"{device.lower()} is not available")
 
 
 def test_the_processor_is_listed_with_its_memory(running: Running) -> None:

@@ -30,7 +30,7 @@ def test_it_is_served_with_its_files_and_its_policy(tmp_path: Path) -> None:
     (tmp_path / "secret").write_text("not for anybody", encoding="utf-8")
     folder = tmp_path / "appliance"
     appliance = Running(folder, command=WITHOUT_MODEL, APPLIANCE_SERVER_UI_DIR=str(page)).start()
-    index = httpx.get(appliance.url + "/")
+    index = httpx.get(appliance.url + "/", headers={"Accept": "text/html"})
     assert index.text == DOCUMENT
     assert "default-src 'self'" in index.headers["Content-Security-Policy"]
     assert httpx.get(appliance.url + "/vite.svg").headers["content-type"] == "image/svg+xml"
@@ -50,7 +50,8 @@ def test_it_is_served_with_its_files_and_its_policy(tmp_path: Path) -> None:
         APPLIANCE_SERVER_UI_DIR=str(page),
         APPLIANCE_SERVER_UI_CSP=policy,
     ).start()
-    assert httpx.get(allowed.url + "/").headers["Content-Security-Policy"] == policy
+    index = httpx.get(allowed.url + "/", headers={"Accept": "text/html"})
+    assert index.headers["Content-Security-Policy"] == policy
     assert allowed.stop() == 0
 
 

@@ -73,8 +73,10 @@ def test_the_watchdog_is_not_fed_by_one_that_does_not_answer(
 
 
 def test_a_failing_model_is_reported_and_the_rest_goes_on(manager: Manager, tmp_path: Path) -> None:
-    config = '[[models.available_models]]\nid = "gone"\npath = "gone.gguf"\n'
+    file = tmp_path / "broken.gguf"
+    file.write_bytes(b"GGUF and nothing else")
+    config = f'[[models.available_models]]\nid = "broken"\npath = "{file}"\n'
     appliance = Running(tmp_path, config=config, NOTIFY_SOCKET=manager.path).start(ready=False)
     wait_until(lambda: "READY=1" in manager.messages(), "never ready")
-    assert any("gone: failed" in line for line in manager.messages())
+    assert any("broken: failed" in line for line in manager.messages())
     assert appliance.stop() == 0

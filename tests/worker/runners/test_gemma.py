@@ -87,7 +87,7 @@ def test_of_each_change_what_could_be_saved_is_saved_after_a_restart_too(
             "the same again": (firsts[0], PROMPT - 1),
             "edited in the middle": (firsts[1][:300] + prompt(seed, 60), 300),
             "20 more": (firsts[2] + prompt(seed, 20), PROMPT),
-            "another question": (firsts[3][:660] + prompt(seed, 20), 660),
+            "another question": (firsts[3][: PROMPT - 40] + prompt(seed, 20), PROMPT - 40),
         }
         found = {}
         for number, (name, (then, saved)) in enumerate(cells.items()):

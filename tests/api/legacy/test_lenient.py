@@ -127,7 +127,7 @@ def test_a_sloppy_request_is_answered_and_what_was_ignored_is_said(running: Runn
 def test_an_empty_prompt_is_a_turn(running: Running, path: str) -> None:
     id = str(uuid.uuid4())
     for session in (None, id):
-        body = {"prompt": "", "max-token": 2, "ignore_eos": True, "session-id": session}
+        body = {"prompt": "", "max-token": 2, "temperature": 0, "session-id": session}
         response = httpx.post(running.url + path, json=body, timeout=60)
         assert response.status_code == 200, response.text
     assert [m["role"] for m in history(running, id)] == ["user", "assistant"]

@@ -272,7 +272,8 @@ def test_preflights(mode: Mode, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", "", "a/json"])
 def test_json_under_another_name_is_refused_everywhere(kind: str, tmp_path: Path) -> None:
-    """On Ollama's routes programs may send another content type; pages may not."""
+    """On Ollama's routes, and where files are uploaded, programs may send another content type; pages
+    may not."""
     guarded, _ = set_up(MODES["no keys"], tmp_path)
     own = f"http://127.0.0.1:{PORT}"
     lenient = set()
@@ -291,7 +292,8 @@ def test_json_under_another_name_is_refused_everywhere(kind: str, tmp_path: Path
         response = guarded.ask(method, path, body="{}", content_type="application/json; charset=x")
         assert response.status_code == REACHED, (method, path)
     verbs = ("show", "chat", "generate", "embed", "embeddings", "pull", "delete")
-    assert lenient == {f"/api/{verb}" for verb in (*verbs, "copy", "create", "push")}
+    ollama = {f"/api/{verb}" for verb in (*verbs, "copy", "create", "push")}
+    assert lenient == {*ollama, "/v1/files"}
 
 
 @pytest.mark.parametrize(

@@ -272,8 +272,7 @@ def test_preflights(mode: Mode, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", "", "a/json"])
 def test_json_under_another_name_is_refused_everywhere(kind: str, tmp_path: Path) -> None:
-    """On Ollama's routes, and where files are uploaded, programs may send another content type; pages
-    may not."""
+    """Programs may send another content type on Ollama's routes and for files; pages may not."""
     guarded, _ = set_up(MODES["no keys"], tmp_path)
     own = f"http://127.0.0.1:{PORT}"
     lenient = set()

@@ -2,7 +2,8 @@
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
@@ -30,6 +31,12 @@ def locked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     )
 
 
+def in_a_thread(work: Coroutine[Any, Any, Any]) -> Any:
+    """What it returns. Playwright keeps a loop of its own running in the thread of the tests."""
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(asyncio.run, work).result()
+
+
 def connected(appliance: Running, work: Work, key: str = "none") -> Any:
     """What `work` returns, with an initialized session."""
 
@@ -43,7 +50,7 @@ def connected(appliance: Running, work: Work, key: str = "none") -> Any:
             await session.initialize()
             return await work(session)
 
-    return asyncio.run(run())
+    return in_a_thread(run())
 
 
 def call(appliance: Running, name: str, key: str = "none", **arguments: Any) -> Any:
@@ -129,7 +136,7 @@ def test_a_client_of_a_newer_protocol_begins_as_an_older_one(scripted: Running) 
         async with Client(f"{scripted.url}/mcp") as client:
             return await client.call_tool("ask", {"prompt": "echo:Hi"})
 
-    assert asyncio.run(run()).content[0].text == "Hi"
+    assert in_a_thread(run()).content[0].text == "Hi"
 
 
 def test_what_is_no_request_of_the_protocol(scripted: Running) -> None:

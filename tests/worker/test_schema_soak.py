@@ -59,7 +59,12 @@ def conforms(schema: Any, text: str) -> bool:
         value = json.loads(text, parse_float=number)
     except ValueError:
         return False
-    return jsonschema_rs.Draft202012Validator(schema, validate_formats=True).is_valid(value)
+    try:
+        judge: Any = jsonschema_rs.Draft202012Validator(schema, validate_formats=True)
+    except jsonschema_rs.ValidationError:
+        # One of llama.cpp's has a list of items, as older drafts have it.
+        judge = jsonschema_rs.Draft7Validator(schema, validate_formats=True)
+    return bool(judge.is_valid(value))
 
 
 def keeps_to_all(file: Path, rounds: int) -> int:

@@ -4,11 +4,14 @@ import math
 import struct
 import threading
 from collections.abc import Callable
+from typing import TypeVar
 
 from appliance.engine.pool import ServedModel
 from appliance.engine.protocol import Embedded, Failed, SequenceEvent, Terminal, TextResult
 from appliance.engine.types import EmbedRequest, TextRequest
 from appliance.errors import ShuttingDown, from_code
+
+E = TypeVar("E", Embedded, TextResult)
 
 
 def embed(
@@ -21,10 +24,7 @@ def embed(
     Raises:
         ApplianceError: there are no vectors.
     """
-    end = _end(model, request, on_disconnect)
-    if not isinstance(end, Embedded):  # the caller has gone
-        raise ShuttingDown("the request was cancelled")
-    return end
+    return _end(model, request, on_disconnect, Embedded)
 
 
 def read_text(
@@ -37,17 +37,15 @@ def read_text(
     Raises:
         ApplianceError: there is no answer.
     """
-    end = _end(model, request, on_disconnect)
-    if not isinstance(end, TextResult):  # the caller has gone
-        raise ShuttingDown("the request was cancelled")
-    return end
+    return _end(model, request, on_disconnect, TextResult)
 
 
 def _end(
     model: ServedModel,
     request: EmbedRequest | TextRequest,
     on_disconnect: Callable[[Callable[[], None]], None],
-) -> Terminal:
+    kind: type[E],
+) -> E:
     ends: list[Terminal] = []
     ended = threading.Event()
 
@@ -61,6 +59,8 @@ def _end(
     (end,) = ends
     if isinstance(end, Failed):
         raise from_code(end.code, end.message, end.param)
+    if not isinstance(end, kind):  # the caller has gone
+        raise ShuttingDown("the request was cancelled")
     return end
 
 

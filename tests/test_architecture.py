@@ -79,21 +79,21 @@ MAY_IMPORT: dict[str, list[str]] = {
     "api.middleware": ["api.wire", "auth", "auth.keys", "metrics"],
     # Stateless requests in every dialect; then the dialects.
     "api.generation": ["api.wire", "auth.keys", "engine"],
-    "api.openai": [
+    "api.dialects.openai": [
         *("api.generation", "api.openapi", "api.wire"),
         *("auth.keys", "config", "engine", "http", "models.local"),
     ],
     "api.dialects": [],
     "api.dialects.llama_server": [
-        *("api.generation", "api.openai", "api.openapi", "api.wire"),
+        *("api.generation", "api.dialects.openai", "api.openapi", "api.wire"),
         *("engine", "http", "models.gguf"),
     ],
     "api.dialects.lm_studio": [
-        *("api.generation", "api.openai", "api.openapi", "config", "engine", "http"),
+        *("api.generation", "api.dialects.openai", "api.openapi", "config", "engine", "http"),
         "models.local",
     ],
-    "api.anthropic": [
-        *("api.generation", "api.openai", "api.openapi", "api.wire"),
+    "api.dialects.anthropic": [
+        *("api.generation", "api.dialects.openai", "api.openapi", "api.wire"),
         *("auth.keys", "config", "engine", "http", "models.local"),
     ],
     "api.chat": [
@@ -101,24 +101,24 @@ MAY_IMPORT: dict[str, list[str]] = {
         *("auth.keys", "chat", "chat.importers", "config", "engine", "http"),
         *("store", "store.callers"),
     ],
-    "api.ollama": [
+    "api.dialects.ollama": [
         *("api.generation", "api.openapi", "api.wire"),
         *("auth.keys", "config", "engine", "http"),
         *("models", "models.catalog", "models.gguf", "models.hub", "models.local"),
     ],
-    "api.responses": [
+    "api.dialects.responses": [
         *("api.generation", "api.openapi", "api.wire"),
         *("auth.keys", "config", "engine", "http", "store.callers"),
     ],
-    "api.openai.batches": [
+    "api.dialects.openai.batches": [
         *("api.openapi", "api.wire", "auth.keys", "config", "engine", "http", "store.callers"),
     ],
     "api.dialects.mcp": [
         *("api.generation", "api.models", "api.openapi", "api.wire"),
         *("auth.keys", "config", "engine", "http", "store"),
     ],
-    "api.legacy": [
-        *("api.chat", "api.generation", "api.openai", "api.openapi", "api.wire"),
+    "api.dialects.legacy": [
+        *("api.chat", "api.generation", "api.dialects.openai", "api.openapi", "api.wire"),
         *("auth.keys", "chat", "config", "engine", "http", "store"),
     ],
     "api.models": ["api.openapi", "api.wire", "engine", "metrics", "models.*"],
@@ -132,7 +132,14 @@ MAY_IMPORT: dict[str, list[str]] = {
     ],
     # The composition root, and the commands.
     "service": [
-        *("api", "api.middleware", "api.openai.batches", "api.responses", "auth.*", "chat"),
+        *(
+            "api",
+            "api.middleware",
+            "api.dialects.openai.batches",
+            "api.dialects.responses",
+            "auth.*",
+            "chat",
+        ),
         *("chat.importers", "client", "config"),
         *("engine.*", "http", "metrics", "models.*", "store", "store.*", "system"),
         *("tuning", "tuning.devices", "tuning.variants"),

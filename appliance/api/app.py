@@ -12,9 +12,6 @@ from appliance.api.admin.expiry import ExpiryResource
 from appliance.api.admin.keys import KeyList, OneKey
 from appliance.api.admin.login import Login
 from appliance.api.admin.system import MetricsText, System, WebPage
-from appliance.api.anthropic.errors import anthropic_error
-from appliance.api.anthropic.messages import Messages, MessageTokens
-from appliance.api.anthropic.models import VERSION_HEADER, ModelsDispatcher
 from appliance.api.chat.import_export import ChatFiles
 from appliance.api.chat.preferences import PagePreferences
 from appliance.api.chat.reply_requests import ReplyStarter
@@ -22,6 +19,13 @@ from appliance.api.chat.search import ChatSearch
 from appliance.api.chat.sessions import OneSession, SessionList, SessionReplies
 from appliance.api.chat.settings import ProfileSettings
 from appliance.api.chat.socket import ChatSocket, ChatSocketHandler, SocketClient
+from appliance.api.dialects.anthropic.errors import anthropic_error
+from appliance.api.dialects.anthropic.messages import Messages, MessageTokens
+from appliance.api.dialects.anthropic.models import VERSION_HEADER, ModelsDispatcher
+from appliance.api.dialects.legacy.dispatch import ChatCompletionsDispatcher, CompletionsDispatcher
+from appliance.api.dialects.legacy.history import History, LegacyModels, SessionIds
+from appliance.api.dialects.legacy.plain_text import PlainTextHandler
+from appliance.api.dialects.legacy.requests import LegacyApi
 from appliance.api.dialects.llama_server.completions import LlamaCompletion, LlamaInfill
 from appliance.api.dialects.llama_server.server import ServerState
 from appliance.api.dialects.llama_server.texts import Rerank, Tokens
@@ -32,10 +36,20 @@ from appliance.api.dialects.lm_studio.resources import (
 )
 from appliance.api.dialects.mcp.server import Mcp
 from appliance.api.dialects.mcp.tools import ToolBox
-from appliance.api.legacy.dispatch import ChatCompletionsDispatcher, CompletionsDispatcher
-from appliance.api.legacy.history import History, LegacyModels, SessionIds
-from appliance.api.legacy.plain_text import PlainTextHandler
-from appliance.api.legacy.requests import LegacyApi
+from appliance.api.dialects.ollama.embeddings import OldOllamaEmbed, OllamaEmbed
+from appliance.api.dialects.ollama.generation import OllamaChat, OllamaGenerate
+from appliance.api.dialects.ollama.models import OllamaModelResource
+from appliance.api.dialects.ollama.pull import OllamaPull
+from appliance.api.dialects.openai.batches.batches import Batches
+from appliance.api.dialects.openai.batches.files import Files
+from appliance.api.dialects.openai.batches.runner import BatchRunner
+from appliance.api.dialects.openai.completions import ChatCompletions, Completions
+from appliance.api.dialects.openai.embeddings import Embeddings
+from appliance.api.dialects.openai.models import OpenAIModels
+from appliance.api.dialects.responses.compaction import Compaction
+from appliance.api.dialects.responses.prompts import Prompts
+from appliance.api.dialects.responses.recorders import Recorders
+from appliance.api.dialects.responses.responses import Responses
 from appliance.api.middleware.auth import (
     ADMIN,
     CHAT,
@@ -58,23 +72,9 @@ from appliance.api.middleware.logging import RequestLog, SafeHeaders
 from appliance.api.middleware.metrics import RequestMetrics
 from appliance.api.models.downloads import CatalogueResource, DownloadsResource
 from appliance.api.models.models import ModelsResource
-from appliance.api.ollama.embeddings import OldOllamaEmbed, OllamaEmbed
-from appliance.api.ollama.generation import OllamaChat, OllamaGenerate
-from appliance.api.ollama.models import OllamaModelResource
-from appliance.api.ollama.pull import OllamaPull
-from appliance.api.openai.batches.batches import Batches
-from appliance.api.openai.batches.files import Files
-from appliance.api.openai.batches.runner import BatchRunner
-from appliance.api.openai.completions import ChatCompletions, Completions
-from appliance.api.openai.embeddings import Embeddings
-from appliance.api.openai.models import OpenAIModels
 from appliance.api.openapi.document import Spec
 from appliance.api.openapi.html import Docs
 from appliance.api.openapi.operation import App
-from appliance.api.responses.compaction import Compaction
-from appliance.api.responses.prompts import Prompts
-from appliance.api.responses.recorders import Recorders
-from appliance.api.responses.responses import Responses
 from appliance.api.wire import errors
 from appliance.auth.keys.registry import Keys
 from appliance.auth.login_sessions import LoginSessions

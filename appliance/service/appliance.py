@@ -13,9 +13,9 @@ import msgspec
 
 from appliance import __version__
 from appliance.api.app import build
+from appliance.api.dialects.openai.batches.runner import BatchRunner
+from appliance.api.dialects.responses.recorders import Recorders
 from appliance.api.middleware.auth import Guard
-from appliance.api.openai.batches.runner import BatchRunner
-from appliance.api.responses.recorders import Recorders
 from appliance.chat.cleanup import ChatCleanup, once
 from appliance.chat.reply_writer import ReplyWriter
 from appliance.chat.turns import Turns

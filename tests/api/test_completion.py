@@ -7,9 +7,9 @@ from unittest.mock import Mock
 import msgspec
 import pytest
 
+from appliance.api.dialects.openai.encoder import ChatEncoder
 from appliance.api.generation.encoder import ReplyCollector
 from appliance.api.generation.request import Generation
-from appliance.api.openai.encoder import ChatEncoder
 from appliance.engine.protocol import (
     Accepted,
     CallDelta,

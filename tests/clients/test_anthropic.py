@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
-from appliance.api.anthropic.encoder import MessageEncoder
+from appliance.api.dialects.anthropic.encoder import MessageEncoder
 from appliance.api.generation.encoder import ReplyCollector
 from appliance.engine.protocol import Accepted, Finished, Timings
 from tests.clients.scripted import call, thought

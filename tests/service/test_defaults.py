@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from appliance.api.chat.schemas import TurnIn
-from appliance.api.ollama.options import params_of
-from appliance.api.openai.schemas import ChatCompletionRequest
+from appliance.api.dialects.ollama.options import params_of
+from appliance.api.dialects.openai.schemas import ChatCompletionRequest
 from appliance.config.schema import Config
 from appliance.engine.base import unobserved
 from appliance.engine.pool import Pool

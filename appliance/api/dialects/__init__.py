@@ -1,1 +1,1 @@
-"""APIs of other local servers, a folder each."""
+"""The APIs that clients speak, a folder each."""

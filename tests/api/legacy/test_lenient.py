@@ -12,7 +12,7 @@ import httpx
 import pytest
 from websockets.sync.client import connect
 
-from appliance.api.legacy.schemas import legacy_request
+from appliance.api.dialects.legacy.schemas import legacy_request
 from appliance.api.wire.bodies import decode_fields
 from tests.api.legacy.test_original import chat, history, messages_of, session_of
 from tests.running import WITHOUT_MODEL, Running

@@ -9,8 +9,8 @@ import falcon
 import msgspec
 import pytest
 
-from appliance.api.openai.batches import runner as module
-from appliance.api.openai.batches.runner import BatchRunner
+from appliance.api.dialects.openai.batches import runner as module
+from appliance.api.dialects.openai.batches.runner import BatchRunner
 from appliance.auth.keys.scopes import Caller
 from appliance.errors import StoreFull
 from appliance.store.callers.batches import BatchBook, BatchLine, BatchState

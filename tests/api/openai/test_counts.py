@@ -8,11 +8,11 @@ import httpx
 import pytest
 
 from appliance.api.chat.schemas import TurnIn
-from appliance.api.legacy.schemas import LegacyRequest
-from appliance.api.ollama.options import params_of
-from appliance.api.openai.encoder import TextEncoder
-from appliance.api.openai.schemas import ChatCompletionRequest, CompletionRequest
-from appliance.api.responses.schemas import ResponsesRequest
+from appliance.api.dialects.legacy.schemas import LegacyRequest
+from appliance.api.dialects.ollama.options import params_of
+from appliance.api.dialects.openai.encoder import TextEncoder
+from appliance.api.dialects.openai.schemas import ChatCompletionRequest, CompletionRequest
+from appliance.api.dialects.responses.schemas import ResponsesRequest
 from appliance.engine.protocol import Delta, Logprobs, TokenLogprob
 from appliance.engine.types import SamplingParams
 from appliance.models.local.ollama_options import read_options

@@ -5,7 +5,7 @@ import falcon
 from appliance.api.dialects.llama_server.answers import LlamaPiece
 from appliance.api.dialects.llama_server.encoder import LlamaEncoder
 from appliance.api.dialects.llama_server.schemas import InfillRequest, LlamaCompletionRequest
-from appliance.api.openai.completions import CompletionEndpoint
+from appliance.api.dialects.openai.completions import CompletionEndpoint
 from appliance.api.openapi.operation import Operations
 from appliance.api.wire.bodies import check_length
 from appliance.api.wire.lenient import decode_lenient

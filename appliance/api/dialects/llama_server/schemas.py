@@ -4,8 +4,8 @@ from typing import Annotated, Any
 
 from msgspec import Meta
 
-from appliance.api.openai.schemas import OpenAIRequest, TokenId
-from appliance.api.openai.tools import Tools
+from appliance.api.dialects.openai.schemas import OpenAIRequest, TokenId
+from appliance.api.dialects.openai.tools import Tools
 from appliance.api.wire.lenient import Lenient
 from appliance.errors import RequestError
 

@@ -7,7 +7,7 @@ import falcon
 import msgspec
 
 from appliance.api.dialects.llama_server.answers import Modalities, ServerProps, SlotState
-from appliance.api.openai.models import OfferedModels
+from appliance.api.dialects.openai.models import OfferedModels
 from appliance.api.openapi.operation import Operations
 from appliance.engine.pool import Pool, ServedModel
 from appliance.engine.types import DEFAULT_SAMPLERS, SamplingParams

@@ -20,8 +20,8 @@ from appliance.api.dialects.llama_server.schemas import (
     TemplateIn,
     TokenizeIn,
 )
+from appliance.api.dialects.openai.schemas import ChatCompletionRequest
 from appliance.api.generation.embedding import embed, floats, read_text
-from appliance.api.openai.schemas import ChatCompletionRequest
 from appliance.api.openapi.operation import Operations
 from appliance.api.wire.bodies import check_length, decode_json, read_json
 from appliance.api.wire.headers import warn

@@ -5,7 +5,7 @@ from typing import Literal
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from appliance.api.openai.answers import ChatCompletion, TextCompletion
+from appliance.api.dialects.openai.answers import ChatCompletion, TextCompletion
 
 
 class LmStudioModel(msgspec.Struct, frozen=True, kw_only=True):

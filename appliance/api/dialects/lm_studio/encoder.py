@@ -12,8 +12,8 @@ from appliance.api.dialects.lm_studio.answers import (
     Runtime,
     UsedModel,
 )
+from appliance.api.dialects.openai.encoder import ChatEncoder, TextEncoder
 from appliance.api.generation.encoder import ReplyCollector
-from appliance.api.openai.encoder import ChatEncoder, TextEncoder
 from appliance.engine.protocol import Finished
 
 REASONS = {"length": "maxPredictedTokensReached", "tool_calls": "toolCalls"}

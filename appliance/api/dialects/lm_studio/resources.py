@@ -16,11 +16,11 @@ from appliance.api.dialects.lm_studio.encoder import (
     LmStudioChatEncoder,
     LmStudioTextEncoder,
 )
-from appliance.api.openai.answers import ChatCompletionChunk, TextCompletion
-from appliance.api.openai.completions import ChatCompletions, Completions
-from appliance.api.openai.encoder import DONE_TEXT
-from appliance.api.openai.models import OfferedModels
-from appliance.api.openai.schemas import ChatCompletionRequest, CompletionRequest
+from appliance.api.dialects.openai.answers import ChatCompletionChunk, TextCompletion
+from appliance.api.dialects.openai.completions import ChatCompletions, Completions
+from appliance.api.dialects.openai.encoder import DONE_TEXT
+from appliance.api.dialects.openai.models import OfferedModels
+from appliance.api.dialects.openai.schemas import ChatCompletionRequest, CompletionRequest
 from appliance.api.openapi.operation import Operations
 from appliance.config.schema import LimitsSettings
 from appliance.engine.pool import Pool, ServedModel

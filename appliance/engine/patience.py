@@ -5,6 +5,7 @@ most, and goes on from its tokens once it is quiet again. No model is loaded for
 that people have just used.
 """
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -18,12 +19,16 @@ from appliance.engine.protocol import (
     EventSink,
     Failed,
     Finished,
+    Prefill,
+    Queued,
     SequenceEvent,
     Terminal,
     Timings,
     cancelled,
 )
-from appliance.errors import ApplianceError
+from appliance.errors import ApplianceError, InternalError
+
+log = logging.getLogger(__name__)
 
 QUIET_SECONDS = 1.0
 """Without anybody's request, after which a loaded model is used."""
@@ -62,26 +67,31 @@ class PatientRequest:
         self._cancel: Callable[[], None] | None = None
         self.paused = False
         self._accepted: Accepted | None = None
+        self._cached: Prefill | None = None
         self._tokens: list[int] = []
+        self._mirostat_mu: float | None = None
         self._whole = True
         """Each piece came with its tokens."""
 
-    def begin(self, ended: "Callable[[PatientRequest, bool], None]") -> None:
-        """Submit it; `ended` gets whether it is to continue later."""
+    def begin(self, ended: "Callable[[PatientRequest, bool], bool]") -> None:
+        """Submit it; `ended` gets whether it was paused, and decides whether it continues later."""
 
         def take(event: SequenceEvent) -> None:
             if isinstance(event, Terminal):
-                again = self.paused and self.wanted and isinstance(event, Finished)
-                again = again and event.reason == "cancelled"  # type: ignore[union-attr]
-                ended(self, again)
-                if again:
+                cut = isinstance(event, Finished) and event.reason == "cancelled"
+                if ended(self, cut and self.paused):
                     return
             elif isinstance(event, Accepted):
                 if self._accepted:
                     return
                 self._accepted = event
+            elif isinstance(event, Queued | Prefill) and self._tokens:
+                return
+            elif isinstance(event, Prefill):
+                self._cached = event
             elif isinstance(event, Delta):
                 self._tokens += event.new_tokens
+                self._mirostat_mu = event.mirostat_mu
                 self._whole = self._whole and bool(event.new_tokens)
             self._sink(event)
 
@@ -89,6 +99,10 @@ class PatientRequest:
             self._cancel = self._start(take, self._begun())
         except ApplianceError as ex:
             take(Failed(0, ex.code, ex.message, ex.param))
+            return
+        except Exception as ex:  # the thread that begins them serves all others
+            log.exception("a request below people's could not be submitted")
+            take(Failed(0, InternalError.code, str(ex), None))
             return
         if self.paused or not self.wanted:
             self._cancel()
@@ -108,13 +122,21 @@ class PatientRequest:
 
     def end(self) -> None:
         """It was stopped while no worker had it."""
-        self._sink(cancelled(0, begun=self._begun()))
+        prompt_tokens = self._accepted.prompt_tokens if self._accepted else 0
+        self._sink(cancelled(0, prompt_tokens, self._begun()))
 
     def _begun(self) -> Begun | None:
         if self._accepted is None:
             return None
         nothing = Timings(queued=0, prefill=0, decode=0)
-        return Begun(seed=self._accepted.seed, tokens=list(self._tokens), timings=nothing)
+        return Begun(
+            seed=self._accepted.seed,
+            tokens=list(self._tokens),
+            mirostat_mu=self._mirostat_mu,
+            cached_tokens=self._cached.cached_tokens if self._cached else 0,
+            cached_from=self._cached.cached_from if self._cached else None,
+            timings=nothing,
+        )
 
 
 class Patience:
@@ -154,6 +176,7 @@ class Patience:
         if not _below.get():
             with self._of_people(sink) as counted:
                 return start(counted, begun)
+        assert begun is None, "what has begun is not below people's"
         request = PatientRequest(start, sink, loaded, text=text)
         with self._changed:
             self._waiting.append(request)
@@ -201,18 +224,20 @@ class Patience:
             waited = request in self._waiting
             if waited:
                 self._waiting.remove(request)
+            request.wanted = False
         request.stop()
         if waited:
             request.end()
 
-    def _ended(self, request: PatientRequest, again: bool) -> None:
+    def _ended(self, request: PatientRequest, paused: bool) -> bool:
         with self._changed:
             self._running.discard(request)
-            again = again and not self._closing
+            again = paused and request.wanted and not self._closing
             if again:
                 request.paused = False
                 self._waiting.insert(0, request)
             self._changed.notify_all()
+        return again
 
     def _run(self) -> None:
         while True:

@@ -1,7 +1,7 @@
 """Requests below people's: they give way, and go on with no token lost or written twice."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -9,10 +9,21 @@ from appliance.engine import patience
 from appliance.engine.base import ModelSpec
 from appliance.engine.patience import below_people
 from appliance.engine.pool import Pool, ServedModel
-from appliance.engine.protocol import Accepted, Delta, Finished, SequenceEvent, Terminal
+from appliance.engine.protocol import (
+    Accepted,
+    Begun,
+    Delta,
+    EventSink,
+    Failed,
+    Finished,
+    SequenceEvent,
+    Terminal,
+    cancelled,
+)
 from appliance.engine.types import EmbedRequest, GenerationRequest, SamplingParams, TextPrompt
 from tests.engine.conftest import fake_engine
 from tests.engine.fake_runner import reply_to
+from tests.waiting import wait_until
 
 
 class Collected:
@@ -110,3 +121,39 @@ def test_it_can_be_cancelled_at_any_time(model: ServedModel) -> None:
         assert isinstance(last, Finished)
         assert last.reason == "cancelled"
     let_person_go()
+
+
+def test_one_that_gives_way_while_all_is_closed_ends(model: ServedModel) -> None:
+    """Without a terminal event, whoever reads it would wait for ever."""
+    ends: list[SequenceEvent] = []
+    given: list[EventSink] = []
+
+    def start(sink: EventSink, begun: Begun | None) -> Callable[[], None]:
+        given.append(sink)
+        return lambda: None
+
+    waits = patience.Patience()
+    with below_people():
+        waits.submit(start, ends.append, None, lambda: True)
+    wait_until(lambda: bool(given), "never begun")
+    given[0](Accepted(0, 3, 7))
+    cancel = waits.submit(lambda sink, _: lambda: sink(cancelled(0)), lambda _: None, None, bool)
+    waits.close()
+    given[0](cancelled(0, 3))
+    assert [type(event) for event in ends] == [Accepted, Finished]
+    cancel()
+
+
+def test_one_that_cannot_be_submitted_stops_no_other(model: ServedModel) -> None:
+    def broken(sink: EventSink, begun: Begun | None) -> Callable[[], None]:
+        raise TypeError("a fault of ours")
+
+    waits = patience.Patience()
+    ends: list[SequenceEvent] = []
+    with below_people():
+        waits.submit(broken, ends.append, None, lambda: True)
+        wait_until(lambda: bool(ends), "never ended")
+        waits.submit(broken, ends.append, None, lambda: True)
+    wait_until(lambda: len(ends) == 2, "its thread is gone")
+    assert all(isinstance(event, Failed) for event in ends)
+    waits.close()

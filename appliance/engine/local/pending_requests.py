@@ -63,7 +63,7 @@ class PendingRequest:
         """The last worker may have died of it, and there was no token of it since: tried alone."""
         self.fruitless = 0
         """Workers that died while they were at work on it, since there was a token of it."""
-        self._mirostat_mu: float | None = None
+        self._mirostat_mu: float | None = before.mirostat_mu if before else None
         self._times = [time.monotonic()]
         """When it came, when it was first worked on, and when its first token came."""
 

@@ -24,7 +24,7 @@ def seconds_of(keep_alive: float | str) -> float:
         text = keep_alive.strip()
         sign, text = (-1, text[1:]) if text.startswith("-") else (1, text.removeprefix("+"))
         pieces = _PIECE.findall(text)
-        if text.isdigit():
+        if text.isdecimal():
             found = sign * float(text)
         elif pieces and "".join(number + unit for number, unit in pieces) == text:
             found = sign * sum(float(number) * _SECONDS[unit] for number, unit in pieces)

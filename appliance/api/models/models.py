@@ -99,6 +99,12 @@ class ModelsResource:
         model = self._pool.find(name)
         return self._summary(model, self._index.find(model.id))
 
+    def described(self, model: ServedModel) -> LocalModel:
+        """One that takes requests; its folder is looked at only if its file is not known."""
+        if self._index.find(model.id) is None:
+            self._index.refresh()
+        return self._summary(model, self._index.find(model.id))
+
     def _unload(self, id: str) -> None:
         for model in self._pool.models():
             if model.id == id:

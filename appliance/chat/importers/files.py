@@ -149,10 +149,10 @@ def _rows(source: SourceFile, data: bytes) -> Iterator[tuple[Any, Any]]:
     if source.path is not None:
         rows = read_table(source.path, "sessions", columns)
     else:
-        with tempfile.NamedTemporaryFile(prefix="appliance-import-", suffix=".db") as file:
-            file.write(data)
-            file.flush()
-            rows = read_table(Path(file.name), "sessions", columns)
+        with tempfile.TemporaryDirectory(prefix="appliance-import-") as folder:
+            file = Path(folder) / "sessions.db"
+            file.write_bytes(data)
+            rows = read_table(file, "sessions", columns)
     for name, history in rows:
         try:
             yield name, _parse(history if isinstance(history, bytes) else str(history).encode())
@@ -180,7 +180,7 @@ def _each(source: SourceFile, chats: Iterator[ImportedChat]) -> Iterator[Found]:
     while True:
         try:
             chat = next(chats, None)
-        except (ValueError, TypeError, LookupError, msgspec.ValidationError) as ex:
+        except (ValueError, TypeError, LookupError) as ex:
             yield Problem(source.name, str(ex))
             continue
         if chat is None:

@@ -1,6 +1,7 @@
 """Jan's threads: a folder each, with `thread.json` and `messages.jsonl`."""
 
 from collections.abc import Iterator
+from itertools import starmap
 from typing import Any
 
 from appliance.chat.importers.chats import (
@@ -28,7 +29,7 @@ def read_thread(document: Any, thread: dict[str, Any]) -> Iterator[ImportedChat]
     first = mapping(listed(document)[0]) if listed(document) else {}
     if not isinstance(first.get("thread_id"), str) or "role" not in first:
         return None
-    return iter([_chat(document, first["thread_id"], thread)])
+    return starmap(_chat, [(document, first["thread_id"], thread)])
 
 
 def _chat(messages: list[Any], id: str, thread: dict[str, Any]) -> ImportedChat:

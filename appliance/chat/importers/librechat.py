@@ -23,7 +23,7 @@ def read(document: Any) -> Iterator[ImportedChat] | None:
         return None
     if "messageId" not in mapping(messages[0]):
         return None
-    return iter([_chat(document)])
+    return map(_chat, [document])
 
 
 def _chat(document: dict[str, Any]) -> ImportedChat:

@@ -21,7 +21,7 @@ def read(document: Any) -> Iterator[ImportedChat] | None:
     messages = listed(mapping(document).get("messages"))
     if not messages or not isinstance(mapping(messages[0]).get("versions"), list):
         return None
-    return iter([_chat(document)])
+    return map(_chat, [document])
 
 
 def _chat(document: dict[str, Any]) -> ImportedChat:

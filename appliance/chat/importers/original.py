@@ -24,7 +24,8 @@ def read(document: Any) -> Iterator[ImportedChat] | None:
     exported = milliseconds(document.get("exportDate"))
     settings = _settings(mapping(document.get("settings")))
     if "sessionId" in document and isinstance(document.get("messages"), list):
-        return iter([_chat(document["sessionId"], document["messages"], exported, settings)])
+        found = (document["sessionId"], document["messages"], exported, settings)
+        return starmap(_chat, [found])
     if isinstance(document.get("sessions"), list) and "exportType" in document:
         entries = map(mapping, document["sessions"])
         return starmap(

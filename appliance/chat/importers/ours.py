@@ -21,7 +21,7 @@ def read(document: Any) -> Iterator[ImportedChat] | None:
     """One chat."""
     if mapping(document).get("format") != FORMAT:
         return None
-    return iter([_chat(document)])
+    return map(_chat, [document])
 
 
 def _chat(document: dict[str, Any]) -> ImportedChat:

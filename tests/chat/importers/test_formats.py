@@ -11,6 +11,7 @@ from typing import Any
 import apsw
 import pytest
 
+from appliance.chat.importers import ours
 from appliance.chat.importers.chats import ImportedChat, Node, make_chat
 from appliance.chat.importers.files import Found, Problem, Skipped, read_bytes, read_path
 from appliance.chat.importers.importer import ImportReport, add_chat, import_chats
@@ -177,6 +178,13 @@ def test_a_bad_file_is_named_and_nothing_else_happens(database: Database, data: 
     report = stored(database, read_bytes("bad.json", data))
     named = {problem.file for problem in report.failed}
     assert named == {"bad.json"} or (report.imported and not report.failed)
+
+
+def test_messages_that_are_no_list_are_named(database: Database) -> None:
+    chat = make_chat("test", [Node(id="1", parent=None, role="user", content="x")], id="x")
+    document = {**ours.write(chat), "messages": 5}
+    report = stored(database, read_bytes("bad.json", json.dumps(document).encode()))
+    assert [problem.file for problem in report.failed] == ["bad.json"]
 
 
 def test_half_surrogate_pairs_and_controls_are_stored_as_escapes(database: Database) -> None:

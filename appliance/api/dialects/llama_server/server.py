@@ -30,9 +30,8 @@ class ServerState:
         """The default model, or the one that `?model=` names, and how replies are generated."""
         model = self._pool.find(req.get_param("model"))
         known = self._models.offered_as(model.id)
-        params = msgspec.to_builtins(SamplingParams(**model.spec.sampling))
-        for name in SamplingParams.__struct_fields__:
-            params.setdefault(name, getattr(SamplingParams(), name))
+        # Those that are off are shown as well.
+        params = msgspec.structs.asdict(SamplingParams(**model.spec.sampling))
         params["samplers"] = list(params["samplers"] or DEFAULT_SAMPLERS)
         params.pop("max_tokens")
         resp.media = ServerProps(

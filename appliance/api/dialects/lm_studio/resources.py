@@ -54,7 +54,7 @@ class _WithFigures:
         self._runtime = Runtime(name="appliance", version=version, supported_formats=["gguf"])
 
     def of(self, model: ServedModel) -> Figures:
-        known = self._offered.offered_as(model.id)
+        known = self._offered.described(model)
         return Figures(
             model_info=UsedModel(
                 arch=known.architecture,

@@ -133,7 +133,7 @@ class ChatCompletions(CompletionEndpoint):
         encoder = self.encoder(body, model)
         effort = None
         if prompt.effort is not None:
-            thinks = self._models.offered_as(model.id).thinks
+            thinks = self._models.described(model).thinks
             if thinks is None:  # it runs elsewhere, where more is known of it
                 prompt = msgspec.structs.replace(prompt, effort_is_wish=False)
             elif not thinks and prompt.effort != "none":

@@ -113,7 +113,11 @@ class MessageIn(Lenient, kw_only=True, frozen=True):
         """
         if self.content is None and self.role != "assistant":
             raise RequestError(f"{path}.content is missing", param=f"{path}.content")
-        call_id = self.tool_call_id or _call_id(self.name, before)
+        call_id = self.tool_call_id
+        if self.role == "function":
+            call_id = old_call_id(self.name)
+        elif self.role == "tool":
+            call_id = call_id or _call_id(self.name, before)
         if self.role == "tool" and not call_id:
             raise RequestError(f"{path}.tool_call_id is missing", param=f"{path}.tool_call_id")
         if self.role == "function" and not self.name:
@@ -130,11 +134,8 @@ class MessageIn(Lenient, kw_only=True, frozen=True):
             name=self.name,
             reasoning_content=self.reasoning_content or thought,
             tool_calls=calls or None,
-            tool_call_id=call_id if self.role == "tool" else self._old_call_id(),
+            tool_call_id=call_id,
         )
-
-    def _old_call_id(self) -> str | None:
-        return old_call_id(self.name) if self.role == "function" else self.tool_call_id
 
     def _text(self, path: str) -> str:
         content = self.content or ""

@@ -14,6 +14,7 @@ from appliance.api.dialects.openai.answers import (
     ModelObjects,
 )
 from appliance.api.openapi.operation import Operations
+from appliance.engine.pool import ServedModel
 from appliance.models.local.abilities import capabilities
 from appliance.models.local.summary import LocalModel
 
@@ -41,6 +42,9 @@ class OfferedModels(Protocol):
 
     def offered_as(self, name: str) -> LocalModel:
         """The model with that id or name. Raises ModelNotFound."""
+
+    def described(self, model: ServedModel) -> LocalModel:
+        """One that takes requests, found without looking at the folders again."""
 
 
 class OpenAIModels:

@@ -29,7 +29,6 @@ from appliance.api.dialects.openai.tools import (
     Tools,
     permitted,
 )
-from appliance.api.generation.conversation import named_choice
 from appliance.api.generation.keeping import seconds_of
 from appliance.api.generation.sampling import Sampling, Tokens
 from appliance.api.wire.lenient import Lenient
@@ -340,10 +339,9 @@ class ChatCompletionRequest(OpenAIRequest, kw_only=True, frozen=True, forbid_unk
         tools, choice = self.tools or [], self.tool_choice
         if self.functions and not tools:
             tools = [ToolIn(type="function", function=it) for it in self.functions]
-        if choice is None and isinstance(self.function_call, FunctionName):
-            choice = msgspec.convert(named_choice(self.function_call.name), NamedTool)
-        elif choice is None and not isinstance(self.function_call, FunctionName):
-            choice = self.function_call
+        if choice is None:
+            called = self.function_call
+            choice = NamedTool(function=called) if isinstance(called, FunctionName) else called
         return permitted(tools, choice or "auto")
 
 

@@ -53,6 +53,8 @@ class BatchRunner:
         """Lines in hand whose answer is of no use."""
         self._last: dict[str, float] = {}
         """When a line of a batch was last begun: batches take turns."""
+        self._open = False
+        """A batch had not ended when it was last looked."""
         self._closing = False
         self._threads = [
             threading.Thread(target=self._run, name=f"batch {number}", daemon=True)
@@ -98,10 +100,15 @@ class BatchRunner:
     def _run(self) -> None:
         while not self._closing:
             try:
-                found = self._take()
-                if found:
-                    self._answer(*found)
-                    continue
+                with self._changed:
+                    found = self._take()
+                    if not found:
+                        # Without a batch there is nothing to look for until one is made.
+                        if not self._closing:
+                            self._changed.wait(LOOK_SECONDS if self._open else None)
+                        continue
+                self._answer(*found)
+                continue
             except StoreError as ex:
                 log.error("batches wait for the disk: %s", ex)
             except Exception:
@@ -113,9 +120,9 @@ class BatchRunner:
     def _take(self) -> tuple[BatchState, BatchLine] | None:
         """A line to answer; batches that have none left end."""
         with self._changed:
-            for state in sorted(
-                self.book.open_batches(), key=lambda it: self._last.get(it.id, 0.0)
-            ):
+            found = self.book.open_batches()
+            self._open = bool(found)
+            for state in sorted(found, key=lambda it: self._last.get(it.id, 0.0)):
                 own = [number for id, number in self._in_hand if id == state.id]
                 late = time.time() > state.created_at + WINDOW_SECONDS
                 if state.status == "cancelling" or late:

@@ -118,7 +118,7 @@ class InputProcessor:
         """Read it for the step loop; within its turn, so that requests keep their order."""
         read: Sequence | EmbeddingJob
         if isinstance(command, Embed) and isinstance(command.request, TextRequest):
-            done = text_result(command.id, command.request, self._runner, self._tokenizer.show)
+            done = text_result(command.id, command.request, self._runner, self._tokenizer)
             self._refuse(done)
             return
         if isinstance(command, Embed):
@@ -207,7 +207,9 @@ class InputProcessor:
             id,
             prompt,
             sampling,
-            sampler=self._runner.sampler(sampling, seed, list(prompt), constraint, written),
+            sampler=self._runner.sampler(
+                sampling, seed, prompt.ids(0, len(prompt)), constraint, written
+            ),
             parser=read.parser,
             seed=seed,
             max_completion_tokens=room

@@ -140,7 +140,7 @@ class PromptTokenizer:
         if isinstance(prompt, ChatPrompt):
             return self._chat(prompt, sampling)
         if isinstance(prompt, TextPrompt):
-            tokens = self._tokens(prompt.text, parse_special=True)
+            tokens = self.tokens(prompt.text, parse_special=True)
             return TokenizedPrompt(self._runner.with_bos(tokens), _wanted(sampling))
         if isinstance(prompt, InfillPrompt):
             n_ctx = self._runner.info.n_ctx
@@ -149,7 +149,7 @@ class PromptTokenizer:
             )
             tokens = self._runner.with_bos(tokens)
             return TokenizedPrompt(tokens, _wanted(sampling), dropped_messages=dropped)
-        self._check_tokens(prompt.tokens, "prompt")
+        self.check_tokens(prompt.tokens, "prompt")
         return TokenizedPrompt(prompt.tokens, _wanted(sampling))
 
     def show(self, request: TextRequest) -> str:
@@ -174,7 +174,7 @@ class PromptTokenizer:
             tokens = self._with_special(prompt.text)
         else:
             tokens = prompt.tokens
-            self._check_tokens(tokens, param)
+            self.check_tokens(tokens, param)
         if not tokens:
             raise RequestError(f"{param} is empty", param=param)
         return tokens
@@ -187,10 +187,14 @@ class PromptTokenizer:
         start = next((i for i in range(len(around)) if around[i : i + len(probe)] == probe), None)
         if start is None:
             return self._runner.tokenize_with_special(text)
-        tokens = self._tokens(text, parse_special=False)
+        tokens = self.tokens(text, parse_special=False)
         return [*around[:start], *tokens, *around[start + len(probe) :]]
 
-    def _check_tokens(self, tokens: list[int], param: str) -> None:
+    def check_tokens(self, tokens: Messages[int], param: str) -> None:
+        """
+        Raises:
+            RequestError: one of them is none; `param` is named.
+        """
         n_vocab = self._runner.n_vocab
         if not all(0 <= token < n_vocab for token in tokens):
             raise RequestError(f"tokens must lie between 0 and {n_vocab - 1}", param=param)
@@ -248,7 +252,7 @@ class PromptTokenizer:
         return len(self._plain(text))
 
     def _plain(self, text: str) -> list[int]:
-        return self._tokens(text, parse_special=False)
+        return self.tokens(text, parse_special=False)
 
     def _rendered(self, prompt: ChatPrompt, messages: list[ChatMessage]) -> "_Rendered":
         tools = prompt.tools if prompt.tool_choice != "none" else None
@@ -292,13 +296,13 @@ class PromptTokenizer:
         control tokens. No vocabulary joins anything across those.
         """
         if all(parse_special for _, parse_special in segments):
-            return self._tokens("".join(text for text, _ in segments), parse_special=True)
+            return self.tokens("".join(text for text, _ in segments), parse_special=True)
         tokens: list[int] = []
         for text, parse_special in _between_control(segments, self._control):
-            tokens += self._tokens(text, parse_special=parse_special)
+            tokens += self.tokens(text, parse_special=parse_special)
         return tokens
 
-    def _tokens(self, text: str, *, parse_special: bool) -> list[int]:
+    def tokens(self, text: str, *, parse_special: bool) -> list[int]:
         """Tokens of a text, however long."""
         if len(text) <= SLICE:
             return self._runner.tokenize(text, parse_special=parse_special)

@@ -52,13 +52,21 @@ class WrittenTokens:
                 if common == len(one.tokens):
                     self._kept.remove(one)
             self._kept.append(_Written(tokens, sorted(replies)))
-            while sum(len(one.tokens) for one in self._kept) > MOST_TOKENS:
-                del self._kept[0]
+            self._drop_oldest()
 
     def add_stored(self, stored: Iterable[PromptTokens]) -> None:
         """Chats of an earlier worker, in which replies may stand anywhere."""
         with self._lock:
             self._kept += [_Written(tokens, [(0, len(tokens))]) for tokens in stored]
+            self._drop_oldest()
+
+    def _drop_oldest(self) -> None:
+        total = sum(len(one.tokens) for one in self._kept)
+        dropped = 0
+        while total > MOST_TOKENS:
+            total -= len(self._kept[dropped].tokens)
+            dropped += 1
+        del self._kept[:dropped]
 
     def forget(self, session: str) -> None:
         """Drop what belongs to a session, by its opaque name."""

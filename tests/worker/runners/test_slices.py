@@ -87,7 +87,7 @@ def test_slices_have_the_tokens_of_the_whole(
         for number, text in enumerate(texts(length)):
             for special in (False, True):
                 whole = runner.tokenize(text, parse_special=special)
-                sliced = reader._tokens(text, parse_special=special)
+                sliced = reader.tokens(text, parse_special=special)
                 assert sliced == whole, (name, number, special)
         assert (runner.cuts is None) == (name in NOT_CUT), name
         assert pauses.total() > len(TEXTS) or name in NOT_CUT

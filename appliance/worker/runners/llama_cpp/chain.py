@@ -43,7 +43,7 @@ class SamplerChain:
         self._vocabulary = vocabulary
         self._params = params
         self._seed = seed
-        self._before = before
+        self._before: Sequence[int] = before
         self.handle: Handle = lib.llama_sampler_chain_init(lib.llama_sampler_chain_default_params())
         self._drawing: list[tuple[int, Callable[[int], Handle]]] = []
         """Where in the chain something is drawn by chance, and what makes that sampler for a
@@ -63,6 +63,7 @@ class SamplerChain:
             for name in self._order:
                 self._build(name)
             self._draw(lambda at: lib.llama_sampler_init_dist(seed_at(seed, at)))
+        self._before = ()  # which no sampler needs any more
 
     def close(self) -> None:
         """Free the native memory."""

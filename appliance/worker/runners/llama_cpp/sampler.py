@@ -1,6 +1,7 @@
 """Choosing tokens with llama.cpp's own samplers, of those that a constraint leaves."""
 
 import math
+from array import array
 from collections.abc import Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -54,7 +55,8 @@ class LlamaSampler:
         if params.ignore_eos:
             bias |= dict.fromkeys(ending, -math.inf)
         self._banned = [token for token, value in bias.items() if value == -math.inf]
-        before = [*prompt, *written]
+        before = array("i", prompt)
+        before.extend(written)
         self._chain = SamplerChain(vocabulary, params, seed=seed, before=before, bias=bias)
         if self.mirostat_mu is not None:
             _ = self._candidates

@@ -10,6 +10,7 @@ from appliance.config import paths
 from appliance.config.schema import Config
 from appliance.diagnostics import checks, gpus
 from appliance.engine.base import ModelSpec
+from appliance.engine.model_names import comparable
 from appliance.errors import ApplianceError
 from appliance.models.gguf.purpose import only_embeds
 from appliance.models.gguf.shards import read_model
@@ -57,15 +58,15 @@ def _dangling_aliases(config: Config) -> dict[str, str]:
         return {}
     stock = model_library.library(config).index
     stock.refresh(at_once=True)
-    known = [
-        *(model for spec in model_specs.specs(config) for model in (spec.id, spec.name)),
-        *(name for entry in stock.entries() for name in (entry.id, entry.name)),
-    ]
+    known = {
+        *(comparable(name) for spec in model_specs.specs(config) for name in (spec.id, spec.name)),
+        *(comparable(name) for entry in stock.entries() for name in (entry.id, entry.name)),
+    }
     targets = config.models.alias_targets()
     return {
         alias: config.models.aliases[alias]
         for alias, target in targets.items()
-        if target.casefold() not in map(str.casefold, known)
+        if comparable(target) not in known
     }
 
 

@@ -23,13 +23,13 @@ class Aliases:
     def __init__(self, targets: Mapping[str, str] | None = None) -> None:
         """`targets`: an id or a name of a model, by alias."""
         self.targets = dict(targets or {})
-        self._exact = {_comparable(alias): it for alias, it in self.targets.items()}
+        self._exact = {comparable(alias): it for alias, it in self.targets.items()}
         stars = [alias for alias in self._exact if alias.endswith("*")]
         self._stars = sorted(stars, key=len, reverse=True)
 
     def target(self, name: str) -> str | None:
         """What an alias stands for; None: it is none."""
-        same = _comparable(name)
+        same = comparable(name)
         if same in self._exact and not same.endswith("*"):
             return self._exact[same]
         fitting = (star for star in self._stars if same.startswith(star[:-1]))
@@ -37,8 +37,8 @@ class Aliases:
 
     def of(self, spec: ModelSpec) -> tuple[str, ...]:
         """The aliases of a model."""
-        names = set(map(_comparable, _names(spec)))
-        return tuple(it for it, target in self.targets.items() if _comparable(target) in names)
+        names = set(map(comparable, _names(spec)))
+        return tuple(it for it, target in self.targets.items() if comparable(target) in names)
 
 
 def named(models: Sequence[N], name: str, aliases: Aliases | None = None) -> N | None:
@@ -50,11 +50,11 @@ def named(models: Sequence[N], name: str, aliases: Aliases | None = None) -> N |
 
 
 def _named(models: Sequence[N], name: str) -> N | None:
-    same = _comparable(name)
+    same = comparable(name)
     return (
         next((m for m in models if m.spec.id == name), None)
         or next((m for m in models if m.spec.name == name or name in m.spec.aliases), None)
-        or next((m for m in models if same in map(_comparable, _names(m.spec))), None)
+        or next((m for m in models if same in map(comparable, _names(m.spec))), None)
     )
 
 
@@ -62,7 +62,7 @@ def _names(spec: ModelSpec) -> tuple[str, ...]:
     return (spec.id, spec.name, *spec.aliases)
 
 
-def _comparable(id: str) -> str:
+def comparable(id: str) -> str:
     """As names are compared that fit no id: clients of Ollama's API add a tag, and some change
     letters."""
     return id.casefold().removesuffix(":latest")
@@ -85,10 +85,8 @@ def is_missing(model: Loadable) -> bool:
         return False
     try:
         model.spec.file()
-    except ModelNotDownloaded:
-        return True
-    except ModelLoadFailed:
-        return False
+    except ModelLoadFailed as ex:
+        return isinstance(ex, ModelNotDownloaded)
     return False
 
 

@@ -149,8 +149,10 @@ def build(
     local_models = ModelsResource(pool, library)
     starter = ReplyStarter(sessions, profile, turns, pool, limits.max_response_tokens)
     legacy = LegacyApi(sessions, turns, starter, pool, limits)
-    chat = ChatCompletionsDispatcher(ChatCompletions(pool, local_models, limits), legacy)
-    text = CompletionsDispatcher(Completions(pool, limits), legacy)
+    openai_chat = ChatCompletions(pool, local_models, limits)
+    openai_text = Completions(pool, limits)
+    chat = ChatCompletionsDispatcher(openai_chat, legacy)
+    text = CompletionsDispatcher(openai_text, legacy)
     embeddings = Embeddings(pool, limits.max_prompt_length)
     models_of_both = ModelsDispatcher(
         OpenAIModels(local_models), local_models, limits.max_response_tokens
@@ -183,8 +185,8 @@ def build(
 
     batches.serve(
         {
-            "/v1/chat/completions": ChatCompletions(pool, local_models, limits),
-            "/v1/completions": Completions(pool, limits),
+            "/v1/chat/completions": openai_chat,
+            "/v1/completions": openai_text,
             "/v1/embeddings": embeddings,
             "/v1/responses": stored,
         }
@@ -210,8 +212,9 @@ def build(
     add("/apply-template", tokens, CHAT_LIMITED, "template")
     add("/completion", LlamaCompletion(pool, limits), CHAT_LIMITED, counts_as="completions")
     add("/infill", LlamaInfill(pool, limits), CHAT_LIMITED, counts_as="completions")
+    rerank = Rerank(pool, limits.max_prompt_length)
     for path in ("/v1/rerank", "/v1/reranking", "/rerank", "/reranking"):
-        add(path, Rerank(pool, limits.max_prompt_length), CHAT_LIMITED)
+        add(path, rerank, CHAT_LIMITED)
 
     lm_studio = LmStudioModelResource(local_models)
     lm_chats = LmStudioChats(pool, local_models, limits, version)

@@ -11,7 +11,7 @@ from appliance.chat.importers.files import Problem, read_path
 from appliance.config.loader import load
 from appliance.config.original import Line, Migrated, translate
 from appliance.config.schema import AvailableModel, Config
-from appliance.errors import ApplianceError, ModelNotFound
+from appliance.errors import ApplianceError
 from appliance.service import model_files
 
 CHATS = ("sessions.db", "sessions.json")
@@ -78,7 +78,7 @@ def _model_line(config: Config, model: AvailableModel) -> tuple[Line, MissingMod
     place = f"model {model.id}"
     try:
         file = model_files.model_file(config, model)
-    except (ModelNotFound, ApplianceError) as ex:
+    except ApplianceError as ex:
         name = model_files.hub_name(model)
         missing = None
         if name:

@@ -4,7 +4,6 @@ import base64
 import hashlib
 import logging
 from html.parser import HTMLParser
-from pathlib import Path
 from urllib.parse import urlsplit
 
 from appliance.config import paths
@@ -70,7 +69,7 @@ def report(config: Config) -> None:
         return
     folder = paths.ui_dir(config)
     try:
-        document = Path(folder / "index.html").read_text(encoding="utf-8", errors="replace")
+        document = (folder / "index.html").read_text(encoding="utf-8", errors="replace")
     except OSError as ex:
         log.error("server.ui_dir: %s has no index.html: %s", folder, ex.strerror)
         return

@@ -102,7 +102,7 @@ class Guard:
             raise NotAllowed("Nobody may call this.")
         if isinstance(declared, Rule):
             return declared
-        return declared.get(method) or declared.get("GET" if method == "HEAD" else method, ADMIN)
+        return declared.get("GET" if method == "HEAD" else method, ADMIN)
 
     def refused(
         self, method: str, headers: Mapping[str, str], local: Local

@@ -24,9 +24,7 @@ WINDOW_SECONDS = 24 * 3600
 MOST_FILES = 1000
 """Of one owner; and as many batches."""
 
-BatchStatus = Literal[
-    "failed", "in_progress", "completed", "expired", "cancelling", "cancelled", "finalizing"
-]
+BatchStatus = Literal["failed", "in_progress", "completed", "expired", "cancelling", "cancelled"]
 _OPEN = ("in_progress", "cancelling")
 
 

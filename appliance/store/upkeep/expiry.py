@@ -27,21 +27,16 @@ class ExpiryStatus(msgspec.Struct, frozen=True):
 class Expiry:
     """Any thread may call."""
 
-    def __init__(
-        self,
-        database: Database,
-        ttl_seconds: float,
-        on_confirm: Callable[[], object] = lambda: None,
-    ) -> None:
+    def __init__(self, database: Database, ttl_seconds: float) -> None:
         """
         Args:
             database: migrated.
             ttl_seconds: see `[limits] session_ttl_seconds`.
-            on_confirm: called when somebody has agreed.
         """
         self._database = database
         self._ttl_seconds = ttl_seconds
-        self.on_confirm = on_confirm
+        self.on_confirm: Callable[[], object] = lambda: None
+        """Called when somebody has agreed."""
         if ttl_seconds and not self.confirmed:
             log.warning(
                 "limits.session_ttl_seconds is %g: chats without activity for that long would be"

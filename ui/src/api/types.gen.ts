@@ -168,7 +168,7 @@ export interface components {
             /** @default 24h */
             completion_window?: string;
             /** @enum {unknown} */
-            status: "cancelled" | "cancelling" | "completed" | "expired" | "failed" | "finalizing" | "in_progress";
+            status: "cancelled" | "cancelling" | "completed" | "expired" | "failed" | "in_progress";
             output_file_id: string | null;
             error_file_id: string | null;
             created_at: number;

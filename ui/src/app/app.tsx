@@ -237,9 +237,9 @@ function isLocked({ me }: AccessState): boolean {
   return me !== null && me.auth && me.scope === null;
 }
 
-/** Whether a model can answer, now or soon. Counts as yes until it is known. */
 const noModels: readonly ModelStatus[] = [];
 
+/** Whether a model can answer, now or soon. Counts as yes until it is known. */
 function isAble({ server }: StatusState): boolean {
   return server === null || ![undefined, "failed"].includes(servingModel(server)?.state);
 }

@@ -25,6 +25,7 @@ from appliance.api.openapi.operation import Operations
 from appliance.config.schema import LimitsSettings
 from appliance.engine.pool import Pool, ServedModel
 from appliance.http.errors import ErrorAnswer
+from appliance.models.local.abilities import capabilities
 from appliance.models.local.summary import LocalModel
 
 operation = Operations("LM Studio")
@@ -128,6 +129,7 @@ class LmStudioCompletions(Completions):
 
 def _entry(known: LocalModel) -> LmStudioModel:
     loaded = known.status in ("ready", "failing")
+    can = capabilities(embeds=known.embeds, tools=known.tools, thinks=known.thinks)
     return LmStudioModel(
         id=known.id,
         type="embeddings" if known.embeds else "llm",
@@ -137,6 +139,5 @@ def _entry(known: LocalModel) -> LmStudioModel:
         state="loaded" if loaded else "loading" if known.status == "loading" else "not-loaded",
         max_context_length=known.context_length or known.n_ctx or 0,
         loaded_context_length=known.n_ctx if loaded and known.n_ctx else UNSET,
-        # Of a model on another server nothing is known: it is taken to do what most do.
-        capabilities=["tool_use"] if known.tools is not False and not known.embeds else [],
+        capabilities=["tool_use"] if "tools" in can else [],
     )

@@ -1,12 +1,11 @@
 """A conversation made shorter by the model: `POST /v1/responses/compact`."""
 
-import secrets
 import time
 from collections.abc import Sequence
 
 import falcon
 
-from appliance.api.dialects.responses.items import input_items, plain_content
+from appliance.api.dialects.responses.items import input_items, new_response_id, plain_content
 from appliance.api.dialects.responses.prompts import Prompts
 from appliance.api.dialects.responses.schemas import (
     CompactedResponse,
@@ -52,7 +51,7 @@ class Compaction:
         body, ignored = decode_lenient(req, CompactRequest)
         caller: Caller = req.context.caller
         model = self._pool.find(body.model)
-        id = f"resp_{secrets.token_hex(24)}"
+        id = new_response_id()
         items = input_items(body.input or [], id)
         conversation = self._prompts.conversation(
             caller.owner, body.previous_response_id, body.instructions, items

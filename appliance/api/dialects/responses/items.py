@@ -1,6 +1,7 @@
 """Items of OpenAI's Responses → a conversation."""
 
 import re
+import secrets
 from collections.abc import Iterable
 from typing import Any
 
@@ -24,6 +25,11 @@ SUMMARY = "A summary of the conversation so far:\n"
 def plain_content(text: str) -> str:
     """A text as `encrypted_content`."""
     return f"{PLAIN}{text}"
+
+
+def new_response_id() -> str:
+    """An id that no other response has."""
+    return f"resp_{secrets.token_hex(24)}"
 
 
 def input_items(given: str | list[Item] | None, response_id: str) -> list[Item]:

@@ -1,7 +1,6 @@
 """OpenAI's Responses: created, retrieved, and continued."""
 
 import logging
-import secrets
 import time
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -13,7 +12,7 @@ from structlog.contextvars import bind_contextvars
 from appliance.api.dialects.responses.builder import EVENTS
 from appliance.api.dialects.responses.encoder import ResponseEncoder
 from appliance.api.dialects.responses.follower import FollowingStream
-from appliance.api.dialects.responses.items import Item, input_items
+from appliance.api.dialects.responses.items import Item, input_items, new_response_id
 from appliance.api.dialects.responses.prompts import Prompts
 from appliance.api.dialects.responses.recorder import Plan, Recorder
 from appliance.api.dialects.responses.recorders import Recorders
@@ -164,7 +163,7 @@ class Responses:
         """Tokens of the whole prompt."""
         body, ignored = decode_lenient(req, ResponsesRequest)
         model = self._pool.find(body.model)
-        items = input_items(body.input, _new_id())
+        items = input_items(body.input, new_response_id())
         offered = OfferedTools(body.tools or ())
         request = self._prompts.request(req.context.caller, body, model, items, offered)
         count = count_prompt_tokens(model, request, req.env["appliance.on_disconnect"])
@@ -276,10 +275,6 @@ def _known_query(req: falcon.Request, kind: type[Query]) -> Query:
         raise RequestError(str(ex)) from ex
 
 
-def _new_id() -> str:
-    return f"resp_{secrets.token_hex(24)}"
-
-
 def _head(body: ResponsesRequest, model: str) -> ResponseObject:
     """The response before it has any output."""
     format = body.text.format if body.text and body.text.format else None
@@ -290,7 +285,7 @@ def _head(body: ResponsesRequest, model: str) -> ResponseObject:
         for tool in body.tools or ()
     ]
     return ResponseObject(
-        id=_new_id(),
+        id=new_response_id(),
         created_at=int(time.time()),
         instructions=body.instructions,
         max_output_tokens=body.max_output_tokens,

@@ -34,7 +34,7 @@ export interface SessionsState {
   restore: (id: string) => Promise<Session>;
   /** The whole session as a file. */
   exportFile: (id: string) => Promise<Blob>;
-  /** Creates a session from such a file. Throws SyntaxError if it is not JSON. */
+  /** Imports the chats of a file. */
   importFile: (file: Blob) => Promise<ImportReport>;
 }
 

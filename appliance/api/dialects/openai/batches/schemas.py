@@ -8,7 +8,6 @@ from msgspec import Meta
 from appliance.api.wire.lenient import Lenient
 from appliance.store.callers.batches import WINDOW_SECONDS, BatchState, BatchStatus, StoredFile
 
-ENDPOINTS = ("/v1/chat/completions", "/v1/completions", "/v1/embeddings", "/v1/responses")
 Endpoint = Literal["/v1/chat/completions", "/v1/completions", "/v1/embeddings", "/v1/responses"]
 Key = Annotated[str, Meta(max_length=64)]
 Value = Annotated[str, Meta(max_length=512)]

@@ -80,7 +80,7 @@ from appliance.auth.keys.registry import Keys
 from appliance.auth.login_sessions import LoginSessions
 from appliance.chat.turns import Turns
 from appliance.config.schema import Config
-from appliance.engine.pool import Pool
+from appliance.engine.serving.pool import Pool
 from appliance.errors import ApplianceError
 from appliance.http.websocket import WebSocketHandler
 from appliance.metrics.dashboard import Dashboard

@@ -10,7 +10,7 @@ from appliance.config import paths
 from appliance.config.schema import Config
 from appliance.diagnostics import checks, gpus
 from appliance.engine.base import ModelSpec
-from appliance.engine.model_names import comparable
+from appliance.engine.serving.model_names import comparable
 from appliance.errors import ApplianceError
 from appliance.models.gguf.purpose import only_embeds
 from appliance.models.gguf.shards import read_model

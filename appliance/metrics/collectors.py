@@ -6,7 +6,7 @@ from typing import Any
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from appliance.engine.pool import ServedModel
+from appliance.engine.serving.pool import ServedModel
 from appliance.metrics.process_memory import of_model
 
 

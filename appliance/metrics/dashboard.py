@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 import msgspec
 
 from appliance.engine.counters import Counters
-from appliance.engine.pool import ServedModel
+from appliance.engine.serving.pool import ServedModel
 from appliance.metrics.process_memory import of_model, of_process
 from appliance.metrics.throughput import Throughput
 from appliance.models.memory.usage import MemoryUse

@@ -2,7 +2,7 @@
 
 import psutil
 
-from appliance.engine.pool import ServedModel
+from appliance.engine.serving.pool import ServedModel
 from appliance.models.memory.usage import MemoryUse, measured
 
 

@@ -25,7 +25,7 @@ from appliance.config.environment import service_manager
 from appliance.config.schema import Config
 from appliance.engine.kv_files import forget_session, forget_stateless, keep_sessions
 from appliance.engine.local.prestart import PrestartedWorker
-from appliance.engine.pool import Pool
+from appliance.engine.serving.pool import Pool
 from appliance.errors import ModelNotFound
 from appliance.http.server import HttpServer, ServerLimits
 from appliance.metrics import collectors

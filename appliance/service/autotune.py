@@ -13,7 +13,7 @@ from appliance.config import paths
 from appliance.config.environment import worker_environment
 from appliance.config.schema import Config
 from appliance.engine.base import Engine
-from appliance.engine.pool import Pool, ServedModel
+from appliance.engine.serving.pool import Pool, ServedModel
 from appliance.errors import ApplianceError
 from appliance.system.memory import memory
 from appliance.system.periodic_thread import PeriodicThread

@@ -11,7 +11,7 @@ import msgspec
 from appliance.config import paths
 from appliance.config.environment import worker_environment
 from appliance.engine.base import Engine
-from appliance.engine.pool import Pool, ServedModel
+from appliance.engine.serving.pool import Pool, ServedModel
 from appliance.errors import ApplianceError
 from appliance.system.periodic_thread import PeriodicThread
 from appliance.tuning.devices.verify import ComparisonOutcome, compare

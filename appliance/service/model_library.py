@@ -12,8 +12,8 @@ import msgspec
 from appliance.config import environment, paths
 from appliance.config.schema import EMBEDDED_MODEL, AvailableModel, Config
 from appliance.engine.base import ModelSpec
-from appliance.engine.model_names import Aliases
-from appliance.engine.pool import Pool
+from appliance.engine.serving.model_names import Aliases
+from appliance.engine.serving.pool import Pool
 from appliance.errors import ApplianceError, ModelNotFound, RequestError
 from appliance.models.catalog import catalog
 from appliance.models.hub.client import Hub

@@ -6,8 +6,8 @@ import signal
 from appliance.engine.base import ModelSpec
 from appliance.engine.counters import Counters
 from appliance.engine.local.engine import LocalEngine
-from appliance.engine.pool import Pool
 from appliance.engine.protocol import Queued
+from appliance.engine.serving.pool import Pool
 from appliance.engine.types import SamplingParams
 from tests.engine.conftest import MakeEngine, fake_engine
 from tests.engine.engine_client import CollectedReply, ask, chat

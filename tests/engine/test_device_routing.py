@@ -6,7 +6,6 @@ import pytest
 
 from appliance.engine.base import ModelSpec
 from appliance.engine.device_routing import DeviceRouting, merge_statuses
-from appliance.engine.pool import Pool, ServedModel
 from appliance.engine.protocol import (
     PROCESSOR,
     Accepted,
@@ -17,6 +16,7 @@ from appliance.engine.protocol import (
     SequenceEvent,
     Trust,
 )
+from appliance.engine.serving.pool import Pool, ServedModel
 from appliance.engine.types import GenerationRequest, SamplingParams, TextPrompt
 from tests.engine.conftest import fake_engine
 from tests.engine.test_faults import until

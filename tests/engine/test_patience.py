@@ -5,10 +5,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from appliance.engine import patience
 from appliance.engine.base import ModelSpec
-from appliance.engine.patience import below_people
-from appliance.engine.pool import Pool, ServedModel
 from appliance.engine.protocol import (
     Accepted,
     Begun,
@@ -20,6 +17,9 @@ from appliance.engine.protocol import (
     Terminal,
     cancelled,
 )
+from appliance.engine.serving import patience
+from appliance.engine.serving.patience import below_people
+from appliance.engine.serving.pool import Pool, ServedModel
 from appliance.engine.types import EmbedRequest, GenerationRequest, SamplingParams, TextPrompt
 from tests.engine.conftest import fake_engine
 from tests.engine.fake_runner import reply_to

@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 
-from appliance.engine import pool as module
 from appliance.engine.base import ModelSpec
-from appliance.engine.pool import Pool
+from appliance.engine.serving import model_lifecycle
+from appliance.engine.serving import pool as module
+from appliance.engine.serving.pool import Pool
 from appliance.engine.types import EmbedRequest
 from appliance.errors import ModelLoadFailed
 from tests.engine.conftest import fake_engine
@@ -38,7 +39,7 @@ def disk() -> Disk:
 @pytest.fixture
 def pool(disk: Disk, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pool]:
     monkeypatch.setattr(module, "JANITOR_SECONDS", 0.01)
-    monkeypatch.setattr(module, "RETRY_FAILED_SECONDS", 0.02)
+    monkeypatch.setattr(model_lifecycle, "RETRY_FAILED_SECONDS", 0.02)
     make: Any = lambda: fake_engine(disk.path, back_off=(0.0,))  # noqa: E731
     spec = ModelSpec(
         id="fake", name="fake", make=make, need=disk.read, stamp=lambda: disk.stamp, prewarm=True

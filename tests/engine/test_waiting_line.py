@@ -11,10 +11,8 @@ from typing import Any
 
 import pytest
 
-from appliance.engine import waiting_line as module
 from appliance.engine.base import EngineState, ModelSpec
 from appliance.engine.counters import Counters
-from appliance.engine.pool import Pool, ServedModel
 from appliance.engine.protocol import (
     Accepted,
     Begun,
@@ -27,6 +25,8 @@ from appliance.engine.protocol import (
     Terminal,
     cancelled,
 )
+from appliance.engine.serving import waiting_line as module
+from appliance.engine.serving.pool import Pool, ServedModel
 from appliance.engine.types import EmbedRequest, GenerationRequest, SamplingParams, TextPrompt
 from appliance.errors import ModelLoadFailed, QueueFull, ShuttingDown, Unavailable
 from tests.waiting import wait_until

@@ -11,7 +11,7 @@ from appliance.api.dialects.ollama.options import params_of
 from appliance.api.dialects.openai.schemas import ChatCompletionRequest
 from appliance.config.schema import Config
 from appliance.engine.base import unobserved
-from appliance.engine.pool import Pool
+from appliance.engine.serving.pool import Pool
 from appliance.engine.types import (
     ChatMessage,
     ChatPrompt,

@@ -13,9 +13,9 @@ from appliance.api.openapi.operation import Operations
 from appliance.auth.keys.scopes import Caller
 from appliance.auth.login_sessions import LoginSessions
 from appliance.engine.base import EngineStatus
-from appliance.engine.model_names import was_missing
-from appliance.engine.pool import Pool, ServedModel
 from appliance.engine.protocol import AssessedDevice, ModelInfo
+from appliance.engine.serving.model_names import was_missing
+from appliance.engine.serving.pool import Pool, ServedModel
 from appliance.http.errors import RETRY_AFTER, ErrorAnswer
 from appliance.metrics.dashboard import Dashboard
 from appliance.metrics.registry import Metrics

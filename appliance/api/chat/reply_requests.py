@@ -9,8 +9,8 @@ from appliance.api.generation.sampling import ReplyLimit
 from appliance.auth.keys.scopes import Caller
 from appliance.chat.live_reply import Follower
 from appliance.chat.turns import ReplyRequest, Turns
-from appliance.engine.pool import Pool, ServedModel
 from appliance.engine.protocol import Accepted
+from appliance.engine.serving.pool import Pool, ServedModel
 from appliance.store.sessions import Sessions
 from appliance.store.settings import NOTHING, DefaultProfile, Settings
 

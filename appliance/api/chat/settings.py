@@ -7,7 +7,7 @@ from appliance.api.chat.schemas import SettingsIn
 from appliance.api.openapi.operation import Operations
 from appliance.api.wire.bodies import decode
 from appliance.config.schema import LimitsSettings
-from appliance.engine.pool import Pool
+from appliance.engine.serving.pool import Pool
 from appliance.engine.types import SamplingParams
 from appliance.store.settings import DefaultProfile, Settings
 

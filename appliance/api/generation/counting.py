@@ -6,8 +6,8 @@ import msgspec
 
 from appliance.api.generation.stream import SequenceFeed, error_of
 from appliance.api.wire.streams import wait_for_events
-from appliance.engine.pool import ServedModel
 from appliance.engine.protocol import Accepted, Failed, Finished, Terminal
+from appliance.engine.serving.pool import ServedModel
 from appliance.engine.types import GenerationRequest
 from appliance.errors import ContextLengthExceeded, ShuttingDown
 

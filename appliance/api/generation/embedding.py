@@ -6,8 +6,8 @@ import threading
 from collections.abc import Callable
 from typing import TypeVar
 
-from appliance.engine.pool import ServedModel
 from appliance.engine.protocol import Embedded, Failed, SequenceEvent, Terminal, TextResult
+from appliance.engine.serving.pool import ServedModel
 from appliance.engine.types import EmbedRequest, TextRequest
 from appliance.errors import ShuttingDown, from_code
 

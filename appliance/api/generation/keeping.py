@@ -4,7 +4,7 @@ import math
 import re
 
 from appliance.auth.keys.scopes import Caller
-from appliance.engine.pool import ServedModel
+from appliance.engine.serving.pool import ServedModel
 from appliance.errors import RequestError
 
 _PIECE = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|ms|s|m|h)")

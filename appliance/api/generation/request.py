@@ -10,7 +10,6 @@ from appliance.api.generation.encoder import Encoder, ReplyCollector
 from appliance.api.generation.sampling import SEEDS
 from appliance.api.generation.stream import SequenceFeed, SequenceStream, error_of
 from appliance.api.wire.streams import FIRST_EVENT_SECONDS, wait_for_events
-from appliance.engine.pool import ServedModel
 from appliance.engine.protocol import (
     Accepted,
     Begun,
@@ -20,6 +19,7 @@ from appliance.engine.protocol import (
     Finished,
     SequenceEvent,
 )
+from appliance.engine.serving.pool import ServedModel
 from appliance.engine.types import GenerationRequest
 from appliance.errors import ApplianceError
 

@@ -7,7 +7,7 @@ import falcon
 import msgspec
 
 from appliance.api.openapi.operation import Operations
-from appliance.engine.pool import Pool, ServedModel
+from appliance.engine.serving.pool import Pool, ServedModel
 from appliance.errors import ModelNotFound
 from appliance.metrics.process_memory import of_model
 from appliance.models.library import ModelLibrary

@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from appliance.engine.base import ModelSpec
-from appliance.engine.model_names import Aliases
+from appliance.engine.serving.model_names import Aliases
 from appliance.models.local.abilities import AGENT_TOKENS, why_not_for_agents
 from tests.running import Running
 

@@ -29,7 +29,7 @@ from appliance.api.wire.headers import warn
 from appliance.api.wire.lenient import decode_lenient
 from appliance.auth.keys.scopes import Caller
 from appliance.config.schema import LimitsSettings
-from appliance.engine.pool import Pool, ServedModel
+from appliance.engine.serving.pool import Pool, ServedModel
 from appliance.engine.types import GenerationRequest
 from appliance.errors import ModelNotFound
 

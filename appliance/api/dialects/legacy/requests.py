@@ -28,9 +28,9 @@ from appliance.chat.events import ReplyEnded
 from appliance.chat.live_reply import Follower
 from appliance.chat.turns import Turns
 from appliance.config.schema import LimitsSettings
-from appliance.engine.model_names import is_missing
-from appliance.engine.pool import Pool, ServedModel
 from appliance.engine.protocol import Accepted, CachedFrom
+from appliance.engine.serving.model_names import is_missing
+from appliance.engine.serving.pool import Pool, ServedModel
 from appliance.engine.types import ChatPrompt, GenerationRequest, TextPrompt
 from appliance.errors import (
     ApplianceError,

@@ -9,7 +9,7 @@ import msgspec
 from appliance.api.dialects.llama_server.answers import Modalities, ServerProps, SlotState
 from appliance.api.dialects.openai.models import OfferedModels
 from appliance.api.openapi.operation import Operations
-from appliance.engine.pool import Pool, ServedModel
+from appliance.engine.serving.pool import Pool, ServedModel
 from appliance.engine.types import DEFAULT_SAMPLERS, SamplingParams
 from appliance.errors import BadModelFile
 from appliance.models.gguf.shards import read_model

@@ -26,8 +26,8 @@ from appliance.api.openapi.operation import Operations
 from appliance.api.wire.bodies import check_length, decode_json, read_json
 from appliance.api.wire.headers import warn
 from appliance.api.wire.lenient import decode_lenient
-from appliance.engine.pool import Pool
 from appliance.engine.protocol import TextResult
+from appliance.engine.serving.pool import Pool
 from appliance.engine.types import EmbedRequest, TextPrompt, TextRequest
 
 operation = Operations("llama-server")

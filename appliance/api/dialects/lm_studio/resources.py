@@ -23,7 +23,7 @@ from appliance.api.dialects.openai.models import OfferedModels
 from appliance.api.dialects.openai.schemas import ChatCompletionRequest, CompletionRequest
 from appliance.api.openapi.operation import Operations
 from appliance.config.schema import LimitsSettings
-from appliance.engine.pool import Pool, ServedModel
+from appliance.engine.serving.pool import Pool, ServedModel
 from appliance.http.errors import ErrorAnswer
 from appliance.models.local.abilities import capabilities
 from appliance.models.local.summary import LocalModel

@@ -28,7 +28,7 @@ from appliance.api.wire.bodies import check_length
 from appliance.api.wire.lenient import decode_lenient
 from appliance.auth.keys.scopes import Caller
 from appliance.config.schema import LimitsSettings
-from appliance.engine.pool import Pool
+from appliance.engine.serving.pool import Pool
 from appliance.engine.types import ChatMessage, ChatPrompt, GenerationRequest
 from appliance.errors import ApplianceError
 

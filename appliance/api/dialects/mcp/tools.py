@@ -11,7 +11,7 @@ from appliance.api.models.models import ModelsResource
 from appliance.api.wire.bodies import Body
 from appliance.auth.keys.scopes import Caller, Scope
 from appliance.config.validation import ValidationFault
-from appliance.engine.pool import Pool
+from appliance.engine.serving.pool import Pool
 from appliance.errors import RequestError
 from appliance.store.search import Search
 from appliance.store.sessions import Sessions

@@ -17,8 +17,8 @@ from appliance.api.openapi.operation import Operations
 from appliance.api.wire.bodies import check_length
 from appliance.api.wire.headers import warn
 from appliance.api.wire.lenient import decode_any_type
-from appliance.engine.pool import Pool
 from appliance.engine.protocol import Embedded
+from appliance.engine.serving.pool import Pool
 from appliance.engine.types import EmbedRequest, TextPrompt
 from appliance.errors import ContextLengthExceeded
 

@@ -26,7 +26,7 @@ from appliance.api.wire.bodies import check_length
 from appliance.api.wire.headers import warn
 from appliance.api.wire.lenient import decode_any_type
 from appliance.config.schema import LimitsSettings
-from appliance.engine.pool import Pool, ServedModel
+from appliance.engine.serving.pool import Pool, ServedModel
 from appliance.engine.types import GenerationRequest, InfillPrompt, Prompt, TextPrompt
 from appliance.errors import RequestError
 from appliance.models.local.ollama_options import read_options

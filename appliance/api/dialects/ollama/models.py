@@ -25,7 +25,7 @@ from appliance.api.dialects.ollama.schemas import DeleteRequest, ShowRequest
 from appliance.api.dialects.ollama.served import ModelInventory, OllamaPool, not_found
 from appliance.api.openapi.operation import Operations
 from appliance.api.wire.lenient import decode_any_type
-from appliance.engine.pool import Pool
+from appliance.engine.serving.pool import Pool
 from appliance.errors import BadModelFile, ModelNotFound, RequestError
 from appliance.models.gguf.header import GgufHeader
 from appliance.models.gguf.shards import read_model

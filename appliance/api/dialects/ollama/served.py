@@ -8,7 +8,7 @@ import falcon
 from appliance.api.dialects.ollama.schemas import KeptModel
 from appliance.api.generation.keeping import keep, seconds_of
 from appliance.auth.keys.scopes import Caller
-from appliance.engine.pool import Pool, ServedModel
+from appliance.engine.serving.pool import Pool, ServedModel
 from appliance.errors import ModelLoadFailed, ModelNotFound
 from appliance.models.local.summary import LocalModel
 

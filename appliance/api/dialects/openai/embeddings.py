@@ -13,7 +13,7 @@ from appliance.api.openapi.operation import Operations
 from appliance.api.wire.bodies import check_length
 from appliance.api.wire.headers import warn
 from appliance.api.wire.lenient import decode_lenient
-from appliance.engine.pool import Pool
+from appliance.engine.serving.pool import Pool
 from appliance.engine.types import EmbedRequest, TextPrompt
 
 operation = Operations("OpenAI")

@@ -14,7 +14,7 @@ from appliance.api.dialects.openai.answers import (
     ModelObjects,
 )
 from appliance.api.openapi.operation import Operations
-from appliance.engine.pool import ServedModel
+from appliance.engine.serving.pool import ServedModel
 from appliance.models.local.abilities import capabilities
 from appliance.models.local.summary import LocalModel
 

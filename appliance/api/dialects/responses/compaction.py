@@ -22,8 +22,8 @@ from appliance.api.wire.headers import warn
 from appliance.api.wire.lenient import decode_lenient
 from appliance.auth.keys.scopes import Caller
 from appliance.config.schema import LimitsSettings
-from appliance.engine.pool import Pool
 from appliance.engine.protocol import SequenceEvent
+from appliance.engine.serving.pool import Pool
 from appliance.engine.types import ChatPrompt, GenerationRequest
 from appliance.errors import ApplianceError
 

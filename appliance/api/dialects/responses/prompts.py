@@ -11,7 +11,7 @@ from appliance.api.generation.conversation import Conversation
 from appliance.api.wire.bodies import check_length
 from appliance.auth.keys.scopes import Caller
 from appliance.config.schema import LimitsSettings
-from appliance.engine.pool import ServedModel
+from appliance.engine.serving.pool import ServedModel
 from appliance.engine.types import ChatPrompt, GenerationRequest
 from appliance.errors import PreviousResponseNotFound, RequestError
 

@@ -16,7 +16,6 @@ import msgspec
 from appliance.api.dialects.responses.recorder import LOG, Plan, Recorder
 from appliance.api.dialects.responses.schemas import ResponseObject
 from appliance.api.generation.request import Generation
-from appliance.engine.pool import Pool
 from appliance.engine.protocol import (
     Accepted,
     EventSink,
@@ -25,6 +24,7 @@ from appliance.engine.protocol import (
     Terminal,
     cancelled,
 )
+from appliance.engine.serving.pool import Pool
 from appliance.errors import ApplianceError, ModelNotFound, ShuttingDown, StoreError, Unavailable
 from appliance.store.callers.responses import OwnedResponse, ResponseBook, StoredResponse
 

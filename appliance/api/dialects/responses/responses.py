@@ -36,7 +36,7 @@ from appliance.api.wire.headers import warn
 from appliance.api.wire.lenient import decode_lenient
 from appliance.auth.keys.scopes import Caller
 from appliance.config.schema import LimitsSettings
-from appliance.engine.pool import Pool
+from appliance.engine.serving.pool import Pool
 from appliance.errors import ApplianceError, NotFound, RequestError, StoreError
 from appliance.store.callers.responses import StoredResponse
 

@@ -17,7 +17,7 @@ import falcon
 import msgspec
 
 from appliance.auth.keys.scopes import Caller
-from appliance.engine.patience import below_people
+from appliance.engine.serving.patience import below_people
 from appliance.errors import ApplianceError, QueueFull, ShuttingDown, StoreError
 from appliance.http.errors import error_object, make_error_object, status_of
 from appliance.store.callers.batches import WINDOW_SECONDS, BatchBook, BatchLine, BatchState

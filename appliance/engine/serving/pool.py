@@ -12,17 +12,22 @@ from collections.abc import Callable, Iterable
 
 from appliance.engine.base import (
     Engine,
-    EngineState,
     ModelSpec,
     Observer,
     refusal_observed,
     unobserved,
 )
-from appliance.engine.counters import Counters
-from appliance.engine.device_routing import DeviceRouting, KnownDevices
-from appliance.engine.model_names import Aliases, default_of, named
-from appliance.engine.patience import Patience
+from appliance.engine.device_routing import KnownDevices
 from appliance.engine.protocol import AssessedDevice, Begun, EventSink
+from appliance.engine.serving.model_lifecycle import ModelLifecycle
+from appliance.engine.serving.model_names import Aliases, default_of, named
+from appliance.engine.serving.patience import Patience
+from appliance.engine.serving.waiting_line import (
+    WaitedFor,
+    WaitingLine,
+    WaitingRequest,
+    turn_over,
+)
 from appliance.engine.types import (
     EmbedRequest,
     GenerationRequest,
@@ -30,84 +35,21 @@ from appliance.engine.types import (
     with_common_system,
     with_system,
 )
-from appliance.engine.waiting_line import Flight, WaitedFor, WaitingLine, WaitingRequest, turn_over
 from appliance.errors import ModelLoadFailed, ModelNotFound, ShuttingDown, Unavailable
 from appliance.system.units import format_bytes
 
 log = logging.getLogger(__name__)
 
-LOOK_SECONDS = 1.0
-"""From one look at the files of a loaded model to the next."""
-RETRY_FAILED_SECONDS = 5.0
-"""How long a failed load stands before the next request tries again, unless its file changed."""
-LONGEST_RETRY_SECONDS = 300.0
-"""A model to be prewarmed is retried without a request, after pauses that double up to this."""
 JANITOR_SECONDS = 1.0
 """Between two checks for idle engines."""
-UNLOADED = EngineState(status="unloaded")
 
 
-class ServedModel:
+class ServedModel(ModelLifecycle):
     """One model on offer. Thread-safe."""
 
     def __init__(self, spec: ModelSpec, pool: "Pool") -> None:
-        self.id = spec.id
-        self.name = spec.name
-        self.spec = spec
+        super().__init__(spec)
         self._pool = pool
-        self.engine: Engine | None = None
-        """Set by the pool."""
-        self.last_used = 0.0
-        self.turn_began = 0.0
-        """When it was last loaded; `time.monotonic()`, 0: never."""
-        self.flight = Flight()
-        self.keep_alive: float | None = None
-        """Seconds without a request after which it is unloaded; None: as all models."""
-        self.was_loaded = False
-        """It was loaded once, so that it can be again."""
-        self.routing = DeviceRouting(spec.id, lambda: self.state.model)
-        self.load_refused: tuple[float, ModelLoadFailed] | None = None
-        """When and why no load was even tried."""
-        self.stamp: object = None
-        """The state of its file when its engine was started."""
-        self.next_look = 0.0
-        """When its files are looked at again."""
-        self.file_changed = False
-        """They are others than those that its engine loaded."""
-        self.prewarm_retry: tuple[float, str] | None = None
-        """It is to be prewarmed and could not be loaded: when to retry, and why it could not."""
-        self.failed_prewarms = 0
-        """Engines that were started to prewarm it, and failed since one was ready."""
-        self.past = Counters()
-        """What its former engines did."""
-        self.closing_engine: Engine | None = None
-        """An engine that is being closed and still counts."""
-
-    @property
-    def state(self) -> EngineState:
-        """A snapshot."""
-        engine, refused = self.engine, self.load_refused
-        if engine:
-            return engine.state
-        if refused:
-            return EngineState(status="failed", detail=refused[1].message)
-        return UNLOADED
-
-    @property
-    def counters(self) -> Counters:
-        """Since the service started, all its engines together."""
-        with self._pool.counting:
-            engines = [engine for engine in (self.closing_engine, self.engine) if engine]
-            return sum((engine.counters for engine in engines), self.past)
-
-    @property
-    def ready(self) -> bool:
-        """A request will be answered: it is loaded, or was unloaded to make room, and its workers
-        live."""
-        status = self.state.status
-        return (status == "ready" and not self.state.trouble) or (
-            status == "unloaded" and self.was_loaded
-        )
 
     def submit(
         self, request: GenerationRequest, sink: EventSink, begun: Begun | None = None
@@ -222,8 +164,6 @@ class Pool:
         self.common_prompt = common_prompt
         self._changing = threading.Lock()
         """Held while engines come and go, which takes seconds."""
-        self.counting = threading.Lock()
-        """Held while a closed engine's counters are added to the past ones: they count once."""
         self.line = WaitingLine(self._engine_in_turn, self._goes_on, most=max_waiting)
         self.patience = Patience()
         self._leaving: ServedModel | None = None
@@ -339,14 +279,14 @@ class Pool:
         waits_since: float | None = None,
     ) -> Engine | None:
         engine = model.engine
-        if engine is not None and not _must_replace(model, engine, device):
+        if engine is not None and not model.must_replace(engine, device):
             return engine
         with self._changing:
             if self._closing.is_set():
                 raise ShuttingDown("the appliance is shutting down")
             if model not in self._models:
                 raise ModelNotFound(f"{model.id} is on offer no longer", param="model")
-            if model.engine is not None and not _must_replace(model, model.engine, device):
+            if model.engine is not None and not model.must_replace(model.engine, device):
                 return model.engine
             if model.engine is not None:
                 self._close(model)
@@ -478,15 +418,7 @@ class Pool:
 
     def _close(self, model: ServedModel) -> None:
         self.devices()
-        with self.counting:
-            engine = model.closing_engine = model.engine
-            model.engine = None
-        if engine:
-            model.was_loaded = model.was_loaded or engine.state.status == "ready"
-            engine.close()
-            with self.counting:
-                model.past += engine.counters.past()
-                model.closing_engine = None
+        model.close_engine()
 
     # -- the line's thread -------------------------------------------------------------------------
 
@@ -524,7 +456,7 @@ class Pool:
         while not self._closing.wait(JANITOR_SECONDS):
             self._close_idle()
             for model in self._models:
-                if model.spec.prewarm and self._may_prewarm(model):
+                if model.spec.prewarm and model.may_prewarm():
                     self._prewarm(model)
 
     def _prewarm(self, model: ServedModel) -> None:
@@ -536,24 +468,10 @@ class Pool:
         except (ModelLoadFailed, Unavailable) as ex:
             if ex.message != why:
                 log.error("%s cannot be loaded: %s", model.id, ex)
-            model.prewarm_retry = (time.monotonic() + RETRY_FAILED_SECONDS, ex.message)
+            model.prewarm_refused(ex.message)
             meanwhile = default_of(self._models)
             if meanwhile is not model and meanwhile.spec.stands_in:
                 self._prewarm(meanwhile)
-
-    def _may_prewarm(self, model: ServedModel) -> bool:
-        """Whether to retry now to load a model that is to be prewarmed: no request may come for it,
-        since it is reported as not ready."""
-        engine = model.engine
-        if engine is None:
-            return model.prewarm_retry is not None and time.monotonic() >= model.prewarm_retry[0]
-        state = engine.state
-        if state.status == "ready":
-            model.failed_prewarms = 0
-        pause = min(RETRY_FAILED_SECONDS * 2**model.failed_prewarms, LONGEST_RETRY_SECONDS)
-        again = state.status == "failed" and _may_recover(model, state, pause)
-        model.failed_prewarms += again
-        return again
 
     def keeps(self, model: ServedModel) -> float:
         """Seconds without a request after which a model is unloaded; infinite: never."""
@@ -570,31 +488,3 @@ class Pool:
             idle = now - max(model.last_used, engine.state.since)
             if idle > self.keeps(model) and self.unload_idle(model):
                 log.info("%s was idle for %.0f s and is unloaded", model.id, idle)
-
-
-def _must_replace(model: ServedModel, engine: Engine, device: str | None) -> bool:
-    """Whether another engine is to take its place: it failed long ago, or is idle elsewhere."""
-    state = engine.state
-    if model.routing.should_move(device) and not engine.busy:
-        return True
-    if state.status == "ready" and _file_changed(model):
-        # What is mapped into memory changes with the file: whatever is computed now is wrong.
-        return True
-    return state.status == "failed" and _may_recover(model, state, RETRY_FAILED_SECONDS)
-
-
-def _file_changed(model: ServedModel) -> bool:
-    """Whether the model's files are others than those that were loaded; looked at now and then."""
-    now = time.monotonic()
-    if not model.file_changed and now >= model.next_look and model.stamp is not None:
-        model.next_look = now + LOOK_SECONDS
-        model.file_changed = not model.spec.is_same(model.stamp)
-        if model.file_changed:
-            log.warning("the file of %s was changed, and is loaded again", model.id)
-    return model.file_changed
-
-
-def _may_recover(model: ServedModel, state: EngineState, pause: float) -> bool:
-    """Whether what failed may load now: its file has changed, or so much time has passed."""
-    late = not state.quarantined and time.monotonic() - state.since > pause
-    return late or model.spec.stamp() != model.stamp

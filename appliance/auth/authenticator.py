@@ -34,7 +34,7 @@ class Credentials(msgspec.Struct, frozen=True, kw_only=True):
     forwarded: str | None = None
     """`X-Forwarded-For`"""
     proxied: str | None = None
-    """What says that it came through a proxy, as `sign_of_proxy` tells."""
+    """Evidence that it came through a proxy, from `sign_of_proxy`."""
 
     def __repr__(self) -> str:
         return f"Credentials(peer={self.peer!r}, sender={self.sender!r})"

@@ -1,8 +1,8 @@
-"""What tells a request that came through a proxy from one of a program on this machine. Pure.
+"""Signs that a request came through a proxy, not from a program on this machine. Pure.
 
 A proxy on this machine connects from a loopback address for everybody who can reach it. Most add a
 header of some name, and any such name counts: a program here has no reason to send one. A proxy
-that adds nothing cannot be told from a program, except that nginx before 1.29.7 speaks HTTP/1.0
+that adds nothing looks like a program, except that nginx before 1.29.7 speaks HTTP/1.0
 then, which programs no longer do.
 """
 

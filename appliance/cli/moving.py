@@ -52,7 +52,7 @@ def import_command(paths: tuple[Path, ...], config_file: Path | None, as_json: b
 
 @click.command()
 @click.argument("folder", type=click.Path(path_type=Path, exists=True))
-@click.option("--apply", is_flag=True, help="Do it; otherwise it is only said what would be done.")
+@click.option("--apply", is_flag=True, help="Do it; otherwise only what would be done is printed.")
 @options.config_file
 @options.as_json
 def migrate(folder: Path, apply: bool, config_file: Path | None, as_json: bool) -> None:

@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 FILE = "service.json"
 LOCK = "service.lock"
-PATIENCE_SECONDS = 2.0
+TIMEOUT_SECONDS = 2.0
 LOCK_SECONDS = 1.0
 """Longer than anybody holds the lock who only looks whether it is held."""
 
@@ -124,7 +124,7 @@ def find_service(folder: Path) -> RunningService | None:
     if address.hostname is None or address.port is None:
         return None
     try:
-        with socket.create_connection((address.hostname, address.port), PATIENCE_SECONDS):
+        with socket.create_connection((address.hostname, address.port), TIMEOUT_SECONDS):
             return service if still_runs(folder, service) else None
     except OSError:
         return None

@@ -27,7 +27,7 @@ LOOK_SECONDS = 1.0
 """From one look at the pool to the next."""
 ATTEMPTS = 5
 """Tunings of one model that may be cut short, until the next start."""
-PATIENCE = 4
+BACK_OFF = 4
 """Each attempt waits that many times as long as the one before."""
 
 
@@ -95,8 +95,8 @@ class Autotuner:
                 return True
             budget = EMBEDDED if file == paths.embedded_model() else OTHERS
             # What was interrupted once may well be again: each attempt waits longer than the last.
-            patience = budget.idle_seconds * PATIENCE ** self._attempts.get(file, 0)
-            if time.monotonic() - self._busy < patience:
+            wanted_idle = budget.idle_seconds * BACK_OFF ** self._attempts.get(file, 0)
+            if time.monotonic() - self._busy < wanted_idle:
                 return False
             variant = state.model.variant if state.model else ""
             known = profile_for(file, settings.folder())

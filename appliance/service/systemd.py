@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 LOOK_SECONDS = 0.2
 """From one look at a model that loads to the next."""
 MORE_SECONDS = 30
-"""What a model that loads is given, again and again, before the service manager loses patience."""
+"""What a model that loads is given, again and again, before the service manager gives up on it."""
 WARM_SECONDS = 10.0
 """A model whose loading has not begun by then is left unloaded on purpose."""
 ANSWER_SECONDS = 10.0

@@ -12,7 +12,7 @@ def holder_of(port: int) -> str | None:
     """Who listens on a port, by name and process id, as far as this system and user may know."""
     try:
         connections = psutil.net_connections("tcp")
-    except psutil.Error:  # macOS tells only root
+    except psutil.Error:  # macOS shows it only to root
         return None
     for one in connections:
         if one.status == psutil.CONN_LISTEN and one.laddr and one.laddr.port == port and one.pid:

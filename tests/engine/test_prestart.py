@@ -86,7 +86,7 @@ def test_one_that_died_waiting_is_passed_over() -> None:
 
 
 def test_it_is_not_used_for_another_program(make_fake: MakeEngine) -> None:
-    begun(patience_seconds=5)
+    begun(timeout_seconds=5)
     (ahead,) = waiting()
     assert make_fake().worker_pid != ahead
     assert waiting() == {ahead}
@@ -94,6 +94,6 @@ def test_it_is_not_used_for_another_program(make_fake: MakeEngine) -> None:
 
 
 def test_an_unused_worker_ends() -> None:
-    begun(patience_seconds=0.2)
+    begun(timeout_seconds=0.2)
     assert waiting()
     wait_until_gone()

@@ -172,7 +172,7 @@ class ImportQuery(Body, kw_only=True, frozen=True):
     """`POST /api/import`."""
 
     name: Annotated[str, Meta(max_length=500)] = "the file"
-    """The file's, for what is said about it."""
+    """The file's, for messages about it."""
 
 
 class ChatFiles:

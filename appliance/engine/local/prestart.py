@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from appliance.engine.local.worker_process import WorkerProcess
 from appliance.engine.protocol import Load
 
-PATIENCE_SECONDS = 30.0
+TIMEOUT_SECONDS = 30.0
 """After which a worker that no engine took is ended."""
 
 
@@ -23,7 +23,7 @@ class PrestartedWorker:
         command: Sequence[str],
         environment: Mapping[str, str],
         *,
-        patience_seconds: float = PATIENCE_SECONDS,
+        timeout_seconds: float = TIMEOUT_SECONDS,
     ) -> None:
         """Starts it, with what most models need already imported.
 
@@ -35,7 +35,7 @@ class PrestartedWorker:
             "worker", [*command, "ahead"], environment
         )
         self._load: Load | None = None
-        timer = threading.Timer(patience_seconds, self.close)
+        timer = threading.Timer(timeout_seconds, self.close)
         timer.daemon = True
         timer.start()
 

@@ -1,1 +1,1 @@
-"""The models on offer: which are loaded, who waits for one, and who runs below people."""
+"""The models on offer: which are loaded, who waits for one, and who has low priority."""

@@ -19,9 +19,9 @@ from appliance.engine.base import (
 )
 from appliance.engine.device_routing import KnownDevices
 from appliance.engine.protocol import AssessedDevice, Begun, EventSink
+from appliance.engine.serving.low_priority import LowPriorityQueue
 from appliance.engine.serving.model_lifecycle import ModelLifecycle
 from appliance.engine.serving.model_names import Aliases, default_of, named
-from appliance.engine.serving.patience import Patience
 from appliance.engine.serving.waiting_line import (
     WaitedFor,
     WaitingLine,
@@ -70,7 +70,7 @@ class ServedModel(ModelLifecycle):
             def start(sink: EventSink, begun: Begun | None) -> Callable[[], None]:
                 return self._place(lambda it, to: it.submit(request, to, begun), sink, request)
 
-            return self._pool.patience.submit(start, take, begun, lambda: bool(self.engine))
+            return self._pool.low_priority.submit(start, take, begun, lambda: bool(self.engine))
 
     def embed(self, request: EmbedRequest | TextRequest, sink: EventSink) -> Callable[[], None]:
         """Have vectors made of the inputs, like `submit`."""
@@ -79,7 +79,9 @@ class ServedModel(ModelLifecycle):
         def start(sink: EventSink, _begun: Begun | None) -> Callable[[], None]:
             return self._place(lambda engine, to: engine.embed(request, to), sink, request)
 
-        return self._pool.patience.submit(start, take, None, lambda: bool(self.engine), text=False)
+        return self._pool.low_priority.submit(
+            start, take, None, lambda: bool(self.engine), text=False
+        )
 
     def _place(
         self,
@@ -155,7 +157,7 @@ class Pool:
         self.aliases = Aliases()
         """Of models, by the configuration."""
         self.on_missing: Callable[[str], str | None] = lambda _: None
-        """Called before a name is refused as unknown: it may call `add`, and tell why what is
+        """Called before a name is refused as unknown: it may call `add`, or return why what is
         called so is not on offer."""
         self._free_memory = free_memory
         self._keep_alive = keep_alive_seconds
@@ -165,7 +167,7 @@ class Pool:
         self._changing = threading.Lock()
         """Held while engines come and go, which takes seconds."""
         self.line = WaitingLine(self._engine_in_turn, self._goes_on, most=max_waiting)
-        self.patience = Patience()
+        self.low_priority = LowPriorityQueue()
         self._leaving: ServedModel | None = None
         """Loaded, and the next to give up its place to one that is waited for."""
         self._closing = threading.Event()
@@ -354,7 +356,7 @@ class Pool:
     def close(self) -> None:
         """Close all engines, all at a time; nothing is loaded any more."""
         self._closing.set()
-        self.patience.close()
+        self.low_priority.close()
         self.line.close()
         if self._janitor.ident is not None:
             self._janitor.join()

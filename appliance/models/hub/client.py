@@ -18,7 +18,7 @@ from appliance.config.schema import HubSettings
 from appliance.errors import HubUnavailable, ModelNotFound, RequestError
 from appliance.models.catalog import catalog, names
 
-PATIENCE_SECONDS = 30.0
+TIMEOUT_SECONDS = 30.0
 MOST_FOUND = 50
 
 
@@ -77,7 +77,7 @@ class Hub:
         """
         names.check_repo(repo)
         with self._asking(repo):
-            info = self._api().model_info(repo, files_metadata=True, timeout=PATIENCE_SECONDS)
+            info = self._api().model_info(repo, files_metadata=True, timeout=TIMEOUT_SECONDS)
             files = [
                 {
                     "path": sibling.rfilename,
@@ -239,7 +239,7 @@ def _tame() -> None:
     from huggingface_hub import constants, set_client_factory
 
     constants.HF_HUB_DISABLE_TELEMETRY = True
-    set_client_factory(lambda: httpx2.Client(follow_redirects=True, timeout=PATIENCE_SECONDS))
+    set_client_factory(lambda: httpx2.Client(follow_redirects=True, timeout=TIMEOUT_SECONDS))
 
 
 def _licence(tags: list[str] | None) -> str:

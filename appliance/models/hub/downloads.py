@@ -94,7 +94,7 @@ class Downloads:
         Args:
             models: the folder.
             hub: where they come from.
-            transfer: instead of the usual one, for its patience.
+            transfer: instead of the usual one, for its timeouts.
         """
         self.on_done: Callable[[], object] = lambda: None
         """Called when a model has arrived."""

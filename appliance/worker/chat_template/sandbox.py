@@ -21,8 +21,8 @@ from appliance.system.child_process import ChildProcess
 from appliance.worker.chat_template import sandbox_protocol
 from appliance.worker.chat_template.sandbox_protocol import (
     MEMORY_LIMIT,
-    PATIENCE,
     TIME_LIMIT,
+    TIMEOUT,
     Checked,
     CheckGrammar,
     Compile,
@@ -84,7 +84,7 @@ class _Alarm(threading.Thread):
                 left = self._limit - (_processor_seconds(watched) - before)
                 if left <= 0:
                     self.why = _TooMuch(f"takes more than {self._limit:.0f} s of a processor")
-                elif time.monotonic() - began >= PATIENCE:
+                elif time.monotonic() - began >= TIMEOUT:
                     self.why = _Busy()
                 if self.why:
                     self._process.kill()
@@ -133,7 +133,7 @@ class _Child:
 
     def _start(self) -> None:
         if not self._started:
-            self._exchange(b"", PATIENCE)  # it imports what it needs, and runs nothing yet
+            self._exchange(b"", TIMEOUT)  # it imports what it needs, and runs nothing yet
             self._started = True
 
     def _exchange(self, frame: bytes, limit: float = TIME_LIMIT) -> SandboxAnswer:

@@ -15,7 +15,7 @@ from appliance.system.process_setup import obey_parent_alone, take_pipes
 from appliance.worker.chat_template import sandbox_protocol
 from appliance.worker.chat_template.sandbox_protocol import (
     MEMORY_LIMIT,
-    PATIENCE,
+    TIMEOUT,
     Checked,
     CheckGrammar,
     Compile,
@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 
 MAX_PROMPT = 32 * 1024 * 1024
 """Characters; no context holds as many."""
-LAST_RESORT = 2 * PATIENCE
+LAST_RESORT = 2 * TIMEOUT
 """Seconds after which the process ends itself in the middle of a request: the worker does that much
 earlier, unless it is gone."""
 

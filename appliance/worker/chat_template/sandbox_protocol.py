@@ -12,7 +12,7 @@ from appliance.system.framing import frame, read_frame
 
 TIME_LIMIT = 2.0
 """Seconds of a processor for compiling, each rendering and each check. The worker sees to it."""
-PATIENCE = 30.0
+TIMEOUT = 30.0
 """Seconds by the clock after which the machine counts as too busy."""
 MEMORY_LIMIT = 256 * 1024 * 1024
 """Bytes for compiling and rendering, besides what the child needs itself. The child sees to it."""

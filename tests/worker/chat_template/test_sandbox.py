@@ -228,7 +228,7 @@ def child_of(guard_of: MakeGuard, source: str | None) -> tuple[SandboxedTemplate
 def test_a_process_that_somebody_else_ends_is_replaced(
     number: signal.Signals, guard_of: MakeGuard, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sandbox, "PATIENCE", 5.0)
+    monkeypatch.setattr(sandbox, "TIMEOUT", 5.0)
     guard, child = child_of(guard_of, None)
     child.send_signal(number)
     assert "fine" in text_of(guard.render(user_messages("fine")))
@@ -253,7 +253,7 @@ def test_a_process_that_has_to_wait_for_a_processor_is_waited_for(guard_of: Make
 def test_a_machine_that_is_too_busy_is_no_fault_of_the_request(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(sandbox, "PATIENCE", 2.0)
+    monkeypatch.setattr(sandbox, "TIMEOUT", 2.0)
     guard = SandboxedTemplate([sys.executable, "-c", "import time; time.sleep(999)"])
     try:
         guard.compile(None, bos="", eos="", special_tokens=[])

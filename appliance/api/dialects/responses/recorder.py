@@ -157,7 +157,7 @@ class Recorder:
         )
 
     def fingerprint(self) -> str | None:
-        """Of what wrote the log; None: there is no telling whether another worker can go on."""
+        """Of what wrote the log; None: it is unknown whether another worker can continue."""
         accepted = self.log[0] if self.log else None
         if not isinstance(accepted, Accepted) or not accepted.fingerprint:
             return None

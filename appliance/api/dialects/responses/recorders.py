@@ -254,8 +254,8 @@ class Recorders:
             except ShuttingDown:
                 self._to_go_on.append((since, recorder))
             except ApplianceError as ex:
-                patient = isinstance(ex, Unavailable | ModelNotFound)
-                if patient and time.monotonic() - since < LONGEST_WAIT_SECONDS:
+                waits = isinstance(ex, Unavailable | ModelNotFound)
+                if waits and time.monotonic() - since < LONGEST_WAIT_SECONDS:
                     self._to_go_on.append((since, recorder))
                     continue
                 end_with = Failed(0, ex.code, ex.message, ex.param)

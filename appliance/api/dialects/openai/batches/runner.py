@@ -1,4 +1,4 @@
-"""Answers the lines of batches, below people's requests: through the same code that answers those.
+"""Answers the lines of batches, with low priority: through the same code that answers those.
 
 Each line's result is stored before the next one begins. A line that was under way when the
 appliance ended has none, and is begun once more.
@@ -17,7 +17,7 @@ import falcon
 import msgspec
 
 from appliance.auth.keys.scopes import Caller
-from appliance.engine.serving.patience import below_people
+from appliance.engine.serving.low_priority import low_priority
 from appliance.errors import ApplianceError, QueueFull, ShuttingDown, StoreError
 from appliance.http.errors import error_object, make_error_object, status_of
 from appliance.store.callers.batches import WINDOW_SECONDS, BatchBook, BatchLine, BatchState
@@ -185,7 +185,7 @@ class BatchRunner:
         req.context.caller = msgspec.convert(state.caller, Caller)
         resp = falcon.Response()
         try:
-            with below_people():
+            with low_priority():
                 self._endpoints[state.endpoint].on_post(req, resp)
         except (QueueFull, ShuttingDown) as ex:
             raise _Gone from ex

@@ -1,4 +1,4 @@
-"""Requests that run below people's: only while nobody else has a request at any model.
+"""Requests of low priority: they run only while nobody else has a request at any model.
 
 Such a request is taken from its worker when somebody else's comes, which costs that one a step at
 most, and goes on from its tokens once it is quiet again. No model is loaded for it in place of one
@@ -39,20 +39,20 @@ LOOK_SECONDS = 0.25
 Start = Callable[[EventSink, Begun | None], Callable[[], None]]
 """Submits a request to its model; returns what cancels it."""
 
-_below = ContextVar("below_people", default=False)
+_low_priority = ContextVar("low_priority", default=False)
 
 
 @contextmanager
-def below_people() -> Iterator[None]:
-    """What this thread submits meanwhile is patient."""
-    token = _below.set(True)
+def low_priority() -> Iterator[None]:
+    """What this thread submits meanwhile has low priority."""
+    token = _low_priority.set(True)
     try:
         yield
     finally:
-        _below.reset(token)
+        _low_priority.reset(token)
 
 
-class PatientRequest:
+class LowPriorityRequest:
     """One of them. `sink` gets the events as if nothing had ever come between."""
 
     def __init__(
@@ -73,7 +73,7 @@ class PatientRequest:
         self._whole = True
         """Each piece came with its tokens."""
 
-    def begin(self, ended: "Callable[[PatientRequest, bool], bool]") -> None:
+    def begin(self, ended: "Callable[[LowPriorityRequest, bool], bool]") -> None:
         """Submit it; `ended` gets whether it was paused, and decides whether it continues later."""
 
         def take(event: SequenceEvent) -> None:
@@ -101,7 +101,7 @@ class PatientRequest:
             take(Failed(0, ex.code, ex.message, ex.param))
             return
         except Exception as ex:  # the thread that begins them serves all others
-            log.exception("a request below people's could not be submitted")
+            log.exception("a request of low priority could not be submitted")
             take(Failed(0, InternalError.code, str(ex), None))
             return
         if self.paused or not self.wanted:
@@ -139,15 +139,15 @@ class PatientRequest:
         )
 
 
-class Patience:
+class LowPriorityQueue:
     """Of all models together. Thread-safe."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
         self._people = 0
         self._last_people = -LOAD_SECONDS
-        self._waiting: list[PatientRequest] = []
-        self._running: set[PatientRequest] = set()
+        self._waiting: list[LowPriorityRequest] = []
+        self._running: set[LowPriorityRequest] = set()
         self._closing = False
         self._thread: threading.Thread | None = None
 
@@ -160,7 +160,7 @@ class Patience:
         *,
         text: bool = True,
     ) -> Callable[[], None]:
-        """Submit a request, at once or, if it is patient, when nobody else has one. Returns what
+        """Submit a request, at once or, at low priority, when nobody else has one. Returns what
         cancels it.
 
         Args:
@@ -168,20 +168,20 @@ class Patience:
             sink: of its events.
             begun: of its reply.
             loaded: whether its model is.
-            text: see `PatientRequest`.
+            text: see `LowPriorityRequest`.
 
         Raises:
             ApplianceError: it was refused.
         """
-        if not _below.get():
+        if not _low_priority.get():
             with self._of_people(sink) as counted:
                 return start(counted, begun)
-        assert begun is None, "what has begun is not below people's"
-        request = PatientRequest(start, sink, loaded, text=text)
+        assert begun is None, "what has begun has normal priority"
+        request = LowPriorityRequest(start, sink, loaded, text=text)
         with self._changed:
             self._waiting.append(request)
             if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="patience", daemon=True)
+                self._thread = threading.Thread(target=self._run, name="low priority", daemon=True)
                 self._thread.start()
             self._changed.notify_all()
         return lambda: self._stop(request)
@@ -219,7 +219,7 @@ class Patience:
             self._people -= 1
             self._last_people = time.monotonic()
 
-    def _stop(self, request: PatientRequest) -> None:
+    def _stop(self, request: LowPriorityRequest) -> None:
         with self._changed:
             waited = request in self._waiting
             if waited:
@@ -229,7 +229,7 @@ class Patience:
         if waited:
             request.end()
 
-    def _ended(self, request: PatientRequest, paused: bool) -> bool:
+    def _ended(self, request: LowPriorityRequest, paused: bool) -> bool:
         with self._changed:
             self._running.discard(request)
             again = paused and request.wanted and not self._closing
@@ -253,6 +253,6 @@ class Patience:
             with self._changed:
                 self._changed.wait_for(lambda: self._closing, LOOK_SECONDS)
 
-    def _is_quiet_for(self, request: PatientRequest) -> bool:
+    def _is_quiet_for(self, request: LowPriorityRequest) -> bool:
         quiet = time.monotonic() - self._last_people
         return not self._people and quiet >= (QUIET_SECONDS if request.loaded() else LOAD_SECONDS)

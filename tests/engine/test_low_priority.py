@@ -1,4 +1,4 @@
-"""Requests below people's: they give way, and go on with no token lost or written twice."""
+"""Requests of low priority: they give way, and go on with no token lost or written twice."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -17,8 +17,8 @@ from appliance.engine.protocol import (
     Terminal,
     cancelled,
 )
-from appliance.engine.serving import patience
-from appliance.engine.serving.patience import below_people
+from appliance.engine.serving import low_priority as module
+from appliance.engine.serving.low_priority import LowPriorityQueue, low_priority
 from appliance.engine.serving.pool import Pool, ServedModel
 from appliance.engine.types import EmbedRequest, GenerationRequest, SamplingParams, TextPrompt
 from tests.engine.conftest import fake_engine
@@ -53,8 +53,8 @@ def asked(prompt: str, tokens: int, owner: str = "") -> GenerationRequest:
 
 @pytest.fixture
 def model(monkeypatch: pytest.MonkeyPatch) -> Iterator[ServedModel]:
-    monkeypatch.setattr(patience, "QUIET_SECONDS", 0.1)
-    monkeypatch.setattr(patience, "LOAD_SECONDS", 0.1)
+    monkeypatch.setattr(module, "QUIET_SECONDS", 0.1)
+    monkeypatch.setattr(module, "LOAD_SECONDS", 0.1)
     slow = {"FAKE_STEP_SECONDS": "0.005"}
     spec = ModelSpec(
         id="fake", name="Fake", make=lambda: fake_engine(n_ctx=16384, environment=slow)
@@ -66,7 +66,7 @@ def model(monkeypatch: pytest.MonkeyPatch) -> Iterator[ServedModel]:
 
 def submitted(model: ServedModel, request: GenerationRequest) -> Collected:
     sink = Collected()
-    with below_people():
+    with low_priority():
         model.submit(request, sink)
     return sink
 
@@ -94,7 +94,7 @@ def test_none_runs_beside_a_persons(model: ServedModel) -> None:
     assert person.begun.wait(60)
     waiting = submitted(model, asked("patient", 5))
     vectors = Collected()
-    with below_people():
+    with low_priority():
         model.embed(EmbedRequest(inputs=[TextPrompt("x")]), vectors)
     assert not waiting.begun.wait(1)
     assert vectors.events == []
@@ -107,7 +107,7 @@ def test_none_runs_beside_a_persons(model: ServedModel) -> None:
 def test_it_can_be_cancelled_at_any_time(model: ServedModel) -> None:
     person = Collected()
     sinks = [Collected(), Collected()]
-    with below_people():
+    with low_priority():
         cancels = [model.submit(asked("patient", 5000), sink) for sink in sinks]
     assert sinks[0].begun.wait(60)
     cancels[0]()
@@ -132,8 +132,8 @@ def test_one_that_gives_way_while_all_is_closed_ends(model: ServedModel) -> None
         given.append(sink)
         return lambda: None
 
-    waits = patience.Patience()
-    with below_people():
+    waits = LowPriorityQueue()
+    with low_priority():
         waits.submit(start, ends.append, None, lambda: True)
     wait_until(lambda: bool(given), "never begun")
     given[0](Accepted(0, 3, 7))
@@ -148,9 +148,9 @@ def test_one_that_cannot_be_submitted_stops_no_other(model: ServedModel) -> None
     def broken(sink: EventSink, begun: Begun | None) -> Callable[[], None]:
         raise TypeError("a fault of ours")
 
-    waits = patience.Patience()
+    waits = LowPriorityQueue()
     ends: list[SequenceEvent] = []
-    with below_people():
+    with low_priority():
         waits.submit(broken, ends.append, None, lambda: True)
         wait_until(lambda: bool(ends), "never ended")
         waits.submit(broken, ends.append, None, lambda: True)

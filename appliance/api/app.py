@@ -11,7 +11,7 @@ from falcon.media import JSONHandler
 from appliance.api.admin.expiry import ExpiryResource
 from appliance.api.admin.keys import KeyList, OneKey
 from appliance.api.admin.login import Login
-from appliance.api.admin.system import MetricsText, System, WebPage
+from appliance.api.admin.system import MetricsText, RecentRequestsResource, System, WebPage
 from appliance.api.chat.import_export import ChatFiles
 from appliance.api.chat.preferences import PagePreferences
 from appliance.api.chat.reply_requests import ReplyStarter
@@ -246,6 +246,7 @@ def build(
     chat_files = ChatFiles(chats, version)
     settings = ProfileSettings(profile, pool, limits, config.models.default_device)
     add("/api/status", system, CHAT, "status")
+    add("/api/requests", RecentRequestsResource(metrics), CHAT)
     add("/api/expiry", ExpiryResource(expiry), MANAGE)
     add("/api/settings", settings, {"GET": CHAT, "PUT": MANAGE, "PATCH": MANAGE})
     add("/api/preferences", PagePreferences(preferences), CHAT)

@@ -9,6 +9,7 @@ import msgspec
 from appliance.engine.counters import Counters
 from appliance.engine.serving.pool import ServedModel
 from appliance.metrics.process_memory import of_model, of_process
+from appliance.metrics.processor_load import ProcessorLoad, ProcessorMeter
 from appliance.metrics.throughput import Throughput
 from appliance.models.memory.usage import MemoryUse
 from appliance.system.memory import memory
@@ -53,6 +54,7 @@ class DashboardFigures(msgspec.Struct, frozen=True, kw_only=True):
     """Held in KV caches, and in memory beside them."""
     worker_restarts: int
     memory: DashboardMemory
+    processor: ProcessorLoad
     uptime_seconds: float
     version: str
 
@@ -67,6 +69,7 @@ class Dashboard:
         self._models = models
         self._version = version
         self._began = time.monotonic()
+        self._processor = ProcessorMeter()
 
     @property
     def uptime_seconds(self) -> float:
@@ -100,6 +103,7 @@ class Dashboard:
                 workers=sum(model.memory.total for model in loaded),
                 models=loaded,
             ),
+            processor=self._processor.load(),
             uptime_seconds=self.uptime_seconds,
             version=self._version,
         )

@@ -15,6 +15,7 @@ from prometheus_client.registry import Collector
 
 from appliance.engine.protocol import EventSink
 from appliance.engine.types import GenerationRequest
+from appliance.metrics.recent_requests import RecentRequests
 from appliance.metrics.request_meter import RequestErrors, RequestMeter
 from appliance.metrics.throughput import Throughput
 
@@ -85,6 +86,7 @@ class Metrics:
         prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]
         self.tracing = tracing
         self.throughput = Throughput()
+        self.recent = RecentRequests()
         self._registry = registry = CollectorRegistry()
         ProcessCollector(registry=registry)
         self._plain = {
@@ -185,7 +187,7 @@ class Metrics:
 
     def watch(self, model: str, request: GenerationRequest, sink: EventSink) -> RequestMeter:
         """What to put before the sink of a request to a model."""
-        return RequestMeter(self, model, request.caller, request.prompt, sink)
+        return RequestMeter(self, model, request.caller, request.owner, request.prompt, sink)
 
     def of(self, model: str, caller: str) -> CallerMetrics:
         """The metrics of a model and of a caller, by name; empty: no caller was named."""

@@ -30,6 +30,8 @@ class RequestErrors:
         self._on_error = on_error
         self._lock = threading.Lock()
         self._answered = self._broken = self._counted = False
+        self.listed = False
+        """It is among the recent requests."""
 
     def answered(self, *, ok: bool) -> None:
         """The status line is decided."""
@@ -49,6 +51,8 @@ class RequestErrors:
             self._on_error()
 
 
+current_route: ContextVar[str] = ContextVar("current_route", default="")
+"""The route of the HTTP request that this thread serves."""
 current_request: ContextVar[RequestErrors | None] = ContextVar("current_request", default=None)
 """The HTTP request that this thread serves."""
 
@@ -61,6 +65,7 @@ class RequestMeter:
         metrics: "Metrics",
         model: str,
         caller: str,
+        owner: str,
         prompt: Prompt,
         sink: Callable[[SequenceEvent], None],
     ) -> None:
@@ -75,6 +80,10 @@ class RequestMeter:
         self._log_fields: dict[str, Any] = {}
         if metrics.tracing:
             self._log_fields = {**get_contextvars(), "model": model, "caller": caller}
+        self._errors.listed = True
+        self._recent = metrics.recent.begin(
+            owner, str(get_contextvars().get("request_id", "")), current_route.get(), model
+        )
         self._began = time.monotonic()
         self._first = 0.0
         self._last = 0.0
@@ -108,6 +117,7 @@ class RequestMeter:
         """It was not even taken."""
         assert self._errors is not None
         self._errors.broke()
+        self._recent.end, self._recent.duration_ms = "refused", self._milliseconds()
 
     def _more(self, tokens: int) -> None:
         now = time.monotonic()
@@ -116,6 +126,7 @@ class RequestMeter:
             self._first = now
             self._of.first_token.observe(now - self._began)
             self._metrics.throughput.first(now - self._began)
+            self._recent.first_token_ms = self._milliseconds()
         elif new > 0:
             gap = (now - self._last) / new
             for _ in range(new):
@@ -128,7 +139,7 @@ class RequestMeter:
         if tokens > self._tokens:
             self._of.generated.inc(tokens - self._tokens)
             self._metrics.tokens_of[self._kind].inc(tokens - self._tokens)
-            self._tokens = tokens
+            self._tokens = self._recent.completion_tokens = tokens
 
     def _prompt(self, done: int, cached: int) -> None:
         """A prompt that a second worker reads again is counted from where it begins."""
@@ -140,10 +151,15 @@ class RequestMeter:
         self._of.prefilled.inc(computed)
         self._read = max(done, self._read)
         self._cached = max(cached, self._cached)
+        self._recent.prompt_tokens, self._recent.cached_tokens = self._read, self._cached
 
     def _end(self, how: str) -> None:
         self._metrics.seconds_of[self._kind].observe(time.monotonic() - self._began)
         self._of.ended(how)
+        self._recent.end, self._recent.duration_ms = how, self._milliseconds()
+
+    def _milliseconds(self) -> float:
+        return round((time.monotonic() - self._began) * 1000, 1)
 
     def _trace_end(self, event: Finished) -> None:
         self._trace(

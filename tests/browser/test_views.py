@@ -54,9 +54,14 @@ def views(page: Page, url: str) -> Iterator[str]:
     expect(page.get_by_role("dialog", name="Keyboard shortcuts")).to_be_visible()
     yield "shortcuts"
     page.keyboard.press("Escape")
-    for name in ("Models", "Keys", "Status"):
-        page.goto(f"{url}/#/{name.lower()}")
-        expect(page.get_by_role("heading", level=2, name=name)).to_be_visible()
+    for name, title in (
+        ("models", "Models"),
+        ("keys", "Keys"),
+        ("status", "Status"),
+        ("developers", "For programs"),
+    ):
+        page.goto(f"{url}/#/{name}")
+        expect(page.get_by_role("heading", level=2, name=title)).to_be_visible()
         expect(page.get_by_text("Opening…")).to_have_count(0)
         yield name
 
@@ -82,12 +87,17 @@ def test_a_phone_is_wide_enough(browser: Browser, running: Running, direction: s
     for name in views(page, running.url):
         page.evaluate("(dir) => { document.documentElement.dir = dir; }", direction)
         widths = page.evaluate(
-            """() => [...document.querySelectorAll("body, body *")]
-                .filter((e) => {
-                  const { left, right, width } = e.getBoundingClientRect();
-                  return width > 1 && (left < -1 || right > 391)
-                    && !e.closest(".markdown pre, .table-frame, .sr-only");
-                }).map((e) => e.outerHTML.slice(0, 120))"""
+            """() => {
+              const scrolls = (e) => e && e !== document.body && (
+                ["auto", "scroll"].includes(getComputedStyle(e).overflowX)
+                  && e.scrollWidth > e.clientWidth && e.matches("pre, .table-frame, [data-wide]")
+                || scrolls(e.parentElement));
+              return [...document.querySelectorAll("body, body *")].filter((e) => {
+                const { left, right, width } = e.getBoundingClientRect();
+                return width > 1 && (left < -1 || right > 391)
+                  && !e.closest(".sr-only") && !scrolls(e.parentElement);
+              }).map((e) => e.outerHTML.slice(0, 120));
+            }"""
         )
         assert widths == [], name
     context.close()

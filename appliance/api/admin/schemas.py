@@ -11,7 +11,14 @@ from appliance.config.schema import Scope
 from appliance.engine.base import EngineStatus
 from appliance.engine.protocol import Trust
 from appliance.metrics.dashboard import DashboardFigures
+from appliance.metrics.recent_requests import RecentRequest
 from appliance.store.upkeep.notices import StorageStatus
+
+
+class RecentRequestList(msgspec.Struct, frozen=True, kw_only=True):
+    """The caller's last requests to models, the newest first."""
+
+    requests: list[RecentRequest]
 
 
 class ModelStatus(msgspec.Struct, frozen=True, kw_only=True):

@@ -8,7 +8,14 @@ from typing import Any, Literal
 import falcon
 
 from appliance.api.admin.login import set_cookie
-from appliance.api.admin.schemas import DeviceStatus, Health, ModelStatus, Status, StorageHealth
+from appliance.api.admin.schemas import (
+    DeviceStatus,
+    Health,
+    ModelStatus,
+    RecentRequestList,
+    Status,
+    StorageHealth,
+)
 from appliance.api.openapi.operation import Operations
 from appliance.auth.keys.scopes import Caller
 from appliance.auth.login_sessions import LoginSessions
@@ -129,6 +136,19 @@ class System:
             "timestamp": int(time.time() * 1000),
             "models": [_model_status(model) for model in self._pool.models()],
         }
+
+
+class RecentRequestsResource:
+    """`/api/requests`"""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+
+    @operation(gives=RecentRequestList)
+    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """The caller's own last requests to models: figures, no text. Kept in memory alone."""
+        caller: Caller = req.context.caller
+        resp.media = RecentRequestList(requests=self._metrics.recent.of(caller.owner))
 
 
 class MetricsText:

@@ -6,7 +6,7 @@ import falcon
 from falcon.constants import HTTP_METHODS
 
 from appliance.metrics.registry import Metrics
-from appliance.metrics.request_meter import current_request
+from appliance.metrics.request_meter import current_request, current_route
 
 GENERATIONS = ("chat", "completions")
 """Kinds of requests that have a model generate; their errors are counted as well."""
@@ -32,6 +32,7 @@ class RequestMetrics:
         self, req: falcon.Request, resp: falcon.Response, resource: object, params: object
     ) -> None:
         """Its route is known."""
+        current_route.set(req.uri_template or "")
         counts_as = self._counts_as.get(req.uri_template or "")
         if counts_as in GENERATIONS:
             if req.method == "POST":
@@ -44,15 +45,21 @@ class RequestMetrics:
     ) -> None:
         """Its status is known."""
         status = resp.status_code
+        seconds = time.monotonic() - req.context.arrived
         request = current_request.get()
         if request:
             request.answered(ok=status < 400)
+            caller = getattr(req.context, "caller", None)
+            if status >= 400 and caller and not request.listed:
+                id = resp.get_header("X-Request-Id") or ""
+                route = req.uri_template or ""
+                self._metrics.recent.refuse(caller.owner, id, route, status, seconds)
             current_request.set(None)  # the thread moves on to another request
+        current_route.set("")
         if getattr(req.context, "limited", False) and resp.get_header("X-RateLimit-Limit"):
             self._metrics.count(
                 "rate_limit_blocked_total" if status == 429 else "rate_limit_allowed_total"
             )
-        seconds = time.monotonic() - req.context.arrived
         # Never as they were sent: anybody can make up any number of paths and methods.
         method = req.method if req.method in HTTP_METHODS else "other"
         self._metrics.answered(method, req.uri_template or "none", status, seconds)

@@ -112,10 +112,33 @@ def test_status_has_the_figures(running: Running) -> None:
     assert figures["tokens_prefilled"] > 0
     assert figures["kv_bytes"] > 0
     assert figures["worker_restarts"] == 0
+    processor = figures["processor"]
+    assert 0 <= processor["appliance"] <= processor["used"] <= 1 <= processor["threads"]
     memory = figures["memory"]
     assert 0 < memory["available"] <= memory["total"]
     assert 10_000_000 < memory["appliance"] < memory["total"]
     assert 50_000_000 < memory["workers"] < memory["total"]
+
+
+def test_recent_requests_have_figures_and_no_text(running: Running) -> None:
+    headers = {"X-Request-Id": "one-of-mine"}
+    body = {"messages": [{"role": "user", "content": "A word about xylophones"}], "max_tokens": 5}
+    url = f"{running.url}/v1/chat/completions"
+    reply = httpx.post(url, json=body, headers=headers, timeout=PATIENCE).json()
+    listed = httpx.get(f"{running.url}/api/requests")
+    assert "xylophones" not in listed.text
+    newest = listed.json()["requests"][0]
+    assert (newest["id"], newest["route"]) == ("one-of-mine", "/v1/chat/completions")
+    assert newest["model"] == reply["model"]
+    assert newest["prompt_tokens"] == reply["usage"]["prompt_tokens"]
+    assert newest["cached_tokens"] == reply["usage"]["prompt_tokens_details"]["cached_tokens"]
+    assert newest["completion_tokens"] == reply["usage"]["completion_tokens"]
+    assert newest["end"] == reply["choices"][0]["finish_reason"]
+    assert 0 < newest["first_token_ms"] <= newest["duration_ms"]
+    refused = httpx.post(url, json=body | {"model": "nothing-like-it"}, timeout=PATIENCE)
+    assert refused.status_code == 404
+    newest = httpx.get(f"{running.url}/api/requests").json()["requests"][0]
+    assert (newest["end"], newest["model"], newest["completion_tokens"]) == ("404", "", 0)
 
 
 def test_metrics_can_be_elsewhere_or_nowhere(tmp_path: Path) -> None:
@@ -175,6 +198,11 @@ def test_who_asks_is_named_by_the_key_and_its_limit_is_counted(tmp_path: Path) -
         ]
         assert statuses == [200, 200, 429]
         assert httpx.get(f"{appliance.url}/metrics").status_code == 401
+        # Each key sees its own requests alone.
+        prometheus = {"Authorization": "Bearer sk-of-prometheus"}
+        for headers, seen in ((office, 3), (prometheus, 0)):
+            recent = httpx.get(f"{appliance.url}/api/requests", headers=headers)
+            assert len(recent.json()["requests"]) == seen
         # Any key reads metrics, but not what names keys.
         theirs = httpx.get(f"{appliance.url}/metrics", headers=office).text
         assert "completions_requests_total" in theirs

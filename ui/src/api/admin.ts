@@ -1,7 +1,7 @@
 /** Requests of the views beside the chat. */
 
 import { send, sendForJson } from "@/api/client";
-import type { ApiKey, Me, Scope } from "@/api/types";
+import type { ApiKey, Me, RecentRequest, Scope } from "@/api/types";
 
 export async function listKeys(signal?: AbortSignal): Promise<ApiKey[]> {
   const options = signal ? { signal } : {};
@@ -22,6 +22,12 @@ export function createKey(key: NewKey): Promise<ApiKey & { key: string }> {
 
 export async function revokeKey(id: string): Promise<void> {
   await send(`/api/keys/${encodeURIComponent(id)}`, { method: "DELETE" });
+}
+
+/** The last requests of this caller to models, the newest first. */
+export async function listRequests(signal?: AbortSignal): Promise<RecentRequest[]> {
+  const options = signal ? { signal } : {};
+  return (await sendForJson<{ requests: RecentRequest[] }>("/api/requests", options)).requests;
 }
 
 export function getMe(signal?: AbortSignal): Promise<Me> {

@@ -707,6 +707,7 @@ export interface components {
             kv_bytes: number;
             worker_restarts: number;
             memory: components["schemas"]["DashboardMemory"];
+            processor: components["schemas"]["ProcessorLoad"];
             uptime_seconds: number;
             version: string;
         };
@@ -2203,6 +2204,12 @@ export interface components {
             file: string;
             reason: string;
         };
+        /** @description Shares of all the machine's threads together, 0 … 1, since the figures were last read. */
+        ProcessorLoad: {
+            threads: number;
+            used: number;
+            appliance: number;
+        };
         /** @description The default profile, with the built-in defaults and the limits. */
         ProfileAnswer: {
             /** @default null */
@@ -2274,6 +2281,29 @@ export interface components {
             effort?: ("high" | "low" | "max" | "medium" | "minimal" | "none" | "xhigh") | null;
             /** @default null */
             summary?: string | null;
+        };
+        /** @description One request to a model. */
+        RecentRequest: {
+            id: string;
+            route: string;
+            model: string;
+            began: number;
+            /** @default null */
+            end?: string | null;
+            /** @default 0 */
+            prompt_tokens?: number;
+            /** @default 0 */
+            cached_tokens?: number;
+            /** @default 0 */
+            completion_tokens?: number;
+            /** @default null */
+            first_token_ms?: number | null;
+            /** @default null */
+            duration_ms?: number | null;
+        };
+        /** @description The caller's last requests to models, the newest first. */
+        RecentRequestList: {
+            requests: components["schemas"]["RecentRequest"][];
         };
         /** @description An assistant's refusal, which is text like any other. */
         RefusalPart: {

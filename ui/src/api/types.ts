@@ -45,6 +45,8 @@ export type ServerStatus = Pick<Schemas["Status"], "version" | "uptime_seconds" 
     figures?: Figures;
   };
 
+export type RecentRequest = Required<Schemas["RecentRequest"]>;
+
 export type ErrorBody = Schemas["ErrorObject"];
 
 export type Prefill = Omit<Schemas["PromptProgress"], "cached_from">;

@@ -73,7 +73,7 @@ export function Rail({ route, views, onSearch, onSheet, onClose, onChosen }: Rai
         }}
       />
       <div className="shrink-0 border-t border-line p-2">
-        <nav aria-label={t("app.views")} className="flex items-center gap-px">
+        <nav aria-label={t("app.views")} className="grid grid-cols-2 gap-px">
           {views.map(({ name, icon: Icon }) => (
             <a
               key={name}
@@ -81,7 +81,7 @@ export function Rail({ route, views, onSearch, onSheet, onClose, onChosen }: Rai
               aria-current={route.view === name ? "page" : undefined}
               onClick={onChosen}
               className={classNames(
-                "flex min-h-9 flex-1 items-center justify-center gap-1.5 rounded-control px-2 text-[0.8125rem] hover:bg-hover hover:text-text pointer-coarse:min-h-11",
+                "flex min-h-9 items-center gap-2 rounded-control px-2 text-[0.8125rem] hover:bg-hover hover:text-text pointer-coarse:min-h-11",
                 route.view === name ? "bg-hover text-text" : "text-muted",
               )}
             >

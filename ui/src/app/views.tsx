@@ -1,7 +1,7 @@
 import { lazy, type ComponentType, type LazyExoticComponent } from "react";
 
 import type { Scope } from "@/api/types";
-import { KeyIcon, ModelIcon, PulseIcon } from "@/components/icons";
+import { CodeIcon, KeyIcon, ModelIcon, PulseIcon } from "@/components/icons";
 
 /** What every view is given; each takes what it needs. */
 export interface PageViewProps {
@@ -54,6 +54,15 @@ export const pageViews = register([
       default: (await import("@/features/status/status-view")).StatusView,
     })),
     keys: ["G", "S"],
+    scope: null,
+  },
+  {
+    name: "developers",
+    icon: CodeIcon,
+    component: lazy(async () => ({
+      default: (await import("@/features/developers/developers-view")).DevelopersView,
+    })),
+    keys: ["G", "D"],
     scope: null,
   },
 ]);

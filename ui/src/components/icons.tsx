@@ -80,6 +80,7 @@ export const ModelIcon = icon(
 export const KeyIcon = icon(
   <path d="M12.5 11.5L20 4M16.5 7.5l2.5 2.5M13.5 14.5a4.5 4.5 0 1 1-9 0 4.5 4.5 0 0 1 9 0z" />,
 );
+export const CodeIcon = icon(<path d="M8.5 7L3.5 12l5 5M15.5 7l5 5-5 5M13.4 5l-2.8 14" />);
 export const PulseIcon = icon(<path d="M3.5 12.5h3.8l2.5-6.5 4.2 12 2.6-5.5h3.9" />);
 export const RefreshIcon = icon(<path d="M19.5 12a7.5 7.5 0 1 1-2.4-5.5M19.5 4v4.5H15" />);
 export const PlayIcon = icon(<path d="M5 5.5l6.5 6.5L5 18.5zM13 5.5l6.5 6.5-6.5 6.5z" />);

@@ -86,6 +86,11 @@ export function formatAgo(at: number, now: number): string {
   return format.format(0, "minute");
 }
 
+/** A time of day: "14:05:09". */
+export function formatTime(at: number): string {
+  return new Intl.DateTimeFormat(i18next.language, { timeStyle: "medium" }).format(at);
+}
+
 /** A day: "3 May 2027". */
 export function formatDay(at: number): string {
   return new Intl.DateTimeFormat(i18next.language, { dateStyle: "medium" }).format(at);

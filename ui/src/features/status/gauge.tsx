@@ -2,14 +2,14 @@ import { useTranslation } from "react-i18next";
 
 interface GaugeProps {
   label: string;
-  /** Bytes, like the others. */
+  /** In any unit, the same as the others. */
   total: number;
   /** Used by the appliance. */
   ours: number;
   available: number;
 }
 
-/** Memory as a bar: used by the appliance, used by others, free. */
+/** A resource as a bar: used by the appliance, used by others, free. */
 export function Gauge({ label, total, ours, available }: GaugeProps) {
   const { t } = useTranslation();
   const percent = (bytes: number) => Math.min(100, Math.max(0, (100 * bytes) / Math.max(total, 1)));

@@ -21,6 +21,7 @@ const figures = {
   tokens_prefilled: 100,
   kv_bytes: 3_000_000,
   worker_restarts: 1,
+  processor: { threads: 4, used: 0.5, appliance: 0.25 },
   memory: {
     total: 8e9,
     available: 3e9,

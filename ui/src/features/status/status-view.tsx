@@ -29,6 +29,7 @@ export function StatusView() {
             <h3 className="mb-2 text-sm font-medium">{t("status.history")}</h3>
             <SpeedLine speeds={speeds} />
           </section>
+          <ProcessorSection figures={figures} />
           <MemorySection figures={figures} />
         </>
       )}
@@ -74,6 +75,25 @@ function Now({ figures }: { figures: Figures }) {
           </div>
         ))}
       </dl>
+    </section>
+  );
+}
+
+function ProcessorSection({ figures }: { figures: Figures }) {
+  const { t } = useTranslation();
+  const { threads, used, appliance } = figures.processor;
+  const percent = (share: number) => t("units.percent", { value: Math.round(100 * share) });
+  return (
+    <section aria-label={t("status.processor")}>
+      <h3 className="mb-2 text-sm font-medium">{t("status.processor")}</h3>
+      <Gauge label={t("status.processor")} total={1} ours={appliance} available={1 - used} />
+      <p className="mt-2 text-[0.8125rem] text-muted tabular-nums">
+        {t("status.processorOf", {
+          used: percent(used),
+          ours: percent(appliance),
+          threads: formatCount(threads),
+        })}
+      </p>
     </section>
   );
 }
@@ -124,7 +144,7 @@ function Devices({ devices }: { devices: readonly DeviceStatus[] }) {
     <section aria-label={t("status.devices")}>
       <h3 className="mb-2 text-sm font-medium">{t("status.devices")}</h3>
       <ul className="flex flex-col gap-3 text-sm">
-        {devices.map(({ name, description, driver, free, total, trust, detail }) => (
+        {devices.map(({ name, family, description, driver, free, total, trust, detail }) => (
           <li key={name}>
             <p>
               <span className="font-medium">{name}</span>
@@ -132,6 +152,14 @@ function Devices({ devices }: { devices: readonly DeviceStatus[] }) {
                 {[description, driver].filter(Boolean).join(" · ")}
               </span>
             </p>
+            {total > 0 && family !== "cpu" && (
+              <Gauge
+                label={`${t("status.memory")}, ${name}`}
+                total={total}
+                ours={0}
+                available={free}
+              />
+            )}
             {total > 0 && (
               <p className="text-[0.8125rem] text-muted tabular-nums">
                 {t("status.deviceMemory", { free: formatBytes(free), total: formatBytes(total) })}

@@ -1,5 +1,6 @@
 import tailwindcss from "@tailwindcss/vite";
 import react from "@vitejs/plugin-react";
+import { installable } from "./installable.js";
 import { configDefaults, defineConfig } from "vitest/config";
 
 // The appliance accepts only its own host name, and no pages from other origins.
@@ -16,12 +17,20 @@ const alone = [
 ];
 
 export default defineConfig({
-  plugins: [react(), tailwindcss()],
+  plugins: [react(), tailwindcss(), installable()],
   resolve: { tsconfigPaths: true },
   build: {
     target: "es2022",
     // The page's content security policy, default-src 'self', forbids data: URLs.
     assetsInlineLimit: 0,
+    rolldownOptions: {
+      input: { index: "index.html", "service-worker": "src/service-worker/service-worker.ts" },
+      output: {
+        // The address of a service worker stays, and everything below it is its scope.
+        entryFileNames: ({ name }) =>
+          name === "service-worker" ? "[name].js" : "assets/[name]-[hash].js",
+      },
+    },
   },
   server: {
     proxy: { "/api": appliance, "/chat": { ...appliance, ws: true } },

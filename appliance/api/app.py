@@ -11,7 +11,13 @@ from falcon.media import JSONHandler
 from appliance.api.admin.expiry import ExpiryResource
 from appliance.api.admin.keys import KeyList, OneKey
 from appliance.api.admin.login import Login
-from appliance.api.admin.system import MetricsText, RecentRequestsResource, System, WebPage
+from appliance.api.admin.system import (
+    MetricsText,
+    RecentRequestsResource,
+    ServiceWorker,
+    System,
+    WebPage,
+)
 from appliance.api.chat.import_export import ChatFiles
 from appliance.api.chat.preferences import PagePreferences
 from appliance.api.chat.reply_requests import ReplyStarter
@@ -302,5 +308,6 @@ def build(
     if config.server.ui_dir and ui.is_dir():
         app.add_static_route("/", str(ui))  # whatever no route answers
     elif (ui / "assets").is_dir():
+        add("/service-worker.js", ServiceWorker(ui), OPEN)
         app.add_static_route("/assets", str(ui / "assets"))
     return app

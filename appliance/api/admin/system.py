@@ -183,6 +183,21 @@ def _asks_for_page(req: falcon.Request) -> bool:
     return "html" in req.accept
 
 
+class ServiceWorker:
+    """`/service-worker.js`: its address decides what it serves, and is the same in every build."""
+
+    def __init__(self, folder: Path) -> None:
+        """`folder`: the built page."""
+        self._file = folder / "service-worker.js"
+
+    @operation(gives="text/javascript")
+    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """The page's service worker, which lets the page open while the server does not answer."""
+        resp.data = self._file.read_bytes()
+        resp.content_type = "text/javascript"
+        resp.cache_control = ["no-cache"]
+
+
 class WebPage:
     """The page's HTML document. Its files below `/assets` are a static route."""
 

@@ -3,6 +3,8 @@ import { createRoot } from "react-dom/client";
 
 import { App } from "@/app/app";
 
+import { registerServiceWorker } from "@/app/service-worker";
+
 import "@/app/theme.css";
 
 const root = document.getElementById("root");
@@ -16,3 +18,4 @@ startTransition(() => {
     </StrictMode>,
   );
 });
+registerServiceWorker();

@@ -13,7 +13,7 @@ const mostInAFolder = 25;
 describe("imports", () => {
   it("have no cycle", () => {
     const graph = importGraph(sources);
-    expect(graph.get("/src/app/main")).toEqual(["/src/app/app"]);
+    expect(graph.get("/src/app/main")).toContain("/src/app/app");
     expect(findCycle(graph)).toBeNull();
   });
 

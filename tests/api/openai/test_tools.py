@@ -64,7 +64,7 @@ def test_a_streamed_call_comes_in_pieces(client: openai.OpenAI) -> None:
             reasons.append(choice.finish_reason)
             assert not choice.delta.content
     assert pieces[0].function.name == "get_weather"
-    assert pieces[0].function.arguments is not None
+    assert pieces[0].function.arguments == ""  # as of OpenAI's: some clients pass over them there
     assert pieces[0].id
     assert not any(piece.id for piece in pieces[1:])
     assert len(pieces) > 2

@@ -3,7 +3,7 @@
 import codecs
 import secrets
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal
 
 from msgspec import UNSET, UnsetType
@@ -137,14 +137,19 @@ class ChatEncoder(_Encoder):
     def _delta(self, index: int, delta: Delta) -> bytes:
         first = index not in self._begun
         self._begun.add(index)
+        calls = list(_call_deltas(delta.calls))
         message = MessageDelta(
             role="assistant" if first else None,
             content=delta.text if delta.text or not (delta.reasoning or delta.calls) else None,
             reasoning_content=delta.reasoning or None,
             reasoning=delta.reasoning or None,
-            tool_calls=[_call_delta(call) for call in delta.calls] or None,
+            tool_calls=calls[:1] or None,
         )
-        return self._choice(index, message, None, delta.logprobs)
+        chunks = [self._choice(index, message, None, delta.logprobs)]
+        chunks += [
+            self._choice(index, MessageDelta(tool_calls=[call]), None, None) for call in calls[1:]
+        ]
+        return b"".join(chunks)
 
     def _last(self, index: int, reason: StopReason) -> bytes:
         return self._choice(index, MessageDelta(), reason, None)
@@ -377,12 +382,16 @@ def _call(call: CallDelta) -> AnswerToolCall:
     return AnswerToolCall(id=call.id or "", type="function", function=function)
 
 
-def _call_delta(call: CallDelta) -> ToolCallDelta:
-    if call.id is None:
-        return ToolCallDelta(index=call.index, function=FunctionDelta(arguments=call.arguments))
-    return ToolCallDelta(
-        index=call.index,
-        function=FunctionDelta(arguments=call.arguments, name=call.name or ""),
-        id=call.id,
-        type="function",
-    )
+def _call_deltas(calls: Sequence[CallDelta]) -> Iterator[ToolCallDelta]:
+    """One for each chunk, as OpenAI sends them: clients read one call of a chunk, and some take no
+    arguments out of the one that has the name."""
+    for call in calls:
+        if call.id is not None:
+            yield ToolCallDelta(
+                index=call.index,
+                function=FunctionDelta(arguments="", name=call.name or ""),
+                id=call.id,
+                type="function",
+            )
+        if call.id is None or call.arguments:
+            yield ToolCallDelta(index=call.index, function=FunctionDelta(arguments=call.arguments))

@@ -169,7 +169,7 @@ class PromptTokenizer:
             RequestError: there is nothing to read; `param` is named.
         """
         if isinstance(prompt, TextPrompt) and query is not None:
-            tokens = self._runner.pair(query, prompt.text)
+            tokens = self._pair(query, prompt.text)
         elif isinstance(prompt, TextPrompt):
             tokens = self._with_special(prompt.text)
         else:
@@ -178,6 +178,19 @@ class PromptTokenizer:
         if not tokens:
             raise RequestError(f"{param} is empty", param=param)
         return tokens
+
+    def _pair(self, query: str, text: str) -> list[int]:
+        template = self._runner.pair_template
+        if template is None:
+            return self._runner.pair(query, text)
+        given = {"{query}": query, "{document}": text}
+        control = re.compile(f"({self._control.pattern})")
+        segments: list[PromptSegment] = []
+        for part in re.split(r"(\{query\}|\{document\})", template):
+            # Every other piece is a control token's text, which is text where people wrote it.
+            pieces = control.split(given[part]) if part in given else [part]
+            segments += [(piece, n % 2 == 0) for n, piece in enumerate(pieces) if piece]
+        return self._tokens_of(segments)
 
     def _with_special(self, text: str) -> list[int]:
         if len(text) <= SLICE:

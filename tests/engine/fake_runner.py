@@ -197,6 +197,8 @@ class FakeRunner:
 
     fill_in = None
 
+    pair_template = None
+
     def pair(self, query: str, text: str) -> list[int]:
         return self.tokenize(f"{query}\n{text}", parse_special=False)
 

@@ -253,8 +253,13 @@ class Runner(KvMemory, Protocol):
     def fill_in(self) -> FillInTokens | None:
         """None: it can't."""
 
+    @property
+    def pair_template(self) -> str | None:
+        """How the model wants two texts that are to be compared: `{query}` and `{document}` stand
+        for them."""
+
     def pair(self, query: str, text: str) -> list[int]:
-        """Tokens of two texts that are to be compared."""
+        """Tokens of the two without such a template."""
 
     def preserve_tokens(self, texts: Collection[str]) -> None:
         """From now on `token_to_bytes` gives the text of these special tokens, as far as the model

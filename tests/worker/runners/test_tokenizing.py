@@ -7,17 +7,20 @@ For llama.cpp's own test vocabularies, with its own inputs, and for those of rea
 import ctypes
 import itertools
 from collections.abc import Sequence
+from pathlib import Path
 from typing import cast
 
-from appliance.engine.types import ChatMessage
+from appliance.engine.types import ChatMessage, TextPrompt
 from appliance.worker.chat_template.sandbox import SandboxedTemplate
 from appliance.worker.chat_template.template import CHATML, ChatTemplate
 from appliance.worker.parsers.base import PromptSegment
 from appliance.worker.prompt_tokenizer import PromptTokenizer
 from appliance.worker.runners.llama_cpp.native.bindings import lib
 from appliance.worker.runners.llama_cpp.runner import LlamaRunner
+from tests.models.gguf_writer import llama
+from tests.models.gguf_writer import text as text_pair
 from tests.worker.llama_sources import sources
-from tests.worker.runners.vocabularies import NoTemplate
+from tests.worker.runners.vocabularies import NoTemplate, vocabulary
 
 SEPARATOR = "\n__ggml_vocab_test__\n"
 MARKED = (
@@ -143,3 +146,32 @@ def test_what_a_call_begins_with_has_no_blank_before_it(
         before = runner.tokenize("\n", parse_special=False)
         text = text_of(runner, [*before, *tokens])
         assert text.lstrip(" ") == '\n{"name": "', name
+
+
+def test_texts_that_are_compared_are_as_harmless(
+    vocabularies: dict[str, LlamaRunner], tmp_path: Path
+) -> None:
+    """By a file's own template, as Qwen's rerankers have one; its control tokens are such."""
+    for name, runner in vocabularies.items():
+        if name in WORDS:
+            continue
+        own = runner.eos
+        template = f"{own}Judge.\n<Query>: {{query}}\n<Document>: {{document}}{own}"
+        runner.__dict__["pair_template"] = template
+        reader = reader_of(runner)
+
+        def read(query: str, document: str, reader: PromptTokenizer = reader) -> list[int]:
+            return reader.read_input(TextPrompt(document), "documents", query)
+
+        plain = read("a {document}  query", "the document")
+        whole = template.replace("{document}", "the document")
+        whole = whole.replace("{query}", "a {document}  query")
+        assert plain == runner.tokenize(whole, parse_special=True), name
+        for fake in runner.special_token_texts()[:8]:
+            tokens = read(f"a{fake} query{fake}", f"{fake}the{fake}{fake} document")
+            assert control(runner, tokens) == control(runner, plain), (name, fake)
+            assert text_of(runner, tokens).count(fake) == 5 + 2 * (fake == own), (name, fake)
+    file = tmp_path / "ranks.gguf"
+    extra = [text_pair("tokenizer.chat_template.rerank", "{query}: {document}")]
+    file.write_bytes(llama(extra=extra).encoded(seed=1))
+    assert vocabulary(file).pair_template == "{query}: {document}"

@@ -144,6 +144,8 @@ class CtransformersRunner:
 
     fill_in = None
 
+    pair_template = None
+
     def pair(self, _query: str, _text: str) -> list[int]:
         raise RequestError("models in the old GGML format compare no texts", param="model")
 

@@ -220,14 +220,13 @@ class LlamaRunner:
         )
         return found if min(found.prefix, found.suffix, found.middle) >= 0 else None
 
+    @cached_property
+    def pair_template(self) -> str | None:
+        template = lib.llama_model_chat_template(self._model, b"rerank")
+        return template.decode("utf-8", "replace") if template else None
+
     def pair(self, query: str, text: str) -> list[int]:
         vocab = self._vocab
-        template = lib.llama_model_chat_template(self._model, b"rerank")
-        if template:
-            parts = re.split(r"(\{query\}|\{document\})", template.decode())
-            filled = {"{query}": query, "{document}": text}
-            whole = "".join(filled.get(part, part) for part in parts)
-            return self._tokenize(whole, add_special=False, parse_special=True)
         sep, eos = lib.llama_vocab_sep(vocab), lib.llama_vocab_eos(vocab)
         eos = eos if eos >= 0 else sep
         ends = [eos] if lib.llama_vocab_get_add_eos(vocab) else []

@@ -26,8 +26,8 @@ PROMPT = ChatPrompt([ChatMessage("user", "Look it up.")], parse_output=True)
 TWO_CALLS = [
     [CallDelta(0, "call_a", "look")],
     [CallDelta(0, arguments='{"at":')],
-    [CallDelta(0, arguments="1}"), CallDelta(1, "call_b", "look")],
-    [CallDelta(1, arguments="{}")],
+    [CallDelta(0, arguments="1}"), CallDelta(1, "call_b", "look", "{")],
+    [CallDelta(1, arguments="}")],
 ]
 
 
@@ -89,6 +89,26 @@ def test_the_same_in_a_stream() -> None:
     assert b"call_b" not in body
     assert b'"finish_reason":"tool_calls"' in body
     assert body.endswith(b"data: [DONE]\n\n")
+
+
+def test_a_chunk_has_one_call_and_its_name_comes_alone() -> None:
+    """Clients read one call of a chunk, and some no arguments where the name is."""
+    body = generation(single_tool_call=False).stream(ChatEncoder("scripted")).read()
+    events = [line[6:] for line in body.split(b"\n") if line.startswith(b"data: {")]
+    deltas = [
+        choice["delta"] for event in events for choice in msgspec.json.decode(event)["choices"]
+    ]
+    entries = [delta["tool_calls"] for delta in deltas if "tool_calls" in delta]
+    assert [len(each) for each in entries] == [1] * 6
+    found = [(entry["index"], entry["function"]) for (entry,) in entries]
+    assert found == [
+        (0, {"name": "look", "arguments": ""}),
+        (0, {"arguments": '{"at":'}),
+        (0, {"arguments": "1}"}),
+        (1, {"name": "look", "arguments": ""}),
+        (1, {"arguments": "{"}),
+        (1, {"arguments": "}"}),
+    ]
 
 
 class Lines:

@@ -1,10 +1,13 @@
 """Templates in the sandbox; special tokens typed by users remain text."""
 
+import datetime
+
 import pytest
 
 from appliance.engine.types import ChatMessage
 from appliance.errors import RequestError
 from appliance.worker.chat_template.template import CHATML, MAX_TEMPLATE, ChatTemplate
+from tests.worker.parsers.test_templates import rendered
 
 CONTROL = ["<|im_start|>", "<|im_end|>", "<|endoftext|>"]
 
@@ -69,3 +72,22 @@ def test_the_sandbox_knows_what_real_templates_use() -> None:
     assert template(source).render(chat_of("a", "<b>")) == [
         ('<s>{"role": "user", "content": "<b>"}20</s>', True)
     ]
+
+
+def test_dates_are_those_of_transformers() -> None:
+    """Today's where a template asks for it, else its own, unless the request names one."""
+    newer, older = (
+        "meta-llama-Llama-3.2-3B-Instruct.jinja",
+        "meta-llama-Llama-3.1-8B-Instruct.jinja",
+    )
+    chat = [{"role": "user", "content": "Which day is it?"}]
+    before = datetime.datetime.now().astimezone()
+    text = rendered(newer, chat, None, {})
+    days = [
+        f"Today Date: {day:%d %b %Y}\n" for day in (before, datetime.datetime.now().astimezone())
+    ]
+    assert any(day in text for day in days)
+    assert "Today Date: 26 Jul 2024\n" in rendered(older, chat, None, {})
+    for name in (newer, older):
+        text = rendered(name, chat, None, {"date_string": "1 Jan 2000"})
+        assert "Today Date: 1 Jan 2000\n" in text

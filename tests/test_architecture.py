@@ -35,7 +35,7 @@ MAY_IMPORT: dict[str, list[str]] = {
     # Storage.
     "store.disk": ["system"],
     "store": ["store.disk"],
-    "store.callers": ["store"],
+    "store.callers": ["store", "store.disk"],
     "store.upkeep": ["store", "store.disk"],
     "store.copies": ["store", "store.disk", "system"],
     "auth.vault": ["system"],
@@ -102,6 +102,10 @@ MAY_IMPORT: dict[str, list[str]] = {
         *("api.generation", "api.openapi", "api.wire"),
         *("auth.keys", "chat", "chat.importers", "config", "engine", "engine.serving", "http"),
         *("store", "store.callers"),
+    ],
+    "api.chat.organizing": [
+        *("api.chat", "api.openapi", "api.wire", "chat", "http", "store", "store.callers"),
+        "store.upkeep",
     ],
     "api.dialects.ollama": [
         *("api.generation", "api.openapi", "api.wire"),

@@ -19,6 +19,9 @@ from appliance.api.admin.system import (
     WebPage,
 )
 from appliance.api.chat.import_export import ChatFiles
+from appliance.api.chat.organizing.deleted import DeletedChats
+from appliance.api.chat.organizing.drafts import Drafts
+from appliance.api.chat.organizing.folders import Folders
 from appliance.api.chat.preferences import PagePreferences
 from appliance.api.chat.reply_requests import ReplyStarter
 from appliance.api.chat.search import ChatSearch
@@ -84,6 +87,7 @@ from appliance.api.openapi.operation import App
 from appliance.api.wire import errors
 from appliance.auth.keys.registry import Keys
 from appliance.auth.login_sessions import LoginSessions
+from appliance.chat.cleanup import ChatCleanup
 from appliance.chat.turns import Turns
 from appliance.config.schema import Config
 from appliance.engine.serving.pool import Pool
@@ -92,6 +96,8 @@ from appliance.http.websocket import WebSocketHandler
 from appliance.metrics.dashboard import Dashboard
 from appliance.metrics.registry import Metrics
 from appliance.models.library import ModelLibrary
+from appliance.store.callers.drafts import DraftBook
+from appliance.store.callers.folders import FolderBook
 from appliance.store.callers.preferences import PreferenceBook
 from appliance.store.import_export import ChatImportExport
 from appliance.store.search import Search
@@ -99,6 +105,7 @@ from appliance.store.sessions import Sessions
 from appliance.store.settings import DefaultProfile
 from appliance.store.upkeep.expiry import Expiry
 from appliance.store.upkeep.notices import StorageStatus
+from appliance.store.upkeep.retention import Retention
 
 
 def build(
@@ -109,6 +116,10 @@ def build(
     chats: ChatImportExport,
     profile: DefaultProfile,
     preferences: PreferenceBook,
+    folders: FolderBook,
+    drafts: DraftBook,
+    retention: Retention,
+    cleanup: ChatCleanup,
     responses: Recorders,
     batches: BatchRunner,
     turns: Turns,
@@ -247,9 +258,9 @@ def build(
     for path in ("copy", "create", "push"):
         add(f"/api/{path}", ollama, MANAGE_ANY_TYPE, "unsupported")
 
-    one = OneSession(sessions, turns)
+    one = OneSession(sessions, turns, folders)
     replies = SessionReplies(turns, starter)
-    chat_files = ChatFiles(chats, version)
+    chat_files = ChatFiles(sessions, chats, version)
     settings = ProfileSettings(profile, pool, limits, config.models.default_device)
     add("/api/status", system, CHAT, "status")
     add("/api/requests", RecentRequestsResource(metrics), CHAT)
@@ -257,9 +268,17 @@ def build(
     add("/api/settings", settings, {"GET": CHAT, "PUT": MANAGE, "PATCH": MANAGE})
     add("/api/preferences", PagePreferences(preferences), CHAT)
     add("/api/search", ChatSearch(search), CHAT_HEAVY)
-    add("/api/sessions", SessionList(sessions), CHAT_HEAVY)
+    add("/api/sessions", SessionList(sessions, folders), CHAT_HEAVY)
     add("/api/sessions/import", chat_files, CHAT_HEAVY, "import")
     add("/api/import", chat_files, CHAT_HEAVY_FILES, "any")
+    add("/api/export", chat_files, CHAT_HEAVY, "export_many")
+    own_folders = Folders(folders, turns)
+    add("/api/folders", own_folders, CHAT)
+    add("/api/folders/{folder_id}", own_folders, CHAT, "one")
+    add("/api/drafts", Drafts(drafts), CHAT)
+    deleted = DeletedChats(retention, cleanup)
+    add("/api/deleted", deleted, CHAT)
+    add("/api/deleted/{session_id}", deleted, CHAT, "one")
     add("/api/sessions/{session_id}", one, CHAT)
     add("/api/sessions/{session_id}/export", chat_files, CHAT_HEAVY, "export")
     add("/api/sessions/{session_id}/restore", one, CHAT, "restore")

@@ -85,6 +85,25 @@ class ChatCleanup:
         """Something was deleted: from now on it ages, and perhaps it goes at once."""
         self._wake_up.set()
 
+    def purge_now(self, session_ids: Sequence[str] | None = None) -> Sequence[str]:
+        """Removes deleted chats for good, all of them if none are named. From any thread.
+
+        Returns:
+            The ids of those that are gone.
+
+        Raises:
+            StoreError, StoreFull: the database failed.
+        """
+        gone = self._retention.purge_now(session_ids)
+        for session_id in gone:
+            self._on_purge(session_id)
+        return gone
+
+    @property
+    def undo_seconds(self) -> float:
+        """How long a deleted chat can be restored."""
+        return self._undo_seconds
+
     def _run(self) -> None:
         while not self._closing:
             age, jump = self._clock.look()

@@ -233,7 +233,7 @@ class DataSettings(Section, frozen=True):
 
     dir: str = ""
     """Empty: this system's folder for a program's data."""
-    undo_seconds: Annotated[float, Meta(ge=0)] = 600.0
+    undo_seconds: Annotated[float, Meta(ge=0)] = 30 * 24 * 3600.0
     """How long a deleted chat can be restored; then it is removed for good."""
 
 

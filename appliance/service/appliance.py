@@ -36,6 +36,8 @@ from appliance.service.autotune import Autotuner
 from appliance.service.device_verification import DeviceVerifier
 from appliance.service.systemd import ModelState, NotifySocket, SystemdNotifier
 from appliance.store.callers.batches import BatchBook
+from appliance.store.callers.drafts import DraftBook
+from appliance.store.callers.folders import FolderBook
 from appliance.store.callers.preferences import PreferenceBook
 from appliance.store.callers.responses import ResponseBook
 from appliance.store.copies import kept
@@ -137,6 +139,7 @@ class Appliance:
                 lambda age: kept.expire(self._database, age),
                 responses.expire,
                 batches.expire,
+                once(sessions.forget_changes),
                 once(lambda: keep_sessions(paths.kv_dir(), retention.ids())),
             ],
         )
@@ -156,6 +159,10 @@ class Appliance:
             chats=ChatImportExport(self._database, config.limits.max_sessions),
             profile=profile,
             preferences=PreferenceBook(self._database),
+            folders=FolderBook(self._database),
+            drafts=DraftBook(self._database),
+            retention=retention,
+            cleanup=self._cleanup,
             responses=self._responses,
             batches=self._batches,
             turns=turns,

@@ -258,6 +258,52 @@ CREATE TABLE batch_lines (
 CREATE INDEX lines_to_do ON batch_lines (batch_id, number) WHERE result IS NULL;
 """
 
+# - `owner` is a key's id, or empty for callers that need no key. A folder's `settings` are JSON, as
+#   a session's; a new chat in it begins with them.
+# - A draft is what somebody has typed and not sent; of a new chat, `session_id` is empty.
+# - `session_changes` has each session's last change. One that is gone stays in it until the next
+#   start, so that pages which list it can be informed (`sessions.py`).
+_ORDER = """
+CREATE TABLE folders (
+    number INTEGER PRIMARY KEY,
+    id TEXT NOT NULL UNIQUE,
+    owner TEXT NOT NULL,
+    name TEXT NOT NULL,
+    settings TEXT
+) STRICT;
+CREATE INDEX folders_by_owner ON folders (owner);
+ALTER TABLE sessions ADD COLUMN folder_id TEXT REFERENCES folders (id) ON DELETE SET NULL;
+CREATE INDEX sessions_by_folder ON sessions (folder_id) WHERE folder_id IS NOT NULL;
+
+CREATE TABLE drafts (
+    owner TEXT NOT NULL,
+    session_id TEXT NOT NULL,
+    text TEXT NOT NULL,
+    PRIMARY KEY (owner, session_id)
+) STRICT;
+CREATE INDEX drafts_by_session ON drafts (session_id);
+
+CREATE TABLE session_changes (
+    revision INTEGER PRIMARY KEY AUTOINCREMENT,
+    session_id TEXT NOT NULL UNIQUE
+) STRICT;
+CREATE TRIGGER session_made AFTER INSERT ON sessions BEGIN
+    DELETE FROM session_changes WHERE session_id = new.id;
+    INSERT INTO session_changes (session_id) VALUES (new.id);
+END;
+CREATE TRIGGER session_changed AFTER UPDATE OF
+    title, pinned, updated_at, leaf_id, settings, deleted_at, client_id, folder_id ON sessions
+BEGIN
+    DELETE FROM session_changes WHERE session_id = new.id;
+    INSERT INTO session_changes (session_id) VALUES (new.id);
+END;
+CREATE TRIGGER session_removed AFTER DELETE ON sessions BEGIN
+    DELETE FROM session_changes WHERE session_id = old.id;
+    INSERT INTO session_changes (session_id) VALUES (old.id);
+    DELETE FROM drafts WHERE session_id = old.id;
+END;
+"""
+
 MIGRATIONS: Sequence[Migration] = (
     Migration("0001_sessions", _SESSIONS),
     Migration("0002_chats", _CHATS),
@@ -269,6 +315,7 @@ MIGRATIONS: Sequence[Migration] = (
     Migration("0008_confirmed_expiry", _CONFIRMED_EXPIRY),
     Migration("0009_responses_under_way", _RESPONSES_UNDER_WAY),
     Migration("0010_batches", _BATCHES),
+    Migration("0012_order", _ORDER),
 )
 
 _RECORD = "CREATE TABLE IF NOT EXISTS migrations (name TEXT PRIMARY KEY, applied_at INTEGER) STRICT"

@@ -1,5 +1,7 @@
 """The records of stored chats, and how they are read from their tables."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Literal, Self, get_args
 
 import apsw
@@ -91,18 +93,28 @@ class Session(msgspec.Struct, frozen=True, omit_defaults=True):
     """What this chat sets otherwise than the default profile; None: nothing."""
     client_id: str | None = None
     """What the client calls it that chose an id for it: any text, unique for its owner."""
+    folder_id: str | None = None
+    """The folder that it is in; None: none."""
     damaged: bool = False
     """A part of it cannot be read any more."""
 
 
 _SESSION_COLUMNS = (
     *("sessions.id", "title", "pinned", "sessions.created_at", "updated_at", "leaf_id"),
-    *("live.id", "settings", "client_id"),
+    *("live.id", "settings", "client_id", "folder_id"),
 )
 _SESSIONS = """
 SELECT {columns} FROM sessions
 LEFT JOIN messages AS live ON live.session_id = sessions.id AND live.status = 'streaming'
 WHERE deleted_at IS NULL
+"""
+
+_LISTED = " ORDER BY pinned DESC, updated_at DESC, sessions.number DESC"
+_AMONG = "AND sessions.id IN (SELECT value FROM json_each(?))"
+_FOLLOWS = """
+AND (pinned, updated_at, sessions.number) < (
+    SELECT pinned, updated_at, number FROM sessions WHERE id = ?
+)
 """
 
 _MESSAGE_COLUMNS = (
@@ -146,11 +158,61 @@ def find_session(connection: apsw.Connection, session_id: str) -> Session:
 
 def all_sessions(connection: apsw.Connection) -> list[Session]:
     """Pinned ones first, then newest updated first; of the same millisecond, newest made first."""
-    order = "ORDER BY pinned DESC, updated_at DESC, sessions.number DESC"
     numbers = "SELECT number FROM sessions INDEXED BY sessions_by_update"
     one_by_one = (numbers, "sessions.number")
-    rows = all_rows(connection, _SESSIONS, _SESSION_COLUMNS, (), order, one_by_one)
+    rows = all_rows(connection, _SESSIONS, _SESSION_COLUMNS, (), _LISTED, one_by_one)
     return [_to_session(row) for row in rows]
+
+
+def some_sessions(connection: apsw.Connection, limit: int, after: str | None) -> list[Session]:
+    """As many of `all_sessions`, those that follow the session `after` in that order.
+
+    Raises:
+        SessionNotFound: that one is gone for good.
+    """
+    sql = _SESSIONS
+    values: tuple[str, ...] = ()
+    if after is not None:
+        there = "SELECT 1 FROM sessions WHERE id = ?"
+        if not (possible(after) and connection.execute(there, (after,)).fetchone()):
+            raise SessionNotFound(f"There is no session {after!a}.", param="after")
+        sql, values = _SESSIONS + _FOLLOWS, (after,)
+    order = f"{_LISTED} LIMIT {limit}"
+    return [_to_session(row) for row in all_rows(connection, sql, _SESSION_COLUMNS, values, order)]
+
+
+@contextmanager
+def whole_read(connection: apsw.Connection) -> Iterator[None]:
+    """All that is read within is of one moment."""
+    connection.execute("BEGIN")
+    try:
+        yield
+    finally:
+        connection.execute("COMMIT")
+
+
+def newest_revision(connection: apsw.Connection) -> int:
+    """Of the last change of any session; see `changed_sessions`."""
+    row: Any = connection.execute(
+        "SELECT seq FROM sqlite_sequence WHERE name = 'session_changes'"
+    ).fetchone()
+    return row[0] if row else 0
+
+
+def changed_sessions(connection: apsw.Connection, since: int) -> tuple[list[Session], list[str]]:
+    """Sessions that changed after the revision `since`, in the order of `all_sessions`, and the ids
+    of those that are not there any more."""
+    changed: Any = connection.execute(
+        "SELECT session_id FROM session_changes WHERE revision > ?", (since,)
+    ).fetchall()
+    if not changed:
+        return [], []
+    ids = [session_id for (session_id,) in changed]
+    sql = _SESSIONS + _AMONG
+    values = (msgspec.json.encode(ids).decode(),)
+    rows = all_rows(connection, sql, _SESSION_COLUMNS, values, _LISTED)
+    there = [_to_session(row) for row in rows]
+    return there, sorted(set(ids) - {session.id for session in there})
 
 
 def find_message(
@@ -194,7 +256,28 @@ def messages_of(connection: apsw.Connection, session_id: str) -> list[Message]:
         " ORDER BY number",
         one_by_one,
     )
-    return _joined([_to_message(row) for row in rows])
+    return _joined([_to_message(row) for row in rows], {None})
+
+
+def some_messages(
+    connection: apsw.Connection, session_id: str, limit: int, before: str | None
+) -> list[Message]:
+    """The last `limit` of `messages_of`, of those that were made before the message `before`."""
+    if not (possible(session_id) and possible(before or "")):
+        return []
+    wanted = f"WHERE session_id = ? {_VISIBLE}"
+    values: tuple[str, ...] = (session_id,)
+    if before is not None:
+        wanted += " AND number < (SELECT number FROM messages WHERE id = ?)"
+        values = (session_id, before)
+    order = f" ORDER BY number DESC LIMIT {limit}"
+    numbers = f"SELECT number FROM messages {wanted}{order}"  # noqa: S608 - our own words
+    sql = _MESSAGES + wanted
+    rows = all_rows(connection, sql, _MESSAGE_COLUMNS, values, order, (numbers, "number"))
+    found = [_to_message(row) for row in reversed(rows)]
+    parents = msgspec.json.encode([message.parent_id for message in found]).decode()
+    outside = "SELECT id FROM messages WHERE id IN (SELECT value FROM json_each(?))"
+    return _joined(found, {None, *(id for (id,) in connection.execute(outside, (parents,)))})
 
 
 def branch_to(connection: apsw.Connection, session_id: str, leaf_id: str) -> list[Message]:
@@ -228,9 +311,9 @@ def possible(some_id: str) -> bool:
     return some_id.isascii()
 
 
-def _joined(messages: list[Message]) -> list[Message]:
-    """What follows a message that cannot be read follows the one before that."""
-    known: set[str | None] = {None}
+def _joined(messages: list[Message], known: set[str | None]) -> list[Message]:
+    """What follows a message that cannot be read follows the one before that; `known`: ids of
+    messages before them."""
     joined: list[Message] = []
     for message in messages:
         known.add(message.id)
@@ -244,7 +327,7 @@ def _joined(messages: list[Message]) -> list[Message]:
 
 def _to_session(row: Any) -> Session:
     bad: list[str] = []
-    id, title, pinned, created_at, updated_at, leaf_id, live_id, stored, client_id = row
+    id, title, pinned, created_at, updated_at, leaf_id, live_id, stored, client_id, folder = row
     try:
         settings = from_column(stored)
     except (msgspec.MsgspecError, ValueError, TypeError):
@@ -262,6 +345,7 @@ def _to_session(row: Any) -> Session:
         as_text(live_id, bad),
         settings,
         as_text(client_id, bad),
+        as_text(folder, bad),
         damaged=bool(bad),
     )
 

@@ -3,6 +3,7 @@
 Any thread may call. What a method that writes has returned from is on the disk.
 """
 
+import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
@@ -25,17 +26,23 @@ from appliance.store.records import (
     Session,
     all_sessions,
     branch_to,
+    changed_sessions,
     check_room,
     find_message,
     find_session,
     messages_of,
+    newest_revision,
     possible,
+    some_messages,
+    some_sessions,
+    whole_read,
 )
 from appliance.store.settings import NOTHING, Settings, to_column
 from appliance.store.text import check_text, title_from
 
 __all__ = [
     "USE_LEAF",
+    "ChangedSessions",
     "ClientId",
     "FinalStatus",
     "FinishReason",
@@ -67,6 +74,23 @@ class SessionChanges(msgspec.Struct, frozen=True, kw_only=True):
     """The message that the chat continues from; None: it starts from the beginning."""
     settings: Mapping[str, Any] | msgspec.UnsetType | None = msgspec.UNSET
     """Fields of `Settings`; None takes one back, or all of them."""
+    folder_id: str | msgspec.UnsetType | None = msgspec.UNSET
+    """A folder's id; None: it is in none."""
+
+
+class ChangedSessions(msgspec.Struct, frozen=True, kw_only=True):
+    """Some sessions, or what changed in the list of all."""
+
+    sessions: Sequence[Session]
+    gone: Sequence[str] = ()
+    """Ids of sessions that were deleted."""
+    revision: str
+    """What has changed after this moment is asked for with it. Revisions of another start of the
+    service say nothing."""
+    whole: bool
+    """These are all sessions from the first one on, rather than changes."""
+    more: bool = False
+    """Others follow."""
 
 
 class ClientId(msgspec.Struct, frozen=True):
@@ -100,6 +124,8 @@ class Sessions:
         self._database = database
         self._clock = clock
         self._new_id = TimeOrderedIds(clock)
+        self._start = secrets.token_hex(4)
+        self._oldest_revision = 0
 
     # -- sessions --------------------------------------------------------------------------------
 
@@ -107,6 +133,36 @@ class Sessions:
         """Every session: pinned ones first, then newest updated first."""
         with self._database.read() as connection:
             return all_sessions(connection)
+
+    def page(self, limit: int, after: str | None = None) -> ChangedSessions:
+        """As many sessions of `list`, from the first one on, or those behind the session `after`.
+
+        Raises:
+            SessionNotFound: `after` is gone for good.
+        """
+        with self._database.read() as connection, whole_read(connection):
+            found = some_sessions(connection, limit + 1, after)
+            revision = f"{self._start}-{newest_revision(connection)}"
+        return ChangedSessions(
+            sessions=found[:limit], revision=revision, whole=True, more=len(found) > limit
+        )
+
+    def changes(self, since: str, limit: int) -> ChangedSessions:
+        """What changed after the revision `since`; of a revision that is not known, `page`."""
+        start, _, number = since.partition("-")
+        known = start == self._start and number.isdecimal() and len(number) < 19
+        if not known or int(number) < self._oldest_revision:
+            return self.page(limit)
+        with self._database.read() as connection, whole_read(connection):
+            there, gone = changed_sessions(connection, int(number))
+            revision = f"{self._start}-{newest_revision(connection)}"
+        return ChangedSessions(sessions=there, gone=gone, revision=revision, whole=False)
+
+    def forget_changes(self) -> None:
+        """Keeps no ids of sessions that are gone; who asks for changes gets all sessions then."""
+        with self._database.write() as connection:
+            connection.execute("DELETE FROM session_changes")
+            self._oldest_revision = newest_revision(connection)
 
     def count(self) -> int:
         """How many there are."""
@@ -153,6 +209,7 @@ class Sessions:
         settings: Settings = NOTHING,
         system: str = "",
         client: ClientId | None = None,
+        folder_id: str | None = None,
     ) -> Session:
         """A new session; without an id it is given one, without a `system` message it is empty.
 
@@ -183,10 +240,10 @@ class Sessions:
             check_room(connection, self._max_sessions)
             connection.execute(
                 "INSERT INTO sessions"
-                " (id, title, created_at, updated_at, settings, client_id, client_owner)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?)",
+                " (id, title, created_at, updated_at, settings, folder_id, client_id, client_owner)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
                 (
-                    *(session_id, title, now, now, to_column(settings)),
+                    *(session_id, title, now, now, to_column(settings), folder_id),
                     *((client.id, client.owner) if client else (None, "")),
                 ),
             )
@@ -279,6 +336,23 @@ class Sessions:
             if not found:
                 find_session(connection, session_id)
             return found
+
+    def some_messages(
+        self, session_id: str, limit: int, before: str | None = None
+    ) -> tuple[Sequence[Message], bool]:
+        """The last `limit` of `messages`, of those made before the message `before`; and whether
+        there are others before them.
+
+        Raises:
+            SessionNotFound: unknown id.
+            MessageNotFound: that session has no message `before`.
+        """
+        with self._database.read() as connection, whole_read(connection):
+            find_session(connection, session_id)
+            if before is not None:
+                find_message(connection, before, session_id, param="before")
+            found = some_messages(connection, session_id, limit + 1, before)
+        return found[-limit:], len(found) > limit
 
     def message(self, message_id: str) -> Message:
         """Raises MessageNotFound."""

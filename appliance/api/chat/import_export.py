@@ -20,7 +20,7 @@ from appliance.chat.importers.importer import (
     add_chat,
     import_chats,
 )
-from appliance.errors import RequestError
+from appliance.errors import RequestError, SessionNotFound
 from appliance.store.import_export import ChatImportExport
 from appliance.store.sessions import (
     FinishReason,
@@ -30,6 +30,7 @@ from appliance.store.sessions import (
     MessageUsage,
     Role,
     Session,
+    Sessions,
     Settings,
 )
 
@@ -168,6 +169,21 @@ class ExportedChat(msgspec.Struct, kw_only=True, frozen=True):
     messages: Sequence[ExportedMessage]
 
 
+class ExportedChats(msgspec.Struct, kw_only=True, frozen=True):
+    """Chats as a file; `POST /api/import` accepts it."""
+
+    format: Literal["appliance.chats"] = "appliance.chats"
+    version: int = VERSION
+    chats: Sequence[ExportedChat]
+
+
+class ExportIn(Body, kw_only=True, frozen=True):
+    """`POST /api/export`."""
+
+    session_ids: Annotated[list[Id], Meta(min_length=1, max_length=100_000)] | None = None
+    """Those that are not there any more are left out. Null: all."""
+
+
 class ImportQuery(Body, kw_only=True, frozen=True):
     """`POST /api/import`."""
 
@@ -176,26 +192,47 @@ class ImportQuery(Body, kw_only=True, frozen=True):
 
 
 class ChatFiles:
-    """`/api/sessions/{session_id}/export`, `/api/sessions/import` and `/api/import`"""
+    """`/api/sessions/{session_id}/export`, `/api/export`, `/api/sessions/import`, `/api/import`"""
 
-    def __init__(self, transfer: ChatImportExport, version: str) -> None:
+    def __init__(self, sessions: Sessions, transfer: ChatImportExport, version: str) -> None:
         """`version`: the appliance's."""
+        self._sessions = sessions
         self._transfer = transfer
         self._version = version
 
     @operation(gives=ExportedChat)
     def on_get_export(self, req: falcon.Request, resp: falcon.Response, session_id: str) -> None:
         """The chat as a file, with all its branches."""
+        chat = self._exported(session_id)
+        resp.data = msgspec.json.format(msgspec.json.encode(chat), indent=1)
+        resp.content_type = falcon.MEDIA_JSON
+        title = _NOT_IN_FILE_NAMES.sub(" ", chat.session.title).strip()
+        resp.downloadable_as = f"{title or 'chat'}.json"
+
+    @operation(takes=ExportIn, optional=True, gives=ExportedChats)
+    def on_post_export_many(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """Chats as one file, each with all its branches: those that are named, or all."""
+        ids = decode(req, ExportIn, empty=ExportIn()).session_ids
+        if ids is None:
+            ids = [session.id for session in self._sessions.list()]
+        chats = []
+        for session_id in ids:
+            try:
+                chats.append(msgspec.json.encode(self._exported(session_id)))
+            except SessionNotFound:
+                continue
+        head = b'{"format":"appliance.chats","version":%d,"chats":[\n' % VERSION
+        resp.data = b"".join((head, b",\n".join(chats), b"\n]}\n"))
+        resp.content_type = falcon.MEDIA_JSON
+        resp.downloadable_as = "chats.json"
+
+    def _exported(self, session_id: str) -> ExportedChat:
         session, messages = self._transfer.read(session_id)
-        chat = ExportedChat(
+        return ExportedChat(
             metadata=FileMetadata(exported_at=time.time_ns() // 1_000_000, appliance=self._version),
             session=msgspec.convert(session, ExportedSession, from_attributes=True),
             messages=msgspec.convert(messages, list[ExportedMessage], from_attributes=True),
         )
-        resp.data = msgspec.json.format(msgspec.json.encode(chat), indent=1)
-        resp.content_type = falcon.MEDIA_JSON
-        title = _NOT_IN_FILE_NAMES.sub(" ", session.title).strip()
-        resp.downloadable_as = f"{title or 'chat'}.json"
 
     @operation(takes=ChatFile, gives=Session, status=201, errors=(409, 507))
     def on_post_import(self, req: falcon.Request, resp: falcon.Response) -> None:

@@ -18,10 +18,11 @@ from appliance.api.generation.sampling import (
 from appliance.api.wire.bodies import Body
 from appliance.config.schema import DeviceName
 from appliance.http.errors import ErrorObject
-from appliance.store.sessions import Message, Session, SessionChanges, Settings
+from appliance.store.sessions import Message, SessionChanges, Settings
 
 Title = Annotated[str, Meta(max_length=200)]
 ModelName = Annotated[str, Meta(min_length=1, max_length=500)]
+FolderId = Annotated[str, Meta(min_length=1, max_length=200)]
 SystemPrompt = Annotated[str, Meta(max_length=100_000)]
 Stops = Annotated[list[StopText], Meta(max_length=16)]
 
@@ -55,6 +56,19 @@ class NewSession(Body, kw_only=True, frozen=True):
 
     title: Title = ""
     settings: SettingsIn | None = None
+    """Where it says nothing, the folder's."""
+    folder_id: FolderId | None = None
+
+
+class SessionsQuery(Body, kw_only=True, frozen=True):
+    """`GET /api/sessions`; with nothing given, all sessions."""
+
+    limit: Annotated[int, Meta(ge=1, le=1000)] | None = None
+    """At most so many."""
+    after: Annotated[str, Meta(min_length=1, max_length=200)] | None = None
+    """Those that follow this session."""
+    since: Annotated[str, Meta(min_length=1, max_length=100)] | None = None
+    """A `revision`: what has changed since."""
 
 
 class SessionChange(Body, kw_only=True, frozen=True):
@@ -66,6 +80,8 @@ class SessionChange(Body, kw_only=True, frozen=True):
     """The message that the chat continues from; null: it starts over."""
     settings: SettingsIn | UnsetType | None = UNSET
     """Fields to change; null resets all of them."""
+    folder_id: FolderId | UnsetType | None = UNSET
+    """A folder of the caller's; null: in none."""
 
     def to_store(self) -> SessionChanges:
         """For the store."""
@@ -74,6 +90,7 @@ class SessionChange(Body, kw_only=True, frozen=True):
             title=self.title,
             pinned=self.pinned,
             leaf_id=self.leaf_id,
+            folder_id=self.folder_id,
             settings=settings.changes() if isinstance(settings, SettingsIn) else settings,
         )
 
@@ -107,6 +124,15 @@ class TurnIn(ReplyIn, kw_only=True, frozen=True):
     content: str
     parent_id: str | UnsetType | None = UNSET
     """The message it follows; not given: the session's leaf; null: a new root."""
+
+
+class MessagesQuery(Body, kw_only=True, frozen=True):
+    """`GET /api/sessions/{id}/messages`; with nothing given, all messages."""
+
+    limit: Annotated[int, Meta(ge=1, le=1000)] | None = None
+    """At most so many, the newest."""
+    before: Annotated[str, Meta(min_length=1, max_length=200)] | None = None
+    """Of those that were made before this message."""
 
 
 class SearchQuery(Body, kw_only=True, frozen=True):
@@ -175,16 +201,12 @@ SocketMessage = (
 # -- answers --------------------------------------------------------------------------------------
 
 
-class SessionsAnswer(msgspec.Struct, frozen=True):
-    """All sessions."""
-
-    sessions: Sequence[Session]
-
-
 class MessagesAnswer(msgspec.Struct, frozen=True):
-    """All messages of a session."""
+    """Messages of a session."""
 
     messages: Sequence[Message]
+    more: bool = False
+    """There are others before them."""
 
 
 class ReplyDone(msgspec.Struct, frozen=True):

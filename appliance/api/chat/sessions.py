@@ -7,10 +7,11 @@ from appliance.api.chat.reply_stream import EVENTS, ReplyStream
 from appliance.api.chat.schemas import (
     LiveQuery,
     MessagesAnswer,
+    MessagesQuery,
     NewSession,
     ReplyIn,
     SessionChange,
-    SessionsAnswer,
+    SessionsQuery,
     TurnIn,
 )
 from appliance.api.openapi.operation import Operations
@@ -18,28 +19,41 @@ from appliance.api.wire import streams
 from appliance.api.wire.bodies import decode, decode_query
 from appliance.chat.live_reply import Follower
 from appliance.chat.turns import Turns
-from appliance.store.sessions import Session, Sessions, Settings
+from appliance.store.callers.folders import FolderBook
+from appliance.store.sessions import ChangedSessions, Session, Sessions, Settings
 
 operation = Operations("Sessions")
+
+EVERYTHING = 2**31
 
 
 class SessionList:
     """`/api/sessions`"""
 
-    def __init__(self, sessions: Sessions) -> None:
+    def __init__(self, sessions: Sessions, folders: FolderBook) -> None:
         self._sessions = sessions
+        self._folders = folders
 
-    @operation(gives=SessionsAnswer)
+    @operation(query=SessionsQuery, gives=ChangedSessions)
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
-        """All sessions: pinned ones first, then the most recently updated."""
-        resp.media = SessionsAnswer(self._sessions.list())
+        """Sessions: pinned ones first, then the most recently updated. All of them, some, or those
+        that have changed."""
+        query = decode_query(req, SessionsQuery)
+        limit = query.limit or EVERYTHING
+        if query.since is not None:
+            resp.media = self._sessions.changes(query.since, limit)
+        else:
+            resp.media = self._sessions.page(limit, query.after)
 
     @operation(takes=NewSession, optional=True, gives=Session, status=201, errors=(409, 507))
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Create a session; 201."""
         body = decode(req, NewSession, empty=NewSession())
         settings = body.settings.to_settings() if body.settings else Settings()
-        session = self._sessions.create(body.title, settings=settings)
+        if body.folder_id:
+            folder = self._folders.get(req.context.caller.key_id or "", body.folder_id)
+            settings = settings.over(folder.settings or Settings())
+        session = self._sessions.create(body.title, settings=settings, folder_id=body.folder_id)
         resp.status = falcon.HTTP_201
         resp.location = f"/api/sessions/{session.id}"
         resp.media = session
@@ -48,9 +62,10 @@ class SessionList:
 class OneSession:
     """`/api/sessions/{session_id}`, and below it `/messages` and `/restore`"""
 
-    def __init__(self, sessions: Sessions, turns: Turns) -> None:
+    def __init__(self, sessions: Sessions, turns: Turns, folders: FolderBook) -> None:
         self._sessions = sessions
         self._turns = turns
+        self._folders = folders
 
     @operation(gives=Session)
     def on_get(self, req: falcon.Request, resp: falcon.Response, session_id: str) -> None:
@@ -59,8 +74,10 @@ class OneSession:
 
     @operation(takes=SessionChange, gives=Session, errors=(507,))
     def on_patch(self, req: falcon.Request, resp: falcon.Response, session_id: str) -> None:
-        """Change the title, pin, leaf or settings."""
+        """Change the title, pin, leaf, settings or folder."""
         body = decode(req, SessionChange)
+        if body.folder_id:
+            self._folders.get(req.context.caller.key_id or "", body.folder_id)
         resp.media = self._sessions.update(session_id, body.to_store())
 
     @operation(status=204, errors=(507,))
@@ -74,10 +91,12 @@ class OneSession:
         """Restore a deleted session."""
         resp.media = self._sessions.restore(session_id)
 
-    @operation(gives=MessagesAnswer)
+    @operation(query=MessagesQuery, gives=MessagesAnswer)
     def on_get_messages(self, req: falcon.Request, resp: falcon.Response, session_id: str) -> None:
-        """All messages of the tree, the oldest first."""
-        resp.media = MessagesAnswer(self._sessions.messages(session_id))
+        """Messages of the tree, the oldest first: all of them, or the newest."""
+        query = decode_query(req, MessagesQuery)
+        limit, before = query.limit or EVERYTHING, query.before
+        resp.media = MessagesAnswer(*self._sessions.some_messages(session_id, limit, before))
 
 
 class SessionReplies:

@@ -9,25 +9,29 @@ from appliance.chat.importers.chats import (
     LONGEST_ID,
     LONGEST_TITLE,
     ImportedChat,
+    listed,
     mapping,
     text_of,
 )
 from appliance.store.sessions import Message, Session
 
-FORMAT, VERSION = "appliance.chat", 1
+FORMAT, MANY, VERSION = "appliance.chat", "appliance.chats", 1
 
 
 def read(document: Any) -> Iterator[ImportedChat] | None:
-    """One chat."""
-    if mapping(document).get("format") != FORMAT:
+    """One chat, or a file of many."""
+    found = mapping(document)
+    if found.get("format") == MANY:
+        _check_version(found)
+        return map(_chat, listed(found.get("chats")))
+    if found.get("format") != FORMAT:
         return None
-    return map(_chat, [document])
+    return map(_chat, [found])
 
 
-def _chat(document: dict[str, Any]) -> ImportedChat:
-    version = document.get("version")
-    if not isinstance(version, int) or version > VERSION:
-        raise ValueError("it was exported by a newer version of the appliance")
+def _chat(document: Any) -> ImportedChat:
+    document = mapping(document)
+    _check_version(document)
     given = {"live_message_id": None, **mapping(document.get("session"))}
     session = msgspec.convert(given, Session)
     if len(session.id) > LONGEST_ID or len(session.title) > LONGEST_TITLE:
@@ -37,6 +41,12 @@ def _chat(document: dict[str, Any]) -> ImportedChat:
         for message in document.get("messages") or ()
     ]
     return ImportedChat(session, messages, text_of(document.get("origin")))
+
+
+def _check_version(document: dict[str, Any]) -> None:
+    version = document.get("version")
+    if not isinstance(version, int) or version > VERSION:
+        raise ValueError("it was exported by a newer version of the appliance")
 
 
 def write(chat: ImportedChat) -> dict[str, Any]:

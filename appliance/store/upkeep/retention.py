@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import apsw
+import msgspec
 
 from appliance.store.database import Database
 
@@ -27,6 +28,26 @@ WHERE idle_age <= ?3 AND deleted_at IS NULL AND NOT pinned AND NOT EXISTS (
 )
 RETURNING id
 """
+_PURGE_NOW = """
+DELETE FROM sessions
+WHERE deleted_at IS NOT NULL AND (?1 IS NULL OR id IN (SELECT value FROM json_each(?1)))
+RETURNING id
+"""
+_DELETED = """
+SELECT id, title, deleted_at, expired FROM sessions WHERE deleted_at IS NOT NULL
+ORDER BY deleted_at DESC, number DESC LIMIT ?
+"""
+
+
+class DeletedSession(msgspec.Struct, frozen=True):
+    """A chat that can be restored."""
+
+    id: str
+    title: str
+    deleted_at: int
+    """Unix milliseconds."""
+    expired: bool
+    """Nobody deleted it: nothing happened in it for too long."""
 
 
 class Retention:
@@ -60,6 +81,25 @@ class Retention:
         if gone:
             self._database.give_back_pages()
         return gone
+
+    def purge_now(self, session_ids: Sequence[str] | None = None) -> Sequence[str]:
+        """Those of these sessions that were deleted, or all that were, as `purge` does."""
+        wanted = None if session_ids is None else msgspec.json.encode(session_ids).decode()
+
+        def remove(connection: apsw.Connection) -> Sequence[str]:
+            rows: Any = connection.execute(_PURGE_NOW, (wanted,)).fetchall()
+            return [session_id for (session_id,) in rows]
+
+        gone = self._database.write_freeing(remove)
+        if gone:
+            self._database.give_back_pages()
+        return gone
+
+    def deleted(self, limit: int) -> Sequence[DeletedSession]:
+        """What can be restored, the last deleted first."""
+        with self._database.read() as connection:
+            rows: Any = connection.execute(_DELETED, (limit,)).fetchall()
+        return [DeletedSession(*row[:3], bool(row[3])) for row in rows]
 
     def expire(self, seconds: float, age: int, now: int) -> Sequence[str]:
         """Delete what nothing happened in for `seconds`, unless it is pinned or being answered; it

@@ -249,6 +249,16 @@ export interface components {
             /** @default  */
             q?: string;
         };
+        /** @description Some sessions, or what changed in the list of all. */
+        ChangedSessions: {
+            sessions: components["schemas"]["Session"][];
+            /** @default [] */
+            gone?: string[];
+            revision: string;
+            whole: boolean;
+            /** @default false */
+            more?: boolean;
+        };
         /** @description The response to `POST /api/chat`, whole, or a line of it. */
         ChatAnswer: {
             model: string;
@@ -726,6 +736,12 @@ export interface components {
             /** @default null */
             name?: string | null;
         };
+        /** @description Chats that were deleted or expired, and can be restored. */
+        DeletedAnswer: {
+            keep_seconds: number;
+            sessions: components["schemas"]["DeletedSession"][];
+            more: boolean;
+        };
         /** @description The answer to a deletion. */
         DeletedFile: {
             id: string;
@@ -747,6 +763,13 @@ export interface components {
             object?: "response";
             /** @default true */
             deleted?: boolean;
+        };
+        /** @description A chat that can be restored. */
+        DeletedSession: {
+            id: string;
+            title: string;
+            deleted_at: number;
+            expired: boolean;
         };
         /** @description `POST /detokenize`. */
         DetokenizeIn: {
@@ -795,6 +818,18 @@ export interface components {
             bytes_per_second: number;
             error: string | null;
             created_at: number;
+        };
+        /** @description `PUT /api/drafts`. */
+        DraftIn: {
+            /** @default  */
+            session_id?: string;
+            text: string;
+        };
+        /** @description The caller's drafts. */
+        DraftsAnswer: {
+            drafts: {
+                [key: string]: string;
+            };
         };
         /** @description The response to `POST /v1/embeddings`, in the order of the inputs. */
         EmbeddingList: {
@@ -852,6 +887,11 @@ export interface components {
             ttl_seconds: number;
             confirmed: boolean;
         };
+        /** @description `POST /api/export`. */
+        ExportIn: {
+            /** @default null */
+            session_ids?: string[] | null;
+        };
         /** @description A chat as a file, exported; `ChatFile` accepts it. */
         ExportedChat: {
             /**
@@ -864,6 +904,17 @@ export interface components {
             metadata: components["schemas"]["FileMetadata"];
             session: components["schemas"]["ExportedSession"];
             messages: components["schemas"]["ExportedMessage"][];
+        };
+        /** @description Chats as a file; `POST /api/import` accepts it. */
+        ExportedChats: {
+            /**
+             * @default appliance.chats
+             * @enum {unknown}
+             */
+            format?: "appliance.chats";
+            /** @default 1 */
+            version?: number;
+            chats: components["schemas"]["ExportedChat"][];
         };
         /** @description A message, exported. */
         ExportedMessage: {
@@ -991,6 +1042,29 @@ export interface components {
             order?: "asc" | "desc";
             /** @default  */
             after?: string;
+        };
+        /** @description One of them. */
+        Folder: {
+            id: string;
+            name: string;
+            settings: components["schemas"]["Settings"] | null;
+        };
+        /** @description `PATCH /api/folders/{id}`. Fields not given stay unchanged. */
+        FolderChange: {
+            name?: string;
+            settings?: components["schemas"]["SettingsIn"] | null;
+        };
+        /** @description `DELETE /api/folders/{id}`. */
+        FolderQuery: {
+            /**
+             * @default keep
+             * @enum {unknown}
+             */
+            chats?: "delete" | "keep";
+        };
+        /** @description The caller's folders, by name. */
+        FoldersAnswer: {
+            folders: components["schemas"]["Folder"][];
         };
         /** @description The next part of a function call; the name comes first. */
         FunctionDelta: {
@@ -1815,9 +1889,18 @@ export interface components {
             context_tokens: number;
             n_ctx: number | null;
         };
-        /** @description All messages of a session. */
+        /** @description Messages of a session. */
         MessagesAnswer: {
             messages: components["schemas"]["Message"][];
+            /** @default false */
+            more?: boolean;
+        };
+        /** @description `GET /api/sessions/{id}/messages`; with nothing given, all messages. */
+        MessagesQuery: {
+            /** @default null */
+            limit?: number | null;
+            /** @default null */
+            before?: string | null;
         };
         /** @description `POST /v1/messages`. */
         MessagesRequest: {
@@ -1972,6 +2055,12 @@ export interface components {
                 [key: string]: string;
             } | null;
         };
+        /** @description `POST /api/folders`. */
+        NewFolder: {
+            name: string;
+            /** @default null */
+            settings?: components["schemas"]["SettingsIn"] | null;
+        };
         /** @description A key to create. */
         NewKeyIn: {
             name: string;
@@ -1991,6 +2080,8 @@ export interface components {
             title?: string;
             /** @default null */
             settings?: components["schemas"]["SettingsIn"] | null;
+            /** @default null */
+            folder_id?: string | null;
         };
         /** @description `POST /api/embeddings`. */
         OldEmbedRequest: {
@@ -2692,6 +2783,8 @@ export interface components {
             settings: components["schemas"]["Settings"] | null;
             /** @default null */
             client_id?: string | null;
+            /** @default null */
+            folder_id?: string | null;
             /** @default false */
             damaged?: boolean;
         };
@@ -2701,10 +2794,16 @@ export interface components {
             pinned?: boolean;
             leaf_id?: string | null;
             settings?: components["schemas"]["SettingsIn"] | null;
+            folder_id?: string | null;
         };
-        /** @description All sessions. */
-        SessionsAnswer: {
-            sessions: components["schemas"]["Session"][];
+        /** @description `GET /api/sessions`; with nothing given, all sessions. */
+        SessionsQuery: {
+            /** @default null */
+            limit?: number | null;
+            /** @default null */
+            after?: string | null;
+            /** @default null */
+            since?: string | null;
         };
         /** @description Everything that can be set; None: not set here. */
         Settings: {

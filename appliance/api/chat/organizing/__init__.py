@@ -1,0 +1,1 @@
+"""How a caller keeps chats in order: folders, drafts, and what was deleted."""

@@ -1,5 +1,6 @@
 import tailwindcss from "@tailwindcss/vite";
 import react from "@vitejs/plugin-react";
+import type { Plugin } from "vite";
 import { installable } from "./installable.js";
 import { configDefaults, defineConfig } from "vitest/config";
 
@@ -16,8 +17,18 @@ const alone = [
   "src/features/chat/growing.test.tsx",
 ];
 
+/** KaTeX's style sheet without the font formats that no browser needs beside woff2. */
+const oneFontFormat: Plugin = {
+  name: "one-font-format",
+  enforce: "pre",
+  transform: {
+    filter: { id: /katex\.min\.css$/ },
+    handler: (code) => code.replace(/,url\([^)]+\.(?:woff|ttf)\) format\("\w+"\)/g, ""),
+  },
+};
+
 export default defineConfig({
-  plugins: [react(), tailwindcss(), installable()],
+  plugins: [oneFontFormat, react(), tailwindcss(), installable()],
   resolve: { tsconfigPaths: true },
   build: {
     target: "es2022",

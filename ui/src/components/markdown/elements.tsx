@@ -2,10 +2,11 @@ import type { ReactNode } from "react";
 import { useTranslation } from "react-i18next";
 import type { Components } from "react-markdown";
 
-import { CodeBlock } from "@/components/markdown/code-block";
-import { partsOf } from "@/components/markdown/code-parts";
-import { CodeText } from "@/components/markdown/code-text";
-import { InlineCode, PlainCode } from "@/components/markdown/inline-code";
+import { CodeBlock } from "@/components/markdown/code/code-block";
+import { partsOf } from "@/components/markdown/code/code-parts";
+import { CodeText } from "@/components/markdown/code/code-text";
+import { InlineCode, PlainCode } from "@/components/markdown/code/inline-code";
+import { Formula } from "@/components/markdown/formulas/formula";
 import { isSafeUrl } from "@/components/markdown/safe-url";
 import { ImageIcon } from "@/components/icons";
 
@@ -79,6 +80,10 @@ export const elements: Components = {
         </code>
       </CodeBlock>
     );
+  },
+  data({ node, value, title }) {
+    const display = node?.properties.dataDisplay !== undefined;
+    return <Formula tex={String(value)} display={display} source={title ?? ""} />;
   },
   code: ({ children }) => <InlineCode>{children}</InlineCode>,
   table: ({ children }) => <TableFrame>{children}</TableFrame>,

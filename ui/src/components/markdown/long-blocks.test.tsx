@@ -4,7 +4,7 @@ import ReactMarkdown, { type Options } from "react-markdown";
 import remarkGfm from "remark-gfm";
 import { beforeEach, describe, expect, it, vi } from "vitest";
 
-import { textLength } from "@/components/markdown/code-parts";
+import { textLength } from "@/components/markdown/code/code-parts";
 import { elements } from "@/components/markdown/elements";
 import { Markdown } from "@/components/markdown/markdown";
 
@@ -70,8 +70,8 @@ const code = forty.map((n) => `def course_${n}(of: Ship) -> float:\n    """Where
 
 const painted: number[] = [];
 
-vi.mock("@/components/markdown/highlighter", async (original) => {
-  const { highlighter } = await original<typeof import("@/components/markdown/highlighter")>();
+vi.mock("@/components/markdown/code/highlighter", async (original) => {
+  const { highlighter } = await original<typeof import("@/components/markdown/code/highlighter")>();
   return {
     highlighter: (tree: Root) => {
       painted.push(textLength(tree.children as ElementContent[]));

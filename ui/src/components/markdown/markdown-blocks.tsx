@@ -6,10 +6,14 @@ import ReactMarkdown, { type Options } from "react-markdown";
 import remarkGfm from "remark-gfm";
 import remend from "remend";
 
+import { FencedCode } from "@/components/markdown/code/fenced-code";
+import { detailsParts } from "@/components/markdown/details-parts";
 import { elements, TableFrame } from "@/components/markdown/elements";
-import { FencedCode } from "@/components/markdown/fenced-code";
 import { noteNumbers, notesOf, numbersOf } from "@/components/markdown/footnotes";
-import type { Highlighter } from "@/components/markdown/highlighter";
+import { Growing } from "@/components/markdown/formulas/formula";
+import { protect, restore } from "@/components/markdown/formulas/protect";
+import { showProtected } from "@/components/markdown/formulas/show-protected";
+import type { Highlighter } from "@/components/markdown/code/highlighter";
 import { isSafeUrl } from "@/components/markdown/safe-url";
 import {
   definitionsByName,
@@ -18,7 +22,7 @@ import {
   splitBlocks,
 } from "@/components/markdown/split-blocks";
 import { splitPieces } from "@/components/markdown/split-pieces";
-import { useHighlighter } from "@/components/markdown/use-highlighter";
+import { useHighlighter } from "@/components/markdown/code/use-highlighter";
 
 import "@/components/markdown/markdown.css";
 
@@ -69,7 +73,7 @@ function looseLists() {
 
 type PluggableList = NonNullable<Options["remarkPlugins"]>;
 
-const base: PluggableList = [remarkGfm, htmlAsText];
+const base: PluggableList = [remarkGfm, showProtected, htmlAsText];
 
 /** The remark and rehype plugins, depending on what a text is part of. */
 const roles = {
@@ -103,6 +107,9 @@ const Text = memo(function Text({ text, role, highlighter }: TextProps) {
   );
 });
 
+/** Formulas are complete before Markdown is parsed. */
+const noFormulas = { katex: false, inlineKatex: false };
+
 /** Deeply nested marks, as a model that repeats itself writes them: parsing them would take minutes. */
 const tooDeep = /^[ \t]*(?:(?:>|(?:[-+*]|\d{1,9}[.)])[ \t])[ \t]*){40}/m;
 
@@ -116,21 +123,41 @@ interface BlockProps {
 
 /** A complete or growing block; a complete one is never rendered again. */
 const Block = memo(function Block({ text, definitions, growing, highlighter }: BlockProps) {
+  const { t } = useTranslation();
   const pieces = splitPieces(text, growing);
   const piece = (shown: string, role: TextProps["role"], index = 0, count = 1) => {
     // Unclosed marks would flicker as bare asterisks.
-    const ended = growing && index === count - 1 ? remend(shown) : shown;
+    const last = growing && index === count - 1;
+    const ended = last ? remend(shown, noFormulas) : shown;
     return (
-      <Text
-        key={index}
-        text={definitions && shown.includes("[") ? `${ended}\n\n${definitions}` : ended}
-        role={role}
-        highlighter={highlighter}
-      />
+      <Growing key={index} value={last}>
+        <Text
+          text={definitions && shown.includes("[") ? `${ended}\n\n${definitions}` : ended}
+          role={role}
+          highlighter={highlighter}
+        />
+      </Growing>
     );
   };
   if (pieces?.kind !== "code" && tooDeep.test(text)) {
-    return <p className="whitespace-pre-wrap">{text.trim()}</p>;
+    return <p className="whitespace-pre-wrap">{restore(text).trim()}</p>;
+  }
+  const details = detailsParts(text);
+  if (details) {
+    return (
+      // One that has no end, because the reply was stopped, hides nothing.
+      <details open={details.open || (!details.whole && !growing)}>
+        <summary>
+          {details.summary === "" ? t("markdown.details") : piece(details.summary, "words")}
+        </summary>
+        <Blocks
+          text={details.text}
+          definitions={definitions}
+          growing={growing}
+          highlighter={highlighter}
+        />
+      </details>
+    );
   }
   if (pieces === null) return piece(text, "block");
   if (pieces.kind === "table") {
@@ -171,7 +198,12 @@ const Block = memo(function Block({ text, definitions, growing, highlighter }: B
   if (pieces.kind === "code") {
     const { code, language } = pieces;
     return (
-      <FencedCode code={code} language={language} growing={growing} highlighter={highlighter} />
+      <FencedCode
+        code={restore(code)}
+        language={language}
+        growing={growing}
+        highlighter={highlighter}
+      />
     );
   }
   const { ordered, start, items } = pieces;
@@ -232,9 +264,10 @@ interface MarkdownBlocksProps {
 
 export function MarkdownBlocks({ text, growing }: MarkdownBlocksProps) {
   const highlighter = useHighlighter(/^[\s>]*(?:```|~~~)/m.test(text));
+  const shown = useMemo(() => protect(text, growing), [text, growing]);
   return (
     <div className="markdown">
-      <Blocks text={text} definitions="" growing={growing} highlighter={highlighter} />
+      <Blocks text={shown} definitions="" growing={growing} highlighter={highlighter} />
     </div>
   );
 }

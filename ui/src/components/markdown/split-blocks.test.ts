@@ -65,6 +65,10 @@ describe("splitBlocks", () => {
 
   it.each([
     ["blocks of all kinds", mixed],
+    [
+      "details",
+      "One\n<details>\n<summary>A</summary>\n\nB\n\n- c\n\n<details>x</details>\n\n```\n</details>\n```\n</details>\nTwo\n\n<details>y</details>\n- z",
+    ],
     ["lists without blank lines", "Tips:\n- one\n* * *\n* two\n1. three\n   - in\n10. ten\n   - out\n11. x"],
   ])("keeps all but the last block as the text grows: %s", (_, whole) => {
     let settled: string[] = [];
@@ -97,6 +101,18 @@ describe("splitBlocks", () => {
     ["a mark alone", "- one\n*"],
   ])("does not take for a list of its own: %s", (_, text) => {
     expect(blocksOf(text)).toEqual([text]);
+  });
+
+  it("keeps details whole, with the blocks in them, and cuts right behind them", () => {
+    const inner = "<details>\n\n- a\n\n<details>b</details>\n\n~~~\n</details>\n~~~\n\n</details>\n";
+    expect(blocksOf(`One\n${inner}Two\n\n<details>c</details>\nThree`)).toEqual([
+      "One\n",
+      inner,
+      "Two\n\n",
+      "<details>c</details>\n",
+      "Three",
+    ]);
+    expect(blocksOf("<details>\n\na\n\nb")).toHaveLength(1);
   });
 
   it("keeps an open fence in one block", () => {

@@ -1,3 +1,4 @@
+import { detailsDepth, opensDetails } from "@/components/markdown/details-parts";
 import { indentOf, listMarkOf, type ListMark } from "@/components/markdown/list-mark";
 
 interface Split {
@@ -21,17 +22,24 @@ export function splitBlocks(text: string): Split {
   let blankBefore = true;
   /** The line before was a definition. */
   let defined = false;
+  /** How many `<details>` are open. */
+  let depth = 0;
   for (let at = 0; at < text.length; ) {
     const newline = text.indexOf("\n", at);
     const end = newline < 0 ? text.length : newline + 1;
     const line = text.slice(at, end);
     if (fence && !(fence.quoted && !quoted.test(line))) {
       if (closes(line, fence)) fence = null;
+    } else if (depth > 0) {
+      fence = fenceOf(line, "other");
+      depth = Math.max(0, depth + detailsDepth(line));
+      if (depth === 0) kind = "closed";
     } else if (line.trim() === "") {
       fence = null;
       blankBefore = true;
     } else {
-      const html = text[start] === "<";
+      const html = text[start] === "<" && kind !== "closed";
+      const details = opensDetails(line);
       const note = noteLine.test(line) && !html;
       // In a paragraph it would be text.
       const defines: boolean = definition.test(line) && !note && (blankBefore || defined);
@@ -40,6 +48,8 @@ export function splitBlocks(text: string): Split {
       const next = listMarkOf(line);
       if (
         note ||
+        details ||
+        kind === "closed" ||
         (blankBefore && (start === at || !continues(kind, line))) ||
         (next && !html && beginsList(next, mark, line))
       ) {
@@ -50,6 +60,10 @@ export function splitBlocks(text: string): Split {
       }
       if (kind === "list" && isOutside(mark, line)) mark = next ?? mark;
       fence = fenceOf(line, kind);
+      if (details) {
+        depth = Math.max(0, detailsDepth(line));
+        if (depth === 0) kind = "closed";
+      }
       blankBefore = false;
     }
     at = end;
@@ -80,7 +94,8 @@ export function nameOf(text: string | undefined): string {
   return text?.trim().replace(/\s+/g, " ").toLowerCase() ?? "";
 }
 
-type Kind = "list" | "indented" | "note" | "other";
+/** "closed": whatever follows is another block. */
+type Kind = "list" | "indented" | "note" | "closed" | "other";
 
 interface Fence {
   marks: string;

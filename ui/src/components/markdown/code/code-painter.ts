@@ -1,7 +1,7 @@
 import type { Element } from "hast";
 
-import { classOf, textLength, partsOf, type CodePart } from "@/components/markdown/code-parts";
-import type { Highlighter } from "@/components/markdown/highlighter";
+import { classOf, textLength, partsOf, type CodePart } from "@/components/markdown/code/code-parts";
+import type { Highlighter } from "@/components/markdown/code/highlighter";
 
 /** Parts at the end of growing code whose highlighting may still change. */
 const open = 2;

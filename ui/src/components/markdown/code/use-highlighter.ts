@@ -1,6 +1,6 @@
 import { startTransition, useEffect, useState } from "react";
 
-import type { Highlighter } from "@/components/markdown/highlighter";
+import type { Highlighter } from "@/components/markdown/code/highlighter";
 
 let loaded: Highlighter | null = null;
 
@@ -11,7 +11,7 @@ export function useHighlighter(needed: boolean): Highlighter | null {
   useEffect(() => {
     if (!needed || highlighter) return;
     let gone = false;
-    import("@/components/markdown/highlighter").then(
+    import("@/components/markdown/code/highlighter").then(
       (module) => {
         loaded = module.highlighter;
         if (gone) return;

@@ -1,9 +1,9 @@
 import { useDeferredValue, useState } from "react";
 
-import { CodeBlock } from "@/components/markdown/code-block";
-import { CodePainter } from "@/components/markdown/code-painter";
-import { CodeText } from "@/components/markdown/code-text";
-import type { Highlighter } from "@/components/markdown/highlighter";
+import { CodeBlock } from "@/components/markdown/code/code-block";
+import { CodePainter } from "@/components/markdown/code/code-painter";
+import { CodeText } from "@/components/markdown/code/code-text";
+import type { Highlighter } from "@/components/markdown/code/highlighter";
 
 interface FencedCodeProps {
   code: string;

@@ -1,7 +1,7 @@
 import type { ElementContent } from "hast";
 import { memo, type ReactNode } from "react";
 
-import { classOf, textLength, partsOf, type CodePart } from "@/components/markdown/code-parts";
+import { classOf, textLength, partsOf, type CodePart } from "@/components/markdown/code/code-parts";
 
 /** Characters that are rendered together. */
 const maxCharacters = 800;

@@ -30,12 +30,17 @@ export function installable() {
     apply: "build",
     generateBundle(_, bundle) {
       const built = Object.keys(bundle)
-        .filter((name) => name.startsWith("assets/") && /\.(js|css|svg)$/.test(name))
+        .filter((name) => name.startsWith("assets/") && /\.(js|css|svg|woff2)$/.test(name))
         .map((name) => `/${name}`);
+      const index = Object.values(bundle).find(({ name, isEntry }) => isEntry && name === "index");
+      const first = [index.fileName, ...index.imports, ...index.viteMetadata.importedCss].map(
+        (name) => `/${name}`,
+      );
       const worker = bundle["service-worker.js"];
       if (worker?.type !== "chunk") throw new Error("There is no service worker.");
       const id = createHash("sha256").update(built.join()).digest("hex").slice(0, 16);
       worker.code = worker.code
+        .replaceAll("FIRST_FILES", JSON.stringify(first))
         .replaceAll("BUILT_FILES", JSON.stringify(built))
         .replaceAll("BUILD_ID", JSON.stringify(id));
       const emit = (name, source) =>

@@ -9,6 +9,8 @@ export {};
 declare const self: ServiceWorkerGlobalScope;
 /** The files of this build; put there by the build. */
 declare const BUILT_FILES: readonly string[];
+/** Those of them that the page begins with. */
+declare const FIRST_FILES: readonly string[];
 /** Differs from build to build. */
 declare const BUILD_ID: string;
 
@@ -40,7 +42,7 @@ async function keepFiles(): Promise<void> {
   const page = await fetch(shell, { headers: { Accept: "text/html" }, cache: "no-cache" });
   if (!isPage(page)) throw new Error("There is no page.");
   await cache.put(shell, page);
-  await cache.addAll(BUILT_FILES);
+  await cache.addAll(FIRST_FILES);
 }
 
 async function forgetOthers(): Promise<void> {
@@ -63,7 +65,11 @@ async function documentOf(request: Request): Promise<Response> {
   }
 }
 
-/** Kept ones first: their names change with their content. */
+/** Kept ones first: their names change with their content. Others are kept once they were used. */
 async function fileOf(request: Request): Promise<Response> {
-  return (await caches.match(request)) ?? fetch(request);
+  const kept = await caches.match(request);
+  if (kept) return kept;
+  const response = await fetch(request);
+  if (response.ok) await (await caches.open(cacheName)).put(request, response.clone());
+  return response;
 }

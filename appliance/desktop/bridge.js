@@ -9,7 +9,7 @@
       pywebview._checkValue(name, resolve, reject, id);
       pywebview._jsApiCallback(name, args, id);
     });
-  for (const name of ["save_file", "open_file", "open_external", "zoom"]) {
+  for (const name of ["save_file", "open_file", "open_external", "zoom", "answer_closing"]) {
     pywebview.api[name] = (...args) => call(name, ...args);
   }
 

@@ -4,7 +4,7 @@ import os
 import webbrowser
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 from urllib.parse import urlsplit
 
 from appliance.system.files import replace_file
@@ -17,15 +17,26 @@ SMALLEST_ZOOM, LARGEST_ZOOM = 0.3, 3.0
 JSON_FILES = ("Chats (*.json)", "All files (*.*)")
 
 
+ClosingAnswer = Literal["asked", "finish", "stop", "stay"]
+"""Of the page, to whether the window may close while a reply is being written: the person is being
+asked; finish it, unseen, and close; stop it and close; stay open."""
+
+
 class Bridge:
     """Its methods run on threads of pywebview. What they raise rejects the page's promise."""
 
     def __init__(
-        self, *, zoom: float, set_zoom: Callable[[float], None], on_ready: Callable[[], None]
+        self,
+        *,
+        zoom: float,
+        set_zoom: Callable[[float], None],
+        on_ready: Callable[[], None],
+        on_closing_answer: Callable[[ClosingAnswer], None],
     ) -> None:
         self._zoom = zoom
         self._set_zoom = set_zoom
         self._on_ready = on_ready
+        self._on_closing_answer = on_closing_answer
         self._dialog: Callable[..., Any] | None = None
 
     def __dir__(self) -> list[str]:
@@ -75,6 +86,11 @@ class Bridge:
             return {"name": chosen.name, "text": chosen.read_text(encoding="utf-8")}
         except UnicodeDecodeError as ex:
             raise ValueError(f"{chosen.name} is not a text file.") from ex
+
+    def answer_closing(self, answer: ClosingAnswer) -> None:
+        """What became of the event `applianceclosing`."""
+        if answer in get_args(ClosingAnswer):
+            self._on_closing_answer(answer)
 
     def open_external(self, url: str) -> bool:
         """Open a page or write a mail outside; whether that could be done."""

@@ -12,6 +12,7 @@ import io
 import json
 import logging
 import os
+import queue
 import sys
 import threading
 from pathlib import Path
@@ -22,7 +23,7 @@ import msgspec
 
 from appliance.client.http import Client
 from appliance.desktop import webview_backends
-from appliance.desktop.bridge import Bridge
+from appliance.desktop.bridge import Bridge, ClosingAnswer
 from appliance.desktop.messages import (
     ComeForward,
     FromWindow,
@@ -39,6 +40,10 @@ from appliance.errors import ApplianceError
 log = logging.getLogger(__name__)
 
 ANSWER_SECONDS = 5.0
+ASK_SECONDS = 3.0
+"""What a page has to show its question in; then the system's dialog asks."""
+LOOK_SECONDS = 0.5
+"""From one look at the replies being written to the next, while the window is hidden."""
 TITLE = "Appliance"
 BACKGROUND = "#17181b"
 EMPTY = """<!doctype html><meta name="color-scheme" content="light dark"><style>
@@ -71,8 +76,16 @@ class Window:
         self._state = load_state(self._state_file)
         self._closing = threading.Lock()
         self._may_close = False
+        self._answers: queue.SimpleQueue[ClosingAnswer | None] = queue.SimpleQueue()
+        """To whether to close; None: the window was closed again meanwhile."""
+        self._came_forward = threading.Event()
         self._maximized = self._state.maximized
-        self._bridge = Bridge(zoom=self._state.zoom, set_zoom=self._set_zoom, on_ready=self._ready)
+        self._bridge = Bridge(
+            zoom=self._state.zoom,
+            set_zoom=self._set_zoom,
+            on_ready=self._ready,
+            on_closing_answer=self._answers.put,
+        )
         webview.settings["ALLOW_DOWNLOADS"] = False
         webview.settings["OPEN_EXTERNAL_LINKS_IN_BROWSER"] = True
         window: Any = webview.create_window(
@@ -132,20 +145,47 @@ class Window:
 
     def _close(self) -> None:
         if not self._closing.acquire(blocking=False):
+            self._answers.put(None)
             return
         try:
-            if self._service and self._asks:
-                busy = _busy_sessions(self._service)
-                if busy and not self._window.create_confirmation_dialog(ASK_TITLE, ASK_TEXT):
-                    return
-                for session in busy:
-                    with contextlib.suppress(ApplianceError):
-                        self._service.call("POST", f"/api/sessions/{session}/stop")
+            if self._service and self._asks and not self._end_replies(self._service):
+                return
             self._save_state()
             self._may_close = True
             self._window.destroy()
         finally:
             self._closing.release()
+
+    def _end_replies(self, service: Client) -> bool:
+        """Wait for those that are being written, or stop them, as the person decides; false: the
+        window is to stay."""
+        busy = _busy_sessions(service)
+        answer = self._ask() if busy else "stop"
+        if answer == "finish":
+            self._came_forward.clear()
+            self._window.hide()
+            while _busy_sessions(service):
+                if self._came_forward.wait(LOOK_SECONDS):
+                    return False
+        elif answer == "stop":
+            for session in busy:
+                with contextlib.suppress(ApplianceError):
+                    service.call("POST", f"/api/sessions/{session}/stop")
+        return answer != "stay"
+
+    def _ask(self) -> ClosingAnswer:
+        """The page asks, in its own language; if it doesn't, or can't be answered, the system's
+        dialog does."""
+        while not self._answers.empty():
+            self._answers.get()
+        self._window.run_js("dispatchEvent(new CustomEvent('applianceclosing'))")
+        with contextlib.suppress(queue.Empty):
+            answer = self._answers.get(timeout=ASK_SECONDS)
+            if answer == "asked":
+                answer = self._answers.get()
+            if answer:
+                return answer
+        return "stop" if self._window.create_confirmation_dialog(ASK_TITLE, ASK_TEXT) else "stay"
 
     def _save_state(self) -> None:
         # The launcher writes there too: which engine works.
@@ -177,6 +217,7 @@ class Window:
             if isinstance(order, Show):
                 self._show_page(order)
             elif isinstance(order, ComeForward):
+                self._came_forward.set()
                 self._window.restore()
                 self._window.show()
                 webview_backends.bring_forward(self._engine, self._window.uid)

@@ -111,7 +111,9 @@ def page(screen: Screen, engine: str, tmp_path: Path, browser_log: Path) -> Iter
     while not isinstance(from_window(window.stdout.readline()), PageDrawn):
         assert window.poll() is None
     assert page.answer("history") == 1, "there is a way back to the empty page"
-    assert page.answer("api") == ["open_external", "open_file", "save_file", "zoom"]
+    assert page.answer("api") == [
+        *("answer_closing", "open_external", "open_file", "save_file", "zoom")
+    ]
     yield page
     window.stdin.close()
     try:
@@ -151,7 +153,9 @@ def test_a_file_is_read(page: Page, screen: Screen, tmp_path: Path) -> None:
 
 
 def test_a_file_that_is_no_text_or_too_large_is_refused(tmp_path: Path) -> None:
-    bridge = Bridge(zoom=1, set_zoom=lambda _: None, on_ready=lambda: None)
+    bridge = Bridge(
+        zoom=1, set_zoom=lambda _: None, on_ready=lambda: None, on_closing_answer=lambda _: None
+    )
     file = tmp_path / "picture.json"
     bridge.use_dialogs(lambda *_, **__: (str(file),))
     file.write_text("ä", encoding="utf-8")
@@ -197,7 +201,9 @@ def test_the_page_grows_and_shrinks_and_it_is_remembered(
 
 
 def test_what_cannot_be_written_leaves_what_was_there(tmp_path: Path) -> None:
-    bridge = Bridge(zoom=1, set_zoom=lambda _: None, on_ready=lambda: None)
+    bridge = Bridge(
+        zoom=1, set_zoom=lambda _: None, on_ready=lambda: None, on_closing_answer=lambda _: None
+    )
     folder = tmp_path / "none"
     bridge.use_dialogs(lambda *_, **__: (str(folder / "chat.json"),))
     with pytest.raises(OSError, match="none"):

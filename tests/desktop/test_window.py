@@ -200,27 +200,44 @@ def test_closing_asks_while_a_reply_is_written(
         lambda: any(r["status"] == "streaming" for r in desk.replies()),
         f"no reply, see {tmp_path}; {desk.replies()}",
     )
-    screen.do("windowfocus", "--sync", window)
-    before = set(screen.do("search", "--onlyvisible", "--name", ".*").split())
-    screen.press("alt+F4")
 
-    def dialogs() -> set[str]:
-        return set(screen.do("search", "--onlyvisible", "--name", ".*").split()) - before
+    def close_and(*keys: str) -> None:
+        """Close the window, and answer its question by the keyboard."""
+        if not any(reply["status"] == "streaming" for reply in desk.replies()):
+            ask(screen, window, "And another long story, please, about the stars.")
+            wait_until(lambda: any(r["status"] == "streaming" for r in desk.replies()), "no reply")
+        screen.do("windowfocus", "--sync", window)
+        screen.press("alt+F4")
 
-    wait_until(dialogs, "nobody asks")
-    wait_until(lambda: screen.active() in dialogs(), "the question is not in front")
-    screen.press("Escape")
-    wait_until(lambda: not dialogs(), "the question does not go away")
+        def is_asked() -> bool:
+            colours = screen.colours(window)
+            return max(colours, key=lambda one: colours[one]) not in PAGE_BACKGROUNDS
+
+        wait_until(is_asked, "nobody asks")
+        for key in keys:
+            screen.press(key)
+
+    close_and("Escape")
+    wait_drawn(screen, window)
     assert screen.windows() == [window]
     assert not desk.gone()
-    if not any(reply["status"] == "streaming" for reply in desk.replies()):
-        ask(screen, window, "And another long story, please, about the stars.")
-        wait_until(lambda: any(r["status"] == "streaming" for r in desk.replies()), "no reply")
-    screen.do("windowfocus", "--sync", window)
-    screen.press("alt+F4")
-    wait_until(dialogs, "nobody asks")
-    wait_until(lambda: screen.active() in dialogs(), "the question is not in front")
-    # OK, by the keyboard.
-    screen.press("alt+o" if engine == "gtk" else "Return")
-    wait_until(desk.gone, "the window does not close")
+
+    service = desk.service()
+    close_and("Tab", "Tab", "Return")  # keep writing
+    wait_until(lambda: desk.gone() or not screen.windows(), "the window does not close")
+    wait_until(desk.gone, "the service goes on")
     assert desk.process and desk.process.returncode == 0
+    assert not psutil.pid_exists(service["pid"])
+    desk.start()
+    wait_until((desk.data / "service.json").exists, "it does not start")
+    desk.wait_ready()
+    assert desk.replies()[-1]["status"] == "complete"
+
+    window = desk.window()
+    wait_drawn(screen, window)
+    close_and("Tab", "Return")  # stop
+    wait_until(desk.gone, "the window does not close")
+    assert desk.process.returncode == 0
+    desk.start()
+    wait_until((desk.data / "service.json").exists, "it does not start")
+    assert desk.replies()[-1]["status"] in ("stopped", "complete")

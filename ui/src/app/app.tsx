@@ -2,6 +2,7 @@ import { useEffect, useMemo, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { useStore } from "zustand";
 
+import { ClosingDialog } from "@/app/closing-dialog";
 import { CommandSheet } from "@/app/command-sheet";
 import { useCommands, type Commands } from "@/app/commands";
 import { compose, type Stores } from "@/app/compose";
@@ -192,6 +193,7 @@ export function App() {
         />
       )}
       {overlay === "sheet" && <CommandSheet commands={commands} onClose={close} />}
+      <ClosingDialog />
       <Toasts />
     </Providers>
   );

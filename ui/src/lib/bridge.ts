@@ -5,7 +5,12 @@ interface WindowApi {
   /** The path, or null if cancelled. */
   save_file: (name: string, text: string) => Promise<string | null>;
   open_file: () => Promise<{ name: string; text: string } | null>;
+  answer_closing: (answer: ClosingAnswer) => Promise<void>;
 }
+
+/** To whether the window may close while a reply is being written: the person is being asked; finish
+ * it, unseen, and close; stop it and close; stay open. */
+type ClosingAnswer = "asked" | "finish" | "stop" | "stay";
 
 declare global {
   interface Window {
@@ -15,6 +20,23 @@ declare global {
 
 function windowApi(): Partial<WindowApi> {
   return window.pywebview?.api ?? {};
+}
+
+/** Calls `ask` whenever the desktop window is to close while a reply is being written; what it gives
+ * back stops that. */
+export function onClosing(ask: () => void): () => void {
+  const asked = () => {
+    answerClosing("asked");
+    ask();
+  };
+  window.addEventListener("applianceclosing", asked);
+  return () => {
+    window.removeEventListener("applianceclosing", asked);
+  };
+}
+
+export function answerClosing(answer: ClosingAnswer): void {
+  void windowApi().answer_closing?.(answer);
 }
 
 /** Saves a file: the desktop window asks where, a browser downloads it. */

@@ -23,6 +23,7 @@ from appliance.api.chat.organizing.deleted import DeletedChats
 from appliance.api.chat.organizing.drafts import Drafts
 from appliance.api.chat.organizing.folders import Folders
 from appliance.api.chat.preferences import PagePreferences
+from appliance.api.chat.presets import Presets
 from appliance.api.chat.reply_requests import ReplyStarter
 from appliance.api.chat.search import ChatSearch
 from appliance.api.chat.sessions import OneSession, SessionList, SessionReplies
@@ -99,6 +100,7 @@ from appliance.models.library import ModelLibrary
 from appliance.store.callers.drafts import DraftBook
 from appliance.store.callers.folders import FolderBook
 from appliance.store.callers.preferences import PreferenceBook
+from appliance.store.callers.presets import PresetBook
 from appliance.store.import_export import ChatImportExport
 from appliance.store.search import Search
 from appliance.store.sessions import Sessions
@@ -120,6 +122,7 @@ def build(
     drafts: DraftBook,
     retention: Retention,
     cleanup: ChatCleanup,
+    presets: PresetBook,
     responses: Recorders,
     batches: BatchRunner,
     turns: Turns,
@@ -267,6 +270,9 @@ def build(
     add("/api/expiry", ExpiryResource(expiry), MANAGE)
     add("/api/settings", settings, {"GET": CHAT, "PUT": MANAGE, "PATCH": MANAGE})
     add("/api/preferences", PagePreferences(preferences), CHAT)
+    named = Presets(presets)
+    add("/api/presets", named, CHAT)
+    add("/api/presets/{preset_id}", named, CHAT, "one")
     add("/api/search", ChatSearch(search), CHAT_HEAVY)
     add("/api/sessions", SessionList(sessions, folders), CHAT_HEAVY)
     add("/api/sessions/import", chat_files, CHAT_HEAVY, "import")

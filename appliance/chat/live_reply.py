@@ -36,7 +36,14 @@ from appliance.errors import (
     WorkerDied,
     from_code,
 )
-from appliance.store.sessions import FinalStatus, Message, MessageError, MessageUsage, Sessions
+from appliance.store.sessions import (
+    DroppedBy,
+    FinalStatus,
+    Message,
+    MessageError,
+    MessageUsage,
+    Sessions,
+)
 
 _INTERRUPTIONS = (WorkerDied, ShuttingDown)
 """Errors that are not the reply's fault: it can be continued from where it is."""
@@ -68,7 +75,8 @@ class LiveReply:
         self._cancel: Callable[[], None] | None = None
         self._stopped = False
         self.dropped_messages = 0
-        """Messages of the session that were not given to the engine at all."""
+        """Messages of the session that were not given to the engine at all, by
+        `limits.max_history_messages`."""
         self.warning: Callable[[Accepted], str | None] = lambda _: None
         """What differs from the request, once the prompt was accepted."""
 
@@ -172,6 +180,7 @@ class LiveReply:
                 seed=accepted.seed if accepted else 0,
                 context_tokens=last.prompt_tokens + last.completion_tokens,
                 n_ctx=accepted.n_ctx if accepted else None,
+                dropped_by=self._dropped_by(),
             )
         try:
             message = sessions.finish_reply(
@@ -257,6 +266,11 @@ class LiveReply:
         """Messages of the session that the model is not shown, as far as is known by now."""
         accepted = self._accepted
         return self.dropped_messages + (accepted.dropped_messages if accepted else 0)
+
+    def _dropped_by(self) -> DroppedBy | None:
+        if self._accepted and self._accepted.dropped_messages:
+            return "context"
+        return "limit" if self.dropped_messages else None
 
     def _wake(self) -> None:
         with self._lock:

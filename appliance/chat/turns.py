@@ -42,6 +42,10 @@ class ReplyRequest(msgspec.Struct, frozen=True, kw_only=True):
     caller: str = ""
     device: str | None = None
     """As in `GenerationRequest`."""
+    effort: str | None = None
+    """How much to think before the answer, as in `ChatPrompt`; ignored by models that can't."""
+    max_history_messages: int = 0
+    """The newest messages that the model is given, at most; 0: as many as its context holds."""
 
 
 class Turns:
@@ -57,18 +61,16 @@ class Turns:
         sessions: Sessions,
         live: ReplyWriter,
         *,
-        max_history_messages: int,
         max_prompt_length: int,
         on_delete: Callable[[], None],
     ) -> None:
-        """`max_history_messages` and `max_prompt_length` (characters): see `[limits]`.
+        """`max_prompt_length` (characters): see `[limits]`.
 
         `on_delete` is called when a session was deleted.
         """
         self._on_delete = on_delete
         self._sessions = sessions
         self._live = live
-        self._max_history = max_history_messages
         self._max_prompt_length = max_prompt_length
 
     def begin(
@@ -120,11 +122,12 @@ class Turns:
             history = self._sessions.path(reply.session_id, user.id)
             system, rest = _split(history)
             live.warning = request.warning
-            live.dropped_messages = left_out(len(rest), self._max_history)
+            if request.max_history_messages:
+                live.dropped_messages = left_out(len(rest), request.max_history_messages)
             kept = rest[live.dropped_messages :]
             system = request.system_prompt or system or request.default_system_prompt
             generation = GenerationRequest(
-                prompt=_prompt(system, kept, reply),
+                prompt=_prompt(system, kept, reply, request.effort),
                 sampling=request.sampling,
                 session=reply.session_id,
                 owner=request.owner,
@@ -232,7 +235,9 @@ def _split(history: Sequence[Message]) -> tuple[str | None, Sequence[Message]]:
     return None, history
 
 
-def _prompt(system_prompt: str | None, history: Sequence[Message], reply: Message) -> ChatPrompt:
+def _prompt(
+    system_prompt: str | None, history: Sequence[Message], reply: Message, effort: str | None
+) -> ChatPrompt:
     """`reply`: what there is of it already."""
     # A reply that failed before its first token is empty, and templates want roles to alternate.
     messages = [
@@ -245,7 +250,14 @@ def _prompt(system_prompt: str | None, history: Sequence[Message], reply: Messag
     goes_on = bool(reply.content or reply.reasoning)
     if goes_on:
         messages.append(_to_engine(reply))
-    return ChatPrompt(messages, parse_output=True, continue_final=goes_on, trim=True)
+    return ChatPrompt(
+        messages,
+        parse_output=True,
+        continue_final=goes_on,
+        trim=True,
+        effort=effort,
+        effort_is_wish=True,
+    )
 
 
 def _to_engine(message: Message) -> ChatMessage:

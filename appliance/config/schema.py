@@ -214,7 +214,8 @@ class LimitsSettings(Section, frozen=True):
     session_ttl_seconds: Annotated[float, Meta(ge=0)] = 0.0
     """Chats that nothing happened in for longer are deleted, pinned ones kept; 0: never."""
     max_history_messages: Annotated[int, Meta(ge=1)] = 20
-    """Messages of a session that the model is shown, its system message not counted."""
+    """Messages of a session that the model is shown when a client of the original service goes on
+    with it, its system message not counted. Other chats are sent as far as the context holds."""
     default_rate_limit_per_minute: Annotated[int, Meta(ge=0)] = 0
     """Requests of a key, or of an address where there is no key; 0: any number."""
 

@@ -164,6 +164,8 @@ class ModelSpec(msgspec.Struct, frozen=True, kw_only=True):
     """Differs once its file does: what failed to load may load now."""
     is_same: Callable[[object], bool] = bool
     """Whether the files of an earlier `stamp` are still as they were; asked often."""
+    elsewhere: bool = False
+    """It runs on another server."""
     stands_in: bool = False
     """It answers in place of the default while that is not on this machine."""
     prewarm: bool = False

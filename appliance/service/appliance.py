@@ -39,6 +39,7 @@ from appliance.store.callers.batches import BatchBook
 from appliance.store.callers.drafts import DraftBook
 from appliance.store.callers.folders import FolderBook
 from appliance.store.callers.preferences import PreferenceBook
+from appliance.store.callers.presets import PresetBook
 from appliance.store.callers.responses import ResponseBook
 from appliance.store.copies import kept
 from appliance.store.copies.upgrade import open_upgraded, went_well
@@ -148,7 +149,6 @@ class Appliance:
         turns = Turns(
             sessions,
             self._live,
-            max_history_messages=config.limits.max_history_messages,
             max_prompt_length=config.limits.max_prompt_length,
             on_delete=self._cleanup.wake,
         )
@@ -163,6 +163,7 @@ class Appliance:
             drafts=DraftBook(self._database),
             retention=retention,
             cleanup=self._cleanup,
+            presets=PresetBook(self._database),
             responses=self._responses,
             batches=self._batches,
             turns=turns,

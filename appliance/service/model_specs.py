@@ -95,6 +95,7 @@ def spec(
         stamp=lambda: _stamp(config, model),
         is_same=_is_same,
         prewarm=prewarm,
+        elsewhere=bool(model.upstream),
     )
 
 

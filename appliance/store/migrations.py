@@ -304,6 +304,20 @@ CREATE TRIGGER session_removed AFTER DELETE ON sessions BEGIN
 END;
 """
 
+_PRESETS = """
+CREATE TABLE presets (
+    number INTEGER PRIMARY KEY,
+    id TEXT NOT NULL UNIQUE,
+    owner TEXT NOT NULL,
+    name TEXT NOT NULL,
+    settings TEXT NOT NULL,
+    created_at INTEGER NOT NULL,
+    UNIQUE (owner, name)
+) STRICT;
+"""
+
+_DROPPED_BY = "ALTER TABLE messages ADD COLUMN dropped_by TEXT"
+
 MIGRATIONS: Sequence[Migration] = (
     Migration("0001_sessions", _SESSIONS),
     Migration("0002_chats", _CHATS),
@@ -316,6 +330,8 @@ MIGRATIONS: Sequence[Migration] = (
     Migration("0009_responses_under_way", _RESPONSES_UNDER_WAY),
     Migration("0010_batches", _BATCHES),
     Migration("0012_order", _ORDER),
+    Migration("0013_presets", _PRESETS),
+    Migration("0014_dropped_by", _DROPPED_BY),
 )
 
 _RECORD = "CREATE TABLE IF NOT EXISTS migrations (name TEXT PRIMARY KEY, applied_at INTEGER) STRICT"

@@ -16,6 +16,8 @@ Role = Literal["user", "assistant", "system"]
 FinalStatus = Literal["complete", "stopped", "interrupted", "failed"]
 MessageStatus = Literal["streaming"] | FinalStatus
 FinishReason = Literal["stop", "length", "tool_calls", "cancelled"]
+DroppedBy = Literal["context", "limit"]
+"""What a prompt was too long for: the model's context, or `limits.max_history_messages`."""
 
 
 class MessageUsage(msgspec.Struct, frozen=True):
@@ -28,7 +30,7 @@ class MessageUsage(msgspec.Struct, frozen=True):
     """Where those were: `slot`, `shared`, `memory` or `disk`."""
     completion_tokens: int
     dropped_messages: int
-    """Messages left out of the prompt to make it fit."""
+    """Messages left out of the prompt."""
     queued_seconds: float
     prefill_seconds: float
     decode_seconds: float
@@ -37,6 +39,8 @@ class MessageUsage(msgspec.Struct, frozen=True):
     """The tokens of the context in use when the reply ended."""
     n_ctx: int | None
     """Tokens that the context holds; None: a server elsewhere ran the model and did not say."""
+    dropped_by: DroppedBy | None = None
+    """Why messages were left out; None: none were, or an earlier version did not record it."""
 
     def and_then(self, rest: Self) -> Self:
         """The usage of a continued reply: completion tokens are added up, others the newest."""
@@ -122,7 +126,7 @@ _MESSAGE_COLUMNS = (
     *("model", "created_at", "checksum"),
     *("prompt_tokens", "cached_tokens", "cached_from", "completion_tokens", "dropped_messages"),
     *("queued_seconds", "prefill_seconds", "decode_seconds", "seed"),
-    *("ifnull(context_tokens, prompt_tokens + completion_tokens)", "n_ctx"),
+    *("ifnull(context_tokens, prompt_tokens + completion_tokens)", "n_ctx", "dropped_by"),
     *("error_code", "error_message"),
 )
 _MESSAGES = "SELECT {columns} FROM messages "
@@ -353,16 +357,17 @@ def _to_session(row: Any) -> Session:
 _ROLES = frozenset(get_args(Role))
 _STATUSES = frozenset({"streaming", *get_args(FinalStatus)})
 _FINISH_REASONS = frozenset({None, *get_args(FinishReason)})
+_DROPPED_BY = frozenset({None, *get_args(DroppedBy)})
 _USAGE_TYPES = [
     *(int, int, str | None, int, int),
-    *(float, float, float, int, int, int | None),
+    *(float, float, float, int, int, int | None, str | None),
 ]
 
 
 def _to_message(row: Any) -> Message:
     whole = row[10] == message_checksum(*row[3:6]) and tuple(map(type, row[:10])) in _TYPES
     words = row[6] in _STATUSES and row[7] in _FINISH_REASONS
-    if whole and words and row[11] is row[22] is None:
+    if whole and words and row[11] is row[23] is None:
         fields: Any = (*row[:10], None, None)
         return Message(*fields)
     return _examined(row)
@@ -382,7 +387,7 @@ def _examined(row: Any) -> Message:
     id, session_id, parent_id, role, content, reasoning, status, reason, model = (
         as_text(value, bad) for value in row[:9]
     )
-    created_at, checksum, usage, error = as_integer(row[9], bad), row[10], row[11:22], row[22:]
+    created_at, checksum, usage, error = as_integer(row[9], bad), row[10], row[11:23], row[23:]
     if checksum != message_checksum(role, row[4], row[5]):
         bad.append("checksum")
     if role not in _ROLES or status not in _STATUSES or reason not in _FINISH_REASONS:
@@ -416,4 +421,7 @@ def _usage(values: Any, bad: list[str]) -> MessageUsage | None:
     if not all(map(isinstance, values, _USAGE_TYPES)):
         bad.append("usage")
         return None
+    if values[-1] not in _DROPPED_BY:
+        bad.append("usage")
+        values[-1] = None
     return MessageUsage(*values)

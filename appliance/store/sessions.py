@@ -16,6 +16,7 @@ from appliance.store import messages
 from appliance.store.database import Database
 from appliance.store.ids import TimeOrderedIds, addressable
 from appliance.store.records import (
+    DroppedBy,
     FinalStatus,
     FinishReason,
     Message,
@@ -44,6 +45,7 @@ __all__ = [
     "USE_LEAF",
     "ChangedSessions",
     "ClientId",
+    "DroppedBy",
     "FinalStatus",
     "FinishReason",
     "Message",

@@ -25,6 +25,28 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     repeat_penalty: float | None = None
     system_prompt: str | None = None
     stop: tuple[str, ...] | None = None
+    reasoning_effort: str | None = None
+    """How much to think before the answer: `none`, `low` …"""
+    min_p: float | None = None
+    seed: int | None = None
+    frequency_penalty: float | None = None
+    presence_penalty: float | None = None
+    repeat_last_n: int | None = None
+    dry_multiplier: float | None = None
+    dry_base: float | None = None
+    dry_allowed_length: int | None = None
+    dry_penalty_last_n: int | None = None
+    dry_sequence_breakers: tuple[str, ...] | None = None
+    top_n_sigma: float | None = None
+    typical_p: float | None = None
+    xtc_probability: float | None = None
+    xtc_threshold: float | None = None
+    dynatemp_range: float | None = None
+    dynatemp_exponent: float | None = None
+    mirostat: int | None = None
+    mirostat_tau: float | None = None
+    mirostat_eta: float | None = None
+    samplers: tuple[str, ...] | None = None
 
     def over(self, others: Self) -> Self:
         """These, and where they say nothing, the others."""
@@ -52,7 +74,8 @@ NOTHING = Settings()
 
 def to_column(settings: Settings) -> str | None:
     """As it is stored; None for settings that say nothing."""
-    return None if settings == NOTHING else msgspec.json.encode(settings).decode()
+    given = {name: value for name, value in _items(settings) if value is not None}
+    return msgspec.json.encode(given).decode() if given else None
 
 
 def from_column(stored: str | None) -> Settings | None:

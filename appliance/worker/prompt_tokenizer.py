@@ -47,6 +47,12 @@ from appliance.worker.scheduler.written_tokens import WrittenTokens
 
 log = logging.getLogger(__name__)
 
+FAR = 2
+"""A chat whose messages have so many times the tokens that fit is cut before it is rendered: what a
+template leaves out of it, such as old thoughts, is less."""
+MOST_COUNTED = 20_000
+"""Texts whose number of tokens is kept."""
+
 
 @dataclass(slots=True)
 class TokenizedPrompt:
@@ -93,6 +99,8 @@ class PromptTokenizer:
         self._template = template
         self._common = ("", PromptTokens())
         """The last system prompt that is shared, and all that a prompt with it begins with."""
+        self._counted: dict[int, int] = {}
+        """Tokens of texts, by their hashes."""
         self._describes_tools = False
         """The template does not support tools, so they are described in the prompt."""
 
@@ -217,11 +225,19 @@ class PromptTokenizer:
         wanted = n_ctx - _reserve(sampling, n_ctx)
         system = [m for m in prompt.messages[:1] if m.role == "system"]
         rest = prompt.messages[len(system) :]
-        shown = self._rendered(prompt, prompt.messages)
+        complete = rest[:-1] if prompt.continue_final else rest
+        points: Iterator[int] | None = None
         dropped = 0
-        if prompt.trim and len(shown.tokens) > wanted:
-            complete = rest[:-1] if prompt.continue_final else rest
+        if prompt.trim and sum(len(m.content) for m in complete) > FAR * wanted:
+            # Rendering all of it, only to leave most of it out, would take longer with every turn.
             points = iter(cut_points(complete, n_ctx * 3 // 8, self._count))
+            left = sum(self._count(m.content) for m in complete)
+            while left > FAR * wanted and (point := next(points, 0)):
+                left -= sum(self._count(m.content) for m in complete[dropped:point])
+                dropped = point
+        shown = self._rendered(prompt, system + rest[dropped:])
+        if prompt.trim and len(shown.tokens) > wanted:
+            points = points or iter(cut_points(complete, n_ctx * 3 // 8, self._count))
             while len(shown.tokens) > wanted and (point := next(points, 0)):
                 dropped = point
                 shown = self._rendered(prompt, system + rest[dropped:])
@@ -262,7 +278,14 @@ class PromptTokenizer:
         return self._common[1]
 
     def _count(self, text: str) -> int:
-        return len(self._plain(text))
+        """Tokens of a text. A chat's messages are counted again at every turn, so that is kept."""
+        key = hash(text)
+        found = self._counted.get(key)
+        if found is None:
+            if len(self._counted) >= MOST_COUNTED:
+                self._counted.clear()
+            found = self._counted[key] = len(self._plain(text))
+        return found
 
     def _plain(self, text: str) -> list[int]:
         return self.tokens(text, parse_special=False)

@@ -72,7 +72,6 @@ def test_a_session_whose_reply_cannot_be_saved_says_why_and_goes_on_once_it_can(
     turns = Turns(
         sessions,
         replies,
-        max_history_messages=20,
         max_prompt_length=1000,
         on_delete=lambda: None,
     )

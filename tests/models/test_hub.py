@@ -1,6 +1,7 @@
 """The hub's responses: requested, parsed, and not trusted."""
 
 import json
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from appliance.config.schema import HubSettings
 from appliance.errors import HubUnavailable, ModelNotFound, RequestError
 from appliance.models.hub.client import Hub
 from appliance.models.hub.downloads import Downloads
+from appliance.models.hub.reachable import why_unreachable
 from tests.models.fake_hub import Hub as Hostile
 from tests.models.fake_hub import serving
 
@@ -52,6 +54,40 @@ def test_a_token_opens_what_is_closed(hostile: Hostile, tmp_path: Path) -> None:
 def test_an_unreachable_hub_is_reported() -> None:
     with pytest.raises(HubUnavailable, match=r"127\.0\.0\.1:1"):
         Hub(HubSettings(endpoint="http://127.0.0.1:1")).repo(REPO)
+
+
+@pytest.mark.parametrize("endpoint", ["http://hub.invalid", "https://hub.invalid:444"])
+def test_without_a_network_the_reason_is_in_plain_words(endpoint: str) -> None:
+    with pytest.raises(HubUnavailable, match="no connection to the internet") as refused:
+        Hub(HubSettings(endpoint=endpoint)).search("qwen")
+    assert "Errno" not in refused.value.message
+    assert "hub.invalid" in refused.value.message
+
+
+def test_a_hub_that_is_silent_is_given_up_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The library would try five times more."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+    attempts: list[object] = []
+    connect = socket.create_connection
+
+    def counted(address: tuple[str, int], timeout: float) -> socket.socket:
+        attempts.append(address)
+        return connect(address, timeout)
+
+    monkeypatch.setattr(socket, "create_connection", counted)
+    with pytest.raises(HubUnavailable, match="it refuses connections"):
+        Hub(HubSettings(endpoint=f"http://127.0.0.1:{port}")).search("qwen")
+    assert attempts == [("127.0.0.1", port)]
+
+
+def test_the_way_to_the_hub_may_be_a_proxy(
+    hostile: Hostile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("http_proxy", hostile.url)
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    assert why_unreachable("http://hub.invalid") == ""
 
 
 @pytest.mark.parametrize(

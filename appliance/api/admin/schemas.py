@@ -44,6 +44,8 @@ class ModelStatus(msgspec.Struct, frozen=True, kw_only=True):
     warning: str | None
     missing: bool = False
     """Its file is not on this machine; `detail` says what gets it."""
+    elsewhere: bool = False
+    """It runs on another server, which gets what people write."""
 
 
 class DeviceStatus(msgspec.Struct, frozen=True, kw_only=True):

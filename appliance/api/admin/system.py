@@ -47,6 +47,7 @@ def _model_status(model: ServedModel) -> ModelStatus:
         devices=_device_names(info) if info else (),
         warning=model.routing.warning,
         missing=was_missing(model),
+        elsewhere=model.spec.elsewhere,
     )
 
 

@@ -23,6 +23,7 @@ from appliance.chat.importers.importer import (
 from appliance.errors import RequestError, SessionNotFound
 from appliance.store.import_export import ChatImportExport
 from appliance.store.sessions import (
+    DroppedBy,
     FinishReason,
     Message,
     MessageError,
@@ -68,6 +69,7 @@ class FileUsage(Body, kw_only=True, frozen=True):
     seed: Count
     context_tokens: Count
     n_ctx: Count | None
+    dropped_by: DroppedBy | None = None
 
 
 class FileError(Body, kw_only=True, frozen=True):

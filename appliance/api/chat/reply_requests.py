@@ -45,6 +45,7 @@ class ReplyStarter:
         *,
         defaults: Settings = NOTHING,
         may_be_empty: bool = False,
+        max_history_messages: int = 0,
     ) -> Follower:
         """Begin a turn.
 
@@ -54,8 +55,9 @@ class ReplyStarter:
             caller: who sent it.
             defaults: what holds where neither the session nor the default profile says anything.
             may_be_empty: a message without a text is a turn as well.
+            max_history_messages: as in `ReplyRequest`.
         """
-        request = self._request(session_id, body, caller, defaults)
+        request = self._request(session_id, body, caller, defaults, max_history_messages)
         return self._turns.begin(
             session_id, request, body.content, body.parent_id, may_be_empty=may_be_empty
         )
@@ -78,7 +80,12 @@ class ReplyStarter:
         return self._turns.continue_reply(session_id, message_id, request)
 
     def _request(
-        self, session_id: str, body: ReplyIn, caller: Caller, defaults: Settings = NOTHING
+        self,
+        session_id: str,
+        body: ReplyIn,
+        caller: Caller,
+        defaults: Settings = NOTHING,
+        max_history_messages: int = 0,
     ) -> ReplyRequest:
         profile = self._profile.get()
         body = body.with_defaults(self._sessions.get(session_id).settings or NOTHING)
@@ -96,6 +103,8 @@ class ReplyStarter:
             system_prompt=system_prompt,
             default_system_prompt=profile.system_prompt,
             sampling=body.params(self._max_tokens, model.spec.sampling),
+            effort=body.reasoning_effort,
+            max_history_messages=max_history_messages,
         )
 
 

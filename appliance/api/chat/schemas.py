@@ -1,15 +1,28 @@
 """Requests and responses for stored chats, and messages over `/chat/ws`."""
 
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from appliance.api.generation.sampling import (
+    Breakers,
+    DryBase,
+    DryLength,
+    DryMultiplier,
+    DynamicRange,
+    Exponent,
+    LastN,
+    MirostatEta,
+    MirostatTau,
+    MirostatVersion,
+    Penalty,
     RepeatPenalty,
     Sampling,
+    Seed,
     Share,
+    Sigmas,
     StopText,
     Temperature,
     Tokens,
@@ -25,6 +38,19 @@ ModelName = Annotated[str, Meta(min_length=1, max_length=500)]
 FolderId = Annotated[str, Meta(min_length=1, max_length=200)]
 SystemPrompt = Annotated[str, Meta(max_length=100_000)]
 Stops = Annotated[list[StopText], Meta(max_length=16)]
+Sampler = Literal[
+    "penalties",
+    "dry",
+    "top_n_sigma",
+    "top_k",
+    "typ_p",
+    "top_p",
+    "min_p",
+    "xtc",
+    "temperature",
+]
+"""By llama.cpp's names."""
+Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
 
 
 class SettingsIn(Body, kw_only=True, frozen=True):
@@ -39,12 +65,37 @@ class SettingsIn(Body, kw_only=True, frozen=True):
     repeat_penalty: RepeatPenalty | UnsetType | None = UNSET
     system_prompt: SystemPrompt | UnsetType | None = UNSET
     stop: Stops | UnsetType | None = UNSET
+    reasoning_effort: Effort | UnsetType | None = UNSET
+    min_p: Share | UnsetType | None = UNSET
+    seed: Seed | UnsetType | None = UNSET
+    frequency_penalty: Penalty | UnsetType | None = UNSET
+    presence_penalty: Penalty | UnsetType | None = UNSET
+    repeat_last_n: LastN | UnsetType | None = UNSET
+    dry_multiplier: DryMultiplier | UnsetType | None = UNSET
+    dry_base: DryBase | UnsetType | None = UNSET
+    dry_allowed_length: DryLength | UnsetType | None = UNSET
+    dry_penalty_last_n: LastN | UnsetType | None = UNSET
+    dry_sequence_breakers: Breakers | UnsetType | None = UNSET
+    top_n_sigma: Sigmas | UnsetType | None = UNSET
+    typical_p: Share | UnsetType | None = UNSET
+    xtc_probability: Share | UnsetType | None = UNSET
+    xtc_threshold: Share | UnsetType | None = UNSET
+    dynatemp_range: DynamicRange | UnsetType | None = UNSET
+    dynatemp_exponent: Exponent | UnsetType | None = UNSET
+    mirostat: MirostatVersion | UnsetType | None = UNSET
+    mirostat_tau: MirostatTau | UnsetType | None = UNSET
+    mirostat_eta: MirostatEta | UnsetType | None = UNSET
+    samplers: Annotated[list[Sampler], Meta(max_length=32)] | UnsetType | None = UNSET
+    """Which are applied, in this order."""
 
     def changes(self) -> dict[str, Any]:
         """The fields that are given, as fields of `Settings`."""
         given = {name: getattr(self, name) for name in self.__struct_fields__}
-        given["stop"] = tuple(self.stop) if self.stop else self.stop
-        return {name: value for name, value in given.items() if value is not UNSET}
+        return {
+            name: tuple(value) if isinstance(value, list) else value
+            for name, value in given.items()
+            if value is not UNSET
+        }
 
     def to_settings(self) -> Settings:
         """For the store; what is not given is null."""
@@ -105,6 +156,8 @@ class ReplyIn(Sampling, kw_only=True, frozen=True):
     device: DeviceName | None = None
     """Where the model should run; if it runs elsewhere, the event `accepted` has a warning."""
     system_prompt: SystemPrompt | None = None
+    reasoning_effort: Effort | None = None
+    """How much to think before the answer; ignored by models that can't be asked."""
 
     def with_defaults(self, settings: Settings) -> "ReplyIn":
         """The same, with values from `settings` where none is given."""
@@ -113,8 +166,6 @@ class ReplyIn(Sampling, kw_only=True, frozen=True):
             for name in settings.__struct_fields__
             if getattr(self, name, UNSET) is None
         }
-        if "stop" in blank and settings.stop is not None:
-            blank["stop"] = list(settings.stop)
         return msgspec.structs.replace(self, **blank)
 
 

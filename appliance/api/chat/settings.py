@@ -8,7 +8,7 @@ from appliance.api.openapi.operation import Operations
 from appliance.api.wire.bodies import decode
 from appliance.config.schema import LimitsSettings
 from appliance.engine.serving.pool import Pool
-from appliance.engine.types import SamplingParams
+from appliance.engine.types import DEFAULT_SAMPLERS, SamplingParams
 from appliance.store.settings import DefaultProfile, Settings
 
 operation = Operations("Settings")
@@ -19,7 +19,7 @@ class ProfileAnswer(Settings, frozen=True, kw_only=True):
 
     defaults: Settings
     """Values that apply where the profile has none; `max_tokens` null: as many as the context
-    holds."""
+    holds; `seed` null: any; `reasoning_effort` null: as the model does by itself."""
     limits: LimitsSettings
 
 
@@ -51,17 +51,16 @@ class ProfileSettings:
         resp.media = self._described(self._profile.change(decode(req, SettingsIn).changes()))
 
     def _described(self, profile: Settings) -> ProfileAnswer:
-        plain = SamplingParams()
+        plain = msgspec.structs.asdict(SamplingParams(samplers=DEFAULT_SAMPLERS))
+        sampling = {name: plain[name] for name in Settings.__struct_fields__ if name in plain}
         defaults = Settings(
-            model=self._pool.find(None).id,
-            device=self._device,
-            temperature=plain.temperature,
-            top_p=plain.top_p,
-            top_k=plain.top_k,
-            max_tokens=self._limits.max_response_tokens or None,
-            repeat_penalty=plain.repeat_penalty,
-            system_prompt="",
-            stop=(),
+            **sampling
+            | {
+                "model": self._pool.find(None).id,
+                "device": self._device,
+                "max_tokens": self._limits.max_response_tokens or None,
+                "system_prompt": "",
+            }
         )
         own = msgspec.structs.asdict(profile)
         return ProfileAnswer(**own, defaults=defaults, limits=self._limits)

@@ -24,9 +24,20 @@ TopK = Annotated[int, Meta(ge=0, le=2**31 - 1)]
 RepeatPenalty = Annotated[float, Meta(ge=0.1, le=10)]
 
 
+Penalty = Annotated[float, Meta(ge=-2, le=2)]
+DryMultiplier = Annotated[float, Meta(ge=0, le=100)]
+DryBase = Annotated[float, Meta(ge=1, le=100)]
+DryLength = Annotated[int, Meta(ge=0, le=2**31 - 1)]
+Sigmas = Annotated[float, Meta(ge=-1, le=1000)]
+DynamicRange = Annotated[float, Meta(ge=0, le=2)]
+Exponent = Annotated[float, Meta(ge=0, le=100)]
+MirostatVersion = Literal[0, 1, 2]
+MirostatTau = Annotated[float, Meta(ge=0, le=100)]
+MirostatEta = Annotated[float, Meta(ge=0, le=1)]
 LastN = Annotated[int, Meta(ge=-1, le=2**31 - 1)]
 Breaker = Annotated[str, Meta(min_length=1, max_length=40, pattern=r"^[^\x00]+$")]
 SamplerName = Annotated[str, Meta(max_length=32)]
+Breakers = Annotated[list[Breaker], Meta(min_length=1, max_length=16)]
 SamplerLetters = Annotated[str, Meta(max_length=32)]
 _LETTERS = dict(zip("edskypmxti", SAMPLERS, strict=True))
 _NAMES = {
@@ -107,31 +118,31 @@ class Sampling(Body, kw_only=True, frozen=True):
     """With a seed: the same text whatever runs beside it and was cached, as long as the reply's
     `system_fingerprint` is the same. It is computed by itself, in steps that are the same each
     time."""
-    frequency_penalty: Annotated[float, Meta(ge=-2, le=2)] | None = None
-    presence_penalty: Annotated[float, Meta(ge=-2, le=2)] | None = None
+    frequency_penalty: Penalty | None = None
+    presence_penalty: Penalty | None = None
     repeat_last_n: LastN | None = None
     """Tokens that the penalties look back on; -1: all."""
-    dry_multiplier: Annotated[float, Meta(ge=0, le=100)] | None = None
+    dry_multiplier: DryMultiplier | None = None
     """0: no DRY, which makes it harder to go on with a repetition, the longer it is."""
-    dry_base: Annotated[float, Meta(ge=1, le=100)] | None = None
-    dry_allowed_length: Annotated[int, Meta(ge=0, le=2**31 - 1)] | None = None
+    dry_base: DryBase | None = None
+    dry_allowed_length: DryLength | None = None
     dry_penalty_last_n: LastN | None = None
-    dry_sequence_breakers: Annotated[list[Breaker], Meta(min_length=1, max_length=16)] | None = None
+    dry_sequence_breakers: Breakers | None = None
     """Texts that no repetition goes beyond."""
-    top_n_sigma: Annotated[float, Meta(ge=-1, le=1000)] | None = None
+    top_n_sigma: Sigmas | None = None
     """Only tokens within so many standard deviations of the likeliest; 0 or -1: off."""
     typical_p: Share | None = None
     """1: off."""
     xtc_probability: Share | None = None
     """0: no XTC, which leaves out the likeliest tokens now and then."""
     xtc_threshold: Share | None = None
-    dynatemp_range: Annotated[float, Meta(ge=0, le=2)] | None = None
+    dynatemp_range: DynamicRange | None = None
     """How far the temperature moves with the entropy; 0: it doesn't."""
-    dynatemp_exponent: Annotated[float, Meta(ge=0, le=100)] | None = None
-    mirostat: Literal[0, 1, 2] | None = None
+    dynatemp_exponent: Exponent | None = None
+    mirostat: MirostatVersion | None = None
     """Its version, in place of all samplers but the temperature; 0: off."""
-    mirostat_tau: Annotated[float, Meta(ge=0, le=100)] | None = None
-    mirostat_eta: Annotated[float, Meta(ge=0, le=1)] | None = None
+    mirostat_tau: MirostatTau | None = None
+    mirostat_eta: MirostatEta | None = None
     samplers: Annotated[list[SamplerName], Meta(max_length=32)] | SamplerLetters | None = None
     """Which are applied, and in which order: llama.cpp's names, or its letters for them."""
     stop: StopTexts | None = None

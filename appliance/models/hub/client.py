@@ -17,6 +17,7 @@ from appliance import __version__
 from appliance.config.schema import HubSettings
 from appliance.errors import HubUnavailable, ModelNotFound, RequestError
 from appliance.models.catalog import catalog, names
+from appliance.models.hub.reachable import in_words, why_unreachable
 
 TIMEOUT_SECONDS = 30.0
 MOST_FOUND = 50
@@ -204,6 +205,8 @@ class Hub:
     def _asking(self, what: str) -> Iterator[None]:
         """The library's errors as ours."""
         self.check_online()
+        if why := why_unreachable(self._settings.endpoint):
+            raise HubUnavailable(f"the hub can't be reached: {why}")
         import httpx2
         from huggingface_hub import errors
 
@@ -223,7 +226,7 @@ class Hub:
             raise HubUnavailable(f"the hub refused: {_first_line(ex)}") from ex
         except (errors.OfflineModeIsEnabled, httpx2.HTTPError, OSError) as ex:
             raise HubUnavailable(
-                f"the hub at {self._settings.endpoint} cannot be reached: {_first_line(ex)}"
+                f"the hub at {self._settings.endpoint} can't be reached: {in_words(ex)}"
             ) from ex
         except (ValueError, LookupError, TypeError, AttributeError) as ex:
             raise HubUnavailable(

@@ -1,1 +1,1 @@
-"""Data stored for each caller besides chats: preferences, responses."""
+"""Data stored for each caller besides chats: preferences, presets, responses."""

@@ -34,8 +34,10 @@ _MESSAGE = (
     *("created_at", "prompt_tokens", "cached_tokens", "cached_from", "completion_tokens"),
     *("dropped_messages", "queued_seconds", "prefill_seconds", "decode_seconds", "seed"),
     *("error_code", "error_message", "content", "reasoning", "context_tokens", "n_ctx", "checksum"),
+    "dropped_by",
 )
 _LEAST_SESSION, _LEAST_MESSAGE = 6, 21
+_OF_PRESET = 6
 _NAME = re.compile(r"[!-~]{1,200}")
 
 Row = dict[str, Any]
@@ -102,6 +104,7 @@ class _Found:
         self.sessions: dict[str, Row] = {}
         self.messages: dict[str, Row] = {}
         self.preferences: dict[str, str] = {}
+        self.presets: dict[str, tuple[Value, ...]] = {}
         self.profile: str | None = None
         self._named: set[str] = set()
         """Ids that something refers to."""
@@ -140,6 +143,12 @@ class _Found:
             known = self.sessions.get(row["id"])
             if known is None or row["updated_at"] > known["updated_at"]:
                 self.sessions[row["id"]] = row
+        elif (
+            len(values) == _OF_PRESET
+            and all(isinstance(value, str) for value in values[1:4])
+            and _is_settings(values[4])
+        ):
+            self.presets[str(values[1])] = values[1:]
         elif len(values) == 2 and values[0] is None and _is_settings(values[1]):
             self.profile = str(values[1])
 
@@ -254,6 +263,11 @@ def _write(target: Path, found: _Found) -> None:
             connection.executemany(
                 "INSERT INTO preferences (owner, said) VALUES (?, ?)",
                 list(found.preferences.items()),
+            )
+            connection.executemany(
+                "INSERT OR IGNORE INTO presets (id, owner, name, settings, created_at)"
+                " VALUES (?, ?, ?, ?, ?)",
+                list(found.presets.values()),
             )
     finally:
         database.close()

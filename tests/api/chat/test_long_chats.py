@@ -4,36 +4,45 @@ import itertools
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
-from tests.api.chat.chats import new_session, turn
+from tests.api.chat.chats import messages, new_session, turn
+from tests.browser.page_actions import imported, long_chat
 from tests.running import Running
 
 TURNS = 22
 
 
 @pytest.mark.parametrize(
-    ("settings", "drops"),
-    [
-        ({"LIMITS_MAX_HISTORY_MESSAGES": "20"}, 4),
-        ({"LIMITS_MAX_HISTORY_MESSAGES": "1000", "ENGINE_N_CTX": "512"}, 4),
-    ],
-    ids=["limited in messages", "limited by the context"],
+    ("n_ctx", "theirs", "drops"),
+    [("2048", True, 4), ("512", False, 4)],
+    ids=["of a client of the original service", "limited by the context"],
 )
 def test_most_turns_of_a_long_chat_read_only_what_is_new(
-    tmp_path: Path, settings: dict[str, str], drops: int
+    tmp_path: Path, n_ctx: str, theirs: bool, drops: int
 ) -> None:
-    appliance = Running(tmp_path, **{f"APPLIANCE_{k}": v for k, v in settings.items()}).start()
+    appliance = Running(tmp_path, APPLIANCE_ENGINE_N_CTX=n_ctx).start()
     session = new_session(appliance)
     usages: list[dict[str, Any]] = []
     for i in range(TURNS):
         text = f"Turn {i}: tell me something about the number {i * 37}, in a few words, please."
-        received = turn(session, text, max_tokens=4, system_prompt="You are a friend of numbers.")
-        assert received[-1][0] == "done"
-        usages.append(received[-1][1]["message"]["usage"])
-        assert received[0][1]["dropped_messages"] == usages[-1]["dropped_messages"]
+        if theirs:
+            body = {"prompt": text, "session_id": session.rpartition("/")[2], "max_token": 4}
+            answered = httpx.post(f"{appliance.url}/chat/completions", json=body, timeout=120)
+            usages.append(messages(session)[-1]["usage"])
+            reported = int(answered.headers["X-Appliance-Dropped-Messages"])
+        else:
+            received = turn(session, text, max_tokens=4, system_prompt="You are good at numbers.")
+            assert received[-1][0] == "done"
+            usages.append(received[-1][1]["message"]["usage"])
+            reported = received[0][1]["dropped_messages"]
+        assert reported == usages[-1]["dropped_messages"]
     dropped = [usage["dropped_messages"] for usage in usages]
     assert dropped == sorted(dropped) and dropped[-1] > 0
+    reasons = {usage["dropped_by"] for usage in usages if usage["dropped_messages"]}
+    assert reasons == {"limit" if theirs else "context"}
+    assert {u["dropped_by"] for u in usages if not u["dropped_messages"]} == {None}
     moved = good = 0
     for before, now in itertools.pairwise(usages):
         if now["dropped_messages"] != before["dropped_messages"]:
@@ -45,3 +54,27 @@ def test_most_turns_of_a_long_chat_read_only_what_is_new(
     assert good >= (TURNS - 1 - moved) * 0.9
     assert good >= TURNS * 0.7
     assert appliance.stop() == 0
+
+
+def test_a_chat_is_sent_as_far_as_the_context_holds(running: Running) -> None:
+    """However many messages that is."""
+    session = new_session(running)
+    first = turn(session, "My dog is called Zanzibar.", max_tokens=2)[-1][1]["message"]["usage"]
+    before = first["context_tokens"]
+    for number in range(12):
+        usage = turn(session, f"{number}?", max_tokens=2)[-1][1]["message"]["usage"]
+        assert (usage["dropped_messages"], usage["dropped_by"]) == (0, None)
+        assert usage["prompt_tokens"] > before
+        before = usage["context_tokens"]
+
+
+def test_a_chat_that_is_much_longer_than_the_context_goes_on(running: Running) -> None:
+    """What does not fit is left out before anything is rendered."""
+    chat = long_chat(1500, "An answer of some twenty tokens, with a few words more. " * 2)
+    session = f"{running.url}/api/sessions/{imported(running, chat)}"
+    usages = [turn(session, "And?", max_tokens=2)[-1][1]["message"]["usage"] for _ in range(2)]
+    for usage in usages:
+        assert usage["dropped_by"] == "context"
+        assert usage["n_ctx"] / 4 < usage["prompt_tokens"] <= usage["n_ctx"]
+    assert usages[1]["dropped_messages"] == usages[0]["dropped_messages"] > 2500
+    assert usages[1]["cached_tokens"] >= usages[0]["prompt_tokens"] - 1

@@ -6,13 +6,37 @@ from typing import Any
 import httpx
 import pytest
 
+from appliance.store.settings import Settings
 from tests.api.chat.chats import messages, new_session, stream, turn
 from tests.running import Running
 
-FIELDS = (
-    *("model", "device", "temperature", "top_p", "top_k", "max_tokens", "repeat_penalty"),
-    *("system_prompt", "stop"),
-)
+FIELDS = Settings.__struct_fields__
+BY_THE_MODEL = {"seed": None, "reasoning_effort": None}
+"""Settings without a value of their own by default."""
+
+SAMPLERS: dict[str, Any] = {
+    "min_p": 0.1,
+    "seed": 7,
+    "frequency_penalty": 0.5,
+    "presence_penalty": -0.5,
+    "repeat_last_n": -1,
+    "dry_multiplier": 0.8,
+    "dry_base": 2.0,
+    "dry_allowed_length": 3,
+    "dry_penalty_last_n": 100,
+    "dry_sequence_breakers": ["\n", "."],
+    "top_n_sigma": 2.0,
+    "typical_p": 0.9,
+    "xtc_probability": 0.2,
+    "xtc_threshold": 0.2,
+    "dynatemp_range": 0.3,
+    "dynatemp_exponent": 1.5,
+    "mirostat": 2,
+    "mirostat_tau": 4.0,
+    "mirostat_eta": 0.2,
+    "samplers": ["top_k", "temperature"],
+    "reasoning_effort": "none",
+}
 
 
 @pytest.fixture
@@ -32,7 +56,7 @@ def test_the_profile_shows_its_defaults_and_limits(profile: str) -> None:
     body = httpx.get(profile).json()
     assert {name: body[name] for name in FIELDS} == dict.fromkeys(FIELDS)
     assert set(body["defaults"]) == set(FIELDS)
-    assert None not in body["defaults"].values()
+    assert {k: v for k, v in body["defaults"].items() if v is None} == BY_THE_MODEL
     assert body["limits"]["max_response_tokens"] == body["defaults"]["max_tokens"] == 400
 
 
@@ -56,6 +80,10 @@ def test_the_profile_is_replaced_or_changed(profile: str) -> None:
         ({"stop": ["x"] * 17}, "stop"),
         ({"max_tokens": 0}, "max_tokens"),
         ({"temprature": 1}, "temprature"),
+        ({"mirostat": 3}, "mirostat"),
+        ({"samplers": ["top_k", "top_z"]}, "samplers[1]"),
+        ({"reasoning_effort": "much"}, "reasoning_effort"),
+        ({"dry_sequence_breakers": []}, "dry_sequence_breakers"),
     ],
 )
 def test_bad_settings_are_refused_by_name(
@@ -103,6 +131,29 @@ def test_every_kind_of_reply_follows_the_settings(running: Running) -> None:
     assert again["content"] == reply["content"]
     more = stream(f"{session}/messages/{again['id']}/continue")[-1][1]["message"]
     assert more["usage"]["completion_tokens"] == 8
+
+
+def test_every_sampler_is_kept_with_a_chat_and_reaches_its_replies(running: Running) -> None:
+    session = new_session(running, settings=SAMPLERS)
+    stored = httpx.get(session).json()["settings"]
+    assert {name: value for name, value in stored.items() if value is not None} == SAMPLERS
+    assert reply_to(session, max_tokens=2)["usage"]["seed"] == 7
+    cleared = httpx.patch(session, json={"settings": dict.fromkeys(SAMPLERS)}).json()
+    assert cleared["settings"] is None
+
+
+def test_a_sampler_of_a_chat_changes_what_is_written(running: Running) -> None:
+    """A dynamic temperature, XTC and mirostat draw other tokens from the same seed."""
+    usual = {"seed": 5, "temperature": 1.5, "max_tokens": 30}
+    plain = reply_to(new_session(running, settings=usual))["content"]
+    assert reply_to(new_session(running, settings=usual))["content"] == plain
+    for other in (
+        {"mirostat": 2, "mirostat_tau": 1.0},
+        {"dynatemp_range": 1.2},
+        {"samplers": ["temperature"]},
+        {"top_n_sigma": 0.1},
+    ):
+        assert reply_to(new_session(running, settings=usual | other))["content"] != plain, other
 
 
 def test_the_system_prompt_and_the_stop_texts_of_a_session_count(running: Running) -> None:

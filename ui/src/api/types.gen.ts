@@ -1028,6 +1028,8 @@ export interface components {
             seed: number;
             context_tokens: number;
             n_ctx: number | null;
+            /** @default null */
+            dropped_by?: ("context" | "limit") | null;
         };
         /** @description The query of `GET /v1/files`. */
         FilesQuery: {
@@ -1888,6 +1890,8 @@ export interface components {
             seed: number;
             context_tokens: number;
             n_ctx: number | null;
+            /** @default null */
+            dropped_by?: ("context" | "limit") | null;
         };
         /** @description Messages of a session. */
         MessagesAnswer: {
@@ -2023,6 +2027,8 @@ export interface components {
             warning: string | null;
             /** @default false */
             missing?: boolean;
+            /** @default false */
+            elsewhere?: boolean;
         };
         /** @description A JSON schema with its name; it is always enforced, as if `strict`. */
         NamedSchema: {
@@ -2073,6 +2079,12 @@ export interface components {
             rpm?: number | null;
             /** @default null */
             expires_at?: number | null;
+        };
+        /** @description `POST /api/presets`. */
+        NewPreset: {
+            name: string;
+            /** @default null */
+            settings?: components["schemas"]["SettingsIn"] | null;
         };
         /** @description `POST /api/sessions`. */
         NewSession: {
@@ -2290,6 +2302,22 @@ export interface components {
             language?: string | null;
             rail_hidden?: boolean | null;
         };
+        /** @description Settings under a name. */
+        Preset: {
+            id: string;
+            name: string;
+            settings: components["schemas"]["Settings"];
+            created_at: number;
+        };
+        /** @description `PATCH /api/presets/{id}`. Fields not given stay unchanged. */
+        PresetChange: {
+            name?: string;
+            settings?: components["schemas"]["SettingsIn"];
+        };
+        /** @description The caller's presets, by name. */
+        PresetList: {
+            presets: components["schemas"]["Preset"][];
+        };
         /** @description What could not be imported. */
         Problem: {
             file: string;
@@ -2321,6 +2349,48 @@ export interface components {
             system_prompt?: string | null;
             /** @default null */
             stop?: string[] | null;
+            /** @default null */
+            reasoning_effort?: string | null;
+            /** @default null */
+            min_p?: number | null;
+            /** @default null */
+            seed?: number | null;
+            /** @default null */
+            frequency_penalty?: number | null;
+            /** @default null */
+            presence_penalty?: number | null;
+            /** @default null */
+            repeat_last_n?: number | null;
+            /** @default null */
+            dry_multiplier?: number | null;
+            /** @default null */
+            dry_base?: number | null;
+            /** @default null */
+            dry_allowed_length?: number | null;
+            /** @default null */
+            dry_penalty_last_n?: number | null;
+            /** @default null */
+            dry_sequence_breakers?: string[] | null;
+            /** @default null */
+            top_n_sigma?: number | null;
+            /** @default null */
+            typical_p?: number | null;
+            /** @default null */
+            xtc_probability?: number | null;
+            /** @default null */
+            xtc_threshold?: number | null;
+            /** @default null */
+            dynatemp_range?: number | null;
+            /** @default null */
+            dynatemp_exponent?: number | null;
+            /** @default null */
+            mirostat?: number | null;
+            /** @default null */
+            mirostat_tau?: number | null;
+            /** @default null */
+            mirostat_eta?: number | null;
+            /** @default null */
+            samplers?: string[] | null;
             defaults: components["schemas"]["Settings"];
             limits: components["schemas"]["LimitsSettings"];
         };
@@ -2484,6 +2554,8 @@ export interface components {
             device?: string | null;
             /** @default null */
             system_prompt?: string | null;
+            /** @default null */
+            reasoning_effort?: ("high" | "low" | "max" | "medium" | "minimal" | "none" | "xhigh") | null;
         };
         /** @description Tokens and times of a finished reply. */
         ReplyUsage: {
@@ -2825,6 +2897,48 @@ export interface components {
             system_prompt?: string | null;
             /** @default null */
             stop?: string[] | null;
+            /** @default null */
+            reasoning_effort?: string | null;
+            /** @default null */
+            min_p?: number | null;
+            /** @default null */
+            seed?: number | null;
+            /** @default null */
+            frequency_penalty?: number | null;
+            /** @default null */
+            presence_penalty?: number | null;
+            /** @default null */
+            repeat_last_n?: number | null;
+            /** @default null */
+            dry_multiplier?: number | null;
+            /** @default null */
+            dry_base?: number | null;
+            /** @default null */
+            dry_allowed_length?: number | null;
+            /** @default null */
+            dry_penalty_last_n?: number | null;
+            /** @default null */
+            dry_sequence_breakers?: string[] | null;
+            /** @default null */
+            top_n_sigma?: number | null;
+            /** @default null */
+            typical_p?: number | null;
+            /** @default null */
+            xtc_probability?: number | null;
+            /** @default null */
+            xtc_threshold?: number | null;
+            /** @default null */
+            dynatemp_range?: number | null;
+            /** @default null */
+            dynatemp_exponent?: number | null;
+            /** @default null */
+            mirostat?: number | null;
+            /** @default null */
+            mirostat_tau?: number | null;
+            /** @default null */
+            mirostat_eta?: number | null;
+            /** @default null */
+            samplers?: string[] | null;
         };
         /** @description Settings of a session or of the default profile; null resets a value. */
         SettingsIn: {
@@ -2837,6 +2951,27 @@ export interface components {
             repeat_penalty?: number | null;
             system_prompt?: string | null;
             stop?: string[] | null;
+            reasoning_effort?: ("high" | "low" | "max" | "medium" | "minimal" | "none" | "xhigh") | null;
+            min_p?: number | null;
+            seed?: number | null;
+            frequency_penalty?: number | null;
+            presence_penalty?: number | null;
+            repeat_last_n?: number | null;
+            dry_multiplier?: number | null;
+            dry_base?: number | null;
+            dry_allowed_length?: number | null;
+            dry_penalty_last_n?: number | null;
+            dry_sequence_breakers?: string[] | null;
+            top_n_sigma?: number | null;
+            typical_p?: number | null;
+            xtc_probability?: number | null;
+            xtc_threshold?: number | null;
+            dynatemp_range?: number | null;
+            dynatemp_exponent?: number | null;
+            mirostat?: (0 | 1 | 2) | null;
+            mirostat_tau?: number | null;
+            mirostat_eta?: number | null;
+            samplers?: ("dry" | "min_p" | "penalties" | "temperature" | "top_k" | "top_n_sigma" | "top_p" | "typ_p" | "xtc")[] | null;
         };
         /** @description `POST /api/show`. */
         ShowRequest: {
@@ -3235,6 +3370,8 @@ export interface components {
             device?: string | null;
             /** @default null */
             system_prompt?: string | null;
+            /** @default null */
+            reasoning_effort?: ("high" | "low" | "max" | "medium" | "minimal" | "none" | "xhigh") | null;
             content: string;
             parent_id?: string | null;
         };

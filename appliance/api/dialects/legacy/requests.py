@@ -172,7 +172,12 @@ class LegacyApi:
             try:
                 self._turns.stop_and_wait(session_id)
                 return self._replies.turn(
-                    session_id, turn, caller, defaults=DEFAULTS, may_be_empty=True
+                    session_id,
+                    turn,
+                    caller,
+                    defaults=DEFAULTS,
+                    may_be_empty=True,
+                    max_history_messages=self._limits.max_history_messages,
                 )
             except (ReplyInProgress, SessionNotFound) as ex:
                 # Another prompt was quicker, or a deletion.

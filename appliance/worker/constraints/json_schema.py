@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from appliance.worker.constraints import patterns
+from appliance.worker.constraints import numbers, patterns
 
 if TYPE_CHECKING:
     from llguidance._lib import JsonCompileOptions
@@ -108,7 +108,7 @@ def _schema(schema: Any) -> Any:
     }
     if isinstance(copy.get("format"), str) and (more := _FORMATS.get(copy["format"])):
         copy["allOf"] = [*_list(copy.get("allOf")), more]
-    return copy
+    return numbers.as_read(copy)
 
 
 def _list(value: Any) -> list[Any]:

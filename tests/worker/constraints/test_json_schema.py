@@ -1,7 +1,9 @@
 """Replies constrained by a schema conform to it, by llama.cpp's tests and another validator."""
 
 import calendar
+import decimal
 import json
+import math
 import random
 import re
 import sys
@@ -27,8 +29,11 @@ def matcher(schema: Any) -> LLMatcher:
 
 
 def fits(schema: Any, text: str) -> bool:
+    return takes(matcher(schema), text)
+
+
+def takes(found: LLMatcher, text: str) -> bool:
     data = list(text.encode())
-    found = matcher(schema)
     return found.try_consume_tokens(data) == len(data) and found.is_accepting()
 
 
@@ -216,6 +221,59 @@ def test_nothing_that_can_be_written_leaves_the_schema(name: str) -> None:
     for text in texts:
         assert validator.is_valid(json.loads(text, parse_float=number)), text
         assert not re.search(r"\s\s|[\n\t]", re.sub(r'"(?:[^"\\]|\\.)*"', "", text)), text
+
+
+BOUNDS = [0, 1, -1, 100, 0.1, 0.3, 1e-10, 12345.678, 0.1 + 0.2, math.pi, 99999999999999, 10**15]
+NAMES = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum")
+
+
+def conforms(judge: Any, text: str) -> bool:
+    return bool(judge.is_valid(json.loads(text, parse_float=number)))
+
+
+def near(bound: float) -> list[str]:
+    """Numbers on both sides of another, of up to thirty decimals."""
+    exact = decimal.Decimal(repr(bound))
+    found = [
+        exact + sign * decimal.Decimal(1).scaleb(-n) for n in range(0, 31, 2) for sign in (1, -1)
+    ]
+    return [f"{each:f}" for each in [exact, *found]]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_bound_holds_for_what_is_read_as_a_double(name: str) -> None:
+    """0.99999999999999999 is read as 1."""
+    with decimal.localcontext(prec=60):
+        for bound in (*BOUNDS, *(-bound for bound in BOUNDS)):
+            schema = {"type": "number", name: bound}
+            judge = jsonschema_rs.Draft202012Validator(schema)
+            texts = near(bound)
+            good = {text for text in texts if conforms(judge, text)}
+            start = matcher(schema)
+            texts += [f"{text}0" for text in texts if "." in text]
+            allowed = {text for text in texts if takes(start.deep_copy(), text)}
+            outside = [text for text in allowed if not conforms(judge, text)]
+            assert outside == [], schema
+            # And those of a few digits can be written.
+            short = [text for text in good if len(text.partition(".")[2]) < 9]
+            lacking = [text for text in short if not {text, f"{text}0"} & allowed]
+            assert len(lacking) <= len(short) / 2, (schema, lacking)
+
+
+@pytest.mark.parametrize(
+    ("schema", "good", "bad"),
+    [
+        ({"multipleOf": 1.5}, "100000000000.5", "2835760033076036372084251.5"),
+        ({"multipleOf": 0.01, "minimum": 1}, "123456789012.37", "2835760033076036372084.37"),
+        ({"multipleOf": 0.01, "exclusiveMinimum": 0}, "0.01", "0"),
+        ({"allOf": [{"exclusiveMinimum": 0}, {"multipleOf": 0.01}]}, "0.01", "0"),
+        ({"allOf": [{"exclusiveMaximum": 9}, {"multipleOf": 1.5}]}, "7.5", "9"),
+        ({"type": "integer", "multipleOf": 0.5}, "28357600330760363720842", "1.5"),
+    ],
+)
+def test_multiples_are_those_of_doubles(schema: Any, good: str, bad: str) -> None:
+    assert fits(schema, good)
+    assert not fits(schema, bad)
 
 
 def test_days_are_those_of_their_year() -> None:

@@ -223,7 +223,21 @@ def test_nothing_that_can_be_written_leaves_the_schema(name: str) -> None:
         assert not re.search(r"\s\s|[\n\t]", re.sub(r'"(?:[^"\\]|\\.)*"', "", text)), text
 
 
-BOUNDS = [0, 1, -1, 100, 0.1, 0.3, 1e-10, 12345.678, 0.1 + 0.2, math.pi, 99999999999999, 10**15]
+BOUNDS = [
+    0,
+    1,
+    -1,
+    100,
+    0.1,
+    0.3,
+    1e-10,
+    12345.678,
+    0.1 + 0.2,
+    math.pi,
+    1e-20,
+    99999999999999,
+    10**15,
+]
 NAMES = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum")
 
 
@@ -274,6 +288,24 @@ def test_a_bound_holds_for_what_is_read_as_a_double(name: str) -> None:
 def test_multiples_are_those_of_doubles(schema: Any, good: str, bad: str) -> None:
     assert fits(schema, good)
     assert not fits(schema, bad)
+
+
+@pytest.mark.parametrize("name", [*NAMES, "multipleOf"])
+def test_any_bound_is_kept_to_or_refused(name: str) -> None:
+    odd = [1e300, -1e300, 5e-324, 1e-300, -1e-300, 10**25, 2**63, -(2**70), 10**400, -(10**400)]
+    odd += [1e-9, 1e-30, 123456789.12345679, 4503599627370495.5, 1e15, 0, -1, "1", None]
+    taken = 0
+    for bound in odd:
+        for schema in ({name: bound}, {"type": "number", name: bound, "minimum": -1e20}):
+            try:
+                found = matcher(schema)
+                judge = jsonschema_rs.Draft202012Validator(schema)
+            except (ValueError, jsonschema_rs.ValidationError):  # refused, or no schema at all
+                continue
+            taken += 1
+            for text in ("0", "1", "-1", "0.5", "123456789012345678", "-99999999999.5"):
+                assert not takes(found.deep_copy(), text) or conforms(judge, text), (schema, text)
+    assert taken >= 2
 
 
 def test_days_are_those_of_their_year() -> None:

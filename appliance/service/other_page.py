@@ -3,7 +3,10 @@
 import base64
 import hashlib
 import logging
+import re
+from collections.abc import Iterable
 from html.parser import HTMLParser
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from appliance.config import paths
@@ -11,6 +14,9 @@ from appliance.config.schema import Config
 
 log = logging.getLogger(__name__)
 
+_ORIGIN = r"(https?://[^/\"')?#\s]+)"
+_IMPORTED = re.compile(rf"@import\s*(?:url\(\s*)?[\"']?{_ORIGIN}")
+_FONT = re.compile(rf"@font-face[^}}]*?url\(\s*[\"']?{_ORIGIN}")
 _SOURCES = {"script": "script-src", "link": "style-src", "img": "img-src", "iframe": "frame-src"}
 
 
@@ -29,13 +35,13 @@ class _Needs(HTMLParser):
         address = given.get("src") or given.get("href") or ""
         origin = urlsplit(address)
         if tag in _SOURCES and origin.netloc:
-            self._add(_SOURCES[tag], f"{origin.scheme or 'https'}://{origin.netloc}")
+            self.add(_SOURCES[tag], f"{origin.scheme or 'https'}://{origin.netloc}")
         if (tag == "script" and not given.get("src")) or tag == "style":
             self._inline, self._text = f"{tag}-src", ""
         if any(name.startswith("on") for name in given):
-            self._add("script-src", "'unsafe-inline'")
+            self.add("script-src", "'unsafe-inline'")
         if "style" in given:
-            self._add("style-src", "'unsafe-inline'")
+            self.add("style-src", "'unsafe-inline'")
 
     def handle_data(self, data: str) -> None:
         if self._inline:
@@ -44,23 +50,37 @@ class _Needs(HTMLParser):
     def handle_endtag(self, tag: str) -> None:
         if self._inline and tag in ("script", "style") and self._text.strip():
             digest = base64.b64encode(hashlib.sha256(self._text.encode()).digest()).decode()
-            self._add(self._inline, f"'sha256-{digest}'")
+            self.add(self._inline, f"'sha256-{digest}'")
         self._inline = None
 
-    def _add(self, directive: str, source: str) -> None:
+    def add(self, directive: str, source: str) -> None:
         self.found.setdefault(directive, set()).add(source)
 
 
-def needs(document: str) -> str:
-    """The policy's directives that a page's document needs beyond the appliance's own; empty: none.
-    What its scripts load is not seen."""
+def needs(document: str, styles: Iterable[str] = ()) -> str:
+    """The policy's directives that a page needs beyond the appliance's own; empty: none. What its
+    scripts load is not seen, nor what comes from other servers loads there.
+
+    Args:
+        document: its `index.html`.
+        styles: its style sheets.
+    """
     parser = _Needs()
     parser.feed(document)
     parser.close()
+    for style in styles:
+        for origin in _IMPORTED.findall(style):
+            parser.add("style-src", origin)
+        for origin in _FONT.findall(style):
+            parser.add("font-src", origin)
     return "; ".join(
         f"{directive} 'self' {' '.join(sorted(sources))}"
         for directive, sources in sorted(parser.found.items())
     )
+
+
+def _text(file: Path) -> str:
+    return file.read_text(encoding="utf-8", errors="replace")
 
 
 def report(config: Config) -> None:
@@ -69,12 +89,13 @@ def report(config: Config) -> None:
         return
     folder = paths.ui_dir(config)
     try:
-        document = (folder / "index.html").read_text(encoding="utf-8", errors="replace")
+        document = _text(folder / "index.html")
+        styles = [_text(file) for file in sorted(folder.rglob("*.css"))]
     except OSError as ex:
         log.error("server.ui_dir: %s has no index.html: %s", folder, ex.strerror)
         return
     log.info("the page in %s is served instead of the appliance's own", folder)
-    wanted = needs(document)
+    wanted = needs(document, styles)
     if wanted and not config.server.ui_csp:
         log.warning(
             "the page in %s has parts that browsers refuse under the appliance's"

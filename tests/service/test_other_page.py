@@ -69,3 +69,22 @@ def test_it_is_served_with_its_files_and_its_policy(tmp_path: Path) -> None:
 )
 def test_what_its_policy_has_to_allow(document: str, wanted: str) -> None:
     assert needs(document) == wanted
+
+
+@pytest.mark.parametrize(
+    ("style", "wanted"),
+    [
+        (
+            "@import'https://fonts.example/css2?family=Inter:wght@300;400';",
+            "style-src 'self' https://fonts.example",
+        ),
+        ('@import url("https://a.example/x.css") screen;', "style-src 'self' https://a.example"),
+        ("@import 'own.css'; p { background: url(/a.png) }", ""),
+        (
+            "@font-face{font-family:X;src:url(https://f.example/x.woff2)}",
+            "font-src 'self' https://f.example",
+        ),
+    ],
+)
+def test_what_its_style_sheets_load(style: str, wanted: str) -> None:
+    assert needs("", [style]) == wanted

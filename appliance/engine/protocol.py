@@ -234,6 +234,10 @@ class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
     n_gpu_layers: int = 0
     warning: str | None = None
     """What differs from the request or the configuration."""
+    bos: str = ""
+    """The text of the token that a prompt begins with, and of the one that ends a reply; empty:
+    there is none, or it is not known."""
+    eos: str = ""
     tuned: Literal["", "used", "refused"] = ""
     """Whether `Load.tuned` was used; refused: it could not be loaded, and the original was."""
     file: str = ""
@@ -303,6 +307,8 @@ class TokenLogprob(msgspec.Struct, frozen=True, array_like=True):
 
     text: bytes
     logprob: float
+    id: int = -1
+    """-1: an engine that doesn't know it."""
 
 
 class Logprobs(msgspec.Struct, frozen=True, array_like=True):

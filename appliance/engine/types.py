@@ -147,6 +147,8 @@ class SamplingParams(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     """GBNF that the reply keeps to."""
     json_schema: str | None = None
     """JSON schema, as JSON, that the reply keeps to."""
+    regex: str | None = None
+    """Regular expression that the whole reply matches."""
     seed: int | None = None
     """0 … 2³²-1; None: drawn by the worker and reported in `Accepted`."""
     reproducible: bool = False
@@ -171,6 +173,8 @@ class GenerationRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults
     """The name of the API key that it came with, for the metrics."""
     device: str | None = None
     """Where it should run, see `engine.device_routing`; None: anywhere."""
+    count_only: bool = False
+    """It ends once it is known how many tokens the prompt has."""
 
 
 def with_system(request: GenerationRequest, system: str) -> GenerationRequest:

@@ -12,6 +12,8 @@ import time
 from collections.abc import Callable
 from typing import BinaryIO
 
+import msgspec
+
 from appliance.engine import protocol
 from appliance.engine.protocol import (
     Cancel,
@@ -96,7 +98,8 @@ def serve(commands: BinaryIO, events: BinaryIO, factory: RunnerFactory) -> int:
     threading.Thread(
         target=_take_commands, args=(commands, intake, loop, writer), name="reader", daemon=True
     ).start()
-    writer.send([Ready(runner.info)])
+    info = msgspec.structs.replace(runner.info, bos=runner.bos, eos=runner.eos)
+    writer.send([Ready(info)])
     loop.run()
     runner.close()
     template.close()

@@ -491,6 +491,8 @@ def _wanted(sampling: SamplingParams) -> Wanted | None:
         return Wanted("json_schema", sampling.json_schema, "response_format")
     if sampling.grammar is not None:
         return Wanted("grammar", sampling.grammar, "grammar")
+    if sampling.regex is not None:
+        return Wanted("regex", sampling.regex, "guided_regex")
     return None
 
 

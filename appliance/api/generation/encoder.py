@@ -29,6 +29,7 @@ class ReplyCollector:
     """Of what computes it; None: unknown."""
     n_ctx: int | None = None
     """Tokens that the sequence may span; None: unknown."""
+    seed: int | None = None
     finished: Finished | None = None
 
     def add(self, event: SequenceEvent) -> None:
@@ -38,6 +39,7 @@ class ReplyCollector:
         elif isinstance(event, Accepted):
             self.fingerprint = event.fingerprint or None
             self.n_ctx = event.n_ctx
+            self.seed = event.seed
         elif isinstance(event, Delta):
             self._add(event)
 

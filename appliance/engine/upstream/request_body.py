@@ -29,7 +29,8 @@ LLAMA_SERVERS = (
 OPTIONAL = (
     *("top_k", "min_p", "repeat_penalty", "repetition_penalty", "ignore_eos", "stream_options"),
     *LLAMA_SERVERS,
-    *("json_schema", "structured_outputs", "ebnf"),  # other fields beside them mean the same
+    # Other fields beside them mean the same.
+    *("json_schema", "structured_outputs", "ebnf", "guided_regex", "regex"),
     "chat_template_kwargs",
 )
 """Fields that are not OpenAI's own or came late, omitted for an upstream that refuses them."""
@@ -170,6 +171,10 @@ class RequestBody:
         self._sent = set(body)
         return body
 
+    def prompt_fields(self) -> dict[str, Any]:
+        """What decides of the prompt, for the routes that count its tokens."""
+        return {"model": self._model, "add_generation_prompt": True, **self._text()}
+
     def _text(self) -> dict[str, Any]:
         prompt = self._prompt
         logprobs = self._sampling.logprobs
@@ -206,6 +211,12 @@ class RequestBody:
                 "grammar": sampling.grammar,  # llama-server
                 "structured_outputs": {"grammar": sampling.grammar},  # vLLM
                 "ebnf": sampling.grammar,  # SGLang
+            }
+        if sampling.regex:
+            return {
+                "structured_outputs": {"regex": sampling.regex},  # vLLM
+                "guided_regex": sampling.regex,  # older ones
+                "regex": sampling.regex,  # SGLang
             }
         if sampling.json_schema:
             schema = msgspec.json.decode(sampling.json_schema)

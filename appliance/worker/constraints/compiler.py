@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 
 from appliance.errors import RequestError
 from appliance.system import memory
-from appliance.worker.constraints import check, gbnf, json_schema, marked
+from appliance.worker.constraints import check, gbnf, json_schema, marked, patterns
 from appliance.worker.constraints.constraint import Constraint
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ REMEMBERED = 256
 class Wanted:
     """What a reply is to keep to."""
 
-    kind: Literal["json_schema", "grammar", "marked"]
+    kind: Literal["json_schema", "grammar", "regex", "marked"]
     """`marked`: see that module."""
     text: str
     param: str
@@ -122,7 +122,8 @@ class ConstraintCompiler:
             raise
 
     def _compile(self, wanted: Wanted, *, ahead: bool) -> Constraint:
-        what = "the grammar" if wanted.kind == "grammar" else f"the schema in {wanted.param}"
+        kind = "regular expression" if wanted.kind == "regex" else "schema"
+        what = "the grammar" if wanted.kind == "grammar" else f"the {kind} in {wanted.param}"
         try:
             vocabulary = self._vocabulary or self._read_vocabulary()
             grammar = self._grammar(wanted, vocabulary)
@@ -168,6 +169,8 @@ class ConstraintCompiler:
             schema = json_schema.prepared(wanted.text)
             options = json_schema.AS_RENDERED if wanted.as_rendered else json_schema.COMPACT
             return LLMatcher.grammar_from_json_schema(schema, overrides=options)
+        if wanted.kind == "regex":
+            return LLMatcher.grammar_from_regex(patterns.whole(wanted.text))
         if wanted.kind == "marked":
             nodes = json.loads(wanted.text)
             return LLMatcher.grammar_from_lark(marked.to_lark(nodes, self._control_tokens))

@@ -284,7 +284,7 @@ class StepLoop:
     def _logprobs(self, sequence: Sequence, output: int, token: int) -> Logprobs:
         top = sequence.sampling.logprobs or 0
         first, *rest = (
-            TokenLogprob(self._runner.token_to_bytes(id), logprob)
+            TokenLogprob(self._runner.token_to_bytes(id), logprob, id)
             for id, logprob in sequence.sampler.logprobs(output, token, top)
         )
         return Logprobs(first, rest)

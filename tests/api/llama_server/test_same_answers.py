@@ -78,13 +78,46 @@ def test_a_completion_has_the_fields_of_theirs(filler: Both) -> None:
     ours, theirs = both(filler, "/completion", body, "fill")
     assert ours["content"] == theirs["content"]
     assert ours["tokens_predicted"] == theirs["tokens_predicted"] == 6
-    left = {"generation_settings", "has_new_line", "prompt", "id_slot", "index", "tokens"}
+    left = {"has_new_line", "prompt", "id_slot", "index", "tokens"}
     assert theirs.keys() - left <= ours.keys()
     assert theirs["timings"].keys() <= ours["timings"].keys()
     with httpx.stream("POST", f"{filler.ours}/completion", json={**body, "stream": True}) as reply:
         events = [json.loads(line[6:]) for line in reply.iter_lines() if line.startswith("data: ")]
     assert "".join(event["content"] for event in events) == ours["content"]
     assert [event["stop"] for event in events] == [False] * (len(events) - 1) + [True]
+
+
+def test_the_probabilities_of_its_tokens(filler: Both) -> None:
+    body = {"prompt": "Once upon a time", "n_probs": 3, **GREEDY}
+    ours, theirs = both(filler, "/completion", body, "fill")
+    pairs = zip(ours["completion_probabilities"], theirs["completion_probabilities"], strict=True)
+    for one, other in pairs:
+        assert one.keys() == other.keys()
+        assert (one["id"], one["token"], one["bytes"]) == (
+            *(other["id"], other["token"], other["bytes"]),
+        )
+        assert one["top_logprobs"][0]["id"] == other["top_logprobs"][0]["id"]
+        assert len(one["top_logprobs"]) == len(other["top_logprobs"]) == 3
+        assert one["top_logprobs"][0].keys() == other["top_logprobs"][0].keys()
+        assert one["logprob"] == pytest.approx(other["logprob"], abs=0.3)  # of other kernels
+    with httpx.stream("POST", f"{filler.ours}/completion", json={**body, "stream": True}) as reply:
+        events = [json.loads(line[6:]) for line in reply.iter_lines() if line.startswith("data: ")]
+    streamed = [it for event in events for it in event.get("completion_probabilities", [])]
+    assert [it["id"] for it in streamed] == [it["id"] for it in ours["completion_probabilities"]]
+    assert len(streamed) == 6
+
+
+def test_how_a_reply_was_generated(filler: Both) -> None:
+    body = {"prompt": "Once", **GREEDY, "seed": 42, "top_k": 7, "n_probs": 1}
+    ours, theirs = both(filler, "/completion", body, "fill")
+    mine, other = ours["generation_settings"], theirs["generation_settings"]
+    same = ("seed", "top_k", "top_p", "min_p", "n_predict", "max_tokens", "n_probs", "mirostat")
+    assert {name: mine[name] for name in same} == pytest.approx(
+        {name: other[name] for name in same}
+    )
+    assert mine["samplers"] == other["samplers"]
+    drawn = httpx.post(f"{filler.ours}/completion", json={"prompt": "Once", "n_predict": 1})
+    assert isinstance(drawn.json()["generation_settings"]["seed"], int)
 
 
 def test_the_suffix_of_a_completion_is_filled_in(filler: Both) -> None:
@@ -142,6 +175,8 @@ def test_props_and_slots_say_nothing_of_anybody(filler: Both) -> None:
     read = {"default_generation_settings", "total_slots", "model_alias", "chat_template"}
     assert read <= props.keys() & theirs.keys()
     assert props["default_generation_settings"]["n_ctx"] > 0
+    assert props["bos_token"] == theirs["bos_token"] != ""
+    assert props["eos_token"] == theirs["eos_token"] != ""
     assert props["model_path"] == "fill.gguf"
     slots = httpx.get(f"{filler.ours}/slots").json()
     assert len(slots) == props["total_slots"] > 0

@@ -56,6 +56,14 @@ def test_openai_s_client_streams_and_embeds(running: Running) -> None:
             client.chat.completions.create(model=MODEL, stream=True, max_tokens=3, **CHAT)
         )
         assert chunks[-1].choices[0].finish_reason == "length"
+        stats: Any = [chunk.model_dump().get("stats") for chunk in chunks]
+        assert stats[-1]["stop_reason"] == "maxPredictedTokensReached"
+        assert stats[:-1] == [None] * (len(chunks) - 1)
+        texts = list(
+            client.completions.create(model=MODEL, prompt="One", stream=True, max_tokens=2)
+        )
+        assert texts[-1].model_dump()["stats"]["tokens_per_second"] > 0
+        assert "stats" not in texts[0].model_dump()
         vector = client.embeddings.create(model=MODEL, input="Hi", dimensions=8).data[0].embedding
         assert sum(number * number for number in vector) == pytest.approx(1)
         assert len(vector) == 8

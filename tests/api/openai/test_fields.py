@@ -76,7 +76,7 @@ CHAT_REFUSES: dict[str, Any] = {
     "tool_choice": {"type": "allowed_tools", "allowed_tools": {"mode": "auto", "tools": []}},
     "response_format": {"type": "grammar"},
     "max_tokens": 0,
-    "guided_regex": "a+",
+    "guided_regex": "(a+",
     "continue_final_message": True,
     "mirostat": 3,
     "samplers": ["top_k", "colour"],

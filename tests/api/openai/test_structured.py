@@ -319,3 +319,33 @@ def test_the_original_services_system_prompt_counts_too(running: Running) -> Non
     response = httpx.post(running.url + "/v1/completions", json=body, timeout=60)
     assert response.status_code == 400
     assert "system_prompt" in response.text
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"guided_regex": r"^(red|blue) \d{3}$"},
+        {"structured_outputs": {"regex": r"(red|blue) \d{3}"}},
+        {"regex": r"\A(?:red|blue)\s\d{3}"},
+    ],
+)
+def test_a_regular_expression_is_matched_from_end_to_end(
+    running: Running, fields: dict[str, Any]
+) -> None:
+    reply = post(running, **fields, max_tokens=40)
+    assert reply.status_code == 200, reply.text
+    text = reply.json()["choices"][0]["message"]["content"]
+    assert re.fullmatch(r"(red|blue)\s\d{3}", text), text
+
+
+@pytest.mark.parametrize(
+    "pattern", ["(a", "a" * 20_000, r"(?=a)b", r"(a)\1", "(a{1000}){1000}", "[z-a]", "a^b"]
+)
+def test_a_regular_expression_that_is_not_to_be_kept_to_is_refused(
+    running: Running, pattern: str
+) -> None:
+    reply = post(running, guided_regex=pattern)
+    assert reply.status_code == 400, reply.text
+    error = reply.json()["error"]
+    assert error["param"] == "guided_regex"
+    assert "the regular expression in guided_regex cannot be used" in error["message"]

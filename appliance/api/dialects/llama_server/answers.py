@@ -48,6 +48,9 @@ class ServerProps(msgspec.Struct, frozen=True, kw_only=True):
     model_path: str
     """The file's name alone."""
     chat_template: str
+    bos_token: str
+    """Its text; empty: there is none, or the model is not loaded. The same of `eos_token`."""
+    eos_token: str
     modalities: Modalities
     build_info: str
     is_sleeping: bool = False
@@ -76,6 +79,22 @@ class LlamaTimings(msgspec.Struct, frozen=True, kw_only=True):
     predicted_per_second: float
 
 
+class LlamaToken(msgspec.Struct, frozen=True, kw_only=True):
+    """A token, and the logarithm of its probability."""
+
+    id: int
+    """-1: of a model that runs elsewhere."""
+    token: str
+    bytes: list[int]
+    logprob: float
+
+
+class LlamaProbabilities(LlamaToken, frozen=True, kw_only=True):
+    """The token that was sampled, and the likeliest in its place."""
+
+    top_logprobs: list[LlamaToken]
+
+
 class LlamaPiece(msgspec.Struct, frozen=True, kw_only=True):
     """The response to `POST /completion` and `POST /infill`, whole, or a piece of it. What has a
     default comes at the end."""
@@ -84,6 +103,8 @@ class LlamaPiece(msgspec.Struct, frozen=True, kw_only=True):
     stop: bool
     model: str
     tokens: list[int] = []
+    completion_probabilities: list[LlamaProbabilities] | UnsetType = UNSET
+    """With `n_probs`."""
     index: int = 0
     id_slot: int = -1
     tokens_predicted: int = 0
@@ -92,6 +113,7 @@ class LlamaPiece(msgspec.Struct, frozen=True, kw_only=True):
     truncated: bool | UnsetType = UNSET
     stop_type: Literal["eos", "limit", "word"] | UnsetType = UNSET
     stopping_word: str | UnsetType = UNSET
+    generation_settings: dict[str, Any] | UnsetType = UNSET
     timings: LlamaTimings | UnsetType = UNSET
 
 

@@ -6,16 +6,23 @@ from appliance.api.dialects.llama_server.answers import LlamaPiece
 from appliance.api.dialects.llama_server.encoder import LlamaEncoder
 from appliance.api.dialects.llama_server.schemas import InfillRequest, LlamaCompletionRequest
 from appliance.api.dialects.openai.completions import CompletionEndpoint
+from appliance.api.dialects.openai.schemas import OpenAIRequest
 from appliance.api.openapi.operation import Operations
 from appliance.api.wire.bodies import check_length
 from appliance.api.wire.lenient import decode_lenient
+from appliance.engine.pool import ServedModel
 from appliance.engine.types import InfillPrompt, TextPrompt, TokenPrompt
 from appliance.http.errors import ErrorAnswer
 
 operation = Operations("llama-server")
 
 
-class LlamaCompletion(CompletionEndpoint):
+class _LlamaEndpoint(CompletionEndpoint):
+    def _encoder(self, body: OpenAIRequest, model: ServedModel) -> LlamaEncoder:
+        return LlamaEncoder(model.id, body.params(self.max_tokens, model.spec.sampling))
+
+
+class LlamaCompletion(_LlamaEndpoint):
     """`POST /completion`"""
 
     @operation(
@@ -32,10 +39,10 @@ class LlamaCompletion(CompletionEndpoint):
             check_length("prompt", len(given), self.max_prompt_length)
         prompt = TextPrompt(given) if isinstance(given, str) else TokenPrompt(given)
         model = self.pool.find(body.model)
-        self.answer(req, resp, body, model, [prompt], LlamaEncoder(model.id), ignored)
+        self.answer(req, resp, body, model, [prompt], self._encoder(body, model), ignored)
 
 
-class LlamaInfill(CompletionEndpoint):
+class LlamaInfill(_LlamaEndpoint):
     """`POST /infill`"""
 
     @operation(
@@ -50,4 +57,4 @@ class LlamaInfill(CompletionEndpoint):
         check_length("input_prefix", length, self.max_prompt_length)
         prompt = InfillPrompt(prefix, body.input_suffix, files, param="input_suffix")
         model = self.pool.find(body.model)
-        self.answer(req, resp, body, model, [prompt], LlamaEncoder(model.id), ignored)
+        self.answer(req, resp, body, model, [prompt], self._encoder(body, model), ignored)

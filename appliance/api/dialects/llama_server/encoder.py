@@ -2,10 +2,26 @@
 
 from collections.abc import Sequence
 
-from appliance.api.dialects.llama_server.answers import LlamaPiece, LlamaTimings
+from msgspec import UNSET, UnsetType
+
+from appliance.api.dialects.llama_server.answers import (
+    LlamaPiece,
+    LlamaProbabilities,
+    LlamaTimings,
+    LlamaToken,
+)
+from appliance.api.dialects.llama_server.settings import generation_settings
 from appliance.api.generation.encoder import ReplyCollector
 from appliance.api.wire import streams
-from appliance.engine.protocol import Delta, Finished, SequenceEvent
+from appliance.engine.protocol import (
+    Accepted,
+    Delta,
+    Finished,
+    Logprobs,
+    SequenceEvent,
+    TokenLogprob,
+)
+from appliance.engine.types import SamplingParams
 from appliance.errors import ApplianceError
 from appliance.http.errors import ErrorAnswer, error_object
 
@@ -16,9 +32,12 @@ class LlamaEncoder:
     media_type = streams.MEDIA_TYPE
     keep_alive: bytes | None = streams.KEEP_ALIVE
 
-    def __init__(self, model: str) -> None:
-        """`model`: the id of the model that answers."""
+    def __init__(self, model: str, sampling: SamplingParams) -> None:
+        """`model`: the id of the model that answers; `sampling`: how."""
         self._model = model
+        self._sampling = sampling
+        self._seeds: dict[int, int] = {}
+        """By the choice's index."""
 
     def start(self) -> bytes:
         """Nothing."""
@@ -27,18 +46,22 @@ class LlamaEncoder:
     def event(self, index: int, event: SequenceEvent) -> bytes:
         """A piece, or the last one."""
         match event:
+            case Accepted():
+                self._seeds[index] = event.seed
+                return b""
             case Delta():
                 piece = LlamaPiece(
                     index=index,
                     content=event.text,
                     tokens=event.new_tokens,
+                    completion_probabilities=_probabilities(event.logprobs),
                     stop=False,
                     model=self._model,
                     tokens_predicted=event.tokens,
                 )
                 return streams.event(piece)
             case Finished():
-                return streams.event(self._last("", event, index))
+                return streams.event(self._last("", event, index, self._seeds.get(index), None))
             case _:
                 return b""
 
@@ -55,10 +78,17 @@ class LlamaEncoder:
         found = []
         for index, reply in enumerate(replies):
             assert reply.finished
-            found.append(self._last(reply.text, reply.finished, index))
+            found.append(self._last(reply.text, reply.finished, index, reply.seed, reply.logprobs))
         return found if len(found) > 1 else found[0]
 
-    def _last(self, text: str, event: Finished, index: int) -> LlamaPiece:
+    def _last(
+        self,
+        text: str,
+        event: Finished,
+        index: int,
+        seed: int | None,
+        logprobs: Sequence[Logprobs] | None,
+    ) -> LlamaPiece:
         word = event.stop_text
         return LlamaPiece(
             index=index,
@@ -72,6 +102,8 @@ class LlamaEncoder:
             stop_type="limit" if event.reason == "length" else "word" if word else "eos",
             stopping_word=word or "",
             timings=_timings(event),
+            generation_settings=generation_settings(self._sampling, seed),
+            completion_probabilities=_probabilities(logprobs),
         )
 
 
@@ -89,3 +121,25 @@ def _timings(event: Finished) -> LlamaTimings:
         predicted_per_token_ms=decode * 1000 / max(1, written),
         predicted_per_second=written / decode,
     )
+
+
+def _probabilities(logprobs: Sequence[Logprobs] | None) -> list[LlamaProbabilities] | UnsetType:
+    if not logprobs:
+        return UNSET
+    return [
+        LlamaProbabilities(
+            id=entry.token.id,
+            token=_text(entry.token),
+            bytes=list(entry.token.text),
+            logprob=entry.token.logprob,
+            top_logprobs=[
+                LlamaToken(id=it.id, token=_text(it), bytes=list(it.text), logprob=it.logprob)
+                for it in entry.top
+            ],
+        )
+        for entry in logprobs
+    ]
+
+
+def _text(token: TokenLogprob) -> str:
+    return token.text.decode("utf-8", "replace")

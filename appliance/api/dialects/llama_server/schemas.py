@@ -1,6 +1,7 @@
 """llama-server's requests. Fields that aren't here are ignored."""
 
-from typing import Annotated, Any
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar
 
 from msgspec import Meta
 
@@ -42,8 +43,17 @@ class TemplateIn(Lenient, kw_only=True, frozen=True):
 class LlamaCompletionRequest(OpenAIRequest, kw_only=True, frozen=True, forbid_unknown_fields=False):
     """`POST /completion`."""
 
+    NOT_HERE: ClassVar[Mapping[str, Any]] = {
+        **OpenAIRequest.NOT_HERE,
+        "post_sampling_probs": False,
+    }
+
     prompt: str | list[TokenId]
     n_probs: Annotated[int, Meta(ge=0, le=20)] | None = None
+    """So many of the likeliest tokens are reported beside each sampled one."""
+
+    def extra_params(self) -> dict[str, Any]:
+        return {**super().extra_params(), "logprobs": self.n_probs or None}
 
 
 class InputFile(Lenient, kw_only=True, frozen=True):

@@ -1,16 +1,15 @@
 """llama-server's API: what it says about itself."""
 
 from pathlib import Path
-from typing import Any
 
 import falcon
-import msgspec
 
 from appliance.api.dialects.llama_server.answers import Modalities, ServerProps, SlotState
+from appliance.api.dialects.llama_server.settings import shown_settings
 from appliance.api.dialects.openai.models import OfferedModels
 from appliance.api.openapi.operation import Operations
 from appliance.engine.serving.pool import Pool, ServedModel
-from appliance.engine.types import DEFAULT_SAMPLERS, SamplingParams
+from appliance.engine.types import SamplingParams
 from appliance.errors import BadModelFile
 from appliance.models.gguf.shards import read_model
 
@@ -30,19 +29,19 @@ class ServerState:
         """The default model, or the one that `?model=` names, and how replies are generated."""
         model = self._pool.find(req.get_param("model"))
         known = self._models.offered_as(model.id)
-        # Those that are off are shown as well.
-        params = msgspec.structs.asdict(SamplingParams(**model.spec.sampling))
-        params["samplers"] = list(params["samplers"] or DEFAULT_SAMPLERS)
-        params.pop("max_tokens")
+        params = shown_settings(SamplingParams(**model.spec.sampling))
+        info = model.state.model
         resp.media = ServerProps(
             default_generation_settings={
                 "n_ctx": known.n_ctx or known.context_length,
-                "params": _shown(params),
+                "params": params,
             },
             total_slots=_slots(model),
             model_alias=known.id,
             model_path=Path(known.path).name if known.path else "",
             chat_template=_template(known.path),
+            bos_token=info.bos if info else "",
+            eos_token=info.eos if info else "",
             modalities=Modalities(),
             build_info=f"appliance {self._version}",
             is_sleeping=model.state.status != "ready",
@@ -70,9 +69,3 @@ def _template(path: str | None) -> str:
         return (path and read_model(Path(path)).chat_template) or ""
     except (BadModelFile, OSError):
         return ""
-
-
-def _shown(params: dict[str, Any]) -> dict[str, Any]:
-    """Without what a request alone has."""
-    hidden = {"logit_bias", "grammar", "json_schema", "logprobs", "seed"}
-    return {name: value for name, value in params.items() if name not in hidden}

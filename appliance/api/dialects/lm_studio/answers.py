@@ -5,7 +5,11 @@ from typing import Literal
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from appliance.api.dialects.openai.answers import ChatCompletion, TextCompletion
+from appliance.api.dialects.openai.answers import (
+    ChatCompletion,
+    ChatCompletionChunk,
+    TextCompletion,
+)
 
 
 class LmStudioModel(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,7 +72,16 @@ class LmStudioChat(ChatCompletion, frozen=True, kw_only=True):
 
 
 class LmStudioText(TextCompletion, frozen=True, kw_only=True):
-    """The response to `POST /api/v0/completions`, not streamed."""
+    """The response to `POST /api/v0/completions`, not streamed, and the event that ends a choice
+    of a streamed one."""
+
+    stats: GenerationStats
+    model_info: UsedModel
+    runtime: Runtime
+
+
+class LmStudioChunk(ChatCompletionChunk, frozen=True, kw_only=True):
+    """The event that ends a choice of a streamed chat."""
 
     stats: GenerationStats
     model_info: UsedModel

@@ -1,4 +1,4 @@
-"""Encodes replies as OpenAI's, with LM Studio's figures in those that are not streamed."""
+"""Encodes replies as OpenAI's, with LM Studio's figures where a choice ends."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -8,9 +8,17 @@ import msgspec
 from appliance.api.dialects.lm_studio.answers import (
     GenerationStats,
     LmStudioChat,
+    LmStudioChunk,
     LmStudioText,
     Runtime,
     UsedModel,
+)
+from appliance.api.dialects.openai.answers import (
+    ChatChunkChoice,
+    ChatCompletionChunk,
+    CompletionUsage,
+    TextChoice,
+    TextCompletion,
 )
 from appliance.api.dialects.openai.encoder import ChatEncoder, TextEncoder
 from appliance.api.generation.encoder import ReplyCollector
@@ -20,15 +28,15 @@ REASONS = {"length": "maxPredictedTokensReached", "tool_calls": "toolCalls"}
 
 
 class Figures(msgspec.Struct, frozen=True, kw_only=True):
-    """What a whole answer has beside OpenAI's fields."""
+    """What an answer has beside OpenAI's fields."""
 
     model_info: UsedModel
     runtime: Runtime
 
-    def of(self, reply: ReplyCollector) -> dict[str, Any]:
-        """For the answer; `reply` has finished: the first choice."""
-        assert reply.finished
-        return {"stats": _stats(reply.finished), **msgspec.structs.asdict(self)}
+    def of(self, finished: Finished | None) -> dict[str, Any]:
+        """For the answer, or the end of a choice, which has finished."""
+        assert finished
+        return {"stats": _stats(finished), **msgspec.structs.asdict(self)}
 
 
 class LmStudioChatEncoder(ChatEncoder):
@@ -39,7 +47,16 @@ class LmStudioChatEncoder(ChatEncoder):
     def whole(self, replies: Sequence[ReplyCollector]) -> LmStudioChat:
         """The answer that is not streamed."""
         plain = msgspec.structs.asdict(super().whole(replies))
-        return LmStudioChat(**plain, **self.figures.of(replies[0]))
+        return LmStudioChat(**plain, **self.figures.of(replies[0].finished))
+
+    def _chunk(
+        self, choices: list[ChatChunkChoice], usage: CompletionUsage | None
+    ) -> ChatCompletionChunk:
+        plain = super()._chunk(choices, usage)
+        if not choices or choices[0].finish_reason is None:
+            return plain
+        figures = self.figures.of(self._finished[choices[0].index])
+        return LmStudioChunk(**msgspec.structs.asdict(plain), **figures)
 
 
 class LmStudioTextEncoder(TextEncoder):
@@ -50,7 +67,15 @@ class LmStudioTextEncoder(TextEncoder):
     def whole(self, replies: Sequence[ReplyCollector]) -> LmStudioText:
         """The answer that is not streamed."""
         plain = msgspec.structs.asdict(super().whole(replies))
-        return LmStudioText(**plain, **self.figures.of(replies[0]))
+        return LmStudioText(**plain, **self.figures.of(replies[0].finished))
+
+    def _chunk(self, choices: list[TextChoice], usage: CompletionUsage | None) -> TextCompletion:
+        plain = super()._chunk(choices, usage)
+        # The whole answer is built of the same; its choices are not noted as finished.
+        finished = self._finished.get(choices[0].index) if choices else None
+        if finished is None:
+            return plain
+        return LmStudioText(**msgspec.structs.asdict(plain), **self.figures.of(finished))
 
 
 def _stats(event: Finished) -> GenerationStats:

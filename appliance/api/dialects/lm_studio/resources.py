@@ -5,6 +5,7 @@ from msgspec import UNSET
 
 from appliance.api.dialects.lm_studio.answers import (
     LmStudioChat,
+    LmStudioChunk,
     LmStudioModel,
     LmStudioModels,
     LmStudioText,
@@ -78,11 +79,11 @@ class LmStudioChats(ChatCompletions):
     @operation(
         takes=ChatCompletionRequest,
         gives=LmStudioChat,
-        streams=(ChatCompletionChunk, ErrorAnswer, DONE_TEXT),
+        streams=(ChatCompletionChunk, LmStudioChunk, ErrorAnswer, DONE_TEXT),
         errors=(404,),
     )
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
-        """The next message of a chat, streamed or whole; then with figures."""
+        """The next message of a chat, streamed or whole, with figures at the end."""
         super().on_post(req, resp)
 
     def encoder(self, body: ChatCompletionRequest, model: ServedModel) -> LmStudioChatEncoder:
@@ -106,11 +107,11 @@ class LmStudioCompletions(Completions):
     @operation(
         takes=CompletionRequest,
         gives=LmStudioText,
-        streams=(TextCompletion, ErrorAnswer, DONE_TEXT),
+        streams=(TextCompletion, LmStudioText, ErrorAnswer, DONE_TEXT),
         errors=(404,),
     )
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
-        """The continuation of each prompt, streamed or whole; then with figures."""
+        """The continuation of each prompt, streamed or whole, with figures at the end."""
         super().on_post(req, resp)
 
     def encoder(

@@ -57,7 +57,7 @@ class CompletionEndpoint:
 
     def __init__(self, pool: Pool, limits: LimitsSettings) -> None:
         self.pool = pool
-        self._max_tokens = limits.max_response_tokens
+        self.max_tokens = limits.max_response_tokens
         self.max_prompt_length = limits.max_prompt_length
 
     def called(self, name: str | None, model: ServedModel) -> str:
@@ -80,7 +80,7 @@ class CompletionEndpoint:
         if len(prompts) * n > MAX_CHOICES:
             raise RequestError(f"more than {MAX_CHOICES} choices are requested", param="n")
         caller: Caller = req.context.caller
-        sampling = body.params(self._max_tokens, model.spec.sampling)
+        sampling = body.params(self.max_tokens, model.spec.sampling)
         kept = keep(
             model, body.kept_seconds, caller, "keep_alive" if body.keep_alive is not None else "ttl"
         )
@@ -99,7 +99,7 @@ class CompletionEndpoint:
             streams.send(req, resp, generation.stream(encoder))
         else:
             resp.media = generation.run(encoder, req.env["appliance.on_disconnect"])
-        cut = ReplyLimit(body.requested_tokens(), self._max_tokens).warning(generation.accepted)
+        cut = ReplyLimit(body.requested_tokens(), self.max_tokens).warning(generation.accepted)
         warn(
             resp,
             model.routing.warning_for(body.device),

@@ -164,23 +164,23 @@ class ChatEncoder(_Encoder):
         choice = ChatChunkChoice(
             index=index, delta=delta, logprobs=_chat_logprobs(logprobs), finish_reason=reason
         )
-        return self._chunk([choice], None)
+        return streams.event(self._chunk([choice], None))
 
     def _usage(self, usage: CompletionUsage) -> bytes:
-        return self._chunk([], usage)
+        return streams.event(self._chunk([], usage))
 
-    def _chunk(self, choices: list[ChatChunkChoice], usage: CompletionUsage | None) -> bytes:
-        return streams.event(
-            ChatCompletionChunk(
-                id=self._id,
-                object="chat.completion.chunk",
-                created=self._created,
-                model=self._model,
-                system_fingerprint=self._fingerprint,
-                service_tier=self._service_tier,
-                choices=choices,
-                usage=usage,
-            )
+    def _chunk(
+        self, choices: list[ChatChunkChoice], usage: CompletionUsage | None
+    ) -> ChatCompletionChunk:
+        return ChatCompletionChunk(
+            id=self._id,
+            object="chat.completion.chunk",
+            created=self._created,
+            model=self._model,
+            system_fingerprint=self._fingerprint,
+            service_tier=self._service_tier,
+            choices=choices,
+            usage=usage,
         )
 
     def whole(self, replies: Sequence[ReplyCollector]) -> ChatCompletion:
@@ -235,10 +235,12 @@ class TextEncoder(_Encoder):
 
     def _delta(self, index: int, delta: Delta) -> bytes:
         text = self._echo(index) + delta.text
-        return self._chunk([self._choice(index, text, None, delta.logprobs)], None)
+        return streams.event(self._chunk([self._choice(index, text, None, delta.logprobs)], None))
 
     def _last(self, index: int, reason: StopReason) -> bytes:
-        return self._chunk([self._choice(index, self._echo(index), reason, None)], None)
+        return streams.event(
+            self._chunk([self._choice(index, self._echo(index), reason, None)], None)
+        )
 
     def _echo(self, index: int) -> str:
         """The prompt's text, where a choice begins."""
@@ -248,10 +250,7 @@ class TextEncoder(_Encoder):
         return self._echoed[index // self._n]
 
     def _usage(self, usage: CompletionUsage) -> bytes:
-        return self._chunk([], usage)
-
-    def _chunk(self, choices: list[TextChoice], usage: CompletionUsage | None) -> bytes:
-        return streams.event(self._completion(choices, usage))
+        return streams.event(self._chunk([], usage))
 
     def whole(self, replies: Sequence[ReplyCollector]) -> TextCompletion:
         """The answer that is not streamed."""
@@ -260,11 +259,9 @@ class TextEncoder(_Encoder):
             for index, reply in enumerate(replies)
         ]
         self._fingerprint = replies[0].fingerprint
-        return self._completion(choices, self._usage_of(replies))
+        return self._chunk(choices, self._usage_of(replies))
 
-    def _completion(
-        self, choices: list[TextChoice], usage: CompletionUsage | None
-    ) -> TextCompletion:
+    def _chunk(self, choices: list[TextChoice], usage: CompletionUsage | None) -> TextCompletion:
         return TextCompletion(
             id=self._id,
             object="text_completion",

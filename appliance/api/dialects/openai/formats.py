@@ -6,7 +6,6 @@ import msgspec
 from msgspec import Meta
 
 from appliance.api.wire.lenient import Lenient
-from appliance.errors import RequestError
 
 Alternatives = Annotated[list[Annotated[str, Meta(min_length=1)]], Meta(max_length=1024)]
 ANY_OBJECT = '{"type": "object"}'
@@ -61,24 +60,16 @@ class StructuredOutputs(Lenient, kw_only=True, frozen=True):
     choice: Alternatives | None = None
     regex: str | None = None
 
-    def params(self, name: str) -> dict[str, Any]:
-        """For the engine; `name`: the request's field.
-
-        Raises:
-            RequestError: it asks for what isn't here.
-        """
-        if self.regex:
-            raise RequestError(
-                f"{name}: replies can keep to a JSON schema, a grammar or a choice, but not to a"
-                " regular expression",
-                param=name,
-            )
+    def params(self) -> dict[str, Any]:
+        """For the engine."""
         if self.json is not None:
             return {"json_schema": self.json if isinstance(self.json, str) else _json(self.json)}
         if self.grammar:
             return {"grammar": self.grammar}
         if self.choice:
             return {"grammar": "root ::= " + " | ".join(map(_literal, self.choice))}
+        if self.regex:
+            return {"regex": self.regex}
         return {}
 
 

@@ -73,7 +73,7 @@ KeepAlive = Annotated[float, Meta(ge=-(2**53), le=2**53)] | Annotated[str, Meta(
 
 
 _NOT_HERE: Mapping[str, Any] = {
-    **dict.fromkeys(("regex", "ebnf", "stop_regex", "custom_logit_processor", "lora_path")),
+    **dict.fromkeys(("ebnf", "stop_regex", "custom_logit_processor", "lora_path")),
     **dict.fromkeys(("stop_token_ids", "bad_words", "allowed_token_ids", "chat_template")),
     **dict.fromkeys(("truncate_prompt_tokens", "thinking_token_budget", "prompt_logprobs")),
     "min_tokens": 0,
@@ -118,6 +118,8 @@ class OpenAIRequest(Sampling, kw_only=True, frozen=True, forbid_unknown_fields=F
     guided_grammar: str | None = None
     guided_choice: Alternatives | None = None
     guided_regex: str | None = None
+    regex: str | None = None
+    """SGLang's name of it."""
     structured_outputs: StructuredOutputs | None = None
     cache_prompt: bool | None = None
     """Prompts are always cached."""
@@ -172,7 +174,7 @@ class OpenAIRequest(Sampling, kw_only=True, frozen=True, forbid_unknown_fields=F
         """What the reply is to keep to, whichever field asks for it.
 
         Raises:
-            RequestError: two of them do, or one asks for what isn't here.
+            RequestError: two of them do.
         """
         outputs = self.structured_outputs or StructuredOutputs()
         wanted = {
@@ -185,9 +187,10 @@ class OpenAIRequest(Sampling, kw_only=True, frozen=True, forbid_unknown_fields=F
             "guided_grammar": StructuredOutputs(grammar=self.guided_grammar),
             "guided_choice": StructuredOutputs(choice=self.guided_choice),
             "guided_regex": StructuredOutputs(regex=self.guided_regex),
+            "regex": StructuredOutputs(regex=self.regex),
             "structured_outputs": outputs,
         }
-        wanted |= {name: given.params(name) for name, given in vllm.items()}
+        wanted |= {name: given.params() for name, given in vllm.items()}
         named = [name for name, given in wanted.items() if given]
         if len(named) > 1:
             raise RequestError(f"{named[1]} and {named[0]} exclude each other", param=named[1])

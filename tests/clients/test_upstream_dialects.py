@@ -1,10 +1,12 @@
 """Every dialect in front of a model that runs elsewhere: a second appliance, by its OpenAI API."""
 
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
 import anthropic
+import httpx
 import ollama
 import openai
 import pytest
@@ -40,7 +42,17 @@ def claude(front: Running) -> Iterator[anthropic.Anthropic]:
         yield client
 
 
-def test_anthropic(claude: anthropic.Anthropic) -> None:
+def tokens_written(appliance: Running) -> float:
+    found = re.search(
+        r"^appliance_generated_tokens_total\{.*\} (.*)$",
+        httpx.get(f"{appliance.url}/metrics").text,
+        re.MULTILINE,
+    )
+    assert found
+    return float(found[1])
+
+
+def test_anthropic(claude: anthropic.Anthropic, scripted: Running) -> None:
     tool: Any = {"name": "get_weather", "input_schema": SCHEMA}
     asked: Any = {"role": "user", "content": SCRIPT}
     common: dict[str, Any] = {"model": "far", "tools": [tool]}
@@ -63,8 +75,10 @@ def test_anthropic(claude: anthropic.Anthropic) -> None:
     second: Any = claude.messages.create(**common, max_tokens=300, messages=more)
     assert [block.text for block in second.content] == ["Sunny."]
     usage = second.usage
+    written = tokens_written(scripted)
     count = claude.messages.count_tokens(**common, messages=more).input_tokens
     assert count == usage.input_tokens + usage.cache_read_input_tokens > 100
+    assert tokens_written(scripted) == written  # counted, and nothing generated
 
 
 def test_ollama(front: Running) -> None:

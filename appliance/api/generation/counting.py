@@ -18,14 +18,14 @@ def count_prompt_tokens(
     on_disconnect: Callable[[Callable[[], None]], None],
 ) -> int:
     """Tokens of the request's prompt, also of one that the context does not hold. It is rendered
-    and tokenized, and ends before it is computed; an upstream that reports the length at the end
-    alone computes it, and one token.
+    and tokenized, and ends before it is computed; an upstream that has no route for it, and reports
+    the length at the end alone, computes it, and one token.
 
     Raises:
         ApplianceError: it cannot be read, or the model is not there.
     """
     shortest = msgspec.structs.replace(request.sampling, max_tokens=1)
-    request = msgspec.structs.replace(request, sampling=shortest)
+    request = msgspec.structs.replace(request, sampling=shortest, count_only=True)
     feed = SequenceFeed()
     feed.submitted(model.submit(request, feed.sink(0)))
     on_disconnect(feed.close)

@@ -18,7 +18,8 @@ import msgspec
 from appliance.engine.upstream.chunks import Chunk, ChunkReader, ReplyAborted
 from appliance.engine.upstream.connection import UpstreamConnection
 from appliance.engine.upstream.errors import ErrorExplainer
-from appliance.errors import ConfigError
+from appliance.engine.upstream.request_body import UpstreamFailure
+from appliance.errors import ConfigError, ModelLoadFailed, RequestError
 
 if TYPE_CHECKING:
     import httpx2
@@ -29,6 +30,7 @@ CONNECT_RETRIES = 2
 CHECK_SECONDS = 10.0
 """For the list of models."""
 
+_AS_PROMPT = {"add_special": True, "parse_special": True}
 _HEADERS = ("host", "accept", "content-type", "content-length", "user-agent")
 
 
@@ -110,6 +112,8 @@ class UpstreamClient:
         self._explainer = ErrorExplainer(self.address, model, api_key)
         self._lock = threading.Lock()
         self._client: openai.OpenAI | None = None
+        self._may_count = True
+        """It is not known to have no route that counts tokens."""
         self._current = threading.local()
 
     def card(self, connection: UpstreamConnection) -> ModelCard:
@@ -178,6 +182,46 @@ class UpstreamClient:
         if sorted(entry.index for entry in vectors.data) != list(range(len(inputs))):
             raise self._explainer.not_openai()
         return vectors
+
+    def count(self, prompt: Mapping[str, Any], connection: UpstreamConnection) -> int | None:
+        """Tokens of a chat's prompt; None: the upstream has no route that counts them.
+
+        `prompt`: its messages, and what else decides of it.
+        """
+        if not self._may_count:
+            return None
+        try:
+            found = self._ask("tokenize", prompt, connection).get("count")
+            if isinstance(found, int):
+                return found  # vLLM's
+            # llama-server's
+            shown = self._ask("apply-template", prompt, connection).get("prompt")
+            if isinstance(shown, str):
+                body = {"model": self._model, "content": shown, **_AS_PROMPT}
+                tokens = self._ask("tokenize", body, connection).get("tokens")
+                return len(tokens) if isinstance(tokens, list) else None
+        except UpstreamFailure:
+            return None
+        self._may_count = False
+        return None
+
+    def _ask(
+        self, path: str, body: Mapping[str, Any], connection: UpstreamConnection
+    ) -> dict[str, Any]:
+        """The answer of a route beside OpenAI's; empty: there is none, or not to this.
+
+        Raises:
+            UpstreamFailure: the upstream did not answer.
+        """
+        address = f"{self.address.removesuffix('/v1')}/{path}"
+        try:
+            with self._explained(connection):
+                found = self._openai().post(address, cast_to=object, body=body)
+        except UpstreamFailure as ex:
+            if isinstance(ex.error, RequestError | ModelLoadFailed):
+                return {}
+            raise
+        return found if isinstance(found, dict) else {}
 
     def close(self) -> None:
         """No more requests are sent."""

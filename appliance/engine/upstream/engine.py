@@ -25,6 +25,7 @@ from appliance.engine.protocol import (
     Terminal,
 )
 from appliance.engine.types import (
+    ChatPrompt,
     EmbedRequest,
     GenerationRequest,
     TextPrompt,
@@ -273,6 +274,8 @@ class UpstreamEngine:
         body = RequestBody(
             self._model, request.prompt, request.sampling, request.seed, self._omitted
         )
+        if request.count_only and self._count(request, body):
+            return
         problem = "it stopped in the middle"
         while True:
             try:
@@ -293,6 +296,18 @@ class UpstreamEngine:
         if request.reason is None:
             raise WorkerDied(f"the reply of {self.name} broke off: {problem}")
         self._report_success(request)
+
+    def _count(self, request: UpstreamGeneration, body: RequestBody) -> bool:
+        """Whether the upstream counted the prompt; otherwise it counts what it reads."""
+        if not isinstance(request.prompt, ChatPrompt):
+            return False
+        count = self._api.count(body.prompt_fields(), request.connection)
+        if count is None or request.stopped:
+            return request.stopped
+        self._deliver(request, Accepted(request.id, count, request.seed))
+        request.reason = "length"
+        self._health.report(ok=True)
+        return True
 
     def _embed(self, request: UpstreamEmbedding) -> None:
         """Request them once.

@@ -75,6 +75,7 @@ class UpstreamGeneration(UpstreamRequest):
         super().__init__(id, request.owner, sink)
         self.prompt = request.prompt
         self.sampling = request.sampling
+        self.count_only = request.count_only
         seed = request.sampling.seed
         self.seed = random.getrandbits(31) if seed is None else seed
 

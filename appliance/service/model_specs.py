@@ -51,6 +51,24 @@ def specs(config: Config, prestarted: PrestartedWorker | None = None) -> list[Mo
     return found
 
 
+def report(config: Config) -> None:
+    """Log, at the start, which of the models that the configuration lists are not loaded now."""
+    later = []
+    for model in config.models.listed()[1:]:
+        try:
+            if model.by_llama:
+                _file(config, model)
+        except ApplianceError as ex:
+            log.warning("%s is not loaded: %s", model.id, ex)
+        else:
+            later += [model.id] if not model.prewarm and not model.upstream else []
+    if later:
+        log.info(
+            "%s: loaded when first asked for; with prewarm = true in an entry, at the start",
+            ", ".join(later),
+        )
+
+
 def first_load(config: Config) -> Load | None:
     """What the first model's worker will get, if that is known before anything else is
     computed: of a file that is here, that memory holds, and of whose kind one was proven to run."""

@@ -97,8 +97,11 @@ def was_missing(model: Loadable) -> bool:
 
 
 def default_of(models: Sequence[M]) -> M:
-    """The first model, or what stands in for it since loading it found that it is missing."""
+    """The first model, or what stands in for it as long as it is missing; looks at the disk if
+    nobody has tried to load it yet."""
     first = models[0]
-    if not was_missing(first):
-        return first
-    return next((model for model in models if model.spec.stands_in), first)
+    other = next((model for model in models if model.spec.stands_in), first)
+    untried = first.engine is None and first.load_refused is None
+    if was_missing(first) or (other is not first and untried and is_missing(first)):
+        return other
+    return first

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import openai
+
 from tests.running import Running
 
 TEMPLATE = """{% if tools %}<|im_start|>tools
@@ -37,6 +39,11 @@ def call(name: str, **arguments: Any) -> str:
 def thought(text: str, answer: str) -> str:
     """A reply with a thought before the answer, in this model's format."""
     return f"<think>\n{text}\n</think>\n\n{answer}"
+
+
+def openai_client(appliance: Running, key: str = "none") -> Any:
+    """OpenAI's own client, without the types of its requests: tests send others as well."""
+    return openai.OpenAI(base_url=f"{appliance.url}/v1", api_key=key, max_retries=0)
 
 
 def serving_scripted(folder: Path, **environment: str) -> Iterator[Running]:

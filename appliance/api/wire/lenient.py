@@ -1,6 +1,6 @@
 """Decodes requests of other services' APIs, whose servers ignore unknown fields."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar, TypeVar
 
 import falcon
@@ -51,11 +51,20 @@ def parse_lenient(body: bytes, kind: type[T]) -> tuple[T, str | None]:
     for name, harmless in getattr(kind, "NOT_HERE", {}).items():
         if raw.get(name) not in (None, harmless, [], ""):
             raise RequestError(f"{name} is not supported here", param=name)
-    names = list(dict.fromkeys(unknown_fields(raw, found)))
+    return found, ignored(list(dict.fromkeys(unknown_fields(raw, found))))
+
+
+def ignored(names: Sequence[str]) -> str | None:
+    """A sentence about fields that were ignored; None: none was."""
     if not names:
-        return found, None
+        return None
     more = f" and {len(names) - MOST_LISTED} more" if len(names) > MOST_LISTED else ""
-    return found, f"ignored: {', '.join(names[:MOST_LISTED])}{more}"
+    return f"ignored: {', '.join(names[:MOST_LISTED])}{more}"
+
+
+def shown(name: str) -> str:
+    """A field's name as a header may have it."""
+    return name[:LONGEST_NAME] if name.isprintable() else "?"
 
 
 def unknown_fields(raw: Any, value: Any) -> Iterator[str]:
@@ -76,5 +85,4 @@ def unknown_fields(raw: Any, value: Any) -> Iterator[str]:
                 if name in known:
                     waiting.append((item, getattr(value, known[name]), f"{dot}{name}"))
                 elif item is not None and name != tag:
-                    shown = name[:LONGEST_NAME] if name.isprintable() else "?"
-                    yield f"{dot}{shown}"
+                    yield f"{dot}{shown(name)}"

@@ -58,6 +58,7 @@ def make_chat(
     pinned: bool = False,
     client_id: str | None = None,
     settings: Settings | None = None,
+    system: str = "",
 ) -> ImportedChat:
     """A chat of a tree of messages, whatever their order.
 
@@ -72,6 +73,7 @@ def make_chat(
         pinned: it stands first.
         client_id: what clients that choose ids call it.
         settings: its own.
+        system: its system prompt, where there are no settings.
     """
     session_id = _usable(id)
     kept, place = _kept(list(nodes))
@@ -107,7 +109,7 @@ def make_chat(
         updated_at=updated,
         leaf_id=shown,
         live_message_id=None,
-        settings=settings,
+        settings=Settings(system_prompt=system) if system else settings,
         client_id=client_id,
     )
     return ImportedChat(session, messages, origin)

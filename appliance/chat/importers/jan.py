@@ -14,7 +14,6 @@ from appliance.chat.importers.chats import (
     milliseconds,
     text_of,
 )
-from appliance.store.sessions import Settings
 
 MESSAGES, THREAD = "messages.jsonl", "thread.json"
 
@@ -42,7 +41,7 @@ def _chat(messages: list[Any], id: str, thread: dict[str, Any]) -> ImportedChat:
         title=thread.get("title"),
         created_at=milliseconds(thread.get("created")),
         updated_at=milliseconds(thread.get("updated")),
-        settings=Settings(system_prompt=system) if system else None,
+        system=system,
     )
 
 

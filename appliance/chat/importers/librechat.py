@@ -13,7 +13,6 @@ from appliance.chat.importers.chats import (
     milliseconds,
     text_of,
 )
-from appliance.store.sessions import Settings
 
 
 def read(document: Any) -> Iterator[ImportedChat] | None:
@@ -37,7 +36,7 @@ def _chat(document: dict[str, Any]) -> ImportedChat:
         id=document["conversationId"],
         title=document.get("title"),
         leaf=newest.id if newest and newest.created_at else None,
-        settings=Settings(system_prompt=system) if system else None,
+        system=system,
     )
 
 

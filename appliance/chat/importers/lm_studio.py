@@ -13,7 +13,6 @@ from appliance.chat.importers.chats import (
     milliseconds,
     text_of,
 )
-from appliance.store.sessions import Settings
 
 
 def read(document: Any) -> Iterator[ImportedChat] | None:
@@ -46,7 +45,7 @@ def _chat(document: dict[str, Any]) -> ImportedChat:
         created_at=milliseconds(document.get("createdAt")),
         leaf=selected,
         pinned=document.get("pinned") is True,
-        settings=Settings(system_prompt=system) if system else None,
+        system=system,
     )
 
 

@@ -14,7 +14,6 @@ from appliance.chat.importers.chats import (
     milliseconds,
     text_of,
 )
-from appliance.store.sessions import Settings
 
 _THOUGHTS = re.compile(
     r'<details type="reasoning"[^>]*>\s*(?:<summary>[^<]*</summary>)?(.*?)</details>\s*', re.DOTALL
@@ -47,7 +46,7 @@ def _chat(entry: dict[str, Any]) -> ImportedChat:
         updated_at=milliseconds(entry.get("updated_at")),
         leaf=text_of(history.get("currentId")) or None,
         pinned=entry.get("pinned") is True,
-        settings=Settings(system_prompt=system) if system else None,
+        system=system,
     )
 
 

@@ -1,7 +1,7 @@
 """Ollama's options: as requests have them, and as its store keeps them with a model."""
 
 import math
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -19,7 +19,10 @@ _FLOATS = {
     "mirostat_eta": (0.0, 1.0),
 }
 """What is the same here, with the range that makes sense: others are moved to its end."""
-_INTEGERS = ("top_k", "num_predict", "seed", "repeat_last_n", "mirostat")
+_INTEGERS = {"top_k": (0, 2**31 - 1), "repeat_last_n": (-1, 2**31 - 1), "mirostat": (0, 2)}
+_COUNTS = ("num_predict", "seed")
+"""Anything below 1 is none."""
+N = TypeVar("N", int, float)
 _STOPS = 64
 _SEEDS = 2**32 - 1
 """As many as llama.cpp has."""
@@ -49,19 +52,14 @@ def read_options(options: dict[str, Any] | None) -> OllamaOptions:
         if value is None:
             continue
         if name in _FLOATS:
-            low, high = _FLOATS[name]
-            given[name] = min(max(_number(name, value, "float32"), low), high)
+            given[name] = _within(_number(name, value, "float32"), _FLOATS[name])
         elif name in _INTEGERS:
+            given[name] = _within(int(_number(name, value, "integer")), _INTEGERS[name])
+        elif name in _COUNTS:
             number = int(_number(name, value, "integer"))
-            if name == "top_k":
-                given[name] = min(max(number, 0), 2**31 - 1)
-            elif name == "repeat_last_n":
-                given[name] = min(max(number, -1), 2**31 - 1)
-            elif name == "mirostat":
-                given[name] = min(max(number, 0), 2)
-            elif name == "seed" and number > 0:
+            if number > 0 and name == "seed":
                 given[name] = number % _SEEDS
-            elif name == "num_predict" and number > 0:
+            elif number > 0:
                 most = number
         elif name == "stop":
             given[name] = _stops(value)
@@ -69,6 +67,10 @@ def read_options(options: dict[str, Any] | None) -> OllamaOptions:
             ignored.append(name if name.isprintable() and len(name) <= 64 else "?")
     sentence = f"ignored: {', '.join(f'options.{name}' for name in ignored[:20])}"
     return OllamaOptions(given=given, most=most, ignored=sentence if ignored else None)
+
+
+def _within(number: N, bounds: tuple[N, N]) -> N:
+    return min(max(number, bounds[0]), bounds[1])
 
 
 def _number(name: str, value: Any, kind: str) -> float:

@@ -12,8 +12,8 @@ import msgspec
 
 from appliance.api.chat.schemas import TurnIn
 from appliance.api.generation.sampling import Sampling, Tokens
+from appliance.api.wire import lenient
 from appliance.api.wire.bodies import decode_json
-from appliance.api.wire.lenient import LONGEST_NAME, MOST_LISTED
 from appliance.config.schema import DEVICE_PATTERN, DeviceName
 from appliance.engine.types import ChatMessage
 from appliance.errors import RequestError
@@ -112,7 +112,7 @@ def legacy_request(fields: dict[str, msgspec.Raw], session_id: str = "") -> Lega
         if value is None:
             continue
         if plain == "model_dir" or plain == "warning" or plain not in _FIELDS:
-            ignored.append(name[:LONGEST_NAME] if name.isprintable() else "?")
+            ignored.append(lenient.shown(name))
             continue
         value = _READERS[plain](plain, value) if plain in _READERS else value
         if value is None:
@@ -124,9 +124,7 @@ def legacy_request(fields: dict[str, msgspec.Raw], session_id: str = "") -> Lega
     if request.system_prompt is None:
         systems = [m.content for m in request.messages if m.role == "system" and m.content]
         changes["system_prompt"] = "\n\n".join(systems) or None
-    if ignored:
-        more = f" and {len(ignored) - MOST_LISTED} more" if len(ignored) > MOST_LISTED else ""
-        changes["warning"] = f"ignored: {', '.join(ignored[:MOST_LISTED])}{more}"
+    changes["warning"] = lenient.ignored(ignored)
     if len(changes["session_id"] or "") > LONGEST_ID:
         raise RequestError(
             f"session_id may have {LONGEST_ID} characters at most", param="session_id"

@@ -8,19 +8,15 @@ from typing import Any
 import openai
 import pytest
 
-from tests.clients.scripted import call, serving_scripted, thought
+from tests.clients.scripted import call, openai_client, serving_scripted, thought
 from tests.running import Running
 
 SECONDS = 60
 
 
-def client_of(appliance: Running, key: str = "none") -> openai.OpenAI:
-    return openai.OpenAI(base_url=f"{appliance.url}/v1", api_key=key, max_retries=0)
-
-
 @pytest.fixture(scope="module")
 def client(scripted: Running) -> Iterator[openai.OpenAI]:
-    with client_of(scripted) as client:
+    with openai_client(scripted) as client:
         yield client
 
 
@@ -45,7 +41,7 @@ def test_what_was_being_written_at_a_kill_is_fetched_whole(tmp_path: Path) -> No
         )
     )
     text = "".join(f"{number} " for number in range(200))
-    with client_of(appliance) as client:
+    with openai_client(appliance) as client:
         kept = client.responses.create(model="fake", input="echo:Kept.")
         script = "echo:" + thought("Hm.", text + call("get_weather", city="Rome" * 40))
         tool: Any = {"type": "function", "name": "get_weather", "parameters": {"type": "object"}}
@@ -100,7 +96,7 @@ def test_a_stop_interrupts_what_is_in_the_background_only(tmp_path: Path) -> Non
             tmp_path, FAKE_STEP_SECONDS="0.02", APPLIANCE_SERVER_SHUTDOWN_GRACE_SECONDS="0.2"
         )
     )
-    with client_of(appliance) as client:
+    with openai_client(appliance) as client:
         behind = client.responses.create(model="fake", input="echo:" + "x" * 300, background=True)
         in_front = client.responses.create(model="fake", input="echo:" + "y" * 2000, stream=True)
         first: Any = next(in_front)
@@ -136,7 +132,7 @@ def test_a_stream_in_the_background_is_read_by_several(client: openai.OpenAI) ->
 def test_nothing_of_what_is_not_kept_is_on_the_disk(tmp_path: Path) -> None:
     appliance = next(serving_scripted(tmp_path))
     word = "periwinkle"
-    with client_of(appliance) as client:
+    with openai_client(appliance) as client:
         client.responses.create(model="fake", input=f"echo:{word}", store=False)
         list(client.responses.create(model="fake", input=f"echo:{word}", store=False, stream=True))
         made = client.responses.create(

@@ -23,6 +23,24 @@ _SELECT = "SELECT owner, id, previous_id, input, response, plan, log FROM respon
 _DUE = "SELECT 1 FROM responses WHERE age IS NULL OR age <= ? LIMIT 1"
 
 
+_PIECES = (
+    "SELECT log FROM response_pieces"
+    " WHERE response_number = (SELECT number FROM responses WHERE id = ?) ORDER BY number"
+)
+_REMOVE_PIECES = (
+    "DELETE FROM response_pieces"
+    " WHERE response_number = (SELECT number FROM responses WHERE id = ?)"
+)
+
+
+class LogPiece(msgspec.Struct, frozen=True):
+    """What is new of a growing response."""
+
+    log: bytes
+    whole: bool
+    """It is all that there is, in place of what was stored; else it comes behind that."""
+
+
 class StoredResponse(msgspec.Struct, frozen=True, kw_only=True):
     """A response, and what it answered. SQL never looks into the JSON."""
 
@@ -36,6 +54,8 @@ class StoredResponse(msgspec.Struct, frozen=True, kw_only=True):
     """What it takes to go on with it; None: it has ended."""
     log: bytes | None = None
     """What the model wrote, as far as that is kept."""
+    log_pieces: tuple[bytes, ...] = ()
+    """What was added to it, of one that is under way."""
 
 
 class OwnedResponse(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,15 +86,25 @@ class ResponseBook:
                 " response = excluded.response, plan = excluded.plan, log = excluded.log",
                 _row(owner, stored),
             )
+            connection.execute(_REMOVE_PIECES, (stored.id,))
 
-    def grow(self, logs: Mapping[str, bytes]) -> None:
+    def grow(self, grown: Mapping[str, LogPiece]) -> None:
         """What was written by now of responses that are under way, by their ids, in one
         transaction; one that was deleted is passed over."""
         with self._database.write() as connection:
-            connection.executemany(
-                "UPDATE responses SET log = ? WHERE id = ? AND plan IS NOT NULL",
-                [(log, id) for id, log in logs.items()],
-            )
+            for id, piece in grown.items():
+                if piece.whole:
+                    connection.execute(
+                        "UPDATE responses SET log = ? WHERE id = ? AND plan IS NOT NULL",
+                        (piece.log, id),
+                    )
+                    connection.execute(_REMOVE_PIECES, (id,))
+                else:
+                    connection.execute(
+                        "INSERT INTO response_pieces (response_number, log)"
+                        " SELECT number, ? FROM responses WHERE id = ? AND plan IS NOT NULL",
+                        (piece.log, id),
+                    )
 
     def under_way(self) -> Sequence[OwnedResponse]:
         """Those that had not ended when the appliance did, the oldest first."""
@@ -82,7 +112,11 @@ class ResponseBook:
             rows: Any = connection.execute(
                 f"{_SELECT} WHERE plan IS NOT NULL ORDER BY number"
             ).fetchall()
-        return [OwnedResponse(owner=row[0], stored=_stored(row)) for row in rows]
+            pieces: Any = [connection.execute(_PIECES, (row[1],)).fetchall() for row in rows]
+        return [
+            OwnedResponse(owner=row[0], stored=_stored(row, [log for (log,) in more]))
+            for row, more in zip(rows, pieces, strict=True)
+        ]
 
     def find(self, owner: str, id: str) -> StoredResponse | None:
         """A response of `owner`; None: there is none."""
@@ -141,7 +175,7 @@ def _row(owner: str, stored: StoredResponse) -> tuple[object, ...]:
     )
 
 
-def _stored(row: Sequence[Any]) -> StoredResponse:
+def _stored(row: Sequence[Any], pieces: Sequence[bytes] = ()) -> StoredResponse:
     _, id, previous, given, response, plan, log = row
     return StoredResponse(
         id=id,
@@ -150,6 +184,7 @@ def _stored(row: Sequence[Any]) -> StoredResponse:
         response=response.encode(),
         plan=plan,
         log=log,
+        log_pieces=tuple(pieces),
     )
 
 

@@ -10,6 +10,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable
+from itertools import chain
 
 import msgspec
 
@@ -26,7 +27,12 @@ from appliance.engine.protocol import (
 )
 from appliance.engine.serving.pool import Pool
 from appliance.errors import ApplianceError, ModelNotFound, ShuttingDown, StoreError, Unavailable
-from appliance.store.callers.responses import OwnedResponse, ResponseBook, StoredResponse
+from appliance.store.callers.responses import (
+    LogPiece,
+    OwnedResponse,
+    ResponseBook,
+    StoredResponse,
+)
 
 log = logging.getLogger(__name__)
 
@@ -178,22 +184,28 @@ class Recorders:
     def _grow(self) -> None:
         with self._lock:
             live = [one for one in self._live.values() if one.row]
-        grown = {one.id: (one, len(one.log)) for one in live if len(one.log) > one.shown}
-        grown = {id: pair for id, pair in grown.items() if not _has_ended(pair[0])}
+        grown = [
+            (one, one.attempt, len(one.log))
+            for one in live
+            if len(one.log) > one.shown and not _has_ended(one)
+        ]
         if not grown:
             return
         try:
             self.book.grow(
                 {
-                    id: msgspec.msgpack.encode(one.log[:length])
-                    for id, (one, length) in grown.items()
+                    one.id: LogPiece(
+                        msgspec.msgpack.encode(one.log[one.shown : length]), not one.shown
+                    )
+                    for one, _, length in grown
                 }
             )
         except StoreError as ex:
             log.error("growing responses could not be stored, which is tried again: %s", ex)
             return
-        for one, length in grown.values():
-            one.shown = min(length, len(one.log))
+        for one, attempt, length in grown:
+            if one.attempt == attempt:
+                one.shown = length
             one.wake()
 
     def _finish(self, recorder: Recorder, sink: EventSink, event: SequenceEvent) -> None:
@@ -297,7 +309,8 @@ def _recorder_of(owned: OwnedResponse) -> Recorder:
     plan = msgspec.msgpack.decode(stored.plan or b"", type=Plan)
     recorder = Recorder(owned.owner, msgspec.json.decode(stored.input), head, plan)
     recorder.row = True
-    recorder.replay(LOG.decode(stored.log) if stored.log else [])
+    pieces = map(LOG.decode, filter(None, (stored.log, *stored.log_pieces)))
+    recorder.replay(list(chain.from_iterable(pieces)))
     return recorder
 
 

@@ -21,6 +21,7 @@ from appliance.errors import ApplianceError
 from appliance.http.event_loop import EventLoop, guarded
 from appliance.http.request import AppTask, Draining, ErrorResponse, HttpRequest, Parked
 from appliance.http.stream_writer import UpgradedStream
+from appliance.http.uploads import Uploads
 
 log = logging.getLogger(__name__)
 
@@ -39,6 +40,7 @@ class Channel(HTTPChannel):
     error_task_class = ErrorResponse
     logger = log
     requests: list[HttpRequest]
+    request: HttpRequest | None
     requests_lock: threading.Lock
 
     def __init__(
@@ -86,10 +88,25 @@ class Channel(HTTPChannel):
         self, adj: Adjustments
     ) -> HttpRequest:
         """A new request; waitress calls it when one begins to arrive."""
-        return HttpRequest(adj, self._admit)
+        return HttpRequest(adj, self._admit, self._uploads)
 
     def _admit(self, method: str, headers: Mapping[str, str]) -> ApplianceError | None:
         return self.loop.admit(method, headers, self.local) if self.loop.admit else None
+
+    def _uploads(self, request: HttpRequest) -> Uploads | None:
+        uploads = self.loop.uploads
+        if uploads is None or request.content_length <= self.loop.limits.body:
+            return None
+        environ: dict[str, Any] = {
+            "REQUEST_METHOD": request.command,
+            "PATH_INFO": request.path,
+            "QUERY_STRING": request.query,
+            "SERVER_PROTOCOL": f"HTTP/{request.version}",
+            "REMOTE_ADDR": self.addr[0],
+            "appliance.local": self.local,
+            **{f"HTTP_{name}": value for name, value in request.headers.items()},
+        }
+        return uploads if uploads.limits.allow(environ) else None
 
     # -- the loop thread ---------------------------------------------------------------------------
 
@@ -109,9 +126,9 @@ class Channel(HTTPChannel):
         """Bytes that it keeps in memory: of what arrives, and of what was not read yet."""
         if not self.total_outbufs_len:
             self._unsent = 0
-        held = self._unsent + sum(it.body_bytes_received for it in tuple(self.requests))
+        held = self._unsent + sum(it.held for it in tuple(self.requests))
         if self.request is not None:
-            held += self.request.body_bytes_received
+            held += self.request.held
         return held + (self._upgraded.held if self._upgraded is not None else 0)
 
     def leave(self) -> None:
@@ -133,6 +150,8 @@ class Channel(HTTPChannel):
             allowed = LINGER_SECONDS
         elif self.request is None:
             allowed = limits.idle_timeout
+        elif self.request.uploads:
+            allowed = self.request.uploads.limits.timeout
         elif self.request.headers_finished:
             allowed = limits.request_timeout
         else:

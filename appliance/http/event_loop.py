@@ -12,6 +12,7 @@ from waitress.trigger import trigger
 
 from appliance.errors import ApplianceError
 from appliance.http.stream_writer import StreamWriter
+from appliance.http.uploads import Uploads
 
 log = logging.getLogger(__name__)
 
@@ -63,6 +64,8 @@ class EventLoop:
         """Nothing runs yet: the thread that calls `run_once` is the loop thread."""
         self.limits = limits
         self.admit = admit
+        self.uploads: Uploads | None = None
+        """None: no body may be larger than others."""
         self.stream_writer = StreamWriter(
             backlog=limits.backlog, keep_alive_seconds=limits.keep_alive_seconds
         )

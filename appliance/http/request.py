@@ -8,19 +8,21 @@ waitress's parser and tasks do the HTTP.
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 from waitress.adjustments import Adjustments
 from waitress.channel import ClientDisconnected
 from waitress.parser import HTTPRequestParser, ParsingError
+from waitress.receiver import FixedStreamReceiver
 from waitress.task import ErrorTask, WSGITask
 from waitress.utilities import Error
 
-from appliance.errors import ApplianceError, ShuttingDown
+from appliance.errors import ApplianceError, ShuttingDown, StoreFull
 from appliance.http.errors import ErrorAnswer, ErrorObject, error_object, status_of
 from appliance.http.event_loop import EventLoop
 from appliance.http.stream_writer import ResponseStream, UpgradedStream
+from appliance.http.uploads import UploadBuffer, Uploads
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
@@ -34,21 +36,43 @@ class HttpRequest(HTTPRequestParser):
 
     path = ""  # waitress logs it, even if the request never got one
     command: str  # type: ignore[assignment]  # the stub says bytes
+    query = ""
     upgrade = False
     """It asks for a WebSocket: what follows on the connection may not be HTTP."""
     early = b""
     """What the client sent after such a request without waiting for the response."""
 
     def __init__(
-        self, adj: Adjustments, admit: Callable[[str, Mapping[str, str]], ApplianceError | None]
+        self,
+        adj: Adjustments,
+        admit: Callable[[str, Mapping[str, str]], ApplianceError | None],
+        uploads: Callable[["HttpRequest"], Uploads | None] = lambda _: None,
     ) -> None:
-        """`admit` returns what is wrong with this method and these headers, if anything."""
+        """
+        Args:
+            adj: limits.
+            admit: returns what is wrong with this method and these headers, if anything.
+            uploads: returns where a request with a large body belongs; None: it may have none.
+        """
         super().__init__(adj)
         self._admit = admit
+        self._find_uploads = uploads
+        self.uploads: Uploads | None = None
+        """Where it belongs if its body is on the disk."""
+
+    @property
+    def held(self) -> int:
+        """Bytes of its body in memory."""
+        return 0 if self.uploads else self.body_bytes_received
 
     def received(self, data: bytes) -> int:
         """Consume what belongs to the request, and what comes right after an upgrade."""
-        taken = super().received(data)
+        try:
+            taken = super().received(data)
+        except OSError as ex:  # its body goes to the disk
+            self.error = NotAdmitted(StoreFull(f"The file can't be kept: {ex.strerror}"))
+            self.completed = True
+            return len(data)
         if self.upgrade and self.completed and taken < len(data):
             self.early += data[taken:]
             return len(data)
@@ -58,6 +82,8 @@ class HttpRequest(HTTPRequestParser):
         """The body is not needed any more."""
         super().close()
         self.body_bytes_received = 0
+        if self.uploads:
+            self.uploads.end(self)
 
     def parse_header(self, header_plus: bytes) -> None:
         """Also refuse two lengths in one request, which is how proxies are fooled."""
@@ -69,6 +95,10 @@ class HttpRequest(HTTPRequestParser):
             self.error = NotAdmitted(refused)
             self.completed = True
             self.expect_continue = False
+        elif isinstance(self.body_rcv, FixedStreamReceiver) and (
+            uploads := self._find_uploads(self)
+        ):
+            self._begin_upload(uploads)
         self.upgrade = (
             not self.error
             and (self.command, self.version) == ("GET", "1.1")
@@ -76,6 +106,20 @@ class HttpRequest(HTTPRequestParser):
             and self.headers.get("UPGRADE", "").lower() == "websocket"
             and "upgrade" in self.headers.get("CONNECTION", "").lower()
         )
+
+    def _begin_upload(self, uploads: Uploads) -> None:
+        assert isinstance(self.body_rcv, FixedStreamReceiver)
+        self.adj = uploads.adjustments
+        if self.content_length > uploads.limits.body:
+            return  # waitress refuses it
+        if refused := uploads.begin(self, self.content_length):
+            self.error = NotAdmitted(refused)
+            self.completed = True
+            self.expect_continue = False
+            return
+        self.uploads = uploads
+        body: Any = UploadBuffer(uploads.limits.folder)  # the stub wants waitress's own class
+        self.body_rcv.buf = body
 
 
 class NotAdmitted(Error):
@@ -143,7 +187,8 @@ class ErrorResponse(ErrorTask):
         match error.code:
             case HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
                 code = "request_too_large"
-                message = f"the body of a request may have at most {limits.body} bytes"
+                most = self.request.adj.max_request_body_size - 1
+                message = f"the body of this request may have at most {most} bytes"
             case HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE:
                 code = "headers_too_large"
                 message = f"the headers of a request may have at most {limits.headers} bytes"

@@ -37,6 +37,7 @@ from appliance.http.channel import Channel
 from appliance.http.event_loop import Admit, EventLoop, ServerLimits, guarded
 from appliance.http.fairness import too_much
 from appliance.http.listener import Listener, address_error, resolve
+from appliance.http.uploads import UploadLimits, Uploads
 from appliance.system.memory import trim
 
 if TYPE_CHECKING:
@@ -68,6 +69,7 @@ class HttpServer:
         listen: Sequence[tuple[str, int]],
         limits: ServerLimits | None = None,
         admit: Admit | None = None,
+        uploads: UploadLimits | None = None,
     ) -> None:
         """Listens at once; clients wait until `serve`.
 
@@ -76,6 +78,7 @@ class HttpServer:
             listen: hosts and ports. A name means all its addresses, port 0 any free port.
             limits: the resources that one client may use.
             admit: returns what is wrong with a request, before its body is read.
+            uploads: which requests may have large bodies; None: none.
 
         Raises:
             ConfigError: cannot listen on an address; `param` is `server.port` or `server.host`.
@@ -92,6 +95,7 @@ class HttpServer:
         self._serving = False
         self._next_check = self._next_trim = 0.0
         adjustments = _adjustments(self._limits)
+        self._loop.uploads = Uploads(uploads, adjustments) if uploads else None
         try:
             for host, port in listen:
                 for address in resolve(host, port):
@@ -251,7 +255,7 @@ def _adjustments(limits: ServerLimits) -> Adjustments:
         # The guard knows which proxies to trust.
         clear_untrusted_proxy_headers=False,
         outbuf_high_watermark=limits.backlog,
-        # Never a temporary file: what people write and read stays off the disk.
+        # Never a temporary file, except for uploads: what people write and read stays off the disk.
         inbuf_overflow=limits.held,
         outbuf_overflow=limits.held,
         recv_bytes=64 * 1024,

@@ -15,9 +15,16 @@ from typing import Protocol
 
 log = logging.getLogger(__name__)
 
+PACE_SECONDS = 0.05
+"""Until a stream that waits for its client is looked at again."""
+
 
 class ResponseStream(Protocol):
-    """A body that is being generated. Once it is attached, only the writer's thread calls it."""
+    """A body that is being generated. Once it is attached, only the writer's thread calls it.
+
+    One with an attribute `paced` that is true is there already, such as a file: it is read a piece
+    at a time, and waits for its client instead of being cut.
+    """
 
     @property
     def keep_alive(self) -> bytes | None:
@@ -90,6 +97,8 @@ class _Parked:
     def __init__(self, stream: ResponseStream, client: ClientWriter) -> None:
         self.stream = stream
         self.client = client
+        self.paced = bool(getattr(stream, "paced", False))
+        """It is there already, and read no faster than its client reads."""
         self.stopping = False
         self.largest = 0
         """Bytes of the largest piece read."""
@@ -110,6 +119,8 @@ class StreamWriter:
         self._changed = threading.Condition()
         self._parked: set[_Parked] = set()
         self._woken: set[_Parked] = set()
+        self._held_back: set[_Parked] = set()
+        """Paced ones whose clients have not read what they were sent."""
         self._stopping_soon = False
         self._stopping = False
         self._next_check = 0.0
@@ -179,11 +190,12 @@ class StreamWriter:
     def _wait(self) -> set[_Parked] | None:
         """The streams woken since the last pass, perhaps none; None: stop."""
         with self._changed:
+            pause = PACE_SECONDS if self._held_back else self._check_interval
             self._changed.wait_for(
-                lambda: self._woken or self._stopping,
-                self._check_interval if self._parked else None,
+                lambda: self._woken or self._stopping, pause if self._parked else None
             )
-            woken, self._woken = self._woken, set()
+            woken, self._woken = self._woken | (self._held_back & self._parked), set()
+            self._held_back = set()
             return None if self._stopping else woken
 
     def _all(self) -> list[_Parked]:
@@ -201,7 +213,8 @@ class StreamWriter:
 
     def _step(self, parked: _Parked) -> None:
         stream, client = parked.stream, parked.client
-        if client.gone or client.backlog > self._backlog + parked.largest:
+        behind = client.backlog > self._backlog + parked.largest
+        if client.gone or (behind and not parked.paced):
             # One large piece, such as a replay from the start, is not the reader's fault: on top of
             # it a client may lag as far behind as any other.
             client.drop()
@@ -210,7 +223,14 @@ class StreamWriter:
         if self._stopping_soon and not parked.stopping:
             parked.stopping = True
             stream.stop_soon()
+        if parked.paced and client.backlog > self._backlog:
+            with self._changed:
+                self._held_back.add(parked)
+            return
         self._write(parked, stream.read())
+        if parked.paced:
+            with self._changed:
+                self._woken.add(parked)
         if stream.finished:
             # Read what arrived between the two lines above.
             self._write(parked, stream.read())

@@ -60,6 +60,22 @@ def test_chats_are_imported_without_a_service_and_with_one(
         answer = httpx.post(address, content=body, headers={"Content-Type": type_})
         assert answer.status_code == 200, answer.text
         assert [chat["title"] for chat in answer.json()["imported"]] == ["Bread"]
+    # Also those that are larger than any other request may be.
+    large = samples.claude()[0]
+    large["chat_messages"][0]["text"] = "".join(f"{it:08x}" for it in range(2**20 + 2**19))
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_STORED) as archive:
+        archive.writestr("conversations.json", json.dumps([{**large, "uuid": "zipped"}]))
+    for body, type_ in (
+        (json.dumps([{**large, "uuid": "large"}]).encode(), "application/json"),
+        (packed.getvalue(), "application/octet-stream"),
+    ):
+        assert len(body) > 12 * 10**6
+        answer = httpx.post(address, content=body, headers={"Content-Type": type_}, timeout=120)
+        (chat,) = answer.json()["imported"]
+        stored = httpx.get(f"{appliance.url}/api/sessions/{chat['id']}/export", timeout=120).json()
+        assert stored["messages"][0]["content"].startswith(large["chat_messages"][0]["text"])
+        httpx.delete(f"{appliance.url}/api/sessions/{chat['id']}")
     form = {"Content-Type": "text/plain"}
     refused = httpx.post(appliance.url + "/api/import", content=packed.getvalue(), headers=form)
     assert refused.status_code == 415

@@ -1,6 +1,7 @@
 """Batches and files, with OpenAI's own client, and through kills."""
 
 import json
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,15 +11,11 @@ import httpx
 import openai
 import pytest
 
-from tests.clients.scripted import serving_scripted
+from tests.clients.scripted import openai_client, serving_scripted
 from tests.running import Running
 
 SECONDS = 120
 CHAT = "/v1/chat/completions"
-
-
-def client_of(appliance: Running, key: str = "none") -> Any:
-    return openai.OpenAI(base_url=f"{appliance.url}/v1", api_key=key, max_retries=0)
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +30,7 @@ def locked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 
 @pytest.fixture(scope="module")
 def client(locked: Running) -> Iterator[Any]:
-    with client_of(locked, locked.make_key("batches")) as client:
+    with openai_client(locked, locked.make_key("batches")) as client:
         yield client
 
 
@@ -172,14 +169,42 @@ def test_uploads_that_are_none(client: Any, locked: Running) -> None:
         assert httpx.post(address, content=body, headers=form).status_code == 400
     page = {**form, "Origin": "https://evil.example"}
     assert httpx.post(address, content=b"--x--", headers=page).status_code == 403
-    with pytest.raises(openai.APIStatusError) as large:
-        client.files.create(file=("a.jsonl", b"x" * (9 * 2**20)), purpose="batch")
-    assert large.value.status_code == 413
+    large = b"--x\r\n" + b"y" * (9 * 2**20)
+    nobody = httpx.post(address, content=large, headers={"Content-Type": form["Content-Type"]})
+    assert nobody.status_code == 413
+    elsewhere = f"{locked.url}{CHAT}"
+    assert httpx.post(elsewhere, content=large, headers=headers).status_code == 413
+
+
+def highest_memory(pid: int) -> int:
+    """The most bytes that the process has had."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(status.partition("VmHWM:")[2].split()[0]) * 1024
+
+
+def test_a_large_file_is_kept_whole_and_not_in_memory(client: Any, locked: Running) -> None:
+    size = 30 * 2**20
+    requests = [line(f"line {it}", "a" * 2**20) for it in range(29)]
+    requests += [{**line("last", "b"), "url": "/v1/elsewhere"}]
+    content = "\n".join(map(json.dumps, requests)).encode().ljust(size)
+    client.files.create(file=("small.jsonl", b"{}"), purpose="batch")
+    before = highest_memory(locked.pid) if sys.platform == "linux" else 0
+    file = client.files.create(file=("large.jsonl", content), purpose="batch")
+    assert file.bytes == size
+    assert client.files.content(file.id).read() == content
+    # All lines are read, and one of them is wrong.
+    batch = client.batches.create(input_file_id=file.id, endpoint=CHAT, completion_window="24h")
+    assert [(it.line, it.param) for it in batch.errors.data] == [(30, "url")]
+    if sys.platform == "linux":
+        assert highest_memory(locked.pid) - before < size
+    client.files.delete(file.id)
+    with pytest.raises(openai.NotFoundError):
+        client.files.content(file.id)
 
 
 def test_they_are_their_owners_alone(client: Any, locked: Running) -> None:
     batch = ended(client, begun(client, [line("a", "mine")]).id)
-    with client_of(locked, locked.make_key("others")) as other:
+    with openai_client(locked, locked.make_key("others")) as other:
         for look in (other.batches.retrieve, other.batches.cancel):
             with pytest.raises(openai.NotFoundError):
                 look(batch.id)
@@ -204,7 +229,7 @@ def slow(tmp_path: Path) -> Iterator[Running]:
 
 
 def test_no_line_is_lost_or_doubled_by_kills(slow: Running) -> None:
-    with client_of(slow) as client:
+    with openai_client(slow) as client:
         lines = [line(f"number {it}", f"text {it} " + "x" * 60) for it in range(24)]
         batch = begun(client, lines)
         done = 0
@@ -229,7 +254,7 @@ def test_no_line_is_lost_or_doubled_by_kills(slow: Running) -> None:
 
 
 def test_people_come_first_and_a_batch_can_be_cancelled(slow: Running) -> None:
-    with client_of(slow) as client:
+    with openai_client(slow) as client:
         batch = begun(client, [line(f"number {it}", "x" * 60) for it in range(100)])
         while client.batches.retrieve(batch.id).request_counts.completed < 1:
             time.sleep(0.05)

@@ -1,9 +1,11 @@
 """Chats as files: exported with all their data, and imported."""
 
 import re
+import threading
 import time
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal
+from contextlib import nullcontext
+from typing import IO, Annotated, Any, Literal
 
 import falcon
 import msgspec
@@ -13,7 +15,7 @@ from appliance.api.chat.schemas import ModelName, SettingsIn, Title
 from appliance.api.openapi.operation import Operations
 from appliance.api.wire.bodies import Body, decode, decode_query
 from appliance.chat.importers.chats import ImportedChat
-from appliance.chat.importers.files import read_bytes
+from appliance.chat.importers.files import read_file
 from appliance.chat.importers.importer import (
     ImportedSession,
     ImportReport,
@@ -37,6 +39,8 @@ from appliance.store.sessions import (
 
 operation = Operations("Sessions")
 
+LARGE = 8 * 1024 * 1024
+"""Bytes of a file."""
 VERSION = 1
 """The version of the file format."""
 
@@ -201,6 +205,8 @@ class ChatFiles:
         self._sessions = sessions
         self._transfer = transfer
         self._version = version
+        self._large = threading.Lock()
+        """One at a time: JSON takes several times its size while it is read."""
 
     @operation(gives=ExportedChat)
     def on_get_export(self, req: falcon.Request, resp: falcon.Response, session_id: str) -> None:
@@ -260,8 +266,9 @@ class ChatFiles:
         imported before are left as they are.
         """
         name = decode_query(req, ImportQuery).name
-        found = read_bytes(name, req.bounded_stream.read())
-        resp.media = import_chats(found, self._add)
+        file: IO[bytes] = req.env["wsgi.input"]  # in memory, or on the disk if it is large
+        with self._large if (req.content_length or 0) > LARGE else nullcontext():
+            resp.media = import_chats(read_file(name, file), self._add)
 
     def _add(self, chat: ImportedChat) -> ImportedSession | None:
         return add_chat(self._transfer, chat)

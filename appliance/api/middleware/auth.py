@@ -52,6 +52,8 @@ class Rule(msgspec.Struct, frozen=True):
     without a preflight."""
     any_type: bool = False
     """Programs may send JSON as any media type, which web pages may not."""
+    uploads: bool = False
+    """The body may be as large as a file."""
 
 
 OPEN = Rule(None)
@@ -60,7 +62,8 @@ CHAT = Rule("chat")
 CHAT_LIMITED = Rule("chat", limited=True)
 CHAT_SHOWS_LIMIT = Rule("chat", shows_limit=True)
 CHAT_HEAVY = Rule("chat", heavy=True)
-CHAT_HEAVY_FILES = Rule("chat", heavy=True, files=True)
+CHAT_HEAVY_FILES = Rule("chat", heavy=True, files=True, uploads=True)
+CHAT_UPLOAD = Rule("chat", limited=True, any_type=True, uploads=True)
 CHAT_HEAVY_LIMITED = Rule("chat", limited=True, heavy=True)
 CHAT_ANY_TYPE = Rule("chat", any_type=True)
 CHAT_LIMITED_ANY_TYPE = Rule("chat", limited=True, any_type=True)
@@ -119,6 +122,18 @@ class Guard:
         except NotAllowed as error:
             return error
         return None
+
+    def may_upload(self, environ: "WSGIEnvironment") -> bool:
+        """Whether a request may have a large body: its route is for files, and its caller may use
+        it. It is checked again, and counted, when it is answered."""
+        try:
+            path = environ["PATH_INFO"].rstrip("/")
+            rule = self.rule_of(path, environ["REQUEST_METHOD"]) if path in self.rules else OPEN
+            if rule.uploads:
+                self(environ, rule)
+        except ApplianceError:
+            return False
+        return rule.uploads
 
     def sender(self, environ: "WSGIEnvironment") -> RequestSource:
         """Whether a web page sent the request, and which.

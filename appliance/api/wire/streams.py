@@ -111,7 +111,49 @@ class FeedStream(Generic[EventT]):
         self._feed.close()
 
 
-def send(req: falcon.Request, resp: falcon.Response, stream: FeedStream[Any]) -> None:
+class StoredStream:
+    """A file as the body of a response, read as fast as its client reads; see
+    `http.stream_writer.ResponseStream`."""
+
+    media_type = "application/octet-stream"
+    keep_alive: bytes | None = None
+    paced = True
+
+    def __init__(self, pieces: Iterator[bytes], size: int) -> None:
+        """`size`: bytes of all pieces. If there are fewer, the connection is cut: a client must not
+        take a part for the whole."""
+        self.finished = False
+        self._pieces = pieces
+        self._left = size
+
+    def attach(self, wake: Callable[[], None]) -> None:
+        """The stream is going to be written."""
+        wake()
+
+    def read(self) -> bytes:
+        """The next piece (only on the stream writer's thread).
+
+        Raises:
+            EOFError: there is less than there should be.
+        """
+        piece = next(self._pieces, b"")
+        self._left -= len(piece)
+        self.finished = not piece
+        if self.finished and self._left:
+            raise EOFError("a file ended before its end: it was deleted, perhaps")
+        return piece
+
+    def stop_soon(self) -> None:
+        """The server is stopping: what can be sent until it does is sent."""
+
+    def close(self) -> None:
+        """The stream has ended or its client has gone."""
+        self._pieces = iter(())
+
+
+def send(
+    req: falcon.Request, resp: falcon.Response, stream: FeedStream[Any] | StoredStream
+) -> None:
     """Respond with a stream. It is closed when it has ended or the client has gone."""
     resp.content_type = stream.media_type
     resp.set_headers(HEADERS)

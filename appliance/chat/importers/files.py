@@ -1,12 +1,13 @@
 """Files, folders and archives with chats: the format is found by what they contain."""
 
-import io
 import json
+import shutil
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import IO, Any
 
 import msgspec
 
@@ -42,14 +43,16 @@ class SourceFile(msgspec.Struct, frozen=True):
     """One file that may contain chats."""
 
     name: str
-    load: Callable[[], bytes]
-    """Raises OSError, ValueError or zipfile.BadZipFile."""
+    open: Callable[[], IO[bytes]]
+    """Raises OSError, ValueError or zipfile.BadZipFile, and so does reading it."""
     beside: Callable[[str], bytes | None] = lambda _: None
     """The file of that name in the same folder; None: there is none."""
     path: Path | None = None
     """Where it is, if it is on the disk by itself."""
     named: bool = True
     """A person named it, rather than a folder or an archive that has it."""
+    inside: bool = False
+    """It is in an archive."""
 
 
 class Problem(msgspec.Struct, frozen=True):
@@ -79,39 +82,52 @@ def read_path(path: Path) -> Iterator[Found]:
         yield from _read(_on_disk(path, path.name, named=True))
 
 
-def read_bytes(name: str, data: bytes) -> Iterator[Found]:
-    """All chats of a file or an archive."""
-    yield from _read(SourceFile(name, lambda: data), ROOM)
+def read_file(name: str, file: IO[bytes]) -> Iterator[Found]:
+    """All chats of a file or an archive that a client has sent; it is closed in the end."""
+    yield from _read(SourceFile(name, lambda: file), ROOM)
 
 
 def _on_disk(file: Path, name: str, *, named: bool) -> SourceFile:
-    def load() -> bytes:
-        if file.stat().st_size > LARGEST_FILE:
-            raise ValueError(f"it has more than {LARGEST_FILE} bytes")
-        return file.read_bytes()
-
     def beside(other: str) -> bytes | None:
         path = file.with_name(other)
         return path.read_bytes() if path.is_file() else None
 
-    return SourceFile(name, load, beside, file, named)
+    return SourceFile(name, lambda: file.open("rb"), beside, file, named)
 
 
 def _read(source: SourceFile, room: int = LARGEST_FILE) -> Iterator[Found]:
     try:
-        data = source.load()
-        if data.startswith(ZIP):
-            yield from _read_archive(source, data, room)
-        elif data.startswith(MAGIC):
-            yield from _each(source, original.read_rows(_rows(source, data)))
-        else:
-            yield from _read_document(source, data)
+        with source.open() as file:
+            kind = _bytes(file, len(MAGIC))
+            file.seek(0)
+            if kind.startswith(ZIP):
+                if source.inside:
+                    raise ValueError("it is an archive in an archive")
+                yield from _read_archive(source, file, room)
+            elif kind.startswith(MAGIC):
+                yield from _each(source, original.read_rows(_rows(source, file)))
+            else:
+                yield from _read_document(source, _whole(file))
     except (OSError, ValueError, zipfile.BadZipFile, ApplianceError) as ex:
         yield Problem(source.name, str(ex))
 
 
-def _read_archive(source: SourceFile, data: bytes, room: int) -> Iterator[Found]:
-    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+def _whole(file: IO[bytes]) -> bytes:
+    data = _bytes(file, LARGEST_FILE + 1)
+    if len(data) > LARGEST_FILE:
+        raise ValueError(f"it has more than {LARGEST_FILE} bytes")
+    return data
+
+
+def _bytes(file: IO[bytes], most: int) -> bytes:
+    try:
+        return file.read(most)
+    except (EOFError, zlib.error) as ex:  # of a damaged archive
+        raise ValueError(str(ex) or "it is cut off") from ex
+
+
+def _read_archive(source: SourceFile, file: IO[bytes], room: int) -> Iterator[Found]:
+    with zipfile.ZipFile(file) as archive:
         # Their sizes are what the archive says, and reading stops there.
         looked_at = [
             entry
@@ -127,31 +143,31 @@ def _read_archive(source: SourceFile, data: bytes, room: int) -> Iterator[Found]
 
 
 def _in_archive(archive: zipfile.ZipFile, name: str, names: set[str], outside: str) -> SourceFile:
-    def load(which: str = name) -> bytes:
+    def opened(which: str = name) -> IO[bytes]:
         try:
-            with archive.open(which) as file:
-                data = file.read(LARGEST_FILE + 1)
-        except (RuntimeError, NotImplementedError, EOFError) as ex:
+            return archive.open(which)
+        except (RuntimeError, NotImplementedError) as ex:
             raise ValueError(str(ex)) from ex  # encrypted, or by an unknown method
-        if len(data) > LARGEST_FILE:
-            raise ValueError(f"it has more than {LARGEST_FILE} bytes")
-        return data
 
     def beside(other: str) -> bytes | None:
         which = str(PurePosixPath(name).with_name(other))
-        return load(which) if which in names else None
+        if which not in names:
+            return None
+        with opened(which) as file:
+            return _whole(file)
 
-    return SourceFile(f"{outside}: {name}", load, beside, named=False)
+    return SourceFile(f"{outside}: {name}", opened, beside, named=False, inside=True)
 
 
-def _rows(source: SourceFile, data: bytes) -> Iterator[tuple[Any, Any]]:
+def _rows(source: SourceFile, data: IO[bytes]) -> Iterator[tuple[Any, Any]]:
     columns = ("session_id", "history")
     if source.path is not None:
         rows = read_table(source.path, "sessions", columns)
     else:
         with tempfile.TemporaryDirectory(prefix="appliance-import-") as folder:
             file = Path(folder) / "sessions.db"
-            file.write_bytes(data)
+            with file.open("wb") as copy:
+                shutil.copyfileobj(data, copy)
             rows = read_table(file, "sessions", columns)
     for name, history in rows:
         try:

@@ -6,14 +6,16 @@ in which it does. So whatever is killed, each line has one result or none.
 
 import logging
 import secrets
+import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain
 from typing import Any, Literal
 
 import apsw
 import msgspec
 
-from appliance.errors import Conflict, NotFound
+from appliance.errors import Conflict, NotFound, StoreFull
 from appliance.store.database import Database
 
 log = logging.getLogger(__name__)
@@ -23,9 +25,15 @@ WINDOW_SECONDS = 24 * 3600
 """Within which a batch ends, finished or not."""
 MOST_FILES = 1000
 """Of one owner; and as many batches."""
+MOST_BYTES = 2 * 1024**3
+"""Of all files that one owner uploaded or got."""
+PIECE_BYTES = 256 * 1024
+"""Of a file, in a row."""
 
 BatchStatus = Literal["failed", "in_progress", "completed", "expired", "cancelling", "cancelled"]
 _OPEN = ("in_progress", "cancelling")
+_RESULTS = "SELECT result FROM batch_lines WHERE batch_id = ?"
+_WITHOUT_RESULT = "SELECT custom_id FROM batch_lines WHERE batch_id = ? AND ok IS NULL"
 
 
 class StoredFile(msgspec.Struct, frozen=True, kw_only=True):
@@ -79,6 +87,8 @@ class BatchBook:
     def __init__(self, database: Database) -> None:
         """`database` is migrated."""
         self._database = database
+        self.folder = database.path.parent
+        """Where its disk is."""
 
     def new_id(self, prefix: str) -> str:
         """An id that nobody guesses."""
@@ -86,30 +96,57 @@ class BatchBook:
 
     # -- files -----------------------------------------------------------------------------------
 
-    def add_file(self, owner: str, name: str, purpose: str, content: bytes) -> StoredFile:
-        """Keep a file.
+    def add_file(
+        self, owner: str, name: str, purpose: str, content: Iterable[bytes], size: int
+    ) -> StoredFile:
+        """Keep a file; `size`: bytes of all of its content.
 
         Raises:
-            Conflict: the owner has too many.
+            Conflict: the owner has too many, or too much.
+            StoreFull: there is no room.
         """
+        # In the log of changes and in the database.
+        if shutil.disk_usage(self.folder).free < 2 * size:
+            raise StoreFull("There is no room on the disk for this file.")
         with self._database.write() as connection:
             _check_count(connection, owner, "files")
+            rows: Any = connection.execute(
+                "SELECT ifnull(sum(json_extract(state, '$.bytes')), 0) FROM files WHERE owner = ?",
+                (owner,),
+            ).fetchall()
+            if rows[0][0] + size > MOST_BYTES:
+                raise Conflict(
+                    f"all files together would have more than {MOST_BYTES >> 30} GB; delete some"
+                )
             return self._add_file(connection, owner, name, purpose, content)
 
     def _add_file(
-        self, connection: apsw.Connection, owner: str, name: str, purpose: str, content: bytes
+        self,
+        connection: apsw.Connection,
+        owner: str,
+        name: str,
+        purpose: str,
+        content: Iterable[bytes],
     ) -> StoredFile:
         file = StoredFile(
             id=self.new_id("file-"),
             name=name,
             purpose=purpose,
-            bytes=len(content),
+            bytes=0,
             created_at=int(time.time()),
         )
         connection.execute(
-            "INSERT INTO files (id, owner, state, content) VALUES (?, ?, ?, ?)",
-            (file.id, owner, msgspec.json.encode(file).decode(), content),
+            "INSERT INTO files (id, owner, state, content) VALUES (?, ?, '', x'')", (file.id, owner)
         )
+        number, size = connection.last_insert_rowid(), 0
+        for piece in _of_size(content, PIECE_BYTES):
+            size += len(piece)
+            connection.execute(
+                "INSERT INTO file_pieces (file_number, content) VALUES (?, ?)", (number, piece)
+            )
+        file = msgspec.structs.replace(file, bytes=size)
+        state = msgspec.json.encode(file).decode()
+        connection.execute("UPDATE files SET state = ? WHERE number = ?", (state, number))
         return file
 
     def files(self, owner: str) -> Sequence[StoredFile]:
@@ -128,17 +165,30 @@ class BatchBook:
             raise NotFound(f"there is no file {id!a}", param="file_id")
         return _file(rows[0][0])
 
-    def content(self, owner: str, id: str) -> bytes:
-        """What is in a file of `owner`.
+    def content(self, owner: str, id: str) -> Iterator[bytes]:
+        """What is in a file of `owner`, piece by piece; it ends early if the file is deleted.
 
         Raises:
             NotFound: there is none.
         """
-        rows = self._rows("SELECT content FROM files WHERE owner = ? AND id = ?", (owner, id))
+        rows = self._rows(
+            "SELECT number, content FROM files WHERE owner = ? AND id = ?", (owner, id)
+        )
         if not rows:
             raise NotFound(f"there is no file {id!a}", param="file_id")
-        found: bytes = rows[0][0]
-        return found
+        return self._pieces(*rows[0])
+
+    def _pieces(self, file_number: int, content: bytes) -> Iterator[bytes]:
+        if content:
+            yield content
+        sql = (
+            "SELECT number, content FROM file_pieces WHERE file_number = ? AND number > ?"
+            " ORDER BY number LIMIT 1"
+        )
+        last = 0
+        while rows := self._rows(sql, (file_number, last)):
+            last, piece = rows[0]
+            yield piece
 
     def delete_file(self, owner: str, id: str) -> None:
         """Remove a file of `owner` for good. Batches that began with it go on.
@@ -157,7 +207,7 @@ class BatchBook:
 
     # -- batches ---------------------------------------------------------------------------------
 
-    def add_batch(self, owner: str, state: BatchState, lines: Sequence[BatchLine]) -> BatchState:
+    def add_batch(self, owner: str, state: BatchState, lines: Iterable[BatchLine]) -> BatchState:
         """Keep a batch and its lines.
 
         Raises:
@@ -171,7 +221,7 @@ class BatchBook:
             )
             connection.executemany(
                 "INSERT INTO batch_lines (batch_id, number, custom_id, body) VALUES (?, ?, ?, ?)",
-                [(it.batch_id, it.number, it.custom_id, it.body.decode()) for it in lines],
+                ((it.batch_id, it.number, it.custom_id, it.body.decode()) for it in lines),
             )
         return state
 
@@ -257,37 +307,43 @@ class BatchBook:
                 "SELECT owner FROM batches WHERE id = ?", (batch_id,)
             ).fetchall()
             owner = rows[0][0]
-            lines: Any = connection.execute(
-                "SELECT custom_id, ok, result FROM batch_lines WHERE batch_id = ? ORDER BY number",
-                (batch_id,),
-            ).fetchall()
-            good = [result.encode() for _, ok, result in lines if ok]
-            bad = [result.encode() for _, ok, result in lines if result is not None and not ok]
-            failed = state.failed
-            if left:
-                missing = [left(custom_id) for custom_id, _, result in lines if result is None]
-                bad += missing
-                failed += len(missing)
-            ids = []
-            for kind, found in (("output", good), ("error", bad)):
-                content = b"".join(line + b"\n" for line in found)
-                name = f"{batch_id}_{kind}.jsonl"
-                file = (
-                    self._add_file(connection, owner, name, "batch_output", content)
-                    if found
-                    else None
-                )
-                ids.append(file.id if file else None)
+            missing = 0
+
+            def lines(sql: str) -> Iterator[str]:
+                for (found,) in connection.execute(f"{sql} ORDER BY number", (batch_id,)):
+                    yield str(found)
+
+            def errors() -> Iterator[bytes]:
+                nonlocal missing
+                yield from map(str.encode, lines(f"{_RESULTS} AND NOT ok"))
+                for custom_id in lines(_WITHOUT_RESULT) if left else ():
+                    missing += 1
+                    assert left
+                    yield left(custom_id)
+
+            good = map(str.encode, lines(f"{_RESULTS} AND ok"))
+            output = self._add_results(connection, owner, f"{batch_id}_output.jsonl", good)
+            error = self._add_results(connection, owner, f"{batch_id}_error.jsonl", errors())
             connection.execute("DELETE FROM batch_lines WHERE batch_id = ?", (batch_id,))
             _change(
                 connection,
                 state,
                 status=status,
                 ended_at=int(time.time()),
-                output_file_id=ids[0],
-                error_file_id=ids[1],
-                failed=failed,
+                output_file_id=output,
+                error_file_id=error,
+                failed=state.failed + missing,
             )
+
+    def _add_results(
+        self, connection: apsw.Connection, owner: str, name: str, lines: Iterator[bytes]
+    ) -> str | None:
+        """The id of the file of those lines; None: there is none of them."""
+        first = next(lines, None)
+        if first is None:
+            return None
+        ended = (line + b"\n" for line in chain([first], lines))
+        return self._add_file(connection, owner, name, "batch_output", ended).id
 
     def expire(self, age: int) -> None:
         """Remove what was kept long enough, by the time that chats age by, in milliseconds."""
@@ -316,6 +372,18 @@ class BatchBook:
     def _rows(self, sql: str, values: tuple[Any, ...]) -> list[Any]:
         with self._database.read() as connection:
             return connection.execute(sql, values).fetchall()
+
+
+def _of_size(content: Iterable[bytes], size: int) -> Iterator[bytes]:
+    """The same bytes in pieces of so many, but for the last."""
+    waiting = bytearray()
+    for piece in content:
+        waiting += piece
+        while len(waiting) >= size:
+            yield bytes(waiting[:size])
+            del waiting[:size]
+    if waiting:
+        yield bytes(waiting)
 
 
 def _check_count(

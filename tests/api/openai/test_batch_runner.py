@@ -99,7 +99,7 @@ def test_results_wait_for_room_and_are_computed_once(
     answering = start()
     assert answering.first.wait(SECONDS)
     with pytest.raises(StoreFull):
-        book.add_file("me", "a.jsonl", "batch", LONG.encode())
+        book.add_file("me", "a.jsonl", "batch", [LONG.encode()], len(LONG))
     assert book.batch("me", id).completed == 0
     assert book.files("me") == []
     with database.write() as connection:
@@ -108,7 +108,7 @@ def test_results_wait_for_room_and_are_computed_once(
     assert (found.status, found.completed) == ("completed", 3)
     assert sorted(answering.answered) == [b'{"n":%d}' % it for it in range(3)]
     assert found.output_file_id
-    lines = book.content("me", found.output_file_id).splitlines()
+    lines = b"".join(book.content("me", found.output_file_id)).splitlines()
     answers = [msgspec.json.decode(it) for it in lines]
     assert [it["response"]["body"]["body"]["n"] for it in answers] == [0, 1, 2]
 
@@ -120,6 +120,6 @@ def test_what_is_left_after_a_day_expires(book: BatchBook, start: Callable[[], A
     assert (found.status, found.completed, found.failed) == ("expired", 0, 3)
     assert answering.answered == []
     assert found.error_file_id
-    lines = book.content("me", found.error_file_id).splitlines()
+    lines = b"".join(book.content("me", found.error_file_id)).splitlines()
     errors = [msgspec.json.decode(it)["error"]["code"] for it in lines]
     assert errors == ["batch_expired"] * 3

@@ -13,7 +13,7 @@ import pytest
 
 from appliance.chat.importers import ours
 from appliance.chat.importers.chats import ImportedChat, Node, make_chat
-from appliance.chat.importers.files import Found, Problem, Skipped, read_bytes, read_path
+from appliance.chat.importers.files import Found, Problem, Skipped, read_file, read_path
 from appliance.chat.importers.importer import ImportReport, add_chat, import_chats
 from appliance.store.database import Database
 from appliance.store.import_export import ChatImportExport
@@ -34,6 +34,10 @@ def database(tmp_path: Path) -> Iterator[Database]:
 def stored(database: Database, found: Any) -> ImportReport:
     transfer = ChatImportExport(database)
     return import_chats(found, lambda chat: add_chat(transfer, chat))
+
+
+def read_data(name: str, data: bytes) -> Iterator[Found]:
+    return read_file(name, io.BytesIO(data))
 
 
 def chats(found: Iterator[Found]) -> list[ImportedChat]:
@@ -62,7 +66,7 @@ def shown(database: Database, id: str) -> Sequence[Message]:
 def test_a_chat_comes_whole(
     database: Database, document: Any, origin: str, system: bool, thought: bool, others: bool
 ) -> None:
-    (chat,) = chats(read_bytes("chats.json", samples.text(document)))
+    (chat,) = chats(read_data("chats.json", samples.text(document)))
     assert chat.origin == origin
     report = stored(database, [chat])
     (made,) = report.imported
@@ -79,14 +83,14 @@ def test_a_chat_comes_whole(
     prompt = session.settings.system_prompt if session.settings else None
     assert prompt == ("Be brief." if system else None)
     # Once more: it is here already.
-    again = stored(database, read_bytes("chats.json", samples.text(document)))
+    again = stored(database, read_data("chats.json", samples.text(document)))
     assert (again.imported, again.already_here, again.failed) == ([], 1, [])
 
 
 def test_ids_are_kept(database: Database) -> None:
-    stored(database, read_bytes("c.json", samples.text(samples.chatgpt())))
-    stored(database, read_bytes("s.json", samples.text(samples.original_json())))
-    stored(database, read_bytes("e.json", samples.text(samples.original_export())))
+    stored(database, read_data("c.json", samples.text(samples.chatgpt())))
+    stored(database, read_data("s.json", samples.text(samples.original_json())))
+    stored(database, read_data("e.json", samples.text(samples.original_export())))
     sessions = Sessions(database)
     assert sessions.get("6789abcd-0000-4000-8000-000000000002").title == "Bread"
     assert sessions.message("a2").content == ANSWER
@@ -98,7 +102,7 @@ def test_ids_are_kept(database: Database) -> None:
 
 
 def test_the_settings_of_the_original_page_are_kept(database: Database) -> None:
-    found = read_bytes("e.json", samples.text(samples.original_export()))
+    found = read_data("e.json", samples.text(samples.original_export()))
     (made,) = stored(database, found).imported
     settings = Sessions(database).get(made.id).settings
     assert settings
@@ -155,7 +159,7 @@ def test_a_folder_and_an_archive_are_read_file_by_file(database: Database, tmp_p
     jan = Sessions(database).get("jan-thread")
     assert (jan.title, jan.settings and jan.settings.system_prompt) == ("Bread", "Be brief.")
 
-    again = stored(database, read_bytes("all.zip", packed.getvalue()))
+    again = stored(database, read_data("all.zip", packed.getvalue()))
     assert (again.imported, again.already_here) == ([], 4)
     assert [problem.file for problem in again.failed] == [
         "all.zip: export/conversations.json",
@@ -175,7 +179,7 @@ def test_a_folder_and_an_archive_are_read_file_by_file(database: Database, tmp_p
     ],
 )
 def test_a_bad_file_is_named_and_nothing_else_happens(database: Database, data: bytes) -> None:
-    report = stored(database, read_bytes("bad.json", data))
+    report = stored(database, read_data("bad.json", data))
     named = {problem.file for problem in report.failed}
     assert named == {"bad.json"} or (report.imported and not report.failed)
 
@@ -183,13 +187,13 @@ def test_a_bad_file_is_named_and_nothing_else_happens(database: Database, data: 
 def test_messages_that_are_no_list_are_named(database: Database) -> None:
     chat = make_chat("test", [Node(id="1", parent=None, role="user", content="x")], id="x")
     document = {**ours.write(chat), "messages": 5}
-    report = stored(database, read_bytes("bad.json", json.dumps(document).encode()))
+    report = stored(database, read_data("bad.json", json.dumps(document).encode()))
     assert [problem.file for problem in report.failed] == ["bad.json"]
 
 
 def test_half_surrogate_pairs_and_controls_are_stored_as_escapes(database: Database) -> None:
     data = rb'{"one":[{"role":"user","content":"half \ud83d of it"}]}'
-    (made,) = stored(database, read_bytes("s.json", data)).imported
+    (made,) = stored(database, read_data("s.json", data)).imported
     assert shown(database, made.id)[0].content == "half \\ud83d of it"
 
 
@@ -227,13 +231,13 @@ def test_a_long_chain_and_a_wide_tree_take_no_recursion() -> None:
 
 
 def test_only_a_file_that_was_named_must_have_chats() -> None:
-    (one,) = read_bytes("named.json", b'{"id": "me"}')
+    (one,) = read_data("named.json", b'{"id": "me"}')
     assert isinstance(one, Problem)
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w") as archive:
         archive.writestr("user.json", '{"id": "me"}')
         archive.writestr("picture.png", b"\x89PNG")
-    (one,) = read_bytes("all.zip", packed.getvalue())
+    (one,) = read_data("all.zip", packed.getvalue())
     assert one == Skipped("all.zip: user.json")
 
 
@@ -245,6 +249,34 @@ def test_an_archive_that_would_fill_the_memory_is_refused(database: Database) ->
                 for _ in range(48):
                     file.write(b" " * 1024**2)
     assert len(packed.getvalue()) < 1024**2
-    report = stored(database, read_bytes("bomb.zip", packed.getvalue()))
+    report = stored(database, read_data("bomb.zip", packed.getvalue()))
     (problem,) = report.failed
     assert "bytes together" in problem.reason
+
+
+def test_an_archive_in_an_archive_is_not_opened() -> None:
+    inner = io.BytesIO()
+    with zipfile.ZipFile(inner, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("a.json", b" " * 1_000_000)
+    outer = io.BytesIO()
+    with zipfile.ZipFile(outer, "w") as archive:
+        archive.writestr("b.json", inner.getvalue())
+        archive.writestr("c.json", samples.text(samples.claude()))
+    problem, *others = read_data("all.zip", outer.getvalue())
+    assert isinstance(problem, Problem)
+    assert "archive in an archive" in problem.reason
+    assert all(isinstance(one, ImportedChat) for one in others)
+    assert others
+
+
+@pytest.mark.parametrize("cut", [30, 200, -40])
+def test_a_damaged_archive_is_named(cut: int) -> None:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("c.json", samples.text(samples.claude()))
+    data = bytearray(packed.getvalue())
+    data[60:-100] = bytes(len(data) - 160)
+    for damaged in (bytes(data), packed.getvalue()[:cut]):
+        found = list(read_data("all.zip", damaged))
+        assert all(isinstance(one, Problem) for one in found)
+        assert found

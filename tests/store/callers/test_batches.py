@@ -1,11 +1,14 @@
 """Stored batches: one result a line, ends, expiry and complete deletion."""
 
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import msgspec
 import pytest
 
-from appliance.errors import Conflict, NotFound
+from appliance.errors import Conflict, NotFound, StoreFull
 from appliance.store.callers import batches
 from appliance.store.callers.batches import (
     KEPT_MILLISECONDS,
@@ -13,6 +16,7 @@ from appliance.store.callers.batches import (
     BatchLine,
     BatchState,
     BatchStatus,
+    StoredFile,
 )
 from appliance.store.database import Database
 from appliance.store.migrations import migrate
@@ -41,6 +45,10 @@ def added(book: BatchBook, count: int = 3, owner: str = "me") -> BatchState:
     return book.add_batch(owner, state, lines)
 
 
+def kept(book: BatchBook, content: bytes, owner: str = "me") -> StoredFile:
+    return book.add_file(owner, "a.jsonl", "batch", [content], len(content))
+
+
 def test_a_line_has_one_result(database: Database) -> None:
     book = BatchBook(database)
     state = added(book)
@@ -64,8 +72,8 @@ def test_a_line_has_one_result(database: Database) -> None:
     assert (found.status, found.completed, found.failed) == ("expired", 1, 2)
     assert found.output_file_id
     assert found.error_file_id
-    assert book.content("me", found.output_file_id) == b'"good"\n'
-    assert book.content("me", found.error_file_id) == b'"bad"\n"line 2"\n'
+    assert b"".join(book.content("me", found.output_file_id)) == b'"good"\n'
+    assert b"".join(book.content("me", found.error_file_id)) == b'"bad"\n"line 2"\n'
     assert book.open_batches() == []
     book.finish_line(third, b'"late"', ok=True)
     assert book.batch("me", state.id) == found
@@ -92,8 +100,8 @@ def test_they_are_kept_for_30_days_and_then_nothing_is_left(
 ) -> None:
     book = BatchBook(database)
     state = added(book)
-    file = book.add_file("me", "a.jsonl", "batch", b"a secret word")
-    deleted = book.add_file("me", "b.jsonl", "batch", b"a word of old")
+    file = kept(book, b"a secret word")
+    deleted = kept(book, b"a word of old")
     book.delete_file("me", deleted.id)
     book.expire(1000)
     book.expire(999 + KEPT_MILLISECONDS)
@@ -113,11 +121,66 @@ def test_there_is_an_end_to_them(database: Database, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(batches, "MOST_FILES", 2)
     book = BatchBook(database)
     for _ in range(2):
-        book.add_file("me", "a", "batch", b"x")
+        kept(book, b"x")
         added(book)
     with pytest.raises(Conflict, match="2 files"):
-        book.add_file("me", "a", "batch", b"x")
+        kept(book, b"x")
     with pytest.raises(Conflict, match="2 batches"):
         added(book)
-    book.add_file("you", "a", "batch", b"x")
+    kept(book, b"x", "you")
+    database.close()
+
+
+def test_a_large_file_is_whole_and_goes_whole(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batches, "PIECE_BYTES", 1000)
+    monkeypatch.setattr(batches, "MOST_BYTES", 20_000)
+    book = BatchBook(database)
+    content = bytes(range(256)) * 40 + b"end"
+    file = book.add_file(
+        "me", "a", "batch", [content[at : at + 77] for at in range(0, len(content), 77)], 0
+    )
+    other = kept(book, b"other", "you")
+    assert file.bytes == len(content)
+    pieces = list(book.content("me", file.id))
+    assert b"".join(pieces) == content
+    assert max(map(len, pieces)) <= 1000
+    with pytest.raises(Conflict, match="together"):
+        kept(book, content)
+    again = book.content("me", file.id)
+    assert next(again) == content[:1000]
+    book.delete_file("me", file.id)
+    assert list(again) == []  # it ends, and is of no other file
+    with database.read() as connection:
+        rows = connection.execute("SELECT count(*), count(DISTINCT file_number) FROM file_pieces")
+        assert rows.fetchall() == [(1, 1)]
+    assert b"".join(book.content("you", other.id)) == b"other"
+    kept(book, content)
+    database.close()
+
+
+def test_a_file_that_breaks_off_leaves_nothing(database: Database) -> None:
+    book = BatchBook(database)
+
+    def broken() -> Iterator[bytes]:
+        yield b"x" * 3_000_000
+        raise OSError("broken off")
+
+    with pytest.raises(OSError, match="broken off"):
+        book.add_file("me", "a", "batch", broken(), 3_000_000)
+    assert book.files("me") == []
+    with database.read() as connection:
+        assert connection.execute("SELECT count(*) FROM file_pieces").fetchall() == [(0,)]
+    database.close()
+
+
+def test_a_file_without_room_is_refused(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    book = BatchBook(database)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=1_000_000))
+    with pytest.raises(StoreFull, match="no room"):
+        book.add_file("me", "a", "batch", [], 600_000)
+    kept(book, b"small")
     database.close()

@@ -1,6 +1,7 @@
 """`/v1/batches`: many requests at once, answered when nobody else wants anything."""
 
 import time
+from collections.abc import Iterable, Iterator
 
 import falcon
 import msgspec
@@ -27,6 +28,8 @@ from appliance.store.callers.batches import BatchLine, BatchState
 operation = Operations("OpenAI")
 
 MOST_LINES = 50_000
+MOST_LINE_BYTES = 8 * 1024 * 1024
+"""As a request may have."""
 MOST_ERRORS = 100
 """That are listed of one file."""
 
@@ -48,7 +51,7 @@ class Batches:
         except NotFound as ex:
             raise NotFound(ex.message, param="input_file_id") from ex
         id = self._book.new_id("batch_")
-        lines, errors = read_lines(id, content, body.endpoint)
+        total, errors = check_lines(content, body.endpoint)
         now = int(time.time())
         state = BatchState(
             id=id,
@@ -60,9 +63,11 @@ class Batches:
             metadata=body.metadata or {},
             errors=[msgspec.to_builtins(error) for error in errors],
             caller=msgspec.to_builtins(caller),
-            total=0 if errors else len(lines),
+            total=0 if errors else total,
         )
-        self._book.add_batch(caller.owner, state, [] if errors else lines)
+        # Read once more rather than kept: a file may be as large as memory.
+        again = () if errors else self._book.content(caller.owner, body.input_file_id)
+        self._book.add_batch(caller.owner, state, read_lines(id, again, body.endpoint))
         self._runner.wake()
         resp.media = BatchObject.of(state)
         warn(resp, ignored)
@@ -93,16 +98,12 @@ class Batches:
         resp.media = BatchObject.of(state)
 
 
-def read_lines(
-    batch_id: str, content: bytes, endpoint: str
-) -> tuple[list[BatchLine], list[BatchError]]:
-    """The requests of a file, or what is wrong with it."""
-    lines: list[BatchLine] = []
+def check_lines(content: Iterable[bytes], endpoint: str) -> tuple[int, list[BatchError]]:
+    """How many requests a file has, and what is wrong with it."""
+    total = 0
     errors: list[BatchError] = []
     seen: set[str] = set()
-    for number, raw in enumerate(content.split(b"\n"), 1):
-        if not raw.strip():
-            continue
+    for number, raw in lines_of(content):
         try:
             request = _read_line(raw, endpoint)
             if request.custom_id in seen:
@@ -114,20 +115,43 @@ def read_lines(
                 break
             continue
         seen.add(request.custom_id)
-        body = msgspec.json.encode(request.body)
-        lines.append(
-            BatchLine(batch_id=batch_id, number=number, custom_id=request.custom_id, body=body)
-        )
-    if len(lines) > MOST_LINES:
-        message = f"the file has {len(lines)} requests, at most {MOST_LINES} are allowed"
-        errors.append(BatchError(code="too_many_tasks", message=message, param="input_file_id"))
-    if not lines and not errors:
+        total += 1
+        if total > MOST_LINES:
+            message = f"the file has more than {MOST_LINES} requests, which is the most"
+            errors.append(BatchError(code="too_many_tasks", message=message, param="input_file_id"))
+            break
+    if not total and not errors:
         message = "the file has no requests"
         errors.append(BatchError(code="empty_file", message=message, param="input_file_id"))
-    return lines, errors
+    return total, errors
+
+
+def read_lines(batch_id: str, content: Iterable[bytes], endpoint: str) -> Iterator[BatchLine]:
+    """The requests of a file that was checked."""
+    for number, raw in lines_of(content):
+        request = _read_line(raw, endpoint)
+        body = msgspec.json.encode(request.body)
+        yield BatchLine(batch_id=batch_id, number=number, custom_id=request.custom_id, body=body)
+
+
+def lines_of(content: Iterable[bytes]) -> Iterator[tuple[int, bytes]]:
+    """The lines that aren't empty, with their numbers, of a file in pieces. One that is too long
+    is cut off."""
+    number, begun = 1, b""
+    for piece in content:
+        *whole, begun = (begun + piece).split(b"\n")
+        for line in whole:
+            if line.strip():
+                yield number, line
+            number += 1
+        begun = begun[: MOST_LINE_BYTES + 1]
+    if begun.strip():
+        yield number, begun
 
 
 def _read_line(raw: bytes, endpoint: str) -> BatchRequest:
+    if len(raw) > MOST_LINE_BYTES:
+        raise RequestError(f"this line has more than {MOST_LINE_BYTES} bytes", param="body")
     try:
         request = msgspec.json.decode(raw, type=BatchRequest)
     except msgspec.ValidationError as ex:

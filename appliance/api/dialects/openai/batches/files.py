@@ -1,7 +1,12 @@
 """`/v1/files`: what batches are read from and written to."""
 
-from collections.abc import Sequence
-from typing import Any
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import IO, Any
 
 import falcon
 from falcon.media.multipart import MultipartForm
@@ -14,15 +19,20 @@ from appliance.api.dialects.openai.batches.schemas import (
     UploadForm,
 )
 from appliance.api.openapi.operation import Operations
+from appliance.api.wire import streams
 from appliance.api.wire.bodies import decode_query
 from appliance.auth.keys.scopes import Caller
-from appliance.errors import RequestError
-from appliance.store.callers.batches import BatchBook
+from appliance.errors import RequestError, StoreFull
+from appliance.store.callers.batches import PIECE_BYTES, BatchBook
 
 operation = Operations("OpenAI")
 
 PURPOSE = "batch"
 LONGEST_NAME = 255
+LONGEST_FIELD = 4096
+"""Bytes of a field that is no file."""
+IN_MEMORY = 1024 * 1024
+"""Bytes of a file that is not put on the disk before it is stored."""
 
 
 class Files:
@@ -37,16 +47,21 @@ class Files:
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Upload a file of requests, as a form with `purpose` and `file`. It is kept for 30 days,
         only for the caller that uploaded it."""
-        fields, name = _form(req)
-        purpose = fields.get("purpose", b"").decode("utf-8", "replace")
-        if purpose != PURPOSE:
-            raise RequestError(f"purpose: only {PURPOSE!r} is supported", param="purpose")
-        if "file" not in fields:
-            raise RequestError("file is missing", param="file")
-        if not fields["file"]:
-            raise RequestError("file: it is empty", param="file")
-        file = self._book.add_file(_owner(req), name, purpose, fields["file"])
-        resp.media = FileObject.of(file)
+        with _kept(self._book.folder) as content:
+            fields, name = _form(req, content)
+            purpose = fields.get("purpose", b"").decode("utf-8", "replace")
+            if purpose != PURPOSE:
+                raise RequestError(f"purpose: only {PURPOSE!r} is supported", param="purpose")
+            if name is None:
+                raise RequestError("file is missing", param="file")
+            size = content.tell()
+            if not size:
+                raise RequestError("file: it is empty", param="file")
+            content.seek(0)
+            pieces = iter(partial(content.read, PIECE_BYTES), b"")
+            resp.media = FileObject.of(
+                self._book.add_file(_owner(req), name, purpose, pieces, size)
+            )
 
     @operation(gives=FileList, query=FilesQuery)
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
@@ -77,8 +92,9 @@ class Files:
     @operation(gives="application/octet-stream")
     def on_get_content(self, req: falcon.Request, resp: falcon.Response, file_id: str) -> None:
         """What is in a file."""
-        resp.content_type = "application/octet-stream"
-        resp.data = self._book.content(_owner(req), file_id)
+        size = self._book.file(_owner(req), file_id).bytes
+        content = self._book.content(_owner(req), file_id)
+        streams.send(req, resp, streams.StoredStream(content, size))
 
 
 def page_of(found: Sequence[Any], after: str, limit: int) -> tuple[Sequence[Any], bool]:
@@ -93,8 +109,22 @@ def _owner(req: falcon.Request) -> str:
     return caller.owner
 
 
-def _form(req: falcon.Request) -> tuple[dict[str, bytes], str]:
-    """The fields of a form, and the file's name.
+@contextmanager
+def _kept(folder: Path) -> Iterator[IO[bytes]]:
+    """Room for a file: on the disk if it is large.
+
+    Raises:
+        StoreFull: there is no room any more.
+    """
+    try:
+        with tempfile.SpooledTemporaryFile(IN_MEMORY, dir=str(folder)) as file:
+            yield file
+    except OSError as ex:
+        raise StoreFull(f"The file can't be kept: {ex.strerror}") from ex
+
+
+def _form(req: falcon.Request, content: IO[bytes]) -> tuple[dict[str, bytes], str | None]:
+    """The fields of a form, and the file's name if there is one, whose content is written.
 
     Raises:
         falcon.HTTPUnsupportedMediaType: it is none.
@@ -105,10 +135,13 @@ def _form(req: falcon.Request) -> tuple[dict[str, bytes], str]:
         raise falcon.HTTPUnsupportedMediaType(description="a file comes as multipart/form-data")
     form: MultipartForm = req.get_media()
     fields: dict[str, bytes] = {}
-    name = "file"
+    name = None
     for part in form:
-        key = part.name or ""
-        if key == "file":
-            name = (part.filename or name)[:LONGEST_NAME]
-        fields[key] = part.stream.read()
+        if part.name == "file":
+            name = (part.filename or "file")[:LONGEST_NAME]
+            content.seek(0)
+            content.truncate()
+            shutil.copyfileobj(part.stream, content, PIECE_BYTES)
+        else:
+            fields[part.name or ""] = part.stream.read(LONGEST_FIELD)
     return fields, name

@@ -109,7 +109,7 @@ MAY_IMPORT: dict[str, list[str]] = {
     ],
     "api.dialects.ollama": [
         *("api.generation", "api.openapi", "api.wire"),
-        *("auth.keys", "config", "engine", "engine.serving", "http"),
+        *("auth.keys", "config", "engine", "engine.serving", "http", "store.callers"),
         *("models", "models.catalog", "models.gguf", "models.hub", "models.local"),
     ],
     "api.dialects.responses": [

@@ -46,10 +46,12 @@ from appliance.api.dialects.lm_studio.resources import (
 )
 from appliance.api.dialects.mcp.server import Mcp
 from appliance.api.dialects.mcp.tools import ToolBox
+from appliance.api.dialects.ollama.derived import OllamaDerived
 from appliance.api.dialects.ollama.embeddings import OldOllamaEmbed, OllamaEmbed
 from appliance.api.dialects.ollama.generation import OllamaChat, OllamaGenerate
 from appliance.api.dialects.ollama.models import OllamaModelResource
 from appliance.api.dialects.ollama.pull import OllamaPull
+from appliance.api.dialects.ollama.served import OllamaPool
 from appliance.api.dialects.openai.batches.batches import Batches
 from appliance.api.dialects.openai.batches.files import Files
 from appliance.api.dialects.openai.batches.runner import BatchRunner
@@ -70,6 +72,7 @@ from appliance.api.middleware.auth import (
     CHAT_LIMITED,
     CHAT_LIMITED_ANY_TYPE,
     CHAT_SHOWS_LIMIT,
+    CHAT_UPLOAD,
     MANAGE,
     MANAGE_ANY_TYPE,
     OPEN,
@@ -97,6 +100,7 @@ from appliance.http.websocket import WebSocketHandler
 from appliance.metrics.dashboard import Dashboard
 from appliance.metrics.registry import Metrics
 from appliance.models.library import ModelLibrary
+from appliance.store.callers.derived_models import DerivedModels
 from appliance.store.callers.drafts import DraftBook
 from appliance.store.callers.folders import FolderBook
 from appliance.store.callers.preferences import PreferenceBook
@@ -125,6 +129,7 @@ def build(
     presets: PresetBook,
     responses: Recorders,
     batches: BatchRunner,
+    derived: DerivedModels,
     turns: Turns,
     library: ModelLibrary,
     guard: Guard,
@@ -212,7 +217,7 @@ def build(
         }
     )
     files = Files(batches.book)
-    add("/v1/files", files, {"GET": CHAT, "POST": CHAT_LIMITED_ANY_TYPE})
+    add("/v1/files", files, {"GET": CHAT, "POST": CHAT_UPLOAD})
     add("/v1/files/{file_id}", files, CHAT, "one")
     add("/v1/files/{file_id}/content", files, CHAT_HEAVY, "content")
     many = Batches(batches)
@@ -245,21 +250,23 @@ def build(
     add("/api/v0/completions", lm_texts, CHAT_LIMITED, counts_as="completions")
     add("/api/v0/embeddings", embeddings, CHAT_LIMITED)
 
-    ollama = OllamaModelResource(pool, local_models)
+    ollama_pool = OllamaPool(pool, derived)
+    ollama = OllamaModelResource(pool, ollama_pool, local_models)
     answered = CHAT_LIMITED_ANY_TYPE
     add("/api/version", ollama, CHAT, "version")
     add("/api/tags", ollama, CHAT, "tags", counts_as="models_list")
     add("/api/ps", ollama, CHAT, "ps")
     add("/api/show", ollama, CHAT_ANY_TYPE, "show", counts_as="model_info")
-    add("/api/chat", OllamaChat(pool, local_models, limits), answered, counts_as="chat")
-    generate = OllamaGenerate(pool, local_models, limits)
+    add("/api/chat", OllamaChat(ollama_pool, local_models, limits), answered, counts_as="chat")
+    generate = OllamaGenerate(ollama_pool, local_models, limits)
     add("/api/generate", generate, answered, counts_as="completions")
-    add("/api/embed", OllamaEmbed(pool, limits.max_prompt_length), answered)
-    add("/api/embeddings", OldOllamaEmbed(pool, limits.max_prompt_length), answered)
-    add("/api/pull", OllamaPull(library, local_models), CHAT_ANY_TYPE)
+    add("/api/embed", OllamaEmbed(ollama_pool, limits.max_prompt_length), answered)
+    add("/api/embeddings", OldOllamaEmbed(ollama_pool, limits.max_prompt_length), answered)
+    add("/api/pull", OllamaPull(library, ollama_pool, local_models), CHAT_ANY_TYPE)
     add("/api/delete", ollama, MANAGE_ANY_TYPE)
-    for path in ("copy", "create", "push"):
-        add(f"/api/{path}", ollama, MANAGE_ANY_TYPE, "unsupported")
+    made = OllamaDerived(ollama_pool)
+    for verb in ("copy", "create", "push"):
+        add(f"/api/{verb}", made, MANAGE_ANY_TYPE, verb)
 
     one = OneSession(sessions, turns, folders)
     replies = SessionReplies(turns, starter)

@@ -28,6 +28,7 @@ from appliance.engine.local.prestart import PrestartedWorker
 from appliance.engine.serving.pool import Pool
 from appliance.errors import ModelNotFound
 from appliance.http.server import HttpServer, ServerLimits
+from appliance.http.uploads import UploadLimits
 from appliance.metrics import collectors
 from appliance.metrics.dashboard import Dashboard
 from appliance.metrics.registry import Metrics
@@ -36,6 +37,7 @@ from appliance.service.autotune import Autotuner
 from appliance.service.device_verification import DeviceVerifier
 from appliance.service.systemd import ModelState, NotifySocket, SystemdNotifier
 from appliance.store.callers.batches import BatchBook
+from appliance.store.callers.derived_models import DerivedModels
 from appliance.store.callers.drafts import DraftBook
 from appliance.store.callers.folders import FolderBook
 from appliance.store.callers.preferences import PreferenceBook
@@ -146,6 +148,7 @@ class Appliance:
         )
         expiry.on_confirm = self._cleanup.wake
         other_page.report(config)
+        model_specs.report(config)
         turns = Turns(
             sessions,
             self._live,
@@ -166,6 +169,7 @@ class Appliance:
             presets=PresetBook(self._database),
             responses=self._responses,
             batches=self._batches,
+            derived=DerivedModels(self._database),
             turns=turns,
             library=stock,
             guard=guard,
@@ -187,6 +191,7 @@ class Appliance:
             [(config.server.host, config.server.port)],
             _limits(threads, config.server.shutdown_grace_seconds),
             admit=guard.refused,
+            uploads=UploadLimits(folder=self._data, allow=guard.may_upload),
         )
         self._measure(metrics, sessions)
         self._keys.on_revoke(self._server.cut)

@@ -318,6 +318,37 @@ CREATE TABLE presets (
 
 _DROPPED_BY = "ALTER TABLE messages ADD COLUMN dropped_by TEXT"
 
+# - `name` as names are compared; `state` is JSON. A table of two columns would be taken for the
+#   preferences where pages are read without SQLite.
+_DERIVED_MODELS = """
+CREATE TABLE derived_models (
+    name TEXT PRIMARY KEY,
+    number INTEGER NOT NULL,
+    state TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+"""
+
+# - A file's content is in pieces, so that no more than one is in memory; `content` of `files` is
+#   empty but for files of older versions.
+_FILE_PIECES = """
+CREATE TABLE file_pieces (
+    number INTEGER PRIMARY KEY,
+    file_number INTEGER NOT NULL REFERENCES files (number) ON DELETE CASCADE,
+    content BLOB NOT NULL
+) STRICT;
+CREATE INDEX pieces_of_file ON file_pieces (file_number, number);
+"""
+
+# - What is new of a growing response, behind its `log`: so a write is as large as what is new.
+_RESPONSE_PIECES = """
+CREATE TABLE response_pieces (
+    number INTEGER PRIMARY KEY,
+    response_number INTEGER NOT NULL REFERENCES responses (number) ON DELETE CASCADE,
+    log BLOB NOT NULL
+) STRICT;
+CREATE INDEX pieces_of_response ON response_pieces (response_number, number);
+"""
+
 MIGRATIONS: Sequence[Migration] = (
     Migration("0001_sessions", _SESSIONS),
     Migration("0002_chats", _CHATS),
@@ -332,6 +363,9 @@ MIGRATIONS: Sequence[Migration] = (
     Migration("0012_order", _ORDER),
     Migration("0013_presets", _PRESETS),
     Migration("0014_dropped_by", _DROPPED_BY),
+    Migration("0015_derived_models", _DERIVED_MODELS),
+    Migration("0016_file_pieces", _FILE_PIECES),
+    Migration("0017_response_pieces", _RESPONSE_PIECES),
 )
 
 _RECORD = "CREATE TABLE IF NOT EXISTS migrations (name TEXT PRIMARY KEY, applied_at INTEGER) STRICT"

@@ -107,7 +107,7 @@ def test_thinking_can_be_off(client: ollama.Client) -> None:
 
 def test_generate(client: ollama.Client) -> None:
     found = client.generate(model="FAKE", prompt="echo:one two", system="Be brief.")
-    assert (found.response, found.done_reason, found.context) == ("one two", "stop", [])
+    assert (found.response, found.done_reason) == ("one two", "stop")
     pieces = list(client.generate(model="fake", prompt="echo:one two", stream=True))
     assert "".join(piece.response or "" for piece in pieces) == "one two"
     raw = client.generate(model="fake", prompt="echo:raw\x03", raw=True)
@@ -242,10 +242,6 @@ def test_errors(client: ollama.Client, real: ollama.Client, scripted: Running) -
         client.chat(model="fake", messages=[{"role": "user", "content": "", "images": [b"x"]}])
     with pytest.raises(ollama.ResponseError, match="does not support thinking"):
         real.chat(model=REAL, messages=user_messages("Hi"), think=True)
-    with pytest.raises(ollama.ResponseError, match="more names"):
-        client.copy("fake", "other")
-    with pytest.raises(ollama.ResponseError, match="not made here"):
-        client.create("mine", from_="fake", system="Be brief.")
     with pytest.raises(ollama.ResponseError, match="does not support insert"):
         real.generate(model=REAL, prompt="a", suffix="b")
     nothing = httpx.post(f"{scripted.url}/api/chat", content="{}")

@@ -181,18 +181,11 @@ ROWS = (
     ),
     Row(
         "Ollama",
-        "the context of an earlier text",
+        "the context of another server's text",
         {"model": FAKE, "prompt": "a", "context": [1, 2]},
         error("context"),
         400,
         GENERATE,
-    ),
-    Row(
-        "Ollama",
-        "a context to go on from",
-        {"model": FAKE, "prompt": "echo:a", "stream": False},
-        {"response": "a", "context": []},
-        path=GENERATE,
     ),
     Row(
         "Ollama",
@@ -242,12 +235,22 @@ def test_what_has_ended_stays_as_it_is(fake: httpx.Client) -> None:
     assert cancelled.json()["status"] == "completed"
 
 
-@pytest.mark.parametrize("path", ["/api/create", "/api/copy", "/api/push"])
-def test_models_are_neither_made_nor_copied(real: httpx.Client, path: str) -> None:
-    """Of Ollama: model files are used as they are."""
-    response = real.post(path, json={"model": "a", "from": REAL, "source": "a", "destination": "b"})
-    assert 400 <= response.status_code < 500
-    assert isinstance(response.json()["error"], str)
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"files": {"a.gguf": "sha256:0"}},
+        {"adapters": {"a.gguf": "sha256:0"}},
+        {"quantize": "q4_K_M"},
+        {"template": "{{ .Prompt }}"},
+        {"modelfile": "FROM a"},
+    ],
+)
+def test_model_files_are_used_as_they_are(real: httpx.Client, fields: dict[str, Any]) -> None:
+    """Of Ollama: other weights, and another template."""
+    response = real.post("/api/create", json={"model": "a", "from": REAL, **fields})
+    assert response.status_code == 400
+    assert response.json()["error"].startswith(next(iter(fields)))
+    assert real.post("/api/push", json={"model": REAL}).status_code == 400
 
 
 def test_bodies_come_as_they_are(fake: httpx.Client) -> None:

@@ -7,6 +7,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from appliance.http.errors import ErrorObject
+from appliance.store.callers.derived_models import DerivedMessage
 
 
 class OllamaError(msgspec.Struct, frozen=True, kw_only=True):
@@ -95,6 +96,8 @@ class ShownModel(msgspec.Struct, frozen=True, kw_only=True):
     parameters: str | UnsetType = UNSET
     template: str
     system: str = ""
+    messages: list[DerivedMessage] | UnsetType = UNSET
+    """That every chat begins with, where there are some."""
     details: OllamaDetails
     model_info: dict[str, Any]
     """The metadata of its GGUF header."""

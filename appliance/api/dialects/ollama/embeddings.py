@@ -18,7 +18,6 @@ from appliance.api.wire.bodies import check_length
 from appliance.api.wire.headers import warn
 from appliance.api.wire.lenient import decode_any_type
 from appliance.engine.protocol import Embedded
-from appliance.engine.serving.pool import Pool
 from appliance.engine.types import EmbedRequest, TextPrompt
 from appliance.errors import ContextLengthExceeded
 
@@ -30,9 +29,9 @@ class _OllamaVectors:
 
     error_format = staticmethod(ollama_error)
 
-    def __init__(self, pool: Pool, max_prompt_length: int) -> None:
+    def __init__(self, pool: OllamaPool, max_prompt_length: int) -> None:
         """`max_prompt_length`: characters of an input, see `[limits]`."""
-        self._pool = OllamaPool(pool)
+        self._pool = pool
         self._max_prompt_length = max_prompt_length
 
     def _embed(

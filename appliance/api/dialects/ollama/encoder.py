@@ -18,6 +18,7 @@ from appliance.api.dialects.ollama.answers import (
     OllamaToken,
     timestamp,
 )
+from appliance.api.dialects.ollama.context import Said, packed
 from appliance.api.generation.encoder import ReplyCollector
 from appliance.engine.protocol import (
     CallDelta,
@@ -79,7 +80,8 @@ class _LineEncoder:
 
     def whole(self, replies: Sequence[ReplyCollector]) -> OllamaAnswer:
         """The answer that is not streamed."""
-        (reply,) = replies
+        (self._reply,) = replies
+        reply = self._reply
         assert reply.finished
         return self._answer(
             reply.text, reply.reasoning, reply.calls, reply.logprobs, reply.finished
@@ -154,6 +156,8 @@ class GenerateLines(_LineEncoder):
         """`raw`: the prompt is continued as it stands."""
         super().__init__(model)
         self._raw = raw
+        self.so_far: list[Said] = []
+        """The chat without the reply; empty: it is none."""
 
     def _answer(
         self,
@@ -166,9 +170,12 @@ class GenerateLines(_LineEncoder):
         return GenerateAnswer(
             response=text,
             thinking=thinking or UNSET,
-            context=[] if finished and not self._raw else UNSET,
+            context=self._context() if finished and not self._raw else UNSET,
             **self._common(logprobs, finished),
         )
+
+    def _context(self) -> list[int]:
+        return packed([*self.so_far, ("assistant", self._reply.text)]) if self.so_far else []
 
     def loaded(self, reason: str) -> GenerateAnswer:
         """The answer to a request without a prompt."""

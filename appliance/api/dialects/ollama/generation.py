@@ -26,10 +26,11 @@ from appliance.api.wire.bodies import check_length
 from appliance.api.wire.headers import warn
 from appliance.api.wire.lenient import decode_any_type
 from appliance.config.schema import LimitsSettings
-from appliance.engine.serving.pool import Pool, ServedModel
+from appliance.engine.serving.pool import ServedModel
 from appliance.engine.types import GenerationRequest, InfillPrompt, Prompt, TextPrompt
 from appliance.errors import RequestError
 from appliance.models.local.ollama_options import read_options
+from appliance.store.callers.derived_models import DerivedModel
 
 operation = Operations("Ollama")
 
@@ -39,8 +40,8 @@ class _OllamaGeneration:
 
     error_format = staticmethod(ollama_error)
 
-    def __init__(self, pool: Pool, models: ModelInventory, limits: LimitsSettings) -> None:
-        self._pool = OllamaPool(pool)
+    def __init__(self, pool: OllamaPool, models: ModelInventory, limits: LimitsSettings) -> None:
+        self._pool = pool
         self._models = models
         self._max_tokens = limits.max_response_tokens
         self._max_prompt_length = limits.max_prompt_length
@@ -51,11 +52,12 @@ class _OllamaGeneration:
         resp: falcon.Response,
         body: OllamaGenerationRequest,
         model: ServedModel,
+        made: DerivedModel | None,
         prompt: Callable[[], Prompt | None],
         encoder: ChatLines | GenerateLines,
         ignored: str | None,
     ) -> None:
-        options = read_options(body.options)
+        options = read_options({**(made.options if made else {}), **(body.options or {})})
         sampling = body.sampling(options, self._max_tokens, model.spec.sampling)
         caller = caller_of(req)
         found = prompt()
@@ -80,12 +82,12 @@ class _OllamaGeneration:
             cut = ReplyLimit(options.most, self._max_tokens).warning(generation.accepted)
         warn(resp, model.routing.warning_for(None), cut, ignored, options.ignored, kept)
 
-    def _check_thinks(self, name: str, body: OllamaGenerationRequest) -> None:
+    def _check_thinks(self, name: str, model: ServedModel, body: OllamaGenerationRequest) -> None:
         """
         Raises:
             RequestError: it is to think, and can't.
         """
-        if body.think and self._models.offered_as(name).thinks is False:
+        if body.think and self._models.offered_as(model.id).thinks is False:
             raise RequestError(f'"{name}" does not support thinking', param="think")
 
 
@@ -104,17 +106,17 @@ class OllamaChat(_OllamaGeneration):
         """The next message of a chat, streamed or whole; without messages, the model is loaded."""
         body, ignored = decode_any_type(req, ChatRequest)
         name = body.asked()
-        model = self._pool.find(name)
+        model, made = self._pool.resolve(name)
 
         def prompt() -> Any:
             if not body.messages:
                 return None
-            conversation = body.conversation()
+            conversation = body.conversation(made)
             check_length("messages", conversation.length, self._max_prompt_length)
-            self._check_thinks(name, body)
+            self._check_thinks(name, model, body)
             return body.prompt(conversation)
 
-        self._answer(req, resp, body, model, prompt, ChatLines(name), ignored)
+        self._answer(req, resp, body, model, made, prompt, ChatLines(name), ignored)
 
 
 class OllamaGenerate(_OllamaGeneration):
@@ -132,8 +134,8 @@ class OllamaGenerate(_OllamaGeneration):
         """The reply to a prompt, streamed or whole; without one, the model is loaded."""
         body, ignored = decode_any_type(req, GenerateRequest)
         name = body.asked()
-        model = self._pool.find(name)
-        raw = bool(body.raw)
+        model, made = self._pool.resolve(name)
+        encoder = GenerateLines(name, raw=bool(body.raw))
 
         def prompt() -> Any:
             body.check()
@@ -141,9 +143,14 @@ class OllamaGenerate(_OllamaGeneration):
                 return None
             length = len(body.prompt) + len(body.system or "") + len(body.suffix or "")
             check_length("prompt", length, self._max_prompt_length)
-            self._check_thinks(name, body)
+            self._check_thinks(name, model, body)
             if body.suffix:
                 return InfillPrompt(body.prompt, body.suffix)
-            return TextPrompt(body.prompt) if raw else body.prompt_of_chat()
+            if body.raw:
+                return TextPrompt(body.prompt)
+            encoder.so_far = body.so_far(self._max_prompt_length)
+            length = sum(len(text) for _, text in encoder.so_far)
+            check_length("context", length, self._max_prompt_length)
+            return body.prompt_of_chat(encoder.so_far, made)
 
-        self._answer(req, resp, body, model, prompt, GenerateLines(name, raw=raw), ignored)
+        self._answer(req, resp, body, model, made, prompt, encoder, ignored)

@@ -1,12 +1,14 @@
 """Ollama's API: models, their details, and which are loaded."""
 
 import hashlib
+import json
 import math
 import time
 from pathlib import Path
 from typing import Any
 
 import falcon
+import msgspec
 from msgspec import UNSET
 
 from appliance.api.dialects.ollama.answers import (
@@ -21,40 +23,35 @@ from appliance.api.dialects.ollama.answers import (
     ollama_error,
     timestamp,
 )
+from appliance.api.dialects.ollama.derived import delete_derived
 from appliance.api.dialects.ollama.schemas import DeleteRequest, ShowRequest
-from appliance.api.dialects.ollama.served import ModelInventory, OllamaPool, not_found
+from appliance.api.dialects.ollama.served import ModelInventory, OllamaPool
 from appliance.api.openapi.operation import Operations
 from appliance.api.wire.lenient import decode_any_type
 from appliance.engine.serving.pool import Pool
-from appliance.errors import BadModelFile, ModelNotFound, RequestError
+from appliance.errors import BadModelFile, ModelNotFound
 from appliance.models.gguf.header import GgufHeader
 from appliance.models.gguf.shards import read_model
 from appliance.models.local.abilities import capabilities
 from appliance.models.local.summary import LocalModel
+from appliance.store.callers.derived_models import DerivedModel
 
 operation = Operations("Ollama")
 
 VERSION = "0.17.6"
 """The version of Ollama's API that this implements. Clients refuse older ones."""
-UNSUPPORTED = {
-    "copy": "a model has no copies here; [models.aliases] in the configuration gives it more names",
-    "create": "models are not made here: pull a GGUF file, and send the system prompt and the"
-    " options with each request",
-    "push": "nothing is uploaded from here",
-}
-"""Why, by the last word of the path."""
 NEVER = "2318-01-01T00:00:00.000000Z"
 """When a model expires that doesn't."""
 
 
 class OllamaModelResource:
-    """`/api/version`, `/api/tags`, `/api/ps`, `/api/show`, `/api/delete`, and what isn't here."""
+    """`/api/version`, `/api/tags`, `/api/ps`, `/api/show` and `/api/delete`."""
 
     error_format = staticmethod(ollama_error)
 
-    def __init__(self, pool: Pool, models: ModelInventory) -> None:
-        self._all = pool
-        self._pool = OllamaPool(pool)
+    def __init__(self, all: Pool, pool: OllamaPool, models: ModelInventory) -> None:
+        self._all = all
+        self._pool = pool
         self._models = models
         self._since = time.time()
 
@@ -67,8 +64,15 @@ class OllamaModelResource:
     def on_get_tags(self, req: falcon.Request, resp: falcon.Response) -> None:
         """The models on this machine, the newest first."""
         known = [model for model in self._models.offered() if model.downloaded]
-        known.sort(key=self._changed, reverse=True)
-        resp.media = OllamaModels(models=[self._entry(model) for model in known])
+        entries = [self._entry(model) for model in known]
+        here = {model.id: model for model in known}
+        entries += [
+            self._entry(here[made.base], made)
+            for made in self._pool.derived.all()
+            if made.base in here
+        ]
+        entries.sort(key=lambda it: it.modified_at, reverse=True)
+        resp.media = OllamaModels(models=entries)
 
     @operation(gives=OllamaLoadedModels, error=OllamaError)
     def on_get_ps(self, req: falcon.Request, resp: falcon.Response) -> None:
@@ -98,46 +102,47 @@ class OllamaModelResource:
     def on_post_show(self, req: falcon.Request, resp: falcon.Response) -> None:
         """A model in detail."""
         body, _ = decode_any_type(req, ShowRequest)
-        known = self._offered_as(body.asked())
+        model, made = self._pool.resolve(body.asked())
+        known = self._models.offered_as(model.id)
         header = _header(known)
         context = known.n_ctx or known.context_length
+        options = {**({"num_ctx": context} if context else {}), **(made.options if made else {})}
+        parameters = _parameters(options)
         resp.media = ShownModel(
-            license=known.licence,
-            modelfile=f"FROM {known.id}\n",
-            parameters=f"{'num_ctx':<30} {context}" if context else UNSET,
+            license=(made.licence if made else "") or known.licence,
+            modelfile=_modelfile(known, made),
+            parameters="\n".join(f"{name:<30} {value}" for name, value in parameters) or UNSET,
             template=(header and header.chat_template) or "",
-            details=_details(known),
+            system=made.system if made else "",
+            messages=made.messages if made and made.messages else UNSET,
+            details=_details(known, made),
             model_info=_model_info(known, header),
             capabilities=_capabilities(known),
-            modified_at=timestamp(self._changed(known)),
+            modified_at=timestamp(made.created_at if made else self._changed(known)),
         )
 
     @operation(takes=DeleteRequest, errors=(404, 409), error=OllamaError)
     def on_delete(self, req: falcon.Request, resp: falcon.Response) -> None:
-        """Delete a model's files, if they are in the appliance's own folder."""
+        """Delete a model's files, if they are in the appliance's own folder; of one that was made
+        of another, its name and settings."""
         body, _ = decode_any_type(req, DeleteRequest)
-        self._models.delete(self._offered_as(body.asked()).id)
-
-    @operation(takes=dict[str, Any], errors=(), error=OllamaError)
-    def on_post_unsupported(self, req: falcon.Request, resp: falcon.Response) -> None:
-        """Ollama's copies, models made of others, and uploads, which aren't here: always 400."""
-        raise RequestError(UNSUPPORTED[req.path.rpartition("/")[2]])
-
-    def _offered_as(self, name: str) -> LocalModel:
+        name = body.asked()
         try:
-            return self._models.offered_as(name)
-        except ModelNotFound as ex:
-            raise not_found(name) from ex
+            known = self._models.offered_as(name)
+        except ModelNotFound:
+            delete_derived(self._pool, name)
+        else:
+            self._models.delete(known.id)
 
-    def _entry(self, known: LocalModel) -> OllamaModel:
-        name = _tagged(known.id)
+    def _entry(self, known: LocalModel, made: DerivedModel | None = None) -> OllamaModel:
+        name = _tagged(made.name if made else known.id)
         return OllamaModel(
             name=name,
             model=name,
-            modified_at=timestamp(self._changed(known)),
+            modified_at=timestamp(made.created_at if made else self._changed(known)),
             size=known.size,
-            digest=_digest(known),
-            details=_details(known),
+            digest=_digest(known, made),
+            details=_details(known, made),
             capabilities=_capabilities(known),
         )
 
@@ -153,13 +158,34 @@ def _tagged(id: str) -> str:
     return id if ":" in id else f"{id}:latest"
 
 
-def _digest(known: LocalModel) -> str:
-    return hashlib.sha256(f"{known.id}\n{known.size}".encode()).hexdigest()
+def _digest(known: LocalModel, made: DerivedModel | None = None) -> str:
+    parts = f"{known.id}\n{known.size}".encode() + (msgspec.json.encode(made) if made else b"")
+    return hashlib.sha256(parts).hexdigest()
 
 
-def _details(known: LocalModel) -> OllamaDetails:
+def _parameters(options: dict[str, Any]) -> list[tuple[str, str]]:
+    """Names and values as a Modelfile has them, a pair for each entry of a list."""
+    return [
+        # A text in quotes: clients split such lines at blanks.
+        (name, json.dumps(one, ensure_ascii=False))
+        for name, value in options.items()
+        for one in (value if isinstance(value, list) else [value])
+    ]
+
+
+def _modelfile(known: LocalModel, made: DerivedModel | None) -> str:
+    lines = [f"FROM {known.id}"]
+    if made:
+        lines += [f"PARAMETER {name} {value}" for name, value in _parameters(made.options)]
+        lines += [f'SYSTEM """{made.system}"""'] if made.system else []
+        lines += [f'MESSAGE {it.role} """{it.content}"""' for it in made.messages]
+    return "\n".join(lines) + "\n"
+
+
+def _details(known: LocalModel, made: DerivedModel | None = None) -> OllamaDetails:
     family = known.architecture or "unknown"
     return OllamaDetails(
+        parent_model=known.id if made else "",
         family=family,
         families=[family],
         parameter_size=_short(known.parameters),

@@ -10,7 +10,7 @@ import falcon
 from appliance.api.dialects.ollama.answers import OllamaError, OllamaPullProgress, ollama_error
 from appliance.api.dialects.ollama.encoder import NDJSON, line
 from appliance.api.dialects.ollama.schemas import OllamaPullRequest
-from appliance.api.dialects.ollama.served import ModelInventory, caller_of
+from appliance.api.dialects.ollama.served import ModelInventory, OllamaPool, caller_of
 from appliance.api.openapi.operation import Operations
 from appliance.api.wire import streams
 from appliance.api.wire.lenient import decode_any_type
@@ -32,8 +32,9 @@ class OllamaPull:
 
     error_format = staticmethod(ollama_error)
 
-    def __init__(self, library: ModelLibrary, models: ModelInventory) -> None:
+    def __init__(self, library: ModelLibrary, pool: OllamaPool, models: ModelInventory) -> None:
         self._downloads = library.downloads
+        self._pool = pool
         self._models = models
 
     @operation(
@@ -71,7 +72,7 @@ class OllamaPull:
 
     def _is_here(self, name: str) -> bool:
         try:
-            return self._models.offered_as(name).downloaded
+            return self._models.offered_as(self._pool.find(name).id).downloaded
         except ModelNotFound:
             return False
 

@@ -6,12 +6,14 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
+from appliance.api.dialects.ollama.context import Said, unpacked
 from appliance.api.dialects.ollama.options import params_of
 from appliance.api.generation.conversation import Conversation, function_tool, tool_call
 from appliance.api.wire.lenient import Lenient
 from appliance.engine.types import ChatPrompt, SamplingParams
 from appliance.errors import RequestError
 from appliance.models.local.ollama_options import OllamaOptions
+from appliance.store.callers.derived_models import DerivedModel
 
 KeepAlive = Annotated[float, Meta(ge=-(2**53), le=2**53)] | Annotated[str, Meta(max_length=64)]
 Think = bool | Literal["low", "medium", "high", "max"]
@@ -55,6 +57,13 @@ class OllamaPullRequest(NamedModel, kw_only=True, frozen=True):
 
 class DeleteRequest(NamedModel, kw_only=True, frozen=True):
     """`DELETE /api/delete`."""
+
+
+class CopyRequest(Lenient, kw_only=True, frozen=True):
+    """`POST /api/copy`."""
+
+    source: Annotated[str, Meta(min_length=1)]
+    destination: Annotated[str, Meta(min_length=1)]
 
 
 class KeptModel(NamedModel, kw_only=True, frozen=True):
@@ -156,13 +165,14 @@ class ChatRequest(OllamaGenerationRequest, kw_only=True, frozen=True):
     """None: the model is loaded, or unloaded if `keep_alive` is 0."""
     tools: Annotated[list[OllamaTool], Meta(max_length=512)] | None = None
 
-    def conversation(self) -> Conversation:
-        """The messages, in order.
+    def conversation(self, made: DerivedModel | None) -> Conversation:
+        """The messages, in order, behind those that the model was made with.
 
         Raises:
             RequestError: one of them can't be shown to a model.
         """
-        found = Conversation()
+        own = self.messages and self.messages[0].role.lower() == "system"
+        found = begun_by(made, system="" if own else None)
         for i, message in enumerate(self.messages or ()):
             self._add(found, message, f"messages[{i}]")
         return found
@@ -214,6 +224,64 @@ class ChatRequest(OllamaGenerationRequest, kw_only=True, frozen=True):
         )
 
 
+ROLES = ("system", "user", "assistant")
+_NOT_MADE = {
+    "files": "pull a GGUF file, or put it into the folder of models, and name it in from",
+    "adapters": "adapters are not supported",
+    "quantize": "files are used as they are; pull the model in the quantization that you want",
+    "modelfile": "send from, system and parameters instead",
+    "path": "send from, system and parameters instead",
+}
+"""Fields of `CreateRequest` that can't be kept to."""
+
+
+class CreateRequest(NamedModel, kw_only=True, frozen=True):
+    """`POST /api/create`."""
+
+    origin: str | None = msgspec.field(default=None, name="from")
+    """A model that is here."""
+    system: str | None = None
+    parameters: dict[str, Any] | None = None
+    """As `options` of a request."""
+    messages: list[OllamaMessage] | None = None
+    """That every chat begins with."""
+    license: str | list[str] | None = None
+    template: str | None = None
+    stream: bool | None = None
+    files: dict[str, str] | None = None
+    adapters: dict[str, str] | None = None
+    quantize: str | None = None
+    modelfile: str | None = None
+    path: str | None = None
+
+    @property
+    def licence(self) -> str:
+        """As one text."""
+        texts = [self.license] if isinstance(self.license, str) else self.license or []
+        return "\n\n".join(texts)
+
+    def check(self) -> None:
+        """
+        Raises:
+            RequestError: it wants what can't be done here.
+        """
+        for name, why in _NOT_MADE.items():
+            if getattr(self, name):
+                raise RequestError(f"{name}: {why}", param=name)
+        if not self.origin:
+            raise RequestError("from is missing: the name of a model that is here", param="from")
+        if self.template:
+            raise RequestError(NO_TEMPLATE, param="template")
+        for number, message in enumerate(self.messages or ()):
+            path = f"messages[{number}]"
+            refuse_images(message.images, f"{path}.images")
+            if message.role.lower() not in ROLES:
+                raise RequestError(f"{path}.role needs {', '.join(ROLES)}", param=f"{path}.role")
+
+
+NO_TEMPLATE = "template: the model file's own is used, which is no template of Go's"
+
+
 class GenerateRequest(OllamaGenerationRequest, kw_only=True, frozen=True):
     """`POST /api/generate`."""
 
@@ -233,17 +301,31 @@ class GenerateRequest(OllamaGenerationRequest, kw_only=True, frozen=True):
             RequestError: it wants what isn't here.
         """
         refuse_images(self.images, "images")
-        for name in ("template", "context"):
-            if getattr(self, name):
-                raise RequestError(f"{name} is not supported here", param=name)
-        if self.raw and self.system:
-            raise RequestError("a raw prompt has no system prompt beside it", param="system")
+        if self.template:
+            raise RequestError(NO_TEMPLATE, param="template")
+        for name, what in (("system", "system prompt"), ("context", "context")):
+            if self.raw and getattr(self, name):
+                raise RequestError(f"a raw prompt has no {what} beside it", param=name)
 
-    def prompt_of_chat(self) -> ChatPrompt:
+    def so_far(self, most: int) -> list[Said]:
+        """The chat that `context` stands for, and the prompt; `most`: characters of it.
+
+        Raises:
+            RequestError: it is not of this server.
+        """
+        return [
+            *(unpacked(self.context, most) if self.context else ()),
+            ("user", self.prompt or ""),
+        ]
+
+    def prompt_of_chat(self, so_far: list[Said], made: DerivedModel | None) -> ChatPrompt:
         """For the engine, by the model's chat template."""
-        conversation = Conversation()
-        conversation.system(self.system or "")
-        conversation.user(self.prompt or "")
+        conversation = begun_by(made, system=self.system)
+        for role, text in so_far:
+            if role == "assistant":
+                conversation.assistant(text)
+            else:
+                conversation.user(text)
         return ChatPrompt(
             conversation.messages(),
             parse_output=True,
@@ -270,6 +352,21 @@ class OldEmbedRequest(KeptModel, kw_only=True, frozen=True):
     """`POST /api/embeddings`."""
 
     prompt: str | None = None
+
+
+def begun_by(made: DerivedModel | None, system: str | None) -> Conversation:
+    """A chat that begins as the model was made to; `system`: in place of its own."""
+    found = Conversation()
+    found.system(system if system is not None else made.system if made else "")
+    for message in made.messages if made else ():
+        match message.role:
+            case "system":
+                found.system(message.content)
+            case "assistant":
+                found.assistant(message.content)
+            case _:
+                found.user(message.content)
+    return found
 
 
 def refuse_images(images: list[str] | None, path: str) -> None:

@@ -8,9 +8,11 @@ import falcon
 from appliance.api.dialects.ollama.schemas import KeptModel
 from appliance.api.generation.keeping import keep, seconds_of
 from appliance.auth.keys.scopes import Caller
+from appliance.engine.serving.model_names import comparable
 from appliance.engine.serving.pool import Pool, ServedModel
 from appliance.errors import ModelLoadFailed, ModelNotFound
 from appliance.models.local.summary import LocalModel
+from appliance.store.callers.derived_models import DerivedModel, DerivedModels
 
 POLL_SECONDS = 0.05
 LONGEST_LOAD_SECONDS = 600.0
@@ -30,21 +32,44 @@ class ModelInventory(Protocol):
 
 
 class OllamaPool:
-    """The pool, with Ollama's words."""
+    """The pool, with Ollama's words, and the models that were made of others."""
 
-    def __init__(self, pool: Pool) -> None:
+    def __init__(self, pool: Pool, derived: DerivedModels) -> None:
         self._pool = pool
+        self.derived = derived
 
-    def find(self, name: str) -> ServedModel:
-        """The model of that name, with a tag or without.
+    def resolve(self, name: str) -> tuple[ServedModel, DerivedModel | None]:
+        """The model of that name, with a tag or without, and what it was made with if it was made
+        of another.
 
         Raises:
             ModelNotFound: there is none.
         """
         try:
-            return self._pool.find(name)
+            return self._pool.find(name), None
         except ModelNotFound as ex:
-            raise not_found(name) from ex
+            made = self.derived.find(comparable(name))
+            if made is None:
+                raise not_found(name) from ex
+        try:
+            return self._pool.find(made.base), made
+        except ModelNotFound as ex:
+            raise ModelNotFound(
+                f"model '{name}' not found: it was made of {made.base}, which is gone",
+                param="model",
+            ) from ex
+
+    def find(self, name: str) -> ServedModel:
+        """The model that answers to that name. Raises as `resolve` does."""
+        return self.resolve(name)[0]
+
+    def is_taken(self, name: str) -> bool:
+        """Whether a model or an alias has that name already."""
+        try:
+            self._pool.find(name)
+        except ModelNotFound:
+            return False
+        return True
 
     def keep(self, model: ServedModel, body: KeptModel, caller: Caller) -> str | None:
         """Keep a model as long as a request asks for; returns a sentence if the caller may not say

@@ -4,9 +4,9 @@ import math
 from pathlib import Path
 
 import pytest
-from appliance.engine.pool import Pool
 
 from appliance.engine.base import Engine, ModelSpec
+from appliance.engine.serving.pool import Pool
 from appliance.errors import ModelNotDownloaded
 
 

@@ -292,7 +292,18 @@ def test_multiples_are_those_of_doubles(schema: Any, good: str, bad: str) -> Non
 
 @pytest.mark.parametrize("name", [*NAMES, "multipleOf"])
 def test_any_bound_is_kept_to_or_refused(name: str) -> None:
-    odd = [1e300, -1e300, 5e-324, 1e-300, -1e-300, 10**25, 2**63, -(2**70), 10**400, -(10**400)]
+    odd: list[Any] = [
+        1e300,
+        -1e300,
+        5e-324,
+        1e-300,
+        -1e-300,
+        10**25,
+        2**63,
+        -(2**70),
+        10**400,
+        -(10**400),
+    ]
     odd += [1e-9, 1e-30, 123456789.12345679, 4503599627370495.5, 1e15, 0, -1, "1", None]
     taken = 0
     for bound in odd:

@@ -249,6 +249,16 @@ export interface components {
             /** @default  */
             q?: string;
         };
+        /** @description Some sessions, or what changed in the list of all. */
+        ChangedSessions: {
+            sessions: components["schemas"]["Session"][];
+            /** @default [] */
+            gone?: string[];
+            revision: string;
+            whole: boolean;
+            /** @default false */
+            more?: boolean;
+        };
         /** @description The response to `POST /api/chat`, whole, or a line of it. */
         ChatAnswer: {
             model: string;
@@ -751,6 +761,7 @@ export interface components {
             kv_bytes: number;
             worker_restarts: number;
             memory: components["schemas"]["DashboardMemory"];
+            processor: components["schemas"]["ProcessorLoad"];
             uptime_seconds: number;
             version: string;
         };
@@ -768,6 +779,12 @@ export interface components {
             model?: string | null;
             /** @default null */
             name?: string | null;
+        };
+        /** @description Chats that were deleted or expired, and can be restored. */
+        DeletedAnswer: {
+            keep_seconds: number;
+            sessions: components["schemas"]["DeletedSession"][];
+            more: boolean;
         };
         /** @description The answer to a deletion. */
         DeletedFile: {
@@ -790,6 +807,13 @@ export interface components {
             object?: "response";
             /** @default true */
             deleted?: boolean;
+        };
+        /** @description A chat that can be restored. */
+        DeletedSession: {
+            id: string;
+            title: string;
+            deleted_at: number;
+            expired: boolean;
         };
         /** @description A message that every chat begins with. */
         DerivedMessage: {
@@ -843,6 +867,18 @@ export interface components {
             bytes_per_second: number;
             error: string | null;
             created_at: number;
+        };
+        /** @description `PUT /api/drafts`. */
+        DraftIn: {
+            /** @default  */
+            session_id?: string;
+            text: string;
+        };
+        /** @description The caller's drafts. */
+        DraftsAnswer: {
+            drafts: {
+                [key: string]: string;
+            };
         };
         /** @description The response to `POST /v1/embeddings`, in the order of the inputs. */
         EmbeddingList: {
@@ -900,6 +936,11 @@ export interface components {
             ttl_seconds: number;
             confirmed: boolean;
         };
+        /** @description `POST /api/export`. */
+        ExportIn: {
+            /** @default null */
+            session_ids?: string[] | null;
+        };
         /** @description A chat as a file, exported; `ChatFile` accepts it. */
         ExportedChat: {
             /**
@@ -912,6 +953,17 @@ export interface components {
             metadata: components["schemas"]["FileMetadata"];
             session: components["schemas"]["ExportedSession"];
             messages: components["schemas"]["ExportedMessage"][];
+        };
+        /** @description Chats as a file; `POST /api/import` accepts it. */
+        ExportedChats: {
+            /**
+             * @default appliance.chats
+             * @enum {unknown}
+             */
+            format?: "appliance.chats";
+            /** @default 1 */
+            version?: number;
+            chats: components["schemas"]["ExportedChat"][];
         };
         /** @description A message, exported. */
         ExportedMessage: {
@@ -1025,6 +1077,8 @@ export interface components {
             seed: number;
             context_tokens: number;
             n_ctx: number | null;
+            /** @default null */
+            dropped_by?: ("context" | "limit") | null;
         };
         /** @description The query of `GET /v1/files`. */
         FilesQuery: {
@@ -1039,6 +1093,29 @@ export interface components {
             order?: "asc" | "desc";
             /** @default  */
             after?: string;
+        };
+        /** @description One of them. */
+        Folder: {
+            id: string;
+            name: string;
+            settings: components["schemas"]["Settings"] | null;
+        };
+        /** @description `PATCH /api/folders/{id}`. Fields not given stay unchanged. */
+        FolderChange: {
+            name?: string;
+            settings?: components["schemas"]["SettingsIn"] | null;
+        };
+        /** @description `DELETE /api/folders/{id}`. */
+        FolderQuery: {
+            /**
+             * @default keep
+             * @enum {unknown}
+             */
+            chats?: "delete" | "keep";
+        };
+        /** @description The caller's folders, by name. */
+        FoldersAnswer: {
+            folders: components["schemas"]["Folder"][];
         };
         /** @description The next part of a function call; the name comes first. */
         FunctionDelta: {
@@ -1902,10 +1979,21 @@ export interface components {
             seed: number;
             context_tokens: number;
             n_ctx: number | null;
+            /** @default null */
+            dropped_by?: ("context" | "limit") | null;
         };
-        /** @description All messages of a session. */
+        /** @description Messages of a session. */
         MessagesAnswer: {
             messages: components["schemas"]["Message"][];
+            /** @default false */
+            more?: boolean;
+        };
+        /** @description `GET /api/sessions/{id}/messages`; with nothing given, all messages. */
+        MessagesQuery: {
+            /** @default null */
+            limit?: number | null;
+            /** @default null */
+            before?: string | null;
         };
         /** @description `POST /v1/messages`. */
         MessagesRequest: {
@@ -2028,6 +2116,8 @@ export interface components {
             warning: string | null;
             /** @default false */
             missing?: boolean;
+            /** @default false */
+            elsewhere?: boolean;
         };
         /** @description A request about a model. */
         NamedModel: {
@@ -2067,6 +2157,12 @@ export interface components {
                 [key: string]: string;
             } | null;
         };
+        /** @description `POST /api/folders`. */
+        NewFolder: {
+            name: string;
+            /** @default null */
+            settings?: components["schemas"]["SettingsIn"] | null;
+        };
         /** @description A key to create. */
         NewKeyIn: {
             name: string;
@@ -2080,12 +2176,20 @@ export interface components {
             /** @default null */
             expires_at?: number | null;
         };
+        /** @description `POST /api/presets`. */
+        NewPreset: {
+            name: string;
+            /** @default null */
+            settings?: components["schemas"]["SettingsIn"] | null;
+        };
         /** @description `POST /api/sessions`. */
         NewSession: {
             /** @default  */
             title?: string;
             /** @default null */
             settings?: components["schemas"]["SettingsIn"] | null;
+            /** @default null */
+            folder_id?: string | null;
         };
         /** @description `POST /api/embeddings`. */
         OldEmbedRequest: {
@@ -2294,10 +2398,32 @@ export interface components {
             language?: string | null;
             rail_hidden?: boolean | null;
         };
+        /** @description Settings under a name. */
+        Preset: {
+            id: string;
+            name: string;
+            settings: components["schemas"]["Settings"];
+            created_at: number;
+        };
+        /** @description `PATCH /api/presets/{id}`. Fields not given stay unchanged. */
+        PresetChange: {
+            name?: string;
+            settings?: components["schemas"]["SettingsIn"];
+        };
+        /** @description The caller's presets, by name. */
+        PresetList: {
+            presets: components["schemas"]["Preset"][];
+        };
         /** @description What could not be imported. */
         Problem: {
             file: string;
             reason: string;
+        };
+        /** @description Shares of all the machine's threads together, 0 … 1, since the figures were last read. */
+        ProcessorLoad: {
+            threads: number;
+            used: number;
+            appliance: number;
         };
         /** @description The default profile, with the built-in defaults and the limits. */
         ProfileAnswer: {
@@ -2319,6 +2445,48 @@ export interface components {
             system_prompt?: string | null;
             /** @default null */
             stop?: string[] | null;
+            /** @default null */
+            reasoning_effort?: string | null;
+            /** @default null */
+            min_p?: number | null;
+            /** @default null */
+            seed?: number | null;
+            /** @default null */
+            frequency_penalty?: number | null;
+            /** @default null */
+            presence_penalty?: number | null;
+            /** @default null */
+            repeat_last_n?: number | null;
+            /** @default null */
+            dry_multiplier?: number | null;
+            /** @default null */
+            dry_base?: number | null;
+            /** @default null */
+            dry_allowed_length?: number | null;
+            /** @default null */
+            dry_penalty_last_n?: number | null;
+            /** @default null */
+            dry_sequence_breakers?: string[] | null;
+            /** @default null */
+            top_n_sigma?: number | null;
+            /** @default null */
+            typical_p?: number | null;
+            /** @default null */
+            xtc_probability?: number | null;
+            /** @default null */
+            xtc_threshold?: number | null;
+            /** @default null */
+            dynatemp_range?: number | null;
+            /** @default null */
+            dynatemp_exponent?: number | null;
+            /** @default null */
+            mirostat?: number | null;
+            /** @default null */
+            mirostat_tau?: number | null;
+            /** @default null */
+            mirostat_eta?: number | null;
+            /** @default null */
+            samplers?: string[] | null;
             defaults: components["schemas"]["Settings"];
             limits: components["schemas"]["LimitsSettings"];
         };
@@ -2370,6 +2538,29 @@ export interface components {
             effort?: ("high" | "low" | "max" | "medium" | "minimal" | "none" | "xhigh") | null;
             /** @default null */
             summary?: string | null;
+        };
+        /** @description One request to a model. */
+        RecentRequest: {
+            id: string;
+            route: string;
+            model: string;
+            began: number;
+            /** @default null */
+            end?: string | null;
+            /** @default 0 */
+            prompt_tokens?: number;
+            /** @default 0 */
+            cached_tokens?: number;
+            /** @default 0 */
+            completion_tokens?: number;
+            /** @default null */
+            first_token_ms?: number | null;
+            /** @default null */
+            duration_ms?: number | null;
+        };
+        /** @description The caller's last requests to models, the newest first. */
+        RecentRequestList: {
+            requests: components["schemas"]["RecentRequest"][];
         };
         /** @description An assistant's refusal, which is text like any other. */
         RefusalPart: {
@@ -2459,6 +2650,8 @@ export interface components {
             device?: string | null;
             /** @default null */
             system_prompt?: string | null;
+            /** @default null */
+            reasoning_effort?: ("high" | "low" | "max" | "medium" | "minimal" | "none" | "xhigh") | null;
         };
         /** @description Tokens and times of a finished reply. */
         ReplyUsage: {
@@ -2760,6 +2953,8 @@ export interface components {
             settings: components["schemas"]["Settings"] | null;
             /** @default null */
             client_id?: string | null;
+            /** @default null */
+            folder_id?: string | null;
             /** @default false */
             damaged?: boolean;
         };
@@ -2769,10 +2964,16 @@ export interface components {
             pinned?: boolean;
             leaf_id?: string | null;
             settings?: components["schemas"]["SettingsIn"] | null;
+            folder_id?: string | null;
         };
-        /** @description All sessions. */
-        SessionsAnswer: {
-            sessions: components["schemas"]["Session"][];
+        /** @description `GET /api/sessions`; with nothing given, all sessions. */
+        SessionsQuery: {
+            /** @default null */
+            limit?: number | null;
+            /** @default null */
+            after?: string | null;
+            /** @default null */
+            since?: string | null;
         };
         /** @description Everything that can be set; None: not set here. */
         Settings: {
@@ -2794,6 +2995,48 @@ export interface components {
             system_prompt?: string | null;
             /** @default null */
             stop?: string[] | null;
+            /** @default null */
+            reasoning_effort?: string | null;
+            /** @default null */
+            min_p?: number | null;
+            /** @default null */
+            seed?: number | null;
+            /** @default null */
+            frequency_penalty?: number | null;
+            /** @default null */
+            presence_penalty?: number | null;
+            /** @default null */
+            repeat_last_n?: number | null;
+            /** @default null */
+            dry_multiplier?: number | null;
+            /** @default null */
+            dry_base?: number | null;
+            /** @default null */
+            dry_allowed_length?: number | null;
+            /** @default null */
+            dry_penalty_last_n?: number | null;
+            /** @default null */
+            dry_sequence_breakers?: string[] | null;
+            /** @default null */
+            top_n_sigma?: number | null;
+            /** @default null */
+            typical_p?: number | null;
+            /** @default null */
+            xtc_probability?: number | null;
+            /** @default null */
+            xtc_threshold?: number | null;
+            /** @default null */
+            dynatemp_range?: number | null;
+            /** @default null */
+            dynatemp_exponent?: number | null;
+            /** @default null */
+            mirostat?: number | null;
+            /** @default null */
+            mirostat_tau?: number | null;
+            /** @default null */
+            mirostat_eta?: number | null;
+            /** @default null */
+            samplers?: string[] | null;
         };
         /** @description Settings of a session or of the default profile; null resets a value. */
         SettingsIn: {
@@ -2806,6 +3049,27 @@ export interface components {
             repeat_penalty?: number | null;
             system_prompt?: string | null;
             stop?: string[] | null;
+            reasoning_effort?: ("high" | "low" | "max" | "medium" | "minimal" | "none" | "xhigh") | null;
+            min_p?: number | null;
+            seed?: number | null;
+            frequency_penalty?: number | null;
+            presence_penalty?: number | null;
+            repeat_last_n?: number | null;
+            dry_multiplier?: number | null;
+            dry_base?: number | null;
+            dry_allowed_length?: number | null;
+            dry_penalty_last_n?: number | null;
+            dry_sequence_breakers?: string[] | null;
+            top_n_sigma?: number | null;
+            typical_p?: number | null;
+            xtc_probability?: number | null;
+            xtc_threshold?: number | null;
+            dynatemp_range?: number | null;
+            dynatemp_exponent?: number | null;
+            mirostat?: (0 | 1 | 2) | null;
+            mirostat_tau?: number | null;
+            mirostat_eta?: number | null;
+            samplers?: ("dry" | "min_p" | "penalties" | "temperature" | "top_k" | "top_n_sigma" | "top_p" | "typ_p" | "xtc")[] | null;
         };
         /** @description `POST /api/show`. */
         ShowRequest: {
@@ -3205,6 +3469,8 @@ export interface components {
             device?: string | null;
             /** @default null */
             system_prompt?: string | null;
+            /** @default null */
+            reasoning_effort?: ("high" | "low" | "max" | "medium" | "minimal" | "none" | "xhigh") | null;
             content: string;
             parent_id?: string | null;
         };

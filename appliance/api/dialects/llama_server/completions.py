@@ -10,7 +10,7 @@ from appliance.api.dialects.openai.schemas import OpenAIRequest
 from appliance.api.openapi.operation import Operations
 from appliance.api.wire.bodies import check_length
 from appliance.api.wire.lenient import decode_lenient
-from appliance.engine.pool import ServedModel
+from appliance.engine.serving.pool import ServedModel
 from appliance.engine.types import InfillPrompt, TextPrompt, TokenPrompt
 from appliance.http.errors import ErrorAnswer
 

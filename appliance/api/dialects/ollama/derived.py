@@ -10,7 +10,7 @@ from appliance.api.dialects.ollama.served import OllamaPool, not_found
 from appliance.api.openapi.operation import Operations
 from appliance.api.wire.headers import warn
 from appliance.api.wire.lenient import decode_any_type
-from appliance.engine.model_names import comparable
+from appliance.engine.serving.model_names import comparable
 from appliance.errors import Conflict, RequestError
 from appliance.models.local.ollama_options import read_options
 from appliance.store.callers.derived_models import DerivedMessage, DerivedModel

@@ -31,6 +31,13 @@ export interface RequestOptions {
   signal?: AbortSignal;
 }
 
+const lockedOut = new Set<() => void>();
+
+/** `notify` is called whenever a request is refused because its key or cookie is not valid. */
+export function onLockedOut(notify: () => void) {
+  lockedOut.add(notify);
+}
+
 function errorBody(text: string): Partial<ErrorBody> {
   try {
     const parsed = JSON.parse(text) as { error?: Partial<ErrorBody> } | null;
@@ -66,6 +73,7 @@ export async function send(path: string, options: RequestOptions = {}): Promise<
     throw new Unreachable(error);
   }
   if (response.ok) return response;
+  if (response.status === 401) lockedOut.forEach((notify) => { notify(); });
   const text = await response.text().catch(() => "");
   // A proxy in front of a server that is down responds with an error page of its own.
   const ours = text.startsWith("{");

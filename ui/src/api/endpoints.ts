@@ -2,7 +2,6 @@ import { send, sendForJson } from "@/api/client";
 import type {
   ImportReport,
   Message,
-  Profile,
   SearchHit,
   ServerStatus,
   Session,
@@ -17,8 +16,10 @@ export async function listSessions(): Promise<Session[]> {
   return (await sendForJson<{ sessions: Session[] }>("/api/sessions")).sessions;
 }
 
-export function createSession(title: string): Promise<Session> {
-  return sendForJson("/api/sessions", { method: "POST", body: { title } });
+/** `settings`: of the chat alone; null: none. */
+export function createSession(title: string, settings: Settings | null): Promise<Session> {
+  const body = settings === null ? { title } : { title, settings };
+  return sendForJson("/api/sessions", { method: "POST", body });
 }
 
 export function getSession(id: string, signal?: AbortSignal): Promise<Session> {
@@ -29,7 +30,7 @@ export interface SessionChange {
   title?: string;
   pinned?: boolean;
   leaf_id?: string;
-  settings?: Settings | null;
+  settings?: Partial<Settings>;
 }
 
 export function changeSession(id: string, change: SessionChange): Promise<Session> {
@@ -105,17 +106,4 @@ export async function stopReply(id: string): Promise<void> {
 
 export function getStatus(signal?: AbortSignal): Promise<ServerStatus> {
   return sendForJson("/api/status", signal ? { signal } : {});
-}
-
-export function getProfile(signal?: AbortSignal): Promise<Profile> {
-  return sendForJson("/api/settings", signal ? { signal } : {});
-}
-
-/** Changes some settings of the profile. */
-export async function changeProfile(part: Partial<Settings>): Promise<void> {
-  await send("/api/settings", { method: "PATCH", body: part });
-}
-
-export async function putProfile(settings: Settings): Promise<void> {
-  await send("/api/settings", { method: "PUT", body: settings });
 }

@@ -18,6 +18,9 @@ export type Profile = Settings & {
   limits: Pick<Required<Schemas["LimitsSettings"]>, "max_response_tokens">;
 };
 
+/** Settings under a name. */
+export type Preset = Omit<Schemas["Preset"], "settings"> & { settings: Settings };
+
 /** A message found by a search; `snippet` is split into matching and other text. */
 export type SearchHit = Schemas["SearchHit"];
 

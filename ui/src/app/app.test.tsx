@@ -76,6 +76,51 @@ describe("the page", () => {
     expect(location.hash).toBe("#/");
   });
 
+  it("begins a chat with the settings and the model that were chosen for it, not for everybody", async () => {
+    const user = userEvent.setup();
+    const other = { ...readyModel, id: "other", name: "Other" };
+    api.server = { ...api.server, models: [readyModel, other] };
+    await open();
+    await user.click(await screen.findByRole("button", { name: "Model: Tiny Instruct" }));
+    await user.click(screen.getByRole("menuitemradio", { name: "Other" }));
+    expect(await screen.findByRole("button", { name: "Model: Other" })).toBeTruthy();
+    await user.click(screen.getByRole("button", { name: "Settings" }));
+    await user.type(await screen.findByLabelText("System prompt"), "Rhyme.");
+    await user.click(screen.getByRole("button", { name: "Close" }));
+    await user.type(input(), "Hello{Enter}");
+    await screen.findByRole("heading", { level: 1, name: "Hello" });
+    const [made] = api.callsOf("POST /api/sessions");
+    expect(made?.body).toMatchObject({ settings: { model: "other", system_prompt: "Rhyme." } });
+    expect(api.calls.filter(({ method }) => method === "PATCH")).toEqual([]);
+    expect(screen.getByRole("button", { name: "Model: Other" })).toBeTruthy();
+    await user.click(screen.getByRole("button", { name: "New chat" }));
+    expect(await screen.findByRole("button", { name: "Model: Tiny Instruct" })).toBeTruthy();
+  });
+
+  it("asks for another key when its own is not valid any more, and shows what a chat key may do", async () => {
+    const user = userEvent.setup();
+    api.me = { name: "laptop", scope: "chat", auth: true };
+    await open();
+    await user.type(input(), "Half a thought");
+    await user.click(screen.getByRole("button", { name: "Settings" }));
+    await screen.findByLabelText("System prompt");
+    expect(screen.queryByRole("link", { name: "Settings for everybody" })).toBeNull();
+    expect(screen.queryByRole("link", { name: "Keys" })).toBeNull();
+    api.me = { name: "stranger", scope: null, auth: true };
+    api.refuse("GET /api/status", 401, "unauthorized", "This needs a key.");
+    act(() => {
+      window.dispatchEvent(new Event("online"));
+    });
+    expect(await screen.findByRole("heading", { name: "Sign in again" })).toBeTruthy();
+    expect(screen.queryByText(/can’t be reached/)).toBeNull();
+    api.me = { name: "laptop", scope: "manage", auth: true };
+    await user.type(screen.getByLabelText("Key"), "another{Enter}");
+    expect((await screen.findByRole<HTMLTextAreaElement>("textbox", { name: "Message" })).value).toBe(
+      "Half a thought",
+    );
+    expect(await screen.findByRole("link", { name: "Settings for everybody" })).toBeTruthy();
+  });
+
   it("hides the rail, and remembers that", async () => {
     const user = userEvent.setup();
     const { unmount } = await open();

@@ -1,15 +1,18 @@
-import { useEffect, useMemo, useState } from "react";
+import { useCallback, useEffect, useMemo, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { useStore } from "zustand";
 
 import { ClosingDialog } from "@/app/closing-dialog";
+import { ChatHead } from "@/app/chat-head";
 import { CommandSheet } from "@/app/command-sheet";
 import { useCommands, type Commands } from "@/app/commands";
 import { compose, type Stores } from "@/app/compose";
 import { Layout } from "@/app/layout";
+import { OpenChat } from "@/app/open-chat";
+import { OpenSettings } from "@/app/open-settings";
 import { Providers } from "@/app/providers";
 import { Rail } from "@/app/rail";
-import type { ModelStatus } from "@/api/types";
+import type { DeviceStatus, ModelStatus } from "@/api/types";
 import { hrefOfSession, hrefOfView, navigate, useRoute } from "@/app/router";
 import { SideView } from "@/app/side-view";
 import { pageViews } from "@/app/views";
@@ -17,17 +20,12 @@ import { preloadMarkdown } from "@/components/markdown/markdown";
 import { Toasts } from "@/components/toasts";
 import { may, type AccessState } from "@/features/access/access-store";
 import { SignIn } from "@/features/access/sign-in";
-import { SignedIn } from "@/features/access/signed-in";
-import { ChatView } from "@/features/chat/chat-view";
 import { inputId } from "@/features/chat/components/composer";
 import { SearchDialog } from "@/features/sessions/search-dialog";
 import { sessionTitle } from "@/features/sessions/session-title";
-import { SettingsPanel } from "@/features/settings/settings-panel";
 import { MissingBanner } from "@/features/models/missing-banner";
 import { OfflineBanner } from "@/features/status/offline-banner";
 import { StorageBanner } from "@/features/status/storage-banner";
-import { servingModel, type StatusState } from "@/features/status/status-store";
-import { WarmUp } from "@/features/status/warm-up";
 
 type Overlay = "search" | "sheet" | null;
 
@@ -46,9 +44,11 @@ export function App() {
   const accessChecked = useStore(stores.access, (state) => state.checked);
   const locked = useStore(stores.access, isLocked);
   const me = useStore(stores.access, (state) => state.me);
-  const percent = useStore(stores.status, loadingPercent);
-  const able = useStore(stores.status, isAble);
+  const expired = useStore(stores.access, (state) => state.expired);
+  const [modelsOpened, setModelsOpened] = useState(0);
   const models = useStore(stores.status, ({ server }) => server?.models ?? noModels);
+  const devices = useStore(stores.status, ({ server }) => server?.devices ?? noDevices);
+  const choices = useMemo(() => ({ models, devices }), [models, devices]);
   const title = titleOf();
   const views = useMemo(
     () => pageViews.filter(({ scope }) => scope === null || may(me, scope)),
@@ -106,8 +106,8 @@ export function App() {
   }, [stores, route]);
 
   useEffect(() => {
-    if (settingsOpen) void stores.settings.getState().load(sessionId);
-  }, [stores, settingsOpen, sessionId]);
+    if (!locked && accessChecked) void stores.settings.getState().load(sessionId);
+  }, [stores, sessionId, settingsOpen, locked, accessChecked]);
 
   useEffect(() => {
     document.title = title ?? t("app.name");
@@ -116,13 +116,21 @@ export function App() {
   const close = () => {
     setOverlay(null);
   };
+  const openModels = useCallback(() => {
+    setModelsOpened((count) => count + 1);
+  }, []);
+  const modelsChanged = useCallback(() => {
+    stores.status.getState().probe();
+    void stores.settings.getState().load(stores.settings.getState().sessionId);
+  }, [stores]);
   // The page must not flash up before the sign-in form.
   if (!accessChecked) return null;
-  if (locked) return <SignIn onEnter={stores.access.getState().enter} />;
+  if (locked) return <SignIn expired={expired} onEnter={stores.access.getState().enter} />;
   return (
     <Providers stores={stores}>
       <Layout
         title={title}
+        head={route.view === "chat" && <ChatHead stores={stores} opened={modelsOpened} />}
         banner={
           <>
             <OfflineBanner />
@@ -155,6 +163,7 @@ export function App() {
           settingsOpen ? (
             <OpenSettings
               stores={stores}
+              choices={choices}
               onClose={() => {
                 setSettingsOpen(false);
               }}
@@ -167,19 +176,13 @@ export function App() {
         }}
       >
         {route.view === "chat" ? (
-          <ChatView
-            hold={percent === null ? null : t("chat.hold", { percent })}
-            about={<WarmUp />}
-            able={able}
-            onNewChat={() => {
-              navigate(hrefOfSession(null));
-            }}
-          />
+          <OpenChat stores={stores} onModels={openModels} />
         ) : (
           <SideView
             name={route.view}
             manages={may(me, "manage")}
-            onModelsChanged={stores.status.getState().probe}
+            choices={choices}
+            onModelsChanged={modelsChanged}
           />
         )}
       </Layout>
@@ -199,31 +202,19 @@ export function App() {
   );
 }
 
-function OpenSettings({ stores, onClose }: { stores: Stores; onClose: () => void }) {
-  const server = useStore(stores.status, (state) => state.server);
-  const me = useStore(stores.access, (state) => state.me);
-  const models = server?.models ?? [];
-  return (
-    <SettingsPanel
-      choices={{ models, devices: server?.devices ?? [] }}
-      foot={<SignedIn me={me} onLeave={stores.access.getState().leave} />}
-      onClose={onClose}
-    />
-  );
-}
-
-function useWatching({ access, preferences, sessions, status }: Stores) {
+function useWatching({ access, preferences, presets, sessions, status }: Stores) {
   useEffect(() => {
     preloadMarkdown();
     void access.getState().check();
     void preferences.getState().load();
+    void presets.getState().load();
     const stopSessions = sessions.getState().watch();
     const stopStatus = status.getState().watch();
     return () => {
       stopSessions();
       stopStatus();
     };
-  }, [access, preferences, sessions, status]);
+  }, [access, preferences, presets, sessions, status]);
 }
 
 /** Opens the chat above or below the open one in the list. */
@@ -240,15 +231,4 @@ function isLocked({ me }: AccessState): boolean {
 }
 
 const noModels: readonly ModelStatus[] = [];
-
-/** Whether a model can answer, now or soon. Counts as yes until it is known. */
-function isAble({ server }: StatusState): boolean {
-  return server === null || ![undefined, "failed"].includes(servingModel(server)?.state);
-}
-
-/** The progress of a loading model, to which nothing can be sent yet; null if there is none. */
-function loadingPercent({ reach, server }: StatusState): number | null {
-  const model = servingModel(server);
-  if (reach === "down" || model?.state !== "loading") return null;
-  return Math.round(model.progress * 100);
-}
+const noDevices: readonly DeviceStatus[] = [];

@@ -1,15 +1,22 @@
 import { overSocket } from "@/api/reply-transport";
 import { ChatSocket } from "@/api/socket";
+import { onLockedOut } from "@/api/client";
+import { isUnset } from "@/api/settings";
 import { replaceWithSession } from "@/app/router";
 import { createToastStore, type ToastStore } from "@/components/toasts";
 import { createAccessStore, type AccessStore } from "@/features/access/access-store";
 import { createChatStore, type ChatStore } from "@/features/chat/state/chat-store";
+import { createPresetsStore, type PresetsStore } from "@/features/presets/presets-store";
 import { createSessionsStore, type SessionsStore } from "@/features/sessions/sessions-store";
 import {
   createPreferencesStore,
   type PreferencesStore,
 } from "@/features/settings/preferences-store";
-import { createSettingsStore, type SettingsStore } from "@/features/settings/settings-store";
+import {
+  chosenModel,
+  createSettingsStore,
+  type SettingsStore,
+} from "@/features/settings/settings-store";
 import { createStatusStore, type StatusStore } from "@/features/status/status-store";
 
 export interface Stores {
@@ -19,6 +26,7 @@ export interface Stores {
   status: StatusStore;
   settings: SettingsStore;
   preferences: PreferencesStore;
+  presets: PresetsStore;
   toasts: ToastStore;
 }
 
@@ -30,6 +38,8 @@ export function compose(): Stores {
       void sessions.getState().load();
       chat.getState().reload();
       void preferences.getState().load();
+      void presets.getState().load();
+      loadSettings();
     },
   });
   const { probe } = status.getState();
@@ -44,13 +54,19 @@ export function compose(): Stores {
   const socket = new ChatSocket(`${location.origin.replace(/^http/, "ws")}/chat/ws`);
   const chat = createChatStore({
     transport: overSocket(socket),
+    newChatSettings() {
+      const { draft } = settings.getState();
+      return isUnset(draft) ? null : draft;
+    },
     onSessionCreated(session) {
       sessions.getState().add(session);
+      settings.getState().adopt(session);
       replaceWithSession(session.id);
     },
     onSessionChanged() {
       void sessions.getState().load();
     },
+    onReplyFailed: probe,
     onUnreachable: probe,
     onLockedOut() {
       void access.getState().check();
@@ -68,12 +84,20 @@ export function compose(): Stores {
       void sessions.getState().load();
       chat.getState().reload();
       void preferences.getState().load();
+      void presets.getState().load();
+      loadSettings();
     },
     onLeft() {
       location.reload();
     },
   });
   const preferences = createPreferencesStore();
+  const presets = createPresetsStore();
+  const loadSettings = () => void settings.getState().load(settings.getState().sessionId);
+  settings.subscribe((state) => {
+    status.getState().choose(chosenModel(state));
+  });
+  onLockedOut(() => void access.getState().check());
   return {
     access,
     chat,
@@ -81,6 +105,7 @@ export function compose(): Stores {
     status,
     settings,
     preferences,
+    presets,
     toasts: createToastStore(),
   };
 }

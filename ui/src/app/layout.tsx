@@ -18,6 +18,8 @@ interface LayoutProps {
   onNewChat: () => void;
   /** The page's heading; null if the view has its own. */
   title: string | null;
+  /** Below the heading: the model of a chat. */
+  head?: ReactNode;
   banner: ReactNode;
   children: ReactNode;
 }
@@ -78,10 +80,14 @@ export function Layout(props: LayoutProps) {
           </IconButton>
           <div className="min-w-0 flex-1">
             {title !== null && (
-              <h1 dir="auto" className="truncate px-2 text-start text-sm font-medium text-muted">
+              <h1
+                dir="auto"
+                className="truncate px-2 text-start text-sm leading-5 font-medium text-muted"
+              >
                 {title}
               </h1>
             )}
+            {props.head}
           </div>
           {!railShown && !sheet && (
             <IconButton label={t("app.newChat")} onClick={onNewChat}>

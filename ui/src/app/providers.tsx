@@ -3,6 +3,7 @@ import type { ReactNode } from "react";
 import type { Stores } from "@/app/compose";
 import { ToastContext } from "@/components/toasts";
 import { ChatContext } from "@/features/chat/state/chat-context";
+import { PresetsContext } from "@/features/presets/presets-context";
 import { SessionsContext } from "@/features/sessions/sessions-context";
 import { PreferencesContext } from "@/features/settings/appearance-fields";
 import { SettingsContext } from "@/features/settings/settings-context";
@@ -16,7 +17,9 @@ export function Providers({ stores, children }: { stores: Stores; children: Reac
         <StatusContext value={stores.status}>
           <SessionsContext value={stores.sessions}>
             <SettingsContext value={stores.settings}>
-              <ChatContext value={stores.chat}>{children}</ChatContext>
+              <PresetsContext value={stores.presets}>
+                <ChatContext value={stores.chat}>{children}</ChatContext>
+              </PresetsContext>
             </SettingsContext>
           </SessionsContext>
         </StatusContext>

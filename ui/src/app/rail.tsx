@@ -74,7 +74,7 @@ export function Rail({ route, views, onSearch, onSheet, onClose, onChosen }: Rai
       />
       <div className="shrink-0 border-t border-line p-2">
         <nav aria-label={t("app.views")} className="grid grid-cols-2 gap-px">
-          {views.map(({ name, icon: Icon }) => (
+          {views.filter(({ listed }) => listed !== false).map(({ name, icon: Icon }) => (
             <a
               key={name}
               href={hrefOfView(name)}

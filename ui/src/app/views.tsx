@@ -1,12 +1,15 @@
 import { lazy, type ComponentType, type LazyExoticComponent } from "react";
 
 import type { Scope } from "@/api/types";
-import { CodeIcon, KeyIcon, ModelIcon, PulseIcon } from "@/components/icons";
+import { CodeIcon, KeyIcon, ModelIcon, PulseIcon, SettingsIcon } from "@/components/icons";
+import type { Choices } from "@/features/settings/choices";
 
 /** What every view is given; each takes what it needs. */
 export interface PageViewProps {
   /** Whether this caller may load, unload, download and remove models. */
   manages: boolean;
+  /** What settings offer to choose from. */
+  choices: Choices;
   /** A model was loaded, unloaded or chosen. */
   onModelsChanged: () => void;
 }
@@ -21,6 +24,8 @@ interface Entry<Name extends string> {
   keys: readonly string[];
   /** The scope that a caller needs to see it; null: none. */
   scope: Scope | null;
+  /** Whether the rail lists it; otherwise it is reached from where it belongs. */
+  listed?: boolean;
 }
 
 function register<const Name extends string>(views: readonly Entry<Name>[]): readonly Entry<Name>[] {
@@ -64,6 +69,16 @@ export const pageViews = register([
     })),
     keys: ["G", "D"],
     scope: null,
+  },
+  {
+    name: "everybody",
+    icon: SettingsIcon,
+    component: lazy(async () => ({
+      default: (await import("@/features/settings/everybody-view")).EverybodyView,
+    })),
+    keys: ["G", "E"],
+    scope: "manage",
+    listed: false,
   },
 ]);
 

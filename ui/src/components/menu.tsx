@@ -44,16 +44,19 @@ export function Menu({ label, icon, items, className }: MenuProps) {
   );
 }
 
-interface ItemsProps {
+interface MenuListProps {
   label: string;
-  items: readonly MenuItem[];
   button: RefObject<HTMLButtonElement | null>;
+  className?: string;
   onClose: (refocus: boolean) => void;
+  /** Elements whose roles begin with "menuitem"; the checked one is focused, or the first. */
+  children: ReactNode;
 }
 
 const gap = 4;
 
-function Items({ label, items, button, onClose }: ItemsProps) {
+/** The list of a menu, beside its button. */
+export function MenuList({ label, button, className, onClose, children }: MenuListProps) {
   const list = useRef<HTMLDivElement>(null);
 
   // Fixed to the window, so that no scrolling container clips it.
@@ -67,7 +70,8 @@ function Items({ label, items, button, onClose }: ItemsProps) {
     const left = Math.min(anchor.left, innerWidth - box.offsetWidth - gap);
     const right = Math.max(anchor.right - box.offsetWidth, gap);
     box.style.left = `${document.documentElement.dir === "rtl" ? right : Math.max(left, gap)}px`;
-    box.querySelector<HTMLElement>('[role="menuitem"]')?.focus();
+    const first = box.querySelector<HTMLElement>('[aria-checked="true"]') ?? itemsOf(box)[0];
+    first?.focus();
   }, [button]);
 
   useEffect(() => {
@@ -89,7 +93,7 @@ function Items({ label, items, button, onClose }: ItemsProps) {
   }, [button, onClose]);
 
   const keyDown = (event: React.KeyboardEvent) => {
-    const all = Array.from(list.current?.querySelectorAll<HTMLElement>('[role="menuitem"]') ?? []);
+    const all = list.current ? itemsOf(list.current) : [];
     const at = all.findIndex((item) => item === document.activeElement);
     const steps: Record<string, number> = {
       ArrowDown: at + 1,
@@ -114,8 +118,27 @@ function Items({ label, items, button, onClose }: ItemsProps) {
       aria-label={label}
       tabIndex={-1}
       onKeyDown={keyDown}
-      className="fixed z-20 min-w-44 animate-arrive rounded-panel border border-line-strong bg-raised p-1 shadow-panel"
+      className={classNames(
+        "fixed z-20 min-w-44 animate-arrive rounded-panel border border-line-strong bg-raised p-1 shadow-panel",
+        className,
+      )}
     >
+      {children}
+    </div>
+  );
+}
+
+function itemsOf(list: HTMLElement): HTMLElement[] {
+  return Array.from(list.querySelectorAll<HTMLElement>('[role^="menuitem"]'));
+}
+
+interface ItemsProps extends Omit<MenuListProps, "children" | "className"> {
+  items: readonly MenuItem[];
+}
+
+function Items({ label, items, button, onClose }: ItemsProps) {
+  return (
+    <MenuList label={label} button={button} onClose={onClose}>
       {items.map((item) => (
         <button
           key={item.label}
@@ -135,6 +158,6 @@ function Items({ label, items, button, onClose }: ItemsProps) {
           {item.label}
         </button>
       ))}
-    </div>
+    </MenuList>
   );
 }

@@ -1,10 +1,13 @@
 import { vi } from "vitest";
 
+import { settingsOf, unsetSettings } from "@/api/settings";
 import type {
   DeviceStatus,
+  Me,
   Message,
   ModelStatus,
   Preferences,
+  Preset,
   SearchHit,
   ServerStatus,
   Session,
@@ -117,19 +120,10 @@ export function aGpu(changes: Partial<DeviceStatus> = {}): DeviceStatus {
   };
 }
 
-const unsetSettings: Settings = {
-  model: null,
-  device: null,
-  temperature: null,
-  top_p: null,
-  top_k: null,
-  max_tokens: null,
-  repeat_penalty: null,
-  system_prompt: null,
-  stop: null,
-};
-
 const builtIn: Settings = {
+  ...unsetSettings,
+  min_p: 0.05,
+  mirostat: 0,
   model: "tiny",
   device: "auto",
   temperature: 0.8,
@@ -162,6 +156,9 @@ export class FakeApi {
   sessions: Session[] = [];
   messages: Message[] = [];
   profile = unsetSettings;
+  presets: Preset[] = [];
+  /** Who asks; null: the server does not say. */
+  me: Me | null = null;
   preferences: Preferences = { theme: null, language: null, rail_hidden: null };
   hits: SearchHit[] = [];
   server: ServerStatus = { version: "1.0.0", uptime_seconds: 1, models: [readyModel] };
@@ -291,9 +288,12 @@ export class FakeApi {
   ): Response {
     if (path === "/api/status") return json(this.server);
     if (path === "/api/settings") {
-      if (method === "PUT") this.profile = { ...unsetSettings, ...body };
+      if (method === "PATCH") this.profile = { ...this.profile, ...body };
       return json({ ...this.profile, defaults: builtIn, limits: { max_response_tokens: 4096 } });
     }
+    if (path.startsWith("/api/presets")) return this.ofPresets(method, path, body ?? {});
+    if (this.me && (path === "/api/me" || path === "/api/login")) return json(this.me);
+    if (path === "/api/models") return json({ models: [] });
     if (path === "/api/preferences") {
       if (method === "PATCH") this.preferences = { ...this.preferences, ...body };
       return json(this.preferences);
@@ -306,9 +306,36 @@ export class FakeApi {
     }
     if (path === "/api/sessions") {
       if (method === "GET") return json({ sessions: this.sessions });
-      return json(this.session(titleOf(body)), 201);
+      const made = this.session(titleOf(body));
+      if (body?.settings) made.settings = settingsOf(body.settings);
+      return json(made, 201);
     }
     return this.ofSession(method, path, body ?? {}, signal);
+  }
+
+  private ofPresets(method: string, path: string, body: Record<string, unknown>): Response {
+    const id = path.split("/")[3];
+    if (method === "GET") return json({ presets: this.presets });
+    if (method === "POST") {
+      this.ids += 1;
+      const name = String(body.name);
+      if (this.presets.some((one) => one.name === name)) {
+        const error = { message: `There is a preset '${name}' already.`, param: "name" };
+        return json({ error: { ...error, type: "conflict", code: "conflict" } }, 409);
+      }
+      const settings = settingsOf(body.settings ?? {});
+      const made: Preset = { id: `p${this.ids}`, name, settings, created_at: Date.now() };
+      this.presets.push(made);
+      return json(made, 201);
+    }
+    const preset = this.presets.find((one) => one.id === id);
+    if (!preset) return this.notFound("not_found", "There is no such preset.");
+    if (method === "PATCH") {
+      Object.assign(preset, body);
+      return json(preset);
+    }
+    this.presets = this.presets.filter((one) => one !== preset);
+    return json(null, 204);
   }
 
   private ofSession(
@@ -340,7 +367,11 @@ export class FakeApi {
       if (session.live_message_id === null) return this.notFound("not_found", "No reply.");
       return this.open(new FakeStream(signal, Number(rest.split("=")[1] ?? 0))).response;
     }
-    if (method === "PATCH") Object.assign(session, body);
+    if (method === "PATCH") {
+      const { settings, ...rest } = body;
+      Object.assign(session, rest);
+      if (settings) session.settings = settingsOf({ ...session.settings, ...settings });
+    }
     if (method !== "DELETE") return json(session);
     this.sessions = this.sessions.filter((one) => one !== session);
     this.deleted.push(session);

@@ -10,6 +10,8 @@ export interface AccessState {
   me: Me | null;
   /** Whether the server has been asked once, with or without success. */
   checked: boolean;
+  /** The key that this page was signed in with is not valid any more. */
+  expired: boolean;
 
   /** Asks the server who is signed in. */
   check: () => Promise<void>;
@@ -34,19 +36,28 @@ export function may(me: Me | null, needed: Scope): boolean {
 }
 
 export function createAccessStore(deps: AccessStoreDeps): AccessStore {
-  return createStore<AccessState>()((set) => ({
+  let checking = false;
+  return createStore<AccessState>()((set, get) => ({
     me: null,
     checked: false,
+    expired: false,
     async check() {
+      // Many requests may be refused at once.
+      if (checking) return;
+      checking = true;
       try {
-        set({ me: await getMe(), checked: true });
+        const me = await getMe();
+        const expired = get().expired || (me.scope === null && get().me?.scope != null);
+        set({ me, checked: true, expired: expired && me.scope === null });
       } catch {
         // Checked again when the server is back.
         set({ checked: true });
+      } finally {
+        checking = false;
       }
     },
     async enter(key) {
-      set({ me: await signIn(key) });
+      set({ me: await signIn(key), expired: false });
       deps.onEntered();
     },
     async leave() {

@@ -6,8 +6,14 @@ import { Button } from "@/components/button";
 import { Field, inputClass } from "@/components/field";
 import { textOf } from "@/lib/form-text";
 
+interface SignInProps {
+  /** The key that this page had is not valid any more. */
+  expired: boolean;
+  onEnter: (key: string) => Promise<void>;
+}
+
 /** The sign-in form. */
-export function SignIn({ onEnter }: { onEnter: (key: string) => Promise<void> }) {
+export function SignIn({ expired, onEnter }: SignInProps) {
   const { t } = useTranslation();
   const [failure, setFailure] = useState<string | null>(null);
   const [busy, setBusy] = useState(false);
@@ -30,9 +36,9 @@ export function SignIn({ onEnter }: { onEnter: (key: string) => Promise<void> })
     <main className="flex h-full items-center justify-center overflow-y-auto p-6">
       <form onSubmit={(event) => void submit(event)} className="w-full max-w-88">
         <h1 className="text-[1.625rem] leading-tight font-semibold tracking-tight">
-          {t("access.title")}
+          {expired ? t("access.again") : t("access.title")}
         </h1>
-        <p className="mt-2 mb-6 text-muted">{t("access.lead")}</p>
+        <p className="mt-2 mb-6 text-muted">{expired ? t("access.expired") : t("access.lead")}</p>
         <Field label={t("access.key")} error={failure}>
           {({ id, describedBy }) => (
             <input

@@ -7,27 +7,40 @@ import { ChatContext } from "@/features/chat/state/chat-context";
 import { createChatStore, type ChatStore } from "@/features/chat/state/chat-store";
 import { ChatView } from "@/features/chat/chat-view";
 import type { Message } from "@/api/types";
+import type { AnsweringModel } from "@/features/chat/state/model-context";
 import { FakeApi, usage } from "@/testing/fake-api";
 
 let api: FakeApi;
 let chat: ChatStore;
 const onNewChat = vi.fn();
 
-function show(hold: string | null = null) {
+function show(hold: string | null = null, model: AnsweringModel | null = null) {
   return render(
     <ChatContext value={chat}>
-      <ChatView hold={hold} about={null} able onNewChat={onNewChat} />
+      <ChatView
+        hold={hold}
+        about={null}
+        able
+        model={model}
+        presets={null}
+        onNewChat={onNewChat}
+      />
     </ChatContext>,
   );
 }
 
+function aModel(changes: Partial<AnsweringModel>): AnsweringModel {
+  const nothing = () => undefined;
+  return { name: "Tiny", loading: null, failing: false, elsewhere: false, choose: nothing, ...changes };
+}
+
 /** Opens a chat with one question and this reply. */
-async function showReply(reply: Partial<Message>) {
+async function showReply(reply: Partial<Message>, model: AnsweringModel | null = null) {
   const session = api.session("A chat");
   api.message(session, "user", "A question");
   const message = api.message(session, "assistant", "Some words.", reply);
   chat.getState().open(session.id);
-  show();
+  show(null, model);
   await screen.findByRole("article", { name: "Reply" });
   return { session, message };
 }
@@ -43,6 +56,8 @@ beforeEach(() => {
     transport: overHttp,
     onSessionCreated: () => undefined,
     onSessionChanged: () => undefined,
+    newChatSettings: () => null,
+    onReplyFailed: () => undefined,
     onUnreachable: () => undefined,
     onLockedOut: () => undefined,
   });
@@ -208,9 +223,52 @@ describe("how a reply ended", () => {
     expect(screen.queryByRole("article")).toBeNull();
   });
 
-  it("says how many messages the model did not see", async () => {
-    await showReply({ usage: { ...usage, dropped_messages: 3 } });
-    expect(screen.getByText(/did not see 3 earlier messages/)).toBeTruthy();
+  it.each([
+    [null, /did not see 3 earlier messages\.$/],
+    ["context", /did not see 3 earlier messages\. The chat is longer than the model can read/],
+    ["limit", /did not see 3 earlier messages\. This message came from a program/],
+  ] as const)("says how many messages the model did not see, and why: %s", async (by, text) => {
+    await showReply({ usage: { ...usage, dropped_messages: 3, dropped_by: by } });
+    expect(screen.getByText(text)).toBeTruthy();
+  });
+
+  it("offers another model where this one's process died, or keeps dying", async () => {
+    const user = userEvent.setup();
+    const choose = vi.fn();
+    const error = { code: "worker_died", message: "Its process crashed." };
+    await showReply({ status: "failed", content: "", error }, aModel({ failing: true, choose }));
+    expect(screen.getByText(/The process of Tiny crashed during the last requests/)).toBeTruthy();
+    expect(screen.getByRole("button", { name: "Try again" })).toBeTruthy();
+    await user.click(screen.getByRole("button", { name: "Choose another model" }));
+    expect(choose).toHaveBeenCalledOnce();
+  });
+});
+
+describe("the model", () => {
+  it("is awaited with its progress and the time left", async () => {
+    const user = userEvent.setup();
+    show(null, aModel({ loading: { progress: 0.4, secondsLeft: 12 } }));
+    await user.type(input(), "Hello{Enter}");
+    expect(await screen.findByText("Loading Tiny · 40% · about 12 s left")).toBeTruthy();
+    expect(screen.getByRole("progressbar", { name: "Loading Tiny" })).toBeTruthy();
+    act(() => {
+      api.stream.delta("Hi");
+    });
+    expect(await screen.findByText(/^Writing/)).toBeTruthy();
+    expect(screen.queryByText(/Loading Tiny/)).toBeNull();
+  });
+
+  it("is said to run where it does", () => {
+    const { unmount } = show(null, aModel({ elsewhere: true }));
+    expect(screen.getByText(/^This model runs on another server, which receives/)).toBeTruthy();
+    expect(screen.getByText("Generated on another server. Replies can be wrong.")).toBeTruthy();
+    unmount();
+    vi.stubGlobal("location", { hostname: "box.local" });
+    show(null, aModel({}));
+    vi.unstubAllGlobals();
+    expect(screen.getByText(/^The model runs on box\.local, where your chats are kept/)).toBeTruthy();
+    expect(screen.getByText("Generated on box.local. Replies can be wrong.")).toBeTruthy();
+    expect(screen.queryByText(/this machine/)).toBeNull();
   });
 });
 

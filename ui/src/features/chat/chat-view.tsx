@@ -9,6 +9,7 @@ import { isBusy } from "@/features/chat/state/chat-state";
 import { Composer } from "@/features/chat/components/composer";
 import { EmptyChat } from "@/features/chat/components/empty-chat";
 import { messageAnchor, MessageList } from "@/features/chat/components/message-list";
+import { AnsweringModelContext, type AnsweringModel } from "@/features/chat/state/model-context";
 import { adviceFor, noticeText } from "@/features/chat/state/notice";
 import { useStickToBottom } from "@/features/chat/components/use-stick-to-bottom";
 
@@ -19,11 +20,14 @@ interface ChatViewProps {
   about: ReactNode;
   /** Whether there is a model that can answer. */
   able: boolean;
+  model: AnsweringModel | null;
+  /** Beside the input's footnote: presets. */
+  presets: ReactNode;
   onNewChat: () => void;
 }
 
 /** One chat: its messages, and the input. */
-export function ChatView({ hold, about, able, onNewChat }: ChatViewProps) {
+export function ChatView({ hold, about, able, model, presets, onNewChat }: ChatViewProps) {
   const { t } = useTranslation();
   const sessionId = useChat((state) => state.sessionId);
   const phase = useChat((state) => state.phase);
@@ -41,40 +45,42 @@ export function ChatView({ hold, about, able, onNewChat }: ChatViewProps) {
   }, [show, sessionId, phase, targetId]);
 
   return (
-    <section aria-label={t("app.chat")} className="flex min-h-0 flex-1 flex-col">
-      <div className="soft-edges min-h-0 flex-1">
-        <div
-          ref={scroller}
-          tabIndex={0}
-          role="group"
-          aria-label={t("chat.messages")}
-          className="even-gutters h-full overflow-y-auto outline-offset-[-2px]"
-        >
-          <div ref={content} className="reading-column flex min-h-full flex-col">
-            {phase === "ready" && !empty && <MessageList />}
-            {phase === "ready" && empty && (
-              <EmptyChat held={hold !== null} about={about} able={able} />
-            )}
-            {phase === "missing" && <Missing onNewChat={onNewChat} />}
-            {phase === "failed" && <ChatLoadError />}
+    <AnsweringModelContext value={model}>
+      <section aria-label={t("app.chat")} className="flex min-h-0 flex-1 flex-col">
+        <div className="soft-edges min-h-0 flex-1">
+          <div
+            ref={scroller}
+            tabIndex={0}
+            role="group"
+            aria-label={t("chat.messages")}
+            className="even-gutters h-full overflow-y-auto outline-offset-[-2px]"
+          >
+            <div ref={content} className="reading-column flex min-h-full flex-col">
+              {phase === "ready" && !empty && <MessageList />}
+              {phase === "ready" && empty && (
+                <EmptyChat held={hold !== null} about={about} able={able} />
+              )}
+              {phase === "missing" && <Missing onNewChat={onNewChat} />}
+              {phase === "failed" && <ChatLoadError />}
+            </div>
           </div>
         </div>
-      </div>
-      <div className="relative">
-        {away && (
-          <IconButton
-            label={t("chat.jump")}
-            variant="plain"
-            className="absolute inset-x-0 -top-12 mx-auto animate-arrive rounded-full shadow-float"
-            onClick={jump}
-          >
-            <ArrowDownIcon />
-          </IconButton>
-        )}
-        <Composer hold={hold} />
-      </div>
-      <Announcements />
-    </section>
+        <div className="relative">
+          {away && (
+            <IconButton
+              label={t("chat.jump")}
+              variant="plain"
+              className="absolute inset-x-0 -top-12 mx-auto animate-arrive rounded-full shadow-float"
+              onClick={jump}
+            >
+              <ArrowDownIcon />
+            </IconButton>
+          )}
+          <Composer hold={hold} presets={presets} />
+        </div>
+        <Announcements />
+      </section>
+    </AnsweringModelContext>
   );
 }
 

@@ -31,6 +31,8 @@ beforeEach(() => {
     transport: overHttp,
     onSessionCreated: () => undefined,
     onSessionChanged: () => undefined,
+    newChatSettings: () => null,
+    onReplyFailed: () => undefined,
     onUnreachable: () => undefined,
     onLockedOut: () => undefined,
   });
@@ -39,7 +41,7 @@ beforeEach(() => {
 function show() {
   return render(
     <ChatContext value={chat}>
-      <ChatView hold={null} about={null} able onNewChat={() => undefined} />
+      <ChatView hold={null} about={null} able model={null} presets={null} onNewChat={() => undefined} />
     </ChatContext>,
   );
 }

@@ -30,6 +30,17 @@ export function factsOf(model: LocalModel, t: TFunction): string[] {
   ]);
 }
 
+/** What a model can do, and how much of the memory it takes, as small print. */
+export function abilitiesOf(model: LocalModel, t: TFunction): string[] {
+  return some([
+    model.thinks && t("models.thinks"),
+    model.tools && t("models.tools"),
+    contextOf(model.n_ctx ?? model.context_length, t),
+    model.memory_bytes > 0 && t("models.memory", { size: formatBytes(model.memory_bytes) }),
+    model.fits === "too_big" && t("models.fits.too_big"),
+  ]);
+}
+
 /** Where the file comes from. */
 export function ownerOf({ owner }: LocalModel, t: TFunction): string {
   return t(`models.owner.${owner === "llama.cpp" ? "llamacpp" : owner}`);

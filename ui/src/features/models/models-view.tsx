@@ -1,7 +1,7 @@
 import { useCallback, useState } from "react";
 import { useTranslation } from "react-i18next";
 
-import { getProfile, changeProfile } from "@/api/endpoints";
+import { changeProfile, getProfile } from "@/api/settings";
 import {
   beginDownload,
   listModels,

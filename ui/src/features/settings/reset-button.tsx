@@ -1,31 +1,27 @@
 import { useTranslation } from "react-i18next";
 
+import { isUnset, unsetSettings } from "@/api/settings";
 import { Button } from "@/components/button";
 import { useNotify } from "@/components/toasts";
-import { useSettings } from "@/features/settings/settings-context";
-import { unsetSettings, settingsOf, type SettingsScope } from "@/features/settings/settings-store";
+import { useSettingsTarget } from "@/features/settings/use-setting";
 
-/** Resets all settings of a scope, and offers Undo. */
-export function ResetButton({ scope }: { scope: SettingsScope }) {
+/** Resets all settings of the target, and offers Undo. */
+export function ResetButton() {
   const { t } = useTranslation();
   const notify = useNotify();
-  const own = useSettings(({ session, profile }) => (scope === "chat" ? session : profile));
-  const change = useSettings((state) => state.change);
-  if (!own) return null;
-  const before = settingsOf(own);
-  const nothing = Object.values(before).every((value) => value === null);
+  const { own, change } = useSettingsTarget();
   return (
     <Button
       className="self-start"
-      disabled={nothing}
+      disabled={isUnset(own)}
       onClick={() => {
-        change(scope, unsetSettings);
+        change(unsetSettings);
         notify({
           text: t("settings.resetDone"),
           action: {
             label: t("settings.undo"),
             run: () => {
-              change(scope, before);
+              change(own);
             },
           },
         });

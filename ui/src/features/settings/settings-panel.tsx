@@ -1,39 +1,40 @@
-import { useState } from "react";
+import type { ReactNode } from "react";
 import { useTranslation } from "react-i18next";
 
 import { Button, IconButton } from "@/components/button";
 import { CloseIcon } from "@/components/icons";
-import { SegmentedChoice } from "@/components/segmented-choice";
-import { AnswerFields } from "@/features/settings/answer-fields";
 import { AppearanceFields } from "@/features/settings/appearance-fields";
 import type { Choices } from "@/features/settings/choices";
-import { ResetButton } from "@/features/settings/reset-button";
-import { SamplingFields } from "@/features/settings/sampling-fields";
+import { SavingStatus } from "@/features/settings/saving-status";
+import { Section } from "@/features/settings/fields/section";
 import { useSettings } from "@/features/settings/settings-context";
-import type { SettingsScope } from "@/features/settings/settings-store";
+import { SettingsFields } from "@/features/settings/settings-fields";
+import { useTarget } from "@/features/settings/use-target";
 
 interface SettingsPanelProps {
   choices: Choices;
+  /** Presets for these settings. */
+  presets?: ReactNode;
   /** At the foot: who is signed in. */
-  foot?: React.ReactNode;
+  foot?: ReactNode;
   onClose: () => void;
 }
 
-/** Settings for replies, of this chat or of every chat, and for the page. */
-export function SettingsPanel({ choices, foot, onClose }: SettingsPanelProps) {
+/** Settings for replies in this chat, which may be a new one, and for the page. */
+export function SettingsPanel({ choices, presets, foot, onClose }: SettingsPanelProps) {
   const { t } = useTranslation();
-  const [chosenScope, setScope] = useState<SettingsScope>("chat");
   const sessionId = useSettings((state) => state.sessionId);
   const phase = useSettings((state) => state.phase);
   const load = useSettings((state) => state.load);
-  // A new chat has no settings of its own.
-  const scope = sessionId === null ? "all" : chosenScope;
+  const target = useTarget("chat");
 
   return (
     <div className="flex h-full flex-col">
-      <header className="flex h-13 shrink-0 items-center gap-3 ps-5 pe-2">
-        <h2 className="flex-1 font-semibold">{t("settings.title")}</h2>
-        <SavingStatus />
+      <header className="flex min-h-13 shrink-0 items-center gap-3 ps-5 pe-2">
+        <h2 className="font-semibold">{t("settings.title")}</h2>
+        <div className="min-w-0 flex-1 py-1 text-end">
+          <SavingStatus scope="chat" />
+        </div>
         <IconButton label={t("app.close")} onClick={onClose}>
           <CloseIcon />
         </IconButton>
@@ -47,31 +48,13 @@ export function SettingsPanel({ choices, foot, onClose }: SettingsPanelProps) {
             </Button>
           </div>
         )}
-        {phase === "ready" && (
+        {phase === "ready" && target && (
           <>
-            {sessionId !== null && (
-              <div>
-                <SegmentedChoice
-                  label={t("settings.scope")}
-                  value={scope}
-                  options={[
-                    { value: "chat", label: t("settings.thisChat") },
-                    { value: "all", label: t("settings.newChats") },
-                  ]}
-                  onChange={setScope}
-                />
-                <p className="mt-1.5 text-xs leading-4.5 text-faint">
-                  {scope === "chat" ? t("settings.scopeChat") : t("settings.scopeAll")}
-                </p>
-              </div>
-            )}
-            <Section title={t("settings.answer")}>
-              <AnswerFields scope={scope} choices={choices} />
-            </Section>
-            <Section title={t("settings.writing")}>
-              <SamplingFields scope={scope} />
-            </Section>
-            <ResetButton scope={scope} />
+            <p className="-mb-2 text-xs leading-4.5 text-faint">
+              {sessionId === null ? t("settings.ofNewChat") : t("settings.ofChat")}
+            </p>
+            <SettingsFields target={target} choices={choices} />
+            {presets}
           </>
         )}
         <Section title={t("settings.page")}>
@@ -80,30 +63,5 @@ export function SettingsPanel({ choices, foot, onClose }: SettingsPanelProps) {
         {foot}
       </div>
     </div>
-  );
-}
-
-function Section({ title, children }: { title: string; children: React.ReactNode }) {
-  return (
-    <section aria-label={title} className="flex flex-col gap-4">
-      <h3 className="border-b border-line pb-1.5 text-xs font-medium text-faint">{title}</h3>
-      {children}
-    </section>
-  );
-}
-
-function SavingStatus() {
-  const { t } = useTranslation();
-  const saving = useSettings((state) => state.saving);
-  const words = {
-    idle: "",
-    waiting: t("settings.saving"),
-    saved: t("settings.saved"),
-    failed: t("settings.notSaved"),
-  };
-  return (
-    <p role="status" className={`text-xs ${saving === "failed" ? "text-danger" : "text-faint"}`}>
-      {words[saving]}
-    </p>
   );
 }

@@ -1,6 +1,7 @@
+import { use } from "react";
+
 import type { Settings } from "@/api/types";
-import { useSettings } from "@/features/settings/settings-context";
-import type { SettingsScope } from "@/features/settings/settings-store";
+import { SettingsTargetContext, type SettingsTarget } from "@/features/settings/settings-target";
 
 export interface Setting<T> {
   /** null: not set here. */
@@ -10,21 +11,20 @@ export interface Setting<T> {
   set: (value: T | null) => void;
 }
 
-/** One setting of a chat, or of every chat. */
-export function useSetting<K extends keyof Settings>(
-  scope: SettingsScope,
-  name: K,
-): Setting<NonNullable<Settings[K]>> {
-  const own = useSettings(({ session, profile }) => (scope === "chat" ? session : profile)?.[name]);
-  const profile = useSettings((state) => state.profile?.[name]);
-  const builtIn = useSettings((state) => state.profile?.defaults[name]);
-  const change = useSettings((state) => state.change);
-  const inherited = scope === "chat" ? (profile ?? builtIn) : builtIn;
+export function useSettingsTarget(): SettingsTarget {
+  const target = use(SettingsTargetContext);
+  if (!target) throw new Error("Settings need a SettingsTargetContext around them.");
+  return target;
+}
+
+/** One setting of the target. */
+export function useSetting<K extends keyof Settings>(name: K): Setting<NonNullable<Settings[K]>> {
+  const { own, inherited, change } = useSettingsTarget();
   return {
-    value: own ?? null,
-    inherited: inherited ?? null,
+    value: own[name] ?? null,
+    inherited: inherited[name] ?? null,
     set(value) {
-      change(scope, { [name]: value });
+      change({ [name]: value });
     },
   };
 }

@@ -10,7 +10,7 @@ import { classNames } from "@/lib/class-names";
 export function ModelLine() {
   const { t } = useTranslation();
   const reach = useStatus((state) => state.reach);
-  const model = useStatus((state) => servingModel(state.server));
+  const model = useStatus(servingModel);
   const known = useStatus((state) => state.server !== null);
   const down = reach === "down";
   return (

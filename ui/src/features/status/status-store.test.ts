@@ -44,13 +44,28 @@ describe("status store", () => {
     await watch();
     await vi.advanceTimersByTimeAsync(3000);
     expect(asked()).toBe(4);
-    expect(servingModel(store.getState().server)?.progress).toBe(0.2);
+    expect(servingModel(store.getState())?.progress).toBe(0.2);
     api.server = { ...api.server, models: [readyModel] };
     await vi.advanceTimersByTimeAsync(1000);
-    expect(servingModel(store.getState().server)?.state).toBe("ready");
+    expect(servingModel(store.getState())?.state).toBe("ready");
     const before = asked();
     await vi.advanceTimersByTimeAsync(9000);
     expect(asked()).toBe(before);
+  });
+
+  it("does not take a refusal for a server that is away", async () => {
+    await watch();
+    api.refuse("GET /api/status", 401, "unauthorized", "This needs a key.");
+    store.getState().probe();
+    await vi.advanceTimersByTimeAsync(0);
+    expect(store.getState().reach).toBe("up");
+    const before = asked();
+    await vi.advanceTimersByTimeAsync(10_000);
+    expect(asked()).toBe(before + 1);
+    api.refuse("GET /api/status", 502, "unknown", "Bad gateway");
+    store.getState().probe();
+    await vi.advanceTimersByTimeAsync(0);
+    expect(store.getState().reach).toBe("down");
   });
 
   it("retries with growing waits while the server is away, and says when it is back", async () => {
@@ -106,10 +121,22 @@ describe("servingModel", () => {
       state,
     }));
     if (!failed || !loading || !ready) throw new Error("three models");
-    const server = (...models: (typeof readyModel)[]) => ({ version: "1", uptime_seconds: 0, models });
+    const server = (...models: (typeof readyModel)[]) => ({
+      server: { version: "1", uptime_seconds: 0, models },
+      chosenId: null as string | null,
+    });
     expect(servingModel(server(failed, loading, ready))?.id).toBe("ready");
     expect(servingModel(server(failed, loading))?.id).toBe("loading");
     expect(servingModel(server(failed))?.id).toBe("failed");
     expect(servingModel(server())).toBeNull();
+  });
+
+  it("is the chosen one in any state, unless it is not on this machine", () => {
+    const other = { ...readyModel, id: "other", state: "failing" as const };
+    const server = { version: "1", uptime_seconds: 0, models: [readyModel, other] };
+    expect(servingModel({ server, chosenId: "other" })?.id).toBe("other");
+    const missing = { ...server, models: [readyModel, { ...other, missing: true }] };
+    expect(servingModel({ server: missing, chosenId: "other" })?.id).toBe("tiny");
+    expect(servingModel({ server, chosenId: "gone" })?.id).toBe("tiny");
   });
 });

@@ -1,5 +1,6 @@
 import { createStore, type StoreApi } from "zustand/vanilla";
 
+import { ApiError } from "@/api/client";
 import { getStatus } from "@/api/endpoints";
 import type { ModelStatus, ServerStatus } from "@/api/types";
 import { backOff } from "@/lib/back-off";
@@ -20,9 +21,13 @@ export interface StatusState {
   /** The latest status; kept while the server is unreachable. */
   server: ServerStatus | null;
   loadStart: LoadStart | null;
+  /** The model that answers in the open chat; null: not known. */
+  chosenId: string | null;
   /** Unix milliseconds of the next attempt while the server is unreachable. */
   nextTryAt: number | null;
 
+  /** Another model answers in the open chat. */
+  choose: (modelId: string | null) => void;
   /** Polls the server until the returned function is called. */
   watch: () => () => void;
   /** Requests the status now. */
@@ -38,9 +43,17 @@ export interface StatusStoreDeps {
 
 export type StatusStore = StoreApi<StatusState>;
 
-/** The model that serves requests: a ready one, else a loading one, else any. */
-export function servingModel(server: ServerStatus | null): ModelStatus | null {
+/**
+ * The model that serves requests of the open chat: the chosen one, or what stands in for one that is
+ * not on this machine: a ready one, else a loading one, else any.
+ */
+export function servingModel({
+  server,
+  chosenId,
+}: Pick<StatusState, "server" | "chosenId">): ModelStatus | null {
   const models = server?.models ?? [];
+  const chosen = models.find(({ id }) => id === chosenId);
+  if (chosen && !chosen.missing) return chosen;
   return (
     models.find(({ state }) => state === "ready") ??
     models.find(({ state }) => state === "loading") ??
@@ -65,7 +78,8 @@ export function createStatusStore(deps: StatusStoreDeps): StatusStore {
 
     function received(server: ServerStatus) {
       const wasDown = get().reach === "down";
-      const model = servingModel(server);
+      const { chosenId } = get();
+      const model = servingModel({ server, chosenId });
       failures = 0;
       set(({ loadStart }) => ({
         reach: "up",
@@ -73,7 +87,8 @@ export function createStatusStore(deps: StatusStoreDeps): StatusStore {
         nextTryAt: null,
         loadStart: model?.state === "loading" ? startOf(model, loadStart) : null,
       }));
-      later(model?.state === "loading" || fastWatchers > 0 ? loadingMs : readyMs);
+      const loading = server.models.some(({ state }) => state === "loading");
+      later(loading || fastWatchers > 0 ? loadingMs : readyMs);
       if (wasDown) deps.onBack();
     }
 
@@ -83,7 +98,14 @@ export function createStatusStore(deps: StatusStoreDeps): StatusStore {
       clearTimeout(timer);
       try {
         received(await getStatus(AbortSignal.timeout(timeoutMs)));
-      } catch {
+      } catch (error) {
+        // Refused: the server is there. Whoever is to sign in again is asked to elsewhere.
+        if (error instanceof ApiError && error.status < 500) {
+          failures = 0;
+          set({ reach: "up", nextTryAt: null });
+          later(readyMs);
+          return;
+        }
         const wait = backOff(failures, 1000, 15_000);
         failures += 1;
         set({ reach: "down", nextTryAt: Date.now() + wait });
@@ -101,8 +123,15 @@ export function createStatusStore(deps: StatusStoreDeps): StatusStore {
       reach: "unknown",
       server: null,
       loadStart: null,
+      chosenId: null,
       nextTryAt: null,
 
+      choose(chosenId) {
+        if (chosenId === get().chosenId) return;
+        set({ chosenId, loadStart: null });
+        const model = servingModel(get());
+        if (model?.state === "loading") set({ loadStart: startOf(model, null) });
+      },
       watch() {
         watchers += 1;
         void request();

@@ -11,10 +11,10 @@ import { useNow } from "@/lib/use-now";
 /** What prevents a first reply for now, if anything. */
 export function WarmUp() {
   const { t } = useTranslation();
-  const server = useStatus((state) => state.server);
+  const known = useStatus((state) => state.server !== null);
   const loadStart = useStatus((state) => state.loadStart);
-  if (!server) return null;
-  const model = servingModel(server);
+  const model = useStatus(servingModel);
+  if (!known) return null;
   if (!model) {
     return <Trouble title={t("warmUp.none")} text={t("warmUp.noneText")} />;
   }
@@ -30,7 +30,7 @@ export function WarmUp() {
     return (
       <Trouble
         title={t("warmUp.failing", { name: model.name })}
-        text={t("warmUp.failingText", { detail: model.detail })}
+        text={t("warmUp.failingText", { detail: model.detail ?? "" })}
       />
     );
   }

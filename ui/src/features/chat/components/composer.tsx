@@ -1,4 +1,4 @@
-import { useLayoutEffect, useRef, type KeyboardEvent, type SubmitEvent } from "react";
+import { useLayoutEffect, useRef, type KeyboardEvent, type ReactNode, type SubmitEvent } from "react";
 import { useTranslation } from "react-i18next";
 
 import { IconButton } from "@/components/button";
@@ -7,12 +7,14 @@ import { branchTo } from "@/features/chat/state/branch";
 import { useChat, useChatStore } from "@/features/chat/state/chat-context";
 import { draftKey, isBusy, type ChatState } from "@/features/chat/state/chat-state";
 import { ContextMeter } from "@/features/chat/components/context-meter";
+import { Footnote } from "@/features/chat/components/footnote";
 import { NoticeLine } from "@/features/chat/components/notice-line";
 import { fitHeight } from "@/lib/fit-height";
 
 interface ComposerProps {
   /** Why nothing can be sent now, or null. */
   hold: string | null;
+  presets: ReactNode;
 }
 
 const round = "size-9 rounded-full";
@@ -20,7 +22,7 @@ const round = "size-9 rounded-full";
 /** The id of the input, for commands. */
 export const inputId = "message";
 
-export function Composer({ hold }: ComposerProps) {
+export function Composer({ hold, presets }: ComposerProps) {
   const { t } = useTranslation();
   const sessionId = useChat((state) => state.sessionId);
   const draft = useChat((state) => state.drafts[draftKey(state.sessionId)] ?? "");
@@ -109,7 +111,8 @@ export function Composer({ hold }: ComposerProps) {
         )}
       </form>
       <div className="mt-2 flex min-h-5 items-center justify-center gap-4 text-xs leading-5 text-faint tabular-nums">
-        <p className="min-w-0">{hold ?? t("chat.footnote")}</p>
+        {presets}
+        <p className="min-w-0">{hold ?? <Footnote />}</p>
         <ContextMeter />
       </div>
     </div>

@@ -2,6 +2,7 @@ import { useMemo } from "react";
 import { useTranslation } from "react-i18next";
 
 import { branchTo } from "@/features/chat/state/branch";
+import { droppedText } from "@/features/chat/components/usage-details";
 import { useChat } from "@/features/chat/state/chat-context";
 import { formatCount } from "@/lib/format";
 
@@ -22,10 +23,7 @@ export function ContextMeter() {
   const used = Math.min(context_tokens, n_ctx);
   const share = used / n_ctx;
   const counts = { used: formatCount(used), size: formatCount(n_ctx) };
-  const dropped =
-    dropped_messages > 0
-      ? t("context.dropped", { count: dropped_messages, formatted: formatCount(dropped_messages) })
-      : "";
+  const dropped = droppedText(usage, t);
   return (
     <div
       role="meter"
@@ -34,7 +32,7 @@ export function ContextMeter() {
       aria-valuemax={n_ctx}
       aria-valuenow={used}
       aria-valuetext={t("context.text", counts)}
-      title={`${t("context.title", counts)} ${dropped}`.trim()}
+      title={`${t("context.title", counts)} ${dropped ?? ""}`.trim()}
       className="flex shrink-0 items-center gap-1.5 text-faint"
     >
       <svg viewBox="0 0 16 16" className="size-4 -rotate-90" fill="none" strokeWidth="2.5" aria-hidden="true">

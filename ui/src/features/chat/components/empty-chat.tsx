@@ -1,6 +1,7 @@
 import type { ReactNode } from "react";
 import { useTranslation } from "react-i18next";
 
+import { WhereItRuns } from "@/features/chat/components/footnote";
 import { useChat } from "@/features/chat/state/chat-context";
 
 interface EmptyChatProps {
@@ -19,7 +20,9 @@ export function EmptyChat({ held, about, able }: EmptyChatProps) {
       <h1 className="text-[1.625rem] leading-tight font-semibold tracking-tight text-balance">
         {t("welcome.title")}
       </h1>
-      <p className="mt-2 text-muted">{t("welcome.lead")}</p>
+      <p className="mt-2 text-muted wrap-anywhere">
+        <WhereItRuns />
+      </p>
       {about}
       {able && <Examples held={held} />}
     </div>

@@ -9,8 +9,8 @@ import { useChat } from "@/features/chat/state/chat-context";
 import { Reasoning } from "@/features/chat/components/reasoning";
 import { ReplyActions } from "@/features/chat/components/reply-actions";
 import { ReplyFailure } from "@/features/chat/components/reply-failure";
+import { droppedText } from "@/features/chat/components/usage-details";
 import { WaitingLine } from "@/features/chat/components/waiting-line";
-import { formatCount } from "@/lib/format";
 
 interface ReplyProps {
   message: Message;
@@ -55,16 +55,12 @@ export function AwaitedReply() {
 function Ending({ message, version }: ReplyProps) {
   const { t } = useTranslation();
   const remark = remarkOn(message, t);
-  const dropped = message.usage?.dropped_messages ?? 0;
+  const dropped = message.usage && droppedText(message.usage, t);
   return (
     <>
       {message.damaged && <p className="mt-2 text-sm text-danger">{t("chat.damaged")}</p>}
       {remark !== null && <p className="mt-2 text-sm text-muted">{remark}</p>}
-      {dropped > 0 && (
-        <p className="mt-2 text-sm text-muted">
-          {t("ending.dropped", { count: dropped, formatted: formatCount(dropped) })}
-        </p>
-      )}
+      {dropped !== null && <p className="mt-2 text-sm text-muted">{dropped}</p>}
       {message.status === "failed" && <ReplyFailure message={message} />}
       <ReplyActions message={message} version={version} />
     </>

@@ -12,6 +12,14 @@ function firstTokenOf({ completion_tokens, queued_seconds, prefill_seconds }: Us
   return completion_tokens > 0 ? formatSeconds(queued_seconds + prefill_seconds) : null;
 }
 
+/** How many messages the model did not see, and why; null: it saw all. */
+export function droppedText(usage: Usage, t: TFunction): string | null {
+  const { dropped_messages: count, dropped_by: by } = usage;
+  if (count === 0) return null;
+  const left = t("ending.dropped", { count, formatted: formatCount(count) });
+  return by === null || by === undefined ? left : `${left} ${t(`ending.droppedBy.${by}`)}`;
+}
+
 /** The usage figures of a reply, most important first: a narrow screen shows only some. */
 export function usageSummary(usage: Usage, t: TFunction): string[] {
   const time = firstTokenOf(usage);

@@ -4,17 +4,33 @@ import { useTranslation } from "react-i18next";
 import { ProgressBar } from "@/components/progress-bar";
 import { useChat } from "@/features/chat/state/chat-context";
 import type { LiveReply } from "@/features/chat/state/chat-state";
-import { formatCount, formatRate } from "@/lib/format";
+import { useAnsweringModel, type AnsweringModel } from "@/features/chat/state/model-context";
+import { formatCount, formatRate, formatSeconds } from "@/lib/format";
 
 /** The state of an unfinished reply, in place of its usage figures. */
 export function WaitingLine({ live }: { live: LiveReply | null }) {
   const { t } = useTranslation();
   const stopping = useChat((state) => state.stopping);
   const prefill = live === null || stopping ? null : prefillOf(live);
+  const model = useAnsweringModel();
+  const loading = stopping || prefill || (live !== null && isBegun(live)) ? null : model?.loading;
   return (
     <div className="flex min-h-8 items-center gap-3 text-[0.8125rem] text-faint tabular-nums">
       <Dots />
-      <span>{stopping ? t("waiting.stopping") : stateText(live, t)}</span>
+      <span>
+        {stopping
+          ? t("waiting.stopping")
+          : model && loading
+            ? loadingText(model, loading, t)
+            : stateText(live, t)}
+      </span>
+      {model && loading && (
+        <ProgressBar
+          label={t("warmUp.loading", { name: model.name })}
+          value={loading.progress}
+          className="w-28 max-sm:w-16"
+        />
+      )}
       {prefill && (
         <ProgressBar
           label={t("waiting.bar")}
@@ -26,9 +42,27 @@ export function WaitingLine({ live }: { live: LiveReply | null }) {
   );
 }
 
+function isBegun({ connected, text, reasoning }: LiveReply): boolean {
+  return !connected || text !== "" || reasoning !== "";
+}
+
+function loadingText(
+  { name }: AnsweringModel,
+  { progress, secondsLeft }: NonNullable<AnsweringModel["loading"]>,
+  t: TFunction,
+): string {
+  const percent = t("units.percent", { value: Math.round(progress * 100) });
+  const left =
+    secondsLeft === null
+      ? null
+      : t("warmUp.left", { time: formatSeconds(Math.max(1, secondsLeft)) });
+  return [t("warmUp.loading", { name }), percent, left].filter(Boolean).join(" · ");
+}
+
 /** The progress of the prefill, while it lasts. */
-function prefillOf({ connected, text, reasoning, prefill }: LiveReply) {
-  if (!connected || text !== "" || reasoning !== "") return null;
+function prefillOf(live: LiveReply) {
+  if (isBegun(live)) return null;
+  const { prefill } = live;
   return prefill !== null && prefill.total > 0 ? prefill : null;
 }
 

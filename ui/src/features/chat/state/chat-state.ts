@@ -1,5 +1,5 @@
 import type { ReplyTransport } from "@/api/reply-transport";
-import type { Prefill, Session } from "@/api/types";
+import type { Prefill, Session, Settings } from "@/api/types";
 import type { MessageTable } from "@/features/chat/state/branch";
 import type { Notice } from "@/features/chat/state/notice";
 
@@ -69,12 +69,16 @@ export interface ChatState {
 export interface ChatStoreDeps {
   /** The transport of replies. */
   transport: ReplyTransport;
+  /** The settings that a new chat begins with; null: none. */
+  newChatSettings: () => Settings | null;
   /** The first message of a chat has created its session. */
   onSessionCreated: (session: Session) => void;
   /** A turn began or ended. */
   onSessionChanged: () => void;
+  /** A reply ended with an error, perhaps the model's. */
+  onReplyFailed: () => void;
   onUnreachable: () => void;
-  /** The key or the cookie is no longer valid. */
+  /** The key or the cookie of the socket is no longer valid. */
   onLockedOut: () => void;
 }
 

@@ -11,6 +11,8 @@ const deps = {
   transport: overHttp,
   onSessionCreated: vi.fn(),
   onSessionChanged: vi.fn(),
+  newChatSettings: () => null,
+  onReplyFailed: () => undefined,
   onUnreachable: vi.fn(),
   onLockedOut: vi.fn(),
 };

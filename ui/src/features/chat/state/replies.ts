@@ -164,7 +164,8 @@ export class Replies {
   }
 
   private async createFor(run: Run, start: ReplyStart) {
-    const session = await createSession(titleFor(start.kind === "turn" ? start.content : ""));
+    const title = titleFor(start.kind === "turn" ? start.content : "");
+    const session = await createSession(title, this.deps.newChatSettings());
     run.sessionId = session.id;
     if (run.left) return;
     this.set({ sessionId: session.id });
@@ -193,6 +194,7 @@ export class Replies {
       notice: { ...notice, kept: returned && notice.code === "unreachable" },
     }));
     if (!run.accepted) this.set({ leafId });
+    this.deps.onReplyFailed();
     if (error instanceof ApiError) this.recover(run, error.code);
   }
 
@@ -317,6 +319,7 @@ export class Replies {
       case "done":
       case "error": {
         const { message } = event;
+        if (event.type === "error") this.deps.onReplyFailed();
         this.set(({ messages }) => ({
           messages: { ...messages, [message.id]: message },
           leafId: message.id,

@@ -1,33 +1,32 @@
-import { useState } from "react";
 import { useTranslation } from "react-i18next";
 
 import { Field, inputClass } from "@/components/field";
 import type { Choices } from "@/features/settings/choices";
-import { DeviceField } from "@/features/settings/device-field";
-import { InheritingSelect } from "@/features/settings/inheriting-select";
-import type { SettingsScope } from "@/features/settings/settings-store";
-import { UnsetButton } from "@/features/settings/unset-button";
+import { DeviceField } from "@/features/settings/fields/device-field";
+import { InheritingSelect } from "@/features/settings/fields/inheriting-select";
+import { LinesField } from "@/features/settings/fields/lines-field";
+import { UnsetButton } from "@/features/settings/fields/unset-button";
 import { useSetting } from "@/features/settings/use-setting";
 
 interface AnswerFieldsProps {
-  scope: SettingsScope;
   choices: Choices;
 }
 
-export function AnswerFields({ scope, choices }: AnswerFieldsProps) {
+export function AnswerFields({ choices }: AnswerFieldsProps) {
   return (
     <>
-      <ModelField scope={scope} choices={choices} />
-      <DeviceField scope={scope} choices={choices} />
-      <SystemPromptField scope={scope} />
-      <StopField scope={scope} />
+      <ModelField choices={choices} />
+      <DeviceField choices={choices} />
+      <SystemPromptField />
+      <ThinkingField />
+      <StopField />
     </>
   );
 }
 
-function ModelField({ scope, choices }: AnswerFieldsProps) {
+function ModelField({ choices }: AnswerFieldsProps) {
   const { t } = useTranslation();
-  const { value, inherited, set } = useSetting(scope, "model");
+  const { value, inherited, set } = useSetting("model");
   const chosen = choices.models.find(({ id }) => id === (value ?? inherited));
   const device = chosen?.device ?? null;
   const where = device === null ? undefined : t("settings.deviceOn", { device });
@@ -55,9 +54,9 @@ function ModelField({ scope, choices }: AnswerFieldsProps) {
   );
 }
 
-function SystemPromptField({ scope }: { scope: SettingsScope }) {
+function SystemPromptField() {
   const { t } = useTranslation();
-  const { value, inherited, set } = useSetting(scope, "system_prompt");
+  const { value, inherited, set } = useSetting("system_prompt");
   const name = t("settings.system_prompt");
   return (
     <Field
@@ -91,47 +90,39 @@ function SystemPromptField({ scope }: { scope: SettingsScope }) {
   );
 }
 
-function StopField({ scope }: { scope: SettingsScope }) {
+/** The efforts that most models know; another one that is set stays. */
+const efforts = ["none", "low", "medium", "high"] as const;
+
+function ThinkingField() {
   const { t } = useTranslation();
-  const { value, inherited, set } = useSetting(scope, "stop");
-  // An empty line is not stored, but must not vanish while typing.
-  const [typed, setTyped] = useState<string | null>(null);
-  const name = t("settings.stop");
+  const { value, inherited, set } = useSetting("reasoning_effort");
+  const nameOf = (effort: string) => {
+    const known = efforts.find((one) => one === effort);
+    return known ? t(`settings.efforts.${known}`) : effort;
+  };
   return (
-    <Field
-      label={name}
-      hint={t("settings.stopHint")}
-      aside={
-        <UnsetButton
-          name={name}
-          set={value !== null}
-          onUnset={() => {
-            setTyped(null);
-            set(null);
-          }}
-        />
-      }
-    >
-      {({ id, describedBy }) => (
-        <textarea
-          id={id}
-          rows={2}
-          dir="auto"
-          spellCheck={false}
-          aria-describedby={describedBy}
-          value={typed ?? value?.join("\n") ?? ""}
-          placeholder={inherited?.join("\n") ?? ""}
-          onChange={(event) => {
-            setTyped(event.target.value);
-            const lines = event.target.value.split("\n").filter((line) => line !== "");
-            set(lines.length === 0 ? null : lines);
-          }}
-          onBlur={() => {
-            setTyped(null);
-          }}
-          className={`${inputClass} resize-y font-mono`}
+    <Field label={t("settings.reasoning_effort")} hint={t("settings.effortHint")}>
+      {(field) => (
+        <InheritingSelect
+          {...field}
+          value={value}
+          inherited={
+            inherited === null
+              ? t("settings.effortByModel")
+              : `${t("settings.inherited")}: ${nameOf(inherited)}`
+          }
+          options={efforts}
+          nameOf={nameOf}
+          onSet={set}
         />
       )}
     </Field>
+  );
+}
+
+function StopField() {
+  const { t } = useTranslation();
+  return (
+    <LinesField name="stop" label={t("settings.stop")} hint={t("settings.stopHint")} rows={2} />
   );
 }

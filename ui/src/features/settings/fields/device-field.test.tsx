@@ -1,35 +1,36 @@
-import { act, render, screen, waitFor } from "@testing-library/react";
+import { render, screen } from "@testing-library/react";
 import { expect, it } from "vitest";
 
-import { DeviceField } from "@/features/settings/device-field";
-import { SettingsContext } from "@/features/settings/settings-context";
-import { createSettingsStore } from "@/features/settings/settings-store";
-import { aGpu, FakeApi, readyModel } from "@/testing/fake-api";
+import { unsetSettings } from "@/api/settings";
+import { DeviceField } from "@/features/settings/fields/device-field";
+import { SettingsTargetContext } from "@/features/settings/settings-target";
+import { aGpu, readyModel } from "@/testing/fake-api";
 
-async function options(devices: string[], names: string[], chosen?: string) {
-  new FakeApi().install();
-  const nothing = () => undefined;
-  const store = createSettingsStore({ onUnreachable: nothing, onSessionChanged: nothing });
-  await act(() => store.getState().load(null));
-  if (chosen !== undefined) store.getState().change("all", { device: chosen });
+function options(devices: string[], names: string[], chosen: string | null = null) {
   const models = [{ ...readyModel, devices }];
+  const target = {
+    own: { ...unsetSettings, device: chosen },
+    inherited: { ...unsetSettings, device: "auto" },
+    limits: { max_response_tokens: 0 },
+    change: () => undefined,
+  };
   render(
-    <SettingsContext value={store}>
-      <DeviceField scope="all" choices={{ models, devices: names.map((name) => aGpu({ name })) }} />
-    </SettingsContext>,
+    <SettingsTargetContext value={target}>
+      <DeviceField choices={{ models, devices: names.map((name) => aGpu({ name })) }} />
+    </SettingsTargetContext>,
   );
-  const select: HTMLSelectElement = await waitFor(() => screen.getByLabelText("Device"));
+  const select: HTMLSelectElement = screen.getByLabelText("Device");
   return { select, texts: [...select.options].map(({ text }) => text) };
 }
 
-it("calls a family by its one GPU", async () => {
-  const { texts } = await options(["cpu", "vulkan"], ["Vulkan0"]);
+it("calls a family by its one GPU", () => {
+  const { texts } = options(["cpu", "vulkan"], ["Vulkan0"]);
   expect(texts.slice(1)).toEqual(["Best available", "Processor", "VULKAN (Big GPU)"]);
 });
 
-it("offers each of several GPUs, and knows one in whatever letters it was chosen", async () => {
+it("offers each of several GPUs, and knows one in whatever letters it was chosen", () => {
   const several = ["cpu", "vulkan", "vulkan0", "vulkan1"];
-  const { texts, select } = await options(several, ["Vulkan0", "Vulkan1"], "Vulkan1");
+  const { texts, select } = options(several, ["Vulkan0", "Vulkan1"], "Vulkan1");
   expect(texts.slice(3)).toEqual(["VULKAN", "Vulkan0 (Big GPU)", "Vulkan1 (Big GPU)"]);
   expect(select.value).toBe("vulkan1");
 });

@@ -4,19 +4,17 @@ import { useTranslation } from "react-i18next";
 import type { DeviceStatus } from "@/api/types";
 import { Field } from "@/components/field";
 import type { Choices } from "@/features/settings/choices";
-import { InheritingSelect } from "@/features/settings/inheriting-select";
-import type { SettingsScope } from "@/features/settings/settings-store";
+import { InheritingSelect } from "@/features/settings/fields/inheriting-select";
 import { useSetting } from "@/features/settings/use-setting";
 
 interface DeviceFieldProps {
-  scope: SettingsScope;
   choices: Choices;
 }
 
 /** The device to run the model on, among those that the server found. */
-export function DeviceField({ scope, choices }: DeviceFieldProps) {
+export function DeviceField({ choices }: DeviceFieldProps) {
   const { t } = useTranslation();
-  const { value, inherited, set } = useSetting(scope, "device");
+  const { value, inherited, set } = useSetting("device");
   const there = new Set(choices.models.flatMap(({ devices }) => devices));
   const named = (device: string) => nameOf(device, choices.devices, t);
   return (

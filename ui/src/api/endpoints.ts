@@ -12,13 +12,17 @@ export function sessionPath(id: string, rest = ""): string {
   return `/api/sessions/${encodeURIComponent(id)}${rest}`;
 }
 
-export async function listSessions(): Promise<Session[]> {
-  return (await sendForJson<{ sessions: Session[] }>("/api/sessions")).sessions;
-}
-
-/** `settings`: of the chat alone; null: none. */
-export function createSession(title: string, settings: Settings | null): Promise<Session> {
-  const body = settings === null ? { title } : { title, settings };
+/** `settings`: of the chat alone; null: none. `folderId`: the folder whose settings it begins with. */
+export function createSession(
+  title: string,
+  settings: Settings | null,
+  folderId: string | null = null,
+): Promise<Session> {
+  const body = {
+    title,
+    ...(settings === null ? {} : { settings }),
+    ...(folderId === null ? {} : { folder_id: folderId }),
+  };
   return sendForJson("/api/sessions", { method: "POST", body });
 }
 
@@ -30,7 +34,9 @@ export interface SessionChange {
   title?: string;
   pinned?: boolean;
   leaf_id?: string;
-  settings?: Partial<Settings>;
+  /** null: in no folder. */
+  folder_id?: string | null;
+  settings?: Partial<Settings> | null;
 }
 
 export function changeSession(id: string, change: SessionChange): Promise<Session> {
@@ -52,8 +58,8 @@ export async function confirmExpiry(ttlSeconds: number): Promise<void> {
 }
 
 /** Imports the chats of a file of any program that is known. */
-export function importChats(file: Blob): Promise<ImportReport> {
-  return sendForJson("/api/import", { method: "POST", file });
+export function importChats(name: string, file: Blob): Promise<ImportReport> {
+  return sendForJson(`/api/import?name=${encodeURIComponent(name)}`, { method: "POST", file });
 }
 
 /** The path of a session as a file. */
@@ -71,10 +77,14 @@ export function searchMessages(
   return sendForJson(`/api/search?${parameters.toString()}`, { signal });
 }
 
-/** Every node of the session's tree, oldest first. */
-export async function listMessages(id: string, signal?: AbortSignal): Promise<Message[]> {
-  const path = sessionPath(id, "/messages");
-  return (await sendForJson<{ messages: Message[] }>(path, signal ? { signal } : {})).messages;
+/** Nodes of the session's tree, oldest first: the newest, or those made before a message. */
+export function listMessages(
+  id: string,
+  page: { limit: number; before?: string },
+  signal: AbortSignal,
+): Promise<{ messages: Message[]; more?: boolean }> {
+  const before = page.before === undefined ? "" : `&before=${encodeURIComponent(page.before)}`;
+  return sendForJson(sessionPath(id, `/messages?limit=${page.limit}${before}`), { signal });
 }
 
 /** A request for a reply. */

@@ -12,6 +12,18 @@ export type Session = Omit<Schemas["Session"], "settings"> & {
   settings: Settings | null;
 };
 
+/** Some sessions from the first one on, or what has changed in the list. */
+export type ChangedSessions = Omit<Schemas["ChangedSessions"], "sessions"> & { sessions: Session[] };
+
+/** A folder for chats, of this caller alone. */
+export type Folder = Omit<Schemas["Folder"], "settings"> & {
+  /** What a new chat in it begins with. */
+  settings: Settings | null;
+};
+
+/** Chats that were deleted and can be restored. */
+export type DeletedSessions = Schemas["DeletedAnswer"];
+
 /** The default profile, with the built-in defaults and limits. */
 export type Profile = Settings & {
   defaults: Settings;

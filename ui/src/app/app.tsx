@@ -13,7 +13,7 @@ import { OpenSettings } from "@/app/open-settings";
 import { Providers } from "@/app/providers";
 import { Rail } from "@/app/rail";
 import type { DeviceStatus, ModelStatus } from "@/api/types";
-import { hrefOfSession, hrefOfView, navigate, useRoute } from "@/app/router";
+import { hrefOfSession, hrefOfTemporary, hrefOfView, navigate, useRoute } from "@/app/router";
 import { SideView } from "@/app/side-view";
 import { pageViews } from "@/app/views";
 import { preloadMarkdown } from "@/components/markdown/markdown";
@@ -40,6 +40,10 @@ export function App() {
   const setRailHidden = useStore(stores.preferences, (state) => state.setRailHidden);
   const session = useStore(stores.sessions, (state) =>
     state.sessions.find(({ id }) => id === sessionId),
+  );
+  const folderName = useStore(
+    stores.sessions,
+    (state) => state.folders.find(({ id }) => id === route.folderId)?.name,
   );
   const accessChecked = useStore(stores.access, (state) => state.checked);
   const locked = useStore(stores.access, isLocked);
@@ -95,6 +99,8 @@ export function App() {
   function titleOf(): string | null {
     if (route.view !== "chat") return t(`app.${route.view}`);
     if (session) return sessionTitle(session, t);
+    if (route.temporary) return t("temporary.title");
+    if (folderName !== undefined) return t("folders.newIn", { name: folderName });
     return sessionId === null ? null : t("app.chat");
   }
 
@@ -102,7 +108,7 @@ export function App() {
   useWatching(stores);
 
   useEffect(() => {
-    if (route.view === "chat") stores.chat.getState().open(route.sessionId, route.messageId);
+    if (route.view === "chat") stores.chat.getState().open(route.sessionId, route.messageId, route);
   }, [stores, route]);
 
   useEffect(() => {
@@ -156,6 +162,10 @@ export function App() {
             onSheet={() => {
               setOverlay("sheet");
             }}
+            onTemporary={() => {
+              stores.chat.getState().forgetTemporary();
+              navigate(hrefOfTemporary);
+            }}
             {...place}
           />
         )}
@@ -202,19 +212,20 @@ export function App() {
   );
 }
 
-function useWatching({ access, preferences, presets, sessions, status }: Stores) {
+function useWatching({ access, preferences, presets, readDrafts, sessions, status }: Stores) {
   useEffect(() => {
     preloadMarkdown();
     void access.getState().check();
     void preferences.getState().load();
     void presets.getState().load();
+    void readDrafts();
     const stopSessions = sessions.getState().watch();
     const stopStatus = status.getState().watch();
     return () => {
       stopSessions();
       stopStatus();
     };
-  }, [access, preferences, presets, sessions, status]);
+  }, [access, preferences, presets, readDrafts, sessions, status]);
 }
 
 /** Opens the chat above or below the open one in the list. */

@@ -2,10 +2,11 @@ import { overSocket } from "@/api/reply-transport";
 import { ChatSocket } from "@/api/socket";
 import { onLockedOut } from "@/api/client";
 import { isUnset } from "@/api/settings";
-import { replaceWithSession } from "@/app/router";
+import { parseRoute, replaceWithSession } from "@/app/router";
 import { createToastStore, type ToastStore } from "@/components/toasts";
 import { createAccessStore, type AccessStore } from "@/features/access/access-store";
 import { createChatStore, type ChatStore } from "@/features/chat/state/chat-store";
+import { keepDrafts } from "@/features/chat/state/draft-keeper";
 import { createPresetsStore, type PresetsStore } from "@/features/presets/presets-store";
 import { createSessionsStore, type SessionsStore } from "@/features/sessions/sessions-store";
 import {
@@ -20,6 +21,8 @@ import {
 import { createStatusStore, type StatusStore } from "@/features/status/status-store";
 
 export interface Stores {
+  /** Reads what was typed and not sent, here or on another device. */
+  readDrafts: () => Promise<void>;
   access: AccessStore;
   chat: ChatStore;
   sessions: SessionsStore;
@@ -63,6 +66,10 @@ export function compose(): Stores {
       settings.getState().adopt(session);
       replaceWithSession(session.id);
     },
+    onSessionRefused(id) {
+      void sessions.getState().load();
+      if (parseRoute(location.hash).sessionId === id) replaceWithSession(null);
+    },
     onSessionChanged() {
       void sessions.getState().load();
     },
@@ -72,6 +79,7 @@ export function compose(): Stores {
       void access.getState().check();
     },
   });
+  const readDrafts = keepDrafts(chat);
   const settings = createSettingsStore({
     onUnreachable: probe,
     onSessionChanged() {
@@ -83,6 +91,7 @@ export function compose(): Stores {
       probe();
       void sessions.getState().load();
       chat.getState().reload();
+      void readDrafts();
       void preferences.getState().load();
       void presets.getState().load();
       loadSettings();
@@ -99,6 +108,7 @@ export function compose(): Stores {
   });
   onLockedOut(() => void access.getState().check());
   return {
+    readDrafts,
     access,
     chat,
     sessions,

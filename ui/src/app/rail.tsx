@@ -1,6 +1,13 @@
+import { useState } from "react";
 import { useTranslation } from "react-i18next";
 
-import { hrefOfSession, hrefOfView, navigate, type Route } from "@/app/router";
+import {
+  hrefOfFolder,
+  hrefOfSession,
+  hrefOfView,
+  navigate,
+  type Route,
+} from "@/app/router";
 import type { PageView } from "@/app/views";
 import { Button, IconButton } from "@/components/button";
 import {
@@ -9,7 +16,7 @@ import {
   PlusIcon,
   SearchIcon,
 } from "@/components/icons";
-import { ImportButton } from "@/features/sessions/import-button";
+import { ListMenu } from "@/features/sessions/list-menu";
 import { SessionList } from "@/features/sessions/session-list";
 import { ModelLine } from "@/features/status/model-line";
 import { classNames } from "@/lib/class-names";
@@ -20,6 +27,8 @@ interface RailProps {
   views: readonly PageView[];
   onSearch: () => void;
   onSheet: () => void;
+  /** A new temporary chat. */
+  onTemporary: () => void;
   /** Given if the rail is a sheet over the page, which has to be closed. */
   onClose?: () => void;
   /** A chat or a view was chosen. */
@@ -27,8 +36,9 @@ interface RailProps {
 }
 
 /** The chats, and below them the views and the model. */
-export function Rail({ route, views, onSearch, onSheet, onClose, onChosen }: RailProps) {
+export function Rail({ route, views, onSearch, onSheet, onTemporary, onClose, onChosen }: RailProps) {
   const { t } = useTranslation();
+  const [selecting, setSelecting] = useState(false);
   const activeId = route.view === "chat" ? route.sessionId : null;
   const open = (href: string) => {
     navigate(href);
@@ -50,7 +60,14 @@ export function Rail({ route, views, onSearch, onSheet, onClose, onChosen }: Rai
         <IconButton label={t("app.search")} onClick={onSearch}>
           <SearchIcon />
         </IconButton>
-        <ImportButton
+        <ListMenu
+          onTemporary={() => {
+            onTemporary();
+            onChosen();
+          }}
+          onSelect={() => {
+            setSelecting(true);
+          }}
           onMade={(id) => {
             open(hrefOfSession(id));
           }}
@@ -65,6 +82,11 @@ export function Rail({ route, views, onSearch, onSheet, onClose, onChosen }: Rai
         activeId={activeId}
         hrefOf={hrefOfSession}
         onOpen={onChosen}
+        onNewIn={(folderId) => {
+          open(hrefOfFolder(folderId));
+        }}
+        selecting={selecting}
+        onSelecting={setSelecting}
         onDeleted={(sessionId) => {
           if (sessionId === activeId) navigate(hrefOfSession(null));
         }}

@@ -9,9 +9,26 @@ export interface Route {
   sessionId: string | null;
   /** The message to scroll to. */
   messageId: string | null;
+  /** The folder that a new chat will be in. */
+  folderId: string | null;
+  /** A chat that is never stored. */
+  temporary: boolean;
 }
 
-const newChat: Route = { view: "chat", sessionId: null, messageId: null };
+const newChat: Route = {
+  view: "chat",
+  sessionId: null,
+  messageId: null,
+  folderId: null,
+  temporary: false,
+};
+
+export const hrefOfTemporary = "#/temporary";
+
+/** A new chat in a folder. */
+export function hrefOfFolder(folderId: string): string {
+  return `#/folder/${encodeURIComponent(folderId)}`;
+}
 
 export function hrefOfSession(sessionId: string | null, messageId: string | null = null): string {
   if (sessionId === null) return "#/";
@@ -27,11 +44,14 @@ export function hrefOfView(name: PageViewName): string {
 export function parseRoute(hash: string): Route {
   const view = pageViews.find(({ name }) => hrefOfView(name) === hash);
   if (view) return { ...newChat, view: view.name };
+  if (hash === hrefOfTemporary) return { ...newChat, temporary: true };
+  const [, folder] = /^#\/folder\/([^/]+)$/.exec(hash) ?? [];
   const [, session, message] = /^#\/s\/([^/]+)(?:\/m\/([^/]+))?$/.exec(hash) ?? [];
-  if (session === undefined) return newChat;
   try {
+    if (folder !== undefined) return { ...newChat, folderId: decodeURIComponent(folder) };
+    if (session === undefined) return newChat;
     return {
-      view: "chat",
+      ...newChat,
       sessionId: decodeURIComponent(session),
       messageId: message === undefined ? null : decodeURIComponent(message),
     };
@@ -44,8 +64,8 @@ export function navigate(href: string) {
   location.hash = href;
 }
 
-/** Gives a new chat the address of its session, without a step for the browser's Back. */
-export function replaceWithSession(sessionId: string) {
+/** Gives a new chat the address of its session, or takes it back, without a step for the browser's Back. */
+export function replaceWithSession(sessionId: string | null) {
   location.replace(hrefOfSession(sessionId));
 }
 

@@ -96,6 +96,11 @@ export const InfoIcon = icon(
 export const DownloadIcon = icon(<path d="M12 4.5v10.5M7.5 11l4.5 4.5 4.5-4.5M5 19.5h14" />);
 export const UploadIcon = icon(<path d="M12 15.5V5M7.5 9L12 4.5 16.5 9M5 19.5h14" />);
 
+export const FolderIcon = icon(
+  <path d="M3.5 7.5a2 2 0 0 1 2-2h3.7l2 2.5h7.3a2 2 0 0 1 2 2v7a2 2 0 0 1-2 2h-13a2 2 0 0 1-2-2z" />,
+);
+export const ClockIcon = icon(<path d="M12 7.5V12l3 2M20 12a8 8 0 1 1-16 0 8 8 0 0 1 16 0z" />);
+
 export function StopIcon({ className }: IconProps) {
   return (
     <svg viewBox="0 0 24 24" className={className ?? "size-4.5"} aria-hidden="true">

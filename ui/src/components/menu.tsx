@@ -15,10 +15,11 @@ interface MenuProps {
   icon: ReactNode;
   items: readonly MenuItem[];
   className?: string;
+  tabIndex?: number;
 }
 
 /** A button that opens a list of actions: arrows move, Enter runs, Esc and Tab close. */
-export function Menu({ label, icon, items, className }: MenuProps) {
+export function Menu({ label, icon, items, className, tabIndex }: MenuProps) {
   const [open, setOpen] = useState(false);
   const button = useRef<HTMLButtonElement>(null);
   const close = (refocus: boolean) => {
@@ -31,6 +32,7 @@ export function Menu({ label, icon, items, className }: MenuProps) {
         ref={button}
         label={label}
         aria-haspopup="menu"
+        tabIndex={tabIndex}
         aria-expanded={open}
         onClick={() => {
           setOpen(!open);

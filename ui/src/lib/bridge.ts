@@ -46,24 +46,25 @@ export async function giveFile(name: string, content: Blob): Promise<void> {
   else saveFile(name, content);
 }
 
-/** Asks for a file; null if none was chosen. */
-export async function takeFile(): Promise<Blob | null> {
+/** Asks for files; none if none was chosen. The desktop window gives one at a time. */
+export async function takeFiles(): Promise<{ name: string; content: Blob }[]> {
   const { open_file } = windowApi();
-  if (!open_file) return chooseFile();
+  if (!open_file) return chooseFiles();
   const file = await open_file();
-  return file && new Blob([file.text]);
+  return file ? [{ name: file.name, content: new Blob([file.text]) }] : [];
 }
 
-function chooseFile(): Promise<File | null> {
+function chooseFiles(): Promise<{ name: string; content: Blob }[]> {
   const input = document.createElement("input");
   input.type = "file";
-  input.accept = ".json,.jsonl,.zip,.db,application/json,application/zip";
+  input.multiple = true;
+  input.accept = ".json,.jsonl,.zip,.db,.sqlite,.sqlite3,application/json,application/zip";
   return new Promise((resolve) => {
     input.addEventListener("change", () => {
-      resolve(input.files?.[0] ?? null);
+      resolve(Array.from(input.files ?? [], (file) => ({ name: file.name, content: file })));
     });
     input.addEventListener("cancel", () => {
-      resolve(null);
+      resolve([]);
     });
     input.click();
   });

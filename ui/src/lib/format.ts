@@ -91,6 +91,20 @@ export function formatTime(at: number): string {
   return new Intl.DateTimeFormat(i18next.language, { timeStyle: "medium" }).format(at);
 }
 
+const durationSteps: [string, number][] = [
+  ["day", 86_400],
+  ["hour", 3600],
+  ["minute", 60],
+  ["second", 1],
+];
+
+/** A length of time, in the largest unit that it has: "30 days", "10 minutes". */
+export function formatDuration(seconds: number): string {
+  const [unit, size] = durationSteps.find(([, one]) => seconds >= one) ?? ["second", 1];
+  const options = { style: "unit", unit, unitDisplay: "long", maximumFractionDigits: 1 } as const;
+  return new Intl.NumberFormat(i18next.language, options).format(seconds / size);
+}
+
 /** A day: "3 May 2027". */
 export function formatDay(at: number): string {
   return new Intl.DateTimeFormat(i18next.language, { dateStyle: "medium" }).format(at);

@@ -3,6 +3,7 @@ import { vi } from "vitest";
 import { settingsOf, unsetSettings } from "@/api/settings";
 import type {
   DeviceStatus,
+  Folder,
   Me,
   Message,
   ModelStatus,
@@ -160,6 +161,8 @@ export class FakeApi {
   /** Who asks; null: the server does not say. */
   me: Me | null = null;
   preferences: Preferences = { theme: null, language: null, rail_hidden: null };
+  folders: Folder[] = [];
+  readonly drafts: Record<string, string> = {};
   hits: SearchHit[] = [];
   server: ServerStatus = { version: "1.0.0", uptime_seconds: 1, models: [readyModel] };
   down = false;
@@ -263,7 +266,9 @@ export class FakeApi {
     return { message };
   }
 
-  private async answer(path: string, { method = "GET", body, signal }: RequestInit) {
+  private async answer(address: string, { method = "GET", body, signal }: RequestInit) {
+    // Pages of lists are given whole.
+    const path = address.replace(/^(\/api\/(sessions|import|folders\/[^/]+)(\/[^/]+\/messages)?)\?.*/, "$1");
     await Promise.resolve();
     signal?.throwIfAborted();
     const parsed: unknown = typeof body === "string" ? JSON.parse(body) : undefined;
@@ -299,15 +304,27 @@ export class FakeApi {
       return json(this.preferences);
     }
     if (path.startsWith("/api/search")) return json({ hits: this.hits, more: false });
+    if (path === "/v1/chat/completions") return this.open(new FakeStream(signal)).response;
+    if (path === "/api/drafts") {
+      const { session_id: id = "", text = "" } = body ?? {};
+      if (method === "PUT") this.drafts[String(id)] = String(text);
+      return method === "PUT" ? json(null, 204) : json({ drafts: this.drafts });
+    }
+    if (path.startsWith("/api/folders")) return this.ofFolders(method, path, body ?? {});
+    if (path.startsWith("/api/deleted")) return this.ofDeleted(method, path);
+    if (path === "/api/export") return json({ format: "appliance.chats", ...body });
     if (path === "/api/expiry") return json(null, 204);
     if (path === "/api/import") {
       const imported = [this.session("Imported")];
       return json({ imported, already_here: 0, skipped: [], failed: [] });
     }
     if (path === "/api/sessions") {
-      if (method === "GET") return json({ sessions: this.sessions });
+      if (method === "GET") {
+        return json({ sessions: this.sessions, gone: [], revision: "r", whole: true, more: false });
+      }
       const made = this.session(titleOf(body));
       if (body?.settings) made.settings = settingsOf(body.settings);
+      if (body?.folder_id !== undefined) made.folder_id = String(body.folder_id);
       return json(made, 201);
     }
     return this.ofSession(method, path, body ?? {}, signal);
@@ -338,6 +355,40 @@ export class FakeApi {
     return json(null, 204);
   }
 
+  private ofFolders(method: string, path: string, body: Record<string, unknown>): Response {
+    const id = path.split("/")[3];
+    if (method === "GET") return json({ folders: this.folders });
+    if (id === undefined) {
+      this.ids += 1;
+      const settings = body.settings ? { ...unsetSettings, ...body.settings } : null;
+      const folder = { id: `f${this.ids}`, name: String(body.name), settings };
+      this.folders.push(folder);
+      return json(folder, 201);
+    }
+    const folder = this.folders.find((one) => one.id === id);
+    if (!folder) return this.notFound("not_found", "There is no such folder.");
+    if (method === "PATCH") return json(Object.assign(folder, body));
+    this.folders = this.folders.filter((one) => one !== folder);
+    for (const session of this.sessions) if (session.folder_id === id) session.folder_id = null;
+    return json(null, 204);
+  }
+
+  private ofDeleted(method: string, path: string): Response {
+    const id = path.split("/")[3];
+    const gone = this.deleted.filter((one) => id === undefined || one.id === id);
+    if (method === "DELETE") {
+      for (const one of gone) this.deleted.splice(this.deleted.indexOf(one), 1);
+      return json(null, 204);
+    }
+    const sessions = gone.map((one) => ({
+      id: one.id,
+      title: one.title,
+      deleted_at: one.updated_at,
+      expired: false,
+    }));
+    return json({ keep_seconds: 2_592_000, sessions, more: false });
+  }
+
   private ofSession(
     method: string,
     path: string,
@@ -348,6 +399,7 @@ export class FakeApi {
     if (rest === "restore") {
       const back = this.deleted.find((one) => one.id === id);
       if (!back) return this.notFound("session_not_found", "No session has that id.");
+      this.deleted.splice(this.deleted.indexOf(back), 1);
       this.sessions.unshift(back);
       return json(back);
     }

@@ -56,7 +56,7 @@ export function ChatView({ hold, about, able, model, presets, onNewChat }: ChatV
             className="even-gutters h-full overflow-y-auto outline-offset-[-2px]"
           >
             <div ref={content} className="reading-column flex min-h-full flex-col">
-              {phase === "ready" && !empty && <MessageList />}
+              {phase === "ready" && !empty && <MessageList scroller={scroller} />}
               {phase === "ready" && empty && (
                 <EmptyChat held={hold !== null} about={about} able={able} />
               )}

@@ -1,7 +1,7 @@
 import type { ReactNode } from "react";
 import { useTranslation } from "react-i18next";
 
-import { getProfile } from "@/api/endpoints";
+import { getProfile } from "@/api/settings";
 import { CopyButton } from "@/components/copy-button";
 import { ViewPage } from "@/components/view-page";
 import { RequestLog } from "@/features/developers/request-log";

@@ -5,18 +5,20 @@ import { ConfirmDialog } from "@/components/confirm-dialog";
 import { sessionTitle } from "@/features/sessions/session-title";
 
 interface DeleteDialogProps {
-  session: Session;
+  chats: readonly Session[];
   onCancel: () => void;
-  /** Rejects when the chat could not be deleted. */
+  /** Rejects when they could not be deleted. */
   onDelete: () => Promise<void>;
 }
 
-export function DeleteDialog({ session, onCancel, onDelete }: DeleteDialogProps) {
+export function DeleteDialog({ chats, onCancel, onDelete }: DeleteDialogProps) {
   const { t } = useTranslation();
+  const [only] = chats;
+  const count = chats.length;
   return (
     <ConfirmDialog
-      title={t("sessions.deleteTitle")}
-      name={sessionTitle(session, t)}
+      title={t("sessions.deleteTitle", { count })}
+      name={only && count === 1 ? sessionTitle(only, t) : t("selection.count", { count })}
       keep={t("sessions.keep")}
       confirm={t("sessions.delete")}
       failed={t("sessions.notDeleted")}
@@ -24,7 +26,7 @@ export function DeleteDialog({ session, onCancel, onDelete }: DeleteDialogProps)
       onConfirm={onDelete}
     >
       {" "}
-      {t("sessions.deleteText")}
+      {t("sessions.deleteText", { count })}
     </ConfirmDialog>
   );
 }

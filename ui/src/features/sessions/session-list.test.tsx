@@ -1,8 +1,10 @@
-import { render, screen, within } from "@testing-library/react";
+import { fireEvent, render, screen, within } from "@testing-library/react";
 import userEvent, { type UserEvent } from "@testing-library/user-event";
+import { useState } from "react";
 import { beforeEach, describe, expect, it, vi } from "vitest";
 
 import { createToastStore, ToastContext, Toasts } from "@/components/toasts";
+import { ListMenu } from "@/features/sessions/list-menu";
 import { SessionList } from "@/features/sessions/session-list";
 import { SessionsContext } from "@/features/sessions/sessions-context";
 import { createSessionsStore } from "@/features/sessions/sessions-store";
@@ -13,19 +15,39 @@ let api: FakeApi;
 const onOpen = vi.fn();
 const onDeleted = vi.fn();
 const onBack = vi.fn();
+const onNewIn = vi.fn();
+
+function Shown({ activeId }: { activeId: string | null }) {
+  const [selecting, setSelecting] = useState(false);
+  return (
+    <aside>
+      <ListMenu
+        onTemporary={() => undefined}
+        onSelect={() => {
+          setSelecting(true);
+        }}
+        onMade={() => undefined}
+      />
+      <SessionList
+        activeId={activeId}
+        hrefOf={(id) => `#/s/${id}`}
+        onOpen={onOpen}
+        onDeleted={onDeleted}
+        onBack={onBack}
+        onNewIn={onNewIn}
+        selecting={selecting}
+        onSelecting={setSelecting}
+      />
+    </aside>
+  );
+}
 
 async function show(activeId: string | null = null) {
   const store = createSessionsStore({ onUnreachable: () => undefined });
   render(
     <ToastContext value={createToastStore()}>
       <SessionsContext value={store}>
-        <SessionList
-          activeId={activeId}
-          hrefOf={(id) => `#/s/${id}`}
-          onOpen={onOpen}
-          onDeleted={onDeleted}
-          onBack={onBack}
-        />
+        <Shown activeId={activeId} />
         <Toasts />
       </SessionsContext>
     </ToastContext>,
@@ -184,7 +206,7 @@ describe("the menu of a chat", () => {
     await user.keyboard("{Enter}");
     expect(document.activeElement?.textContent).toBe("Rename");
     await user.keyboard("{ArrowDown}{ArrowDown}");
-    expect(document.activeElement?.textContent).toBe("Export");
+    expect(document.activeElement?.textContent).toBe("Move to…");
     await user.keyboard("{End}");
     expect(document.activeElement?.textContent).toBe("Delete");
     await user.keyboard("{ArrowDown}");
@@ -193,5 +215,157 @@ describe("the menu of a chat", () => {
     await user.keyboard("{Escape}");
     expect(screen.queryByRole("menu")).toBeNull();
     expect(document.activeElement).toBe(button);
+  });
+});
+
+describe("folders", () => {
+  it("are made, hold chats that are moved there, and are opened by a click", async () => {
+    const user = userEvent.setup();
+    const session = api.session("Train to Rome");
+    await show();
+    await user.click(screen.getByRole("button", { name: "More" }));
+    await user.click(screen.getByRole("menuitem", { name: "New folder" }));
+    await user.type(screen.getByRole("textbox", { name: "Name" }), "Travel");
+    await user.type(screen.getByRole("textbox", { name: "System prompt" }), "You know trains.");
+    await user.click(screen.getByRole("button", { name: "Create" }));
+    const folder = await screen.findByRole("region", { name: "Travel" });
+    expect(api.folders[0]?.settings?.system_prompt).toBe("You know trains.");
+
+    await choose(user, "Train to Rome", "Move to…");
+    const dialog = screen.getByRole("dialog", { name: "Move this chat to" });
+    await user.click(within(dialog).getByRole("button", { name: "Travel" }));
+    await vi.waitFor(() => {
+      expect(api.callsOf(`PATCH /api/sessions/${session.id}`)).toEqual([
+        expect.objectContaining({ body: { folder_id: api.folders[0]?.id } }),
+      ]);
+    });
+    expect(screen.queryByRole("link", { name: "Train to Rome" })).toBeNull();
+    await user.click(within(folder).getByRole("button", { name: /^Travel/ }));
+    expect(within(folder).getByRole("link", { name: "Train to Rome" })).toBeTruthy();
+    expect(await axeViolations()).toEqual([]);
+
+    await user.click(screen.getByRole("button", { name: "Actions for folder Travel" }));
+    await user.click(screen.getByRole("menuitem", { name: "New chat here" }));
+    expect(onNewIn).toHaveBeenCalledWith(api.folders[0]?.id);
+  });
+
+  it("are deleted without their chats, or with them", async () => {
+    const user = userEvent.setup();
+    api.folders.push({ id: "f", name: "Travel", settings: null });
+    api.session("Train to Rome").folder_id = "f";
+    await show();
+    await user.click(await screen.findByRole("button", { name: "Actions for folder Travel" }));
+    await user.click(screen.getByRole("menuitem", { name: "Delete folder" }));
+    const dialog = screen.getByRole("dialog", { name: "Delete this folder?" });
+    expect(dialog.textContent).toContain("has one chat");
+    expect(within(dialog).getByRole("button", { name: "Delete the chat" })).toBeTruthy();
+    await user.click(within(dialog).getByRole("button", { name: "Keep its chats" }));
+    expect(await screen.findByRole("link", { name: "Train to Rome" })).toBeTruthy();
+    expect(screen.queryByRole("region", { name: "Travel" })).toBeNull();
+    expect(api.calls.some(({ method, path }) => method === "DELETE" && path === "/api/folders/f")).toBe(true);
+  });
+
+  it("take chats that are dropped on them", async () => {
+    api.folders.push({ id: "f", name: "Travel", settings: null });
+    const session = api.session("Train to Rome");
+    await show();
+    const data = new Map<string, string>();
+    const dataTransfer = {
+      types: ["application/x-chats"],
+      setData: (kind: string, text: string) => data.set(kind, text),
+      getData: (kind: string) => data.get(kind) ?? "",
+      effectAllowed: "",
+    };
+    fireEvent.dragStart(await screen.findByRole("link", { name: "Train to Rome" }), { dataTransfer });
+    const folder = screen.getByRole("region", { name: "Travel" });
+    expect(fireEvent.dragOver(folder, { dataTransfer })).toBe(false);
+    fireEvent.drop(folder, { dataTransfer });
+    await vi.waitFor(() => {
+      expect(session.folder_id).toBe("f");
+    });
+  });
+});
+
+describe("many chats at once", () => {
+  it("are selected with Ctrl and Shift, and deleted together", async () => {
+    const user = userEvent.setup();
+    for (const title of ["Five", "Four", "Three", "Two", "One"]) api.session(title);
+    await show();
+    await user.keyboard("{Control>}");
+    await user.click(await screen.findByRole("link", { name: "Two" }));
+    await user.keyboard("{/Control}");
+    expect(onOpen).not.toHaveBeenCalled();
+    await user.keyboard("{Shift>}");
+    await user.click(screen.getByRole("checkbox", { name: "Four" }));
+    await user.keyboard("{/Shift}");
+    const bar = screen.getByRole("toolbar", { name: "Selected chats" });
+    expect(bar.textContent).toContain("3 chats");
+    expect(await axeViolations()).toEqual([]);
+    await user.click(within(bar).getByRole("button", { name: "Delete" }));
+    const dialog = screen.getByRole("dialog", { name: "Delete these chats?" });
+    await user.click(within(dialog).getByRole("button", { name: "Delete" }));
+    await vi.waitFor(() => {
+      expect(api.sessions.map(({ title }) => title)).toEqual(["One", "Five"]);
+    });
+    expect(screen.queryByRole("toolbar")).toBeNull();
+    await user.click(await screen.findByRole("button", { name: "Undo" }));
+    expect(await screen.findByRole("link", { name: "Three" })).toBeTruthy();
+    expect(api.sessions).toHaveLength(5);
+  });
+
+  it("end with Esc", async () => {
+    const user = userEvent.setup();
+    api.session("One");
+    await show();
+    await user.click(screen.getByRole("button", { name: "More" }));
+    await user.click(screen.getByRole("menuitem", { name: "Select chats" }));
+    (await screen.findByRole("checkbox", { name: "One" })).focus();
+    await user.keyboard("{Escape}");
+    expect(screen.getByRole("link", { name: "One" })).toBeTruthy();
+  });
+});
+
+describe("a list of 10,000 chats", () => {
+  it("has those in sight alone as elements, and all in reach of the arrow keys", async () => {
+    const user = userEvent.setup();
+    const day = 86_400_000;
+    for (let at = 0; at < 10_000; at += 1) api.session(`Chat ${at}`, Date.now() - (10_000 - at) * day);
+    await show();
+    const first = await screen.findByRole("link", { name: "Chat 9999" });
+    expect(document.querySelectorAll("[data-chat]").length).toBeLessThan(100);
+    expect(document.querySelectorAll('[data-chat][tabindex="0"]')).toHaveLength(1);
+    first.focus();
+    await user.keyboard("{ArrowDown}{ArrowDown}");
+    expect(document.activeElement?.textContent).toBe("Chat 9997");
+    await user.keyboard("{Home}");
+    expect(document.activeElement).toBe(first);
+  });
+});
+
+describe("recently deleted", () => {
+  it("says how long chats are kept, restores one and removes another for good", async () => {
+    const user = userEvent.setup();
+    api.session("First");
+    api.session("Second");
+    await show();
+    for (const title of ["First", "Second"]) {
+      await choose(user, title, "Delete");
+      await user.click(within(screen.getByRole("dialog")).getByRole("button", { name: "Delete" }));
+      await vi.waitFor(() => {
+        expect(screen.queryByRole("dialog")).toBeNull();
+      });
+    }
+    await user.click(screen.getByRole("button", { name: "More" }));
+    await user.click(screen.getByRole("menuitem", { name: "Recently deleted" }));
+    const place = screen.getByRole("dialog", { name: "Recently deleted" });
+    expect(await within(place).findByText(/for at least 30 days/)).toBeTruthy();
+    const [, second] = await within(place).findAllByRole("listitem");
+    await user.click(within(second as HTMLElement).getByRole("button", { name: "Restore" }));
+    expect(await screen.findByRole("link", { name: "Second", hidden: true })).toBeTruthy();
+    await user.click(await within(place).findByRole("button", { name: "Delete all for good" }));
+    expect(api.callsOf("DELETE /api/deleted")).toHaveLength(0);
+    await user.click(within(place).getByRole("button", { name: "Really delete all?" }));
+    expect(await within(place).findByText("Nothing was deleted recently.")).toBeTruthy();
+    expect(await axeViolations()).toEqual([]);
   });
 });

@@ -1,29 +1,64 @@
-import { useState } from "react";
+import { useRef, useState } from "react";
 import { useTranslation } from "react-i18next";
 
 import type { Session } from "@/api/types";
-import { DownloadIcon, MoreIcon, PencilIcon, PinIcon, TrashIcon } from "@/components/icons";
+import {
+  CheckIcon,
+  DownloadIcon,
+  FolderIcon,
+  MoreIcon,
+  PencilIcon,
+  PinIcon,
+  TrashIcon,
+} from "@/components/icons";
 import { Menu } from "@/components/menu";
+import { dragChats } from "@/features/sessions/dragged-chats";
 import { RenameField } from "@/features/sessions/rename-field";
 import { sessionTitle } from "@/features/sessions/session-title";
+import type { Selection } from "@/features/sessions/use-selection";
 import { classNames } from "@/lib/class-names";
 
 interface SessionRowProps {
   session: Session;
   active: boolean;
+  /** Tab leads to this chat; arrow keys lead to the others. */
+  inTabOrder: boolean;
   href: string;
+  selection: Selection;
   onOpen: () => void;
   onRename: (title: string) => void;
   onPin: () => void;
+  onMove: () => void;
+  onSelect: () => void;
   onExport: () => void;
   onDelete: () => void;
 }
 
+const longPressMs = 500;
+const line =
+  "flex h-9 min-w-0 flex-1 items-center gap-2 rounded-control px-3 text-sm pointer-coarse:h-11";
+
 export function SessionRow(props: SessionRowProps) {
-  const { session, active, href, onOpen, onRename } = props;
+  const { session, active, inTabOrder, href, selection, onOpen, onRename } = props;
   const { t } = useTranslation();
   const [renaming, setRenaming] = useState(false);
+  const press = useRef<ReturnType<typeof setTimeout>>(undefined);
   const title = sessionTitle(session, t);
+  const tabIndex = inTabOrder ? 0 : -1;
+  const text = (
+    <>
+      <span dir="auto" className="truncate">
+        {title}
+      </span>
+      {session.live_message_id !== null && (
+        <span
+          role="img"
+          aria-label={t("sessions.live")}
+          className="size-1.5 shrink-0 animate-breathe rounded-full bg-accent"
+        />
+      )}
+    </>
+  );
 
   if (renaming) {
     return (
@@ -36,6 +71,29 @@ export function SessionRow(props: SessionRowProps) {
       />
     );
   }
+  if (selection.active) {
+    return (
+      <label className={classNames(line, "cursor-pointer hover:bg-hover has-checked:bg-hover")}>
+        <input
+          type="checkbox"
+          data-chat={session.id}
+          tabIndex={tabIndex}
+          checked={selection.has(session.id)}
+          onChange={(event) => {
+            const { nativeEvent } = event;
+            if (nativeEvent instanceof MouseEvent && nativeEvent.shiftKey) {
+              selection.extend(session.id);
+            } else selection.toggle(session.id);
+          }}
+          className="size-4 shrink-0 accent-accent"
+        />
+        {text}
+      </label>
+    );
+  }
+  const endPress = () => {
+    clearTimeout(press.current);
+  };
   return (
     <div
       className={classNames(
@@ -45,30 +103,43 @@ export function SessionRow(props: SessionRowProps) {
     >
       <a
         href={href}
+        data-chat={session.id}
+        tabIndex={tabIndex}
         aria-current={active ? "page" : undefined}
         title={title}
-        onClick={onOpen}
+        onClick={(event) => {
+          if (event.shiftKey || event.ctrlKey || event.metaKey) {
+            event.preventDefault();
+            if (event.shiftKey) selection.extend(session.id);
+            else selection.toggle(session.id);
+          } else onOpen();
+        }}
+        onPointerDown={({ pointerType }) => {
+          if (pointerType === "mouse") return;
+          press.current = setTimeout(() => {
+            selection.toggle(session.id);
+          }, longPressMs);
+        }}
+        onPointerUp={endPress}
+        onPointerCancel={endPress}
+        onPointerLeave={endPress}
+        onDragStart={(event) => {
+          dragChats(event, [session.id]);
+        }}
         className={classNames(
-          "flex min-h-9 min-w-0 flex-1 items-center gap-2 rounded-control px-3 text-sm pointer-coarse:min-h-11",
+          line,
+          "pointer-coarse:[-webkit-touch-callout:none]",
           active ? "text-text" : "text-muted group-hover:text-text",
         )}
       >
-        <span dir="auto" className="truncate">
-          {title}
-        </span>
-        {session.live_message_id !== null && (
-          <span
-            role="img"
-            aria-label={t("sessions.live")}
-            className="size-1.5 shrink-0 animate-breathe rounded-full bg-accent"
-          />
-        )}
+        {text}
       </a>
       {/* On a screen that is touched nothing hovers: there it stays, in the background. */}
       <div className="not-pointer-coarse:absolute not-pointer-coarse:end-0 not-pointer-coarse:rounded-e-control not-pointer-coarse:bg-hover not-pointer-coarse:pe-1 not-pointer-coarse:opacity-0 group-hover:opacity-100 focus-within:opacity-100 has-aria-expanded:opacity-100">
         <Menu
           label={t("sessions.menu", { title })}
           icon={<MoreIcon />}
+          tabIndex={tabIndex}
           className="size-7 pointer-coarse:size-10 pointer-coarse:text-line-bold"
           items={[
             {
@@ -82,6 +153,16 @@ export function SessionRow(props: SessionRowProps) {
               label: session.pinned ? t("sessions.unpin") : t("sessions.pin"),
               icon: <PinIcon className="size-4" />,
               run: props.onPin,
+            },
+            {
+              label: t("sessions.move"),
+              icon: <FolderIcon className="size-4" />,
+              run: props.onMove,
+            },
+            {
+              label: t("sessions.select"),
+              icon: <CheckIcon className="size-4" />,
+              run: props.onSelect,
             },
             {
               label: t("sessions.export"),

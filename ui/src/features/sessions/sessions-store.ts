@@ -6,36 +6,56 @@ import {
   deleteSession,
   exportPath,
   importChats,
-  listSessions,
   restoreSession,
+  type SessionChange,
 } from "@/api/endpoints";
-import type { ImportReport, Session } from "@/api/types";
+import {
+  changeFolder,
+  createFolder,
+  deleteFolder,
+  exportChats,
+  listFolders,
+  listSessions,
+  type FolderChange,
+} from "@/api/organizing";
+import type { ChangedSessions, Folder, ImportReport, Session } from "@/api/types";
 
-/** How often the list is loaded while a reply is in progress somewhere, so that its mark disappears. */
+/** How often changes are asked for while a reply is in progress somewhere, so that its mark disappears. */
 const livePollMs = 3000;
-/** How often otherwise, while the page is visible: another window may have changed it. */
+/** How often otherwise, while the page is visible: another window may have changed something. */
 const quietPollMs = 10_000;
+/** Chats that are loaded first, and then at a time. */
+const firstPage = 100;
+const laterPages = 1000;
 
 export interface SessionsState {
   /** "away": the server can't be reached; the list is loaded when it is back. */
   phase: "loading" | "ready" | "failed" | "away";
   /** Pinned ones first, then newest updated first. */
   sessions: readonly Session[];
+  /** By name. */
+  folders: readonly Folder[];
 
+  /** Brings the list up to date: after the first time, only what has changed is sent. */
   load: () => Promise<void>;
   /** Keeps the list up to date until the returned function is called. */
   watch: () => () => void;
   /** Adds a new session before the server's next list arrives. */
   add: (session: Session) => void;
   /** Shows the change immediately. If it can't be stored, reverts it and throws. */
-  change: (id: string, change: { title?: string; pinned?: boolean }) => Promise<void>;
-  remove: (id: string) => Promise<void>;
+  change: (id: string, change: Pick<SessionChange, "title" | "pinned" | "folder_id">) => Promise<void>;
+  remove: (ids: readonly string[]) => Promise<void>;
   /** Restores a deleted session. */
   restore: (id: string) => Promise<Session>;
   /** The whole session as a file. */
   exportFile: (id: string) => Promise<Blob>;
+  /** Sessions in one file; null: all. */
+  exportMany: (ids: readonly string[] | null) => Promise<Blob>;
   /** Imports the chats of a file. */
-  importFile: (file: Blob) => Promise<ImportReport>;
+  importFile: (name: string, file: Blob) => Promise<ImportReport>;
+  addFolder: (folder: FolderChange) => Promise<Folder>;
+  changeFolder: (id: string, change: FolderChange) => Promise<void>;
+  removeFolder: (id: string, chats: "keep" | "delete") => Promise<void>;
 }
 
 export interface SessionsStoreDeps {
@@ -53,10 +73,28 @@ function sortSessions(sessions: readonly Session[]): Session[] {
   );
 }
 
+function sortFolders(folders: readonly Folder[]): Folder[] {
+  return folders.toSorted((one, other) => one.name.localeCompare(other.name));
+}
+
+/** The list with some sessions in their new state, and without those that are gone. */
+function merged(
+  list: readonly Session[],
+  changed: readonly Session[],
+  gone: readonly string[],
+): readonly Session[] {
+  if (changed.length === 0 && gone.length === 0) return list;
+  const replaced = new Set([...gone, ...changed.map(({ id }) => id)]);
+  return sortSessions([...changed, ...list.filter(({ id }) => !replaced.has(id))]);
+}
+
 export function createSessionsStore(deps: SessionsStoreDeps): SessionsStore {
-  let latestRequest = 0;
+  let loading: Promise<void> | null = null;
+  let again = false;
   let watchers = 0;
   let timer: ReturnType<typeof setTimeout> | undefined;
+  /** What the next changes are asked for with; null: nothing was loaded yet. */
+  let revision: string | null = null;
 
   return createStore<SessionsState>()((set, get) => {
     function replace(id: string, change: (session: Session) => Session) {
@@ -72,15 +110,39 @@ export function createSessionsStore(deps: SessionsStoreDeps): SessionsStore {
       timer = setTimeout(() => void load(), ms);
     }
 
-    async function load() {
+    function load(): Promise<void> {
       clearTimeout(timer);
-      latestRequest += 1;
-      const request = latestRequest;
+      // One after the other: an answer may be about a time before the last change.
+      if (loading) again = true;
+      else loading = loadUntilDone();
+      return loading;
+    }
+
+    async function loadUntilDone() {
+      do {
+        again = false;
+        await loadOnce();
+      } while (again);
+      loading = null;
+    }
+
+    async function loadOnce() {
       try {
-        const sessions = await listSessions();
-        // Responses may arrive out of order; the last request counts.
-        if (request !== latestRequest) return;
-        set({ phase: "ready", sessions });
+        const known = revision;
+        const [answer, folders] = await Promise.all([
+          listSessions(known === null ? { limit: firstPage } : { since: known, limit: firstPage }),
+          listFolders(),
+        ]);
+        if (JSON.stringify(folders) !== JSON.stringify(get().folders)) {
+          set({ folders: sortFolders(folders) });
+        }
+        if (answer.whole) await loadWhole(answer);
+        else {
+          const sessions = merged(get().sessions, answer.sessions, answer.gone ?? []);
+          set({ phase: "ready", sessions });
+          revision = answer.revision;
+        }
+        const { sessions } = get();
         deps.onList?.(sessions);
         if (sessions.some(({ live_message_id }) => live_message_id !== null)) later(livePollMs);
         else if (watchers > 0 && document.visibilityState === "visible") later(quietPollMs);
@@ -88,8 +150,23 @@ export function createSessionsStore(deps: SessionsStoreDeps): SessionsStore {
         const away = error instanceof Unreachable;
         if (away) deps.onUnreachable();
         // A list that was loaded before stays, even if it is out of date.
-        if (request === latestRequest && get().phase !== "ready") set({ phase: away ? "away" : "failed" });
+        if (get().phase !== "ready") set({ phase: away ? "away" : "failed" });
       }
+    }
+
+    /** The first page is shown while the others follow. */
+    async function loadWhole(first: ChangedSessions) {
+      let { sessions, more = false } = first;
+      set({ phase: "ready", sessions });
+      for (let last = sessions.at(-1); more && last; last = sessions.at(-1)) {
+        const next = await listSessions({ limit: laterPages, after: last.id });
+        const known = new Set(sessions.map(({ id }) => id));
+        sessions = [...sessions, ...next.sessions.filter(({ id }) => !known.has(id))];
+        more = next.more ?? false;
+        set({ sessions });
+      }
+      // What has changed meanwhile comes with the next changes.
+      revision = first.revision;
     }
 
     function refreshIfVisible() {
@@ -99,6 +176,7 @@ export function createSessionsStore(deps: SessionsStoreDeps): SessionsStore {
     return {
       phase: "loading",
       sessions: [],
+      folders: [],
       load,
       watch() {
         watchers += 1;
@@ -111,9 +189,7 @@ export function createSessionsStore(deps: SessionsStoreDeps): SessionsStore {
         };
       },
       add(session) {
-        set(({ sessions }) => ({
-          sessions: sortSessions([session, ...sessions.filter(({ id }) => id !== session.id)]),
-        }));
+        set(({ sessions }) => ({ sessions: merged(sessions, [session], []) }));
       },
       async change(id, change) {
         const before = get().sessions.find((session) => session.id === id);
@@ -126,14 +202,16 @@ export function createSessionsStore(deps: SessionsStoreDeps): SessionsStore {
           throw error;
         }
       },
-      async remove(id) {
-        try {
-          await deleteSession(id);
-        } catch (error) {
-          // Already deleted elsewhere.
-          if (!(error instanceof ApiError && error.status === 404)) throw error;
+      async remove(ids) {
+        for (const id of ids) {
+          try {
+            await deleteSession(id);
+          } catch (error) {
+            // Already deleted elsewhere.
+            if (!(error instanceof ApiError && error.status === 404)) throw error;
+          }
+          set(({ sessions }) => ({ sessions: sessions.filter((session) => session.id !== id) }));
         }
-        set(({ sessions }) => ({ sessions: sessions.filter((session) => session.id !== id) }));
         void load();
       },
       async restore(id) {
@@ -144,10 +222,27 @@ export function createSessionsStore(deps: SessionsStoreDeps): SessionsStore {
       async exportFile(id) {
         return (await send(exportPath(id))).blob();
       },
-      async importFile(file) {
-        const report = await importChats(file);
+      exportMany: exportChats,
+      async importFile(name, file) {
+        const report = await importChats(name, file);
         await load();
         return report;
+      },
+      async addFolder(folder) {
+        const made = await createFolder(folder);
+        set(({ folders }) => ({ folders: sortFolders([...folders, made]) }));
+        return made;
+      },
+      async changeFolder(id, change) {
+        const changed = await changeFolder(id, change);
+        set(({ folders }) => ({
+          folders: sortFolders([...folders.filter((one) => one.id !== id), changed]),
+        }));
+      },
+      async removeFolder(id, chats) {
+        await deleteFolder(id, chats);
+        set(({ folders }) => ({ folders: folders.filter((one) => one.id !== id) }));
+        await load();
       },
     };
   });

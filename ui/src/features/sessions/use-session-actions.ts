@@ -1,29 +1,33 @@
 import { useTranslation } from "react-i18next";
 
-import type { Session } from "@/api/types";
+import type { ImportReport, Session } from "@/api/types";
 import { useNotify } from "@/components/toasts";
 import { sessionTitle } from "@/features/sessions/session-title";
 import { useSessions } from "@/features/sessions/sessions-context";
-import { giveFile, takeFile } from "@/lib/bridge";
+import { giveFile, takeFiles } from "@/lib/bridge";
 import { fileName } from "@/lib/save-file";
 
 export interface SessionActions {
   rename: (session: Session, title: string) => void;
   togglePin: (session: Session) => void;
-  download: (session: Session) => void;
-  /** Asks for a file with chats; `onMade` receives the id of the first new session. */
+  /** null: out of their folders. */
+  move: (sessions: readonly Session[], folderId: string | null) => void;
+  /** One chat, several in one file, or all. */
+  download: (sessions: readonly Session[] | null) => void;
+  /** Asks for files with chats; `onMade` receives the id of the first new session. */
   upload: (onMade: (sessionId: string) => void) => void;
-  /** Reports a deletion and offers Undo; `onBack` receives the id of the restored session. */
-  offerUndo: (session: Session, onBack: (sessionId: string) => void) => void;
+  /** Reports a deletion and offers Undo; `onBack` is called once the sessions are restored. */
+  offerUndo: (sessions: readonly Session[], onBack: () => void) => void;
 }
 
-/** The actions for a session; they report failures, and successes that are not visible. */
+/** The actions for sessions; they report failures, and successes that are not visible. */
 export function useSessionActions(): SessionActions {
   const { t } = useTranslation();
   const notify = useNotify();
   const change = useSessions((state) => state.change);
   const restore = useSessions((state) => state.restore);
   const exportFile = useSessions((state) => state.exportFile);
+  const exportMany = useSessions((state) => state.exportMany);
   const importFile = useSessions((state) => state.importFile);
 
   const attempt = async (failure: string, act: () => Promise<void>) => {
@@ -35,6 +39,18 @@ export function useSessionActions(): SessionActions {
       notify({ text: `${failure} ${reason}`.trim() });
     }
   };
+  const report = ({ imported, already_here: known, failed }: ImportReport) => {
+    const texts: string[] = [];
+    if (imported[0]) {
+      const title = sessionTitle(imported[0], t);
+      texts.push(t("sessions.imported", { count: imported.length, title }));
+    }
+    if (known > 0) texts.push(t("sessions.knownBefore", { count: known }));
+    if (failed[0]) texts.push(`${t("sessions.notImported")} ${failed[0].reason}`);
+    if (failed.length > 1) texts.push(t("sessions.failedMore", { count: failed.length - 1 }));
+    if (texts.length === 0) texts.push(t("sessions.noChats"));
+    notify({ text: texts.join(" ") });
+  };
   return {
     rename(session, title) {
       void attempt(t("sessions.notChanged"), () => change(session.id, { title }));
@@ -42,37 +58,53 @@ export function useSessionActions(): SessionActions {
     togglePin(session) {
       void attempt(t("sessions.notChanged"), () => change(session.id, { pinned: !session.pinned }));
     },
-    download(session) {
+    move(sessions, folderId) {
+      const moved = sessions.filter(({ folder_id: id }) => (id ?? null) !== folderId);
+      void attempt(t("sessions.notChanged"), async () => {
+        for (const { id } of moved) await change(id, { folder_id: folderId });
+      });
+    },
+    download(sessions) {
       void attempt(t("sessions.notExported"), async () => {
-        await giveFile(fileName(sessionTitle(session, t), "json"), await exportFile(session.id));
+        const [first, ...others] = sessions ?? [];
+        if (first && others.length === 0) {
+          await giveFile(fileName(sessionTitle(first, t), "json"), await exportFile(first.id));
+        } else {
+          const ids = sessions?.map(({ id }) => id) ?? null;
+          await giveFile(fileName(t("sessions.label"), "json"), await exportMany(ids));
+        }
       });
     },
     upload(onMade) {
       void attempt(t("sessions.notImported"), async () => {
-        const file = await takeFile();
-        if (!file) return;
-        const { imported, already_here: known, failed } = await importFile(file);
-        const texts: string[] = [];
-        if (imported[0]) {
-          const title = sessionTitle(imported[0], t);
-          texts.push(t("sessions.imported", { count: imported.length, title }));
+        const files = await takeFiles();
+        if (files.length === 0) return;
+        const whole: ImportReport = { imported: [], already_here: 0, skipped: [], failed: [] };
+        for (const { name, content } of files) {
+          try {
+            const { imported, already_here, failed } = await importFile(name, content);
+            whole.imported.push(...imported);
+            whole.already_here += already_here;
+            whole.failed.push(...failed);
+          } catch (error) {
+            if (files.length === 1) throw error;
+            whole.failed.push({ file: name, reason: `${name}: ${String(error)}` });
+          }
         }
-        if (known > 0) texts.push(t("sessions.knownBefore", { count: known }));
-        if (failed[0]) texts.push(`${t("sessions.notImported")} ${failed[0].reason}`);
-        if (failed.length > 1) texts.push(t("sessions.failedMore", { count: failed.length - 1 }));
-        if (texts.length === 0) texts.push(t("sessions.noChats"));
-        notify({ text: texts.join(" ") });
-        if (imported[0]) onMade(imported[0].id);
+        report(whole);
+        if (whole.imported[0]) onMade(whole.imported[0].id);
       });
     },
-    offerUndo(session, onBack) {
+    offerUndo(sessions, onBack) {
       const undo = () =>
         void attempt(t("sessions.notRestored"), async () => {
-          const { id } = await restore(session.id);
-          onBack(id);
+          for (const { id } of sessions) await restore(id);
+          onBack();
         });
+      const [first] = sessions;
+      const title = first ? sessionTitle(first, t) : "";
       notify({
-        text: t("sessions.deleted", { title: sessionTitle(session, t) }),
+        text: t("sessions.deleted", { count: sessions.length, title }),
         action: { label: t("sessions.undo"), run: undo },
       });
     },

@@ -9,7 +9,9 @@ import { draftKey, isBusy, type ChatState } from "@/features/chat/state/chat-sta
 import { ContextMeter } from "@/features/chat/components/context-meter";
 import { Footnote } from "@/features/chat/components/footnote";
 import { NoticeLine } from "@/features/chat/components/notice-line";
-import { fitHeight } from "@/lib/fit-height";
+import { TemporaryMark } from "@/features/chat/components/temporary-mark";
+import { classNames } from "@/lib/class-names";
+import { fitHeight, isLong } from "@/lib/fit-height";
 
 interface ComposerProps {
   /** Why nothing can be sent now, or null. */
@@ -36,6 +38,7 @@ export function Composer({ hold, presets }: ComposerProps) {
   const setDraft = useChat((state) => state.setDraft);
   const input = useRef<HTMLTextAreaElement>(null);
 
+  const long = isLong(draft);
   useLayoutEffect(() => {
     if (input.current) fitHeight(input.current);
   }, [draft]);
@@ -45,7 +48,7 @@ export function Composer({ hold, presets }: ComposerProps) {
     if (matchMedia("(pointer: fine)").matches) input.current?.focus();
   }, [sessionId]);
 
-  const ready = !busy && hold === null && phase === "ready" && draft.trim() !== "";
+  const ready = !busy && hold === null && phase === "ready" && /\S/.test(draft);
   const submit = (event?: SubmitEvent) => {
     event?.preventDefault();
     if (ready) void send(draft);
@@ -67,6 +70,7 @@ export function Composer({ hold, presets }: ComposerProps) {
   return (
     <div className="reading-column pb-3">
       <NoticeLine />
+      <TemporaryMark />
       <form
         onSubmit={submit}
         className="flex items-end gap-2 rounded-[1.375rem] border border-line-strong bg-raised p-1.5 transition-colors focus-within:border-line-bold"
@@ -86,7 +90,10 @@ export function Composer({ hold, presets }: ComposerProps) {
             setDraft(event.target.value);
           }}
           onKeyDown={keyDown}
-          className="max-h-[min(40dvh,15rem)] min-h-9 flex-1 field-sizing-content resize-none bg-transparent px-3 py-1.5 placeholder:text-faint focus:outline-none"
+          className={classNames(
+            "max-h-[min(40dvh,15rem)] min-h-9 flex-1 resize-none bg-transparent px-3 py-1.5 placeholder:text-faint focus:outline-none",
+            long ? "h-[min(40dvh,15rem)] contain-strict" : "field-sizing-content",
+          )}
         />
         {busy ? (
           <IconButton

@@ -15,13 +15,14 @@ interface EmptyChatProps {
 
 export function EmptyChat({ held, about, able }: EmptyChatProps) {
   const { t } = useTranslation();
+  const temporary = useChat((state) => state.temporary);
   return (
     <div className="flex flex-1 flex-col justify-center pt-6 pb-16">
       <h1 className="text-[1.625rem] leading-tight font-semibold tracking-tight text-balance">
-        {t("welcome.title")}
+        {temporary ? t("temporary.title") : t("welcome.title")}
       </h1>
       <p className="mt-2 text-muted wrap-anywhere">
-        <WhereItRuns />
+        {temporary ? t("temporary.lead") : <WhereItRuns />}
       </p>
       {about}
       {able && <Examples held={held} />}

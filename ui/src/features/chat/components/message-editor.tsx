@@ -4,7 +4,8 @@ import { useTranslation } from "react-i18next";
 import type { Message } from "@/api/types";
 import { Button } from "@/components/button";
 import { useChat } from "@/features/chat/state/chat-context";
-import { fitHeight } from "@/lib/fit-height";
+import { classNames } from "@/lib/class-names";
+import { fitHeight, isLong } from "@/lib/fit-height";
 
 /** Edits a message in place; sending it creates another version. */
 export function MessageEditor({ message }: { message: Message }) {
@@ -47,7 +48,10 @@ export function MessageEditor({ message }: { message: Message }) {
           setText(event.target.value);
         }}
         onKeyDown={keyDown}
-        className="max-h-[50dvh] w-full field-sizing-content resize-none bg-transparent px-2.5 py-1 focus:outline-none"
+        className={classNames(
+          "max-h-[50dvh] w-full resize-none bg-transparent px-2.5 py-1 focus:outline-none",
+          isLong(text) ? "h-[50dvh] contain-strict" : "field-sizing-content",
+        )}
       />
       <div className="flex items-center justify-end gap-2">
         <p className="me-auto min-w-0 px-2.5 text-xs text-faint">{t("actions.editHint")}</p>

@@ -1,11 +1,11 @@
-import { useMemo, type ReactNode } from "react";
+import { useMemo, useRef, type ReactNode, type RefObject } from "react";
 
 import type { Message } from "@/api/types";
 import { useChat } from "@/features/chat/state/chat-context";
 import { branchTo, versionsOf } from "@/features/chat/state/branch";
 import { estimateHeight } from "@/features/chat/components/estimated-height";
 import { AwaitedReply, Reply } from "@/features/chat/components/reply";
-import { useDeferredHistory } from "@/features/chat/components/use-deferred-history";
+import { useMessageWindow } from "@/features/chat/components/use-message-window";
 import { PendingMessage, UserMessage } from "@/features/chat/components/user-message";
 import { classNames } from "@/lib/class-names";
 
@@ -14,17 +14,19 @@ export function messageAnchor(id: string): string {
   return `message-${id}`;
 }
 
-export function MessageList() {
+/** `scroller`: what the list is scrolled in. */
+export function MessageList({ scroller }: { scroller: RefObject<HTMLElement | null> }) {
+  const list = useRef<HTMLDivElement>(null);
   const messages = useChat((state) => state.messages);
   const leafId = useChat((state) => state.leafId);
   const targetId = useChat((state) => state.targetId);
   const pending = useChat((state) => state.pending);
   const branch = useMemo(() => branchTo(messages, leafId), [messages, leafId]);
   const versions = useMemo(() => versionsOf(messages), [messages]);
-  const from = useDeferredHistory(branch, targetId);
+  const { from, to, above, below } = useMessageWindow(branch, targetId, scroller, list);
   const shown = useMemo(
     () =>
-      branch.slice(from).map((message) => {
+      branch.slice(from, to).map((message) => {
         const version = versions.get(message.id) ?? null;
         if (message.role === "system") return null;
         return (
@@ -42,11 +44,13 @@ export function MessageList() {
           </MessageItem>
         );
       }),
-    [branch, from, versions, targetId, leafId],
+    [branch, from, to, versions, targetId, leafId],
   );
   return (
-    <div className="flex flex-col gap-6 pt-4 pb-8">
+    <div ref={list} className="flex flex-col gap-6 pt-4 pb-8">
+      {above > 0 && <div style={{ height: above }} />}
       {shown}
+      {below > 0 && <div style={{ height: below }} />}
       {pending?.kind === "turn" && <PendingMessage content={pending.content} />}
       {pending !== null && pending.kind !== "continue" && <AwaitedReply />}
     </div>
@@ -69,6 +73,7 @@ function MessageItem({ message, target, settled, children }: MessageItemProps) {
   return (
     <div
       id={messageAnchor(id)}
+      data-message={id}
       style={settled ? { containIntrinsicBlockSize: `auto ${height}px` } : undefined}
       className={classNames(
         // So that focus rings beside and below the text are not clipped.

@@ -23,6 +23,12 @@ export type Pending =
   /** Continues this reply. */
   | { kind: "continue"; replyId: string };
 
+/** What a new chat will be. */
+export interface NewChatKind {
+  folderId: string | null;
+  temporary: boolean;
+}
+
 export interface ChatState {
   /** null: a new chat, whose session is created with its first message. */
   sessionId: string | null;
@@ -39,11 +45,17 @@ export interface ChatState {
   editingId: string | null;
   /** The message that the address names. */
   targetId: string | null;
+  /** The folder that the new chat will be in. */
+  folderId: string | null;
+  /** It is in this page alone, and never stored. */
+  temporary: boolean;
   /** By session id; "" for the new chat. */
   drafts: Readonly<Record<string, string>>;
 
   /** Shows a session, at a message if one is given, or a new chat. Does not stop the reply in progress. */
-  open: (sessionId: string | null, targetId?: string | null) => void;
+  open: (sessionId: string | null, targetId?: string | null, kind?: NewChatKind) => void;
+  /** Forgets the temporary chat, for another one. */
+  forgetTemporary: () => void;
   /** Loads the session again, as it may have changed while the connection was lost. */
   reload: () => void;
   /** Takes the open session from the server's list: follows a reply that another window has started. */
@@ -73,6 +85,8 @@ export interface ChatStoreDeps {
   newChatSettings: () => Settings | null;
   /** The first message of a chat has created its session. */
   onSessionCreated: (session: Session) => void;
+  /** The first message was refused: its session is deleted, and the chat is a new one again. */
+  onSessionRefused?: (sessionId: string) => void;
   /** A turn began or ended. */
   onSessionChanged: () => void;
   /** A reply ended with an error, perhaps the model's. */

@@ -8,14 +8,29 @@ import {
   isBusy,
   type ChatState,
   type ChatStoreDeps,
+  type NewChatKind,
 } from "@/features/chat/state/chat-state";
 import { emptyChat, Replies } from "@/features/chat/state/replies";
+import { temporaryId } from "@/features/chat/state/temporary";
 
 export type ChatStore = StoreApi<ChatState>;
+
+const stored: NewChatKind = { folderId: null, temporary: false };
+
+/** The messages, and the reply in progress as one that was interrupted. */
+function withReplySoFar({ messages, leafId, live }: ChatState) {
+  const reply = live && messages[live.id];
+  if (!reply) return { messages, leafId };
+  const { text: content, reasoning } = live;
+  const interrupted: Message = { ...reply, content, reasoning, status: "interrupted" };
+  return { messages: { ...messages, [reply.id]: interrupted }, leafId };
+}
 
 export function createChatStore(deps: ChatStoreDeps): ChatStore {
   return createStore<ChatState>()((set, get) => {
     const replies = new Replies(set, get, deps);
+    /** The temporary chat while another one is shown. */
+    let kept: Pick<ChatState, "messages" | "leafId"> | Record<string, never> = {};
 
     function questionOf(replyId: string): Message | undefined {
       const { messages } = get();
@@ -27,27 +42,41 @@ export function createChatStore(deps: ChatStoreDeps): ChatStore {
       sessionId: null,
       phase: "ready",
       drafts: {},
+      folderId: null,
+      temporary: false,
       ...emptyChat,
 
-      open(sessionId, targetId = null) {
+      open(shownId, targetId = null, { folderId, temporary } = stored) {
         const { phase, messages } = get();
+        const sessionId = temporary ? temporaryId : shownId;
+        set({ folderId });
         if (sessionId === get().sessionId && phase !== "failed") {
           if (targetId === null || !messages[targetId]) return;
           set({ targetId, leafId: leafThrough(messages, get().leafId, targetId) });
           return;
         }
         replies.detach();
+        if (get().temporary) kept = withReplySoFar(get());
+        const loads = sessionId !== null && !temporary;
         set({
           ...emptyChat,
+          ...(temporary ? kept : {}),
           sessionId,
           targetId,
-          phase: sessionId === null ? "ready" : "loading",
+          temporary,
+          phase: loads ? "loading" : "ready",
         });
-        if (sessionId !== null) void replies.load(sessionId);
+        if (loads) void replies.load(sessionId);
+      },
+      forgetTemporary() {
+        kept = {};
+        if (!get().temporary) return;
+        replies.detach();
+        set({ ...emptyChat, phase: "ready" });
       },
       reload() {
-        const { sessionId, phase } = get();
-        if (sessionId === null || replies.running) return;
+        const { sessionId, phase, temporary } = get();
+        if (sessionId === null || temporary || replies.running) return;
         if (phase === "failed") set({ phase: "loading", notice: null });
         void replies.load(sessionId);
       },
@@ -87,6 +116,7 @@ export function createChatStore(deps: ChatStoreDeps): ChatStore {
         if (isBusy(get()) || sessionId === null || !messages[messageId]) return;
         const leafId = leafBelow(messages, messageId);
         set({ leafId, editingId: null });
+        if (get().temporary) return;
         // Storing the position is worthwhile, but a failure is not worth reporting.
         changeSession(sessionId, { leaf_id: leafId }).catch(() => undefined);
       },

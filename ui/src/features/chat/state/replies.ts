@@ -1,5 +1,12 @@
 import { ApiError, Unreachable } from "@/api/client";
-import { createSession, getSession, listMessages, stopReply, type ReplyStart } from "@/api/endpoints";
+import {
+  createSession,
+  deleteSession,
+  getSession,
+  listMessages,
+  stopReply,
+  type ReplyStart,
+} from "@/api/endpoints";
 import {
   followReply,
   offsetAfter,
@@ -7,6 +14,7 @@ import {
   type ReplyEvent,
   type ReplySource,
 } from "@/api/follow-reply";
+import { purgeDeleted } from "@/api/organizing";
 import type { Message, Session } from "@/api/types";
 import { leafThrough, messageTable } from "@/features/chat/state/branch";
 import {
@@ -19,11 +27,16 @@ import {
 import { toNotice, type Notice } from "@/features/chat/state/notice";
 import { TokenRate } from "@/features/chat/state/token-rate";
 import { newRun, wasStored, type Run, type UnconfirmedSend } from "@/features/chat/state/run";
+import { TemporaryReplies, temporaryId } from "@/features/chat/state/temporary";
 import { titleFor } from "@/features/chat/state/title-for";
 import { backOff, sleep } from "@/lib/back-off";
 import { createFrameBatch } from "@/lib/frame-batch";
 
 type SetState = (change: Partial<ChatState> | ((state: ChatState) => Partial<ChatState>)) => void;
+
+/** Messages that are loaded before a chat is shown, and then at a time. */
+const firstPage = 200;
+const laterPages = 1000;
 
 export const emptyChat = {
   messages: {},
@@ -67,11 +80,14 @@ export class Replies {
   private readonly deps: ChatStoreDeps;
   private current: Run | null = null;
   private unconfirmed: UnconfirmedSend | null = null;
+  private readonly temporary: TemporaryReplies;
+  private filling = new AbortController();
 
   constructor(set: SetState, get: () => ChatState, deps: ChatStoreDeps) {
     this.set = set;
     this.get = get;
     this.deps = deps;
+    this.temporary = new TemporaryReplies(get, () => deps.newChatSettings());
   }
 
   get running(): boolean {
@@ -79,6 +95,7 @@ export class Replies {
   }
 
   detach() {
+    this.filling.abort();
     const run = this.current;
     if (!run) return;
     run.left = true;
@@ -138,7 +155,8 @@ export class Replies {
     run.stopRequested = true;
     this.set({ stopping: true });
     try {
-      if (run.sessionId !== "") await stopReply(run.sessionId);
+      if (run.sessionId === temporaryId) this.temporary.stop();
+      else if (run.sessionId !== "") await stopReply(run.sessionId);
     } catch (error) {
       const notice = this.noticeOf(error);
       if (this.current === run) this.set({ stopping: false, notice });
@@ -165,8 +183,9 @@ export class Replies {
 
   private async createFor(run: Run, start: ReplyStart) {
     const title = titleFor(start.kind === "turn" ? start.content : "");
-    const session = await createSession(title, this.deps.newChatSettings());
+    const session = await createSession(title, this.deps.newChatSettings(), this.get().folderId);
     run.sessionId = session.id;
+    run.created = true;
     if (run.left) return;
     this.set({ sessionId: session.id });
     this.deps.onSessionCreated(session);
@@ -195,7 +214,23 @@ export class Replies {
     }));
     if (!run.accepted) this.set({ leafId });
     this.deps.onReplyFailed();
-    if (error instanceof ApiError) this.recover(run, error.code);
+    if (error instanceof ApiError) {
+      if (run.created && !run.accepted) this.discard(run);
+      else this.recover(run, error.code);
+    }
+  }
+
+  /** A chat whose first message was refused is a new chat again, and nothing of it is kept. */
+  private discard(run: Run) {
+    const { sessionId: id } = run;
+    const draft = this.get().drafts[id] ?? "";
+    this.setDraft(id, "");
+    if (draft !== "") this.giveBack("", draft);
+    this.set({ sessionId: null });
+    deleteSession(id)
+      .then(() => purgeDeleted(id))
+      .catch(() => undefined);
+    this.deps.onSessionRefused?.(id);
   }
 
   /** After a refusal that shows that the page's session is out of date. */
@@ -214,15 +249,52 @@ export class Replies {
     const { signal } = run.abort;
     for (let attempt = 0; ; attempt += 1) {
       const session = await getSession(run.sessionId, signal);
-      const messages = await listMessages(run.sessionId, signal);
+      const { messages, more } = await this.newestMessages(session, signal);
       signal.throwIfAborted();
       const live = this.show(session, messages);
+      if (more) void this.fill(run.sessionId);
       if (live === null) break;
       const from = offsetAfter({ reasoning: live.reasoning, content: live.text });
       if ((await this.follow(run, { sessionId: run.sessionId, from })) === "ended") return;
       await sleep(backOff(attempt), signal);
     }
     this.deps.onSessionChanged();
+  }
+
+  /** The newest messages, as many as it takes to have the last one of the branch that is shown. */
+  private async newestMessages(session: Session, signal: AbortSignal) {
+    let { messages, more = false } = await listMessages(session.id, { limit: firstPage }, signal);
+    const wanted = this.get().targetId ?? session.leaf_id;
+    while (more && wanted !== null && !messages.some(({ id }) => id === wanted)) {
+      const page = { limit: laterPages, before: messages[0]?.id ?? "" };
+      const earlier = await listMessages(session.id, page, signal);
+      messages = [...earlier.messages, ...messages];
+      more = earlier.more ?? false;
+    }
+    return { messages, more };
+  }
+
+  /** Loads the messages before those that are shown. */
+  private async fill(sessionId: string) {
+    this.filling.abort();
+    this.filling = new AbortController();
+    const { signal } = this.filling;
+    for (let attempt = 0; ; attempt += 1) {
+      try {
+        for (let more = true; more; ) {
+          const [before = ""] = Object.keys(this.get().messages);
+          const page = await listMessages(sessionId, { limit: laterPages, before }, signal);
+          this.set(({ messages }) => ({
+            messages: { ...messageTable(page.messages), ...messages },
+          }));
+          more = page.more ?? false;
+        }
+        return;
+      } catch (error) {
+        if (signal.aborted || error instanceof ApiError) return;
+        await sleep(backOff(attempt), signal).catch(() => undefined);
+      }
+    }
   }
 
   /** Shows what the server has; returns the reply in progress, if there is one. */
@@ -265,7 +337,9 @@ export class Replies {
       }));
     });
     try {
-      for await (const event of followReply(this.deps.transport, source, run.abort.signal)) {
+      const temporary = source.sessionId === temporaryId;
+      const transport = temporary ? this.temporary.transport : this.deps.transport;
+      for await (const event of followReply(transport, source, run.abort.signal)) {
         if (event.type === "turn") {
           run.accepted = true;
           this.deps.onSessionChanged();

@@ -6,6 +6,8 @@ export interface Run {
   abort: AbortController;
   /** Whether the server has the message: before that, the request must not be aborted. */
   accepted: boolean;
+  /** The session was created for its first message. */
+  created: boolean;
   left: boolean;
   stopRequested: boolean;
 }
@@ -18,7 +20,14 @@ export interface UnconfirmedSend {
 }
 
 export function newRun(sessionId: string, accepted: boolean): Run {
-  return { sessionId, abort: new AbortController(), accepted, left: false, stopRequested: false };
+  return {
+    sessionId,
+    abort: new AbortController(),
+    accepted,
+    created: false,
+    left: false,
+    stopRequested: false,
+  };
 }
 
 export function wasStored({ parentId, content }: UnconfirmedSend, list: readonly Message[]): boolean {

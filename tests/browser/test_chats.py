@@ -51,7 +51,8 @@ def test_an_export_can_be_imported(page: Page, running: Running, tmp_path: Path)
     assert exported["metadata"]["appliance"]
 
     with page.expect_file_chooser() as chooser:
-        page.get_by_role("button", name="Import a chat").click()
+        page.get_by_role("button", name="More").click()
+        page.get_by_role("menuitem", name="Import chats").click()
     chooser.value.set_files(file)
     page.wait_for_function("before => !location.hash.includes(before)", arg=before)
     expect(page.get_by_role("article")).to_have_text(texts, use_inner_text=True)
@@ -61,7 +62,8 @@ def test_an_export_can_be_imported(page: Page, running: Running, tmp_path: Path)
     broken = tmp_path / "broken.json"
     broken.write_text("{ not a chat")
     with page.expect_file_chooser() as chooser:
-        page.get_by_role("button", name="Import a chat").click()
+        page.get_by_role("button", name="More").click()
+        page.get_by_role("menuitem", name="Import chats").click()
     chooser.value.set_files(broken)
     expect(page.get_by_text("That file could not be imported.")).to_be_visible()
 

@@ -112,17 +112,21 @@ def test_what_is_done_with_chats(page: Page, running: Running, tmp_path: Path) -
     choose("Guavas", 1)
     expect(rail.get_by_role("region", name="Pinned")).to_contain_text("Guavas")
     with page.expect_download() as download:
-        choose("Guavas", 2)
+        choose("Guavas", 4)
     file = tmp_path / "guavas.json"
     download.value.save_as(file)
     assert json.loads(file.read_text("utf-8"))["session"]["title"] == "Guavas"
-    choose("Guavas", 3)
+    choose("Guavas", 5)
     press(page, page.get_by_role("dialog").get_by_role("button", name="Delete"))
     expect(rail.get_by_role("link", name="Guavas")).to_have_count(0)
     press(page, page.get_by_role("button", name="Undo"))
     expect(rail.get_by_role("link", name="Guavas")).to_have_count(1)
     with page.expect_file_chooser() as chooser:
-        press(page, page.get_by_role("button", name="Import a chat"))
+        press(page, page.get_by_role("button", name="More"))
+        expect(page.get_by_role("menuitem").first).to_be_focused()
+        for _ in range(3):
+            page.keyboard.press("ArrowDown")
+        page.keyboard.press("Enter")
     chooser.value.set_files(file)
     expect(rail.get_by_role("link", name="Guavas")).to_have_count(2)
 

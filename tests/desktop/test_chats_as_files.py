@@ -25,6 +25,7 @@ def test_a_chat_is_exported_and_imported(
     choose(file.exists, screen, file)
     assert json.dumps(reply["content"])[1:-1] in json.dumps(json.loads(file.read_text("utf-8")))
 
-    page_recorder.press(page, "Import a chat")
+    page_recorder.press(page, "More")
+    page_recorder.press(page, "Import chats")
     choose(lambda: len(desk.replies()) == 2, screen, file)
     assert [one["content"] for one in desk.replies()] == [reply["content"]] * 2

@@ -324,7 +324,7 @@ export class FakeApi {
       }
       const made = this.session(titleOf(body));
       if (body?.settings) made.settings = settingsOf(body.settings);
-      if (body?.folder_id !== undefined) made.folder_id = String(body.folder_id);
+      if (typeof body?.folder_id === "string") made.folder_id = body.folder_id;
       return json(made, 201);
     }
     return this.ofSession(method, path, body ?? {}, signal);

@@ -1,4 +1,4 @@
-import { useCallback, useEffect, useState } from "react";
+import { useEffect, useState } from "react";
 import { useTranslation } from "react-i18next";
 
 import { listDeleted, purgeDeleted } from "@/api/organizing";
@@ -17,7 +17,7 @@ export function DeletedDialog({ onClose }: { onClose: () => void }) {
   const [failure, setFailure] = useState<string | null>(null);
   const [emptying, setEmptying] = useState(false);
 
-  const attempt = useCallback(async (act: () => Promise<unknown>) => {
+  const attempt = async (act: () => Promise<unknown>) => {
     try {
       setFailure(null);
       await act();
@@ -25,10 +25,12 @@ export function DeletedDialog({ onClose }: { onClose: () => void }) {
     } catch (error) {
       setFailure(error instanceof Error ? error.message : String(error));
     }
-  }, []);
+  };
   useEffect(() => {
-    void attempt(() => Promise.resolve());
-  }, [attempt]);
+    listDeleted().then(setDeleted, (error: unknown) => {
+      setFailure(String(error));
+    });
+  }, []);
 
   const chats = deleted?.sessions ?? [];
   return (
@@ -69,9 +71,9 @@ export function DeletedDialog({ onClose }: { onClose: () => void }) {
         {chats.map((chat) => (
           <li
             key={chat.id}
-            className="flex items-center gap-1 rounded-control px-2 py-1 [content-visibility:auto] hover:bg-hover"
+            className="flex items-center justify-end rounded-control px-2 py-1 [content-visibility:auto] hover:bg-hover max-sm:flex-wrap"
           >
-            <div className="min-w-0 flex-1">
+            <div className="min-w-0 flex-1 max-sm:basis-full">
               <p dir="auto" className="truncate text-text">
                 {sessionTitle(chat, t)}
               </p>

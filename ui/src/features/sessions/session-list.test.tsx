@@ -360,7 +360,7 @@ describe("recently deleted", () => {
     const place = screen.getByRole("dialog", { name: "Recently deleted" });
     expect(await within(place).findByText(/for at least 30 days/)).toBeTruthy();
     const [, second] = await within(place).findAllByRole("listitem");
-    await user.click(within(second as HTMLElement).getByRole("button", { name: "Restore" }));
+    await user.click(within(second ?? place).getByRole("button", { name: "Restore" }));
     expect(await screen.findByRole("link", { name: "Second", hidden: true })).toBeTruthy();
     await user.click(await within(place).findByRole("button", { name: "Delete all for good" }));
     expect(api.callsOf("DELETE /api/deleted")).toHaveLength(0);

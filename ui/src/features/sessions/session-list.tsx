@@ -42,7 +42,6 @@ type Asked =
 /** Heights of what is listed, in pixels; on a screen that is touched, rows are higher. */
 const fine = { chat: 37, folder: 37, heading: 36 };
 const coarse = { chat: 45, folder: 45, heading: 36 };
-const dayMs = 86_400_000;
 
 /** The chats by folder and by day, each with its actions; only those in sight are rendered. */
 export function SessionList(props: SessionListProps) {
@@ -59,9 +58,9 @@ export function SessionList(props: SessionListProps) {
   const heights = useMediaQuery("(pointer: coarse)") ? coarse : fine;
   const span = useShownSpan(list);
   // "Today" becomes "Yesterday" while the page stays open.
-  const today = Math.floor(useNow(60_000) / dayMs);
+  const today = new Date(useNow(60_000)).setHours(0, 0, 0, 0);
   const groups = useMemo(
-    () => listGroups(sessions, folders, opened, new Date(Math.max(today * dayMs, Date.now())), t),
+    () => listGroups(sessions, folders, opened, new Date(today), t),
     [sessions, folders, opened, today, t],
   );
   const listed = useMemo(() => groups.flatMap((group) => group.sessions), [groups]);
@@ -160,7 +159,7 @@ export function SessionList(props: SessionListProps) {
               />
             )}
             {part.sessions.map((session) => (
-              <li key={session.id} className="pb-px">
+              <li key={session.id} className={part.group.folder ? "ps-6 pb-px" : "pb-px"}>
                 <SessionRow
                   session={session}
                   active={session.id === activeId}

@@ -90,7 +90,8 @@ function merged(
 
 export function createSessionsStore(deps: SessionsStoreDeps): SessionsStore {
   let loading: Promise<void> | null = null;
-  let again = false;
+  /** How often the list was asked for. */
+  let asked = 0;
   let watchers = 0;
   let timer: ReturnType<typeof setTimeout> | undefined;
   /** What the next changes are asked for with; null: nothing was loaded yet. */
@@ -112,17 +113,18 @@ export function createSessionsStore(deps: SessionsStoreDeps): SessionsStore {
 
     function load(): Promise<void> {
       clearTimeout(timer);
+      asked += 1;
       // One after the other: an answer may be about a time before the last change.
-      if (loading) again = true;
-      else loading = loadUntilDone();
+      loading ??= loadUntilDone();
       return loading;
     }
 
     async function loadUntilDone() {
+      let answered;
       do {
-        again = false;
+        answered = asked;
         await loadOnce();
-      } while (again);
+      } while (answered !== asked);
       loading = null;
     }
 

@@ -1,4 +1,4 @@
-import { useCallback, useEffect, useState, type RefObject } from "react";
+import { useEffect, useState, type RefObject } from "react";
 
 /** Pixels by which what is rendered moves on, and how much of it lies outside on either side. */
 const step = 400;
@@ -12,17 +12,14 @@ export interface Span {
 export function useShownSpan(scroller: RefObject<HTMLElement | null>): Span {
   const [first, setFirst] = useState(0);
   const [height, setHeight] = useState(() => innerHeight);
-  const look = useCallback(() => {
-    const frame = scroller.current;
-    if (!frame) return;
-    setFirst(Math.floor(frame.scrollTop / step));
-    if (frame.clientHeight > 0) setHeight(frame.clientHeight);
-  }, [scroller]);
 
   useEffect(() => {
     const frame = scroller.current;
     if (!frame) return;
-    look();
+    const look = () => {
+      setFirst(Math.floor(frame.scrollTop / step));
+      if (frame.clientHeight > 0) setHeight(frame.clientHeight);
+    };
     frame.addEventListener("scroll", look, { passive: true });
     const observer = new ResizeObserver(look);
     observer.observe(frame);
@@ -30,7 +27,7 @@ export function useShownSpan(scroller: RefObject<HTMLElement | null>): Span {
       frame.removeEventListener("scroll", look);
       observer.disconnect();
     };
-  }, [scroller, look]);
+  }, [scroller]);
 
   return { top: (first - 1) * step, bottom: (first + 2) * step + height };
 }

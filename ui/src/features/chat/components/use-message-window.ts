@@ -99,7 +99,7 @@ export function useMessageWindow(
     if (keepsPlace || whole || !held || !frame) return;
     const rows = Array.from(list.current?.querySelectorAll<HTMLElement>("[data-message]") ?? []);
     const row = rows.find(({ dataset }) => dataset.message === held.id);
-    if (row) frame.scrollTop += row.getBoundingClientRect().top - held.top;
+    if (row) frame.scrollBy(0, row.getBoundingClientRect().top - held.top);
   }, [whole, from, to, scroller, list]);
 
   if (whole) return { from: deferred, to: branch.length, above: 0, below: 0 };

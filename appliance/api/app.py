@@ -19,6 +19,7 @@ from appliance.api.admin.system import (
     WebPage,
 )
 from appliance.api.chat.import_export import ChatFiles
+from appliance.api.chat.messages import OneMessage, SentMessages
 from appliance.api.chat.organizing.deleted import DeletedChats
 from appliance.api.chat.organizing.drafts import Drafts
 from appliance.api.chat.organizing.folders import Folders
@@ -106,6 +107,7 @@ from appliance.store.callers.folders import FolderBook
 from appliance.store.callers.preferences import PreferenceBook
 from appliance.store.callers.presets import PresetBook
 from appliance.store.import_export import ChatImportExport
+from appliance.store.messages import MessageChanges
 from appliance.store.search import Search
 from appliance.store.sessions import Sessions
 from appliance.store.settings import DefaultProfile
@@ -131,6 +133,7 @@ def build(
     batches: BatchRunner,
     derived: DerivedModels,
     turns: Turns,
+    changes: MessageChanges,
     library: ModelLibrary,
     guard: Guard,
     keys: Keys,
@@ -297,6 +300,12 @@ def build(
     add("/api/sessions/{session_id}/restore", one, CHAT, "restore")
     add("/api/sessions/{session_id}/messages", one, CHAT_HEAVY, "messages", counts_as="history")
     message = "/api/sessions/{session_id}/messages/{message_id}"
+    one_message = OneMessage(sessions, changes, chats, limits)
+    add(message, one_message, CHAT)
+    for path in ("edit", "restore"):
+        add(f"{message}/{path}", one_message, CHAT, path)
+    add(f"{message}/branch", one_message, CHAT_HEAVY, "branch")
+    add(f"{message}/prompt", SentMessages(turns, profile, pool), CHAT_LIMITED, "prompt")
     add(f"{message}/regenerate", replies, CHAT_LIMITED, "regenerate", counts_as="chat")
     add(f"{message}/continue", replies, CHAT_LIMITED, "continue", counts_as="chat")
     add("/api/sessions/{session_id}/turns", replies, CHAT_LIMITED, counts_as="chat")

@@ -48,7 +48,7 @@ class ChatCleanup:
         Args:
             retention: what removes them.
             clock: the time that they age by; of this thread alone from now on.
-            on_purge: gets the id of each session that is gone.
+            on_purge: gets the id of each session that is gone, or has messages that are.
             undo_seconds: see `[data] undo_seconds`.
             ttl_seconds: after which chats without activity expire; 0: never.
             interval: seconds from one run to the next.
@@ -127,6 +127,8 @@ class ChatCleanup:
 
     def _purge(self, age: int) -> None:
         for session_id in self._retention.purge(self._undo_seconds, age):
+            self._on_purge(session_id)
+        for session_id in self._retention.purge_messages(self._undo_seconds, age):
             self._on_purge(session_id)
 
     def _expire(self, age: int) -> None:

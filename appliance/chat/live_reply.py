@@ -42,6 +42,7 @@ from appliance.store.sessions import (
     Message,
     MessageError,
     MessageUsage,
+    Sent,
     Sessions,
 )
 
@@ -77,6 +78,8 @@ class LiveReply:
         self.dropped_messages = 0
         """Messages of the session that were not given to the engine at all, by
         `limits.max_history_messages`."""
+        self.sent: Sent | None = None
+        """What else than the chat the prompt was made of."""
         self.warning: Callable[[Accepted], str | None] = lambda _: None
         """What differs from the request, once the prompt was accepted."""
 
@@ -191,6 +194,7 @@ class LiveReply:
                 usage,
                 MessageError(error.code, error.message) if error else None,
                 reasoning=reasoning,
+                sent=self.sent,
             )
         except MessageNotFound as ex:  # its session was deleted meanwhile
             self._end(ReplyEnded(self._unstored(text, reasoning), ex))

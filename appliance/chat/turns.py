@@ -17,7 +17,7 @@ from appliance.errors import (
     ReplyInProgress,
     RequestError,
 )
-from appliance.store.sessions import USE_LEAF, Message, Sessions
+from appliance.store.sessions import USE_LEAF, Message, Sent, Sessions
 
 Submit = Callable[[GenerationRequest, EventSink], Callable[[], None]]
 """Has a prompt completed by a model; returns what cancels it."""
@@ -46,6 +46,22 @@ class ReplyRequest(msgspec.Struct, frozen=True, kw_only=True):
     """How much to think before the answer, as in `ChatPrompt`; ignored by models that can't."""
     max_history_messages: int = 0
     """The newest messages that the model is given, at most; 0: as many as its context holds."""
+
+
+class SentPrompt(msgspec.Struct, frozen=True, kw_only=True):
+    """What a stored reply was the reply to."""
+
+    reply: Message
+    known: bool
+    """The system prompt and what was left out were stored with the reply; otherwise they are
+    what they would be now."""
+    system: str | None
+    messages: Sequence[Message]
+    """Those of the chat that the model was given."""
+    left_out: Sequence[Message]
+    """Those that it was not."""
+    prompt: ChatPrompt
+    """`system`, `messages`, and what there was of the reply if it was continued."""
 
 
 class Turns:
@@ -110,7 +126,7 @@ class Turns:
         return self._reply(user, reply, request)
 
     def continue_reply(self, session_id: str, message_id: str, request: ReplyRequest) -> Follower:
-        """Continue a reply that was stopped, interrupted or cut for its length."""
+        """Continue a reply where it ends, whether or not it is complete."""
         self._live.check_saved(session_id)
         user, reply = self._sessions.resume_reply(session_id, message_id, request.model)
         return self._reply(user, reply, request)
@@ -126,6 +142,12 @@ class Turns:
                 live.dropped_messages = left_out(len(rest), request.max_history_messages)
             kept = rest[live.dropped_messages :]
             system = request.system_prompt or system or request.default_system_prompt
+            live.sent = Sent(
+                system=system,
+                left_out=live.dropped_messages,
+                begun=_lengths(reply),
+                effort=request.effort,
+            )
             generation = GenerationRequest(
                 prompt=_prompt(system, kept, reply, request.effort),
                 sampling=request.sampling,
@@ -140,6 +162,40 @@ class Turns:
             raise
         live.submitted(cancel)
         return follower
+
+    def sent(
+        self, session_id: str, message_id: str, default_system: Callable[[], str | None]
+    ) -> "SentPrompt":
+        """What a stored reply was the reply to, as far as it is known by now.
+
+        `default_system` gives the system prompt to assume if that is not known.
+
+        Raises:
+            SessionNotFound, MessageNotFound: unknown ids.
+            RequestError: it is no reply.
+        """
+        *history, reply = self._sessions.path(session_id, message_id)
+        if reply.role != "assistant":
+            raise RequestError("This message is no reply.", param="message_id")
+        known = self._sessions.sent(message_id)
+        system, rest = _split(history)
+        sent = known or Sent(system=system or default_system(), begun=None)
+        begun = sent.begun or (0, 0)
+        before = msgspec.structs.replace(
+            reply, content=reply.content[: begun[0]], reasoning=reply.reasoning[: begun[1]]
+        )
+        dropped = reply.usage.dropped_messages if reply.usage else sent.left_out
+        given = [each for each in rest[sent.left_out :] if _has_text(each, rest)]
+        given = given[max(0, dropped - sent.left_out) :]
+        ids = {each.id for each in given}
+        return SentPrompt(
+            reply=reply,
+            known=known is not None,
+            system=sent.system,
+            messages=given,
+            left_out=[each for each in rest if each.id not in ids],
+            prompt=_prompt(sent.system, given, before, sent.effort),
+        )
 
     def follow(
         self, session_id: str, start: int, message_id: str | None = None
@@ -240,11 +296,7 @@ def _prompt(
 ) -> ChatPrompt:
     """`reply`: what there is of it already."""
     # A reply that failed before its first token is empty, and templates want roles to alternate.
-    messages = [
-        _to_engine(message)
-        for message in history
-        if message.content or (message.role == "user" and message is history[-1])
-    ]
+    messages = [_to_engine(message) for message in history if _has_text(message, history)]
     if system_prompt:
         messages.insert(0, ChatMessage("system", system_prompt))
     goes_on = bool(reply.content or reply.reasoning)
@@ -258,6 +310,17 @@ def _prompt(
         effort=effort,
         effort_is_wish=True,
     )
+
+
+def _has_text(message: Message, history: Sequence[Message]) -> bool:
+    """Whether the model is given it; a question may be empty."""
+    return bool(message.content) or (message.role == "user" and message is history[-1])
+
+
+def _lengths(reply: Message) -> tuple[int, int] | None:
+    """What there is of a reply when it is continued; None: nothing."""
+    lengths = (len(reply.content), len(reply.reasoning))
+    return lengths if any(lengths) else None
 
 
 def _to_engine(message: Message) -> ChatMessage:

@@ -375,6 +375,8 @@ class TextResult(msgspec.Struct, frozen=True, tag="text_result", omit_defaults=T
     tokens: list[int] = []
     pieces: list[bytes] = []
     """The tokens' texts."""
+    control: list[int] = []
+    """Of a prompt: where its control tokens are."""
     text: str = ""
 
 

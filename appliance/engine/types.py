@@ -223,11 +223,14 @@ class EmbedRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
 class TextRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="text"):
     """Something of the model's vocabulary or template alone."""
 
-    kind: Literal["tokenize", "detokenize", "render"]
+    kind: Literal["tokenize", "detokenize", "render", "prompt"]
+    """`prompt`: the tokens that the model is given for a chat, nothing of which is left out."""
     text: str = ""
     tokens: list[int] = []
     prompt: ChatPrompt | None = None
-    """To render."""
+    """To render, or to tokenize."""
+    session: str = ""
+    """Whose chat the prompt is: replies in it that the model wrote keep their tokens."""
     add_special: bool = False
     """With the tokens that a prompt begins with."""
     parse_special: bool = True

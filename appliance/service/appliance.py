@@ -46,6 +46,7 @@ from appliance.store.callers.responses import ResponseBook
 from appliance.store.copies import kept
 from appliance.store.copies.upgrade import open_upgraded, went_well
 from appliance.store.import_export import ChatImportExport
+from appliance.store.messages import MessageChanges
 from appliance.store.search import Search
 from appliance.store.sessions import Sessions
 from appliance.store.settings import DefaultProfile
@@ -171,6 +172,7 @@ class Appliance:
             batches=self._batches,
             derived=DerivedModels(self._database),
             turns=turns,
+            changes=MessageChanges(self._database, self._cleanup.wake),
             library=stock,
             guard=guard,
             keys=access.keys,

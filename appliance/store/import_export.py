@@ -25,7 +25,7 @@ from appliance.store.text import check_text
 _USAGE = MessageUsage.__struct_fields__
 _COLUMNS = (
     *("id", "session_id", "parent_id", "role", "content", "reasoning", "status", "finish_reason"),
-    *("model", "created_at", *_USAGE, "error_code", "error_message", "checksum"),
+    *("model", "created_at", *_USAGE, "error_code", "error_message", "checksum", "edited"),
 )
 _INSERT = (
     f"INSERT INTO messages ({', '.join(_COLUMNS)})"  # noqa: S608 - our own names
@@ -140,6 +140,7 @@ def _row(message: Message, session_id: str, ids: dict[str | None, str | None]) -
         *(msgspec.structs.astuple(usage) if usage else (None,) * len(_USAGE)),
         *((error.code, error.message) if error else (None, None)),
         message_checksum(message.role, message.content, message.reasoning),
+        message.edited,
     )
 
 

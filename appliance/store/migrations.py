@@ -349,6 +349,30 @@ CREATE TABLE response_pieces (
 CREATE INDEX pieces_of_response ON response_pieces (response_number, number);
 """
 
+# - `removed_at`: the message was taken out of its chat, which can be undone; it is not visible.
+#   `removed_with` is the message that was named, `removed_age` when that was first seen.
+# - What follows a removed message follows the one before it; `moved_from` is what it followed.
+# - `edited`: a person wrote this version. `sent` is JSON, of replies: see `records.Sent`.
+# - `revision` counts what changes in a chat other than by messages that are added.
+_CHANGED_MESSAGES = """
+ALTER TABLE messages ADD COLUMN removed_at INTEGER;
+ALTER TABLE messages ADD COLUMN removed_age INTEGER;
+ALTER TABLE messages ADD COLUMN removed_with TEXT;
+ALTER TABLE messages ADD COLUMN moved_from TEXT;
+ALTER TABLE messages ADD COLUMN edited INTEGER;
+ALTER TABLE messages ADD COLUMN sent TEXT;
+CREATE INDEX removed_messages ON messages (removed_at) WHERE removed_at IS NOT NULL;
+CREATE INDEX moved_messages ON messages (moved_from) WHERE moved_from IS NOT NULL;
+ALTER TABLE sessions ADD COLUMN revision INTEGER;
+DROP TRIGGER session_changed;
+CREATE TRIGGER session_changed AFTER UPDATE OF
+    title, pinned, updated_at, leaf_id, settings, deleted_at, client_id, folder_id, revision
+ON sessions BEGIN
+    DELETE FROM session_changes WHERE session_id = new.id;
+    INSERT INTO session_changes (session_id) VALUES (new.id);
+END;
+"""
+
 MIGRATIONS: Sequence[Migration] = (
     Migration("0001_sessions", _SESSIONS),
     Migration("0002_chats", _CHATS),
@@ -366,6 +390,7 @@ MIGRATIONS: Sequence[Migration] = (
     Migration("0015_derived_models", _DERIVED_MODELS),
     Migration("0016_file_pieces", _FILE_PIECES),
     Migration("0017_response_pieces", _RESPONSE_PIECES),
+    Migration("0018_changed_messages", _CHANGED_MESSAGES),
 )
 
 _RECORD = "CREATE TABLE IF NOT EXISTS migrations (name TEXT PRIMARY KEY, applied_at INTEGER) STRICT"

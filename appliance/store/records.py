@@ -78,6 +78,21 @@ class Message(msgspec.Struct, frozen=True, omit_defaults=True):
     error: MessageError | None
     damaged: bool = False
     """It is not what was stored: a fault of the disk or of memory changed it."""
+    edited: bool = False
+    """A person wrote this version of it."""
+
+
+class Sent(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """What else a reply's prompt was made of, besides the messages before it."""
+
+    system: str | None = None
+    """The system prompt, wherever it came from."""
+    left_out: int = 0
+    """How many of the oldest messages were not given to the model at all."""
+    begun: tuple[int, int] | None = None
+    """Characters of text and of reasoning that the reply had when it was continued."""
+    effort: str | None = None
+    """How much the model was to think, as far as its template knows that."""
 
 
 class Session(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -101,11 +116,13 @@ class Session(msgspec.Struct, frozen=True, omit_defaults=True):
     """The folder that it is in; None: none."""
     damaged: bool = False
     """A part of it cannot be read any more."""
+    revision: int = 0
+    """Another number: messages were removed, or put back."""
 
 
 _SESSION_COLUMNS = (
     *("sessions.id", "title", "pinned", "sessions.created_at", "updated_at", "leaf_id"),
-    *("live.id", "settings", "client_id", "folder_id"),
+    *("live.id", "settings", "client_id", "folder_id", "revision"),
 )
 _SESSIONS = """
 SELECT {columns} FROM sessions
@@ -127,12 +144,12 @@ _MESSAGE_COLUMNS = (
     *("prompt_tokens", "cached_tokens", "cached_from", "completion_tokens", "dropped_messages"),
     *("queued_seconds", "prefill_seconds", "decode_seconds", "seed"),
     *("ifnull(context_tokens, prompt_tokens + completion_tokens)", "n_ctx", "dropped_by"),
-    *("error_code", "error_message"),
+    *("error_code", "error_message", "edited"),
 )
 _MESSAGES = "SELECT {columns} FROM messages "
 
 _VISIBLE = """
- AND EXISTS (
+ AND removed_at IS NULL AND EXISTS (
     SELECT 1 FROM sessions WHERE sessions.id = messages.session_id AND deleted_at IS NULL
 )
 """
@@ -229,7 +246,7 @@ def find_message(
 ) -> Message:
     """The message, if it is one of that session; `param` goes into the error.
 
-    `deleted`: also if its session is deleted, as long as it can be restored.
+    `deleted`: also if it or its session is deleted, as long as that can be restored.
 
     Raises:
         MessageNotFound: it is not.
@@ -331,7 +348,8 @@ def _joined(messages: list[Message], known: set[str | None]) -> list[Message]:
 
 def _to_session(row: Any) -> Session:
     bad: list[str] = []
-    id, title, pinned, created_at, updated_at, leaf_id, live_id, stored, client_id, folder = row
+    id, title, pinned, created_at, updated_at, leaf_id, live_id, stored, *rest = row
+    client_id, folder, revision = rest
     try:
         settings = from_column(stored)
     except (msgspec.MsgspecError, ValueError, TypeError):
@@ -350,6 +368,7 @@ def _to_session(row: Any) -> Session:
         settings,
         as_text(client_id, bad),
         as_text(folder, bad),
+        revision=revision if isinstance(revision, int) else 0,
         damaged=bool(bad),
     )
 
@@ -368,7 +387,7 @@ def _to_message(row: Any) -> Message:
     whole = row[10] == message_checksum(*row[3:6]) and tuple(map(type, row[:10])) in _TYPES
     words = row[6] in _STATUSES and row[7] in _FINISH_REASONS
     if whole and words and row[11] is row[23] is None:
-        fields: Any = (*row[:10], None, None)
+        fields: Any = (*row[:10], None, None, False, bool(row[25]))
         return Message(*fields)
     return _examined(row)
 
@@ -387,7 +406,7 @@ def _examined(row: Any) -> Message:
     id, session_id, parent_id, role, content, reasoning, status, reason, model = (
         as_text(value, bad) for value in row[:9]
     )
-    created_at, checksum, usage, error = as_integer(row[9], bad), row[10], row[11:23], row[23:]
+    created_at, checksum, usage, error = as_integer(row[9], bad), row[10], row[11:23], row[23:25]
     if checksum != message_checksum(role, row[4], row[5]):
         bad.append("checksum")
     if role not in _ROLES or status not in _STATUSES or reason not in _FINISH_REASONS:
@@ -411,7 +430,7 @@ def _examined(row: Any) -> Message:
         if error[0] is None
         else MessageError(*(as_text(e, bad) or "" for e in error)),
     }
-    return Message(**fields, damaged=bool(bad))
+    return Message(**fields, damaged=bool(bad), edited=bool(row[25]))
 
 
 def _usage(values: Any, bad: list[str]) -> MessageUsage | None:

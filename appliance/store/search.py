@@ -114,7 +114,7 @@ _MESSAGES = """
 SELECT messages.session_id, CAST(title AS BLOB), messages.id, role, messages.created_at,
     CAST(messages.content AS BLOB)
 FROM {source} JOIN sessions ON sessions.id = messages.session_id
-WHERE deleted_at IS NULL AND status <> 'streaming' AND {conditions}
+WHERE deleted_at IS NULL AND removed_at IS NULL AND status <> 'streaming' AND {conditions}
 ORDER BY {order} DESC
 """
 

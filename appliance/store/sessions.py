@@ -24,6 +24,7 @@ from appliance.store.records import (
     MessageStatus,
     MessageUsage,
     Role,
+    Sent,
     Session,
     all_sessions,
     branch_to,
@@ -53,6 +54,7 @@ __all__ = [
     "MessageStatus",
     "MessageUsage",
     "Role",
+    "Sent",
     "Session",
     "SessionChanges",
     "Sessions",
@@ -361,6 +363,11 @@ class Sessions:
         with self._database.read() as connection:
             return find_message(connection, message_id)
 
+    def sent(self, message_id: str) -> Sent | None:
+        """What else than the chat a reply's prompt was made of; None: that is not known."""
+        with self._database.read() as connection:
+            return messages.sent_of(connection, message_id)
+
     def path(self, session_id: str, leaf_id: str) -> Sequence[Message]:
         """The branch that ends in `leaf_id`, from its root on.
 
@@ -435,7 +442,7 @@ class Sessions:
     def resume_reply(
         self, session_id: str, message_id: str, model: str | None = None
     ) -> tuple[Message, Message]:
-        """Has a reply that broke off stream again, with all that it has.
+        """Has a reply stream again, with all that it has.
 
         Returns:
             What is replied to, and the reply.
@@ -443,7 +450,7 @@ class Sessions:
         Raises:
             SessionNotFound, MessageNotFound: unknown ids.
             RequestError: it is no reply, or nothing was asked before it.
-            Conflict: it is complete, or the chat went on after it.
+            Conflict: the chat went on after it.
             ReplyInProgress: a reply of that session is still being written.
         """
         with self._database.write() as connection:
@@ -474,6 +481,7 @@ class Sessions:
         error: MessageError | None = None,
         *,
         reasoning: str = "",
+        sent: Sent | None = None,
     ) -> Message:
         """Ends a live reply and gives it as it is stored.
 
@@ -497,6 +505,7 @@ class Sessions:
                     (status, finish_reason),
                     usage,
                     error,
+                    sent,
                 )
         return self.message(message_id)
 

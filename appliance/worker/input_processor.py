@@ -118,7 +118,9 @@ class InputProcessor:
         """Read it for the step loop; within its turn, so that requests keep their order."""
         read: Sequence | EmbeddingJob
         if isinstance(command, Embed) and isinstance(command.request, TextRequest):
-            done = text_result(command.id, command.request, self._runner, self._tokenizer)
+            done = text_result(
+                command.id, command.request, self._runner, self._tokenizer, self._written
+            )
             self._refuse(done)
             return
         if isinstance(command, Embed):

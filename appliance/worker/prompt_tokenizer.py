@@ -166,6 +166,10 @@ class PromptTokenizer:
         rendered = self._rendered(request.prompt, request.prompt.messages)
         return rendered.prompt + rendered.written
 
+    def prompt_tokens(self, prompt: ChatPrompt) -> list[int]:
+        """A whole chat's tokens, as the model gets them."""
+        return self._rendered(prompt, prompt.messages).tokens
+
     def read_input(
         self, prompt: TextPrompt | TokenPrompt, param: str, query: str | None = None
     ) -> list[int]:
@@ -356,7 +360,8 @@ class PromptTokenizer:
         )
 
     @functools.cached_property
-    def _control_tokens(self) -> frozenset[int]:
+    def control_tokens(self) -> frozenset[int]:
+        """Ids of tokens that no text of people's has."""
         found = (
             self._runner.tokenize(text, parse_special=True)
             for text in filter(None, self._runner.special_token_texts())
@@ -365,7 +370,7 @@ class PromptTokenizer:
 
     def _piece(self, token: int) -> bytes:
         """A token's text; control tokens, which may look like text, have what no text has."""
-        text = b"" if token in self._control_tokens else self._runner.token_to_bytes(token)
+        text = b"" if token in self.control_tokens else self._runner.token_to_bytes(token)
         return text or b"\xff%d\xff" % token
 
     def _tokens_within(self, text: str, *, parse_special: bool) -> list[int]:

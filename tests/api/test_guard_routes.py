@@ -261,7 +261,8 @@ def test_routes_that_ask_a_model_are_counted_and_say_so(tmp_path: Path) -> None:
         *(f"/api/v0/{it}" for it in ("chat/completions", "completions", "embeddings")),
         *("/completion", "/infill", "/tokenize", "/detokenize", "/apply-template"),
         *(f"{v}/{it}" for v in ("", "/v1") for it in ("rerank", "reranking")),
-        *(f"{session}/turns", f"{session}/messages/x/regenerate", f"{session}/messages/x/continue"),
+        f"{session}/turns",
+        *(f"{session}/messages/x/{it}" for it in ("regenerate", "continue", "prompt")),
     }
 
 

@@ -97,6 +97,7 @@ class FileMessage(Body, kw_only=True, frozen=True):
     created_at: Count
     usage: FileUsage | None
     error: FileError | None
+    edited: bool = False
 
     def to_store(self, session_id: str) -> Message:
         """For the store."""
@@ -149,7 +150,7 @@ class ExportedSession(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=T
     client_id: str | None = None
 
 
-class ExportedMessage(msgspec.Struct, kw_only=True, frozen=True):
+class ExportedMessage(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True):
     """A message, exported."""
 
     id: str
@@ -163,6 +164,7 @@ class ExportedMessage(msgspec.Struct, kw_only=True, frozen=True):
     created_at: int
     usage: MessageUsage | None
     error: MessageError | None
+    edited: bool = False
 
 
 class ExportedChat(msgspec.Struct, kw_only=True, frozen=True):

@@ -31,7 +31,7 @@ from appliance.api.generation.sampling import (
 from appliance.api.wire.bodies import Body
 from appliance.config.schema import DeviceName
 from appliance.http.errors import ErrorObject
-from appliance.store.sessions import Message, SessionChanges, Settings
+from appliance.store.sessions import Message, Role, SessionChanges, Settings
 
 Title = Annotated[str, Meta(max_length=200)]
 ModelName = Annotated[str, Meta(min_length=1, max_length=500)]
@@ -186,6 +186,26 @@ class MessagesQuery(Body, kw_only=True, frozen=True):
     """Of those that were made before this message."""
 
 
+class EditIn(Body, kw_only=True, frozen=True):
+    """`POST /api/sessions/{id}/messages/{id}/edit`."""
+
+    content: str
+
+
+class RemovalQuery(Body, kw_only=True, frozen=True):
+    """`DELETE /api/sessions/{id}/messages/{id}`."""
+
+    turn: bool = False
+    """The question and all replies to it, not the message alone."""
+
+
+class BranchIn(Body, kw_only=True, frozen=True):
+    """`POST /api/sessions/{id}/messages/{id}/branch`."""
+
+    title: Title | None = None
+    """Not given: that of the first chat."""
+
+
 class SearchQuery(Body, kw_only=True, frozen=True):
     """`GET /api/search`: words that a hit must all contain; text in "…" is one word."""
 
@@ -258,6 +278,48 @@ class MessagesAnswer(msgspec.Struct, frozen=True):
     messages: Sequence[Message]
     more: bool = False
     """There are others before them."""
+
+
+class PromptPiece(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A token, and its text: a character of several tokens is the last one's."""
+
+    id: int
+    text: str
+    control: bool = False
+    """A token that no text of people's has."""
+
+
+class PromptPart(msgspec.Struct, frozen=True):
+    """Tokens of a prompt that belong together."""
+
+    message_id: str | None
+    """None: they are of no message of the chat."""
+    role: str
+    """The message's, or `template`: what the model's template puts around it."""
+    pieces: Sequence[PromptPiece]
+
+
+class LeftOut(msgspec.Struct, frozen=True):
+    """A message before the reply that the model was not given."""
+
+    message_id: str
+    role: Role
+    reason: Literal["too_long", "empty"]
+    """The chat was longer than what is sent or can be read at once, or there was no text in it."""
+
+
+class SentAnswer(msgspec.Struct, frozen=True):
+    """The prompt of a stored reply, rendered once more."""
+
+    model: str
+    prompt_tokens: int
+    as_sent: bool | None
+    """Whether it has as many tokens as it had then; null: that is not known."""
+    cached_tokens: int | None
+    """How many of its tokens did not have to be computed; null: that is not known."""
+    parts: Sequence[PromptPart]
+    """In order; all their tokens together are the prompt."""
+    left_out: Sequence[LeftOut]
 
 
 class ReplyDone(msgspec.Struct, frozen=True):

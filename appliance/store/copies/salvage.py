@@ -25,7 +25,7 @@ _NO_IDS = frozenset({"version", "secure-delete", *(migration.name for migration 
 _SESSION = (
     *("number", "id", "title", "created_at", "updated_at", "leaf_id"),
     *("pinned", "settings", "deleted_at", "deleted_age", "expired", "idle_age", "idle_update"),
-    *("client_id", "client_owner"),
+    *("client_id", "client_owner", "folder_id", "revision"),
 )
 _AGING = ("deleted_age", "expired", "idle_age", "idle_update")
 """Of the clock of the database that they were in."""
@@ -35,6 +35,7 @@ _MESSAGE = (
     *("dropped_messages", "queued_seconds", "prefill_seconds", "decode_seconds", "seed"),
     *("error_code", "error_message", "content", "reasoning", "context_tokens", "n_ctx", "checksum"),
     "dropped_by",
+    *("removed_at", "removed_age", "removed_with", "moved_from", "edited", "sent"),
 )
 _LEAST_SESSION, _LEAST_MESSAGE = 6, 21
 _OF_PRESET = 6
@@ -248,6 +249,7 @@ def _write(target: Path, found: _Found) -> None:
                 row["pinned"] = 1 if row["pinned"] == 1 else 0
                 settings = row["settings"]
                 row["settings"] = settings if _is_settings(settings) else None
+                row["revision"] = row["revision"] if isinstance(row["revision"], int) else None
                 _insert(
                     connection,
                     "sessions",
@@ -284,6 +286,7 @@ def _check_client(row: Row, clients: set[tuple[Any, Any]]) -> None:
 
 def _insert_message(connection: apsw.Connection, row: Row) -> None:
     row["reasoning"] = row["reasoning"] or ""
+    row["removed_age"] = None  # of the clock of the database that it was in
     if row["status"] == "streaming":
         row["status"] = "interrupted"
     if row["checksum"] is None:

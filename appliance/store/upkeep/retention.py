@@ -18,6 +18,19 @@ WHERE deleted_at IS NOT NULL AND (deleted_age IS NULL OR deleted_age <= ?) LIMIT
 """
 _PURGE = "DELETE FROM sessions WHERE deleted_age <= ? AND deleted_at IS NOT NULL RETURNING id"
 
+_REMOVED_SEEN = """
+UPDATE messages SET removed_age = ? WHERE removed_at IS NOT NULL AND removed_age IS NULL
+"""
+_REMOVED_DUE = "removed_at IS NOT NULL AND removed_age <= ?"
+# What once followed a message that goes for good, followed in truth the one before that.
+_MOVE_UP = f"""
+UPDATE messages SET moved_from = (
+    SELECT nullif(ifnull(gone.moved_from, gone.parent_id), messages.parent_id)
+    FROM messages AS gone WHERE gone.id = messages.moved_from
+)
+WHERE moved_from IN (SELECT id FROM messages WHERE {_REMOVED_DUE})
+"""  # noqa: S608 - our own words
+
 _IDLE = """
 UPDATE sessions SET idle_age = ?, idle_update = updated_at WHERE idle_update IS NOT updated_at
 """
@@ -51,7 +64,7 @@ class DeletedSession(msgspec.Struct, frozen=True):
 
 
 class Retention:
-    """Removes sessions for good, with all their messages.
+    """Removes sessions for good, with all their messages, and messages.
 
     `age` is that of an `AgeClock`, in milliseconds. Any thread may call. Raises StoreFull or
     StoreError where the database does.
@@ -100,6 +113,34 @@ class Retention:
         with self._database.read() as connection:
             rows: Any = connection.execute(_DELETED, (limit,)).fetchall()
         return [DeletedSession(*row[:3], bool(row[3])) for row in rows]
+
+    def purge_messages(self, seconds: float, age: int) -> Sequence[str]:
+        """Messages that were removed at least `seconds` ago. Returns the ids of their sessions.
+
+        As with `purge`, nothing of them is left in the files.
+        """
+        until = age - int(seconds * 1000)
+        with self._database.read() as connection:
+            due = (
+                "SELECT 1 FROM messages WHERE removed_at IS NOT NULL"
+                " AND (removed_age IS NULL OR removed_age <= ?) LIMIT 1"
+            )
+            if not connection.execute(due, (until,)).fetchall():
+                return []
+
+        def remove(connection: apsw.Connection) -> Sequence[str]:
+            connection.execute(_REMOVED_SEEN, (age,))
+            connection.execute(_MOVE_UP, (until,))
+            rows: Any = connection.execute(
+                f"DELETE FROM messages WHERE {_REMOVED_DUE} RETURNING session_id",  # noqa: S608
+                (until,),
+            ).fetchall()
+            return sorted({session_id for (session_id,) in rows})
+
+        changed = self._database.write_freeing(remove)
+        if changed:
+            self._database.give_back_pages()
+        return changed
 
     def expire(self, seconds: float, age: int, now: int) -> Sequence[str]:
         """Delete what nothing happened in for `seconds`, unless it is pinned or being answered; it

@@ -102,12 +102,14 @@ def test_a_reply_that_goes_on_is_followed_from_anywhere(session: str) -> None:
     assert followed.startswith(cut["content"])
 
 
-def test_a_complete_reply_does_not_go_on(session: str) -> None:
-    turn(session, "Say hello.", max_tokens=200)
-    reply = messages(session)[-1]
-    assert reply["finish_reason"] == "stop"
+def test_what_does_not_go_on(session: str) -> None:
+    turn(session, "Say hello.")
+    turn(session, "And again.")
+    question, reply = messages(session)[:2]
     refused = httpx.post(f"{session}/messages/{reply['id']}/continue", json={})
     assert (refused.status_code, refused.json()["error"]["code"]) == (409, "conflict")
+    refused = httpx.post(f"{session}/messages/{question['id']}/continue", json={})
+    assert (refused.status_code, refused.json()["error"]["param"]) == (400, "message_id")
     missing = httpx.post(f"{session}/messages/none/continue", json={})
     assert missing.status_code == 404
     assert missing.json()["error"]["code"] == "message_not_found"

@@ -3,6 +3,7 @@ import type {
   ImportReport,
   Message,
   SearchHit,
+  SentPrompt,
   ServerStatus,
   Session,
   Settings,
@@ -87,12 +88,45 @@ export function listMessages(
   return sendForJson(sessionPath(id, `/messages?limit=${page.limit}${before}`), { signal });
 }
 
+function messagePath(id: string, messageId: string, rest = ""): string {
+  return sessionPath(id, `/messages/${encodeURIComponent(messageId)}${rest}`);
+}
+
+/** Adds another version of a message, with this text. */
+export function editMessage(id: string, messageId: string, content: string): Promise<Message> {
+  return sendForJson(messagePath(id, messageId, "/edit"), { method: "POST", body: { content } });
+}
+
+/** Removes a message, or the question and its replies; it can be restored for a while. */
+export function removeMessage(
+  id: string,
+  messageId: string,
+  turn: boolean,
+): Promise<{ message_ids: string[] }> {
+  const path = messagePath(id, messageId, turn ? "?turn=true" : "");
+  return sendForJson(path, { method: "DELETE" });
+}
+
+export async function restoreMessage(id: string, messageId: string): Promise<void> {
+  await send(messagePath(id, messageId, "/restore"), { method: "POST" });
+}
+
+/** A new chat with a copy of the messages up to this one. */
+export function branchAt(id: string, messageId: string, title: string): Promise<Session> {
+  return sendForJson(messagePath(id, messageId, "/branch"), { method: "POST", body: { title } });
+}
+
+/** The prompt that a reply is the reply to. */
+export function getPrompt(id: string, messageId: string, signal: AbortSignal): Promise<SentPrompt> {
+  return sendForJson(messagePath(id, messageId, "/prompt"), { signal });
+}
+
 /** A request for a reply. */
 export type ReplyStart =
   /** `parent_id`: the message that this one answers; null starts the session. */
   | { kind: "turn"; content: string; parent_id: string | null }
-  /** Another version of this reply, or its continuation. */
-  | { kind: "regenerate" | "continue"; message_id: string };
+  /** Another version of this reply, or its continuation; `model`: by another one. */
+  | { kind: "regenerate" | "continue"; message_id: string; model?: string };
 
 /** Opens the event stream of a new reply. */
 export function startReply(id: string, start: ReplyStart, signal: AbortSignal): Promise<Response> {
@@ -101,8 +135,8 @@ export function startReply(id: string, start: ReplyStart, signal: AbortSignal): 
     const body = { content, parent_id };
     return send(sessionPath(id, "/turns"), { method: "POST", body, signal });
   }
-  const path = sessionPath(id, `/messages/${encodeURIComponent(start.message_id)}/${start.kind}`);
-  return send(path, { method: "POST", body: {}, signal });
+  const { kind, message_id, ...body } = start;
+  return send(messagePath(id, message_id, `/${kind}`), { method: "POST", body, signal });
 }
 
 /** Opens the event stream of the reply in progress, from a code point offset on. */

@@ -76,6 +76,11 @@ export type TurnEvent =
   | { type: "done"; message: Message }
   | { type: "error"; error: ErrorBody; message: Message };
 
+/** The prompt of a stored reply, token by token. */
+export type SentPrompt = Schemas["SentAnswer"];
+
+export type PromptPart = Schemas["PromptPart"];
+
 /** A model on this machine, or one that is configured but missing. */
 export type LocalModel = Schemas["LocalModel"];
 

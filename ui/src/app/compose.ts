@@ -2,7 +2,7 @@ import { overSocket } from "@/api/reply-transport";
 import { ChatSocket } from "@/api/socket";
 import { onLockedOut } from "@/api/client";
 import { isUnset } from "@/api/settings";
-import { parseRoute, replaceWithSession } from "@/app/router";
+import { hrefOfSession, navigate, parseRoute, replaceWithSession } from "@/app/router";
 import { createToastStore, type ToastStore } from "@/components/toasts";
 import { createAccessStore, type AccessStore } from "@/features/access/access-store";
 import { createChatStore, type ChatStore } from "@/features/chat/state/chat-store";
@@ -69,6 +69,10 @@ export function compose(): Stores {
     onSessionRefused(id) {
       void sessions.getState().load();
       if (parseRoute(location.hash).sessionId === id) replaceWithSession(null);
+    },
+    onBranch(session) {
+      sessions.getState().add(session);
+      navigate(hrefOfSession(session.id));
     },
     onSessionChanged() {
       void sessions.getState().load();

@@ -82,6 +82,15 @@ export const KeyIcon = icon(
 );
 export const CodeIcon = icon(<path d="M8.5 7L3.5 12l5 5M15.5 7l5 5-5 5M13.4 5l-2.8 14" />);
 export const PulseIcon = icon(<path d="M3.5 12.5h3.8l2.5-6.5 4.2 12 2.6-5.5h3.9" />);
+export const BranchIcon = icon(
+  <path d="M7 8.5v7M7 8.5a2.5 2.5 0 1 0 0-5 2.5 2.5 0 0 0 0 5zM7 20.5a2.5 2.5 0 1 0 0-5 2.5 2.5 0 0 0 0 5zM17 8.5a2.5 2.5 0 1 0 0-5 2.5 2.5 0 0 0 0 5zM17 8.5c0 4-5 3.5-8.5 6" />,
+);
+export const ColumnsIcon = icon(
+  <>
+    <rect x="3.5" y="4.5" width="17" height="15" rx="2.5" />
+    <path d="M12 4.5v15" />
+  </>,
+);
 export const RefreshIcon = icon(<path d="M19.5 12a7.5 7.5 0 1 1-2.4-5.5M19.5 4v4.5H15" />);
 export const PlayIcon = icon(<path d="M5 5.5l6.5 6.5L5 18.5zM13 5.5l6.5 6.5-6.5 6.5z" />);
 export const ChevronStartIcon = icon(<path d="M14.5 6L8.5 12l6 6" />);

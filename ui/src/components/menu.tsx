@@ -16,10 +16,11 @@ interface MenuProps {
   items: readonly MenuItem[];
   className?: string;
   tabIndex?: number;
+  disabled?: boolean;
 }
 
 /** A button that opens a list of actions: arrows move, Enter runs, Esc and Tab close. */
-export function Menu({ label, icon, items, className, tabIndex }: MenuProps) {
+export function Menu({ label, icon, items, className, tabIndex, disabled = false }: MenuProps) {
   const [open, setOpen] = useState(false);
   const button = useRef<HTMLButtonElement>(null);
   const close = (refocus: boolean) => {
@@ -34,6 +35,7 @@ export function Menu({ label, icon, items, className, tabIndex }: MenuProps) {
         aria-haspopup="menu"
         tabIndex={tabIndex}
         aria-expanded={open}
+        disabled={disabled}
         onClick={() => {
           setOpen(!open);
         }}
@@ -61,11 +63,15 @@ const gap = 4;
 export function MenuList({ label, button, className, onClose, children }: MenuListProps) {
   const list = useRef<HTMLDivElement>(null);
 
-  // Fixed to the window, so that no scrolling container clips it.
+  // In the top layer, so that nothing around it clips or moves it.
   useLayoutEffect(() => {
     const box = list.current;
     const anchor = button.current?.getBoundingClientRect();
     if (!box || !anchor) return;
+    if ("showPopover" in box) {
+      box.popover = "manual";
+      box.showPopover();
+    }
     const below = anchor.bottom + gap;
     const above = anchor.top - gap - box.offsetHeight;
     box.style.top = `${below + box.offsetHeight > innerHeight && above > 0 ? above : below}px`;
@@ -121,7 +127,7 @@ export function MenuList({ label, button, className, onClose, children }: MenuLi
       tabIndex={-1}
       onKeyDown={keyDown}
       className={classNames(
-        "fixed z-20 min-w-44 animate-arrive rounded-panel border border-line-strong bg-raised p-1 shadow-panel",
+        "fixed inset-auto z-20 m-0 min-w-44 text-text animate-arrive rounded-panel border border-line-strong bg-raised p-1 shadow-panel",
         className,
       )}
     >

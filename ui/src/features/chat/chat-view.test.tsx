@@ -3,6 +3,7 @@ import userEvent from "@testing-library/user-event";
 import { beforeEach, describe, expect, it, vi } from "vitest";
 
 import { overHttp } from "@/api/reply-transport";
+import { createToastStore, ToastContext } from "@/components/toasts";
 import { ChatContext } from "@/features/chat/state/chat-context";
 import { createChatStore, type ChatStore } from "@/features/chat/state/chat-store";
 import { ChatView } from "@/features/chat/chat-view";
@@ -16,6 +17,7 @@ const onNewChat = vi.fn();
 
 function show(hold: string | null = null, model: AnsweringModel | null = null) {
   return render(
+    <ToastContext value={createToastStore()}>
     <ChatContext value={chat}>
       <ChatView
         hold={hold}
@@ -25,7 +27,8 @@ function show(hold: string | null = null, model: AnsweringModel | null = null) {
         presets={null}
         onNewChat={onNewChat}
       />
-    </ChatContext>,
+    </ChatContext>
+    </ToastContext>,
   );
 }
 
@@ -55,6 +58,7 @@ beforeEach(() => {
   chat = createChatStore({
     transport: overHttp,
     onSessionCreated: () => undefined,
+    onBranch: () => undefined,
     onSessionChanged: () => undefined,
     newChatSettings: () => null,
     onReplyFailed: () => undefined,
@@ -139,6 +143,7 @@ describe("a reply being written", () => {
     api.stream.event("done", api.settle(session, "Good **day**"));
     const details = await screen.findByTitle("Details of this reply");
     expect(Array.from(details.querySelectorAll("span > span"), (figure) => figure.textContent)).toEqual([
+      "tiny",
       "25.0 tokens/s",
       "50 tokens",
       "1,024 cached",

@@ -3,6 +3,7 @@ import type { Options } from "react-markdown";
 import { beforeEach, describe, expect, it, vi } from "vitest";
 
 import { overHttp } from "@/api/reply-transport";
+import { createToastStore, ToastContext } from "@/components/toasts";
 import { ChatContext } from "@/features/chat/state/chat-context";
 import { createChatStore, type ChatStore } from "@/features/chat/state/chat-store";
 import { ChatView } from "@/features/chat/chat-view";
@@ -30,6 +31,7 @@ beforeEach(() => {
   chat = createChatStore({
     transport: overHttp,
     onSessionCreated: () => undefined,
+    onBranch: () => undefined,
     onSessionChanged: () => undefined,
     newChatSettings: () => null,
     onReplyFailed: () => undefined,
@@ -40,9 +42,11 @@ beforeEach(() => {
 
 function show() {
   return render(
+    <ToastContext value={createToastStore()}>
     <ChatContext value={chat}>
       <ChatView hold={null} about={null} able model={null} presets={null} onNewChat={() => undefined} />
-    </ChatContext>,
+    </ChatContext>
+    </ToastContext>,
   );
 }
 

@@ -7,7 +7,7 @@ import { useChat } from "@/features/chat/state/chat-context";
 import { classNames } from "@/lib/class-names";
 import { fitHeight, isLong } from "@/lib/fit-height";
 
-/** Edits a message in place; sending it creates another version. */
+/** Edits a message or a reply in place; sending or saving it creates another version. */
 export function MessageEditor({ message }: { message: Message }) {
   const { t } = useTranslation();
   const [text, setText] = useState(message.content);
@@ -25,10 +25,11 @@ export function MessageEditor({ message }: { message: Message }) {
     if (input.current) fitHeight(input.current);
   }, [text]);
 
+  const ofReply = message.role === "assistant";
   const submit = () => void sendEdit(message.id, text);
   const keyDown = (event: KeyboardEvent) => {
     if (event.nativeEvent.isComposing) return;
-    if (event.key === "Enter" && !event.shiftKey) {
+    if (event.key === "Enter" && (ofReply ? event.ctrlKey || event.metaKey : !event.shiftKey)) {
       event.preventDefault();
       submit();
     } else if (event.key === "Escape") {
@@ -40,7 +41,7 @@ export function MessageEditor({ message }: { message: Message }) {
     <div className="rounded-panel border border-line-strong bg-raised p-1.5">
       <textarea
         ref={input}
-        aria-label={t("actions.editing")}
+        aria-label={ofReply ? t("messages.editingReply") : t("actions.editing")}
         value={text}
         rows={1}
         dir="auto"
@@ -54,7 +55,9 @@ export function MessageEditor({ message }: { message: Message }) {
         )}
       />
       <div className="flex items-center justify-end gap-2">
-        <p className="me-auto min-w-0 px-2.5 text-xs text-faint">{t("actions.editHint")}</p>
+        <p className="me-auto min-w-0 px-2.5 text-xs text-faint">
+          {ofReply ? t("messages.editReplyHint") : t("actions.editHint")}
+        </p>
         <Button
           variant="quiet"
           onClick={() => {
@@ -64,7 +67,7 @@ export function MessageEditor({ message }: { message: Message }) {
           {t("app.cancel")}
         </Button>
         <Button variant="accent" disabled={text.trim() === ""} onClick={submit}>
-          {t("actions.sendEdit")}
+          {ofReply ? t("messages.save") : t("actions.sendEdit")}
         </Button>
       </div>
     </div>

@@ -1,4 +1,4 @@
-import { useState } from "react";
+import { lazy, Suspense, useState } from "react";
 import { useTranslation } from "react-i18next";
 
 import type { Message } from "@/api/types";
@@ -7,9 +7,15 @@ import { CopyButton } from "@/components/copy-button";
 import { ChevronDownIcon, PlayIcon, RefreshIcon } from "@/components/icons";
 import type { Version } from "@/features/chat/state/branch";
 import { useDeferredBusy, useChat } from "@/features/chat/state/chat-context";
-import { usageDetails, usageSummary } from "@/features/chat/components/usage-details";
+import { MessageMenu } from "@/features/chat/messages/message-menu";
+import { useModelName } from "@/features/chat/state/models-context";
+import { replySummary, usageDetails } from "@/features/chat/components/usage-details";
 import { VersionSwitch } from "@/features/chat/components/version-switch";
 import { classNames } from "@/lib/class-names";
+
+const SentDialog = lazy(async () => ({
+  default: (await import("@/features/chat/messages/sent-dialog")).SentDialog,
+}));
 
 interface ReplyActionsProps {
   message: Message;
@@ -22,7 +28,9 @@ export function ReplyActions({ message, version }: ReplyActionsProps) {
   const [open, setOpen] = useState(false);
   const regenerate = useChat((state) => state.regenerate);
   const busy = useDeferredBusy();
-  const { id, content, usage, status } = message;
+  const name = useModelName(message.model);
+  const { id, content, status } = message;
+  const figures = replySummary(message, name, t);
   // A failed reply has its own button.
   const again = status !== "failed" && status !== "streaming";
   return (
@@ -47,7 +55,8 @@ export function ReplyActions({ message, version }: ReplyActionsProps) {
           </IconButton>
         )}
         <ContinueButton message={message} />
-        {usage && (
+        {status !== "streaming" && <MessageMenu message={message} version={version} />}
+        {figures.length > 0 && (
           <button
             type="button"
             aria-expanded={open}
@@ -57,12 +66,12 @@ export function ReplyActions({ message, version }: ReplyActionsProps) {
             }}
             className="ms-1 flex min-h-8 min-w-0 items-center gap-1 rounded-control px-1.5 hover:text-text"
           >
-            <UsageSummary figures={usageSummary(usage, t)} />
+            <UsageSummary figures={figures} />
             <ChevronDownIcon className={classNames("size-3.5", open && "rotate-180")} />
           </button>
         )}
       </div>
-      {open && <UsageDetails message={message} />}
+      {open && <ReplyDetails message={message} name={name} />}
     </>
   );
 }
@@ -102,16 +111,44 @@ function UsageSummary({ figures }: { figures: string[] }) {
   );
 }
 
-function UsageDetails({ message }: { message: Message }) {
+interface ReplyDetailsProps {
+  message: Message;
+  /** The model's. */
+  name: string | null;
+}
+
+function ReplyDetails({ message, name }: ReplyDetailsProps) {
   const { t } = useTranslation();
+  const [sent, setSent] = useState(false);
   return (
-    <dl className="mt-1 grid w-fit animate-arrive grid-cols-[auto_auto] gap-x-6 gap-y-1 rounded-panel border border-line px-4 py-3 text-[0.8125rem] tabular-nums">
-      {usageDetails(message, t).map(([name, value]) => (
-        <div key={name} className="contents">
-          <dt className="text-faint">{name}</dt>
-          <dd className="wrap-anywhere">{value}</dd>
-        </div>
-      ))}
-    </dl>
+    <div className="mt-1 w-fit animate-arrive rounded-panel border border-line px-4 py-3 text-[0.8125rem]">
+      <dl className="grid w-fit grid-cols-[auto_auto] gap-x-6 gap-y-1 tabular-nums">
+        {usageDetails(message, name, t).map(([label, value]) => (
+          <div key={label} className="contents">
+            <dt className="text-faint">{label}</dt>
+            <dd className="wrap-anywhere">{value}</dd>
+          </div>
+        ))}
+      </dl>
+      <Button
+        variant="quiet"
+        className="-mx-2 mt-1 -mb-1.5 min-h-8 px-2 text-[0.8125rem]"
+        onClick={() => {
+          setSent(true);
+        }}
+      >
+        {t("messages.sent")}
+      </Button>
+      <Suspense>
+        {sent && (
+          <SentDialog
+            message={message}
+            onClose={() => {
+              setSent(false);
+            }}
+          />
+        )}
+      </Suspense>
+    </div>
   );
 }

@@ -6,6 +6,7 @@ import type { Message } from "@/api/types";
 import { Markdown } from "@/components/markdown/markdown";
 import type { Version } from "@/features/chat/state/branch";
 import { useChat } from "@/features/chat/state/chat-context";
+import { MessageEditor } from "@/features/chat/components/message-editor";
 import { Reasoning } from "@/features/chat/components/reasoning";
 import { ReplyActions } from "@/features/chat/components/reply-actions";
 import { ReplyFailure } from "@/features/chat/components/reply-failure";
@@ -23,8 +24,10 @@ export const Reply = memo(function Reply({ message, version }: ReplyProps) {
   const awaited = useChat(
     ({ pending }) => pending?.kind === "continue" && pending.replyId === message.id,
   );
+  const editing = useChat((state) => state.editingId === message.id);
   const text = live ? live.text : message.content;
   const reasoning = live ? live.reasoning : message.reasoning;
+  if (editing && !live) return <MessageEditor message={message} />;
   return (
     <article aria-label={t("chat.reply")} aria-busy={live !== null || awaited}>
       {reasoning !== "" && <Reasoning text={reasoning} growing={live !== null && text === ""} />}

@@ -20,8 +20,17 @@ export function droppedText(usage: Usage, t: TFunction): string | null {
   return by === null || by === undefined ? left : `${left} ${t(`ending.droppedBy.${by}`)}`;
 }
 
-/** The usage figures of a reply, most important first: a narrow screen shows only some. */
-export function usageSummary(usage: Usage, t: TFunction): string[] {
+/** Who wrote a reply, and its figures, most important first: a narrow screen shows only some. */
+export function replySummary(
+  { edited, usage }: Message,
+  model: string | null,
+  t: TFunction,
+): string[] {
+  const figures = usage ? usageSummary(usage, t) : [];
+  return [edited ? t("messages.edited") : null, model, ...figures].filter((part) => part !== null);
+}
+
+function usageSummary(usage: Usage, t: TFunction): string[] {
   const time = firstTokenOf(usage);
   return [
     speedOf(usage),
@@ -32,8 +41,15 @@ export function usageSummary(usage: Usage, t: TFunction): string[] {
 }
 
 /** All usage figures of a reply, by name. */
-export function usageDetails({ model, usage }: Message, t: TFunction): [string, string][] {
-  const rows: [string, string | null][] = [[t("figures.model"), model]];
+export function usageDetails(
+  { edited, usage }: Message,
+  model: string | null,
+  t: TFunction,
+): [string, string][] {
+  const rows: [string, string | null][] = [
+    [t("figures.model"), model],
+    [t("messages.version"), edited ? t("messages.editedByPerson") : null],
+  ];
   if (usage) {
     const { cached_tokens, cached_from, dropped_messages, n_ctx } = usage;
     const source = cached_from === null ? "" : ` (${t(`figures.from.${cached_from}`)})`;

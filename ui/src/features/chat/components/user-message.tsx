@@ -2,12 +2,13 @@ import { memo } from "react";
 import { useTranslation } from "react-i18next";
 
 import type { Message } from "@/api/types";
-import { IconButton } from "@/components/button";
+import { Button, IconButton } from "@/components/button";
 import { CopyButton } from "@/components/copy-button";
 import { PencilIcon } from "@/components/icons";
 import type { Version } from "@/features/chat/state/branch";
 import { useDeferredBusy, useChat } from "@/features/chat/state/chat-context";
 import { MessageEditor } from "@/features/chat/components/message-editor";
+import { MessageMenu } from "@/features/chat/messages/message-menu";
 import { VersionSwitch } from "@/features/chat/components/version-switch";
 
 interface UserMessageProps {
@@ -56,7 +57,7 @@ function Actions({ message, version }: UserMessageProps) {
       aria-label={t("actions.ofMessage")}
       className="flex h-8 items-center"
     >
-      <div className="flex not-pointer-coarse:opacity-0 not-pointer-coarse:transition-opacity group-hover:opacity-100 focus-within:opacity-100">
+      <div className="flex not-pointer-coarse:opacity-0 not-pointer-coarse:transition-opacity group-hover:opacity-100 focus-within:opacity-100 has-aria-expanded:opacity-100">
         <CopyButton label={t("copy.message")} className="size-8" text={() => message.content} />
         <IconButton
           label={t("actions.edit")}
@@ -68,8 +69,28 @@ function Actions({ message, version }: UserMessageProps) {
         >
           <PencilIcon className="size-4" />
         </IconButton>
+        <MessageMenu message={message} version={version} />
       </div>
       {version && <VersionSwitch version={version} />}
+      <AnswerButton id={message.id} />
     </div>
+  );
+}
+
+/** Where a reply was deleted, or never came. */
+function AnswerButton({ id }: { id: string }) {
+  const { t } = useTranslation();
+  const answer = useChat((state) => state.answer);
+  const last = useChat((state) => state.leafId === id);
+  const busy = useDeferredBusy();
+  if (!last || busy) return null;
+  return (
+    <Button
+      variant="quiet"
+      className="min-h-8 px-2 text-[0.8125rem]"
+      onClick={() => void answer(id)}
+    >
+      {t("messages.answer")}
+    </Button>
   );
 }

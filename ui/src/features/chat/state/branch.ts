@@ -51,6 +51,14 @@ export function versionsOf(table: MessageTable): ReadonlyMap<string, Version> {
   return versions;
 }
 
+/** All versions of a message, in the order of their creation. */
+export function familyOf(table: MessageTable, id: string): Message[] {
+  const one = table[id];
+  return Object.values(table).filter(
+    (message) => message.role === one?.role && message.parent_id === one.parent_id,
+  );
+}
+
 /** The newest leaf below `id`. */
 export function leafBelow(table: MessageTable, id: string): string {
   const newestChild = new Map<string, string>();

@@ -41,8 +41,10 @@ export interface ChatState {
   /** Stop was pressed and the reply has not ended yet. */
   stopping: boolean;
   notice: Notice | null;
-  /** The user's message that is being edited. */
+  /** The message that is being edited. */
   editingId: string | null;
+  /** The session's: another one after messages were removed or restored. */
+  revision: number;
   /** The message that the address names. */
   targetId: string | null;
   /** The folder that the new chat will be in. */
@@ -63,11 +65,19 @@ export interface ChatState {
   send: (content: string) => Promise<void>;
   /** Shows the editor of a message; null closes it. */
   startEdit: (messageId: string | null) => void;
-  /** Sends another version of a message; the old one is kept. */
+  /** Sends another version of a message, or stores one of a reply; the old one is kept. */
   sendEdit: (messageId: string, content: string) => Promise<void>;
-  /** Requests another version of this reply. */
-  regenerate: (replyId: string) => Promise<void>;
-  /** Continues a reply that was stopped, interrupted or cut off at its limit. */
+  /** Requests another version of this reply, from another model if one is named. */
+  regenerate: (replyId: string, model?: string) => Promise<void>;
+  /** Requests a reply to a message that has none. */
+  answer: (messageId: string) => Promise<void>;
+  /** Removes a message, or with `turn` its question and replies; returns how many are gone. */
+  removeMessage: (messageId: string, turn: boolean) => Promise<number>;
+  /** Undoes the removal of a message. */
+  restoreMessage: (messageId: string) => Promise<void>;
+  /** Opens a new chat with a copy of the messages up to this one; `title`: from that of this chat. */
+  branch: (messageId: string, title: (of: string) => string) => Promise<void>;
+  /** Continues the last reply. */
   continueReply: (replyId: string) => Promise<void>;
   /** Shows another version of a message, with its newest branch. */
   showVersion: (messageId: string) => void;
@@ -87,7 +97,9 @@ export interface ChatStoreDeps {
   onSessionCreated: (session: Session) => void;
   /** The first message was refused: its session is deleted, and the chat is a new one again. */
   onSessionRefused?: (sessionId: string) => void;
-  /** A turn began or ended. */
+  /** A new chat was made of messages of this one. */
+  onBranch: (session: Session) => void;
+  /** A turn began or ended, or messages changed. */
   onSessionChanged: () => void;
   /** A reply ended with an error, perhaps the model's. */
   onReplyFailed: () => void;

@@ -10,6 +10,7 @@ let chat: ChatStore;
 const deps = {
   transport: overHttp,
   onSessionCreated: vi.fn(),
+  onBranch: vi.fn(),
   onSessionChanged: vi.fn(),
   newChatSettings: () => null,
   onReplyFailed: () => undefined,

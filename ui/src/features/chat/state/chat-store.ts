@@ -1,6 +1,13 @@
 import { createStore, type StoreApi } from "zustand/vanilla";
 
-import { changeSession } from "@/api/endpoints";
+import {
+  branchAt,
+  changeSession,
+  editMessage,
+  getSession,
+  removeMessage,
+  restoreMessage,
+} from "@/api/endpoints";
 import type { Message } from "@/api/types";
 import { leafBelow, leafThrough } from "@/features/chat/state/branch";
 import {
@@ -12,6 +19,9 @@ import {
 } from "@/features/chat/state/chat-state";
 import { emptyChat, Replies } from "@/features/chat/state/replies";
 import { temporaryId } from "@/features/chat/state/temporary";
+
+/** Characters of a title that the server takes. */
+const longestTitle = 200;
 
 export type ChatStore = StoreApi<ChatState>;
 
@@ -36,6 +46,31 @@ export function createChatStore(deps: ChatStoreDeps): ChatStore {
       const { messages } = get();
       const parentId = messages[replyId]?.parent_id;
       return typeof parentId === "string" ? messages[parentId] : undefined;
+    }
+
+    /** Does something to the open session that is no reply; null: it was refused, or can't be now. */
+    async function change<T>(act: (sessionId: string) => Promise<T>): Promise<T | null> {
+      const { sessionId } = get();
+      if (sessionId === null || isBusy(get())) return null;
+      try {
+        const done = await act(sessionId);
+        deps.onSessionChanged();
+        return done;
+      } catch (error) {
+        if (get().sessionId === sessionId) replies.refused(sessionId, error);
+        return null;
+      }
+    }
+
+    async function storeEdit(message: Message, content: string) {
+      const stored = await change((sessionId) => editMessage(sessionId, message.id, content));
+      if (get().sessionId !== stored?.session_id) return;
+      set(({ messages }) => ({
+        messages: { ...messages, [stored.id]: stored },
+        leafId: stored.id,
+        editingId: null,
+        notice: null,
+      }));
     }
 
     return {
@@ -80,11 +115,11 @@ export function createChatStore(deps: ChatStoreDeps): ChatStore {
         if (phase === "failed") set({ phase: "loading", notice: null });
         void replies.load(sessionId);
       },
-      syncSession({ id, live_message_id, leaf_id }) {
+      syncSession({ id, live_message_id, leaf_id, revision = 0 }) {
         const { sessionId, phase, messages } = get();
         if (id !== sessionId || phase !== "ready" || replies.running) return;
         const unseen = [live_message_id, leaf_id].some((one) => one !== null && !messages[one]);
-        if (unseen) void replies.load(id);
+        if (unseen || revision !== get().revision) void replies.load(id);
       },
       async send(content) {
         const state = get();
@@ -99,13 +134,43 @@ export function createChatStore(deps: ChatStoreDeps): ChatStore {
       async sendEdit(messageId, content) {
         const message = get().messages[messageId];
         if (!message || content.trim() === "" || isBusy(get())) return;
+        if (message.role === "assistant") {
+          await storeEdit(message, content);
+          return;
+        }
         const { parent_id } = message;
         await replies.request({ kind: "turn", content, parent_id }, parent_id, "draft");
       },
-      async regenerate(replyId) {
+      async regenerate(replyId, model) {
         const question = questionOf(replyId);
         if (!question || isBusy(get())) return;
-        await replies.request({ kind: "regenerate", message_id: replyId }, question.id, "nowhere");
+        const start = { kind: "regenerate", message_id: replyId, ...(model && { model }) } as const;
+        await replies.request(start, question.id, "nowhere");
+      },
+      async answer(messageId) {
+        if (isBusy(get())) return;
+        await replies.request({ kind: "regenerate", message_id: messageId }, messageId, "nowhere");
+      },
+      async removeMessage(messageId, turn) {
+        const removed = await change((sessionId) => removeMessage(sessionId, messageId, turn));
+        if (!removed) return 0;
+        set({ editingId: null, notice: null });
+        get().reload();
+        return removed.message_ids.length;
+      },
+      async restoreMessage(messageId) {
+        const done = await change(async (sessionId) => {
+          await restoreMessage(sessionId, messageId);
+          return true;
+        });
+        if (done) get().reload();
+      },
+      async branch(messageId, title) {
+        const session = await change(async (sessionId) => {
+          const { title: old } = await getSession(sessionId);
+          return branchAt(sessionId, messageId, title(old).slice(0, longestTitle));
+        });
+        if (session) deps.onBranch(session);
       },
       async continueReply(replyId) {
         if (isBusy(get())) return;

@@ -20,6 +20,7 @@ function aStore(): ChatStore {
   return createChatStore({
     transport: overHttp,
     onSessionCreated: () => undefined,
+    onBranch: () => undefined,
     newChatSettings: () => null,
     onReplyFailed: () => undefined,
     onSessionRefused,

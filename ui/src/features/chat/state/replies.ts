@@ -46,6 +46,7 @@ export const emptyChat = {
   stopping: false,
   notice: null,
   editingId: null,
+  revision: 0,
   targetId: null,
 } satisfies Partial<ChatState>;
 
@@ -163,6 +164,12 @@ export class Replies {
     }
   }
 
+  /** A change of the session was refused. */
+  refused(sessionId: string, error: unknown) {
+    this.set({ notice: this.noticeOf(error) });
+    if (error instanceof ApiError) this.recover(sessionId, error.code);
+  }
+
   private begin(run: Run): Run {
     this.detach();
     this.current = run;
@@ -216,7 +223,7 @@ export class Replies {
     this.deps.onReplyFailed();
     if (error instanceof ApiError) {
       if (run.created && !run.accepted) this.discard(run);
-      else this.recover(run, error.code);
+      else this.recover(run.sessionId, error.code);
     }
   }
 
@@ -234,13 +241,13 @@ export class Replies {
   }
 
   /** After a refusal that shows that the page's session is out of date. */
-  private recover(run: Run, code: string) {
+  private recover(sessionId: string, code: string) {
     if (code === "session_not_found") {
-      const draft = this.get().drafts[run.sessionId] ?? "";
+      const draft = this.get().drafts[sessionId] ?? "";
       if (draft !== "") this.giveBack("", draft);
       this.set({ ...emptyChat, phase: "missing" });
-    } else if (code === "reply_in_progress") {
-      void this.load(run.sessionId);
+    } else if (code === "reply_in_progress" || code === "message_not_found") {
+      void this.load(sessionId);
     }
   }
 
@@ -312,7 +319,8 @@ export class Replies {
       live === null && targetId !== null && messages[targetId]
         ? leafThrough(messages, shownTip, targetId)
         : shownTip;
-    this.set({ phase: "ready", messages, leafId: leaf, pending: null, live });
+    const { revision = 0 } = session;
+    this.set({ phase: "ready", messages, leafId: leaf, pending: null, live, revision });
     return live;
   }
 

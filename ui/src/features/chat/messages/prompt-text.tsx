@@ -48,10 +48,15 @@ export function PromptText({ sent, tokens }: PromptTextProps) {
 function Pieces({ pieces, tokens }: { pieces: readonly Piece[]; tokens: boolean }) {
   const runs = useMemo(() => (tokens ? pieces : runsOf(pieces)), [pieces, tokens]);
   return runs.map((piece, index) => {
-    if (piece.control) return <Control key={index} text={piece.text} />;
+    if (piece.control) return <Control key={index} piece={piece} />;
     if (!tokens) return <Fragment key={index}>{piece.text}</Fragment>;
     return (
-      <span key={index} title={String(piece.id)} className={index % 2 ? "bg-hover" : "bg-line"}>
+      <span
+        key={index}
+        data-token={piece.id}
+        title={String(piece.id)}
+        className={index % 2 ? "bg-hover" : "bg-line"}
+      >
         {piece.text}
       </span>
     );
@@ -59,10 +64,15 @@ function Pieces({ pieces, tokens }: { pieces: readonly Piece[]; tokens: boolean 
 }
 
 /** A control token, so that it can't be taken for text. */
-function Control({ text }: { text: string }) {
+function Control({ piece }: { piece: Piece }) {
   return (
-    <span className="mx-px rounded-md border border-line-strong px-1 text-xs text-accent">
-      {text}
+    <span
+      data-control=""
+      data-token={piece.id}
+      title={String(piece.id)}
+      className="mx-px rounded-md border border-line-strong px-1 text-xs text-accent"
+    >
+      {piece.text}
     </span>
   );
 }

@@ -13,6 +13,7 @@ from appliance.api.admin.keys import KeyList, OneKey
 from appliance.api.admin.login import Login
 from appliance.api.admin.system import (
     MetricsText,
+    PreviewPage,
     RecentRequestsResource,
     ServiceWorker,
     System,
@@ -345,6 +346,7 @@ def build(
         add(config.observability.metrics_path, MetricsText(metrics), CHAT_SHOWS_LIMIT)
     add("/openapi.json", Spec(app.routes, version), OPEN)
     add("/docs", Docs(app.routes, version), OPEN)
+    add("/preview", PreviewPage(ui), OPEN)
     add("/", WebPage(ui, logins, config.server.ui_csp), OPEN)
     if config.server.ui_dir and ui.is_dir():
         app.add_static_route("/", str(ui))  # whatever no route answers

@@ -49,7 +49,7 @@ def test_what_is_open_to_everybody_is_on_this_list(guarded: Guarded) -> None:
     found = {f"{method} {path}" for method, path, rule in guarded.routes() if rule.scope is None}
     read = {
         *(f"{prefix}/{name}" for prefix in ("", "/v1") for name in ("health", "readiness")),
-        *("/", "/docs", "/openapi.json", "/api/me"),
+        *("/", "/preview", "/docs", "/openapi.json", "/api/me"),
     }
     assert found == {
         *(f"{method} {path}" for method in ("GET", "HEAD") for path in read),

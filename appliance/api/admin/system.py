@@ -248,3 +248,30 @@ class WebPage:
     def on_head(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Whether anybody is here, as clients of other services ask first."""
         resp.content_type = falcon.MEDIA_HTML if _asks_for_page(req) else falcon.MEDIA_TEXT
+
+
+PREVIEW_POLICY = (
+    "sandbox allow-scripts; default-src 'none'; script-src 'unsafe-inline'; "
+    "style-src 'unsafe-inline'; img-src data: blob:; font-src data:; media-src data: blob:; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
+)
+"""Whatever runs there has no origin, and so no cookies and no storage, and loads nothing."""
+
+
+class PreviewPage:
+    """The document in which the page shows HTML and drawings that a model wrote."""
+
+    def __init__(self, folder: Path) -> None:
+        """`folder`: the built page."""
+        self._document = folder / "preview.html"
+
+    @operation(gives=falcon.MEDIA_HTML, also={404: None})
+    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """An empty document for the page's previews, in a sandbox without network."""
+        try:
+            resp.data = self._document.read_bytes()
+        except OSError as ex:
+            raise falcon.HTTPNotFound from ex
+        resp.content_type = falcon.MEDIA_HTML
+        resp.cache_control = ["no-cache"]
+        resp.set_header("Content-Security-Policy", PREVIEW_POLICY)

@@ -93,6 +93,24 @@ def test_the_page_is_served_with_a_policy(running: Running) -> None:
     assert "immutable" in asset.headers["Cache-Control"]
 
 
+def test_what_models_write_is_previewed_without_origin_and_network(running: Running) -> None:
+    preview = httpx.get(running.url + "/preview")
+    assert preview.status_code == 200
+    policy = {
+        name: values
+        for name, *values in (
+            one.split() for one in preview.headers["Content-Security-Policy"].split(";")
+        )
+    }
+    assert policy["sandbox"] == ["allow-scripts"]
+    assert policy["default-src"] == ["'none'"]
+    sources = {
+        source for name, found in policy.items() if name.endswith("-src") for source in found
+    }
+    assert sources == {"'none'", "'unsafe-inline'", "data:", "blob:"}
+    assert policy["frame-ancestors"] == ["'self'"]
+
+
 def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "appliance", *arguments],

@@ -1,6 +1,7 @@
 import { useEffect } from "react";
 
 import { pageViews, type PageViewName } from "@/app/views";
+import { isComposing } from "@/lib/keys";
 
 /** What keyboard shortcuts can do. */
 export type CommandName =
@@ -61,7 +62,7 @@ export function useCommands(commands: Commands) {
     let before = "";
     let beforeAt = 0;
     const pressed = (event: KeyboardEvent) => {
-      if (event.defaultPrevented || event.isComposing || event.repeat) return;
+      if (event.defaultPrevented || isComposing(event) || event.repeat) return;
       const plain = !event.ctrlKey && !event.metaKey && !event.altKey;
       if (plain && isTyping(event.target)) return;
       if (document.querySelector("dialog[open]")) return;

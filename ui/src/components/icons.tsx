@@ -80,7 +80,6 @@ export const ModelIcon = icon(
 export const KeyIcon = icon(
   <path d="M12.5 11.5L20 4M16.5 7.5l2.5 2.5M13.5 14.5a4.5 4.5 0 1 1-9 0 4.5 4.5 0 0 1 9 0z" />,
 );
-export const CodeIcon = icon(<path d="M8.5 7L3.5 12l5 5M15.5 7l5 5-5 5M13.4 5l-2.8 14" />);
 export const PulseIcon = icon(<path d="M3.5 12.5h3.8l2.5-6.5 4.2 12 2.6-5.5h3.9" />);
 export const BranchIcon = icon(
   <path d="M7 8.5v7M7 8.5a2.5 2.5 0 1 0 0-5 2.5 2.5 0 0 0 0 5zM7 20.5a2.5 2.5 0 1 0 0-5 2.5 2.5 0 0 0 0 5zM17 8.5a2.5 2.5 0 1 0 0-5 2.5 2.5 0 0 0 0 5zM17 8.5c0 4-5 3.5-8.5 6" />,
@@ -103,6 +102,14 @@ export const InfoIcon = icon(
   </>,
 );
 export const DownloadIcon = icon(<path d="M12 4.5v10.5M7.5 11l4.5 4.5 4.5-4.5M5 19.5h14" />);
+export const EyeIcon = icon(
+  <path d="M3 12s3.3-6 9-6 9 6 9 6-3.3 6-9 6-9-6-9-6zM14.6 12a2.6 2.6 0 1 1-5.2 0 2.6 2.6 0 0 1 5.2 0z" />,
+);
+export const CodeIcon = icon(<path d="M8.5 7L3.5 12l5 5M15.5 7l5 5-5 5" />);
+export const WrapIcon = icon(<path d="M4 6h16M4 12h12.5a3 3 0 0 1 0 6H12M14.5 15.5L12 18l2.5 2.5M4 18h4" />);
+export const NumbersIcon = icon(
+  <path d="M10 6.5h10M10 12h10M10 17.5h10M4.5 4.8v3.6M4 15.5h2L4 19h2M4.2 10.4h1.4v1.6H4.2v1.6h1.6" />,
+);
 export const UploadIcon = icon(<path d="M12 15.5V5M7.5 9L12 4.5 16.5 9M5 19.5h14" />);
 
 export const FolderIcon = icon(

@@ -1,6 +1,7 @@
 import { useEffect, useLayoutEffect, useRef, useState, type ReactNode, type RefObject } from "react";
 
 import { IconButton } from "@/components/button";
+import { CheckIcon } from "@/components/icons";
 import { classNames } from "@/lib/class-names";
 
 export interface MenuItem {
@@ -8,6 +9,8 @@ export interface MenuItem {
   icon: ReactNode;
   run: () => void;
   danger?: boolean;
+  /** Given for what is on or off. */
+  checked?: boolean;
 }
 
 interface MenuProps {
@@ -58,6 +61,7 @@ interface MenuListProps {
 }
 
 const gap = 4;
+const menuItem = '[role^="menuitem"]';
 
 /** The list of a menu, beside its button. */
 export function MenuList({ label, button, className, onClose, children }: MenuListProps) {
@@ -137,7 +141,7 @@ export function MenuList({ label, button, className, onClose, children }: MenuLi
 }
 
 function itemsOf(list: HTMLElement): HTMLElement[] {
-  return Array.from(list.querySelectorAll<HTMLElement>('[role^="menuitem"]'));
+  return Array.from(list.querySelectorAll<HTMLElement>(menuItem));
 }
 
 interface ItemsProps extends Omit<MenuListProps, "children" | "className"> {
@@ -151,7 +155,8 @@ function Items({ label, items, button, onClose }: ItemsProps) {
         <button
           key={item.label}
           type="button"
-          role="menuitem"
+          role={item.checked === undefined ? "menuitem" : "menuitemcheckbox"}
+          aria-checked={item.checked}
           tabIndex={-1}
           onClick={() => {
             onClose(true);
@@ -164,6 +169,7 @@ function Items({ label, items, button, onClose }: ItemsProps) {
         >
           {item.icon}
           {item.label}
+          {item.checked && <CheckIcon className="ms-auto size-4" />}
         </button>
       ))}
     </MenuList>

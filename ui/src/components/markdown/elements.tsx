@@ -3,11 +3,11 @@ import { useTranslation } from "react-i18next";
 import type { Components } from "react-markdown";
 
 import { CodeBlock } from "@/components/markdown/code/code-block";
-import { partsOf } from "@/components/markdown/code/code-parts";
-import { CodeText } from "@/components/markdown/code/code-text";
+import { partsOf, textOf } from "@/components/markdown/code/code-parts";
 import { InlineCode, PlainCode } from "@/components/markdown/code/inline-code";
 import { Formula } from "@/components/markdown/formulas/formula";
 import { isSafeUrl } from "@/components/markdown/safe-url";
+import { TableFrame } from "@/components/markdown/table-frame";
 import { ImageIcon } from "@/components/icons";
 
 /** Headings differ only in style; in the page's outline, all are one level below its title. */
@@ -26,15 +26,6 @@ function ImageLink({ src, name }: { src: string; name: string }) {
       <ImageIcon className="size-4" />
       <span>{name ? t("markdown.namedImage", { name, host }) : t("markdown.image", { host })}</span>
     </a>
-  );
-}
-
-export function TableFrame({ children }: { children?: ReactNode }) {
-  const { t } = useTranslation();
-  return (
-    <div className="table-frame" tabIndex={0} role="group" aria-label={t("markdown.table")}>
-      <table>{children}</table>
-    </div>
   );
 }
 
@@ -74,11 +65,12 @@ export const elements: Components = {
     const { className } = code.properties;
     const names = Array.isArray(className) ? className.map(String) : [];
     return (
-      <CodeBlock language={languageOf(names)}>
-        <code className={names.join(" ")}>
-          <CodeText parts={partsOf(code.children)} />
-        </code>
-      </CodeBlock>
+      <CodeBlock
+        language={languageOf(names)}
+        code={textOf(code.children)}
+        parts={partsOf(code.children)}
+        className={names.join(" ")}
+      />
     );
   },
   data({ node, value, title }) {

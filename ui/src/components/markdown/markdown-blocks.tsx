@@ -8,7 +8,7 @@ import remend from "remend";
 
 import { FencedCode } from "@/components/markdown/code/fenced-code";
 import { detailsParts } from "@/components/markdown/details-parts";
-import { elements, TableFrame } from "@/components/markdown/elements";
+import { elements } from "@/components/markdown/elements";
 import { noteNumbers, notesOf, numbersOf } from "@/components/markdown/footnotes";
 import { Growing } from "@/components/markdown/formulas/formula";
 import { protect, restore } from "@/components/markdown/formulas/protect";
@@ -22,6 +22,7 @@ import {
   splitBlocks,
 } from "@/components/markdown/split-blocks";
 import { splitPieces } from "@/components/markdown/split-pieces";
+import { TableFrame } from "@/components/markdown/table-frame";
 import { useHighlighter } from "@/components/markdown/code/use-highlighter";
 
 import "@/components/markdown/markdown.css";

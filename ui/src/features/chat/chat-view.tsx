@@ -53,7 +53,7 @@ export function ChatView({ hold, about, able, model, presets, onNewChat }: ChatV
             tabIndex={0}
             role="group"
             aria-label={t("chat.messages")}
-            className="even-gutters h-full overflow-y-auto outline-offset-[-2px]"
+            className="even-gutters relative h-full overflow-y-auto outline-offset-[-2px]"
           >
             <div ref={content} className="reading-column flex min-h-full flex-col">
               {phase === "ready" && !empty && <MessageList scroller={scroller} />}

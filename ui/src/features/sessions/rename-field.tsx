@@ -1,6 +1,8 @@
 import { useLayoutEffect, useRef } from "react";
 import { useTranslation } from "react-i18next";
 
+import { isComposing } from "@/lib/keys";
+
 interface RenameFieldProps {
   title: string;
   /** The new title, or null if it is unchanged. */
@@ -35,7 +37,7 @@ export function RenameField({ title, onDone }: RenameFieldProps) {
         finish(event.target.value);
       }}
       onKeyDown={(event) => {
-        if (event.nativeEvent.isComposing) return;
+        if (isComposing(event.nativeEvent)) return;
         if (event.key === "Enter") finish(event.currentTarget.value);
         if (event.key !== "Escape") return;
         event.preventDefault();

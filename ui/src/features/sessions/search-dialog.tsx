@@ -10,6 +10,7 @@ import { sessionTitle } from "@/features/sessions/session-title";
 import { useSessions } from "@/features/sessions/sessions-context";
 import { useSearch } from "@/features/sessions/use-search";
 import { formatCount } from "@/lib/format";
+import { isComposing } from "@/lib/keys";
 
 interface SearchDialogProps {
   onClose: () => void;
@@ -42,7 +43,7 @@ export function SearchDialog({ onClose, onOpen }: SearchDialogProps) {
     else if (hit) onOpen(hit.session_id, hit.message_id);
   };
   const keyDown = (event: KeyboardEvent) => {
-    if (event.nativeEvent.isComposing || count === 0) return;
+    if (isComposing(event.nativeEvent) || count === 0) return;
     const steps: Record<string, number> = { ArrowDown: 1, ArrowUp: -1 };
     const step = steps[event.key];
     if (step !== undefined) {

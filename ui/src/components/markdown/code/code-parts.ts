@@ -43,3 +43,12 @@ export function classOf(node: Element): string | undefined {
   const { className } = node.properties;
   return Array.isArray(className) ? className.join(" ") : undefined;
 }
+
+export function textOf(nodes: CodePart): string {
+  return nodes
+    .map((node) => {
+      if (node.type === "text") return node.value;
+      return node.type === "element" ? textOf(node.children) : "";
+    })
+    .join("");
+}

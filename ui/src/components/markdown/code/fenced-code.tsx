@@ -2,7 +2,6 @@ import { useDeferredValue, useState } from "react";
 
 import { CodeBlock } from "@/components/markdown/code/code-block";
 import { CodePainter } from "@/components/markdown/code/code-painter";
-import { CodeText } from "@/components/markdown/code/code-text";
 import type { Highlighter } from "@/components/markdown/code/highlighter";
 
 interface FencedCodeProps {
@@ -20,10 +19,12 @@ export function FencedCode({ code, language, growing, highlighter }: FencedCodeP
   const stillGrowing = useDeferredValue(growing);
   const { className, parts } = painter.paint(code, language, stillGrowing, highlighter);
   return (
-    <CodeBlock language={language === "" ? null : language}>
-      <code className={className}>
-        <CodeText parts={parts} />
-      </code>
-    </CodeBlock>
+    <CodeBlock
+      language={language === "" ? null : language}
+      code={code}
+      parts={parts}
+      className={className}
+      growing={growing}
+    />
   );
 }

@@ -27,6 +27,7 @@ export function Formula({ tex, display, source }: FormulaProps) {
       drawn.current = false;
       element.textContent = source;
     }
+    element.dataset.source = source;
     element.className = drawn.current ? "formula" : "formula-source";
     // What can be scrolled must be reached by keyboard.
     const box = display ? element.querySelector<HTMLElement>(".katex-display") : null;

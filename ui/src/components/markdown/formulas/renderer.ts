@@ -1,8 +1,8 @@
 import katex, { type KatexOptions } from "katex";
 
 import { completions } from "@/components/markdown/formulas/complete";
+import { copyFormulas } from "@/components/markdown/formulas/copy";
 
-import "katex/contrib/copy-tex";
 import "katex/dist/katex.min.css";
 
 /** Draws a formula into an element; false if it can't be drawn, and nothing is changed then. */
@@ -12,6 +12,8 @@ export type FormulaRenderer = (
   element: HTMLElement,
   growing: boolean,
 ) => boolean;
+
+document.addEventListener("copy", copyFormulas);
 
 const longest = 10_000;
 

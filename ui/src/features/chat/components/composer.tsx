@@ -12,6 +12,7 @@ import { NoticeLine } from "@/features/chat/components/notice-line";
 import { TemporaryMark } from "@/features/chat/components/temporary-mark";
 import { classNames } from "@/lib/class-names";
 import { fitHeight, isLong } from "@/lib/fit-height";
+import { isComposing, isSendKey, isTouched } from "@/lib/keys";
 
 interface ComposerProps {
   /** Why nothing can be sent now, or null. */
@@ -54,12 +55,10 @@ export function Composer({ hold, presets }: ComposerProps) {
     if (ready) void send(draft);
   };
   const keyDown = (event: KeyboardEvent<HTMLTextAreaElement>) => {
-    // During IME composition, Enter accepts the suggestion.
-    if (event.nativeEvent.isComposing || event.shiftKey) return;
-    if (event.key === "Enter") {
+    if (isSendKey(event.nativeEvent)) {
       event.preventDefault();
       submit();
-    } else if (event.key === "ArrowUp" && draft === "") {
+    } else if (event.key === "ArrowUp" && draft === "" && !event.shiftKey && !isComposing(event.nativeEvent)) {
       const lastOwnId = lastOwnMessage(store.getState());
       if (lastOwnId === null) return;
       event.preventDefault();
@@ -85,7 +84,7 @@ export function Composer({ hold, presets }: ComposerProps) {
           dir="auto"
           value={draft}
           placeholder={t("chat.placeholder")}
-          enterKeyHint="send"
+          enterKeyHint={isTouched() ? "enter" : "send"}
           onChange={(event) => {
             setDraft(event.target.value);
           }}

@@ -6,6 +6,7 @@ import { Button } from "@/components/button";
 import { useChat } from "@/features/chat/state/chat-context";
 import { classNames } from "@/lib/class-names";
 import { fitHeight, isLong } from "@/lib/fit-height";
+import { isComposing, isSendKey } from "@/lib/keys";
 
 /** Edits a message or a reply in place; sending or saving it creates another version. */
 export function MessageEditor({ message }: { message: Message }) {
@@ -28,8 +29,10 @@ export function MessageEditor({ message }: { message: Message }) {
   const ofReply = message.role === "assistant";
   const submit = () => void sendEdit(message.id, text);
   const keyDown = (event: KeyboardEvent) => {
-    if (event.nativeEvent.isComposing) return;
-    if (event.key === "Enter" && (ofReply ? event.ctrlKey || event.metaKey : !event.shiftKey)) {
+    const { nativeEvent: pressed } = event;
+    if (isComposing(pressed)) return;
+    const saves = event.key === "Enter" && (event.ctrlKey || event.metaKey);
+    if (ofReply ? saves : isSendKey(pressed)) {
       event.preventDefault();
       submit();
     } else if (event.key === "Escape") {

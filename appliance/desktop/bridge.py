@@ -14,7 +14,8 @@ LARGEST_FILE = 64 * 1024 * 1024
 SCHEMES = {"http", "https", "mailto"}
 ZOOM_STEP = 1.1
 SMALLEST_ZOOM, LARGEST_ZOOM = 0.3, 3.0
-JSON_FILES = ("Chats (*.json)", "All files (*.*)")
+ANY_FILES = ("All files (*.*)",)
+JSON_FILES = ("Chats (*.json)", *ANY_FILES)
 
 
 ClosingAnswer = Literal["asked", "finish", "stop", "stay"]
@@ -62,7 +63,8 @@ class Bridge:
         Raises:
             OSError: it cannot be written; what was there before is as it was.
         """
-        chosen = self._choose("SAVE", save_filename=Path(name).name, file_types=JSON_FILES)
+        types = JSON_FILES if name.endswith(".json") else ANY_FILES
+        chosen = self._choose("SAVE", save_filename=Path(name).name, file_types=types)
         if chosen is None:
             return None
         # The name may be as long as it can be: no longer one stands beside it.

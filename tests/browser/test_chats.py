@@ -37,7 +37,7 @@ def test_an_export_can_be_imported(page: Page, running: Running, tmp_path: Path)
     page.get_by_role("link", name="Say one word about cherries.").hover()
     page.get_by_role("button", name="Actions for chat Say one word about cherries.").first.click()
     with page.expect_download() as download:
-        page.get_by_role("menuitem", name="Export").click()
+        page.get_by_role("menuitem", name="Export as JSON").click()
     file = tmp_path / download.value.suggested_filename
     download.value.save_as(file)
     exported = json.loads(file.read_text("utf-8"))

@@ -21,7 +21,7 @@ def test_a_chat_is_exported_and_imported(
     (reply,) = desk.replies()
 
     page_recorder.press(page, "Actions for chat")
-    page_recorder.press(page, "Export")
+    page_recorder.press(page, "Export as JSON")
     choose(file.exists, screen, file)
     assert json.dumps(reply["content"])[1:-1] in json.dumps(json.loads(file.read_text("utf-8")))
 

@@ -88,6 +88,10 @@ export function listMessages(
   return sendForJson(sessionPath(id, `/messages?limit=${page.limit}${before}`), { signal });
 }
 
+export async function listAllMessages(id: string): Promise<Message[]> {
+  return (await sendForJson<{ messages: Message[] }>(sessionPath(id, "/messages"))).messages;
+}
+
 function messagePath(id: string, messageId: string, rest = ""): string {
   return sessionPath(id, `/messages/${encodeURIComponent(messageId)}${rest}`);
 }

@@ -10,10 +10,12 @@ import { compose, type Stores } from "@/app/compose";
 import { Layout } from "@/app/layout";
 import { OpenChat } from "@/app/open-chat";
 import { OpenSettings } from "@/app/open-settings";
+import { Printing } from "@/app/printing";
 import { Providers } from "@/app/providers";
 import { Rail } from "@/app/rail";
 import type { DeviceStatus, ModelStatus } from "@/api/types";
 import { hrefOfSession, hrefOfTemporary, hrefOfView, navigate, useRoute } from "@/app/router";
+import { SkipLink } from "@/app/skip-link";
 import { SideView } from "@/app/side-view";
 import { pageViews } from "@/app/views";
 import { preloadMarkdown } from "@/components/markdown/markdown";
@@ -21,6 +23,7 @@ import { Toasts } from "@/components/toasts";
 import { may, type AccessState } from "@/features/access/access-store";
 import { SignIn } from "@/features/access/sign-in";
 import { inputId } from "@/features/chat/components/composer";
+import type { WholeChat } from "@/features/exports/whole-chat";
 import { SearchDialog } from "@/features/sessions/search-dialog";
 import { sessionTitle } from "@/features/sessions/session-title";
 import { MissingBanner } from "@/features/models/missing-banner";
@@ -35,6 +38,7 @@ export function App() {
   const route = useRoute();
   const { sessionId } = route;
   const [overlay, setOverlay] = useState<Overlay>(null);
+  const [printed, setPrinted] = useState<WholeChat | null>(null);
   const [settingsOpen, setSettingsOpen] = useState(false);
   const railHidden = useStore(stores.preferences, (state) => state.railHidden);
   const setRailHidden = useStore(stores.preferences, (state) => state.setRailHidden);
@@ -134,6 +138,7 @@ export function App() {
   if (locked) return <SignIn expired={expired} onEnter={stores.access.getState().enter} />;
   return (
     <Providers stores={stores}>
+      <SkipLink />
       <Layout
         title={title}
         head={route.view === "chat" && <ChatHead stores={stores} opened={modelsOpened} />}
@@ -154,6 +159,7 @@ export function App() {
         onHideRail={setRailHidden}
         rail={(place) => (
           <Rail
+            onPrint={setPrinted}
             route={route}
             views={views}
             onSearch={() => {
@@ -196,6 +202,13 @@ export function App() {
           />
         )}
       </Layout>
+      <Printing
+        stores={stores}
+        asked={printed}
+        onDone={() => {
+          setPrinted(null);
+        }}
+      />
       {overlay === "search" && (
         <SearchDialog
           onClose={close}

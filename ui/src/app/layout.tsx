@@ -1,7 +1,7 @@
 import { useState, type ReactNode } from "react";
 import { useTranslation } from "react-i18next";
 
-import { IconButton } from "@/components/button";
+import { Button, IconButton } from "@/components/button";
 import { Modal } from "@/components/dialog";
 import { PanelIcon, PlusIcon, SettingsIcon } from "@/components/icons";
 import { classNames } from "@/lib/class-names";
@@ -65,7 +65,7 @@ export function Layout(props: LayoutProps) {
           {rail({ onClose: closeSheet, onChosen: closeSheet })}
         </Modal>
       )}
-      <main className="flex min-w-0 flex-1 flex-col">
+      <main tabIndex={-1} className="flex min-w-0 flex-1 flex-col focus:outline-none">
         {props.banner}
         <header className="flex h-13 shrink-0 items-center gap-1 px-2">
           <IconButton
@@ -94,15 +94,18 @@ export function Layout(props: LayoutProps) {
               <PlusIcon />
             </IconButton>
           )}
-          <IconButton
-            label={t("app.settings")}
+          <Button
+            variant="quiet"
+            aria-label={t("app.settings")}
             aria-expanded={settings !== null}
+            className="max-md:size-9 max-md:px-0"
             onClick={() => {
               onSettings(settings === null);
             }}
           >
             <SettingsIcon />
-          </IconButton>
+            <span className="max-md:hidden">{t("app.settings")}</span>
+          </Button>
         </header>
         {props.children}
       </main>

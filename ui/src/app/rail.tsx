@@ -16,6 +16,8 @@ import {
   PlusIcon,
   SearchIcon,
 } from "@/components/icons";
+import { useExports } from "@/features/exports/use-exports";
+import type { WholeChat } from "@/features/exports/whole-chat";
 import { ListMenu } from "@/features/sessions/list-menu";
 import { SessionList } from "@/features/sessions/session-list";
 import { ModelLine } from "@/features/status/model-line";
@@ -31,14 +33,17 @@ interface RailProps {
   onTemporary: () => void;
   /** Given if the rail is a sheet over the page, which has to be closed. */
   onClose?: () => void;
+  onPrint: (chat: WholeChat) => void;
   /** A chat or a view was chosen. */
   onChosen: () => void;
 }
 
 /** The chats, and below them the views and the model. */
-export function Rail({ route, views, onSearch, onSheet, onTemporary, onClose, onChosen }: RailProps) {
+export function Rail(props: RailProps) {
+  const { route, views, onSearch, onSheet, onTemporary, onPrint, onClose, onChosen } = props;
   const { t } = useTranslation();
   const [selecting, setSelecting] = useState(false);
+  const giveAway = useExports(onPrint);
   const activeId = route.view === "chat" ? route.sessionId : null;
   const open = (href: string) => {
     navigate(href);
@@ -87,6 +92,7 @@ export function Rail({ route, views, onSearch, onSheet, onTemporary, onClose, on
         }}
         selecting={selecting}
         onSelecting={setSelecting}
+        onExport={giveAway}
         onDeleted={(sessionId) => {
           if (sessionId === activeId) navigate(hrefOfSession(null));
         }}

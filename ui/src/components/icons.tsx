@@ -110,7 +110,12 @@ export const WrapIcon = icon(<path d="M4 6h16M4 12h12.5a3 3 0 0 1 0 6H12M14.5 15
 export const NumbersIcon = icon(
   <path d="M10 6.5h10M10 12h10M10 17.5h10M4.5 4.8v3.6M4 15.5h2L4 19h2M4.2 10.4h1.4v1.6H4.2v1.6h1.6" />,
 );
-export const UploadIcon = icon(<path d="M12 15.5V5M7.5 9L12 4.5 16.5 9M5 19.5h14" />);
+export const ImportIcon = icon(
+  <path d="M3.5 12h11M10.5 8l4 4-4 4M12 4.5h5.5a2 2 0 0 1 2 2v11a2 2 0 0 1-2 2H12" />,
+);
+export const PrintIcon = icon(
+  <path d="M7.5 9V4.5h9V9M7.5 16.5h-2a2 2 0 0 1-2-2V11a2 2 0 0 1 2-2h13a2 2 0 0 1 2 2v3.5a2 2 0 0 1-2 2h-2M7.5 13.5h9v6h-9z" />,
+);
 
 export const FolderIcon = icon(
   <path d="M3.5 7.5a2 2 0 0 1 2-2h3.7l2 2.5h7.3a2 2 0 0 1 2 2v7a2 2 0 0 1-2 2h-13a2 2 0 0 1-2-2z" />,

@@ -109,3 +109,23 @@ export function formatDuration(seconds: number): string {
 export function formatDay(at: number): string {
   return new Intl.DateTimeFormat(i18next.language, { dateStyle: "medium" }).format(at);
 }
+
+/** A moment: "3 May 2027, 14:05". */
+export function formatMoment(at: number): string {
+  return new Intl.DateTimeFormat(i18next.language, { dateStyle: "medium", timeStyle: "short" }).format(at);
+}
+
+/** A moment, as short as it is clear: of today the time alone, of this year without the year. */
+export function formatWhen(at: number, now = Date.now()): string {
+  const [day, today] = [new Date(at), new Date(now)];
+  if (day.toDateString() === today.toDateString()) {
+    return new Intl.DateTimeFormat(i18next.language, { timeStyle: "short" }).format(at);
+  }
+  if (day.getFullYear() !== today.getFullYear()) return formatMoment(at);
+  return new Intl.DateTimeFormat(i18next.language, {
+    day: "numeric",
+    month: "short",
+    hour: "numeric",
+    minute: "2-digit",
+  }).format(at);
+}

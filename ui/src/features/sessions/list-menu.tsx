@@ -8,7 +8,7 @@ import {
   FolderIcon,
   MoreIcon,
   TrashIcon,
-  UploadIcon,
+  ImportIcon,
 } from "@/components/icons";
 import { Menu } from "@/components/menu";
 import { DeletedDialog } from "@/features/sessions/deleted-dialog";
@@ -51,7 +51,7 @@ export function ListMenu({ onTemporary, onSelect, onMade }: ListMenuProps) {
           { label: t("selection.begin"), icon: <CheckIcon className="size-4" />, run: onSelect },
           {
             label: t("sessions.import"),
-            icon: <UploadIcon className="size-4" />,
+            icon: <ImportIcon className="size-4" />,
             run: () => {
               upload(onMade);
             },

@@ -3,6 +3,7 @@ import userEvent, { type UserEvent } from "@testing-library/user-event";
 import { useState } from "react";
 import { beforeEach, describe, expect, it, vi } from "vitest";
 
+import type { Session } from "@/api/types";
 import { createToastStore, ToastContext, Toasts } from "@/components/toasts";
 import { ListMenu } from "@/features/sessions/list-menu";
 import { SessionList } from "@/features/sessions/session-list";
@@ -16,6 +17,7 @@ const onOpen = vi.fn();
 const onDeleted = vi.fn();
 const onBack = vi.fn();
 const onNewIn = vi.fn();
+const onExport = vi.fn<(session: Session, format: string) => void>();
 
 function Shown({ activeId }: { activeId: string | null }) {
   const [selecting, setSelecting] = useState(false);
@@ -33,6 +35,7 @@ function Shown({ activeId }: { activeId: string | null }) {
         hrefOf={(id) => `#/s/${id}`}
         onOpen={onOpen}
         onDeleted={onDeleted}
+        onExport={onExport}
         onBack={onBack}
         onNewIn={onNewIn}
         selecting={selecting}
@@ -77,6 +80,32 @@ describe("the list of chats", () => {
     expect(link.getAttribute("href")).toBe(`#/s/${today.id}`);
     expect(screen.getByRole("link", { name: "Older" }).getAttribute("aria-current")).toBeNull();
     expect(await axeViolations()).toEqual([]);
+  });
+
+  it("tells chats of one title apart by their time", async () => {
+    const at = new Date(2020, 4, 3, 14, 5).getTime();
+    api.session("Same", at);
+    api.session("Same");
+    api.session("Other");
+    await show();
+    const shown = (await screen.findAllByRole("link")).map((link) => link.textContent);
+    expect(shown).toHaveLength(3);
+    expect(shown).toContain("Other");
+    expect(shown.filter((one) => /^Same.*\d:\d\d/.test(one))).toHaveLength(2);
+    expect(new Set(shown).size).toBe(3);
+    expect(shown.at(-1)).toContain("2020");
+  });
+
+  it("hands over what is to be exported", async () => {
+    const user = userEvent.setup();
+    const session = api.session("Dear");
+    await show();
+    await choose(user, "Dear", "Export as Markdown");
+    await choose(user, "Dear", "Print or save as PDF");
+    expect(onExport.mock.calls.map(([{ id }, format]) => [id, format])).toEqual([
+      [session.id, "markdown"],
+      [session.id, "pdf"],
+    ]);
   });
 
   it("says what will be here when there is nothing yet", async () => {

@@ -12,11 +12,13 @@ import { MoveDialog } from "@/features/sessions/move-dialog";
 import { RemoveFolderDialog } from "@/features/sessions/remove-folder-dialog";
 import { SelectionBar } from "@/features/sessions/selection-bar";
 import { SessionRow } from "@/features/sessions/session-row";
+import { repeatedTitles, sessionTitle } from "@/features/sessions/session-title";
 import { useSessions } from "@/features/sessions/sessions-context";
 import { useSelection } from "@/features/sessions/use-selection";
 import { useSessionActions } from "@/features/sessions/use-session-actions";
 import { useShownSpan } from "@/features/sessions/use-shown-span";
 import { classNames } from "@/lib/class-names";
+import { formatWhen } from "@/lib/format";
 import { useMediaQuery } from "@/lib/use-media-query";
 import { useNow } from "@/lib/use-now";
 
@@ -26,6 +28,7 @@ interface SessionListProps {
   /** A chat was chosen, possibly the open one. */
   onOpen: () => void;
   onDeleted: (sessionId: string) => void;
+  onExport: (session: Session, format: "markdown" | "pdf") => void;
   /** A chat that was open when it was deleted has been restored. */
   onBack: (sessionId: string) => void;
   /** A new chat in a folder. */
@@ -45,10 +48,11 @@ const coarse = { chat: 45, folder: 45, heading: 36 };
 
 /** The chats by folder and by day, each with its actions; only those in sight are rendered. */
 export function SessionList(props: SessionListProps) {
-  const { activeId, hrefOf, onOpen, onDeleted, onBack, selecting, onSelecting } = props;
+  const { activeId, hrefOf, onOpen, onDeleted, onExport, onBack, selecting, onSelecting } = props;
   const { t } = useTranslation();
   const sessions = useSessions((state) => state.sessions);
   const folders = useSessions((state) => state.folders);
+  const repeated = useMemo(() => repeatedTitles(sessions, t), [sessions, t]);
   const remove = useSessions((state) => state.remove);
   const actions = useSessionActions();
   const [asked, setAsked] = useState<Asked | null>(null);
@@ -166,6 +170,7 @@ export function SessionList(props: SessionListProps) {
                   inTabOrder={session.id === tabId}
                   href={hrefOf(session.id)}
                   selection={selection}
+                  when={repeated.has(sessionTitle(session, t)) ? formatWhen(session.updated_at) : null}
                   onOpen={onOpen}
                   onRename={(title) => {
                     actions.rename(session, title);
@@ -179,8 +184,9 @@ export function SessionList(props: SessionListProps) {
                   onSelect={() => {
                     selection.toggle(session.id);
                   }}
-                  onExport={() => {
-                    actions.download([session]);
+                  onExport={(format) => {
+                    if (format === "json") actions.download([session]);
+                    else onExport(session, format);
                   }}
                   onDelete={() => {
                     setAsked({ kind: "delete", chats: [session] });

@@ -9,6 +9,7 @@ import {
   MoreIcon,
   PencilIcon,
   PinIcon,
+  PrintIcon,
   TrashIcon,
 } from "@/components/icons";
 import { Menu } from "@/components/menu";
@@ -17,6 +18,7 @@ import { RenameField } from "@/features/sessions/rename-field";
 import { sessionTitle } from "@/features/sessions/session-title";
 import type { Selection } from "@/features/sessions/use-selection";
 import { classNames } from "@/lib/class-names";
+import { formatMoment } from "@/lib/format";
 
 interface SessionRowProps {
   session: Session;
@@ -24,13 +26,15 @@ interface SessionRowProps {
   /** Tab leads to this chat; arrow keys lead to the others. */
   inTabOrder: boolean;
   href: string;
+  /** Given if another chat has the same title: when this one was last written to. */
+  when: string | null;
   selection: Selection;
   onOpen: () => void;
   onRename: (title: string) => void;
   onPin: () => void;
   onMove: () => void;
   onSelect: () => void;
-  onExport: () => void;
+  onExport: (format: "markdown" | "pdf" | "json") => void;
   onDelete: () => void;
 }
 
@@ -50,6 +54,9 @@ export function SessionRow(props: SessionRowProps) {
       <span dir="auto" className="truncate">
         {title}
       </span>
+      {props.when !== null && (
+        <span className="ms-auto shrink-0 text-xs text-faint tabular-nums">{props.when}</span>
+      )}
       {session.live_message_id !== null && (
         <span
           role="img"
@@ -106,7 +113,7 @@ export function SessionRow(props: SessionRowProps) {
         data-chat={session.id}
         tabIndex={tabIndex}
         aria-current={active ? "page" : undefined}
-        title={title}
+        title={`${title}\n${formatMoment(session.updated_at)}`}
         onClick={(event) => {
           if (event.shiftKey || event.ctrlKey || event.metaKey) {
             event.preventDefault();
@@ -165,9 +172,25 @@ export function SessionRow(props: SessionRowProps) {
               run: props.onSelect,
             },
             {
-              label: t("sessions.export"),
+              label: t("sessions.exportMarkdown"),
               icon: <DownloadIcon className="size-4" />,
-              run: props.onExport,
+              run: () => {
+                props.onExport("markdown");
+              },
+            },
+            {
+              label: t("sessions.exportPdf"),
+              icon: <PrintIcon className="size-4" />,
+              run: () => {
+                props.onExport("pdf");
+              },
+            },
+            {
+              label: t("sessions.exportJson"),
+              icon: <DownloadIcon className="size-4" />,
+              run: () => {
+                props.onExport("json");
+              },
             },
             {
               label: t("sessions.delete"),

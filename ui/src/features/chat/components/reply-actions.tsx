@@ -9,6 +9,7 @@ import type { Version } from "@/features/chat/state/branch";
 import { useDeferredBusy, useChat } from "@/features/chat/state/chat-context";
 import { MessageMenu } from "@/features/chat/messages/message-menu";
 import { useModelName } from "@/features/chat/state/models-context";
+import { MessageTime } from "@/features/chat/components/message-time";
 import { replySummary, usageDetails } from "@/features/chat/components/usage-details";
 import { VersionSwitch } from "@/features/chat/components/version-switch";
 import { classNames } from "@/lib/class-names";
@@ -70,6 +71,7 @@ export function ReplyActions({ message, version }: ReplyActionsProps) {
             <ChevronDownIcon className={classNames("size-3.5", open && "rotate-180")} />
           </button>
         )}
+        {status !== "streaming" && <MessageTime at={message.created_at} />}
       </div>
       {open && <ReplyDetails message={message} name={name} />}
     </>

@@ -8,6 +8,7 @@ import { PencilIcon } from "@/components/icons";
 import type { Version } from "@/features/chat/state/branch";
 import { useDeferredBusy, useChat } from "@/features/chat/state/chat-context";
 import { MessageEditor } from "@/features/chat/components/message-editor";
+import { MessageTime } from "@/features/chat/components/message-time";
 import { MessageMenu } from "@/features/chat/messages/message-menu";
 import { VersionSwitch } from "@/features/chat/components/version-switch";
 
@@ -57,7 +58,8 @@ function Actions({ message, version }: UserMessageProps) {
       aria-label={t("actions.ofMessage")}
       className="flex h-8 items-center"
     >
-      <div className="flex not-pointer-coarse:opacity-0 not-pointer-coarse:transition-opacity group-hover:opacity-100 focus-within:opacity-100 has-aria-expanded:opacity-100">
+      <div className="flex items-center not-pointer-coarse:opacity-0 not-pointer-coarse:transition-opacity group-hover:opacity-100 focus-within:opacity-100 has-aria-expanded:opacity-100">
+        <MessageTime at={message.created_at} />
         <CopyButton label={t("copy.message")} className="size-8" text={() => message.content} />
         <IconButton
           label={t("actions.edit")}

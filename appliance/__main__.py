@@ -38,6 +38,10 @@ def main() -> NoReturn:
         from appliance.worker.chat_template.sandbox_process import main as template_main
 
         sys.exit(template_main())
+    if sys.argv[1:2] == ["read-file"]:
+        from appliance.chat.attachments.reader_process import main as reader_main
+
+        sys.exit(reader_main())
     if sys.argv[1:2] == ["probe"]:
         from appliance.worker.runners.llama_cpp.probe import main as probe_main
 

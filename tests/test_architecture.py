@@ -25,6 +25,7 @@ PARTS = ["appliance", "benchmarks", "docs", "packaging", "requirements", "system
 MAY_IMPORT: dict[str, list[str]] = {
     # The entry points of processes.
     "": [
+        "chat.attachments",
         *("cli", "config", "desktop", "tuning.process"),
         *("worker", "worker.chat_template", "worker.runners.llama_cpp"),
     ],
@@ -74,6 +75,7 @@ MAY_IMPORT: dict[str, list[str]] = {
     "metrics": ["engine", "engine.serving", "models.memory", "system"],
     "chat": ["engine", "store", "store.upkeep"],
     "chat.importers": ["store", "store.copies"],
+    "chat.attachments": ["store", "store.callers", "system"],
     "http": ["system"],
     "api.wire": ["config", "http"],
     "api.openapi": ["http"],
@@ -100,7 +102,8 @@ MAY_IMPORT: dict[str, list[str]] = {
     ],
     "api.chat": [
         *("api.generation", "api.openapi", "api.wire"),
-        *("auth.keys", "chat", "chat.importers", "config", "engine", "engine.serving", "http"),
+        *("auth.keys", "chat", "chat.attachments", "chat.importers", "config", "engine"),
+        *("engine.serving", "http"),
         *("store", "store.callers"),
     ],
     "api.chat.organizing": [
@@ -135,7 +138,8 @@ MAY_IMPORT: dict[str, list[str]] = {
         "store.upkeep",
     ],
     "api": [
-        *("api.*", "auth", "auth.keys", "chat", "config", "engine", "engine.serving", "http"),
+        *("api.*", "auth", "auth.keys", "chat", "chat.attachments", "config", "engine"),
+        *("engine.serving", "http"),
         "metrics",
         *("models", "store", "store.callers", "store.upkeep"),
     ],
@@ -143,7 +147,7 @@ MAY_IMPORT: dict[str, list[str]] = {
     "service": [
         *("api", "api.middleware", "api.dialects.openai.batches", "api.dialects.responses"),
         *("auth.*", "chat"),
-        *("chat.importers", "client", "config"),
+        *("chat.attachments", "chat.importers", "client", "config"),
         *("engine.*", "http", "metrics", "models.*", "store", "store.*", "system"),
         *("tuning", "tuning.devices", "tuning.variants"),
     ],
@@ -166,6 +170,7 @@ CONFIG_IS_READ_BY = ["", "cli", "client", "config", "diagnostics", "service", "t
 # library: folders that may import it. Libraries without a row may be imported anywhere.
 OWNERS: dict[str, list[str]] = {
     "apsw": ["store", "store.*", "service"],
+    "charset_normalizer": ["chat.attachments"],
     "click": ["cli"],
     "cryptography": ["auth.vault"],
     "ctransformers": ["worker.runners.ctransformers"],
@@ -179,9 +184,11 @@ OWNERS: dict[str, list[str]] = {
     "llama_cpp": ["worker.runners.llama_cpp.native"],
     "llguidance": ["worker.constraints"],
     "numpy": ["tuning.process", "worker.runners.*"],
+    "mammoth": ["chat.attachments"],
     "openai": ["engine.upstream"],
     "platformdirs": ["config"],
     "prometheus_client": ["metrics"],
+    "pypdfium2": ["chat.attachments"],
     "tomlkit": ["cli"],
     "tomllib": ["config"],
     "waitress": ["http"],

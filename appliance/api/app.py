@@ -19,6 +19,7 @@ from appliance.api.admin.system import (
     System,
     WebPage,
 )
+from appliance.api.chat.attachments import AttachmentsResource
 from appliance.api.chat.import_export import ChatFiles
 from appliance.api.chat.messages import OneMessage, SentMessages
 from appliance.api.chat.organizing.deleted import DeletedChats
@@ -68,6 +69,7 @@ from appliance.api.middleware.auth import (
     ADMIN,
     CHAT,
     CHAT_ANY_TYPE,
+    CHAT_FILES,
     CHAT_HEAVY,
     CHAT_HEAVY_FILES,
     CHAT_HEAVY_LIMITED,
@@ -93,6 +95,7 @@ from appliance.api.openapi.operation import App
 from appliance.api.wire import errors
 from appliance.auth.keys.registry import Keys
 from appliance.auth.login_sessions import LoginSessions
+from appliance.chat.attachments.uploads import Uploads
 from appliance.chat.cleanup import ChatCleanup
 from appliance.chat.turns import Turns
 from appliance.config.schema import Config
@@ -135,6 +138,7 @@ def build(
     derived: DerivedModels,
     turns: Turns,
     changes: MessageChanges,
+    uploads: Uploads,
     library: ModelLibrary,
     guard: Guard,
     keys: Keys,
@@ -312,6 +316,13 @@ def build(
     add("/api/sessions/{session_id}/turns", replies, CHAT_LIMITED, counts_as="chat")
     add("/api/sessions/{session_id}/stop", replies, CHAT, "stop")
     add("/api/sessions/{session_id}/live", replies, CHAT, "live")
+
+    attachments = AttachmentsResource(uploads, pool)
+    add("/api/attachments", attachments, CHAT_FILES)
+    add("/api/attachments/fit", attachments, CHAT, "fit")
+    add("/api/attachments/{attachment_id}", attachments, CHAT_FILES, "one")
+    add("/api/attachments/{attachment_id}/content", attachments, CHAT_HEAVY, "content")
+    add("/api/attachments/{attachment_id}/text", attachments, CHAT_HEAVY, "text")
 
     handlers: dict[str | None, Callable[[SocketClient], WebSocketHandler]] = {
         "appliance.v1": partial(ChatSocketHandler, turns, starter, legacy.read_turn),

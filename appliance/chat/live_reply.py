@@ -186,6 +186,9 @@ class LiveReply:
                 dropped_by=self._dropped_by(),
             )
         try:
+            shown = [it.shown for it in accepted.attached] if accepted else []
+            if self.user.attachments and shown != [it.shown for it in self.user.attachments]:
+                sessions.note_shown(self.user.id, shown)
             message = sessions.finish_reply(
                 self.reply.id,
                 text,

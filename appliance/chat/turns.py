@@ -9,7 +9,13 @@ from appliance.chat.events import StoredFollower
 from appliance.chat.live_reply import Follower
 from appliance.chat.reply_writer import ReplyWriter
 from appliance.engine.protocol import Accepted, EventSink, Failed
-from appliance.engine.types import ChatMessage, ChatPrompt, GenerationRequest, SamplingParams
+from appliance.engine.types import (
+    AttachedText,
+    ChatMessage,
+    ChatPrompt,
+    GenerationRequest,
+    SamplingParams,
+)
 from appliance.errors import (
     ApplianceError,
     MessageNotFound,
@@ -17,11 +23,13 @@ from appliance.errors import (
     ReplyInProgress,
     RequestError,
 )
-from appliance.store.sessions import USE_LEAF, Message, Sent, Sessions
+from appliance.store.sessions import USE_LEAF, Attachment, Message, Sent, Sessions
 
 Submit = Callable[[GenerationRequest, EventSink], Callable[[], None]]
 """Has a prompt completed by a model; returns what cancels it."""
 
+MOST_ATTACHED = 2_000_000
+"""Characters of a message's attachments that the model's process gets; no context holds more."""
 STOP_SECONDS = 10.0
 """How long a reply that was stopped may take to end: the step that the model is at, above all."""
 
@@ -79,11 +87,14 @@ class Turns:
         *,
         max_prompt_length: int,
         on_delete: Callable[[], None],
+        text_of: Callable[[Attachment], str] = lambda _: "",
     ) -> None:
         """`max_prompt_length` (characters): see `[limits]`.
 
-        `on_delete` is called when a session was deleted.
+        `on_delete` is called when a session was deleted; `text_of` reads an attachment, or raises
+        NotFound.
         """
+        self._text_of = text_of
         self._on_delete = on_delete
         self._sessions = sessions
         self._live = live
@@ -97,6 +108,7 @@ class Turns:
         parent_id: str | msgspec.UnsetType | None = USE_LEAF,
         *,
         may_be_empty: bool = False,
+        attachments: Sequence[str] = (),
     ) -> Follower:
         """Store the message, submit the turn, and return a follower from the turn's beginning.
 
@@ -106,8 +118,9 @@ class Turns:
             content: of the message.
             parent_id: the message it follows; unset: the session's leaf; None: a new beginning.
             may_be_empty: a message without a text is a turn as well.
+            attachments: ids of what the message has with it.
         """
-        if not (may_be_empty or content.strip()):
+        if not (may_be_empty or attachments or content.strip()):
             raise RequestError("the message is empty", param="content")
         if len(content) > self._max_prompt_length:
             raise RequestError(
@@ -116,7 +129,9 @@ class Turns:
                 param="content",
             )
         self._live.check_saved(session_id)
-        user, reply = self._sessions.begin_turn(session_id, content, parent_id, request.model)
+        user, reply = self._sessions.begin_turn(
+            session_id, content, parent_id, request.model, attachments, request.owner
+        )
         return self._reply(user, reply, request)
 
     def regenerate(self, session_id: str, message_id: str, request: ReplyRequest) -> Follower:
@@ -149,7 +164,7 @@ class Turns:
                 effort=request.effort,
             )
             generation = GenerationRequest(
-                prompt=_prompt(system, kept, reply, request.effort),
+                prompt=_prompt(system, kept, reply, request.effort, self._text_of),
                 sampling=request.sampling,
                 session=reply.session_id,
                 owner=request.owner,
@@ -194,7 +209,7 @@ class Turns:
             system=sent.system,
             messages=given,
             left_out=[each for each in rest if each.id not in ids],
-            prompt=_prompt(sent.system, given, before, sent.effort),
+            prompt=_prompt(sent.system, given, before, sent.effort, self._text_of),
         )
 
     def follow(
@@ -292,16 +307,20 @@ def _split(history: Sequence[Message]) -> tuple[str | None, Sequence[Message]]:
 
 
 def _prompt(
-    system_prompt: str | None, history: Sequence[Message], reply: Message, effort: str | None
+    system_prompt: str | None,
+    history: Sequence[Message],
+    reply: Message,
+    effort: str | None,
+    text_of: Callable[[Attachment], str],
 ) -> ChatPrompt:
     """`reply`: what there is of it already."""
     # A reply that failed before its first token is empty, and templates want roles to alternate.
-    messages = [_to_engine(message) for message in history if _has_text(message, history)]
+    messages = [_to_engine(message, text_of) for message in history if _has_text(message, history)]
     if system_prompt:
         messages.insert(0, ChatMessage("system", system_prompt))
     goes_on = bool(reply.content or reply.reasoning)
     if goes_on:
-        messages.append(_to_engine(reply))
+        messages.append(_to_engine(reply, text_of))
     return ChatPrompt(
         messages,
         parse_output=True,
@@ -314,7 +333,8 @@ def _prompt(
 
 def _has_text(message: Message, history: Sequence[Message]) -> bool:
     """Whether the model is given it; a question may be empty."""
-    return bool(message.content) or (message.role == "user" and message is history[-1])
+    has_text = bool(message.content or message.attachments)
+    return has_text or (message.role == "user" and message is history[-1])
 
 
 def _lengths(reply: Message) -> tuple[int, int] | None:
@@ -323,5 +343,16 @@ def _lengths(reply: Message) -> tuple[int, int] | None:
     return lengths if any(lengths) else None
 
 
-def _to_engine(message: Message) -> ChatMessage:
-    return ChatMessage(message.role, message.content, reasoning_content=message.reasoning or None)
+def _to_engine(message: Message, text_of: Callable[[Attachment], str]) -> ChatMessage:
+    attached = None
+    if message.attachments:
+        most = MOST_ATTACHED // len(message.attachments)
+        attached = [
+            AttachedText(it.name, text_of(it)[:most], it.characters) for it in message.attachments
+        ]
+    return ChatMessage(
+        message.role,
+        message.content,
+        reasoning_content=message.reasoning or None,
+        attached=attached,
+    )

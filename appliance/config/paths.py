@@ -156,6 +156,11 @@ def template_command() -> list[str]:
     return [*worker_command()[:-1], "template"]
 
 
+def file_reader_command() -> list[str]:
+    """Starts the process that reads a file that somebody attached."""
+    return [*worker_command()[:-1], "read-file"]
+
+
 def probe_command(*, gpus: bool = True) -> list[str]:
     """The command line that starts the process which asks llama.cpp about this machine; without
     `gpus` no driver of a GPU runs there."""

@@ -268,6 +268,15 @@ class Pong(msgspec.Struct, frozen=True, tag="pong"):
     reading_seconds: float = 0.0
 
 
+class AttachedFit(msgspec.Struct, frozen=True):
+    """How much of a text that a message has with it is in the prompt."""
+
+    tokens: int
+    """Of the whole text."""
+    shown: int | None
+    """Characters, from the beginning; None: all."""
+
+
 class Accepted(msgspec.Struct, frozen=True, tag="accepted"):
     """The prompt was tokenized and fits; the sequence waits for a slot."""
 
@@ -281,6 +290,8 @@ class Accepted(msgspec.Struct, frozen=True, tag="accepted"):
     """What differs from the request or the configuration."""
     fingerprint: str = ""
     """See `ModelInfo.fingerprint`."""
+    attached: list[AttachedFit] = []
+    """Of the last message that has texts with it."""
 
 
 class Queued(msgspec.Struct, frozen=True, tag="queued"):
@@ -378,6 +389,8 @@ class TextResult(msgspec.Struct, frozen=True, tag="text_result", omit_defaults=T
     control: list[int] = []
     """Of a prompt: where its control tokens are."""
     text: str = ""
+    fits: list[AttachedFit] = []
+    n_ctx: int = 0
 
 
 class Failed(msgspec.Struct, frozen=True, tag="failed"):

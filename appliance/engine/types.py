@@ -1,6 +1,6 @@
 """Requests to a model: for text, by a prompt and sampling parameters, or for embeddings."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import msgspec
@@ -21,6 +21,15 @@ class ToolCall(msgspec.Struct, frozen=True):
     type: Literal["function"] = "function"
 
 
+class AttachedText(msgspec.Struct, frozen=True):
+    """A file that a message has with it, as text."""
+
+    name: str
+    text: str
+    characters: int
+    """Of the whole text; `text` may have fewer."""
+
+
 class ChatMessage(msgspec.Struct, frozen=True, omit_defaults=True):
     """One message of a chat, in OpenAI's shape."""
 
@@ -30,6 +39,28 @@ class ChatMessage(msgspec.Struct, frozen=True, omit_defaults=True):
     reasoning_content: str | None = None
     tool_calls: list[ToolCall] | None = None
     tool_call_id: str | None = None
+    attached: list[AttachedText] | None = None
+    """See `with_attached`."""
+
+
+def with_attached(message: ChatMessage, shown: Sequence[int | None]) -> ChatMessage:
+    """The message with its files in its text, each in a frame that nothing in it can end.
+
+    Args:
+        message: which has some.
+        shown: how many characters there are of each; None: all.
+    """
+    frames = []
+    for file, most in zip(message.attached or (), shown, strict=True):
+        text = file.text[:most].replace("</attachment", "<\\/attachment").strip("\n")
+        if left_out := file.characters - (len(file.text) if most is None else most):
+            text += (
+                f"\n[The last {left_out} of {file.characters} characters are left out: they do not"
+                " fit.]"
+            )
+        frames.append(f'<attachment name="{file.name}">\n{text}\n</attachment>')
+    content = "\n\n".join(filter(None, [*frames, message.content]))
+    return msgspec.structs.replace(message, content=content, attached=None)
 
 
 class ChatPrompt(msgspec.Struct, frozen=True, tag="chat"):
@@ -223,9 +254,12 @@ class EmbedRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
 class TextRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="text"):
     """Something of the model's vocabulary or template alone."""
 
-    kind: Literal["tokenize", "detokenize", "render", "prompt"]
-    """`prompt`: the tokens that the model is given for a chat, nothing of which is left out."""
+    kind: Literal["tokenize", "detokenize", "render", "prompt", "fit"]
+    """`prompt`: the tokens that the model is given for a chat, nothing of which is left out;
+    `fit`: how much of texts that are attached fits."""
     text: str = ""
+    attached: list[AttachedText] = []
+    """Texts that a message is to have with it: how much of them fits."""
     tokens: list[int] = []
     prompt: ChatPrompt | None = None
     """To render, or to tokenize."""

@@ -16,6 +16,8 @@ from appliance.api.app import build
 from appliance.api.dialects.openai.batches.runner import BatchRunner
 from appliance.api.dialects.responses.recorders import Recorders
 from appliance.api.middleware.auth import Guard
+from appliance.chat.attachments.reader import FileReader
+from appliance.chat.attachments.uploads import Uploads
 from appliance.chat.cleanup import ChatCleanup, once
 from appliance.chat.reply_writer import ReplyWriter
 from appliance.chat.turns import Turns
@@ -36,6 +38,7 @@ from appliance.service import auth, model_library, model_specs, other_page, vari
 from appliance.service.autotune import Autotuner
 from appliance.service.device_verification import DeviceVerifier
 from appliance.service.systemd import ModelState, NotifySocket, SystemdNotifier
+from appliance.store.callers.attachments import AttachmentBook
 from appliance.store.callers.batches import BatchBook
 from appliance.store.callers.derived_models import DerivedModels
 from appliance.store.callers.drafts import DraftBook
@@ -131,6 +134,7 @@ class Appliance:
         self._responses = Recorders(responses, self._pool)
         batches = BatchBook(self._database)
         self._batches = BatchRunner(batches, threads=config.engine.n_seq_max)
+        attachments = AttachmentBook(self._database)
         self._cleanup = ChatCleanup(
             retention,
             AgeClock(self._database),
@@ -144,6 +148,7 @@ class Appliance:
                 responses.expire,
                 batches.expire,
                 once(sessions.forget_changes),
+                attachments.expire,
                 once(lambda: keep_sessions(paths.kv_dir(), retention.ids())),
             ],
         )
@@ -155,6 +160,7 @@ class Appliance:
             self._live,
             max_prompt_length=config.limits.max_prompt_length,
             on_delete=self._cleanup.wake,
+            text_of=attachments.sent_text,
         )
         app = build(
             pool=self._pool,
@@ -173,6 +179,7 @@ class Appliance:
             derived=DerivedModels(self._database),
             turns=turns,
             changes=MessageChanges(self._database, self._cleanup.wake),
+            uploads=Uploads(attachments, FileReader(paths.file_reader_command())),
             library=stock,
             guard=guard,
             keys=access.keys,

@@ -12,7 +12,7 @@ from typing import Any
 import apsw
 import msgspec
 
-from appliance.errors import Conflict, ReplyInProgress, RequestError
+from appliance.errors import Conflict, NotFound, ReplyInProgress, RequestError
 from appliance.store.database import Database
 from appliance.store.ids import TimeOrderedIds
 from appliance.store.records import (
@@ -27,6 +27,7 @@ from appliance.store.records import (
     Session,
     find_message,
     find_session,
+    possible,
 )
 from appliance.store.text import check_text, encodable
 
@@ -78,6 +79,64 @@ def add(
     )
     _becomes_leaf(connection, session.id, message_id, now)
     return find_message(connection, message_id)
+
+
+def attach(
+    connection: apsw.Connection,
+    message: Message,
+    ids: Sequence[str],
+    owner: str,
+    new_id: Callable[[], str],
+) -> Message:
+    """The message has these attachments with it: those of `owner` that were not sent yet, or those
+    of other messages, which keep theirs.
+
+    Raises:
+        NotFound: there is none of that id.
+        Conflict: it is still being uploaded.
+    """
+    for id in ids:
+        row: Any = None
+        if possible(id):
+            row = connection.execute(
+                "SELECT attachments.file, name, message_id, kind FROM attachments"
+                " JOIN attached_files ON attached_files.number = file"
+                " LEFT JOIN messages ON messages.id = message_id"
+                " LEFT JOIN sessions ON sessions.id = session_id WHERE attachments.id = ?1"
+                " AND (deleted_at IS NULL AND session_id IS NOT NULL"
+                "  OR message_id IS NULL AND attachments.owner = ?2)",
+                (id, owner),
+            ).fetchone()
+        if row is None:
+            raise NotFound(f"there is no attachment {id!a}", param="attachments")
+        file, name, sent_with, kind = row
+        if kind is None:
+            raise Conflict(f"{name} is still being uploaded", param="attachments")
+        if sent_with is None:
+            # What is sent first comes first, whatever was uploaded first.
+            connection.execute(
+                "UPDATE attachments SET message_id = ?, age = NULL,"
+                " number = (SELECT max(number) + 1 FROM attachments) WHERE id = ?",
+                (message.id, id),
+            )
+        else:
+            connection.execute(
+                "INSERT INTO attachments (id, owner, file, message_id, name)"
+                " VALUES (?, ?, ?, ?, ?)",
+                (new_id(), owner, file, message.id, name),
+            )
+    return find_message(connection, message.id) if ids else message
+
+
+def note_shown(connection: apsw.Connection, message_id: str, shown: Sequence[int | None]) -> None:
+    """See `Sessions.note_shown`."""
+    rows: Any = connection.execute(
+        "SELECT number FROM attachments WHERE message_id = ? ORDER BY number", (message_id,)
+    ).fetchall()
+    connection.executemany(
+        "UPDATE attachments SET shown = ?1 WHERE number = ?2 AND shown IS NOT ?1",
+        [(most, number) for (number,), most in zip(rows, shown, strict=False)],
+    )
 
 
 def question(connection: apsw.Connection, session_id: str, message_id: str) -> Message:

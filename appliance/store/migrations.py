@@ -373,6 +373,74 @@ ON sessions BEGIN
 END;
 """
 
+# - A file is there once for each owner and content; `hash` is SHA-256, or names the upload that is
+#   still under way. It goes with the last attachment that has it.
+# - `content` in pieces: a large one would be read and written as a whole. Texts in pieces are what
+#   the index is made of, so that a hit is found without looking through all of a book.
+# - An attachment without a message was not sent yet; `age` as in `files`. `shown`: how many
+#   characters the model was shown of it; none: all of them, or it was not sent.
+_ATTACHMENTS = """
+CREATE TABLE attached_files (
+    number INTEGER PRIMARY KEY,
+    owner TEXT NOT NULL,
+    hash TEXT NOT NULL,
+    bytes INTEGER NOT NULL,
+    kind TEXT,
+    pages INTEGER,
+    characters INTEGER NOT NULL DEFAULT 0,
+    UNIQUE (owner, hash)
+) STRICT;
+CREATE TABLE attached_chunks (
+    number INTEGER PRIMARY KEY,
+    file INTEGER NOT NULL REFERENCES attached_files (number) ON DELETE CASCADE,
+    content BLOB NOT NULL
+) STRICT;
+CREATE INDEX chunks_by_file ON attached_chunks (file);
+CREATE TABLE attached_texts (
+    number INTEGER PRIMARY KEY,
+    file INTEGER NOT NULL REFERENCES attached_files (number) ON DELETE CASCADE,
+    content TEXT NOT NULL
+) STRICT;
+CREATE INDEX texts_by_file ON attached_texts (file);
+CREATE TABLE attachments (
+    number INTEGER PRIMARY KEY,
+    id TEXT NOT NULL UNIQUE,
+    owner TEXT NOT NULL,
+    file INTEGER NOT NULL REFERENCES attached_files (number),
+    message_id TEXT REFERENCES messages (id) ON DELETE CASCADE,
+    age INTEGER,
+    shown INTEGER,
+    name TEXT NOT NULL
+) STRICT;
+CREATE INDEX attachments_by_message ON attachments (message_id);
+CREATE INDEX attachments_by_file ON attachments (file);
+CREATE TRIGGER attachment_removed AFTER DELETE ON attachments BEGIN
+    DELETE FROM attached_files WHERE number = old.file
+    AND NOT EXISTS (SELECT 1 FROM attachments WHERE file = old.file);
+END;
+CREATE TRIGGER attachment_moved AFTER UPDATE OF file ON attachments
+WHEN old.file <> new.file BEGIN
+    DELETE FROM attached_files WHERE number = old.file
+    AND NOT EXISTS (SELECT 1 FROM attachments WHERE file = old.file);
+END;
+
+CREATE VIRTUAL TABLE attached_search USING fts5 (
+    content,
+    content = 'attached_texts',
+    content_rowid = 'number',
+    tokenize = 'trigram remove_diacritics 1',
+    detail = none
+);
+INSERT INTO attached_search (attached_search, rank) VALUES ('secure-delete', 1);
+CREATE TRIGGER attached_text_made AFTER INSERT ON attached_texts BEGIN
+    INSERT INTO attached_search (rowid, content) VALUES (new.number, new.content);
+END;
+CREATE TRIGGER attached_text_removed AFTER DELETE ON attached_texts BEGIN
+    INSERT INTO attached_search (attached_search, rowid, content)
+    VALUES ('delete', old.number, old.content);
+END;
+"""
+
 MIGRATIONS: Sequence[Migration] = (
     Migration("0001_sessions", _SESSIONS),
     Migration("0002_chats", _CHATS),
@@ -391,6 +459,7 @@ MIGRATIONS: Sequence[Migration] = (
     Migration("0016_file_pieces", _FILE_PIECES),
     Migration("0017_response_pieces", _RESPONSE_PIECES),
     Migration("0018_changed_messages", _CHANGED_MESSAGES),
+    Migration("0019_attachments", _ATTACHMENTS),
 )
 
 _RECORD = "CREATE TABLE IF NOT EXISTS migrations (name TEXT PRIMARY KEY, applied_at INTEGER) STRICT"

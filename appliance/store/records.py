@@ -1,5 +1,6 @@
 """The records of stored chats, and how they are read from their tables."""
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Literal, Self, get_args
@@ -11,6 +12,8 @@ from appliance.errors import MessageNotFound, SessionNotFound, TooManySessions
 from appliance.store.disk.checksum import message_checksum
 from appliance.store.disk.damaged_rows import all_rows, as_integer, as_text
 from appliance.store.settings import Settings, from_column
+
+log = logging.getLogger(__name__)
 
 Role = Literal["user", "assistant", "system"]
 FinalStatus = Literal["complete", "stopped", "interrupted", "failed"]
@@ -60,6 +63,21 @@ class MessageError(msgspec.Struct, frozen=True):
     message: str
 
 
+class Attachment(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A file that a message has with it, or is to have."""
+
+    id: str
+    name: str
+    bytes: int
+    kind: str | None
+    """`text`, `html`, `pdf` or `docx`; None: it is still being uploaded."""
+    characters: int
+    """Of its text."""
+    pages: int | None = None
+    shown: int | None = None
+    """Characters that the model was shown, where that was not all."""
+
+
 class Message(msgspec.Struct, frozen=True, omit_defaults=True):
     """One node of a session's tree. Times are Unix milliseconds."""
 
@@ -76,6 +94,7 @@ class Message(msgspec.Struct, frozen=True, omit_defaults=True):
     created_at: int
     usage: MessageUsage | None
     error: MessageError | None
+    attachments: tuple[Attachment, ...] = ()
     damaged: bool = False
     """It is not what was stored: a fault of the disk or of memory changed it."""
     edited: bool = False
@@ -259,7 +278,7 @@ def find_message(
     message = None if row is None else _to_message(row)
     if message is None or session_id not in (None, message.session_id):
         raise MessageNotFound(f"There is no message {message_id!a} here.", param=param)
-    return message
+    return _with_attachments(connection, [message])[0]
 
 
 def messages_of(connection: apsw.Connection, session_id: str) -> list[Message]:
@@ -277,7 +296,7 @@ def messages_of(connection: apsw.Connection, session_id: str) -> list[Message]:
         " ORDER BY number",
         one_by_one,
     )
-    return _joined([_to_message(row) for row in rows], {None})
+    return _joined(_with_attachments(connection, [_to_message(row) for row in rows]), {None})
 
 
 def some_messages(
@@ -295,7 +314,7 @@ def some_messages(
     numbers = f"SELECT number FROM messages {wanted}{order}"  # noqa: S608 - our own words
     sql = _MESSAGES + wanted
     rows = all_rows(connection, sql, _MESSAGE_COLUMNS, values, order, (numbers, "number"))
-    found = [_to_message(row) for row in reversed(rows)]
+    found = _with_attachments(connection, [_to_message(row) for row in reversed(rows)])
     parents = msgspec.json.encode([message.parent_id for message in found]).decode()
     outside = "SELECT id FROM messages WHERE id IN (SELECT value FROM json_each(?))"
     return _joined(found, {None, *(id for (id,) in connection.execute(outside, (parents,)))})
@@ -307,7 +326,35 @@ def branch_to(connection: apsw.Connection, session_id: str, leaf_id: str) -> lis
         return []
     sql = _BRANCH + _MESSAGES + _OF_BRANCH
     rows = all_rows(connection, sql, _MESSAGE_COLUMNS, (leaf_id, session_id))
-    return [_to_message(row) for row in rows]
+    return _with_attachments(connection, [_to_message(row) for row in rows])
+
+
+ATTACHMENTS = """
+SELECT message_id, attachments.id, name, bytes, kind, characters, pages, shown
+FROM attachments JOIN attached_files ON attached_files.number = attachments.file
+"""
+
+
+def _with_attachments(connection: apsw.Connection, messages: list[Message]) -> list[Message]:
+    ids = [message.id for message in messages if message.role == "user"]
+    if not ids:
+        return messages
+    found: dict[str, list[Attachment]] = {}
+    among = "WHERE message_id IN (SELECT value FROM json_each(?)) ORDER BY attachments.number"
+    try:
+        rows: Any = connection.execute(ATTACHMENTS + among, (msgspec.json.encode(ids).decode(),))
+        for message_id, *fields in rows:
+            found.setdefault(message_id, []).append(Attachment(*fields))
+    except (apsw.CorruptError, UnicodeDecodeError) as ex:
+        log.error("not all attachments can be read: %s", ex)
+    if not found:
+        return messages
+    return [
+        msgspec.structs.replace(message, attachments=tuple(found[message.id]))
+        if message.id in found
+        else message
+        for message in messages
+    ]
 
 
 def check_room(connection: apsw.Connection, max_sessions: int) -> None:

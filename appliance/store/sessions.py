@@ -16,6 +16,7 @@ from appliance.store import messages
 from appliance.store.database import Database
 from appliance.store.ids import TimeOrderedIds, addressable
 from appliance.store.records import (
+    Attachment,
     DroppedBy,
     FinalStatus,
     FinishReason,
@@ -44,6 +45,7 @@ from appliance.store.text import check_text, title_from
 
 __all__ = [
     "USE_LEAF",
+    "Attachment",
     "ChangedSessions",
     "ClientId",
     "DroppedBy",
@@ -390,14 +392,25 @@ class Sessions:
         content: str,
         parent_id: str | msgspec.UnsetType | None = USE_LEAF,
         model: str | None = None,
+        attachments: Sequence[str] = (),
+        owner: str = "",
     ) -> tuple[Message, Message]:
         """The user's message and the empty, streaming reply to it: both are stored, or neither.
 
-        A session without a title gets one from `content`.
+        A session without a title gets one from `content`, or from the first attachment.
+
+        Args:
+            session_id: of the chat.
+            content: of the message.
+            parent_id: the message it follows; unset: the session's leaf.
+            model: which replies.
+            attachments: ids; see `messages.attach`.
+            owner: whose they are, if they were not sent yet.
 
         Raises:
             SessionNotFound: unknown id.
             MessageNotFound: that session has no such parent.
+            NotFound, Conflict: an attachment is not there, or not whole.
             ReplyInProgress: a reply of that session is still being written.
         """
         with self._database.write() as connection:
@@ -407,13 +420,17 @@ class Sessions:
             user = messages.add(
                 connection, made, session, parent, "user", content, "complete", None
             )
+            user = messages.attach(connection, user, attachments, owner, self._new_id)
             made = self._new_id(), self._clock()
             reply = messages.add(
                 connection, made, session, user.id, "assistant", "", "streaming", model
             )
             if not session.title:
+                title = title_from(content)
+                if not content.strip() and user.attachments:
+                    title = title_from(user.attachments[0].name)
                 connection.execute(
-                    "UPDATE sessions SET title = ? WHERE id = ?", (title_from(content), session_id)
+                    "UPDATE sessions SET title = ? WHERE id = ?", (title, session_id)
                 )
         return user, reply
 
@@ -508,6 +525,12 @@ class Sessions:
                     sent,
                 )
         return self.message(message_id)
+
+    def note_shown(self, message_id: str, shown: Sequence[int | None]) -> None:
+        """How many characters of a message's attachments, in their order, the model was shown;
+        None: all."""
+        with self._database.write() as connection:
+            messages.note_shown(connection, message_id, shown)
 
     def interrupt_streaming(self) -> int:
         """At start-up: what was being written when the process died becomes `interrupted`; at

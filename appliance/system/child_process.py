@@ -3,12 +3,17 @@
 import contextlib
 import subprocess
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from typing import IO, BinaryIO, cast
+from typing import IO, BinaryIO, Literal, cast
+
+import psutil
 
 LAST_LINES = 20
 """The last lines of its log, to explain why it ended."""
+CHECK_SECONDS = 0.05
+"""Between two checks of a process that takes long, at least."""
 
 
 class ChildProcess:
@@ -124,3 +129,47 @@ class ChildProcess:
             for line in stream:
                 self.last_lines.append(line.decode("utf-8", "replace").rstrip())
                 on_log(line)
+
+
+class ProcessAlarm(threading.Thread):
+    """Kills a process that takes too much of a processor, or gets none."""
+
+    def __init__(self, process: ChildProcess, limit: float, patience: float) -> None:
+        """
+        Args:
+            process: to watch.
+            limit: seconds of a processor.
+            patience: seconds by the clock after which the machine counts as too busy.
+        """
+        super().__init__(name="alarm", daemon=True)
+        self._limit = limit
+        self._patience = patience
+        self.why: Literal["too costly", "starved"] | None = None
+        """Why it was killed."""
+        self._process = process
+        self._over = threading.Event()
+
+    def run(self) -> None:
+        """Until it is over."""
+        with contextlib.suppress(psutil.Error):  # it may be gone already
+            watched = psutil.Process(self._process.pid)
+            before, began = _processor_seconds(watched), time.monotonic()
+            left = self._limit
+            while not self._over.wait(max(left, CHECK_SECONDS)):
+                left = self._limit - (_processor_seconds(watched) - before)
+                if left <= 0:
+                    self.why = "too costly"
+                elif time.monotonic() - began >= self._patience:
+                    self.why = "starved"
+                if self.why:
+                    self._process.kill()
+                    return
+
+    def end(self) -> None:
+        """There is an answer, or will be none."""
+        self._over.set()
+
+
+def _processor_seconds(process: psutil.Process) -> float:
+    times = process.cpu_times()
+    return times.user + times.system

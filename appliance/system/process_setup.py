@@ -47,6 +47,38 @@ def go_first_out_of_memory(score: int) -> None:
         file.write(str(score))
 
 
+def limit_memory(more: int) -> bool:
+    """Bound what this process may take from now on; whether this system can.
+
+    Linux alone holds to RLIMIT_AS. Windows would need a job object, which has to be made from
+    outside; macOS has nothing of the kind.
+
+    Args:
+        more: bytes, besides what it has.
+    """
+    if sys.platform != "linux":
+        return False
+    import resource
+
+    with open("/proc/self/statm") as file:
+        pages = int(file.read().split()[0])
+    limit = pages * resource.getpagesize() + more
+    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    return True
+
+
+def open_no_more_files() -> None:
+    """From now on this process opens no file and no connection, whatever happens in it; as far as
+    the system can hold it to that."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return
+    with contextlib.suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (0, 0))
+
+
 def allow_open_files(most: int = 65536) -> int:
     """As many open files as this user may have, also for the processes that this one starts.
 

@@ -10,6 +10,7 @@ import msgspec
 
 from appliance.engine.kv_files import opaque
 from appliance.engine.protocol import (
+    AttachedFit,
     Begun,
     Cancel,
     Embed,
@@ -28,6 +29,7 @@ from appliance.engine.types import (
     TextRequest,
 )
 from appliance.errors import ApplianceError, ContextLengthExceeded, InternalError, RequestError
+from appliance.worker.attached_texts import AttachedTexts
 from appliance.worker.chat_template.sandbox import (
     SandboxedGrammars,
     SandboxedTemplate,
@@ -66,6 +68,7 @@ class InputProcessor:
         self._runner = runner
         self._turns = IntakeQueue()
         self._tokenizer = PromptTokenizer(runner, template, self._turns.pass_on)
+        self._attached = AttachedTexts(runner, self._tokenizer)
         self._constraints = ConstraintCompiler(runner, grammars.refusal)
         self._send = send
         self._enqueue = enqueue
@@ -117,9 +120,15 @@ class InputProcessor:
     def _hand_over(self, command: Generate | Embed, ticket: Ticket) -> None:
         """Read it for the step loop; within its turn, so that requests keep their order."""
         read: Sequence | EmbeddingJob
+        fits: list[AttachedFit] = []
         if isinstance(command, Embed) and isinstance(command.request, TextRequest):
             done = text_result(
-                command.id, command.request, self._runner, self._tokenizer, self._written
+                command.id,
+                command.request,
+                self._runner,
+                self._tokenizer,
+                self._written,
+                self._attached,
             )
             self._refuse(done)
             return
@@ -127,15 +136,25 @@ class InputProcessor:
             assert isinstance(command.request, EmbedRequest)
             read = self._job(command.id, command.request)
         else:
-            read = self._sequence(command.id, command.request, command.begun)
+            request, fits = self._with_attached(command.request)
+            read = self._sequence(command.id, request, command.begun)
         info = self._runner.info
         accepted = read.accepted(info.n_ctx)
-        self._send([msgspec.structs.replace(accepted, fingerprint=info.fingerprint)])
+        accepted = msgspec.structs.replace(accepted, fingerprint=info.fingerprint, attached=fits)
+        self._send([accepted])
         with self._lock:
             del self._read[command.id]
             self._enqueue(read)
             if ticket.cancelled:
                 self._enqueue(Cancel(command.id))
+
+    def _with_attached(
+        self, request: GenerationRequest
+    ) -> tuple[GenerationRequest, list[AttachedFit]]:
+        if not isinstance(request.prompt, ChatPrompt):
+            return request, []
+        prompt, fits = self._attached.put_in(request.prompt)
+        return msgspec.structs.replace(request, prompt=prompt), fits
 
     def _refuse(self, answer: Finished | Failed | TextResult) -> None:
         self._send([answer])

@@ -346,12 +346,18 @@ class PromptTokenizer:
         """Tokens of a text, however long."""
         if len(text) <= SLICE:
             return self._runner.tokenize(text, parse_special=parse_special)
+        tokens: list[int] = []
+        for _, part in self.sliced(text, parse_special=parse_special):
+            tokens += part
+        return tokens
+
+    def sliced(self, text: str, *, parse_special: bool = False) -> Iterator[tuple[str, list[int]]]:
+        """The text in parts, each with its tokens."""
         first, *others = slices(text, self._runner.cuts)
-        tokens = self._runner.tokenize(first, parse_special=parse_special)
+        yield first, self._runner.tokenize(first, parse_special=parse_special)
         for part in others:
             self._pause()
-            tokens += self._tokens_within(part, parse_special=parse_special)
-        return tokens
+            yield part, self._tokens_within(part, parse_special=parse_special)
 
     def as_written(self, tokens: PromptTokens, written: WrittenTokens) -> PromptTokens:
         """A chat's tokens, with those of replies as they were written."""

@@ -3,6 +3,7 @@
 from appliance.engine.kv_files import opaque
 from appliance.engine.protocol import TextResult
 from appliance.engine.types import TextRequest
+from appliance.worker.attached_texts import AttachedTexts
 from appliance.worker.prompt_tokenizer import PromptTokenizer
 from appliance.worker.runners.base import Runner
 from appliance.worker.scheduler.prompt_tokens import PromptTokens, Scope
@@ -15,6 +16,7 @@ def text_result(
     runner: Runner,
     tokenizer: PromptTokenizer,
     written: WrittenTokens,
+    attached: AttachedTexts,
 ) -> TextResult:
     """The answer; `written`: the replies of which the tokens are known.
 
@@ -30,10 +32,13 @@ def text_result(
         tokenizer.check_tokens(request.tokens, "tokens")
         text = b"".join(map(runner.token_text, request.tokens))
         return TextResult(id, text=text.decode("utf-8", "replace"))
+    if request.kind == "fit":
+        return TextResult(id, fits=attached.fits(request.attached), n_ctx=runner.info.n_ctx)
     if request.kind == "prompt":
         assert request.prompt
         scope = Scope(opaque(request.owner), opaque(request.session) if request.session else "")
-        prompt = PromptTokens(tokenizer.prompt_tokens(request.prompt), scope)
+        chat, _ = attached.put_in(request.prompt)
+        prompt = PromptTokens(tokenizer.prompt_tokens(chat), scope)
         prompt = tokenizer.as_written(prompt, written)
         tokens = prompt.ids(0, len(prompt)).tolist()
         control = [at for at, token in enumerate(tokens) if token in tokenizer.control_tokens]

@@ -59,7 +59,12 @@ class ReplyStarter:
         """
         request = self._request(session_id, body, caller, defaults, max_history_messages)
         return self._turns.begin(
-            session_id, request, body.content, body.parent_id, may_be_empty=may_be_empty
+            session_id,
+            request,
+            body.content,
+            body.parent_id,
+            may_be_empty=may_be_empty,
+            attachments=body.attachments,
         )
 
     def regenerate(

@@ -31,6 +31,7 @@ from appliance.api.generation.sampling import (
 from appliance.api.wire.bodies import Body
 from appliance.config.schema import DeviceName
 from appliance.http.errors import ErrorObject
+from appliance.store.callers.attachments import MOST_OF_A_MESSAGE
 from appliance.store.sessions import Message, Role, SessionChanges, Settings
 
 Title = Annotated[str, Meta(max_length=200)]
@@ -175,6 +176,8 @@ class TurnIn(ReplyIn, kw_only=True, frozen=True):
     content: str
     parent_id: str | UnsetType | None = UNSET
     """The message it follows; not given: the session's leaf; null: a new root."""
+    attachments: Annotated[tuple[str, ...], Meta(max_length=MOST_OF_A_MESSAGE)] = ()
+    """Ids of attachments that were uploaded, or that other messages have."""
 
 
 class MessagesQuery(Body, kw_only=True, frozen=True):

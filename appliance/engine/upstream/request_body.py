@@ -13,6 +13,7 @@ from appliance.engine.types import (
     Prompt,
     SamplingParams,
     TextPrompt,
+    with_attached,
 )
 from appliance.engine.upstream.chunks import Chunk
 from appliance.errors import ApplianceError
@@ -236,7 +237,10 @@ class RequestBody:
 
     def _messages(self) -> list[ChatMessage]:
         system, rest = self._parts()
-        return system + rest[self.dropped :]
+        return [
+            with_attached(message, [None] * len(message.attached or ()))
+            for message in system + rest[self.dropped :]
+        ]
 
     def _parts(self) -> tuple[list[ChatMessage], list[ChatMessage]]:
         assert isinstance(self._prompt, ChatPrompt)

@@ -8,16 +8,13 @@ way at a time.
 
 import logging
 import threading
-import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-import psutil
-
 from appliance.engine.types import ChatMessage
 from appliance.errors import ApplianceError, RequestError, Unavailable
-from appliance.system.child_process import ChildProcess
+from appliance.system.child_process import ChildProcess, ProcessAlarm
 from appliance.worker.chat_template import sandbox_protocol
 from appliance.worker.chat_template.sandbox_protocol import (
     MEMORY_LIMIT,
@@ -36,8 +33,6 @@ from appliance.worker.chat_template.sandbox_protocol import (
 
 log = logging.getLogger(__name__)
 
-CHECK_SECONDS = 0.05
-"""Between two checks of a process that takes long, at least."""
 END_SECONDS = 1.0
 """From the end of a process's output to its own end."""
 KILLED = -9
@@ -60,46 +55,6 @@ class _Died(Exception):
 
 class _Busy(Exception):
     """Something else had the processor, or ended the process. It is of no more use."""
-
-
-class _Alarm(threading.Thread):
-    """Kills a process that takes too much of a processor, or gets none."""
-
-    def __init__(self, process: ChildProcess, limit: float) -> None:
-        """`limit`: seconds of a processor."""
-        super().__init__(name="template alarm", daemon=True)
-        self._limit = limit
-        self.why: _TooMuch | _Busy | None = None
-        """Why it was killed."""
-        self._process = process
-        self._over = threading.Event()
-
-    def run(self) -> None:
-        """Until it is over."""
-        try:
-            watched = psutil.Process(self._process.pid)
-            before, began = _processor_seconds(watched), time.monotonic()
-            left = self._limit
-            while not self._over.wait(max(left, CHECK_SECONDS)):
-                left = self._limit - (_processor_seconds(watched) - before)
-                if left <= 0:
-                    self.why = _TooMuch(f"takes more than {self._limit:.0f} s of a processor")
-                elif time.monotonic() - began >= TIMEOUT:
-                    self.why = _Busy()
-                if self.why:
-                    self._process.kill()
-                    return
-        except psutil.Error:
-            log.debug("the process for chat templates is gone already")
-
-    def end(self) -> None:
-        """There is an answer, or will be none."""
-        self._over.set()
-
-
-def _processor_seconds(process: psutil.Process) -> float:
-    times = process.cpu_times()
-    return times.user + times.system
 
 
 class _Child:
@@ -138,7 +93,7 @@ class _Child:
 
     def _exchange(self, frame: bytes, limit: float = TIME_LIMIT) -> SandboxAnswer:
         process = self._process
-        alarm = _Alarm(process, limit)
+        alarm = ProcessAlarm(process, limit, TIMEOUT)
         alarm.start()
         try:
             process.send(frame)
@@ -153,8 +108,10 @@ class _Child:
         if answer is not None:
             return answer
         alarm.join()
+        if alarm.why == "too costly":
+            raise _TooMuch(f"takes more than {limit:.0f} s of a processor")
         if alarm.why:
-            raise alarm.why
+            raise _Busy
         raise _Busy if process.wait(END_SECONDS) == KILLED else _Died
 
     def close(self) -> None:

@@ -11,7 +11,7 @@ import sys
 
 from appliance.errors import RequestError
 from appliance.system.memory import give_back_freed
-from appliance.system.process_setup import obey_parent_alone, take_pipes
+from appliance.system.process_setup import limit_memory, obey_parent_alone, take_pipes
 from appliance.worker.chat_template import sandbox_protocol
 from appliance.worker.chat_template.sandbox_protocol import (
     MEMORY_LIMIT,
@@ -105,30 +105,13 @@ def _prepare_for_grammars(stack: int) -> None:
             resource.setrlimit(resource.RLIMIT_STACK, (stack, most))
 
 
-def _limit_memory() -> None:
-    """Bound what this process may take from now on.
-
-    Linux alone holds to RLIMIT_AS. Windows would need a job object, which has to be made from
-    outside; macOS has nothing of the kind: there, the time is bounded, and not the memory.
-    """
-    if sys.platform != "linux":
-        log.info("the memory of chat templates is not limited on this system")
-        return
-    import resource
-
-    with open("/proc/self/statm") as file:
-        pages = int(file.read().split()[0])
-    limit = pages * resource.getpagesize() + MEMORY_LIMIT
-    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-
-
 def main() -> int:
     """Entry of the process. Returns the exit code."""
     requests, answers = take_pipes(logging.INFO)
     nowhere = os.open(os.devnull, os.O_WRONLY)
     obey_parent_alone()
-    _limit_memory()
+    if not limit_memory(MEMORY_LIMIT):
+        log.info("the memory of chat templates is not limited on this system")
     renderer = Renderer()
     frame = sandbox_protocol.encode(Started())
     try:

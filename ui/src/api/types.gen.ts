@@ -119,6 +119,34 @@ export interface components {
             cache_read_input_tokens?: number;
             output_tokens: number;
         };
+        /** @description A file that a message has with it, or is to have. */
+        Attachment: {
+            id: string;
+            name: string;
+            bytes: number;
+            kind: string | null;
+            characters: number;
+            /** @default null */
+            pages?: number | null;
+            /** @default null */
+            shown?: number | null;
+        };
+        /** @description How much of an attachment fits into the model's context. */
+        AttachmentFit: {
+            id: string;
+            tokens: number;
+            shown: number | null;
+        };
+        /** @description The attachments of one message. */
+        AttachmentFits: {
+            model: string;
+            n_ctx: number;
+            fits: components["schemas"]["AttachmentFit"][];
+        };
+        /** @description `PATCH /api/attachments/{attachment_id}`. */
+        AttachmentPart: {
+            offset: number;
+        };
         /** @description A recording. */
         AudioPart: {
             /** @enum {unknown} */
@@ -1107,6 +1135,12 @@ export interface components {
             /** @default  */
             after?: string;
         };
+        /** @description `GET /api/attachments/fit`. */
+        FitQuery: {
+            ids: string;
+            /** @default null */
+            model?: string | null;
+        };
         /** @description One of them. */
         Folder: {
             id: string;
@@ -1899,6 +1933,8 @@ export interface components {
             created_at: number;
             usage: components["schemas"]["MessageUsage"] | null;
             error: components["schemas"]["MessageError"] | null;
+            /** @default [] */
+            attachments?: components["schemas"]["Attachment"][];
             /** @default false */
             damaged?: boolean;
             /** @default false */
@@ -2164,6 +2200,11 @@ export interface components {
             /** @enum {unknown} */
             type: "function";
             function: components["schemas"]["FunctionName"];
+        };
+        /** @description `POST /api/attachments`. */
+        NewAttachment: {
+            name: string;
+            bytes: number;
         };
         /** @description `POST /v1/batches`. */
         NewBatch: {
@@ -3530,6 +3571,8 @@ export interface components {
             reasoning_effort?: ("high" | "low" | "max" | "medium" | "minimal" | "none" | "xhigh") | null;
             content: string;
             parent_id?: string | null;
+            /** @default [] */
+            attachments?: string[];
         };
         /** @description `POST /v1/files`. */
         UploadForm: {

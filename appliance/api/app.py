@@ -317,7 +317,7 @@ def build(
     add("/api/sessions/{session_id}/stop", replies, CHAT, "stop")
     add("/api/sessions/{session_id}/live", replies, CHAT, "live")
 
-    attachments = AttachmentsResource(uploads, pool)
+    attachments = AttachmentsResource(uploads, pool, sessions, profile)
     add("/api/attachments", attachments, CHAT_FILES)
     add("/api/attachments/fit", attachments, CHAT, "fit")
     add("/api/attachments/{attachment_id}", attachments, CHAT_FILES, "one")

@@ -16,7 +16,8 @@ from appliance.engine.serving.pool import Pool
 from appliance.engine.types import AttachedText, TextRequest
 from appliance.errors import RequestError
 from appliance.store.callers.attachments import MOST_BYTES, MOST_OF_A_MESSAGE
-from appliance.store.sessions import Attachment
+from appliance.store.sessions import Attachment, Sessions
+from appliance.store.settings import DefaultProfile
 
 operation = Operations("Attachments")
 
@@ -44,7 +45,10 @@ class FitQuery(Body, kw_only=True, frozen=True):
 
     ids: str
     """Of attachments that one message is to have, with commas between them."""
+    session_id: str | None = None
+    """The chat that it is for, whose model counts."""
     model: ModelName | None = None
+    """The model that counts instead."""
 
 
 class AttachmentFit(msgspec.Struct, frozen=True):
@@ -69,7 +73,11 @@ class AttachmentFits(msgspec.Struct, frozen=True):
 class AttachmentsResource:
     """`/api/attachments` and below."""
 
-    def __init__(self, uploads: Uploads, pool: Pool) -> None:
+    def __init__(
+        self, uploads: Uploads, pool: Pool, sessions: Sessions, profile: DefaultProfile
+    ) -> None:
+        self._sessions = sessions
+        self._profile = profile
         self._uploads = uploads
         self._book = uploads.book
         self._pool = pool
@@ -148,7 +156,7 @@ class AttachmentsResource:
         texts = [
             AttachedText(it.name, self._book.text(owner, it.id), it.characters) for it in found
         ]
-        model = self._pool.find(query.model)
+        model = self._pool.find(query.model or self._model_of(query.session_id))
         wanted = TextRequest(kind="fit", attached=texts, owner=owner)
         done = read_text(model, wanted, req.env["appliance.on_disconnect"])
         fits = [
@@ -156,6 +164,10 @@ class AttachmentsResource:
             for it, fit in zip(found, done.fits, strict=True)
         ]
         resp.media = AttachmentFits(model.id, done.n_ctx, fits)
+
+    def _model_of(self, session_id: str | None) -> str | None:
+        settings = self._sessions.get(session_id).settings if session_id else None
+        return (settings and settings.model) or self._profile.get().model
 
 
 def _owner(req: falcon.Request) -> str:

@@ -128,15 +128,15 @@ export function getPrompt(id: string, messageId: string, signal: AbortSignal): P
 /** A request for a reply. */
 export type ReplyStart =
   /** `parent_id`: the message that this one answers; null starts the session. */
-  | { kind: "turn"; content: string; parent_id: string | null }
+  | { kind: "turn"; content: string; parent_id: string | null; attachments?: readonly string[] }
   /** Another version of this reply, or its continuation; `model`: by another one. */
   | { kind: "regenerate" | "continue"; message_id: string; model?: string };
 
 /** Opens the event stream of a new reply. */
 export function startReply(id: string, start: ReplyStart, signal: AbortSignal): Promise<Response> {
   if (start.kind === "turn") {
-    const { content, parent_id } = start;
-    const body = { content, parent_id };
+    const { content, parent_id, attachments } = start;
+    const body = { content, parent_id, attachments };
     return send(sessionPath(id, "/turns"), { method: "POST", body, signal });
   }
   const { kind, message_id, ...body } = start;

@@ -50,6 +50,12 @@ export type Usage = Omit<Schemas["MessageUsage"], "cached_from"> & {
 
 export type Message = Omit<Schemas["Message"], "usage"> & { usage: Usage | null };
 
+/** A file that a message has with it. */
+export type Attachment = Schemas["Attachment"];
+
+/** How much of the attachments of a message fits into the model's context. */
+export type AttachmentFits = Schemas["AttachmentFits"];
+
 export type ModelStatus = Schemas["ModelStatus"];
 
 /** A CPU or GPU of the server's machine. */

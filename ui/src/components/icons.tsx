@@ -121,6 +121,12 @@ export const FolderIcon = icon(
   <path d="M3.5 7.5a2 2 0 0 1 2-2h3.7l2 2.5h7.3a2 2 0 0 1 2 2v7a2 2 0 0 1-2 2h-13a2 2 0 0 1-2-2z" />,
 );
 export const ClockIcon = icon(<path d="M12 7.5V12l3 2M20 12a8 8 0 1 1-16 0 8 8 0 0 1 16 0z" />);
+export const PaperclipIcon = icon(
+  <path d="M19.5 11.5l-7.6 7.6a4.6 4.6 0 0 1-6.5-6.5l8-8a3.1 3.1 0 0 1 4.4 4.4l-7.9 7.9a1.55 1.55 0 0 1-2.2-2.2l7-7" />,
+);
+export const FileIcon = icon(
+  <path d="M13.5 3.5H7.8A1.8 1.8 0 0 0 6 5.3v13.4a1.8 1.8 0 0 0 1.8 1.8h8.4a1.8 1.8 0 0 0 1.8-1.8V8l-4.5-4.5zM13.5 3.5V8H18M9.3 12.5h5.4M9.3 16h5.4" />,
+);
 
 export function StopIcon({ className }: IconProps) {
   return (

@@ -3,6 +3,7 @@ import { useTranslation } from "react-i18next";
 
 import { Button, IconButton } from "@/components/button";
 import { ArrowDownIcon } from "@/components/icons";
+import { DropZone } from "@/features/chat/attachments/drop-zone";
 import { Announcements } from "@/features/chat/components/announcements";
 import { useChat } from "@/features/chat/state/chat-context";
 import { isBusy } from "@/features/chat/state/chat-state";
@@ -46,7 +47,7 @@ export function ChatView({ hold, about, able, model, presets, onNewChat }: ChatV
 
   return (
     <AnsweringModelContext value={model}>
-      <section aria-label={t("app.chat")} className="flex min-h-0 flex-1 flex-col">
+      <DropZone aria-label={t("app.chat")} className="relative flex min-h-0 flex-1 flex-col">
         <div className="soft-edges min-h-0 flex-1">
           <div
             ref={scroller}
@@ -79,7 +80,7 @@ export function ChatView({ hold, about, able, model, presets, onNewChat }: ChatV
           <Composer hold={hold} presets={presets} />
         </div>
         <Announcements />
-      </section>
+      </DropZone>
     </AnsweringModelContext>
   );
 }

@@ -5,9 +5,18 @@ import { IconButton } from "@/components/button";
 import { ArrowUpIcon, StopIcon } from "@/components/icons";
 import { branchTo } from "@/features/chat/state/branch";
 import { useChat, useChatStore } from "@/features/chat/state/chat-context";
-import { draftKey, isBusy, type ChatState } from "@/features/chat/state/chat-state";
+import {
+  draftKey,
+  hasFiles,
+  isBusy,
+  isUploading,
+  type ChatState,
+} from "@/features/chat/state/chat-state";
 import { ContextMeter } from "@/features/chat/components/context-meter";
+import { AttachButton } from "@/features/chat/attachments/attach-button";
+import { DraftFiles } from "@/features/chat/attachments/chips";
 import { Footnote } from "@/features/chat/components/footnote";
+import { usePaste } from "@/features/chat/attachments/use-paste";
 import { NoticeLine } from "@/features/chat/components/notice-line";
 import { TemporaryMark } from "@/features/chat/components/temporary-mark";
 import { classNames } from "@/lib/class-names";
@@ -31,6 +40,9 @@ export function Composer({ hold, presets }: ComposerProps) {
   const draft = useChat((state) => state.drafts[draftKey(state.sessionId)] ?? "");
   const phase = useChat((state) => state.phase);
   const busy = useChat(isBusy);
+  const uploading = useChat(isUploading);
+  const withFiles = useChat(hasFiles);
+  const paste = usePaste();
   const stopping = useChat((state) => state.stopping);
   const store = useChatStore();
   const send = useChat((state) => state.send);
@@ -49,7 +61,8 @@ export function Composer({ hold, presets }: ComposerProps) {
     if (matchMedia("(pointer: fine)").matches) input.current?.focus();
   }, [sessionId]);
 
-  const ready = !busy && hold === null && phase === "ready" && /\S/.test(draft);
+  const ready =
+    !busy && hold === null && phase === "ready" && !uploading && (withFiles || /\S/.test(draft));
   const submit = (event?: SubmitEvent) => {
     event?.preventDefault();
     if (ready) void send(draft);
@@ -72,49 +85,54 @@ export function Composer({ hold, presets }: ComposerProps) {
       <TemporaryMark />
       <form
         onSubmit={submit}
-        className="flex items-end gap-2 rounded-[1.375rem] border border-line-strong bg-raised p-1.5 transition-colors focus-within:border-line-bold"
+        className="rounded-[1.375rem] border border-line-strong bg-raised p-1.5 transition-colors focus-within:border-line-bold"
       >
-        <label htmlFor={inputId} className="sr-only">
-          {t("chat.message")}
-        </label>
-        <textarea
-          ref={input}
-          id={inputId}
-          rows={1}
-          dir="auto"
-          value={draft}
-          placeholder={t("chat.placeholder")}
-          enterKeyHint={isTouched() ? "enter" : "send"}
-          onChange={(event) => {
-            setDraft(event.target.value);
-          }}
-          onKeyDown={keyDown}
-          className={classNames(
-            "max-h-[min(40dvh,15rem)] min-h-9 flex-1 resize-none bg-transparent px-3 py-1.5 placeholder:text-faint focus:outline-none",
-            long ? "h-[min(40dvh,15rem)] contain-strict" : "field-sizing-content",
+        <DraftFiles />
+        <div className="flex items-end gap-1">
+          <AttachButton onChosen={() => input.current?.focus()} />
+          <label htmlFor={inputId} className="sr-only">
+            {t("chat.message")}
+          </label>
+          <textarea
+            ref={input}
+            id={inputId}
+            rows={1}
+            dir="auto"
+            value={draft}
+            placeholder={t("chat.placeholder")}
+            enterKeyHint={isTouched() ? "enter" : "send"}
+            onChange={(event) => {
+              setDraft(event.target.value);
+            }}
+            onKeyDown={keyDown}
+            onPaste={paste}
+            className={classNames(
+              "max-h-[min(40dvh,15rem)] min-h-9 flex-1 resize-none bg-transparent px-1.5 py-1.5 placeholder:text-faint focus:outline-none",
+              long ? "h-[min(40dvh,15rem)] contain-strict" : "field-sizing-content",
+            )}
+          />
+          {busy ? (
+            <IconButton
+              label={t("chat.stop")}
+              variant="plain"
+              className={round}
+              disabled={stopping}
+              onClick={() => void stop()}
+            >
+              <StopIcon className="size-5" />
+            </IconButton>
+          ) : (
+            <IconButton
+              label={t("chat.send")}
+              type="submit"
+              variant="accent"
+              className={round}
+              disabled={!ready}
+            >
+              <ArrowUpIcon />
+            </IconButton>
           )}
-        />
-        {busy ? (
-          <IconButton
-            label={t("chat.stop")}
-            variant="plain"
-            className={round}
-            disabled={stopping}
-            onClick={() => void stop()}
-          >
-            <StopIcon className="size-5" />
-          </IconButton>
-        ) : (
-          <IconButton
-            label={t("chat.send")}
-            type="submit"
-            variant="accent"
-            className={round}
-            disabled={!ready}
-          >
-            <ArrowUpIcon />
-          </IconButton>
-        )}
+        </div>
       </form>
       <div className="mt-2 flex min-h-5 items-center justify-center gap-4 text-xs leading-5 text-faint tabular-nums">
         {presets}

@@ -69,7 +69,11 @@ export function MessageEditor({ message }: { message: Message }) {
         >
           {t("app.cancel")}
         </Button>
-        <Button variant="accent" disabled={text.trim() === ""} onClick={submit}>
+        <Button
+          variant="accent"
+          disabled={text.trim() === "" && !message.attachments?.length}
+          onClick={submit}
+        >
           {ofReply ? t("messages.save") : t("actions.sendEdit")}
         </Button>
       </div>

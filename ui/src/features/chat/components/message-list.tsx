@@ -51,7 +51,9 @@ export function MessageList({ scroller }: { scroller: RefObject<HTMLElement | nu
       {above > 0 && <div style={{ height: above }} />}
       {shown}
       {below > 0 && <div style={{ height: below }} />}
-      {pending?.kind === "turn" && <PendingMessage content={pending.content} />}
+      {pending?.kind === "turn" && (
+        <PendingMessage content={pending.content} attachments={pending.attachments} />
+      )}
       {pending !== null && pending.kind !== "continue" && <AwaitedReply />}
     </div>
   );

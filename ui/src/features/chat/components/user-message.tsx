@@ -1,10 +1,11 @@
 import { memo } from "react";
 import { useTranslation } from "react-i18next";
 
-import type { Message } from "@/api/types";
+import type { Attachment, Message } from "@/api/types";
 import { Button, IconButton } from "@/components/button";
 import { CopyButton } from "@/components/copy-button";
 import { PencilIcon } from "@/components/icons";
+import { SentFiles } from "@/features/chat/attachments/chips";
 import type { Version } from "@/features/chat/state/branch";
 import { useDeferredBusy, useChat } from "@/features/chat/state/chat-context";
 import { MessageEditor } from "@/features/chat/components/message-editor";
@@ -23,23 +24,34 @@ export const UserMessage = memo(function UserMessage({ message, version }: UserM
   if (editing) return <MessageEditor message={message} />;
   return (
     <div className="group flex flex-col items-end">
-      <article aria-label={t("chat.yourMessage")} dir="auto" className={bubble}>
-        {message.content}
-      </article>
+      <SentFiles attachments={message.attachments} />
+      {message.content !== "" && (
+        <article aria-label={t("chat.yourMessage")} dir="auto" className={bubble}>
+          {message.content}
+        </article>
+      )}
       {message.damaged && <p className="mt-2 text-sm text-danger">{t("chat.damaged")}</p>}
       <Actions message={message} version={version} />
     </div>
   );
 });
 
+interface PendingMessageProps {
+  content: string;
+  attachments: readonly Attachment[];
+}
+
 /** Sent, and not accepted by the server yet. */
-export function PendingMessage({ content }: { content: string }) {
+export function PendingMessage({ content, attachments }: PendingMessageProps) {
   const { t } = useTranslation();
   return (
     <div className="flex flex-col items-end">
-      <article aria-label={t("chat.yourMessage")} dir="auto" className={bubble}>
-        {content}
-      </article>
+      <SentFiles attachments={attachments} />
+      {content !== "" && (
+        <article aria-label={t("chat.yourMessage")} dir="auto" className={bubble}>
+          {content}
+        </article>
+      )}
       <div className="-mb-4 h-8" />
     </div>
   );

@@ -1,5 +1,6 @@
 import type { ReplyTransport } from "@/api/reply-transport";
-import type { Prefill, Session, Settings } from "@/api/types";
+import type { Attachment, Prefill, Session, Settings } from "@/api/types";
+import type { AttachedActions, AttachedState } from "@/features/chat/attachments/attached";
 import type { MessageTable } from "@/features/chat/state/branch";
 import type { Notice } from "@/features/chat/state/notice";
 
@@ -18,7 +19,7 @@ export interface LiveReply {
 
 /** A request that the server has not accepted yet. */
 export type Pending =
-  | { kind: "turn"; content: string }
+  | { kind: "turn"; content: string; attachments: readonly Attachment[] }
   | { kind: "regenerate" }
   /** Continues this reply. */
   | { kind: "continue"; replyId: string };
@@ -29,7 +30,7 @@ export interface NewChatKind {
   temporary: boolean;
 }
 
-export interface ChatState {
+export interface ChatState extends AttachedState, AttachedActions {
   /** null: a new chat, whose session is created with its first message. */
   sessionId: string | null;
   phase: "ready" | "loading" | "missing" | "failed";
@@ -115,4 +116,14 @@ export function draftKey(sessionId: string | null): string {
 /** Whether a reply is pending or being generated. */
 export function isBusy(state: ChatState): boolean {
   return state.live !== null || state.pending !== null;
+}
+
+/** Whether a file of the message that is being written is still on its way. */
+export function isUploading({ attached, sessionId }: ChatState): boolean {
+  return (attached[draftKey(sessionId)] ?? []).some(({ attachment }) => attachment === null);
+}
+
+/** Whether the message that is being written has files. */
+export function hasFiles({ attached, sessionId }: ChatState): boolean {
+  return (attached[draftKey(sessionId)] ?? []).length > 0;
 }

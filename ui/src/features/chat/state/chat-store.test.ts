@@ -48,7 +48,11 @@ async function opened() {
 describe("sending", () => {
   it("makes a session named after the first message, and streams the reply", async () => {
     void state().send("Why is the sky blue?\nReally?");
-    expect(state().pending).toEqual({ kind: "turn", content: "Why is the sky blue?\nReally?" });
+    expect(state().pending).toEqual({
+      kind: "turn",
+      content: "Why is the sky blue?\nReally?",
+      attachments: [],
+    });
     await settle();
     const [session] = api.sessions;
     expect(deps.onSessionCreated).toHaveBeenCalledWith(expect.objectContaining({ id: session?.id }));

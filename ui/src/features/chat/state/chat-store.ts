@@ -13,10 +13,13 @@ import { leafBelow, leafThrough } from "@/features/chat/state/branch";
 import {
   draftKey,
   isBusy,
+  isUploading,
   type ChatState,
   type ChatStoreDeps,
   type NewChatKind,
 } from "@/features/chat/state/chat-state";
+import { Attached } from "@/features/chat/attachments/attached";
+import { toNotice } from "@/features/chat/state/notice";
 import { emptyChat, Replies } from "@/features/chat/state/replies";
 import { temporaryId } from "@/features/chat/state/temporary";
 
@@ -38,7 +41,8 @@ function withReplySoFar({ messages, leafId, live }: ChatState) {
 
 export function createChatStore(deps: ChatStoreDeps): ChatStore {
   return createStore<ChatState>()((set, get) => {
-    const replies = new Replies(set, get, deps);
+    const files = new Attached(set, get, toNotice);
+    const replies = new Replies(set, get, deps, files);
     /** The temporary chat while another one is shown. */
     let kept: Pick<ChatState, "messages" | "leafId"> | Record<string, never> = {};
 
@@ -79,6 +83,7 @@ export function createChatStore(deps: ChatStoreDeps): ChatStore {
       drafts: {},
       folderId: null,
       temporary: false,
+      attached: {},
       ...emptyChat,
 
       open(shownId, targetId = null, { folderId, temporary } = stored) {
@@ -123,23 +128,24 @@ export function createChatStore(deps: ChatStoreDeps): ChatStore {
       },
       async send(content) {
         const state = get();
-        if (content.trim() === "" || isBusy(state) || state.phase !== "ready") return;
-        replies.setDraft(draftKey(state.sessionId), "");
-        const start = { kind: "turn", content, parent_id: state.leafId } as const;
-        await replies.request(start, state.leafId, "draft");
+        const key = draftKey(state.sessionId);
+        const empty = content.trim() === "" && files.of(key).length === 0;
+        if (empty || isUploading(state) || isBusy(state) || state.phase !== "ready") return;
+        replies.setDraft(key, "");
+        await replies.send(content, state.leafId, files.take(key));
       },
       startEdit(messageId) {
         if (!isBusy(get())) set({ editingId: messageId });
       },
       async sendEdit(messageId, content) {
         const message = get().messages[messageId];
-        if (!message || content.trim() === "" || isBusy(get())) return;
+        const empty = content.trim() === "" && !message?.attachments?.length;
+        if (!message || empty || isBusy(get())) return;
         if (message.role === "assistant") {
           await storeEdit(message, content);
           return;
         }
-        const { parent_id } = message;
-        await replies.request({ kind: "turn", content, parent_id }, parent_id, "draft");
+        await replies.send(content, message.parent_id, message.attachments ?? []);
       },
       async regenerate(replyId, model) {
         const question = questionOf(replyId);
@@ -188,11 +194,19 @@ export function createChatStore(deps: ChatStoreDeps): ChatStore {
       takeBack(replyId) {
         const question = questionOf(replyId);
         if (!question || isBusy(get())) return;
-        replies.giveBack(draftKey(get().sessionId), question.content);
+        const key = draftKey(get().sessionId);
+        replies.giveBack(key, question.content);
+        files.giveBack(key, question.attachments ?? []);
         set({ leafId: question.parent_id });
       },
       async stop() {
         if (isBusy(get())) await replies.stop();
+      },
+      attach(chosen) {
+        files.attach(chosen);
+      },
+      detach(key) {
+        files.detach(key);
       },
       setDraft(text) {
         replies.setDraft(draftKey(get().sessionId), text);

@@ -15,7 +15,8 @@ import {
   type ReplySource,
 } from "@/api/follow-reply";
 import { purgeDeleted } from "@/api/organizing";
-import type { Message, Session } from "@/api/types";
+import type { Attachment, Message, Session } from "@/api/types";
+import type { Attached } from "@/features/chat/attachments/attached";
 import { leafThrough, messageTable } from "@/features/chat/state/branch";
 import {
   draftKey,
@@ -62,8 +63,8 @@ function liveOf(reply: Message): LiveReply {
   };
 }
 
-function pendingOf(start: ReplyStart): Pending {
-  if (start.kind === "turn") return { kind: "turn", content: start.content };
+function pendingOf(start: ReplyStart, attachments: readonly Attachment[]): Pending {
+  if (start.kind === "turn") return { kind: "turn", content: start.content, attachments };
   if (start.kind === "regenerate") return { kind: "regenerate" };
   return { kind: "continue", replyId: start.message_id };
 }
@@ -79,12 +80,14 @@ export class Replies {
   private readonly set: SetState;
   private readonly get: () => ChatState;
   private readonly deps: ChatStoreDeps;
+  private readonly files: Attached;
   private current: Run | null = null;
   private unconfirmed: UnconfirmedSend | null = null;
   private readonly temporary: TemporaryReplies;
   private filling = new AbortController();
 
-  constructor(set: SetState, get: () => ChatState, deps: ChatStoreDeps) {
+  constructor(set: SetState, get: () => ChatState, deps: ChatStoreDeps, files: Attached) {
+    this.files = files;
     this.set = set;
     this.get = get;
     this.deps = deps;
@@ -133,18 +136,35 @@ export class Replies {
     }
   }
 
+  /** Sends a message below `parentId`; if it is refused, it goes back into the input. */
+  async send(content: string, parentId: string | null, files: readonly Attachment[]) {
+    const start: ReplyStart = {
+      kind: "turn",
+      content,
+      parent_id: parentId,
+      ...(files.length > 0 && { attachments: files.map(({ id }) => id) }),
+    };
+    await this.request(start, parentId, "draft", files);
+  }
+
   /** Starts a reply and follows it. `leafId`: the leaf to show until the server has accepted it. */
-  async request(start: ReplyStart, leafId: string | null, returnTo: ReturnTo) {
+  async request(
+    start: ReplyStart,
+    leafId: string | null,
+    returnTo: ReturnTo,
+    files: readonly Attachment[] = [],
+  ) {
     const { sessionId, leafId: leafBefore } = this.get();
     const run = this.begin(newRun(draftKey(sessionId), false));
-    this.set({ pending: pendingOf(start), leafId, notice: null, stopping: false, editingId: null });
+    this.set({ pending: pendingOf(start, files), leafId, notice: null, stopping: false, editingId: null });
     try {
-      if (sessionId === null) await this.createFor(run, start);
+      if (sessionId === null) await this.createFor(run, start, files);
       if ((await this.follow(run, { sessionId: run.sessionId, start })) === "gone") {
         await this.attach(run);
       }
     } catch (error) {
       this.failed(run, start, leafBefore, returnTo, error);
+      if (!run.accepted && returnTo === "draft") this.files.giveBack(run.sessionId, files);
     } finally {
       this.end(run);
     }
@@ -188,8 +208,9 @@ export class Replies {
     return toNotice(error);
   }
 
-  private async createFor(run: Run, start: ReplyStart) {
-    const title = titleFor(start.kind === "turn" ? start.content : "");
+  private async createFor(run: Run, start: ReplyStart, files: readonly Attachment[]) {
+    const content = start.kind === "turn" ? start.content : "";
+    const title = titleFor(content) || titleFor(files[0]?.name ?? "");
     const session = await createSession(title, this.deps.newChatSettings(), this.get().folderId);
     run.sessionId = session.id;
     run.created = true;

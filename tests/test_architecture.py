@@ -74,7 +74,7 @@ MAY_IMPORT: dict[str, list[str]] = {
     # User interfaces.
     "metrics": ["engine", "engine.serving", "models.memory", "system"],
     "chat": ["engine", "store", "store.upkeep"],
-    "chat.importers": ["store", "store.copies"],
+    "chat.importers": ["store", "store.callers", "store.copies"],
     "chat.attachments": ["store", "store.callers", "system"],
     "http": ["system"],
     "api.wire": ["config", "http"],

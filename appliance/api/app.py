@@ -278,7 +278,7 @@ def build(
 
     one = OneSession(sessions, turns, folders)
     replies = SessionReplies(turns, starter)
-    chat_files = ChatFiles(sessions, chats, version)
+    chat_files = ChatFiles(sessions, chats, uploads.book, version)
     settings = ProfileSettings(profile, pool, limits, config.models.default_device)
     add("/api/status", system, CHAT, "status")
     add("/api/requests", RecentRequestsResource(metrics), CHAT)

@@ -32,6 +32,9 @@ _INSERT = (
     f" VALUES ({', '.join('?' * len(_COLUMNS))})"
 )
 
+Also = Callable[[apsw.Connection, dict[str | None, str | None]], object]
+"""Stores what else a chat has; it gets what the ids of its messages are from now on."""
+
 
 class ChatImportExport:
     """Any thread may call. Raises StoreFull or StoreError where the database does."""
@@ -60,7 +63,9 @@ class ChatImportExport:
             finally:
                 connection.execute("COMMIT")
 
-    def add_once(self, session: Session, messages: Sequence[Message]) -> Session | None:
+    def add_once(
+        self, session: Session, messages: Sequence[Message], also: Also = lambda *_: None
+    ) -> Session | None:
         """As `add`; None, and nothing changes, if there is a session of that id, deleted or not, or
         one that clients call the same."""
         with self._database.read() as connection:
@@ -68,13 +73,16 @@ class ChatImportExport:
                 "SELECT 1 FROM sessions WHERE id = ?1 OR (client_id = ?2 AND client_owner = '')",
                 (session.id, session.client_id),
             ).fetchone()
-        return None if same else self.add(session, messages)
+        return None if same else self.add(session, messages, also)
 
-    def add(self, session: Session, messages: Sequence[Message]) -> Session:
+    def add(
+        self, session: Session, messages: Sequence[Message], also: Also = lambda *_: None
+    ) -> Session:
         """A session from elsewhere, with its messages, parents before children.
 
         Ids that are taken, or could not stand in an address, are made new, those of the messages
         all together; a client's id that is taken is left out. What was streaming is interrupted.
+        `also` belongs to the same transaction.
 
         Raises:
             RequestError: it does not hang together; `param` names the field.
@@ -100,6 +108,7 @@ class ChatImportExport:
                 ),
             )
             connection.executemany(_INSERT, [_row(m, session_id, ids) for m in messages])
+            also(connection, ids)
             return find_session(connection, session_id)
 
     def _message_ids(

@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Sequence
 from contextlib import nullcontext
+from functools import partial
 from typing import IO, Annotated, Any, Literal
 
 import falcon
@@ -14,6 +15,7 @@ from msgspec import Meta
 from appliance.api.chat.schemas import ModelName, SettingsIn, Title
 from appliance.api.openapi.operation import Operations
 from appliance.api.wire.bodies import Body, decode, decode_query
+from appliance.auth.keys.scopes import Caller
 from appliance.chat.importers.chats import ImportedChat
 from appliance.chat.importers.files import read_file
 from appliance.chat.importers.importer import (
@@ -23,6 +25,7 @@ from appliance.chat.importers.importer import (
     import_chats,
 )
 from appliance.errors import RequestError, SessionNotFound
+from appliance.store.callers.attachments import AttachedContent, AttachmentBook, importing
 from appliance.store.import_export import ChatImportExport
 from appliance.store.sessions import (
     DroppedBy,
@@ -97,11 +100,13 @@ class FileMessage(Body, kw_only=True, frozen=True):
     created_at: Count
     usage: FileUsage | None
     error: FileError | None
+    attachments: tuple[AttachedContent, ...] = ()
     edited: bool = False
 
     def to_store(self, session_id: str) -> Message:
         """For the store."""
         fields = msgspec.structs.asdict(self)
+        del fields["attachments"]
         fields["usage"] = self.usage and MessageUsage(**msgspec.structs.asdict(self.usage))
         fields["error"] = self.error and MessageError(self.error.code, self.error.message)
         return Message(session_id=session_id, **fields)
@@ -164,6 +169,7 @@ class ExportedMessage(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=T
     created_at: int
     usage: MessageUsage | None
     error: MessageError | None
+    attachments: Sequence[AttachedContent] = ()
     edited: bool = False
 
 
@@ -202,9 +208,16 @@ class ImportQuery(Body, kw_only=True, frozen=True):
 class ChatFiles:
     """`/api/sessions/{session_id}/export`, `/api/export`, `/api/sessions/import`, `/api/import`"""
 
-    def __init__(self, sessions: Sessions, transfer: ChatImportExport, version: str) -> None:
+    def __init__(
+        self,
+        sessions: Sessions,
+        transfer: ChatImportExport,
+        book: AttachmentBook,
+        version: str,
+    ) -> None:
         """`version`: the appliance's."""
         self._sessions = sessions
+        self._book = book
         self._transfer = transfer
         self._version = version
         self._large = threading.Lock()
@@ -241,8 +254,18 @@ class ChatFiles:
         return ExportedChat(
             metadata=FileMetadata(exported_at=time.time_ns() // 1_000_000, appliance=self._version),
             session=msgspec.convert(session, ExportedSession, from_attributes=True),
-            messages=msgspec.convert(messages, list[ExportedMessage], from_attributes=True),
+            messages=self._with_files(messages),
         )
+
+    def _with_files(self, messages: Sequence[Message]) -> list[ExportedMessage]:
+        files = self._book.contents([it for message in messages for it in message.attachments])
+        made = []
+        for message in messages:
+            plain = msgspec.structs.replace(message, attachments=())
+            exported = msgspec.convert(plain, ExportedMessage, from_attributes=True)
+            attached = [files[it.id] for it in message.attachments]
+            made.append(msgspec.structs.replace(exported, attachments=attached))
+        return made
 
     @operation(takes=ChatFile, gives=Session, status=201, errors=(409, 507))
     def on_post_import(self, req: falcon.Request, resp: falcon.Response) -> None:
@@ -255,7 +278,12 @@ class ChatFiles:
                 param="version",
             )
         session = chat.session.to_store()
-        session = self._transfer.add(session, [m.to_store(session.id) for m in chat.messages])
+        attached = {m.id: m.attachments for m in chat.messages if m.attachments}
+        session = self._transfer.add(
+            session,
+            [m.to_store(session.id) for m in chat.messages],
+            importing(_owner(req), attached),
+        )
         resp.status = falcon.HTTP_201
         resp.location = f"/api/sessions/{session.id}"
         resp.media = session
@@ -270,7 +298,12 @@ class ChatFiles:
         name = decode_query(req, ImportQuery).name
         file: IO[bytes] = req.env["wsgi.input"]  # in memory, or on the disk if it is large
         with self._large if (req.content_length or 0) > LARGE else nullcontext():
-            resp.media = import_chats(read_file(name, file), self._add)
+            resp.media = import_chats(read_file(name, file), partial(self._add, _owner(req)))
 
-    def _add(self, chat: ImportedChat) -> ImportedSession | None:
-        return add_chat(self._transfer, chat)
+    def _add(self, owner: str, chat: ImportedChat) -> ImportedSession | None:
+        return add_chat(self._transfer, chat, owner)
+
+
+def _owner(req: falcon.Request) -> str:
+    caller: Caller = req.context.caller
+    return caller.owner

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from appliance.store.callers.attachments import AttachedContent
 from appliance.store.ids import addressable
 from appliance.store.sessions import Message, Role, Session, Settings
 from appliance.store.text import encodable, title_from
@@ -25,6 +26,8 @@ class ImportedChat(msgspec.Struct, frozen=True):
     origin: str = ""
     """The program that it is from: if its id is in use, it was imported before. Empty: ours, which
     is imported once more then."""
+    attached: dict[str, list[AttachedContent]] = {}
+    """What messages have with them, by their ids."""
 
 
 Reader = Callable[[Any], Iterator[ImportedChat] | None]

@@ -7,6 +7,7 @@ import msgspec
 from appliance.chat.importers.chats import ImportedChat
 from appliance.chat.importers.files import Found, Problem, Skipped
 from appliance.errors import ApplianceError, StoreError
+from appliance.store.callers.attachments import importing
 from appliance.store.import_export import ChatImportExport
 
 MOST_SKIPPED = 100
@@ -31,8 +32,10 @@ class ImportReport(msgspec.Struct, frozen=True):
     failed: list[Problem]
 
 
-def add_chat(transfer: ChatImportExport, chat: ImportedChat) -> ImportedSession | None:
-    """Store a chat; None: it was imported before.
+def add_chat(
+    transfer: ChatImportExport, chat: ImportedChat, owner: str = ""
+) -> ImportedSession | None:
+    """Store a chat of `owner`'s; None: it was imported before.
 
     Raises:
         RequestError: it does not hang together.
@@ -40,7 +43,7 @@ def add_chat(transfer: ChatImportExport, chat: ImportedChat) -> ImportedSession 
         StoreError, StoreFull: it cannot be stored.
     """
     add = transfer.add_once if chat.origin else transfer.add
-    session = add(chat.session, chat.messages)
+    session = add(chat.session, chat.messages, importing(owner, chat.attached))
     return ImportedSession(session.id, session.title) if session else None
 
 

@@ -13,6 +13,7 @@ from appliance.chat.importers.chats import (
     mapping,
     text_of,
 )
+from appliance.store.callers.attachments import AttachedContent
 from appliance.store.sessions import Message, Session
 
 FORMAT, MANY, VERSION = "appliance.chat", "appliance.chats", 1
@@ -36,11 +37,16 @@ def _chat(document: Any) -> ImportedChat:
     session = msgspec.convert(given, Session)
     if len(session.id) > LONGEST_ID or len(session.title) > LONGEST_TITLE:
         raise ValueError("its id or its title is too long")
-    messages = [
-        msgspec.convert({"session_id": session.id, **mapping(message)}, Message)
-        for message in document.get("messages") or ()
-    ]
-    return ImportedChat(session, messages, text_of(document.get("origin")))
+    messages = []
+    attached = {}
+    for given in document.get("messages") or ():
+        fields = {"session_id": session.id, **mapping(given)}
+        files = fields.pop("attachments", None)
+        message = msgspec.convert(fields, Message)
+        messages.append(message)
+        if files:
+            attached[message.id] = msgspec.convert(files, list[AttachedContent])
+    return ImportedChat(session, messages, text_of(document.get("origin")), attached)
 
 
 def _check_version(document: dict[str, Any]) -> None:
@@ -52,10 +58,14 @@ def _check_version(document: dict[str, Any]) -> None:
 def write(chat: ImportedChat) -> dict[str, Any]:
     """A chat as `read` reads it."""
     session = msgspec.to_builtins(chat.session)
+    messages = msgspec.to_builtins(chat.messages)
+    for message in messages:
+        if files := chat.attached.get(message["id"]):
+            message["attachments"] = msgspec.to_builtins(files)
     return {
         "format": FORMAT,
         "version": VERSION,
         "origin": chat.origin,
         "session": session,
-        "messages": msgspec.to_builtins(chat.messages),
+        "messages": messages,
     }

@@ -10,20 +10,25 @@ import logging
 import re
 import secrets
 import shutil
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Annotated, Any, Literal, cast
 
 import apsw
 import msgspec
+from msgspec import Meta
 
 from appliance.errors import Conflict, NotFound, RequestError, StoreFull
 from appliance.store.database import Database
+from appliance.store.import_export import Also
 from appliance.store.records import ATTACHMENTS, Attachment, possible
+from appliance.store.text import check_text
 
 log = logging.getLogger(__name__)
 
 MOST_BYTES = 50 * 1024 * 1024
 """Of a file."""
+MOST_EXPORTED = 32 * 1024 * 1024
+"""Bytes of the files in an exported chat."""
 MOST_UNSENT = 50
 """Attachments of one owner that were not sent."""
 MOST_OF_A_MESSAGE = 20
@@ -33,6 +38,7 @@ PIECE = 32_000
 """Characters of a piece of text, at most: what the index finds, and a search looks through."""
 UNSENT_MILLISECONDS = 24 * 3600 * 1000
 LONGEST_NAME = 255
+Kind = Literal["text", "html", "pdf", "docx"]
 ROOM = 3
 """Free space, in sizes of a file, that is needed to store it: for the WAL, the text and its index
 as well."""
@@ -50,11 +56,11 @@ _VISIBLE = """
 class AttachedContent(msgspec.Struct, frozen=True, kw_only=True):
     """All of a file, for export and import."""
 
-    name: str
-    kind: str
-    pages: int | None
-    characters: int
-    shown: int | None
+    name: Annotated[str, Meta(max_length=LONGEST_NAME)]
+    kind: Kind
+    pages: Annotated[int, Meta(ge=0, le=2**31)] | None
+    characters: Annotated[int, Meta(ge=0, le=2**31)]
+    shown: Annotated[int, Meta(ge=0, le=2**31)] | None
     text: str
     content: bytes | None
     """None: too large for that; the text is there."""
@@ -212,6 +218,17 @@ class AttachmentBook:
             self._database.give_back_pages()
             log.info("%d attachments were not sent for a day and are gone", gone)
 
+    def contents(self, attachments: Sequence[Attachment]) -> dict[str, AttachedContent]:
+        """All of the attachments of a chat, by id, to export them. Files are left out from where
+        they would be too large together; their texts are there."""
+        left = MOST_EXPORTED
+        found = {}
+        with self._database.read() as connection:
+            for it in attachments:
+                left -= it.bytes
+                found[it.id] = _export(connection, it, with_content=left >= 0)
+        return found
+
     # -- reading ---------------------------------------------------------------------------------
 
     def get(self, owner: str, id: str) -> Attachment:
@@ -256,14 +273,14 @@ class AttachmentBook:
         return _file(connection, owner, id), found
 
 
-def export(
+def _export(
     connection: apsw.Connection, attachment: Attachment, *, with_content: bool
 ) -> AttachedContent:
     """All of an attachment that a message has."""
     file = _file(connection, "", attachment.id)
     return AttachedContent(
         name=attachment.name,
-        kind=attachment.kind or "text",
+        kind=cast(Kind, attachment.kind or "text"),
         pages=attachment.pages,
         characters=attachment.characters,
         shown=attachment.shown,
@@ -272,10 +289,37 @@ def export(
     )
 
 
-def add(
+def importing(owner: str, attached: Mapping[str, Sequence[AttachedContent]]) -> Also:
+    """What `ChatImportExport.add` is given for a chat with attachments.
+
+    Args:
+        owner: who imports it.
+        attached: by the ids that the messages have there.
+
+    Raises:
+        RequestError: one of them can't be stored.
+    """
+    for found in attached.values():
+        if len(found) > MOST_OF_A_MESSAGE:
+            raise RequestError(
+                f"a message has {MOST_OF_A_MESSAGE} attachments at most", param="attachments"
+            )
+        for it in found:
+            check_text(it.text, "attachments.text")
+            if max(len(it.content or b""), len(it.text)) > MOST_BYTES:
+                raise RequestError(f"{it.name} is too large", param="attachments")
+
+    def also(connection: apsw.Connection, ids: dict[str | None, str | None]) -> None:
+        for message_id, found in attached.items():
+            if (now := ids.get(message_id)) is not None:
+                _import(connection, owner, now, found)
+
+    return also
+
+
+def _import(
     connection: apsw.Connection, owner: str, message_id: str, found: Sequence[AttachedContent]
 ) -> None:
-    """Attachments of a message that is imported."""
     for it in found:
         id = f"att-{secrets.token_hex(12)}"
         content = it.text.encode() if it.content is None else it.content

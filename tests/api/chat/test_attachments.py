@@ -123,7 +123,7 @@ def test_another_version_of_a_message_keeps_the_file(running: Running) -> None:
 
 def test_a_file_in_parts_may_repeat_one_and_not_leave_one_out(running: Running) -> None:
     data = b"".join(b"%06d\n" % number for number in range(20_000))
-    head = {"name": "n.log", "bytes": len(data)}
+    head: dict[str, str | int] = {"name": "n.log", "bytes": len(data)}
     url = f"{running.url}/api/attachments"
     begun = httpx.post(url, params=head, content=data[:50_000], headers=OCTETS).json()
     assert begun["kind"] is None
@@ -166,7 +166,7 @@ def test_what_can_not_be_read_is_refused_by_its_content(
 
 
 def test_a_file_that_is_too_large_is_refused_before_it_is_sent(running: Running) -> None:
-    head = {"name": "film.txt", "bytes": 50 * 2**20 + 1}
+    head: dict[str, str | int] = {"name": "film.txt", "bytes": 50 * 2**20 + 1}
     response = httpx.post(f"{running.url}/api/attachments", params=head)
     assert response.status_code == 400
     assert "film.txt has more than 50 MB" in response.json()["error"]["message"]

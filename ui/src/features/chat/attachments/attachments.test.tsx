@@ -73,7 +73,7 @@ it("says how much of a file fits, and sends a file without words", async () => {
   expectUpload(stored, 50);
   const user = userEvent.setup();
   await user.upload(screen.getByLabelText("Attach files", { selector: "input" }), file());
-  await within(chips()).findByText("1,234 tokens · too long: the first 25% will be read");
+  await within(chips()).findByText("1,234 tokens · only the first 25% fits");
   await user.click(screen.getByRole("button", { name: "Send" }));
   await waitFor(() => {
     expect(turns()[0]?.body).toMatchObject({ content: "", attachments: ["att-1"] });

@@ -28,13 +28,15 @@ export function DraftFiles() {
         return (
           <li key={key} className={classNames(chip, "pe-1")}>
             <FileIcon className="size-4 text-muted" />
-            <span dir="auto" title={name} className="truncate">
-              {name}
-            </span>
-            <span className={classNames("shrink-0", cut === "" ? "text-muted" : "text-warn")}>
-              {attachment
-                ? [fit && formatTokens(fit.tokens), cut].filter(Boolean).join(" · ")
-                : uploading(progress)}
+            <span className={parts}>
+              <span dir="auto" title={name} className="max-w-full truncate">
+                {name}
+              </span>
+              <span className={cut === "" ? "text-muted" : "text-warn"}>
+                {attachment
+                  ? [fit && formatTokens(fit.tokens), cut].filter(Boolean).join(" · ")
+                  : uploading(progress)}
+              </span>
             </span>
             <button
               type="button"
@@ -82,16 +84,18 @@ export function SentFiles({ attachments }: { attachments: readonly Attachment[] 
               className={classNames(chip, "transition-colors hover:bg-hover")}
             >
               <FileIcon className="size-4 text-muted" />
-              <span dir="auto" className="truncate">
-                {name}
-              </span>
-              {shown == null ? (
-                <span className="shrink-0 text-muted">{size}</span>
-              ) : (
-                <span className="shrink-0 text-warn">
-                  {t("attachments.wasCut", { percent: percentOf(shown, characters) })}
+              <span className={parts}>
+                <span dir="auto" className="max-w-full truncate">
+                  {name}
                 </span>
-              )}
+                {shown == null ? (
+                  <span className="text-muted">{size}</span>
+                ) : (
+                  <span className="text-warn">
+                    {t("attachments.wasCut", { percent: percentOf(shown, characters) })}
+                  </span>
+                )}
+              </span>
             </a>
           </li>
         );
@@ -102,6 +106,9 @@ export function SentFiles({ attachments }: { attachments: readonly Attachment[] 
 
 const chip =
   "flex min-h-8 max-w-full items-center gap-1.5 rounded-control border border-line-strong bg-bg ps-2 pe-2.5 text-xs tabular-nums";
+
+/** On a narrow screen, what is to be known of a file stands below its name. */
+const parts = "flex min-w-0 flex-wrap gap-x-1.5 py-1";
 
 function percentOf(shown: number, characters: number): number {
   return Math.max(1, Math.min(99, Math.floor((shown / characters) * 100)));

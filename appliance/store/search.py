@@ -12,8 +12,8 @@ import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
-from itertools import islice
-from typing import Any
+from itertools import chain, islice
+from typing import Any, NamedTuple
 
 import apsw
 import msgspec
@@ -35,8 +35,8 @@ class SnippetSegment(msgspec.Struct, frozen=True):
     hit: bool
 
 
-class SearchHit(msgspec.Struct, frozen=True):
-    """One message, or the title of a session, that contains every word."""
+class SearchHit(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One message, file of a message, or title of a session that contains every word."""
 
     session_id: str
     session_title: str
@@ -46,10 +46,12 @@ class SearchHit(msgspec.Struct, frozen=True):
     created_at: int
     """The message's; for a title, the last update of its session. Unix milliseconds."""
     snippet: list[SnippetSegment]
+    attachment: str | None = None
+    """The name of the file of that message that it is in; None: it is in none."""
 
 
 class SearchPage(msgspec.Struct, frozen=True):
-    """Some of the hits, titles first and then the newest messages first."""
+    """Some of the hits: titles first, then messages and then their files, the newest first."""
 
     hits: list[SearchHit]
     more: bool
@@ -64,7 +66,8 @@ class Search:
         self._database = database
 
     def find(self, query: str, limit: int, offset: int = 0) -> SearchPage:
-        """Messages and titles that have every word of `query`; what stands in "…" is one word.
+        """Messages, their files and titles that have every word of `query`, of a file in its name
+        or in one piece of its text; what stands in "…" is one word.
 
         Raises:
             RequestError: the query holds half a surrogate pair.
@@ -85,9 +88,10 @@ class Search:
                 SearchHit(session_id, title, None, None, updated_at, _snippet(title, wanted))
                 for session_id, title, updated_at in titles[offset : offset + limit + 1]
             ]
-            rows: Any = connection.execute(*_candidates(words))
+            rows: Any = connection.execute(*_candidates(words, _MESSAGES, _OF_MESSAGES))
             decoded = ((*row[:-1], _decoded(row[-1])) for row in _whole_rows(rows))
-            true = (row for row in decoded if _has(row[-1], wanted))
+            in_messages = ((*row, None) for row in decoded if _has(row[-1], wanted))
+            true = chain(in_messages, _in_files(connection, words, wanted))
             first = max(0, offset - len(titles))
             some = list(islice(true, first, first + limit + 1 - len(hits)))
             rows.close()
@@ -99,8 +103,9 @@ class Search:
                 role,
                 created_at,
                 _snippet(content, wanted),
+                name,
             )
-            for session_id, title, message_id, role, created_at, content in some
+            for session_id, title, message_id, role, created_at, content, name in some
         ]
         return SearchPage(hits[:limit], len(hits) > limit)
 
@@ -118,7 +123,32 @@ WHERE deleted_at IS NULL AND removed_at IS NULL AND status <> 'streaming' AND {c
 ORDER BY {order} DESC
 """
 
-_INDEXED = "message_search JOIN messages ON messages.number = message_search.rowid"
+_FILES: Any = """
+SELECT messages.session_id, CAST(title AS BLOB), messages.id, role, messages.created_at,
+    attachments.number, CAST(attachments.name AS BLOB)
+FROM attachments JOIN messages ON messages.id = message_id
+JOIN sessions ON sessions.id = messages.session_id
+WHERE deleted_at IS NULL ORDER BY messages.number DESC, attachments.number
+"""
+
+_PIECES = """
+SELECT attachments.number, attached_texts.number FROM {source}
+JOIN attachments ON attachments.file = attached_texts.file
+WHERE message_id IS NOT NULL AND {conditions}
+ORDER BY {order}
+"""
+
+
+class _Texts(NamedTuple):
+    """Where texts are."""
+
+    table: str
+    """Its `content` is searched."""
+    index: str
+
+
+_OF_MESSAGES = _Texts("messages", "message_search")
+_OF_FILES = _Texts("attached_texts", "attached_search")
 _TRIGRAMS = 64
 """The most trigrams of one word that the index is searched for."""
 
@@ -149,8 +179,36 @@ def _spellings(word: str) -> list[str]:
     return list(dict.fromkeys([word, *(unicodedata.normalize(f, word) for f in ("NFC", "NFD"))]))
 
 
-def _candidates(words: Sequence[str]) -> tuple[str, list[str]]:
-    """SQL, and its values, for messages that may have all words; newest first."""
+def _in_files(
+    connection: apsw.Connection, words: Sequence[str], wanted: Sequence[Sequence[str]]
+) -> Iterator[tuple[Any, ...]]:
+    """The files of messages that have all words: the columns of `_MESSAGES`, and the name."""
+    sql, values = _candidates(words, _PIECES, _OF_FILES)
+    pieces: dict[int, list[int]] = {}
+    for file, piece in _whole_rows(connection.execute(sql, values)):
+        pieces.setdefault(file, []).append(piece)
+    files: Any = connection.execute(_FILES)
+    for *message, file, stored in _whole_rows(files):
+        name = _decoded(stored)
+        if _has(name, wanted):
+            yield (*message, name, name)
+            continue
+        for piece in pieces.get(file, ()):
+            text = _piece(connection, piece)
+            if _has(text, wanted):
+                yield (*message, text, name)
+                break
+
+
+def _piece(connection: apsw.Connection, number: int) -> str:
+    sql = "SELECT CAST(content AS BLOB) FROM attached_texts WHERE number = ?"
+    rows: Any = _whole_rows(connection.execute(sql, (number,)))
+    return "".join(_decoded(stored) for (stored,) in rows)
+
+
+def _candidates(words: Sequence[str], sql: str, where: _Texts) -> tuple[str, list[str]]:
+    """SQL, and its values, for texts that may have all words; messages newest first."""
+    table, index = where
     conditions, values, indexed = [], [], []
     for word in words:
         trigrams = [_trigrams(spelling) for spelling in _spellings(word)]
@@ -158,18 +216,19 @@ def _candidates(words: Sequence[str]) -> tuple[str, list[str]]:
             indexed.append(f"({' OR '.join(trigrams)})")
             continue
         forms = {f for s in _spellings(word) for f in (s, s.lower(), s.upper(), s.title())}
-        likes = " OR ".join(r"messages.content LIKE ? ESCAPE '\'" for _ in forms)
+        likes = " OR ".join(rf"{table}.content LIKE ? ESCAPE '\'" for _ in forms)
         conditions.append(f"({likes})")
         values += ["%{}%".format(re.sub(r"([\\%_])", r"\\\1", form)) for form in forms]
     if indexed:
-        conditions.append("message_search MATCH ?")
+        conditions.append(f"{index} MATCH ?")
         values.append(" AND ".join(indexed))
-    sql = _MESSAGES.format(
-        source=_INDEXED if indexed else "messages",
+    join = f"{index} JOIN {table} ON {table}.number = {index}.rowid"
+    made = sql.format(
+        source=join if indexed else table,
         conditions=" AND ".join(conditions),
-        order="message_search.rowid" if indexed else "messages.number",
+        order=f"{index}.rowid" if indexed else f"{table}.number",
     )
-    return sql, values
+    return made, values
 
 
 def _trigrams(word: str) -> str:

@@ -45,7 +45,7 @@ as well."""
 SPARE = 64 * 1024 * 1024
 """Bytes that stay free beside that."""
 
-_UNFIT = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\"<>]")
+_UNFIT = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\"<>]+")
 _VISIBLE = """
  LEFT JOIN messages ON messages.id = message_id LEFT JOIN sessions ON sessions.id = session_id
  WHERE attachments.id = ?1 AND (deleted_at IS NULL AND session_id IS NOT NULL

@@ -144,7 +144,7 @@ class _Texts(NamedTuple):
 
     table: str
     """Its `content` is searched."""
-    index: str
+    search_index: str
 
 
 _OF_MESSAGES = _Texts("messages", "message_search")

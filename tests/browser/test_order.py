@@ -11,7 +11,7 @@ from playwright.sync_api import BrowserContext, Page, expect
 
 from tests.browser.page_actions import ask, finished, imported, new_chat, send
 from tests.running import WITHOUT_MODEL, Running
-from tests.service.test_deleted import found_in
+from tests.store.test_deleted import found_in
 
 SECRET = "Stachelbeertorte"
 MANY, LONG = 3000, 1500

@@ -55,7 +55,7 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(b"here")
 
-    do_POST = do_GET
+    do_POST = do_GET  # noqa: N815 - the library calls it so
 
 
 @pytest.fixture

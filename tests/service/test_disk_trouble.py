@@ -13,7 +13,7 @@ import pytest
 from tests.api.chat.chats import messages, new_session, turn
 from tests.running import WITHOUT_MODEL, Running
 from tests.store.conftest import read_only, small_disk
-from tests.store.test_read_only import fill
+from tests.store.disk.test_read_only import fill
 from tests.waiting import wait_until
 
 

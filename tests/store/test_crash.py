@@ -15,7 +15,7 @@ from appliance.store.database import Database
 from appliance.store.migrations import migrate
 from appliance.store.sessions import Sessions
 from appliance.store.upkeep.maintenance import describe_loss
-from tests.store.faulty_disk import faulty_disk
+from tests.store.disk.faulty_disk import faulty_disk
 from tests.store.test_restore import as_killed
 
 ROOT = Path(__file__).parents[2]

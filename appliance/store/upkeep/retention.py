@@ -112,7 +112,7 @@ class Retention:
         """What can be restored, the last deleted first."""
         with self._database.read() as connection:
             rows: Any = connection.execute(_DELETED, (limit,)).fetchall()
-        return [DeletedSession(*row[:3], bool(row[3])) for row in rows]
+        return [DeletedSession(id, title, at, bool(expired)) for id, title, at, expired in rows]
 
     def purge_messages(self, seconds: float, age: int) -> Sequence[str]:
         """Messages that were removed at least `seconds` ago. Returns the ids of their sessions.

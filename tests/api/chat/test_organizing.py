@@ -10,7 +10,7 @@ import pytest
 
 from tests.api.chat.chats import messages, new_session, settled
 from tests.running import WITHOUT_MODEL, Running
-from tests.service.test_deleted import found_in
+from tests.store.test_deleted import found_in
 from tests.waiting import wait_until
 
 SECRET = "Heidelbeerkuchen"

@@ -1,6 +1,7 @@
 """The list of chats, by pages and by what has changed."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -20,7 +21,8 @@ def test_pages_are_the_list(sessions: Sessions) -> None:
     ids = [sessions.create(f"chat {number}").id for number in range(25)]
     for number in (3, 7, 19):
         sessions.update(ids[number], SessionChanges(pinned=True))
-    found, after = [], None
+    found: list[Any] = []
+    after = None
     while True:
         page = sessions.page(7, after)
         assert page.whole and len(page.sessions) <= 7
@@ -103,7 +105,8 @@ def test_messages_by_pages_are_all_messages(sessions: Sessions) -> None:
     for _ in range(6):
         answered(sessions, session)
     first, _ = sessions.begin_turn(session, "otherwise", None)
-    found, before = [], None
+    found: list[Any] = []
+    before = None
     while True:
         page, more = sessions.some_messages(session, 5, before)
         found = [*page, *found]

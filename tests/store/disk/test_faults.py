@@ -30,7 +30,7 @@ from appliance.store.upkeep.retention import Retention
 from tests.store.test_restore import killed_at
 from tests.store.test_salvage import check, message_text
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 # An error from a disk in Python can't be raised while a file is being closed.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 
@@ -241,7 +241,7 @@ def test_a_kill_at_every_operation_does_no_harm(tmp_path: Path, old: Path) -> No
 WRITER = """
 import sys
 from pathlib import Path
-from tests.store.test_faults import Acknowledged, scenario
+from tests.store.disk.test_faults import Acknowledged, scenario
 path = Path(sys.argv[1])
 class Loud(set):
     def add(self, value):

@@ -14,7 +14,7 @@ from appliance.store.database import Database
 from appliance.store.migrations import migrate
 from appliance.store.sessions import Message, Session, SessionChanges, Sessions
 from tests.store.conftest import add_message
-from tests.store.faulty_disk import faulty_disk
+from tests.store.disk.faulty_disk import faulty_disk
 
 LONG = "words " * 2_000
 

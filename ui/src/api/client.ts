@@ -33,9 +33,13 @@ export interface RequestOptions {
 
 const lockedOut = new Set<() => void>();
 
-/** `notify` is called whenever a request is refused because its key or cookie is not valid. */
-export function onLockedOut(notify: () => void) {
+/** `notify` is called whenever a request is refused because its key or cookie is not valid; what this
+ * gives back stops that. */
+export function onLockedOut(notify: () => void): () => void {
   lockedOut.add(notify);
+  return () => {
+    lockedOut.delete(notify);
+  };
 }
 
 function errorBody(text: string): Partial<ErrorBody> {

@@ -3,6 +3,7 @@ import { useTranslation } from "react-i18next";
 import { useStore } from "zustand";
 
 import { ClosingDialog } from "@/app/closing-dialog";
+import { onLockedOut } from "@/api/client";
 import { ChatHead } from "@/app/chat-head";
 import { CommandSheet } from "@/app/command-sheet";
 import { useCommands, type Commands } from "@/app/commands";
@@ -232,9 +233,11 @@ function useWatching({ access, preferences, presets, readDrafts, sessions, statu
     void preferences.getState().load();
     void presets.getState().load();
     void readDrafts();
+    const stopLockedOut = onLockedOut(() => void access.getState().check());
     const stopSessions = sessions.getState().watch();
     const stopStatus = status.getState().watch();
     return () => {
+      stopLockedOut();
       stopSessions();
       stopStatus();
     };

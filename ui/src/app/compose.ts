@@ -1,6 +1,5 @@
 import { overSocket } from "@/api/reply-transport";
 import { ChatSocket } from "@/api/socket";
-import { onLockedOut } from "@/api/client";
 import { isUnset } from "@/api/settings";
 import { hrefOfSession, navigate, parseRoute, replaceWithSession } from "@/app/router";
 import { createToastStore, type ToastStore } from "@/components/toasts";
@@ -110,7 +109,6 @@ export function compose(): Stores {
   settings.subscribe((state) => {
     status.getState().choose(chosenModel(state));
   });
-  onLockedOut(() => void access.getState().check());
   return {
     readDrafts,
     access,

@@ -256,6 +256,7 @@ describe("the model", () => {
     await user.type(input(), "Hello{Enter}");
     expect(await screen.findByText("Loading Tiny · 40% · about 12 s left")).toBeTruthy();
     expect(screen.getByRole("progressbar", { name: "Loading Tiny" })).toBeTruthy();
+    await screen.findByRole("article", { name: "Reply" });
     act(() => {
       api.stream.delta("Hi");
     });

@@ -95,7 +95,7 @@ from appliance.api.openapi.operation import App
 from appliance.api.wire import errors
 from appliance.auth.keys.registry import Keys
 from appliance.auth.login_sessions import LoginSessions
-from appliance.chat.attachments.uploads import Uploads
+from appliance.chat.attachments.uploads import AttachmentUploads
 from appliance.chat.cleanup import ChatCleanup
 from appliance.chat.turns import Turns
 from appliance.config.schema import Config
@@ -138,7 +138,7 @@ def build(
     derived: DerivedModels,
     turns: Turns,
     changes: MessageChanges,
-    uploads: Uploads,
+    uploads: AttachmentUploads,
     library: ModelLibrary,
     guard: Guard,
     keys: Keys,

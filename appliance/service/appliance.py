@@ -17,7 +17,7 @@ from appliance.api.dialects.openai.batches.runner import BatchRunner
 from appliance.api.dialects.responses.recorders import Recorders
 from appliance.api.middleware.auth import Guard
 from appliance.chat.attachments.reader import FileReader
-from appliance.chat.attachments.uploads import Uploads
+from appliance.chat.attachments.uploads import AttachmentUploads
 from appliance.chat.cleanup import ChatCleanup, once
 from appliance.chat.reply_writer import ReplyWriter
 from appliance.chat.turns import Turns
@@ -179,7 +179,7 @@ class Appliance:
             derived=DerivedModels(self._database),
             turns=turns,
             changes=MessageChanges(self._database, self._cleanup.wake),
-            uploads=Uploads(attachments, FileReader(paths.file_reader_command())),
+            uploads=AttachmentUploads(attachments, FileReader(paths.file_reader_command())),
             library=stock,
             guard=guard,
             keys=access.keys,

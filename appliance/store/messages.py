@@ -128,6 +128,18 @@ def attach(
     return find_message(connection, message.id) if ids else message
 
 
+def copy_attachments(connection: apsw.Connection, ids: dict[str | None, str | None]) -> None:
+    """What `ChatImportExport.add` is given for copies of messages that are here: their attachments
+    are of the same files."""
+    for first, copy in ids.items():
+        connection.execute(
+            "INSERT INTO attachments (id, owner, file, message_id, shown, name)"
+            " SELECT 'att-' || lower(hex(randomblob(12))), owner, file, ?, shown, name"
+            " FROM attachments WHERE message_id = ? ORDER BY number",
+            (copy, first),
+        )
+
+
 def note_shown(connection: apsw.Connection, message_id: str, shown: Sequence[int | None]) -> None:
     """See `Sessions.note_shown`."""
     rows: Any = connection.execute(
@@ -292,6 +304,7 @@ class MessageChanges:
                 " checksum = message_checksum(role, content, ?2) WHERE id = ?1",
                 (new.id, first.reasoning),
             )
+            copy_attachments(connection, {first.id: new.id})
             return find_message(connection, new.id)
 
     def remove(self, session_id: str, message_id: str, *, turn: bool = False) -> Removed:

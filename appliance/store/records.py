@@ -434,7 +434,7 @@ def _to_message(row: Any) -> Message:
     whole = row[10] == message_checksum(*row[3:6]) and tuple(map(type, row[:10])) in _TYPES
     words = row[6] in _STATUSES and row[7] in _FINISH_REASONS
     if whole and words and row[11] is row[23] is None:
-        fields: Any = (*row[:10], None, None, False, bool(row[25]))
+        fields: Any = (*row[:10], None, None, (), False, bool(row[25]))
         return Message(*fields)
     return _examined(row)
 

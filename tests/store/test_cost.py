@@ -82,4 +82,4 @@ def test_listing_looks_at_each_session_once(database: Database, sessions: Sessio
     _fill(sessions, MANY)
     with _steps(database) as counted:
         assert len(sessions.list()) == MANY
-    assert sum(counted) < 40 * MANY
+    assert sum(counted) < 45 * MANY

@@ -11,7 +11,7 @@ from appliance.api.generation.embedding import read_text
 from appliance.api.openapi.operation import Operations
 from appliance.api.wire.bodies import Body, decode_query
 from appliance.auth.keys.scopes import Caller
-from appliance.chat.attachments.uploads import Uploads
+from appliance.chat.attachments.uploads import AttachmentUploads
 from appliance.engine.serving.pool import Pool
 from appliance.engine.types import AttachedText, TextRequest
 from appliance.errors import RequestError
@@ -74,7 +74,7 @@ class AttachmentsResource:
     """`/api/attachments` and below."""
 
     def __init__(
-        self, uploads: Uploads, pool: Pool, sessions: Sessions, profile: DefaultProfile
+        self, uploads: AttachmentUploads, pool: Pool, sessions: Sessions, profile: DefaultProfile
     ) -> None:
         self._sessions = sessions
         self._profile = profile

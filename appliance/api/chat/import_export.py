@@ -263,7 +263,7 @@ class ChatFiles:
         for message in messages:
             plain = msgspec.structs.replace(message, attachments=())
             exported = msgspec.convert(plain, ExportedMessage, from_attributes=True)
-            attached = [files[it.id] for it in message.attachments]
+            attached = tuple(files[it.id] for it in message.attachments)
             made.append(msgspec.structs.replace(exported, attachments=attached))
         return made
 

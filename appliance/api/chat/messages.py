@@ -19,7 +19,7 @@ from appliance.config.schema import LimitsSettings
 from appliance.engine.serving.pool import Pool
 from appliance.errors import RequestError
 from appliance.store.import_export import ChatImportExport
-from appliance.store.messages import MessageChanges, Removed
+from appliance.store.messages import MessageChanges, Removed, copy_attachments
 from appliance.store.sessions import Message, Session, Sessions
 from appliance.store.settings import DefaultProfile
 
@@ -92,7 +92,7 @@ class OneMessage:
             leaf_id=message_id,
             client_id=None,
         )
-        made = self._chats.add(copy, path)
+        made = self._chats.add(copy, path, copy_attachments)
         resp.status = falcon.HTTP_201
         resp.location = f"/api/sessions/{made.id}"
         resp.media = made

@@ -8,7 +8,7 @@ from appliance.store.callers.attachments import AttachmentBook
 from appliance.store.records import Attachment
 
 
-class Uploads:
+class AttachmentUploads:
     """Any thread may call."""
 
     def __init__(self, book: AttachmentBook, reader: FileReader) -> None:

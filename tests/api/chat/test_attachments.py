@@ -121,6 +121,21 @@ def test_another_version_of_a_message_keeps_the_file(running: Running) -> None:
     assert "attachment" in content.headers["Content-Disposition"]
 
 
+def test_copies_of_a_message_have_its_file_and_keep_it(running: Running) -> None:
+    session = new_session(running)
+    file = upload(running, "note.txt", b"The parrot is called Coco.")
+    turn(session, "What is the parrot called?", attachments=[file["id"]], **SHORT)
+    first = messages(session)[0]["id"]
+    edited = httpx.post(f"{session}/messages/{first}/edit", json={"content": "Who is Coco?"}).json()
+    branch = httpx.post(f"{session}/messages/{first}/branch").headers["Location"]
+    httpx.delete(session)
+    httpx.delete(f"{running.url}/api/deleted/{session.rpartition('/')[2]}")
+    (copied,) = messages(running.url + branch)[0]["attachments"]
+    assert [one["name"] for one in edited["attachments"]] == [copied["name"]] == ["note.txt"]
+    kept = httpx.get(f"{running.url}/api/attachments/{copied['id']}/content")
+    assert kept.content == b"The parrot is called Coco."
+
+
 def test_a_file_in_parts_may_repeat_one_and_not_leave_one_out(running: Running) -> None:
     data = b"".join(b"%06d\n" % number for number in range(20_000))
     head: dict[str, str | int] = {"name": "n.log", "bytes": len(data)}

@@ -61,11 +61,11 @@ def test_the_history_is_the_context_and_is_not_read_twice(session: str) -> None:
     assert usage["dropped_messages"] == 0
 
 
-def test_a_long_history_is_trimmed_and_says_so(session: str) -> None:
+def test_a_history_that_fits_is_sent_whole_however_many_messages_it_has(session: str) -> None:
     for i in range(12):
         received = turn(session, f"Message number {i}.", max_tokens=1)
-    assert received[0][1]["dropped_messages"] == 10
-    assert received[-1][1]["message"]["usage"]["dropped_messages"] == 10
+    assert received[0][1]["dropped_messages"] == 0
+    assert received[-1][1]["message"]["usage"]["dropped_messages"] == 0
     assert len(messages(session)) == 24
 
 

@@ -3009,7 +3009,7 @@ export interface components {
             bytes: number[];
             top_logprobs: components["schemas"]["ChatToken"][];
         };
-        /** @description One message, or the title of a session, that contains every word. */
+        /** @description One message, file of a message, or title of a session that contains every word. */
         SearchHit: {
             session_id: string;
             session_title: string;
@@ -3017,8 +3017,10 @@ export interface components {
             role: ("assistant" | "system" | "user") | null;
             created_at: number;
             snippet: components["schemas"]["SnippetSegment"][];
+            /** @default null */
+            attachment?: string | null;
         };
-        /** @description Some of the hits, titles first and then the newest messages first. */
+        /** @description Some of the hits: titles first, then messages and then their files, the newest first. */
         SearchPage: {
             hits: components["schemas"]["SearchHit"][];
             more: boolean;

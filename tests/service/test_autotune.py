@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import httpx
@@ -17,6 +18,7 @@ from appliance.system.fingerprint import fingerprint
 from tests.api import sse
 from tests.models.gguf_writer import llama
 from tests.running import Running
+from tests.tuning import quick_tuner
 
 TUNING_SECONDS = 180
 
@@ -48,14 +50,19 @@ def ask(running: Running) -> str:
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folders of an appliance that has tuned its embedded model automatically."""
     folder = tmp_path_factory.mktemp("tuned")
-    running = Running(folder, APPLIANCE_ENGINE_TUNE="true").start()
+    tune_automatically(folder, quick_tuner.COMMAND)
+    return folder
+
+
+def tune_automatically(folder: Path, command: Sequence[str]) -> None:
+    """Run an appliance until it has tuned its embedded model."""
+    running = Running(folder, command=command, APPLIANCE_ENGINE_TUNE="true").start()
     try:
         wait_for_log(running, "smollm2-135m-instruct runs fast|other programs were busy")
         running.wait_ready()
         assert ask(running)
     finally:
         assert running.stop() == 0
-    return folder
 
 
 @pytest.fixture(scope="module")
@@ -66,6 +73,18 @@ def profile(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_embedded_model_is_tuned_soon_after_the_first_start(profile: Path) -> None:
+    check(profile)
+
+
+@pytest.mark.soak
+def test_it_is_measured_for_as_long_as_it_takes(tmp_path: Path) -> None:
+    tune_automatically(tmp_path, (sys.executable, "-m", "appliance"))
+    (profile,) = tuned(tmp_path).glob("*.json")
+    check(profile)
+
+
+def check(profile: Path) -> None:
+    """It is one of the embedded model, and true to it."""
     found = json.loads(profile.read_bytes())
     assert found["source"] == str(embedded_model())
     assert found["best"]["kl"] <= 0.01
@@ -126,7 +145,7 @@ def test_bench_and_tune_for_people_and_programs(home: Path) -> None:
         clean = {k: v for k, v in os.environ.items() if not k.startswith("APPLIANCE_")}
         folders = {"XDG_CACHE_HOME": str(home / "cache"), "XDG_CONFIG_HOME": str(home / "none")}
         return subprocess.run(
-            [sys.executable, "-m", "appliance", *arguments],
+            [*quick_tuner.COMMAND, *arguments],
             env=clean | folders | {"APPLIANCE_DATA_DIR": str(home / "data")},
             capture_output=True,
             text=True,

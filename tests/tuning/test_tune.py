@@ -4,7 +4,6 @@ import hashlib
 import random
 import stat
 import subprocess
-import sys
 import time
 from array import array
 from pathlib import Path
@@ -19,6 +18,7 @@ from appliance.tuning.profile import MAX_KL, MeasuredSpeed, profile_for, weights
 from appliance.tuning.protocol import TuneRequest
 from appliance.tuning.tune import render
 from tests.models import gguf_writer
+from tests.tuning import quick_tuner
 from tests.tuning.fake_tuner import CHILD, REWRITTEN, SHIPPED, USUAL, best, printing, tuned
 
 
@@ -54,16 +54,7 @@ def folder(tmp_path: Path) -> Path:
 
 # -- with llama.cpp --------------------------------------------------------------------------------
 
-SHORT = """
-from types import SimpleNamespace
-from appliance.tuning.process import bench, main, tuner
-bench.PART_SECONDS, tuner.ROUNDS = 0.03, bench.MIN_ROUNDS
-tuner.physical_cores, tuner.processor = lambda: 1, lambda: SimpleNamespace(threads=1)
-raise SystemExit(main.main())
-"""
-QUICK = [sys.executable, "-c", SHORT]
-"""The child, which measures each candidate for a tenth of the time, and with one thread: two that
-wait for each other on a core compute nothing."""
+QUICK = [*quick_tuner.COMMAND, "tuner"]
 
 
 def test_tunes_and_stays_true(tiny: Path, folder: Path) -> None:

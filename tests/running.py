@@ -22,6 +22,7 @@ that wait for each other on one core cost more than they compute."""
 WITHOUT_MODEL = (sys.executable, "-m", "tests.service.fake_service")
 """The command of an appliance with the fake runner: for tests that no model has a part in."""
 PROOF = Path(__file__).resolve().parent.parent / "build" / "proof"
+NOT_SHIPPED = Path(__file__).resolve().parent / "service" / "not_shipped"
 
 
 def know_variants(cache: Path) -> None:
@@ -39,6 +40,9 @@ def apart(folder: Path) -> dict[str, str]:
     know_variants(folder / "cache")
     return {
         **{k: v for k, v in os.environ.items() if not k.startswith("APPLIANCE_")},
+        "PYTHONPATH": os.pathsep.join(
+            filter(None, (str(NOT_SHIPPED), os.environ.get("PYTHONPATH")))
+        ),
         "XDG_CONFIG_HOME": str(folder / "config"),
         "XDG_CACHE_HOME": str(folder / "cache"),
         "APPLIANCE_DATA_DIR": str(folder / "data"),

@@ -10,8 +10,9 @@ export PYTHONDONTWRITEBYTECODE :=
 INSTALL := $(PIP) install --quiet --no-compile --require-hashes
 LOCK := requirements
 # Each runs one test file at a time. A third of the time a test waits, for a window or for something
-# to go wrong: three keep two cores busy.
-TEST_PROCESSES ?= 3
+# to go wrong: four keep two cores busy. With its appliance and its browser each takes up to 3 GB.
+TEST_PROCESSES ?= $(shell awk '/^MemTotal/ && $$2 < 14000000 { few = 1 } END { print few ? 3 : 4 }' \
+	/proc/meminfo 2>/dev/null || echo 3)
 STEP := @sh packaging/step.sh
 # llama.cpp prebuilt, or compiled here with LLAMA=source.
 LLAMA ?= prebuilt
@@ -42,15 +43,22 @@ check: setup-checks  ## linters and type checks, no tests
 
 setup-checks: $(VENV)/.dev $(VENV)/.freeze ui/node_modules/.package-lock.json
 
-lint:
+lint: build/checked/page
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+vitest: build/checked/page-tests
+
+# Nothing but the page's own files has a part in these: what passed is not repeated for the same files.
+build/checked/page: $(UI_SOURCES) ui/node_modules/.package-lock.json
 	$(NPM) run typecheck
 	$(NPM) run lint
+	@mkdir -p $(@D) && touch $@
 
-vitest:
+build/checked/page-tests: $(UI_SOURCES) ui/node_modules/.package-lock.json
 	$(NPM) run test
+	@mkdir -p $(@D) && touch $@
 
 pytest:
 	$(BIN)/pytest --numprocesses=$(TEST_PROCESSES) --dist=loadfile --no-loadscope-reorder

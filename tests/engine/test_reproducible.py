@@ -13,8 +13,8 @@ from tests.engine.conftest import fake_engine, real_engine
 from tests.engine.engine_client import CollectedReply, ask
 
 PROMPT = "The miller had three sons, and each of them had a wish of his own. " * 15 + "The first"
-EXACT = SamplingParams(temperature=1.0, seed=11, max_tokens=24, logprobs=1, reproducible=True)
-OTHER = SamplingParams(temperature=1.0, max_tokens=24, ignore_eos=True)
+EXACT = SamplingParams(temperature=1.0, seed=11, max_tokens=16, logprobs=1, reproducible=True)
+OTHER = SamplingParams(temperature=1.0, max_tokens=16, ignore_eos=True)
 SETTINGS: dict[str, dict[str, Any]] = {
     "cells of their own": {"kv_unified": False, "n_ctx": 1024},
     "shared cells": {"kv_unified": True, "n_ctx": 4096},
@@ -59,7 +59,7 @@ def alone(engine: LocalEngine) -> tuple[str, list[tuple[bytes, float]]]:
 
 
 def test_beside_others(engine: LocalEngine, alone: object) -> None:
-    neighbours = [CollectedReply(engine, f"{n}. {PROMPT[: 90 * n]}", OTHER) for n in range(1, 6)]
+    neighbours = [CollectedReply(engine, f"{n}. {PROMPT[: 90 * n]}", OTHER) for n in range(1, 5)]
     same = CollectedReply(engine, PROMPT, OTHER)  # which begins alike
     found = CollectedReply(engine, PROMPT, EXACT)
     later = CollectedReply(engine, "And so " + PROMPT, OTHER)

@@ -125,30 +125,29 @@ def well_formed(answer: Answer) -> bool:
     return conforms(SCHEMA, answer.content) and answer.finished.reason == "stop"
 
 
+EITHER = {"its own", "Qwen-Qwen2.5-7B-Instruct", "Qwen3-Coder"}
+"""Families whose calls begin with `<`, and whose answers don't."""
+
+
 @pytest.mark.parametrize("name", FAMILIES)
 def test_a_reply_is_an_answer_or_a_call(model: RealModel, name: str) -> None:
-    source = template(name)
-    prompt = ChatPrompt(ASKED, parse_output=True, tools=TOOLS)
-    # A thought, of gpt-oss's, goes on for as long as it likes.
-    to_bytes, thoughts = model.runner.token_to_bytes, b"analysis"
-    ids = [n for n in range(model.runner.n_vocab) if thoughts.startswith(to_bytes(n) or b"-")]
-    against = tuple((n, -math.inf) for n in ids) if name == "openai-gpt-oss-120b" else ()
-    drawn = [bound(temperature=1.5, seed=seed, logit_bias=against) for seed in range(2)]
-    answers = model.ask(source, prompt, *drawn)
-    assert all(map(well_formed, answers)), answers
-
-
-@pytest.mark.parametrize("name", ["its own", "Qwen-Qwen2.5-7B-Instruct", "Qwen3-Coder"])
-def test_it_may_be_either(model: RealModel, name: str) -> None:
     to_bytes = model.runner.token_to_bytes
-    marks = [n for n in range(model.runner.n_vocab) if to_bytes(n).startswith(b"<")]
-    towards, against = (tuple((n, by) for n in marks) for by in (30.0, -math.inf))
+    texts = [to_bytes(n) for n in range(model.runner.n_vocab)]
+    # A thought, of gpt-oss's, goes on for as long as it likes.
+    thoughts = [n for n, text in enumerate(texts) if b"analysis".startswith(text or b"-")]
+    banned = thoughts if name == "openai-gpt-oss-120b" else []
+    against = tuple((n, -math.inf) for n in banned)
+    drawn = [bound(temperature=1.5, seed=seed, logit_bias=against) for seed in range(2)]
+    marks = [n for n, text in enumerate(texts) if text.startswith(b"<")] if name in EITHER else []
+    pushed = [
+        bound(temperature=0, logit_bias=tuple((n, by) for n in marks))
+        for by in (30.0, -math.inf)
+        if marks
+    ]
     prompt = ChatPrompt(ASKED, parse_output=True, tools=TOOLS)
-    params = [bound(temperature=0, logit_bias=bias) for bias in (towards, against)]
-    call, answer = model.ask(template(name), prompt, *params)
-    assert well_formed(call)
-    assert well_formed(answer)
-    assert (len(call.calls), len(answer.calls)) == (1, 0)
+    answers = model.ask(template(name), prompt, *drawn, *pushed)
+    assert all(map(well_formed, answers)), answers
+    assert [len(answer.calls) for answer in answers[2:]] == [1, 0][: len(pushed)]
 
 
 def test_without_tools_an_answer_conforms(model: RealModel) -> None:

@@ -97,7 +97,9 @@ def test_a_launcher_that_is_stopped_while_it_starts_ends(desk: Desk) -> None:
     assert not (desk.data / "service.json").exists()
 
 
-def test_a_second_start_brings_the_first_window_forward_or_back(desk: Desk, screen: Screen) -> None:
+def test_a_second_start_brings_the_first_window_forward_or_back_and_the_next_as_it_was(
+    desk: Desk, screen: Screen
+) -> None:
     desk.wait_shown()
     window = desk.window()
     other = psutil.Popen(["xev"], env=os.environ | screen.environment, stdout=-3)
@@ -113,10 +115,11 @@ def test_a_second_start_brings_the_first_window_forward_or_back(desk: Desk, scre
         other.kill()
         other.wait()
     desk.minimize_and_start_again()
+    size_and_place_are_as_they_were(desk, screen)
 
 
-def test_size_and_place_are_as_they_were(desk: Desk, screen: Screen) -> None:
-    desk.wait_shown()
+def size_and_place_are_as_they_were(desk: Desk, screen: Screen) -> None:
+    """After the next start."""
     window = desk.window()
     screen.do("windowsize", "--sync", window, "800", "600")
     screen.do("windowmove", "--sync", window, "200", "150")

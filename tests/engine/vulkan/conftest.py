@@ -21,15 +21,14 @@ PACKAGES = "install the Debian packages `mesa-vulkan-drivers` and `libvulkan1`"
 
 @pytest.fixture(scope="session")
 def software() -> dict[str, str]:
-    """Variables that make that driver the only GPU of this machine, with the model's own context
-    size. llama.cpp ignores that GPU unless it is named."""
+    """Variables that make that driver the only GPU of this machine. llama.cpp ignores that GPU
+    unless it is named."""
     found = sorted(DRIVERS.glob("lvp_icd*.json"))
     if not found:
         pytest.skip(f"software Vulkan is missing: {PACKAGES}")
     return {
         "GGML_VK_VISIBLE_DEVICES": "0",
         "VK_DRIVER_FILES": str(found[0]),
-        "APPLIANCE_ENGINE_N_CTX": "0",
     }
 
 

@@ -120,7 +120,7 @@ def test_what_had_begun_on_a_device_that_is_lost_goes_on_without_it(
         {"lost": str(flag)}, APPLIANCE_ENGINE_N_SEQ_MAX="1", APPLIANCE_ENGINE_MAX_WAITING="4"
     ).start()
     waiting: list[httpx.Response] = []
-    body = {"prompt": "One, two, three,", "max_tokens": 200, "stream": True, "ignore_eos": True}
+    body = {"prompt": "One, two, three,", "max_tokens": 60, "stream": True, "ignore_eos": True}
     with httpx.stream(
         "POST", f"{appliance.url}/v1/completions", json=body, timeout=PATIENCE
     ) as reply:

@@ -9,13 +9,14 @@ import secrets
 import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import chain
+from contextlib import suppress
+from itertools import chain, islice
 from typing import Any, Literal
 
 import apsw
 import msgspec
 
-from appliance.errors import Conflict, NotFound, StoreFull
+from appliance.errors import Conflict, NotFound, StoreError, StoreFull
 from appliance.store.database import Database
 
 log = logging.getLogger(__name__)
@@ -29,6 +30,11 @@ MOST_BYTES = 2 * 1024**3
 """Of all files that one owner uploaded or got."""
 PIECE_BYTES = 256 * 1024
 """Of a file, in a row."""
+PIECES_TOGETHER = 16
+"""Of an upload, in a transaction."""
+NOBODY = ""
+"""The owner of a file that is not whole. What broke off stays for a while: it may go on."""
+BROKEN_OFF_MILLISECONDS = 24 * 3600 * 1000
 
 BatchStatus = Literal["failed", "in_progress", "completed", "expired", "cancelling", "cancelled"]
 _OPEN = ("in_progress", "cancelling")
@@ -109,45 +115,25 @@ class BatchBook:
         if shutil.disk_usage(self.folder).free < 2 * size:
             raise StoreFull("There is no room on the disk for this file.")
         with self._database.write() as connection:
-            _check_count(connection, owner, "files")
-            rows: Any = connection.execute(
-                "SELECT ifnull(sum(json_extract(state, '$.bytes')), 0) FROM files WHERE owner = ?",
-                (owner,),
-            ).fetchall()
-            if rows[0][0] + size > MOST_BYTES:
-                raise Conflict(
-                    f"all files together would have more than {MOST_BYTES >> 30} GB; delete some"
+            _check_room(connection, owner, size)
+            # Nobody's until it is whole. Others write between its pieces.
+            number = _begin_file(connection, self.new_id("file-"), NOBODY)
+        pieces, size = _of_size(content, PIECE_BYTES), 0
+        try:
+            while some := list(islice(pieces, PIECES_TOGETHER)):
+                with self._database.write() as connection:
+                    size += _add_pieces(connection, number, some)
+            with self._database.write() as connection:
+                _check_room(connection, owner, size)
+                return _finish_file(connection, number, owner, name, purpose, size)
+        except BaseException:
+            with suppress(StoreError):
+                self._database.write_freeing(
+                    lambda connection: connection.execute(
+                        "DELETE FROM files WHERE number = ?", (number,)
+                    )
                 )
-            return self._add_file(connection, owner, name, purpose, content)
-
-    def _add_file(
-        self,
-        connection: apsw.Connection,
-        owner: str,
-        name: str,
-        purpose: str,
-        content: Iterable[bytes],
-    ) -> StoredFile:
-        file = StoredFile(
-            id=self.new_id("file-"),
-            name=name,
-            purpose=purpose,
-            bytes=0,
-            created_at=int(time.time()),
-        )
-        connection.execute(
-            "INSERT INTO files (id, owner, state, content) VALUES (?, ?, '', x'')", (file.id, owner)
-        )
-        number, size = connection.last_insert_rowid(), 0
-        for piece in _of_size(content, PIECE_BYTES):
-            size += len(piece)
-            connection.execute(
-                "INSERT INTO file_pieces (file_number, content) VALUES (?, ?)", (number, piece)
-            )
-        file = msgspec.structs.replace(file, bytes=size)
-        state = msgspec.json.encode(file).decode()
-        connection.execute("UPDATE files SET state = ? WHERE number = ?", (state, number))
-        return file
+            raise
 
     def files(self, owner: str) -> Sequence[StoredFile]:
         """All files of `owner`, the newest first."""
@@ -343,20 +329,28 @@ class BatchBook:
         if first is None:
             return None
         ended = (line + b"\n" for line in chain([first], lines))
-        return self._add_file(connection, owner, name, "batch_output", ended).id
+        number = _begin_file(connection, self.new_id("file-"), owner)
+        size = _add_pieces(connection, number, _of_size(ended, PIECE_BYTES))
+        return _finish_file(connection, number, owner, name, "batch_output", size).id
 
     def expire(self, age: int) -> None:
         """Remove what was kept long enough, by the time that chats age by, in milliseconds."""
         until = age - KEPT_MILLISECONDS
         due = "SELECT 1 FROM {} WHERE age IS NULL OR age <= ? LIMIT 1"
-        if not any(self._rows(due.format(it), (until,)) for it in ("files", "batches")):
+        broken = "SELECT 1 FROM files WHERE owner = ? LIMIT 1"
+        if not self._rows(broken, (NOBODY,)) and not any(
+            self._rows(due.format(it), (until,)) for it in ("files", "batches")
+        ):
             return
 
         def remove(connection: apsw.Connection) -> int:
             gone = 0
             connection.execute("UPDATE files SET age = ? WHERE age IS NULL", (age,))
             connection.execute("UPDATE batches SET age = ? WHERE age IS NULL", (age,))
-            connection.execute("DELETE FROM files WHERE age <= ?", (until,))
+            connection.execute(
+                "DELETE FROM files WHERE age <= ? OR (owner = ? AND age <= ?)",
+                (until, NOBODY, age - BROKEN_OFF_MILLISECONDS),
+            )
             gone += connection.changes()
             connection.execute(
                 "DELETE FROM batch_lines WHERE batch_id IN (SELECT id FROM batches WHERE age <= ?)",
@@ -372,6 +366,52 @@ class BatchBook:
     def _rows(self, sql: str, values: tuple[Any, ...]) -> list[Any]:
         with self._database.read() as connection:
             return connection.execute(sql, values).fetchall()
+
+
+def _check_room(connection: apsw.Connection, owner: str, size: int) -> None:
+    _check_count(connection, owner, "files")
+    rows: Any = connection.execute(
+        "SELECT ifnull(sum(iif(json_valid(state), json_extract(state, '$.bytes'), 0)), 0)"
+        " FROM files WHERE owner = ?",
+        (owner,),
+    ).fetchall()
+    if rows[0][0] + size > MOST_BYTES:
+        raise Conflict(
+            f"all files together would have more than {MOST_BYTES >> 30} GB; delete some"
+        )
+
+
+def _begin_file(connection: apsw.Connection, id: str, owner: str) -> int:
+    """The number of a file without content."""
+    connection.execute(
+        "INSERT INTO files (id, owner, state, content) VALUES (?, ?, '', x'')", (id, owner)
+    )
+    return connection.last_insert_rowid()
+
+
+def _add_pieces(connection: apsw.Connection, number: int, pieces: Iterable[bytes]) -> int:
+    """Their bytes."""
+    size = 0
+    for piece in pieces:
+        size += len(piece)
+        connection.execute(
+            "INSERT INTO file_pieces (file_number, content) VALUES (?, ?)", (number, piece)
+        )
+    return size
+
+
+def _finish_file(
+    connection: apsw.Connection, number: int, owner: str, name: str, purpose: str, size: int
+) -> StoredFile:
+    rows: Any = connection.execute("SELECT id FROM files WHERE number = ?", (number,)).fetchall()
+    file = StoredFile(
+        id=rows[0][0], name=name, purpose=purpose, bytes=size, created_at=int(time.time())
+    )
+    connection.execute(
+        "UPDATE files SET owner = ?, state = ? WHERE number = ?",
+        (owner, msgspec.json.encode(file).decode(), number),
+    )
+    return file
 
 
 def _of_size(content: Iterable[bytes], size: int) -> Iterator[bytes]:

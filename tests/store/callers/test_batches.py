@@ -4,6 +4,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import msgspec
 import pytest
@@ -183,4 +184,44 @@ def test_a_file_without_room_is_refused(
     with pytest.raises(StoreFull, match="no room"):
         book.add_file("me", "a", "batch", [], 600_000)
     kept(book, b"small")
+    database.close()
+
+
+def test_what_a_kill_broke_off_is_nobody_s_and_goes(database: Database) -> None:
+    book = BatchBook(database)
+    file = kept(book, b"whole")
+
+    def pieces() -> list[Any]:
+        with database.read() as connection:
+            return connection.execute("SELECT content FROM file_pieces ORDER BY number").fetchall()
+
+    with database.write() as connection:
+        connection.execute(
+            "INSERT INTO files (number, id, owner, state, content) VALUES (7, 'x', '', '', x'')"
+        )
+        connection.execute("INSERT INTO file_pieces (file_number, content) VALUES (7, x'2a')")
+    assert [it.id for it in book.files("me")] == [file.id]
+    with pytest.raises(NotFound):
+        book.content("me", "x")
+    book.expire(1000)
+    book.expire(999 + batches.BROKEN_OFF_MILLISECONDS)
+    assert pieces() == [(b"whole",), (b"*",)]
+    book.expire(1000 + batches.BROKEN_OFF_MILLISECONDS)
+    assert pieces() == [(b"whole",)]
+    database.close()
+
+
+def test_others_write_while_a_file_is_kept(database: Database) -> None:
+    book = BatchBook(database)
+
+    def content() -> Iterator[bytes]:
+        for _ in range(3):
+            yield b"x" * batches.PIECE_BYTES * batches.PIECES_TOGETHER
+            kept(book, b"small", "you")
+
+    file = book.add_file("me", "a", "batch", content(), 0)
+    assert file.bytes == 3 * batches.PIECE_BYTES * batches.PIECES_TOGETHER
+    assert [it.id for it in book.files("me")] == [file.id]
+    assert len(book.files("you")) == 3
+    assert sum(map(len, book.content("me", file.id))) == file.bytes
     database.close()

@@ -2,9 +2,15 @@
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
-from appliance.store.callers.responses import KEPT_MILLISECONDS, ResponseBook, StoredResponse
+from appliance.store.callers.responses import (
+    KEPT_MILLISECONDS,
+    LogPiece,
+    ResponseBook,
+    StoredResponse,
+)
 from appliance.store.database import Database
 from appliance.store.migrations import migrate
 
@@ -56,4 +62,36 @@ def test_nothing_is_left_of_a_deleted_one(database: Database, tmp_path: Path) ->
     assert book.delete("me", "a")
     for file in tmp_path.iterdir():
         assert b"a secret word" not in file.read_bytes(), file
+    database.close()
+
+
+def test_one_that_grows_has_all_that_was_added_until_it_ends(
+    database: Database, tmp_path: Path
+) -> None:
+    book = ResponseBook(database)
+    for id in ("a", "b"):
+        book.begin("me", msgspec.structs.replace(response(id), plan=b"plan", log=b"begun"))
+    book.grow({"a": LogPiece(b"1", whole=True), "b": LogPiece(b"x", whole=False)})
+    for piece in (b"2", b"a secret piece", b"4"):
+        book.grow({"a": LogPiece(piece, whole=False), "gone": LogPiece(piece, whole=False)})
+    a, b = (owned.stored for owned in book.under_way())
+    assert (a.log, a.log_pieces) == (b"1", (b"2", b"a secret piece", b"4"))
+    assert (b.log, b.log_pieces) == (b"begun", (b"x",))
+    # It begins anew.
+    book.grow({"b": LogPiece(b"other", whole=True)})
+    book.grow({"b": LogPiece(b"and more", whole=False)})
+    _, b = (owned.stored for owned in book.under_way())
+    assert (b.log, b.log_pieces) == (b"other", (b"and more",))
+    book.keep("me", msgspec.structs.replace(response("a"), log=b"whole"))
+    book.grow({"a": LogPiece(b"late", whole=False)})
+    found = book.find("me", "a")
+    assert found
+    assert (found.log, found.log_pieces) == (b"whole", ())
+    book.delete("me", "a")
+    book.delete("me", "b")
+    with database.read() as connection:
+        left = connection.execute("SELECT count(*) FROM response_pieces").fetchall()
+    assert left == [(0,)]
+    for file in tmp_path.iterdir():
+        assert b"a secret piece" not in file.read_bytes(), file
     database.close()

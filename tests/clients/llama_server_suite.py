@@ -33,9 +33,7 @@ FILES = (
 ERRORS = "the error's type and code are OpenAI's"
 MODEL = "it wants the words or the token counts of another model"
 FINGERPRINT = "`system_fingerprint` names the model and its settings, not a build"
-DEBUGGING = (
-    "`__verbose`, `return_progress` and `generation_settings` are that server's debugging aids"
-)
+DEBUGGING = "`__verbose`, `return_progress` and `has_new_line` are that server's debugging aids"
 FIRST = "a stream's first piece has the role and the first words, not the role alone"
 IMAGES = "a model that cannot see images refuses them with 400, not with 500"
 RANKING = "the model here has no head for ranking; `tests/api` has one that has"
@@ -44,7 +42,7 @@ ROUTER = "its router mode is not offered: models are loaded when they are asked 
 OPERATOR = "it wants what the command line of that server sets"
 MIXED = "one kind of input a request: texts, or tokens"
 METRICS = "Prometheus finds the appliance's own metrics, and they are always on"
-PROBABILITIES = "`logprobs` of `/v1/completions` has the probabilities; `/completion` has none"
+PROBABILITIES = "probabilities are the model's, and not what samplers have made of them"
 
 DIFFERS = {
     "test_basic::test_no_ui": OPERATOR,
@@ -89,10 +87,8 @@ DIFFERS = {
     "test_completion::test_completion_with_tokens_input": MIXED,
     "test_completion::test_json_prompt_no_mtmd": MIXED,
     "test_completion::test_logit_bias": "`logit_bias` names tokens by number, as OpenAI's does",
-    "test_completion::test_n_probs": PROBABILITIES,
     "test_completion::test_n_probs_post_backend_sampling": PROBABILITIES,
     "test_completion::test_n_probs_post_sampling": PROBABILITIES,
-    "test_completion::test_n_probs_stream": PROBABILITIES,
     "test_completion::test_nocache_long_input_prompt": MODEL,
     "test_embedding::test_embedding_content_text_same_as_string": MIXED,
     "test_embedding::test_embedding_error_prompt_too_long": "the same refusal in other words",

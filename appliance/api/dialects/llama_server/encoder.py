@@ -1,6 +1,6 @@
 """Encodes the replies of llama-server's own completions."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from msgspec import UNSET, UnsetType
 
@@ -50,20 +50,34 @@ class LlamaEncoder:
                 self._seeds[index] = event.seed
                 return b""
             case Delta():
-                piece = LlamaPiece(
-                    index=index,
-                    content=event.text,
-                    tokens=event.new_tokens,
-                    completion_probabilities=_probabilities(event.logprobs),
-                    stop=False,
-                    model=self._model,
-                    tokens_predicted=event.tokens,
-                )
-                return streams.event(piece)
+                return b"".join(map(streams.event, self._pieces(index, event)))
             case Finished():
                 return streams.event(self._last("", event, index, self._seeds.get(index), None))
             case _:
                 return b""
+
+    def _pieces(self, index: int, event: Delta) -> Iterator[LlamaPiece]:
+        """One; with probabilities, one for each token."""
+        tokens, probabilities = event.new_tokens, event.logprobs or []
+        parts = [(event.text, tokens, event.logprobs)]
+        if len(probabilities) > 1 and len(probabilities) == len(tokens):
+            texts = [_text(entry.token) for entry in probabilities]
+            if "".join(texts) != event.text:  # a character of several tokens, or held-back text
+                texts = [*[""] * (len(tokens) - 1), event.text]
+            parts = [
+                (text, [token], [entry])
+                for text, token, entry in zip(texts, tokens, probabilities, strict=True)
+            ]
+        for number, (text, new, of) in enumerate(parts):
+            yield LlamaPiece(
+                index=index,
+                content=text,
+                tokens=new,
+                completion_probabilities=_probabilities(of),
+                stop=False,
+                model=self._model,
+                tokens_predicted=event.tokens - len(parts) + number + 1,
+            )
 
     def finish(self) -> bytes:
         """Nothing: the last piece says so."""

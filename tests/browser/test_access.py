@@ -75,13 +75,42 @@ def test_a_page_whose_key_was_revoked_says_so_and_keeps_what_was_typed(
     (id,) = [one["id"] for one in listed if one["name"] == "for a while"]
     assert httpx.delete(f"{locked.url}/api/keys/{id}", headers=admin).status_code == 204
     send(page, "And one about figs?")
-    expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
+    expect(page.get_by_role("heading", name="Sign in again")).to_be_visible()
+    expect(page.get_by_text("it was revoked, or it has expired")).to_be_visible()
     page.get_by_label("Key", exact=True).fill(locked.make_key("another"))
     page.get_by_role("button", name="Sign in").click()
     expect(page.get_by_role("textbox", name="Message", exact=True)).to_have_value(
         "And one about figs?"
     )
     expect(replies(page)).to_have_count(1)
+
+
+def test_a_page_that_only_looks_on_says_so_too(page: Page, locked: Running) -> None:
+    """It is no server that can't be reached."""
+    page.goto(locked.url)
+    sign_in(page, locked.make_key("for a glance", "--scope", "manage"))
+    page.get_by_role("link", name="Models").click()
+    assert locked.command("keys", "revoke", "for a glance").returncode == 0
+    expect(page.get_by_role("heading", name="Sign in again")).to_be_visible()
+    expect(page.get_by_text("can’t be reached")).to_have_count(0)
+
+
+def test_a_chat_key_is_offered_what_it_may_do(page: Page, locked: Running) -> None:
+    page.goto(locked.url)
+    sign_in(page, locked.make_key("of a child"))
+    expect(page.get_by_role("link", name="Models")).to_be_visible()
+    expect(page.get_by_role("link", name="Keys")).to_have_count(0)
+    page.get_by_role("button", name="Settings", exact=True).click()
+    page.get_by_role("textbox", name="Temperature").fill("0.3")
+    expect(page.get_by_text("Saved", exact=True)).to_be_visible()
+    expect(page.get_by_role("link", name="Settings for everybody")).to_have_count(0)
+    ask(page, "Say one word about sloes.")
+    page.get_by_role("textbox", name="Temperature").fill("0.2")
+    expect(page.get_by_text("Saved", exact=True)).to_be_visible()
+    page.goto(f"{locked.url}/#/everybody")
+    page.goto(f"{locked.url}/#/models")
+    expect(page.get_by_role("heading", level=2, name="Models")).to_be_visible()
+    expect(page.get_by_role("button", name="Unload")).to_have_count(0)
 
 
 def test_a_socket_that_a_key_does_not_open_any_more_says_so(page: Page, locked: Running) -> None:

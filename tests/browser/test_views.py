@@ -38,11 +38,21 @@ def views(page: Page, url: str) -> Iterator[str]:
     page.goto(url)
     expect(page.get_by_role("heading", name="What would you like to know?")).to_be_visible()
     yield "welcome"
+    page.get_by_role("button", name="Model: ").click()
+    expect(page.get_by_role("menuitem", name="All models")).to_be_visible()
+    yield "models to choose"
+    page.keyboard.press("Escape")
+    page.get_by_role("button", name="Presets", exact=True).click()
+    expect(page.get_by_role("menuitem", name="Keep these settings as a preset")).to_be_visible()
+    yield "presets"
+    page.keyboard.press("Escape")
     ask(page, "Say one word about the moon, then show `code` and a list.")
     page.get_by_title("Details of this reply").click()
     yield "chat"
     page.get_by_role("button", name="Settings", exact=True).click()
     expect(page.get_by_role("textbox", name="Temperature")).to_be_visible()
+    page.get_by_text("More", exact=True).click()
+    expect(page.get_by_role("textbox", name="Min-p")).to_be_visible()
     yield "settings"
     page.get_by_role("button", name="Close").click()
     page.keyboard.press("Control+k")
@@ -59,6 +69,7 @@ def views(page: Page, url: str) -> Iterator[str]:
         ("keys", "Keys"),
         ("status", "Status"),
         ("developers", "For programs"),
+        ("everybody", "Settings for everybody"),
     ):
         page.goto(f"{url}/#/{name}")
         expect(page.get_by_role("heading", level=2, name=title)).to_be_visible()

@@ -1,4 +1,7 @@
-"""`appliance` with the fake runner as its only model, for load and faults. Run as a program."""
+"""`appliance` with the fake runner as its only model, for load and faults. Run as a program.
+
+FAKE_OTHERS are the names of other models, which are loaded when they are needed.
+"""
 
 import os
 import sys
@@ -39,7 +42,11 @@ def specs(config: Config, prestarted: PrestartedWorker | None = None) -> list[Mo
             "fake", load, command=command, environment=environment, max_waiting=engine.max_waiting
         )
 
-    return [ModelSpec(id="fake", name="Fake", make=make, prewarm=True)]
+    others = os.environ.get("FAKE_OTHERS", "").split()
+    return [
+        ModelSpec(id="fake", name="Fake", make=make, prewarm=True),
+        *(ModelSpec(id=name.lower(), name=name, make=make) for name in others),
+    ]
 
 
 def no_worker(config: Config) -> PrestartedWorker | None:

@@ -8,7 +8,6 @@ import httpx
 import pytest
 
 from tests.api.chat.chats import messages, new_session, turn
-from tests.browser.page_actions import imported, long_chat
 from tests.running import Running
 
 TURNS = 22
@@ -66,15 +65,3 @@ def test_a_chat_is_sent_as_far_as_the_context_holds(running: Running) -> None:
         assert (usage["dropped_messages"], usage["dropped_by"]) == (0, None)
         assert usage["prompt_tokens"] > before
         before = usage["context_tokens"]
-
-
-def test_a_chat_that_is_much_longer_than_the_context_goes_on(running: Running) -> None:
-    """What does not fit is left out before anything is rendered."""
-    chat = long_chat(1500, "An answer of some twenty tokens, with a few words more. " * 2)
-    session = f"{running.url}/api/sessions/{imported(running, chat)}"
-    usages = [turn(session, "And?", max_tokens=2)[-1][1]["message"]["usage"] for _ in range(2)]
-    for usage in usages:
-        assert usage["dropped_by"] == "context"
-        assert usage["n_ctx"] / 4 < usage["prompt_tokens"] <= usage["n_ctx"]
-    assert usages[1]["dropped_messages"] == usages[0]["dropped_messages"] > 2500
-    assert usages[1]["cached_tokens"] >= usages[0]["prompt_tokens"] - 1

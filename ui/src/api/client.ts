@@ -31,11 +31,13 @@ export interface RequestOptions {
   signal?: AbortSignal;
 }
 
-const lockedOut = new Set<() => void>();
+type Notify = (message: string) => void;
 
-/** `notify` is called whenever a request is refused because its key or cookie is not valid; what this
+const lockedOut = new Set<Notify>();
+
+/** `notify` is called with the reason whenever a request is refused for want of a valid key; what this
  * gives back stops that. */
-export function onLockedOut(notify: () => void): () => void {
+export function onLockedOut(notify: Notify): () => void {
   lockedOut.add(notify);
   return () => {
     lockedOut.delete(notify);
@@ -77,12 +79,15 @@ export async function send(path: string, options: RequestOptions = {}): Promise<
     throw new Unreachable(error);
   }
   if (response.ok) return response;
-  if (response.status === 401) lockedOut.forEach((notify) => { notify(); });
   const text = await response.text().catch(() => "");
   // A proxy in front of a server that is down responds with an error page of its own.
   const ours = text.startsWith("{");
   if (!ours && [502, 503, 504].includes(response.status)) throw new Unreachable(text);
-  throw new ApiError(response.status, errorBody(text));
+  const error = new ApiError(response.status, errorBody(text));
+  if (error.status === 401) {
+    for (const notify of lockedOut) notify(error.message);
+  }
+  throw error;
 }
 
 /** The JSON body of a response. The type is taken from the API's contract and not checked here. */

@@ -121,6 +121,14 @@ describe("the page", () => {
     expect(await screen.findByRole("link", { name: "Settings for everybody" })).toBeTruthy();
   });
 
+  it("says why it is not served where no key would help", async () => {
+    api.me = { name: "stranger", scope: null, auth: false };
+    api.refuse("GET /api/status", 401, "unauthorized", "This request came through a proxy.");
+    render(<App />);
+    expect(await screen.findByText("This request came through a proxy.")).toBeTruthy();
+    expect(screen.queryByRole("textbox")).toBeNull();
+  });
+
   it("hides the rail, and remembers that", async () => {
     const user = userEvent.setup();
     const { unmount } = await open();

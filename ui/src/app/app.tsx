@@ -22,6 +22,7 @@ import { pageViews } from "@/app/views";
 import { preloadMarkdown } from "@/components/markdown/markdown";
 import { Toasts } from "@/components/toasts";
 import { may, type AccessState } from "@/features/access/access-store";
+import { NotAdmitted } from "@/features/access/not-admitted";
 import { SignIn } from "@/features/access/sign-in";
 import { inputId } from "@/features/chat/components/composer";
 import type { WholeChat } from "@/features/exports/whole-chat";
@@ -54,6 +55,7 @@ export function App() {
   const locked = useStore(stores.access, isLocked);
   const me = useStore(stores.access, (state) => state.me);
   const expired = useStore(stores.access, (state) => state.expired);
+  const reason = useStore(stores.access, (state) => state.reason);
   const [modelsOpened, setModelsOpened] = useState(0);
   const models = useStore(stores.status, ({ server }) => server?.models ?? noModels);
   const devices = useStore(stores.status, ({ server }) => server?.devices ?? noDevices);
@@ -136,6 +138,7 @@ export function App() {
   }, [stores]);
   // The page must not flash up before the sign-in form.
   if (!accessChecked) return null;
+  if (me !== null && !me.auth && me.scope === null) return <NotAdmitted reason={reason} />;
   if (locked) return <SignIn expired={expired} onEnter={stores.access.getState().enter} />;
   return (
     <Providers stores={stores}>
@@ -233,7 +236,7 @@ function useWatching({ access, preferences, presets, readDrafts, sessions, statu
     void preferences.getState().load();
     void presets.getState().load();
     void readDrafts();
-    const stopLockedOut = onLockedOut(() => void access.getState().check());
+    const stopLockedOut = onLockedOut((reason) => void access.getState().check(reason));
     const stopSessions = sessions.getState().watch();
     const stopStatus = status.getState().watch();
     return () => {

@@ -1,4 +1,4 @@
-import { useMemo } from "react";
+import { memo, useMemo } from "react";
 import { useTranslation } from "react-i18next";
 import { useStore } from "zustand";
 
@@ -17,24 +17,30 @@ interface OpenChatProps {
 }
 
 /** The chat, with what it shows of its model and of its settings. */
-export function OpenChat({ stores, onModels }: OpenChatProps) {
+export const OpenChat = memo(function OpenChat({ stores, onModels }: OpenChatProps) {
   const { t } = useTranslation();
   const percent = useStore(stores.status, holdingPercent);
   const able = useStore(stores.status, isAble);
-  const status = useStore(stores.status, servingModel);
+  // Each by itself: the status is another object whenever the server is asked.
+  const name = useStore(stores.status, (state) => servingModel(state)?.name ?? null);
+  const state = useStore(stores.status, (state) => servingModel(state)?.state);
+  const progress = useStore(stores.status, (state) => servingModel(state)?.progress ?? 0);
+  const elsewhere = useStore(stores.status, (state) => servingModel(state)?.elsewhere ?? false);
   const settings = useStore(stores.settings, ({ session }) => session);
   const change = useStore(stores.settings, (state) => state.change);
   const secondsLeft = useModelLeft();
   const model = useMemo(
     () =>
-      status && {
-        name: status.name,
-        loading: status.state === "loading" ? { progress: status.progress, secondsLeft } : null,
-        failing: status.state === "failing",
-        elsewhere: status.elsewhere ?? false,
-        choose: onModels,
-      },
-    [status, secondsLeft, onModels],
+      name === null
+        ? null
+        : {
+            name,
+            loading: state === "loading" ? { progress, secondsLeft } : null,
+            failing: state === "failing",
+            elsewhere,
+            choose: onModels,
+          },
+    [name, state, progress, secondsLeft, elsewhere, onModels],
   );
   return (
     <ChatView
@@ -55,7 +61,7 @@ export function OpenChat({ stores, onModels }: OpenChatProps) {
       }}
     />
   );
-}
+});
 
 /** Whether a model can answer, now or soon. Counts as yes until it is known. */
 function isAble(state: StatusState): boolean {

@@ -12,9 +12,11 @@ export interface AccessState {
   checked: boolean;
   /** The key that this page was signed in with is not valid any more. */
   expired: boolean;
+  /** Why the last request was refused for want of a key. */
+  reason: string | null;
 
-  /** Asks the server who is signed in. */
-  check: () => Promise<void>;
+  /** Asks the server who is signed in; `reason`: a request was refused for that. */
+  check: (reason?: string) => Promise<void>;
   /** Signs in. Throws if the key is not valid. */
   enter: (key: string) => Promise<void>;
   /** Signs out. */
@@ -41,7 +43,9 @@ export function createAccessStore(deps: AccessStoreDeps): AccessStore {
     me: null,
     checked: false,
     expired: false,
-    async check() {
+    reason: null,
+    async check(reason) {
+      if (reason !== undefined) set({ reason });
       // Many requests may be refused at once.
       if (checking) return;
       checking = true;

@@ -237,6 +237,16 @@ describe("how a reply ended", () => {
     expect(screen.getByText(text)).toBeTruthy();
   });
 
+  it("does not take the end of the model's process for the appliance's", async () => {
+    const error = { code: "worker_died", message: "Its process crashed." };
+    await showReply({ status: "interrupted", error }, aModel({}));
+    expect(screen.getByText("The reply broke off here.")).toBeTruthy();
+    expect(screen.getByText("Its process crashed.")).toBeTruthy();
+    expect(screen.queryByText(/the appliance stopped/)).toBeNull();
+    expect(screen.getByRole("button", { name: "Continue" })).toBeTruthy();
+    expect(screen.getByRole("button", { name: "Choose another model" })).toBeTruthy();
+  });
+
   it("offers another model where this one's process died, or keeps dying", async () => {
     const user = userEvent.setup();
     const choose = vi.fn();

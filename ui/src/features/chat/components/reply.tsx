@@ -64,14 +64,21 @@ function Ending({ message, version }: ReplyProps) {
       {message.damaged && <p className="mt-2 text-sm text-danger">{t("chat.damaged")}</p>}
       {remark !== null && <p className="mt-2 text-sm text-muted">{remark}</p>}
       {dropped !== null && <p className="mt-2 text-sm text-muted">{dropped}</p>}
-      {message.status === "failed" && <ReplyFailure message={message} />}
+      {(message.status === "failed" || modelDied(message)) && <ReplyFailure message={message} />}
       <ReplyActions message={message} version={version} />
     </>
   );
 }
 
-function remarkOn({ status, content, finish_reason }: Message, t: TFunction): string | null {
+/** Whether the reply was interrupted by the end of the model's process, not of the appliance. */
+function modelDied({ status, error }: Message): boolean {
+  return status === "interrupted" && error?.code === "worker_died";
+}
+
+function remarkOn(message: Message, t: TFunction): string | null {
+  const { status, content, finish_reason } = message;
   const empty = content === "";
+  if (modelDied(message)) return null;
   if (status === "stopped") return empty ? t("ending.stoppedEmpty") : t("ending.stopped");
   if (status === "interrupted") {
     return empty ? t("ending.interruptedEmpty") : t("ending.interrupted");

@@ -185,6 +185,7 @@ def test_a_chat_has_the_device_that_was_chosen(page: Page, running: Running) -> 
     assert "cpu" in model["devices"]
     page.get_by_role("button", name="Settings", exact=True).click()
     device = page.get_by_role("combobox", name="Device")
+    expect(device).to_be_visible()
     offered = device.locator("option").evaluate_all("all => all.map((one) => one.value)")
     assert offered == ["", "auto", *model["devices"]]
     device.select_option("cpu")

@@ -109,6 +109,9 @@ export function ModelPicker(props: ModelPickerProps) {
             {state.text}
           </span>
         )}
+        {state?.trouble && (
+          <span aria-hidden="true" className="size-1.5 shrink-0 rounded-full bg-danger sm:hidden" />
+        )}
         <ChevronDownIcon className="size-3.5 text-faint" />
       </ChoiceMenu>
       {model?.state === "loading" && (

@@ -88,6 +88,7 @@ function PresetRow({ preset, settings }: { preset: Preset; settings: Settings })
       />
       <Button
         aria-label={t("presets.replaceOf", { name: preset.name })}
+        title={t("presets.replaceOf", { name: preset.name })}
         disabled={presetOf(settings, [preset]) !== null}
         onClick={() => void attempt(() => change(preset.id, { settings }))}
       >

@@ -46,8 +46,8 @@ export function ReplyFailure({ message }: ReplyFailureProps) {
         </p>
         <p className="mt-0.5 text-muted wrap-anywhere">
           {message.error?.message ?? t("ending.noReason")}
-          {advice !== null && ` ${advice}`}
         </p>
+        {advice !== null && <p className="mt-0.5 text-muted">{advice}</p>}
         <div className="mt-3 flex flex-wrap gap-2">
           <Button
             disabled={busy}

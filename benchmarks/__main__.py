@@ -23,6 +23,7 @@ from benchmarks.rows_cache import after_restart, chats_in_turn
 from benchmarks.rows_constrained import constraints
 from benchmarks.rows_growth import growth
 from benchmarks.rows_layout import shared_or_apart
+from benchmarks.rows_lists import long_chat, many_chats, typing
 from benchmarks.rows_load import many_streams
 from benchmarks.rows_page import page_at_work
 from benchmarks.rows_process import cost, governor
@@ -46,6 +47,9 @@ ROWS: dict[int, Callable[[Stand], Row]] = {
     12: growth,
     13: agent,
     14: long_keys,
+    15: many_chats,
+    16: long_chat,
+    17: typing,
     18: constraints,
 }
 _QUIET_LOAD = 0.5

@@ -20,8 +20,8 @@ import { usePaste } from "@/features/chat/attachments/use-paste";
 import { NoticeLine } from "@/features/chat/components/notice-line";
 import { TemporaryMark } from "@/features/chat/components/temporary-mark";
 import { classNames } from "@/lib/class-names";
-import { fitHeight, isLong } from "@/lib/fit-height";
 import { isComposing, isSendKey, isTouched } from "@/lib/keys";
+import { useTextArea } from "@/lib/use-text-area";
 
 interface ComposerProps {
   /** Why nothing can be sent now, or null. */
@@ -51,10 +51,7 @@ export function Composer({ hold, presets }: ComposerProps) {
   const setDraft = useChat((state) => state.setDraft);
   const input = useRef<HTMLTextAreaElement>(null);
 
-  const long = isLong(draft);
-  useLayoutEffect(() => {
-    if (input.current) fitHeight(input.current);
-  }, [draft]);
+  const { long, dir, typed } = useTextArea(input, draft);
 
   // On a touch screen, the keyboard would cover half of the page whenever a chat is opened.
   useLayoutEffect(() => {
@@ -97,18 +94,18 @@ export function Composer({ hold, presets }: ComposerProps) {
             ref={input}
             id={inputId}
             rows={1}
-            dir="auto"
-            value={draft}
+            dir={dir}
             placeholder={t("chat.placeholder")}
             enterKeyHint={isTouched() ? "enter" : "send"}
             onChange={(event) => {
+              typed(event.target.value);
               setDraft(event.target.value);
             }}
             onKeyDown={keyDown}
             onPaste={paste}
             className={classNames(
               "max-h-[min(40dvh,15rem)] min-h-9 flex-1 resize-none bg-transparent px-1.5 py-1.5 placeholder:text-faint focus:outline-none",
-              long ? "h-[min(40dvh,15rem)] contain-strict" : "field-sizing-content",
+              long ? "h-[min(40dvh,15rem)]" : "field-sizing-content",
             )}
           />
           {busy ? (

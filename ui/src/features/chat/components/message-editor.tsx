@@ -5,8 +5,8 @@ import type { Message } from "@/api/types";
 import { Button } from "@/components/button";
 import { useChat } from "@/features/chat/state/chat-context";
 import { classNames } from "@/lib/class-names";
-import { fitHeight, isLong } from "@/lib/fit-height";
 import { isComposing, isSendKey } from "@/lib/keys";
+import { useTextArea } from "@/lib/use-text-area";
 
 /** Edits a message or a reply in place; sending or saving it creates another version. */
 export function MessageEditor({ message }: { message: Message }) {
@@ -16,15 +16,13 @@ export function MessageEditor({ message }: { message: Message }) {
   const sendEdit = useChat((state) => state.sendEdit);
   const input = useRef<HTMLTextAreaElement>(null);
 
+  const { long, dir, typed } = useTextArea(input, text);
+
   useLayoutEffect(() => {
     const area = input.current;
     area?.focus();
     area?.setSelectionRange(area.value.length, area.value.length);
   }, []);
-
-  useLayoutEffect(() => {
-    if (input.current) fitHeight(input.current);
-  }, [text]);
 
   const ofReply = message.role === "assistant";
   const submit = () => void sendEdit(message.id, text);
@@ -45,16 +43,16 @@ export function MessageEditor({ message }: { message: Message }) {
       <textarea
         ref={input}
         aria-label={ofReply ? t("messages.editingReply") : t("actions.editing")}
-        value={text}
         rows={1}
-        dir="auto"
+        dir={dir}
         onChange={(event) => {
+          typed(event.target.value);
           setText(event.target.value);
         }}
         onKeyDown={keyDown}
         className={classNames(
           "max-h-[50dvh] w-full resize-none bg-transparent px-2.5 py-1 focus:outline-none",
-          isLong(text) ? "h-[50dvh] contain-strict" : "field-sizing-content",
+          long ? "h-[50dvh]" : "field-sizing-content",
         )}
       />
       <div className="flex items-center justify-end gap-2">

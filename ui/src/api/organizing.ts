@@ -58,6 +58,37 @@ export async function exportChats(ids: readonly string[] | null): Promise<Blob> 
   return (await send("/api/export", { method: "POST", body })).blob();
 }
 
+/** Bytes of a file that the server takes at once, and some less. */
+const mostAtOnce = 6_000_000;
+
+/**
+ * A file with chats as the server takes it: a large one of our own format becomes several, each with some of
+ * its chats; any other stays as it is.
+ */
+export async function piecesOf(file: Blob): Promise<Blob[]> {
+  if (file.size <= mostAtOnce) return [file];
+  let whole: { format?: unknown; chats?: unknown };
+  try {
+    whole = JSON.parse(await file.text()) as typeof whole;
+  } catch {
+    return [file];
+  }
+  if (whole.format !== "appliance.chats" || !Array.isArray(whole.chats)) return [file];
+  const pieces: string[][] = [[]];
+  let size = 0;
+  for (const chat of whole.chats.map((one) => JSON.stringify(one))) {
+    // A character is at most three bytes.
+    size += chat.length * 3;
+    if (size > mostAtOnce && pieces.at(-1)?.length) {
+      pieces.push([]);
+      size = chat.length * 3;
+    }
+    pieces.at(-1)?.push(chat);
+  }
+  const head = JSON.stringify({ ...whole, chats: [] }).replace(/\[\]\}$/, "");
+  return pieces.map((chats) => new Blob([head, "[", chats.join(","), "]}"]));
+}
+
 /** What was typed and not sent, by session id; "" for the new chat. */
 export async function listDrafts(): Promise<Record<string, string>> {
   return (await sendForJson<{ drafts: Record<string, string> }>("/api/drafts")).drafts;

@@ -13,6 +13,10 @@ export function isLong(text: string): boolean {
   return lines > mostLines;
 }
 
+export function setText(area: HTMLTextAreaElement, text: string) {
+  area.value = text;
+}
+
 /**
  * Makes a text area as high as its text, if the browser doesn't; its max-height still applies. Forces two
  * layouts of the whole page, except for long texts.

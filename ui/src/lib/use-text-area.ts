@@ -1,6 +1,6 @@
 import { useCallback, useLayoutEffect, useRef, type RefObject } from "react";
 
-import { fitHeight, isLong } from "@/lib/fit-height";
+import { fitHeight, isLong, setText } from "@/lib/fit-height";
 
 export interface TextAreaHold {
   /** The text is higher than the text area may be: its height is the greatest one. */
@@ -26,7 +26,7 @@ export function useTextArea(
     const element = area.current;
     if (!element) return;
     if (text !== held.current) {
-      element.value = text;
+      setText(element, text);
       held.current = text;
     }
     fitHeight(element);

@@ -16,6 +16,7 @@ import {
   exportChats,
   listFolders,
   listSessions,
+  piecesOf,
   type FolderChange,
 } from "@/api/organizing";
 import type { ChangedSessions, Folder, ImportReport, Session } from "@/api/types";
@@ -226,9 +227,15 @@ export function createSessionsStore(deps: SessionsStoreDeps): SessionsStore {
       },
       exportMany: exportChats,
       async importFile(name, file) {
-        const report = await importChats(name, file);
+        const whole: ImportReport = { imported: [], already_here: 0, skipped: [], failed: [] };
+        for (const piece of await piecesOf(file)) {
+          const { imported, already_here, failed } = await importChats(name, piece);
+          whole.imported.push(...imported);
+          whole.already_here += already_here;
+          whole.failed.push(...failed);
+        }
         await load();
-        return report;
+        return whole;
       },
       async addFolder(folder) {
         const made = await createFolder(folder);

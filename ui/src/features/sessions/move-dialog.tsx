@@ -4,7 +4,7 @@ import { useTranslation } from "react-i18next";
 import type { Session } from "@/api/types";
 import { Button } from "@/components/button";
 import { Dialog } from "@/components/dialog";
-import { FolderIcon, PlusIcon } from "@/components/icons";
+import { CloseIcon, FolderIcon, PlusIcon } from "@/components/icons";
 import { FolderDialog } from "@/features/sessions/folder-dialog";
 import { useSessions } from "@/features/sessions/sessions-context";
 
@@ -64,6 +64,7 @@ export function MoveDialog({ chats, onClose, onMove }: MoveDialogProps) {
                 onMove(null);
               }}
             >
+              <CloseIcon className="size-4" />
               {t("folders.none")}
             </Button>
           </li>

@@ -294,6 +294,19 @@ describe("folders", () => {
     expect(api.calls.some(({ method, path }) => method === "DELETE" && path === "/api/folders/f")).toBe(true);
   });
 
+  it("take over the settings of a chat", async () => {
+    const user = userEvent.setup();
+    api.folders.push({ id: "f", name: "Travel", settings: null });
+    const session = api.session("Train to Rome");
+    session.folder_id = "f";
+    session.settings = { ...api.profile, temperature: 0.3 };
+    await show();
+    await user.click(await screen.findByRole("button", { name: /^Travel/ }));
+    await choose(user, "Train to Rome", "Use its settings for the folder");
+    expect(await screen.findByText(/New chats in “Travel”/)).toBeTruthy();
+    expect(api.folders[0]?.settings?.temperature).toBe(0.3);
+  });
+
   it("take chats that are dropped on them", async () => {
     api.folders.push({ id: "f", name: "Travel", settings: null });
     const session = api.session("Train to Rome");

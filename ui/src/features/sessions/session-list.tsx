@@ -181,6 +181,13 @@ export function SessionList(props: SessionListProps) {
                   onMove={() => {
                     setAsked({ kind: "move", chats: [session] });
                   }}
+                  onUseForFolder={
+                    part.group.folder && session.settings
+                      ? () => {
+                          actions.useForFolder(session);
+                        }
+                      : undefined
+                  }
                   onSelect={() => {
                     selection.toggle(session.id);
                   }}

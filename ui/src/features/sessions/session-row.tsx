@@ -10,6 +10,7 @@ import {
   PencilIcon,
   PinIcon,
   PrintIcon,
+  SettingsIcon,
   TrashIcon,
 } from "@/components/icons";
 import { Menu } from "@/components/menu";
@@ -33,6 +34,8 @@ interface SessionRowProps {
   onRename: (title: string) => void;
   onPin: () => void;
   onMove: () => void;
+  /** Its settings become its folder's; undefined: it is in no folder, or has none. */
+  onUseForFolder: (() => void) | undefined;
   onSelect: () => void;
   onExport: (format: "markdown" | "pdf" | "json") => void;
   onDelete: () => void;
@@ -166,6 +169,15 @@ export function SessionRow(props: SessionRowProps) {
               icon: <FolderIcon className="size-4" />,
               run: props.onMove,
             },
+            ...(props.onUseForFolder
+              ? [
+                  {
+                    label: t("folders.useSettings"),
+                    icon: <SettingsIcon className="size-4" />,
+                    run: props.onUseForFolder,
+                  },
+                ]
+              : []),
             {
               label: t("sessions.select"),
               icon: <CheckIcon className="size-4" />,

@@ -12,6 +12,8 @@ export interface SessionActions {
   togglePin: (session: Session) => void;
   /** null: out of their folders. */
   move: (sessions: readonly Session[], folderId: string | null) => void;
+  /** New chats in its folder begin with the settings of this one. */
+  useForFolder: (session: Session) => void;
   /** One chat, several in one file, or all. */
   download: (sessions: readonly Session[] | null) => void;
   /** Asks for files with chats; `onMade` receives the id of the first new session. */
@@ -28,6 +30,8 @@ export function useSessionActions(): SessionActions {
   const restore = useSessions((state) => state.restore);
   const exportFile = useSessions((state) => state.exportFile);
   const exportMany = useSessions((state) => state.exportMany);
+  const folders = useSessions((state) => state.folders);
+  const changeFolder = useSessions((state) => state.changeFolder);
   const importFile = useSessions((state) => state.importFile);
 
   const attempt = async (failure: string, act: () => Promise<void>) => {
@@ -62,6 +66,14 @@ export function useSessionActions(): SessionActions {
       const moved = sessions.filter(({ folder_id: id }) => (id ?? null) !== folderId);
       void attempt(t("sessions.notChanged"), async () => {
         for (const { id } of moved) await change(id, { folder_id: folderId });
+      });
+    },
+    useForFolder({ folder_id: id, settings }) {
+      const folder = folders.find((one) => one.id === id);
+      if (!folder) return;
+      void attempt(t("folders.notSaved"), async () => {
+        await changeFolder(folder.id, { settings });
+        notify({ text: t("folders.settingsUsed", { name: folder.name }) });
       });
     },
     download(sessions) {

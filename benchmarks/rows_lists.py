@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import httpx
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, Response, sync_playwright
 
 from benchmarks.client import BenchmarkError
 from benchmarks.figures import Measure, Row, Verdict, at_most
@@ -137,7 +137,12 @@ def _compare(row: Row, found: dict[str, list[dict[str, float]]], what: str) -> N
 def _list_opened(browser: Browser, url: str, chats: int) -> dict[str, float]:
     def measure(page: Page) -> float:
         sizes: list[int] = []
-        page.on("response", lambda one: sizes.append(len(one.body())) if "since=" in one.url else 0)
+
+        def received(response: Response) -> None:
+            if "since=" in response.url:
+                sizes.append(len(response.body()))
+
+        page.on("response", received)
         page.goto(url)
         page.evaluate(_WATCH)
         shown: float = page.evaluate(_LISTED)

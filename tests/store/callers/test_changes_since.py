@@ -1,13 +1,12 @@
 """The list of chats, by pages and by what has changed."""
 
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 
 from appliance.errors import MessageNotFound, SessionNotFound
 from appliance.store.database import Database
-from appliance.store.sessions import SessionChanges, Sessions
+from appliance.store.sessions import Message, Session, SessionChanges, Sessions
 from appliance.store.upkeep.retention import Retention
 from tests.store.conftest import Clock
 
@@ -21,7 +20,7 @@ def test_pages_are_the_list(sessions: Sessions) -> None:
     ids = [sessions.create(f"chat {number}").id for number in range(25)]
     for number in (3, 7, 19):
         sessions.update(ids[number], SessionChanges(pinned=True))
-    found: list[Any] = []
+    found: list[Session] = []
     after = None
     while True:
         page = sessions.page(7, after)
@@ -105,7 +104,7 @@ def test_messages_by_pages_are_all_messages(sessions: Sessions) -> None:
     for _ in range(6):
         answered(sessions, session)
     first, _ = sessions.begin_turn(session, "otherwise", None)
-    found: list[Any] = []
+    found: list[Message] = []
     before = None
     while True:
         page, more = sessions.some_messages(session, 5, before)

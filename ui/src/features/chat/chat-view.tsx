@@ -12,6 +12,7 @@ import { EmptyChat } from "@/features/chat/components/empty-chat";
 import { messageAnchor, MessageList } from "@/features/chat/components/message-list";
 import { AnsweringModelContext, type AnsweringModel } from "@/features/chat/state/model-context";
 import { adviceFor, noticeText } from "@/features/chat/state/notice";
+import { useDoneMark } from "@/features/chat/messages/use-done-mark";
 import { useStickToBottom } from "@/features/chat/components/use-stick-to-bottom";
 
 interface ChatViewProps {
@@ -38,6 +39,7 @@ export function ChatView({ hold, about, able, model, presets, onNewChat }: ChatV
   const { scroller, content, away, jump, show } = useStickToBottom();
 
   useStopOnEscape();
+  useDoneMark();
   // Opening a chat and sending a message both scroll to the end.
   useLayoutEffect(jump, [jump, sessionId, phase, pending !== null]);
   useLayoutEffect(() => {

@@ -4,6 +4,7 @@ import { useStore } from "zustand";
 
 import { Field, inputClass } from "@/components/field";
 import { SegmentedChoice } from "@/components/segmented-choice";
+import { NotifyField } from "@/features/settings/notify-field";
 import type { PreferencesStore } from "@/features/settings/preferences-store";
 import { themes } from "@/lib/appearance";
 import { isLanguage, languageNames } from "@/lib/i18n";
@@ -42,6 +43,7 @@ export function AppearanceFields() {
           </select>
         )}
       </Field>
+      <NotifyField />
     </>
   );
 }

@@ -65,7 +65,7 @@ export function ReplyActions({ message, version }: ReplyActionsProps) {
             onClick={() => {
               setOpen(!open);
             }}
-            className="ms-1 flex min-h-8 min-w-0 items-center gap-1 rounded-control px-1.5 hover:text-text"
+            className="ms-1 flex min-h-8 max-w-fit min-w-0 grow basis-36 items-center gap-1 rounded-control px-1.5 hover:text-text"
           >
             <UsageSummary figures={figures} />
             <ChevronDownIcon className={classNames("size-3.5", open && "rotate-180")} />
@@ -105,7 +105,7 @@ function UsageSummary({ figures }: { figures: string[] }) {
   return (
     <span className="flex h-5 flex-wrap gap-x-1.5 overflow-hidden text-start leading-5 tabular-nums">
       {figures.map((figure) => (
-        <span key={figure} className="not-first:before:me-1.5 not-first:before:content-['·']">
+        <span key={figure} className="max-w-full truncate not-first:before:me-1.5 not-first:before:content-['·']">
           {figure}
         </span>
       ))}
@@ -134,7 +134,7 @@ function ReplyDetails({ message, name }: ReplyDetailsProps) {
       </dl>
       <Button
         variant="quiet"
-        className="-mx-2 mt-1 -mb-1.5 min-h-8 px-2 text-[0.8125rem]"
+        className="-mx-3.5 mt-1 -mb-1.5 min-h-8 text-[0.8125rem]"
         onClick={() => {
           setSent(true);
         }}

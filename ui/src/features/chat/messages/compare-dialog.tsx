@@ -33,7 +33,7 @@ export function CompareDialog({ messageId, onClose }: CompareDialogProps) {
     <Modal
       labelledBy={title}
       onClose={onClose}
-      className="m-auto h-[calc(100dvh-2rem)] w-[min(80rem,calc(100vw-2rem))] max-w-none rounded-panel border border-line-strong bg-bg shadow-panel"
+      className="m-auto h-[calc(100dvh-2rem)] w-[min(80rem,calc(100vw-2rem))] max-w-none rounded-panel border border-line-strong bg-bg text-base shadow-panel"
     >
       <div className="flex h-full flex-col">
         <div className="flex items-center gap-2 border-b border-line py-2 ps-5 pe-2">
@@ -121,7 +121,7 @@ function VersionOption({ message, number, count }: VersionOptionProps) {
   const { t } = useTranslation();
   const name = useModelName(message.model);
   const parts = [
-    t("actions.version", { number: number + 1, count }),
+    `${number + 1}/${count}`,
     name,
     message.edited ? t("messages.edited") : null,
   ];

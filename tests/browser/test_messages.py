@@ -125,3 +125,46 @@ def test_what_was_sent_is_shown_with_its_tokens(page: Page, running: Running) ->
     assert dialog.locator("[data-token]").count() == last["usage"]["prompt_tokens"]
     page.keyboard.press("Escape")
     expect(dialog).to_be_hidden()
+
+
+HIDEABLE = """
+window.asked = 0;
+window.shown = [];
+window.hidden = false;
+Object.defineProperty(document, "visibilityState", { get: () => hidden ? "hidden" : "visible" });
+window.Notification = class {
+  static permission = "default";
+  static requestPermission() {
+    asked += 1;
+    Notification.permission = "granted";
+    return Promise.resolve("granted");
+  }
+  constructor(title, options) { shown.push([title, options.body]); }
+};
+"""
+
+
+def test_a_hidden_page_says_when_a_long_reply_is_done(page: Page, slow: Running) -> None:
+    page.add_init_script(HIDEABLE)
+    page.goto(slow.url)
+    # 20 bytes a second: a long reply.
+    text = "echo:" + "a whale and a gull, " * 8
+    page.get_by_role("textbox", name="Message", exact=True).fill(text)
+    page.get_by_role("button", name="Send", exact=True).click()
+    expect(page).to_have_title(re.compile("^echo"))
+    page.evaluate("hidden = true")
+    expect(page).to_have_title(re.compile("^● echo"))
+    assert page.evaluate("[asked, shown]") == [0, []]  # nobody asked for notifications
+    page.evaluate("hidden = false; document.dispatchEvent(new Event('visibilitychange'))")
+    expect(page).to_have_title(re.compile("^echo"))
+
+    page.get_by_role("button", name="Settings").first.click()
+    page.get_by_role("checkbox", name="Notify me").check()
+    assert page.evaluate("asked") == 1
+    page.keyboard.press("Escape")
+    page.get_by_role("button", name="Write another reply").click()
+    expect(page.get_by_role("button", name="Stop", exact=True)).to_be_visible()
+    page.evaluate("hidden = true")
+    page.wait_for_function("() => shown.length === 1")
+    assert page.evaluate("shown[0][0]") == "The reply is done"
+    assert "a whale and a gull" in page.evaluate("shown[0][1]")

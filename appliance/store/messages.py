@@ -340,7 +340,8 @@ class MessageChanges:
         return removed
 
     def restore(self, session_id: str, message_id: str) -> Session:
-        """Undoes the removal of this message; of one that is there it changes nothing.
+        """Undoes the removal of this message; of one that is there it changes nothing. It is shown
+        then, unless a reply elsewhere in the chat is being written.
 
         Raises:
             SessionNotFound: unknown id.
@@ -358,7 +359,7 @@ class MessageChanges:
                 return session
             tree = _settled(connection, session_id)
             leaf = session.leaf_id
-            if message_id not in tree.path(leaf):
+            if session.live_message_id is None and message_id not in tree.path(leaf):
                 leaf = tree.newest_below(message_id)
             _changed(connection, session_id, leaf)
             return find_session(connection, session_id)

@@ -185,6 +185,18 @@ def test_nothing_changes_while_a_reply_is_written(
     assert whole(sessions, chat) == before
 
 
+def test_undo_leaves_the_reply_being_written_where_it_is(
+    sessions: Sessions, changes: MessageChanges, chat: str
+) -> None:
+    a2 = named(sessions, chat, "a2")
+    changes.remove(chat, a2)
+    _, live = sessions.begin_turn(chat, "q3")
+    session = changes.restore(chat, a2)
+    assert (session.leaf_id, session.live_message_id) == (live.id, live.id)
+    assert shown(sessions, chat) == ["q0", "a0", "q1", "a1", "q2", "q3", ""]
+    assert sessions.message(a2).content == "a2"
+
+
 def test_removed_messages_are_found_and_exported_nowhere(
     database: Database, sessions: Sessions, changes: MessageChanges, chat: str
 ) -> None:

@@ -38,7 +38,7 @@ export function MessageMenu({ message, version }: MessageMenuProps) {
   const startEdit = useChat((state) => state.startEdit);
   const continueReply = useChat((state) => state.continueReply);
   const branch = useChat((state) => state.branch);
-  const remove = useRemoval(message.id);
+  const remove = useRemoval(message);
   const busy = useDeferredBusy();
   const { id, role, status, finish_reason } = message;
   const isReply = role === "assistant";
@@ -111,17 +111,17 @@ export function MessageMenu({ message, version }: MessageMenuProps) {
 }
 
 /** Removes a message, or its turn, and offers Undo. */
-function useRemoval(id: string): (turn: boolean) => Promise<void> {
+function useRemoval(message: Message): (turn: boolean) => Promise<void> {
   const { t } = useTranslation();
   const notify = useNotify();
   const removeMessage = useChat((state) => state.removeMessage);
   const restoreMessage = useChat((state) => state.restoreMessage);
   return async (turn) => {
-    const count = await removeMessage(id, turn);
+    const count = await removeMessage(message.id, turn);
     if (count === 0) return;
     notify({
       text: t("messages.deleted", { count }),
-      action: { label: t("sessions.undo"), run: () => void restoreMessage(id) },
+      action: { label: t("sessions.undo"), run: () => void restoreMessage(message) },
     });
   };
 }

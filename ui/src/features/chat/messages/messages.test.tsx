@@ -179,6 +179,20 @@ describe("deleting", () => {
     });
   });
 
+  it("is undone in its own chat when another one is open by then", async () => {
+    answer("DELETE", path(reply), { message_ids: [reply.id] });
+    answer("POST", path(reply, "/restore"), session);
+    const user = await choose("reply", "Delete");
+    const undo = await screen.findByRole("button", { name: "Undo" });
+    const other = api.session("Another chat");
+    chat.getState().open(other.id);
+    await user.click(undo);
+    await waitFor(() => {
+      expect(called(path(reply, "/restore"))).toHaveLength(1);
+    });
+    expect(chat.getState().sessionId).toBe(other.id);
+  });
+
   it("in another window shows here, whatever message is the last", async () => {
     api.messages = api.messages.filter(({ id }) => id !== question.id);
     Object.assign(reply, { parent_id: null });

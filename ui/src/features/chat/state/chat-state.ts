@@ -1,5 +1,5 @@
 import type { ReplyTransport } from "@/api/reply-transport";
-import type { Attachment, Prefill, Session, Settings } from "@/api/types";
+import type { Attachment, Message, Prefill, Session, Settings } from "@/api/types";
 import type { AttachedActions, AttachedState } from "@/features/chat/attachments/attached";
 import type { MessageTable } from "@/features/chat/state/branch";
 import type { Notice } from "@/features/chat/state/notice";
@@ -74,8 +74,8 @@ export interface ChatState extends AttachedState, AttachedActions {
   answer: (messageId: string) => Promise<void>;
   /** Removes a message, or with `turn` its question and replies; returns how many are gone. */
   removeMessage: (messageId: string, turn: boolean) => Promise<number>;
-  /** Undoes the removal of a message. */
-  restoreMessage: (messageId: string) => Promise<void>;
+  /** Undoes the removal of a message, also of a chat that is not open any more. */
+  restoreMessage: (message: Message) => Promise<void>;
   /** Opens a new chat with a copy of the messages up to this one; `title`: from that of this chat. */
   branch: (messageId: string, title: (of: string) => string) => Promise<void>;
   /** Continues the last reply. */

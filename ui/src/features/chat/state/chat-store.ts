@@ -164,12 +164,14 @@ export function createChatStore(deps: ChatStoreDeps): ChatStore {
         get().reload();
         return removed.message_ids.length;
       },
-      async restoreMessage(messageId) {
-        const done = await change(async (sessionId) => {
-          await restoreMessage(sessionId, messageId);
-          return true;
-        });
-        if (done) get().reload();
+      async restoreMessage({ id, session_id: of }) {
+        try {
+          await restoreMessage(of, id);
+          deps.onSessionChanged();
+          if (get().sessionId === of) get().reload();
+        } catch (error) {
+          replies.refused(of, error);
+        }
       },
       async branch(messageId, title) {
         const session = await change(async (sessionId) => {

@@ -187,6 +187,7 @@ export class Replies {
   /** A change of the session was refused. */
   refused(sessionId: string, error: unknown) {
     this.set({ notice: this.noticeOf(error) });
+    if (this.get().sessionId !== sessionId) return;
     if (error instanceof ApiError) this.recover(sessionId, error.code);
   }
 

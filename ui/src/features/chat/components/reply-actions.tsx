@@ -73,7 +73,7 @@ export function ReplyActions({ message, version }: ReplyActionsProps) {
         )}
         {status !== "streaming" && <MessageTime at={message.created_at} />}
       </div>
-      {open && <ReplyDetails message={message} name={name} />}
+      {open && <ReplyDetails message={message} />}
     </>
   );
 }
@@ -113,19 +113,13 @@ function UsageSummary({ figures }: { figures: string[] }) {
   );
 }
 
-interface ReplyDetailsProps {
-  message: Message;
-  /** The model's. */
-  name: string | null;
-}
-
-function ReplyDetails({ message, name }: ReplyDetailsProps) {
+function ReplyDetails({ message }: { message: Message }) {
   const { t } = useTranslation();
   const [sent, setSent] = useState(false);
   return (
     <div className="mt-1 w-fit animate-arrive rounded-panel border border-line px-4 py-3 text-[0.8125rem]">
       <dl className="grid w-fit grid-cols-[auto_auto] gap-x-6 gap-y-1 tabular-nums">
-        {usageDetails(message, name, t).map(([label, value]) => (
+        {usageDetails(message, t).map(([label, value]) => (
           <div key={label} className="contents">
             <dt className="text-faint">{label}</dt>
             <dd className="wrap-anywhere">{value}</dd>

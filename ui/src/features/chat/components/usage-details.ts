@@ -41,11 +41,7 @@ function usageSummary(usage: Usage, t: TFunction): string[] {
 }
 
 /** All usage figures of a reply, by name. */
-export function usageDetails(
-  { edited, usage }: Message,
-  model: string | null,
-  t: TFunction,
-): [string, string][] {
+export function usageDetails({ edited, model, usage }: Message, t: TFunction): [string, string][] {
   const rows: [string, string | null][] = [
     [t("figures.model"), model],
     [t("messages.version"), edited ? t("messages.editedByPerson") : null],

@@ -1,11 +1,14 @@
 """The ways to show a page on this machine, and the order in which they are tried."""
 
 import importlib.util
+import re
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
+
+from appliance.desktop import context_menu
 
 BROWSER = "browser"
 
@@ -117,6 +120,37 @@ def set_zoom(engine: str, uid: str, factor: float) -> None:
 
         view = qt.BrowserView.instances[uid].webview
         QTimer.singleShot(0, view, lambda: view.setZoomFactor(factor))
+
+
+def complete(engine: str, uid: str) -> None:
+    """Add what pywebview leaves out of its window `uid`: the menu of a right click, and with Qt
+    printing, which makes a PDF; from any thread."""
+    if engine == "gtk":
+        from gi.repository import GLib
+        from webview.platforms import gtk
+
+        view = gtk.BrowserView.instances[uid].webview
+        GLib.idle_add(_once(lambda: context_menu.allow_gtk(view)))
+    elif engine == "qt":
+        from PySide6.QtCore import QTimer
+        from webview.platforms import qt
+
+        view = qt.BrowserView.instances[uid].webview
+        QTimer.singleShot(0, view, lambda: _complete_qt(view))
+
+
+def _complete_qt(view: Any) -> None:
+    context_menu.allow_qt(view)
+    view.page().printRequested.connect(lambda: _save_pdf(view))
+
+
+def _save_pdf(view: Any) -> None:
+    from PySide6.QtWidgets import QFileDialog
+
+    name = re.sub(r"[^\w .-]+", " ", view.title()).strip() or "chat"
+    chosen, _ = QFileDialog.getSaveFileName(view, "", f"{name}.pdf", "PDF (*.pdf)")
+    if chosen:
+        view.page().printToPdf(chosen if chosen.lower().endswith(".pdf") else f"{chosen}.pdf")
 
 
 def bring_forward(engine: str, uid: str) -> None:

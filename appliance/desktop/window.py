@@ -128,6 +128,7 @@ class Window:
     def _on_loaded(self) -> None:
         if not self._empty:
             self._empty = True
+            webview_backends.complete(self._engine, self._window.uid)
             self._go()
             return
         if self._state.zoom != 1:

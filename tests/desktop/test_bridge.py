@@ -1,11 +1,13 @@
 """The window's API for pages, under the content security policy of the appliance's own page."""
 
+import contextlib
 import http.server
 import json
 import os
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,7 @@ from tests.waiting import wait_until
 
 DOCUMENT = b"""<!doctype html><meta charset=utf-8><title>t</title><div id=root><p>Here</p></div>
 <a id=away href="https://example.com/page?a=1">away</a> <a id=file href="file:///etc/passwd">f</a>
+<textarea id=field rows=3>some words</textarea>
 <script src=/page.js></script>"""
 # Reports its findings to the server, and runs the actions from the server's /next.
 SCRIPT = b"""
@@ -30,8 +33,17 @@ addEventListener("applianceready", async () => {
   await report("history", history.length);
   await report("api", Object.keys(window.pywebview.api).sort());
   for (;;) {
-    const { call, args, click } = await (await fetch("/next")).json();
+    const { call, args, click, select, print } = await (await fetch("/next")).json();
     if (click) { document.getElementById(click).click(); continue; }
+    if (print) { window.print(); continue; }
+    if (select) {
+      const field = document.getElementById(select);
+      field.select();
+      field.addEventListener("cut", () => report("cut", String(field.value)));
+      const { x, y } = field.getBoundingClientRect();
+      await report("place", [Math.round(x), Math.round(y)]);
+      continue;
+    }
     if (!call) { await new Promise((go) => setTimeout(go, 100)); continue; }
     try { await report(call, await window.pywebview.api[call](...args)); }
     catch (error) { await report(call, "rejected: " + error.message); }
@@ -214,3 +226,31 @@ def test_what_cannot_be_written_leaves_what_was_there(tmp_path: Path) -> None:
     with pytest.raises(UnicodeEncodeError):
         bridge.save_file("chat.json", "\ud800")
     assert (tmp_path / "chat.json").read_text() == "before"
+
+
+def test_a_right_click_has_a_menu(page: Page, screen: Screen) -> None:
+    page.to_do.append({"select": "field"})
+    x, y = page.answer("place")
+    (window,) = screen.windows()
+    # A window that is still getting the keyboard may lose keys: one presses them again.
+    for _ in range(5):
+        screen.do("mousemove", "--window", window, str(x + 30), str(y + 10), "click", "3")
+        time.sleep(1)
+        screen.press("Down", "Return")
+        with contextlib.suppress(AssertionError):
+            wait_until(lambda: page.has_reported("cut"), "not yet", 5)
+            break
+        screen.press("Escape")
+    assert page.answer("cut") == "some words"
+
+
+def test_a_page_is_printed(page: Page, screen: Screen, engine: str, tmp_path: Path) -> None:
+    page.to_do.append({"print": True})
+    if engine == "qt":
+        file = tmp_path / "chat.pdf"
+        choose(lambda: file.exists() and file.read_bytes().startswith(b"%PDF"), screen, file)
+    else:
+        # GTK's own dialog, which has "Print to File" as well.
+        wait_for_dialog(screen)
+        screen.press("Escape")
+    page.call("zoom", 0)()

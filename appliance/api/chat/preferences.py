@@ -7,7 +7,13 @@ from msgspec import UNSET, Meta, UnsetType
 
 from appliance.api.openapi.operation import Operations
 from appliance.api.wire.bodies import Body, decode
-from appliance.store.callers.preferences import PreferenceBook, Preferences, Theme
+from appliance.store.callers.preferences import (
+    PreferenceBook,
+    Preferences,
+    TextSize,
+    TextWidth,
+    Theme,
+)
 
 operation = Operations("Settings")
 
@@ -20,6 +26,8 @@ class PreferencesIn(Body, kw_only=True, frozen=True):
     theme: Theme | UnsetType | None = UNSET
     language: Language | UnsetType | None = UNSET
     rail_hidden: bool | UnsetType | None = UNSET
+    text_size: TextSize | UnsetType | None = UNSET
+    text_width: TextWidth | UnsetType | None = UNSET
 
 
 class PagePreferences:

@@ -9,6 +9,8 @@ import msgspec
 from appliance.store.database import Database
 
 Theme = Literal["system", "light", "dark"]
+TextSize = Literal["small", "medium", "large", "huge"]
+TextWidth = Literal["medium", "wide", "full"]
 
 log = logging.getLogger(__name__)
 
@@ -20,6 +22,10 @@ class Preferences(msgspec.Struct, frozen=True, kw_only=True):
     language: str | None = None
     """Its code; `system`: as the browser has it."""
     rail_hidden: bool | None = None
+    text_size: TextSize | None = None
+    """Of messages."""
+    text_width: TextWidth | None = None
+    """Of lines in messages; `full`: as wide as the page."""
 
 
 class PreferenceBook:

@@ -2472,12 +2472,18 @@ export interface components {
             language?: string | null;
             /** @default null */
             rail_hidden?: boolean | null;
+            /** @default null */
+            text_size?: ("huge" | "large" | "medium" | "small") | null;
+            /** @default null */
+            text_width?: ("full" | "medium" | "wide") | null;
         };
         /** @description Preferences of the page; null resets a value. */
         PreferencesIn: {
             theme?: ("dark" | "light" | "system") | null;
             language?: string | null;
             rail_hidden?: boolean | null;
+            text_size?: ("huge" | "large" | "medium" | "small") | null;
+            text_width?: ("full" | "medium" | "wide") | null;
         };
         /** @description Settings under a name. */
         Preset: {

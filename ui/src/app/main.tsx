@@ -6,6 +6,7 @@ import { App } from "@/app/app";
 import { registerServiceWorker } from "@/app/service-worker";
 
 import "@/app/theme.css";
+import "@/app/print.css";
 
 const root = document.getElementById("root");
 if (!root) throw new Error("index.html has no #root.");

@@ -3,6 +3,18 @@ export const themes = ["system", "light", "dark"] as const;
 
 export type Theme = (typeof themes)[number];
 
+/** How large the text of messages is, and how long its lines. */
+export const textSizes = ["small", "medium", "large", "huge"] as const;
+export const textWidths = ["medium", "wide", "full"] as const;
+
+export type TextSize = (typeof textSizes)[number];
+export type TextWidth = (typeof textWidths)[number];
+
+export function showText(size: TextSize, width: TextWidth) {
+  document.documentElement.dataset.textSize = size;
+  document.documentElement.dataset.textWidth = width;
+}
+
 const darkSystem = () => matchMedia("(prefers-color-scheme: dark)");
 
 /** Applies a theme, and follows the system if it is "system", until the returned function is called. */

@@ -160,7 +160,7 @@ export class FakeApi {
   presets: Preset[] = [];
   /** Who asks; null: the server does not say. */
   me: Me | null = null;
-  preferences: Preferences = { theme: null, language: null, rail_hidden: null };
+  preferences: Preferences = { theme: null, language: null, rail_hidden: null, text_size: null, text_width: null };
   folders: Folder[] = [];
   readonly drafts: Record<string, string> = {};
   hits: SearchHit[] = [];

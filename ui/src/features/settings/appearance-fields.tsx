@@ -6,7 +6,7 @@ import { Field, inputClass } from "@/components/field";
 import { SegmentedChoice } from "@/components/segmented-choice";
 import { NotifyField } from "@/features/settings/notify-field";
 import type { PreferencesStore } from "@/features/settings/preferences-store";
-import { themes } from "@/lib/appearance";
+import { textSizes, textWidths, themes } from "@/lib/appearance";
 import { isLanguage, languageNames } from "@/lib/i18n";
 
 export const PreferencesContext = createContext<PreferencesStore | null>(null);
@@ -15,7 +15,8 @@ export function AppearanceFields() {
   const { t } = useTranslation();
   const store = use(PreferencesContext);
   if (!store) throw new Error("AppearanceFields needs a PreferencesContext around it.");
-  const { theme, language, setTheme, setLanguage } = useStore(store);
+  const { theme, language, textSize, textWidth, ...set } = useStore(store);
+  const { setTheme, setLanguage } = set;
   return (
     <>
       <SegmentedChoice
@@ -23,6 +24,18 @@ export function AppearanceFields() {
         value={theme}
         options={themes.map((value) => ({ value, label: t(`settings.themes.${value}`) }))}
         onChange={setTheme}
+      />
+      <SegmentedChoice
+        label={t("settings.textSize")}
+        value={textSize}
+        options={textSizes.map((value) => ({ value, label: t(`settings.textSizes.${value}`) }))}
+        onChange={set.setTextSize}
+      />
+      <SegmentedChoice
+        label={t("settings.textWidth")}
+        value={textWidth}
+        options={textWidths.map((value) => ({ value, label: t(`settings.textWidths.${value}`) }))}
+        onChange={set.setTextWidth}
       />
       <Field label={t("settings.language")}>
         {({ id }) => (

@@ -24,6 +24,21 @@ beforeEach(() => {
 const theme = () => document.documentElement.dataset.theme;
 
 describe("how the page looks", () => {
+  it("has text in the size and width that were chosen", async () => {
+    kept = { ...kept, text_size: "large" };
+    const store = createPreferencesStore();
+    const { dataset } = document.documentElement;
+    expect([dataset.textSize, dataset.textWidth]).toEqual(["medium", "medium"]);
+    await store.getState().load();
+    store.getState().setTextWidth("full");
+    expect([dataset.textSize, dataset.textWidth]).toEqual(["large", "full"]);
+    await vi.waitFor(() => {
+      expect(kept).toMatchObject({ text_size: "large", text_width: "full" });
+    });
+    createPreferencesStore();
+    expect([dataset.textSize, dataset.textWidth]).toEqual(["large", "full"]);
+  });
+
   it("is what the server says, in a browser that remembers nothing", async () => {
     kept = { theme: "dark", language: "de", rail_hidden: true };
     const store = createPreferencesStore();

@@ -2,7 +2,16 @@ import { createStore, type StoreApi } from "zustand/vanilla";
 
 import { changePreferences, getPreferences } from "@/api/preferences";
 import type { Preferences } from "@/api/types";
-import { showTheme, themes, type Theme } from "@/lib/appearance";
+import {
+  showText,
+  showTheme,
+  textSizes,
+  textWidths,
+  themes,
+  type TextSize,
+  type TextWidth,
+  type Theme,
+} from "@/lib/appearance";
 import { browserLanguage, isLanguage, showLanguage, type Language } from "@/lib/i18n";
 import { readStored, writeStored } from "@/lib/stored";
 
@@ -11,6 +20,8 @@ export interface Appearance {
   theme: Theme;
   language: Language | "system";
   railHidden: boolean;
+  textSize: TextSize;
+  textWidth: TextWidth;
 }
 
 export interface PreferencesState extends Appearance {
@@ -19,12 +30,22 @@ export interface PreferencesState extends Appearance {
   setTheme: (theme: Theme) => void;
   setLanguage: (language: Language | "system") => void;
   setRailHidden: (hidden: boolean) => void;
+  setTextSize: (size: TextSize) => void;
+  setTextWidth: (width: TextWidth) => void;
 }
 
 export type PreferencesStore = StoreApi<PreferencesState>;
 
 function toTheme(text: string | null): Theme {
   return themes.find((theme) => theme === text) ?? "system";
+}
+
+function toTextSize(text: string | null): TextSize {
+  return textSizes.find((size) => size === text) ?? "medium";
+}
+
+function toTextWidth(text: string | null): TextWidth {
+  return textWidths.find((width) => width === text) ?? "medium";
 }
 
 function toLanguage(text: string | null): Language | "system" {
@@ -41,7 +62,7 @@ export function createPreferencesStore(): PreferencesStore {
   /** Changes that the server does not have yet. */
   let unsaved: Partial<Preferences> = {};
 
-  function show({ theme, language, railHidden }: Appearance) {
+  function show({ theme, language, railHidden, textSize, textWidth }: Appearance) {
     if (theme !== shown.theme) {
       stopFollowing?.();
       stopFollowing = showTheme(theme);
@@ -54,7 +75,12 @@ export function createPreferencesStore(): PreferencesStore {
       writeStored("language", language);
     }
     if (railHidden !== shown.railHidden) writeStored("rail-hidden", railHidden ? "yes" : "no");
-    shown = { theme, language, railHidden };
+    if (textSize !== shown.textSize || textWidth !== shown.textWidth) {
+      showText(textSize, textWidth);
+      writeStored("text-size", textSize);
+      writeStored("text-width", textWidth);
+    }
+    shown = { theme, language, railHidden, textSize, textWidth };
   }
 
   async function save() {
@@ -74,6 +100,8 @@ export function createPreferencesStore(): PreferencesStore {
       theme: toTheme(readStored("theme")),
       language: toLanguage(readStored("language")),
       railHidden: readStored("rail-hidden") === "yes",
+      textSize: toTextSize(readStored("text-size")),
+      textWidth: toTextWidth(readStored("text-width")),
     };
     show(appearance);
 
@@ -89,11 +117,14 @@ export function createPreferencesStore(): PreferencesStore {
       async load() {
         await save();
         try {
-          const { theme, language, rail_hidden } = { ...(await getPreferences()), ...unsaved };
+          const stored = { ...(await getPreferences()), ...unsaved };
+          const { theme, language, rail_hidden, text_size, text_width } = stored;
           set({
             theme: toTheme(theme),
             language: toLanguage(language),
             railHidden: rail_hidden === true,
+            textSize: toTextSize(text_size),
+            textWidth: toTextWidth(text_width),
           });
           show(get());
         } catch {
@@ -109,6 +140,12 @@ export function createPreferencesStore(): PreferencesStore {
       },
       setRailHidden(railHidden) {
         change({ railHidden }, { rail_hidden: railHidden });
+      },
+      setTextSize(textSize) {
+        change({ textSize }, { text_size: textSize });
+      },
+      setTextWidth(textWidth) {
+        change({ textWidth }, { text_width: textWidth });
       },
     };
   });

@@ -10,7 +10,10 @@ export function copyFormulas(event: ClipboardEvent) {
   box.append(range.cloneContents());
   const formulas = box.querySelectorAll<HTMLElement>(".formula");
   if (formulas.length === 0) return;
-  for (const formula of formulas) formula.textContent = formula.dataset.source ?? "";
+  for (const formula of formulas) {
+    formula.textContent = formula.dataset.source ?? "";
+    formula.style.whiteSpace = "pre";
+  }
   // Only what is laid out has line ends between its paragraphs.
   box.className = "fixed opacity-0";
   document.body.append(box);

@@ -29,7 +29,7 @@ function show() {
     <ToastContext value={createToastStore()}>
       <ChatModelsContext value={models}>
         <ChatContext value={chat}>
-          <ChatView hold={null} about={null} able onNewChat={() => undefined} />
+          <ChatView hold={null} about={null} able model={null} presets={null} onNewChat={() => undefined} />
           <Toasts />
         </ChatContext>
       </ChatModelsContext>
@@ -47,6 +47,8 @@ beforeEach(async () => {
     transport: overHttp,
     onSessionCreated: () => undefined,
     onBranch,
+    newChatSettings: () => null,
+    onReplyFailed: () => undefined,
     onSessionChanged: () => undefined,
     onUnreachable: () => undefined,
     onLockedOut: () => undefined,

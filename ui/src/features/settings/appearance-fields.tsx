@@ -25,18 +25,6 @@ export function AppearanceFields() {
         options={themes.map((value) => ({ value, label: t(`settings.themes.${value}`) }))}
         onChange={setTheme}
       />
-      <SegmentedChoice
-        label={t("settings.textSize")}
-        value={textSize}
-        options={textSizes.map((value) => ({ value, label: t(`settings.textSizes.${value}`) }))}
-        onChange={set.setTextSize}
-      />
-      <SegmentedChoice
-        label={t("settings.textWidth")}
-        value={textWidth}
-        options={textWidths.map((value) => ({ value, label: t(`settings.textWidths.${value}`) }))}
-        onChange={set.setTextWidth}
-      />
       <Field label={t("settings.language")}>
         {({ id }) => (
           <select
@@ -57,6 +45,18 @@ export function AppearanceFields() {
         )}
       </Field>
       <NotifyField />
+      <SegmentedChoice
+        label={t("settings.textSize")}
+        value={textSize}
+        options={textSizes.map((value) => ({ value, label: t(`settings.textSizes.${value}`) }))}
+        onChange={set.setTextSize}
+      />
+      <SegmentedChoice
+        label={t("settings.textWidth")}
+        value={textWidth}
+        options={textWidths.map((value) => ({ value, label: t(`settings.textWidths.${value}`) }))}
+        onChange={set.setTextWidth}
+      />
     </>
   );
 }

@@ -56,6 +56,7 @@ def test_the_whole_chat_is_printed_without_the_rest_of_the_page(
     expect(page.get_by_role("textbox", name="Message", exact=True)).to_be_hidden()
     ink = "getComputedStyle(document.querySelector('.print-sheet pre code')).color"
     assert page.evaluate(ink) == "rgb(0, 0, 0)"
+    expect(sheet(page).get_by_role("button").first).to_be_hidden()
     pages = len(re.findall(rb"/Type\s*/Page\b", page.pdf(format="A4")))
     assert pages > 5
     page.evaluate("dispatchEvent(new Event('afterprint'))")

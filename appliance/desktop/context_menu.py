@@ -37,10 +37,10 @@ def allow_gtk(view: Any) -> None:
     from gi.repository import GObject
 
     signal = GObject.signal_lookup("context-menu", view)
+    by_signal = GObject.SignalMatchType.ID
     # pywebview's handler, which suppresses it.
-    GObject.signal_handlers_disconnect_matched(
-        view, GObject.SignalMatchType.ID, signal, 0, None, None, None
-    )
+    if found := GObject.signal_handler_find(view, by_signal, signal, 0, None, None, None):
+        view.disconnect(found)
     view.connect("context-menu", _trim_gtk)
 
 

@@ -28,6 +28,7 @@ export function SearchOption({ id, active, title, hit, onChoose }: SearchOptionP
     >
       <p dir="auto" className={classNames("truncate", hit && "text-xs text-muted")}>
         {hit && <span>{hit.role === "user" ? t("search.you") : t("search.model")} · </span>}
+        {hit?.attachment && <span dir="auto">{hit.attachment} · </span>}
         {title}
       </p>
       {hit && (

@@ -11,6 +11,7 @@ import msgspec
 
 from appliance.errors import StoreError
 from appliance.store.copies.page_reader import PageReader, PageRecord, Value
+from appliance.store.copies.salvaged_files import ID, SalvagedFiles
 from appliance.store.database import Database
 from appliance.store.disk.checksum import message_checksum
 from appliance.store.migrations import MIGRATIONS, migrate
@@ -104,6 +105,7 @@ class _Found:
     def __init__(self, reader: PageReader) -> None:
         self.sessions: dict[str, Row] = {}
         self.messages: dict[str, Row] = {}
+        self.files = SalvagedFiles()
         self.preferences: dict[str, str] = {}
         self.presets: dict[str, tuple[Value, ...]] = {}
         self.profile: str | None = None
@@ -150,6 +152,8 @@ class _Found:
             and _is_settings(values[4])
         ):
             self.presets[str(values[1])] = values[1:]
+        elif self.files.take(record):
+            return
         elif len(values) == 2 and values[0] is None and _is_settings(values[1]):
             self.profile = str(values[1])
 
@@ -165,7 +169,11 @@ class _Found:
     def missing(self) -> set[str]:
         """Ids that something refers to, of what was not found."""
         there = self.sessions.keys() | self.messages.keys()
-        return {name for name in self._named - there - _NO_IDS if "." not in name}
+        return {
+            name
+            for name in self._named - there - _NO_IDS
+            if "." not in name and not name.startswith(ID)
+        }
 
     def join(self) -> int:
         """Make sessions for messages that have none, and have every message follow one that is
@@ -258,6 +266,7 @@ def _write(target: Path, found: _Found) -> None:
                 )
             for row in sorted(found.messages.values(), key=lambda row: row["number"]):
                 _insert_message(connection, row)
+            found.files.write(connection)
             if found.profile:
                 connection.execute(
                     "INSERT INTO profile (number, settings) VALUES (1, ?)", (found.profile,)

@@ -16,6 +16,7 @@ from appliance.store.callers.attachments import (
     pieces,
 )
 from appliance.store.copies.backup import back_up
+from appliance.store.copies.salvage import salvage
 from appliance.store.database import Database
 from appliance.store.import_export import ChatImportExport
 from appliance.store.records import Attachment, Message
@@ -223,3 +224,37 @@ def test_pieces_are_the_text(text: str, tmp_path: Path) -> None:
     found: Sequence[str] = list(pieces(text))
     assert "".join(found) == text
     assert all(0 < len(piece) <= PIECE for piece in found)
+
+
+def test_they_are_in_backups_and_in_what_is_salvaged(
+    database: Database, book: AttachmentBook, sessions: Sessions, tmp_path: Path
+) -> None:
+    text = "".join(f"Line {number} of a list.\n" for number in range(9000))
+    sent = send(sessions, upload(book, text).id, upload(book, "short").id)
+    upload(book, "not sent")
+    copies = [tmp_path / "backup.db", tmp_path / "salvaged.db"]
+    back_up(database.path, copies[0])
+    database.close()
+    assert salvage(database.path, copies[1]).missing == 0
+    for copy in copies:
+        opened = Database(copy)
+        try:
+            found = Sessions(opened).message(sent.id)
+            assert found == sent
+            kept = AttachmentBook(opened)
+            assert [kept.text(BOB, it.id) for it in found.attachments] == [text, "short"]
+            assert kept.content(BOB, found.attachments[0].id) == text.encode()
+            assert len(Search(opened).find("8765 list", 10).hits) == 1
+        finally:
+            opened.close()
+    content = bytearray(database.path.read_bytes())
+    at = content.index(b"Line 8765")
+    content[at - at % 4096 : at - at % 4096 + 4096] = bytes(4096)
+    (tmp_path / "damaged.db").write_bytes(content)
+    salvage(tmp_path / "damaged.db", tmp_path / "rest.db")
+    opened = Database(tmp_path / "rest.db")
+    try:
+        (left,) = Sessions(opened).message(sent.id).attachments
+        assert AttachmentBook(opened).text(BOB, left.id) == "short"
+    finally:
+        opened.close()

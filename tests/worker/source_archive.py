@@ -53,3 +53,19 @@ def texts(archive: Path, folder: str, ending: str) -> dict[str, str]:
     part.write_text(json.dumps(found))
     part.replace(kept)
     return found
+
+
+def content(archive: Path, inside: str) -> bytes:
+    """One file of an archive, by its path from the archive's only folder on; cached like texts."""
+    kept = archive.with_name(f"{archive.name}{inside.replace('/', '.')}")
+    if kept.exists():
+        return kept.read_bytes()
+    with tarfile.open(archive) as packed:
+        member = next(it for it in packed if it.name.endswith(inside) and it.isfile())
+        stream = packed.extractfile(member)
+        assert stream
+        found = stream.read()
+    part = kept.with_suffix(f".{os.getpid()}")
+    part.write_bytes(found)
+    part.replace(kept)
+    return found

@@ -40,7 +40,7 @@ def pdf_text(data: bytes) -> tuple[str, int, int]:
         page = f"[Page {number + 1}]\n{text}\n"
         if length < MOST_CHARACTERS:
             found.append(page)
-        length += len(page) + 1
+        length += len(page) + (number > 0)
     if not any_text:
         raise WrongKind("a PDF without text, as scanners make them; only text can be read")
     return "\n".join(found), length, pages

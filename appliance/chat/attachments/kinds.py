@@ -75,8 +75,8 @@ def kind_of(data: bytes) -> FileKind:
         return _of_zip(data)
     plain = _text_so_far(head)
     for start, what in _STARTS:
-        # A short start may begin a text as well.
-        if head.startswith(start) and not (len(start) < 4 and plain):
+        # Two or three letters may begin a text as well.
+        if head.startswith(start) and not (plain and len(start) < 4 and start.isascii()):
             raise WrongKind(what)
     if head.startswith(b"RIFF") and head[8:12] in _RIFF:
         raise WrongKind(_RIFF[head[8:12]])

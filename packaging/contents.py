@@ -28,7 +28,12 @@ from native import prebuilt
 LICENCE_FILE = re.compile(r"(licen[cs]e|copying|notice|copyright|authors)", re.IGNORECASE)
 KEPT = Path(__file__).with_name("licences")
 """Licence texts for components that come without one."""
-WITHOUT_TEXT = {"proxy-tools": "mit", "pycairo": "lgpl-2.1", "pygobject": "lgpl-2.1"}
+WITHOUT_TEXT = {
+    "cobble": "bsd-2-clause",
+    "proxy-tools": "mit",
+    "pycairo": "lgpl-2.1",
+    "pygobject": "lgpl-2.1",
+}
 """Distributions whose wheels have no licence text, and which of these texts applies."""
 
 
@@ -131,7 +136,8 @@ def _distribution(found: importlib.metadata.Distribution) -> Part:
     texts = [
         Path(str(file.locate()))
         for file in found.files or []
-        if LICENCE_FILE.search(file.name)
+        # PDFium's are in folders of their own, under the names of what they are for.
+        if (LICENCE_FILE.search(file.name) or "licenses" in file.parts)
         and file.suffix not in {".py", ".pyc", ".pyi"}
         and ".dist-info" in str(file)
     ]

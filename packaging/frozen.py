@@ -87,6 +87,7 @@ def datas() -> list[tuple[str, str]]:
         (str(ROOT / "LICENSE"), "."),
         # It asks for its own version.
         *((str(file), file.parent.name) for file in SITE.glob("llguidance-*.dist-info/METADATA")),
+        *((str(file), file.parent.name) for file in SITE.glob("pypdfium2*/version.json")),
         # Everything in the package that is not a module is a data file.
         *(
             (str(file), str(file.parent.relative_to(ROOT)))
@@ -97,7 +98,7 @@ def datas() -> list[tuple[str, str]]:
 
 
 def native_libraries() -> list[tuple[str, str]]:
-    """llama.cpp with a backend for every CPU, and the libraries for old model files."""
+    """llama.cpp with a backend for every CPU, the libraries for old model files, and PDFium."""
     from appliance.system import llama_libraries
     from appliance.worker.runners.ctransformers import runner
 
@@ -108,6 +109,10 @@ def native_libraries() -> list[tuple[str, str]]:
     old = SITE / "ctransformers" / "lib"
     return [
         *((str(file), "llama_cpp/lib") for file in found.values()),
+        *(
+            (str(file), "pypdfium2_raw")
+            for file in (SITE / "pypdfium2_raw").glob(f"*pdfium{ending}")
+        ),
         *(
             (str(file), f"ctransformers/lib/{file.parent.name}")
             for file in sorted(old.glob(f"*/*{ending}"))
@@ -191,7 +196,9 @@ def _without_symbols(inside: str, library: Path) -> Path:
     """Strips a library: some are three times as large as they need to be."""
     # NumPy's libraries were modified after linking, and `strip` would break them. A prebuilt
     # llama.cpp has hardly any symbols, and stays as it was when it was verified.
-    kept = inside.startswith("numpy") or prebuilt.origin(library.parent) is not None
+    kept = (
+        inside.startswith(("numpy", "pypdfium2_raw")) or prebuilt.origin(library.parent) is not None
+    )
     if sys.platform != "linux" or kept or not _ours(str(library)):
         return library
     lighter = BUILD / "light" / inside

@@ -70,6 +70,7 @@ from appliance.api.middleware.auth import (
     CHAT,
     CHAT_ANY_TYPE,
     CHAT_FILES,
+    CHAT_FILES_LIMITED,
     CHAT_HEAVY,
     CHAT_HEAVY_FILES,
     CHAT_HEAVY_LIMITED,
@@ -318,8 +319,8 @@ def build(
     add("/api/sessions/{session_id}/live", replies, CHAT, "live")
 
     attachments = AttachmentsResource(uploads, pool, sessions, profile)
-    add("/api/attachments", attachments, CHAT_FILES)
-    add("/api/attachments/fit", attachments, CHAT, "fit")
+    add("/api/attachments", attachments, CHAT_FILES_LIMITED)
+    add("/api/attachments/fit", attachments, CHAT_LIMITED, "fit")
     add("/api/attachments/{attachment_id}", attachments, CHAT_FILES, "one")
     add("/api/attachments/{attachment_id}/content", attachments, CHAT_HEAVY, "content")
     add("/api/attachments/{attachment_id}/text", attachments, CHAT_HEAVY, "text")

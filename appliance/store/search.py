@@ -144,7 +144,8 @@ class _Texts(NamedTuple):
 
     table: str
     """Its `content` is searched."""
-    search_index: str
+    found_by: str
+    """The index."""
 
 
 _OF_MESSAGES = _Texts("messages", "message_search")

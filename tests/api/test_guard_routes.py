@@ -255,6 +255,7 @@ def test_routes_that_ask_a_model_are_counted_and_say_so(tmp_path: Path) -> None:
         *("/models", "/models/x", "/sessions", "/chat/history/x"),
         *("/embeddings", "/v1/embeddings"),
         *("/v1/responses/compact", "/v1/batches", "/v1/files"),
+        *("/api/attachments", "/api/attachments/fit"),
         *("/v1/messages", "/v1/messages/count_tokens"),
         *("/v1/responses", "/v1/responses/input_tokens"),
         *("/api/chat", "/api/generate", "/api/embed", "/api/embeddings"),

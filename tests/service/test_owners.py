@@ -210,3 +210,44 @@ def test_a_right_guess_is_no_faster(admin: Keyholder, alice: Keyholder) -> None:
     right, wrong = (statistics.median(times) for times in took.values())
     print(f"right guesses {right * 1000:.0f} ms, wrong ones {wrong * 1000:.0f} ms")
     assert 0.75 < right / wrong < 1.33
+
+
+def test_an_attachment_is_its_keys_alone_until_it_is_sent(
+    appliance: Running, admin: Keyholder, alice: Keyholder
+) -> None:
+    url = f"{appliance.url}/api/attachments"
+    content = SECRET.encode()
+    octets = {"Content-Type": "application/octet-stream"}
+
+    def upload(who: Keyholder) -> dict[str, Any]:
+        head: dict[str, str | int] = {"name": "safe.txt", "bytes": len(content)}
+        made = httpx.post(
+            url, params=head, content=content, headers=who.headers | octets, timeout=60
+        )
+        assert made.status_code == 201, made.text
+        return dict(made.json())
+
+    def statuses(who: Keyholder, id: str) -> list[int]:
+        return [
+            httpx.get(f"{url}/{id}{rest}", headers=who.headers).status_code
+            for rest in ("", "/text", "/content")
+        ]
+
+    bob = admin.new_key("bob with files")
+    hers = upload(alice)
+    his = upload(bob)  # the same content
+    assert {**hers, "id": ""} == {**his, "id": ""}
+    assert statuses(bob, hers["id"]) == [404] * 3
+    assert statuses(Keyholder(appliance, "none"), hers["id"]) == [401] * 3
+    path = f"{url}/{hers['id']}"
+    assert httpx.delete(path, headers=bob.headers).status_code == 404
+    part = httpx.patch(path, params={"offset": 0}, content=b"x", headers=bob.headers | octets)
+    assert part.status_code == 404
+    fit = httpx.get(f"{url}/fit", params={"ids": hers["id"]}, headers=bob.headers)
+    assert fit.status_code == 404
+    session = bob.new_chat()
+    body = {"content": "Open it.", "attachments": [hers["id"]]}
+    turn = f"{appliance.url}/api/sessions/{session}/turns"
+    assert httpx.post(turn, json=body, headers=bob.headers).status_code == 404
+    assert httpx.delete(path, headers=alice.headers).status_code == 204
+    assert statuses(bob, his["id"]) == [200] * 3

@@ -186,9 +186,9 @@ class LiveReply:
                 dropped_by=self._dropped_by(),
             )
         try:
-            shown = [it.shown for it in accepted.attached] if accepted else []
-            if self.user.attachments and shown != [it.shown for it in self.user.attachments]:
-                sessions.note_shown(self.user.id, shown)
+            read = self._read_by_model()
+            if read != self.user:
+                sessions.note_shown(read.id, [it.shown for it in read.attachments])
             message = sessions.finish_reply(
                 self.reply.id,
                 text,
@@ -206,6 +206,17 @@ class LiveReply:
             raise
         else:
             self._end(ReplyEnded(message, error))
+
+    def _read_by_model(self) -> Message:
+        """What is replied to, and how much the model was shown of its attachments."""
+        fits = self._accepted.attached if self._accepted else []
+        if not (fits and self.user.attachments):
+            return self.user
+        attachments = tuple(
+            msgspec.structs.replace(it, shown=fit.shown)
+            for it, fit in zip(self.user.attachments, fits, strict=True)
+        )
+        return msgspec.structs.replace(self.user, attachments=attachments)
 
     def _unstored(self, text: str, reasoning: str) -> Message:
         return msgspec.structs.replace(self.reply, content=text, reasoning=reasoning)
@@ -239,7 +250,7 @@ class LiveReply:
             events: list[LiveEvent] = []
             if follower.wants_turn:
                 follower.wants_turn = False
-                events.append(TurnBegan(self.user, self.reply, self.dropped))
+                events.append(TurnBegan(self._read_by_model(), self.reply, self.dropped))
             if self._accepted and not follower.accepted:
                 follower.accepted = True
                 accepted = self._accepted

@@ -2,12 +2,14 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 import httpx
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Browser, Locator, Page, Route, expect
 
 from tests.browser.page_actions import ask, finished, new_chat, send, session_id
+from tests.browser.test_views import violations
 from tests.running import WITHOUT_MODEL, Running
 
 NOTES = "The spare key lies under the third flower pot.\n" * 40
@@ -96,3 +98,33 @@ def test_an_image_is_refused_with_a_reason_and_the_text_stays(quick: Running, pa
     expect(page.get_by_role("textbox", name="Message", exact=True)).to_have_value("What is this?")
     send(page, "Never mind.")
     finished(page)
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("size", [(1440, 900), (1280, 720), (390, 844)], ids=str)
+def test_files_are_in_reach_at_every_size(
+    quick: Running, browser: Browser, theme: Literal["light", "dark"], size: tuple[int, int]
+) -> None:
+    context = browser.new_context(
+        viewport={"width": size[0], "height": size[1]}, color_scheme=theme, reduced_motion="reduce"
+    )
+    page = context.new_page()
+
+    def cut_short(route: Route) -> None:
+        answer = route.fetch()
+        fits = answer.json()
+        fits["fits"][0]["shown"] = 400
+        route.fulfill(json=fits)
+
+    page.route("**/api/attachments/fit*", cut_short)
+    page.goto(quick.url)
+    name = "A rather long name of a report about the year 2025 (final, revised).txt"
+    choose(page, {"name": name, "mimeType": "text/plain", "buffer": NOTES.encode()})
+    expect(files(page).get_by_text("only the first 21% fits")).to_be_visible()
+    assert violations(page) == []
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    send(page, "What does it say?")
+    finished(page)
+    assert violations(page) == []
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    context.close()

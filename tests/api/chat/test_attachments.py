@@ -86,8 +86,9 @@ def test_what_does_not_fit_is_cut_and_the_message_says_so(running: Running) -> N
     assert long[cut["shown"] - 1] == "\n"
     assert (whole["shown"], whole["tokens"] < 20) == (None, True)
     session = new_session(running)
-    turn(session, "What is it?", attachments=[big["id"], small["id"]], **SHORT)
+    (_, begun), *_ = turn(session, "What is it?", attachments=[big["id"], small["id"]], **SHORT)
     asked, reply = messages(session)
+    assert begun["user"] == asked
     assert asked["attachments"][0]["shown"] == cut["shown"]
     assert "shown" not in asked["attachments"][1]
     assert n_ctx // 3 < reply["usage"]["prompt_tokens"] < n_ctx * 2 // 3

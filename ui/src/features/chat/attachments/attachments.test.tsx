@@ -100,6 +100,9 @@ it("takes files that are dropped", async () => {
   fireEvent.drop(zone, { dataTransfer });
   expect(screen.queryByText("Drop files to attach them")).toBeNull();
   await within(chips()).findByText("1,234 tokens");
+  // Elsewhere, nothing happens, least of all that the browser leaves the page.
+  expect(fireEvent.drop(document.body, { dataTransfer })).toBe(false);
+  expect(within(chips()).getAllByRole("listitem")).toHaveLength(1);
 });
 
 it("makes a file of a long text that is pasted, and leaves a short one", async () => {

@@ -1,4 +1,4 @@
-import { useRef, useState, type ComponentProps, type DragEvent } from "react";
+import { useEffect, useRef, useState, type ComponentProps, type DragEvent } from "react";
 import { useTranslation } from "react-i18next";
 
 import { PaperclipIcon } from "@/components/icons";
@@ -13,6 +13,18 @@ export function DropZone({ children, ...rest }: ComponentProps<"section">) {
   const [over, setOver] = useState(false);
   // Moving onto an element within enters that one first, and then leaves the other.
   const depth = useRef(0);
+  useEffect(() => {
+    // Beside the section, a browser would open the file in place of the page.
+    const stay = (event: globalThis.DragEvent) => {
+      if (event.dataTransfer?.types.includes("Files")) event.preventDefault();
+    };
+    window.addEventListener("dragover", stay);
+    window.addEventListener("drop", stay);
+    return () => {
+      window.removeEventListener("dragover", stay);
+      window.removeEventListener("drop", stay);
+    };
+  }, []);
   const end = () => {
     depth.current = 0;
     setOver(false);

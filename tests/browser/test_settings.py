@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.conftest import FAKE_SERVICE
-from tests.browser.page_actions import ask, finished, new_chat, replies, send, session_id
+from tests.browser.page_actions import finished, new_chat, replies, send, session_id
 from tests.running import Running
 
 
@@ -39,6 +39,14 @@ def of_everybody(running: Running) -> dict[str, Any]:
     found = httpx.get(f"{running.url}/api/settings").json()
     del found["defaults"], found["limits"]
     return {name: value for name, value in found.items() if value is not None}
+
+
+def ask(page: Page, text: str) -> None:
+    """Send a message and wait for the whole reply, which may be there at once."""
+    before = replies(page).count()
+    send(page, text)
+    expect(replies(page)).to_have_count(before + 1)
+    finished(page)
 
 
 def open_settings(page: Page) -> None:

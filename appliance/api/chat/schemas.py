@@ -275,7 +275,7 @@ SocketMessage = (
 # -- answers --------------------------------------------------------------------------------------
 
 
-class MessagesAnswer(msgspec.Struct, frozen=True):
+class MessagesAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
     """Messages of a session."""
 
     messages: Sequence[Message]

@@ -88,7 +88,10 @@ def full(folder: Path) -> Iterator[None]:
 @pytest.mark.parametrize("trouble", [read_only, full])
 def test_what_cannot_be_upgraded_is_read(path: Path, trouble: Any) -> None:
     database = open_upgraded(path, "1", MIGRATIONS[:-1])
-    Sessions(database).create("Kept")
+    with database.write() as connection:
+        connection.execute(
+            "INSERT INTO sessions (id, title, created_at, updated_at) VALUES ('kept', 'Kept', 1, 1)"
+        )
     database.close()
     before = path.read_bytes()
     with trouble(path.parent):

@@ -251,6 +251,11 @@ export interface components {
             type: "content_block_stop";
             index: number;
         };
+        /** @description `POST /api/sessions/{id}/messages/{id}/branch`. */
+        BranchIn: {
+            /** @default null */
+            title?: string | null;
+        };
         /** @description The function of a call, and the JSON text of its arguments. */
         CalledFunctionIn: {
             name: string;
@@ -287,6 +292,16 @@ export interface components {
         CatalogueQuery: {
             /** @default  */
             q?: string;
+        };
+        /** @description Some sessions, or what changed in the list of all. */
+        ChangedSessions: {
+            sessions: components["schemas"]["Session"][];
+            /** @default [] */
+            gone?: string[];
+            revision: string;
+            whole: boolean;
+            /** @default false */
+            more?: boolean;
         };
         /** @description The response to `POST /api/chat`, whole, or a line of it. */
         ChatAnswer: {
@@ -437,6 +452,8 @@ export interface components {
             guided_choice?: string[] | null;
             /** @default null */
             guided_regex?: string | null;
+            /** @default null */
+            regex?: string | null;
             /** @default null */
             structured_outputs?: components["schemas"]["StructuredOutputs"] | null;
             /** @default null */
@@ -672,6 +689,8 @@ export interface components {
             /** @default null */
             guided_regex?: string | null;
             /** @default null */
+            regex?: string | null;
+            /** @default null */
             structured_outputs?: components["schemas"]["StructuredOutputs"] | null;
             /** @default null */
             cache_prompt?: boolean | null;
@@ -724,6 +743,46 @@ export interface components {
             /** @default null */
             source?: Record<string, never> | null;
         };
+        /** @description `POST /api/copy`. */
+        CopyRequest: {
+            source: string;
+            destination: string;
+        };
+        /** @description `POST /api/create`. */
+        CreateRequest: {
+            /** @default null */
+            model?: string | null;
+            /** @default null */
+            name?: string | null;
+            /** @default null */
+            from?: string | null;
+            /** @default null */
+            system?: string | null;
+            /** @default null */
+            parameters?: Record<string, never> | null;
+            /** @default null */
+            messages?: components["schemas"]["OllamaMessage"][] | null;
+            /** @default null */
+            license?: string | string[] | null;
+            /** @default null */
+            template?: string | null;
+            /** @default null */
+            stream?: boolean | null;
+            /** @default null */
+            files?: {
+                [key: string]: string;
+            } | null;
+            /** @default null */
+            adapters?: {
+                [key: string]: string;
+            } | null;
+            /** @default null */
+            quantize?: string | null;
+            /** @default null */
+            modelfile?: string | null;
+            /** @default null */
+            path?: string | null;
+        };
         /** @description A key that was just created. */
         CreatedKey: {
             id: string;
@@ -746,6 +805,7 @@ export interface components {
             kv_bytes: number;
             worker_restarts: number;
             memory: components["schemas"]["DashboardMemory"];
+            processor: components["schemas"]["ProcessorLoad"];
             uptime_seconds: number;
             version: string;
         };
@@ -763,6 +823,12 @@ export interface components {
             model?: string | null;
             /** @default null */
             name?: string | null;
+        };
+        /** @description Chats that were deleted or expired, and can be restored. */
+        DeletedAnswer: {
+            keep_seconds: number;
+            sessions: components["schemas"]["DeletedSession"][];
+            more: boolean;
         };
         /** @description The answer to a deletion. */
         DeletedFile: {
@@ -785,6 +851,18 @@ export interface components {
             object?: "response";
             /** @default true */
             deleted?: boolean;
+        };
+        /** @description A chat that can be restored. */
+        DeletedSession: {
+            id: string;
+            title: string;
+            deleted_at: number;
+            expired: boolean;
+        };
+        /** @description A message that every chat begins with. */
+        DerivedMessage: {
+            role: string;
+            content: string;
         };
         /** @description `POST /detokenize`. */
         DetokenizeIn: {
@@ -833,6 +911,22 @@ export interface components {
             bytes_per_second: number;
             error: string | null;
             created_at: number;
+        };
+        /** @description `PUT /api/drafts`. */
+        DraftIn: {
+            /** @default  */
+            session_id?: string;
+            text: string;
+        };
+        /** @description The caller's drafts. */
+        DraftsAnswer: {
+            drafts: {
+                [key: string]: string;
+            };
+        };
+        /** @description `POST /api/sessions/{id}/messages/{id}/edit`. */
+        EditIn: {
+            content: string;
         };
         /** @description The response to `POST /v1/embeddings`, in the order of the inputs. */
         EmbeddingList: {
@@ -890,6 +984,11 @@ export interface components {
             ttl_seconds: number;
             confirmed: boolean;
         };
+        /** @description `POST /api/export`. */
+        ExportIn: {
+            /** @default null */
+            session_ids?: string[] | null;
+        };
         /** @description A chat as a file, exported; `ChatFile` accepts it. */
         ExportedChat: {
             /**
@@ -902,6 +1001,17 @@ export interface components {
             metadata: components["schemas"]["FileMetadata"];
             session: components["schemas"]["ExportedSession"];
             messages: components["schemas"]["ExportedMessage"][];
+        };
+        /** @description Chats as a file; `POST /api/import` accepts it. */
+        ExportedChats: {
+            /**
+             * @default appliance.chats
+             * @enum {unknown}
+             */
+            format?: "appliance.chats";
+            /** @default 1 */
+            version?: number;
+            chats: components["schemas"]["ExportedChat"][];
         };
         /** @description A message, exported. */
         ExportedMessage: {
@@ -919,6 +1029,8 @@ export interface components {
             error: components["schemas"]["MessageError"] | null;
             /** @default [] */
             attachments?: components["schemas"]["AttachedContent"][];
+            /** @default false */
+            edited?: boolean;
         };
         /** @description A session, exported. */
         ExportedSession: {
@@ -965,6 +1077,8 @@ export interface components {
             error: components["schemas"]["FileError"] | null;
             /** @default [] */
             attachments?: components["schemas"]["AttachedContent"][];
+            /** @default false */
+            edited?: boolean;
         };
         /** @description Where a file comes from. Unix milliseconds. */
         FileMetadata: {
@@ -1019,6 +1133,8 @@ export interface components {
             seed: number;
             context_tokens: number;
             n_ctx: number | null;
+            /** @default null */
+            dropped_by?: ("context" | "limit") | null;
         };
         /** @description The query of `GET /v1/files`. */
         FilesQuery: {
@@ -1041,6 +1157,29 @@ export interface components {
             session_id?: string | null;
             /** @default null */
             model?: string | null;
+        };
+        /** @description One of them. */
+        Folder: {
+            id: string;
+            name: string;
+            settings: components["schemas"]["Settings"] | null;
+        };
+        /** @description `PATCH /api/folders/{id}`. Fields not given stay unchanged. */
+        FolderChange: {
+            name?: string;
+            settings?: components["schemas"]["SettingsIn"] | null;
+        };
+        /** @description `DELETE /api/folders/{id}`. */
+        FolderQuery: {
+            /**
+             * @default keep
+             * @enum {unknown}
+             */
+            chats?: "delete" | "keep";
+        };
+        /** @description The caller's folders, by name. */
+        FoldersAnswer: {
+            folders: components["schemas"]["Folder"][];
         };
         /** @description The next part of a function call; the name comes first. */
         FunctionDelta: {
@@ -1277,6 +1416,8 @@ export interface components {
             /** @default null */
             guided_regex?: string | null;
             /** @default null */
+            regex?: string | null;
+            /** @default null */
             structured_outputs?: components["schemas"]["StructuredOutputs"] | null;
             /** @default null */
             cache_prompt?: boolean | null;
@@ -1387,6 +1528,14 @@ export interface components {
         /** @description All keys, without their secrets. */
         KeysAnswer: {
             keys: components["schemas"]["Key"][];
+        };
+        /** @description A message before the reply that the model was not given. */
+        LeftOut: {
+            message_id: string;
+            /** @enum {unknown} */
+            role: "assistant" | "system" | "user";
+            /** @enum {unknown} */
+            reason: "empty" | "too_long";
         };
         /** @description The body of the original service's requests. Names may be in kebab case as well. */
         LegacyRequest: {
@@ -1579,6 +1728,8 @@ export interface components {
             /** @default null */
             guided_regex?: string | null;
             /** @default null */
+            regex?: string | null;
+            /** @default null */
             structured_outputs?: components["schemas"]["StructuredOutputs"] | null;
             /** @default null */
             cache_prompt?: boolean | null;
@@ -1600,6 +1751,7 @@ export interface components {
             model: string;
             /** @default [] */
             tokens?: number[];
+            completion_probabilities?: components["schemas"]["LlamaProbabilities"][];
             /** @default 0 */
             index?: number;
             /** @default -1 */
@@ -1613,7 +1765,16 @@ export interface components {
             /** @enum {unknown} */
             stop_type?: "eos" | "limit" | "word";
             stopping_word?: string;
+            generation_settings?: Record<string, never>;
             timings?: components["schemas"]["LlamaTimings"];
+        };
+        /** @description The token that was sampled, and the likeliest in its place. */
+        LlamaProbabilities: {
+            id: number;
+            token: string;
+            bytes: number[];
+            logprob: number;
+            top_logprobs: components["schemas"]["LlamaToken"][];
         };
         /** @description Tokens that were computed, and milliseconds. */
         LlamaTimings: {
@@ -1627,6 +1788,13 @@ export interface components {
             predicted_per_token_ms: number;
             predicted_per_second: number;
         };
+        /** @description A token, and the logarithm of its probability. */
+        LlamaToken: {
+            id: number;
+            token: string;
+            bytes: number[];
+            logprob: number;
+        };
         /** @description The response to `POST /api/v0/chat/completions`, not streamed. */
         LmStudioChat: {
             id: string;
@@ -1639,6 +1807,22 @@ export interface components {
             service_tier?: "default";
             choices: components["schemas"]["ChatChoice"][];
             usage: components["schemas"]["CompletionUsage"];
+            stats: components["schemas"]["GenerationStats"];
+            model_info: components["schemas"]["UsedModel"];
+            runtime: components["schemas"]["Runtime"];
+        };
+        /** @description The event that ends a choice of a streamed chat. */
+        LmStudioChunk: {
+            id: string;
+            /** @enum {unknown} */
+            object: "chat.completion.chunk";
+            created: number;
+            model: string;
+            system_fingerprint: string | null;
+            /** @enum {unknown} */
+            service_tier?: "default";
+            choices: components["schemas"]["ChatChunkChoice"][];
+            usage: components["schemas"]["CompletionUsage"] | null;
             stats: components["schemas"]["GenerationStats"];
             model_info: components["schemas"]["UsedModel"];
             runtime: components["schemas"]["Runtime"];
@@ -1676,7 +1860,10 @@ export interface components {
             object?: "list";
             data: components["schemas"]["LmStudioModel"][];
         };
-        /** @description The response to `POST /api/v0/completions`, not streamed. */
+        /**
+         * @description The response to `POST /api/v0/completions`, not streamed, and the event that ends a choice
+         *         of a streamed one.
+         */
         LmStudioText: {
             id: string;
             /** @enum {unknown} */
@@ -1767,6 +1954,8 @@ export interface components {
             attachments?: components["schemas"]["Attachment"][];
             /** @default false */
             damaged?: boolean;
+            /** @default false */
+            edited?: boolean;
         };
         /** @description The response to `POST /v1/messages`, not streamed. */
         MessageAnswer: {
@@ -1866,10 +2055,21 @@ export interface components {
             seed: number;
             context_tokens: number;
             n_ctx: number | null;
+            /** @default null */
+            dropped_by?: ("context" | "limit") | null;
         };
-        /** @description All messages of a session. */
+        /** @description Messages of a session. */
         MessagesAnswer: {
             messages: components["schemas"]["Message"][];
+            /** @default false */
+            more?: boolean;
+        };
+        /** @description `GET /api/sessions/{id}/messages`; with nothing given, all messages. */
+        MessagesQuery: {
+            /** @default null */
+            limit?: number | null;
+            /** @default null */
+            before?: string | null;
         };
         /** @description `POST /v1/messages`. */
         MessagesRequest: {
@@ -1992,6 +2192,15 @@ export interface components {
             warning: string | null;
             /** @default false */
             missing?: boolean;
+            /** @default false */
+            elsewhere?: boolean;
+        };
+        /** @description A request about a model. */
+        NamedModel: {
+            /** @default null */
+            model?: string | null;
+            /** @default null */
+            name?: string | null;
         };
         /** @description A JSON schema with its name; it is always enforced, as if `strict`. */
         NamedSchema: {
@@ -2029,6 +2238,12 @@ export interface components {
                 [key: string]: string;
             } | null;
         };
+        /** @description `POST /api/folders`. */
+        NewFolder: {
+            name: string;
+            /** @default null */
+            settings?: components["schemas"]["SettingsIn"] | null;
+        };
         /** @description A key to create. */
         NewKeyIn: {
             name: string;
@@ -2042,12 +2257,20 @@ export interface components {
             /** @default null */
             expires_at?: number | null;
         };
+        /** @description `POST /api/presets`. */
+        NewPreset: {
+            name: string;
+            /** @default null */
+            settings?: components["schemas"]["SettingsIn"] | null;
+        };
         /** @description `POST /api/sessions`. */
         NewSession: {
             /** @default  */
             title?: string;
             /** @default null */
             settings?: components["schemas"]["SettingsIn"] | null;
+            /** @default null */
+            folder_id?: string | null;
         };
         /** @description `POST /api/embeddings`. */
         OldEmbedRequest: {
@@ -2249,17 +2472,45 @@ export interface components {
             language?: string | null;
             /** @default null */
             rail_hidden?: boolean | null;
+            /** @default null */
+            text_size?: ("huge" | "large" | "medium" | "small") | null;
+            /** @default null */
+            text_width?: ("full" | "medium" | "wide") | null;
         };
         /** @description Preferences of the page; null resets a value. */
         PreferencesIn: {
             theme?: ("dark" | "light" | "system") | null;
             language?: string | null;
             rail_hidden?: boolean | null;
+            text_size?: ("huge" | "large" | "medium" | "small") | null;
+            text_width?: ("full" | "medium" | "wide") | null;
+        };
+        /** @description Settings under a name. */
+        Preset: {
+            id: string;
+            name: string;
+            settings: components["schemas"]["Settings"];
+            created_at: number;
+        };
+        /** @description `PATCH /api/presets/{id}`. Fields not given stay unchanged. */
+        PresetChange: {
+            name?: string;
+            settings?: components["schemas"]["SettingsIn"];
+        };
+        /** @description The caller's presets, by name. */
+        PresetList: {
+            presets: components["schemas"]["Preset"][];
         };
         /** @description What could not be imported. */
         Problem: {
             file: string;
             reason: string;
+        };
+        /** @description Shares of all the machine's threads together, 0 … 1, since the figures were last read. */
+        ProcessorLoad: {
+            threads: number;
+            used: number;
+            appliance: number;
         };
         /** @description The default profile, with the built-in defaults and the limits. */
         ProfileAnswer: {
@@ -2281,8 +2532,63 @@ export interface components {
             system_prompt?: string | null;
             /** @default null */
             stop?: string[] | null;
+            /** @default null */
+            reasoning_effort?: string | null;
+            /** @default null */
+            min_p?: number | null;
+            /** @default null */
+            seed?: number | null;
+            /** @default null */
+            frequency_penalty?: number | null;
+            /** @default null */
+            presence_penalty?: number | null;
+            /** @default null */
+            repeat_last_n?: number | null;
+            /** @default null */
+            dry_multiplier?: number | null;
+            /** @default null */
+            dry_base?: number | null;
+            /** @default null */
+            dry_allowed_length?: number | null;
+            /** @default null */
+            dry_penalty_last_n?: number | null;
+            /** @default null */
+            dry_sequence_breakers?: string[] | null;
+            /** @default null */
+            top_n_sigma?: number | null;
+            /** @default null */
+            typical_p?: number | null;
+            /** @default null */
+            xtc_probability?: number | null;
+            /** @default null */
+            xtc_threshold?: number | null;
+            /** @default null */
+            dynatemp_range?: number | null;
+            /** @default null */
+            dynatemp_exponent?: number | null;
+            /** @default null */
+            mirostat?: number | null;
+            /** @default null */
+            mirostat_tau?: number | null;
+            /** @default null */
+            mirostat_eta?: number | null;
+            /** @default null */
+            samplers?: string[] | null;
             defaults: components["schemas"]["Settings"];
             limits: components["schemas"]["LimitsSettings"];
+        };
+        /** @description Tokens of a prompt that belong together. */
+        PromptPart: {
+            message_id: string | null;
+            role: string;
+            pieces: components["schemas"]["PromptPiece"][];
+        };
+        /** @description A token, and its text: a character of several tokens is the last one's. */
+        PromptPiece: {
+            id: number;
+            text: string;
+            /** @default false */
+            control?: boolean;
         };
         /** @description How much of the prompt has been read, in tokens. */
         PromptProgress: {
@@ -2333,11 +2639,44 @@ export interface components {
             /** @default null */
             summary?: string | null;
         };
+        /** @description One request to a model. */
+        RecentRequest: {
+            id: string;
+            route: string;
+            model: string;
+            began: number;
+            /** @default null */
+            end?: string | null;
+            /** @default 0 */
+            prompt_tokens?: number;
+            /** @default 0 */
+            cached_tokens?: number;
+            /** @default 0 */
+            completion_tokens?: number;
+            /** @default null */
+            first_token_ms?: number | null;
+            /** @default null */
+            duration_ms?: number | null;
+        };
+        /** @description The caller's last requests to models, the newest first. */
+        RecentRequestList: {
+            requests: components["schemas"]["RecentRequest"][];
+        };
         /** @description An assistant's refusal, which is text like any other. */
         RefusalPart: {
             /** @enum {unknown} */
             type: "refusal";
             refusal: string;
+        };
+        /** @description `DELETE /api/sessions/{id}/messages/{id}`. */
+        RemovalQuery: {
+            /** @default false */
+            turn?: boolean;
+        };
+        /** @description What was removed of a session. */
+        Removed: {
+            session: components["schemas"]["Session"];
+            message_ids: string[];
         };
         /** @description The response to `POST /apply-template`. */
         RenderedPrompt: {
@@ -2421,6 +2760,8 @@ export interface components {
             device?: string | null;
             /** @default null */
             system_prompt?: string | null;
+            /** @default null */
+            reasoning_effort?: ("high" | "low" | "max" | "medium" | "minimal" | "none" | "xhigh") | null;
         };
         /** @description Tokens and times of a finished reply. */
         ReplyUsage: {
@@ -2698,6 +3039,15 @@ export interface components {
             /** @default 0 */
             offset?: number;
         };
+        /** @description The prompt of a stored reply, rendered once more. */
+        SentAnswer: {
+            model: string;
+            prompt_tokens: number;
+            as_sent: boolean | null;
+            cached_tokens: number | null;
+            parts: components["schemas"]["PromptPart"][];
+            left_out: components["schemas"]["LeftOut"][];
+        };
         /** @description The response to `GET /props`. */
         ServerProps: {
             default_generation_settings: Record<string, never>;
@@ -2705,6 +3055,8 @@ export interface components {
             model_alias: string;
             model_path: string;
             chat_template: string;
+            bos_token: string;
+            eos_token: string;
             modalities: components["schemas"]["Modalities"];
             build_info: string;
             /** @default false */
@@ -2722,8 +3074,12 @@ export interface components {
             settings: components["schemas"]["Settings"] | null;
             /** @default null */
             client_id?: string | null;
+            /** @default null */
+            folder_id?: string | null;
             /** @default false */
             damaged?: boolean;
+            /** @default 0 */
+            revision?: number;
         };
         /** @description `PATCH /api/sessions/{id}`. Fields not given stay unchanged. */
         SessionChange: {
@@ -2731,10 +3087,16 @@ export interface components {
             pinned?: boolean;
             leaf_id?: string | null;
             settings?: components["schemas"]["SettingsIn"] | null;
+            folder_id?: string | null;
         };
-        /** @description All sessions. */
-        SessionsAnswer: {
-            sessions: components["schemas"]["Session"][];
+        /** @description `GET /api/sessions`; with nothing given, all sessions. */
+        SessionsQuery: {
+            /** @default null */
+            limit?: number | null;
+            /** @default null */
+            after?: string | null;
+            /** @default null */
+            since?: string | null;
         };
         /** @description Everything that can be set; None: not set here. */
         Settings: {
@@ -2756,6 +3118,48 @@ export interface components {
             system_prompt?: string | null;
             /** @default null */
             stop?: string[] | null;
+            /** @default null */
+            reasoning_effort?: string | null;
+            /** @default null */
+            min_p?: number | null;
+            /** @default null */
+            seed?: number | null;
+            /** @default null */
+            frequency_penalty?: number | null;
+            /** @default null */
+            presence_penalty?: number | null;
+            /** @default null */
+            repeat_last_n?: number | null;
+            /** @default null */
+            dry_multiplier?: number | null;
+            /** @default null */
+            dry_base?: number | null;
+            /** @default null */
+            dry_allowed_length?: number | null;
+            /** @default null */
+            dry_penalty_last_n?: number | null;
+            /** @default null */
+            dry_sequence_breakers?: string[] | null;
+            /** @default null */
+            top_n_sigma?: number | null;
+            /** @default null */
+            typical_p?: number | null;
+            /** @default null */
+            xtc_probability?: number | null;
+            /** @default null */
+            xtc_threshold?: number | null;
+            /** @default null */
+            dynatemp_range?: number | null;
+            /** @default null */
+            dynatemp_exponent?: number | null;
+            /** @default null */
+            mirostat?: number | null;
+            /** @default null */
+            mirostat_tau?: number | null;
+            /** @default null */
+            mirostat_eta?: number | null;
+            /** @default null */
+            samplers?: string[] | null;
         };
         /** @description Settings of a session or of the default profile; null resets a value. */
         SettingsIn: {
@@ -2768,6 +3172,27 @@ export interface components {
             repeat_penalty?: number | null;
             system_prompt?: string | null;
             stop?: string[] | null;
+            reasoning_effort?: ("high" | "low" | "max" | "medium" | "minimal" | "none" | "xhigh") | null;
+            min_p?: number | null;
+            seed?: number | null;
+            frequency_penalty?: number | null;
+            presence_penalty?: number | null;
+            repeat_last_n?: number | null;
+            dry_multiplier?: number | null;
+            dry_base?: number | null;
+            dry_allowed_length?: number | null;
+            dry_penalty_last_n?: number | null;
+            dry_sequence_breakers?: string[] | null;
+            top_n_sigma?: number | null;
+            typical_p?: number | null;
+            xtc_probability?: number | null;
+            xtc_threshold?: number | null;
+            dynatemp_range?: number | null;
+            dynatemp_exponent?: number | null;
+            mirostat?: (0 | 1 | 2) | null;
+            mirostat_tau?: number | null;
+            mirostat_eta?: number | null;
+            samplers?: ("dry" | "min_p" | "penalties" | "temperature" | "top_k" | "top_n_sigma" | "top_p" | "typ_p" | "xtc")[] | null;
         };
         /** @description `POST /api/show`. */
         ShowRequest: {
@@ -2786,6 +3211,7 @@ export interface components {
             template: string;
             /** @default  */
             system?: string;
+            messages?: components["schemas"]["DerivedMessage"][];
             details: components["schemas"]["OllamaDetails"];
             model_info: Record<string, never>;
             capabilities: string[];
@@ -3166,6 +3592,8 @@ export interface components {
             device?: string | null;
             /** @default null */
             system_prompt?: string | null;
+            /** @default null */
+            reasoning_effort?: ("high" | "low" | "max" | "medium" | "minimal" | "none" | "xhigh") | null;
             content: string;
             parent_id?: string | null;
             /** @default [] */

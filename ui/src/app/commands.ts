@@ -1,7 +1,7 @@
 import { useEffect } from "react";
 
 import { pageViews, type PageViewName } from "@/app/views";
-import { isComposing } from "@/lib/keys";
+import { isComposing } from "@/lib/typing/keys";
 
 /** What keyboard shortcuts can do. */
 export type CommandName =

@@ -1,7 +1,7 @@
 import { useLayoutEffect, useRef } from "react";
 import { useTranslation } from "react-i18next";
 
-import { isComposing } from "@/lib/keys";
+import { isComposing } from "@/lib/typing/keys";
 
 interface RenameFieldProps {
   title: string;

@@ -10,7 +10,7 @@ import { sessionTitle } from "@/features/sessions/session-title";
 import { useSessions } from "@/features/sessions/sessions-context";
 import { useSearch } from "@/features/sessions/use-search";
 import { formatCount } from "@/lib/format";
-import { isComposing } from "@/lib/keys";
+import { isComposing } from "@/lib/typing/keys";
 
 interface SearchDialogProps {
   onClose: () => void;

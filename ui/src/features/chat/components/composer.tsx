@@ -20,8 +20,8 @@ import { usePaste } from "@/features/chat/attachments/use-paste";
 import { NoticeLine } from "@/features/chat/components/notice-line";
 import { TemporaryMark } from "@/features/chat/components/temporary-mark";
 import { classNames } from "@/lib/class-names";
-import { isComposing, isSendKey, isTouched } from "@/lib/keys";
-import { useTextArea } from "@/lib/use-text-area";
+import { isComposing, isSendKey, isTouched } from "@/lib/typing/keys";
+import { useTextArea } from "@/lib/typing/use-text-area";
 
 interface ComposerProps {
   /** Why nothing can be sent now, or null. */

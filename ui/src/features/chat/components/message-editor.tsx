@@ -5,8 +5,8 @@ import type { Message } from "@/api/types";
 import { Button } from "@/components/button";
 import { useChat } from "@/features/chat/state/chat-context";
 import { classNames } from "@/lib/class-names";
-import { isComposing, isSendKey } from "@/lib/keys";
-import { useTextArea } from "@/lib/use-text-area";
+import { isComposing, isSendKey } from "@/lib/typing/keys";
+import { useTextArea } from "@/lib/typing/use-text-area";
 
 /** Edits a message or a reply in place; sending or saving it creates another version. */
 export function MessageEditor({ message }: { message: Message }) {

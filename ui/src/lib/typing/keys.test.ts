@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, it, vi } from "vitest";
 
-import { isComposing, isSendKey } from "@/lib/keys";
+import { isComposing, isSendKey } from "@/lib/typing/keys";
 
 const enter = (init: KeyboardEventInit = {}) => new KeyboardEvent("keydown", { key: "Enter", keyCode: 13, ...init });
 

@@ -1,6 +1,6 @@
 import { useCallback, useLayoutEffect, useRef, type RefObject } from "react";
 
-import { fitHeight, isLong, setText } from "@/lib/fit-height";
+import { fitHeight, isLong, setText } from "@/lib/typing/fit-height";
 
 export interface TextAreaHold {
   /** The text is higher than the text area may be: its height is the greatest one. */

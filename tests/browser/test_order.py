@@ -218,7 +218,7 @@ def test_a_long_chat_is_rendered_in_part_and_keeps_the_readers_place(
     frame = page.get_by_role("group", name="Messages")
     frame.evaluate("frame => frame.scrollTo(0, 0)")
     # The beginning follows the newest messages.
-    for _ in range(100):
+    for _ in range(600):
         if page.get_by_text(re.compile(r"^Number 0\.")).count():
             break
         page.wait_for_timeout(100)

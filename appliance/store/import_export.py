@@ -97,14 +97,15 @@ class ChatImportExport:
                 session_id = self._new_id()
             connection.execute(
                 "INSERT INTO sessions"
-                " (id, title, pinned, created_at, updated_at, leaf_id, settings, client_id)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                " (id, title, pinned, created_at, updated_at, leaf_id, settings, client_id, folder_id)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (
                     *(session_id, session.title, session.pinned),
                     *(session.created_at, session.updated_at),
                     ids[session.leaf_id],
                     to_column(session.settings or NOTHING),
                     _free_client_id(connection, session.client_id),
+                    session.folder_id,
                 ),
             )
             connection.executemany(_INSERT, [_row(m, session_id, ids) for m in messages])

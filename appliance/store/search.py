@@ -128,7 +128,8 @@ SELECT messages.session_id, CAST(title AS BLOB), messages.id, role, messages.cre
     attachments.number, CAST(attachments.name AS BLOB)
 FROM attachments JOIN messages ON messages.id = message_id
 JOIN sessions ON sessions.id = messages.session_id
-WHERE deleted_at IS NULL ORDER BY messages.number DESC, attachments.number
+WHERE deleted_at IS NULL AND removed_at IS NULL
+ORDER BY messages.number DESC, attachments.number
 """
 
 _PIECES = """

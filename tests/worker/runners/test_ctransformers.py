@@ -247,6 +247,7 @@ FOREIGN = {
     "ignore_eos": True,
     "grammar": 'root ::= "a"',
     "json_schema": "{}",
+    "regex": "a+",
     "reproducible": True,
     "repeat_last_n": 8,
     "dry_multiplier": 1.0,
@@ -268,7 +269,7 @@ OF_THESE = {
 def test_what_the_library_has_no_word_for_is_refused_by_name(gpt2: LocalEngine, name: str) -> None:
     sampling = SamplingParams(**{name: FOREIGN[name]})  # type: ignore[arg-type]
     refused = ask(gpt2, "the", sampling).failed
-    field = "response_format" if name == "json_schema" else name
+    field = {"json_schema": "response_format", "regex": "guided_regex"}.get(name, name)
     assert (refused.code, refused.param) == ("invalid_request", field)
     assert field in refused.message
 

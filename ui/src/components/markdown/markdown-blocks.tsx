@@ -1,6 +1,6 @@
 import type { Root as HtmlRoot } from "hast";
 import type { Root } from "mdast";
-import { Fragment, memo, useMemo } from "react";
+import { Fragment, memo, useMemo, useState } from "react";
 import { useTranslation } from "react-i18next";
 import ReactMarkdown, { type Options } from "react-markdown";
 import remarkGfm from "remark-gfm";
@@ -11,7 +11,7 @@ import { detailsParts } from "@/components/markdown/details-parts";
 import { elements } from "@/components/markdown/elements";
 import { noteNumbers, notesOf, numbersOf } from "@/components/markdown/footnotes";
 import { Growing } from "@/components/markdown/formulas/formula";
-import { protect, restore } from "@/components/markdown/formulas/protect";
+import { Protector, restore } from "@/components/markdown/formulas/protect";
 import { showProtected } from "@/components/markdown/formulas/show-protected";
 import type { Highlighter } from "@/components/markdown/code/highlighter";
 import { isSafeUrl } from "@/components/markdown/safe-url";
@@ -265,7 +265,8 @@ interface MarkdownBlocksProps {
 
 export function MarkdownBlocks({ text, growing }: MarkdownBlocksProps) {
   const highlighter = useHighlighter(/^[\s>]*(?:```|~~~)/m.test(text));
-  const shown = useMemo(() => protect(text, growing), [text, growing]);
+  const [protector] = useState(() => new Protector());
+  const shown = useMemo(() => protector.protect(text, growing), [protector, text, growing]);
   return (
     <div className="markdown">
       <Blocks text={shown} definitions="" growing={growing} highlighter={highlighter} />

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 
-import { protect, restore, splitProtected } from "@/components/markdown/formulas/protect";
+import { protect, Protector, restore, splitProtected } from "@/components/markdown/formulas/protect";
 
 function formulas(text: string, growing = false): string[] {
   return splitProtected(protect(text, growing)).flatMap((part) =>
@@ -54,6 +54,26 @@ describe("protect", () => {
     }
   });
 
+  it("reads a growing text from its last paragraph on, with the same result", () => {
+    const protector = new Protector();
+    for (let end = 0; end <= mixed.length; end += 1) {
+      const text = mixed.slice(0, end);
+      expect(protector.protect(text, true)).toBe(protect(text, true));
+    }
+    expect(protector.protect(mixed, false)).toBe(protect(mixed, false));
+    expect(protector.protect("$x$", true)).toBe(protect("$x$", true));
+  });
+
+  it.each(["\\[ ", "\\(x ", "$x ", "$$x ", "`x ``y ", "<sub>", "$$ $ ", "\\( \n- x "])(
+    "reads what nothing closes once: %j",
+    (mark) => {
+      // Searched anew for each mark, these would take minutes.
+      for (const growing of [true, false]) {
+        expect(restore(protect(mark.repeat(20_000), growing)).length).toBeGreaterThan(20_000);
+      }
+    },
+  );
+
   it.each([
     "It costs $5 and $10.",
     "From $5-$10, or **$100**–**$200**.",
@@ -92,6 +112,7 @@ describe("protect", () => {
 
   it.each([
     ["So $x^", ["x^"]],
+    ["It costs $5 and $x^", ["x^"]],
     ["So $x", ["x"]],
     ["So \\(\\frac{1}{2", ["\\frac{1}{2"]],
     ["So \\(a + b\\", ["a + b"]],

@@ -33,41 +33,78 @@ const emptyLine = /\n[ \t>]*\n/g;
 const beforeFence = /(?:^|\n)(?:[ \t]|>|[-+*][ \t]|\d{1,9}[.)][ \t])*$/;
 
 /**
- * The text with its formulas and tags protected. A formula that the end of the text leaves open is one as
- * well while the text grows, or if it can be nothing else.
+ * Protects a text that may be growing: only what follows its last settled paragraph is read again.
  */
+export class Protector {
+  private settled = "";
+  private shown = "";
+
+  /**
+   * The text with its formulas and tags protected. A formula that the end of the text leaves open is one
+   * as well while the text grows, or if it can be nothing else.
+   */
+  protect(text: string, growing: boolean): string {
+    const known = this.settled !== "" && text.startsWith(this.settled);
+    const before = known ? this.shown : "";
+    const rest = known ? text.slice(this.settled.length) : text;
+    const { shown, settled } = protectPart(rest, growing);
+    if (growing && settled) {
+      this.settled = text.slice(0, text.length - rest.length + settled.source);
+      this.shown = before + shown.slice(0, settled.shown);
+    }
+    return before + shown;
+  }
+}
+
+/** A text of its own, protected. */
 export function protect(text: string, growing: boolean): string {
-  if (!/\$|\\[([]|<\/?(?:br|su[bp]|kbd)/i.test(text)) return text;
+  return new Protector().protect(text, growing);
+}
+
+interface ProtectedPart {
+  shown: string;
+  /** How much of the source, and of what is shown for it, no later text can change. */
+  settled: { source: number; shown: number } | null;
+}
+
+function protectPart(text: string, growing: boolean): ProtectedPart {
+  if (!/[$`~]|\\[([]|<\/?(?:br|su[bp]|kbd)/i.test(text)) return { shown: text, settled: null };
   const source = text.replace(/[\uFDD0-\uFDD3]/g, "\uFFFD");
+  const state = { limit: 0, closers: new Map<string, number>(), unclosed: new Set<string>() };
   const openTags: string[] = [];
+  let settled: ProtectedPart["settled"] = null;
   let out = "";
   let done = 0;
-  let limit = 0;
   marks.lastIndex = 0;
   for (let found = marks.exec(source); found; found = marks.exec(source)) {
     const [mark] = found;
     const at = found.index;
-    if (at >= limit) {
-      limit = paragraphEnd(source, at);
+    if (at >= state.limit) {
+      state.limit = paragraphEnd(source, at);
+      state.closers.clear();
+      state.unclosed.clear();
       openTags.length = 0;
+      const line = source.lastIndexOf("\n", at) + 1;
+      settled = { source: line, shown: out.length + line - done };
     }
     const [first] = mark;
     if (first === "`" || first === "~") {
-      marks.lastIndex = codeEnd(source, at, mark, limit);
+      marks.lastIndex = codeEnd(source, at, mark, state.limit);
     } else if (first === "<") {
       noteTag(openTags, mark);
       out += source.slice(done, at) + encodeTag(mark);
       done = marks.lastIndex;
     } else {
-      const made = formulaAt(source, at, mark, limit, growing);
+      const made = formulaAt(source, at, mark, state, growing);
       if (!made) continue;
       out += source.slice(done, at) + made.word;
       done = made.end;
       marks.lastIndex = done;
     }
   }
-  const ends = growing && limit === source.length ? openTags.reverse() : [];
-  return out + source.slice(done) + ends.map((name) => encodeTag(`</${name}>`)).join("");
+  const ends = growing && state.limit === source.length ? openTags.reverse() : [];
+  const shown = out + source.slice(done) + ends.map((name) => encodeTag(`</${name}>`)).join("");
+  return { shown, settled };
 }
 
 /** The protected text as it was written. */
@@ -102,10 +139,7 @@ function paragraphEnd(text: string, at: number): number {
 
 function codeEnd(text: string, at: number, mark: string, limit: number): number {
   const from = at + mark.length;
-  const lineEnd = text.indexOf("\n", from);
-  const info = text.slice(from, lineEnd < 0 ? text.length : lineEnd);
-  const before = text.slice(text.lastIndexOf("\n", at - 1) + 1, at);
-  if (mark.length >= 3 && beforeFence.test(before) && (mark.startsWith("~") || !info.includes("`"))) {
+  if (mark.length >= 3 && opensFence(text, at, mark)) {
     const closing = new RegExp(`\\n[ \\t>]*${mark}${mark.charAt(0)}*[ \\t]*(?=\\n|$)`, "g");
     closing.lastIndex = from;
     return closing.test(text) ? closing.lastIndex : text.length;
@@ -119,6 +153,26 @@ function codeEnd(text: string, at: number, mark: string, limit: number): number 
   return limit === text.length ? limit : from;
 }
 
+function opensFence(text: string, at: number, mark: string): boolean {
+  const before = text.slice(text.lastIndexOf("\n", at - 1) + 1, at);
+  return beforeFence.test(before) && (mark.startsWith("~") || !/`/.test(lineFrom(text, at + mark.length)));
+}
+
+function lineFrom(text: string, from: number): string {
+  const end = text.indexOf("\n", from);
+  return text.slice(from, end < 0 ? text.length : end);
+}
+
+/** What is known about the paragraph that is read, so that nothing is searched twice. */
+interface State {
+  /** Where it ends. */
+  limit: number;
+  /** The next closing delimiters; infinity: there is none. */
+  closers: Map<string, number>;
+  /** Delimiters that nothing closes, and that are no open formulas either. */
+  unclosed: Set<string>;
+}
+
 interface Encoded {
   word: string;
   /** The offset behind its source. */
@@ -129,14 +183,14 @@ function formulaAt(
   text: string,
   at: number,
   mark: string,
-  limit: number,
+  state: State,
   growing: boolean,
 ): Encoded | null {
   const kind = delimiters.findIndex(({ open }) => open === mark);
   const delimiter = delimiters[kind];
   if (!delimiter) return null;
   const from = at + mark.length;
-  const end = closingAt(text, from, delimiter, limit);
+  const end = closingAt(text, from, delimiter, state);
   const name = "abcd".charAt(kind);
   if (end >= 0) {
     const body = text.slice(from, end);
@@ -144,23 +198,35 @@ function formulaAt(
     if (!isFormula(body, delimiter, text.slice(after, after + 2))) return null;
     return { word: encode(name, body), end: after };
   }
-  if (limit < text.length || !isOpenFormula(text.slice(from), delimiter, growing)) return null;
+  if (state.limit < text.length || state.unclosed.has(mark)) return null;
+  if (!isOpenFormula(text.slice(from), delimiter, growing)) {
+    if (mark !== "$") state.unclosed.add(mark);
+    return null;
+  }
   return { word: encode(name.toUpperCase(), text.slice(from)), end: text.length };
 }
 
 /** The offset of the closing delimiter, or -1. */
-function closingAt(text: string, from: number, { close, display }: Delimiter, limit: number): number {
+function closingAt(text: string, from: number, delimiter: Delimiter, state: State): number {
+  const { close, display } = delimiter;
+  let end = state.closers.get(close) ?? -1;
+  if (end < from) {
+    end = nextCloser(text, from, close, state.limit);
+    // A formula between single dollars has no other ones: the search ends at the next.
+    if (close !== "$") state.closers.set(close, end);
+  }
+  if (end === Infinity) return -1;
+  return display || !/\n[ \t]*(?:[-+*#>|]|\d+[.)]) /.test(text.slice(from, end)) ? end : -1;
+}
+
+function nextCloser(text: string, from: number, close: string, limit: number): number {
   const signs = /\\[^]|\$+/g;
   signs.lastIndex = from;
   for (let found = signs.exec(text); found && found.index < limit; found = signs.exec(text)) {
-    if (found[0] === close) {
-      const lines = text.slice(from, found.index);
-      return display || !/\n[ \t]*(?:[-+*#>|]|\d+[.)]) /.test(lines) ? found.index : -1;
-    }
-    // A formula between dollars has no other ones.
-    if (close === "$" && found[0].startsWith("$")) return -1;
+    if (found[0] === close) return found.index;
+    if (close === "$" && found[0].startsWith("$")) return Infinity;
   }
-  return -1;
+  return Infinity;
 }
 
 /** What only a formula has. */
@@ -190,7 +256,7 @@ function isOpenFormula(body: string, { open }: Delimiter, growing: boolean): boo
   if (open.startsWith("\\")) return growing || /\\[a-z]/i.test(body);
   if (!growing && open === "$") return false;
   if (open === "$$") return !isProse(body) && (growing || texSign.test(body));
-  if (/^\s|\n/.test(body) || /^$/.test(body)) return false;
+  if (/^\s|^$/.test(body) || /[\n$]/.test(body.replace(/\\[^]/g, ""))) return false;
   return texSign.test(body) || /^[a-z]{1,2}$/i.test(body);
 }
 

@@ -142,7 +142,7 @@ export function App() {
   if (locked) return <SignIn expired={expired} onEnter={stores.access.getState().enter} />;
   return (
     <Providers stores={stores}>
-      <SkipLink />
+      <SkipLink toInput={route.view === "chat"} />
       <Layout
         title={title}
         head={route.view === "chat" && <ChatHead stores={stores} opened={modelsOpened} />}

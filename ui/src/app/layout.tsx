@@ -24,6 +24,9 @@ interface LayoutProps {
   children: ReactNode;
 }
 
+/** The id of the element beside the rail. */
+export const mainId = "main";
+
 /**
  * The rail at the start, the settings at the end: beside the page if there is room, otherwise as
  * sheets over it.
@@ -65,7 +68,7 @@ export function Layout(props: LayoutProps) {
           {rail({ onClose: closeSheet, onChosen: closeSheet })}
         </Modal>
       )}
-      <main tabIndex={-1} className="flex min-w-0 flex-1 flex-col focus:outline-none">
+      <main id={mainId} tabIndex={-1} className="flex min-w-0 flex-1 flex-col focus:outline-none">
         {props.banner}
         <header className="flex h-13 shrink-0 items-center gap-1 px-2">
           <IconButton

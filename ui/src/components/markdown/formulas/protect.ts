@@ -155,7 +155,7 @@ function codeEnd(text: string, at: number, mark: string, limit: number): number 
 
 function opensFence(text: string, at: number, mark: string): boolean {
   const before = text.slice(text.lastIndexOf("\n", at - 1) + 1, at);
-  return beforeFence.test(before) && (mark.startsWith("~") || !/`/.test(lineFrom(text, at + mark.length)));
+  return beforeFence.test(before) && (mark.startsWith("~") || !lineFrom(text, at + mark.length).includes("`"));
 }
 
 function lineFrom(text: string, from: number): string {

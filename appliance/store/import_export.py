@@ -97,8 +97,8 @@ class ChatImportExport:
                 session_id = self._new_id()
             connection.execute(
                 "INSERT INTO sessions"
-                " (id, title, pinned, created_at, updated_at, leaf_id, settings, client_id, folder_id)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                " (id, title, pinned, created_at, updated_at, leaf_id, settings, client_id,"
+                " folder_id) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (
                     *(session_id, session.title, session.pinned),
                     *(session.created_at, session.updated_at),

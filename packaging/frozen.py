@@ -35,8 +35,8 @@ WINDOW_LIBRARIES = [
     "bottle",
     "proxy_tools",
 ]
-NEVER = ["tkinter", "_tkinter", "readline", "numpy.f2py", "numpy.testing"]
-"""Unneeded parts of needed packages."""
+NEVER = ["tkinter", "_tkinter", "readline", "numpy.f2py", "numpy.testing", "hf_xet"]
+"""Unneeded parts of needed packages. What `hf_xet` transfers, `models/hub` does itself."""
 LOCKS_OF_THE_PROGRAM = ("run.txt", "window.txt", "model.txt", "llama.txt")
 GTK_IS_THE_SYSTEMS = ("share/", "gi_typelibs/", "lib/gdk-pixbuf", "lib/gtk-3.0", "gio_modules")
 """Parts of GTK, which must match the GTK of the machine that runs the build."""

@@ -51,7 +51,7 @@ def test_an_export_can_be_imported(page: Page, running: Running, tmp_path: Path)
     assert exported["metadata"]["appliance"]
 
     with page.expect_file_chooser() as chooser:
-        page.get_by_role("button", name="More").click()
+        page.get_by_role("button", name="More", exact=True).click()
         page.get_by_role("menuitem", name="Import chats").click()
     chooser.value.set_files(file)
     page.wait_for_function("before => !location.hash.includes(before)", arg=before)
@@ -62,7 +62,7 @@ def test_an_export_can_be_imported(page: Page, running: Running, tmp_path: Path)
     broken = tmp_path / "broken.json"
     broken.write_text("{ not a chat")
     with page.expect_file_chooser() as chooser:
-        page.get_by_role("button", name="More").click()
+        page.get_by_role("button", name="More", exact=True).click()
         page.get_by_role("menuitem", name="Import chats").click()
     chooser.value.set_files(broken)
     expect(page.get_by_text("That file could not be imported.")).to_be_visible()

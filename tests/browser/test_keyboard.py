@@ -112,17 +112,17 @@ def test_what_is_done_with_chats(page: Page, running: Running, tmp_path: Path) -
     choose("Guavas", 1)
     expect(rail.get_by_role("region", name="Pinned")).to_contain_text("Guavas")
     with page.expect_download() as download:
-        choose("Guavas", 4)
+        choose("Guavas", 6)
     file = tmp_path / "guavas.json"
     download.value.save_as(file)
     assert json.loads(file.read_text("utf-8"))["session"]["title"] == "Guavas"
-    choose("Guavas", 5)
+    choose("Guavas", 7)
     press(page, page.get_by_role("dialog").get_by_role("button", name="Delete"))
     expect(rail.get_by_role("link", name="Guavas")).to_have_count(0)
     press(page, page.get_by_role("button", name="Undo"))
     expect(rail.get_by_role("link", name="Guavas")).to_have_count(1)
     with page.expect_file_chooser() as chooser:
-        press(page, page.get_by_role("button", name="More"))
+        press(page, page.get_by_role("button", name="More", exact=True))
         expect(page.get_by_role("menuitem").first).to_be_focused()
         for _ in range(3):
             page.keyboard.press("ArrowDown")

@@ -23,7 +23,6 @@ def changed(whose: str, **field: Any) -> Row:
 
 
 ROWS = (
-    changed("SGLang", regex="[0-9]+"),
     changed("SGLang", ebnf='root ::= "a"'),
     changed("SGLang", stop_regex="and|or"),
     changed("SGLang", no_stop_trim=True),

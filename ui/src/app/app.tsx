@@ -1,11 +1,10 @@
-import { useCallback, useEffect, useMemo, useState } from "react";
+import { lazy, Suspense, useCallback, useEffect, useMemo, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { useStore } from "zustand";
 
 import { ClosingDialog } from "@/app/closing-dialog";
 import { onLockedOut } from "@/api/client";
 import { ChatHead } from "@/app/chat-head";
-import { CommandSheet } from "@/app/command-sheet";
 import { useCommands, type Commands } from "@/app/commands";
 import { compose, type Stores } from "@/app/compose";
 import { Layout } from "@/app/layout";
@@ -26,11 +25,18 @@ import { NotAdmitted } from "@/features/access/not-admitted";
 import { SignIn } from "@/features/access/sign-in";
 import { inputId } from "@/features/chat/components/composer";
 import type { WholeChat } from "@/features/exports/whole-chat";
-import { SearchDialog } from "@/features/sessions/search-dialog";
 import { sessionTitle } from "@/features/sessions/session-title";
 import { MissingBanner } from "@/features/models/missing-banner";
 import { OfflineBanner } from "@/features/status/offline-banner";
 import { StorageBanner } from "@/features/status/storage-banner";
+
+// Fetched when they are opened for the first time.
+const CommandSheet = lazy(async () => ({
+  default: (await import("@/app/command-sheet")).CommandSheet,
+}));
+const SearchDialog = lazy(async () => ({
+  default: (await import("@/features/sessions/search-dialog")).SearchDialog,
+}));
 
 type Overlay = "search" | "sheet" | null;
 
@@ -213,16 +219,18 @@ export function App() {
           setPrinted(null);
         }}
       />
-      {overlay === "search" && (
-        <SearchDialog
-          onClose={close}
-          onOpen={(id, messageId) => {
-            close();
-            navigate(hrefOfSession(id, messageId));
-          }}
-        />
-      )}
-      {overlay === "sheet" && <CommandSheet commands={commands} onClose={close} />}
+      <Suspense fallback={null}>
+        {overlay === "search" && (
+          <SearchDialog
+            onClose={close}
+            onOpen={(id, messageId) => {
+              close();
+              navigate(hrefOfSession(id, messageId));
+            }}
+          />
+        )}
+        {overlay === "sheet" && <CommandSheet commands={commands} onClose={close} />}
+      </Suspense>
       <ClosingDialog />
       <Toasts />
     </Providers>

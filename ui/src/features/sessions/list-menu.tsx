@@ -1,4 +1,4 @@
-import { useState } from "react";
+import { Suspense, useState } from "react";
 import { useTranslation } from "react-i18next";
 
 import {
@@ -11,8 +11,7 @@ import {
   ImportIcon,
 } from "@/components/icons";
 import { Menu } from "@/components/menu";
-import { DeletedDialog } from "@/features/sessions/deleted-dialog";
-import { FolderDialog } from "@/features/sessions/folder-dialog";
+import { DeletedDialog, FolderDialog } from "@/features/sessions/lazy-dialogs";
 import { useSessionActions } from "@/features/sessions/use-session-actions";
 
 interface ListMenuProps {
@@ -72,8 +71,10 @@ export function ListMenu({ onTemporary, onSelect, onMade }: ListMenuProps) {
           },
         ]}
       />
-      {asked === "folder" && <FolderDialog folder={null} onClose={close} />}
-      {asked === "deleted" && <DeletedDialog onClose={close} />}
+      <Suspense fallback={null}>
+        {asked === "folder" && <FolderDialog folder={null} onClose={close} />}
+        {asked === "deleted" && <DeletedDialog onClose={close} />}
+      </Suspense>
     </>
   );
 }

@@ -254,14 +254,14 @@ describe("folders", () => {
     await show();
     await user.click(screen.getByRole("button", { name: "More" }));
     await user.click(screen.getByRole("menuitem", { name: "New folder" }));
-    await user.type(screen.getByRole("textbox", { name: "Name" }), "Travel");
+    await user.type(await screen.findByRole("textbox", { name: "Name" }), "Travel");
     await user.type(screen.getByRole("textbox", { name: "System prompt" }), "You know trains.");
     await user.click(screen.getByRole("button", { name: "Create" }));
     const folder = await screen.findByRole("region", { name: "Travel" });
     expect(api.folders[0]?.settings?.system_prompt).toBe("You know trains.");
 
     await choose(user, "Train to Rome", "Move to…");
-    const dialog = screen.getByRole("dialog", { name: "Move this chat to" });
+    const dialog = await screen.findByRole("dialog", { name: "Move this chat to" });
     await user.click(within(dialog).getByRole("button", { name: "Travel" }));
     await vi.waitFor(() => {
       expect(api.callsOf(`PATCH /api/sessions/${session.id}`)).toEqual([
@@ -285,7 +285,7 @@ describe("folders", () => {
     await show();
     await user.click(await screen.findByRole("button", { name: "Actions for folder Travel" }));
     await user.click(screen.getByRole("menuitem", { name: "Delete folder" }));
-    const dialog = screen.getByRole("dialog", { name: "Delete this folder?" });
+    const dialog = await screen.findByRole("dialog", { name: "Delete this folder?" });
     expect(dialog.textContent).toContain("has one chat");
     expect(within(dialog).getByRole("button", { name: "Delete the chat" })).toBeTruthy();
     await user.click(within(dialog).getByRole("button", { name: "Keep its chats" }));
@@ -399,7 +399,7 @@ describe("recently deleted", () => {
     }
     await user.click(screen.getByRole("button", { name: "More" }));
     await user.click(screen.getByRole("menuitem", { name: "Recently deleted" }));
-    const place = screen.getByRole("dialog", { name: "Recently deleted" });
+    const place = await screen.findByRole("dialog", { name: "Recently deleted" });
     expect(await within(place).findByText(/for at least 30 days/)).toBeTruthy();
     const [, second] = await within(place).findAllByRole("listitem");
     await user.click(within(second ?? place).getByRole("button", { name: "Restore" }));

@@ -1,15 +1,13 @@
-import { useEffect, useMemo, useRef, useState, type DragEvent, type KeyboardEvent } from "react";
+import { Suspense, useEffect, useMemo, useRef, useState, type DragEvent, type KeyboardEvent } from "react";
 import { useTranslation } from "react-i18next";
 
 import type { Folder, Session } from "@/api/types";
 import { Button } from "@/components/button";
 import { DeleteDialog } from "@/features/sessions/delete-dialog";
 import { draggedChats } from "@/features/sessions/dragged-chats";
-import { FolderDialog } from "@/features/sessions/folder-dialog";
 import { FolderHeading } from "@/features/sessions/folder-heading";
+import { FolderDialog, MoveDialog, RemoveFolderDialog } from "@/features/sessions/lazy-dialogs";
 import { listGroups, placeOf, shownPart, type ShownGroup } from "@/features/sessions/list-groups";
-import { MoveDialog } from "@/features/sessions/move-dialog";
-import { RemoveFolderDialog } from "@/features/sessions/remove-folder-dialog";
 import { SelectionBar } from "@/features/sessions/selection-bar";
 import { SessionRow } from "@/features/sessions/session-row";
 import { repeatedTitles, sessionTitle } from "@/features/sessions/session-title";
@@ -229,21 +227,23 @@ export function SessionList(props: SessionListProps) {
           onDelete={() => deleteChats(asked.chats)}
         />
       )}
-      {asked?.kind === "move" && (
-        <MoveDialog
-          chats={asked.chats}
-          onClose={close}
-          onMove={(folderId) => {
-            actions.move(asked.chats, folderId);
-            onSelecting(false);
-            close();
-          }}
-        />
-      )}
-      {asked?.kind === "folder" && <FolderDialog folder={asked.folder} onClose={close} />}
-      {asked?.kind === "removeFolder" && (
-        <RemoveFolderDialog folder={asked.folder} onClose={close} />
-      )}
+      <Suspense fallback={null}>
+        {asked?.kind === "move" && (
+          <MoveDialog
+            chats={asked.chats}
+            onClose={close}
+            onMove={(folderId) => {
+              actions.move(asked.chats, folderId);
+              onSelecting(false);
+              close();
+            }}
+          />
+        )}
+        {asked?.kind === "folder" && <FolderDialog folder={asked.folder} onClose={close} />}
+        {asked?.kind === "removeFolder" && (
+          <RemoveFolderDialog folder={asked.folder} onClose={close} />
+        )}
+      </Suspense>
     </>
   );
 }

@@ -1,8 +1,9 @@
 """Real windows, on a real screen that nobody sees, with both engines."""
 
+import contextlib
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx
@@ -204,30 +205,35 @@ def test_closing_asks_while_a_reply_is_written(
         f"no reply, see {tmp_path}; {desk.replies()}",
     )
 
-    def close_and(*keys: str) -> None:
-        """Close the window, and answer its question by the keyboard."""
+    def close_and(key: str, done: Callable[[], object]) -> None:
+        """Close the window, and answer its question by the keyboard; on a busy machine keys get
+        lost, and then one presses them again."""
         if not any(reply["status"] == "streaming" for reply in desk.replies()):
             ask(screen, window, "And another long story, please, about the stars.")
             wait_until(lambda: any(r["status"] == "streaming" for r in desk.replies()), "no reply")
         screen.do("windowfocus", "--sync", window)
         screen.press("alt+F4")
-
-        def is_asked() -> bool:
-            colours = screen.colours(window)
-            return max(colours, key=lambda one: colours[one]) not in PAGE_BACKGROUNDS
-
         wait_until(is_asked, "nobody asks")
-        for key in keys:
+        for _ in range(5):
             screen.press(key)
+            with contextlib.suppress(AssertionError):
+                return wait_until(done, "not yet", 10)
+        pytest.fail(f"nobody minds {key}")
 
-    close_and("Escape")
+    def is_asked() -> bool:
+        colours = screen.colours(window)
+        return max(colours, key=lambda one: colours[one]) not in PAGE_BACKGROUNDS
+
+    def is_closed() -> bool:
+        return desk.gone() or not screen.windows()
+
+    close_and("Escape", lambda: not is_asked())
     wait_drawn(screen, window)
     assert screen.windows() == [window]
     assert not desk.gone()
 
     service = desk.service()
-    close_and("Tab", "Tab", "Return")  # keep writing
-    wait_until(lambda: desk.gone() or not screen.windows(), "the window does not close")
+    close_and("Return", is_closed)  # keep writing
     wait_until(desk.gone, "the service goes on")
     assert desk.process and desk.process.returncode == 0
     assert not psutil.pid_exists(service["pid"])
@@ -235,12 +241,3 @@ def test_closing_asks_while_a_reply_is_written(
     wait_until((desk.data / "service.json").exists, "it does not start")
     desk.wait_ready()
     assert desk.replies()[-1]["status"] == "complete"
-
-    window = desk.window()
-    wait_drawn(screen, window)
-    close_and("Tab", "Return")  # stop
-    wait_until(desk.gone, "the window does not close")
-    assert desk.process.returncode == 0
-    desk.start()
-    wait_until((desk.data / "service.json").exists, "it does not start")
-    assert desk.replies()[-1]["status"] in ("stopped", "complete")

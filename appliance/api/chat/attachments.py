@@ -142,7 +142,7 @@ class AttachmentsResource:
         resp.text = self._book.text(_owner(req), attachment_id)
         resp.content_type = "text/plain; charset=utf-8"
 
-    @operation(gives=AttachmentFits, query=FitQuery)
+    @operation(gives=AttachmentFits, query=FitQuery, errors=(404,))
     def on_get_fit(self, req: falcon.Request, resp: falcon.Response) -> None:
         """How many tokens the attachments of a message have, and how much of them fits."""
         query = decode_query(req, FitQuery)

@@ -31,7 +31,7 @@ export function ClosingDialog() {
         <>
           <Button onClick={answer("stay")}>{t("app.cancel")}</Button>
           <Button onClick={answer("stop")}>{t("closing.stop")}</Button>
-          <Button variant="accent" onClick={answer("finish")}>
+          <Button variant="accent" data-first onClick={answer("finish")}>
             {t("closing.finish")}
           </Button>
         </>

@@ -19,6 +19,7 @@ export function Modal({ labelledBy, label, className, onClose, children }: Modal
   useLayoutEffect(() => {
     const dialog = ref.current;
     dialog?.showModal();
+    dialog?.querySelector<HTMLElement>("[data-first]")?.focus();
     return () => dialog?.close();
   }, []);
 

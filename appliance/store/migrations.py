@@ -452,14 +452,14 @@ MIGRATIONS: Sequence[Migration] = (
     Migration("0008_confirmed_expiry", _CONFIRMED_EXPIRY),
     Migration("0009_responses_under_way", _RESPONSES_UNDER_WAY),
     Migration("0010_batches", _BATCHES),
-    Migration("0012_order", _ORDER),
-    Migration("0013_presets", _PRESETS),
-    Migration("0014_dropped_by", _DROPPED_BY),
-    Migration("0015_derived_models", _DERIVED_MODELS),
-    Migration("0016_file_pieces", _FILE_PIECES),
-    Migration("0017_response_pieces", _RESPONSE_PIECES),
-    Migration("0018_changed_messages", _CHANGED_MESSAGES),
-    Migration("0019_attachments", _ATTACHMENTS),
+    Migration("0011_order", _ORDER),
+    Migration("0012_presets", _PRESETS),
+    Migration("0013_dropped_by", _DROPPED_BY),
+    Migration("0014_derived_models", _DERIVED_MODELS),
+    Migration("0015_file_pieces", _FILE_PIECES),
+    Migration("0016_response_pieces", _RESPONSE_PIECES),
+    Migration("0017_changed_messages", _CHANGED_MESSAGES),
+    Migration("0018_attachments", _ATTACHMENTS),
 )
 
 _RECORD = "CREATE TABLE IF NOT EXISTS migrations (name TEXT PRIMARY KEY, applied_at INTEGER) STRICT"

@@ -290,7 +290,7 @@ def test_a_damaged_file_under_the_name_is_replaced(
 def test_two_who_want_the_same_share_a_download(
     make: Callable[[], Downloads], hostile: Hostile
 ) -> None:
-    hostile.always = Behaviour(drip=0.5)
+    hostile.always = Behaviour(drip=0.1)
     downloads = make()
     ids: list[str] = []
     threads = [

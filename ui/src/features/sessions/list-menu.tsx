@@ -11,7 +11,7 @@ import {
   ImportIcon,
 } from "@/components/icons";
 import { Menu } from "@/components/menu";
-import { DeletedDialog, FolderDialog } from "@/features/sessions/lazy-dialogs";
+import { DeletedDialog, FolderDialog } from "@/features/sessions/dialogs/lazy-dialogs";
 import { useSessionActions } from "@/features/sessions/use-session-actions";
 
 interface ListMenuProps {

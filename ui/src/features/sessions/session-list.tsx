@@ -3,10 +3,10 @@ import { useTranslation } from "react-i18next";
 
 import type { Folder, Session } from "@/api/types";
 import { Button } from "@/components/button";
-import { DeleteDialog } from "@/features/sessions/delete-dialog";
+import { DeleteDialog } from "@/features/sessions/dialogs/delete-dialog";
 import { draggedChats } from "@/features/sessions/dragged-chats";
 import { FolderHeading } from "@/features/sessions/folder-heading";
-import { FolderDialog, MoveDialog, RemoveFolderDialog } from "@/features/sessions/lazy-dialogs";
+import { FolderDialog, MoveDialog, RemoveFolderDialog } from "@/features/sessions/dialogs/lazy-dialogs";
 import { listGroups, placeOf, shownPart, type ShownGroup } from "@/features/sessions/list-groups";
 import { SelectionBar } from "@/features/sessions/selection-bar";
 import { SessionRow } from "@/features/sessions/session-row";

@@ -5,7 +5,7 @@ import type { Session } from "@/api/types";
 import { Button } from "@/components/button";
 import { Dialog } from "@/components/dialog";
 import { CloseIcon, FolderIcon, PlusIcon } from "@/components/icons";
-import { FolderDialog } from "@/features/sessions/folder-dialog";
+import { FolderDialog } from "@/features/sessions/dialogs/folder-dialog";
 import { useSessions } from "@/features/sessions/sessions-context";
 
 interface MoveDialogProps {

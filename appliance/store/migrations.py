@@ -261,6 +261,7 @@ CREATE INDEX lines_to_do ON batch_lines (batch_id, number) WHERE result IS NULL;
 # - `owner` is a key's id, or empty for callers that need no key. A folder's `settings` are JSON, as
 #   a session's; a new chat in it begins with them.
 # - A draft is what somebody has typed and not sent; of a new chat, `session_id` is empty.
+# - `revision` counts what changes in a chat other than by messages that are added.
 # - `session_changes` has each session's last change. One that is gone stays in it until the next
 #   start, so that pages which list it can be informed (`sessions.py`).
 _ORDER = """
@@ -273,6 +274,7 @@ CREATE TABLE folders (
 ) STRICT;
 CREATE INDEX folders_by_owner ON folders (owner);
 ALTER TABLE sessions ADD COLUMN folder_id TEXT REFERENCES folders (id) ON DELETE SET NULL;
+ALTER TABLE sessions ADD COLUMN revision INTEGER;
 CREATE INDEX sessions_by_folder ON sessions (folder_id) WHERE folder_id IS NOT NULL;
 
 CREATE TABLE drafts (
@@ -292,8 +294,8 @@ CREATE TRIGGER session_made AFTER INSERT ON sessions BEGIN
     INSERT INTO session_changes (session_id) VALUES (new.id);
 END;
 CREATE TRIGGER session_changed AFTER UPDATE OF
-    title, pinned, updated_at, leaf_id, settings, deleted_at, client_id, folder_id ON sessions
-BEGIN
+    title, pinned, updated_at, leaf_id, settings, deleted_at, client_id, folder_id, revision
+ON sessions BEGIN
     DELETE FROM session_changes WHERE session_id = new.id;
     INSERT INTO session_changes (session_id) VALUES (new.id);
 END;
@@ -353,7 +355,6 @@ CREATE INDEX pieces_of_response ON response_pieces (response_number, number);
 #   `removed_with` is the message that was named, `removed_age` when that was first seen.
 # - What follows a removed message follows the one before it; `moved_from` is what it followed.
 # - `edited`: a person wrote this version. `sent` is JSON, of replies: see `records.Sent`.
-# - `revision` counts what changes in a chat other than by messages that are added.
 _CHANGED_MESSAGES = """
 ALTER TABLE messages ADD COLUMN removed_at INTEGER;
 ALTER TABLE messages ADD COLUMN removed_age INTEGER;
@@ -363,14 +364,6 @@ ALTER TABLE messages ADD COLUMN edited INTEGER;
 ALTER TABLE messages ADD COLUMN sent TEXT;
 CREATE INDEX removed_messages ON messages (removed_at) WHERE removed_at IS NOT NULL;
 CREATE INDEX moved_messages ON messages (moved_from) WHERE moved_from IS NOT NULL;
-ALTER TABLE sessions ADD COLUMN revision INTEGER;
-DROP TRIGGER session_changed;
-CREATE TRIGGER session_changed AFTER UPDATE OF
-    title, pinned, updated_at, leaf_id, settings, deleted_at, client_id, folder_id, revision
-ON sessions BEGIN
-    DELETE FROM session_changes WHERE session_id = new.id;
-    INSERT INTO session_changes (session_id) VALUES (new.id);
-END;
 """
 
 # - A file is there once for each owner and content; `hash` is SHA-256, or names the upload that is

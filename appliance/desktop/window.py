@@ -165,7 +165,7 @@ class Window:
         if answer == "finish":
             self._came_forward.clear()
             self._window.hide()
-            while _busy_sessions(service):
+            while any(_is_answered(service, session) for session in busy):
                 if self._came_forward.wait(LOOK_SECONDS):
                     return False
         elif answer == "stop":
@@ -250,6 +250,13 @@ def _busy_sessions(service: Client) -> list[str]:
     except ApplianceError:
         return []
     return [one["id"] for one in sessions if one.get("live_message_id")]
+
+
+def _is_answered(service: Client, session: str) -> bool:
+    """Whether its reply is still being written; not if there is no answer."""
+    with contextlib.suppress(ApplianceError):
+        return bool(service.call("GET", f"/api/sessions/{session}").get("live_message_id"))
+    return False
 
 
 def _send(message: FromWindow) -> None:

@@ -2,10 +2,10 @@ import { useId, useState } from "react";
 import { useTranslation } from "react-i18next";
 
 import type { Message } from "@/api/types";
-import { Button, IconButton } from "@/components/button";
+import { Button } from "@/components/button";
 import { Modal } from "@/components/dialog";
+import { DialogHead } from "@/components/dialog-head";
 import { inputClass } from "@/components/field";
-import { CloseIcon } from "@/components/icons";
 import { Markdown } from "@/components/markdown/markdown";
 import { familyOf } from "@/features/chat/state/branch";
 import { useChat } from "@/features/chat/state/chat-context";
@@ -36,14 +36,7 @@ export function CompareDialog({ messageId, onClose }: CompareDialogProps) {
       className="m-auto h-[calc(100dvh-2rem)] w-[min(80rem,calc(100vw-2rem))] max-w-none rounded-panel border border-line-strong bg-bg text-base shadow-panel"
     >
       <div className="flex h-full flex-col">
-        <div className="flex items-center gap-2 border-b border-line py-2 ps-5 pe-2">
-          <h2 id={title} className="flex-1 text-base font-semibold">
-            {t("messages.compareTitle")}
-          </h2>
-          <IconButton label={t("app.close")} onClick={onClose}>
-            <CloseIcon />
-          </IconButton>
-        </div>
+        <DialogHead id={title} title={t("messages.compareTitle")} onClose={onClose} />
         <div className="grid min-h-0 flex-1 auto-rows-min divide-line overflow-y-auto max-md:divide-y md:auto-rows-fr md:grid-cols-2 md:divide-x md:overflow-hidden">
           {([0, 1] as const).map((side) => (
             <Side

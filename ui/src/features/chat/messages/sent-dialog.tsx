@@ -3,10 +3,9 @@ import { useTranslation } from "react-i18next";
 
 import { getPrompt } from "@/api/endpoints";
 import type { Message, SentPrompt } from "@/api/types";
-import { IconButton } from "@/components/button";
 import { CopyButton } from "@/components/copy-button";
 import { Modal } from "@/components/dialog";
-import { CloseIcon } from "@/components/icons";
+import { DialogHead } from "@/components/dialog-head";
 import { PromptText } from "@/features/chat/messages/prompt-text";
 import { useChat } from "@/features/chat/state/chat-context";
 import { useModelName } from "@/features/chat/state/models-context";
@@ -39,15 +38,9 @@ export function SentDialog({ message, onClose }: { message: Message; onClose: ()
       className="m-auto max-h-[calc(100dvh-2rem)] w-[min(54rem,calc(100vw-2rem))] max-w-none rounded-panel border border-line-strong bg-bg shadow-panel"
     >
       <div className="flex max-h-[calc(100dvh-2.2rem)] flex-col">
-        <div className="flex items-center gap-1 border-b border-line py-2 ps-5 pe-2">
-          <h2 id={title} className="flex-1 text-base font-semibold">
-            {t("messages.sent")}
-          </h2>
+        <DialogHead id={title} title={t("messages.sent")} onClose={onClose}>
           {sent && <CopyButton label={t("messages.copyPrompt")} text={() => wholeText(sent)} />}
-          <IconButton label={t("app.close")} onClick={onClose}>
-            <CloseIcon />
-          </IconButton>
-        </div>
+        </DialogHead>
         <div
           tabIndex={0}
           role="group"
